@@ -1,0 +1,173 @@
+"""Blob storage as the services use it: whole small blobs, written once or under an ETag.
+
+Names are deterministic and content is too, so "write once" (If-None-Match: *) makes every piece of
+work safe to repeat: the second writer learns that the blob exists and changes nothing (promise I2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from azure.core import MatchConditions
+from azure.core.exceptions import (
+    AzureError,
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+)
+from azure.storage.blob import ContentSettings
+from azure.storage.blob.aio import BlobServiceClient
+
+from shared.errors import TransientError
+
+_DELETE_BATCH = 256  # the service's limit for one batch request
+
+
+@dataclass(frozen=True, slots=True)
+class BlobFacts:
+    """What storage knows about a blob without reading it."""
+
+    url: str
+    size: int
+    etag: str
+    metadata: dict[str, str]
+
+
+class BlobStore:
+    """The account's blobs, addressed by container and name.
+
+    Raises:
+        TransientError: from every method, when storage stays away through all retries.
+    """
+
+    def __init__(self, client: BlobServiceClient) -> None:
+        self._client = client
+
+    async def facts(self, container: str, name: str) -> BlobFacts | None:
+        """Return what is known about a blob; None when there is none."""
+        blob = self._client.get_blob_client(container, name)
+        try:
+            found = await blob.get_blob_properties()
+        except ResourceNotFoundError:
+            return None
+        except AzureError as error:
+            raise _transient("look up", container, name, error) from error
+        return BlobFacts(blob.url, found.size, found.etag.strip('"'), dict(found.metadata or {}))
+
+    async def exists(self, container: str, name: str) -> bool:
+        """Tell whether there is such a blob."""
+        return await self.facts(container, name) is not None
+
+    async def read(self, container: str, name: str) -> bytes | None:
+        """Return a blob's content; None when there is none."""
+        content = await self.read_with_etag(container, name)
+        return content and content[0]
+
+    async def read_with_etag(self, container: str, name: str) -> tuple[bytes, str] | None:
+        """Return a blob's content and ETag; None when there is none."""
+        try:
+            stream = await self._client.get_blob_client(container, name).download_blob()
+            return await stream.readall(), stream.properties.etag
+        except ResourceNotFoundError:
+            return None
+        except AzureError as error:
+            raise _transient("read", container, name, error) from error
+
+    async def read_range(
+        self, container: str, name: str, offset: int, length: int, etag: str
+    ) -> bytes:
+        """Return ``length`` bytes from ``offset`` of the blob's version ``etag``.
+
+        Raises:
+            ResourceModifiedError, ResourceNotFoundError: that version is gone.
+        """
+        blob = self._client.get_blob_client(container, name)
+        try:
+            stream = await blob.download_blob(
+                offset, length, etag=f'"{etag}"', match_condition=MatchConditions.IfNotModified
+            )
+            return await stream.readall()
+        except (ResourceModifiedError, ResourceNotFoundError):
+            raise
+        except AzureError as error:
+            raise _transient("read", container, name, error) from error
+
+    async def create(
+        self,
+        container: str,
+        name: str,
+        data: bytes | Path,
+        *,
+        metadata: dict[str, str] | None = None,
+        content_type: str = "application/octet-stream",
+    ) -> bool:
+        """Write a blob unless it exists; readers see all of it or nothing.
+
+        Returns:
+            True when this call wrote it, False when it was there already.
+        """
+        blob = self._client.get_blob_client(container, name)
+        settings = ContentSettings(content_type=content_type)
+        try:
+            if isinstance(data, Path):
+                with data.open("rb") as file:
+                    await blob.upload_blob(
+                        file, overwrite=False, metadata=metadata, content_settings=settings
+                    )
+            else:
+                await blob.upload_blob(
+                    data, overwrite=False, metadata=metadata, content_settings=settings
+                )
+        except (ResourceExistsError, ResourceModifiedError):
+            return False
+        except AzureError as error:
+            raise _transient("write", container, name, error) from error
+        return True
+
+    async def replace(
+        self, container: str, name: str, data: bytes, *, etag: str | None = None
+    ) -> str | None:
+        """Write a blob, over version ``etag`` if given.
+
+        Returns:
+            The new ETag; None when the blob is no longer at ``etag`` (nothing was written).
+        """
+        blob = self._client.get_blob_client(container, name)
+        condition = (
+            {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
+        )
+        try:
+            written = await blob.upload_blob(data, overwrite=True, **condition)
+        except ResourceModifiedError:
+            return None
+        except AzureError as error:
+            raise _transient("write", container, name, error) from error
+        return str(written["etag"])
+
+    async def names(self, container: str, prefix: str = "") -> AsyncIterator[str]:
+        """List blob names in lexical order."""
+        try:
+            async for name in self._client.get_container_client(container).list_blob_names(
+                name_starts_with=prefix
+            ):
+                yield name
+        except AzureError as error:
+            raise _transient("list", container, prefix, error) from error
+
+    async def delete_all(self, container: str, prefix: str) -> int:
+        """Delete every blob whose name starts with ``prefix``; return how many there were."""
+        names = [name async for name in self.names(container, prefix)]
+        client = self._client.get_container_client(container)
+        try:
+            for start in range(0, len(names), _DELETE_BATCH):
+                batch = names[start : start + _DELETE_BATCH]
+                await client.delete_blobs(*batch, raise_on_any_failure=False)
+        except AzureError as error:
+            raise _transient("delete", container, prefix, error) from error
+        return len(names)
+
+
+def _transient(verb: str, container: str, name: str, error: AzureError) -> TransientError:
+    return TransientError(f"cannot {verb} blob {container}/{name}: {error.message}")

@@ -1,0 +1,68 @@
+"""Every failure the services name, as one tree.
+
+::
+
+    StylestreamError
+    ├── ConfigurationError      the environment is wrong; exit 2, every problem named at once
+    ├── TransientError          a dependency is away; worth another try
+    └── PermanentError          trying again cannot help; the job fails with this cause
+        ├── MessageError        an event that is none of ours, or of an unknown major version
+        ├── SourceRefused       the upload is no video that we take
+        ├── StyleError          the style is unknown or its file is no style
+        ├── ChunkError          a chunk's blob does not hold what its event promised
+        └── ResultError         the assembled result is not what the manifest promises
+
+Permanent errors carry a ``code`` for machines (it ends up in status records and metrics) and
+one sentence for people that names the thing and, where there is one, the remedy.
+"""
+
+from __future__ import annotations
+
+
+class StylestreamError(Exception):
+    """The root of every error that the project raises on purpose."""
+
+
+class ConfigurationError(StylestreamError):
+    """Settings that cannot work; ``problems`` holds one sentence each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class TransientError(StylestreamError):
+    """A dependency did not answer as it should; the same call may work later."""
+
+
+class PermanentError(StylestreamError):
+    """A failure that another try would only repeat."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class MessageError(PermanentError):
+    """An event whose body cannot be understood; ``raw`` keeps what came."""
+
+    def __init__(self, message: str, raw: bytes) -> None:
+        super().__init__("BAD_MESSAGE", message)
+        self.raw = raw
+
+
+class SourceRefused(PermanentError):
+    """The uploaded file is not a video that the service takes."""
+
+
+class StyleError(PermanentError):
+    """A style that is unknown, or a file that is no valid style."""
+
+
+class ChunkError(PermanentError):
+    """A chunk or segment whose content contradicts its description."""
+
+
+class ResultError(PermanentError):
+    """A muxed result that does not hold exactly the manifest's frames."""

@@ -1,0 +1,54 @@
+"""Where everything lies: names of jobs and blobs, each a pure function of what it stands for.
+
+Because a name never depends on who writes or when, doing work twice writes the same blob.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import PurePosixPath
+
+from shared.styles.request import StyleRequest
+
+
+def job_id(video_url: str, etag: str, style: StyleRequest) -> str:
+    """Identify one video with one style request; the same upload delivered twice is one job."""
+    identity = "\n".join((video_url, etag.strip('"'), style.model_dump_json()))
+    return hashlib.sha256(identity.encode()).hexdigest()[:24]
+
+
+def is_job_id(text: str) -> bool:
+    """Tell whether ``text`` has the form of a job id."""
+    return re.fullmatch(r"[0-9a-f]{24}", text) is not None
+
+
+def chunk_blob(job: str, index: int) -> str:
+    """Name a chunk in the frames container, and its segment in the segments container."""
+    return f"{job}/{index:08d}.mp4"
+
+
+def side_blob(job: str, container: str) -> str:
+    """Name the blob (frames container) of the streams that are copied beside the picture."""
+    return f"{job}/side.{container}"
+
+
+def manifest_blob(job: str) -> str:
+    """Name a job's manifest (jobs container)."""
+    return f"{job}/manifest.json"
+
+
+def status_blob(job: str) -> str:
+    """Name a job's status record (jobs container)."""
+    return f"{job}/status.json"
+
+
+def result_blob(video_name: str, style: str, container: str, job: str | None = None) -> str:
+    """Name a result after its upload; ``job`` sets apart results that would share a name.
+
+    >>> result_blob("holiday/beach.mov", "the-scream", "mp4")
+    'holiday/beach.the-scream.mp4'
+    """
+    path = PurePosixPath(video_name)
+    parts = [path.stem, style] if job is None else [path.stem, style, job[:8]]
+    return str(path.with_name(".".join([*parts, container])))

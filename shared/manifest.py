@@ -1,0 +1,87 @@
+"""The manifest: what the splitter found in a source, and the exact list of its chunks.
+
+A manifest is written twice: when the source has been probed (``sealed`` false, no chunks), and when
+its last chunk is published (``sealed`` true). The sealed one is what completeness is measured against.
+
+All timestamps are exact ticks of ``Source.time_base`` on the *result's* timeline: whatever start
+offset the source's container carries by convention is already subtracted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Literal
+
+from shared.styles.request import StyleRequest
+from shared.values import ExactFraction, Value
+
+
+class Track(Value):
+    """One stream that is copied, packet by packet, beside the picture."""
+
+    kind: Literal["audio", "subtitle"]
+    codec: str
+    language: str = ""
+
+
+class Source(Value):
+    """What a video is, after normalisation: the picture that the pipeline carries, and its tracks.
+
+    ``width`` and ``height`` are those of every frame in every chunk, even numbers; the
+    ``coded_*`` pair is what the file held before rotation and rounding up to even.
+    """
+
+    width: int
+    height: int
+    coded_width: int
+    coded_height: int
+    codec: str
+    time_base: ExactFraction
+    sample_aspect_ratio: ExactFraction = Fraction(1)
+    container: Literal["mp4", "mkv"] = "mp4"
+    tracks: tuple[Track, ...] = ()
+    dropped: tuple[str, ...] = ()
+    """Streams that the result will not hold, one clause each, such as ``"cover art (mjpeg)"``."""
+
+
+class Chunk(Value):
+    """A run of consecutive frames: the unit of message, retry, checkpoint and failure.
+
+    ``duration`` reaches from the first frame's timestamp to the end of the last frame's display.
+    """
+
+    index: int
+    first_frame: int
+    frames: int
+    first_pts: int
+    duration: int
+    pts_digest: str
+
+
+class Manifest(Value):
+    """The contract between splitter and assembler about one job."""
+
+    schema_version: int = 1
+    job_id: str
+    video_url: str
+    video_name: str
+    etag: str
+    style: StyleRequest
+    source: Source
+    chunks: tuple[Chunk, ...] = ()
+    frames: int = 0
+    warnings: tuple[str, ...] = ()
+    sealed: bool = False
+
+
+def pts_digest(pts: Sequence[int]) -> str:
+    """Digest frame timestamps relative to the first, so that a result can be checked tick by tick.
+
+    >>> pts_digest([0, 1001]) == pts_digest([5000, 6001])
+    True
+    """
+    relative = (p - pts[0] for p in pts)
+    return hashlib.sha256(struct.pack(f"<{len(pts)}q", *relative)).hexdigest()[:32]

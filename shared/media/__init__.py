@@ -1,0 +1,1 @@
+"""The codecs of the pipeline's own files: chunks, segments and planar pixels."""

@@ -1,0 +1,110 @@
+"""The events that the services exchange, as immutable values with a JSON form.
+
+An event names its ``type`` and ``schema_version``. A reader ignores fields that it does not know and
+refuses versions and types that it does not know, so that a poisoned hub cannot poison a service.
+
+=================  ========  ==================  =============================================
+event              hub       from -> to          meaning
+=================  ========  ==================  =============================================
+ChunkReady         frames    splitter->stylizer  a chunk's frames lie in blob storage
+SplitStarted       segments  splitter->assembler a video was accepted, its source is probed
+SplitCompleted     segments  splitter->assembler the manifest is sealed
+SplitFailed        segments  splitter->assembler the video cannot be split
+SegmentReady       segments  stylizer->assembler a chunk's stylized segment is written
+ChunkFailed        segments  stylizer->assembler a chunk cannot be stylized
+=================  ========  ==================  =============================================
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from shared.errors import MessageError
+from shared.manifest import Chunk
+from shared.styles.request import StyleRequest
+from shared.values import ExactFraction, Value
+
+
+class Message(Value):
+    """What every event carries."""
+
+    schema_version: Literal[1] = 1
+    job_id: str
+
+
+class ChunkReady(Message):
+    """A reference to a chunk; all that a stylizer needs to know to make its segment."""
+
+    type: Literal["ChunkReady"] = "ChunkReady"
+    chunk: Chunk
+    width: int
+    height: int
+    time_base: ExactFraction
+    sample_aspect_ratio: ExactFraction
+    style: StyleRequest
+
+
+class SplitStarted(Message):
+    """The first word about a job: who it is for, so that its status can be told at once."""
+
+    type: Literal["SplitStarted"] = "SplitStarted"
+    video_name: str
+    video_url: str
+    etag: str
+    style: StyleRequest
+
+
+class SplitCompleted(Message):
+    """The manifest is sealed: from now on the assembler knows what is complete."""
+
+    type: Literal["SplitCompleted"] = "SplitCompleted"
+    chunks: int
+    frames: int
+
+
+class SplitFailed(Message):
+    """The video is refused or could not be read to its end."""
+
+    type: Literal["SplitFailed"] = "SplitFailed"
+    code: str
+    message: str
+
+
+class SegmentReady(Message):
+    """A segment is in blob storage, under the name that job and chunk give it."""
+
+    type: Literal["SegmentReady"] = "SegmentReady"
+    chunk: int
+    frames: int
+
+
+class ChunkFailed(Message):
+    """A chunk that no further try would help."""
+
+    type: Literal["ChunkFailed"] = "ChunkFailed"
+    chunk: int
+    code: str
+    message: str
+
+
+AnyMessage = Annotated[
+    ChunkReady | SplitStarted | SplitCompleted | SplitFailed | SegmentReady | ChunkFailed,
+    Field(discriminator="type"),
+]
+_ADAPTER: TypeAdapter[AnyMessage] = TypeAdapter(AnyMessage)
+
+
+def decode(body: bytes) -> AnyMessage:
+    """Read an event's body.
+
+    Raises:
+        MessageError: when it is no event of ours, or of a version that this code cannot read.
+    """
+    try:
+        return _ADAPTER.validate_json(body)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "body"
+        raise MessageError(f"not a pipeline event: {where}: {first['msg']}", body) from error

@@ -1,0 +1,128 @@
+"""Settings come from environment variables alone, and are read in one place a service.
+
+Every field below is one variable, its name in capitals: ``chunk_frames`` is ``CHUNK_FRAMES``.
+Connection strings serve local stacks; in Azure a namespace and an account URL are given instead and
+``DefaultAzureCredential`` signs in. The two ways exclude each other.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Self, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.errors import ConfigurationError
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+class ServiceSettings(BaseSettings):
+    """What every service needs to know: where the hubs and blobs are, and how to report."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    eventhub_connection_string: SecretStr | None = Field(
+        None, description="Event Hubs namespace with a key; for local stacks"
+    )
+    eventhub_fully_qualified_namespace: str | None = Field(
+        None, description="Event Hubs namespace to sign in to, such as NAME.servicebus.windows.net"
+    )
+    storage_connection_string: SecretStr | None = Field(
+        None, description="storage account with a key; for local stacks"
+    )
+    storage_account_url: str | None = Field(
+        None, description="storage account to sign in to, such as https://NAME.blob.core.windows.net"
+    )
+
+    uploads_hub: str = Field("uploads", description="hub of BlobCreated events")
+    frames_hub: str = Field("frames", description="hub of chunk references")
+    segments_hub: str = Field("segments", description="hub of finished segments and splits")
+    consumer_group: str = Field("$Default", description="consumer group read in every hub")
+
+    uploads_container: str = Field("uploads", description="where users put videos")
+    results_container: str = Field("results", description="where users find results")
+    frames_container: str = Field("frames", description="chunks of source frames")
+    segments_container: str = Field("segments", description="chunks of stylized frames")
+    jobs_container: str = Field("jobs", description="manifests and status records")
+    checkpoints_container: str = Field("checkpoints", description="consumers' positions")
+    dead_letters_container: str = Field("dead-letters", description="events nobody could process")
+
+    styles_dir: str | None = Field(
+        None, description="folder with further styles (NAME.onnx and NAME.json)"
+    )
+
+    load_balancing_interval_s: float = Field(
+        5.0, gt=0, description="how often consumers rebalance partitions among themselves"
+    )
+    ownership_expiry_s: float = Field(
+        30.0, gt=0, description="after how long a silent consumer's partitions are taken over"
+    )
+    checkpoint_interval_s: float = Field(
+        1.0, gt=0, description="how often finished work is checkpointed"
+    )
+    drain_timeout_s: float = Field(
+        90.0, gt=0, description="time for work in hand after SIGTERM; below the pod's grace period"
+    )
+
+    metrics_port: int = Field(
+        9000, ge=0, le=65535, description="HTTP port of /metrics, /healthz and /readyz"
+    )
+    metrics_host: str = Field("0.0.0.0", description="address that port listens on")  # noqa: S104 - probes come from outside the pod
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "console"] = "json"
+
+    @model_validator(mode="after")
+    def _one_way_to_sign_in(self) -> Self:
+        problems = [
+            problem
+            for one, other in (
+                ("eventhub_connection_string", "eventhub_fully_qualified_namespace"),
+                ("storage_connection_string", "storage_account_url"),
+            )
+            if (problem := self._exactly_one(one, other))
+        ]
+        if self.ownership_expiry_s < 2 * self.load_balancing_interval_s:
+            problems.append(
+                "OWNERSHIP_EXPIRY_S must be at least twice LOAD_BALANCING_INTERVAL_S, "
+                "or consumers lose partitions that they are working on"
+            )
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _exactly_one(self, one: str, other: str) -> str | None:
+        given = [name.upper() for name in (one, other) if getattr(self, name)]
+        if len(given) == 1:
+            return None
+        if given:
+            return f"{given[0]} and {given[1]} exclude each other: set one of them"
+        return f"set {one.upper()} or {other.upper()}"
+
+
+def load(settings: type[S]) -> S:
+    """Read ``settings`` from the environment.
+
+    Raises:
+        ConfigurationError: with one sentence for each variable that is missing or wrong.
+    """
+    try:
+        return settings()
+    except ValidationError as error:
+        raise ConfigurationError([_sentence(problem) for problem in error.errors()]) from None
+
+
+def _sentence(problem: object) -> str:
+    assert isinstance(problem, dict)
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if not problem["loc"]:
+        return message
+    return f"{'.'.join(map(str, problem['loc'])).upper()}: {message}"
+
+
+def describe(settings: BaseSettings) -> list[tuple[str, str, str]]:
+    """List a settings object as (variable, value, description), secrets masked."""
+    return [
+        (name.upper(), str(getattr(settings, name)), field.description or "")
+        for name, field in type(settings).model_fields.items()
+    ]

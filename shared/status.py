@@ -1,0 +1,46 @@
+"""The status record: what a user is told about a job. The assembler alone writes it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from shared.styles.request import StyleRequest
+from shared.values import Value
+
+State = Literal["splitting", "stylizing", "assembling", "done", "degraded", "failed"]
+ENDED: frozenset[State] = frozenset({"done", "degraded", "failed"})
+
+
+class Failure(Value):
+    """Why a job failed: a code for machines, a sentence for people."""
+
+    code: str
+    message: str
+
+
+class Status(Value):
+    """A job's state, how far it has come, and what came of it. Times are UTC, ISO 8601."""
+
+    schema_version: int = 1
+    job_id: str
+    state: State
+    video_name: str
+    video_url: str
+    style: StyleRequest
+    frames: int = 0
+    """Frames of the whole video; 0 until the split is complete."""
+    chunks: int = 0
+    """Chunks of the whole video; 0 until the split is complete."""
+    frames_stylized: int = 0
+    chunks_stylized: int = 0
+    started_at: str
+    updated_at: str
+    result: str | None = None
+    """Name of the result in the results container."""
+    warnings: tuple[str, ...] = ()
+    error: Failure | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to the job."""
+        return self.state in ENDED

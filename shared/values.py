@@ -1,0 +1,38 @@
+"""The base of every value that crosses a service border, and the field types they share."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+
+
+class Value(BaseModel):
+    """An immutable value with a JSON form.
+
+    Unknown fields are ignored, so that an older service can read what a newer one wrote.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", arbitrary_types_allowed=True)
+
+    def to_json(self) -> bytes:
+        """Encode as compact UTF-8 JSON."""
+        return self.model_dump_json().encode()
+
+
+def _fraction(value: object) -> Fraction:
+    if isinstance(value, Fraction):
+        return value
+    if isinstance(value, (str, int)):
+        try:
+            return Fraction(value)
+        except (ValueError, ZeroDivisionError) as error:
+            raise ValueError(f"{value!r} is no exact fraction") from error
+    raise ValueError(f"{value!r} is no exact fraction: give it as a string such as '1/30000'")
+
+
+ExactFraction = Annotated[
+    Fraction, BeforeValidator(_fraction), PlainSerializer(str, return_type=str)
+]
+"""A rational number that survives JSON exactly, as ``"1/30000"``."""
