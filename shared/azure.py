@@ -12,10 +12,15 @@ from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
 
 from shared.settings import ServiceSettings
 
+
 # The SDKs' own retries are the pipeline's retries: capped, jittered, counted. The storage default
 # waits 15 s before its first retry, which turns a blip into a stall.
-_BLOB_RETRY = {"initial_backoff": 0.5, "increment_base": 2, "random_jitter_range": 1}
-_BLOB_RETRIES = 6
+def _blob_retry() -> ExponentialRetry:
+    return ExponentialRetry(
+        initial_backoff=1, increment_base=2, retry_total=5, random_jitter_range=1
+    )
+
+
 _EVENTHUB_RETRY: dict[str, Any] = {
     "retry_total": 6,
     "retry_backoff_factor": 0.2,
@@ -40,7 +45,7 @@ class AzureClients:
     async def blobs(self) -> BlobServiceClient:
         """Open the storage account."""
         options: dict[str, Any] = {
-            "retry_policy": ExponentialRetry(retry_total=_BLOB_RETRIES, **_BLOB_RETRY),
+            "retry_policy": _blob_retry(),
             "connection_timeout": 10,
             "read_timeout": 60,
         }

@@ -135,11 +135,11 @@ class BlobStore:
             The new ETag; None when the blob is no longer at ``etag`` (nothing was written).
         """
         blob = self._client.get_blob_client(container, name)
-        condition = (
-            {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
-        )
+        condition = MatchConditions.IfNotModified if etag else None
         try:
-            written = await blob.upload_blob(data, overwrite=True, **condition)
+            written = await blob.upload_blob(
+                data, overwrite=True, etag=etag, match_condition=condition
+            )
         except ResourceModifiedError:
             return None
         except AzureError as error:

@@ -32,7 +32,8 @@ class ServiceSettings(BaseSettings):
         None, description="storage account with a key; for local stacks"
     )
     storage_account_url: str | None = Field(
-        None, description="storage account to sign in to, such as https://NAME.blob.core.windows.net"
+        None,
+        description="storage account to sign in to, such as https://NAME.blob.core.windows.net",
     )
 
     uploads_hub: str = Field("uploads", description="hub of BlobCreated events")

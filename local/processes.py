@@ -1,0 +1,355 @@
+"""One child process of the stack: started, known to be ready, restarted, and never left behind.
+
+A child gets its own session, so that the terminal's Ctrl-C reaches only the supervisor, which then
+stops the children in its own order. It writes into a log file rather than a pipe: nobody has to
+keep reading for it to go on, and the last lines are at hand when it cannot start.
+
+**No orphans.** A SIGKILL leaves the supervisor no moment to stop anything, so the kernel is asked
+to: each child sets ``PR_SET_PDEATHSIG`` between fork and exec and is killed when the thread that
+forked it dies; that is the event loop's, which lives as long as there is anything to supervise.
+Unlike a pipe that children watch, this needs nothing of the child (Node knows no such habit), and
+unlike a guardian process it has no moment between fork and registration. It is Linux's alone;
+elsewhere children are stopped by an orderly exit only. What a child itself has started shares its
+process group, and the group is swept whenever the child has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Protocol
+
+import aiohttp
+import psutil  # type: ignore[import-untyped]
+
+from shared.errors import StylestreamError
+
+PROBE_INTERVAL_S = 0.05
+"""Between two looks at whether a child is ready: short beside the second that a start takes."""
+
+PROBE_TIMEOUT_S = 2.0
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 5.0
+"""Restarts wait 0.2, 0.4, ... 5 s: a crash loop must not eat the machine that it shares."""
+
+STABLE_S = 30.0
+"""A child that has been ready for this long starts again with the shortest pause."""
+
+RESTARTS_IN_A_ROW = 8
+"""After these (about 20 s) the child is given up: waiting longer would only look like a hang."""
+
+LOG_TAIL_LINES = 15
+PR_SET_PDEATHSIG = 1
+
+_log = logging.getLogger(__name__)
+# Loaded before any fork: between fork and exec only the call itself may happen.
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+class Readiness(Protocol):
+    """How to tell that a child is ready; ``output`` is what it has written since its start."""
+
+    async def reached(self, output: str) -> bool:
+        """Look once, without waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpReady:
+    """Ready when ``url`` answers 200."""
+
+    url: str
+
+    async def reached(self, output: str) -> bool:
+        """Ask once; a refused or slow connection is a no."""
+        del output
+        timeout = aiohttp.ClientTimeout(total=PROBE_TIMEOUT_S)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.get(self.url) as response,
+            ):
+                return response.status == HTTPStatus.OK
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return False
+
+
+@dataclass(frozen=True, slots=True)
+class TcpReady:
+    """Ready when ``port`` on loopback accepts a connection."""
+
+    port: int
+
+    async def reached(self, output: str) -> bool:
+        """Connect once and hang up."""
+        del output
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        except (OSError, TimeoutError):
+            return False
+        writer.close()
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class LineReady:
+    """Ready when a whole line of output begins with ``prefix``."""
+
+    prefix: str
+
+    async def reached(self, output: str) -> bool:
+        """Look through the output."""
+        return self.find(output) is not None
+
+    def find(self, output: str) -> str | None:
+        """Return what follows the prefix in the first such line."""
+        for line in output.splitlines(keepends=True):
+            if line.startswith(self.prefix) and line.endswith("\n"):
+                return line[len(self.prefix) :].strip()
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to run and what to expect of it. ``environment`` is the child's whole environment.
+
+    ``grace_s`` is how long it may take to end after SIGTERM before it is killed.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    log: Path
+    ready: Readiness
+    start_timeout_s: float = 60.0
+    grace_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a child and its descendants have cost since the child's last start.
+
+    ``cpu_s`` includes descendants that have ended and been waited for; ``peak_rss_bytes`` is the
+    sum of the living processes' own peaks, so an upper bound of the peak of the sum.
+    """
+
+    cpu_s: float
+    peak_rss_bytes: int
+
+
+class Supervised:
+    """Keeps one command running from ``start`` to ``stop``.
+
+    ``on_change`` is called after every restart and when the child is given up; ``failure`` then
+    holds the cause.
+    """
+
+    def __init__(self, command: Command, on_change: Callable[[], None] = lambda: None) -> None:
+        self.command = command
+        self.restarts = 0
+        self.failure: StylestreamError | None = None
+        self._on_change = on_change
+        self._process: asyncio.subprocess.Process | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._log_start = 0
+        self._ready_at: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The name that the command was given."""
+        return self.command.name
+
+    @property
+    def pid(self) -> int | None:
+        """The living child's process id, which is also its process group's."""
+        if self._process is None or self._process.returncode is not None:
+            return None
+        return self._process.pid
+
+    @property
+    def output(self) -> str:
+        """What the child has written since its last start."""
+        try:
+            with self.command.log.open("rb") as log:
+                log.seek(self._log_start)
+                return log.read().decode(errors="replace")
+        except FileNotFoundError:
+            return ""
+
+    async def start(self) -> None:
+        """Start the child and return when it is ready; from then on it is restarted if it dies.
+
+        The log of the run before is kept beside the new one with the suffix ``.1``.
+
+        Raises:
+            StylestreamError: it ended, or was not ready in time; the message quotes its log.
+        """
+        log = self.command.log
+        with contextlib.suppress(FileNotFoundError):
+            log.replace(log.with_name(log.name + ".1"))
+        process = await self._launch()
+        self._keeper = asyncio.create_task(
+            self._keep_alive(process), name=f"keep {self.name} alive"
+        )
+
+    async def stop(self) -> None:
+        """End the child: SIGTERM, the grace time, SIGKILL. Safe to call twice or before a start."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait({self._keeper})
+        process = self._process
+        if process is None:
+            return
+        try:
+            if process.returncode is None:
+                process.terminate()
+                async with asyncio.timeout(self.command.grace_s):
+                    await process.wait()
+        except TimeoutError:
+            _log.warning("%s did not stop in %g s: killed", self.name, self.command.grace_s)
+        finally:
+            self._sweep()
+        await process.wait()
+
+    def usage(self) -> Usage | None:
+        """Measure the child and its descendants; None while it is not running."""
+        if self.pid is None:
+            return None
+        cpu_s, peak = 0.0, 0
+        with contextlib.suppress(psutil.NoSuchProcess):
+            root = psutil.Process(self.pid)
+            for process in (root, *root.children(recursive=True)):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    times = process.cpu_times()
+                    cpu_s += times.user + times.system
+                    cpu_s += times.children_user + times.children_system
+                    peak += _peak_rss_bytes(process)
+        return Usage(cpu_s, peak)
+
+    async def _keep_alive(self, process: asyncio.subprocess.Process) -> None:
+        failures = 0
+        while failures < RESTARTS_IN_A_ROW:
+            code = await process.wait()
+            self._sweep()
+            now = asyncio.get_running_loop().time()
+            lived_s = 0.0 if self._ready_at is None else now - self._ready_at
+            self._ready_at = None
+            failures = 1 if lived_s >= STABLE_S else failures + 1
+            _log.warning("%s %s; restarting", self.name, _ending(code))
+            await asyncio.sleep(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (failures - 1)))
+            self.restarts += 1
+            try:
+                process = await self._launch()
+            except StylestreamError as error:
+                _log.warning("%s", error)
+            self._on_change()
+        self.failure = StylestreamError(
+            f"{self.name} ended {failures} times in a row and is given up{self._quoted_log()}"
+        )
+        self._on_change()
+
+    async def _launch(self) -> asyncio.subprocess.Process:
+        command = self.command
+        try:
+            with command.log.open("ab") as log:
+                self._log_start = log.tell()
+                process = await asyncio.create_subprocess_exec(
+                    *command.argv,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=dict(command.environment),
+                    cwd=command.log.parent,
+                    start_new_session=True,
+                    preexec_fn=_tie_to_parent(os.getpid()),
+                )
+        except (OSError, ValueError) as error:
+            raise StylestreamError(f"{command.name} cannot be started: {error}") from error
+        self._process = process
+        try:
+            await self._until_ready(process)
+        except BaseException:
+            self._sweep()
+            await process.wait()
+            raise
+        self._ready_at = asyncio.get_running_loop().time()
+        return process
+
+    async def _until_ready(self, process: asyncio.subprocess.Process) -> None:
+        ended = asyncio.create_task(process.wait())
+        ready = asyncio.create_task(self._probe())
+        try:
+            await asyncio.wait(
+                {ended, ready},
+                timeout=self.command.start_timeout_s,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if ended.done():
+                raise StylestreamError(
+                    f"{self.name} {_ending(ended.result())} before it was ready{self._quoted_log()}"
+                )
+            if not ready.done():
+                raise StylestreamError(
+                    f"{self.name} was not ready after {self.command.start_timeout_s:g} s"
+                    f"{self._quoted_log()}"
+                )
+            ready.result()
+        finally:
+            ended.cancel()
+            ready.cancel()
+
+    async def _probe(self) -> None:
+        while not await self.command.ready.reached(self.output):
+            await asyncio.sleep(PROBE_INTERVAL_S)
+
+    def _sweep(self) -> None:
+        """Kill whatever is left of the child's process group."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _quoted_log(self) -> str:
+        lines = self.output.rstrip().splitlines()[-LOG_TAIL_LINES:]
+        if not lines:
+            return f"; it wrote nothing to {self.command.log}"
+        return "\n  ".join([f"; the end of {self.command.log}:", *lines])
+
+
+def _tie_to_parent(parent: int) -> Callable[[], None] | None:
+    if _libc is None:
+        return None
+    prctl = _libc.prctl
+
+    def tie() -> None:
+        prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+        if os.getppid() != parent:
+            # The supervisor died before the call above: its signal will never come.
+            os._exit(1)
+
+    return tie
+
+
+def _ending(code: int) -> str:
+    if code < 0:
+        return f"was ended by {signal.Signals(-code).name}"
+    return f"ended with code {code}"
+
+
+def _peak_rss_bytes(process: psutil.Process) -> int:
+    try:
+        status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
+    except OSError:
+        return int(process.memory_info().rss)
+    for line in status.splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
