@@ -79,7 +79,7 @@ class AzureClients:
         return client
 
     async def consumer(self, hub: str) -> EventHubConsumerClient:
-        """Open a load-balanced reader of ``hub`` whose position lies in the checkpoint container."""
+        """Open a load-balanced reader of ``hub``, its position in the checkpoint container."""
         settings = self._settings
         options: dict[str, Any] = {
             "checkpoint_store": await self._checkpoint_store(),

@@ -7,6 +7,7 @@ work safe to repeat: the second writer learns that the blob exists and changes n
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +76,18 @@ class BlobStore:
         except AzureError as error:
             raise _transient("read", container, name, error) from error
 
+    async def download(self, container: str, name: str, path: Path) -> bool:
+        """Copy a blob into a file; return False when there is none."""
+        try:
+            stream = await self._client.get_blob_client(container, name).download_blob()
+            with path.open("wb") as file:
+                await stream.readinto(file)
+        except ResourceNotFoundError:
+            return False
+        except AzureError as error:
+            raise _transient("read", container, name, error) from error
+        return True
+
     async def read_range(
         self, container: str, name: str, offset: int, length: int, etag: str
     ) -> bytes:
@@ -102,29 +115,26 @@ class BlobStore:
         *,
         metadata: dict[str, str] | None = None,
         content_type: str = "application/octet-stream",
-    ) -> bool:
+    ) -> str | None:
         """Write a blob unless it exists; readers see all of it or nothing.
 
         Returns:
-            True when this call wrote it, False when it was there already.
+            The new blob's ETag; None when there was one already (nothing was written).
         """
         blob = self._client.get_blob_client(container, name)
-        settings = ContentSettings(content_type=content_type)
-        try:
-            if isinstance(data, Path):
-                with data.open("rb") as file:
-                    await blob.upload_blob(
-                        file, overwrite=False, metadata=metadata, content_settings=settings
-                    )
-            else:
-                await blob.upload_blob(
-                    data, overwrite=False, metadata=metadata, content_settings=settings
+        with data.open("rb") if isinstance(data, Path) else nullcontext(data) as content:
+            try:
+                written = await blob.upload_blob(
+                    content,
+                    overwrite=False,
+                    metadata=metadata,
+                    content_settings=ContentSettings(content_type=content_type),
                 )
-        except (ResourceExistsError, ResourceModifiedError):
-            return False
-        except AzureError as error:
-            raise _transient("write", container, name, error) from error
-        return True
+            except (ResourceExistsError, ResourceModifiedError):
+                return None
+            except AzureError as error:
+                raise _transient("write", container, name, error) from error
+        return str(written["etag"])
 
     async def replace(
         self, container: str, name: str, data: bytes, *, etag: str | None = None

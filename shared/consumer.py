@@ -2,8 +2,8 @@
 
 The SDK hands over events partition by partition. Each becomes a `Delivery`, which a service marks
 ``done`` when all effects of its work are durable, in any order and at any later time; a flusher
-writes each partition's contiguous watermark as its checkpoint: regularly, on shutdown, and never when the
-partition was lost to another owner (whose checkpoint ours would overwrite).
+writes each partition's contiguous watermark as its checkpoint: regularly, on shutdown, and never
+when the partition was lost to another owner (whose checkpoint ours would overwrite).
 
 Taking an event up waits for the service's handler, so a service that is full simply stops reading:
 back-pressure needs no queue of its own.
@@ -21,8 +21,8 @@ from typing import Final, cast
 import structlog
 from azure.core.exceptions import AzureError
 from azure.eventhub import CloseReason, EventData
-from azure.eventhub.amqp import AmqpMessageBodyType
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
+from azure.eventhub.amqp import AmqpMessageBodyType
 from azure.eventhub.exceptions import EventHubError
 
 from shared.errors import TransientError
@@ -81,8 +81,8 @@ class _Partition:
 class Consumer:
     """Feeds one hub's events to a handler until told to stop.
 
-    Order is kept within a partition; delivery is at least once. To stop without redoing work: `drain`,
-    wait for the deliveries in hand, then cancel `run`.
+    Order is kept within a partition; delivery is at least once. To stop without redoing work:
+    `drain`, wait for the deliveries in hand, then cancel `run`.
     """
 
     def __init__(

@@ -38,6 +38,11 @@ def manifest_blob(job: str) -> str:
     return f"{job}/manifest.json"
 
 
+def progress_blob(job: str) -> str:
+    """Name the blob (jobs container) that tells how far a job's split has come."""
+    return f"{job}/split.json"
+
+
 def status_blob(job: str) -> str:
     """Name a job's status record (jobs container)."""
     return f"{job}/status.json"

@@ -1,7 +1,7 @@
 """The manifest: what the splitter found in a source, and the exact list of its chunks.
 
-A manifest is written twice: when the source has been probed (``sealed`` false, no chunks), and when
-its last chunk is published (``sealed`` true). The sealed one is what completeness is measured against.
+The manifest is written once, when a video's last chunk is published, and never changes: it is what
+completeness is measured against.
 
 All timestamps are exact ticks of ``Source.time_base`` on the *result's* timeline: whatever start
 offset the source's container carries by convention is already subtracted.
@@ -71,10 +71,11 @@ class Manifest(Value):
     etag: str
     style: StyleRequest
     source: Source
-    chunks: tuple[Chunk, ...] = ()
-    frames: int = 0
+    chunks: tuple[Chunk, ...]
+    frames: int
+    side: str | None = None
+    """Blob (frames container) of the copied tracks, chapters and metadata; None without any."""
     warnings: tuple[str, ...] = ()
-    sealed: bool = False
 
 
 def pts_digest(pts: Sequence[int]) -> str:

@@ -1,7 +1,8 @@
 """The events that the services exchange, as immutable values with a JSON form.
 
-An event names its ``type`` and ``schema_version``. A reader ignores fields that it does not know and
-refuses versions and types that it does not know, so that a poisoned hub cannot poison a service.
+An event names its ``type`` and ``schema_version``. A reader ignores fields that it does not know
+and refuses versions and types that it does not know, so that a poisoned hub cannot poison a
+service.
 
 =================  ========  ==================  =============================================
 event              hub       from -> to          meaning

@@ -1,16 +1,36 @@
-"""Prometheus metrics that every service has: what its consumer does. Labels are bounded by design."""
+"""Prometheus metrics that every service has. Labels are bounded by design."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
 
 STAGE_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 
+def process_registry() -> CollectorRegistry:
+    """Return a registry that knows about this process: CPU, memory, files, garbage collection."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
+
+
 class ConsumerMetrics:
-    """Counts one hub's reading. One object for each consumer; the names are shared, the hub is a label."""
+    """Counts the reading of one hub."""
 
     def __init__(self, registry: CollectorRegistry, service: str, hub: str) -> None:
         labels = {"hub": hub}
@@ -73,6 +93,8 @@ class WorkMetrics:
     """Counts what a service does with its events: stage times, outcomes, errors by code."""
 
     def __init__(self, registry: CollectorRegistry, service: str) -> None:
+        self._registry = registry
+        self._service = service
         self._stage = Histogram(
             f"{service}_stage_seconds",
             "Time one unit of work spent in a stage",
@@ -95,9 +117,16 @@ class WorkMetrics:
         )
         self._in_hand = Gauge(f"{service}_in_hand", "Units of work in hand", registry=registry)
 
-    def stage(self, stage: str, seconds: float) -> None:
-        """Observe the time that a chunk or job spent in a stage."""
-        self._stage.labels(stage=stage).observe(seconds)
+    def reading(self, hub: str) -> ConsumerMetrics:
+        """Return the metrics of the service's consumer of ``hub``."""
+        return ConsumerMetrics(self._registry, self._service, hub)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Observe the time that a chunk or job spends in a stage, if it gets through."""
+        started = time.perf_counter()
+        yield
+        self._stage.labels(stage=stage).observe(time.perf_counter() - started)
 
     def chunk(self, outcome: str, frames: int = 0) -> None:
         """Count a finished chunk, and its frames."""

@@ -1,7 +1,8 @@
 """The one retry policy: capped exponential pauses with jitter.
 
-A `TransientError` is tried again for ever, since the dependency will come back and the event must not
-be lost. A `PermanentError` is never tried again. Anything unexpected gets a bounded number of tries.
+A `TransientError` is tried again for ever, since the dependency will come back and the event must
+not be lost. A `PermanentError` is never tried again. Anything unexpected gets a bounded number of
+tries.
 """
 
 from __future__ import annotations
@@ -9,40 +10,55 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
+import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
 from shared.errors import PermanentError, TransientError
+from shared.metrics import WorkMetrics
 
+log = structlog.get_logger()
 T = TypeVar("T")
 
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 30.0
 
 
-async def retrying(
-    work: Callable[[], Awaitable[T]],
-    *,
-    attempts: int = 3,
-    on_retry: Callable[[BaseException], None],
-) -> T:
-    """Await ``work`` until it succeeds; ``on_retry`` is told of each failure that is tried again.
+class Retry:
+    """The policy, counting in a service's metrics whatever it tries again."""
 
-    Raises:
-        PermanentError: from ``work``, at once.
-        Exception: what ``work`` raised at its last try, when it is not transient.
-    """
+    def __init__(self, metrics: WorkMetrics) -> None:
+        self._metrics = metrics
 
-    def exhausted(state: RetryCallState) -> bool:
-        return not isinstance(_error(state), TransientError) and state.attempt_number >= attempts
+    async def __call__(self, work: Callable[[], Awaitable[T]], *, attempts: int = 3) -> T:
+        """Await ``work`` until it succeeds.
 
-    policy = AsyncRetrying(
-        retry=retry_if_exception(_worth_another_try),
-        stop=exhausted,
-        wait=wait_random_exponential(multiplier=_FIRST_PAUSE_S, max=_LONGEST_PAUSE_S),
-        before_sleep=lambda state: on_retry(_error(state)),
-        reraise=True,
-    )
-    return await policy(work)
+        Raises:
+            PermanentError: from ``work``, at once.
+            Exception: what ``work`` raised at its last try, when it is not transient.
+        """
+
+        def exhausted(state: RetryCallState) -> bool:
+            return (
+                not isinstance(_error(state), TransientError) and state.attempt_number >= attempts
+            )
+
+        policy = AsyncRetrying(
+            retry=retry_if_exception(_worth_another_try),
+            stop=exhausted,
+            wait=wait_random_exponential(multiplier=_FIRST_PAUSE_S, max=_LONGEST_PAUSE_S),
+            before_sleep=self._note,
+            reraise=True,
+        )
+        return await policy(work)
+
+    def _note(self, state: RetryCallState) -> None:
+        error = _error(state)
+        self._metrics.retried()
+        log.warning(
+            "trying again",
+            attempt=state.attempt_number,
+            error=f"{type(error).__name__}: {error}",
+        )
 
 
 def _worth_another_try(error: BaseException) -> bool:

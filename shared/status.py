@@ -11,6 +11,13 @@ State = Literal["splitting", "stylizing", "assembling", "done", "degraded", "fai
 ENDED: frozenset[State] = frozenset({"done", "degraded", "failed"})
 
 
+class SplitProgress(Value):
+    """How far a split has come. The splitter alone writes it."""
+
+    frames: int
+    chunks: int
+
+
 class Failure(Value):
     """Why a job failed: a code for machines, a sentence for people."""
 

@@ -1,4 +1,4 @@
-"""The contiguous watermark: how far a partition may be checkpointed when work finishes out of order.
+"""The contiguous watermark: how far a checkpoint may go when work finishes out of order.
 
 Pure bookkeeping, no I/O. A checkpoint says "everything up to here is finished", so it may only
 follow the longest run of finished items from the start; one slow item holds it back, and after a
@@ -45,13 +45,13 @@ class Watermark(Generic[T]):
         return ticket
 
     def finish(self, ticket: Ticket[T]) -> None:
-        """Note that an item's work and all its effects are durable. Finishing twice changes nothing."""
+        """Note that an item's effects are durable. Finishing twice changes nothing."""
         ticket.finished = True
         while self._open and self._open[0].finished:
             self._reached = self._open.popleft()
 
     def take(self) -> T | None:
-        """Return the last item of the finished run if it advanced since the last call, else None."""
+        """Return the last item of the finished run if the run grew since the last call."""
         reached, self._reached = self._reached, None
         return reached.item if reached else None
 
@@ -62,5 +62,5 @@ class Watermark(Generic[T]):
 
     @property
     def unfinished(self) -> int:
-        """Count items that hold the watermark back, those finished behind an unfinished one included."""
+        """Count the items at and behind the first unfinished one."""
         return len(self._open)

@@ -1,7 +1,8 @@
 """The gallery: every style by name, the bundled ones and those of a user's folder.
 
-A style is two files: ``NAME.onnx``, the network, and ``NAME.json``, its card. The name is lower-case
-letters, digits and hyphens, because it becomes part of result names and of upload paths.
+A style is two files: ``NAME.onnx``, the network, and ``NAME.json``, its card. The name is
+lower-case letters, digits and hyphens, because it becomes part of result names and of upload
+paths.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ class Style:
             ) from error
         if hashlib.sha256(data).hexdigest() != self.card.sha256:
             raise StyleError(
-                "STYLE_CHANGED",
-                f"style {self.name!r}: {self.path.name} is not the file whose sha256 its card gives",
+                "STYLE_CHANGED", f"style {self.name!r}: {self.path.name} is not the file whose
+                sha256 its card gives",
             )
         return data
 

@@ -1,0 +1,100 @@
+"""Makes and publishes one job's result: fetch, mux, verify, upload."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+
+from assembler.mux import mux
+from assembler.settings import AssemblerSettings
+from assembler.verify import verify
+from shared.blobs import BlobStore
+from shared.errors import ResultError
+from shared.layout import chunk_blob, result_blob
+from shared.manifest import Manifest
+from shared.metrics import WorkMetrics
+
+_CONTENT_TYPES = {"mp4": "video/mp4", "mkv": "video/x-matroska"}
+
+
+class Assembly:
+    """Turns complete sets of segments into published results."""
+
+    def __init__(self, settings: AssemblerSettings, blobs: BlobStore, metrics: WorkMetrics) -> None:
+        self._settings = settings
+        self._blobs = blobs
+        self._metrics = metrics
+
+    async def run(self, manifest: Manifest) -> str:
+        """Make the result of ``manifest`` and publish it atomically; return its blob's name.
+
+        Doing it twice publishes once: the second finds the first's result.
+
+        Raises:
+            ResultError, ChunkError: the segments do not make exactly the promised result.
+            TransientError: storage stayed away.
+        """
+        with tempfile.TemporaryDirectory(
+            prefix="stylestream-", dir=self._settings.work_dir
+        ) as folder:
+            out = Path(folder) / f"result.{manifest.source.container}"
+            side = await self._fetch_side(manifest, Path(folder))
+            with self._metrics.timed("mux"):
+                await asyncio.to_thread(
+                    mux, manifest, self._segments(manifest, asyncio.get_running_loop()), side, out
+                )
+            with self._metrics.timed("verify"):
+                await asyncio.to_thread(verify, manifest, side, out)
+            with self._metrics.timed("publish"):
+                return await self._publish(manifest, out)
+
+    async def _fetch_side(self, manifest: Manifest, folder: Path) -> Path | None:
+        if manifest.side is None:
+            return None
+        path = folder / Path(manifest.side).name
+        if not await self._blobs.download(self._settings.frames_container, manifest.side, path):
+            raise ResultError("SIDE_MISSING", "the job's copied tracks are gone from storage")
+        return path
+
+    def _segments(self, manifest: Manifest, loop: asyncio.AbstractEventLoop) -> Iterator[bytes]:
+        """Yield the segments in order to the muxer's thread, a few fetched ahead."""
+        ahead: deque[tuple[int, Future[bytes | None]]] = deque()
+        chunks = iter(manifest.chunks)
+        while True:
+            while len(ahead) < self._settings.downloads_ahead and (chunk := next(chunks, None)):
+                read = self._blobs.read(
+                    self._settings.segments_container, chunk_blob(manifest.job_id, chunk.index)
+                )
+                ahead.append((chunk.index, asyncio.run_coroutine_threadsafe(read, loop)))
+            if not ahead:
+                return
+            index, future = ahead.popleft()
+            segment = future.result()
+            if segment is None:
+                raise ResultError("SEGMENT_MISSING", f"segment {index} is gone from storage")
+            yield segment
+
+    async def _publish(self, manifest: Manifest, path: Path) -> str:
+        """Upload under the upload's name; one taken by another job's result gets this job's id."""
+        container = self._settings.results_container
+        style, kind, job = manifest.style.style, manifest.source.container, manifest.job_id
+        for name in (
+            result_blob(manifest.video_name, style, kind),
+            result_blob(manifest.video_name, style, kind, job),
+        ):
+            if await self._blobs.create(
+                container,
+                name,
+                path,
+                metadata={"job_id": job},
+                content_type=_CONTENT_TYPES[kind],
+            ):
+                return name
+            taken = await self._blobs.facts(container, name)
+            if taken and taken.metadata.get("job_id") == job:
+                return name
+        raise ResultError("RESULT_NAME_TAKEN", f"results/{name} belongs to another job")

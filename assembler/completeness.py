@@ -1,0 +1,66 @@
+"""Completeness of one job: which chunks are there, and which are missing. Pure, no I/O."""
+
+from __future__ import annotations
+
+from shared.errors import ResultError
+from shared.manifest import Manifest
+
+
+class Completeness:
+    """Collects the announced segments of one job and holds them against the sealed manifest.
+
+    Announcements may come twice, in any order, and before the manifest. A job is complete when the
+    manifest is sealed and each of its chunks was announced with exactly its frame count.
+    """
+
+    def __init__(self) -> None:
+        self._announced: dict[int, int] = {}
+        self._promised: dict[int, int] | None = None
+
+    @property
+    def chunks(self) -> int:
+        """Count the distinct chunks announced."""
+        return len(self._announced)
+
+    @property
+    def frames(self) -> int:
+        """Count the frames of the chunks announced."""
+        return sum(self._announced.values())
+
+    @property
+    def complete(self) -> bool:
+        """Whether every chunk of the sealed manifest is there."""
+        return self._promised is not None and len(self._announced) == len(self._promised)
+
+    def missing(self) -> list[int]:
+        """List the chunks of the sealed manifest that were not announced yet, in order."""
+        return sorted((self._promised or {}).keys() - self._announced.keys())
+
+    def announce(self, chunk: int, frames: int) -> None:
+        """Note a segment.
+
+        Raises:
+            ResultError: it contradicts an earlier announcement or the manifest.
+        """
+        if self._announced.setdefault(chunk, frames) != frames:
+            raise _contradiction(chunk, frames, self._announced[chunk])
+        if self._promised is not None and self._promised.get(chunk) != frames:
+            raise _contradiction(chunk, frames, self._promised.get(chunk))
+
+    def seal(self, manifest: Manifest) -> None:
+        """Learn what the whole set is.
+
+        Raises:
+            ResultError: a segment announced before contradicts the manifest.
+        """
+        self._promised = {chunk.index: chunk.frames for chunk in manifest.chunks}
+        for chunk, frames in self._announced.items():
+            self.announce(chunk, frames)
+
+
+def _contradiction(chunk: int, announced: int, promised: int | None) -> ResultError:
+    return ResultError(
+        "CONTRADICTING_SEGMENTS",
+        f"chunk {chunk} was announced with {announced} frames instead of "
+        f"{promised if promised is not None else 'not at all'}",
+    )

@@ -1,0 +1,34 @@
+"""The clip that is measured: the sample, forth and back, as long as wished."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+import av
+
+SAMPLE: Final = Path(__file__).parents[1] / "sample.mp4"
+_RATE: Final = 30
+
+
+def write_clip(path: Path, frames: int) -> None:
+    """Write ``frames`` frames of the sample at 30 frames/s, H.264, without sound.
+
+    Playing it forth and back keeps the movement continuous, so that codecs work as on a real video.
+    """
+    with av.open(SAMPLE) as source:
+        forth = [frame.reformat(format="yuv420p") for frame in source.decode(video=0)]
+    cycle = forth + forth[-2:0:-1]
+    with av.open(path, "w") as clip:
+        stream = clip.add_stream("libx264", rate=_RATE, options={"preset": "veryfast", "crf": "20"})
+        stream.width, stream.height = forth[0].width, forth[0].height
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = Fraction(1, _RATE)
+        for index in range(frames):
+            frame = cycle[index % len(cycle)]
+            frame.pts, frame.time_base = index, Fraction(1, _RATE)
+            # The encoder would take the decoder's choice of picture types for a command.
+            frame.pict_type = av.video.frame.PictureType.NONE
+            clip.mux(stream.encode(frame))
+        clip.mux(stream.encode())

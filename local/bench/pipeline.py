@@ -1,0 +1,137 @@
+"""How fast the whole pipeline is on this machine, and what each of its processes costs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Self
+
+from local.bench.clip import SAMPLE, write_clip
+from local.bench.moments import segment_moments
+from local.jobs import Jobs, open_jobs
+from local.processes import Usage
+from local.stack import Stack, StackOptions
+from shared.errors import StylestreamError
+from shared.status import Status
+from shared.styles.request import StyleRequest
+
+_SAMPLING_S: Final = 0.5
+_HUB: Final = "segments"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessCost:
+    """What one process, its children included, cost during the measured job."""
+
+    cpu_ms_per_frame: float
+    peak_memory_mib: float
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineFigures:
+    """One job on a warm stack. Times run from the moment when the upload begins."""
+
+    frames: int
+    seconds: float
+    frames_per_second: float
+    first_segment_s: float
+    result_after_last_segment_s: float
+    processes: dict[str, ProcessCost]
+
+
+async def measure(frames: int, style: str, stylizers: int) -> PipelineFigures:
+    """Paint the sample to warm a new stack up, then measure a job of ``frames`` frames.
+
+    Raises:
+        StylestreamError: a job failed.
+    """
+    request = StyleRequest(style=style)
+    with tempfile.TemporaryDirectory(prefix="stylestream-") as folder:
+        clip = Path(folder) / "clip.mp4"
+        await asyncio.to_thread(write_clip, clip, frames)
+        async with (
+            Stack(StackOptions(Path(folder) / "stack", stylizers)) as stack,
+            open_jobs(stack.storage_connection_string, None) as jobs,
+        ):
+            await _paint(jobs, SAMPLE, request)
+            with _CostMeter(stack) as meter:
+                began = time.time()
+                status = await _paint(jobs, clip, request)
+            moments = await segment_moments(stack.eventhub_connection_string, _HUB, status.job_id)
+    ended = datetime.fromisoformat(status.updated_at).timestamp()
+    return PipelineFigures(
+        frames=status.frames,
+        seconds=ended - began,
+        frames_per_second=status.frames / (ended - began),
+        first_segment_s=moments.first_segment - began,
+        result_after_last_segment_s=ended - moments.last_segment,
+        processes=meter.costs(status.frames),
+    )
+
+
+async def _paint(jobs: Jobs, clip: Path, request: StyleRequest) -> Status:
+    submission = await jobs.submit(clip, request)
+    async for view in jobs.watch(submission.job_id):
+        status = view.status
+    assert status is not None
+    if status.error is not None:
+        raise StylestreamError(f"the measured job failed: {status.error.message}")
+    return status
+
+
+class _CostMeter:
+    """Samples the stack's processes, since short-lived children take their peak with them."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._before: dict[str, Usage] = {}
+        self._after: dict[str, Usage] = {}
+        self._own_cpu_s = 0.0
+        self._peaks: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        self._before = self._sample()
+        self._own_cpu_s = time.process_time()
+        self._sampling = asyncio.create_task(self._sample_regularly())
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._sampling.cancel()
+        self._after = self._sample()
+        self._own_cpu_s = time.process_time() - self._own_cpu_s
+
+    def costs(self, frames: int) -> dict[str, ProcessCost]:
+        """Return each process's cost a frame; "client" is this process with the upload watcher."""
+        costs = {
+            name: ProcessCost(
+                1000 * (after.cpu_s - self._before[name].cpu_s) / frames,
+                self._peaks[name] / 2**20,
+            )
+            for name, after in self._after.items()
+        }
+        costs["client"] = ProcessCost(1000 * self._own_cpu_s / frames, _own_peak_mib())
+        return costs
+
+    async def _sample_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(_SAMPLING_S)
+            self._sample()
+
+    def _sample(self) -> dict[str, Usage]:
+        usages = {p.name: usage for p in self._stack.processes if (usage := p.usage())}
+        for name, usage in usages.items():
+            self._peaks[name] = max(self._peaks.get(name, 0), usage.peak_rss_bytes)
+        return usages
+
+
+def _own_peak_mib() -> float:
+    status = Path(f"/proc/{os.getpid()}/status")
+    if not status.exists():
+        return 0.0
+    peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(peak.split()[1]) / 1024

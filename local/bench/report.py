@@ -1,0 +1,68 @@
+"""The benchmark's result, as JSON for programs and as a table for people."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.bench.pipeline import PipelineFigures
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """All that one benchmark run found out."""
+
+    machine: str
+    taken_at: str
+    style: str
+    stylizers: int
+    inference_frames_per_second: float
+    pipeline: PipelineFigures
+    ratio: float
+    """Frames/s of the pipeline over frames/s of the bare network."""
+
+
+def table(figures: Figures) -> str:
+    """Return the figures as Markdown."""
+    pipeline = figures.pipeline
+    rows = [
+        ("bare network", f"{figures.inference_frames_per_second:.1f} frames/s"),
+        ("end to end", f"{pipeline.frames_per_second:.1f} frames/s"),
+        ("ratio", f"{figures.ratio:.2f}"),
+        ("upload to first segment", f"{pipeline.first_segment_s:.2f} s"),
+        ("last segment to result", f"{pipeline.result_after_last_segment_s:.2f} s"),
+        ("whole job", f"{pipeline.seconds:.1f} s for {pipeline.frames} frames"),
+    ]
+    costs = [
+        (name, f"{cost.cpu_ms_per_frame:.2f}", f"{cost.peak_memory_mib:.0f}")
+        for name, cost in pipeline.processes.items()
+    ]
+    total = sum(cost.cpu_ms_per_frame for cost in pipeline.processes.values())
+    return "\n".join(
+        [
+            f"{figures.machine}; {figures.taken_at}; 640x360, style {figures.style}, "
+            f"{figures.stylizers} stylizer{'s' if figures.stylizers > 1 else ''}",
+            "",
+            "| figure | value |",
+            "|---|---|",
+            *(f"| {name} | {value} |" for name, value in rows),
+            "",
+            "| process | CPU ms a frame | peak memory MiB |",
+            "|---|---|---|",
+            *(f"| {' | '.join(cost)} |" for cost in costs),
+            f"| all | {total:.2f} | |",
+        ]
+    )
+
+
+def describe_machine() -> str:
+    """Name the processor, its usable cores, and what matters for the network's speed."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cpuinfo = Path("/proc/cpuinfo")
+    text = cpuinfo.read_text() if cpuinfo.exists() else ""
+    model = re.search(r"model name\s*: (.*)", text)
+    vectors = "AVX-512" if "avx512f" in text else "AVX2" if "avx2" in text else "no AVX2"
+    return f"{cores} cores of {model[1] if model else platform.machine()}, {vectors}"

@@ -1,0 +1,131 @@
+"""A user's view of the pipeline: submit a video, ask how it is, fetch the result.
+
+Works against any storage account that a pipeline serves, local or in Azure; it needs nothing but
+blobs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from azure.identity.aio import DefaultAzureCredential
+from azure.storage.blob.aio import BlobServiceClient
+
+from shared.blobs import BlobStore
+from shared.errors import StylestreamError
+from shared.layout import job_id, progress_blob, status_blob
+from shared.status import SplitProgress, Status
+from shared.styles.request import StyleRequest
+
+_POLL_S: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """An uploaded video and the job that it raises."""
+
+    job_id: str
+    video_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What can be told about a job now; ``status`` is None until the upload was noticed."""
+
+    status: Status | None
+    split: SplitProgress | None
+
+
+class Jobs:
+    """Jobs of one storage account.
+
+    Raises:
+        TransientError: from every method, when storage cannot be reached.
+    """
+
+    def __init__(self, blobs: BlobStore) -> None:
+        self._blobs = blobs
+
+    async def submit(self, video: Path, style: StyleRequest) -> Submission:
+        """Upload a video; if its name is taken by an earlier upload, under a numbered one."""
+        metadata = {"style": style.style}
+        if style.max_side is not None:
+            metadata["max_side"] = str(style.max_side)
+        for name in _numbered(video.name):
+            if await self._blobs.create("uploads", name, video, metadata=metadata):
+                break
+        facts = await self._blobs.facts("uploads", name)
+        if facts is None:
+            raise StylestreamError(f"the upload {name} was deleted at once by somebody else")
+        return Submission(job_id(facts.url, facts.etag, style), name)
+
+    async def view(self, job: str) -> View:
+        """Look at one job."""
+        record = await self._blobs.read("jobs", status_blob(job))
+        status = Status.model_validate_json(record) if record else None
+        progress = None
+        if status is not None and status.state == "splitting":
+            split = await self._blobs.read("jobs", progress_blob(job))
+            progress = SplitProgress.model_validate_json(split) if split else None
+        return View(status, progress)
+
+    async def watch(self, job: str) -> AsyncIterator[View]:
+        """Look at a job again and again until it has ended; the last view is the ended one."""
+        while True:
+            view = await self.view(job)
+            yield view
+            if view.status is not None and view.status.ended:
+                return
+            await asyncio.sleep(_POLL_S)
+
+    async def all(self) -> list[Status]:
+        """Return the records of all jobs, newest first."""
+        records = [
+            await self._blobs.read("jobs", name)
+            async for name in self._blobs.names("jobs")
+            if name == status_blob(name.split("/")[0])
+        ]
+        found = [Status.model_validate_json(record) for record in records if record]
+        return sorted(found, key=lambda status: status.started_at, reverse=True)
+
+    async def fetch(self, result: str, path: Path) -> None:
+        """Download a result.
+
+        Raises:
+            StylestreamError: it is gone, or the file cannot be written.
+        """
+        draft = path.with_name(path.name + ".part")
+        try:
+            if not await self._blobs.download("results", result, draft):
+                raise StylestreamError(f"results/{result} is gone from storage")
+            draft.replace(path)
+        except OSError as error:
+            raise StylestreamError(f"cannot write {path}: {error.strerror}") from error
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+@asynccontextmanager
+async def open_jobs(connection_string: str | None, account_url: str | None) -> AsyncIterator[Jobs]:
+    """Open the jobs of a storage account, by its connection string or by signing in to its URL."""
+    async with AsyncExitStack() as closing:
+        if connection_string:
+            client = BlobServiceClient.from_connection_string(connection_string)
+        else:
+            credential = await closing.enter_async_context(DefaultAzureCredential())
+            client = BlobServiceClient(account_url or "", credential)
+        yield Jobs(BlobStore(await closing.enter_async_context(client)))
+
+
+def _numbered(name: str) -> Iterator[str]:
+    path = PurePosixPath(name)
+    yield name
+    number = 2
+    while True:
+        yield f"{path.stem}-{number}{path.suffix}"
+        number += 1

@@ -1,0 +1,435 @@
+"""The whole pipeline on one machine: broker, storage, the three services, and the upload watcher.
+
+Everything lives in one directory: the hubs' log segments, the blobs, the processes' logs, and
+``stack.json``, which tells other commands how to reach a running stack. The directory is locked by
+one stack at a time, and its ports stay the same from start to start, because a blob's address is
+part of its job's identity.
+
+Stopping goes against the way of the data: first the watcher, so that nothing new begins, then the
+services, which drain while hubs and storage are still there, then Azurite, and the broker last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import os
+import signal
+import socket
+import sys
+import sysconfig
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Self
+
+from azure.core.exceptions import ResourceExistsError
+from azure.storage.blob.aio import BlobServiceClient
+from pydantic import ValidationError
+
+from local import azurite
+from local.processes import Command, HttpReady, LineReady, Supervised, TcpReady
+from local.watcher import UploadWatcher
+from shared.errors import StylestreamError
+from shared.values import Value
+
+CONTAINERS = ("uploads", "results", "frames", "segments", "jobs", "checkpoints", "dead-letters")
+
+PASSED_ON = (
+    *("PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"),
+    *("PYTHONPATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "SSL_CERT_FILE"),
+)
+"""What of the supervisor's environment its children see: the machine's ways, no settings."""
+
+BLOCK = 64
+BLOCKS = range(20_032, 32_000, BLOCK)
+"""Ports come in blocks from below the ephemeral range (32768 and up on Linux, 49152 on macOS),
+where no outgoing connection can be sitting on a remembered port."""
+
+BROKER_PORT, STORAGE_PORT, SPLITTER_PORT, ASSEMBLER_PORT, FIRST_STYLIZER_PORT = 1, 2, 3, 4, 10
+MOST_STYLIZERS = BLOCK - FIRST_STYLIZER_PORT
+"""Places in a block. The supervisor binds its first port: that tells that the block is taken."""
+
+SERVICE_GRACE_S = 10.0
+DRAIN_TIMEOUT_S = 8
+"""A person waits at the prompt: shorter than in a cluster, and the drain ends before the grace."""
+
+HANDOVER_S = 2.0
+"""How long a start waits for the lock and the ports of a stack that is just being torn down."""
+
+
+@dataclass(frozen=True, slots=True)
+class StackOptions:
+    """What a stack is made of.
+
+    ``environment`` is added to the services' environment and wins over everything set here.
+    """
+
+    directory: Path
+    stylizers: int = 1
+    partitions: int = 8
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class StackState(Value):
+    """The content of ``stack.json``: how to reach a stack, and which ports its directory keeps."""
+
+    schema_version: Literal[1] = 1
+    state: Literal["running", "stopped"]
+    port_block: int
+    supervisor: int
+    storage_connection_string: str
+    eventhub_connection_string: str
+    endpoints: dict[str, str]
+    processes: dict[str, int | None]
+
+
+def running_stack(directory: Path) -> StackState | None:
+    """Return how to reach the stack that runs in ``directory``; None when none does."""
+    state = _read_state(directory)
+    if state is None or state.state != "running":
+        return None
+    with ExitStack() as held:
+        try:
+            # A supervisor that was killed left "running" behind, but its lock went with it.
+            _lock(directory, fcntl.LOCK_SH, held)
+        except BlockingIOError:
+            return state
+    return None
+
+
+class Stack:
+    """Runs the pipeline while its context is open.
+
+    While it is, SIGTERM cancels the task that opened it, as Ctrl-C does under ``asyncio.run``; a
+    second SIGTERM ends the supervisor, and with it all children, at once.
+
+    Raises:
+        StylestreamError: on entering, when the directory is in use, a program is not installed,
+            or a process does not get ready. Everything that had been started is stopped again.
+    """
+
+    def __init__(self, options: StackOptions) -> None:
+        self.options = options
+        self.logs = options.directory.absolute() / "logs"
+        self.storage_connection_string = ""
+        self.eventhub_connection_string = ""
+        self.endpoints: dict[str, str] = {}
+        self._directory = options.directory.absolute()
+        self._broker: Supervised | None = None
+        self._storage: Supervised | None = None
+        self._services: list[Supervised] = []
+        self._stylizers: list[Supervised] = []
+        self._block = 0
+        self._scaling = asyncio.Lock()
+        self._failure: StylestreamError | None = None
+        self._has_failed = asyncio.Event()
+        self._closing = AsyncExitStack()
+
+    @property
+    def processes(self) -> list[Supervised]:
+        """Every process of the stack, in the order of their start."""
+        base = [process for process in (self._broker, self._storage) if process is not None]
+        return [*base, *self._services, *self._stylizers]
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._closing.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self._closing.aclose()
+
+    async def scale(self, stylizers: int) -> None:
+        """Run this many stylizers: the latest drain and go, or more come and get ready.
+
+        Those that stay keep the number of lanes that they were started with.
+        """
+        if not 0 <= stylizers <= MOST_STYLIZERS:
+            raise ValueError(f"stylizers must be 0 to {MOST_STYLIZERS}, not {stylizers}")
+        async with self._scaling:
+            leaving = self._stylizers[stylizers:]
+            coming = [
+                self._stylizer(index, stylizers) for index in range(len(self._stylizers), stylizers)
+            ]
+            await asyncio.gather(*(process.stop() for process in leaving))
+            for process in leaving:
+                del self.endpoints[process.name]
+            self._stylizers = [*self._stylizers[:stylizers], *coming]
+            await _together(*(process.start() for process in coming))
+            self._write_state("running")
+
+    async def failed(self) -> StylestreamError:
+        """Wait until a process cannot be kept alive, and return the cause."""
+        await self._has_failed.wait()
+        if self._failure is None:
+            raise AssertionError("a failure is noted before it is told")
+        return self._failure
+
+    async def _start(self) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self.logs.mkdir(exist_ok=True)
+        held = self._closing.enter_context(ExitStack())
+        await _patiently(lambda: _lock(self._directory, fcntl.LOCK_EX, held), self._in_use)
+        self._end_on_sigterm(held)
+        await self._claim_ports(held)
+        self.storage_connection_string = azurite.connection_string(self._port(STORAGE_PORT))
+        held.callback(self._write_state, "stopped")
+        await self._start_base()
+        await self._start_services()
+
+    async def _start_base(self) -> None:
+        port, environment = self._port(BROKER_PORT), _inherited()
+        ready = LineReady("ready ")
+        hubs = {"uploads": 2, "frames": self.options.partitions, "segments": 4}
+        self._broker = self._supervise(
+            "eventhubs",
+            _python(
+                "local.eventhubs",
+                *("--port", str(port)),
+                *("--data", str(self._directory / "eventhubs")),
+                *(word for hub, count in hubs.items() for word in ("--hub", f"{hub}:{count}")),
+            ),
+            environment,
+            ready,
+        )
+        blobs = self._directory / "azurite"
+        storage_port = self._port(STORAGE_PORT)
+        self._storage = self._supervise(
+            "azurite",
+            await asyncio.to_thread(azurite.command_line, storage_port, blobs),
+            environment | {"NODE_COMPILE_CACHE": str(self._directory / "azurite-cache")},
+            TcpReady(storage_port),
+        )
+        self._closing.push_async_callback(self._broker.stop)
+        self._closing.push_async_callback(self._storage.stop)
+        await _together(self._broker.start(), self._start_storage(self._storage))
+        self.eventhub_connection_string = ready.find(self._broker.output) or ""
+        self.endpoints |= {
+            "eventhubs": f"sb://localhost:{port}",
+            "storage": azurite.endpoint(storage_port),
+        }
+
+    async def _start_storage(self, storage: Supervised) -> None:
+        await storage.start()
+        async with BlobServiceClient.from_connection_string(
+            self.storage_connection_string
+        ) as client:
+            for container in CONTAINERS:
+                with contextlib.suppress(ResourceExistsError):
+                    await client.create_container(container)
+
+    async def _start_services(self) -> None:
+        count = self.options.stylizers
+        self._services = [
+            self._service("splitter", "splitter", self._port(SPLITTER_PORT)),
+            self._service("assembler", "assembler", self._port(ASSEMBLER_PORT)),
+        ]
+        self._stylizers = [self._stylizer(index, count) for index in range(count)]
+        self._closing.push_async_callback(self._stop_services)
+        await _together(*(p.start() for p in (*self._services, *self._stylizers)))
+        watcher = UploadWatcher(self.storage_connection_string, self.eventhub_connection_string)
+        watching = asyncio.create_task(watcher.run(), name="upload watcher")
+        watching.add_done_callback(self._watcher_ended)
+        self._closing.push_async_callback(_cancel, watching)
+        self._write_state("running")
+
+    async def _stop_services(self) -> None:
+        await asyncio.gather(*(p.stop() for p in (*self._services, *self._stylizers)))
+
+    def _stylizer(self, index: int, count: int) -> Supervised:
+        lanes = max(1, _cores() // count)
+        return self._service(
+            f"stylizer-{index + 1}",
+            "stylizer",
+            self._port(FIRST_STYLIZER_PORT + index),
+            {"LANES": str(lanes)},
+        )
+
+    def _service(
+        self, name: str, module: str, port: int, settings: Mapping[str, str] | None = None
+    ) -> Supervised:
+        environment = {
+            **_inherited(),
+            "EVENTHUB_CONNECTION_STRING": self.eventhub_connection_string,
+            "STORAGE_CONNECTION_STRING": self.storage_connection_string,
+            "METRICS_HOST": "127.0.0.1",
+            "METRICS_PORT": str(port),
+            "LOG_FORMAT": "json",
+            "LOAD_BALANCING_INTERVAL_S": "1",
+            "OWNERSHIP_EXPIRY_S": "6",
+            "DRAIN_TIMEOUT_S": str(DRAIN_TIMEOUT_S),
+            **(settings or {}),
+            **self.options.environment,
+        }
+        self.endpoints[name] = f"http://127.0.0.1:{port}"
+        ready = HttpReady(f"{self.endpoints[name]}/readyz")
+        return self._supervise(name, _python(module), environment, ready)
+
+    def _supervise(
+        self,
+        name: str,
+        argv: tuple[str, ...],
+        environment: Mapping[str, str],
+        ready: HttpReady | LineReady | TcpReady,
+    ) -> Supervised:
+        log = self.logs / f"{name}.log"
+        command = Command(name, argv, environment, log, ready, grace_s=SERVICE_GRACE_S)
+        return Supervised(command, self._changed)
+
+    def _changed(self) -> None:
+        for process in self.processes:
+            if process.failure is not None:
+                self._fail(process.failure)
+        self._write_state("running")
+
+    def _fail(self, cause: StylestreamError) -> None:
+        self._failure = self._failure or cause
+        self._has_failed.set()
+
+    def _watcher_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            self._fail(StylestreamError(f"the upload watcher ended: {error!r}"))
+
+    def _end_on_sigterm(self, held: ExitStack) -> None:
+        opener, loop = asyncio.current_task(), asyncio.get_running_loop()
+        if opener is None or threading.current_thread() is not threading.main_thread():
+            return
+
+        def end() -> None:
+            loop.remove_signal_handler(signal.SIGTERM)
+            opener.cancel()
+
+        loop.add_signal_handler(signal.SIGTERM, end)
+        held.callback(loop.remove_signal_handler, signal.SIGTERM)
+
+    def _port(self, place: int) -> int:
+        return self._block + place
+
+    async def _claim_ports(self, held: ExitStack) -> None:
+        before = _read_state(self._directory)
+        if before is not None:
+            self._block = before.port_block
+            await _patiently(lambda: _claim(self._block, held), self._ports_taken)
+            return
+        name = hashlib.sha256(str(self._directory).encode()).digest()
+        first = int.from_bytes(name[:4], "big") % len(BLOCKS)
+        for block in (*BLOCKS[first:], *BLOCKS[:first]):
+            with contextlib.suppress(OSError):
+                _claim(block, held)
+                self._block = block
+                return
+        raise StylestreamError(f"no ports are free between {BLOCKS.start} and {BLOCKS.stop}.")
+
+    def _in_use(self) -> str:
+        state = _read_state(self._directory)
+        by = "" if state is None else f" (process {state.supervisor})"
+        return (
+            f"{self._directory} is in use by a running stack{by}: "
+            "stop that one, or choose another directory."
+        )
+
+    def _ports_taken(self) -> str:
+        first, last = self._block, self._block + FIRST_STYLIZER_PORT
+        return (
+            f"Another program listens on ports {first} to {last}, which {self._directory} keeps "
+            "because its blobs' addresses hold them: stop it, or choose another directory."
+        )
+
+    def _write_state(self, state: Literal["running", "stopped"]) -> None:
+        content = StackState(
+            state=state,
+            port_block=self._block,
+            supervisor=os.getpid(),
+            storage_connection_string=self.storage_connection_string,
+            eventhub_connection_string=self.eventhub_connection_string,
+            endpoints=self.endpoints,
+            processes={process.name: process.pid for process in self.processes},
+        )
+        path = self._directory / "stack.json"
+        draft = path.with_suffix(".json.new")
+        draft.unlink(missing_ok=True)
+        draft.touch(mode=0o600, exist_ok=False)
+        draft.write_text(content.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        draft.replace(path)
+
+
+def _read_state(directory: Path) -> StackState | None:
+    try:
+        return StackState.model_validate_json((directory / "stack.json").read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
+def _lock(directory: Path, mode: int, held: ExitStack) -> None:
+    file = held.enter_context((directory / "stack.lock").open("a"))
+    fcntl.flock(file, mode | fcntl.LOCK_NB)
+
+
+def _claim(block: int, held: ExitStack) -> None:
+    """Bind a block's first port and see that the ports of broker, storage and services are free."""
+    with ExitStack() as kept:
+        kept.enter_context(socket.socket()).bind(("127.0.0.1", block))
+        for place in (BROKER_PORT, STORAGE_PORT, SPLITTER_PORT, ASSEMBLER_PORT):
+            with socket.socket() as probe:
+                # As servers do: a connection of the stack before may still be in TIME_WAIT.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(("127.0.0.1", block + place))
+        held.enter_context(kept.pop_all())
+
+
+async def _patiently(take: Callable[[], None], refusal: Callable[[], str]) -> None:
+    deadline = time.monotonic() + HANDOVER_S
+    while True:
+        try:
+            return take()
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise StylestreamError(refusal()) from error
+        await asyncio.sleep(0.05)
+
+
+async def _together(*starts: Awaitable[None]) -> None:
+    """Await all; the first failure cancels the others and is raised alone."""
+    tasks = [asyncio.ensure_future(start) for start in starts]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _python(module: str, *arguments: str) -> tuple[str, ...]:
+    # -P: whatever lies in the working directory is no module of ours.
+    return (sys.executable, "-P", "-m", module, *arguments)
+
+
+def _inherited() -> dict[str, str]:
+    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    environment["PYTHONUNBUFFERED"] = "1"
+    root = str(Path(__file__).resolve().parents[1])
+    # A checkout need not be installed: the children find the packages where we found them.
+    own = [] if root == sysconfig.get_path("purelib") else [root]
+    given = environment.get("PYTHONPATH", "").split(os.pathsep)
+    environment["PYTHONPATH"] = os.pathsep.join(own + [os.path.abspath(p) for p in given if p])
+    return environment
+
+
+def _cores() -> int:
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,185 @@
+"""Stands in for Event Grid on one machine: an upload becomes a ``BlobCreated`` event.
+
+Azurite announces nothing, so the uploads container is listed a few times a second, and each blob
+version (name and ETag) that is new gets one event in the hub, in the shape that Event Grid gives
+events that it delivers to an event hub. Any tool that can upload a blob so starts a job.
+
+What was seen is kept in memory alone: after a restart the blobs that are still there are announced
+again, under the same event ids, and the splitter recognises their jobs. Nothing is lost, because a
+blob counts as seen only once its event is acknowledged.
+
+Sources: "Azure Blob Storage as an Event Grid source" (event schema), "Event hub as an event handler
+for Azure Event Grid events" (message headers), CloudEvents 1.0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from azure.core.exceptions import AzureError
+from azure.eventhub import EventData
+from azure.eventhub.aio import EventHubProducerClient
+from azure.eventhub.exceptions import EventHubError
+from azure.storage.blob import BlobProperties
+from azure.storage.blob.aio import ContainerClient
+
+EventSchema = Literal["cloudevents", "eventgrid"]
+
+EVENT_TYPE = "Microsoft.Storage.BlobCreated"
+SUBSCRIPTION = "uploads"
+ACCOUNT_RESOURCE = (
+    "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/local"
+    "/providers/Microsoft.Storage/storageAccounts/{account}"
+)
+
+LISTING_SHARE = 0.1
+"""At most this share of the time goes into listing, however many blobs there are."""
+
+LONGEST_PAUSE_S = 5.0
+"""Between two tries while storage or broker is away; the pause doubles up to here."""
+
+DEADLINE_S = 30.0
+"""For one listing or one send: what takes longer is taken for lost and done again."""
+
+_log = logging.getLogger(__name__)
+
+
+class UploadWatcher:
+    """Announces the blobs of one container in one hub, each version at least once."""
+
+    def __init__(
+        self,
+        storage_connection_string: str,
+        eventhub_connection_string: str,
+        *,
+        uploads_container: str = "uploads",
+        hub: str = "uploads",
+        interval_s: float = 0.25,
+        schema: EventSchema = "cloudevents",
+    ) -> None:
+        self._storage = storage_connection_string
+        self._eventhub = eventhub_connection_string
+        self._container = uploads_container
+        self._hub = hub
+        self._interval_s = interval_s
+        self._schema: EventSchema = schema
+        self._seen: set[tuple[str, str]] = set()
+
+    async def run(self) -> None:
+        """Watch until cancelled; outages of storage or broker are waited out."""
+        container = ContainerClient.from_connection_string(
+            # Its own retries would hide an outage for half a minute; ours are the pause below.
+            self._storage,
+            self._container,
+            retry_total=0,
+        )
+        producer = EventHubProducerClient.from_connection_string(
+            self._eventhub, eventhub_name=self._hub, retry_total=0
+        )
+        async with container, producer:
+            pause_s = self._interval_s
+            while True:
+                started = time.monotonic()
+                try:
+                    await self._look(container, producer)
+                except (AzureError, EventHubError, TimeoutError) as error:
+                    if pause_s <= self._interval_s:
+                        _log.warning("uploads cannot be watched for now: %s", error)
+                    pause_s = min(LONGEST_PAUSE_S, max(pause_s * 2, self._interval_s * 2))
+                else:
+                    took_s = time.monotonic() - started
+                    pause_s = max(self._interval_s, took_s * (1 / LISTING_SHARE - 1))
+                await asyncio.sleep(pause_s)
+
+    async def _look(self, container: ContainerClient, producer: EventHubProducerClient) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            blobs = [blob async for blob in container.list_blobs()]
+        versions = {_version(blob): blob for blob in blobs}
+        # A version that is gone never comes back, so only what is there need be remembered.
+        self._seen &= versions.keys()
+        for version, blob in versions.items():
+            if version in self._seen:
+                continue
+            url = container.get_blob_client(blob.name).url
+            event = blob_created(blob, url, container.account_name or "", self._schema)
+            async with asyncio.timeout(DEADLINE_S):
+                await producer.send_event(event)
+            self._seen.add(version)
+            _log.info("announced upload %s", blob.name)
+
+
+def blob_created(
+    blob: BlobProperties, url: str, account: str, schema: EventSchema = "cloudevents"
+) -> EventData:
+    """Build the message that Event Grid writes into an event hub for a blob that was written.
+
+    CloudEvents are one JSON object; the Event Grid schema is a list of one. The id is a function of
+    the blob's version, so that a repeated event can be told from a new one. The sequencer is the
+    time of the call: a listing dates blobs in whole seconds, too coarse to order versions.
+    """
+    name, etag = _version(blob)
+    resource = ACCOUNT_RESOURCE.format(account=account)
+    event_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{url}#{etag}"))
+    modified = blob.last_modified or datetime.now(UTC)
+    data = {
+        "api": "CopyBlob" if blob.copy and blob.copy.id else "PutBlob",
+        "clientRequestId": str(uuid.uuid5(uuid.NAMESPACE_OID, event_id)),
+        "requestId": event_id,
+        "eTag": etag,
+        "contentType": blob.content_settings.content_type or "application/octet-stream",
+        "contentLength": blob.size,
+        "blobType": str(getattr(blob.blob_type, "value", blob.blob_type)),
+        "accessTier": str(blob.blob_tier or "Default"),
+        "url": url,
+        "sequencer": f"{time.time_ns():048x}",
+        "storageDiagnostics": {"batchId": str(uuid.uuid5(uuid.NAMESPACE_X500, event_id))},
+    }
+    common = {
+        "id": event_id,
+        "subject": f"/blobServices/default/containers/{blob.container}/blobs/{name}",
+        "data": data,
+    }
+    when = modified.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    if schema == "cloudevents":
+        event = {
+            "source": resource,
+            "type": EVENT_TYPE,
+            "time": when,
+            "specversion": "1.0",
+            **common,
+        }
+        return _message(event, event_id, {"aeg-metadata-version": "1.0"})
+    event = {
+        "topic": resource,
+        "eventType": EVENT_TYPE,
+        "eventTime": when,
+        "dataVersion": "",
+        "metadataVersion": "1",
+        **common,
+    }
+    return _message([event], event_id, {"aeg-metadata-version": "1", "aeg-data-version": ""})
+
+
+def _message(
+    body: dict[str, Any] | list[dict[str, Any]], event_id: str, versions: dict[str, str]
+) -> EventData:
+    message = EventData(json.dumps(body, ensure_ascii=False).encode())
+    properties: dict[str | bytes, Any] = {
+        "aeg-event-type": "Notification",
+        "aeg-subscription-name": SUBSCRIPTION.upper(),
+        "aeg-delivery-count": "0",
+        "aeg-output-event-id": event_id,
+    }
+    properties.update(versions)
+    message.properties = properties
+    return message
+
+
+def _version(blob: BlobProperties) -> tuple[str, str]:
+    return str(blob.name), str(blob.etag or "").strip('"')

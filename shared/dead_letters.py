@@ -1,0 +1,49 @@
+"""Where events go that nobody can process: kept whole, with the cause, and never in the way."""
+
+from __future__ import annotations
+
+import base64
+import traceback
+
+from shared.blobs import BlobStore
+from shared.consumer import Delivery
+from shared.values import Value
+
+
+class DeadLetter(Value):
+    """An event as it came, and why it was given up."""
+
+    hub: str
+    partition_id: str
+    sequence_number: int
+    cause: str
+    trace: str
+    body_base64: str
+
+
+class DeadLetters:
+    """Buries the events of one hub in a container, one blob an event, named by its place."""
+
+    def __init__(self, blobs: BlobStore, container: str, hub: str) -> None:
+        self._blobs = blobs
+        self._container = container
+        self._hub = hub
+
+    async def bury(self, delivery: Delivery, error: BaseException) -> None:
+        """Keep the event for people to look at; burying it twice changes nothing.
+
+        Raises:
+            TransientError: storage is away; the event must not be marked done.
+        """
+        letter = DeadLetter(
+            hub=self._hub,
+            partition_id=delivery.partition_id,
+            sequence_number=delivery.sequence_number or 0,
+            cause=f"{type(error).__name__}: {error}",
+            trace="".join(traceback.format_exception(error)),
+            body_base64=base64.b64encode(delivery.body).decode(),
+        )
+        name = f"{self._hub}/{letter.partition_id}/{letter.sequence_number}.json"
+        await self._blobs.create(
+            self._container, name, letter.to_json(), content_type="application/json"
+        )

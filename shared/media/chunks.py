@@ -1,0 +1,187 @@
+"""Chunk files: a run of frames as one small MP4, written and read in memory.
+
+The splitter writes chunks in the near-lossless ``MEZZANINE`` encoding, the stylizer reads them and
+writes its segments in the ``SEGMENT`` encoding, and the assembler joins segments without decoding
+them. Joining works because every file here is one closed group of pictures that begins with an
+IDR frame and has no B-frames, so decoding order is presentation order and no picture refers to
+another file.
+
+The bytes are a pure function of the frames, their timestamps and the encoding: x264 runs on one
+thread, because its output repeats for a fixed number of threads only, and without the code paths
+that differ between processors.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import cast
+
+import av
+import av.error
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from av.video.stream import VideoStream
+
+from shared.errors import ChunkError
+
+NOMINAL_RATE = 60
+"""Frames a second that the stream's level is chosen for.
+
+Every segment of a video must carry the same parameter sets, and a chunk does not know the rate of
+its video: a fixed, generous one serves both.
+"""
+
+MAX_TIMESCALE = 2**31 - 1
+"""The finest time base of an MP4 track, in ticks a second, that FFmpeg writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How x264 encodes a chunk.
+
+    ``crf`` is the constant rate factor (0 to 51, lower is better and larger); ``preset`` trades
+    time for size.
+    """
+
+    preset: str
+    crf: float
+    codec: str = "libx264"
+    pixel_format: str = "yuv420p"
+
+
+MEZZANINE = Encoding(preset="ultrafast", crf=12.0)
+"""What travels between splitter and stylizer: visually lossless, and cheap on both sides."""
+
+SEGMENT = Encoding(preset="veryfast", crf=20.0)
+"""What the viewer gets."""
+
+# One IDR frame however long the chunk is; 'cpu-independent' costs nothing at these presets and
+# keeps the bytes the same on every x86 and Arm machine of a pool.
+_X264_PARAMS = "keyint=infinite:scenecut=0:bframes=0:cpu-independent=1"
+
+
+class ChunkWriter:
+    """Encode frames into one MP4 file, held in memory.
+
+    Timestamps are exact: the file's track ticks at ``time_base``, which is brought to the form
+    ``1/den`` (a numerator is multiplied into the timestamps) as MP4 demands.
+    """
+
+    def __init__(
+        self,
+        encoding: Encoding,
+        *,
+        width: int,
+        height: int,
+        time_base: Fraction,
+        sample_aspect_ratio: Fraction = Fraction(1),
+    ) -> None:
+        if time_base <= 0 or time_base.denominator > MAX_TIMESCALE:
+            raise ValueError(f"an MP4 track cannot tick at {time_base} s")
+        if width % 2 or height % 2 or min(width, height) <= 0:
+            raise ValueError(f"4:2:0 frames need even sides, not {width}x{height}")
+        self._size = (width, height)
+        self._multiplier = time_base.numerator
+        self._time_base = Fraction(1, time_base.denominator)
+        self._pts: list[int] = []
+        self._packets: list[av.Packet[VideoStream]] = []
+        self._file = io.BytesIO()
+        self._container = av.open(
+            self._file,
+            "w",
+            format="mp4",
+            # Without 'bitexact' the muxer writes its version into the file.
+            options={
+                "video_track_timescale": str(time_base.denominator),
+                "fflags": "+bitexact",
+            },
+        )
+        self._stream = self._add_stream(encoding, sample_aspect_ratio)
+
+    def _add_stream(self, encoding: Encoding, sample_aspect_ratio: Fraction) -> VideoStream:
+        stream = cast(VideoStream, self._container.add_stream(encoding.codec, rate=NOMINAL_RATE))
+        context = stream.codec_context
+        context.width, context.height = self._size
+        context.pix_fmt = encoding.pixel_format
+        context.time_base = self._time_base
+        context.thread_count = 1
+        context.sample_aspect_ratio = sample_aspect_ratio
+        context.color_range = ColorRange.MPEG
+        context.colorspace = Colorspace.ITU709
+        context.color_primaries = ColorPrimaries.BT709
+        context.color_trc = ColorTrc.BT709
+        context.options = {
+            "preset": encoding.preset,
+            "crf": str(encoding.crf),
+            "x264-params": _X264_PARAMS,
+            # Captions ride along as side data of decoded frames; the picture path carries none.
+            "a53cc": "0",
+        }
+        return stream
+
+    def write(self, frame: av.VideoFrame) -> None:
+        """Encode one frame of the writer's size.
+
+        ``frame.pts`` counts ticks of the writer's time base from the chunk's first frame (0), and
+        must increase. The frame's time base and picture type are overwritten.
+        """
+        if (frame.width, frame.height) != self._size:
+            raise ValueError(f"a frame of {frame.width}x{frame.height} in a chunk of {self._size}")
+        if frame.pts is None or (frame.pts <= self._pts[-1] if self._pts else frame.pts != 0):
+            raise ValueError(f"timestamp {frame.pts} does not follow {self._pts[-1:]} in a chunk")
+        self._pts.append(frame.pts)
+        frame.pts *= self._multiplier
+        frame.time_base = self._time_base
+        # A decoded frame remembers how it was coded, and x264 would take that as an order.
+        frame.pict_type = 0
+        self._packets += cast("list[av.Packet[VideoStream]]", self._stream.encode(frame))
+
+    def close(self, duration: int) -> bytes:
+        """Finish the file and return it.
+
+        ``duration`` counts ticks from the first frame's timestamp to the end of the last frame's
+        display, so that the last sample's duration is exact.
+        """
+        if not self._pts or duration <= self._pts[-1]:
+            raise ValueError(f"a duration of {duration} ends before the last of {len(self._pts)}")
+        self._packets += cast("list[av.Packet[VideoStream]]", self._stream.encode(None))
+        ends = [*self._pts[1:], duration]
+        for packet, pts, end in zip(self._packets, self._pts, ends, strict=True):
+            packet.pts = packet.dts = pts * self._multiplier
+            packet.duration = (end - pts) * self._multiplier
+            self._container.mux(packet)
+        self._container.close()
+        return self._file.getvalue()
+
+
+def read_chunk(data: bytes, *, frames: int | None = None) -> Iterator[av.VideoFrame]:
+    """Decode a chunk file, frame by frame, in presentation order.
+
+    The frames are 8-bit ``yuv420p``; their ``pts`` count ticks of ``frame.time_base`` (the file's
+    own, exact) from the first frame. Raise `ChunkError` with the code ``CORRUPT_CHUNK`` when the
+    file does not decode without error, or does not hold as many frames as ``frames`` says; errors
+    that only the end of the file shows are raised after the last frame.
+    """
+    count = 0
+    try:
+        with av.open(io.BytesIO(data), "r", format="mp4") as container:
+            stream = container.streams.video[0]
+            stream.codec_context.thread_count = 1
+            stream.codec_context.options = {"err_detect": "explode"}
+            for frame in container.decode(stream):
+                if frame.is_corrupt:
+                    raise _corrupt(f"frame {count} is damaged")
+                count += 1
+                if frames is not None and count > frames:
+                    raise _corrupt(f"it holds more than the {frames} frames promised")
+                yield frame
+    except (av.error.FFmpegError, IndexError) as error:
+        raise _corrupt(f"it does not decode: {error}") from error
+    if frames is not None and count != frames:
+        raise _corrupt(f"it holds {count} frames, not the {frames} promised")
+
+
+def _corrupt(what: str) -> ChunkError:
+    return ChunkError("CORRUPT_CHUNK", f"The chunk file cannot be used: {what}.")

@@ -1,0 +1,125 @@
+"""Between decoded frames and the planar RGB that the style network takes.
+
+Frames are ``yuv420p`` in BT.709 limited range; arrays are uint8 of shape ``(3, height, width)``
+in the order R, G, B, full range. Both directions run in swscale, with chroma sited where H.264
+puts it by default (left), so that a frame which is only converted there and back stays in place.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import av
+import av.filter
+import numpy as np
+from av.video.reformatter import (
+    ColorPrimaries,
+    ColorRange,
+    Colorspace,
+    ColorTrc,
+    Interpolation,
+    VideoReformatter,
+)
+from numpy.typing import NDArray
+
+# Without accurate rounding swscale takes a shortcut that is ten times as fast, repeats chroma
+# instead of interpolating it, and darkens every channel by one level on average.
+_TO_RGB = Interpolation.BILINEAR | Interpolation.ACCURATE_RND
+_FROM_RGB = _TO_RGB | Interpolation.FULL_CHR_H_INP
+
+# FFmpeg stores planar RGB as G, B, R.
+_PLANE_OF_CHANNEL = (2, 0, 1)
+
+
+class _Scratch(threading.local):
+    """What a thread reuses from frame to frame; swscale contexts must not be shared."""
+
+    def __init__(self) -> None:
+        self.to_rgb = VideoReformatter()
+        self.from_rgb = VideoReformatter()
+        self.frame: av.VideoFrame | None = None
+
+    def rgb_frame(self, width: int, height: int) -> av.VideoFrame:
+        if self.frame is None or (self.frame.width, self.frame.height) != (width, height):
+            self.frame = _left_sited_frame(width, height)
+        return self.frame
+
+
+_scratch = _Scratch()
+
+
+def to_planar_rgb(frame: av.VideoFrame, out: NDArray[np.uint8]) -> None:
+    """Write a frame's pixels into ``out``, a uint8 array of shape ``(3, height, width)``.
+
+    The frame is taken as BT.709 limited range, whatever its tags say. ``out`` may be any view
+    whose shape fits, such as one picture of a batch.
+    """
+    if out.shape != (3, frame.height, frame.width) or out.dtype != np.uint8:
+        raise ValueError(f"{out.dtype} {out.shape} cannot hold {frame.width}x{frame.height} RGB")
+    converted = _scratch.to_rgb.reformat(
+        frame,
+        format="gbrp",
+        src_colorspace=Colorspace.ITU709,
+        src_color_range=ColorRange.MPEG,
+        dst_color_range=ColorRange.JPEG,
+        interpolation=_TO_RGB,
+        threads=1,
+    )
+    planes = plane_arrays(converted)
+    for channel, plane in enumerate(_PLANE_OF_CHANNEL):
+        out[channel] = planes[plane]
+
+
+def from_planar_rgb(planes: NDArray[np.uint8]) -> av.VideoFrame:
+    """Return a new ``yuv420p`` frame, BT.709 limited range and tagged so, of an RGB array.
+
+    ``planes`` is uint8 of shape ``(3, height, width)``. The frame has no timestamp yet.
+    """
+    if planes.ndim != 3 or planes.shape[0] != 3 or planes.dtype != np.uint8:
+        raise ValueError(f"{planes.dtype} {planes.shape} is no planar RGB picture")
+    _, height, width = planes.shape
+    scratch = _scratch.rgb_frame(width, height)
+    targets = plane_arrays(scratch)
+    for channel, plane in enumerate(_PLANE_OF_CHANNEL):
+        targets[plane][...] = planes[channel]
+    frame = _scratch.from_rgb.reformat(
+        scratch,
+        format="yuv420p",
+        dst_colorspace=Colorspace.ITU709,
+        dst_color_range=ColorRange.MPEG,
+        interpolation=_FROM_RGB,
+        threads=1,
+    )
+    frame.pts = None
+    frame.color_primaries = ColorPrimaries.BT709
+    frame.color_trc = ColorTrc.BT709
+    return frame
+
+
+def plane_arrays(frame: av.VideoFrame) -> Sequence[NDArray[np.uint8]]:
+    """View the planes of an 8-bit planar frame as arrays of shape ``(rows, columns)``.
+
+    The views share the frame's memory and leave out the padding at the end of rows.
+    """
+    return [
+        np.ndarray(
+            (plane.height, plane.width), np.uint8, memoryview(plane), strides=(plane.line_size, 1)
+        )
+        for plane in frame.planes
+    ]
+
+
+def _left_sited_frame(width: int, height: int) -> av.VideoFrame:
+    # The siting of chroma can be set on a frame by a filter only.
+    graph = av.filter.Graph()
+    source = graph.add("buffer", f"video_size={width}x{height}:pix_fmt=gbrp:time_base=1/1")
+    tag = graph.add("setparams", "chroma_location=left:range=pc:colorspace=gbr")
+    sink = graph.add("buffersink")
+    graph.link_nodes(source, tag, sink).configure(auto_buffer=False)
+    blank = av.VideoFrame(width, height, "gbrp")
+    blank.pts = 0
+    source.push(blank)
+    frame = sink.pull()
+    assert isinstance(frame, av.VideoFrame)
+    return frame

@@ -1,0 +1,70 @@
+"""Works on a bounded number of deliveries at once, and buries those that are not ours."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from shared.consumer import Delivery
+from shared.dead_letters import DeadLetters
+from shared.errors import MessageError
+from shared.metrics import WorkMetrics
+from shared.retry import Retry
+
+log = structlog.get_logger()
+
+
+class Workers:
+    """Runs ``work`` for up to ``room`` deliveries at once and marks each done when it returns.
+
+    ``work`` raises `MessageError` for a delivery that cannot be understood, which is then buried.
+    Any other exception leaves the delivery unfinished: it comes again after a restart.
+    """
+
+    def __init__(
+        self,
+        room: int,
+        work: Callable[[Delivery], Awaitable[None]],
+        dead_letters: DeadLetters,
+        metrics: WorkMetrics,
+    ) -> None:
+        self._room = asyncio.Semaphore(room)
+        self._work = work
+        self._dead_letters = dead_letters
+        self._metrics = metrics
+        self._retry = Retry(metrics)
+        self._in_hand: set[asyncio.Task[None]] = set()
+
+    async def take(self, delivery: Delivery) -> None:
+        """Take up a delivery; waits while there is no room."""
+        await self._room.acquire()
+        task = asyncio.create_task(self._finish(delivery))
+        self._in_hand.add(task)
+        self._metrics.in_hand(+1)
+        task.add_done_callback(self._release)
+
+    async def finish(self) -> None:
+        """Return when nothing is in hand any more."""
+        while self._in_hand:
+            await asyncio.wait(self._in_hand)
+
+    async def _finish(self, delivery: Delivery) -> None:
+        try:
+            await self._work(delivery)
+        except MessageError as error:
+            log.warning("event buried", partition=delivery.partition_id, error=str(error))
+            self._metrics.failed(error.code)
+            await self._bury(delivery, error)
+        delivery.done()
+
+    async def _bury(self, delivery: Delivery, error: MessageError) -> None:
+        await self._retry(lambda: self._dead_letters.bury(delivery, error))
+
+    def _release(self, task: asyncio.Task[None]) -> None:
+        self._in_hand.discard(task)
+        self._room.release()
+        self._metrics.in_hand(-1)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("event left unfinished", exc_info=error)

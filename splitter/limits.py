@@ -1,0 +1,35 @@
+"""What the splitter accepts, and what it spends on one upload."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on a source, all checked against what is really decoded, never against headers.
+
+    The defaults take 8K pictures and a feature film; every field may be set by the operator.
+    """
+
+    max_bytes: int = 20_000_000_000
+    """The file's size."""
+    max_pixels: int = 8192 * 4352
+    """Width times height of a coded picture."""
+    min_side: int = 2
+    """The shorter side of the picture, in pixels."""
+    max_side: int = 16384
+    """The longer side of the picture, in pixels; x264 takes no more."""
+    max_frames: int = 500_000
+    max_duration_s: float = 6 * 3600.0
+    """From the first frame's timestamp to the last one's."""
+    max_rate: float = 1000.0
+    """Frames a second, on average over the video; short bursts may exceed it."""
+    min_decodable: float = 0.25
+    """The share of the video's packets that must decode; below it, a damaged file is refused."""
+    memory_bytes: int = 4 * 1024**3
+    """Address space of the decoding process."""
+    cpu_s: int = 12 * 3600
+    """Processor time of the decoding process."""
+    side_bytes: int = 4 * 1024**3
+    """Size of the file that the copied tracks are collected in."""

@@ -1,0 +1,62 @@
+"""How a picture must be turned or mirrored to stand upright."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import av
+from av.sidedata.sidedata import Type as SideDataType
+
+_MATRIX = struct.Struct("=9i")
+
+
+@dataclass(frozen=True, slots=True)
+class Orientation:
+    """One of the eight ways to lay a rectangle on a screen.
+
+    Applied in this order: swap rows and columns, then mirror left to right, then top to bottom.
+    """
+
+    transpose: bool = False
+    mirror_x: bool = False
+    mirror_y: bool = False
+
+    @property
+    def flips(self) -> bool:
+        """Whether an edge that was right or bottom becomes left or top."""
+        return self.mirror_x or self.mirror_y
+
+    def filters(self) -> list[tuple[str, str]]:
+        """Return the FFmpeg filters, name and arguments, that bring a picture upright."""
+        if self.transpose:
+            # FFmpeg counts: 0 transposes only, +1 mirrors x as well, +2 mirrors y as well.
+            return [("transpose", f"dir={self.mirror_x + 2 * self.mirror_y}")]
+        filters = []
+        if self.mirror_x:
+            filters.append(("hflip", ""))
+        if self.mirror_y:
+            filters.append(("vflip", ""))
+        return filters
+
+
+UPRIGHT = Orientation()
+
+
+def orientation_of(frame: av.VideoFrame) -> Orientation:
+    """Read a decoded frame's display matrix; the nearest right angle counts.
+
+    The matrix maps a stored point to the screen (ISO/IEC 14496-12, section 8.3.2), so unlike
+    ``frame.rotation``, which is an angle only, it tells mirroring as well.
+    """
+    for data in frame.side_data:  # type: ignore[attr-defined]
+        if data.type == SideDataType.DISPLAYMATRIX:
+            return _from_matrix(_MATRIX.unpack(bytes(data)[: _MATRIX.size]))
+    return UPRIGHT
+
+
+def _from_matrix(matrix: tuple[int, ...]) -> Orientation:
+    a, b, _, c, d, _, _, _, _ = matrix
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return Orientation(mirror_x=a < 0, mirror_y=d < 0)
+    return Orientation(transpose=True, mirror_x=c < 0, mirror_y=b < 0)

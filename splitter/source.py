@@ -1,0 +1,233 @@
+"""The one place where an upload is opened.
+
+The file is recognised by its content, never by its name, and only as one of a list of containers
+that cannot refer to other files: a playlist or a concat script is no video here, and nothing that
+the file says makes FFmpeg open a second file or a network address.
+
+Timestamps are kept as the container presents them, so a video that starts late stays late. MPEG
+transport and program streams start at an arbitrary clock value by convention; there, one common
+offset, the earliest first timestamp over the tracks that are kept, is subtracted from every track.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import BinaryIO, Protocol
+
+import av
+import av.error
+import av.logging
+from av.container import InputContainer
+from av.format import Flags as FormatFlags
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
+
+from shared.errors import SourceRefused
+from splitter.limits import Limits
+
+FORMATS = "mov,matroska,avi,flv,mpegts,mpeg,asf,ogg,gif,mxf,nut,ivf"
+"""The containers that are read, by FFmpeg's names."""
+
+FINEST_TIME_BASE = 35_000_000
+"""The most ticks a second that are kept exactly.
+
+MP4 holds the time between two frames in 31 bits, which leaves a minute at this rate. Sources that
+tick faster (nanoseconds, in Matroska) are rounded to microseconds.
+"""
+
+_READ_BYTES = 256 * 1024
+_NO_SUCH_PROTOCOL = "none"
+_NOT_A_MOVIE = (
+    Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
+)
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+    def tell(self) -> int: ...
+
+
+class _Nameless:
+    """A file without its name, which FFmpeg would take as a hint of the content."""
+
+    def __init__(self, file: _Readable) -> None:
+        self.read = file.read
+        self.seek = file.seek
+        self.tell = file.tell
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSource:
+    """An opened upload: its main video stream and the tracks beside it.
+
+    ``time_base`` is that of the result; `to_ticks` maps the stream's own timestamps to it.
+    """
+
+    container: InputContainer
+    video: VideoStream
+    others: tuple[Stream, ...]
+    start: Fraction
+    """What is subtracted from every timestamp, in seconds."""
+    time_base: Fraction
+
+    def to_ticks(self, pts: int) -> int:
+        """Map a timestamp of the video stream to ticks of ``time_base``, exactly if it can be."""
+        return round((pts * stream_time_base(self.video) - self.start) / self.time_base)
+
+    @property
+    def rounds(self) -> bool:
+        """Whether the source ticks finer than the result can."""
+        return stream_time_base(self.video).denominator > self.time_base.denominator
+
+
+def open_source(file: BinaryIO, limits: Limits) -> OpenSource:
+    """Open an upload and find its main video stream.
+
+    Raise `SourceRefused` with one of the codes ``EMPTY_FILE``, ``TOO_LARGE``, ``NOT_A_VIDEO``,
+    ``INVALID_MEDIA``, ``ENCRYPTED``, ``NO_VIDEO_STREAM`` and ``UNSUPPORTED_CODEC``. An error that
+    ``file`` raises passes through.
+    """
+    size = file.seek(0, 2)
+    if size == 0:
+        raise SourceRefused("EMPTY_FILE", "The file is empty.")
+    if size > limits.max_bytes:
+        raise SourceRefused(
+            "TOO_LARGE", f"The file has {size} bytes; at most {limits.max_bytes} are taken."
+        )
+    file.seek(0)
+    with capture_errors() as log:
+        container = _open_container(file, limits)
+    try:
+        video = _main_video(container, limits, log)
+    except BaseException:
+        container.close()
+        raise
+    context = video.codec_context
+    # On damaged input, decoders that run several threads conceal differently from run to run.
+    context.thread_type = "NONE"
+    context.thread_count = 1
+    context.options = {"max_pixels": str(limits.max_pixels)}
+    others = tuple(stream for stream in container.streams if stream.index != video.index)
+    time_base = Fraction(1, stream_time_base(video).denominator)
+    if time_base.denominator > FINEST_TIME_BASE:
+        time_base = Fraction(1, 1_000_000)
+    return OpenSource(
+        container=container,
+        video=video,
+        others=others,
+        start=_start(container, video, others),
+        time_base=time_base,
+    )
+
+
+def stream_time_base(stream: Stream) -> Fraction:
+    """Return a stream's time base, which every demuxed stream has."""
+    assert stream.time_base is not None
+    return stream.time_base
+
+
+@contextlib.contextmanager
+def capture_errors() -> Iterator[list[tuple[int, str, str]]]:
+    """Collect what FFmpeg logs at error level on this thread: some causes are told there only."""
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture() as log:
+            yield log
+    finally:
+        av.logging.set_level(level)
+
+
+def _open_container(file: BinaryIO, limits: Limits) -> InputContainer:
+    try:
+        return av.open(
+            _Nameless(file),
+            "r",
+            buffer_size=_READ_BYTES,
+            io_open=_refuse_to_open,
+            metadata_errors="replace",
+            options={
+                "format_whitelist": FORMATS,
+                "protocol_whitelist": _NO_SUCH_PROTOCOL,
+                "max_pixels": str(limits.max_pixels),
+            },
+        )
+    except av.error.MemoryError:
+        raise
+    except av.error.FFmpegError as error:
+        raise _why_not_opened(file) from error
+
+
+def _refuse_to_open(url: str, flags: int, options: dict[str, str]) -> BinaryIO:
+    raise PermissionError("an upload may not refer to another file")
+
+
+def _why_not_opened(file: BinaryIO) -> SourceRefused:
+    file.seek(0)
+    head = file.read(1024 * 1024)
+    if b"encv" in head or b"pssh" in head:
+        return encrypted()
+    if is_container(head):
+        return SourceRefused(
+            "INVALID_MEDIA",
+            "The file begins like a video, but its structure is damaged or cut off.",
+        )
+    return SourceRefused("NOT_A_VIDEO", "The file is not a video in a container that is taken.")
+
+
+def is_container(head: bytes) -> bool:
+    """Tell whether a file begins like one of the containers that are read."""
+    return (
+        head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"styp", b"moof")
+        or head.startswith((b"\x1aE\xdf\xa3", b"FLV\x01", b"OggS", b"GIF8", b"\x00\x00\x01\xba"))
+        or (head.startswith(b"RIFF") and head[8:12] == b"AVI ")
+        or (head[:1] == b"G" and head[188:189] == b"G")
+    )
+
+
+def encrypted() -> SourceRefused:
+    """Return the refusal of a protected video."""
+    return SourceRefused("ENCRYPTED", "The video is encrypted, and there is no key to read it with.")
+
+
+def too_many_pixels(limits: Limits) -> SourceRefused:
+    """Return the refusal of a picture beyond the pixel limit."""
+    return SourceRefused(
+        "TOO_LARGE", f"The picture has more than the {limits.max_pixels} pixels that are taken."
+    )
+
+
+def exceeds_pixels(log: list[tuple[int, str, str]]) -> bool:
+    """Tell whether FFmpeg gave up because of a picture's size."""
+    return any("Picture size" in message for _, _, message in log)
+
+
+def _main_video(
+    container: InputContainer, limits: Limits, log: list[tuple[int, str, str]]
+) -> VideoStream:
+    videos = [s for s in container.streams.video if not s.disposition & _NOT_A_MOVIE]
+    if not videos:
+        raise SourceRefused("NO_VIDEO_STREAM", "The file holds no video track.")
+    video = next((s for s in videos if s.disposition & Disposition.default), videos[0])
+    if "enc_key_id" in video.metadata:
+        raise encrypted()
+    if video.codec_context is None:
+        raise SourceRefused("UNSUPPORTED_CODEC", "There is no decoder for the video track.")
+    context = video.codec_context
+    if context.width * context.height > limits.max_pixels:
+        raise too_many_pixels(limits)
+    if context.width == 0 and exceeds_pixels(log):
+        raise too_many_pixels(limits)
+    return video
+
+
+def _start(container: InputContainer, video: VideoStream, others: tuple[Stream, ...]) -> Fraction:
+    if not container.format.flags & FormatFlags.ts_discont.value:
+        return Fraction(0)
+    kept = [video, *(stream for stream in others if stream.type in ("audio", "subtitle"))]
+    starts = [s.start_time * stream_time_base(s) for s in kept if s.start_time is not None]
+    return min(starts, default=Fraction(0))

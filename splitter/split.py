@@ -1,0 +1,297 @@
+"""Split a video into chunks: the pure core of the splitter.
+
+One pass over the file: packets are demuxed in the order they are stored, the main video's are
+decoded, normalised and encoded into chunks, and the other tracks' are copied aside. What comes
+out is, in this order: what the source is, its chunks while decoding goes on, and the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import av
+import av.error
+from av.packet import Packet
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from shared.errors import SourceRefused
+from shared.manifest import Chunk, Source, pts_digest
+from shared.media.chunks import MEZZANINE, ChunkWriter, Encoding
+from splitter.limits import Limits
+from splitter.normalise import Normaliser
+from splitter.source import (
+    OpenSource,
+    capture_errors,
+    encrypted,
+    exceeds_pixels,
+    open_source,
+    stream_time_base,
+    too_many_pixels,
+)
+from splitter.timeline import Timeline
+from splitter.tracks import TrackCopier
+
+
+@dataclass(frozen=True, slots=True)
+class SplitOptions:
+    """How a source is split; ``max_side`` caps the longer side of the picture in pixels."""
+
+    chunk_frames: int = 32
+    max_side: int | None = None
+    limits: Limits = field(default_factory=Limits)
+    encoding: Encoding = MEZZANINE
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedChunk:
+    """A chunk and its file."""
+
+    chunk: Chunk
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SplitEnd:
+    """The totals, and one sentence for each thing that was lost or changed on the way."""
+
+    frames: int
+    chunks: int
+    warnings: tuple[str, ...]
+    has_side: bool
+
+
+SplitEvent = Source | EncodedChunk | SplitEnd
+
+
+def split(file: BinaryIO, options: SplitOptions, side_path: Path) -> Iterator[SplitEvent]:
+    """Yield what the source is, then its chunks, then the end.
+
+    Frames are those that a player presents, in presentation order, with strictly increasing
+    timestamps; the same file and options give the same bytes. The copied tracks are in
+    ``side_path`` when the end says so. Memory does not grow with the video's length.
+
+    Raise `SourceRefused` with a code and one sentence; it may come after chunks, when only
+    decoding shows what is wrong.
+    """
+    source = open_source(file, options.limits)
+    with source.container:
+        copier = TrackCopier(source, side_path)
+        try:
+            yield from _Splitter(source, copier, options).run()
+        finally:
+            copier.abandon()
+
+
+class _Splitter:
+    """The state of one pass over one source."""
+
+    def __init__(self, source: OpenSource, copier: TrackCopier, options: SplitOptions) -> None:
+        self._source = source
+        self._copier = copier
+        self._options = options
+        self._decoder = _Decoder(source.video, options.limits)
+        self._timeline = Timeline(source, options.limits)
+        self._normaliser: Normaliser | None = None
+        self._chunks: _ChunkBuilder | None = None
+
+    def run(self) -> Iterator[SplitEvent]:
+        for packet in self._packets():
+            if packet.stream_index != self._source.video.index:
+                self._copier.copy(packet)
+                continue
+            for frame in self._decoder.decode(cast("Packet[VideoStream]", packet)):
+                yield from self._take(frame)
+        for frame in self._decoder.flush():
+            yield from self._take(frame)
+        yield from self._finish()
+
+    def _packets(self) -> Iterator[Packet[Stream]]:
+        streams = [self._source.video, *self._copier.streams]
+        try:
+            for packet in self._source.container.demux(streams):
+                if packet.size:
+                    yield packet
+        except (av.error.InvalidDataError, av.error.EOFError) as error:
+            self._decoder.note_end_of_structure(error)
+
+    def _take(self, frame: av.VideoFrame) -> Iterator[SplitEvent]:
+        if self._normaliser is None:
+            self._normaliser = Normaliser(frame, max_side=self._options.max_side)
+            described = self._describe(frame, self._normaliser)
+            self._chunks = _ChunkBuilder(described, self._options)
+            yield described
+        for ready in self._normaliser.push(frame):
+            yield from self._place(ready)
+
+    def _place(self, frame: av.VideoFrame) -> Iterator[SplitEvent]:
+        assert self._chunks is not None
+        pts = self._timeline.place(frame)
+        yield from self._chunks.add(frame, pts)
+
+    def _describe(self, frame: av.VideoFrame, normaliser: Normaliser) -> Source:
+        limits = self._options.limits
+        if min(frame.width, frame.height) < limits.min_side:
+            raise SourceRefused(
+                "BAD_RESOLUTION",
+                f"The picture is {frame.width}x{frame.height}; "
+                f"each side must have at least {limits.min_side} pixels.",
+            )
+        width, height = normaliser.size
+        if max(width, height) > limits.max_side:
+            raise SourceRefused(
+                "BAD_RESOLUTION",
+                f"The picture is {frame.width}x{frame.height}; "
+                f"no side may have more than {limits.max_side} pixels.",
+            )
+        aspect = self._source.video.sample_aspect_ratio or Fraction(1)
+        return Source(
+            width=width,
+            height=height,
+            coded_width=frame.width,
+            coded_height=frame.height,
+            codec=self._source.video.codec_context.codec.canonical_name,
+            time_base=self._source.time_base,
+            sample_aspect_ratio=1 / aspect if normaliser.turned else aspect,
+            container=self._copier.container,
+            tracks=self._copier.tracks,
+            dropped=self._copier.dropped,
+        )
+
+    def _finish(self) -> Iterator[SplitEvent]:
+        self._decoder.judge()
+        if self._normaliser is None or self._chunks is None:
+            raise self._decoder.why_no_frame()
+        for ready in self._normaliser.flush():
+            yield from self._place(ready)
+        self._timeline.judge(self._source.container.format.name)
+        yield from self._chunks.finish(self._timeline.end)
+        warnings = (*self._copier.close(), *self._decoder.warnings(), *self._timeline.warnings())
+        yield SplitEnd(
+            frames=self._timeline.frames,
+            chunks=self._chunks.count,
+            warnings=warnings,
+            has_side=self._copier.has_side,
+        )
+
+
+class _Decoder:
+    """The video decoder, and the count of what it could not decode."""
+
+    def __init__(self, stream: VideoStream, limits: Limits) -> None:
+        self._stream = stream
+        self._limits = limits
+        self._packets = 0
+        self._frames = 0
+        self._failed = 0
+        self._damaged = 0
+        self._cut_off = False
+        self._too_large = False
+
+    def decode(self, packet: Packet[VideoStream]) -> list[av.VideoFrame]:
+        if packet.has_sidedata("encryption_info"):
+            raise encrypted()
+        if not packet.is_discard:
+            self._packets += 1
+        return self._decode(packet)
+
+    def flush(self) -> list[av.VideoFrame]:
+        return self._decode(None)
+
+    def _decode(self, packet: Packet[VideoStream] | None) -> list[av.VideoFrame]:
+        try:
+            if self._frames:
+                frames = self._stream.decode(packet)
+            else:
+                with capture_errors() as log:
+                    try:
+                        frames = self._stream.decode(packet)
+                    finally:
+                        self._too_large |= exceeds_pixels(log)
+        except av.error.MemoryError:
+            raise
+        except av.error.FFmpegError:
+            self._failed += 1
+            return []
+        self._frames += len(frames)
+        self._damaged += sum(frame.is_corrupt for frame in frames)
+        return frames
+
+    def note_end_of_structure(self, error: av.error.FFmpegError) -> None:
+        """Remember that the container broke off, which ends the video but not the job."""
+        self._cut_off = True
+
+    def why_no_frame(self) -> SourceRefused:
+        if self._too_large:
+            return too_many_pixels(self._limits)
+        return SourceRefused("INVALID_MEDIA", "Not one frame of the video could be decoded.")
+
+    def judge(self) -> None:
+        """Refuse a video of which too little could be decoded."""
+        if self._frames and self._frames < self._limits.min_decodable * self._packets:
+            raise SourceRefused(
+                "TOO_DAMAGED",
+                f"Only {self._frames} of {self._packets} frames could be decoded.",
+            )
+
+    def warnings(self) -> Iterator[str]:
+        if self._cut_off:
+            yield "the file breaks off before its end"
+        if self._failed:
+            lost = max(self._packets - self._frames, 0)
+            yield f"{self._failed} video packets could not be decoded; {lost} frames are missing"
+        if self._damaged:
+            yield f"{self._damaged} frames are damaged"
+
+
+class _ChunkBuilder:
+    """Gathers frames into chunks; a chunk ends when the frame after it says when."""
+
+    def __init__(self, source: Source, options: SplitOptions) -> None:
+        self._source = source
+        self._options = options
+        self._writer: ChunkWriter | None = None
+        self._pts: list[int] = []
+        self._frames = 0
+        self.count = 0
+
+    def add(self, frame: av.VideoFrame, pts: int) -> Iterator[EncodedChunk]:
+        if len(self._pts) == self._options.chunk_frames:
+            yield self._close(pts)
+        if self._writer is None:
+            self._writer = ChunkWriter(
+                self._options.encoding,
+                width=self._source.width,
+                height=self._source.height,
+                time_base=self._source.time_base,
+                sample_aspect_ratio=self._source.sample_aspect_ratio,
+            )
+        self._pts.append(pts)
+        frame.pts = pts - self._pts[0]
+        self._writer.write(frame)
+
+    def finish(self, end: int) -> Iterator[EncodedChunk]:
+        if self._writer is not None:
+            yield self._close(end)
+
+    def _close(self, end: int) -> EncodedChunk:
+        assert self._writer is not None
+        duration = end - self._pts[0]
+        chunk = Chunk(
+            index=self.count,
+            first_frame=self._frames,
+            frames=len(self._pts),
+            first_pts=self._pts[0],
+            duration=duration,
+            pts_digest=pts_digest(self._pts),
+        )
+        data = self._writer.close(duration)
+        self.count += 1
+        self._frames += len(self._pts)
+        self._writer = None
+        self._pts = []
+        return EncodedChunk(chunk, data)

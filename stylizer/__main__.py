@@ -1,0 +1,9 @@
+"""Run a stylizer: ``python -m stylizer``, configured by environment variables."""
+
+from __future__ import annotations
+
+from shared.runtime import main
+from stylizer.service import build
+from stylizer.settings import StylizerSettings
+
+main("stylizer", StylizerSettings, build)
