@@ -55,8 +55,8 @@ class Style:
             ) from error
         if hashlib.sha256(data).hexdigest() != self.card.sha256:
             raise StyleError(
-                "STYLE_CHANGED", f"style {self.name!r}: {self.path.name} is not the file whose
-                sha256 its card gives",
+                "STYLE_CHANGED",
+                f"style {self.name!r}: {self.path.name} is not the file that its card names",
             )
         return data
 
