@@ -1,0 +1,90 @@
+"""Completeness: whole exactly when every promised chunk is there with its promised frames."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assembler.completeness import Completeness
+from shared.errors import ResultError
+from shared.manifest import Chunk, Manifest, Source
+from shared.styles.request import StyleRequest
+
+
+def manifest(counts: list[int]) -> Manifest:
+    return Manifest(
+        job_id="j",
+        video_url="u",
+        video_name="n",
+        etag="e",
+        style=StyleRequest(style="s"),
+        source=Source(
+            width=2,
+            height=2,
+            coded_width=2,
+            coded_height=2,
+            codec="h264",
+            time_base=Fraction(1, 25),
+        ),
+        chunks=tuple(
+            Chunk(
+                index=i,
+                first_frame=sum(counts[:i]),
+                frames=n,
+                first_pts=sum(counts[:i]),
+                duration=n,
+                pts_digest="",
+            )
+            for i, n in enumerate(counts)
+        ),
+        frames=sum(counts),
+    )
+
+
+@given(st.lists(st.integers(1, 32), min_size=1, max_size=12), st.data())
+def test_any_order_with_any_repeats_completes_exactly_with_the_last_piece(
+    counts: list[int], data: st.DataObject
+) -> None:
+    steps: list[int | None] = [*range(len(counts)), None]  # None: the manifest arrives
+    order = data.draw(st.permutations(steps))
+    repeats = data.draw(st.lists(st.sampled_from(order), max_size=5))
+    tracker = Completeness()
+    seen: set[int | None] = set()
+    for step in [*order, *repeats]:
+        assert tracker.complete == (len(seen) == len(steps))
+        if step is None:
+            tracker.seal(manifest(counts))
+        else:
+            tracker.announce(step, counts[step])
+        seen.add(step)
+    assert tracker.complete
+    assert tracker.missing() == []
+    assert tracker.frames == sum(counts)
+
+
+def test_what_is_missing_is_named_in_order() -> None:
+    tracker = Completeness()
+    tracker.seal(manifest([32, 32, 32, 5]))
+    tracker.announce(2, 32)
+    assert tracker.missing() == [0, 1, 3]
+
+
+@pytest.mark.parametrize(("chunk", "frames"), [(3, 4), (4, 5), (-1, 1)])
+def test_a_segment_that_the_manifest_does_not_promise_is_refused(chunk: int, frames: int) -> None:
+    early, late = Completeness(), Completeness()
+    early.announce(chunk, frames)
+    late.seal(manifest([32, 32, 32, 5]))
+    with pytest.raises(ResultError):
+        early.seal(manifest([32, 32, 32, 5]))
+    with pytest.raises(ResultError):
+        late.announce(chunk, frames)
+
+
+def test_two_announcements_that_contradict_each_other_are_refused() -> None:
+    tracker = Completeness()
+    tracker.announce(0, 32)
+    with pytest.raises(ResultError, match="chunk 0"):
+        tracker.announce(0, 31)

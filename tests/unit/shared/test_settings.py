@@ -1,0 +1,87 @@
+"""Settings: from the environment alone, every problem at once, secrets never shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from assembler.settings import AssemblerSettings
+from shared.errors import ConfigurationError
+from shared.settings import ServiceSettings, describe, load
+from splitter.settings import SplitterSettings
+from stylizer.settings import StylizerSettings
+
+SECRET = "Endpoint=sb://x;SharedAccessKeyName=n;SharedAccessKey=c2VjcmV0"
+
+
+@pytest.fixture(autouse=True)
+def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for settings in (SplitterSettings, StylizerSettings, AssemblerSettings):
+        for name in settings.model_fields:
+            monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def _connected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENTHUB_CONNECTION_STRING", SECRET)
+    monkeypatch.setenv("STORAGE_CONNECTION_STRING", "AccountName=a;AccountKey=c2VjcmV0")
+
+
+def problems(settings: type[ServiceSettings]) -> str:
+    with pytest.raises(ConfigurationError) as refusal:
+        load(settings)
+    return "\n".join(refusal.value.problems)
+
+
+def test_nothing_set_names_both_ways_for_both_dependencies() -> None:
+    told = problems(ServiceSettings)
+    for name in (
+        "EVENTHUB_CONNECTION_STRING",
+        "EVENTHUB_FULLY_QUALIFIED_NAMESPACE",
+        "STORAGE_CONNECTION_STRING",
+        "STORAGE_ACCOUNT_URL",
+    ):
+        assert name in told
+
+
+@pytest.mark.usefixtures("_connected")
+def test_a_key_and_an_identity_exclude_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORAGE_ACCOUNT_URL", "https://a.blob.core.windows.net")
+    assert "exclude each other" in problems(ServiceSettings)
+
+
+@pytest.mark.usefixtures("_connected")
+def test_every_wrong_value_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENGINE", "abacus")
+    monkeypatch.setenv("LANES", "many")
+    monkeypatch.setenv("SEGMENT_CRF", "99")
+    told = problems(StylizerSettings)
+    assert "ENGINE" in told
+    assert "LANES" in told
+    assert "SEGMENT_CRF" in told
+
+
+@pytest.mark.usefixtures("_connected")
+def test_an_ownership_that_expires_between_two_renewals_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LOAD_BALANCING_INTERVAL_S", "10")
+    monkeypatch.setenv("OWNERSHIP_EXPIRY_S", "15")
+    assert "OWNERSHIP_EXPIRY_S" in problems(ServiceSettings)
+
+
+@pytest.mark.usefixtures("_connected")
+@pytest.mark.parametrize("settings", [SplitterSettings, StylizerSettings, AssemblerSettings])
+def test_no_secret_shows_in_repr_or_description(settings: type[ServiceSettings]) -> None:
+    loaded = load(settings)
+    shown = repr(loaded) + str(loaded) + str(describe(loaded))
+    assert "c2VjcmV0" not in shown
+    assert loaded.eventhub_connection_string
+    assert loaded.eventhub_connection_string.get_secret_value() == SECRET
+
+
+@pytest.mark.usefixtures("_connected")
+@pytest.mark.parametrize("settings", [SplitterSettings, StylizerSettings, AssemblerSettings])
+def test_every_setting_says_what_it_means(settings: type[ServiceSettings]) -> None:
+    silent = {"LOG_LEVEL", "LOG_FORMAT"}
+    for variable, _value, meaning in describe(load(settings)):
+        assert meaning or variable in silent
