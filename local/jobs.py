@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from azure.identity.aio import DefaultAzureCredential
-from azure.storage.blob.aio import BlobServiceClient
 
+from shared.azure import storage_client
 from shared.blobs import BlobStore
 from shared.errors import StylestreamError
 from shared.layout import job_id, progress_blob, status_blob
@@ -114,11 +114,10 @@ class Jobs:
 async def open_jobs(connection_string: str | None, account_url: str | None) -> AsyncIterator[Jobs]:
     """Open the jobs of a storage account, by its connection string or by signing in to its URL."""
     async with AsyncExitStack() as closing:
-        if connection_string:
-            client = BlobServiceClient.from_connection_string(connection_string)
-        else:
+        credential = None
+        if not connection_string:
             credential = await closing.enter_async_context(DefaultAzureCredential())
-            client = BlobServiceClient(account_url or "", credential)
+        client = storage_client(connection_string, account_url, credential)
         yield Jobs(BlobStore(await closing.enter_async_context(client)))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
@@ -12,20 +12,35 @@ from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
 
 from shared.settings import ServiceSettings
 
-
-# The SDKs' own retries are the pipeline's retries: capped, jittered, counted. The storage default
-# waits 15 s before its first retry, which turns a blip into a stall.
-def _blob_retry() -> ExponentialRetry:
-    return ExponentialRetry(
-        initial_backoff=1, increment_base=2, retry_total=5, random_jitter_range=1
-    )
-
-
+_BLOCK_BYTES: Final = 8 << 20
 _EVENTHUB_RETRY: dict[str, Any] = {
     "retry_total": 6,
     "retry_backoff_factor": 0.2,
     "retry_backoff_max": 10,
 }
+
+
+def storage_client(
+    connection_string: str | None,
+    account_url: str | None,
+    credential: DefaultAzureCredential | None,
+) -> BlobServiceClient:
+    """Return a client of a storage account, by connection string or by signing in to its URL."""
+    options: dict[str, Any] = {
+        # The default waits 15 s before the first retry, which turns a blip into a stall.
+        "retry_policy": ExponentialRetry(
+            initial_backoff=1, increment_base=2, retry_total=5, random_jitter_range=1
+        ),
+        "connection_timeout": 10,
+        "read_timeout": 60,
+        # Blocks are sent as one piece from the event loop; smaller ones let it turn in between.
+        "max_single_put_size": _BLOCK_BYTES,
+        "max_block_size": _BLOCK_BYTES,
+    }
+    if connection_string:
+        return BlobServiceClient.from_connection_string(connection_string, **options)
+    assert account_url
+    return BlobServiceClient(account_url, credential, **options)
 
 
 class AzureClients:
@@ -44,22 +59,14 @@ class AzureClients:
 
     async def blobs(self) -> BlobServiceClient:
         """Open the storage account."""
-        options: dict[str, Any] = {
-            "retry_policy": _blob_retry(),
-            "connection_timeout": 10,
-            "read_timeout": 60,
-        }
-        if connection := self._settings.storage_connection_string:
-            client = BlobServiceClient.from_connection_string(
-                connection.get_secret_value(), **options
-            )
-        else:
-            assert self._settings.storage_account_url
-            client = BlobServiceClient(
-                self._settings.storage_account_url, await self._sign_in(), **options
-            )
-        await self._stack.enter_async_context(client)
-        return client
+        settings = self._settings
+        connection = settings.storage_connection_string
+        client = storage_client(
+            connection.get_secret_value() if connection else None,
+            settings.storage_account_url,
+            None if connection else await self._sign_in(),
+        )
+        return await self._stack.enter_async_context(client)
 
     async def producer(self, hub: str) -> EventHubProducerClient:
         """Open a sender to ``hub``."""

@@ -101,7 +101,7 @@ class ChunkWriter:
         self._stream = self._add_stream(encoding, sample_aspect_ratio)
 
     def _add_stream(self, encoding: Encoding, sample_aspect_ratio: Fraction) -> VideoStream:
-        stream = cast(VideoStream, self._container.add_stream(encoding.codec, rate=NOMINAL_RATE))
+        stream = cast("VideoStream", self._container.add_stream(encoding.codec, rate=NOMINAL_RATE))
         context = stream.codec_context
         context.width, context.height = self._size
         context.pix_fmt = encoding.pixel_format

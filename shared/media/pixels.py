@@ -76,9 +76,9 @@ def from_planar_rgb(planes: NDArray[np.uint8]) -> av.VideoFrame:
 
     ``planes`` is uint8 of shape ``(3, height, width)``. The frame has no timestamp yet.
     """
-    if planes.ndim != 3 or planes.shape[0] != 3 or planes.dtype != np.uint8:
+    channels, height, width = planes.shape
+    if channels != len(_PLANE_OF_CHANNEL) or planes.dtype != np.uint8:
         raise ValueError(f"{planes.dtype} {planes.shape} is no planar RGB picture")
-    _, height, width = planes.shape
     scratch = _scratch.rgb_frame(width, height)
     targets = plane_arrays(scratch)
     for channel, plane in enumerate(_PLANE_OF_CHANNEL):

@@ -1,0 +1,103 @@
+"""Blob storage as the services rely on it: written once, replaced under an ETag, read by range."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+from azure.storage.blob.aio import BlobServiceClient, LinearRetry
+
+from shared.azure import storage_client
+from shared.blobs import BlobStore
+from shared.errors import TransientError
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+NAMES = ["plain.mp4", "a folder/b.mp4", "日本語 🎬 'q' \"d\" #?%25.mp4", "dots../..x"]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def client(storage_connection: str) -> AsyncIterator[BlobServiceClient]:
+    async with storage_client(storage_connection, None, None) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def container(client: BlobServiceClient) -> str:
+    name = f"t{uuid.uuid4().hex[:8]}"
+    await client.create_container(name)
+    return name
+
+
+@pytest.fixture
+def blobs(client: BlobServiceClient) -> BlobStore:
+    return BlobStore(client)
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_the_first_writer_wins_and_the_second_learns_of_it(
+    blobs: BlobStore, container: str, name: str
+) -> None:
+    assert await blobs.create(container, name, b"first", metadata={"job_id": "1"})
+    assert await blobs.create(container, name, b"second") is None
+    assert await blobs.read(container, name) == b"first"
+    facts = await blobs.facts(container, name)
+    assert facts
+    assert (facts.size, facts.metadata) == (5, {"job_id": "1"})
+
+
+async def test_a_large_file_is_written_whole_or_not_at_all(
+    blobs: BlobStore, container: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(bytes(70 << 20))  # above the SDK's limit for a single request
+    assert await blobs.create(container, "large", path)
+    assert await blobs.create(container, "large", path) is None
+    assert await blobs.download(container, "large", tmp_path / "copy")
+    assert (tmp_path / "copy").stat().st_size == 70 << 20
+
+
+async def test_only_the_version_that_was_read_is_replaced(blobs: BlobStore, container: str) -> None:
+    first = await blobs.create(container, "status", b"1")
+    second = await blobs.replace(container, "status", b"2", etag=first)
+    assert second
+    assert await blobs.replace(container, "status", b"3", etag=first) is None
+    assert await blobs.read_with_etag(container, "status") == (b"2", second)
+
+
+async def test_a_range_comes_from_the_wanted_version_or_not_at_all(
+    blobs: BlobStore, container: str
+) -> None:
+    await blobs.create(container, "video", b"0123456789")
+    facts = await blobs.facts(container, "video")
+    assert facts
+    assert await blobs.read_range(container, "video", 3, 4, facts.etag) == b"3456"
+    await blobs.replace(container, "video", b"abcdefghij")
+    with pytest.raises(ResourceModifiedError):
+        await blobs.read_range(container, "video", 3, 4, facts.etag)
+    with pytest.raises((ResourceModifiedError, ResourceNotFoundError)):
+        await blobs.read_range(container, "gone", 0, 1, facts.etag)
+
+
+async def test_what_is_not_there_is_none(blobs: BlobStore, container: str, tmp_path: Path) -> None:
+    assert await blobs.read(container, "nothing") is None
+    assert await blobs.facts(container, "nothing") is None
+    assert not await blobs.download(container, "nothing", tmp_path / "x")
+
+
+async def test_deleting_a_folder_leaves_its_neighbours(blobs: BlobStore, container: str) -> None:
+    for name in ("a/1", "a/2", "ab/1"):
+        await blobs.create(container, name, b"x")
+    assert await blobs.delete_all(container, "a/") == 2
+    assert [name async for name in blobs.names(container)] == ["ab/1"]
+    assert await blobs.delete_all(container, "a/") == 0
+
+
+async def test_storage_that_is_away_is_a_transient_error() -> None:
+    nobody = "http://127.0.0.1:9/devstoreaccount1"
+    async with BlobServiceClient(nobody, retry_policy=LinearRetry(retry_total=0)) as client:
+        with pytest.raises(TransientError, match="cannot read blob frames/x"):
+            await BlobStore(client).read("frames", "x")

@@ -1,0 +1,198 @@
+"""The consumer on a real broker and real checkpoints: nothing unfinished is ever passed (I1)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from azure.storage.blob.aio import BlobServiceClient
+from prometheus_client import CollectorRegistry
+
+from shared.azure import AzureClients
+from shared.consumer import Consumer, Delivery
+from shared.messages import SegmentReady
+from shared.metrics import WorkMetrics
+from shared.publisher import Publisher
+from shared.settings import ServiceSettings
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+DEADLINE_S = 20.0
+HUB = "segments"
+
+
+class Reader:
+    """A consumer in a group of its own, whose deliveries wait for the test to finish them."""
+
+    def __init__(self, settings: ServiceSettings, blobs: BlobServiceClient) -> None:
+        self.settings = settings
+        self.taken: list[Delivery] = []
+        self._container = blobs.get_container_client(settings.checkpoints_container)
+        self._arrived = asyncio.Condition()
+
+    async def take(self, delivery: Delivery) -> None:
+        async with self._arrived:
+            self.taken.append(delivery)
+            self._arrived.notify_all()
+
+    async def until(self, count: int) -> list[Delivery]:
+        async with asyncio.timeout(DEADLINE_S), self._arrived:
+            await self._arrived.wait_for(lambda: len(self.taken) >= count)
+        return self.taken
+
+    @contextlib.asynccontextmanager
+    async def reading(self, interval_s: float = 0.05) -> AsyncIterator[Consumer]:
+        self.taken.clear()
+        async with AzureClients(self.settings) as clients:
+            consumer = Consumer(
+                await clients.consumer(HUB),
+                self.take,
+                checkpoint_interval_s=interval_s,
+                metrics=WorkMetrics(CollectorRegistry(), "test").reading(HUB),
+            )
+            running = asyncio.create_task(consumer.run())
+            try:
+                yield consumer
+            finally:
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+
+    async def checkpoints(self) -> dict[str, int]:
+        """Return sequence numbers by partition."""
+        found: dict[str, int] = {}
+        async for blob in self._container.list_blobs(include=["metadata"]):
+            group, kind, partition = blob.name.split("/")[-3:]
+            if kind == "checkpoint" and group == self.settings.consumer_group:
+                found[partition] = int(blob.metadata["sequencenumber"])
+        return found
+
+    async def checkpoint_is(self, wanted: Callable[[dict[str, int]], bool]) -> dict[str, int]:
+        async with asyncio.timeout(DEADLINE_S):
+            while not wanted(found := await self.checkpoints()):
+                await asyncio.sleep(0.05)
+        return found
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def reader(storage_connection: str, eventhub_connection: str) -> AsyncIterator[Reader]:
+    settings = ServiceSettings(
+        storage_connection_string=storage_connection,  # type: ignore[arg-type]
+        eventhub_connection_string=eventhub_connection,  # type: ignore[arg-type]
+        consumer_group=f"g{uuid.uuid4().hex[:8]}",
+        checkpoints_container=f"c{uuid.uuid4().hex[:8]}",
+        load_balancing_interval_s=0.5,
+        ownership_expiry_s=5,
+    )
+    async with BlobServiceClient.from_connection_string(storage_connection) as blobs:
+        await blobs.create_container(settings.checkpoints_container)
+        yield Reader(settings, blobs)
+
+
+async def send(reader: Reader, partition: str, *numbers: int) -> None:
+    async with AzureClients(reader.settings) as clients:
+        publisher = Publisher(await clients.producer(HUB))
+        for number in numbers:
+            await publisher.to_partition(
+                SegmentReady(job_id=reader.settings.consumer_group, chunk=number, frames=1),
+                partition,
+            )
+
+
+def ours(reader: Reader, deliveries: list[Delivery]) -> list[Delivery]:
+    """Leave out what other tests sent to the same hub, and mark it done."""
+    mine = []
+    for delivery in deliveries:
+        if reader.settings.consumer_group.encode() in delivery.body:
+            mine.append(delivery)
+        else:
+            delivery.done()
+    return mine
+
+
+async def taken(reader: Reader, count: int) -> list[Delivery]:
+    """Wait for ``count`` of this test's own deliveries."""
+    seen = count
+    while len(mine := ours(reader, await reader.until(seen))) < count:
+        seen = len(reader.taken) + 1
+    return mine
+
+
+async def test_a_checkpoint_waits_for_the_slowest_of_a_partitions_events(reader: Reader) -> None:
+    await send(reader, "0", 0, 1, 2, 3)
+    await send(reader, "1", 9)
+    async with reader.reading():
+        deliveries = await taken(reader, 5)
+        first, *others = [d for d in deliveries if d.partition_id == "0"]
+        sentinel = next(d for d in deliveries if d.partition_id == "1")
+
+        # When all but the first are finished, out of order, and checkpoints are being written
+        for delivery in reversed(others):
+            delivery.done()
+        sentinel.done()
+        found = await reader.checkpoint_is(
+            lambda c: c.get("1") == sentinel.sequence_number,
+        )
+
+        # Then partition 0 has not passed the first; once that is finished, it passes all
+        assert found.get("0", -1) < first.sequence_number
+        first.done()
+        await reader.checkpoint_is(lambda c: c.get("0") == others[-1].sequence_number)
+
+
+async def test_after_a_restart_unfinished_events_come_again_and_finished_do_not(
+    reader: Reader,
+) -> None:
+    await send(reader, "0", 0, 1, 2)
+    async with reader.reading():
+        deliveries = await taken(reader, 3)
+        deliveries[0].done()
+        await reader.checkpoint_is(lambda c: c.get("0") == deliveries[0].sequence_number)
+    async with reader.reading():
+        again = await taken(reader, 2)
+    assert [d.sequence_number for d in again] == [d.sequence_number for d in deliveries[1:]]
+
+
+async def test_a_shutdown_flushes_what_is_finished(reader: Reader) -> None:
+    await send(reader, "0", 0, 1)
+    async with reader.reading(interval_s=3600):
+        deliveries = await taken(reader, 2)
+        for delivery in deliveries:
+            delivery.done()
+    assert (await reader.checkpoints())["0"] == deliveries[-1].sequence_number
+
+
+async def test_a_draining_consumer_takes_up_nothing_more(reader: Reader) -> None:
+    await send(reader, "0", 0)
+    async with reader.reading() as consumer:
+        await taken(reader, 1)
+        consumer.drain()
+        await send(reader, "0", 1)
+        before = len(reader.taken)
+        # The event that follows is read by another consumer as proof that it was there to be taken
+        reader.taken[-1].done()
+        await reader.checkpoint_is(lambda c: "0" in c)
+        assert len(reader.taken) == before
+    async with reader.reading():
+        assert len(await taken(reader, 1)) == 1
+
+
+async def test_a_body_of_another_kind_arrives_as_bytes_that_no_decoder_takes(
+    reader: Reader, eventhub_connection: str
+) -> None:
+    from azure.eventhub.aio import EventHubProducerClient
+    from azure.eventhub.amqp import AmqpAnnotatedMessage
+
+    marker = reader.settings.consumer_group
+    foreign: Any = AmqpAnnotatedMessage(value_body={"group": marker})
+    async with EventHubProducerClient.from_connection_string(
+        eventhub_connection, eventhub_name=HUB
+    ) as producer:
+        await producer.send_batch([foreign], partition_id="0")
+    async with reader.reading():
+        (delivery,) = await taken(reader, 1)
+    assert isinstance(delivery.body, bytes)
+    assert marker.encode() in delivery.body
