@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Protocol
 
 import aiohttp
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from shared.errors import StylestreamError
 
@@ -308,7 +308,7 @@ class Supervised:
             ready.cancel()
 
     async def _probe(self) -> None:
-        while not await self.command.ready.reached(self.output):
+        while not await self.command.ready.reached(self.output):  # noqa: ASYNC110 - it is a process that we wait for
             await asyncio.sleep(PROBE_INTERVAL_S)
 
     def _sweep(self) -> None:

@@ -425,7 +425,7 @@ def _inherited() -> dict[str, str]:
     # A checkout need not be installed: the children find the packages where we found them.
     own = [] if root == sysconfig.get_path("purelib") else [root]
     given = environment.get("PYTHONPATH", "").split(os.pathsep)
-    environment["PYTHONPATH"] = os.pathsep.join(own + [os.path.abspath(p) for p in given if p])
+    environment["PYTHONPATH"] = os.pathsep.join(own + [str(Path(p).absolute()) for p in given if p])
     return environment
 
 

@@ -15,6 +15,7 @@ for Azure Event Grid events" (message headers), CloudEvents 1.0.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
@@ -46,6 +47,8 @@ LONGEST_PAUSE_S = 5.0
 
 DEADLINE_S = 30.0
 """For one listing or one send: what takes longer is taken for lost and done again."""
+
+OUTAGES = (AzureError, EventHubError, TimeoutError)
 
 _log = logging.getLogger(__name__)
 
@@ -83,23 +86,31 @@ class UploadWatcher:
             self._eventhub, eventhub_name=self._hub, retry_total=0
         )
         async with container, producer:
-            pause_s = self._interval_s
+            await self._connect(producer)
+            failures = 0
             while True:
-                started = time.monotonic()
                 try:
-                    await self._look(container, producer)
-                except (AzureError, EventHubError, TimeoutError) as error:
-                    if pause_s <= self._interval_s:
+                    pause_s = await self._look(container, producer)
+                    failures = 0
+                except OUTAGES as error:
+                    if failures == 0:
                         _log.warning("uploads cannot be watched for now: %s", error)
-                    pause_s = min(LONGEST_PAUSE_S, max(pause_s * 2, self._interval_s * 2))
-                else:
-                    took_s = time.monotonic() - started
-                    pause_s = max(self._interval_s, took_s * (1 / LISTING_SHARE - 1))
+                    failures += 1
+                    pause_s = min(LONGEST_PAUSE_S, self._interval_s * 2 ** min(failures, 10))
                 await asyncio.sleep(pause_s)
 
-    async def _look(self, container: ContainerClient, producer: EventHubProducerClient) -> None:
+    async def _connect(self, producer: EventHubProducerClient) -> None:
+        """Open the connection ahead: it takes longer than all that happens to an event later."""
+        with contextlib.suppress(*OUTAGES):
+            async with asyncio.timeout(DEADLINE_S):
+                await producer.create_batch()
+
+    async def _look(self, container: ContainerClient, producer: EventHubProducerClient) -> float:
+        """List and announce once; return the seconds until the next look."""
+        started = time.monotonic()
         async with asyncio.timeout(DEADLINE_S):
             blobs = [blob async for blob in container.list_blobs()]
+        pause_s = max(self._interval_s, (time.monotonic() - started) * (1 / LISTING_SHARE - 1))
         versions = {_version(blob): blob for blob in blobs}
         # A version that is gone never comes back, so only what is there need be remembered.
         self._seen &= versions.keys()
@@ -112,6 +123,7 @@ class UploadWatcher:
                 await producer.send_event(event)
             self._seen.add(version)
             _log.info("announced upload %s", blob.name)
+        return pause_s
 
 
 def blob_created(

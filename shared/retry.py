@@ -49,7 +49,10 @@ class Retry:
             before_sleep=self._note,
             reraise=True,
         )
-        return await policy(work)
+        async for attempt in policy:
+            with attempt:
+                return await work()
+        raise AssertionError("the policy returns or raises")
 
     def _note(self, state: RetryCallState) -> None:
         error = _error(state)

@@ -9,7 +9,7 @@ import structlog
 
 from shared.consumer import Delivery
 from shared.dead_letters import DeadLetters
-from shared.errors import MessageError
+from shared.errors import PermanentError
 from shared.metrics import WorkMetrics
 from shared.retry import Retry
 
@@ -19,8 +19,9 @@ log = structlog.get_logger()
 class Workers:
     """Runs ``work`` for up to ``room`` deliveries at once and marks each done when it returns.
 
-    ``work`` raises `MessageError` for a delivery that cannot be understood, which is then buried.
-    Any other exception leaves the delivery unfinished: it comes again after a restart.
+    ``work`` sees to its own retries. What it raises in the end, a `MessageError` for a delivery
+    that cannot be understood or anything unforeseen, buries the delivery: no event may stop a
+    partition.
     """
 
     def __init__(
@@ -53,13 +54,14 @@ class Workers:
     async def _finish(self, delivery: Delivery) -> None:
         try:
             await self._work(delivery)
-        except MessageError as error:
-            log.warning("event buried", partition=delivery.partition_id, error=str(error))
-            self._metrics.failed(error.code)
+        except Exception as error:
+            code = error.code if isinstance(error, PermanentError) else "UNFORESEEN"
+            log.error("event buried", partition=delivery.partition_id, code=code, exc_info=error)
+            self._metrics.failed(code)
             await self._bury(delivery, error)
         delivery.done()
 
-    async def _bury(self, delivery: Delivery, error: MessageError) -> None:
+    async def _bury(self, delivery: Delivery, error: Exception) -> None:
         await self._retry(lambda: self._dead_letters.bury(delivery, error))
 
     def _release(self, task: asyncio.Task[None]) -> None:
@@ -67,4 +69,5 @@ class Workers:
         self._room.release()
         self._metrics.in_hand(-1)
         if not task.cancelled() and (error := task.exception()):
+            # It could not even be buried: it comes again after a restart.
             log.error("event left unfinished", exc_info=error)

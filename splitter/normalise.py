@@ -42,6 +42,7 @@ _SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FU
 _BT709 = 1
 _UNSPECIFIED = 2
 _BT601 = 6
+_HD_SIDES = (1280, 720)
 _MATRICES = {
     0: "gbr",
     1: "bt709",
@@ -86,8 +87,14 @@ def _even(side: Fraction) -> int:
 class Normaliser:
     """Bring every frame of one video into the pipeline's one form."""
 
-    def __init__(self, first: av.VideoFrame, *, max_side: int | None = None) -> None:
-        self._orientation = orientation_of(first)
+    def __init__(
+        self,
+        first: av.VideoFrame,
+        *,
+        max_side: int | None = None,
+        orientation: Orientation | None = None,
+    ) -> None:
+        self._orientation = orientation or orientation_of(first)
         self._geometry = plan_geometry(first.width, first.height, self._orientation, max_side)
         odd = self._geometry.stored != self._geometry.even
         # Mirroring an odd side would shift the chroma that two columns or rows share.
@@ -129,19 +136,24 @@ class Normaliser:
 
     def _to_planar(self, frame: av.VideoFrame) -> av.VideoFrame:
         """Bring a frame to 8-bit planar YUV of the stored size, matrix and range as they are."""
-        is_rgb = frame.format.is_rgb or frame.format.has_palette
-        if not is_rgb:
-            frame.colorspace = _matrix_of(frame)
-            frame.color_range = _range_of(frame)
-        return self._scaler.reformat(
-            frame,
-            *self._geometry.stored,
-            self._planar,
-            dst_colorspace=Colorspace.ITU709 if is_rgb else None,
-            dst_color_range=ColorRange.MPEG if is_rgb else frame.color_range,
-            interpolation=_SCALING,
-            threads=1,
-        )
+        size = self._geometry.stored
+        flags = {"interpolation": _SCALING, "threads": 1}
+        if frame.format.is_rgb or frame.format.has_palette:
+            return self._scaler.reformat(
+                frame,
+                *size,
+                self._planar,
+                dst_colorspace=Colorspace.ITU709,
+                dst_color_range=ColorRange.MPEG,
+                **flags,
+            )
+        frame.colorspace = matrix = _matrix_of(frame)
+        frame.color_range = limits = _range_of(frame)
+        # swscale takes grey as full range whatever its tag says: so nothing is to be converted.
+        kept = ColorRange.JPEG if _is_grey(frame) else limits
+        planar = self._scaler.reformat(frame, *size, self._planar, dst_color_range=kept, **flags)
+        planar.colorspace, planar.color_range = matrix, limits
+        return planar
 
     def _pad(self, frame: av.VideoFrame) -> av.VideoFrame:
         padded = _repeat_edges(frame, self._geometry.even, self._orientation)
@@ -161,7 +173,9 @@ class Normaliser:
         limits = "pc" if frame.color_range == ColorRange.JPEG else "tv"
         chain = self._chains.get((matrix, limits))
         if chain is None:
-            filters = [] if (matrix, limits) == ("bt709", "tv") else [_colour_filter(matrix, limits)]
+            filters = (
+                [] if (matrix, limits) == ("bt709", "tv") else [_colour_filter(matrix, limits)]
+            )
             filters += self._orientation.filters()
             chain = self._chains[matrix, limits] = _FilterChain(self._geometry.even, filters)
         return chain.apply(frame)
@@ -201,13 +215,20 @@ def _colour_filter(matrix: str, limits: str) -> tuple[str, str]:
 def _matrix_of(frame: av.VideoFrame) -> int:
     if frame.colorspace in _MATRICES and frame.colorspace != 0:
         return frame.colorspace
-    long, short = max(frame.width, frame.height), min(frame.width, frame.height)
-    return _BT709 if long >= 1280 or short >= 720 else _BT601
+    sides = sorted((frame.width, frame.height), reverse=True)
+    is_hd = any(side >= hd for side, hd in zip(sides, _HD_SIDES, strict=True))
+    return _BT709 if is_hd else _BT601
 
 
 def _range_of(frame: av.VideoFrame) -> int:
-    full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith(("yuvj", "gray"))
+    if frame.color_range == ColorRange.UNSPECIFIED and _is_grey(frame):
+        return ColorRange.JPEG
+    full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
     return ColorRange.JPEG if full else ColorRange.MPEG
+
+
+def _is_grey(frame: av.VideoFrame) -> bool:
+    return frame.format.name.startswith(("gray", "ya", "mono"))
 
 
 def _repeat_edges(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import cast
 
 import av
+from av.sidedata.sidedata import SideDataContainer
 from av.sidedata.sidedata import Type as SideDataType
 
 _MATRIX = struct.Struct("=9i")
@@ -49,10 +51,10 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
     The matrix maps a stored point to the screen (ISO/IEC 14496-12, section 8.3.2), so unlike
     ``frame.rotation``, which is an angle only, it tells mirroring as well.
     """
-    for data in frame.side_data:  # type: ignore[attr-defined]
-        if data.type == SideDataType.DISPLAYMATRIX:
-            return _from_matrix(_MATRIX.unpack(bytes(data)[: _MATRIX.size]))
-    return UPRIGHT
+    # The stubs call this a dictionary; it is a container that knows its entries by type.
+    side_data = cast("SideDataContainer", frame.side_data)
+    matrix = side_data.get(SideDataType.DISPLAYMATRIX)
+    return UPRIGHT if matrix is None else _from_matrix(_MATRIX.unpack(bytes(matrix)))
 
 
 def _from_matrix(matrix: tuple[int, ...]) -> Orientation:

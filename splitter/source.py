@@ -21,7 +21,6 @@ import av
 import av.error
 import av.logging
 from av.container import InputContainer
-from av.format import Flags as FormatFlags
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
@@ -38,11 +37,14 @@ MP4 holds the time between two frames in 31 bits, which leaves a minute at this 
 tick faster (nanoseconds, in Matroska) are rounded to microseconds.
 """
 
+_ARBITRARY_START = ("mpegts", "mpeg")
 _READ_BYTES = 256 * 1024
 _NO_SUCH_PROTOCOL = "none"
-_NOT_A_MOVIE = (
-    Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
-)
+_NOT_A_MOVIE = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
+
+
+ErrorLog = list[tuple[int, str, str]]
+"""What FFmpeg logged: level, component, message."""
 
 
 class _Readable(Protocol):
@@ -84,8 +86,8 @@ class OpenSource:
         return stream_time_base(self.video).denominator > self.time_base.denominator
 
 
-def open_source(file: BinaryIO, limits: Limits) -> OpenSource:
-    """Open an upload and find its main video stream.
+def open_source(file: BinaryIO, limits: Limits, log: ErrorLog) -> OpenSource:
+    """Open an upload and find its main video stream; ``log`` is `capture_errors`' list.
 
     Raise `SourceRefused` with one of the codes ``EMPTY_FILE``, ``TOO_LARGE``, ``NOT_A_VIDEO``,
     ``INVALID_MEDIA``, ``ENCRYPTED``, ``NO_VIDEO_STREAM`` and ``UNSUPPORTED_CODEC``. An error that
@@ -99,8 +101,7 @@ def open_source(file: BinaryIO, limits: Limits) -> OpenSource:
             "TOO_LARGE", f"The file has {size} bytes; at most {limits.max_bytes} are taken."
         )
     file.seek(0)
-    with capture_errors() as log:
-        container = _open_container(file, limits)
+    container = _open_container(file, limits)
     try:
         video = _main_video(container, limits, log)
     except BaseException:
@@ -131,7 +132,7 @@ def stream_time_base(stream: Stream) -> Fraction:
 
 
 @contextlib.contextmanager
-def capture_errors() -> Iterator[list[tuple[int, str, str]]]:
+def capture_errors() -> Iterator[ErrorLog]:
     """Collect what FFmpeg logs at error level on this thread: some causes are told there only."""
     level = av.logging.get_level()
     av.logging.set_level(av.logging.ERROR)
@@ -162,7 +163,7 @@ def _open_container(file: BinaryIO, limits: Limits) -> InputContainer:
         raise _why_not_opened(file) from error
 
 
-def _refuse_to_open(url: str, flags: int, options: dict[str, str]) -> BinaryIO:
+def _refuse_to_open(url: str, flags: int, options: dict[str, str]) -> BinaryIO:  # noqa: ARG001
     raise PermissionError("an upload may not refer to another file")
 
 
@@ -191,7 +192,9 @@ def is_container(head: bytes) -> bool:
 
 def encrypted() -> SourceRefused:
     """Return the refusal of a protected video."""
-    return SourceRefused("ENCRYPTED", "The video is encrypted, and there is no key to read it with.")
+    return SourceRefused(
+        "ENCRYPTED", "The video is encrypted, and there is no key to read it with."
+    )
 
 
 def too_many_pixels(limits: Limits) -> SourceRefused:
@@ -201,14 +204,12 @@ def too_many_pixels(limits: Limits) -> SourceRefused:
     )
 
 
-def exceeds_pixels(log: list[tuple[int, str, str]]) -> bool:
+def exceeds_pixels(log: ErrorLog) -> bool:
     """Tell whether FFmpeg gave up because of a picture's size."""
     return any("Picture size" in message for _, _, message in log)
 
 
-def _main_video(
-    container: InputContainer, limits: Limits, log: list[tuple[int, str, str]]
-) -> VideoStream:
+def _main_video(container: InputContainer, limits: Limits, log: ErrorLog) -> VideoStream:
     videos = [s for s in container.streams.video if not s.disposition & _NOT_A_MOVIE]
     if not videos:
         raise SourceRefused("NO_VIDEO_STREAM", "The file holds no video track.")
@@ -226,7 +227,7 @@ def _main_video(
 
 
 def _start(container: InputContainer, video: VideoStream, others: tuple[Stream, ...]) -> Fraction:
-    if not container.format.flags & FormatFlags.ts_discont.value:
+    if container.format.name not in _ARBITRARY_START:
         return Fraction(0)
     kept = [video, *(stream for stream in others if stream.type in ("audio", "subtitle"))]
     starts = [s.start_time * stream_time_base(s) for s in kept if s.start_time is not None]

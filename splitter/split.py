@@ -7,6 +7,7 @@ out is, in this order: what the source is, its chunks while decoding goes on, an
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -22,17 +23,10 @@ from av.video.stream import VideoStream
 from shared.errors import SourceRefused
 from shared.manifest import Chunk, Source, pts_digest
 from shared.media.chunks import MEZZANINE, ChunkWriter, Encoding
+from splitter.decode import Decoder
 from splitter.limits import Limits
 from splitter.normalise import Normaliser
-from splitter.source import (
-    OpenSource,
-    capture_errors,
-    encrypted,
-    exceeds_pixels,
-    open_source,
-    stream_time_base,
-    too_many_pixels,
-)
+from splitter.source import ErrorLog, OpenSource, capture_errors, open_source
 from splitter.timeline import Timeline
 from splitter.tracks import TrackCopier
 
@@ -78,23 +72,23 @@ def split(file: BinaryIO, options: SplitOptions, side_path: Path) -> Iterator[Sp
     Raise `SourceRefused` with a code and one sentence; it may come after chunks, when only
     decoding shows what is wrong.
     """
-    source = open_source(file, options.limits)
-    with source.container:
-        copier = TrackCopier(source, side_path)
-        try:
-            yield from _Splitter(source, copier, options).run()
-        finally:
-            copier.abandon()
+    with capture_errors() as log, contextlib.ExitStack() as stack:
+        source = open_source(file, options.limits, log)
+        stack.enter_context(source.container)
+        copier = stack.enter_context(contextlib.closing(TrackCopier(source, side_path)))
+        yield from _Splitter(source, copier, options, log).run()
 
 
 class _Splitter:
     """The state of one pass over one source."""
 
-    def __init__(self, source: OpenSource, copier: TrackCopier, options: SplitOptions) -> None:
+    def __init__(
+        self, source: OpenSource, copier: TrackCopier, options: SplitOptions, log: ErrorLog
+    ) -> None:
         self._source = source
         self._copier = copier
         self._options = options
-        self._decoder = _Decoder(source.video, options.limits)
+        self._decoder = Decoder(source.video, options.limits, log)
         self._timeline = Timeline(source, options.limits)
         self._normaliser: Normaliser | None = None
         self._chunks: _ChunkBuilder | None = None
@@ -114,10 +108,11 @@ class _Splitter:
         streams = [self._source.video, *self._copier.streams]
         try:
             for packet in self._source.container.demux(streams):
+                self._decoder.read_log()
                 if packet.size:
                     yield packet
-        except (av.error.InvalidDataError, av.error.EOFError) as error:
-            self._decoder.note_end_of_structure(error)
+        except (av.error.InvalidDataError, av.error.EOFError):
+            self._decoder.note_broken_container()
 
     def _take(self, frame: av.VideoFrame) -> Iterator[SplitEvent]:
         if self._normaliser is None:
@@ -164,88 +159,19 @@ class _Splitter:
 
     def _finish(self) -> Iterator[SplitEvent]:
         self._decoder.judge()
-        if self._normaliser is None or self._chunks is None:
-            raise self._decoder.why_no_frame()
+        assert self._normaliser is not None
+        assert self._chunks is not None
         for ready in self._normaliser.flush():
             yield from self._place(ready)
         self._timeline.judge(self._source.container.format.name)
         yield from self._chunks.finish(self._timeline.end)
-        warnings = (*self._copier.close(), *self._decoder.warnings(), *self._timeline.warnings())
+        warnings = (*self._copier.finish(), *self._decoder.warnings(), *self._timeline.warnings())
         yield SplitEnd(
             frames=self._timeline.frames,
             chunks=self._chunks.count,
             warnings=warnings,
             has_side=self._copier.has_side,
         )
-
-
-class _Decoder:
-    """The video decoder, and the count of what it could not decode."""
-
-    def __init__(self, stream: VideoStream, limits: Limits) -> None:
-        self._stream = stream
-        self._limits = limits
-        self._packets = 0
-        self._frames = 0
-        self._failed = 0
-        self._damaged = 0
-        self._cut_off = False
-        self._too_large = False
-
-    def decode(self, packet: Packet[VideoStream]) -> list[av.VideoFrame]:
-        if packet.has_sidedata("encryption_info"):
-            raise encrypted()
-        if not packet.is_discard:
-            self._packets += 1
-        return self._decode(packet)
-
-    def flush(self) -> list[av.VideoFrame]:
-        return self._decode(None)
-
-    def _decode(self, packet: Packet[VideoStream] | None) -> list[av.VideoFrame]:
-        try:
-            if self._frames:
-                frames = self._stream.decode(packet)
-            else:
-                with capture_errors() as log:
-                    try:
-                        frames = self._stream.decode(packet)
-                    finally:
-                        self._too_large |= exceeds_pixels(log)
-        except av.error.MemoryError:
-            raise
-        except av.error.FFmpegError:
-            self._failed += 1
-            return []
-        self._frames += len(frames)
-        self._damaged += sum(frame.is_corrupt for frame in frames)
-        return frames
-
-    def note_end_of_structure(self, error: av.error.FFmpegError) -> None:
-        """Remember that the container broke off, which ends the video but not the job."""
-        self._cut_off = True
-
-    def why_no_frame(self) -> SourceRefused:
-        if self._too_large:
-            return too_many_pixels(self._limits)
-        return SourceRefused("INVALID_MEDIA", "Not one frame of the video could be decoded.")
-
-    def judge(self) -> None:
-        """Refuse a video of which too little could be decoded."""
-        if self._frames and self._frames < self._limits.min_decodable * self._packets:
-            raise SourceRefused(
-                "TOO_DAMAGED",
-                f"Only {self._frames} of {self._packets} frames could be decoded.",
-            )
-
-    def warnings(self) -> Iterator[str]:
-        if self._cut_off:
-            yield "the file breaks off before its end"
-        if self._failed:
-            lost = max(self._packets - self._frames, 0)
-            yield f"{self._failed} video packets could not be decoded; {lost} frames are missing"
-        if self._damaged:
-            yield f"{self._damaged} frames are damaged"
 
 
 class _ChunkBuilder:

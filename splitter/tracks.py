@@ -96,14 +96,14 @@ class TrackCopier:
                 f"{copy.stream.type} track {packet.stream_index} is damaged and ends early"
             )
 
-    def close(self) -> tuple[str, ...]:
+    def finish(self) -> tuple[str, ...]:
         """Finish the side file and return the warnings of the whole copy."""
         if self._output is not None:
             self._output.close()
         return tuple(self._warnings)
 
-    def abandon(self) -> None:
-        """Let go of the file as it is; without effect after `close`."""
+    def close(self) -> None:
+        """Let go of the file as it is; without effect after `finish`."""
         if self._output is not None:
             with contextlib.suppress(av.error.FFmpegError):
                 self._output.close()
@@ -112,14 +112,16 @@ class TrackCopier:
         kept: list[Stream] = []
         for stream in streams:
             name = _codec_name(stream)
-            if stream.type == "audio" and _is_playable(stream):
-                kept.append(stream)
-            elif stream.type == "subtitle" and name in MP4_TEXT | MKV_TEXT:
+            if (stream.type == "audio" and _is_playable(stream)) or (
+                stream.type == "subtitle" and name in MP4_TEXT | MKV_TEXT
+            ):
                 kept.append(stream)
             else:
                 self._dropped.append(_dropped_clause(stream))
                 if stream.type == "audio":
-                    self._warnings.append(f"audio track {stream.index} cannot be read and is left out")
+                    self._warnings.append(
+                        f"audio track {stream.index} cannot be read and is left out"
+                    )
         return kept
 
     def _fits(self, stream: Stream) -> bool:
@@ -137,7 +139,9 @@ class TrackCopier:
                 return True
         self._dropped.append(f"{stream.type} ({name}, does not fit {self.container})")
         if stream.type == "audio":
-            self._warnings.append(f"audio track {stream.index} ({name}) is left out: it cannot be copied")
+            self._warnings.append(
+                f"audio track {stream.index} ({name}) is left out: it cannot be copied"
+            )
         return False
 
     def _open(self, path: Path) -> OutputContainer | None:
@@ -223,7 +227,7 @@ def _describe(stream: Stream) -> Track:
 
 
 def _dropped_clause(stream: Stream) -> str:
-    kind = "cover art" if stream.disposition & Disposition.attached_pic else stream.type
+    kind: str = "cover art" if stream.disposition & Disposition.attached_pic else stream.type
     if stream.type == "data" and "timecode" in stream.metadata:
         kind = "timecode"
     elif stream.type == "video" and kind == "video":

@@ -187,8 +187,8 @@ _ENCODERS: Final[dict[type, Callable[[bytearray, Any], None]]] = {
     Float: _fixed(0x72, ">Bf"),
     float: _fixed(0x82, ">Bd"),
     Decimal: _encode_decimal,
-    Char: lambda out, value: out.__iadd__(struct.pack(">BI", 0x73, ord(value))),
-    uuid.UUID: lambda out, value: out.__iadd__(b"\x98" + value.bytes),
+    Char: lambda out, value: out.extend(struct.pack(">BI", 0x73, ord(value))),
+    uuid.UUID: lambda out, value: out.extend(b"\x98" + value.bytes),
     bytes: lambda out, value: _encode_variable(out, 0xA0, value),
     bytearray: lambda out, value: _encode_variable(out, 0xA0, value),
     str: lambda out, value: _encode_variable(out, 0xA1, value.encode()),
@@ -198,7 +198,7 @@ _ENCODERS: Final[dict[type, Callable[[bytearray, Any], None]]] = {
     dict: _encode_map,
     Array: _encode_array,
     Described: _encode_described,
-    Encoded: lambda out, value: out.__iadd__(value.data),
+    Encoded: lambda out, value: out.extend(value.data),
 }
 
 # An array has one constructor for all its items, so that the full width is used.

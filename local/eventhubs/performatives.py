@@ -41,9 +41,7 @@ class Open:
     """Negotiate the connection (section 2.7.1)."""
 
     CODE: ClassVar[int] = 0x10
-    TYPES: ClassVar[tuple[type, ...]] = (
-        (str, str, UInt, UShort, UInt, _ANY, _ANY, _ANY, _ANY, dict)
-    )
+    TYPES: ClassVar[tuple[type, ...]] = (str, str, UInt, UShort, UInt, _ANY, _ANY, _ANY, _ANY, dict)
     container_id: str
     hostname: str | None = None
     max_frame_size: int = 0xFFFF_FFFF
@@ -103,7 +101,17 @@ class Flow:
 
     CODE: ClassVar[int] = 0x13
     TYPES: ClassVar[tuple[type, ...]] = (
-        (UInt, UInt, UInt, UInt, UInt, UInt, UInt, UInt, bool, bool, dict)
+        UInt,
+        UInt,
+        UInt,
+        UInt,
+        UInt,
+        UInt,
+        UInt,
+        UInt,
+        bool,
+        bool,
+        dict,
     )
     next_incoming_id: int | None
     incoming_window: int
@@ -124,7 +132,17 @@ class Transfer:
 
     CODE: ClassVar[int] = 0x14
     TYPES: ClassVar[tuple[type, ...]] = (
-        (UInt, UInt, bytes, UInt, bool, bool, UByte, _ANY, bool, bool, bool)
+        UInt,
+        UInt,
+        bytes,
+        UInt,
+        bool,
+        bool,
+        UByte,
+        _ANY,
+        bool,
+        bool,
+        bool,
     )
     handle: int
     delivery_id: int | None = None

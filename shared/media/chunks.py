@@ -168,6 +168,8 @@ def read_chunk(data: bytes, *, frames: int | None = None) -> Iterator[av.VideoFr
     try:
         with av.open(io.BytesIO(data), "r", format="mp4") as container:
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise _corrupt("its codec is unknown")
             stream.codec_context.thread_count = 1
             stream.codec_context.options = {"err_detect": "explode"}
             for frame in container.decode(stream):

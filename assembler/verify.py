@@ -1,0 +1,220 @@
+"""Check a written result against its manifest, frame by frame in number and time.
+
+The file is read back as any player would read it, without decoding. What is proven is that every
+frame of every chunk is there, in order, at its own time, that every chunk begins with a frame that
+needs no other, and that the copied tracks hold the source's packets to the byte.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.error
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+
+from assembler.mux import copied_streams, open_side
+from shared.errors import ResultError
+from shared.manifest import Chunk, Manifest, pts_digest
+
+_RESULT_FORMATS = "mov,matroska"
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a result was found to hold."""
+
+    frames: int
+    chunks: int
+    tracks: int
+    track_packets: int
+    duration_s: float
+
+
+def verify(manifest: Manifest, side_path: Path | None, out_path: Path) -> Verification:
+    """Read the result back and compare it with the manifest and the side file.
+
+    Timestamps are compared exactly, in rational time. Matroska ticks in milliseconds: of a source
+    that ticks finer, each chunk's first frame is compared, within half a millisecond.
+
+    Raise `ResultError` naming the first difference, with one of the codes ``UNREADABLE``,
+    ``FRAME_COUNT``, ``FRAME_TIME``, ``NOT_A_KEYFRAME``, ``TRACK_COUNT``, ``TRACK_DATA`` and
+    ``TRACK_TIME``.
+    """
+    try:
+        with contextlib.ExitStack() as stack:
+            result = stack.enter_context(_open_result(out_path))
+            frames = _FrameCheck(manifest, _video_of(result))
+            found = _read(result, frames)
+            frames.finish()
+            side = None if side_path is None else stack.enter_context(open_side(side_path))
+            expected = [] if side is None else _read(side, None)
+            _compare_tracks(expected, found)
+    except av.error.FFmpegError as error:
+        raise ResultError("UNREADABLE", f"The result cannot be read back: {error}") from error
+    first, last = manifest.chunks[0], manifest.chunks[-1]
+    ticks = last.first_pts + last.duration - first.first_pts
+    return Verification(
+        frames=frames.count,
+        chunks=len(manifest.chunks),
+        tracks=len(found),
+        track_packets=sum(track.packets for track in found),
+        duration_s=float(ticks * manifest.source.time_base),
+    )
+
+
+class _FrameCheck:
+    """Walks through the manifest's chunks as the result's frames come by."""
+
+    def __init__(self, manifest: Manifest, stream: Stream) -> None:
+        assert stream.time_base is not None
+        self.stream = stream
+        self.count = 0
+        self._tick = stream.time_base
+        self._time_base = manifest.source.time_base
+        # How many of the source's ticks one of the result's is; a whole number loses nothing.
+        self._ratio = self._tick / self._time_base
+        self._chunks = iter(manifest.chunks)
+        self._expected = sum(chunk.frames for chunk in manifest.chunks)
+        self._chunk: Chunk | None = None
+        self._pts: list[int] = []
+        self._last: int | None = None
+
+    def add(self, packet: Packet[Stream]) -> None:
+        """Check the next frame in file order."""
+        if self._chunk is None or len(self._pts) == self._chunk.frames:
+            self._begin_chunk(packet)
+        pts = packet.pts
+        if pts is None or (self._last is not None and pts < self._last):
+            raise self._wrong_time(f"is at {pts}, after one at {self._last}")
+        self._last = pts
+        self._pts.append(pts)
+        self.count += 1
+        assert self._chunk is not None
+        if len(self._pts) == self._chunk.frames:
+            self._check_times(self._chunk)
+
+    def finish(self) -> None:
+        """Check that no frame is missing at the end."""
+        if self.count != self._expected:
+            raise ResultError(
+                "FRAME_COUNT",
+                f"The result holds {self.count} frames, not {self._expected}.",
+            )
+
+    def _begin_chunk(self, packet: Packet[Stream]) -> None:
+        self._chunk = next(self._chunks, None)
+        self._pts = []
+        if self._chunk is None:
+            raise ResultError(
+                "FRAME_COUNT", f"The result holds more than the {self._expected} frames promised."
+            )
+        if not packet.is_keyframe:
+            raise ResultError(
+                "NOT_A_KEYFRAME",
+                f"Frame {self.count} begins chunk {self._chunk.index}, but needs frames before it.",
+            )
+
+    def _check_times(self, chunk: Chunk) -> None:
+        begins = self._pts[0] * self._ratio
+        if self._ratio.denominator != 1 or self._ratio.numerator != 1:
+            self._check_rounded(chunk, begins)
+            return
+        if begins != chunk.first_pts:
+            raise self._wrong_time(
+                f"begins chunk {chunk.index} at {begins} ticks, not {chunk.first_pts}"
+            )
+        if pts_digest(self._pts) != chunk.pts_digest:
+            raise self._wrong_time(f"ends chunk {chunk.index}, whose times are not the source's")
+
+    def _check_rounded(self, chunk: Chunk, begins: Fraction) -> None:
+        if abs(begins - chunk.first_pts) > self._ratio / 2:
+            raise self._wrong_time(
+                f"begins chunk {chunk.index} at {float(begins * self._time_base):.4f} s, "
+                f"not {float(chunk.first_pts * self._time_base):.4f} s"
+            )
+
+    def _wrong_time(self, what: str) -> ResultError:
+        return ResultError("FRAME_TIME", f"Of the result's frames, number {self.count} {what}.")
+
+
+class _TrackContent:
+    """What one copied track holds, as far as it was read."""
+
+    def __init__(self) -> None:
+        self.packets = 0
+        self._data = hashlib.sha256()
+        self._times = hashlib.sha256()
+
+    def add(self, packet: Packet[Stream]) -> None:
+        """Take in the next packet in file order."""
+        self.packets += 1
+        self._data.update(packet.size.to_bytes(8, "big"))
+        self._data.update(bytes(packet))
+        time = None if packet.pts is None else packet.pts * packet.time_base
+        self._times.update(f"{time};".encode())
+
+    @property
+    def data(self) -> str:
+        """Digest of the packets' bytes."""
+        return self._data.hexdigest()
+
+    @property
+    def times(self) -> str:
+        """Digest of the packets' timestamps in seconds, exact."""
+        return self._times.hexdigest()
+
+
+def _read(container: InputContainer, frames: _FrameCheck | None) -> list[_TrackContent]:
+    contents = {stream.index: _TrackContent() for stream in copied_streams(container)}
+    streams = [container.streams[index] for index in contents]
+    if frames is not None:
+        streams.append(frames.stream)
+    for packet in _packets(container, streams):
+        if packet.stream_index in contents:
+            contents[packet.stream_index].add(packet)
+        elif frames is not None:
+            frames.add(packet)
+    return list(contents.values())
+
+
+def _packets(container: InputContainer, streams: Iterable[Stream]) -> Iterator[Packet[Stream]]:
+    wanted = list(streams)
+    if wanted:
+        yield from (packet for packet in container.demux(wanted) if packet.size)
+
+
+def _compare_tracks(expected: list[_TrackContent], found: list[_TrackContent]) -> None:
+    if len(found) != len(expected):
+        raise ResultError(
+            "TRACK_COUNT", f"The result holds {len(found)} copied tracks, not {len(expected)}."
+        )
+    for index, (wanted, got) in enumerate(zip(expected, found, strict=True)):
+        if (got.packets, got.data) != (wanted.packets, wanted.data):
+            raise ResultError(
+                "TRACK_DATA",
+                f"Copied track {index} differs from the source's: {got.packets} packets "
+                f"instead of {wanted.packets}, or other bytes.",
+            )
+        if got.times != wanted.times:
+            raise ResultError("TRACK_TIME", f"Copied track {index} sounds at other times.")
+
+
+def _open_result(path: Path) -> InputContainer:
+    options = {"format_whitelist": _RESULT_FORMATS}
+    return av.open(str(path.absolute()), "r", metadata_errors="replace", options=options)
+
+
+def _video_of(result: InputContainer) -> Stream:
+    if len(result.streams.video) != 1:
+        raise ResultError(
+            "FRAME_COUNT", f"The result holds {len(result.streams.video)} video tracks, not one."
+        )
+    return result.streams.video[0]

@@ -1,0 +1,156 @@
+"""The namespace: its hubs, its policy, and the data directory they live in."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from local.eventhubs.authorization import Policy
+from local.eventhubs.errors import NOT_FOUND, ConfigurationError, LinkFault
+from local.eventhubs.hub import Hub, HubSpec, now_ms
+from local.eventhubs.limits import Limits
+from local.eventhubs.log import Retention, sync_directory
+
+_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StoredHub:
+    """What the data directory remembers of a hub."""
+
+    name: str
+    partitions: int
+    created_ms: int
+
+
+class DataDirectory:
+    """The directory of one broker, held by one process at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            message = f"The data directory {path} cannot be used: {error.strerror}."
+            raise ConfigurationError(message) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock)
+            message = f"The data directory {path} is in use by another process."
+            raise ConfigurationError(message) from error
+
+    def close(self) -> None:
+        """Let another process have the directory."""
+        os.close(self._lock)
+
+    def reconcile(self, specs: Iterable[HubSpec]) -> list[tuple[HubSpec, int]]:
+        """Return the hubs there are and that are asked for, with their times of creation.
+
+        A hub keeps the partitions that it was created with: asking for another
+        number is a ``ConfigurationError``, which names every such hub.
+        """
+        stored = {hub.name: hub for hub in self._load()}
+        problems = []
+        wanted: dict[str, HubSpec] = {
+            hub.name: HubSpec(hub.name, hub.partitions) for hub in stored.values()
+        }
+        for spec in specs:
+            before = stored.get(spec.name)
+            if before is not None and before.partitions != spec.partitions:
+                problems.append(
+                    f"The hub '{spec.name}' has {before.partitions} partitions in {self.path}, "
+                    f"and cannot be given {spec.partitions}."
+                )
+            wanted[spec.name] = spec
+        if problems:
+            raise ConfigurationError(*problems)
+        now = now_ms()
+        hubs = [
+            (spec, stored[name].created_ms if name in stored else now)
+            for name, spec in wanted.items()
+        ]
+        self._save([StoredHub(spec.name, spec.partitions, created) for spec, created in hubs])
+        return hubs
+
+    def _load(self) -> list[StoredHub]:
+        path = self.path / "hubs.json"
+        try:
+            document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            if document["version"] != _VERSION:
+                message = f"{path} was written by another version of this program."
+                raise ConfigurationError(message)
+            return [StoredHub(**hub) for hub in document["hubs"]]
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            message = f"{path} cannot be read: {error}."
+            raise ConfigurationError(message) from error
+
+    def _save(self, hubs: list[StoredHub]) -> None:
+        entries = [
+            {"name": hub.name, "partitions": hub.partitions, "created_ms": hub.created_ms}
+            for hub in hubs
+        ]
+        path = self.path / "hubs.json"
+        new = path.with_suffix(".new")
+        with new.open("w", encoding="utf-8") as file:
+            json.dump({"version": _VERSION, "hubs": entries}, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+        sync_directory(self.path)
+
+
+class Broker:
+    """Everything that connections share."""
+
+    def __init__(
+        self,
+        directory: DataDirectory,
+        specs: Iterable[HubSpec],
+        *,
+        policy: Policy,
+        retention: Retention,
+        limits: Limits,
+        pool: Executor,
+    ) -> None:
+        self.policy = policy
+        self.limits = limits
+        self._hubs = {
+            spec.name.lower(): Hub(
+                spec, created_ms, directory.path / spec.name.lower(), retention, pool
+            )
+            for spec, created_ms in directory.reconcile(specs)
+        }
+
+    def hub(self, name: str) -> Hub:
+        """Return the hub; ``LinkFault`` if there is none of that name."""
+        hub = self._hubs.get(name.lower())
+        if hub is None:
+            message = f"The messaging entity '{name}' could not be found."
+            raise LinkFault(NOT_FOUND, message)
+        return hub
+
+    def has_hub(self, name: str) -> bool:
+        """Whether there is a hub of that name."""
+        return name.lower() in self._hubs
+
+    def enforce_retention(self) -> None:
+        """Drop what is too old or too much, in all partitions."""
+        for hub in self._hubs.values():
+            for partition in hub.partitions.values():
+                partition.enforce_retention()
+
+    async def flush(self) -> None:
+        """Wait until no partition writes."""
+        for hub in self._hubs.values():
+            for partition in hub.partitions.values():
+                await partition.flush()

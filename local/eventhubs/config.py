@@ -1,0 +1,209 @@
+"""What the broker is started with: hubs, the emulator's Config.json, the command line."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from local.eventhubs.errors import ConfigurationError
+from local.eventhubs.hub import HubSpec
+from local.eventhubs.limits import MIB
+from local.eventhubs.log import Retention
+
+DEFAULT_POLICY: Final = "RootManageSharedAccessKey"
+DEFAULT_KEY: Final = "SAS_KEY_VALUE"
+DEFAULT_PORT: Final = 5672
+
+MAX_PARTITIONS: Final = 32
+_MAX_PORT: Final = 65_535
+# The service's rule: letters, digits, dots, hyphens and underscores, up to 256.
+_NAME: Final = re.compile(r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,254}[A-Za-z0-9])?$")
+_GROUP: Final = re.compile(r"^[A-Za-z0-9$][A-Za-z0-9._-]{0,49}$")
+_MS_PER_HOUR: Final = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The command line, understood."""
+
+    data_dir: Path
+    hubs: tuple[HubSpec, ...]
+    host: str
+    port: int
+    policy: str
+    key: str = field(repr=False)
+    retention: Retention
+
+
+def check_hubs(specs: Iterable[HubSpec]) -> list[str]:
+    """Return what is wrong with the hubs asked for, in sentences."""
+    problems = []
+    seen: set[str] = set()
+    for spec in specs:
+        if not _NAME.match(spec.name):
+            problems.append(
+                f"'{spec.name}' is not a name for a hub: letters, digits, '.', '-' and '_' are."
+            )
+        if spec.name.lower() in seen:
+            problems.append(f"The hub '{spec.name}' is given twice.")
+        seen.add(spec.name.lower())
+        if not 1 <= spec.partitions <= MAX_PARTITIONS:
+            problems.append(
+                f"The hub '{spec.name}' must have 1 to {MAX_PARTITIONS} partitions, "
+                f"not {spec.partitions}."
+            )
+        problems += [
+            f"'{group}' is not a name for a consumer group of the hub '{spec.name}'."
+            for group in sorted(spec.groups or ())
+            if not _GROUP.match(group)
+        ]
+    return problems
+
+
+def parse_hub(text: str) -> HubSpec:
+    """Parse ``name:partitions`` or ``name:partitions:group,group``.
+
+    With groups given, there are only these and ``$Default``; without, any.
+    """
+    name, _, rest = text.partition(":")
+    count, colon, groups = rest.partition(":")
+    if not name or not count.isdecimal():
+        message = f"--hub takes name:partitions, such as frames:8, not '{text}'."
+        raise ConfigurationError(message)
+    names = frozenset(group.lower() for group in groups.split(",") if group)
+    return HubSpec(name, int(count), names if colon else None)
+
+
+def load_emulator_config(path: Path) -> list[HubSpec]:
+    """Return the hubs of the emulator's Config.json; ``ConfigurationError`` names all problems."""
+    try:
+        document: Any = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}."
+        raise ConfigurationError(message) from error
+    except ValueError as error:
+        message = f"{path} is not JSON: {error}."
+        raise ConfigurationError(message) from error
+    try:
+        (namespace,) = document["UserConfig"]["NamespaceConfig"]
+        specs = [
+            HubSpec(
+                str(entity["Name"]),
+                int(entity["PartitionCount"]),
+                frozenset(str(group["Name"]).lower() for group in entity.get("ConsumerGroups", ())),
+            )
+            for entity in namespace["Entities"]
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        message = (
+            f"{path} does not have the form of the emulator's Config.json: one "
+            f"UserConfig.NamespaceConfig with Entities of Name, PartitionCount and "
+            f"ConsumerGroups ({type(error).__name__}: {error})."
+        )
+        raise ConfigurationError(message) from error
+    problems = [f"{path}: {problem}" for problem in check_hubs(specs)]
+    if problems:
+        raise ConfigurationError(*problems)
+    return specs
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises instead of exiting, so that problems are reported in one way."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigurationError(message[0].upper() + message[1:] + ".")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m local.eventhubs",
+        description="An Event Hubs namespace on this machine, for the unmodified Azure SDK.",
+    )
+    parser.add_argument("--data", metavar="DIR", help="where events are kept; made if missing")
+    parser.add_argument(
+        "--port", default=str(DEFAULT_PORT), help="0 picks a free one (%(default)s)"
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    parser.add_argument(
+        "--allow-remote", action="store_true", help="let --host be reachable from other machines"
+    )
+    parser.add_argument(
+        "--hub",
+        action="append",
+        default=[],
+        metavar="NAME:PARTITIONS[:GROUP,...]",
+        help="a hub to serve; repeatable",
+    )
+    parser.add_argument("--config", metavar="FILE", help="hubs from the emulator's Config.json")
+    parser.add_argument("--policy", default=DEFAULT_POLICY, help="name of the key (%(default)s)")
+    parser.add_argument("--key", default=DEFAULT_KEY, help="the shared access key (%(default)s)")
+    parser.add_argument("--retention-hours", default="24", help="drop older events (%(default)s)")
+    parser.add_argument(
+        "--retention-mib", default="1024", help="keep no more in a partition (%(default)s)"
+    )
+    return parser
+
+
+def parse_arguments(arguments: Sequence[str]) -> Settings:
+    """Return the settings; ``ConfigurationError`` names everything that is wrong at once."""
+    given = _parser().parse_args(arguments)
+    problems: list[str] = []
+    specs: list[HubSpec] = []
+    for text in given.hub:
+        try:
+            specs.append(parse_hub(text))
+        except ConfigurationError as error:
+            problems += error.problems
+    if given.config is not None:
+        try:
+            specs += load_emulator_config(Path(given.config))
+        except ConfigurationError as error:
+            problems += error.problems
+    problems += check_hubs(specs)
+    if not given.data:
+        problems.append("--data is missing: the directory where events are kept.")
+    if not given.port.isdecimal() or int(given.port) > _MAX_PORT:
+        problems.append(f"--port takes a number from 0 to {_MAX_PORT}, not '{given.port}'.")
+    for option, value in (("--policy", given.policy), ("--key", given.key)):
+        if not value or ";" in value:
+            problems.append(f"{option} must be neither empty nor contain ';'.")
+    for option, value in (
+        ("--retention-hours", given.retention_hours),
+        ("--retention-mib", given.retention_mib),
+    ):
+        if not value.isdecimal() or int(value) == 0:
+            problems.append(f"{option} takes a whole number from 1 on, not '{value}'.")
+    if not given.allow_remote and not _is_loopback(given.host):
+        problems.append(
+            f"--host {given.host} can be reached from other machines, without encryption: "
+            f"add --allow-remote if that is meant."
+        )
+    if problems:
+        raise ConfigurationError(*problems)
+    return Settings(
+        data_dir=Path(given.data),
+        hubs=tuple(specs),
+        host=given.host,
+        port=int(given.port),
+        policy=given.policy,
+        key=given.key,
+        retention=Retention(
+            max_age_ms=int(given.retention_hours) * _MS_PER_HOUR,
+            max_bytes=int(given.retention_mib) * MIB,
+        ),
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

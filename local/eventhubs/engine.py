@@ -1,0 +1,292 @@
+"""One AMQP 1.0 connection without any I/O: bytes in, events and bytes out.
+
+The engine keeps the rules of the protocol (part 2: transport, and the SASL layer
+of part 5) from the server's side, and leaves every decision to its owner: which
+links to accept, what to send on them, when to give up. A fault of the client
+costs it its link, its session or its connection, in that order of reach, and
+never raises out of ``receive``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import Final
+
+from local.eventhubs import sasl
+from local.eventhubs.errors import (
+    ILLEGAL_STATE,
+    INVALID_FIELD,
+    NOT_ALLOWED,
+    RESOURCE_LIMIT,
+    AmqpError,
+    ConnectionFault,
+    FramingError,
+    SessionFault,
+)
+from local.eventhubs.events import ConnectionEnded, Event, Opened, SessionEnded
+from local.eventhubs.frames import AMQP_HEADER, SASL_HEADER, Frame, FrameBuffer
+from local.eventhubs.limits import MIB, Limits
+from local.eventhubs.performatives import (
+    AMQP_FRAME,
+    EMPTY_FRAME,
+    SASL_FRAME,
+    Begin,
+    Close,
+    End,
+    Open,
+    Performative,
+    SaslInit,
+    Transfer,
+    decode_performative,
+    describe_error,
+    encode_frame,
+)
+from local.eventhubs.session import Session
+
+# Section 2.4.1: no peer may announce less.
+_MIN_MAX_FRAME_SIZE: Final = 512
+# A client may announce 4 GiB; more than this at once helps nobody.
+_MAX_PEER_FRAME_SIZE: Final = MIB
+
+
+class State(Enum):
+    """Where a connection is in its life (section 2.4.6)."""
+
+    HEADER = "header"
+    SASL = "sasl"
+    HEADER_AFTER_SASL = "header after sasl"
+    OPENING = "opening"
+    OPENED = "opened"
+    CLOSING = "closing"  # we closed, the client has not answered
+    CLOSED = "closed"
+
+
+class Engine:
+    """The state of one connection."""
+
+    def __init__(self, *, container_id: str, limits: Limits, check_plain: sasl.CheckPlain) -> None:
+        self.limits = limits
+        self.state = State.HEADER
+        self.peer_frame_size = _MIN_MAX_FRAME_SIZE
+        self._container_id = container_id
+        self._check_plain = check_plain
+        self.plain_authenticated = False
+        self._buffer = FrameBuffer()
+        self._out = bytearray()
+        self._sessions: dict[int, Session] = {}  # by the client's channel
+        self._channels: set[int] = set()  # ours
+        self._ended: set[int] = set()  # the client's, of sessions that it ended
+        self._links = 0
+        self._partial = 0
+
+    # -- for the owner --------------------------------------------------------------
+
+    def receive(self, data: bytes) -> Iterator[Event]:
+        """Process bytes from the client, yielding events in their order.
+
+        The owner reacts to an event before it takes the next: answers then leave
+        in the order in which their frames arrived.
+        """
+        if self.state in (State.CLOSING, State.CLOSED):
+            # Section 2.4.3: after our close nothing but the client's close is of interest,
+            # and after a framing error there is no way to find that either.
+            return
+        self._buffer.feed(data)
+        try:
+            while self.state not in (State.CLOSING, State.CLOSED):
+                progress, event = self._step()
+                if event is not None:
+                    yield event
+                if not progress:
+                    return
+        except ConnectionFault as fault:
+            yield from self._fail(fault)
+
+    def take_output(self) -> bytes:
+        """Return the bytes to send, and forget them."""
+        if not self._out:
+            return b""
+        out = bytes(self._out)
+        self._out.clear()
+        return out
+
+    def close(self, error: AmqpError | None = None) -> None:
+        """Close the connection from our side; its sessions are gone with it."""
+        if self.state in (State.OPENING, State.OPENED):
+            if self.state is State.OPENING:
+                self._write_open()  # Section 2.4.1: open comes before close
+            self.write(0, Close(describe_error(error)))
+            self.state = State.CLOSING
+        elif self.state is not State.CLOSING:
+            self.state = State.CLOSED
+
+    def keep_alive(self) -> None:
+        """Send an empty frame, so that the client does not take us for dead."""
+        if self.state is State.OPENED:
+            self._out += EMPTY_FRAME
+
+    def probe(self) -> None:
+        """Ask the client for a sign of life, as the service does: a session flow with echo."""
+        for session in self._sessions.values():
+            if not session.ended:
+                session.write_flow(echo=True)
+
+    def expel(self, error: AmqpError) -> None:
+        """Detach, end and close everything with ``error``, as the service does."""
+        for session in self._sessions.values():
+            if not session.ended:
+                for link in session.links:
+                    link.detach(error)
+                session.end(error)
+        self.close(error)
+
+    # -- for sessions and links -------------------------------------------------------
+
+    def write(self, channel: int, performative: Performative, payload: bytes = b"") -> None:
+        """Append a frame to the output."""
+        if self.state not in (State.CLOSING, State.CLOSED):
+            self._out += encode_frame(channel, performative, payload)
+
+    def count_link(self, change: int) -> None:
+        """Keep count of the links; ``ConnectionFault`` beyond the limit."""
+        self._links += change
+        if self._links > self.limits.max_links:
+            message = f"more than {self.limits.max_links} links on one connection"
+            raise ConnectionFault(RESOURCE_LIMIT, message)
+
+    def count_partial(self, change: int) -> None:
+        """Keep count of the bytes of incomplete messages; ``ConnectionFault`` beyond the limit."""
+        self._partial += change
+        if self._partial > self.limits.max_partial_bytes:
+            message = "too many bytes of messages that are not complete"
+            raise ConnectionFault(RESOURCE_LIMIT, message)
+
+    # -- the state machine --------------------------------------------------------------
+
+    def _step(self) -> tuple[bool, Event | None]:
+        """Consume one header or frame; return whether there was one, and what happened."""
+        if self.state in (State.HEADER, State.HEADER_AFTER_SASL):
+            header = self._buffer.take_header()
+            if header is not None:
+                return True, self._on_header(header)
+            return False, None
+        frame = self._buffer.take_frame(self.limits.max_frame_size)
+        if frame is None:
+            return False, None
+        if frame.kind != (SASL_FRAME if self.state is State.SASL else AMQP_FRAME):
+            message = f"a frame of type {frame.kind} is not expected now"
+            raise FramingError(message)
+        if self.state is State.SASL:
+            return True, self._on_sasl(frame)
+        return True, self._on_frame(frame)
+
+    def _on_header(self, header: bytes) -> Event | None:
+        if header == AMQP_HEADER:
+            self._out += AMQP_HEADER
+            self.state = State.OPENING
+            return None
+        if header == SASL_HEADER and self.state is State.HEADER:
+            self._out += SASL_HEADER + sasl.offer()
+            self.state = State.SASL
+            return None
+        # Section 2.2: answer with a header that would do, and hang up.
+        self._out += SASL_HEADER
+        self.state = State.CLOSED
+        return ConnectionEnded(FramingError(f"{header!r} is not a protocol header spoken here"))
+
+    def _on_sasl(self, frame: Frame) -> Event | None:
+        init, _ = decode_performative(frame.body, sasl=True)
+        if not isinstance(init, SaslInit):
+            raise ConnectionFault(NOT_ALLOWED, "only a sasl-init is expected now")
+        code = sasl.judge(init, self._check_plain)
+        self._out += sasl.outcome(code)
+        if code != sasl.OK:
+            self.state = State.CLOSED
+            return ConnectionEnded(ConnectionFault(NOT_ALLOWED, "SASL authentication failed"))
+        self.plain_authenticated = init.mechanism == "PLAIN"
+        self.state = State.HEADER_AFTER_SASL
+        return None
+
+    def _on_frame(self, frame: Frame) -> Event | None:
+        if not frame.body:
+            return None  # Section 2.4.5: an empty frame is a sign of life
+        performative, payload_at = decode_performative(frame.body)
+        if isinstance(performative, Close):
+            return self._on_close()
+        if self.state is State.OPENING:
+            if not isinstance(performative, Open):
+                raise ConnectionFault(ILLEGAL_STATE, "the first frame must be an open")
+            return self._on_open(performative)
+        if isinstance(performative, Begin):
+            self._on_begin(frame.channel, performative)
+            return None
+        session = self._sessions.get(frame.channel)
+        if session is None:
+            if frame.channel in self._ended:
+                # azure-eventhub ends a session first and detaches its links then.
+                return None
+            message = f"no session has begun on channel {frame.channel}"
+            raise ConnectionFault(NOT_ALLOWED, message)
+        if isinstance(performative, End):
+            return self._on_end(frame.channel, session)
+        payload = frame.body[payload_at:] if isinstance(performative, Transfer) else b""
+        try:
+            return session.handle(performative, payload)
+        except SessionFault as fault:
+            links = tuple(session.links)
+            session.end(fault)
+            return SessionEnded(links)
+
+    def _on_open(self, peer: Open) -> Event:
+        if peer.max_frame_size < _MIN_MAX_FRAME_SIZE:
+            message = f"max-frame-size is below {_MIN_MAX_FRAME_SIZE}"
+            raise ConnectionFault(INVALID_FIELD, message)
+        self.peer_frame_size = min(peer.max_frame_size, _MAX_PEER_FRAME_SIZE)
+        self._write_open()
+        self.state = State.OPENED
+        return Opened(peer)
+
+    def _write_open(self) -> None:
+        self.write(
+            0,
+            Open(
+                container_id=self._container_id,
+                max_frame_size=self.limits.max_frame_size,
+                channel_max=self.limits.channel_max,
+                idle_time_out=self.limits.idle_time_out_ms,
+            ),
+        )
+
+    def _on_begin(self, remote_channel: int, begin: Begin) -> None:
+        if remote_channel in self._sessions or remote_channel > self.limits.channel_max:
+            message = f"channel {remote_channel} is in use or beyond {self.limits.channel_max}"
+            raise ConnectionFault(NOT_ALLOWED, message)
+        if len(self._sessions) >= self.limits.max_sessions:
+            message = f"more than {self.limits.max_sessions} sessions on one connection"
+            raise ConnectionFault(RESOURCE_LIMIT, message)
+        channel = next(n for n in range(len(self._channels) + 1) if n not in self._channels)
+        self._channels.add(channel)
+        self._ended.discard(remote_channel)
+        session = Session(self, channel, begin)
+        self._sessions[remote_channel] = session
+        session.begin(remote_channel)
+
+    def _on_end(self, remote_channel: int, session: Session) -> Event | None:
+        links = () if session.ended else tuple(session.links)
+        session.on_end()
+        del self._sessions[remote_channel]
+        self._ended.add(remote_channel)
+        self._channels.discard(session.channel)
+        return SessionEnded(links)
+
+    def _on_close(self) -> Event:
+        if self.state is State.OPENING:
+            self._write_open()
+        self.write(0, Close())
+        self.state = State.CLOSED
+        return ConnectionEnded(None)
+
+    def _fail(self, fault: ConnectionFault) -> Iterator[Event]:
+        self.close(fault)
+        yield ConnectionEnded(fault)

@@ -1,0 +1,228 @@
+"""Event hubs: partitions, consumer groups and the readers of a partition.
+
+A partition commits in groups: what is published while a write is under way is
+staged, and goes to the disk together as soon as that write is done. Nothing
+waits for company, and nothing is acknowledged before it is synced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import zlib
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from local.eventhubs.addresses import DEFAULT_GROUP, Position
+from local.eventhubs.errors import (
+    ARGUMENT_ERROR,
+    INTERNAL_ERROR,
+    NOT_FOUND,
+    AmqpError,
+    LinkFault,
+)
+from local.eventhubs.groups import ReaderSeats
+from local.eventhubs.log import PartitionLog, Retention, WriteJob
+from local.eventhubs.message import Event, LastEnqueued
+
+_LOGGER: Final = logging.getLogger(__name__)
+
+Published = Callable[[AmqpError | None], None]
+
+
+def now_ms() -> int:
+    """Return the time in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class HubSpec:
+    """A hub as it is declared. ``groups`` None: any consumer group is there when asked for."""
+
+    name: str
+    partitions: int
+    groups: frozenset[str] | None = None
+
+
+class Partition:
+    """One partition: its log, and whoever waits for its next event."""
+
+    def __init__(self, name: str, directory: Path, retention: Retention, pool: Executor) -> None:
+        self.name = name
+        self._log = PartitionLog(directory, retention)
+        self._pool = pool
+        self._writing: asyncio.Future[None] | None = None
+        self._staged: list[Published] = []
+        self._waiting: set[Callable[[], None]] = set()
+
+    # -- publishing ---------------------------------------------------------------------
+
+    def publish(self, messages: list[bytes], key: str | None, done: Published) -> None:
+        """Append events; ``done`` is called with None once they are durable, else the error."""
+        self._log.stage(messages, key, now_ms())
+        self._staged.append(done)
+        if self._writing is None:
+            self._write()
+
+    async def flush(self) -> None:
+        """Wait until nothing is being written."""
+        while self._writing is not None:
+            await asyncio.wait([self._writing])
+            await asyncio.sleep(0)  # lets the write's callback run
+
+    def _write(self) -> None:
+        job = self._log.take_staged()
+        callbacks, self._staged = self._staged, []
+        if job is None:
+            # Empty batches take no place in the log.
+            for done in callbacks:
+                done(None)
+            return
+        loop = asyncio.get_running_loop()
+        self._writing = loop.run_in_executor(self._pool, job.run)
+        self._writing.add_done_callback(
+            lambda future: self._written(job, callbacks, future.exception())
+        )
+
+    def _written(
+        self, job: WriteJob, callbacks: list[Published], error: BaseException | None
+    ) -> None:
+        self._writing = None
+        if error is not None:
+            _LOGGER.error("cannot write to partition %s: %r", self.name, error)
+            # What was staged behind the failed write has its numbers from it.
+            callbacks += self._staged
+            self._staged = []
+            self._log.roll_back()
+            fault = LinkFault(INTERNAL_ERROR, "The event could not be stored.")
+            for done in callbacks:
+                done(fault)
+            return
+        self._log.commit(job)
+        if self._staged:
+            self._write()
+        for done in callbacks:
+            done(None)
+        waiting, self._waiting = self._waiting, set()
+        for wake in waiting:
+            wake()
+
+    # -- reading ------------------------------------------------------------------------
+
+    @property
+    def end_offset(self) -> int:
+        """The offset that the next event to be committed will have, or a lower one."""
+        return self._log.end_offset
+
+    def locate(self, position: Position) -> int:
+        """Return the offset to read from; ``LinkFault`` if the position is beyond the log."""
+        log, last = self._log, self._log.last
+        match position.kind:
+            case "start":
+                return log.begin_offset
+            case "latest":
+                return log.end_offset
+            case "time":
+                return log.offset_from_time(position.value, inclusive=position.inclusive)
+            case "sequence":
+                if position.value > last.sequence + (1 if position.inclusive else 0):
+                    raise _beyond("sequence number", position.value, last.sequence)
+                return log.offset_from_sequence(position.value, inclusive=position.inclusive)
+        if position.value > max(last.offset, 0 if position.inclusive else -1):
+            raise _beyond("offset", position.value, last.offset)
+        return log.offset_from_offset(position.value, inclusive=position.inclusive)
+
+    def read(self, offset: int, max_events: int) -> list[Event]:
+        """Return events from ``offset`` on: at least one if there is any."""
+        return self._log.read(offset, max_events)
+
+    def when_more(self, wake: Callable[[], None]) -> None:
+        """Call ``wake`` once, after the next commit."""
+        self._waiting.add(wake)
+
+    def forget(self, wake: Callable[[], None]) -> None:
+        """Take back ``when_more``."""
+        self._waiting.discard(wake)
+
+    # -- properties ---------------------------------------------------------------------
+
+    @property
+    def last_enqueued(self) -> LastEnqueued:
+        """The newest event; the sentinels of an event that never was, if there is none."""
+        last = self._log.last
+        return LastEnqueued(last.sequence, str(last.offset), last.enqueued_ms)
+
+    @property
+    def begin_sequence(self) -> int:
+        """The sequence number of the oldest event that is kept, or -1."""
+        return self._log.begin_sequence
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no event is kept."""
+        return self._log.is_empty
+
+    def enforce_retention(self) -> None:
+        """Drop what is too old or too much, unless a write is under way."""
+        if self._writing is None:
+            dropped = self._log.enforce_retention(now_ms())
+            if dropped:
+                _LOGGER.info("dropped %d segments of partition %s", dropped, self.name)
+
+
+class Hub:
+    """An event hub."""
+
+    def __init__(
+        self,
+        spec: HubSpec,
+        created_ms: int,
+        directory: Path,
+        retention: Retention,
+        pool: Executor,
+    ) -> None:
+        self.name = spec.name
+        self.created_ms = created_ms
+        self._groups = spec.groups
+        self.partitions = {
+            str(number): Partition(
+                f"{spec.name}/{number}", directory / str(number), retention, pool
+            )
+            for number in range(spec.partitions)
+        }
+        self._seats: dict[tuple[str, str], ReaderSeats] = {}
+        self._next = 0
+
+    def partition(self, name: str) -> Partition:
+        """Return the partition; ``LinkFault`` if there is none of that name."""
+        partition = self.partitions.get(name)
+        if partition is None:
+            message = f"The partition '{name}' of event hub '{self.name}' could not be found."
+            raise LinkFault(NOT_FOUND, message)
+        return partition
+
+    def partition_for(self, key: str | None) -> Partition:
+        """Return the partition of a key, the same for ever; without a key, the next in turn."""
+        if key is None:
+            number = self._next
+            self._next = (number + 1) % len(self.partitions)
+        else:
+            number = zlib.crc32(key.encode()) % len(self.partitions)
+        return self.partitions[str(number)]
+
+    def seats(self, group: str, partition: str) -> ReaderSeats:
+        """Return who reads a partition for a group; ``LinkFault`` if there is no such group."""
+        group = group.lower()
+        if self._groups is not None and group not in self._groups and group != DEFAULT_GROUP:
+            message = f"The consumer group '{group}' of '{self.name}' could not be found."
+            raise LinkFault(NOT_FOUND, message)
+        return self._seats.setdefault((group, partition), ReaderSeats())
+
+
+def _beyond(what: str, value: int, last: int) -> LinkFault:
+    message = f"The supplied {what} '{value}' is invalid. The last {what} in the system is '{last}'"
+    return LinkFault(ARGUMENT_ERROR, message)

@@ -1,0 +1,277 @@
+"""The two kinds of link endpoints (part 2: transport, section 2.6).
+
+An ``IncomingLink`` receives what a client's sender transfers; an
+``OutgoingLink`` sends to a client's receiver. Neither knows what lies behind its
+address: they keep the protocol's promises (credit, sizes, order) and no others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
+
+from local.eventhubs.errors import (
+    INVALID_FIELD,
+    MESSAGE_SIZE,
+    TRANSFER_LIMIT,
+    AmqpError,
+    LinkFault,
+)
+from local.eventhubs.performatives import (
+    ACCEPTED,
+    Attach,
+    Detach,
+    Disposition,
+    Flow,
+    Transfer,
+    describe_error,
+    rejected,
+)
+from local.eventhubs.values import Described
+
+if TYPE_CHECKING:
+    from local.eventhubs.session import Session
+
+SENDER: Final = False
+RECEIVER: Final = True
+SETTLED: Final = 1
+_SERIAL: Final = 0xFFFF_FFFF
+_MODES: Final = 2
+
+
+class LinkState(Enum):
+    """Where a link is in its life (section 2.6)."""
+
+    ATTACHING = "attaching"  # the client attached, we have not answered
+    ATTACHED = "attached"
+    DETACHING = "detaching"  # we detached, the client has not answered
+    DETACHED = "detached"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A whole message as it was transferred."""
+
+    delivery_id: int
+    message_format: int
+    payload: bytes
+    settled: bool
+
+
+class Link:
+    """What both kinds have in common."""
+
+    def __init__(self, session: Session, attach: Attach, handle: int) -> None:
+        self.session = session
+        self.attach = attach
+        self.name = attach.name
+        self.handle = handle
+        self.state = LinkState.ATTACHING
+        self.delivery_count = 0
+        self.credit = 0
+
+    @property
+    def address(self) -> str:
+        """The address at our end: where messages go to, or come from."""
+        return _address(self.attach.target)
+
+    def refuse(self, error: AmqpError) -> None:
+        """Answer the attach and detach at once with ``error``.
+
+        The termini are echoed rather than null, as the specification would have
+        it: azure-eventhub waits for ever on an attach with null termini.
+        """
+        self._answer(max_message_size=None, properties=None)
+        self.detach(error)
+
+    def detach(self, error: AmqpError | None = None) -> None:
+        """Close the link from our side; what still arrives for it is discarded."""
+        if self.state in (LinkState.DETACHING, LinkState.DETACHED):
+            return
+        self.state = LinkState.DETACHING
+        self.credit = 0
+        self.session.write(Detach(self.handle, closed=True, error=describe_error(error)))
+
+    def on_detach(self, detach: Detach) -> None:
+        """The client detached: answer if it began, and be gone."""
+        if self.state is not LinkState.DETACHING:
+            self.session.write(Detach(self.handle, closed=detach.closed))
+        self.state = LinkState.DETACHED
+
+    def _answer(
+        self,
+        *,
+        max_message_size: int | None,
+        properties: dict[Any, Any] | None,
+        snd_settle_mode: int | None = None,
+    ) -> None:
+        attach = self.attach
+        mode = attach.snd_settle_mode if snd_settle_mode is None else snd_settle_mode
+        self.session.write(
+            Attach(
+                name=attach.name,
+                handle=self.handle,
+                role=not attach.role,
+                snd_settle_mode=mode,
+                rcv_settle_mode=0,
+                source=attach.source,
+                target=attach.target,
+                initial_delivery_count=0 if attach.role is RECEIVER else None,
+                max_message_size=max_message_size,
+                properties=properties,
+            )
+        )
+        self.state = LinkState.ATTACHED
+
+    def _check(self) -> None:
+        if self.attach.snd_settle_mode > _MODES or self.attach.rcv_settle_mode > 1:
+            raise LinkFault(INVALID_FIELD, "there is no such settle mode")
+
+
+class IncomingLink(Link):
+    """Receives messages from a client's sender."""
+
+    def __init__(self, session: Session, attach: Attach, handle: int) -> None:
+        super().__init__(session, attach, handle)
+        self.delivery_count = attach.initial_delivery_count or 0
+        self._max_credit = 0
+        self._max_message_size = 0
+        self._current: Transfer | None = None
+        self._partial = bytearray()
+
+    def accept(self, *, credit: int, max_message_size: int, announced_size: int) -> None:
+        """Answer the attach and grant ``credit`` messages of up to ``max_message_size``."""
+        self._check()
+        self._max_credit = credit
+        self._max_message_size = max_message_size
+        self._answer(max_message_size=announced_size, properties=None)
+        self._grant()
+
+    def on_transfer(self, transfer: Transfer, payload: bytes) -> Delivery | None:
+        """Take one transfer; return the delivery that it completes, if it does."""
+        if self.state is not LinkState.ATTACHED:
+            return None
+        first = self._current or transfer
+        if self._current is None:
+            if transfer.delivery_id is None:
+                raise LinkFault(INVALID_FIELD, "the first transfer of a delivery lacks its id")
+            if self.credit <= 0:
+                raise LinkFault(TRANSFER_LIMIT, f"link {self.name!r} has no credit left")
+        elif transfer.delivery_id not in (None, first.delivery_id):
+            raise LinkFault(INVALID_FIELD, "a delivery was begun inside another one")
+        if transfer.aborted:
+            self._finish()
+            return None
+        size = len(self._partial) + len(payload)
+        if size > self._max_message_size:
+            message = f"the message is larger than the {self._max_message_size} bytes allowed"
+            raise LinkFault(MESSAGE_SIZE, message)
+        if transfer.more or self._current is not None:
+            self.session.reserve(len(payload))
+            self._partial += payload
+            self._current = first
+            if transfer.more:
+                return None
+            payload = bytes(self._partial)
+        self._finish()
+        return Delivery(
+            delivery_id=first.delivery_id or 0,
+            message_format=first.message_format or 0,
+            payload=payload,
+            settled=bool(first.settled or transfer.settled),
+        )
+
+    def settle(self, first: int, last: int, error: AmqpError | None = None) -> None:
+        """Settle the deliveries ``first`` to ``last``: accepted, or rejected with ``error``."""
+        state = ACCEPTED if error is None else rejected(error)
+        self.session.write(Disposition(RECEIVER, first, last, settled=True, state=state))
+
+    def discard(self) -> None:
+        """Forget a message of which only a part arrived."""
+        self.session.release(len(self._partial))
+        self._partial = bytearray()
+        self._current = None
+
+    def _finish(self) -> None:
+        self.discard()
+        self.delivery_count = (self.delivery_count + 1) & _SERIAL
+        self.credit -= 1
+        if self.credit <= self._max_credit // 2:
+            # Topped up long before it ends: azure-eventhub never waits for credit,
+            # and helps itself to its default when it counts none left.
+            self._grant()
+
+    def _grant(self) -> None:
+        self.credit = self._max_credit
+        self.session.write_flow(self)
+
+
+class OutgoingLink(Link):
+    """Sends messages to a client's receiver, never beyond the credit it granted."""
+
+    def __init__(self, session: Session, attach: Attach, handle: int) -> None:
+        super().__init__(session, attach, handle)
+        self.drain = False
+
+    @property
+    def address(self) -> str:
+        """The address that messages come from."""
+        return _address(self.attach.source)
+
+    @property
+    def target_address(self) -> str:
+        """The client's end of the link, which requests may name as their reply-to."""
+        return _address(self.attach.target)
+
+    @property
+    def can_send(self) -> bool:
+        """Whether a message would leave now: there is credit, and room in the session."""
+        return self.credit > 0 and self.state is LinkState.ATTACHED and self.session.has_room
+
+    def accept(
+        self,
+        *,
+        max_message_size: int,
+        properties: dict[Any, Any] | None = None,
+        snd_settle_mode: int | None = None,
+    ) -> None:
+        """Answer the attach."""
+        self._check()
+        self._answer(
+            max_message_size=max_message_size,
+            properties=properties,
+            snd_settle_mode=snd_settle_mode,
+        )
+
+    def on_flow(self, flow: Flow) -> None:
+        """Take the credit that the receiver grants (section 2.6.7)."""
+        if self.state in (LinkState.DETACHING, LinkState.DETACHED):
+            return
+        self.drain = flow.drain
+        if flow.link_credit is not None:
+            # Both counts are serial numbers; the client's may lag behind ours.
+            granted = (flow.delivery_count or 0) + flow.link_credit - self.delivery_count
+            granted &= _SERIAL
+            self.credit = granted if granted <= flow.link_credit else 0
+
+    def send(self, payload: bytes, *, settled: bool, batchable: bool = False) -> None:
+        """Transfer a message; the caller made sure that ``can_send`` holds."""
+        self.credit -= 1
+        self.delivery_count = (self.delivery_count + 1) & _SERIAL
+        self.session.transfer(self, payload, settled=settled, batchable=batchable)
+
+    def drained(self) -> None:
+        """Use up the credit that there are no messages for, as a drain demands."""
+        self.delivery_count = (self.delivery_count + self.credit) & _SERIAL
+        self.credit = 0
+        self.session.write_flow(self, drain=True)
+
+
+def _address(terminus: Any) -> str:
+    """Return the address of a source or target, which is the first of its fields."""
+    if isinstance(terminus, Described) and isinstance(terminus.value, list) and terminus.value:
+        address = terminus.value[0]
+        if isinstance(address, str):
+            return address
+    return ""

@@ -1,0 +1,396 @@
+"""The log of one partition: segment files, appended to and read by offset.
+
+Life of an event: ``stage`` gives it its sequence number and offset and puts it
+into memory; ``take_staged`` hands all that is staged to a writer thread, whose
+``WriteJob.run`` writes and syncs it; ``commit`` makes it visible to readers.
+Only ``WriteJob.run`` touches the disk for long, and it touches nothing else.
+
+A process that dies in the middle of a write leaves a torn tail in the newest
+segment. Opening the log cuts it off: nothing in it was ever acknowledged.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from local.eventhubs.errors import LogCorruptError
+from local.eventhubs.limits import MIB
+from local.eventhubs.message import Event
+from local.eventhubs.segment import (
+    HEADER_SIZE,
+    RECORD_HEADER_SIZE,
+    SegmentHeader,
+    decode_records,
+    encode_record,
+    record_size,
+)
+
+_LOGGER: Final = logging.getLogger(__name__)
+# One index entry for this many bytes: a search reads at most as much.
+_INDEX_INTERVAL: Final = 64 * 1024
+_READ_SIZE: Final = 128 * 1024
+_SUFFIX: Final = ".log"
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long events are kept: dropped by whole segments, oldest first."""
+
+    max_age_ms: int = 24 * 3_600_000
+    max_bytes: int = 1024 * MIB  # of one partition
+    segment_bytes: int = 16 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Of a staged event, what the log remembers once it is committed."""
+
+    sequence: int
+    offset: int
+    enqueued_ms: int
+
+
+@dataclass(slots=True)
+class Segment:
+    """One file, and a sparse index over it: (sequence, offset, time) of some records."""
+
+    path: Path
+    header: SegmentHeader
+    end_offset: int
+    last_ms: int
+    sequences: list[int] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """The bytes of its records."""
+        return self.end_offset - self.header.first_offset
+
+    def index(self, record: Mark | Event) -> None:
+        """Enter a record into the index, if the last entry is far enough back."""
+        if not self.offsets or record.offset - self.offsets[-1] >= _INDEX_INTERVAL:
+            self.sequences.append(record.sequence)
+            self.offsets.append(record.offset)
+            self.times.append(record.enqueued_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteJob:
+    """Bytes on their way to the disk, to be run in a thread."""
+
+    path: Path
+    new_header: SegmentHeader | None  # a new segment starts with it
+    position: int
+    data: bytes
+    marks: tuple[Mark, ...]
+
+    def run(self) -> None:
+        """Write and sync. On failure the file is cut back to what it was."""
+        flags = os.O_WRONLY | os.O_CLOEXEC
+        if self.new_header is not None:
+            flags |= os.O_CREAT | os.O_TRUNC
+        fd = os.open(self.path, flags, 0o644)
+        try:
+            data = self.data if self.new_header is None else self.new_header.encode() + self.data
+            start = self.position if self.new_header is None else 0
+            view = memoryview(data)
+            try:
+                while view:
+                    written = os.pwrite(fd, view, start)
+                    view, start = view[written:], start + written
+                os.fdatasync(fd)
+            except OSError:
+                os.ftruncate(fd, self.position if self.new_header is None else 0)
+                raise
+        finally:
+            os.close(fd)
+        if self.new_header is not None:
+            sync_directory(self.path.parent)
+
+
+class PartitionLog:
+    """The events of one partition, in order and without a gap."""
+
+    def __init__(self, directory: Path, retention: Retention) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
+        self._retention = retention
+        self._segments = self._open_segments()
+        newest = self._segments[-1]
+        self._next_sequence = newest.header.first_sequence
+        self._last_offset = newest.header.previous_offset
+        self._last_ms = newest.header.previous_ms
+        self._recover(newest)
+        self._committed = Mark(self._next_sequence - 1, self._last_offset, self._last_ms)
+        self._end_offset = newest.end_offset
+        self._staged = bytearray()
+        self._marks: list[Mark] = []
+
+    # -- what is there ----------------------------------------------------------------
+
+    @property
+    def last(self) -> Mark:
+        """The newest committed event; sequence and offset -1 if there never was one."""
+        return self._committed
+
+    @property
+    def begin_sequence(self) -> int:
+        """The sequence number of the oldest event that is kept; -1 if there never was one."""
+        return -1 if self._committed.sequence < 0 else self._segments[0].header.first_sequence
+
+    @property
+    def begin_offset(self) -> int:
+        """The offset of the oldest event that is kept."""
+        return self._segments[0].header.first_offset
+
+    @property
+    def end_offset(self) -> int:
+        """The offset that follows the newest committed event."""
+        return self._segments[-1].end_offset
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no event is kept."""
+        return self.begin_offset == self.end_offset
+
+    # -- appending ----------------------------------------------------------------------
+
+    def stage(self, messages: list[bytes], key: str | None, now_ms: int) -> None:
+        """Give each message its place; it becomes visible once it is committed."""
+        # Times never run backwards inside a partition, whatever the clock does.
+        self._last_ms = max(self._last_ms, now_ms)
+        for message in messages:
+            record = encode_record(self._next_sequence, self._last_ms, key, message)
+            self._staged += record
+            self._marks.append(Mark(self._next_sequence, self._end_offset, self._last_ms))
+            self._next_sequence += 1
+            self._end_offset += len(record)
+
+    def take_staged(self) -> WriteJob | None:
+        """Return all that is staged as one write, or None if nothing is."""
+        if not self._marks:
+            return None
+        marks, data = tuple(self._marks), bytes(self._staged)
+        self._marks.clear()
+        self._staged.clear()
+        newest = self._segments[-1]
+        if newest.size and newest.size + len(data) > self._retention.segment_bytes:
+            header = self._next_header()
+            path = self._path(header.first_sequence)
+            return WriteJob(path, header, HEADER_SIZE, data, marks)
+        return WriteJob(newest.path, None, HEADER_SIZE + newest.size, data, marks)
+
+    def commit(self, job: WriteJob) -> None:
+        """Make the events of a finished write visible."""
+        if job.new_header is not None:
+            offset = job.new_header.first_offset
+            segment = Segment(job.path, job.new_header, offset, job.new_header.previous_ms)
+            self._segments.append(segment)
+        newest = self._segments[-1]
+        for mark in job.marks:
+            newest.index(mark)
+        newest.end_offset = job.marks[0].offset + len(job.data)
+        newest.last_ms = job.marks[-1].enqueued_ms
+        self._committed = job.marks[-1]
+
+    def roll_back(self) -> None:
+        """Forget everything that is not committed, after a write has failed."""
+        self._marks.clear()
+        self._staged.clear()
+        self._next_sequence = self._committed.sequence + 1
+        self._end_offset = self.end_offset
+
+    def _next_header(self) -> SegmentHeader:
+        last = self._committed
+        return SegmentHeader(last.sequence + 1, self.end_offset, last.offset, last.enqueued_ms)
+
+    # -- reading ------------------------------------------------------------------------
+
+    def read(self, offset: int, max_events: int, max_bytes: int = _READ_SIZE) -> list[Event]:
+        """Return committed events from ``offset`` on: at least one if there is any.
+
+        ``offset`` is that of a record. If its event is dropped already, reading goes
+        on with the oldest that is kept.
+        """
+        offset = max(offset, self.begin_offset)
+        if offset >= self.end_offset:
+            return []
+        events = []
+        for event in self._records(offset, max_bytes):
+            events.append(event)
+            max_bytes -= len(event.message)
+            if len(events) >= max_events or max_bytes <= 0:
+                break
+        return events
+
+    def offset_from_offset(self, offset: int, *, inclusive: bool) -> int:
+        """Return where the first event after (or at) ``offset`` is."""
+        return self._find(
+            offset + (0 if inclusive else 1),
+            last_of=lambda header: header.first_offset - 1,
+            column=lambda segment: segment.offsets,
+            value_of=lambda event: event.offset,
+        )
+
+    def offset_from_sequence(self, sequence: int, *, inclusive: bool) -> int:
+        """Return where the first event after (or at) a sequence number is."""
+        return self._find(
+            sequence + (0 if inclusive else 1),
+            last_of=lambda header: header.first_sequence - 1,
+            column=lambda segment: segment.sequences,
+            value_of=lambda event: event.sequence,
+        )
+
+    def offset_from_time(self, time_ms: int, *, inclusive: bool) -> int:
+        """Return where the first event enqueued after (or at) a time is."""
+        return self._find(
+            time_ms + (0 if inclusive else 1),
+            last_of=lambda header: header.previous_ms,
+            column=lambda segment: segment.times,
+            value_of=lambda event: event.enqueued_ms,
+        )
+
+    def _find(
+        self,
+        wanted: int,
+        *,
+        last_of: Callable[[SegmentHeader], int],
+        column: Callable[[Segment], list[int]],
+        value_of: Callable[[Event], int],
+    ) -> int:
+        """Return the offset of the first event whose value is at least ``wanted``.
+
+        Values ascend through the log. ``last_of`` reads from a segment's header the
+        value that the segment before it ends with.
+        """
+        at = 0
+        while at + 1 < len(self._segments) and last_of(self._segments[at + 1].header) < wanted:
+            at += 1
+        segment = self._segments[at]
+        if not segment.offsets:
+            # A segment that was sealed before this process began has no index yet.
+            for event in _records_of(segment, segment.header.first_offset, _READ_SIZE):
+                segment.index(event)
+        entry = bisect_left(column(segment), wanted) - 1
+        start = segment.offsets[entry] if entry >= 0 else segment.header.first_offset
+        for event in _records_of(segment, start, _READ_SIZE):
+            if value_of(event) >= wanted:
+                return event.offset
+        return segment.end_offset
+
+    def _records(self, offset: int, chunk: int = _READ_SIZE) -> Iterator[Event]:
+        """Yield committed records from the one at ``offset``, across segments."""
+        at = bisect_right([each.header.first_offset for each in self._segments], offset) - 1
+        for segment in self._segments[max(at, 0) :]:
+            yield from _records_of(segment, max(offset, segment.header.first_offset), chunk)
+
+    # -- retention ------------------------------------------------------------------------
+
+    def enforce_retention(self, now_ms: int) -> int:
+        """Drop the segments that are too old or too many; return how many.
+
+        Not to be called while a write is under way: if even the newest segment is
+        too old, an empty one takes its place, which carries on the numbers.
+        """
+        oldest_ms = now_ms - self._retention.max_age_ms
+        newest = self._segments[-1]
+        if newest.size and newest.last_ms < oldest_ms:
+            self._segments.append(self._create(self._next_header()))
+        total = sum(segment.size for segment in self._segments)
+        dropped = 0
+        while len(self._segments) > 1 and (
+            self._segments[0].last_ms < oldest_ms or total > self._retention.max_bytes
+        ):
+            segment = self._segments.pop(0)
+            total -= segment.size
+            segment.path.unlink()
+            dropped += 1
+        return dropped
+
+    # -- opening, recovery ----------------------------------------------------------------
+
+    def _path(self, first_sequence: int) -> Path:
+        return self._directory / f"{first_sequence:020d}{_SUFFIX}"
+
+    def _open_segments(self) -> list[Segment]:
+        segments: list[Segment] = []
+        paths = sorted(self._directory.glob(f"*{_SUFFIX}"))
+        for path in paths:
+            with path.open("rb") as file:
+                raw = file.read(HEADER_SIZE)
+            try:
+                header = SegmentHeader.decode(raw)
+            except LogCorruptError:
+                if path is not paths[-1]:
+                    raise
+                # The process died while it began this segment: nothing in it counts.
+                path.unlink()
+                break
+            size = path.stat().st_size - HEADER_SIZE
+            segments.append(Segment(path, header, header.first_offset + size, header.previous_ms))
+        for earlier, later in zip(segments, segments[1:], strict=False):
+            earlier.last_ms = later.header.previous_ms
+            earlier.end_offset = later.header.first_offset
+        if not segments:
+            segments.append(self._create(SegmentHeader(0, 0, -1, 0)))
+        return segments
+
+    def _create(self, header: SegmentHeader) -> Segment:
+        path = self._path(header.first_sequence)
+        WriteJob(path, header, HEADER_SIZE, b"", ()).run()
+        return Segment(path, header, header.first_offset, header.previous_ms)
+
+    def _recover(self, newest: Segment) -> None:
+        """Check every record of the newest segment, and cut off what is torn."""
+        announced = newest.end_offset
+        end = newest.header.first_offset
+        try:
+            for event in _records_of(newest, end, _READ_SIZE):
+                newest.index(event)
+                self._next_sequence = event.sequence + 1
+                self._last_offset, self._last_ms = event.offset, event.enqueued_ms
+                end = event.next_offset
+        except LogCorruptError as error:
+            _LOGGER.warning("torn tail: %s", error)
+        newest.end_offset, newest.last_ms = end, self._last_ms
+        if end < announced:
+            _LOGGER.warning("cut %d torn bytes off %s", announced - end, newest.path)
+            with newest.path.open("r+b") as file:
+                file.truncate(HEADER_SIZE + newest.size)
+                os.fsync(file.fileno())
+
+
+def _records_of(segment: Segment, offset: int, chunk: int) -> Iterator[Event]:
+    fd = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        while offset < segment.end_offset:
+            place = HEADER_SIZE + offset - segment.header.first_offset
+            left = segment.end_offset - offset
+            data = os.pread(fd, min(chunk, left), place)
+            if RECORD_HEADER_SIZE <= len(data) < min(record_size(data), left):
+                data = os.pread(fd, min(record_size(data), left), place)
+            before = offset
+            for event in decode_records(data, offset):
+                offset = event.next_offset
+                yield event
+            if offset == before:
+                message = f"the record at offset {offset} of {segment.path.name} is cut short"
+                raise LogCorruptError(message)
+    finally:
+        os.close(fd)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory durable."""
+    fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,194 @@
+"""The broker on a TCP port of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import uuid
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from local.eventhubs.authorization import Policy
+from local.eventhubs.broker import Broker, DataDirectory
+from local.eventhubs.config import DEFAULT_KEY, DEFAULT_POLICY, check_hubs
+from local.eventhubs.connection import ClientConnection
+from local.eventhubs.errors import ConfigurationError
+from local.eventhubs.hub import HubSpec
+from local.eventhubs.limits import Limits
+from local.eventhubs.log import Retention
+
+_LOGGER: Final = logging.getLogger(__name__)
+# Partitions sync their files side by side; more threads than this gain nothing on a disk.
+_WRITERS: Final = 4
+_RETENTION_INTERVAL_S: Final = 60.0
+# A client that is alive answers a close at once; one that hangs is not waited for.
+_STOP_S: Final = 0.5
+
+
+class EventHubs:
+    """An Event Hubs namespace that lives in this process.
+
+    ::
+
+        async with EventHubs(directory, hubs={"frames": 8}) as hubs:
+            EventHubProducerClient.from_connection_string(
+                hubs.connection_string, eventhub_name="frames"
+            )
+
+    Everything acknowledged is on disk; a second start on the same directory
+    continues its hubs. ``ConfigurationError`` tells what is wrong with the arguments.
+    """
+
+    def __init__(
+        self,
+        data_dir: str | Path,
+        hubs: Mapping[str, int] | Iterable[HubSpec] = (),
+        *,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        policy: str = DEFAULT_POLICY,
+        key: str = DEFAULT_KEY,
+        retention: Retention | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        specs = (
+            [HubSpec(name, count) for name, count in hubs.items()]
+            if isinstance(hubs, Mapping)
+            else list(hubs)
+        )
+        problems = check_hubs(specs)
+        if problems:
+            raise ConfigurationError(*problems)
+        self._data_dir = Path(data_dir)
+        self._specs = specs
+        self._host = host
+        self._port = port
+        self._policy = Policy(policy, key)
+        self._retention = retention or Retention()
+        self._limits = limits or Limits()
+        self._container_id = f"{uuid.uuid4().hex}_G0"
+        self._connections: set[ClientConnection] = set()
+        self._no_connections = asyncio.Event()
+        self._no_connections.set()
+        self._directory: DataDirectory | None = None
+        self._broker: Broker | None = None
+        self._pool: ThreadPoolExecutor | None = None
+        self._server: asyncio.Server | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on, once started."""
+        return self._port
+
+    @property
+    def connection_string(self) -> str:
+        """What clients connect with; the development flag makes them do without TLS."""
+        host = "localhost" if self._host in ("127.0.0.1", "0.0.0.0") else self._host  # noqa: S104
+        return (
+            f"Endpoint=sb://{host}:{self._port};SharedAccessKeyName={self._policy.name};"
+            f"SharedAccessKey={self._policy.key};UseDevelopmentEmulator=true;"
+        )
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        await self.stop()
+
+    async def start(self) -> None:
+        """Open the data directory and listen; ``ConfigurationError`` if either is impossible."""
+        self._directory = DataDirectory(self._data_dir)
+        self._pool = ThreadPoolExecutor(_WRITERS, thread_name_prefix="eventhubs-writer")
+        try:
+            self._broker = Broker(
+                self._directory,
+                self._specs,
+                policy=self._policy,
+                retention=self._retention,
+                limits=self._limits,
+                pool=self._pool,
+            )
+            await self._listen()
+        except BaseException:
+            await self.stop()
+            raise
+        self._enforce_retention()
+
+    async def stop(self) -> None:
+        """Tell the clients, finish what is being written, and let go of the directory."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._server is not None:
+            self._server.close()
+            for connection in list(self._connections):
+                connection.close()
+            try:
+                await asyncio.wait_for(self._no_connections.wait(), _STOP_S)
+            except TimeoutError:
+                _LOGGER.info("%d clients did not close in time", len(self._connections))
+            for connection in list(self._connections):
+                connection.abort()
+            self._server = None
+        if self._broker is not None:
+            await self._broker.flush()
+            self._broker = None
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+        if self._directory is not None:
+            self._directory.close()
+            self._directory = None
+
+    async def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            self._server = await loop.create_server(
+                self._accept, self._host, self._port, family=socket.AF_INET, backlog=512
+            )
+        except OSError as error:
+            message = f"Cannot listen on {self._host}:{self._port}: {error.strerror}."
+            raise ConfigurationError(message) from error
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    def _accept(self) -> asyncio.Protocol:
+        if self._broker is None or len(self._connections) >= self._limits.max_connections:
+            _LOGGER.warning("refused a connection: there are %d", len(self._connections))
+            return _Refusal()
+        connection = ClientConnection(self._broker, self._container_id, self._closed)
+        self._connections.add(connection)
+        self._no_connections.clear()
+        return connection
+
+    def _closed(self, connection: ClientConnection) -> None:
+        self._connections.discard(connection)
+        if not self._connections:
+            self._no_connections.set()
+
+    def _enforce_retention(self) -> None:
+        if self._broker is not None:
+            try:
+                self._broker.enforce_retention()
+            except OSError:
+                _LOGGER.exception("cannot drop old events")
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(_RETENTION_INTERVAL_S, self._enforce_retention)
+
+
+class _Refusal(asyncio.Protocol):
+    """Hangs up on a client that is one too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()

@@ -1,0 +1,238 @@
+"""Run the split of one upload in a sandboxed child process, and watch over it.
+
+The child asks for the parts of the upload that it needs, so a file of any size is streamed, and
+its index is found wherever it lies. Its results come through a pipe: a consumer that is busy keeps
+the child waiting, and so bounds memory. Whatever becomes of the child, a crash, a limit, a stall
+or nonsense, arrives as a `SourceRefused` with a code of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from asyncio.subprocess import Process
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+from shared.errors import SourceRefused
+from splitter.split import SplitEnd, SplitEvent, SplitOptions
+from splitter.wire import (
+    LENGTH,
+    MAX_HEADER,
+    MAX_PAYLOAD,
+    MESSAGE,
+    RANGE,
+    GarbageError,
+    Job,
+    Refusal,
+    decode_message,
+    encode_job,
+)
+
+ReadRange = Callable[[int, int], Awaitable[bytes]]
+"""Read ``length`` bytes of the upload from ``offset``: ``await read_range(offset, length)``."""
+
+_COMMAND = (sys.executable, "-P", "-s", "-m", "splitter.sandbox")
+_ROOT = Path(__file__).resolve().parent.parent
+_KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")
+_STDERR_BYTES = 4096
+
+
+async def split_in_child(
+    read_range: ReadRange,
+    size: int,
+    options: SplitOptions,
+    side_path: Path,
+    *,
+    frame_deadline_s: float = 60.0,
+) -> AsyncGenerator[SplitEvent, None]:
+    """Yield what `splitter.split.split` yields for the upload of ``size`` bytes.
+
+    The child is killed when the generator is closed or cancelled, and when it neither reports nor
+    reads for ``frame_deadline_s`` while nobody keeps it waiting. ``side_path`` exists afterwards
+    only if the end was reached and says so.
+
+    Raise `SourceRefused` with the codes of `splitter.split.split`, or ``DECODER_CRASHED``,
+    ``DECODER_STALLED``, ``DECODER_OUT_OF_MEMORY``, ``DECODER_OUT_OF_TIME`` or ``DECODER_FAILED``.
+    What ``read_range`` raises passes through.
+    """
+    finished = False
+    child = await _Child.start(Job(size, options, side_path), read_range)
+    try:
+        while True:
+            event = await child.next_event(frame_deadline_s)
+            if isinstance(event, Refusal):
+                raise SourceRefused(event.code, event.message)
+            finished = isinstance(event, SplitEnd)
+            yield event
+            if finished:
+                return
+    finally:
+        await child.stop()
+        if not finished:
+            await asyncio.to_thread(side_path.unlink, missing_ok=True)
+
+
+class _Child:
+    """The process, the task that feeds it, and the tail of what it prints."""
+
+    def __init__(
+        self, process: Process, feeder: asyncio.Task[None], stderr: asyncio.Task[bytes]
+    ) -> None:
+        self._process = process
+        self._feeder = feeder
+        self._stderr = stderr
+        self._progress = _Progress()
+
+    @classmethod
+    async def start(cls, job: Job, read_range: ReadRange) -> _Child:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *_COMMAND,
+                    stdin=theirs.fileno(),
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.PIPE,
+                    env=_environment(),
+                    start_new_session=True,
+                )
+            except BaseException:
+                ours.close()
+                raise
+        assert process.stderr is not None
+        progress = _Progress()
+        feeder = asyncio.create_task(_feed(ours, job, read_range, progress))
+        child = cls(process, feeder, asyncio.create_task(_tail(process.stderr)))
+        child._progress = progress
+        return child
+
+    async def next_event(self, deadline_s: float) -> SplitEvent | Refusal:
+        """Wait for the child's next message, as long as it makes progress."""
+        self._progress.note()
+        message = asyncio.create_task(self._read_message())
+        try:
+            while not message.done():
+                left_s = self._progress.left_s(deadline_s)
+                if left_s <= 0:
+                    raise SourceRefused(
+                        "DECODER_STALLED",
+                        f"The decoder made no progress for {deadline_s:.0f} s and was ended.",
+                    )
+                waited = {message} if self._feeder.done() else {message, self._feeder}
+                await asyncio.wait(waited, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+                if self._feeder.done() and not message.done():
+                    self._feeder.result()
+            return await message
+        finally:
+            message.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await message
+
+    async def stop(self) -> None:
+        """End the child if it still runs, and leave nothing of it behind."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        self._feeder.cancel()
+        self._stderr.cancel()
+        await asyncio.gather(self._feeder, self._stderr, return_exceptions=True)
+        await self._process.wait()
+        transport = self._process._transport  # type: ignore[attr-defined]  # noqa: SLF001
+        transport.close()
+
+    async def _read_message(self) -> SplitEvent | Refusal:
+        assert self._process.stdout is not None
+        stream = self._process.stdout
+        try:
+            header_size, payload_size = MESSAGE.unpack(await stream.readexactly(MESSAGE.size))
+            if header_size > MAX_HEADER or payload_size > MAX_PAYLOAD:
+                raise GarbageError("a message of the decoder has no believable length")
+            header = await stream.readexactly(header_size)
+            return decode_message(header, await stream.readexactly(payload_size))
+        except asyncio.IncompleteReadError:
+            raise await self._why_it_ended() from None
+        except GarbageError as error:
+            raise SourceRefused(
+                "DECODER_CRASHED", f"The decoder talks nonsense: {error}."
+            ) from error
+
+    async def _why_it_ended(self) -> SourceRefused:
+        code = await self._process.wait()
+        tail = (await self._stderr).decode(errors="replace").strip().splitlines()[-1:]
+        said = f" Its last words: {tail[0]}" if tail else ""
+        if code == -signal.SIGKILL:
+            return SourceRefused(
+                "DECODER_OUT_OF_MEMORY", "The decoder was killed, most likely for its memory."
+            )
+        if code == -signal.SIGXCPU:
+            return SourceRefused(
+                "DECODER_OUT_OF_TIME", "Decoding takes more processor time than allowed."
+            )
+        cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return SourceRefused("DECODER_CRASHED", f"The decoder crashed ({cause}).{said}")
+
+
+class _Progress:
+    """When the child last did something, not counting the time it waited for us."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+        self._waits = False
+
+    def note(self) -> None:
+        self._last = time.monotonic()
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Stop the clock while the child waits for a part of the upload."""
+        self._waits = True
+        try:
+            yield
+        finally:
+            self._waits = False
+            self.note()
+
+    def left_s(self, deadline_s: float) -> float:
+        if self._waits:
+            return deadline_s
+        return self._last + deadline_s - time.monotonic()
+
+
+async def _feed(
+    connection: socket.socket, job: Job, read_range: ReadRange, progress: _Progress
+) -> None:
+    """Give the child its job and then every part of the upload that it asks for."""
+    reader, writer = await asyncio.open_connection(sock=connection)
+    try:
+        writer.write(encode_job(job))
+        while True:
+            offset, length = RANGE.unpack(await reader.readexactly(RANGE.size))
+            with progress.waiting():
+                data = await read_range(offset, length)
+            writer.write(LENGTH.pack(len(data)))
+            writer.write(data)
+            await writer.drain()
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return  # The child is done with reading, or gone: its exit tells which.
+    finally:
+        writer.close()
+
+
+async def _tail(stream: asyncio.StreamReader) -> bytes:
+    """Read a stream to its end and keep the last of it."""
+    tail = b""
+    while data := await stream.read(_STDERR_BYTES):
+        tail = (tail + data)[-_STDERR_BYTES:]
+    return tail
+
+
+def _environment() -> dict[str, str]:
+    """Return an environment without anything that is not needed, secrets above all."""
+    kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+    # One thread per library: address space is limited, and the process does one thing.
+    return kept | {"PYTHONPATH": str(_ROOT), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}

@@ -1,0 +1,105 @@
+"""Decode a source's main video, and keep account of what cannot be decoded.
+
+What decodes is kept: a damaged stretch costs its frames, not the video. Decoding runs on one
+thread, so the same damaged file gives the same frames on every machine and every try.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import av
+import av.error
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from shared.errors import SourceRefused
+from splitter.limits import Limits
+from splitter.source import ErrorLog, encrypted, exceeds_pixels, too_many_pixels
+
+_CUT_OFF = ("partial file", "ended prematurely", "Truncat")
+"""How FFmpeg's demuxers say that a file is shorter than it claims to be; some say it in the log
+only."""
+
+
+class Decoder:
+    """The decoder of one video stream."""
+
+    def __init__(self, stream: VideoStream, limits: Limits, log: ErrorLog) -> None:
+        self._stream = stream
+        self._limits = limits
+        self._log = log
+        self._packets = 0
+        self._frames = 0
+        self._failed = 0
+        self._damaged_packets = 0
+        self._damaged_frames = 0
+        self._cut_off = False
+        self._too_large = False
+
+    def decode(self, packet: Packet[VideoStream]) -> list[av.VideoFrame]:
+        """Return the frames that a packet completes, in presentation order.
+
+        Raise `SourceRefused` (``ENCRYPTED``) when the packet is protected. A packet that does not
+        decode gives nothing and is counted.
+        """
+        if packet.has_sidedata("encryption_info"):
+            raise encrypted()
+        # Packets that an edit list hides are decoded for the sake of later ones, and not shown.
+        self._packets += not packet.is_discard
+        self._damaged_packets += packet.is_corrupt
+        return self._decode(packet)
+
+    def flush(self) -> list[av.VideoFrame]:
+        """Return the frames that were held back for reordering."""
+        return self._decode(None)
+
+    def _decode(self, packet: Packet[VideoStream] | None) -> list[av.VideoFrame]:
+        frames: list[av.VideoFrame] = []
+        try:
+            frames = self._stream.decode(packet)
+        except av.error.MemoryError:
+            raise
+        except av.error.FFmpegError:
+            self._failed += 1
+        self.read_log()
+        self._frames += len(frames)
+        self._damaged_frames += sum(frame.is_corrupt for frame in frames)
+        return frames
+
+    def read_log(self) -> None:
+        """Take note of what FFmpeg has logged since the last time, and empty the log."""
+        if self._log:
+            self._too_large |= exceeds_pixels(self._log)
+            self._cut_off |= any(sign in line for _, _, line in self._log for sign in _CUT_OFF)
+            self._log.clear()
+
+    def note_broken_container(self) -> None:
+        """Remember that the container's structure broke off: the video ends there."""
+        self._cut_off = True
+
+    def judge(self) -> None:
+        """Refuse a video of which nothing, or too little, could be decoded.
+
+        Raise `SourceRefused` with the code ``TOO_LARGE``, ``INVALID_MEDIA`` or ``TOO_DAMAGED``.
+        """
+        if not self._frames:
+            if self._too_large:
+                raise too_many_pixels(self._limits)
+            raise SourceRefused("INVALID_MEDIA", "Not one frame of the video could be decoded.")
+        if self._frames < self._limits.min_decodable * self._packets:
+            raise SourceRefused(
+                "TOO_DAMAGED",
+                f"Only {self._frames} of the video's {self._packets} frames could be decoded.",
+            )
+
+    def warnings(self) -> Iterator[str]:
+        """Tell what was lost, one sentence each."""
+        if self._cut_off:
+            yield "the file breaks off before its end"
+        if self._failed:
+            yield f"{self._failed} of {self._packets} video packets could not be decoded"
+        if self._damaged_packets:
+            yield f"{self._damaged_packets} of {self._packets} video packets arrived damaged"
+        if self._damaged_frames:
+            yield f"{self._damaged_frames} of {self._frames} frames are damaged in part"

@@ -1,0 +1,104 @@
+"""What the splitter and its decoding child say to each other.
+
+Two channels, both with fixed binary headers in network byte order:
+
+- A socket, the child's standard input. The parent first sends the job (length, JSON); from then on
+  the child asks for byte ranges of the upload (offset, length) and gets each (length, bytes).
+- A pipe, the child's standard output, with messages: length of a JSON header, length of a payload,
+  the header, the payload.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from shared.manifest import Chunk, Source
+from splitter.split import EncodedChunk, SplitEnd, SplitEvent, SplitOptions
+
+LENGTH = struct.Struct("!I")
+RANGE = struct.Struct("!QI")
+MESSAGE = struct.Struct("!II")
+
+MAX_HEADER = 16 * 1024 * 1024
+MAX_PAYLOAD = 1024 * 1024 * 1024
+"""A message that claims more than this is garbage."""
+
+
+class GarbageError(Exception):
+    """The child said something that is no message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the child is started for."""
+
+    size: int
+    options: SplitOptions
+    side_path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The child's last word when it gives up: a code and a sentence."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    kind: Literal["source", "chunk", "end", "refusal"]
+    source: Source | None = None
+    chunk: Chunk | None = None
+    end: SplitEnd | None = None
+    refusal: Refusal | None = None
+
+
+_JOB = TypeAdapter(Job)
+_HEADER = TypeAdapter(_Header)
+
+
+def encode_job(job: Job) -> bytes:
+    """Encode the first thing that the parent sends."""
+    body = _JOB.dump_json(job)
+    return LENGTH.pack(len(body)) + body
+
+
+def decode_job(body: bytes) -> Job:
+    """Decode a job's body, without its length."""
+    return _JOB.validate_json(body)
+
+
+def encode_message(event: SplitEvent | Refusal) -> bytes:
+    """Encode one event as a message of the result pipe."""
+    payload = b""
+    match event:
+        case Source():
+            header = _Header("source", source=event)
+        case EncodedChunk(chunk=chunk, data=data):
+            header, payload = _Header("chunk", chunk=chunk), data
+        case SplitEnd():
+            header = _Header("end", end=event)
+        case Refusal():
+            header = _Header("refusal", refusal=event)
+    body = _HEADER.dump_json(header, exclude_none=True)
+    return MESSAGE.pack(len(body), len(payload)) + body + payload
+
+
+def decode_message(body: bytes, payload: bytes) -> SplitEvent | Refusal:
+    """Decode a message; raise `GarbageError` when it is none."""
+    try:
+        header = _HEADER.validate_json(body)
+    except ValidationError as error:
+        raise GarbageError(f"a message of the decoder cannot be read: {error}") from error
+    if header.kind == "chunk" and header.chunk is not None:
+        return EncodedChunk(header.chunk, payload)
+    event = {"source": header.source, "end": header.end, "refusal": header.refusal}.get(header.kind)
+    if event is None:
+        raise GarbageError(f"a message of the decoder lacks its {header.kind}")
+    return event

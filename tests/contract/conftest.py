@@ -1,0 +1,65 @@
+"""A real Azurite and a real broker, started once for all contract tests that ask for them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from local import azurite
+from local.processes import Command, LineReady, Supervised, TcpReady
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def unused_port() -> int:
+    """Find a loopback port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def storage_connection(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """The connection string of a running Azurite."""
+    directory, port = tmp_path_factory.mktemp("azurite"), unused_port()
+    process = Supervised(
+        Command(
+            name="azurite",
+            argv=azurite.command_line(port, directory / "blobs"),
+            environment={"PATH": os.environ["PATH"]},
+            log=directory / "azurite.log",
+            ready=TcpReady(port),
+        )
+    )
+    await process.start()
+    yield azurite.connection_string(port)
+    await process.stop()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def eventhub_connection(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """The connection string of a running broker with the hubs that the services use."""
+    directory, ready = tmp_path_factory.mktemp("eventhubs"), LineReady("ready ")
+    hubs = ("uploads:2", "frames:4", "segments:2")
+    process = Supervised(
+        Command(
+            name="eventhubs",
+            argv=(
+                *(sys.executable, "-m", "local.eventhubs", "--port", "0"),
+                *("--data", str(directory / "hubs")),
+                *(word for hub in hubs for word in ("--hub", hub)),
+            ),
+            environment={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+            log=directory / "eventhubs.log",
+            ready=ready,
+        )
+    )
+    await process.start()
+    yield ready.find(process.output) or ""
+    await process.stop()

@@ -1,0 +1,57 @@
+"""Azurite does what the services rely on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError
+from azure.storage.blob.aio import BlobServiceClient
+
+from local import azurite
+from shared.errors import StylestreamError
+
+
+async def test_a_blob_is_written_once_and_changed_under_its_etag(storage_connection: str) -> None:
+    async with BlobServiceClient.from_connection_string(storage_connection) as account:
+        container = await account.create_container("conditions")
+        blob = await container.upload_blob("manifest", b"one")
+        before = (await blob.get_blob_properties()).etag
+
+        with pytest.raises(ResourceExistsError):
+            await container.upload_blob("manifest", b"two")
+        await blob.upload_blob(
+            b"three", overwrite=True, etag=before, match_condition=MatchConditions.IfNotModified
+        )
+        with pytest.raises(ResourceModifiedError):
+            await blob.upload_blob(
+                b"four", overwrite=True, etag=before, match_condition=MatchConditions.IfNotModified
+            )
+
+        assert await (await blob.download_blob()).readall() == b"three"
+
+
+async def test_metadata_comes_with_the_blob(storage_connection: str) -> None:
+    async with BlobServiceClient.from_connection_string(storage_connection) as account:
+        container = await account.create_container("metadata")
+        blob = await container.upload_blob("a.mp4", b"", metadata={"style": "the-scream"})
+
+        assert (await blob.get_blob_properties()).metadata == {"style": "the-scream"}
+
+
+def test_a_missing_installation_is_one_sentence_with_its_remedy(tmp_path: Path) -> None:
+    with pytest.raises(StylestreamError, match=r"^Azurite is not installed in .*run scripts/setup"):
+        azurite.find_package(tmp_path)
+
+
+def test_a_node_that_is_too_old_is_not_taken() -> None:
+    with pytest.raises(StylestreamError, match=r"^Azurite needs Node 999 or newer.*scripts/setup"):
+        azurite.find_node(999)
+
+
+def test_the_connection_string_names_the_account_in_full() -> None:
+    connection = azurite.connection_string(12345)
+
+    assert "BlobEndpoint=http://127.0.0.1:12345/devstoreaccount1;" in connection
+    assert "UseDevelopmentStorage" not in connection

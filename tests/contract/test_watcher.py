@@ -1,0 +1,189 @@
+"""Uploads to a real Azurite become the events that Event Grid would deliver to a real hub."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from azure.eventhub import EventData
+from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
+from azure.storage.blob.aio import BlobClient, BlobServiceClient, ContainerClient
+
+from local.watcher import EventSchema, UploadWatcher
+
+DEADLINE_S = 20.0
+INTERVAL_S = 0.05
+
+
+class Uploads:
+    """An uploads container of its own, its watcher, and what arrives in the hub."""
+
+    def __init__(self, container: ContainerClient, storage: str, eventhub: str) -> None:
+        self.container = container
+        self.arrived: asyncio.Queue[EventData] = asyncio.Queue()
+        self._connections = (storage, eventhub)
+
+    @contextlib.asynccontextmanager
+    async def watched(self, schema: EventSchema = "cloudevents") -> AsyncIterator[None]:
+        """Run a watcher."""
+        watcher = UploadWatcher(
+            *self._connections,
+            uploads_container=self.container.container_name,
+            interval_s=INTERVAL_S,
+            schema=schema,
+        )
+        running = asyncio.create_task(watcher.run())
+        try:
+            yield
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    async def put(self, name: str, content: bytes = b"video") -> None:
+        """Upload, replacing what is there."""
+        await self.container.upload_blob(name, content, overwrite=True)
+
+    async def next(self) -> EventData:
+        """Return the next event about this container."""
+        marker = f"/containers/{self.container.container_name}/"
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                event = await self.arrived.get()
+                if marker in event.body_as_str():
+                    return event
+
+
+@pytest_asyncio.fixture
+async def uploads(storage_connection: str, eventhub_connection: str) -> AsyncIterator[Uploads]:
+    """A fresh container, and a reader of the hub from its beginning."""
+    async with (
+        BlobServiceClient.from_connection_string(storage_connection) as account,
+        EventHubConsumerClient.from_connection_string(
+            eventhub_connection, "$Default", eventhub_name="uploads"
+        ) as consumer,
+    ):
+        container = await account.create_container(f"uploads-{uuid.uuid4().hex}")
+        fixture = Uploads(container, storage_connection, eventhub_connection)
+
+        async def arrive(_partition: PartitionContext, event: EventData | None) -> None:
+            if event is not None:
+                fixture.arrived.put_nowait(event)
+
+        reading = asyncio.create_task(consumer.receive(arrive, starting_position="-1"))
+        yield fixture
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+
+
+def text(properties: dict[bytes | str, Any] | None) -> dict[str, str]:
+    """Decode application properties: they come back as bytes."""
+    return {
+        key.decode() if isinstance(key, bytes) else key: (
+            value.decode() if isinstance(value, bytes) else value
+        )
+        for key, value in (properties or {}).items()
+    }
+
+
+async def test_an_upload_becomes_a_cloud_event(uploads: Uploads) -> None:
+    async with uploads.watched():
+        await uploads.put("holiday/beach.mp4", b"0123456789")
+        message = await uploads.next()
+
+    event, name = json.loads(message.body_as_str()), uploads.container.container_name
+    blob = await uploads.container.get_blob_client("holiday/beach.mp4").get_blob_properties()
+    assert event["specversion"] == "1.0"
+    assert event["type"] == "Microsoft.Storage.BlobCreated"
+    assert event["subject"] == f"/blobServices/default/containers/{name}/blobs/holiday/beach.mp4"
+    assert event["source"].endswith("Microsoft.Storage/storageAccounts/devstoreaccount1")
+    assert event["data"]["eTag"] == blob.etag.strip('"')
+    assert event["data"]["contentLength"] == 10
+    assert event["data"]["blobType"] == "BlockBlob"
+    assert event["data"]["api"] == "PutBlob"
+    assert text(message.properties) == {
+        "aeg-event-type": "Notification",
+        "aeg-subscription-name": "UPLOADS",
+        "aeg-delivery-count": "0",
+        "aeg-output-event-id": event["id"],
+        "aeg-metadata-version": "1.0",
+    }
+
+
+async def test_an_upload_becomes_an_event_grid_event(uploads: Uploads) -> None:
+    async with uploads.watched("eventgrid"):
+        await uploads.put("a.mp4")
+        message = await uploads.next()
+
+    [event] = json.loads(message.body_as_str())
+    assert event["eventType"] == "Microsoft.Storage.BlobCreated"
+    assert {"topic", "subject", "eventTime", "id", "data", "dataVersion"} < event.keys()
+    assert event["metadataVersion"] == "1"
+    assert text(message.properties)["aeg-metadata-version"] == "1"
+
+
+@pytest.mark.parametrize(
+    "name", ["été à la mer.mp4", 'it\'s "quoted" & 100%.mp4', "a/b c/日本 #1?.mp4", "plus+~x.mp4"]
+)
+async def test_any_name_is_raw_in_the_subject_and_encoded_in_the_url(
+    uploads: Uploads, storage_connection: str, name: str
+) -> None:
+    async with uploads.watched():
+        await uploads.put(name, name.encode())
+        event = json.loads((await uploads.next()).body_as_str())
+
+    assert event["subject"].endswith(f"/blobs/{name}")
+    url = event["data"]["url"]
+    assert url.isascii()
+    assert not set(" \"'#?") & set(url)
+    account = BlobServiceClient.from_connection_string(storage_connection)
+    async with account, BlobClient.from_blob_url(url, account.credential) as blob:
+        assert await (await blob.download_blob()).readall() == name.encode()
+
+
+async def test_each_version_is_announced_once(uploads: Uploads) -> None:
+    async with uploads.watched():
+        await uploads.put("a.mp4", b"one")
+        first = json.loads((await uploads.next()).body_as_str())
+        await uploads.put("a.mp4", b"two")
+        second = json.loads((await uploads.next()).body_as_str())
+        # By the time that a later upload is announced, a repetition would have been, too.
+        await uploads.put("b.mp4")
+        third = json.loads((await uploads.next()).body_as_str())
+
+    assert first["data"]["url"] == second["data"]["url"]
+    assert first["data"]["eTag"] != second["data"]["eTag"]
+    assert first["id"] != second["id"]
+    assert first["data"]["sequencer"] < second["data"]["sequencer"]
+    assert third["subject"].endswith("/b.mp4")
+
+
+async def test_a_restarted_watcher_repeats_an_event_under_its_id(uploads: Uploads) -> None:
+    await uploads.put("before.mp4")
+    async with uploads.watched():
+        first = json.loads((await uploads.next()).body_as_str())
+    async with uploads.watched():
+        again = json.loads((await uploads.next()).body_as_str())
+
+    assert first["id"] == again["id"]
+    assert first["data"]["eTag"] == again["data"]["eTag"]
+
+
+async def test_a_missing_container_is_waited_for(
+    uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noticed = asyncio.Event()
+    monkeypatch.setattr("local.watcher._log.warning", lambda *_: noticed.set())
+    await uploads.container.delete_container()
+    async with uploads.watched():
+        await asyncio.wait_for(noticed.wait(), DEADLINE_S)
+        await uploads.container.create_container()
+        await uploads.put("late.mp4")
+        event = json.loads((await uploads.next()).body_as_str())
+
+    assert event["subject"].endswith("/late.mp4")

@@ -1,0 +1,221 @@
+"""The stack with its real broker and Azurite, around stand-ins for the three services."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from azure.storage.blob.aio import BlobServiceClient
+
+from local.processes import Supervised
+from local.stack import CONTAINERS, Stack, StackOptions, running_stack
+from shared.errors import StylestreamError
+
+ROOT = Path(__file__).resolve().parents[3]
+SERVICE = """
+    import http.server, os, signal, sys
+    if "FAIL" in os.environ:
+        sys.exit("the disk is full")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    print(dict(os.environ), flush=True)
+    class Ready(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+    http.server.HTTPServer(("127.0.0.1", int(os.environ["METRICS_PORT"])), Ready).serve_forever()
+"""
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> dict[str, str]:
+    """An environment in which the services are stand-ins that only get ready."""
+    for name in ("splitter", "stylizer", "assembler"):
+        (tmp_path / "services" / name).mkdir(parents=True)
+        (tmp_path / "services" / name / "__main__.py").write_text(textwrap.dedent(SERVICE))
+    return {"PYTHONPATH": str(tmp_path / "services")}
+
+
+def environment_of(stack: Stack, name: str) -> dict[str, str]:
+    """Read what a stand-in was started with."""
+    first = (stack.logs / f"{name}.log").read_text().splitlines()[0]
+    return dict(ast.literal_eval(first))
+
+
+async def test_a_stack_gets_ready_scales_and_leaves_nothing_running(
+    tmp_path: Path, services: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET", "not for children")
+    directory = tmp_path / "stack"
+    options = StackOptions(directory, stylizers=2, environment={**services, "CHUNK_FRAMES": "16"})
+
+    async with Stack(options) as stack:
+        names = [process.name for process in stack.processes]
+        assert names == [
+            *("eventhubs", "azurite", "splitter", "assembler", "stylizer-1", "stylizer-2")
+        ]
+        await check_storage(stack.storage_connection_string)
+        check_environment(environment_of(stack, "stylizer-2"), stack)
+
+        state = running_stack(directory)
+        assert state is not None
+        assert state.endpoints == stack.endpoints
+        assert state.storage_connection_string == stack.storage_connection_string
+        assert stat.S_IMODE((directory / "stack.json").stat().st_mode) == 0o600
+
+        with pytest.raises(StylestreamError, match=f"in use by a running stack .*{os.getpid()}"):
+            await Stack(options).__aenter__()
+
+        await stack.scale(3)
+        assert [p.name for p in stack.processes][-1] == "stylizer-3"
+        await stack.scale(0)
+        assert [p.name for p in stack.processes][-1] == "assembler"
+        children = [process.pid for process in stack.processes]
+
+    assert not [pid for pid in children if pid is not None and psutil.pid_exists(pid)]
+    assert running_stack(directory) is None
+
+
+async def check_storage(connection: str) -> None:
+    async with BlobServiceClient.from_connection_string(connection) as account:
+        assert {found.name async for found in account.list_containers()} == set(CONTAINERS)
+
+
+def check_environment(environment: dict[str, str], stack: Stack) -> None:
+    assert environment["EVENTHUB_CONNECTION_STRING"] == stack.eventhub_connection_string
+    assert environment["STORAGE_CONNECTION_STRING"] == stack.storage_connection_string
+    assert environment["CHUNK_FRAMES"] == "16"
+    assert int(environment["LANES"]) >= 1
+    assert "AWS_SECRET" not in environment
+
+
+async def test_a_directory_keeps_its_ports_and_others_get_their_own(
+    tmp_path: Path, services: dict[str, str]
+) -> None:
+    one = StackOptions(tmp_path / "one", environment=services)
+    two = StackOptions(tmp_path / "two", environment=services)
+    first, beside, again = Stack(one), Stack(two), Stack(one)
+
+    async with first, beside:
+        assert not set(first.endpoints.values()) & set(beside.endpoints.values())
+    async with again:
+        assert again.endpoints == first.endpoints
+
+
+async def test_stopping_goes_against_the_way_of_the_data(
+    tmp_path: Path, services: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped: list[str] = []
+    stop = Supervised.stop
+
+    async def recorded(process: Supervised) -> None:
+        await stop(process)
+        stopped.append(process.name)
+
+    monkeypatch.setattr(Supervised, "stop", recorded)
+    async with Stack(StackOptions(tmp_path / "stack", environment=services)):
+        assert stopped == []
+
+    assert set(stopped[:3]) == {"splitter", "assembler", "stylizer-1"}
+    assert stopped[3:] == ["azurite", "eventhubs"]
+
+
+async def test_a_service_that_cannot_start_is_named_and_all_else_is_stopped(
+    tmp_path: Path, services: dict[str, str]
+) -> None:
+    stack = Stack(StackOptions(tmp_path / "stack", environment={**services, "FAIL": "1"}))
+
+    with pytest.raises(StylestreamError, match=r"ended with code 1 before it was ready(.|\n)*full"):
+        await stack.__aenter__()
+
+    assert [process.pid for process in stack.processes] == [None] * len(stack.processes)
+    assert running_stack(tmp_path / "stack") is None
+
+
+async def test_a_dead_service_comes_back_and_the_state_file_follows(
+    tmp_path: Path, services: dict[str, str]
+) -> None:
+    directory = tmp_path / "stack"
+    async with Stack(StackOptions(directory, environment=services)) as stack:
+        [splitter] = [p for p in stack.processes if p.name == "splitter"]
+        first = splitter.pid
+        assert first is not None
+
+        os.kill(first, signal.SIGKILL)
+        async with asyncio.timeout(10):
+            while True:
+                state = running_stack(directory)
+                if state is not None and state.processes["splitter"] not in (None, first):
+                    break
+                await asyncio.sleep(0.02)
+
+        assert state.processes["splitter"] == splitter.pid
+        assert splitter.restarts == 1
+
+
+def supervisor(directory: Path, services: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Run a stack in a process of its own; returns once it is up."""
+    script = f"""
+        import asyncio, pathlib
+        from local.stack import Stack, StackOptions
+        async def main():
+            options = StackOptions(pathlib.Path({str(directory)!r}), environment={services!r})
+            async with Stack(options) as stack:
+                print("up", flush=True)
+                await asyncio.Event().wait()
+        try:
+            asyncio.run(main())
+        except asyncio.CancelledError:
+            print("down", flush=True)
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, cwd=ROOT
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"up\n"
+    return process
+
+
+def test_sigterm_stops_everything_in_order(tmp_path: Path, services: dict[str, str]) -> None:
+    directory = tmp_path / "stack"
+    running = supervisor(directory, services)
+    before = running_stack(directory)
+    assert before is not None
+
+    running.terminate()
+    output, _ = running.communicate(timeout=15)
+
+    assert output == b"down\n"
+    assert json.loads((directory / "stack.json").read_text())["state"] == "stopped"
+    assert not [pid for pid in before.processes.values() if pid and psutil.pid_exists(pid)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="parent-death signals are Linux's")
+async def test_a_killed_supervisor_leaves_no_child_and_no_lock(
+    tmp_path: Path, services: dict[str, str]
+) -> None:
+    directory = tmp_path / "stack"
+    running = supervisor(directory, services)
+    before = running_stack(directory)
+    assert before is not None
+
+    running.kill()
+    running.communicate(timeout=15)
+
+    assert running_stack(directory) is None
+    deadline = time.monotonic() + 5
+    while any(pid and psutil.pid_exists(pid) for pid in before.processes.values()):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+    async with Stack(StackOptions(directory, environment=services)) as again:
+        assert again.endpoints == before.endpoints

@@ -1,0 +1,81 @@
+"""The retry policy: transient for ever, permanent never, unexpected a few times."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from shared.errors import PermanentError, TransientError
+from shared.metrics import WorkMetrics
+from shared.retry import Retry
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def at_once(_seconds: float) -> None:
+        await real(0)
+
+    real = asyncio.sleep
+    monkeypatch.setattr(asyncio, "sleep", at_once)
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def retry(registry: CollectorRegistry) -> Retry:
+    return Retry(WorkMetrics(registry, "test"))
+
+
+class Work:
+    """Raises what it is given, one a call, then returns."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self._failures: Iterator[Exception] = iter(failures)
+        self.calls = 0
+
+    async def __call__(self) -> str:
+        self.calls += 1
+        for failure in self._failures:
+            raise failure
+        return "done"
+
+
+async def test_a_result_is_returned_as_it_is(retry: Retry) -> None:
+    work = Work()
+    assert await retry(lambda: work()) == "done"
+
+
+async def test_a_dependency_that_is_away_for_long_is_waited_for(
+    retry: Retry, registry: CollectorRegistry
+) -> None:
+    work = Work(*(TransientError("away") for _ in range(40)))
+    assert await retry(work, attempts=2) == "done"
+    assert registry.get_sample_value("test_retries_total") == 40
+
+
+async def test_a_permanent_failure_is_raised_at_once(retry: Retry) -> None:
+    work = Work(PermanentError("CODE", "no"))
+    with pytest.raises(PermanentError):
+        await retry(work)
+    assert work.calls == 1
+
+
+async def test_an_unexpected_failure_is_tried_a_bounded_number_of_times(retry: Retry) -> None:
+    work = Work(*(RuntimeError(str(number)) for number in range(9)))
+    with pytest.raises(RuntimeError, match="2"):
+        await retry(work, attempts=3)
+    assert work.calls == 3
+
+
+async def test_a_cancellation_is_not_tried_again(retry: Retry) -> None:
+    async def work() -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await retry(work)
