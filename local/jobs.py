@@ -49,7 +49,7 @@ class Jobs:
     """
 
     def __init__(self, blobs: BlobStore) -> None:
-        self._blobs = blobs
+        self.blobs = blobs
 
     async def submit(self, video: Path, style: StyleRequest) -> Submission:
         """Upload a video; if its name is taken by an earlier upload, under a numbered one."""
@@ -57,20 +57,20 @@ class Jobs:
         if style.max_side is not None:
             metadata["max_side"] = str(style.max_side)
         for name in _numbered(video.name):
-            if await self._blobs.create("uploads", name, video, metadata=metadata):
+            if await self.blobs.create("uploads", name, video, metadata=metadata):
                 break
-        facts = await self._blobs.facts("uploads", name)
+        facts = await self.blobs.facts("uploads", name)
         if facts is None:
             raise StylestreamError(f"the upload {name} was deleted at once by somebody else")
         return Submission(job_id(facts.url, facts.etag, style), name)
 
     async def view(self, job: str) -> View:
         """Look at one job."""
-        record = await self._blobs.read("jobs", status_blob(job))
+        record = await self.blobs.read("jobs", status_blob(job))
         status = Status.model_validate_json(record) if record else None
         progress = None
         if status is not None and status.state == "splitting":
-            split = await self._blobs.read("jobs", progress_blob(job))
+            split = await self.blobs.read("jobs", progress_blob(job))
             progress = SplitProgress.model_validate_json(split) if split else None
         return View(status, progress)
 
@@ -86,8 +86,8 @@ class Jobs:
     async def all(self) -> list[Status]:
         """Return the records of all jobs, newest first."""
         records = [
-            await self._blobs.read("jobs", name)
-            async for name in self._blobs.names("jobs")
+            await self.blobs.read("jobs", name)
+            async for name in self.blobs.names("jobs")
             if name == status_blob(name.split("/")[0])
         ]
         found = [Status.model_validate_json(record) for record in records if record]
@@ -101,7 +101,7 @@ class Jobs:
         """
         draft = path.with_name(path.name + ".part")
         try:
-            if not await self._blobs.download("results", result, draft):
+            if not await self.blobs.download("results", result, draft):
                 raise StylestreamError(f"results/{result} is gone from storage")
             draft.replace(path)
         except OSError as error:

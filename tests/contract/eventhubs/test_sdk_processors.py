@@ -64,8 +64,8 @@ class Processor:
         await self._store.close()
 
     async def _on_event(self, context: Any, event: EventData) -> None:
-        self.seen.append((context.partition_id, event.sequence_number, event.body_as_str()))
         await context.update_checkpoint(event)
+        self.seen.append((context.partition_id, event.sequence_number, event.body_as_str()))
         self._changed.set()
 
     async def _on_initialize(self, context: Any) -> None:
@@ -78,6 +78,19 @@ class Processor:
 
     async def _on_error(self, context: Any, error: Exception) -> None:
         """The client goes on by itself."""
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def join(container: tuple[str, str]) -> AsyncIterator[Callable[..., Processor]]:
+    """Lets one more processor join, and stops all of them in the end."""
+    processors: list[Processor] = []
+
+    def start(connection: str, changed: asyncio.Event) -> Processor:
+        processors.append(Processor(connection, container, changed))
+        return processors[-1]
+
+    yield start
+    await asyncio.gather(*(processor.stop() for processor in processors), return_exceptions=True)
 
 
 async def until(condition: Callable[[], bool], changed: asyncio.Event) -> None:
@@ -99,15 +112,15 @@ async def send_to_all(connection: str, bodies: list[str]) -> None:
 
 
 async def test_two_processors_share_the_partitions_and_go_on_from_their_checkpoints(
-    hubs: Any, container: tuple[str, str]
+    hubs: Any, join: Any
 ) -> None:
     # Given one processor that owns every partition and has read what was there
     changed = asyncio.Event()
     await send_to_all(hubs.connection_string, ["a", "b"])
-    first = Processor(hubs.connection_string, container, changed)
+    first = join(hubs.connection_string, changed)
     await until(lambda: len(first.owned) == 4 and len(first.seen) == 8, changed)
     # When a second one joins
-    second = Processor(hubs.connection_string, container, changed)
+    second = join(hubs.connection_string, changed)
     await until(lambda: len(first.owned) == 2 and len(second.owned) == 2, changed)
     # Then each partition has one owner, and new events reach it once
     assert first.owned.isdisjoint(second.owned)
@@ -120,21 +133,20 @@ async def test_two_processors_share_the_partitions_and_go_on_from_their_checkpoi
     assert sorted(new()) == ["0-c", "1-c", "2-c", "3-c"]
     # And a third, after both have left, sees nothing that is behind a checkpoint
     await asyncio.gather(first.stop(), second.stop())
-    third = Processor(hubs.connection_string, container, changed)
+    third = join(hubs.connection_string, changed)
     await until(lambda: len(third.owned) == 4, changed)
     await send_to_all(hubs.connection_string, ["d"])
     await until(lambda: len(third.seen) >= 4, changed)
     assert sorted(body for _, _, body in third.seen) == ["0-d", "1-d", "2-d", "3-d"]
-    await third.stop()
 
 
-async def outage(start_broker: Any, container: tuple[str, str], seconds: float) -> None:
+async def outage(start_broker: Any, join: Any, seconds: float) -> None:
     # Given a processor at work on a broker
     broker = start_broker()
     connection = f"{broker.connection_string}EntityPath=frames"
     changed = asyncio.Event()
     await send_to_all(connection, ["before"])
-    processor = Processor(connection, container, changed)
+    processor = join(connection, changed)
     await until(lambda: len(processor.seen) == 4, changed)
     # When the broker is killed, and comes back after a while on the same port
     broker.kill()
@@ -149,17 +161,12 @@ async def outage(start_broker: Any, container: tuple[str, str], seconds: float) 
         ),
         changed,
     )
-    await processor.stop()
 
 
-async def test_processors_recover_from_a_short_outage(
-    start_broker: Any, container: tuple[str, str]
-) -> None:
-    await outage(start_broker, container, 3)
+async def test_processors_recover_from_a_short_outage(start_broker: Any, join: Any) -> None:
+    await outage(start_broker, join, 3)
 
 
 @pytest.mark.slow
-async def test_processors_recover_from_a_long_outage(
-    start_broker: Any, container: tuple[str, str]
-) -> None:
-    await outage(start_broker, container, 20)
+async def test_processors_recover_from_a_long_outage(start_broker: Any, join: Any) -> None:
+    await outage(start_broker, join, 20)

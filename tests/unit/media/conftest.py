@@ -7,6 +7,7 @@ looking at after any number of encodings.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -82,7 +83,11 @@ class Video:
     def make(self) -> bytes:
         """Write the video and return its bytes."""
         file = io.BytesIO()
-        options = {"video_track_timescale": str(self.time_base.denominator)}
+        ticks = self.time_base.denominator
+        options = {
+            "video_track_timescale": str(ticks),
+            "movie_timescale": str(min(math.lcm(ticks, 48000), 2**31 - 1)),
+        }
         with av.open(
             file, "w", format=self.format, options=options if self.format in ("mp4", "mov") else {}
         ) as container:

@@ -49,7 +49,7 @@ def test_a_chunk_of_one_frame_keeps_its_duration(make):
 
 @settings(max_examples=25, deadline=None)
 @given(
-    steps=st.lists(st.integers(1, 2**22), min_size=1, max_size=12),
+    steps=st.lists(st.integers(1, 2**21), min_size=1, max_size=12),
     den=st.sampled_from([1, 25, 600, 1000, 11456, 90000, 1_000_000, 27_000_000, 2**31 - 1]),
     num=st.sampled_from([1, 1001]),
 )
@@ -113,10 +113,13 @@ def test_the_mezzanine_is_visually_lossless(make, psnr):
 )
 def test_timestamps_that_do_not_increase_from_zero_are_refused(make, pts):
     writer = ChunkWriter(MEZZANINE, width=64, height=48, time_base=Fraction(1, 25))
+    *good, last = make.Video(frames=len(pts)).pictures()
+    for frame, at in zip(good, pts, strict=False):
+        frame.pts = at
+        writer.write(frame)
+    last.pts = pts[-1]
     with pytest.raises(ValueError, match="timestamp"):
-        for frame, at in zip(make.Video(frames=len(pts)).pictures(), pts, strict=True):
-            frame.pts = at
-            writer.write(frame)
+        writer.write(last)
 
 
 def test_a_duration_that_ends_before_the_last_frame_is_refused(make):

@@ -21,7 +21,7 @@ def test_sound_that_fits_mp4_is_copied_to_the_byte(make, split_video, codec):
     assert make.packets(found.side) == make.packets(data)
 
 
-@pytest.mark.parametrize("codec", ["pcm_s16le", "libvorbis"])
+@pytest.mark.parametrize("codec", ["pcm_s16le", "wavpack"])
 def test_sound_that_does_not_fit_mp4_makes_the_result_matroska(make, split_video, codec):
     data = make.Video(frames=10, format="matroska", sounds=[make.Sound(codec)]).make()
     found = split_video(data)
@@ -81,7 +81,8 @@ def test_sound_longer_than_the_picture_is_not_cut(make, split_video):
 
 def test_a_track_that_is_no_use_is_left_out_and_named(make, split_video):
     # Given sound in a codec that nobody knows
-    data = make.Video(frames=10, sounds=[make.Sound()]).make().replace(b"mp4a", b"zzzz")
+    data = make.Video(frames=10, sounds=[make.Sound()]).make()
+    data = data.replace(b"mp4a", b"zzzz").replace(b"esds", b"free")
     found = split_video(data)
     # Then the picture goes on without it, and says so
     assert found.end.frames == 10

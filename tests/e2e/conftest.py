@@ -1,0 +1,136 @@
+"""A whole stack with two stylizers, once for all end-to-end tests, and users' looks at it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest_asyncio
+from azure.eventhub import EventData
+from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
+
+from local.jobs import Jobs, open_jobs
+from local.stack import Stack, StackOptions
+from shared.messages import decode
+from shared.status import Status
+from shared.styles.request import StyleRequest
+
+DEADLINE_S = 90.0
+# Small chunks make short videos long jobs: many events, many places to be killed at.
+ENVIRONMENT = {"CHUNK_FRAMES": "8", "SEGMENT_PRESET": "ultrafast", "SEGMENT_CRF": "12"}
+
+
+class Pipeline:
+    """A running stack as its users see it."""
+
+    def __init__(self, stack: Stack, jobs: Jobs, folder: Path) -> None:
+        self.stack = stack
+        self.jobs = jobs
+        self.folder = folder
+
+    async def submit(self, name: str, video: bytes, style: str = "starry-night") -> str:
+        """Upload a video and return its job's id."""
+        path = self.folder / name
+        path.write_bytes(video)
+        return (await self.jobs.submit(path, StyleRequest(style=style))).job_id
+
+    async def ended(self, job: str) -> Status:
+        """Wait for a job's end."""
+        async with asyncio.timeout(DEADLINE_S):
+            async for view in self.jobs.watch(job):
+                status = view.status
+        assert status is not None
+        return status
+
+    async def stylized(self, job: str, chunks: int) -> None:
+        """Wait until so many chunks of a job are stylized."""
+        async with asyncio.timeout(DEADLINE_S):
+            async for view in self.jobs.watch(job):
+                if view.status and view.status.chunks_stylized >= chunks:
+                    return
+
+    async def result(self, status: Status) -> Path:
+        """Download a job's result."""
+        assert status.result, status.error
+        path = self.folder / status.result.replace("/", "_")
+        await self.jobs.fetch(status.result, path)
+        return path
+
+    def process(self, name: str):
+        """Return a process of the stack by name."""
+        return next(p for p in self.stack.processes if p.name == name)
+
+    async def lag(self) -> int:
+        """Sum up over hubs and partitions the events behind the services' checkpoints."""
+        reached = {}
+        async for name in self.jobs.blobs.names("checkpoints"):
+            _, hub, _, kind, partition = name.split("/")
+            facts = await self.jobs.blobs.facts("checkpoints", name)
+            if facts and kind == "checkpoint":
+                reached[hub, partition] = int(facts.metadata["sequencenumber"])
+        total = 0
+        for hub in ("uploads", "frames", "segments"):
+            async with self._reader(hub) as client:
+                for partition in await client.get_partition_ids():
+                    end = await client.get_partition_properties(partition)
+                    newest = end["last_enqueued_sequence_number"]
+                    total += newest - reached.get((hub, partition), -1)
+        return total
+
+    async def chunks_by_partition(self) -> dict[str, Counter[str]]:
+        """Read the hub of chunk references; count chunks by job and partition."""
+        counts: dict[str, Counter[str]] = defaultdict(Counter)
+        async with self._reader("frames") as client:
+            partitions = await client.get_partition_ids()
+            ends = {p: await client.get_partition_properties(p) for p in partitions}
+            unread = {p for p, end in ends.items() if not end["is_empty"]}
+            finished = asyncio.Event()
+
+            async def on_event(context: PartitionContext, event: EventData) -> None:
+                message = decode(b"".join(event.body))
+                counts[message.job_id][context.partition_id] += 1
+                newest = ends[context.partition_id]["last_enqueued_sequence_number"]
+                if event.sequence_number >= newest:
+                    unread.discard(context.partition_id)
+                    if not unread:
+                        finished.set()
+
+            reading = [
+                asyncio.create_task(
+                    client.receive(on_event, partition_id=p, starting_position="-1")
+                )
+                for p in unread
+            ]
+            async with asyncio.timeout(DEADLINE_S):
+                await finished.wait()
+            for task in reading:
+                task.cancel()
+            await asyncio.gather(*reading, return_exceptions=True)
+        return counts
+
+    def _reader(self, hub: str) -> EventHubConsumerClient:
+        # A group of its own: the services' ownership of partitions must not be disturbed.
+        return EventHubConsumerClient.from_connection_string(
+            self.stack.eventhub_connection_string, "tests", eventhub_name=hub
+        )
+
+
+@asynccontextmanager
+async def running(folder: Path, stylizers: int) -> AsyncIterator[Pipeline]:
+    """Run a stack in a folder."""
+    options = StackOptions(folder / "stack", stylizers, environment=ENVIRONMENT)
+    async with (
+        Stack(options) as stack,
+        open_jobs(stack.storage_connection_string, None) as jobs,
+    ):
+        yield Pipeline(stack, jobs, folder)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def pipeline(tmp_path_factory) -> AsyncIterator[Pipeline]:
+    """A stack with two stylizers."""
+    async with running(tmp_path_factory.mktemp("e2e"), stylizers=2) as pipeline:
+        yield pipeline

@@ -1,0 +1,136 @@
+"""What a user notices: exact videos back, clear sentences for bad ones, nothing lost to a kill."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from fractions import Fraction
+
+import pytest
+from videos import Sound, Video, packets, presented
+
+from shared.status import Status
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
+
+
+async def assert_exact(pipeline, status: Status, video: bytes) -> None:
+    """The result has the source's frames in order, at its times, and its sound, bit for bit."""
+    assert status.state == "done", status.error
+    result = await pipeline.result(status)
+    source = presented(video)
+    assert [time for time, _ in presented(result)] == [time for time, _ in source]
+    assert status.frames == len(source)
+    if packets_of(video):
+        assert packets_of(result) == packets_of(video)
+
+
+def packets_of(video) -> list[tuple[Fraction, bytes]]:
+    try:
+        return packets(video)
+    except IndexError:
+        return []
+
+
+async def test_three_videos_at_once_come_back_exactly_and_use_the_whole_pool(pipeline) -> None:
+    varying = [0, 1001, 1500, 4004, 4100] + [5000 + 700 * i for i in range(70)]
+    videos = {
+        "constant.mp4": Video(frames=70, size=(96, 64), sounds=[Sound()]).make(),
+        "varying.mp4": Video(frames=75, size=(64, 48), pts=varying, sounds=[Sound("mp3")]).make(),
+        "silent 日本語 'q'.mp4": Video(frames=66, size=(160, 90)).make(),
+    }
+    jobs = [await pipeline.submit(name, video) for name, video in videos.items()]
+    for job, (name, video) in zip(jobs, videos.items(), strict=True):
+        status = await pipeline.ended(job)
+        assert status.video_name == name
+        await assert_exact(pipeline, status, video)
+    spread = await pipeline.chunks_by_partition()
+    for job in jobs:
+        assert sorted(spread[job]) == list("01234567")
+
+
+async def test_the_picture_is_painted_and_still_the_same_picture(pipeline) -> None:
+    video = Video(frames=9, size=(320, 180), options={"crf": "12"}).make()
+    status = await pipeline.ended(await pipeline.submit("painted.mp4", video))
+    result = presented(await pipeline.result(status))
+    assert [number for _, number in result] == [number for _, number in presented(video)]
+
+
+async def test_a_stylizer_killed_in_the_middle_of_a_job_loses_nothing(pipeline) -> None:
+    video = Video(frames=200, size=(480, 270), sounds=[Sound(duration_s=6)]).make()
+    job = await pipeline.submit("killed.mp4", video)
+    await pipeline.stylized(job, 2)
+    os.kill(pipeline.process("stylizer-1").pid, signal.SIGKILL)
+    status = await pipeline.ended(job)
+    assert status.chunks == 25
+    await assert_exact(pipeline, status, video)
+    assert pipeline.process("stylizer-1").restarts >= 1
+
+
+async def test_splitter_and_assembler_killed_in_the_middle_of_a_job_lose_nothing(pipeline) -> None:
+    video = Video(frames=160, size=(320, 180), sounds=[Sound()]).make()
+    job = await pipeline.submit("restarted.mp4", video)
+    await pipeline.stylized(job, 1)
+    for name in ("splitter", "assembler"):
+        os.kill(pipeline.process(name).pid, signal.SIGKILL)
+    await assert_exact(pipeline, await pipeline.ended(job), video)
+
+
+async def test_a_pool_that_shrinks_during_a_job_finishes_it(pipeline) -> None:
+    video = Video(frames=120, size=(320, 180)).make()
+    job = await pipeline.submit("shrunk.mp4", video)
+    await pipeline.stylized(job, 1)
+    await pipeline.stack.scale(1)
+    await assert_exact(pipeline, await pipeline.ended(job), video)
+    await pipeline.stack.scale(2)
+
+
+async def test_bad_uploads_fail_with_a_sentence_and_hold_up_nobody(pipeline) -> None:
+    good = Video(frames=10).make()
+    bad = {
+        "text.mp4": b"This is no video at all. " * 40,
+        "empty.mp4": b"",
+        "headless.mp4": good[: len(good) // 2],
+    }
+    jobs = {name: await pipeline.submit(name, data) for name, data in bad.items()}
+    jobs["unknown style"] = await pipeline.submit("styleless.mp4", good, style="no-such-style")
+    fine = await pipeline.submit("fine.mp4", good)
+
+    codes = {}
+    for name, job in jobs.items():
+        status = await pipeline.ended(job)
+        assert status.state == "failed", name
+        assert status.error
+        assert 10 < len(status.error.message) < 200
+        assert "\n" not in status.error.message
+        codes[name] = status.error.code
+    assert codes["unknown style"] == "UNKNOWN_STYLE"
+    assert codes["empty.mp4"] == "EMPTY_FILE"
+    assert codes["text.mp4"] == "NOT_A_VIDEO"
+    await assert_exact(pipeline, await pipeline.ended(fine), good)
+
+
+async def test_two_uploads_of_one_name_are_two_jobs_with_two_results(pipeline) -> None:
+    first, second = Video(frames=5).make(), Video(frames=7).make()
+    jobs = [await pipeline.submit("twin.mp4", video) for video in (first, second)]
+    statuses = [await pipeline.ended(job) for job in jobs]
+    assert len({status.result for status in statuses}) == 2
+    for status, video in zip(statuses, (first, second), strict=True):
+        await assert_exact(pipeline, status, video)
+
+
+async def test_an_ended_job_leaves_no_lag_and_no_intermediates(pipeline) -> None:
+    job = await pipeline.submit("tidy.mp4", Video(frames=12).make())
+    assert (await pipeline.ended(job)).state == "done"
+    async with asyncio.timeout(30):
+        while await leftovers(pipeline, job) or await pipeline.lag():  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
+
+
+async def leftovers(pipeline, job: str) -> list[str]:
+    return [
+        name
+        for container in ("frames", "segments")
+        async for name in pipeline.jobs.blobs.names(container, f"{job}/")
+    ]

@@ -1,0 +1,273 @@
+"""A hostile or broken upload costs one child process, and is reported by name."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import sys
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from shared.errors import SourceRefused
+from splitter import child
+from splitter.child import split_in_child
+from splitter.limits import Limits
+from splitter.split import SplitOptions, split
+from splitter.wire import GarbageError, Refusal, decode_message, encode_message
+
+
+class Upload:
+    """Bytes behind a range read, as the blob storage gives them."""
+
+    def __init__(self, data):
+        self.data = data
+        self.reads = []
+
+    async def read(self, offset, length):
+        self.reads.append((offset, length))
+        await asyncio.sleep(0)
+        return self.data[offset : offset + length]
+
+
+async def collect(upload, side, options=None, **more):
+    events = split_in_child(
+        upload.read, len(upload.data), options or SplitOptions(chunk_frames=8), side, **more
+    )
+    async with aclosing(events):
+        return [event async for event in events]
+
+
+async def refusal(upload, side, **more):
+    with pytest.raises(SourceRefused) as caught:
+        await collect(upload, side, **more)
+    assert not side.exists()
+    return caught.value
+
+
+def open_files():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def children():
+    path = Path(f"/proc/self/task/{os.getpid()}/children")
+    return path.read_text().split()
+
+
+@pytest.fixture
+def side(tmp_path):
+    return tmp_path / "side"
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    """Put a few lines of Python in the decoder's place."""
+
+    def put(code):
+        prelude = "import os, sys, time, signal, socket\n"
+        monkeypatch.setattr(child, "_COMMAND", (sys.executable, "-c", prelude + code))
+
+    return put
+
+
+async def test_the_child_gives_what_splitting_in_place_gives(make, side, tmp_path):
+    # Given a video with sound
+    upload = Upload(make.Video(frames=20, sounds=[make.Sound()]).make())
+    # When it is split in a child and in this process
+    through_child = await collect(upload, side)
+    here = list(split(io.BytesIO(upload.data), SplitOptions(chunk_frames=8), tmp_path / "here"))
+    # Then there is no difference
+    assert through_child == here
+    assert side.read_bytes() == (tmp_path / "here").read_bytes()
+
+
+async def test_nothing_is_left_of_the_child(make, side):
+    upload = Upload(make.Video(frames=20).make())
+    await collect(upload, side)
+    before = open_files()
+    await collect(upload, side)
+    await refusal(Upload(b"no video" * 100), side)
+    assert open_files() == before
+    assert children() == []
+
+
+async def test_a_large_upload_is_read_in_parts_and_its_end_without_the_middle(make, side):
+    # Given a file with 20 MB of padding between its data and its index
+    data = make.Video(frames=20).make()
+    at = data.index(b"moov") - 4
+    padding = 20 * 1024 * 1024
+    upload = Upload(
+        data[:at] + padding.to_bytes(4, "big") + b"free" + bytes(padding - 8) + data[at:]
+    )
+    events = await collect(upload, side)
+    # Then only a small part of it was asked for
+    assert events[-1].frames == 20
+    assert sum(length for _, length in upload.reads) < 6 * 1024 * 1024
+    assert max(length for _, length in upload.reads) <= 1024 * 1024
+
+
+async def test_a_consumer_that_takes_its_time_keeps_the_child_waiting(make, side):
+    # Given a consumer that pauses for longer than the deadline
+    upload = Upload(make.Video(frames=40, size=(320, 240)).make())
+    events = split_in_child(
+        upload.read, len(upload.data), SplitOptions(chunk_frames=4), side, frame_deadline_s=0.5
+    )
+    kinds = []
+    async with aclosing(events):
+        async for event in events:
+            kinds.append(event)
+            if len(kinds) == 2:
+                await asyncio.sleep(0.8)
+    # Then nothing is taken for a stall, and nothing is lost
+    assert kinds[-1].frames == 40
+
+
+async def test_a_storage_that_takes_its_time_is_no_stall(make, side):
+    class Slow(Upload):
+        async def read(self, offset, length):
+            await asyncio.sleep(1.2)
+            return await super().read(offset, length)
+
+    events = await collect(Slow(make.Video(frames=8).make()), side, frame_deadline_s=1.0)
+    assert events[-1].frames == 8
+
+
+async def test_an_error_of_the_storage_passes_through(make, side):
+    class Broken(Upload):
+        async def read(self, offset, length):
+            raise ConnectionResetError("the storage is away")
+
+    with pytest.raises(ConnectionResetError):
+        await collect(Broken(make.Video().make()), side)
+    assert children() == []
+
+
+@pytest.mark.parametrize(
+    ("data", "code"), [(b"", "EMPTY_FILE"), (b"some text " * 100, "NOT_A_VIDEO")]
+)
+async def test_a_refusal_arrives_with_its_code(side, data, code):
+    assert (await refusal(Upload(data), side)).code == code
+
+
+async def test_a_script_that_names_other_files_opens_none(make, side, tmp_path):
+    other = tmp_path / "secret.mp4"
+    other.write_bytes(make.Video(frames=2).make())
+    upload = Upload(f"ffconcat version 1.0\nfile 'file:{other}'\n".encode())
+    assert (await refusal(upload, side)).code == "NOT_A_VIDEO"
+
+
+async def test_too_little_memory_is_named(make, side):
+    upload = Upload(make.Video(frames=2, size=(4096, 2304)).make())
+    options = SplitOptions(limits=Limits(memory_bytes=100 * 1024 * 1024))
+    found = await refusal(upload, side, options=options)
+    assert found.code == "DECODER_OUT_OF_MEMORY", found.message
+
+
+async def test_too_much_processor_time_is_named(stand_in, side):
+    stand_in(
+        "from splitter.limits import Limits\n"
+        "from splitter.sandbox import confine\n"
+        "confine(Limits(cpu_s=1))\n"
+        "while True: pass"
+    )
+    assert (await refusal(Upload(b"x"), side)).code == "DECODER_OUT_OF_TIME"
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "DECODER_CRASHED"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "DECODER_OUT_OF_MEMORY"),
+        ("os.kill(os.getpid(), signal.SIGXCPU)", "DECODER_OUT_OF_TIME"),
+        ("sys.exit(3)", "DECODER_CRASHED"),
+        ("pass", "DECODER_CRASHED"),
+        ("os.write(1, b'this is no message at all')", "DECODER_CRASHED"),
+        ("os.write(1, bytes([0, 0, 0, 2, 0, 0, 0, 0]) + b'{}')", "DECODER_CRASHED"),
+        ("os.write(1, bytes([255] * 8)); time.sleep(60)", "DECODER_CRASHED"),
+        ("time.sleep(60)", "DECODER_STALLED"),
+        ("os.write(1, bytes([0, 0, 0, 9])); time.sleep(60)", "DECODER_STALLED"),
+        ("os.close(0); time.sleep(60)", "DECODER_STALLED"),
+    ],
+)
+async def test_a_child_that_goes_wrong_is_named_and_gone(stand_in, side, code, expected):
+    stand_in(code)
+    before = open_files()
+    assert (await refusal(Upload(b"x"), side, frame_deadline_s=1.0)).code == expected
+    assert children() == []
+    assert open_files() == before
+
+
+async def test_a_crash_tells_the_last_words(stand_in, side):
+    stand_in("sys.exit('the decoder lost its head')")
+    assert "lost its head" in (await refusal(Upload(b"x"), side)).message
+
+
+async def test_a_child_that_asks_beyond_the_file_gets_what_is_there(stand_in, side):
+    stand_in(
+        "s = socket.socket(fileno=0); s.recv(100000)\n"
+        "s.sendall((10**12).to_bytes(8, 'big') + (100).to_bytes(4, 'big'))\n"
+        "sys.exit(repr(s.recv(4)))"
+    )
+    assert r"b'\x00\x00\x00\x00'" in (await refusal(Upload(b"x"), side)).message
+
+
+@pytest.mark.parametrize("after", [1, 2])
+async def test_a_consumer_that_walks_away_ends_the_child(make, side, after):
+    upload = Upload(make.Video(frames=200, size=(320, 240)).make())
+    events = split_in_child(upload.read, len(upload.data), SplitOptions(chunk_frames=4), side)
+    for _ in range(after):
+        await anext(events)
+    await events.aclose()
+    assert children() == []
+    assert not side.exists()
+
+
+async def test_cancelling_the_consumer_ends_the_child(stand_in, side):
+    stand_in("time.sleep(60)")
+    task = asyncio.create_task(collect(Upload(b"x"), side))
+    await asyncio.sleep(0.3)
+    assert children()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert children() == []
+
+
+async def test_the_child_knows_no_secrets(stand_in, side, monkeypatch):
+    monkeypatch.setenv("AZURE_STORAGE_KEY", "secret")
+    stand_in("sys.exit(' '.join(sorted(os.environ)))")
+    assert "AZURE" not in (await refusal(Upload(b"x"), side)).message
+
+
+async def test_the_child_gives_up_what_it_does_not_need(stand_in, side):
+    stand_in(
+        "import resource\n"
+        "from splitter.limits import Limits\n"
+        "from splitter.sandbox import confine\n"
+        "confine(Limits(memory_bytes=2**30, cpu_s=100, side_bytes=1000))\n"
+        "limits = [resource.getrlimit(k)[0] for k in (resource.RLIMIT_CPU,"
+        " resource.RLIMIT_FSIZE, resource.RLIMIT_CORE)]\n"
+        "limits.append(2**30 < resource.getrlimit(resource.RLIMIT_AS)[0] < 2**31)\n"
+        "status = open('/proc/self/status').read().split()\n"
+        "sys.exit(f\"{limits} {status[status.index('NoNewPrivs:') + 1]}\")"
+    )
+    message = (await refusal(Upload(b"x"), side)).message
+    assert "[100, 1000, 0, True] 1" in message
+
+
+def test_messages_survive_the_wire(make):
+    events = list(split(io.BytesIO(make.Video(frames=3).make()), SplitOptions(), Path(os.devnull)))
+    for event in [*events, Refusal("CODE", "a sentence")]:
+        message = encode_message(event)
+        header, payload = (int.from_bytes(message[i : i + 4], "big") for i in (0, 4))
+        body = message[8 : 8 + header]
+        assert len(message) == 8 + header + payload
+        assert decode_message(body, message[8 + header :]) == event
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b"{}", b'{"kind":"chunk"}', b'{"kind":"end"}'])
+def test_what_is_no_message_is_garbage(body):
+    with pytest.raises(GarbageError):
+        decode_message(body, b"")
