@@ -22,7 +22,7 @@ from shared.layout import job_id, progress_blob, status_blob
 from shared.status import SplitProgress, Status
 from shared.styles.request import StyleRequest
 
-_POLL_S: Final = 0.25
+_POLL_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)

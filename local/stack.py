@@ -189,7 +189,7 @@ class Stack:
     async def _start_base(self) -> None:
         port, environment = self._port(BROKER_PORT), _inherited()
         ready = LineReady("ready ")
-        hubs = {"uploads": 2, "frames": self.options.partitions, "segments": 4}
+        hubs = {"uploads": 1, "frames": self.options.partitions, "segments": 2}
         self._broker = self._supervise(
             "eventhubs",
             _python(
@@ -264,8 +264,8 @@ class Stack:
             "METRICS_HOST": "127.0.0.1",
             "METRICS_PORT": str(port),
             "LOG_FORMAT": "json",
-            "LOAD_BALANCING_INTERVAL_S": "1",
-            "OWNERSHIP_EXPIRY_S": "6",
+            "LOAD_BALANCING_INTERVAL_S": "2",
+            "OWNERSHIP_EXPIRY_S": "7",
             "DRAIN_TIMEOUT_S": str(DRAIN_TIMEOUT_S),
             **(settings or {}),
             **self.options.environment,

@@ -63,7 +63,7 @@ class UploadWatcher:
         *,
         uploads_container: str = "uploads",
         hub: str = "uploads",
-        interval_s: float = 0.25,
+        interval_s: float = 0.5,
         schema: EventSchema = "cloudevents",
     ) -> None:
         self._storage = storage_connection_string

@@ -88,7 +88,9 @@ class SplitJob:
     async def _ship_chunks(self, side: Path) -> tuple[Source, SplitEnd]:
         source: Source | None = None
         options = SplitOptions(
-            chunk_frames=self._settings.chunk_frames, max_side=self._style.max_side
+            chunk_frames=self._settings.chunk_frames,
+            first_chunk_frames=self._settings.first_chunk_frames,
+            max_side=self._style.max_side,
         )
         items = split_in_child(
             self._read,

@@ -16,6 +16,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO, cast
 
 import av.error
@@ -26,8 +27,8 @@ from splitter.ranges import RangeFile, receive
 from splitter.split import SplitEvent, split
 from splitter.wire import LENGTH, Job, Refusal, decode_job, encode_message
 
+_NICENESS = 10
 _PR_SET_PDEATHSIG = 1
-_PR_SET_DUMPABLE = 4
 _PR_SET_NO_NEW_PRIVS = 38
 
 
@@ -38,6 +39,8 @@ def main() -> None:
         (length,) = LENGTH.unpack(receive(connection, LENGTH.size))
         job = decode_job(receive(connection, length))
         confine(job.options.limits)
+        # On a machine that does it all, frames on their way out go before new ones coming in.
+        os.nice(_NICENESS)
         for event in _events(job, connection):
             output.write(encode_message(event))
             output.flush()
@@ -46,7 +49,7 @@ def main() -> None:
 def confine(limits: Limits) -> None:
     """Give up what decoding does not need, for good."""
     for kind, bound in (
-        (resource.RLIMIT_AS, limits.memory_bytes),
+        (resource.RLIMIT_AS, _address_space() + limits.memory_bytes),
         (resource.RLIMIT_FSIZE, limits.side_bytes),
         (resource.RLIMIT_CORE, 0),
     ):
@@ -56,8 +59,16 @@ def confine(limits: Limits) -> None:
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        libc.prctl(_PR_SET_DUMPABLE, 0)
         libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def _address_space() -> int:
+    """Return how much of it the process has already claimed."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except FileNotFoundError:
+        return 512 * 1024 * 1024
+    return pages * resource.getpagesize()
 
 
 def _events(job: Job, connection: socket.socket) -> Iterator[SplitEvent | Refusal]:

@@ -11,6 +11,9 @@ class SplitterSettings(ServiceSettings):
     """The splitter's settings."""
 
     chunk_frames: int = Field(32, ge=1, le=1024, description="frames in a chunk")
+    first_chunk_frames: int = Field(
+        8, ge=1, le=1024, description="frames in a video's first chunk; they double from there"
+    )
     default_style: str = Field("starry-night", description="style of uploads that name none")
     splits: int = Field(2, ge=1, le=32, description="videos split at once")
     uploads_ahead: int = Field(4, ge=1, le=64, description="chunks of a video on their way at once")

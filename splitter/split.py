@@ -24,6 +24,7 @@ from shared.errors import SourceRefused
 from shared.manifest import Chunk, Source, pts_digest
 from shared.media.chunks import MEZZANINE, ChunkWriter, Encoding
 from splitter.decode import Decoder
+from splitter.epochs import Epochs
 from splitter.limits import Limits
 from splitter.normalise import Normaliser
 from splitter.source import ErrorLog, OpenSource, capture_errors, open_source
@@ -33,9 +34,14 @@ from splitter.tracks import TrackCopier
 
 @dataclass(frozen=True, slots=True)
 class SplitOptions:
-    """How a source is split; ``max_side`` caps the longer side of the picture in pixels."""
+    """How a source is split; ``max_side`` caps the longer side of the picture in pixels.
+
+    A video's first chunk has ``first_chunk_frames``, each further one twice as many as the one
+    before, up to ``chunk_frames``: the first segment is there soon, and the pool is busy at once.
+    """
 
     chunk_frames: int = 32
+    first_chunk_frames: int = 32
     max_side: int | None = None
     limits: Limits = field(default_factory=Limits)
     encoding: Encoding = MEZZANINE
@@ -90,6 +96,7 @@ class _Splitter:
         self._options = options
         self._decoder = Decoder(source.video, options.limits, log)
         self._timeline = Timeline(source, options.limits)
+        self._epochs = Epochs(source.may_jump)
         self._normaliser: Normaliser | None = None
         self._chunks: _ChunkBuilder | None = None
 
@@ -110,6 +117,7 @@ class _Splitter:
             for packet in self._source.container.demux(streams):
                 self._decoder.read_log()
                 if packet.size:
+                    self._epochs.restamp(packet)
                     yield packet
         except (av.error.InvalidDataError, av.error.EOFError):
             self._decoder.note_broken_container()
@@ -165,11 +173,16 @@ class _Splitter:
             yield from self._place(ready)
         self._timeline.judge(self._source.container.format.name)
         yield from self._chunks.finish(self._timeline.end)
-        warnings = (*self._copier.finish(), *self._decoder.warnings(), *self._timeline.warnings())
+        warnings = [
+            *self._decoder.warnings(),
+            *self._epochs.warnings(),
+            *self._timeline.warnings(),
+            *self._copier.finish(),
+        ]
         yield SplitEnd(
             frames=self._timeline.frames,
             chunks=self._chunks.count,
-            warnings=warnings,
+            warnings=tuple(warnings),
             has_side=self._copier.has_side,
         )
 
@@ -181,13 +194,15 @@ class _ChunkBuilder:
         self._source = source
         self._options = options
         self._writer: ChunkWriter | None = None
+        self._wanted = min(options.first_chunk_frames, options.chunk_frames)
         self._pts: list[int] = []
         self._frames = 0
         self.count = 0
 
     def add(self, frame: av.VideoFrame, pts: int) -> Iterator[EncodedChunk]:
-        if len(self._pts) == self._options.chunk_frames:
+        if len(self._pts) == self._wanted:
             yield self._close(pts)
+            self._wanted = min(2 * self._wanted, self._options.chunk_frames)
         if self._writer is None:
             self._writer = ChunkWriter(
                 self._options.encoding,

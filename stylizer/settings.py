@@ -39,7 +39,7 @@ class StylizerSettings(ServiceSettings):
     segment_crf: int = Field(
         20, ge=0, le=51, description="x264 quality of the result; lower is better and larger"
     )
-    segment_preset: str = Field("veryfast", description="x264 speed of the result's encoder")
+    segment_preset: str = Field("superfast", description="x264 speed of the result's encoder")
     default_style: str = Field(
         "starry-night", description="style that is loaded before being ready"
     )
