@@ -11,11 +11,11 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Final, NoReturn
 
-from local import commands
-from local.bench.command import bench
+from local.defaults import DEFAULT_STYLE, default_dir
 from shared.errors import ConfigurationError, StylestreamError
 
 USAGE: Final = 2
@@ -26,7 +26,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
     arguments = _parser().parse_args(argv)
     try:
-        sys.exit(asyncio.run(arguments.command(arguments)))
+        module, _, function = arguments.command.partition(":")
+        command = getattr(import_module(f"local.commands.{module}"), function)
+        sys.exit(asyncio.run(command(arguments)))
     except ConfigurationError as error:
         for problem in error.problems:
             print(f"stylestream: {problem}", file=sys.stderr)
@@ -60,12 +62,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_stylizers(run)
     _add_json(run)
-    run.set_defaults(command=commands.run)
+    run.set_defaults(command="run:run")
 
     up = commands_.add_parser("up", help="keep a stack running on this machine until Ctrl-C")
-    up.add_argument("--dir", type=Path, default=commands.default_dir(), help="default: %(default)s")
+    up.add_argument("--dir", type=Path, default=default_dir(), help="default: %(default)s")
     _add_stylizers(up)
-    up.set_defaults(command=commands.up)
+    up.set_defaults(command="run:up")
 
     submit = commands_.add_parser("submit", help="give a video to a running stack, or to Azure")
     submit.add_argument("video", type=Path, metavar="VIDEO")
@@ -73,42 +75,42 @@ def _parser() -> argparse.ArgumentParser:
     submit.add_argument("--wait", action="store_true", help="stay until the job has ended")
     _add_dir(submit)
     _add_json(submit)
-    submit.set_defaults(command=commands.submit)
+    submit.set_defaults(command="jobs:submit")
 
     status = commands_.add_parser("status", help="tell about one job, or about all")
     status.add_argument("job", nargs="?", metavar="JOB")
     _add_dir(status)
     _add_json(status)
-    status.set_defaults(command=commands.status)
+    status.set_defaults(command="jobs:status")
 
     fetch = commands_.add_parser("fetch", help="download a job's result")
     fetch.add_argument("job", metavar="JOB")
     fetch.add_argument("-o", "--output", type=Path, required=True, help="file, or folder")
     _add_dir(fetch)
-    fetch.set_defaults(command=commands.fetch)
+    fetch.set_defaults(command="jobs:fetch")
 
     styles = commands_.add_parser("styles", help="list the styles")
     _add_json(styles)
-    styles.set_defaults(command=commands.styles)
+    styles.set_defaults(command="catalogue:styles")
 
     config = commands_.add_parser("config", help="print the settings in effect, secrets masked")
     config.add_argument("service", nargs="?", choices=["splitter", "stylizer", "assembler"])
-    config.set_defaults(command=commands.config)
+    config.set_defaults(command="catalogue:config")
 
     measure = commands_.add_parser(
         "bench", help="measure this machine: the network, and the pipeline"
     )
     measure.add_argument("--frames", type=int, default=720, help="length of the clip (default 720)")
-    measure.add_argument("--style", default=commands.DEFAULT_STYLE)
+    measure.add_argument("--style", default=DEFAULT_STYLE)
     measure.add_argument("--markdown", type=Path, help="also write the tables into this file")
     _add_stylizers(measure)
     _add_json(measure)
-    measure.set_defaults(command=bench)
+    measure.set_defaults(command="bench:bench")
     return parser
 
 
 def _add_request(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--style", default=commands.DEFAULT_STYLE, help="default: %(default)s")
+    parser.add_argument("--style", default=DEFAULT_STYLE, help="default: %(default)s")
     parser.add_argument("--max-side", type=int, metavar="PIXELS", help="scale larger pictures down")
 
 
@@ -121,7 +123,7 @@ def _add_dir(parser: argparse.ArgumentParser) -> None:
         "--dir",
         type=Path,
         help="folder of the running stack; default: storage named by the environment, "
-        f"else {commands.default_dir()}",
+        f"else {default_dir()}",
     )
 
 

@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from azure.identity.aio import DefaultAzureCredential
-
-from shared.azure import storage_client
 from shared.blobs import BlobStore
 from shared.errors import StylestreamError
 from shared.layout import job_id, progress_blob, status_blob
 from shared.status import SplitProgress, Status
+from shared.storage import storage_client
 from shared.styles.request import StyleRequest
 
 _POLL_S: Final = 0.5
@@ -116,6 +114,8 @@ async def open_jobs(connection_string: str | None, account_url: str | None) -> A
     async with AsyncExitStack() as closing:
         credential = None
         if not connection_string:
+            from azure.identity.aio import DefaultAzureCredential
+
             credential = await closing.enter_async_context(DefaultAzureCredential())
         client = storage_client(connection_string, account_url, credential)
         yield Jobs(BlobStore(await closing.enter_async_context(client)))

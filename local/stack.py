@@ -1,9 +1,7 @@
 """The whole pipeline on one machine: broker, storage, the three services, and the upload watcher.
 
-Everything lives in one directory: the hubs' log segments, the blobs, the processes' logs, and
-``stack.json``, which tells other commands how to reach a running stack. The directory is locked by
-one stack at a time, and its ports stay the same from start to start, because a blob's address is
-part of its job's identity.
+Everything lives in one directory (see `local.workspace`): the hubs' log segments, the blobs, and
+the processes' logs.
 
 Stopping goes against the way of the data: first the watcher, so that nothing new begins, then the
 services, which drain while hubs and storage are still there, then Azurite, and the broker last.
@@ -13,30 +11,34 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
-import hashlib
 import os
 import signal
-import socket
 import sys
 import sysconfig
 import threading
-import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, ExitStack
+from collections.abc import Awaitable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self
 
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob.aio import BlobServiceClient
-from pydantic import ValidationError
 
 from local import azurite
 from local.processes import Command, HttpReady, LineReady, Supervised, TcpReady
 from local.watcher import UploadWatcher
+from local.workspace import (
+    ASSEMBLER_PORT,
+    BROKER_PORT,
+    FIRST_STYLIZER_PORT,
+    MOST_STYLIZERS,
+    SPLITTER_PORT,
+    STORAGE_PORT,
+    StackState,
+    Workspace,
+)
 from shared.errors import StylestreamError
-from shared.values import Value
 
 CONTAINERS = ("uploads", "results", "frames", "segments", "jobs", "checkpoints", "dead-letters")
 
@@ -46,21 +48,9 @@ PASSED_ON = (
 )
 """What of the supervisor's environment its children see: the machine's ways, no settings."""
 
-BLOCK = 64
-BLOCKS = range(20_032, 32_000, BLOCK)
-"""Ports come in blocks from below the ephemeral range (32768 and up on Linux, 49152 on macOS),
-where no outgoing connection can be sitting on a remembered port."""
-
-BROKER_PORT, STORAGE_PORT, SPLITTER_PORT, ASSEMBLER_PORT, FIRST_STYLIZER_PORT = 1, 2, 3, 4, 10
-MOST_STYLIZERS = BLOCK - FIRST_STYLIZER_PORT
-"""Places in a block. The supervisor binds its first port: that tells that the block is taken."""
-
 SERVICE_GRACE_S = 10.0
 DRAIN_TIMEOUT_S = 8
 """A person waits at the prompt: shorter than in a cluster, and the drain ends before the grace."""
-
-HANDOVER_S = 2.0
-"""How long a start waits for the lock and the ports of a stack that is just being torn down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,33 +66,6 @@ class StackOptions:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-class StackState(Value):
-    """The content of ``stack.json``: how to reach a stack, and which ports its directory keeps."""
-
-    schema_version: Literal[1] = 1
-    state: Literal["running", "stopped"]
-    port_block: int
-    supervisor: int
-    storage_connection_string: str
-    eventhub_connection_string: str
-    endpoints: dict[str, str]
-    processes: dict[str, int | None]
-
-
-def running_stack(directory: Path) -> StackState | None:
-    """Return how to reach the stack that runs in ``directory``; None when none does."""
-    state = _read_state(directory)
-    if state is None or state.state != "running":
-        return None
-    with ExitStack() as held:
-        try:
-            # A supervisor that was killed left "running" behind, but its lock went with it.
-            _lock(directory, fcntl.LOCK_SH, held)
-        except BlockingIOError:
-            return state
-    return None
-
-
 class Stack:
     """Runs the pipeline while its context is open.
 
@@ -116,16 +79,15 @@ class Stack:
 
     def __init__(self, options: StackOptions) -> None:
         self.options = options
-        self.logs = options.directory.absolute() / "logs"
+        self._workspace = Workspace(options.directory)
+        self.logs = self._workspace.logs
         self.storage_connection_string = ""
         self.eventhub_connection_string = ""
         self.endpoints: dict[str, str] = {}
-        self._directory = options.directory.absolute()
         self._broker: Supervised | None = None
         self._storage: Supervised | None = None
         self._services: list[Supervised] = []
         self._stylizers: list[Supervised] = []
-        self._block = 0
         self._scaling = asyncio.Lock()
         self._failure: StylestreamError | None = None
         self._has_failed = asyncio.Event()
@@ -175,14 +137,11 @@ class Stack:
         return self._failure
 
     async def _start(self) -> None:
-        self._directory.mkdir(parents=True, exist_ok=True)
-        self.logs.mkdir(exist_ok=True)
-        held = self._closing.enter_context(ExitStack())
-        await _patiently(lambda: _lock(self._directory, fcntl.LOCK_EX, held), self._in_use)
-        self._end_on_sigterm(held)
-        await self._claim_ports(held)
+        await self._workspace.claim()
+        self._closing.callback(self._workspace.release)
+        self._end_on_sigterm()
         self.storage_connection_string = azurite.connection_string(self._port(STORAGE_PORT))
-        held.callback(self._write_state, "stopped")
+        self._closing.callback(self._write_state, "stopped")
         await self._start_base()
         await self._start_services()
 
@@ -195,18 +154,18 @@ class Stack:
             _python(
                 "local.eventhubs",
                 *("--port", str(port)),
-                *("--data", str(self._directory / "eventhubs")),
+                *("--data", str(self._workspace.directory / "eventhubs")),
                 *(word for hub, count in hubs.items() for word in ("--hub", f"{hub}:{count}")),
             ),
             environment,
             ready,
         )
-        blobs = self._directory / "azurite"
+        blobs = self._workspace.directory / "azurite"
         storage_port = self._port(STORAGE_PORT)
         self._storage = self._supervise(
             "azurite",
             await asyncio.to_thread(azurite.command_line, storage_port, blobs),
-            environment | {"NODE_COMPILE_CACHE": str(self._directory / "azurite-cache")},
+            environment | {"NODE_COMPILE_CACHE": str(self._workspace.directory / "azurite-cache")},
             TcpReady(storage_port),
         )
         self._closing.push_async_callback(self._broker.stop)
@@ -299,7 +258,7 @@ class Stack:
         if not task.cancelled() and (error := task.exception()):
             self._fail(StylestreamError(f"the upload watcher ended: {error!r}"))
 
-    def _end_on_sigterm(self, held: ExitStack) -> None:
+    def _end_on_sigterm(self) -> None:
         opener, loop = asyncio.current_task(), asyncio.get_running_loop()
         if opener is None or threading.current_thread() is not threading.main_thread():
             return
@@ -309,92 +268,23 @@ class Stack:
             opener.cancel()
 
         loop.add_signal_handler(signal.SIGTERM, end)
-        held.callback(loop.remove_signal_handler, signal.SIGTERM)
+        self._closing.callback(loop.remove_signal_handler, signal.SIGTERM)
 
     def _port(self, place: int) -> int:
-        return self._block + place
-
-    async def _claim_ports(self, held: ExitStack) -> None:
-        before = _read_state(self._directory)
-        if before is not None:
-            self._block = before.port_block
-            await _patiently(lambda: _claim(self._block, held), self._ports_taken)
-            return
-        name = hashlib.sha256(str(self._directory).encode()).digest()
-        first = int.from_bytes(name[:4], "big") % len(BLOCKS)
-        for block in (*BLOCKS[first:], *BLOCKS[:first]):
-            with contextlib.suppress(OSError):
-                _claim(block, held)
-                self._block = block
-                return
-        raise StylestreamError(f"no ports are free between {BLOCKS.start} and {BLOCKS.stop}.")
-
-    def _in_use(self) -> str:
-        state = _read_state(self._directory)
-        by = "" if state is None else f" (process {state.supervisor})"
-        return (
-            f"{self._directory} is in use by a running stack{by}: "
-            "stop that one, or choose another directory."
-        )
-
-    def _ports_taken(self) -> str:
-        first, last = self._block, self._block + FIRST_STYLIZER_PORT
-        return (
-            f"Another program listens on ports {first} to {last}, which {self._directory} keeps "
-            "because its blobs' addresses hold them: stop it, or choose another directory."
-        )
+        return self._workspace.port(place)
 
     def _write_state(self, state: Literal["running", "stopped"]) -> None:
-        content = StackState(
-            state=state,
-            port_block=self._block,
-            supervisor=os.getpid(),
-            storage_connection_string=self.storage_connection_string,
-            eventhub_connection_string=self.eventhub_connection_string,
-            endpoints=self.endpoints,
-            processes={process.name: process.pid for process in self.processes},
+        self._workspace.write(
+            StackState(
+                state=state,
+                port_block=self._workspace.port(0),
+                supervisor=os.getpid(),
+                storage_connection_string=self.storage_connection_string,
+                eventhub_connection_string=self.eventhub_connection_string,
+                endpoints=self.endpoints,
+                processes={process.name: process.pid for process in self.processes},
+            )
         )
-        path = self._directory / "stack.json"
-        draft = path.with_suffix(".json.new")
-        draft.unlink(missing_ok=True)
-        draft.touch(mode=0o600, exist_ok=False)
-        draft.write_text(content.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        draft.replace(path)
-
-
-def _read_state(directory: Path) -> StackState | None:
-    try:
-        return StackState.model_validate_json((directory / "stack.json").read_bytes())
-    except (FileNotFoundError, ValidationError):
-        return None
-
-
-def _lock(directory: Path, mode: int, held: ExitStack) -> None:
-    file = held.enter_context((directory / "stack.lock").open("a"))
-    fcntl.flock(file, mode | fcntl.LOCK_NB)
-
-
-def _claim(block: int, held: ExitStack) -> None:
-    """Bind a block's first port and see that the ports of broker, storage and services are free."""
-    with ExitStack() as kept:
-        kept.enter_context(socket.socket()).bind(("127.0.0.1", block))
-        for place in (BROKER_PORT, STORAGE_PORT, SPLITTER_PORT, ASSEMBLER_PORT):
-            with socket.socket() as probe:
-                # As servers do: a connection of the stack before may still be in TIME_WAIT.
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(("127.0.0.1", block + place))
-        held.enter_context(kept.pop_all())
-
-
-async def _patiently(take: Callable[[], None], refusal: Callable[[], str]) -> None:
-    deadline = time.monotonic() + HANDOVER_S
-    while True:
-        try:
-            return take()
-        except OSError as error:
-            if time.monotonic() > deadline:
-                raise StylestreamError(refusal()) from error
-        await asyncio.sleep(0.05)
 
 
 async def _together(*starts: Awaitable[None]) -> None:

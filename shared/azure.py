@@ -3,44 +3,21 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
 from azure.identity.aio import DefaultAzureCredential
-from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
+from azure.storage.blob.aio import BlobServiceClient
 
 from shared.settings import ServiceSettings
+from shared.storage import storage_client
 
-_BLOCK_BYTES: Final = 8 << 20
 _EVENTHUB_RETRY: dict[str, Any] = {
     "retry_total": 6,
     "retry_backoff_factor": 0.2,
     "retry_backoff_max": 10,
 }
-
-
-def storage_client(
-    connection_string: str | None,
-    account_url: str | None,
-    credential: DefaultAzureCredential | None,
-) -> BlobServiceClient:
-    """Return a client of a storage account, by connection string or by signing in to its URL."""
-    options: dict[str, Any] = {
-        # The default waits 15 s before the first retry, which turns a blip into a stall.
-        "retry_policy": ExponentialRetry(
-            initial_backoff=1, increment_base=2, retry_total=5, random_jitter_range=1
-        ),
-        "connection_timeout": 10,
-        "read_timeout": 60,
-        # Blocks are sent as one piece from the event loop; smaller ones let it turn in between.
-        "max_single_put_size": _BLOCK_BYTES,
-        "max_block_size": _BLOCK_BYTES,
-    }
-    if connection_string:
-        return BlobServiceClient.from_connection_string(connection_string, **options)
-    assert account_url
-    return BlobServiceClient(account_url, credential, **options)
 
 
 class AzureClients:

@@ -154,3 +154,8 @@ def presented(data: bytes | Path) -> list[tuple[Fraction, int]]:
     """Return the time in seconds of every frame, and the number that its picture tells."""
     with av.open(io.BytesIO(data) if isinstance(data, bytes) else str(data)) as container:
         return [(f.pts * f.time_base, number_of(f)) for f in container.decode(video=0)]
+
+
+def times(data: bytes | Path) -> list[Fraction]:
+    """Return the time in seconds of every frame."""
+    return [time for time, _ in presented(data)]

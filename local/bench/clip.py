@@ -8,7 +8,8 @@ from typing import Final
 
 import av
 
-SAMPLE: Final = Path(__file__).parents[1] / "sample.mp4"
+from local.defaults import SAMPLE
+
 _RATE: Final = 30
 
 

@@ -19,7 +19,8 @@ import pytest
 from azure.storage.blob.aio import BlobServiceClient
 
 from local.processes import Supervised
-from local.stack import CONTAINERS, Stack, StackOptions, running_stack
+from local.stack import CONTAINERS, Stack, StackOptions
+from local.workspace import running_stack
 from shared.errors import StylestreamError
 
 ROOT = Path(__file__).resolve().parents[3]

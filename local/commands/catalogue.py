@@ -1,0 +1,54 @@
+"""``stylestream styles`` and ``stylestream config``: what there is, and what is in effect."""
+
+from __future__ import annotations
+
+import json
+import os
+from argparse import Namespace
+from pathlib import Path
+from typing import Final
+
+from assembler.settings import AssemblerSettings
+from shared.errors import ConfigurationError
+from shared.settings import ServiceSettings, describe, load
+from shared.styles.gallery import Gallery
+from splitter.settings import SplitterSettings
+from stylizer.settings import StylizerSettings
+
+_SERVICES: Final[dict[str, type[ServiceSettings]]] = {
+    "splitter": SplitterSettings,
+    "stylizer": StylizerSettings,
+    "assembler": AssemblerSettings,
+}
+
+
+async def styles(arguments: Namespace) -> int:
+    """List the styles with what their cards say."""
+    folder = os.environ.get("STYLES_DIR")
+    for style in Gallery(Path(folder) if folder else None).styles.values():
+        card = style.card
+        if arguments.json:
+            print(json.dumps({"name": style.name, **card.model_dump()}, ensure_ascii=False))
+        else:
+            year = f", {card.year}" if card.year else ""
+            print(f"{style.name:<16} {card.title}, {card.painter}{year}")
+    return 0
+
+
+async def config(arguments: Namespace) -> int:
+    """Print the services' settings in effect in this environment, secrets masked."""
+    chosen = [arguments.service] if arguments.service else list(_SERVICES)
+    problems: list[str] = []
+    for name in chosen:
+        try:
+            settings = load(_SERVICES[name])
+        except ConfigurationError as error:
+            problems += [f"{name}: {problem}" for problem in error.problems]
+            continue
+        print(f"# {name}")
+        for variable, value, meaning in describe(settings):
+            print(f"{variable}={value}" + (f"  # {meaning}" if meaning else ""))
+        print()
+    if problems:
+        raise ConfigurationError(problems)
+    return 0

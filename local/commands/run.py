@@ -1,0 +1,96 @@
+"""``stylestream run`` and ``stylestream up``: a stack on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from argparse import Namespace
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TypeVar
+
+from local.commands.common import (
+    find_problems,
+    output_path,
+    read_request,
+    refuse,
+    tell,
+    wait_for,
+)
+from local.defaults import SAMPLE, default_dir
+from local.jobs import Jobs, open_jobs
+from local.progress import JobProgress
+from local.report import Report
+from local.stack import Stack, StackOptions
+from shared.styles.request import StyleRequest
+
+T = TypeVar("T")
+
+
+async def run(arguments: Namespace) -> int:
+    """Start a stack, repaint the videos, fetch the results, stop the stack."""
+    videos = arguments.videos or [SAMPLE]
+    request = read_request(arguments)
+    refuse(find_problems(videos, request, arguments.output))
+    async with AsyncExitStack() as closing:
+        progress = closing.enter_context(JobProgress())
+        directory = arguments.dir or Path(
+            closing.enter_context(tempfile.TemporaryDirectory(prefix="stylestream-"))
+        )
+        progress.say("starting Event Hubs, storage, and the services on this machine ...")
+        stack = await closing.enter_async_context(
+            Stack(StackOptions(directory, arguments.stylizers))
+        )
+        jobs = await closing.enter_async_context(open_jobs(stack.storage_connection_string, None))
+        reports = await _or_failure(stack, _repaint(jobs, videos, request, arguments, progress))
+        progress.say("stopping ...")
+    return tell(reports, as_json=arguments.json)
+
+
+async def up(arguments: Namespace) -> int:
+    """Keep a stack running until a signal comes."""
+    async with Stack(StackOptions(arguments.dir, arguments.stylizers)) as stack:
+        for name, url in stack.endpoints.items():
+            print(f"{name:<12} {url}")
+        print(f"{'logs':<12} {stack.logs}")
+        print("\nStorage, for any tool that can upload a blob into the container 'uploads':")
+        print(f"  {stack.storage_connection_string}")
+        where = "" if arguments.dir == default_dir() else f" --dir {arguments.dir}"
+        print(f"\nTry, in another terminal:  stylestream submit VIDEO --wait{where}")
+        print("Ctrl-C stops everything.", flush=True)
+        raise await stack.failed()
+
+
+async def _or_failure(stack: Stack, work: Coroutine[None, None, T]) -> T:
+    """Await ``work`` on a stack, but no longer than the stack itself can live."""
+    working = asyncio.create_task(work)
+    failing = asyncio.create_task(stack.failed())
+    try:
+        await asyncio.wait({working, failing}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise failing.result()
+        return working.result()
+    finally:
+        for task in (working, failing):
+            task.cancel()
+        await asyncio.gather(working, failing, return_exceptions=True)
+
+
+async def _repaint(
+    jobs: Jobs,
+    videos: list[Path],
+    request: StyleRequest,
+    arguments: Namespace,
+    progress: JobProgress,
+) -> list[Report]:
+    async def one(video: Path) -> Report:
+        submission = await jobs.submit(video, request)
+        status = await wait_for(jobs, submission, progress)
+        if status.result is None:
+            return Report.of(status, None)
+        path = output_path(status, arguments.output or Path())
+        await jobs.fetch(status.result, path)
+        return Report.of(status, str(path))
+
+    return list(await asyncio.gather(*(one(video) for video in videos)))

@@ -1,0 +1,171 @@
+"""The directory of a stack: who runs in it, on which ports, and how to reach it.
+
+``stack.json`` tells other commands how to reach a running stack, and keeps the ports from start to
+start, because a blob's address is part of its job's identity. A lock admits one stack at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import socket
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from shared.errors import StylestreamError
+from shared.values import Value
+
+BLOCK = 64
+BLOCKS = range(20_032, 32_000, BLOCK)
+"""Ports come in blocks from below the ephemeral range (32768 and up on Linux, 49152 on macOS),
+where no outgoing connection can be sitting on a remembered port."""
+
+BROKER_PORT, STORAGE_PORT, SPLITTER_PORT, ASSEMBLER_PORT, FIRST_STYLIZER_PORT = 1, 2, 3, 4, 10
+MOST_STYLIZERS = BLOCK - FIRST_STYLIZER_PORT
+"""Places in a block. The supervisor binds its first port: that tells that the block is taken."""
+
+HANDOVER_S = 2.0
+"""How long a start waits for the lock and the ports of a stack that is just being torn down."""
+
+
+class StackState(Value):
+    """The content of ``stack.json``: how to reach a stack, and which ports its directory keeps."""
+
+    schema_version: Literal[1] = 1
+    state: Literal["running", "stopped"]
+    port_block: int
+    supervisor: int
+    storage_connection_string: str
+    eventhub_connection_string: str
+    endpoints: dict[str, str]
+    processes: dict[str, int | None]
+
+
+def running_stack(directory: Path) -> StackState | None:
+    """Return how to reach the stack that runs in ``directory``; None when none does."""
+    state = _read_state(directory)
+    if state is None or state.state != "running":
+        return None
+    with ExitStack() as held:
+        try:
+            # A supervisor that was killed left "running" behind, but its lock went with it.
+            _lock(directory, fcntl.LOCK_SH, held)
+        except BlockingIOError:
+            return state
+    return None
+
+
+class Workspace:
+    """One stack's hold on its directory, from `claim` to `release`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory.absolute()
+        self.logs = self.directory / "logs"
+        self._held = ExitStack()
+        self._block = 0
+
+    async def claim(self) -> None:
+        """Make the directory, lock it, and take its ports.
+
+        Raises:
+            StylestreamError: another stack runs in it, or another program has its ports.
+        """
+        self.logs.mkdir(parents=True, exist_ok=True)
+        try:
+            await _patiently(lambda: _lock(self.directory, fcntl.LOCK_EX, self._held), self._in_use)
+            await self._claim_ports()
+        except BaseException:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """Let others have the directory and its ports."""
+        self._held.close()
+
+    def port(self, place: int) -> int:
+        """Return the port at a place of the directory's block."""
+        return self._block + place
+
+    def write(self, state: StackState) -> None:
+        """Tell other commands about the stack; readers see the whole file or the one before."""
+        path = self.directory / "stack.json"
+        draft = path.with_suffix(".json.new")
+        draft.unlink(missing_ok=True)
+        # The file holds keys: it is nobody else's from its first byte.
+        draft.touch(mode=0o600, exist_ok=False)
+        draft.write_text(state.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        draft.replace(path)
+
+    async def _claim_ports(self) -> None:
+        before = _read_state(self.directory)
+        if before is not None:
+            self._block = before.port_block
+            await _patiently(lambda: _claim(self._block, self._held), self._ports_taken)
+            return
+        name = hashlib.sha256(str(self.directory).encode()).digest()
+        first = int.from_bytes(name[:4], "big") % len(BLOCKS)
+        for block in (*BLOCKS[first:], *BLOCKS[:first]):
+            with contextlib.suppress(OSError):
+                _claim(block, self._held)
+                self._block = block
+                return
+        raise StylestreamError(f"no ports are free between {BLOCKS.start} and {BLOCKS.stop}.")
+
+    def _in_use(self) -> str:
+        state = _read_state(self.directory)
+        by = "" if state is None else f" (process {state.supervisor})"
+        return (
+            f"{self.directory} is in use by a running stack{by}: "
+            "stop that one, or choose another directory."
+        )
+
+    def _ports_taken(self) -> str:
+        first, last = self._block, self._block + FIRST_STYLIZER_PORT
+        return (
+            f"Another program listens on ports {first} to {last}, which {self.directory} keeps "
+            "because its blobs' addresses hold them: stop it, or choose another directory."
+        )
+
+
+def _read_state(directory: Path) -> StackState | None:
+    try:
+        return StackState.model_validate_json((directory / "stack.json").read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
+def _lock(directory: Path, mode: int, held: ExitStack) -> None:
+    with ExitStack() as kept:
+        file = kept.enter_context((directory / "stack.lock").open("a"))
+        fcntl.flock(file, mode | fcntl.LOCK_NB)
+        held.enter_context(kept.pop_all())
+
+
+def _claim(block: int, held: ExitStack) -> None:
+    """Bind a block's first port and see that the ports of broker, storage and services are free."""
+    with ExitStack() as kept:
+        kept.enter_context(socket.socket()).bind(("127.0.0.1", block))
+        for place in (BROKER_PORT, STORAGE_PORT, SPLITTER_PORT, ASSEMBLER_PORT):
+            with socket.socket() as probe:
+                # As servers do: a connection of the stack before may still be in TIME_WAIT.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(("127.0.0.1", block + place))
+        held.enter_context(kept.pop_all())
+
+
+async def _patiently(take: Callable[[], None], refusal: Callable[[], str]) -> None:
+    deadline = time.monotonic() + HANDOVER_S
+    while True:
+        try:
+            return take()
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise StylestreamError(refusal()) from error
+        await asyncio.sleep(0.05)

@@ -1,0 +1,164 @@
+"""The command line as its users run it: in processes of their own, exit codes included."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from pathlib import Path
+
+import psutil
+import pytest
+from videos import Sound, Video, packets, times
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
+COMMAND = Path(sys.executable).with_name("stylestream")
+DEADLINE_S = 90.0
+SETTINGS = ("EVENTHUB_", "STORAGE_", "STYLES_DIR", "XDG_STATE_HOME")
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """Return this environment without settings of the services, and with the given ones."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(SETTINGS)}
+    return inherited | settings
+
+
+async def start(*arguments: object, **settings: str) -> Process:
+    return await asyncio.create_subprocess_exec(
+        COMMAND, *map(str, arguments), stdout=PIPE, stderr=PIPE, env=environment(**settings)
+    )
+
+
+async def run(*arguments: object, **settings: str) -> tuple[int, str, str]:
+    """Run a command to its end; return exit code, stdout and stderr."""
+    process = await start(*arguments, **settings)
+    async with asyncio.timeout(DEADLINE_S):
+        out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("clips") / "a clip.mp4"
+    path.write_bytes(Video(frames=20, size=(96, 64), sounds=[Sound()]).make())
+    return path
+
+
+async def test_run_paints_a_video_and_tells_programs_about_it(clip: Path, tmp_path: Path) -> None:
+    code, out, err = await run("run", clip, "-o", tmp_path / "painted.mp4", "--json")
+    assert code == 0, err
+    report = json.loads(out)
+    assert report["status"] == "done"
+    assert report["frames"] == 20
+    assert report["error"] is None
+    assert {"job_id", "chunks", "seconds", "fps", "output"} <= report.keys()
+    result = Path(report["output"])
+    assert times(result) == times(clip)
+    assert packets(result) == packets(clip)
+    assert err == "", "progress belongs on terminals only"
+
+
+async def test_a_job_that_fails_is_exit_code_1_with_its_cause_on_stderr(tmp_path: Path) -> None:
+    text = tmp_path / "notes.mp4"
+    text.write_text("no video " * 50)
+    code, out, err = await run("run", text, "-o", tmp_path, "--json")
+    assert code == 1
+    assert json.loads(out)["error"]["code"] == "NOT_A_VIDEO"
+    assert len(err.strip().splitlines()) == 1
+    assert "notes.mp4" in err
+
+
+async def test_ctrl_c_stops_everything_that_was_started(clip: Path, tmp_path: Path) -> None:
+    process = await start("up", "--dir", tmp_path / "stack")
+    assert process.stdout
+    async with asyncio.timeout(DEADLINE_S):
+        while b"Ctrl-C" not in await process.stdout.readline():
+            pass
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert len(children) >= 5
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(20):
+        await process.communicate()
+    assert process.returncode == 130
+    assert not any(child.is_running() for child in children)
+
+
+async def test_submit_status_and_fetch_work_against_a_running_stack(
+    pipeline, clip: Path, tmp_path: Path
+) -> None:
+    directory = pipeline.stack.options.directory
+    code, out, err = await run("submit", clip, "--dir", directory, "--style", "the-scream")
+    assert code == 0, err
+    job = out.strip()
+    assert (await pipeline.ended(job)).state == "done"
+
+    code, out, _ = await run("status", job, "--dir", directory, "--json")
+    assert code == 0
+    assert json.loads(out)["frames"] == 20
+    code, out, _ = await run("status", "--dir", directory)
+    assert code == 0
+    assert job in out
+
+    code, out, err = await run("fetch", job, "--dir", directory, "-o", tmp_path)
+    assert code == 0, err
+    assert times(Path(out.strip())) == times(clip)
+
+
+async def test_submit_with_wait_stays_until_the_result_is_there(pipeline, clip: Path) -> None:
+    connection = pipeline.stack.storage_connection_string
+    code, out, err = await run(
+        "submit", clip, "--wait", "--json", STORAGE_CONNECTION_STRING=connection
+    )
+    assert code == 0, err
+    assert json.loads(out)["status"] == "done"
+
+
+async def test_every_problem_of_a_command_line_is_named_at_once(clip: Path, tmp_path: Path) -> None:
+    code, out, err = await run(
+        "run", tmp_path / "no.mp4", clip, "--style", "nope", "-o", tmp_path / "nowhere" / "x.mp4"
+    )
+    assert code == 2
+    assert out == ""
+    for fault in ("no.mp4", "'nope'", "several videos need a folder"):
+        assert fault in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("frobnicate",), "invalid choice"),
+        (("run", "--stylizers", "0"), "1 to 32"),
+        (("status", "not-a-job", "--dir", "/nonexistent"), "no stack runs in /nonexistent"),
+        (("config",), "EVENTHUB_CONNECTION_STRING"),
+    ],
+)
+async def test_wrong_usage_is_exit_code_2_with_the_remedy(arguments, said: str) -> None:
+    code, _, err = await run(*arguments)
+    assert code == 2
+    assert said in err
+    assert "Traceback" not in err
+
+
+async def test_a_job_that_does_not_exist_is_a_sentence(pipeline) -> None:
+    directory = pipeline.stack.options.directory
+    code, _, err = await run("status", "0" * 24, "--dir", directory)
+    assert code == 1
+    assert "no job" in err
+
+
+async def test_styles_and_settings_are_listed_without_secrets() -> None:
+    code, out, _ = await run("styles")
+    assert code == 0
+    assert "starry-night" in out
+    code, out, err = await run(
+        "config",
+        EVENTHUB_CONNECTION_STRING="Endpoint=sb://x;SharedAccessKeyName=n;SharedAccessKey=c2VjcmV0",
+        STORAGE_CONNECTION_STRING="AccountName=a;AccountKey=c2VjcmV0",
+    )
+    assert code == 0, err
+    assert "CHUNK_FRAMES=32" in out
+    assert "c2VjcmV0" not in out + err
