@@ -34,7 +34,7 @@ async def serve(settings: Settings) -> None:
         retention=settings.retention,
     )
     async with server:
-        print(f"ready {server.connection_string}", flush=True)  # noqa: T201 - the interface
+        print(f"ready {server.connection_string}", flush=True)
         await stop.wait()
 
 
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asyncio.run(serve(settings))
     except ConfigurationError as error:
         for problem in error.problems:
-            print(f"eventhubs: {problem}", file=sys.stderr)  # noqa: T201 - the interface
+            print(f"eventhubs: {problem}", file=sys.stderr)
         return 2
     return 0
 

@@ -153,37 +153,8 @@ def _parser() -> argparse.ArgumentParser:
 def parse_arguments(arguments: Sequence[str]) -> Settings:
     """Return the settings; ``ConfigurationError`` names everything that is wrong at once."""
     given = _parser().parse_args(arguments)
-    problems: list[str] = []
-    specs: list[HubSpec] = []
-    for text in given.hub:
-        try:
-            specs.append(parse_hub(text))
-        except ConfigurationError as error:
-            problems += error.problems
-    if given.config is not None:
-        try:
-            specs += load_emulator_config(Path(given.config))
-        except ConfigurationError as error:
-            problems += error.problems
-    problems += check_hubs(specs)
-    if not given.data:
-        problems.append("--data is missing: the directory where events are kept.")
-    if not given.port.isdecimal() or int(given.port) > _MAX_PORT:
-        problems.append(f"--port takes a number from 0 to {_MAX_PORT}, not '{given.port}'.")
-    for option, value in (("--policy", given.policy), ("--key", given.key)):
-        if not value or ";" in value:
-            problems.append(f"{option} must be neither empty nor contain ';'.")
-    for option, value in (
-        ("--retention-hours", given.retention_hours),
-        ("--retention-mib", given.retention_mib),
-    ):
-        if not value.isdecimal() or int(value) == 0:
-            problems.append(f"{option} takes a whole number from 1 on, not '{value}'.")
-    if not given.allow_remote and not _is_loopback(given.host):
-        problems.append(
-            f"--host {given.host} can be reached from other machines, without encryption: "
-            f"add --allow-remote if that is meant."
-        )
+    specs, problems = _declared_hubs(given)
+    problems += check_hubs(specs) + _wrong_options(given)
     if problems:
         raise ConfigurationError(*problems)
     return Settings(
@@ -200,10 +171,53 @@ def parse_arguments(arguments: Sequence[str]) -> Settings:
     )
 
 
+def _declared_hubs(given: argparse.Namespace) -> tuple[list[HubSpec], list[str]]:
+    specs: list[HubSpec] = []
+    problems: list[str] = []
+    for text in given.hub:
+        try:
+            specs.append(parse_hub(text))
+        except ConfigurationError as error:
+            problems += error.problems
+    if given.config is not None:
+        try:
+            specs += load_emulator_config(Path(given.config))
+        except ConfigurationError as error:
+            problems += error.problems
+    return specs, problems
+
+
+def _wrong_options(given: argparse.Namespace) -> list[str]:
+    problems = []
+    if not given.data:
+        problems.append("--data is missing: the directory where events are kept.")
+    if not given.port.isdecimal() or int(given.port) > _MAX_PORT:
+        problems.append(f"--port takes a number from 0 to {_MAX_PORT}, not '{given.port}'.")
+    if not given.allow_remote and not _is_loopback(given.host):
+        problems.append(
+            f"--host {given.host} can be reached from other machines, without encryption: "
+            f"add --allow-remote if that is meant."
+        )
+    problems += [
+        f"{option} must be neither empty nor contain ';'."
+        for option, value in (("--policy", given.policy), ("--key", given.key))
+        if not value or ";" in value
+    ]
+    problems += [
+        f"{option} takes a whole number from 1 on, not '{value}'."
+        for option, value in (
+            ("--retention-hours", given.retention_hours),
+            ("--retention-mib", given.retention_mib),
+        )
+        if not value.isdecimal() or int(value) == 0
+    ]
+    return problems
+
+
 def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.IPv4Address(host).is_loopback
     except ValueError:
         return False

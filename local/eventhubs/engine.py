@@ -25,12 +25,19 @@ from local.eventhubs.errors import (
     SessionFault,
 )
 from local.eventhubs.events import ConnectionEnded, Event, Opened, SessionEnded
-from local.eventhubs.frames import AMQP_HEADER, SASL_HEADER, Frame, FrameBuffer
-from local.eventhubs.limits import MIB, Limits
-from local.eventhubs.performatives import (
+from local.eventhubs.frames import (
     AMQP_FRAME,
+    AMQP_HEADER,
     EMPTY_FRAME,
     SASL_FRAME,
+    SASL_HEADER,
+    Frame,
+    FrameBuffer,
+    encode_frame,
+)
+from local.eventhubs.limits import MIB, Limits
+from local.eventhubs.outcomes import describe_error
+from local.eventhubs.performatives import (
     Begin,
     Close,
     End,
@@ -39,8 +46,6 @@ from local.eventhubs.performatives import (
     SaslInit,
     Transfer,
     decode_performative,
-    describe_error,
-    encode_frame,
 )
 from local.eventhubs.session import Session
 
@@ -221,6 +226,11 @@ class Engine:
         if isinstance(performative, Begin):
             self._on_begin(frame.channel, performative)
             return None
+        return self._on_session_frame(frame, performative, payload_at)
+
+    def _on_session_frame(
+        self, frame: Frame, performative: Performative, payload_at: int
+    ) -> Event | None:
         session = self._sessions.get(frame.channel)
         if session is None:
             if frame.channel in self._ended:

@@ -1,4 +1,4 @@
-"""Cut the incoming byte stream into protocol headers and frames (part 2, section 2.2, 2.3)."""
+"""Frames, and protocol headers before them (part 2: transport, sections 2.2 and 2.3)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,28 @@ from dataclasses import dataclass
 from typing import Final
 
 from local.eventhubs.errors import FramingError
+from local.eventhubs.performatives import Performative, encode_performative
 
 HEADER_SIZE: Final = 8
 AMQP_HEADER: Final = b"AMQP\x00\x01\x00\x00"
 SASL_HEADER: Final = b"AMQP\x03\x01\x00\x00"
 
+AMQP_FRAME: Final = 0
+SASL_FRAME: Final = 1
+EMPTY_FRAME: Final = b"\x00\x00\x00\x08\x02\x00\x00\x00"
+
 _HEADER: Final = struct.Struct(">IBBH")
 # The data offset counts in words of four bytes, and the smallest header has two.
 _MIN_DATA_OFFSET: Final = 2
+
+
+def encode_frame(
+    channel: int, performative: Performative, payload: bytes = b"", *, kind: int = AMQP_FRAME
+) -> bytes:
+    """Return one whole frame (section 2.3)."""
+    body = encode_performative(performative)
+    size = _HEADER.size + len(body) + len(payload)
+    return _HEADER.pack(size, 2, kind, channel) + body + payload
 
 
 @dataclass(frozen=True, slots=True)

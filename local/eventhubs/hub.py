@@ -25,8 +25,9 @@ from local.eventhubs.errors import (
     AmqpError,
     LinkFault,
 )
+from local.eventhubs.files import WriteJob
 from local.eventhubs.groups import ReaderSeats
-from local.eventhubs.log import PartitionLog, Retention, WriteJob
+from local.eventhubs.log import PartitionLog, Retention
 from local.eventhubs.message import Event, LastEnqueued
 
 _LOGGER: Final = logging.getLogger(__name__)

@@ -31,7 +31,7 @@ class Limits:
     closing_s: float = 5.0
 
     # Our own, so that no client can grow the memory of the process.
-    max_connections: int = 2_048
+    max_connections: int = 900  # files are opened too, and 1,024 is a common limit for both
     max_links: int = 1_024  # of one connection
     max_sessions: int = 256  # of one connection
     max_partial_bytes: int = 16 * MIB  # messages of one connection that are not complete yet

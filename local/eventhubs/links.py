@@ -18,15 +18,13 @@ from local.eventhubs.errors import (
     AmqpError,
     LinkFault,
 )
+from local.eventhubs.outcomes import ACCEPTED, describe_error, rejected
 from local.eventhubs.performatives import (
-    ACCEPTED,
     Attach,
     Detach,
     Disposition,
     Flow,
     Transfer,
-    describe_error,
-    rejected,
 )
 from local.eventhubs.values import Described
 
@@ -37,7 +35,6 @@ SENDER: Final = False
 RECEIVER: Final = True
 SETTLED: Final = 1
 _SERIAL: Final = 0xFFFF_FFFF
-_MODES: Final = 2
 
 
 class LinkState(Enum):
@@ -124,10 +121,6 @@ class Link:
         )
         self.state = LinkState.ATTACHED
 
-    def _check(self) -> None:
-        if self.attach.snd_settle_mode > _MODES or self.attach.rcv_settle_mode > 1:
-            raise LinkFault(INVALID_FIELD, "there is no such settle mode")
-
 
 class IncomingLink(Link):
     """Receives messages from a client's sender."""
@@ -142,7 +135,6 @@ class IncomingLink(Link):
 
     def accept(self, *, credit: int, max_message_size: int, announced_size: int) -> None:
         """Answer the attach and grant ``credit`` messages of up to ``max_message_size``."""
-        self._check()
         self._max_credit = credit
         self._max_message_size = max_message_size
         self._answer(max_message_size=announced_size, properties=None)
@@ -237,7 +229,6 @@ class OutgoingLink(Link):
         snd_settle_mode: int | None = None,
     ) -> None:
         """Answer the attach."""
-        self._check()
         self._answer(
             max_message_size=max_message_size,
             properties=properties,

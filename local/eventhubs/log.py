@@ -11,29 +11,22 @@ segment. Opening the log cuts it off: nothing in it was ever acknowledged.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from local.eventhubs.errors import LogCorruptError
+from local.eventhubs.files import Mark, Segment, WriteJob, records_of, sync_directory
 from local.eventhubs.limits import MIB
 from local.eventhubs.message import Event
-from local.eventhubs.segment import (
-    HEADER_SIZE,
-    RECORD_HEADER_SIZE,
-    SegmentHeader,
-    decode_records,
-    encode_record,
-    record_size,
-)
+from local.eventhubs.segment import HEADER_SIZE, SegmentHeader, encode_record
 
 _LOGGER: Final = logging.getLogger(__name__)
-# One index entry for this many bytes: a search reads at most as much.
-_INDEX_INTERVAL: Final = 64 * 1024
 _READ_SIZE: Final = 128 * 1024
 _SUFFIX: Final = ".log"
 
@@ -47,79 +40,15 @@ class Retention:
     segment_bytes: int = 16 * MIB
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Of a staged event, what the log remembers once it is committed."""
-
-    sequence: int
-    offset: int
-    enqueued_ms: int
-
-
-@dataclass(slots=True)
-class Segment:
-    """One file, and a sparse index over it: (sequence, offset, time) of some records."""
-
-    path: Path
-    header: SegmentHeader
-    end_offset: int
-    last_ms: int
-    sequences: list[int] = field(default_factory=list)
-    offsets: list[int] = field(default_factory=list)
-    times: list[int] = field(default_factory=list)
-
-    @property
-    def size(self) -> int:
-        """The bytes of its records."""
-        return self.end_offset - self.header.first_offset
-
-    def index(self, record: Mark | Event) -> None:
-        """Enter a record into the index, if the last entry is far enough back."""
-        if not self.offsets or record.offset - self.offsets[-1] >= _INDEX_INTERVAL:
-            self.sequences.append(record.sequence)
-            self.offsets.append(record.offset)
-            self.times.append(record.enqueued_ms)
-
-
-@dataclass(frozen=True, slots=True)
-class WriteJob:
-    """Bytes on their way to the disk, to be run in a thread."""
-
-    path: Path
-    new_header: SegmentHeader | None  # a new segment starts with it
-    position: int
-    data: bytes
-    marks: tuple[Mark, ...]
-
-    def run(self) -> None:
-        """Write and sync. On failure the file is cut back to what it was."""
-        flags = os.O_WRONLY | os.O_CLOEXEC
-        if self.new_header is not None:
-            flags |= os.O_CREAT | os.O_TRUNC
-        fd = os.open(self.path, flags, 0o644)
-        try:
-            data = self.data if self.new_header is None else self.new_header.encode() + self.data
-            start = self.position if self.new_header is None else 0
-            view = memoryview(data)
-            try:
-                while view:
-                    written = os.pwrite(fd, view, start)
-                    view, start = view[written:], start + written
-                os.fdatasync(fd)
-            except OSError:
-                os.ftruncate(fd, self.position if self.new_header is None else 0)
-                raise
-        finally:
-            os.close(fd)
-        if self.new_header is not None:
-            sync_directory(self.path.parent)
-
-
 class PartitionLog:
     """The events of one partition, in order and without a gap."""
 
     def __init__(self, directory: Path, retention: Retention) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
+        if not directory.is_dir():
+            directory.mkdir(parents=True)
+            # A power cut must not take away the directory that acknowledged events are in.
+            sync_directory(directory.parent)
+            sync_directory(directory.parent.parent)
         self._directory = directory
         self._retention = retention
         self._segments = self._open_segments()
@@ -276,11 +205,11 @@ class PartitionLog:
         segment = self._segments[at]
         if not segment.offsets:
             # A segment that was sealed before this process began has no index yet.
-            for event in _records_of(segment, segment.header.first_offset, _READ_SIZE):
+            for event in records_of(segment, segment.header.first_offset, _READ_SIZE):
                 segment.index(event)
         entry = bisect_left(column(segment), wanted) - 1
         start = segment.offsets[entry] if entry >= 0 else segment.header.first_offset
-        for event in _records_of(segment, start, _READ_SIZE):
+        for event in records_of(segment, start, _READ_SIZE):
             if value_of(event) >= wanted:
                 return event.offset
         return segment.end_offset
@@ -289,7 +218,7 @@ class PartitionLog:
         """Yield committed records from the one at ``offset``, across segments."""
         at = bisect_right([each.header.first_offset for each in self._segments], offset) - 1
         for segment in self._segments[max(at, 0) :]:
-            yield from _records_of(segment, max(offset, segment.header.first_offset), chunk)
+            yield from records_of(segment, max(offset, segment.header.first_offset), chunk)
 
     # -- retention ------------------------------------------------------------------------
 
@@ -335,7 +264,7 @@ class PartitionLog:
                 break
             size = path.stat().st_size - HEADER_SIZE
             segments.append(Segment(path, header, header.first_offset + size, header.previous_ms))
-        for earlier, later in zip(segments, segments[1:], strict=False):
+        for earlier, later in itertools.pairwise(segments):
             earlier.last_ms = later.header.previous_ms
             earlier.end_offset = later.header.first_offset
         if not segments:
@@ -352,7 +281,7 @@ class PartitionLog:
         announced = newest.end_offset
         end = newest.header.first_offset
         try:
-            for event in _records_of(newest, end, _READ_SIZE):
+            for event in records_of(newest, end, _READ_SIZE):
                 newest.index(event)
                 self._next_sequence = event.sequence + 1
                 self._last_offset, self._last_ms = event.offset, event.enqueued_ms
@@ -365,32 +294,3 @@ class PartitionLog:
             with newest.path.open("r+b") as file:
                 file.truncate(HEADER_SIZE + newest.size)
                 os.fsync(file.fileno())
-
-
-def _records_of(segment: Segment, offset: int, chunk: int) -> Iterator[Event]:
-    fd = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        while offset < segment.end_offset:
-            place = HEADER_SIZE + offset - segment.header.first_offset
-            left = segment.end_offset - offset
-            data = os.pread(fd, min(chunk, left), place)
-            if RECORD_HEADER_SIZE <= len(data) < min(record_size(data), left):
-                data = os.pread(fd, min(record_size(data), left), place)
-            before = offset
-            for event in decode_records(data, offset):
-                offset = event.next_offset
-                yield event
-            if offset == before:
-                message = f"the record at offset {offset} of {segment.path.name} is cut short"
-                raise LogCorruptError(message)
-    finally:
-        os.close(fd)
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the names in a directory durable."""
-    fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

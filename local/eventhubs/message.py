@@ -13,7 +13,8 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from local.eventhubs.codec import decode, encode, encode_into, skip
+from local.eventhubs.decoder import decode, skip
+from local.eventhubs.encoder import encode, encode_into
 from local.eventhubs.errors import DecodeError
 from local.eventhubs.values import Described, Int, Long, Symbol, Timestamp, ULong
 

@@ -1,4 +1,4 @@
-"""The performatives of AMQP 1.0 and their frames (part 2: transport, section 2.7).
+"""The performatives of AMQP 1.0 (part 2: transport, section 2.7).
 
 Every performative is written at its full field count, trailing nulls included:
 azure-eventhub 5.15 reads fields by position and fails on a shorter list.
@@ -8,15 +8,15 @@ Reading accepts any shorter list, and fills in the defaults of the specification
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, Final, TypeVar
 
-from local.eventhubs.codec import decode, encode_into
-from local.eventhubs.errors import AmqpError, DecodeError
+from local.eventhubs.decoder import decode
+from local.eventhubs.encoder import encode_into
+from local.eventhubs.errors import DecodeError
 from local.eventhubs.values import (
     Array,
     Described,
-    Encoded,
     Symbol,
     UByte,
     UInt,
@@ -24,15 +24,8 @@ from local.eventhubs.values import (
     UShort,
 )
 
-AMQP_FRAME: Final = 0
-SASL_FRAME: Final = 1
-EMPTY_FRAME: Final = b"\x00\x00\x00\x08\x02\x00\x00\x00"
-
-_HEADER: Final = struct.Struct(">IBBH")
 _ANY: Final = object
 
-# The AMQP type of each field, in the order of the specification. A field that is
-# named in _MANDATORY must be there; every other may be null.
 _UINT_MAX: Final = {UByte: 0xFF, UShort: 0xFFFF, UInt: 0xFFFF_FFFF, ULong: 0xFFFF_FFFF_FFFF_FFFF}
 
 
@@ -256,18 +249,7 @@ _NAMES: Final = {
     for kind in (*_AMQP_KINDS.values(), *_SASL_KINDS.values())
 }
 _SYMBOLIC: Final = {
-    "amqp:open:list": 0x10,
-    "amqp:begin:list": 0x11,
-    "amqp:attach:list": 0x12,
-    "amqp:flow:list": 0x13,
-    "amqp:transfer:list": 0x14,
-    "amqp:disposition:list": 0x15,
-    "amqp:detach:list": 0x16,
-    "amqp:end:list": 0x17,
-    "amqp:close:list": 0x18,
-    "amqp:sasl-mechanisms:list": 0x40,
-    "amqp:sasl-init:list": 0x41,
-    "amqp:sasl-outcome:list": 0x44,
+    f"amqp:{kind.__name__.lower().replace('sasl', 'sasl-')}:list": kind.CODE for kind in _NAMES
 }
 _MANDATORY: Final[dict[type, int]] = {
     # How many leading fields must not be null, counted after remote-channel and
@@ -282,7 +264,7 @@ _MANDATORY: Final[dict[type, int]] = {
     SaslOutcome: 1,
 }
 _DEFAULTS: Final = {
-    kind: {field.name: field.default for field in fields(kind) if field.default is not None}
+    kind: {field.name: field.default for field in fields(kind) if field.default is not MISSING}
     for kind in _NAMES
 }
 
@@ -301,15 +283,6 @@ def encode_performative(performative: Performative) -> bytes:
     if len(body) < 0xFF:  # noqa: PLR2004 - the sizes that a list8 can hold
         return head + bytes((0xC0, len(body) + 1, count)) + body
     return head + struct.pack(">BII", 0xD0, len(body) + 4, count) + body
-
-
-def encode_frame(
-    channel: int, performative: Performative, payload: bytes = b"", *, kind: int = AMQP_FRAME
-) -> bytes:
-    """Return one whole frame (section 2.3)."""
-    body = encode_performative(performative)
-    size = _HEADER.size + len(body) + len(payload)
-    return _HEADER.pack(size, 2, kind, channel) + body + payload
 
 
 def decode_performative(body: bytes, *, sasl: bool = False) -> tuple[Performative, int]:
@@ -369,21 +342,3 @@ def _check(kind: type, name: str, wanted: type, value: Any) -> None:
     if not fits:
         message = f"the field {name} of {kind.__name__.lower()} has a wrong type"
         raise DecodeError(message)
-
-
-# -- errors and outcomes ------------------------------------------------------
-
-
-def describe_error(error: AmqpError | None) -> Described | None:
-    """Return the ``error`` field for ``error`` (section 2.8.14)."""
-    if error is None:
-        return None
-    return Described(ULong(0x1D), [Symbol(error.condition), error.description, None])
-
-
-ACCEPTED: Final = Encoded(b"\x00\x53\x24\x45")
-
-
-def rejected(error: AmqpError) -> Described:
-    """Return the outcome of a delivery that is refused (part 3: messaging, 3.4.3)."""
-    return Described(ULong(0x25), [describe_error(error)])

@@ -72,7 +72,7 @@ class ReaderPump:
                     return
             self._scheduled = asyncio.get_running_loop().call_soon(self.run)
         except (OSError, LogCorruptError) as error:
-            _LOGGER.error("cannot read partition %s: %r", self._partition.name, error)  # noqa: TRY400
+            _LOGGER.error("cannot read partition %s: %r", self._partition.name, error)
             self._link.detach(LinkFault(INTERNAL_ERROR, "The events could not be read."))
             self._outlet.flush()
 

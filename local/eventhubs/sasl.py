@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from local.eventhubs.frames import SASL_FRAME, encode_frame
 from local.eventhubs.performatives import (
-    SASL_FRAME,
     SaslInit,
     SaslMechanisms,
     SaslOutcome,
-    encode_frame,
 )
 from local.eventhubs.values import Array, Symbol
 

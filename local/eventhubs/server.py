@@ -43,7 +43,7 @@ class EventHubs:
     continues its hubs. ``ConfigurationError`` tells what is wrong with the arguments.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but two are options by keyword
         self,
         data_dir: str | Path,
         hubs: Mapping[str, int] | Iterable[HubSpec] = (),

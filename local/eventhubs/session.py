@@ -6,7 +6,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from local.eventhubs.errors import (
+    FRAMING_ERROR,
     HANDLE_IN_USE,
+    INVALID_FIELD,
     NOT_ALLOWED,
     UNATTACHED_HANDLE,
     WINDOW_VIOLATION,
@@ -23,6 +25,7 @@ from local.eventhubs.events import (
     MessageArrived,
 )
 from local.eventhubs.links import RECEIVER, IncomingLink, Link, LinkState, OutgoingLink
+from local.eventhubs.outcomes import describe_error
 from local.eventhubs.performatives import (
     Attach,
     Begin,
@@ -32,13 +35,15 @@ from local.eventhubs.performatives import (
     Flow,
     Performative,
     Transfer,
-    describe_error,
 )
 
 if TYPE_CHECKING:
     from local.eventhubs.engine import Engine
 
 _SERIAL: Final = 0xFFFF_FFFF
+# The highest of the settle modes (sections 2.8.2 and 2.8.3).
+_MIXED: Final = 2
+_SECOND: Final = 1
 # A transfer performative with every field at its longest.
 _TRANSFER_OVERHEAD: Final = 64
 
@@ -120,18 +125,21 @@ class Session:
         if not self.ended:
             self.end()
 
-    def _on_attach(self, attach: Attach) -> Event:
+    def _on_attach(self, attach: Attach) -> Event | None:
         if attach.handle in self._links:
             raise SessionFault(HANDLE_IN_USE, f"handle {attach.handle} is in use")
         if len(self._links) > self._handle_max or attach.handle > self._engine.limits.handle_max:
             message = f"handles go up to {self._handle_max}"
-            raise ConnectionFault("amqp:connection:framing-error", message)
+            raise ConnectionFault(FRAMING_ERROR, message)
         self._engine.count_link(1)
         handle = next(n for n in range(len(self._handles) + 1) if n not in self._handles)
         self._handles.add(handle)
         kind = OutgoingLink if attach.role is RECEIVER else IncomingLink
         link = kind(self, attach, handle)
         self._links[attach.handle] = link
+        if attach.snd_settle_mode > _MIXED or attach.rcv_settle_mode > _SECOND:
+            link.refuse(LinkFault(INVALID_FIELD, "There is no such settle mode."))
+            return None
         return LinkAttaching(link)
 
     def _on_detach(self, detach: Detach) -> Event:

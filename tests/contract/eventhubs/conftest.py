@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import itertools
 import os
@@ -24,18 +25,17 @@ from azure.eventhub._pyamqp.utils import generate_sas_token
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 
 from local.eventhubs import EventHubs
-from local.eventhubs.codec import decode, encode
-from local.eventhubs.frames import AMQP_HEADER, SASL_HEADER
+from local.eventhubs.decoder import decode
+from local.eventhubs.encoder import encode
+from local.eventhubs.frames import AMQP_HEADER, SASL_FRAME, SASL_HEADER, encode_frame
 from local.eventhubs.message import parse_request
 from local.eventhubs.performatives import (
-    SASL_FRAME,
     Attach,
     Begin,
     Flow,
     Open,
     SaslInit,
     Transfer,
-    encode_frame,
 )
 from local.eventhubs.values import Described, ULong
 
@@ -64,10 +64,10 @@ class HastyAsyncio:
         return getattr(asyncio, name)
 
     async def sleep(self, delay: float, *_: Any) -> None:
-        await asyncio.sleep(delay / 20)
+        await asyncio.sleep(delay / 10)
 
     async def wait(self, tasks: Any, *, timeout: float | None = None) -> Any:  # noqa: ASYNC109
-        return await asyncio.wait(tasks, timeout=timeout and timeout / 20)
+        return await asyncio.wait(tasks, timeout=timeout and timeout / 10)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -332,10 +332,8 @@ class Wire:
     async def closed(self) -> bool:
         """Whether the broker hangs up, after what it still had to say."""
         async with asyncio.timeout(DEADLINE_S):
-            try:
+            with contextlib.suppress(ConnectionError):
                 await self.reader.read()
-            except ConnectionError:
-                pass
         return self.reader.at_eof() or self.reader.exception() is not None
 
 
@@ -446,3 +444,5 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     )
     process.kill()
     process.wait()
+    drain.join()
+    process.stdout.close()

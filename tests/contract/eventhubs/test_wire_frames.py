@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from local.eventhubs import EventHubs, Limits
-from local.eventhubs.codec import encode
+from local.eventhubs.encoder import encode
 from local.eventhubs.message import parse_request
 from local.eventhubs.performatives import Close, Detach, End, Flow, Transfer
 from local.eventhubs.values import Array, Described, Symbol, ULong
@@ -224,9 +224,7 @@ async def test_a_reader_that_does_not_read_does_not_grow_the_broker(
         # When another one has read it all
         await sdk_like_read(wire, "frames", 20)
         # Then what waits for the slow one is a message beyond the high-water mark at most
-        waiting = [
-            connection._transport.get_write_buffer_size() for connection in server._connections
-        ]
+        waiting = [connection.unsent_bytes for connection in server._connections]
         assert max(waiting) <= limits.send_buffer_bytes + limits.max_message_size + 1024
         # And it gets all of it in the end
         slow.writer.transport.resume_reading()

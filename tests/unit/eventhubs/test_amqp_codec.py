@@ -8,10 +8,11 @@ import uuid
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local.eventhubs.codec import MAX_DEPTH, decode, encode, skip
+from local.eventhubs.decoder import MAX_DEPTH, decode, skip
+from local.eventhubs.encoder import encode
 from local.eventhubs.errors import DecodeError
 from local.eventhubs.values import (
     Array,
@@ -63,7 +64,8 @@ SCALARS = {
 }
 ARRAYS = st.one_of(
     st.lists(SCALARS[name], max_size=20).map(lambda items: Array(tuple(items)))
-    for name in ("string", "symbol", "uint", "ulong", "long", "binary", "uuid", "boolean")
+    for name in SCALARS
+    if name != "decimal"
 )
 KEYS = st.one_of(SCALARS["string"], SCALARS["symbol"], SCALARS["ulong"])
 VALUES = st.recursive(
@@ -93,6 +95,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 @given(VALUES)
+@settings(max_examples=60)
 def test_every_value_comes_back_as_it_was_with_its_type(value: Any) -> None:
     data = encode(value)
     decoded, end = decode(data + b"rest")
@@ -101,6 +104,7 @@ def test_every_value_comes_back_as_it_was_with_its_type(value: Any) -> None:
 
 
 @given(VALUES, st.data())
+@settings(max_examples=40)
 def test_a_value_that_is_cut_short_is_an_error(value: Any, draw: st.DataObject) -> None:
     data = encode(value)
     cut = draw.draw(st.integers(0, len(data) - 1))
@@ -117,15 +121,8 @@ def test_nonsense_is_an_error_and_nothing_else(data: bytes) -> None:
     except DecodeError:
         return
     assert 0 < end <= len(data)
-    encode_again(value)
-
-
-def encode_again(value: Any) -> None:
-    """Whatever was decoded can be encoded, arrays of rare types aside."""
-    try:
-        encode(value)
-    except ValueError as error:
-        assert "rray" in str(error) or "encode" in str(error)  # noqa: PT017
+    # Whatever a client sent can be echoed
+    assert same(decode(encode(value))[0], value) or "nan" in repr(value)
 
 
 # From the specification's tables and from frames of azure-eventhub.
@@ -175,22 +172,18 @@ def test_known_values_have_their_known_bytes(value: Any, wire: str) -> None:
 @pytest.mark.parametrize(
     "wire",
     [
-        "5601",  # boolean by octet
-        "e00302a10161" + "0162",  # an array of short strings
-        "f00000000b00000002" + "a3" + "0161" + "0162",
-        "d00000000900000002" + "5201" + "40" + "5203",
+        "5601",  # a boolean by its octet
+        "e00602a1" + "0161" + "0162",  # an array of short strings
+        "f00000000900000002a3" + "0161" + "0162",
+        "d00000000900000003" + "5201" + "40" + "5203",
         "e00100",  # an empty array without a constructor
         "e0020040",  # and with one
-        "e0070200532453" + "0102",  # an array of described values
+        "e00702" + "00532453" + "0102",  # an array of described values
     ],
 )
 def test_other_forms_are_understood_too(wire: str) -> None:
     data = bytes.fromhex(wire)
-    try:
-        _, end = decode(data)
-    except DecodeError as error:
-        pytest.skip(str(error))
-    assert end == len(data)
+    assert decode(data)[1] == len(data) == skip(data, 0)
 
 
 @pytest.mark.parametrize(
@@ -227,11 +220,28 @@ def test_nesting_is_bounded_in_decoding_and_in_skipping() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [object(), UInt(-1), UInt(2**32), Long(2**63), Array((1, "a")), {"a": object()}]
+    "value",
+    [object(), UInt(-1), UInt(2**32), Long(2**63), Array((1, "a")), {"a": object()}, "\ud800"],
 )
 def test_what_amqp_cannot_hold_is_refused(value: Any) -> None:
     with pytest.raises(ValueError):
         encode(value)
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        ([UInt(1)], [None, "a"], []),
+        ({"a": Long(1)}, {}),
+        (Array((Long(1), Long(2))), Array(())),
+        (Decimal(b"1234"), Decimal(b"5678")),
+        (Described(ULong(1), "a"), Described(ULong(1), "b")),
+        (Described(Symbol("x"), [Long(1)]),),
+    ],
+    ids=["lists", "maps", "arrays", "decimals", "described strings", "described lists"],
+)
+def test_arrays_of_anything_come_back(items: tuple[Any, ...]) -> None:
+    assert same(decode(encode(Array(items)))[0], Array(items))
 
 
 def test_not_a_number_survives() -> None:

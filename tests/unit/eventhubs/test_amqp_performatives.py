@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
 from azure.eventhub._pyamqp._decode import decode_frame
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local.eventhubs.codec import decode, encode
+from local.eventhubs.decoder import decode
+from local.eventhubs.encoder import encode
 from local.eventhubs.errors import DecodeError, FramingError, LinkFault
-from local.eventhubs.frames import FrameBuffer
+from local.eventhubs.frames import FrameBuffer, encode_frame
+from local.eventhubs.outcomes import ACCEPTED, describe_error, rejected
 from local.eventhubs.performatives import (
-    ACCEPTED,
     Attach,
     Begin,
     Close,
@@ -27,10 +29,7 @@ from local.eventhubs.performatives import (
     SaslOutcome,
     Transfer,
     decode_performative,
-    describe_error,
-    encode_frame,
     encode_performative,
-    rejected,
 )
 from local.eventhubs.values import Array, Described, Symbol, ULong
 
@@ -38,7 +37,7 @@ GOLDEN: list[tuple[Any, int, str]] = [
     (
         Open("c", None, 65_536, 4_999, 120_000),
         10,
-        "005310c0180aa1016340700001000060138770" + "0001d4c0" + "4040404040",
+        "005310c0170aa1016340700001000060138770" + "0001d4c0" + "4040404040",
     ),
     (
         Begin(1, 1, 5_000, 65_536, 255),
@@ -48,19 +47,19 @@ GOLDEN: list[tuple[Any, int, str]] = [
     (
         Attach("n", 0, True, 1, 0, None, None, max_message_size=1_048_576),
         14,
-        "005312c01c0e" + "a1016e" + "43" + "41" + "5001" + "5000" + "404040" + "42" + "40"
+        "005312c01b0e" + "a1016e" + "43" + "41" + "5001" + "5000" + "404040" + "42" + "40"
         "800000000000100000" + "404040",
     ),
     (
         Flow(0, 5_000, 1, 65_536, 0, 0, 300, 0),
         11,
         "005313c0190b"
-        + "43" + "7000001388" + "5201" + "7000010000" + "4343" + "700000012c" + "43" + "424240",
+        "43" + "7000001388" + "5201" + "7000010000" + "4343" + "700000012c" + "43" + "424240",
     ),
     (
         Transfer(0, 1, b"\0\0\0\1", 0, True, batchable=True),
         11,
-        "005314c0120b" + "43" + "5201" + "a00400000001" + "43" + "41" + "42" + "4040" + "4242" + "41",
+        "005314c0120b435201a004000000014341424040424241",
     ),
     (
         Disposition(True, 1, 2, True, ACCEPTED),
@@ -72,7 +71,7 @@ GOLDEN: list[tuple[Any, int, str]] = [
     (
         Close(describe_error(LinkFault("a:b", "c"))),
         1,
-        "005318c00f01" + "00531dc00903" + "a303613a62" + "a10163" + "40",
+        "005318c01001" + "00531dc00a03" + "a303613a62" + "a10163" + "40",
     ),
     (SaslOutcome(0), 2, "005344c00402500040"),
     (
@@ -100,7 +99,9 @@ def test_every_performative_has_its_known_bytes_at_full_width(
 
 UINTS = st.integers(0, 2**32 - 1)
 OPTIONAL = st.none() | UINTS
-MAPS = st.none() | st.dictionaries(st.text(max_size=5).map(Symbol), st.integers(0, 9), max_size=3)
+MAPS = st.none() | st.dictionaries(
+    st.from_regex(r"[a-z:-]{1,9}", fullmatch=True).map(Symbol), st.integers(0, 9), max_size=3
+)
 PERFORMATIVES = st.one_of(
     st.builds(
         Open,
@@ -144,6 +145,7 @@ PERFORMATIVES = st.one_of(
 
 
 @given(PERFORMATIVES, st.binary(max_size=20), st.integers(0, 65_535))
+@settings(max_examples=60)
 def test_a_frame_comes_back_as_it_was(performative: Any, payload: bytes, channel: int) -> None:
     buffer = FrameBuffer()
     data = encode_frame(channel, performative, payload)
@@ -194,10 +196,8 @@ def test_wrong_fields_are_a_decode_error(body: Any) -> None:
 @given(st.binary(max_size=100))
 def test_a_nonsense_body_is_a_decode_error_and_nothing_else(body: bytes) -> None:
     for data in (body, b"\x00\x53\x14" + body, b"\x00\x53\x12" + body):
-        try:
+        with contextlib.suppress(DecodeError):
             decode_performative(data)
-        except DecodeError:
-            pass
 
 
 @given(st.binary(max_size=64))

@@ -15,7 +15,9 @@ from local.eventhubs.log import PartitionLog, Retention
 from local.eventhubs.segment import HEADER_SIZE, SegmentHeader, decode_records, encode_record
 
 
-def append(log: PartitionLog, messages: list[bytes], now_ms: int = 1, key: str | None = None) -> None:
+def append(
+    log: PartitionLog, messages: list[bytes], now_ms: int = 1, key: str | None = None
+) -> None:
     log.stage(messages, key, now_ms)
     job = log.take_staged()
     if job is not None:
@@ -127,7 +129,9 @@ def test_any_position_is_found_in_any_segment(tmp_path: Path, segment_bytes: int
         assert each.offset_from_time(10**9, inclusive=True) == each.end_offset
 
 
-def test_a_write_that_fails_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_fails_leaves_no_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log = PartitionLog(tmp_path, Retention())
     append(log, [b"kept"])
     log.stage([b"lost"], None, 1)

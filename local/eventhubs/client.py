@@ -1,0 +1,292 @@
+"""What the broker does for one client: its tokens, its links, its messages.
+
+The engine reports, the client decides: which links may attach, where messages go,
+who is answered what. Sockets and clocks are its connection's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from functools import partial
+from typing import Any, Final, Protocol
+
+from local.eventhubs import addresses
+from local.eventhubs.authorization import Grant
+from local.eventhubs.broker import Broker
+from local.eventhubs.errors import (
+    INVALID_FIELD,
+    NOT_ALLOWED,
+    NOT_IMPLEMENTED,
+    RESOURCE_LIMIT,
+    UNAUTHORIZED,
+    AmqpError,
+    DecodeError,
+    LinkFault,
+)
+from local.eventhubs.groups import Reader, ReaderSeats
+from local.eventhubs.hub import Hub, Partition, now_ms
+from local.eventhubs.links import SETTLED, Delivery, IncomingLink, Link, OutgoingLink
+from local.eventhubs.message import BATCH_FORMAT, parse_request, split
+from local.eventhubs.nodes import answer_cbs, answer_management
+from local.eventhubs.pump import Outlet, ReaderPump
+from local.eventhubs.values import Array
+
+_ANY_SIZE: Final = 0xFFFF_FFFF_FFFF_FFFF
+_EPOCH: Final = "com.microsoft:epoch"
+_TIMEOUT: Final = "com.microsoft:timeout"
+_RUNTIME_METRIC: Final = "com.microsoft:enable-receiver-runtime-metric"
+# A token may be valid for years; a timer need not be.
+_LONGEST_TIMER_S: Final = 86_400.0
+
+
+class Socket(Outlet, Protocol):
+    """What a client needs of its connection."""
+
+    def balance_reading(self) -> None:
+        """Look again whether to read on: ``uncommitted_bytes`` has changed."""
+
+
+class Client:
+    """The links of one connection, and what stands behind each."""
+
+    def __init__(self, broker: Broker, socket: Socket) -> None:
+        self._broker = broker
+        self._limits = broker.limits
+        self._socket = socket
+        self.uncommitted_bytes = 0
+        self._grants: list[Grant] = []
+        self._expiry: asyncio.TimerHandle | None = None
+        self._publishers: dict[Link, tuple[Hub, Partition | None]] = {}
+        self._pumps: dict[Link, ReaderPump] = {}
+        self._seats: dict[Link, tuple[ReaderSeats, Reader]] = {}
+        self._replies: dict[OutgoingLink, deque[bytes]] = {}
+        self._settled: list[tuple[IncomingLink, int, AmqpError | None]] = []
+
+    def leave(self) -> None:
+        """Give back everything: the connection is gone."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+        self.drop_links(tuple({*self._publishers, *self._pumps, *self._seats, *self._replies}))
+
+    def run_pumps(self) -> None:
+        """Let readers have what waits for them: the socket takes more."""
+        for pump in list(self._pumps.values()):
+            pump.run()
+
+    # -- tokens -------------------------------------------------------------------------
+
+    def add_grant(self, grant: Grant) -> None:
+        """Allow what a token grants, in place of what an earlier one did."""
+        self._grants = [each for each in self._grants if each.path != grant.path] + [grant]
+        self._watch_expiry()
+
+    def _watch_expiry(self) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+        if self._grants:
+            left = min(grant.expires_s for grant in self._grants) - time.time()
+            delay = min(max(left, 0.0) + 0.1, _LONGEST_TIMER_S)
+            self._expiry = asyncio.get_running_loop().call_later(delay, self._expire)
+
+    def _expire(self) -> None:
+        """Detach the links whose token has run out and was not renewed."""
+        now = time.time()
+        self._grants = [grant for grant in self._grants if grant.expires_s > now]
+        for link in {*self._publishers, *self._pumps}:
+            try:
+                self._authorize(link, "Renewed")
+            except LinkFault as fault:
+                self.drop_links((link,))
+                link.detach(fault)
+        self._socket.flush()
+        self._watch_expiry()
+
+    def _authorize(self, link: Link, claim: str) -> None:
+        path = addresses.path_of(link.address)
+        if not any(grant.covers(path, time.time()) for grant in self._grants):
+            message = f"Unauthorized access. '{claim}' claim(s) are required for '{link.address}'."
+            raise LinkFault(UNAUTHORIZED, message)
+
+    # -- links --------------------------------------------------------------------------
+
+    def attach(self, link: Link) -> None:
+        """Accept or refuse a link."""
+        try:
+            path = addresses.path_of(link.address)
+            if path.split("/")[-1] in (addresses.CBS, addresses.MANAGEMENT):
+                self._attach_request_link(link)
+            elif isinstance(link, IncomingLink):
+                self._attach_publisher(link)
+            elif isinstance(link, OutgoingLink):
+                self._attach_reader(link)
+        except LinkFault as fault:
+            link.refuse(fault)
+
+    def drop_links(self, links: tuple[Link, ...]) -> None:
+        """Give back what links held; of no effect for those that hold nothing."""
+        for link in links:
+            self._publishers.pop(link, None)
+            pump = self._pumps.pop(link, None)
+            if pump is not None:
+                pump.stop()
+            seat = self._seats.pop(link, None)
+            if seat is not None:
+                seats, reader = seat
+                seats.leave(reader)
+            if isinstance(link, OutgoingLink):
+                self._replies.pop(link, None)
+
+    def send_what_waits(self, link: OutgoingLink) -> None:
+        """Use the credit that a reader or a requester has granted."""
+        pump = self._pumps.get(link)
+        if pump is not None:
+            pump.run()
+        waiting = self._replies.get(link)
+        while waiting and link.can_send:
+            link.send(waiting.popleft(), settled=False)
+
+    def _attach_request_link(self, link: Link) -> None:
+        if isinstance(link, IncomingLink):
+            link.accept(
+                credit=self._limits.request_credit,
+                max_message_size=self._limits.max_request_bytes,
+                announced_size=_ANY_SIZE,
+            )
+        elif isinstance(link, OutgoingLink):
+            link.accept(max_message_size=_ANY_SIZE)
+            self._replies[link] = deque()
+
+    def _attach_publisher(self, link: IncomingLink) -> None:
+        address = addresses.parse_send_address(link.address)
+        self._authorize(link, "Send")
+        hub = self._broker.hub(address.hub)
+        partition = None if address.partition is None else hub.partition(address.partition)
+        size = self._limits.max_message_size
+        link.accept(credit=self._limits.sender_credit, max_message_size=size, announced_size=size)
+        self._publishers[link] = (hub, partition)
+
+    def _attach_reader(self, link: OutgoingLink) -> None:
+        address = addresses.parse_receive_address(link.address)
+        self._authorize(link, "Listen")
+        hub = self._broker.hub(address.hub)
+        partition = hub.partition(address.partition)
+        seats = hub.seats(address.group, address.partition)
+        offset = partition.locate(addresses.parse_position(link.attach.source))
+        asked = link.attach.properties or {}
+        epoch = asked.get(_EPOCH)
+        if epoch is not None and (not isinstance(epoch, int) or epoch < 0):
+            raise LinkFault(INVALID_FIELD, f"The epoch '{epoch}' is not a number from 0 on.")
+        reader = Reader(link.name, epoch, partial(self._evict, link))
+        seats.admit(reader, self._limits.max_readers)
+        self._seats[link] = (seats, reader)
+        link.accept(
+            max_message_size=self._limits.max_message_size,
+            properties={name: value for name, value in asked.items() if name in (_EPOCH, _TIMEOUT)},
+            snd_settle_mode=SETTLED,
+        )
+        self._pumps[link] = ReaderPump(
+            link,
+            partition,
+            offset,
+            self._socket,
+            tracks_last_enqueued=_RUNTIME_METRIC in _names(link.attach.desired_capabilities),
+        )
+
+    def _evict(self, link: OutgoingLink, error: AmqpError) -> None:
+        self.drop_links((link,))
+        link.detach(error)
+        self._socket.flush()
+
+    # -- messages -----------------------------------------------------------------------
+
+    def receive(self, link: IncomingLink, delivery: Delivery) -> None:
+        """Publish an event or a batch, or answer a request."""
+        try:
+            publisher = self._publishers.get(link)
+            if publisher is None:
+                self._answer(link, delivery)
+            else:
+                self._publish(link, delivery, *publisher)
+        except (LinkFault, DecodeError) as error:
+            # The delivery's contents are at fault, not the framing: reject it alone.
+            if not delivery.settled:
+                link.settle(delivery.delivery_id, delivery.delivery_id, error)
+
+    def _publish(
+        self, link: IncomingLink, delivery: Delivery, hub: Hub, partition: Partition | None
+    ) -> None:
+        if delivery.message_format not in (0, BATCH_FORMAT):
+            message = f"The message format {delivery.message_format:#x} is not known."
+            raise LinkFault(NOT_IMPLEMENTED, message)
+        events, key = split(delivery.payload, delivery.message_format)
+        if partition is None:
+            partition = hub.partition_for(key)
+        self.uncommitted_bytes += len(delivery.payload)
+        self._socket.balance_reading()
+        partition.publish(events, key, partial(self._published, link, delivery))
+
+    def _published(self, link: IncomingLink, delivery: Delivery, error: AmqpError | None) -> None:
+        self.uncommitted_bytes -= len(delivery.payload)
+        self._socket.balance_reading()
+        if delivery.settled:
+            return
+        if not self._settled:
+            # All that one commit brings leaves in one write.
+            asyncio.get_running_loop().call_soon(self._settle)
+        self._settled.append((link, delivery.delivery_id, error))
+
+    def _settle(self) -> None:
+        settled, self._settled = self._settled, []
+        index = 0
+        while index < len(settled):
+            link, first, error = settled[index]
+            last = first
+            index += 1
+            while index < len(settled) and settled[index] == (link, last + 1, error):
+                last += 1
+                index += 1
+            if not link.session.ended:
+                link.settle(first, last, error)
+        self._socket.flush()
+
+    def _answer(self, link: IncomingLink, delivery: Delivery) -> None:
+        request = parse_request(delivery.payload)
+        path = addresses.path_of(link.address)
+        reply_link = self._reply_link(link, path, request.reply_to)
+        if path.endswith(addresses.CBS):
+            grant, reply = answer_cbs(self._broker, request, time.time())
+            if grant is not None:
+                self.add_grant(grant)
+        else:
+            reply = answer_management(self._broker, request, self._grants, time.time(), now_ms())
+        if not delivery.settled:
+            link.settle(delivery.delivery_id, delivery.delivery_id)
+        waiting = self._replies[reply_link]
+        waiting.append(reply)
+        self.send_what_waits(reply_link)
+        if len(waiting) > self._limits.max_waiting_replies:
+            self.drop_links((reply_link,))
+            reply_link.detach(LinkFault(RESOURCE_LIMIT, "Too many replies wait for credit."))
+
+    def _reply_link(self, link: IncomingLink, path: str, reply_to: str | None) -> OutgoingLink:
+        candidates = [
+            each
+            for each in self._replies
+            if each.session is link.session and addresses.path_of(each.address) == path
+        ]
+        for each in candidates:
+            if reply_to is not None and each.target_address == reply_to:
+                return each
+        if not candidates:
+            raise LinkFault(NOT_ALLOWED, f"No link receives the replies of '{link.address}'.")
+        return candidates[0]
+
+
+def _names(capabilities: Any) -> tuple[Any, ...]:
+    """Return a field of multiple symbols, which may also be a single one or null."""
+    if isinstance(capabilities, Array):
+        return capabilities.items
+    return () if capabilities is None else (capabilities,)

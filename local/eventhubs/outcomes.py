@@ -1,0 +1,23 @@
+"""Errors and delivery outcomes as they stand in performatives."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from local.eventhubs.errors import AmqpError
+from local.eventhubs.values import Described, Encoded, Symbol, ULong
+
+
+def describe_error(error: AmqpError | None) -> Described | None:
+    """Return the ``error`` field for ``error`` (section 2.8.14)."""
+    if error is None:
+        return None
+    return Described(ULong(0x1D), [Symbol(error.condition), error.description, None])
+
+
+ACCEPTED: Final = Encoded(b"\x00\x53\x24\x45")
+
+
+def rejected(error: AmqpError) -> Described:
+    """Return the outcome of a delivery that is refused (part 3: messaging, 3.4.3)."""
+    return Described(ULong(0x25), [describe_error(error)])
