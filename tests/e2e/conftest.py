@@ -71,14 +71,17 @@ class Pipeline:
             facts = await self.jobs.blobs.facts("checkpoints", name)
             if facts and kind == "checkpoint":
                 reached[hub, partition] = int(facts.metadata["sequencenumber"])
-        total = 0
-        for hub in ("uploads", "frames", "segments"):
+
+        async def behind(hub: str) -> int:
             async with self._reader(hub) as client:
-                for partition in await client.get_partition_ids():
-                    end = await client.get_partition_properties(partition)
-                    newest = end["last_enqueued_sequence_number"]
-                    total += newest - reached.get((hub, partition), -1)
-        return total
+                partitions = await client.get_partition_ids()
+                ends = await asyncio.gather(*map(client.get_partition_properties, partitions))
+            return sum(
+                end["last_enqueued_sequence_number"] - reached.get((hub, partition), -1)
+                for partition, end in zip(partitions, ends, strict=True)
+            )
+
+        return sum(await asyncio.gather(*map(behind, ("uploads", "frames", "segments"))))
 
     async def chunks_by_partition(self) -> dict[str, Counter[str]]:
         """Read the hub of chunk references; count chunks by job and partition."""
