@@ -123,7 +123,7 @@ async def test_an_ended_job_leaves_no_lag_and_no_intermediates(pipeline) -> None
     job = await pipeline.submit("tidy.mp4", Video(frames=12).make())
     assert (await pipeline.ended(job)).state == "done"
     async with asyncio.timeout(30):
-        while await leftovers(pipeline, job) or await pipeline.lag():  # noqa: ASYNC110
+        while await leftovers(pipeline, job) or await pipeline.lag():
             await asyncio.sleep(0.2)
 
 

@@ -48,7 +48,7 @@ class Work:
 
 async def test_a_result_is_returned_as_it_is(retry: Retry) -> None:
     work = Work()
-    assert await retry(lambda: work()) == "done"
+    assert await retry(work) == "done"
 
 
 async def test_a_dependency_that_is_away_for_long_is_waited_for(

@@ -1,0 +1,203 @@
+"""The services as processes and as parts: configuration errors, health, stalls, foreign events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import pytest_asyncio
+from azure.storage.blob.aio import BlobServiceClient
+from prometheus_client import CollectorRegistry
+
+from assembler import service as assembler
+from assembler.settings import AssemblerSettings
+from shared.azure import AzureClients
+from shared.blobs import BlobStore
+from shared.layout import status_blob
+from shared.messages import ChunkFailed, SegmentReady, SplitStarted
+from shared.metrics import WorkMetrics
+from shared.publisher import Publisher
+from shared.status import Status
+from shared.styles.request import StyleRequest
+
+DEADLINE_S = 30.0
+session_loop = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest.mark.parametrize("service", ["splitter", "stylizer", "assembler"])
+def test_a_service_without_configuration_says_all_that_is_missing(service: str) -> None:
+    bare = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    ended = subprocess.run(
+        [sys.executable, "-m", service], env=bare, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2
+    assert "EVENTHUB_CONNECTION_STRING" in ended.stderr
+    assert "STORAGE_CONNECTION_STRING" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_stylizer_that_is_told_to_use_a_missing_gpu_does_not_run_on_the_cpu(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "stylizer"],
+        env={
+            "PATH": os.environ["PATH"],
+            "STORAGE_CONNECTION_STRING": storage_connection,
+            "EVENTHUB_CONNECTION_STRING": eventhub_connection,
+            "ENGINE": "cuda",
+            "METRICS_PORT": "0",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert "ENGINE=cuda" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+class Bench:
+    """An assembler in this loop, with containers and a consumer group of its own."""
+
+    def __init__(self, settings: AssemblerSettings, blobs: BlobStore, hub: Publisher) -> None:
+        self.settings = settings
+        self.blobs = blobs
+        self.hub = hub
+        self.metrics = CollectorRegistry()
+
+    async def until(self, look: Callable[[], Awaitable[object]]) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while not await look():
+                await asyncio.sleep(0.05)
+
+    async def ended(self, job: str) -> Status:
+        found: list[Status] = []
+
+        async def look() -> bool:
+            data = await self.blobs.read(self.settings.jobs_container, status_blob(job))
+            found[:] = [Status.model_validate_json(data)] if data else []
+            return bool(found) and found[0].ended
+
+        await self.until(look)
+        return found[0]
+
+    async def dead_letters(self) -> list[dict]:
+        letters = []
+        async for name in self.blobs.names(self.settings.dead_letters_container):
+            data = await self.blobs.read(self.settings.dead_letters_container, name)
+            letters.append(json.loads(data or b"{}"))
+        return letters
+
+
+def started(job: str) -> SplitStarted:
+    return SplitStarted(
+        job_id=job,
+        video_name="v.mp4",
+        video_url="u",
+        etag="e",
+        style=StyleRequest(style="starry-night"),
+    )
+
+
+@asynccontextmanager
+async def running(storage: str, eventhub: str, **settings: object) -> AsyncIterator[Bench]:
+    name = uuid.uuid4().hex[:8]
+    chosen = AssemblerSettings(
+        storage_connection_string=storage,  # type: ignore[arg-type]
+        eventhub_connection_string=eventhub,  # type: ignore[arg-type]
+        consumer_group=f"g{name}",
+        checkpoints_container=f"c{name}",
+        jobs_container=f"j{name}",
+        dead_letters_container=f"d{name}",
+        load_balancing_interval_s=0.5,
+        ownership_expiry_s=5,
+        status_interval_s=0.1,
+        **settings,  # type: ignore[arg-type]
+    )
+    async with AzureClients(chosen) as clients:
+        client = await clients.blobs()
+        for container in (
+            chosen.checkpoints_container,
+            chosen.jobs_container,
+            chosen.dead_letters_container,
+        ):
+            await client.create_container(container)
+        await _ensure(client, "frames", "segments", "results")
+        bench = Bench(chosen, BlobStore(client), Publisher(await clients.producer("segments")))
+        service = await assembler.build(chosen, clients, WorkMetrics(bench.metrics, "assembler"))
+        reading = asyncio.create_task(service.consumer.run())
+        try:
+            yield bench
+        finally:
+            service.consumer.drain()
+            await service.finish()
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+
+async def _ensure(client: BlobServiceClient, *containers: str) -> None:
+    for container in containers:
+        if not await client.get_container_client(container).exists():
+            await client.create_container(container)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def bench(storage_connection: str, eventhub_connection: str) -> AsyncIterator[Bench]:
+    async with running(storage_connection, eventhub_connection) as bench:
+        yield bench
+
+
+@session_loop
+async def test_a_job_without_progress_fails_and_says_what_it_waits_for(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    job = uuid.uuid4().hex[:24]
+    async with running(storage_connection, eventhub_connection, stall_timeout_s=1) as bench:
+        await bench.hub.by_job(started(job))
+        status = await bench.ended(job)
+    assert status.state == "failed"
+    assert status.error
+    assert status.error.code == "STALLED"
+    assert "being split" in status.error.message
+
+
+@session_loop
+async def test_a_failed_chunk_fails_its_job_with_the_chunks_cause(bench: Bench) -> None:
+    job = uuid.uuid4().hex[:24]
+    await bench.hub.by_job(started(job))
+    await bench.hub.by_job(ChunkFailed(job_id=job, chunk=7, code="CORRUPT_CHUNK", message="why"))
+    # What comes after the end changes nothing any more
+    await bench.hub.by_job(SegmentReady(job_id=job, chunk=1, frames=32))
+    status = await bench.ended(job)
+    assert status.error
+    assert (status.error.code, status.error.message) == ("CORRUPT_CHUNK", "chunk 7: why")
+
+
+@session_loop
+async def test_events_that_make_no_sense_are_buried_and_hold_up_nobody(bench: Bench) -> None:
+    orphan, job = uuid.uuid4().hex[:24], uuid.uuid4().hex[:24]
+    await bench.hub.by_job(SegmentReady(job_id=orphan, chunk=1, frames=32))
+    await bench.hub.by_job(started(job))
+    await bench.hub.by_job(ChunkFailed(job_id=job, chunk=0, code="X", message="x"))
+    assert (await bench.ended(job)).state == "failed"
+
+    async def buried() -> bool:
+        return any(orphan in str(letter) or letter["cause"] for letter in await letters())
+
+    async def letters() -> list[dict]:
+        return [
+            letter
+            for letter in await bench.dead_letters()
+            if "SegmentReady of a job that was never started" in letter["cause"]
+        ]
+
+    await bench.until(buried)
