@@ -7,6 +7,7 @@ import os
 import signal
 from fractions import Fraction
 
+import aiohttp
 import pytest
 from videos import Sound, Video, packets, presented, times
 
@@ -133,3 +134,27 @@ async def leftovers(pipeline, job: str) -> list[str]:
         for container in ("frames", "segments")
         async for name in pipeline.jobs.blobs.names(container, f"{job}/")
     ]
+
+
+async def test_every_service_tells_prometheus_what_it_did(pipeline) -> None:
+    job = await pipeline.submit("counted.mp4", Video(frames=16).make())
+    await pipeline.ended(job)
+    found = {}
+    async with aiohttp.ClientSession() as session:
+        for name in ("splitter", "assembler", "stylizer-1", "stylizer-2"):
+            async with session.get(f"{pipeline.stack.endpoints[name]}/metrics") as response:
+                assert response.status == 200
+                found[name] = await response.text()
+    assert sample(found["splitter"], "splitter_frames_total") >= 16
+    assert sample(found["assembler"], 'assembler_jobs_total{outcome="done"}') >= 1
+    painted = [
+        sample(found[name], "stylizer_frames_total") for name in ("stylizer-1", "stylizer-2")
+    ]
+    assert sum(painted) >= 16
+    assert 'stylizer_stage_seconds_bucket{le="0.1",stage="paint"}' in found["stylizer-1"]
+    assert 'stylizer_lag_events{hub="frames",partition="' in found["stylizer-1"]
+    assert all(job not in text for text in found.values()), "labels must stay bounded"
+
+
+def sample(text: str, name: str) -> float:
+    return next((float(line.split()[-1]) for line in text.splitlines() if line.startswith(name)), 0)
