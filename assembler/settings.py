@@ -19,6 +19,6 @@ class AssemblerSettings(ServiceSettings):
         1800.0, gt=0, description="time without any progress after which a job is failed"
     )
     status_interval_s: float = Field(
-        0.5, gt=0, description="how often a job's status record follows its progress"
+        1.0, gt=0, description="how often a job's status record follows its progress"
     )
     keep_intermediates: bool = Field(False, description="keep chunks and segments of ended jobs")

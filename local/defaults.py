@@ -6,8 +6,16 @@ import os
 from pathlib import Path
 from typing import Final
 
+from shared.styles.gallery import Gallery
+
 DEFAULT_STYLE: Final = "starry-night"
 SAMPLE: Final = Path(__file__).parent / "sample.mp4"
+
+
+def gallery() -> Gallery:
+    """Open the gallery with the styles of the folder that ``STYLES_DIR`` names, if it does."""
+    folder = os.environ.get("STYLES_DIR")
+    return Gallery(Path(folder) if folder else None)
 
 
 def default_dir() -> Path:

@@ -46,7 +46,10 @@ PASSED_ON = (
     *("PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"),
     *("PYTHONPATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "SSL_CERT_FILE"),
 )
-"""What of the supervisor's environment its children see: the machine's ways, no settings."""
+"""What of the supervisor's environment its children see: the machine's ways, no settings.
+
+``STYLES_DIR`` is the exception: what the command line accepts as a style, the services must know.
+"""
 
 SERVICE_GRACE_S = 10.0
 DRAIN_TIMEOUT_S = 8
@@ -226,6 +229,7 @@ class Stack:
             "LOAD_BALANCING_INTERVAL_S": "2",
             "OWNERSHIP_EXPIRY_S": "7",
             "DRAIN_TIMEOUT_S": str(DRAIN_TIMEOUT_S),
+            **_styles_dir(),
             **(settings or {}),
             **self.options.environment,
         }
@@ -317,6 +321,11 @@ def _inherited() -> dict[str, str]:
     given = environment.get("PYTHONPATH", "").split(os.pathsep)
     environment["PYTHONPATH"] = os.pathsep.join(own + [str(Path(p).absolute()) for p in given if p])
     return environment
+
+
+def _styles_dir() -> dict[str, str]:
+    folder = os.environ.get("STYLES_DIR")
+    return {"STYLES_DIR": str(Path(folder).absolute())} if folder else {}
 
 
 def _cores() -> int:

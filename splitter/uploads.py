@@ -61,7 +61,7 @@ def _parse(event: Any, body: bytes) -> Upload | None:
 
 
 def _cloud_event(event: dict[str, Any]) -> tuple[str, str | None, dict[str, Any]]:
-    parsed = CloudEvent.from_dict(event)
+    parsed: CloudEvent[Any] = CloudEvent.from_dict(event)
     return parsed.type, parsed.subject, _data(parsed.data)
 
 

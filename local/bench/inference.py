@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from shared.styles.gallery import Gallery
+from local.defaults import gallery
 from stylizer.engine import Frames, OnnxEngine
 
 _ROUNDS: Final = 5
@@ -18,7 +18,7 @@ _CALLS_A_ROUND: Final = 60
 
 def frames_per_second(style: str, width: int, height: int, lanes: int) -> float:
     """Return the median over rounds of frames/s of ``lanes`` callers on one engine."""
-    engine = OnnxEngine(Gallery(), "cpu")
+    engine = OnnxEngine(gallery(), "cpu")
     engine.load(style)
     noise = np.random.default_rng(0)
     frames = noise.integers(0, 256, (1, 3, height, width), np.uint8)

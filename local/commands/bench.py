@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 
 from local.bench import inference, pipeline
 from local.bench.report import Figures, describe_machine, table
-from shared.styles.gallery import Gallery
+from local.defaults import gallery
 from stylizer.settings import usable_cores
 
 
 async def bench(arguments: Namespace) -> int:
     """Measure, print JSON or tables, and write the tables where ``--markdown`` says."""
-    Gallery().find(arguments.style)
+    gallery().find(arguments.style)
     bare = await asyncio.to_thread(
         inference.frames_per_second, arguments.style, 640, 360, usable_cores()
     )

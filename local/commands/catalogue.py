@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from argparse import Namespace
-from pathlib import Path
 from typing import Final
 
 from assembler.settings import AssemblerSettings
+from local.defaults import gallery
 from shared.errors import ConfigurationError
 from shared.settings import ServiceSettings, describe, load
-from shared.styles.gallery import Gallery
 from splitter.settings import SplitterSettings
 from stylizer.settings import StylizerSettings
 
@@ -24,8 +22,7 @@ _SERVICES: Final[dict[str, type[ServiceSettings]]] = {
 
 async def styles(arguments: Namespace) -> int:
     """List the styles with what their cards say."""
-    folder = os.environ.get("STYLES_DIR")
-    for style in Gallery(Path(folder) if folder else None).styles.values():
+    for style in gallery().styles.values():
         card = style.card
         if arguments.json:
             print(json.dumps({"name": style.name, **card.model_dump()}, ensure_ascii=False))

@@ -7,12 +7,12 @@ import sys
 from argparse import Namespace
 from pathlib import Path, PurePosixPath
 
+from local.defaults import gallery
 from local.jobs import Jobs, Submission
 from local.progress import JobProgress
 from local.report import Report
 from shared.errors import ConfigurationError, StyleError
 from shared.status import Status
-from shared.styles.gallery import Gallery
 from shared.styles.request import StyleRequest
 
 
@@ -30,7 +30,7 @@ def find_problems(videos: list[Path], request: StyleRequest, output: Path | None
         elif not os.access(video, os.R_OK):
             problems.append(f"{video}: not readable")
     try:
-        Gallery().find(request.style)
+        gallery().find(request.style)
     except StyleError as error:
         problems.append(error.message)
     if request.max_side is not None and not 16 <= request.max_side <= 16384:  # noqa: PLR2004
