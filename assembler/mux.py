@@ -12,7 +12,6 @@ import io
 import itertools
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from math import lcm
 from pathlib import Path
 
 import av
@@ -24,13 +23,10 @@ from av.video.stream import VideoStream
 
 from shared.errors import ChunkError, ResultError
 from shared.manifest import Chunk, Manifest, pts_digest
+from shared.media.containers import FORMATS, carried_metadata, movie_timescale, track_metadata
 
 SIDE_FORMATS = "mov,matroska,ffmetadata"
 """What the splitter writes side files in."""
-
-_MAX_TIMESCALE = 2**31 - 1
-_TRACK_METADATA = ("language", "title")
-_STRUCTURAL_METADATA = ("major_brand", "minor_version", "compatible_brands", "encoder")
 
 
 def mux(
@@ -131,8 +127,7 @@ class _Result:
     def _add_copies(self, side: InputContainer) -> None:
         for stream in copied_streams(side):
             copy = self._output.add_stream_from_template(stream)
-            carried = {k: v for k, v in stream.metadata.items() if k in _TRACK_METADATA}
-            copy.metadata.update(carried)
+            copy.metadata.update(track_metadata(stream))
             copy.disposition = stream.disposition
             self._copies[stream.index] = copy
 
@@ -174,14 +169,14 @@ def _opened_output(
     options = {"fflags": "+bitexact"}
     if manifest.source.container == "mp4":
         options["movflags"] = "+faststart"
-        options["video_track_timescale"] = str(manifest.source.time_base.denominator)
-        options["movie_timescale"] = str(_movie_timescale(manifest.source.time_base, side))
-    name = "mp4" if manifest.source.container == "mp4" else "matroska"
+        ticks = manifest.source.time_base.denominator
+        rates = [stream.rate for stream in side.streams.audio] if side is not None else []
+        options["video_track_timescale"] = str(ticks)
+        options["movie_timescale"] = str(movie_timescale([ticks, *rates]))
+    name = FORMATS[manifest.source.container]
     with av.open(str(path.absolute()), "w", format=name, options=options) as output:
         if side is not None:
-            for key, value in side.metadata.items():
-                if key.lower() not in _STRUCTURAL_METADATA:
-                    output.metadata[key] = value
+            output.metadata.update(carried_metadata(side.metadata))
             output.set_chapters(side.chapters())
         yield output
 
@@ -198,15 +193,6 @@ def _opened_segment(chunk: Chunk, data: bytes) -> Iterator[InputContainer]:
         if len(container.streams.video) != 1:
             raise ChunkError("CORRUPT_SEGMENT", f"Segment {chunk.index} holds no video.")
         yield container
-
-
-def _movie_timescale(time_base: Fraction, side: InputContainer | None) -> int:
-    """Choose ticks for start offsets in which those of every track are whole, if there are such."""
-    ticks = time_base.denominator
-    for stream in side.streams.audio if side is not None else ():
-        if lcm(ticks, stream.rate) <= _MAX_TIMESCALE:
-            ticks = lcm(ticks, stream.rate)
-    return ticks
 
 
 def _paired(manifest: Manifest, segments: Iterable[bytes]) -> Iterator[tuple[Chunk, bytes]]:

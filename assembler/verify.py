@@ -44,9 +44,9 @@ def verify(manifest: Manifest, side_path: Path | None, out_path: Path) -> Verifi
     Timestamps are compared exactly, in rational time. Matroska ticks in milliseconds: of a source
     that ticks finer, each chunk's first frame is compared, within half a millisecond.
 
-    Raise `ResultError` naming the first difference, with one of the codes ``UNREADABLE``,
-    ``FRAME_COUNT``, ``FRAME_TIME``, ``NOT_A_KEYFRAME``, ``TRACK_COUNT``, ``TRACK_DATA`` and
-    ``TRACK_TIME``.
+    Raises:
+        ResultError: the first difference, with the code ``UNREADABLE``, ``FRAME_COUNT``,
+            ``FRAME_TIME``, ``NOT_A_KEYFRAME``, ``TRACK_COUNT``, ``TRACK_DATA`` or ``TRACK_TIME``.
     """
     try:
         with contextlib.ExitStack() as stack:

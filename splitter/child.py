@@ -39,7 +39,7 @@ ReadRange = Callable[[int, int], Awaitable[bytes]]
 
 _COMMAND = (sys.executable, "-P", "-s", "-m", "splitter.sandbox")
 _ROOT = Path(__file__).resolve().parent.parent
-_KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")
+_KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH")
 _STDERR_BYTES = 4096
 
 
@@ -57,9 +57,12 @@ async def split_in_child(
     reads for ``frame_deadline_s`` while nobody keeps it waiting. ``side_path`` exists afterwards
     only if the end was reached and says so.
 
-    Raise `SourceRefused` with the codes of `splitter.split.split`, or ``DECODER_CRASHED``,
-    ``DECODER_STALLED``, ``DECODER_OUT_OF_MEMORY``, ``DECODER_OUT_OF_TIME`` or ``DECODER_FAILED``.
     What ``read_range`` raises passes through.
+
+    Raises:
+        SourceRefused: as `splitter.split.split` does, or because of the child, with the code
+            ``DECODER_CRASHED``, ``DECODER_STALLED``, ``DECODER_OUT_OF_MEMORY``,
+            ``DECODER_OUT_OF_TIME`` or ``DECODER_FAILED``.
     """
     finished = False
     child = await _Child.start(Job(size, options, side_path), read_range)
@@ -99,7 +102,7 @@ class _Child:
                     stdin=theirs.fileno(),
                     stdout=asyncio.subprocess.PIPE,
                     stderr=asyncio.subprocess.PIPE,
-                    env=_environment(),
+                    env=_environment(job.side_path.parent),
                     start_new_session=True,
                 )
             except BaseException:
@@ -126,13 +129,13 @@ class _Child:
                     )
                 waited = {message} if self._feeder.done() else {message, self._feeder}
                 await asyncio.wait(waited, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
-                if self._feeder.done() and not message.done():
+                if self._feeder.done():
+                    # A storage that fails ends the child as well: its error is the cause.
                     self._feeder.result()
-            return await message
+            return message.result()
         finally:
             message.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await message
+            await asyncio.gather(message, return_exceptions=True)
 
     async def stop(self) -> None:
         """End the child if it still runs, and leave nothing of it behind."""
@@ -208,17 +211,22 @@ async def _feed(
 ) -> None:
     """Give the child its job and then every part of the upload that it asks for."""
     reader, writer = await asyncio.open_connection(sock=connection)
+    # When the connection ends, the child is done with reading or gone: its exit tells which.
+    gone = contextlib.suppress(asyncio.IncompleteReadError, ConnectionError)
     try:
         writer.write(encode_job(job))
         while True:
-            offset, length = RANGE.unpack(await reader.readexactly(RANGE.size))
+            asked = b""
+            with gone:
+                asked = await reader.readexactly(RANGE.size)
+            if not asked:
+                return
             with progress.waiting():
-                data = await read_range(offset, length)
-            writer.write(LENGTH.pack(len(data)))
-            writer.write(data)
-            await writer.drain()
-    except (asyncio.IncompleteReadError, ConnectionError):
-        return  # The child is done with reading, or gone: its exit tells which.
+                data = await read_range(*RANGE.unpack(asked))
+            with gone:
+                writer.write(LENGTH.pack(len(data)))
+                writer.write(data)
+                await writer.drain()
     finally:
         writer.close()
 
@@ -231,8 +239,13 @@ async def _tail(stream: asyncio.StreamReader) -> bytes:
     return tail
 
 
-def _environment() -> dict[str, str]:
+def _environment(folder: Path) -> dict[str, str]:
     """Return an environment without anything that is not needed, secrets above all."""
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     # One thread per library: address space is limited, and the process does one thing.
-    return kept | {"PYTHONPATH": str(_ROOT), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    return kept | {
+        "PYTHONPATH": str(_ROOT),
+        "TMPDIR": str(folder.absolute()),
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+    }

@@ -15,11 +15,21 @@ from av.video.stream import VideoStream
 
 from shared.errors import SourceRefused
 from splitter.limits import Limits
-from splitter.source import ErrorLog, encrypted, exceeds_pixels, too_many_pixels
+from splitter.source import (
+    ErrorLog,
+    encrypted,
+    exceeds_pixels,
+    stream_time_base,
+    too_many_pixels,
+)
 
 _CUT_OFF = ("partial file", "ended prematurely", "Truncat")
 """How FFmpeg's demuxers say that a file is shorter than it claims to be; some say it in the log
 only."""
+
+_NEWER = ("h264", "hevc", "vvc")
+_NO_MEMORY = "allocat"
+"""Decoders report a lack of memory as a damaged packet; healthy frames must not be lost to it."""
 
 
 class Decoder:
@@ -36,17 +46,25 @@ class Decoder:
         self._damaged_frames = 0
         self._cut_off = False
         self._too_large = False
+        self._knows_pts = False
+        self._first_dts: int | None = None
+        self._held_back = 0
 
     def decode(self, packet: Packet[VideoStream]) -> list[av.VideoFrame]:
         """Return the frames that a packet completes, in presentation order.
 
-        Raise `SourceRefused` (``ENCRYPTED``) when the packet is protected. A packet that does not
-        decode gives nothing and is counted.
+        A packet that does not decode gives nothing and is counted.
+
+        Raises:
+            SourceRefused: the packet is protected (``ENCRYPTED``).
         """
         if packet.has_sidedata("encryption_info"):
             raise encrypted()
         # Packets that an edit list hides are decoded for the sake of later ones, and not shown.
         self._packets += not packet.is_discard
+        self._knows_pts |= packet.pts is not None
+        if self._first_dts is None:
+            self._first_dts = packet.dts
         self._damaged_packets += packet.is_corrupt
         return self._decode(packet)
 
@@ -60,12 +78,31 @@ class Decoder:
             frames = self._stream.decode(packet)
         except av.error.MemoryError:
             raise
-        except av.error.FFmpegError:
+        except av.error.FFmpegError as error:
+            if any(_NO_MEMORY in line for _, _, line in self._log):
+                raise MemoryError from error
             self._failed += 1
         self.read_log()
-        self._frames += len(frames)
+        for frame in frames:
+            if frame.pts is None and frame.dts is not None:
+                frame.pts = frame.dts - self._delay(frame.dts)
+            self._frames += 1
         self._damaged_frames += sum(frame.is_corrupt for frame in frames)
         return frames
+
+    def _delay(self, dts: int) -> int:
+        """Return by how many ticks frames leave the decoder later than their packets go in.
+
+        AVI tells only the order of decoding. Of the newer codecs FFmpeg does not work out the rest:
+        a frame is shown in its turn, not as late as it is decoded when B-frames hold it back.
+        """
+        unknown = not self._knows_pts and self._stream.codec_context.codec.canonical_name in _NEWER
+        if self._frames == 0 and unknown and self._first_dts is not None:
+            rate, tick = self._stream.average_rate, stream_time_base(self._stream)
+            step = round(1 / (rate * tick)) if rate else 1
+            held = self._stream.codec_context.reorder_depth * step
+            self._held_back = min(max(dts - self._first_dts, 0), held)
+        return self._held_back
 
     def read_log(self) -> None:
         """Take note of what FFmpeg has logged since the last time, and empty the log."""
@@ -81,7 +118,8 @@ class Decoder:
     def judge(self) -> None:
         """Refuse a video of which nothing, or too little, could be decoded.
 
-        Raise `SourceRefused` with the code ``TOO_LARGE``, ``INVALID_MEDIA`` or ``TOO_DAMAGED``.
+        Raises:
+            SourceRefused: with the code ``TOO_LARGE``, ``INVALID_MEDIA`` or ``TOO_DAMAGED``.
         """
         if not self._frames:
             if self._too_large:

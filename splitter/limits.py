@@ -28,7 +28,7 @@ class Limits:
     min_decodable: float = 0.25
     """The share of the video's packets that must decode; below it, a damaged file is refused."""
     memory_bytes: int = 4 * 1024**3
-    """Address space of the decoding process."""
+    """What decoding may take of memory, beyond the process as it starts."""
     cpu_s: int = 12 * 3600
     """Processor time of the decoding process."""
     side_bytes: int = 4 * 1024**3

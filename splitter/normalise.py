@@ -11,6 +11,8 @@ Rules:
 - Colour: a tagged matrix is believed. An untagged picture counts as BT.709 when it is high
   definition (at least 1280 wide or 720 high, in either orientation) and as BT.601 otherwise, which
   is what players guess. The primaries of BT.601 and BT.709 are so near that they are not converted.
+- High dynamic range and wide gamut are brought to BT.709 by `splitter.tonemap`, interlaced frames
+  are made whole by `splitter.deinterlace`.
 - Alpha is dropped, grey gets neutral chroma, and more chroma or more bits than 4:2:0 in 8 are
   reduced.
 """
@@ -22,7 +24,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import av
-import av.filter
 import numpy as np
 from av.video.reformatter import (
     ColorPrimaries,
@@ -34,7 +35,10 @@ from av.video.reformatter import (
 )
 
 from shared.media.pixels import plane_arrays
+from splitter.deinterlace import Deinterlacer
+from splitter.graphs import FilterChain
 from splitter.orientation import Orientation, orientation_of
+from splitter.tonemap import Look, ToneMapper, look_of
 
 _SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
 
@@ -101,7 +105,10 @@ class Normaliser:
         self._planar = "yuv444p" if odd and self._orientation.flips else "yuv420p"
         self._scaler = VideoReformatter()
         self._subsampler = VideoReformatter()
-        self._chains: dict[tuple[str, str], _FilterChain] = {}
+        self._deinterlacer = Deinterlacer()
+        self._looks: dict[tuple[int, int], Look | None] = {}
+        self._tone_mappers: dict[tuple[Look, str, int, int, int], ToneMapper] = {}
+        self._chains: dict[tuple[str, str], FilterChain] = {}
 
     @property
     def size(self) -> tuple[int, int]:
@@ -115,11 +122,13 @@ class Normaliser:
 
     def push(self, frame: av.VideoFrame) -> Iterator[av.VideoFrame]:
         """Take one decoded frame and yield what is ready, in order, timestamps untouched."""
-        yield self._convert(frame)
+        for whole in self._deinterlacer.push(frame):
+            yield self._convert(whole)
 
     def flush(self) -> Iterator[av.VideoFrame]:
         """Yield what is still held back at the end of the video."""
-        yield from ()
+        for whole in self._deinterlacer.flush():
+            yield self._convert(whole)
 
     def _convert(self, frame: av.VideoFrame) -> av.VideoFrame:
         pts, duration = frame.pts, frame.duration
@@ -147,13 +156,32 @@ class Normaliser:
                 dst_color_range=ColorRange.MPEG,
                 **flags,
             )
-        frame.colorspace = matrix = _matrix_of(frame)
-        frame.color_range = limits = _range_of(frame)
-        # swscale takes grey as full range whatever its tag says: so nothing is to be converted.
+        if (look := self._look(frame)) is not None:
+            return self._tone_mapper(look, frame).apply(frame)
+        matrix, limits = _matrix_of(frame), _range_of(frame)
+        # swscale is to change the layout only. It knows fewer matrices than there are, and takes
+        # grey as full range whatever its tag says.
+        frame.colorspace, frame.color_range = _BT709, limits
         kept = ColorRange.JPEG if _is_grey(frame) else limits
         planar = self._scaler.reformat(frame, *size, self._planar, dst_color_range=kept, **flags)
         planar.colorspace, planar.color_range = matrix, limits
         return planar
+
+    def _look(self, frame: av.VideoFrame) -> Look | None:
+        # A frame whose side data was looked at is freed by the garbage collector only, and
+        # pictures are large: one frame of a kind has to do.
+        kind = (frame.color_trc, frame.color_primaries)
+        if kind not in self._looks:
+            self._looks[kind] = look_of(frame)
+        return self._looks[kind]
+
+    def _tone_mapper(self, look: Look, frame: av.VideoFrame) -> ToneMapper:
+        key = (look, frame.format.name, frame.width, frame.height, frame.color_range)
+        if key not in self._tone_mappers:
+            # One at a time is enough: each holds a lattice of colours, and changes are rare.
+            stored = self._geometry.stored
+            self._tone_mappers = {key: ToneMapper(look, frame, stored, self._planar)}
+        return self._tone_mappers[key]
 
     def _pad(self, frame: av.VideoFrame) -> av.VideoFrame:
         padded = _repeat_edges(frame, self._geometry.even, self._orientation)
@@ -177,29 +205,10 @@ class Normaliser:
                 [] if (matrix, limits) == ("bt709", "tv") else [_colour_filter(matrix, limits)]
             )
             filters += self._orientation.filters()
-            chain = self._chains[matrix, limits] = _FilterChain(self._geometry.even, filters)
+            chain = self._chains[matrix, limits] = FilterChain(
+                self._geometry.even, "yuv420p", filters
+            )
         return chain.apply(frame)
-
-
-class _FilterChain:
-    """Filters that give one frame for one frame at once."""
-
-    def __init__(self, size: tuple[int, int], filters: list[tuple[str, str]]) -> None:
-        self._graph: av.filter.Graph | None = None
-        if filters:
-            self._graph = graph = av.filter.Graph()
-            source = f"video_size={size[0]}x{size[1]}:pix_fmt=yuv420p:time_base=1/1"
-            nodes = [graph.add("buffer", source), *(graph.add(*one) for one in filters)]
-            graph.link_nodes(*nodes, graph.add("buffersink")).configure(auto_buffer=False)
-
-    def apply(self, frame: av.VideoFrame) -> av.VideoFrame:
-        if self._graph is None:
-            return frame
-        # The chain was told what the pixels mean; tags that disagree would only confuse it.
-        frame.colorspace = _UNSPECIFIED
-        frame.color_range = ColorRange.UNSPECIFIED
-        self._graph.vpush(frame)
-        return self._graph.vpull()
 
 
 def _colour_filter(matrix: str, limits: str) -> tuple[str, str]:

@@ -37,7 +37,10 @@ MP4 holds the time between two frames in 31 bits, which leaves a minute at this 
 tick faster (nanoseconds, in Matroska) are rounded to microseconds.
 """
 
-_ARBITRARY_START = ("mpegts", "mpeg")
+_GENERATE_PTS = 1
+"""AVFMT_FLAG_GENPTS, which PyAV sets."""
+
+_BROADCAST = ("mpegts", "mpeg")
 _READ_BYTES = 256 * 1024
 _NO_SUCH_PROTOCOL = "none"
 _NOT_A_MOVIE = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
@@ -64,10 +67,7 @@ class _Nameless:
 
 @dataclass(frozen=True, slots=True)
 class OpenSource:
-    """An opened upload: its main video stream and the tracks beside it.
-
-    ``time_base`` is that of the result; `to_ticks` maps the stream's own timestamps to it.
-    """
+    """An opened upload: its main video stream and the tracks beside it."""
 
     container: InputContainer
     video: VideoStream
@@ -75,10 +75,12 @@ class OpenSource:
     start: Fraction
     """What is subtracted from every timestamp, in seconds."""
     time_base: Fraction
+    """What the result's picture ticks at."""
 
-    def to_ticks(self, pts: int) -> int:
-        """Map a timestamp of the video stream to ticks of ``time_base``, exactly if it can be."""
-        return round((pts * stream_time_base(self.video) - self.start) / self.time_base)
+    @property
+    def may_jump(self) -> bool:
+        """Whether the container's clock is a broadcast's, arbitrary and not always continuous."""
+        return self.container.format.name in _BROADCAST
 
     @property
     def rounds(self) -> bool:
@@ -89,9 +91,11 @@ class OpenSource:
 def open_source(file: BinaryIO, limits: Limits, log: ErrorLog) -> OpenSource:
     """Open an upload and find its main video stream; ``log`` is `capture_errors`' list.
 
-    Raise `SourceRefused` with one of the codes ``EMPTY_FILE``, ``TOO_LARGE``, ``NOT_A_VIDEO``,
-    ``INVALID_MEDIA``, ``ENCRYPTED``, ``NO_VIDEO_STREAM`` and ``UNSUPPORTED_CODEC``. An error that
-    ``file`` raises passes through.
+    An error that ``file`` raises passes through.
+
+    Raises:
+        SourceRefused: with the code ``EMPTY_FILE``, ``TOO_LARGE``, ``NOT_A_VIDEO``,
+            ``INVALID_MEDIA``, ``ENCRYPTED``, ``NO_VIDEO_STREAM`` or ``UNSUPPORTED_CODEC``.
     """
     size = file.seek(0, 2)
     if size == 0:
@@ -102,6 +106,8 @@ def open_source(file: BinaryIO, limits: Limits, log: ErrorLog) -> OpenSource:
         )
     file.seek(0)
     container = _open_container(file, limits)
+    # FFmpeg's guesses at missing timestamps repeat and reverse them where there are B-frames.
+    container.flags &= ~_GENERATE_PTS
     try:
         video = _main_video(container, limits, log)
     except BaseException:
@@ -157,8 +163,6 @@ def _open_container(file: BinaryIO, limits: Limits) -> InputContainer:
                 "max_pixels": str(limits.max_pixels),
             },
         )
-    except av.error.MemoryError:
-        raise
     except av.error.FFmpegError as error:
         raise _why_not_opened(file) from error
 
@@ -172,7 +176,7 @@ def _why_not_opened(file: BinaryIO) -> SourceRefused:
     head = file.read(1024 * 1024)
     if b"encv" in head or b"pssh" in head:
         return encrypted()
-    if is_container(head):
+    if _is_container(head):
         return SourceRefused(
             "INVALID_MEDIA",
             "The file begins like a video, but its structure is damaged or cut off.",
@@ -180,7 +184,7 @@ def _why_not_opened(file: BinaryIO) -> SourceRefused:
     return SourceRefused("NOT_A_VIDEO", "The file is not a video in a container that is taken.")
 
 
-def is_container(head: bytes) -> bool:
+def _is_container(head: bytes) -> bool:
     """Tell whether a file begins like one of the containers that are read."""
     return (
         head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"styp", b"moof")
@@ -227,8 +231,9 @@ def _main_video(container: InputContainer, limits: Limits, log: ErrorLog) -> Vid
 
 
 def _start(container: InputContainer, video: VideoStream, others: tuple[Stream, ...]) -> Fraction:
-    if container.format.name not in _ARBITRARY_START:
-        return Fraction(0)
+    if container.format.name not in _BROADCAST:
+        # Players show nothing before zero: a picture that starts earlier starts at zero.
+        return min((video.start_time or 0) * stream_time_base(video), Fraction(0))
     kept = [video, *(stream for stream in others if stream.type in ("audio", "subtitle"))]
     starts = [s.start_time * stream_time_base(s) for s in kept if s.start_time is not None]
     return min(starts, default=Fraction(0))

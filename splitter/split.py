@@ -73,16 +73,23 @@ def split(file: BinaryIO, options: SplitOptions, side_path: Path) -> Iterator[Sp
 
     Frames are those that a player presents, in presentation order, with strictly increasing
     timestamps; the same file and options give the same bytes. The copied tracks are in
-    ``side_path`` when the end says so. Memory does not grow with the video's length.
+    ``side_path`` when the end says so, and there is no such file otherwise. Memory does not grow
+    with the video's length.
 
-    Raise `SourceRefused` with a code and one sentence; it may come after chunks, when only
-    decoding shows what is wrong.
+    Raises:
+        SourceRefused: the upload is no video that is taken; it may come after chunks, when only
+            decoding shows what is wrong.
     """
     with capture_errors() as log, contextlib.ExitStack() as stack:
+        leave_nothing = stack.enter_context(contextlib.ExitStack())
+        leave_nothing.callback(side_path.unlink, missing_ok=True)
         source = open_source(file, options.limits, log)
         stack.enter_context(source.container)
         copier = stack.enter_context(contextlib.closing(TrackCopier(source, side_path)))
-        yield from _Splitter(source, copier, options, log).run()
+        for event in _Splitter(source, copier, options, log).run():
+            if isinstance(event, SplitEnd):
+                leave_nothing.pop_all()
+            yield event
 
 
 class _Splitter:
@@ -119,16 +126,29 @@ class _Splitter:
                 if packet.size:
                     self._epochs.restamp(packet)
                     yield packet
-        except (av.error.InvalidDataError, av.error.EOFError):
+        except (av.error.InvalidDataError, av.error.EOFError, av.error.MemoryError):
+            # (A damaged length asks for more memory than there is.)
             self._decoder.note_broken_container()
+        except IndexError:
+            # PyAV stumbles over tracks that appear midway, but only after the last packet.
+            return
 
     def _take(self, frame: av.VideoFrame) -> Iterator[SplitEvent]:
+        name = frame.format.name
         if self._normaliser is None:
             self._normaliser = Normaliser(frame, max_side=self._options.max_side)
             described = self._describe(frame, self._normaliser)
             self._chunks = _ChunkBuilder(described, self._options)
             yield described
-        for ready in self._normaliser.push(frame):
+        try:
+            whole = list(self._normaliser.push(frame))
+        except av.error.MemoryError:
+            raise
+        except av.error.FFmpegError as error:
+            raise SourceRefused(
+                "UNSUPPORTED_PICTURE", f"Pictures in the format {name} cannot be converted."
+            ) from error
+        for ready in whole:
             yield from self._place(ready)
 
     def _place(self, frame: av.VideoFrame) -> Iterator[SplitEvent]:

@@ -12,7 +12,6 @@ import contextlib
 import io
 from dataclasses import dataclass
 from fractions import Fraction
-from math import lcm
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -21,9 +20,11 @@ import av.error
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
-from av.stream import Disposition, Stream
+from av.stream import AttachmentStream, DataStream, Disposition, Stream
 
 from shared.manifest import Track
+from shared.media.containers import FORMATS, carried_metadata, movie_timescale, track_metadata
+from splitter.captions import CONVERTIBLE, as_mov_text
 from splitter.source import OpenSource, stream_time_base
 
 if TYPE_CHECKING:
@@ -35,13 +36,9 @@ MP4_AUDIO = frozenset({"aac", "mp3", "mp2", "opus", "flac", "ac3", "eac3", "alac
 MP4_TEXT = frozenset({"mov_text"})
 MKV_TEXT = frozenset({"subrip", "ass", "ssa", "webvtt", "text"})
 
-MAX_TIMESCALE = 2**31 - 1
-
-# What a muxer writes about itself or the old file's structure says nothing about the new one.
-_STRUCTURAL = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
+_TEXT_TICK = Fraction(1, 1000)
 
 ContainerName = Literal["mp4", "mkv"]
-_FORMAT: dict[ContainerName, str] = {"mp4": "mp4", "mkv": "matroska"}
 
 
 @dataclass(slots=True)
@@ -49,8 +46,12 @@ class _Copy:
     """The state of one track that is being copied."""
 
     stream: Stream
-    start: int
+    start: Fraction
     """What is subtracted from the source's timestamps, in its ticks."""
+    scale: Fraction
+    """Ticks of the new track per tick of the old one."""
+    tick: Fraction
+    convert: bool = False
     last_dts: int | None = None
     next_dts: int = 0
     damaged: bool = False
@@ -65,9 +66,9 @@ class TrackCopier:
         self._dropped: list[str] = []
         kept = self._choose(source.others)
         self.container: ContainerName = _container_for(kept)
-        kept = [s for s in kept if self._fits(s)]
+        kept = [stream for stream in kept if self._fits(stream)]
         self.streams: tuple[Stream, ...] = tuple(kept)
-        self.tracks = tuple(_describe(stream) for stream in kept)
+        self.tracks = tuple(self._describe(stream) for stream in kept)
         self._copies: dict[int, _Copy] = {}
         self._output = self._open(path)
 
@@ -82,14 +83,19 @@ class TrackCopier:
         return self._output is not None
 
     def copy(self, packet: Packet[Stream]) -> None:
-        """Copy one packet of one of ``streams``; an empty one ends nothing and is skipped."""
+        """Copy one packet of one of ``streams``."""
         copy = self._copies[packet.stream_index]
-        if self._output is None or packet.size == 0 or copy.damaged:
+        if self._output is None or copy.damaged:
             return
-        self._stamp(packet, copy)
-        packet.stream = copy.stream
+        copied = _converted(packet) if copy.convert else packet
+        if copy.last_dts is None and not copy.convert and not self._is_writable(packet):
+            copy.damaged = True
+            self._warnings.append(f"{copy.stream.type} track {packet.stream_index} is unusable")
+            return
+        _stamp(copied, copy)
+        copied.stream = copy.stream
         try:
-            self._output.mux(packet)
+            self._output.mux(copied)
         except (av.error.InvalidDataError, av.error.ArgumentError):
             copy.damaged = True
             self._warnings.append(
@@ -110,13 +116,13 @@ class TrackCopier:
 
     def _choose(self, streams: tuple[Stream, ...]) -> list[Stream]:
         kept: list[Stream] = []
+        chapters = self._source.container.chapters()
         for stream in streams:
-            name = _codec_name(stream)
-            if (stream.type == "audio" and _is_playable(stream)) or (
-                stream.type == "subtitle" and name in MP4_TEXT | MKV_TEXT
-            ):
+            is_text = stream.type == "subtitle" and _codec_name(stream) in MP4_TEXT | MKV_TEXT
+            if is_text or _is_playable(stream):
                 kept.append(stream)
-            else:
+            elif not (chapters and _codec_name(stream) == "bin_data"):
+                # (MP4 stores the titles of chapters, which are kept, as a track of data.)
                 self._dropped.append(_dropped_clause(stream))
                 if stream.type == "audio":
                     self._warnings.append(
@@ -128,9 +134,11 @@ class TrackCopier:
         """Try a track on its own: a muxer refuses a header as a whole, not the track at fault."""
         name = _codec_name(stream)
         texts = MP4_TEXT if self.container == "mp4" else MKV_TEXT
+        if self._converts(stream):
+            return True
         if stream.type != "subtitle" or name in texts:
             try:
-                with av.open(io.BytesIO(), "w", format=_FORMAT[self.container]) as trial:
+                with av.open(io.BytesIO(), "w", format=FORMATS[self.container]) as trial:
                     trial.add_stream_from_template(stream)
                     trial.start_encoding()
             except (ValueError, av.error.FFmpegError):
@@ -144,61 +152,87 @@ class TrackCopier:
             )
         return False
 
+    def _is_writable(self, packet: Packet[Stream]) -> bool:
+        """Try a file of one packet: some headers are found out to be damaged only at the end."""
+        copy: Packet[Stream] = Packet(bytes(packet))
+        copy.pts = copy.dts = 0
+        copy.duration, copy.time_base, copy.is_keyframe = packet.duration, packet.time_base, True
+        try:
+            with av.open(io.BytesIO(), "w", format=FORMATS[self.container]) as trial:
+                copy.stream = trial.add_stream_from_template(packet.stream)
+                trial.mux(copy)
+        except (ValueError, av.error.FFmpegError):
+            return False
+        return True
+
+    def _converts(self, stream: Stream) -> bool:
+        return self.container == "mp4" and _codec_name(stream) in CONVERTIBLE
+
+    def _describe(self, stream: Stream) -> Track:
+        return Track(
+            kind="audio" if stream.type == "audio" else "subtitle",
+            codec="mov_text" if self._converts(stream) else _codec_name(stream),
+            language=stream.metadata.get("language", ""),
+        )
+
     def _open(self, path: Path) -> OutputContainer | None:
         container = self._source.container
         chapters = [_shifted(chapter, self._source.start) for chapter in container.chapters()]
-        metadata = _carried(container.metadata)
+        metadata = carried_metadata(container.metadata)
         if not (self.streams or chapters or metadata):
             return None
         options = {"fflags": "+bitexact"}
         if self.streams and self.container == "mp4":
-            options["movie_timescale"] = str(movie_timescale(self._source.time_base, self.streams))
-        name = _FORMAT[self.container] if self.streams else "ffmetadata"
+            rates = [s.rate for s in self.streams if isinstance(s, AudioStream)]
+            options["movie_timescale"] = str(
+                movie_timescale([self._source.time_base.denominator, *rates])
+            )
+        name = FORMATS[self.container] if self.streams else "ffmetadata"
         output = av.open(str(path), "w", format=name, options=options)
         output.metadata.update(metadata)
         output.set_chapters(chapters)
-        for stream in self.streams:
-            copied = output.add_stream_from_template(stream)
-            copied.metadata.update(track_metadata(stream))
-            copied.disposition = stream.disposition
-            start = self._source.start / stream_time_base(stream)
-            self._copies[stream.index] = _Copy(copied, round(start))
+        pairs = [(stream, self._add(output, stream)) for stream in self.streams]
         output.start_encoding()
+        for old, new in pairs:
+            before, after = stream_time_base(old), stream_time_base(new)
+            self._copies[old.index] = _Copy(
+                stream=new,
+                start=self._source.start / before,
+                scale=before / after,
+                tick=after,
+                convert=self._converts(old),
+            )
         return output
 
-    def _stamp(self, packet: Packet[Stream], copy: _Copy) -> None:
-        """Give a packet exact, increasing timestamps in the ticks of its new track."""
-        old, new = packet.time_base, stream_time_base(copy.stream)
-        scale = old / new
-        dts = packet.dts if packet.dts is not None else packet.pts
-        dts = copy.next_dts if dts is None else round((dts - copy.start) * scale)
-        pts = dts if packet.pts is None else round((packet.pts - copy.start) * scale)
-        if copy.last_dts is not None and dts <= copy.last_dts:
-            dts = copy.last_dts + 1
-        duration = round((packet.duration or 0) * scale)
-        packet.time_base = new
-        packet.dts, packet.pts, packet.duration = dts, max(pts, dts), duration
-        copy.last_dts = dts
-        copy.next_dts = dts + max(duration, 1)
+    def _add(self, output: OutputContainer, stream: Stream) -> Stream:
+        new: Stream
+        if self._converts(stream):
+            new = output.add_mux_stream("mov_text", time_base=_TEXT_TICK)
+        else:
+            new = output.add_stream_from_template(stream)
+        new.metadata.update(track_metadata(stream))
+        new.disposition = stream.disposition
+        return new
 
 
-def movie_timescale(time_base: Fraction, streams: tuple[Stream, ...]) -> int:
-    """Choose ticks for an MP4's start offsets in which every track's own ticks are whole.
-
-    Where no such number is small enough, the finest multiple of the video's ticks is taken, which
-    still tells neighbouring ticks of every track apart.
-    """
-    ticks = time_base.denominator
-    for stream in streams:
-        rate = stream.rate if isinstance(stream, AudioStream) else 1000
-        if lcm(ticks, rate) <= MAX_TIMESCALE:
-            ticks = lcm(ticks, rate)
-    return ticks
+def _converted(packet: Packet[Stream]) -> Packet[Stream]:
+    new: Packet[Stream] = Packet(as_mov_text(bytes(packet)))
+    new.pts, new.dts, new.duration = packet.pts, packet.dts, packet.duration
+    return new
 
 
-def track_metadata(stream: Stream) -> dict[str, str]:
-    """Return what a viewer sees of a track in a player's menu."""
-    return {key: value for key, value in stream.metadata.items() if key in ("language", "title")}
+def _stamp(packet: Packet[Stream], copy: _Copy) -> None:
+    """Give a packet exact, increasing timestamps in the ticks of its new track."""
+    dts = packet.dts if packet.dts is not None else packet.pts
+    dts = copy.next_dts if dts is None else round((dts - copy.start) * copy.scale)
+    pts = dts if packet.pts is None else round((packet.pts - copy.start) * copy.scale)
+    if copy.last_dts is not None and dts <= copy.last_dts:
+        dts = copy.last_dts + 1
+    duration = round((packet.duration or 0) * copy.scale)
+    packet.time_base = copy.tick
+    packet.dts, packet.pts, packet.duration = dts, max(pts, dts), duration
+    copy.last_dts = dts
+    copy.next_dts = dts + max(duration, 1)
 
 
 def _container_for(streams: list[Stream]) -> ContainerName:
@@ -214,29 +248,21 @@ def _is_playable(stream: Stream) -> bool:
 
 def _codec_name(stream: Stream) -> str:
     if stream.codec_context is None:
-        return stream.name or "unknown"
+        named = isinstance(stream, (AttachmentStream, DataStream))
+        return (stream.name if named else None) or ""
     return stream.codec_context.codec.canonical_name
 
 
-def _describe(stream: Stream) -> Track:
-    return Track(
-        kind="audio" if stream.type == "audio" else "subtitle",
-        codec=_codec_name(stream),
-        language=stream.metadata.get("language", ""),
-    )
-
-
 def _dropped_clause(stream: Stream) -> str:
-    kind: str = "cover art" if stream.disposition & Disposition.attached_pic else stream.type
-    if stream.type == "data" and "timecode" in stream.metadata:
+    kind: str = stream.type
+    if stream.disposition & Disposition.attached_pic:
+        kind = "cover art"
+    elif stream.type == "data" and "timecode" in stream.metadata:
         kind = "timecode"
-    elif stream.type == "video" and kind == "video":
+    elif stream.type == "video":
         kind = "second video"
-    return f"{kind} ({_codec_name(stream)})"
-
-
-def _carried(metadata: dict[str, str]) -> dict[str, str]:
-    return {key: value for key, value in metadata.items() if key.lower() not in _STRUCTURAL}
+    name = _codec_name(stream)
+    return f"{kind} ({name})" if name else kind
 
 
 def _shifted(chapter: Chapter, start: Fraction) -> Chapter:

@@ -25,7 +25,7 @@ RANGE = struct.Struct("!QI")
 MESSAGE = struct.Struct("!II")
 
 MAX_HEADER = 16 * 1024 * 1024
-MAX_PAYLOAD = 1024 * 1024 * 1024
+MAX_PAYLOAD = 512 * 1024 * 1024
 """A message that claims more than this is garbage."""
 
 

@@ -25,6 +25,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from av.video.stream import VideoStream
 
 from shared.errors import ChunkError
+from shared.media.containers import MAX_TIMESCALE
 
 NOMINAL_RATE = 60
 """Frames a second that the stream's level is chosen for.
@@ -32,9 +33,6 @@ NOMINAL_RATE = 60
 Every segment of a video must carry the same parameter sets, and a chunk does not know the rate of
 its video: a fixed, generous one serves both.
 """
-
-MAX_TIMESCALE = 2**31 - 1
-"""The finest time base of an MP4 track, in ticks a second, that FFmpeg writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +158,12 @@ def read_chunk(data: bytes, *, frames: int | None = None) -> Iterator[av.VideoFr
     """Decode a chunk file, frame by frame, in presentation order.
 
     The frames are 8-bit ``yuv420p``; their ``pts`` count ticks of ``frame.time_base`` (the file's
-    own, exact) from the first frame. Raise `ChunkError` with the code ``CORRUPT_CHUNK`` when the
-    file does not decode without error, or does not hold as many frames as ``frames`` says; errors
-    that only the end of the file shows are raised after the last frame.
+    own, exact) from the first frame.
+
+    Raises:
+        ChunkError: the file does not decode without error, or does not hold as many frames as
+            ``frames`` says (``CORRUPT_CHUNK``); what only the end of the file shows is raised
+            after the last frame.
     """
     count = 0
     try:

@@ -191,3 +191,12 @@ def test_frames_of_another_size_are_scaled_to_the_first(make):
     normaliser = Normaliser(first)
     sizes = {(o.width, o.height) for f in (first, second) for o in normaliser.push(f)}
     assert sizes == {(64, 48)}
+
+
+@pytest.mark.parametrize("matrix", [0, 3, 4, 7, 8, 9, 10, 13, 14, 15])
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv444p", "yuv422p10le"])
+def test_no_matrix_that_a_stream_may_claim_is_too_odd(matrix, pixel_format):
+    frame = colour_frame(pixel_format, (128, 128, 128), (1, 1))
+    frame.colorspace = matrix
+    (out,) = Normaliser(frame).push(frame)
+    assert [float(p.mean()) for p in plane_arrays(out)] == pytest.approx([126, 128, 128], abs=1.5)

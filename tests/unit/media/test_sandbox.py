@@ -7,6 +7,7 @@ import io
 import os
 import sys
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,30 +109,49 @@ async def test_a_large_upload_is_read_in_parts_and_its_end_without_the_middle(ma
     assert max(length for _, length in upload.reads) <= 1024 * 1024
 
 
-async def test_a_consumer_that_takes_its_time_keeps_the_child_waiting(make, side):
-    # Given a consumer that pauses for longer than the deadline
-    upload = Upload(make.Video(frames=40, size=(320, 240)).make())
-    events = split_in_child(
-        upload.read, len(upload.data), SplitOptions(chunk_frames=4), side, frame_deadline_s=0.5
-    )
-    kinds = []
+@pytest.fixture
+def canned(make, tmp_path, stand_in):
+    """A stand-in that has its messages ready, and starts at once."""
+
+    def put(before=""):
+        data = make.Video(frames=40).make()
+        source, *chunks, end = split(io.BytesIO(data), SplitOptions(chunk_frames=4), tmp_path / "x")
+        # Bytes that no pipe holds at once
+        events = [source, *(replace(chunk, data=bytes(100_000)) for chunk in chunks), end]
+        path = tmp_path / "messages"
+        path.write_bytes(b"".join(encode_message(event) for event in events))
+        stand_in(
+            "s = socket.socket(fileno=0); s.recv(100000)\n" + before + "\n"
+            f"data = open({str(path)!r}, 'rb').read()\n"
+            "while data: data = data[os.write(1, data[:65536]):]"
+        )
+        return events
+
+    return put
+
+
+async def test_a_consumer_that_takes_its_time_keeps_the_child_waiting(canned, side):
+    # Given a consumer that pauses for longer than the deadline, and more data than a pipe holds
+    expected = canned()
+    events = split_in_child(Upload(b"x").read, 1, SplitOptions(), side, frame_deadline_s=1.0)
+    found = []
     async with aclosing(events):
         async for event in events:
-            kinds.append(event)
-            if len(kinds) == 2:
-                await asyncio.sleep(0.8)
+            found.append(event)
+            if len(found) == 2:
+                await asyncio.sleep(1.3)
     # Then nothing is taken for a stall, and nothing is lost
-    assert kinds[-1].frames == 40
+    assert found == expected
 
 
-async def test_a_storage_that_takes_its_time_is_no_stall(make, side):
+async def test_a_storage_that_takes_its_time_is_no_stall(canned, side):
     class Slow(Upload):
         async def read(self, offset, length):
-            await asyncio.sleep(1.2)
+            await asyncio.sleep(1.3)
             return await super().read(offset, length)
 
-    events = await collect(Slow(make.Video(frames=8).make()), side, frame_deadline_s=1.0)
-    assert events[-1].frames == 8
+    expected = canned("s.sendall(bytes(11) + b'\\1'); s.recv(100)")
+    assert await collect(Slow(b"x"), side, frame_deadline_s=1.0) == expected
 
 
 async def test_an_error_of_the_storage_passes_through(make, side):
@@ -255,6 +275,22 @@ async def test_the_child_gives_up_what_it_does_not_need(stand_in, side):
     )
     message = (await refusal(Upload(b"x"), side)).message
     assert "[100, 1000, 0, True] 1" in message
+
+
+async def test_the_child_has_no_network_where_the_kernel_allows_it(stand_in, side):
+    stand_in(
+        "from splitter.limits import Limits\n"
+        "from splitter.sandbox import confine\n"
+        "server = socket.create_server(('127.0.0.1', 0))\n"
+        "confine(Limits())\n"
+        "try: socket.create_connection(server.getsockname(), 5)\n"
+        "except OSError as error: sys.exit(f'unreachable: {error}')\n"
+        "sys.exit('reached')"
+    )
+    message = (await refusal(Upload(b"x"), side)).message
+    if "reached" in message:
+        pytest.skip("the kernel lets no process leave its network")
+    assert "unreachable" in message
 
 
 def test_messages_survive_the_wire(make):

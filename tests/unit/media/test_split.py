@@ -64,6 +64,12 @@ def test_chunks_may_have_any_length(make, split_video, chunk_frames):
     assert times(found) == video.timestamps()
 
 
+def test_the_first_chunks_may_be_short_and_double(make, split_video):
+    options = SplitOptions(chunk_frames=8, first_chunk_frames=2)
+    found = split_video(make.Video(frames=25).make(), options)
+    assert [e.chunk.frames for e in found.chunks] == [2, 4, 8, 8, 3]
+
+
 def test_a_video_of_one_frame_is_a_video(make, split_video):
     found = split_video(make.Video(frames=1).make())
     assert numbers(found, make) == [0]
@@ -103,6 +109,20 @@ def test_a_time_base_with_a_numerator_stays_exact(make, split_video):
     # Then the result ticks at 1/30000 s, 1001 times a frame
     assert found.source.time_base == Fraction(1, 30000)
     assert times(found) == [i * 1001 for i in range(10)]
+
+
+@pytest.mark.parametrize("b_frames", [0, 2])
+def test_a_container_that_tells_no_times_of_presentation_shows_frames_in_their_turn(
+    make, split_video, b_frames
+):
+    # Given H.264 in AVI, which stores only the order of decoding
+    video = make.Video(
+        frames=20, format="avi", time_base=Fraction(1, 30), options={"bf": str(b_frames)}
+    )
+    found = split_video(video.make())
+    # Then frames follow one another at the file's rate, from the beginning
+    assert times(found) == list(range(20))
+    assert numbers(found, make) == list(range(20))
 
 
 def test_the_arbitrary_start_of_a_transport_stream_is_subtracted_from_all_tracks(make, split_video):
@@ -147,6 +167,13 @@ def test_the_source_is_described_before_the_first_chunk(make, split_video):
     assert (source.width, source.height, source.codec) == (96, 64, "h264")
     assert source.sample_aspect_ratio == Fraction(4, 3)
     assert [(t.kind, t.codec, t.language) for t in source.tracks] == [("audio", "aac", "deu")]
+
+
+def test_a_refusal_leaves_no_side_file_behind(make, tmp_path):
+    # Given a video with sound, that turns out too long after some chunks
+    data = make.Video(frames=40, sounds=[make.Sound()]).make()
+    assert refusal(data, tmp_path, max_frames=35) == "TOO_MANY_FRAMES"
+    assert not (tmp_path / "side").exists()
 
 
 def test_an_empty_file_is_named_so(tmp_path):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from fractions import Fraction
 
 import av
 import pytest
+
+from shared.media.containers import movie_timescale
+from splitter.captions import as_mov_text
 
 MP4_CODECS = ["aac", "libmp3lame", "libopus", "flac", "ac3", "mp2"]
 
@@ -87,5 +91,127 @@ def test_a_track_that_is_no_use_is_left_out_and_named(make, split_video):
     # Then the picture goes on without it, and says so
     assert found.end.frames == 10
     assert found.source.tracks == ()
-    assert found.source.dropped == ("audio (unknown)",)
+    assert found.source.dropped == ("audio",)
     assert any("audio track 1" in warning for warning in found.end.warnings)
+
+
+CHAPTERS = [(0, 400, "Morning"), (400, 1000, "Noon")]
+LINES = [(100, 300, "Hello"), (500, 800, "<i>Bye</i>\nnow")]
+
+
+def with_text(make, container, codec, sound="aac"):
+    """A video with sound, one text track and two chapters."""
+    data = io.BytesIO(make.Video(frames=30, sounds=[make.Sound(sound)]).make())
+    file = io.BytesIO()
+    with av.open(data) as source, av.open(file, "w", format=container) as target:
+        tracks = {s.index: target.add_stream_from_template(s) for s in source.streams}
+        text = target.add_mux_stream(codec, time_base=Fraction(1, 1000))
+        text.metadata["language"] = "fra"
+        target.set_chapters(
+            [
+                {"id": i, "start": a, "end": b, "time_base": Fraction(1, 1000),
+                 "metadata": {"title": title}}
+                for i, (a, b, title) in enumerate(CHAPTERS)
+            ]
+        )  # fmt: skip
+        found = [p for p in source.demux() if p.size]
+        for packet in found:
+            packet.stream = tracks[packet.stream_index]
+        for start, end, line in LINES:
+            head = len(line).to_bytes(2, "big") if codec == "mov_text" else b""
+            packet = av.Packet(head + line.encode())
+            packet.pts = packet.dts = start
+            packet.duration, packet.time_base, packet.stream = end - start, Fraction(1, 1000), text
+            found.append(packet)
+        for packet in sorted(found, key=lambda p: p.dts * p.time_base):
+            target.mux(packet)
+    return file.getvalue()
+
+
+def lines(make, file):
+    """The lines of a file's text track that say something."""
+    return [line for _, line in make.packets(file, "subtitles") if len(line) > 2]
+
+
+def test_mp4_text_is_copied(make, split_video):
+    data = with_text(make, "mp4", "mov_text")
+    found = split_video(data)
+    assert [(t.kind, t.codec, t.language) for t in found.source.tracks] == [
+        ("audio", "aac", "und"),
+        ("subtitle", "mov_text", "fra"),
+    ]
+    assert lines(make, found.side) == lines(make, data)
+
+
+def test_plain_text_is_made_into_mp4_text_where_the_sound_fits_mp4(make, split_video):
+    found = split_video(with_text(make, "matroska", "subrip"))
+    assert found.source.container == "mp4"
+    assert found.source.tracks[1].codec == "mov_text"
+    assert lines(make, found.side) == [b"\x00\x05Hello", b"\x00\x07Bye\nnow"]
+
+
+def test_plain_text_is_copied_into_matroska(make, split_video):
+    data = with_text(make, "matroska", "subrip", sound="pcm_s16le")
+    found = split_video(data)
+    assert found.source.container == "mkv"
+    assert lines(make, found.side) == [line.encode() for _, _, line in LINES] == lines(make, data)
+
+
+def test_text_that_does_not_fit_is_named_as_left_out(make, split_video):
+    found = split_video(with_text(make, "matroska", "ass"))
+    assert found.source.dropped == ("subtitle (ass, does not fit mp4)",)
+    assert found.end.frames == 30
+
+
+@pytest.mark.parametrize("sound", ["aac", "pcm_s16le"])
+def test_chapters_are_carried_over(make, split_video, sound):
+    found = split_video(with_text(make, "matroska", "subrip", sound=sound))
+    with av.open(str(found.side)) as side:
+        chapters = [
+            (c["start"] * c["time_base"], c["end"] * c["time_base"], c["metadata"]["title"])
+            for c in side.chapters()
+        ]
+    assert chapters == [(Fraction(a, 1000), Fraction(b, 1000), t) for a, b, t in CHAPTERS]
+
+
+def test_chapter_titles_are_not_reported_as_a_lost_track(make, split_video):
+    assert split_video(with_text(make, "mp4", "mov_text")).source.dropped == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "sample"),
+    [
+        (b"plain", b"\x00\x05plain"),
+        (b"{\\an8}<b>Up</b>", b"\x00\x02Up"),
+        ("Grüße".encode(), b"\x00\x07Gr\xc3\xbc\xc3\x9fe"),
+        (b"\xff", b"\x00\x03\xef\xbf\xbd"),
+        (b"", b"\x00\x00"),
+    ],
+)
+def test_a_line_becomes_a_timed_text_sample(text, sample):
+    assert as_mov_text(text) == sample
+
+
+def test_a_line_that_is_too_long_is_cut_between_characters():
+    sample = as_mov_text("ü".encode() * 40000)
+    assert int.from_bytes(sample[:2], "big") == len(sample) - 2 == 0xFFFE
+    assert sample[2:].decode() == "ü" * 32767
+
+
+@pytest.mark.parametrize(
+    ("rates", "ticks"),
+    [
+        ([30000, 48000], 240000),
+        ([90000, 44100], 4410000),
+        ([12800], 12800),
+        ([25, 8000, 11025], 3528000),
+    ],
+)
+def test_start_offsets_are_whole_ticks_of_every_track(rates, ticks):
+    assert movie_timescale(rates) == ticks
+
+
+def test_without_a_common_tick_a_fine_one_is_taken():
+    ticks = movie_timescale([35_000_000, 44_100, 48_000, 11_456])
+    assert 2**30 < ticks < 2**31
+    assert ticks % 35_000_000 == 0

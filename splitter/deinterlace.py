@@ -1,0 +1,105 @@
+"""Make whole pictures of interlaced ones, one for one.
+
+An interlaced frame holds two moments in its odd and even lines. One frame is made of each, at the
+time of the first moment, so the number of frames and their times stay as they are. Progressive
+frames among them pass unchanged.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import av
+import av.error
+import av.filter
+
+from splitter.graphs import new_graph
+
+
+@dataclass(frozen=True, slots=True)
+class _Tags:
+    """What a filter must not change about a frame."""
+
+    pts: int | None
+    duration: int
+    colorspace: int
+    color_range: int
+    color_primaries: int
+    color_trc: int
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame) -> _Tags:
+        return cls(
+            frame.pts,
+            frame.duration,
+            frame.colorspace,
+            frame.color_range,
+            frame.color_primaries,
+            frame.color_trc,
+        )
+
+    def put_on(self, frame: av.VideoFrame) -> None:
+        frame.pts, frame.duration = self.pts, self.duration
+        frame.colorspace, frame.color_range = self.colorspace, self.color_range
+        frame.color_primaries, frame.color_trc = self.color_primaries, self.color_trc
+
+
+class Deinterlacer:
+    """Passes frames through until the first interlaced one, then looks at three at a time."""
+
+    def __init__(self) -> None:
+        self._graph: av.filter.Graph | None = None
+        self._format: tuple[int, int, str] | None = None
+        self._held: deque[_Tags] = deque()
+        self._count = 0
+        self._wanted = False
+
+    def push(self, frame: av.VideoFrame) -> Iterator[av.VideoFrame]:
+        """Take one frame and yield what is ready, in order."""
+        self._wanted |= frame.interlaced_frame
+        if not self._wanted:
+            yield frame
+            return
+        format_ = (frame.width, frame.height, frame.format.name)
+        if format_ != self._format:
+            yield from self.flush()
+            self._graph = _bwdif(*format_)
+            self._format = format_
+        assert self._graph is not None
+        self._held.append(_Tags.of(frame))
+        # A source may lack timestamps or repeat them: the filter gets some of its own.
+        self._count += 1
+        frame.pts = self._count
+        frame.colorspace, frame.color_range = 2, 0
+        self._graph.vpush(frame)
+        yield from self._ready()
+
+    def flush(self) -> Iterator[av.VideoFrame]:
+        """Yield the frame that waited for the one after it."""
+        if self._graph is not None:
+            self._graph.vpush(None)
+            yield from self._ready()
+        self._graph = self._format = None
+
+    def _ready(self) -> Iterator[av.VideoFrame]:
+        assert self._graph is not None
+        while self._held:
+            try:
+                frame = self._graph.vpull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+            self._held.popleft().put_on(frame)
+            yield frame
+
+
+def _bwdif(width: int, height: int, pixel_format: str) -> av.filter.Graph:
+    graph = new_graph()
+    source = f"video_size={width}x{height}:pix_fmt={pixel_format}:time_base=1/1000"
+    graph.link_nodes(
+        graph.add("buffer", source),
+        graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced"),
+        graph.add("buffersink"),
+    ).configure(auto_buffer=False)
+    return graph

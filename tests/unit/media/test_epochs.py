@@ -1,0 +1,82 @@
+"""A recording whose clock jumps plays on without a gap."""
+
+from __future__ import annotations
+
+import itertools
+from fractions import Fraction
+
+import av
+import pytest
+
+from splitter.epochs import Epochs
+
+TICK = Fraction(1, 90000)
+
+
+def restamped(times, *, may_jump=True, duration=3600):
+    """Send packets of these dts through, presented a little later."""
+    epochs, out = Epochs(may_jump), []
+    for time in times:
+        packet = av.Packet(b"x")
+        packet.time_base, packet.duration = TICK, duration
+        packet.dts, packet.pts = time, time + 100
+        epochs.restamp(packet)
+        assert packet.pts == packet.dts + 100
+        out.append(packet.dts)
+    return out, list(epochs.warnings())
+
+
+def test_a_steady_clock_is_left_alone():
+    times = [1000 + i * 3600 for i in range(50)]
+    assert restamped(times) == (times, [])
+
+
+@pytest.mark.parametrize("jump", [-(10**9), -400_000, 2_000_000, 10**10])
+def test_after_a_jump_the_clock_goes_on_from_where_it_was(jump):
+    # Given five packets before a jump and five after it
+    times = [10**9 + i * 3600 + (jump if i >= 5 else 0) for i in range(10)]
+    found, warnings = restamped(times)
+    # Then there is no jump any more, and it is told
+    assert found == [10**9 + i * 3600 for i in range(10)]
+    assert warnings == ["the recording's clock jumps once; the parts were joined without a gap"]
+
+
+def test_tracks_that_cross_the_jump_at_different_places_stay_in_step():
+    # Given picture and sound alternating, the sound's jump stored two packets later
+    first, second = 10**9, 5 * 10**9
+    picture = [first, first + 3600, second, second + 3600, second + 7200]
+    sound = [first - 7200, first - 3600, first, first + 3600, second]
+    times = [t for pair in zip(picture, sound, strict=True) for t in pair]
+    found, _ = restamped(times)
+    # Then each track is continuous
+    assert [b - a for a, b in itertools.pairwise(found[0::2])] == [3600] * 4
+    assert [b - a for a, b in itertools.pairwise(found[1::2])] == [3600] * 4
+
+
+def test_a_gap_of_seconds_is_kept():
+    times = [0, 3600, 3600 + 5 * 90000]
+    assert restamped(times) == (times, [])
+
+
+def test_other_containers_are_believed():
+    times = [0, 10**10, 5]
+    assert restamped(times, may_jump=False) == (times, [])
+
+
+def test_a_spliced_transport_stream_shows_every_frame(make, split_video):
+    # Given two recordings, whose clocks start hours apart, one after the other
+    def part(start):
+        pts = [start + i * 3003 for i in range(30)]
+        sounds = [make.Sound("mp2", start_s=start / 90000)]
+        return make.Video(
+            pts=pts, format="mpegts", time_base=TICK, options={"bf": "0"}, sounds=sounds
+        ).make()
+
+    found = split_video(part(90000 * 9000) + part(90000 * 10))
+    # Then the second follows the first, frame by frame
+    numbers = [make.number_of(frame) for frame in found.frames()]
+    assert numbers == [*range(30), *range(30)]
+    steps = [b.pts - a.pts for a, b in itertools.pairwise(found.frames())]
+    assert steps[:28] == [3003] * 28
+    assert max(steps) < 90000
+    assert any("clock jumps" in warning for warning in found.end.warnings)
