@@ -75,6 +75,7 @@ class Job:
             state="stylizing",
             frames=manifest.frames,
             chunks=len(manifest.chunks),
+            source=manifest.source,
             warnings=manifest.warnings,
         )
 
@@ -84,7 +85,8 @@ class Job:
 
     def publish(self, result: str) -> None:
         """Note that the result is there for everybody to see."""
-        self._update(state="degraded" if self.status.warnings else "done", result=result)
+        degraded = self.manifest is not None and self.manifest.damaged
+        self._update(state="degraded" if degraded else "done", result=result)
 
     def fail(self, code: str, message: str) -> None:
         """Note why there will be no result."""

@@ -76,6 +76,9 @@ class Manifest(Value):
     side: str | None = None
     """Blob (frames container) of the copied tracks, chapters and metadata; None without any."""
     warnings: tuple[str, ...] = ()
+    """What was lost or changed on the way, a sentence each."""
+    damaged: bool = False
+    """Whether anything was lost: the result is then a degraded one."""
 
 
 def pts_digest(pts: Sequence[int]) -> str:

@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import NoReturn, TypeVar
+from typing import Final, NoReturn, TypeVar
 
 import structlog
 
@@ -28,6 +28,8 @@ from shared.settings import ServiceSettings, load
 
 log = structlog.get_logger()
 S = TypeVar("S", bound=ServiceSettings)
+
+_CLOSING_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,8 @@ async def _read(consumer: Consumer, health: HealthServer, retry: Retry) -> None:
 
 async def _drain(service: Service, timeout_s: float) -> None:
     log.info("draining")
+    # Connections to hubs that are gone can take minutes to close; a pod has a grace period.
+    asyncio.get_running_loop().call_later(timeout_s + _CLOSING_S, os._exit, 1)
     service.consumer.drain()
     try:
         await asyncio.wait_for(service.finish(), timeout_s)

@@ -70,8 +70,12 @@ class ServiceSettings(BaseSettings):
         9000, ge=0, le=65535, description="HTTP port of /metrics, /healthz and /readyz"
     )
     metrics_host: str = Field("0.0.0.0", description="address that port listens on")  # noqa: S104 - probes come from outside the pod
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="least level of log lines"
+    )
+    log_format: Literal["json", "console"] = Field(
+        "json", description="log lines for machines or for people"
+    )
 
     @model_validator(mode="after")
     def _one_way_to_sign_in(self) -> Self:

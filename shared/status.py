@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from shared.manifest import Source
 from shared.styles.request import StyleRequest
 from shared.values import Value
 
@@ -44,6 +45,8 @@ class Status(Value):
     updated_at: str
     result: str | None = None
     """Name of the result in the results container."""
+    source: Source | None = None
+    """What the video turned out to be: its size before and after, its tracks, what was dropped."""
     warnings: tuple[str, ...] = ()
     error: Failure | None = None
 

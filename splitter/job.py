@@ -91,6 +91,7 @@ class SplitJob:
             chunk_frames=self._settings.chunk_frames,
             first_chunk_frames=self._settings.first_chunk_frames,
             max_side=self._style.max_side,
+            limits=self._settings.limits,
         )
         items = split_in_child(
             self._read,
@@ -187,6 +188,7 @@ class SplitJob:
             frames=end.frames,
             side=side_blob(self._job_id, source.container) if end.has_side else None,
             warnings=end.warnings,
+            damaged=end.damaged,
         )
         await self._to.retry(lambda: self._store(manifest, side))
         completed = SplitCompleted(

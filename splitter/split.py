@@ -57,12 +57,16 @@ class EncodedChunk:
 
 @dataclass(frozen=True, slots=True)
 class SplitEnd:
-    """The totals, and one sentence for each thing that was lost or changed on the way."""
+    """The totals, and one sentence for each thing that was lost or changed on the way.
+
+    ``damaged`` tells losses from mere changes, such as a timestamp moved by a tick.
+    """
 
     frames: int
     chunks: int
     warnings: tuple[str, ...]
     has_side: bool
+    damaged: bool = False
 
 
 SplitEvent = Source | EncodedChunk | SplitEnd
@@ -193,17 +197,14 @@ class _Splitter:
             yield from self._place(ready)
         self._timeline.judge(self._source.container.format.name)
         yield from self._chunks.finish(self._timeline.end)
-        warnings = [
-            *self._decoder.warnings(),
-            *self._epochs.warnings(),
-            *self._timeline.warnings(),
-            *self._copier.finish(),
-        ]
+        losses = [*self._decoder.warnings(), *self._copier.finish()]
+        changes = [*self._epochs.warnings(), *self._timeline.warnings()]
         yield SplitEnd(
             frames=self._timeline.frames,
             chunks=self._chunks.count,
-            warnings=tuple(warnings),
+            warnings=(*losses, *changes),
             has_side=self._copier.has_side,
+            damaged=bool(losses),
         )
 
 

