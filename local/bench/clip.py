@@ -7,24 +7,28 @@ from pathlib import Path
 from typing import Final
 
 import av
+from av.video.reformatter import ColorRange, Colorspace
 
 from local.defaults import SAMPLE
 
 _RATE: Final = 30
 
 
-def write_clip(path: Path, frames: int) -> None:
+def write_clip(path: Path, frames: int, width: int = 640, height: int = 360) -> None:
     """Write ``frames`` frames of the sample at 30 frames/s, H.264, without sound.
 
     Playing it forth and back keeps the movement continuous, so that codecs work as on a real video.
     """
     with av.open(SAMPLE) as source:
-        forth = [frame.reformat(format="yuv420p") for frame in source.decode(video=0)]
+        forth = [frame.reformat(width, height, "yuv420p") for frame in source.decode(video=0)]
     cycle = forth + forth[-2:0:-1]
     with av.open(path, "w") as clip:
         stream = clip.add_stream("libx264", rate=_RATE, options={"preset": "veryfast", "crf": "20"})
         stream.width, stream.height = forth[0].width, forth[0].height
         stream.pix_fmt = "yuv420p"
+        # Tagged, so that the pictures are compared and not the guesses about their colours.
+        stream.codec_context.colorspace = Colorspace.ITU709
+        stream.codec_context.color_range = ColorRange.MPEG
         stream.codec_context.time_base = Fraction(1, _RATE)
         for index in range(frames):
             frame = cycle[index % len(cycle)]

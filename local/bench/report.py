@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.bench.media import MediaFigures
 from local.bench.pipeline import PipelineFigures
 
 
@@ -23,6 +24,7 @@ class Figures:
     pipeline: PipelineFigures
     ratio: float
     """Frames/s of the pipeline over frames/s of the bare network."""
+    media: list[MediaFigures]
 
 
 def table(figures: Figures) -> str:
@@ -54,7 +56,23 @@ def table(figures: Figures) -> str:
             "|---|---|---|",
             *(f"| {' | '.join(cost)} |" for cost in costs),
             f"| all | {total:.2f} | |",
+            "",
+            "Media path alone, on one core, without painting:",
+            "",
+            "| size | split frames/s | mux frames/s | mezzanine dB | round trip dB "
+            "| mezzanine KB a frame | segment KB a frame | segment CPU ms a frame |",
+            "|---|---|---|---|---|---|---|---|",
+            *(_media_row(media) for media in figures.media),
         ]
+    )
+
+
+def _media_row(media: MediaFigures) -> str:
+    return (
+        f"| {media.size} | {media.split_frames_per_second:.0f} | {media.mux_frames_per_second:.0f} "
+        f"| {media.mezzanine_psnr_db:.1f} | {media.round_trip_psnr_db:.1f} "
+        f"| {media.mezzanine_kb_per_frame:.1f} | {media.segment_kb_per_frame:.1f} "
+        f"| {media.segment_cpu_ms_per_frame:.2f} |"
     )
 
 

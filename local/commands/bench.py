@@ -8,7 +8,7 @@ from argparse import Namespace
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from local.bench import inference, pipeline
+from local.bench import inference, media, pipeline
 from local.bench.report import Figures, describe_machine, table
 from local.defaults import gallery
 from stylizer.settings import usable_cores
@@ -29,6 +29,10 @@ async def bench(arguments: Namespace) -> int:
         inference_frames_per_second=bare,
         pipeline=whole,
         ratio=whole.frames_per_second / bare,
+        media=[
+            await asyncio.to_thread(media.measure, *case)
+            for case in ((300, 640, 360), (150, 1280, 720))
+        ],
     )
     print(json.dumps(asdict(figures)) if arguments.json else table(figures))
     if arguments.markdown:
