@@ -166,7 +166,7 @@ class _Result:
 def _opened_output(
     manifest: Manifest, side: InputContainer | None, path: Path
 ) -> Iterator[OutputContainer]:
-    options = {"fflags": "+bitexact"}
+    options = {"fflags": "+bitexact", "avoid_negative_ts": "disabled"}
     if manifest.source.container == "mp4":
         options["movflags"] = "+faststart"
         ticks = manifest.source.time_base.denominator

@@ -79,7 +79,8 @@ class _FrameCheck:
         self.count = 0
         self._tick = stream.time_base
         self._time_base = manifest.source.time_base
-        # How many of the source's ticks one of the result's is; a whole number loses nothing.
+        # How many of the source's ticks one of the result's is. Where the source's are a multiple
+        # of the result's, nothing was lost.
         self._ratio = self._tick / self._time_base
         self._chunks = iter(manifest.chunks)
         self._expected = sum(chunk.frames for chunk in manifest.chunks)
@@ -124,14 +125,17 @@ class _FrameCheck:
 
     def _check_times(self, chunk: Chunk) -> None:
         begins = self._pts[0] * self._ratio
-        if self._ratio.denominator != 1 or self._ratio.numerator != 1:
+        if self._ratio.numerator != 1:
             self._check_rounded(chunk, begins)
             return
         if begins != chunk.first_pts:
             raise self._wrong_time(
                 f"begins chunk {chunk.index} at {begins} ticks, not {chunk.first_pts}"
             )
-        if pts_digest(self._pts) != chunk.pts_digest:
+        ticks = [pts * self._ratio for pts in self._pts]
+        if any(tick.denominator != 1 for tick in ticks) or (
+            pts_digest([int(tick) for tick in ticks]) != chunk.pts_digest
+        ):
             raise self._wrong_time(f"ends chunk {chunk.index}, whose times are not the source's")
 
     def _check_rounded(self, chunk: Chunk, begins: Fraction) -> None:

@@ -64,6 +64,7 @@ class TrackCopier:
 
     def __init__(self, source: OpenSource, path: Path) -> None:
         self._source = source
+        self._path = path
         self._warnings: list[str] = []
         self._dropped: list[str] = []
         self._lost = 0
@@ -73,7 +74,7 @@ class TrackCopier:
         self.streams: tuple[Stream, ...] = tuple(kept)
         self.tracks = tuple(self._describe(stream) for stream in kept)
         self._copies: dict[int, _Copy] = {}
-        self._output = self._open(path)
+        self._output = self._open()
 
     @property
     def dropped(self) -> tuple[str, ...]:
@@ -110,6 +111,15 @@ class TrackCopier:
                 self._output.close()
             except _DAMAGED:
                 self._lost += 1
+            if self.streams and not any(
+                copy.last_dts is not None for copy in self._copies.values()
+            ):
+                # Tracks without a packet make no file that could be opened.
+                self._path.unlink()
+                self.streams = ()
+                self._output = self._open()
+                if self._output is not None:
+                    self._output.close()
         if self._lost:
             self._warnings.append(
                 f"{self._lost} packets of sound or text were damaged and are lost"
@@ -183,20 +193,20 @@ class TrackCopier:
             language=stream.metadata.get("language", ""),
         )
 
-    def _open(self, path: Path) -> OutputContainer | None:
+    def _open(self) -> OutputContainer | None:
         container = self._source.container
         chapters = [_shifted(chapter, self._source.start) for chapter in container.chapters()]
         metadata = carried_metadata(container.metadata)
         if not (self.streams or chapters or metadata):
             return None
-        options = {"fflags": "+bitexact"}
+        options = {"fflags": "+bitexact", "avoid_negative_ts": "disabled"}
         if self.streams and self.container == "mp4":
             rates = [s.rate for s in self.streams if isinstance(s, AudioStream)]
             options["movie_timescale"] = str(
                 movie_timescale([self._source.time_base.denominator, *rates])
             )
         name = FORMATS[self.container] if self.streams else "ffmetadata"
-        output = av.open(str(path), "w", format=name, options=options)
+        output = av.open(str(self._path), "w", format=name, options=options)
         output.metadata.update(metadata)
         output.set_chapters(chapters)
         pairs = [(stream, self._add(output, stream)) for stream in self.streams]

@@ -52,9 +52,22 @@ def open_files():
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
+# What other tests' fixtures keep running, such as a whole stack, are children of this process, too.
+_OTHERS: set[str] = set()
+
+
+def all_children():
+    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+
+
 def children():
-    path = Path(f"/proc/self/task/{os.getpid()}/children")
-    return path.read_text().split()
+    return sorted(all_children() - _OTHERS)
+
+
+@pytest.fixture(autouse=True)
+def _only_own_children():
+    _OTHERS.clear()
+    _OTHERS.update(all_children())
 
 
 @pytest.fixture

@@ -215,3 +215,31 @@ def test_without_a_common_tick_a_fine_one_is_taken():
     ticks = movie_timescale([35_000_000, 44_100, 48_000, 11_456])
     assert 2**30 < ticks < 2**31
     assert ticks % 35_000_000 == 0
+
+
+def test_tracks_that_turn_out_empty_leave_no_unreadable_file(make, split_video):
+    # Given a Matroska file that is cut off after its first packets, before any sound
+    data = make.Video(
+        frames=20, format="matroska", sounds=[make.Sound("pcm_s16le", start_s=0.5)],
+        metadata={"title": "Short"},
+    ).make()  # fmt: skip
+    first_sound = data.index(make.packets(data)[0][1])
+    found = split_video(data[: first_sound - 20])
+    # Then what is left is the picture and the title
+    assert found.source.tracks != ()
+    with av.open(str(found.side)) as side:
+        assert len(side.streams) == 0
+        assert side.metadata["title"] == "Short"
+
+
+def test_a_track_with_a_damaged_header_is_left_out_and_the_others_are_kept(make, split_video):
+    # Given two tracks, the second with a header that only writing it shows to be wrong
+    sounds = [make.Sound("aac"), make.Sound("libopus")]
+    data = make.Video(frames=20, format="matroska", sounds=sounds).make()
+    # (it claims a channel map that does not follow)
+    at = data.index(b"OpusHead") + 18
+    found = split_video(data[:at] + b"\x01" + data[at + 1 :])
+    assert make.packets(found.side) == make.packets(data)
+    with av.open(str(found.side)) as side:
+        assert len(side.streams.audio) == 1
+    assert any("track 2" in warning for warning in found.end.warnings)
