@@ -62,9 +62,10 @@ class Assembler:
         """Take up an event: note it, and act when its job is complete or has failed."""
         try:
             await self._retry(lambda: self._note(delivery))
-        except MessageError as error:
-            log.warning("event buried", partition=delivery.partition_id, error=str(error))
-            self._metrics.failed(error.code)
+        except Exception as error:  # no event may stop its partition
+            code = error.code if isinstance(error, PermanentError) else "UNFORESEEN"
+            log.error("event buried", partition=delivery.partition_id, code=code, exc_info=error)
+            self._metrics.failed(code)
             await self._bury(delivery, error)
 
     async def finish(self) -> None:
@@ -74,7 +75,7 @@ class Assembler:
         self._ticking.cancel()
         await self._save_all()
 
-    async def _bury(self, delivery: Delivery, error: MessageError) -> None:
+    async def _bury(self, delivery: Delivery, error: Exception) -> None:
         await self._retry(lambda: self._dead_letters.bury(delivery, error))
         delivery.done()
 

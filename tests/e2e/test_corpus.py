@@ -61,3 +61,5 @@ async def test_a_dozen_awkward_clips_at_once_come_back_or_are_refused_by_name(pi
             source = packets(FOLDER / name, index=track)
             assert packets(result, index=track) == source, name
     assert all(statuses[name].result.endswith(".mkv") for name in MATROSKA)
+    splitter = pipeline.process("splitter").usage()
+    assert splitter.peak_rss_bytes < 600 << 20, "a hostile file must not swell the service"

@@ -23,6 +23,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from assembler.mux import mux
 from assembler.verify import verify
 from shared.errors import SourceRefused
+from shared.media.chunks import read_chunk
 from shared.media.pixels import to_planar_rgb
 from splitter.split import EncodedChunk, SplitOptions, split
 
@@ -248,3 +249,35 @@ def sound(path, index):
                 digest.update(bytes(packet))
                 times.append(packet.pts * packet.time_base)
         return Sound(digest.hexdigest(), times, stream.time_base)
+
+
+@pytest.mark.parametrize("name", ["e_hdr10.mp4", "real_hdr10_av1_portrait.mp4"])
+@pytest.mark.skipif(not CLIPS, reason="STYLESTREAM_TEST_VIDEOS names no folder")
+def test_hdr_looks_as_ffmpeg_itself_maps_it(name, tmp_path):
+    with (FOLDER / name).open("rb") as file:
+        chunk = next(e for e in split(file, SplitOptions(), tmp_path / "s") if is_chunk(e))
+    ours = next(read_chunk(chunk.data))
+    theirs = mapped_by_ffmpeg(FOLDER / name)
+    one, other = (f.to_ndarray()[: ours.height].astype(float) for f in (ours, theirs))
+    assert np.abs(one - other).mean() < 8
+    assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.98
+
+
+def is_chunk(event) -> bool:
+    return isinstance(event, EncodedChunk)
+
+
+def mapped_by_ffmpeg(path: Path) -> av.VideoFrame:
+    """Return the first frame as FFmpeg's own colour management brings it to BT.709."""
+    target = "matrix=bt709:out_range=tv:out_primaries=bt709:out_transfer=bt709"
+    with av.open(path) as container:
+        frame = next(container.decode(video=0))
+        graph = av.filter.Graph()
+        graph.link_nodes(
+            graph.add_buffer(template=container.streams.video[0]),
+            graph.add("scale", f"out_color_{target}:intent=relative_colorimetric"),
+            graph.add("format", "pix_fmts=yuv420p"),
+            graph.add("buffersink"),
+        ).configure()
+        graph.push(frame)
+        return graph.pull()

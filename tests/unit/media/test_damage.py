@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import time
 from pathlib import Path
 
@@ -69,12 +70,21 @@ def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
+def peak_memory_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def sides(folder: Path) -> set[Path]:
+    return set(folder.glob("side*"))
+
+
 @pytest.mark.usefixtures("_quiet")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", list(SOURCES))
 def test_any_damage_ends_in_a_result_or_a_named_error(kind: str, split_video, tmp_path) -> None:
     data = SOURCES[kind].make()
-    files = open_files()
+    files, memory = open_files(), peak_memory_mib()
+    kept: set[Path] = set()
     outcomes: dict[str, int] = {}
     for seed in range(MUTATIONS):
         mutated = damage(data, random.Random(f"{kind} {seed}"))
@@ -83,6 +93,7 @@ def test_any_damage_ends_in_a_result_or_a_named_error(kind: str, split_video, tm
             result = split_video(mutated, OPTIONS)
         except SourceRefused as refusal:
             outcome = refusal.code
+            assert not sides(tmp_path) - kept, f"seed {seed} left a file behind"
         else:
             outcome = "degraded" if result.end.damaged else "whole"
             if seed % JOINED == 0:
@@ -90,8 +101,10 @@ def test_any_damage_ends_in_a_result_or_a_named_error(kind: str, split_video, tm
                 mux(result.manifest(), result.segments(), result.side, out)
                 verify(result.manifest(), result.side, out)
         assert time.monotonic() - began < DEADLINE_S, f"seed {seed} took too long"
+        kept |= sides(tmp_path)
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
     assert open_files() <= files, "files are left open"
+    assert peak_memory_mib() - memory < 150, "memory grows from file to file"
     assert sum(outcomes.values()) == MUTATIONS
     # The damage is neither so light that nothing is found nor so heavy that nothing gets through
     assert outcomes.get("degraded", 0) > MUTATIONS // 20, outcomes
