@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from assembler.metrics import AssemblerMetrics
 from assembler.service import build
 from assembler.settings import AssemblerSettings
 from shared.runtime import main
 
-main("assembler", AssemblerSettings, build)
+main("assembler", AssemblerSettings, AssemblerMetrics, build)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import tempfile
 from collections import deque
 from collections.abc import Iterator
@@ -12,11 +13,12 @@ from pathlib import Path
 from assembler.mux import mux
 from assembler.settings import AssemblerSettings
 from assembler.verify import verify
-from shared.blobs import BlobStore
+from shared.blobs import BlobStore, Content
 from shared.errors import ResultError
 from shared.layout import chunk_blob, result_blob
 from shared.manifest import Manifest
 from shared.metrics import WorkMetrics
+from shared.seals import check_seal
 
 _CONTENT_TYPES = {"mp4": "video/mp4", "mkv": "video/x-matroska"}
 
@@ -35,9 +37,27 @@ class Assembly:
         Doing it twice publishes once: the second finds the first's result.
 
         Raises:
-            ResultError, ChunkError: the segments do not make exactly the promised result.
+            ResultError, ChunkError: the segments do not make exactly the promised result, or there
+                is no room to make it (``NO_SPACE``).
             TransientError: storage stayed away.
         """
+        try:
+            return await self._make(manifest)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            folder = self._settings.work_dir or tempfile.gettempdir()
+            raise ResultError(
+                "NO_SPACE",
+                f"the result does not fit into the work folder {folder}: give it more room, "
+                "and submit the video again",
+            ) from error
+
+    async def withdraw(self, result: str) -> None:
+        """Delete a result whose job was cancelled while it was published."""
+        await self._blobs.delete(self._settings.results_container, result)
+
+    async def _make(self, manifest: Manifest) -> str:
         with tempfile.TemporaryDirectory(
             prefix="stylestream-", dir=self._settings.work_dir
         ) as folder:
@@ -62,11 +82,11 @@ class Assembly:
 
     def _segments(self, manifest: Manifest, loop: asyncio.AbstractEventLoop) -> Iterator[bytes]:
         """Yield the segments in order to the muxer's thread, a few fetched ahead."""
-        ahead: deque[tuple[int, Future[bytes | None]]] = deque()
+        ahead: deque[tuple[int, Future[Content | None]]] = deque()
         chunks = iter(manifest.chunks)
         while True:
             while len(ahead) < self._settings.downloads_ahead and (chunk := next(chunks, None)):
-                read = self._blobs.read(
+                read = self._blobs.fetch(
                     self._settings.segments_container, chunk_blob(manifest.job_id, chunk.index)
                 )
                 ahead.append((chunk.index, asyncio.run_coroutine_threadsafe(read, loop)))
@@ -76,12 +96,13 @@ class Assembly:
             segment = future.result()
             if segment is None:
                 raise ResultError("SEGMENT_MISSING", f"segment {index} is gone from storage")
-            yield segment
+            check_seal(segment, f"segment {index}", "CORRUPT_SEGMENT")
+            yield segment.data
 
     async def _publish(self, manifest: Manifest, path: Path) -> str:
         """Upload under the upload's name; one taken by another job's result gets this job's id."""
         container = self._settings.results_container
-        style, kind, job = manifest.style.style, manifest.source.container, manifest.job_id
+        style, kind, job = manifest.style.slug, manifest.source.container, manifest.job_id
         for name in (
             result_blob(manifest.video_name, style, kind),
             result_blob(manifest.video_name, style, kind, job),

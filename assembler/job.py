@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from assembler.completeness import Completeness
+from assembler.redrive import Redrive
 from shared.consumer import Delivery
 from shared.manifest import Manifest
-from shared.messages import SplitStarted
-from shared.status import Failure, Status
+from shared.messages import SegmentReady, SplitStarted
+from shared.status import Failure, Status, utc_now
+from shared.tracing import Carrier
 
-_NAMED_MISSING: Final = 10  # a sentence, not a list
+_NAMED: Final = 10  # a sentence, not a list
 
 
 def opening(event: SplitStarted) -> Status:
@@ -32,23 +34,36 @@ def opening(event: SplitStarted) -> Status:
 class Job:
     """The state of an open job, rebuilt from its events after every restart."""
 
-    def __init__(self, status: Status, etag: str | None, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, status: Status, etag: str | None, redrives: int, clock: Callable[[], float]
+    ) -> None:
         self.status = status
         self.etag = etag
         """Version of the stored record that `status` supersedes; None before the first write."""
         self.completeness = Completeness()
+        self.redrive = Redrive(redrives)
         self.manifest: Manifest | None = None
         self.deliveries: list[Delivery] = []
         self.concluding = False
         """Whether the job is being brought to its end; nothing it hears changes that any more."""
+        self.ended_before = status.ended
+        """Whether its end is no news: it had ended when it was taken up."""
         self._clock = clock
-        self._progressed = clock()
+        self._unpainted: dict[int, str] = {}
+        self._progressed = self._lived = clock()
+        self._ran: dict[str, float] = {}
+        self._sign: object = None
         self._stored = status if etag else None
 
     @property
     def job_id(self) -> str:
         """The job's id."""
         return self.status.job_id
+
+    @property
+    def trace(self) -> Carrier:
+        """What continues the trace that the job's first event belongs to."""
+        return self.deliveries[0].origin.carrier if self.deliveries else {}
 
     @property
     def unsaved(self) -> bool:
@@ -60,9 +75,45 @@ class Job:
         """Seconds since the job's last progress."""
         return self._clock() - self._progressed
 
-    def announce(self, chunk: int, frames: int) -> None:
+    @property
+    def lifeless_s(self) -> float:
+        """Seconds since the last progress or sign that somebody works on it, or on others first."""
+        return self._clock() - max(self._progressed, self._lived)
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the job was opened, by the clock on the wall."""
+        opened = datetime.fromisoformat(self.status.started_at)
+        return max(0.0, (datetime.now(UTC) - opened).total_seconds())
+
+    @property
+    def video_s(self) -> float:
+        """Playing time of the video; 0 until the split is complete."""
+        if self.manifest is None:
+            return 0.0
+        first, last = self.manifest.chunks[0], self.manifest.chunks[-1]
+        ticks = last.first_pts + last.duration - first.first_pts
+        return float(ticks * self.manifest.source.time_base)
+
+    def due(self, errand: str, every_s: float) -> bool:
+        """Whether the job was idle, and the errand not run, for so long; it counts as run then."""
+        now = self._clock()
+        if now - max(self._progressed, self._ran.get(errand, 0.0)) < every_s:
+            return False
+        self._ran[errand] = now
+        return True
+
+    def sign_of_life(self, sign: object) -> None:
+        """Note something that changes while there is work on the job or on what is before it."""
+        if sign != self._sign:
+            self._lived = self._clock()
+        self._sign = sign
+
+    def announce(self, event: SegmentReady) -> None:
         """Note a finished segment; see `Completeness.announce`."""
-        self.completeness.announce(chunk, frames)
+        self.completeness.announce(event.chunk, event.frames)
+        if event.unpainted:
+            self._unpainted[event.chunk] = event.unpainted
         self._update(
             chunks_stylized=self.completeness.chunks, frames_stylized=self.completeness.frames
         )
@@ -85,8 +136,12 @@ class Job:
 
     def publish(self, result: str) -> None:
         """Note that the result is there for everybody to see."""
-        degraded = self.manifest is not None and self.manifest.damaged
-        self._update(state="degraded" if degraded else "done", result=result)
+        damaged = self.manifest is not None and self.manifest.damaged
+        self._update(
+            state="degraded" if damaged or self._unpainted else "done",
+            result=result,
+            warnings=(*self.status.warnings, *self._explain_unpainted()),
+        )
 
     def fail(self, code: str, message: str) -> None:
         """Note why there will be no result."""
@@ -100,16 +155,29 @@ class Job:
         """Say in one sentence what the job waits for."""
         if self.manifest is None:
             return f"no progress for {self.idle_s:.0f} s while the video was being split"
-        missing = self.completeness.missing()
-        named = ", ".join(map(str, missing[:_NAMED_MISSING]))
-        more = f" and {len(missing) - _NAMED_MISSING} more" if len(missing) > _NAMED_MISSING else ""
-        return f"no progress for {self.idle_s:.0f} s; missing chunks: {named}{more}"
+        missing = _named(self.completeness.missing())
+        return f"no progress for {self.idle_s:.0f} s; missing chunks: {missing}"
+
+    def explain_loss(self, lost: Sequence[int]) -> str:
+        """Say in one sentence what was sent again and again and never came back."""
+        return f"no stylizer brought these chunks, sent again and again: {_named(lost)}"
+
+    def _explain_unpainted(self) -> list[str]:
+        if not self._unpainted:
+            return []
+        chunks = sorted(self._unpainted)
+        return [
+            f"these chunks show their original frames: {_named(chunks)} "
+            f"({self._unpainted[chunks[0]]})"
+        ]
 
     def _update(self, **changes: Any) -> None:
+        if self.status.ended:
+            return  # the last word was spoken, maybe by somebody else
         self._progressed = self._clock()
         self.status = self.status.model_copy(update={**changes, "updated_at": utc_now()})
 
 
-def utc_now() -> str:
-    """Return the time as ISO 8601 in UTC, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+def _named(chunks: Sequence[int]) -> str:
+    named = ", ".join(map(str, chunks[:_NAMED]))
+    return f"{named} and {len(chunks) - _NAMED} more" if len(chunks) > _NAMED else named

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import functools
 from collections import OrderedDict
 from typing import Final
 
 import structlog
 
+from assembler.announcements import Announcements, open_announcements
 from assembler.assembly import Assembly
+from assembler.frames import FramesHub
 from assembler.job import Job, opening
+from assembler.metrics import AssemblerMetrics
+from assembler.records import Records
 from assembler.settings import AssemblerSettings
+from assembler.stalls import Stalls
+from shared import tracing
 from shared.azure import AzureClients
 from shared.blobs import BlobStore
 from shared.consumer import Consumer, Delivery
 from shared.dead_letters import DeadLetters
 from shared.errors import MessageError, PermanentError
-from shared.layout import manifest_blob, status_blob
+from shared.health import Health
+from shared.layout import chunk_blob, manifest_blob, progress_blob
 from shared.manifest import Manifest
 from shared.messages import (
     AnyMessage,
@@ -29,24 +36,35 @@ from shared.messages import (
     SplitStarted,
     decode,
 )
-from shared.metrics import WorkMetrics
+from shared.publisher import Publisher
 from shared.retry import Retry
 from shared.runtime import Service
-from shared.status import Status
 
 log = structlog.get_logger()
 
 _REMEMBERED_ENDED: Final = 10_000  # late duplicates of ended jobs then cost no look-up
+# How long nothing may happen to a job before its record is looked at for a user's last word.
+_QUIET_S: Final = 3.0
 
 
 class Assembler:
     """Owns open jobs. A job's events come from one partition, hence one at a time and in order."""
 
-    def __init__(self, settings: AssemblerSettings, blobs: BlobStore, metrics: WorkMetrics) -> None:
+    def __init__(
+        self,
+        settings: AssemblerSettings,
+        blobs: BlobStore,
+        frames: FramesHub,
+        announcements: Announcements,
+        metrics: AssemblerMetrics,
+    ) -> None:
         self._settings = settings
         self._blobs = blobs
+        self._announcements = announcements
         self._metrics = metrics
         self._retry = Retry(metrics)
+        self._records = Records(blobs, settings.jobs_container, settings.redrives)
+        self._stalls = Stalls(settings, blobs, frames, metrics)
         self._assembly = Assembly(settings, blobs, metrics)
         self._dead_letters = DeadLetters(
             blobs, settings.dead_letters_container, settings.segments_hub
@@ -54,18 +72,19 @@ class Assembler:
         self._room = asyncio.Semaphore(settings.assemblies)
         self._jobs: dict[str, Job] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
-        self._saving = asyncio.Lock()
         self._in_hand: set[asyncio.Task[None]] = set()
         self._ticking = asyncio.create_task(self._tick())
 
     async def take(self, delivery: Delivery) -> None:
         """Take up an event: note it, and act when its job is complete or has failed."""
         try:
-            await self._retry(lambda: self._note(delivery))
+            with tracing.processing(delivery.origin):
+                await self._retry(lambda: self._note(delivery))
         except Exception as error:  # no event may stop its partition
             code = error.code if isinstance(error, PermanentError) else "UNFORESEEN"
             log.error("event buried", partition=delivery.partition_id, code=code, exc_info=error)
             self._metrics.failed(code)
+            self._metrics.dead_lettered(code)
             await self._bury(delivery, error)
 
     async def finish(self) -> None:
@@ -81,40 +100,38 @@ class Assembler:
 
     async def _note(self, delivery: Delivery) -> None:
         event = decode(delivery.body)
+        tracing.annotate(job_id=event.job_id, event=event.type)
         job = await self._job(event, delivery)
         if job is None:
+            await self._sweep_after(event)
             delivery.done()
             return
         job.deliveries.append(delivery)
         if job.concluding:
             return
         try:
-            await self._apply(event, job)
+            if not job.status.ended:
+                await self._apply(event, job)
         except PermanentError as error:
             job.fail(error.code, error.message)
-        if job.status.ended or job.completeness.complete:
-            self._conclude_soon(job)
+        self._conclude_if_over(job)
 
     async def _job(self, event: AnyMessage, delivery: Delivery) -> Job | None:
-        """Return the event's open job; None when it has ended already."""
+        """Return the event's job; None when it has ended and all that follows is done, too.
+
+        A job that somebody ended before is taken up once more: whoever did so, a user or an
+        assembler that died just then, may have left its end untold and its blobs behind.
+        """
         if event.job_id in self._ended:
             return None
         if job := self._jobs.get(event.job_id):
             return job
-        stored = await self._blobs.read_with_etag(
-            self._settings.jobs_container, status_blob(event.job_id)
-        )
-        if stored:
-            status, etag = Status.model_validate_json(stored[0]), stored[1]
-            if status.ended:
-                self._remember_ended(event.job_id)
-                return None
-            job = Job(status, etag, time.monotonic)
-        elif isinstance(event, SplitStarted):
-            job = Job(opening(event), None, time.monotonic)
+        job = await self._records.find(event.job_id)
+        if job is None:
+            if not isinstance(event, SplitStarted):
+                raise MessageError(f"{event.type} of a job that was never started", delivery.body)
+            job = self._records.new(opening(event))
             log.info("job opened", job_id=event.job_id, video=event.video_name)
-        else:
-            raise MessageError(f"{event.type} of a job that was never started", delivery.body)
         self._jobs[job.job_id] = job
         self._metrics.in_hand(+1)
         return job
@@ -122,11 +139,12 @@ class Assembler:
     async def _apply(self, event: AnyMessage, job: Job) -> None:
         match event:
             case SplitStarted():
-                await self._save(job)
-            case SegmentReady(chunk=chunk, frames=frames):
-                job.announce(chunk, frames)
+                await self._records.save(job)
+            case SegmentReady():
+                job.announce(event)
             case SplitCompleted():
-                job.seal(await self._manifest(job.job_id))
+                if job.manifest is None:
+                    job.seal(await self._manifest(job.job_id))
             case SplitFailed(code=code, message=message):
                 job.fail(code, message)
             case ChunkFailed(chunk=chunk, code=code, message=message):
@@ -140,12 +158,13 @@ class Assembler:
             raise PermanentError("MANIFEST_MISSING", "the job's manifest is gone from storage")
         return Manifest.model_validate_json(data)
 
-    def _conclude_soon(self, job: Job) -> None:
-        if not job.concluding:
-            job.concluding = True
-            task = asyncio.create_task(self._conclude(job))
-            self._in_hand.add(task)
-            task.add_done_callback(self._note_concluded)
+    def _conclude_if_over(self, job: Job) -> None:
+        if job.concluding or not (job.status.ended or job.completeness.complete):
+            return
+        job.concluding = True
+        task = asyncio.create_task(self._conclude(job))
+        self._in_hand.add(task)
+        task.add_done_callback(self._note_concluded)
 
     def _note_concluded(self, task: asyncio.Task[None]) -> None:
         self._in_hand.discard(task)
@@ -154,28 +173,23 @@ class Assembler:
             log.error("job left open", exc_info=error)
 
     async def _conclude(self, job: Job) -> None:
-        """Bring a job to its end: publish its result, or its failure."""
-        if not job.status.ended:
-            await self._assemble(job)
-        await self._retry(lambda: self._save(job))
+        """Bring a job to its end: publish its result, or its failure, and tidy up after it."""
+        with tracing.span("assemble", {"job_id": job.job_id}, parent=job.trace):
+            result = None if job.status.ended else await self._assemble(job)
+        await self._retry(lambda: self._records.save(job))
+        if result and not job.status.result:
+            # The user, or another assembler, had ended the job while its result was made.
+            await self._retry(lambda: self._assembly.withdraw(result))
+        if not job.ended_before:
+            self._count(job)
+        await self._retry(lambda: self._sweep(job.job_id))
+        await self._retry(lambda: self._announcements.tell(job.status))
         self._forget(job)
-        self._metrics.job(job.status.state)
-        if job.status.error:
-            self._metrics.failed(job.status.error.code)
-        log.info(
-            "job ended",
-            job_id=job.job_id,
-            state=job.status.state,
-            frames=job.status.frames,
-            result=job.status.result,
-            error=job.status.error and job.status.error.message,
-        )
-        if not self._settings.keep_intermediates:
-            await self._retry(lambda: self._clean_up(job.job_id))
         for delivery in job.deliveries:
             delivery.done()
 
-    async def _assemble(self, job: Job) -> None:
+    async def _assemble(self, job: Job) -> str | None:
+        """Make and publish the result, and return its name; None when the job failed."""
         assert job.manifest is not None
         manifest = job.manifest
         async with self._room:
@@ -189,6 +203,23 @@ class Assembler:
                 job.fail("ASSEMBLER_ERROR", f"{type(error).__name__}: {error}")
             else:
                 job.publish(result)
+                return result
+        return None
+
+    def _count(self, job: Job) -> None:
+        self._metrics.job(job.status.state)
+        if job.status.error:
+            self._metrics.failed(job.status.error.code)
+        if job.status.result:
+            self._metrics.published(job.status.frames, job.video_s, job.age_s)
+        log.info(
+            "job ended",
+            job_id=job.job_id,
+            state=job.status.state,
+            frames=job.status.frames,
+            result=job.status.result,
+            error=job.status.error and job.status.error.message,
+        )
 
     def _forget(self, job: Job) -> None:
         if self._jobs.pop(job.job_id, None):
@@ -200,65 +231,76 @@ class Assembler:
         if len(self._ended) > _REMEMBERED_ENDED:
             self._ended.popitem(last=False)
 
-    async def _clean_up(self, job_id: str) -> None:
+    async def _sweep_after(self, event: AnyMessage) -> None:
+        """Delete what came into storage after its job had ended."""
+        if isinstance(event, SplitCompleted | SplitFailed):
+            await self._sweep(event.job_id)
+        elif isinstance(event, SegmentReady) and not self._settings.keep_intermediates:
+            name = chunk_blob(event.job_id, event.chunk)
+            await self._blobs.delete(self._settings.segments_container, name)
+
+    async def _sweep(self, job_id: str) -> None:
+        """Delete what an ended job needs no more: all but its record and its result."""
+        if self._settings.keep_intermediates:
+            return
         for container in (self._settings.frames_container, self._settings.segments_container):
             await self._blobs.delete_all(container, f"{job_id}/")
+        for name in (manifest_blob(job_id), progress_blob(job_id)):
+            await self._blobs.delete(self._settings.jobs_container, name)
 
     async def _tick(self) -> None:
-        """Keep the records near the truth, and fail jobs that nobody works on."""
+        """Keep the records near the truth, and look after the jobs that nobody brings forward."""
         while True:
             await asyncio.sleep(self._settings.status_interval_s)
-            for job in [job for job in self._jobs.values() if not job.concluding]:
-                if job.idle_s > self._settings.stall_timeout_s:
-                    job.fail("STALLED", job.explain_stall())
-                if job.status.ended:
-                    self._conclude_soon(job)
             try:
-                await self._save_all()
-            except Exception as error:
-                log.warning("status records not stored, will try again", error=str(error))
+                await self._look_after_jobs()
+            except Exception as error:  # the next round sees to it
+                log.warning("jobs not looked after, will try again", error=str(error))
+
+    async def _look_after_jobs(self) -> None:
+        jobs = [job for job in self._jobs.values() if not job.concluding]
+        self._metrics.jobs(
+            open=len(self._jobs),
+            oldest_age_s=max((job.age_s for job in jobs), default=0.0),
+            # A sign of life is looked for every `redrive_after_s`: three in a row were missing.
+            stalled=sum(job.lifeless_s > 3 * self._settings.redrive_after_s for job in jobs),
+        )
+        await self._save_all()
+        for job in jobs:
+            if job.due("refresh", _QUIET_S):
+                await self._records.refresh(job)
+        try:
+            await self._stalls.look(jobs)
+        finally:
+            for job in jobs:
+                self._conclude_if_over(job)
 
     async def _save_all(self) -> None:
         for job in list(self._jobs.values()):
-            await self._save(job)
-
-    async def _save(self, job: Job) -> None:
-        """Store a job's record; another assembler's newer record wins, and the job is theirs."""
-        async with self._saving:
-            if not job.unsaved:
-                return
-            status = job.status
-            name, container = status_blob(job.job_id), self._settings.jobs_container
-            if job.etag is None:
-                etag = await self._blobs.create(container, name, status.to_json())
-            else:
-                etag = await self._blobs.replace(container, name, status.to_json(), etag=job.etag)
-            if etag is not None:
-                job.saved(status, etag)
-            else:
-                await self._yield_to_other(job)
-
-    async def _yield_to_other(self, job: Job) -> None:
-        stored = await self._blobs.read_with_etag(
-            self._settings.jobs_container, status_blob(job.job_id)
-        )
-        if stored is None:
-            return
-        other = Status.model_validate_json(stored[0])
-        if other.ended:
-            job.status = other
-        job.saved(other, stored[1])
+            await self._records.save(job)
 
 
 async def build(
-    settings: AssemblerSettings, clients: AzureClients, metrics: WorkMetrics
+    settings: AssemblerSettings, clients: AzureClients, metrics: AssemblerMetrics, health: Health
 ) -> Service:
     """Connect an assembler."""
-    assembler = Assembler(settings, BlobStore(await clients.blobs()), metrics)
+    blobs = BlobStore(await clients.storage())
+    frames = FramesHub(settings, blobs, Publisher(await clients.producer(settings.frames_hub)))
+    announcements = await open_announcements(settings, clients)
+    assembler = Assembler(settings, blobs, frames, announcements, metrics)
     consumer = Consumer(
-        await clients.consumer(settings.segments_hub),
+        functools.partial(clients.consumer, settings.segments_hub),
         assembler.take,
         checkpoint_interval_s=settings.checkpoint_interval_s,
+        patience_s=settings.consumer_patience_s,
         metrics=metrics.reading(settings.segments_hub),
+        on_hopeless=health.fail,
     )
-    return Service(consumer, assembler.finish)
+    return Service(
+        consumer,
+        assembler.finish,
+        probes={
+            "storage": lambda: blobs.reach(settings.segments_container),
+            "users' storage": lambda: blobs.reach(settings.results_container),
+        },
+    )

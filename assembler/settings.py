@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
+from shared.endpoints import check_encrypted, plain_url
 from shared.settings import ServiceSettings
 
 
@@ -15,10 +16,34 @@ class AssemblerSettings(ServiceSettings):
     )
     assemblies: int = Field(1, ge=1, le=32, description="results made at once")
     downloads_ahead: int = Field(8, ge=1, le=64, description="segments fetched ahead of the muxer")
+    redrive_after_s: float = Field(
+        30.0, gt=0, description="time without progress after which a job is looked into"
+    )
+    redrives: int = Field(
+        3, ge=0, description="how often a job's lost chunks are sent to the stylizers again"
+    )
     stall_timeout_s: float = Field(
-        1800.0, gt=0, description="time without any progress after which a job is failed"
+        1800.0,
+        gt=0,
+        description="time without work on a job, or on others before it, after which it fails",
     )
     status_interval_s: float = Field(
         1.0, gt=0, description="how often a job's status record follows its progress"
     )
-    keep_intermediates: bool = Field(False, description="keep chunks and segments of ended jobs")
+    eventgrid_topic_endpoint: str | None = Field(
+        None, description="Event Grid topic that is told how jobs end; unset: none"
+    )
+    eventgrid_topic_key: SecretStr | None = Field(
+        None, description="key of that topic, for local stacks; without one: signing in"
+    )
+
+    def problems(self) -> list[str]:
+        """Return what cannot work, a topic that is spoken to in the clear included."""
+        endpoint = self.eventgrid_topic_endpoint
+        host = plain_url(endpoint) if endpoint else None
+        problem = check_encrypted("EVENTGRID_TOPIC_ENDPOINT", host, allow_http=self.allow_http)
+        if problem is None and host and not self.eventgrid_topic_key:
+            problem = (
+                "EVENTGRID_TOPIC_ENDPOINT needs https, or EVENTGRID_TOPIC_KEY: tokens need TLS"
+            )
+        return [*super().problems(), *filter(None, [problem])]

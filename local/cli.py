@@ -11,15 +11,17 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
 from typing import Final, NoReturn
 
-from local.defaults import DEFAULT_STYLE, default_dir
+from local.defaults import DEFAULT_STYLE, MOST_HOURS, default_dir
 from shared.errors import ConfigurationError, StylestreamError
 
 USAGE: Final = 2
 INTERRUPTED: Final = 130
+WIDTHS: Final = range(64, 4096 + 1)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -89,9 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_dir(fetch)
     fetch.set_defaults(command="jobs:fetch")
 
-    styles = commands_.add_parser("styles", help="list the styles")
-    _add_json(styles)
-    styles.set_defaults(command="catalogue:styles")
+    _add_link(commands_)
+    _add_operating(commands_)
+    _add_gallery(commands_)
 
     config = commands_.add_parser("config", help="print the settings in effect, secrets masked")
     config.add_argument("service", nargs="?", choices=["splitter", "stylizer", "assembler"])
@@ -106,12 +108,132 @@ def _parser() -> argparse.ArgumentParser:
     _add_stylizers(measure)
     _add_json(measure)
     measure.set_defaults(command="bench:bench")
+    _add_chaos(commands_)
     return parser
 
 
+def _add_link(commands_: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands that make links for people who have HTTP and nothing else."""
+    link = commands_.add_parser("link", help="let somebody upload or download one video by HTTP")
+    ways = link.add_subparsers(required=True, metavar="WAY")
+    upload = ways.add_parser(
+        "upload",
+        help="print an address that takes a video",
+        description="Print an address that takes one video until it expires. To send a file: "
+        "curl --upload-file VIDEO --header 'x-ms-blob-type: BlockBlob' ADDRESS",
+    )
+    upload.add_argument("name", metavar="NAME", help="of the upload, such as beach.mp4")
+    upload.set_defaults(command="links:upload")
+    download = ways.add_parser("download", help="print an address that gives a job's result")
+    download.add_argument("job", metavar="JOB")
+    download.set_defaults(command="links:download")
+    for way in (upload, download):
+        way.add_argument(
+            "--hours", type=_hours, default=24.0, metavar="N", help="until it expires; default: 24"
+        )
+        _add_dir(way)
+
+
+def _add_operating(commands_: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands for jobs in trouble."""
+    cancel = commands_.add_parser("cancel", help="end a job; what it stored is deleted")
+    cancel.add_argument("job", metavar="JOB")
+    _add_dir(cancel)
+    cancel.set_defaults(command="operate:cancel")
+
+    letters = commands_.add_parser("dead-letters", help="list events that nobody could process")
+    letters.add_argument(
+        "--redrive",
+        nargs="+",
+        metavar="NAME",
+        help="send these again, or 'all'; after their cause is repaired",
+    )
+    _add_dir(letters)
+    _add_json(letters)
+    letters.set_defaults(command="operate:dead_letters")
+
+
+def _add_gallery(commands_: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands that show what styles look like, and the one that makes them."""
+    styles = commands_.add_parser("styles", help="list, check or show the styles")
+    doing = styles.add_mutually_exclusive_group()
+    doing.add_argument("--check", action="store_true", help="run every network once")
+    doing.add_argument(
+        "--sheet", type=Path, metavar="PICTURE", help="paint a photo or video in every style"
+    )
+    _add_json(doing)
+    styles.add_argument("-o", "--output", type=Path, default=Path("styles.png"), metavar="SHEET")
+    styles.add_argument(
+        "--width", type=_width, default=480, metavar="PIXELS", help="of each picture; default: 480"
+    )
+    _add_at(styles)
+    styles.set_defaults(command="catalogue:styles")
+
+    preview = commands_.add_parser("preview", help="show one picture of a video before and after")
+    preview.add_argument("video", type=Path, metavar="VIDEO")
+    _add_request(preview)
+    _add_at(preview)
+    preview.add_argument("-o", "--output", type=Path, default=Path("preview.png"))
+    preview.set_defaults(command="preview:preview")
+
+    _add_train(commands_)
+
+
+def _add_train(commands_: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    train = commands_.add_parser("train", help="make a style of a painting of your own")
+    train.add_argument("--style", type=Path, required=True, metavar="PAINTING", dest="painting")
+    train.add_argument("--content", type=Path, required=True, metavar="DIR", help="photographs")
+    train.add_argument("-o", "--output", type=Path, required=True, metavar="NAME.onnx")
+    train.add_argument(
+        "--from",
+        default=DEFAULT_STYLE,
+        dest="start",
+        metavar="STYLE",
+        help="style to begin with, by name or file; default: %(default)s",
+    )
+    train.add_argument(
+        "--features", type=Path, metavar="FILE", help="VGG19's weights; default: downloaded once"
+    )
+    train.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    train.add_argument("--steps", type=int, metavar="N")
+    train.add_argument("--style-size", type=int, metavar="PIXELS", help="larger: larger strokes")
+    train.add_argument("--content-weight", type=float, metavar="W", help="less: more abstract")
+    train.add_argument("--seed", type=int)
+    train.add_argument("--title", help="for the card; default: the file's name")
+    train.add_argument("--painter", default="unknown", help="for the card")
+    train.add_argument("--year", type=int, help="for the card")
+    train.add_argument("--licence", default="all rights reserved", help="for the card")
+    train.set_defaults(command="training:train")
+
+
+def _add_chaos(commands_: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command that breaks stacks on purpose."""
+    chaos = commands_.add_parser(
+        "chaos", help="break stacks on this machine on purpose, and check that promises hold"
+    )
+    chaos.add_argument("--minutes", type=float, default=10.0, help="default: %(default)s")
+    chaos.add_argument("--seed", type=int, default=1, help="of the first run; default: %(default)s")
+    chaos.add_argument("--report", type=Path, help="also write the findings into this file")
+    chaos.add_argument("--logs", type=Path, help="folder for the logs of stacks that failed")
+    chaos.set_defaults(command="chaos:chaos")
+
+
 def _add_request(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--style", default=DEFAULT_STYLE, help="default: %(default)s")
-    parser.add_argument("--max-side", type=int, metavar="PIXELS", help="scale larger pictures down")
+    parser.add_argument(
+        "--style",
+        default=DEFAULT_STYLE,
+        metavar="STYLE",
+        help="name, or blend such as starry-night:0.6,the-scream:0.4; default: %(default)s",
+    )
+    parser.add_argument(
+        "--strength", default="1", metavar="SHARE", help="share of the painting, 0 to 1; default: 1"
+    )
+    parser.add_argument(
+        "--preserve-color", action="store_true", help="keep the colours of the video"
+    )
+    parser.add_argument(
+        "--max-side", default="", metavar="PIXELS", help="scale larger pictures down"
+    )
 
 
 def _add_stylizers(parser: argparse.ArgumentParser) -> None:
@@ -127,11 +249,43 @@ def _add_dir(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_json(parser: argparse.ArgumentParser) -> None:
+def _add_at(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--at", type=_seconds, metavar="SECONDS", help="default: a third of the way into the video"
+    )
+
+
+def _add_json(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a job on stdout")
 
 
 def _count(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 32:  # noqa: PLR2004 - as many as Standard has partitions
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 32")
+    return int(text)
+
+
+def _hours(text: str) -> float:
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = 0.0
+    if not 0 < hours <= MOST_HOURS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of hours up to {MOST_HOURS}")
+    return hours
+
+
+def _seconds(text: str) -> Fraction:
+    try:
+        at = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        at = Fraction(-1)
+    if at < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time in seconds")
+    return at
+
+
+def _width(text: str) -> int:
+    if not text.isdigit() or int(text) not in WIDTHS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from {WIDTHS[0]} to {WIDTHS[-1]}")
     return int(text)

@@ -9,6 +9,8 @@ from typing import Final
 from shared.styles.gallery import Gallery
 
 DEFAULT_STYLE: Final = "starry-night"
+MOST_HOURS: Final = 7 * 24
+"""A link's longest life: that of the keys which storage hands out to people who sign in."""
 SAMPLE: Final = Path(__file__).parent / "sample.mp4"
 
 

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from local.account import Account, open_account
 from shared.blobs import BlobStore
 from shared.errors import StylestreamError
 from shared.layout import job_id, progress_blob, status_blob
-from shared.status import SplitProgress, Status
-from shared.storage import storage_client
+from shared.status import SplitProgress, Status, utc_now
 from shared.styles.request import StyleRequest
+from shared.styles.wishes import write_wishes
 
 _POLL_S: Final = 0.5
 
@@ -51,9 +52,7 @@ class Jobs:
 
     async def submit(self, video: Path, style: StyleRequest) -> Submission:
         """Upload a video; if its name is taken by an earlier upload, under a numbered one."""
-        metadata = {"style": style.style}
-        if style.max_side is not None:
-            metadata["max_side"] = str(style.max_side)
+        metadata = write_wishes(style)
         for name in _numbered(video.name):
             if await self.blobs.create("uploads", name, video, metadata=metadata):
                 break
@@ -91,6 +90,25 @@ class Jobs:
         found = [Status.model_validate_json(record) for record in records if record]
         return sorted(found, key=lambda status: status.started_at, reverse=True)
 
+    async def cancel(self, status: Status) -> Status:
+        """End a job by its record, which every service follows; return the ended record.
+
+        Raises:
+            StylestreamError: the job has ended already.
+        """
+        name = status_blob(status.job_id)
+        while True:
+            stored = await self.blobs.fetch("jobs", name)
+            if stored is None:
+                raise StylestreamError(f"the record of job {status.job_id} is gone")
+            status = Status.model_validate_json(stored.data)
+            if status.ended:
+                raise StylestreamError(f"job {status.job_id} is {status.state} already")
+            changes = {"state": "cancelled", "updated_at": utc_now()}
+            cancelled = status.model_copy(update=changes)
+            if await self.blobs.replace("jobs", name, cancelled.to_json(), etag=stored.etag):
+                return cancelled
+
     async def fetch(self, result: str, path: Path) -> None:
         """Download a result.
 
@@ -111,14 +129,8 @@ class Jobs:
 @asynccontextmanager
 async def open_jobs(connection_string: str | None, account_url: str | None) -> AsyncIterator[Jobs]:
     """Open the jobs of a storage account, by its connection string or by signing in to its URL."""
-    async with AsyncExitStack() as closing:
-        credential = None
-        if not connection_string:
-            from azure.identity.aio import DefaultAzureCredential
-
-            credential = await closing.enter_async_context(DefaultAzureCredential())
-        client = storage_client(connection_string, account_url, credential)
-        yield Jobs(BlobStore(await closing.enter_async_context(client)))
+    async with open_account(Account(connection_string, account_url)) as client:
+        yield Jobs(BlobStore(client))
 
 
 def _numbered(name: str) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """The whole pipeline on one machine: broker, storage, the three services, and the upload watcher.
 
 Everything lives in one directory (see `local.workspace`): the hubs' log segments, the blobs, and
-the processes' logs.
+the processes' logs, and the announcements of ended jobs (``announcements.jsonl``).
 
 Stopping goes against the way of the data: first the watcher, so that nothing new begins, then the
 services, which drain while hubs and storage are still there, then Azurite, and the broker last.
@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 import sys
 import sysconfig
@@ -26,6 +27,7 @@ from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob.aio import BlobServiceClient
 
 from local import azurite
+from local.eventgrid import LocalTopic, written_to
 from local.processes import Command, HttpReady, LineReady, Supervised, TcpReady
 from local.watcher import UploadWatcher
 from local.workspace import (
@@ -35,6 +37,7 @@ from local.workspace import (
     MOST_STYLIZERS,
     SPLITTER_PORT,
     STORAGE_PORT,
+    TOPIC_PORT,
     StackState,
     Workspace,
 )
@@ -61,12 +64,15 @@ class StackOptions:
     """What a stack is made of.
 
     ``environment`` is added to the services' environment and wins over everything set here.
+    ``modules`` names what runs as ``python -m`` in place of a service, such as a build of it that
+    is broken on purpose.
     """
 
     directory: Path
     stylizers: int = 1
     partitions: int = 8
     environment: Mapping[str, str] = field(default_factory=dict)
+    modules: Mapping[str, str] = field(default_factory=dict)
 
 
 class Stack:
@@ -84,11 +90,13 @@ class Stack:
         self.options = options
         self._workspace = Workspace(options.directory)
         self.logs = self._workspace.logs
+        self.announcements = self._workspace.directory / "announcements.jsonl"
         self.storage_connection_string = ""
         self.eventhub_connection_string = ""
         self.endpoints: dict[str, str] = {}
         self._broker: Supervised | None = None
         self._storage: Supervised | None = None
+        self._topic_key = secrets.token_urlsafe(32)
         self._services: list[Supervised] = []
         self._stylizers: list[Supervised] = []
         self._scaling = asyncio.Lock()
@@ -146,6 +154,7 @@ class Stack:
         self.storage_connection_string = azurite.connection_string(self._port(STORAGE_PORT))
         self._closing.callback(self._write_state, "stopped")
         await self._start_base()
+        await self._open_topic()
         await self._start_services()
 
     async def _start_base(self) -> None:
@@ -189,11 +198,30 @@ class Stack:
                 with contextlib.suppress(ResourceExistsError):
                     await client.create_container(container)
 
+    async def _open_topic(self) -> None:
+        receive = written_to(self.announcements)
+        topic = LocalTopic(self._port(TOPIC_PORT), self._topic_key, receive)
+        self.endpoints["announcements"] = (await self._closing.enter_async_context(topic)).endpoint
+
     async def _start_services(self) -> None:
         count = self.options.stylizers
         self._services = [
-            self._service("splitter", "splitter", self._port(SPLITTER_PORT)),
-            self._service("assembler", "assembler", self._port(ASSEMBLER_PORT)),
+            self._service(
+                "splitter",
+                "splitter",
+                self._port(SPLITTER_PORT),
+                # The watcher's events name this address, whatever way the splitter takes to it.
+                {"UPLOAD_ACCOUNTS": self.endpoints["storage"]},
+            ),
+            self._service(
+                "assembler",
+                "assembler",
+                self._port(ASSEMBLER_PORT),
+                {
+                    "EVENTGRID_TOPIC_ENDPOINT": self.endpoints["announcements"],
+                    "EVENTGRID_TOPIC_KEY": self._topic_key,
+                },
+            ),
         ]
         self._stylizers = [self._stylizer(index, count) for index in range(count)]
         self._closing.push_async_callback(self._stop_services)
@@ -235,7 +263,8 @@ class Stack:
         }
         self.endpoints[name] = f"http://127.0.0.1:{port}"
         ready = HttpReady(f"{self.endpoints[name]}/readyz")
-        return self._supervise(name, _python(module), environment, ready)
+        program = _python(self.options.modules.get(module, module))
+        return self._supervise(name, program, environment, ready)
 
     def _supervise(
         self,

@@ -27,7 +27,8 @@ BLOCKS = range(20_032, 32_000, BLOCK)
 """Ports come in blocks from below the ephemeral range (32768 and up on Linux, 49152 on macOS),
 where no outgoing connection can be sitting on a remembered port."""
 
-BROKER_PORT, STORAGE_PORT, SPLITTER_PORT, ASSEMBLER_PORT, FIRST_STYLIZER_PORT = 1, 2, 3, 4, 10
+BROKER_PORT, STORAGE_PORT, SPLITTER_PORT, ASSEMBLER_PORT, TOPIC_PORT = 1, 2, 3, 4, 5
+FIRST_STYLIZER_PORT = 10
 MOST_STYLIZERS = BLOCK - FIRST_STYLIZER_PORT
 """Places in a block. The supervisor binds its first port: that tells that the block is taken."""
 
@@ -152,7 +153,7 @@ def _claim(block: int, held: ExitStack) -> None:
     """Bind a block's first port and see that the ports of broker, storage and services are free."""
     with ExitStack() as kept:
         kept.enter_context(socket.socket()).bind(("127.0.0.1", block))
-        for place in (BROKER_PORT, STORAGE_PORT, SPLITTER_PORT, ASSEMBLER_PORT):
+        for place in (BROKER_PORT, STORAGE_PORT, SPLITTER_PORT, ASSEMBLER_PORT, TOPIC_PORT):
             with socket.socket() as probe:
                 # As servers do: a connection of the stack before may still be in TIME_WAIT.
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

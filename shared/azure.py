@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
-from typing import Any, Self
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from azure.core.credentials import AzureKeyCredential
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
 from azure.identity.aio import DefaultAzureCredential
 from azure.storage.blob.aio import BlobServiceClient
+from pydantic import SecretStr
 
 from shared.settings import ServiceSettings
-from shared.storage import storage_client
+from shared.storage import StorageAccounts, storage_client
+
+if TYPE_CHECKING:
+    from azure.eventgrid.aio import EventGridPublisherClient
+
+T = TypeVar("T")
 
 _EVENTHUB_RETRY: dict[str, Any] = {
     "retry_total": 6,
     "retry_backoff_factor": 0.2,
     "retry_backoff_max": 10,
+}
+# Whoever announces something tries again by itself; the SDK's own policy would take minutes.
+_TOPIC_RETRY: dict[str, Any] = {
+    "retry_total": 2,
+    "retry_backoff_factor": 0.2,
+    "connection_timeout": 10,
+    "read_timeout": 30,
 }
 
 
@@ -27,6 +41,8 @@ class AzureClients:
         self._settings = settings
         self._stack = AsyncExitStack()
         self._credential: DefaultAzureCredential | None = None
+        self._own: BlobServiceClient | None = None
+        self._media: BlobServiceClient | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -34,16 +50,43 @@ class AzureClients:
     async def __aexit__(self, *_exc: object) -> None:
         await self._stack.aclose()
 
-    async def blobs(self) -> BlobServiceClient:
-        """Open the storage account."""
-        settings = self._settings
-        connection = settings.storage_connection_string
-        client = storage_client(
-            connection.get_secret_value() if connection else None,
-            settings.storage_account_url,
-            None if connection else await self._sign_in(),
+    async def keep(self, context: AbstractAsyncContextManager[T]) -> T:
+        """Enter something that lives as long as the clients that it uses."""
+        return await self._stack.enter_async_context(context)
+
+    async def storage(self) -> StorageAccounts:
+        """Open both storage accounts, or the one that is both."""
+        return StorageAccounts(
+            await self.blobs(), await self.media_blobs(), self._settings.media_containers
         )
-        return await self._stack.enter_async_context(client)
+
+    async def blobs(self) -> BlobServiceClient:
+        """Open the pipeline's own storage account."""
+        if self._own is None:
+            settings = self._settings
+            self._own = await self._account(
+                settings.storage_connection_string, settings.storage_account_url
+            )
+        return self._own
+
+    async def media_blobs(self) -> BlobServiceClient:
+        """Open the storage account that users know."""
+        account = self._settings.media_account
+        if account == (
+            self._settings.storage_connection_string,
+            self._settings.storage_account_url,
+        ):
+            return await self.blobs()
+        if self._media is None:
+            self._media = await self._account(*account)
+        return self._media
+
+    async def topic(self, endpoint: str, key: SecretStr | None) -> EventGridPublisherClient:
+        """Open a sender to an Event Grid topic, with its key or by signing in."""
+        from azure.eventgrid.aio import EventGridPublisherClient
+
+        credential = AzureKeyCredential(key.get_secret_value()) if key else await self._sign_in()
+        return await self.keep(EventGridPublisherClient(endpoint, credential, **_TOPIC_RETRY))
 
     async def producer(self, hub: str) -> EventHubProducerClient:
         """Open a sender to ``hub``."""
@@ -101,6 +144,11 @@ class AzureClients:
             )
         await self._stack.enter_async_context(store)
         return store
+
+    async def _account(self, connection: SecretStr | None, url: str | None) -> BlobServiceClient:
+        credential = None if connection else await self._sign_in()
+        secret = connection.get_secret_value() if connection else None
+        return await self.keep(storage_client(secret, url, credential))
 
     async def _sign_in(self) -> DefaultAzureCredential:
         if self._credential is None:

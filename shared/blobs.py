@@ -10,20 +10,23 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
 from azure.core import MatchConditions
 from azure.core.exceptions import (
     AzureError,
+    ClientAuthenticationError,
+    HttpResponseError,
     ResourceExistsError,
     ResourceModifiedError,
     ResourceNotFoundError,
 )
 from azure.storage.blob import ContentSettings
-from azure.storage.blob.aio import BlobServiceClient
 
 from shared.errors import TransientError
+from shared.storage import BlobClients
 
 _DELETES_AT_ONCE: Final = 4
 
@@ -38,14 +41,23 @@ class BlobFacts:
     metadata: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A blob's bytes, and the version and metadata that they were read with."""
+
+    data: bytes
+    etag: str
+    metadata: dict[str, str]
+
+
 class BlobStore:
-    """The account's blobs, addressed by container and name.
+    """The blobs of an account, or of several as one, addressed by container and name.
 
     Raises:
         TransientError: from every method, when storage stays away through all retries.
     """
 
-    def __init__(self, client: BlobServiceClient) -> None:
+    def __init__(self, client: BlobClients) -> None:
         self._client = client
 
     async def facts(self, container: str, name: str) -> BlobFacts | None:
@@ -65,18 +77,19 @@ class BlobStore:
 
     async def read(self, container: str, name: str) -> bytes | None:
         """Return a blob's content; None when there is none."""
-        content = await self.read_with_etag(container, name)
-        return content and content[0]
+        content = await self.fetch(container, name)
+        return None if content is None else content.data
 
-    async def read_with_etag(self, container: str, name: str) -> tuple[bytes, str] | None:
-        """Return a blob's content and ETag; None when there is none."""
+    async def fetch(self, container: str, name: str) -> Content | None:
+        """Return a blob's content with its ETag and metadata; None when there is none."""
         try:
             stream = await self._client.get_blob_client(container, name).download_blob()
-            return await stream.readall(), stream.properties.etag
+            data, found = await stream.readall(), stream.properties
         except ResourceNotFoundError:
             return None
         except AzureError as error:
             raise _transient("read", container, name, error) from error
+        return Content(data, found.etag, dict(found.metadata or {}))
 
     async def download(self, container: str, name: str, path: Path) -> bool:
         """Copy a blob into a file; return False when there is none."""
@@ -159,6 +172,32 @@ class BlobStore:
             raise _transient("write", container, name, error) from error
         return str(written["etag"])
 
+    async def annotate(
+        self, container: str, name: str, metadata: dict[str, str], *, etag: str
+    ) -> str | None:
+        """Replace the metadata of a blob's version ``etag``; its content stays.
+
+        Returns:
+            The new ETag; None when the blob is no longer at ``etag`` (nothing was written).
+        """
+        blob = self._client.get_blob_client(container, name)
+        try:
+            written = await blob.set_blob_metadata(
+                metadata, etag=etag, match_condition=MatchConditions.IfNotModified
+            )
+        except (ResourceModifiedError, ResourceNotFoundError):
+            return None
+        except AzureError as error:
+            raise _transient("annotate", container, name, error) from error
+        return str(written["etag"])
+
+    async def reach(self, container: str) -> None:
+        """Return once the account answers for ``container``."""
+        try:
+            await self._client.get_container_client(container).get_container_properties()
+        except AzureError as error:
+            raise _transient("reach", container, "", error) from error
+
     async def names(self, container: str, prefix: str = "") -> AsyncIterator[str]:
         """List blob names in lexical order."""
         try:
@@ -177,12 +216,13 @@ class BlobStore:
 
         async def delete_some() -> None:
             for name in waiting:
-                await self._delete(container, name)
+                await self.delete(container, name)
 
         await asyncio.gather(*(delete_some() for _ in range(_DELETES_AT_ONCE)))
         return len(names)
 
-    async def _delete(self, container: str, name: str) -> None:
+    async def delete(self, container: str, name: str) -> None:
+        """Delete a blob; one that is gone already is no error."""
         try:
             await self._client.get_blob_client(container, name).delete_blob()
         except ResourceNotFoundError:
@@ -192,4 +232,14 @@ class BlobStore:
 
 
 def _transient(verb: str, container: str, name: str, error: AzureError) -> TransientError:
-    return TransientError(f"cannot {verb} blob {container}/{name}: {error.message}")
+    what = f"cannot {verb} blob {container}/{name}"
+    if isinstance(error, ClientAuthenticationError) or _status(error) == HTTPStatus.FORBIDDEN:
+        return TransientError(
+            f"{what}: storage refuses the credentials, renew them or grant the role: "
+            f"{error.message}"
+        )
+    return TransientError(f"{what}: {error.message}")
+
+
+def _status(error: AzureError) -> int | None:
+    return error.status_code if isinstance(error, HttpResponseError) else None

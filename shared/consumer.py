@@ -7,12 +7,14 @@ when the partition was lost to another owner (whose checkpoint ours would overwr
 
 Taking an event up waits for the service's handler, so a service that is full simply stops reading:
 back-pressure needs no queue of its own.
+
+A receive loop can die silently (`shared.pulse`). Then the client is thrown away and a new one goes
+on from the checkpoints; when that does not help either, the process is given up.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
@@ -25,8 +27,10 @@ from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 from azure.eventhub.amqp import AmqpMessageBodyType
 from azure.eventhub.exceptions import EventHubError
 
+from shared import tracing
 from shared.errors import TransientError
 from shared.metrics import ConsumerMetrics
+from shared.pulse import Pulse
 from shared.watermark import Ticket, Watermark
 
 log = structlog.get_logger()
@@ -36,19 +40,29 @@ _MAX_BATCH: Final = 16
 _PREFETCH: Final = 32
 # An idle callback this often proves that the receive loop lives.
 _IDLE_S: Final = 2.0
+_REBUILDS: Final = 2
+# Connections to hubs that are gone can take minutes to close or to answer.
+_CLOSING_S: Final = 10.0
+_REACH_S: Final = 10.0
 
 
 class Delivery:
     """One event in the hands of a service."""
 
-    __slots__ = ("_ticket", "_watermark", "body", "partition_id", "sequence_number")
+    __slots__ = ("_ticket", "_watermark", "body", "origin", "partition_id", "sequence_number")
 
     def __init__(
-        self, event: EventData, partition_id: str, watermark: Watermark[EventData]
+        self, event: EventData, context: PartitionContext, watermark: Watermark[EventData]
     ) -> None:
         self.body = _body(event)
-        self.partition_id = partition_id
+        self.partition_id = context.partition_id
         self.sequence_number = event.sequence_number
+        self.origin = tracing.Received(
+            context.eventhub_name,
+            context.consumer_group,
+            context.partition_id,
+            tracing.extract(event.properties),
+        )
         self._watermark = watermark
         self._ticket: Ticket[EventData] = watermark.start(event)
 
@@ -56,6 +70,9 @@ class Delivery:
         """Note that the event needs no further work, ever. Repeating it changes nothing."""
         self._watermark.finish(self._ticket)
 
+
+Connect = Callable[[], Awaitable[EventHubConsumerClient]]
+"""Opens a new client of the hub."""
 
 Handler = Callable[[Delivery], Awaitable[None]]
 """Takes up one event. It may wait to hold the partition back; it must not raise."""
@@ -87,44 +104,96 @@ class Consumer:
 
     def __init__(
         self,
-        client: EventHubConsumerClient,
+        connect: Connect,
         handler: Handler,
         *,
         checkpoint_interval_s: float,
+        patience_s: float,
         metrics: ConsumerMetrics,
+        on_hopeless: Callable[[str], None],
     ) -> None:
-        self._client = client
+        self._connect = connect
         self._handler = handler
         self._checkpoint_interval_s = checkpoint_interval_s
         self._metrics = metrics
+        self._on_hopeless = on_hopeless
+        self._client: EventHubConsumerClient | None = None
         self._partitions: dict[str, _Partition] = {}
+        self._pulse = Pulse(patience_s, _REBUILDS, time.monotonic)
+        self._look_s = patience_s / 10
         self._draining = False
 
     async def run(self) -> None:
         """Read until cancelled; then flush what is finished and release the partitions."""
         flusher = asyncio.create_task(self._flush_regularly())
         try:
-            await self._client.receive_batch(
-                self._on_events,
-                on_partition_initialize=self._on_open,
-                on_partition_close=self._on_close,
-                on_error=self._on_error,
-                # The default, "@latest", would skip what was sent before the first claim.
-                starting_position="-1",
-                max_batch_size=_MAX_BATCH,
-                max_wait_time=_IDLE_S,
-                prefetch=_PREFETCH,
-                track_last_enqueued_event_properties=True,
-            )
+            while True:
+                await self._read_until_silent()
+                self._metrics.rebuilt()
         finally:
             flusher.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await flusher
-            await self._client.close()
+            await asyncio.gather(flusher, return_exceptions=True)
+
+    async def _read_until_silent(self) -> None:
+        """Read with the present client, and throw it away in the end, whatever ends it."""
+        client = await self.client()
+        reading = asyncio.create_task(self._receive(client))
+        silence = asyncio.create_task(self._silence())
+        try:
+            await asyncio.wait({reading, silence}, return_when=asyncio.FIRST_COMPLETED)
+            if reading.done():
+                await reading
+        finally:
+            self._client = None
+            # Closing stops the reading in order: what is finished is flushed, partitions released.
+            closing = asyncio.gather(client.close(), return_exceptions=True)
+            await asyncio.wait({closing}, timeout=_CLOSING_S)
+            for task in (silence, reading):
+                task.cancel()
+            await asyncio.wait({silence, reading}, timeout=_CLOSING_S)
+            self._partitions.clear()
+
+    async def _receive(self, client: EventHubConsumerClient) -> None:
+        await client.receive_batch(
+            self._on_events,
+            on_partition_initialize=self._on_open,
+            on_partition_close=self._on_close,
+            on_error=self._on_error,
+            # The default, "@latest", would skip what was sent before the first claim.
+            starting_position="-1",
+            max_batch_size=_MAX_BATCH,
+            max_wait_time=_IDLE_S,
+            prefetch=_PREFETCH,
+            track_last_enqueued_event_properties=True,
+        )
+
+    async def _silence(self) -> None:
+        """Return when the client has gone silent although the hub answers."""
+        while True:
+            await asyncio.sleep(self._look_s)
+            verdict = self._pulse.judge()
+            if verdict == "alive":
+                continue
+            self._pulse.restart()
+            try:
+                await self.reach()
+            except TransientError:
+                # An outage, not a dead loop: the SDK reconnects by itself.
+                continue
+            log.warning("consumer is silent", verdict=verdict)
+            if verdict == "rebuild":
+                return
+            self._on_hopeless("the consumer gets no events, and new connections did not help")
 
     def drain(self) -> None:
         """Take up no further event; those in hand may still finish."""
         self._draining = True
+
+    async def client(self) -> EventHubConsumerClient:
+        """Return the client in use."""
+        if self._client is None:
+            self._client = await self._connect()
+        return self._client
 
     async def reach(self) -> None:
         """Return once the hub answers.
@@ -133,26 +202,37 @@ class Consumer:
             TransientError: it did not, through all retries.
         """
         try:
-            await self._client.get_eventhub_properties()
-        except EventHubError as error:
+            async with asyncio.timeout(_REACH_S):
+                await (await self.client()).get_eventhub_properties()
+        except TimeoutError as error:
+            raise TransientError(f"the hub did not answer within {_REACH_S:g} s") from error
+        except (AzureError, EventHubError) as error:
             raise TransientError(f"cannot reach hub: {error}") from error
 
     async def _on_open(self, context: PartitionContext) -> None:
         self._partitions[context.partition_id] = _Partition(context)
+        self._note_owned()
         log.info("partition claimed", hub=context.eventhub_name, partition=context.partition_id)
 
     async def _on_events(self, context: PartitionContext, events: list[EventData]) -> None:
-        partition = self._partitions[context.partition_id]
-        for event in events:
-            if self._draining:
-                return
-            if partition.checkpointed is None:
-                partition.checkpointed = (event.sequence_number or 0) - 1
-            self._metrics.received()
-            await self._handler(Delivery(event, context.partition_id, partition.watermark))
+        self._metrics.called_back()
+        partition = self._mine(context)
+        if partition is None:
+            return
+        with self._pulse.callback():
+            for event in events:
+                if self._draining:
+                    return
+                if partition.checkpointed is None:
+                    partition.checkpointed = (event.sequence_number or 0) - 1
+                self._metrics.received()
+                await self._handler(Delivery(event, context, partition.watermark))
 
     async def _on_close(self, context: PartitionContext, reason: CloseReason) -> None:
-        partition = self._partitions.pop(context.partition_id, None)
+        partition = self._mine(context)
+        if partition is not None:
+            del self._partitions[context.partition_id]
+        self._note_owned()
         if partition and reason is CloseReason.SHUTDOWN:
             await self._flush(partition)
         self._metrics.released(context.partition_id)
@@ -162,6 +242,15 @@ class Consumer:
             partition=context.partition_id,
             reason=reason.name,
         )
+
+    def _mine(self, context: PartitionContext) -> _Partition | None:
+        """Return the partition; None when ``context`` is of a client that was thrown away."""
+        partition = self._partitions.get(context.partition_id)
+        return partition if partition and partition.context is context else None
+
+    def _note_owned(self) -> None:
+        self._pulse.owns(len(self._partitions))
+        self._metrics.owned(len(self._partitions))
 
     async def _on_error(self, context: PartitionContext | None, error: Exception) -> None:
         self._metrics.error()

@@ -7,6 +7,8 @@ import traceback
 
 from shared.blobs import BlobStore
 from shared.consumer import Delivery
+from shared.errors import PermanentError
+from shared.status import utc_now
 from shared.values import Value
 
 
@@ -16,9 +18,18 @@ class DeadLetter(Value):
     hub: str
     partition_id: str
     sequence_number: int
+    code: str
     cause: str
+    attempts: int
+    """How often its processing was begun."""
     trace: str
+    buried_at: str
     body_base64: str
+
+    @property
+    def body(self) -> bytes:
+        """The event's body."""
+        return base64.b64decode(self.body_base64)
 
 
 class DeadLetters:
@@ -29,7 +40,7 @@ class DeadLetters:
         self._container = container
         self._hub = hub
 
-    async def bury(self, delivery: Delivery, error: BaseException) -> None:
+    async def bury(self, delivery: Delivery, error: BaseException, attempts: int = 1) -> None:
         """Keep the event for people to look at; burying it twice changes nothing.
 
         Raises:
@@ -39,8 +50,11 @@ class DeadLetters:
             hub=self._hub,
             partition_id=delivery.partition_id,
             sequence_number=delivery.sequence_number or 0,
+            code=error.code if isinstance(error, PermanentError) else "UNFORESEEN",
             cause=f"{type(error).__name__}: {error}",
+            attempts=attempts,
             trace="".join(traceback.format_exception(error)),
+            buried_at=utc_now(),
             body_base64=base64.b64encode(delivery.body).decode(),
         )
         name = f"{self._hub}/{letter.partition_id}/{letter.sequence_number}.json"

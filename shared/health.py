@@ -1,29 +1,81 @@
-"""The HTTP port of a service: metrics for Prometheus, health for Kubernetes."""
+"""What a service says about itself: the HTTP port with metrics for Prometheus and health for
+Kubernetes.
+
+Three different questions. *Live*: is it worth anything to leave this process running? Only the
+service itself can spoil that, with a lane that hangs or a consumer that stays silent; never a
+dependency, or a pool would be restarted because storage is away. *Ready*: does it do its work now?
+No while it starts and drains, and while a dependency is away. *Failed* is final: the service
+drains, exits 1, and whoever supervises it starts another.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Self
 
+import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.aiohttp import make_aiohttp_handler
 
 from shared.errors import ConfigurationError
 
+log = structlog.get_logger()
+
+
+class Health:
+    """The state behind ``/healthz`` and ``/readyz``."""
+
+    def __init__(self) -> None:
+        self.serving = False
+        """Whether the service takes up events: true between its start and its drain."""
+        self.failed = asyncio.Event()
+        self._failure: str | None = None
+        self._away: dict[str, str] = {}
+
+    def report(self, dependency: str, problem: str | None) -> None:
+        """Note what is wrong with a dependency, or with None that it answers."""
+        before = self._away.pop(dependency, None)
+        if problem is not None:
+            self._away[dependency] = problem
+        if (before is None) != (problem is None):
+            if problem is not None:
+                log.warning("dependency away", dependency=dependency, problem=problem)
+            else:
+                log.info("dependency back", dependency=dependency)
+
+    def fail(self, reason: str) -> None:
+        """Give the process up: it drains and exits, so that another can take its place."""
+        if self._failure is None:
+            self._failure = reason
+            log.error("service failed", reason=reason)
+            self.failed.set()
+
+    @property
+    def live(self) -> tuple[bool, str]:
+        """Whether the process should go on, and a sentence."""
+        return self._failure is None, self._failure or "ok"
+
+    @property
+    def ready(self) -> tuple[bool, str]:
+        """Whether the service does its work now, and a sentence."""
+        if not self.serving:
+            return False, "starting or draining"
+        problems = [f"{name}: {problem}" for name, problem in self._away.items()]
+        return not problems, "; ".join(problems) or "ready"
+
 
 class HealthServer:
-    """Serves ``/metrics``, ``/healthz`` (the event loop turns), ``/readyz`` (events are read).
-
-    Health never depends on another service: a pod must not be restarted because storage is away.
+    """Serves ``/metrics``, ``/healthz`` (live) and ``/readyz`` (ready).
 
     Raises:
         ConfigurationError: on entering, when the port cannot be had.
     """
 
-    def __init__(self, host: str, port: int, registry: CollectorRegistry) -> None:
-        self.ready = False
+    def __init__(self, host: str, port: int, registry: CollectorRegistry, health: Health) -> None:
         self._host = host
         self._port = port
+        self._health = health
         app = web.Application()
         app.add_routes(
             [
@@ -49,9 +101,11 @@ class HealthServer:
         await self._runner.cleanup()
 
     async def _healthz(self, _request: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
+        return _answer(*self._health.live)
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        if self.ready:
-            return web.Response(text="ready\n")
-        return web.Response(text="not ready\n", status=503)
+        return _answer(*self._health.ready)
+
+
+def _answer(good: bool, sentence: str) -> web.Response:
+    return web.Response(text=f"{sentence}\n", status=200 if good else 503)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import PurePosixPath
+from zlib import crc32
 
 from shared.styles.request import StyleRequest
 
@@ -31,6 +32,11 @@ def chunk_blob(job: str, index: int) -> str:
 def side_blob(job: str, container: str) -> str:
     """Name the blob (frames container) of the streams that are copied beside the picture."""
     return f"{job}/side.{container}"
+
+
+def chunk_partition(job: str, index: int, partitions: int) -> int:
+    """Deal a job's chunks round the frames hub's partitions, each job from another start."""
+    return (crc32(job.encode()) + index) % partitions
 
 
 def manifest_blob(job: str) -> str:

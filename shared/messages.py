@@ -18,12 +18,12 @@ ChunkFailed        segments  stylizer->assembler a chunk cannot be stylized
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from shared.errors import MessageError
-from shared.manifest import Chunk
+from shared.manifest import Chunk, Source
 from shared.styles.request import StyleRequest
 from shared.values import ExactFraction, Value
 
@@ -45,6 +45,19 @@ class ChunkReady(Message):
     time_base: ExactFraction
     sample_aspect_ratio: ExactFraction
     style: StyleRequest
+
+    @classmethod
+    def of(cls, job_id: str, source: Source, style: StyleRequest, chunk: Chunk) -> Self:
+        """Refer to one of a job's chunks; the same words whoever sends it, and whenever."""
+        return cls(
+            job_id=job_id,
+            chunk=chunk,
+            width=source.width,
+            height=source.height,
+            time_base=source.time_base,
+            sample_aspect_ratio=source.sample_aspect_ratio,
+            style=style,
+        )
 
 
 class SplitStarted(Message):
@@ -79,6 +92,8 @@ class SegmentReady(Message):
     type: Literal["SegmentReady"] = "SegmentReady"
     chunk: int
     frames: int
+    unpainted: str | None = None
+    """Why the segment shows the original frames, if it does."""
 
 
 class ChunkFailed(Message):
@@ -94,6 +109,7 @@ AnyMessage = Annotated[
     ChunkReady | SplitStarted | SplitCompleted | SplitFailed | SegmentReady | ChunkFailed,
     Field(discriminator="type"),
 ]
+_QUOTED: Final = 200
 _ADAPTER: TypeAdapter[AnyMessage] = TypeAdapter(AnyMessage)
 
 
@@ -108,4 +124,6 @@ def decode(body: bytes) -> AnyMessage:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "body"
-        raise MessageError(f"not a pipeline event: {where}: {first['msg']}", body) from error
+        # The sentence quotes what it stumbled over, and an event may be a megabyte.
+        sentence = f"{where}: {first['msg']}"[:_QUOTED]
+        raise MessageError(f"not a pipeline event: {sentence}", body) from error

@@ -1,10 +1,15 @@
-"""Prometheus metrics that every service has. Labels are bounded by design."""
+"""Prometheus metrics that every service has; each service adds its own in its ``metrics.py``.
+
+Names, helps and buckets stand here and there, and nowhere else: the rest of the code calls typed
+verbs. Labels are bounded by design: a hub, a partition, a stage, a known code, never a job or blob.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from typing import Final
 
 from prometheus_client import (
@@ -15,13 +20,19 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
 )
+
+from shared import tracing
+from shared.codes import FAILURE_CODES, OTHER
 
 STAGE_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 
 def process_registry() -> CollectorRegistry:
     """Return a registry that knows about this process: CPU, memory, files, garbage collection."""
+    # Prometheus notices a restart by itself: a time of creation for each would only be a burden.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
@@ -62,6 +73,21 @@ class ConsumerMetrics:
             ["hub", "partition"],
             registry=registry,
         )
+        self._rebuilds = Counter(
+            f"{service}_consumer_rebuilds_total",
+            "Clients given up and opened anew, because they had stopped delivering",
+            ["hub"],
+            registry=registry,
+        ).labels(**labels)
+        self._last_callback = Gauge(
+            f"{service}_last_callback_timestamp_seconds",
+            "When the SDK last handed over events, or said that there are none",
+            ["hub"],
+            registry=registry,
+        ).labels(**labels)
+        self._owned = Gauge(
+            f"{service}_owned_partitions", "Partitions owned", ["hub"], registry=registry
+        ).labels(**labels)
         self._hub = hub
 
     def received(self) -> None:
@@ -88,13 +114,41 @@ class ConsumerMetrics:
         """Forget a partition that another consumer may own now."""
         self._lag.remove(self._hub, partition)
 
+    def owned(self, count: int) -> None:
+        """Set the number of partitions owned."""
+        self._owned.set(count)
+
+    def called_back(self) -> None:
+        """Note that the SDK's receive loop lives."""
+        self._last_callback.set_to_current_time()
+
+    def rebuilt(self) -> None:
+        """Count a client that had stopped delivering and was opened anew."""
+        self._rebuilds.inc()
+
 
 class WorkMetrics:
-    """Counts what a service does with its events: stage times, outcomes, errors by code."""
+    """Counts what a service does with its events: stage times, outcomes, errors by code.
+
+    ``service`` starts every name, since one Prometheus may hold all services' metrics. Whatever
+    can be counted stands at 0 from the start: a time series that is born with its first failure
+    never shows that failure as an increase.
+    """
+
+    _frame_labels: tuple[str, ...] = ()
+    _stages: tuple[str, ...] = ()
+    _chunk_outcomes: tuple[str, ...] = ()
+    _job_outcomes: tuple[str, ...] = ()
 
     def __init__(self, registry: CollectorRegistry, service: str) -> None:
         self._registry = registry
         self._service = service
+        Gauge(
+            "stylestream_build_info",
+            "Always 1; the labels say what runs",
+            ["service", "version"],
+            registry=registry,
+        ).labels(service=service, version=_version()).set(1)
         self._stage = Histogram(
             f"{service}_stage_seconds",
             "Time one unit of work spent in a stage",
@@ -102,7 +156,9 @@ class WorkMetrics:
             buckets=STAGE_BUCKETS_S,
             registry=registry,
         )
-        self._frames = Counter(f"{service}_frames_total", "Frames finished", registry=registry)
+        self._frames = Counter(
+            f"{service}_frames_total", "Frames finished", self._frame_labels, registry=registry
+        )
         self._chunks = Counter(
             f"{service}_chunks_total", "Chunks by outcome", ["outcome"], registry=registry
         )
@@ -112,34 +168,61 @@ class WorkMetrics:
         self._errors = Counter(
             f"{service}_errors_total", "Permanent failures by code", ["code"], registry=registry
         )
+        self._dead_letters = Counter(
+            f"{service}_dead_letters_total",
+            "Events laid aside by the code of their cause",
+            ["code"],
+            registry=registry,
+        )
         self._retries = Counter(
             f"{service}_retries_total", "Units of work tried again", registry=registry
         )
         self._in_hand = Gauge(f"{service}_in_hand", "Units of work in hand", registry=registry)
+        self._dependency = Gauge(
+            f"{service}_dependency_up",
+            "Whether a dependency answered when it was last asked",
+            ["dependency"],
+            registry=registry,
+        )
+
+        _begin(self._stage, self._stages)
+        _begin(self._chunks, self._chunk_outcomes)
+        _begin(self._jobs, self._job_outcomes)
+        for counter in (self._errors, self._dead_letters):
+            _begin(counter, (*FAILURE_CODES, OTHER))
 
     def reading(self, hub: str) -> ConsumerMetrics:
         """Return the metrics of the service's consumer of ``hub``."""
         return ConsumerMetrics(self._registry, self._service, hub)
 
     @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Observe the time that a chunk or job spends in a stage, if it gets through."""
-        started = time.perf_counter()
-        yield
-        self._stage.labels(stage=stage).observe(time.perf_counter() - started)
+    def timed(self, stage: str, **facts: str | int) -> Iterator[None]:
+        """Observe the time that a chunk or job spends in a stage, if it gets through.
+
+        The stage is also a span of its trace (`shared.tracing`), with ``facts``.
+        """
+        with tracing.span(stage, facts):
+            started = time.perf_counter()
+            yield
+            self._stage.labels(stage=stage).observe(time.perf_counter() - started)
 
     def chunk(self, outcome: str, frames: int = 0) -> None:
         """Count a finished chunk, and its frames."""
         self._chunks.labels(outcome=outcome).inc()
-        self._frames.inc(frames)
+        if frames:
+            self._frames.inc(frames)
 
     def job(self, outcome: str) -> None:
         """Count a job that this service is through with."""
         self._jobs.labels(outcome=outcome).inc()
 
     def failed(self, code: str) -> None:
-        """Count a permanent failure."""
-        self._errors.labels(code=code).inc()
+        """Count a permanent failure; a code that is none of ours counts as ``OTHER``."""
+        self._errors.labels(code=_known(code)).inc()
+
+    def dead_lettered(self, code: str) -> None:
+        """Count an event that was laid aside; ``code`` as in `failed`."""
+        self._dead_letters.labels(code=_known(code)).inc()
 
     def retried(self) -> None:
         """Count a unit of work that is tried again."""
@@ -148,3 +231,24 @@ class WorkMetrics:
     def in_hand(self, change: int) -> None:
         """Note units of work taken up (+) or finished (-)."""
         self._in_hand.inc(change)
+
+    def dependency(self, name: str, up: bool) -> None:
+        """Note whether a dependency, under a name fixed in the code, answered."""
+        self._dependency.labels(dependency=name).set(up)
+
+
+def _begin(metric: Counter | Histogram, values: Iterable[str]) -> None:
+    for value in values:
+        metric.labels(value)
+
+
+def _known(code: str) -> str:
+    """Keep the label bounded: codes also come out of events and out of the decoder's child."""
+    return code if code in FAILURE_CODES else OTHER
+
+
+def _version() -> str:
+    try:
+        return metadata.version("stylestream")
+    except metadata.PackageNotFoundError:
+        return "unknown"

@@ -1,7 +1,10 @@
 """The life of a service: start, report health, read its hub, drain on SIGTERM.
 
 A draining service is not ready, takes up nothing new, finishes the work in hand, flushes its
-checkpoints, releases its partitions, and exits 0. A second signal ends it at once.
+checkpoints, releases its partitions, and exits 0. A second signal ends it at once. A service that
+has failed (`shared.health`) drains in the same way and exits 1.
+
+While a dependency is away a service waits, not ready, and goes on by itself.
 """
 
 from __future__ import annotations
@@ -11,39 +14,57 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, NoReturn, TypeVar
 
 import structlog
 
-from shared import logs
+from shared import logs, tracing
 from shared.azure import AzureClients
+from shared.blobs import BlobStore
+from shared.checkpoints import prepare
 from shared.consumer import Consumer
-from shared.errors import ConfigurationError
-from shared.health import HealthServer
+from shared.errors import ConfigurationError, TransientError
+from shared.health import Health, HealthServer
 from shared.metrics import WorkMetrics, process_registry
 from shared.retry import Retry
 from shared.settings import ServiceSettings, load
 
 log = structlog.get_logger()
 S = TypeVar("S", bound=ServiceSettings)
+M = TypeVar("M", bound=WorkMetrics)
 
 _CLOSING_S: Final = 10.0
+_ANSWER_S: Final = 5.0
+
+Probe = Callable[[], Awaitable[None]]
+"""Returns when a dependency answers, raises `TransientError` when it does not."""
+
+
+def _nothing_to_leave() -> None:
+    """Serve as the ``drain`` of services that finish whatever they have in hand."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What a service brings to the runtime: the hub it reads, and how to wait for work in hand."""
+    """What a service brings to the runtime.
+
+    ``drain`` is called once when the end begins: work in hand that was not started is to be left
+    to others. ``finish`` returns when nothing is in hand any more. ``probes`` tell by name whether
+    the dependencies other than the hub answer.
+    """
 
     consumer: Consumer
     finish: Callable[[], Awaitable[None]]
+    probes: Mapping[str, Probe]
+    drain: Callable[[], None] = _nothing_to_leave
 
 
-Build = Callable[[S, AzureClients, WorkMetrics], Awaitable[Service]]
+Build = Callable[[S, AzureClients, M, Health], Awaitable[Service]]
 
 
-def main(name: str, settings_type: type[S], build: Build[S]) -> NoReturn:
+def main(name: str, settings_type: type[S], metrics_type: type[M], build: Build[S, M]) -> NoReturn:
     """Run a service as this process until a signal ends it.
 
     Exits 0 after draining, 1 when the service cannot go on, 2 on wrong configuration, with every
@@ -54,10 +75,15 @@ def main(name: str, settings_type: type[S], build: Build[S]) -> NoReturn:
     except ConfigurationError as error:
         _refuse(name, error)
     logs.configure(settings.log_level, settings.log_format, name)
+    health = Health()
     try:
-        asyncio.run(_run(name, settings, build))
+        with tracing.exporting(name, settings.otel_exporter_otlp_endpoint):
+            asyncio.run(_run(name, settings, metrics_type, build, health))
     except ConfigurationError as error:
         _refuse(name, error)
+    if health.failed.is_set():
+        # A thread that hangs would keep an orderly exit waiting for ever.
+        os._exit(1)
     sys.exit(0)
 
 
@@ -67,18 +93,27 @@ def _refuse(name: str, error: ConfigurationError) -> NoReturn:
     sys.exit(2)
 
 
-async def _run(name: str, settings: S, build: Build[S]) -> None:
+async def _run(
+    name: str, settings: S, metrics_type: type[M], build: Build[S, M], health: Health
+) -> None:
     stop = _stop_on_signals()
     registry = process_registry()
-    metrics = WorkMetrics(registry, name)
+    metrics = metrics_type(registry, name)
     async with (
-        HealthServer(settings.metrics_host, settings.metrics_port, registry) as health,
+        HealthServer(settings.metrics_host, settings.metrics_port, registry, health),
         AzureClients(settings) as clients,
     ):
-        service = await build(settings, clients, metrics)
-        reading = asyncio.create_task(_read(service.consumer, health, Retry(metrics)))
-        await _first_of(reading, stop)
-        health.ready = False
+        service = await build(settings, clients, metrics, health)
+        blobs = BlobStore(await clients.storage())
+        reading = asyncio.create_task(
+            _read(service.consumer, blobs, settings, health, Retry(metrics))
+        )
+        probing = asyncio.create_task(
+            _probe(service, settings.probe_interval_s, health, metrics),
+        )
+        await _first_of(reading, stop, health.failed)
+        health.serving = False
+        probing.cancel()
         if not reading.done():
             await _drain(service, settings.drain_timeout_s)
             reading.cancel()
@@ -87,17 +122,49 @@ async def _run(name: str, settings: S, build: Build[S]) -> None:
     log.info("stopped")
 
 
-async def _first_of(reading: asyncio.Task[None], stop: asyncio.Event) -> None:
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({reading, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
+async def _first_of(reading: asyncio.Task[None], *events: asyncio.Event) -> None:
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait({reading, *waiting}, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
 
 
-async def _read(consumer: Consumer, health: HealthServer, retry: Retry) -> None:
+async def _read(
+    consumer: Consumer, blobs: BlobStore, settings: ServiceSettings, health: Health, retry: Retry
+) -> None:
     await retry(consumer.reach)
-    health.ready = True
+
+    async def positions() -> int:
+        return await prepare(await consumer.client(), blobs, settings)
+
+    await retry(positions)
+    health.serving = True
     log.info("ready")
     await consumer.run()
+
+
+async def _probe(service: Service, interval_s: float, health: Health, metrics: WorkMetrics) -> None:
+    """Keep asking the dependencies whether they are there: that is what "ready" depends on."""
+    probes = {"event hubs": service.consumer.reach, **service.probes}
+    while True:
+        await asyncio.sleep(interval_s)
+        problems = await asyncio.gather(*map(_problem, probes.values()))
+        for dependency, problem in zip(probes, problems, strict=True):
+            health.report(dependency, problem)
+            metrics.dependency(dependency, up=problem is None)
+
+
+async def _problem(probe: Probe) -> str | None:
+    try:
+        async with asyncio.timeout(_ANSWER_S):
+            await probe()
+    except TransientError as error:
+        return str(error)
+    except TimeoutError:
+        return f"no answer within {_ANSWER_S:g} s"
+    except Exception as error:  # an unforeseen answer is no reason to stop asking
+        return f"{type(error).__name__}: {error}"
+    return None
 
 
 async def _drain(service: Service, timeout_s: float) -> None:
@@ -105,6 +172,7 @@ async def _drain(service: Service, timeout_s: float) -> None:
     # Connections to hubs that are gone can take minutes to close; a pod has a grace period.
     asyncio.get_running_loop().call_later(timeout_s + _CLOSING_S, os._exit, 1)
     service.consumer.drain()
+    service.drain()
     try:
         await asyncio.wait_for(service.finish(), timeout_s)
     except TimeoutError:

@@ -3,6 +3,9 @@
 Every field below is one variable, its name in capitals: ``chunk_frames`` is ``CHUNK_FRAMES``.
 Connection strings serve local stacks; in Azure a namespace and an account URL are given instead and
 ``DefaultAzureCredential`` signs in. The two ways exclude each other.
+
+What users touch (uploads, results, and the records of jobs) may lie in a storage account of its
+own: then that is given, too, and the other containers stay in the first.
 """
 
 from __future__ import annotations
@@ -12,6 +15,13 @@ from typing import Literal, Self, TypeVar
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.endpoints import (
+    check_encrypted,
+    holds_signature,
+    plain_eventhubs,
+    plain_storage,
+    plain_url,
+)
 from shared.errors import ConfigurationError
 
 S = TypeVar("S", bound=BaseSettings)
@@ -35,6 +45,15 @@ class ServiceSettings(BaseSettings):
         None,
         description="storage account to sign in to, such as https://NAME.blob.core.windows.net",
     )
+    media_storage_connection_string: SecretStr | None = Field(
+        None, description="users' storage account with a key; default: the one storage account"
+    )
+    media_storage_account_url: str | None = Field(
+        None, description="users' storage account to sign in to; default: the one storage account"
+    )
+    allow_http: bool = Field(
+        False, description="speak without TLS beyond loopback, on a network of its own"
+    )
 
     uploads_hub: str = Field("uploads", description="hub of BlobCreated events")
     frames_hub: str = Field("frames", description="hub of chunk references")
@@ -52,6 +71,13 @@ class ServiceSettings(BaseSettings):
     styles_dir: str | None = Field(
         None, description="folder with further styles (NAME.onnx and NAME.json)"
     )
+    styles_container: str | None = Field(
+        None, description="blob container with further styles, fetched at start; or STYLES_DIR"
+    )
+
+    keep_intermediates: bool = Field(
+        False, description="keep chunks, segments and manifests of jobs that have ended"
+    )
 
     load_balancing_interval_s: float = Field(
         5.0, gt=0, description="how often consumers rebalance partitions among themselves"
@@ -61,6 +87,12 @@ class ServiceSettings(BaseSettings):
     )
     checkpoint_interval_s: float = Field(
         1.0, gt=0, description="how often finished work is checkpointed"
+    )
+    consumer_patience_s: float = Field(
+        60.0, gt=4, description="silence after which a consumer's connection is made anew"
+    )
+    probe_interval_s: float = Field(
+        10.0, gt=0, description="how often dependencies are asked whether they are there (/readyz)"
     )
     drain_timeout_s: float = Field(
         90.0, gt=0, description="time for work in hand after SIGTERM; below the pod's grace period"
@@ -76,9 +108,18 @@ class ServiceSettings(BaseSettings):
     log_format: Literal["json", "console"] = Field(
         "json", description="log lines for machines or for people"
     )
+    otel_exporter_otlp_endpoint: str | None = Field(
+        None, description="collector of traces (OTLP over HTTP), http://HOST:4318; unset: no traces"
+    )
 
     @model_validator(mode="after")
-    def _one_way_to_sign_in(self) -> Self:
+    def _can_work(self) -> Self:
+        if problems := self.problems():
+            raise ValueError("; ".join(problems))
+        return self
+
+    def problems(self) -> list[str]:
+        """Return a sentence for each thing that cannot work together; services add their own."""
         problems = [
             problem
             for one, other in (
@@ -87,14 +128,60 @@ class ServiceSettings(BaseSettings):
             )
             if (problem := self._exactly_one(one, other))
         ]
+        if self.media_storage_connection_string or self.media_storage_account_url:
+            media = ("media_storage_connection_string", "media_storage_account_url")
+            problems += filter(None, [self._exactly_one(*media)])
+        problems += self._unencrypted() + self._signatures()
         if self.ownership_expiry_s < 2 * self.load_balancing_interval_s:
             problems.append(
                 "OWNERSHIP_EXPIRY_S must be at least twice LOAD_BALANCING_INTERVAL_S, "
                 "or consumers lose partitions that they are working on"
             )
-        if problems:
-            raise ValueError("; ".join(problems))
-        return self
+        return problems
+
+    @property
+    def media_account(self) -> tuple[SecretStr | None, str | None]:
+        """Connection string and URL, one of them None, of the account that users know."""
+        if self.media_storage_connection_string or self.media_storage_account_url:
+            return self.media_storage_connection_string, self.media_storage_account_url
+        return self.storage_connection_string, self.storage_account_url
+
+    @property
+    def media_containers(self) -> frozenset[str]:
+        """The containers that users put into or read from: these lie in the users' account."""
+        return frozenset({self.uploads_container, self.results_container, self.jobs_container})
+
+    def _unencrypted(self) -> list[str]:
+        """Return a sentence for each variable whose address is reached without TLS."""
+        hosts = {
+            name: how(_revealed(value))
+            for name, how in (
+                ("eventhub_connection_string", plain_eventhubs),
+                ("storage_connection_string", plain_storage),
+                ("storage_account_url", plain_url),
+                ("media_storage_connection_string", plain_storage),
+                ("media_storage_account_url", plain_url),
+            )
+            if (value := getattr(self, name))
+        }
+        found = (
+            check_encrypted(name.upper(), host, allow_http=self.allow_http)
+            for name, host in hosts.items()
+        )
+        return [problem for problem in found if problem]
+
+    def _signatures(self) -> list[str]:
+        return [
+            f"{name.upper()} holds a shared access signature, which blobs' addresses would show: "
+            "give the account's key, or sign in"
+            for name in (
+                "storage_connection_string",
+                "storage_account_url",
+                "media_storage_connection_string",
+                "media_storage_account_url",
+            )
+            if (value := getattr(self, name)) and holds_signature(_revealed(value))
+        ]
 
     def _exactly_one(self, one: str, other: str) -> str | None:
         given = [name.upper() for name in (one, other) if getattr(self, name)]
@@ -123,6 +210,15 @@ def _sentence(problem: object) -> str:
     if not problem["loc"]:
         return message
     return f"{'.'.join(map(str, problem['loc'])).upper()}: {message}"
+
+
+def _revealed(value: SecretStr | str) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
+def listed(text: str) -> list[str]:
+    """Return the words of a comma-separated setting."""
+    return [word for part in text.split(",") if (word := part.strip())]
 
 
 def describe(settings: BaseSettings) -> list[tuple[str, str, str]]:

@@ -1,22 +1,34 @@
-"""The status record: what a user is told about a job. The assembler alone writes it."""
+"""The status record: what a user is told about a job.
+
+The assembler alone writes it, under the record's ETag, with one exception: a user cancels a job by
+ending its record, and all services follow.
+"""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Literal
 
 from shared.manifest import Source
 from shared.styles.request import StyleRequest
 from shared.values import Value
 
-State = Literal["splitting", "stylizing", "assembling", "done", "degraded", "failed"]
-ENDED: frozenset[State] = frozenset({"done", "degraded", "failed"})
+State = Literal["splitting", "stylizing", "assembling", "done", "degraded", "failed", "cancelled"]
+ENDED: frozenset[State] = frozenset({"done", "degraded", "failed", "cancelled"})
+
+
+def utc_now() -> str:
+    """Return the time as ISO 8601 in UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 class SplitProgress(Value):
-    """How far a split has come. The splitter alone writes it."""
+    """How far a split has come. The splitter alone writes it, also while it only waits."""
 
     frames: int
     chunks: int
+    at: str = ""
+    """When the splitter said so: UTC, ISO 8601."""
 
 
 class Failure(Value):

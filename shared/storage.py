@@ -1,13 +1,53 @@
-"""Opens a storage account with the retries that the pipeline wants."""
+"""Opens storage accounts with the retries that the pipeline wants, and makes one of two.
+
+A container lies in one account: what users touch in theirs, all else in the pipeline's own. Whoever
+reads or writes a blob names its container and need not know that there may be two accounts.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
 
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
+from azure.storage.blob.aio import (
+    BlobClient,
+    BlobServiceClient,
+    ContainerClient,
+    ExponentialRetry,
+)
 
 _BLOCK_BYTES: Final = 8 << 20
+
+
+class BlobClients(Protocol):
+    """Hands out clients of blobs and containers, as one account does."""
+
+    def get_blob_client(self, container: str, blob: str) -> BlobClient:
+        """Return a client of one blob."""
+
+    def get_container_client(self, container: str) -> ContainerClient:
+        """Return a client of one container."""
+
+
+@dataclass(frozen=True, slots=True)
+class StorageAccounts:
+    """The users' account and the pipeline's own, each container in the one where it belongs."""
+
+    own: BlobServiceClient
+    media: BlobServiceClient
+    media_containers: frozenset[str]
+
+    def get_blob_client(self, container: str, blob: str) -> BlobClient:
+        """Return a client of one blob."""
+        return self._account(container).get_blob_client(container, blob)
+
+    def get_container_client(self, container: str) -> ContainerClient:
+        """Return a client of one container."""
+        return self._account(container).get_container_client(container)
+
+    def _account(self, container: str) -> BlobServiceClient:
+        return self.media if container in self.media_containers else self.own
 
 
 def storage_client(

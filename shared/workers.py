@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import structlog
 
+from shared import tracing
 from shared.consumer import Delivery
 from shared.dead_letters import DeadLetters
-from shared.errors import PermanentError
+from shared.errors import PermanentError, StylestreamError
 from shared.metrics import WorkMetrics
 from shared.retry import Retry
 
 log = structlog.get_logger()
+
+
+class GivenBack(StylestreamError):
+    """Work that its worker leaves to another: the event stays unfinished and comes again."""
 
 
 class Workers:
@@ -21,7 +27,7 @@ class Workers:
 
     ``work`` sees to its own retries. What it raises in the end, a `MessageError` for a delivery
     that cannot be understood or anything unforeseen, buries the delivery: no event may stop a
-    partition.
+    partition. Only `GivenBack` leaves it unfinished.
     """
 
     def __init__(
@@ -53,11 +59,16 @@ class Workers:
 
     async def _finish(self, delivery: Delivery) -> None:
         try:
-            await self._work(delivery)
+            with tracing.processing(delivery.origin):
+                await self._work(delivery)
+        except GivenBack as reason:
+            log.info("event given back", partition=delivery.partition_id, reason=str(reason))
+            return
         except Exception as error:
             code = error.code if isinstance(error, PermanentError) else "UNFORESEEN"
             log.error("event buried", partition=delivery.partition_id, code=code, exc_info=error)
             self._metrics.failed(code)
+            self._metrics.dead_lettered(code)
             await self._bury(delivery, error)
         delivery.done()
 
@@ -71,3 +82,28 @@ class Workers:
         if not task.cancelled() and (error := task.exception()):
             # It could not even be buried: it comes again after a restart.
             log.error("event left unfinished", exc_info=error)
+
+
+class OneAtATime:
+    """Lets the same piece of work be done by one task at a time.
+
+    An event can come twice while the first is still in hand, after a reconnect above all. The
+    second has to wait: were it waved through as a duplicate, a checkpoint could pass it while the
+    first is unfinished (promise I1).
+    """
+
+    def __init__(self) -> None:
+        self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
+
+    @asynccontextmanager
+    async def of(self, key: str) -> AsyncIterator[None]:
+        """Hold the work called ``key``."""
+        lock, users = self._locks.get(key, (asyncio.Lock(), 0))
+        self._locks[key] = (lock, users + 1)
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, users = self._locks.pop(key)
+            if users > 1:
+                self._locks[key] = (lock, users - 1)

@@ -144,9 +144,11 @@ class _Child:
         self._feeder.cancel()
         self._stderr.cancel()
         await asyncio.gather(self._feeder, self._stderr, return_exceptions=True)
-        await self._process.wait()
+        # Before the wait: it ends only when the pipes have, and one that is full and that nobody
+        # reads any more does not.
         transport = self._process._transport  # type: ignore[attr-defined]  # noqa: SLF001
         transport.close()
+        await self._process.wait()
 
     async def _read_message(self) -> SplitEvent | Refusal:
         assert self._process.stdout is not None

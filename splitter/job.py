@@ -1,4 +1,9 @@
-"""One job's split: runs the decoder, ships each chunk as it comes, and writes the manifest last."""
+"""One job's split: runs the decoder, ships each chunk as it comes, and writes the manifest last.
+
+Beside the decoder runs a look-out: it records how far the split has come, and reads in the job's
+record how much of it is painted, and whether the job has been ended by others, a failed chunk or a
+user who cancels. Then the split ends, too, and leaves nothing behind.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +13,39 @@ import time
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from zlib import crc32
+from typing import Final
 
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 
 from shared.blobs import BlobStore
-from shared.errors import SourceRefused
-from shared.layout import chunk_blob, manifest_blob, progress_blob, side_blob
+from shared.errors import SourceRefused, StylestreamError
+from shared.layout import (
+    chunk_blob,
+    chunk_partition,
+    manifest_blob,
+    progress_blob,
+    side_blob,
+    status_blob,
+)
 from shared.manifest import Chunk, Manifest, Source
-from shared.messages import ChunkReady, SplitCompleted
-from shared.metrics import WorkMetrics
+from shared.messages import ChunkReady
 from shared.publisher import Publisher
 from shared.retry import Retry
-from shared.status import SplitProgress
+from shared.seals import seal
+from shared.status import SplitProgress, Status, utc_now
 from shared.styles.request import StyleRequest
 from splitter.child import split_in_child
+from splitter.metrics import SplitterMetrics
+from splitter.pace import Pace
 from splitter.settings import SplitterSettings
 from splitter.split import EncodedChunk, SplitEnd, SplitOptions
+
+# A split that waits for the stylizers says this often that it is still there.
+_SIGN_OF_LIFE_S: Final = 10.0
+
+
+class JobOver(StylestreamError):
+    """The job was ended by others while its video was being split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +65,7 @@ class Outlets:
     blobs: BlobStore
     frames: Publisher
     segments: Publisher
-    metrics: WorkMetrics
+    metrics: SplitterMetrics
     retry: Retry
 
 
@@ -66,26 +87,52 @@ class SplitJob:
         self._to = outlets
         self._room = asyncio.Semaphore(settings.uploads_ahead)
         self._chunks: list[Chunk] = []
+        self._puts: set[asyncio.Task[str | None]] = set()
+        self._recorded = SplitProgress(frames=0, chunks=0)
         self._recorded_at = time.monotonic()
 
     async def run(self) -> Manifest:
-        """Split the video to its end and publish the sealed manifest.
+        """Split the video to its end and store the sealed manifest.
 
         Raises:
             SourceRefused: the video is none, or none that the service takes.
+            JobOver: the job ended meanwhile; what the split had stored is deleted.
         """
-        with tempfile.TemporaryDirectory(
-            prefix="stylestream-", dir=self._settings.work_dir
-        ) as folder:
-            side = Path(folder) / "side"
-            try:
+        try:
+            with tempfile.TemporaryDirectory(
+                prefix="stylestream-", dir=self._settings.work_dir
+            ) as folder:
+                side = Path(folder) / "side"
                 source, end = await self._ship_chunks(side)
-            except ExceptionGroup as group:
-                # The group's other members are shipments cancelled because of the first.
-                raise group.exceptions[0] from group
-            return await self._seal(source, end, side)
+                manifest = await self._seal(source, end, side)
+            await self._look_at_job()
+        except JobOver:
+            await self._clean_up()
+            raise
+        return manifest
 
     async def _ship_chunks(self, side: Path) -> tuple[Source, SplitEnd]:
+        partitions = await self._to.retry(self._to.frames.partitions)
+        pace = Pace(
+            self._settings.outstanding_chunks * len(partitions),
+            self._settings.pace_patience_s,
+            self._to.metrics,
+        )
+        try:
+            async with asyncio.TaskGroup() as shipments:
+                look_out = shipments.create_task(self._look_out(pace))
+                split = await self._split(side, pace, partitions, shipments)
+                look_out.cancel()
+        except ExceptionGroup as group:
+            # The group's other members are shipments cancelled because of the first.
+            raise group.exceptions[0] from group
+        finally:
+            pace.end()
+        return split
+
+    async def _split(
+        self, side: Path, pace: Pace, partitions: list[str], shipments: asyncio.TaskGroup
+    ) -> tuple[Source, SplitEnd]:
         source: Source | None = None
         options = SplitOptions(
             chunk_frames=self._settings.chunk_frames,
@@ -100,16 +147,19 @@ class SplitJob:
             side,
             frame_deadline_s=self._settings.frame_deadline_s,
         )
-        async with asyncio.TaskGroup() as shipments, aclosing(items):
+        async with aclosing(items):
             async for item in items:
                 match item:
                     case Source():
                         source = item
                     case EncodedChunk():
                         assert source is not None
+                        await pace.ship()
                         await self._room.acquire()
-                        shipments.create_task(self._ship(source, item))
-                        await self._record_progress(item.chunk)
+                        self._chunks.append(item.chunk)
+                        event = ChunkReady.of(self._job_id, source, self._style, item.chunk)
+                        partition = chunk_partition(self._job_id, item.chunk.index, len(partitions))
+                        shipments.create_task(self._ship(event, item.data, partitions[partition]))
                     case SplitEnd():
                         end = item
         assert source is not None
@@ -132,49 +182,76 @@ class SplitJob:
                 "SOURCE_CHANGED", "the upload was replaced or deleted while it was being read"
             ) from error
 
-    async def _ship(self, source: Source, encoded: EncodedChunk) -> None:
+    async def _ship(self, event: ChunkReady, data: bytes, partition: str) -> None:
         """Store a chunk, then tell the stylizers: an event's blob is always there."""
-        event = ChunkReady(
-            job_id=self._job_id,
-            chunk=encoded.chunk,
-            width=source.width,
-            height=source.height,
-            time_base=source.time_base,
-            sample_aspect_ratio=source.sample_aspect_ratio,
-            style=self._style,
-        )
         try:
-            with self._to.metrics.timed("ship"):
-                await self._to.retry(
-                    lambda: self._to.blobs.create(
-                        self._settings.frames_container,
-                        chunk_blob(self._job_id, encoded.chunk.index),
-                        encoded.data,
-                        content_type="video/mp4",
-                    )
-                )
-                partition = await self._partition(encoded.chunk.index)
+            with self._to.metrics.timed("ship", chunk=event.chunk.index):
+                await self._store_chunk(event.chunk, data)
                 await self._to.retry(lambda: self._to.frames.to_partition(event, partition))
         finally:
             self._room.release()
-        self._to.metrics.chunk("split", encoded.chunk.frames)
+        self._to.metrics.chunk("split", event.chunk.frames)
 
-    async def _partition(self, chunk: int) -> str:
-        """Deal a job's chunks round the partitions, each job from another start."""
-        partitions = await self._to.retry(self._to.frames.partitions)
-        return partitions[(crc32(self._job_id.encode()) + chunk) % len(partitions)]
-
-    async def _record_progress(self, chunk: Chunk) -> None:
-        self._chunks.append(chunk)
-        if time.monotonic() - self._recorded_at < self._settings.progress_interval_s:
-            return
-        self._recorded_at = time.monotonic()
-        progress = SplitProgress(frames=chunk.first_frame + chunk.frames, chunks=len(self._chunks))
-        await self._to.retry(
-            lambda: self._to.blobs.replace(
-                self._settings.jobs_container, progress_blob(self._job_id), progress.to_json()
+    async def _store_chunk(self, chunk: Chunk, data: bytes) -> None:
+        put = asyncio.create_task(
+            self._to.retry(
+                lambda: self._to.blobs.create(
+                    self._settings.frames_container,
+                    chunk_blob(self._job_id, chunk.index),
+                    data,
+                    metadata=seal(data),
+                    content_type="video/mp4",
+                )
             )
         )
+        self._puts.add(put)
+        put.add_done_callback(self._puts.discard)
+        # Cancelled half way it could still reach storage, behind the back of whoever cleans up.
+        await asyncio.shield(put)
+
+    async def _look_out(self, pace: Pace) -> None:
+        """Keep the split's record true and the pace informed, until the job is over."""
+        while True:
+            await asyncio.sleep(self._settings.progress_interval_s)
+            await self._record_progress()
+            status = await self._look_at_job()
+            if status is not None:
+                pace.heard(status.chunks_stylized)
+
+    async def _look_at_job(self) -> Status | None:
+        record = await self._to.retry(
+            lambda: self._to.blobs.read(self._settings.jobs_container, status_blob(self._job_id))
+        )
+        status = None if record is None else Status.model_validate_json(record)
+        if status is not None and status.ended:
+            raise JobOver(f"the job is {status.state}")
+        return status
+
+    async def _record_progress(self) -> None:
+        chunks = self._chunks
+        frames = chunks[-1].first_frame + chunks[-1].frames if chunks else 0
+        known = (self._recorded.frames, self._recorded.chunks) == (frames, len(chunks))
+        if known and time.monotonic() - self._recorded_at < _SIGN_OF_LIFE_S:
+            return
+        self._recorded = SplitProgress(frames=frames, chunks=len(chunks), at=utc_now())
+        self._recorded_at = time.monotonic()
+        await self._to.retry(
+            lambda: self._to.blobs.replace(
+                self._settings.jobs_container,
+                progress_blob(self._job_id),
+                self._recorded.to_json(),
+            )
+        )
+
+    async def _clean_up(self) -> None:
+        await asyncio.gather(*self._puts, return_exceptions=True)
+        if self._settings.keep_intermediates:
+            return
+        await self._to.retry(
+            lambda: self._to.blobs.delete_all(self._settings.frames_container, f"{self._job_id}/")
+        )
+        for name in (progress_blob(self._job_id), manifest_blob(self._job_id)):
+            await self._to.blobs.delete(self._settings.jobs_container, name)
 
     async def _seal(self, source: Source, end: SplitEnd, side: Path) -> Manifest:
         manifest = Manifest(
@@ -191,10 +268,6 @@ class SplitJob:
             damaged=end.damaged,
         )
         await self._to.retry(lambda: self._store(manifest, side))
-        completed = SplitCompleted(
-            job_id=self._job_id, chunks=len(manifest.chunks), frames=manifest.frames
-        )
-        await self._to.retry(lambda: self._to.segments.by_job(completed))
         return manifest
 
     async def _store(self, manifest: Manifest, side: Path) -> None:

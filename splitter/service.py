@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import functools
 
 import structlog
 
+from shared import tracing
 from shared.azure import AzureClients
 from shared.blobs import BlobFacts, BlobStore
 from shared.consumer import Consumer, Delivery
 from shared.dead_letters import DeadLetters
 from shared.errors import PermanentError, StyleError
-from shared.layout import job_id, status_blob
-from shared.messages import SplitFailed, SplitStarted
-from shared.metrics import WorkMetrics
+from shared.health import Health
+from shared.layout import job_id, manifest_blob, status_blob
+from shared.manifest import Manifest
+from shared.messages import SplitCompleted, SplitFailed, SplitStarted
 from shared.publisher import Publisher
 from shared.retry import Retry
 from shared.runtime import Service
 from shared.status import Status
-from shared.styles.gallery import Gallery
+from shared.styles.container import fetch_styles
+from shared.styles.gallery import Gallery, open_gallery
 from shared.styles.request import StyleRequest
-from shared.workers import Workers
-from splitter.job import Outlets, SplitJob, Video
+from shared.workers import OneAtATime, Workers
+from splitter.acceptance import Acceptance
+from splitter.intake import Intake
+from splitter.job import JobOver, Outlets, SplitJob, Video
+from splitter.metrics import SplitterMetrics
 from splitter.settings import SplitterSettings
 from splitter.uploads import Upload, parse_uploads
+from splitter.webhook import Webhook
 from splitter.wishes import style_request
 
 log = structlog.get_logger()
@@ -32,14 +39,18 @@ log = structlog.get_logger()
 class Splitter:
     """Opens a job for every accepted upload and splits its video."""
 
-    def __init__(self, settings: SplitterSettings, gallery: Gallery, outlets: Outlets) -> None:
+    def __init__(
+        self,
+        settings: SplitterSettings,
+        acceptance: Acceptance,
+        gallery: Gallery,
+        outlets: Outlets,
+    ) -> None:
         self._settings = settings
+        self._acceptance = acceptance
         self._gallery = gallery
         self._to = outlets
-        self._suffixes = tuple(
-            suffix.strip().lower() for suffix in settings.upload_suffixes.split(",")
-        )
-        self._open: set[str] = set()
+        self._same_job = OneAtATime()
 
     async def split(self, delivery: Delivery) -> None:
         """Split the videos that an Event Grid event tells of.
@@ -48,16 +59,12 @@ class Splitter:
             MessageError: it is no Event Grid event.
         """
         for upload in parse_uploads(delivery.body):
-            if self._accepts(upload):
-                await self._split_upload(upload)
+            if reason := self._acceptance.refusal(upload):
+                log.info(
+                    "upload ignored", container=upload.container, video=upload.name, reason=reason
+                )
             else:
-                log.info("upload ignored", container=upload.container, video=upload.name)
-
-    def _accepts(self, upload: Upload) -> bool:
-        return (
-            upload.container == self._settings.uploads_container
-            and upload.name.lower().endswith(self._suffixes)
-        )
+                await self._split_upload(upload)
 
     async def _split_upload(self, upload: Upload) -> None:
         facts = await self._to.retry(lambda: self._to.blobs.facts(upload.container, upload.name))
@@ -67,16 +74,13 @@ class Splitter:
             return
         style, problem = self._wish(upload, facts)
         job = job_id(facts.url, facts.etag, style)
-        if job in self._open or await self._ended(job):
-            log.info("job known already", job_id=job, video=upload.name)
-            return
-        self._open.add(job)
-        try:
+        async with self._same_job.of(job):
+            if await self._ended(job):
+                log.info("job ended already", job_id=job, video=upload.name)
+                return
             await self._run(
                 job, Video(upload.name, facts.url, facts.etag, facts.size), style, problem
             )
-        finally:
-            self._open.discard(job)
 
     def _wish(self, upload: Upload, facts: BlobFacts) -> tuple[StyleRequest, PermanentError | None]:
         """Return the style request, and if it cannot be fulfilled, why: the job tells the user."""
@@ -86,7 +90,7 @@ class Splitter:
         except StyleError as error:
             return StyleRequest(style=default), error
         try:
-            self._gallery.find(request.style)
+            self._gallery.find_all(request.style)
         except StyleError as error:
             return request, error
         return request, None
@@ -100,6 +104,7 @@ class Splitter:
     async def _run(
         self, job: str, video: Video, style: StyleRequest, problem: PermanentError | None
     ) -> None:
+        tracing.annotate(job_id=job, style=style.style)
         started = SplitStarted(
             job_id=job, video_name=video.name, video_url=video.url, etag=video.etag, style=style
         )
@@ -108,15 +113,37 @@ class Splitter:
         try:
             if problem is not None:
                 raise problem
-            with self._to.metrics.timed("split"):
-                manifest = await SplitJob(job, video, style, self._settings, self._to).run()
+            manifest = await self._sealed_before(job)
+            if manifest is None:
+                with self._to.metrics.timed("split"):
+                    manifest = await SplitJob(job, video, style, self._settings, self._to).run()
+        except JobOver as over:
+            self._to.metrics.job("over")
+            log.info("split ended early", job_id=job, reason=str(over))
         except Exception as error:  # a bad upload must never stop its partition
             await self._give_up(job, error)
         else:
-            self._to.metrics.job("split")
-            log.info(
-                "split completed", job_id=job, frames=manifest.frames, chunks=len(manifest.chunks)
-            )
+            await self._announce(manifest)
+
+    async def _sealed_before(self, job: str) -> Manifest | None:
+        """Return the manifest of a video that was split to its end before."""
+        data = await self._to.retry(
+            lambda: self._to.blobs.read(self._settings.jobs_container, manifest_blob(job))
+        )
+        return None if data is None else Manifest.model_validate_json(data)
+
+    async def _announce(self, manifest: Manifest) -> None:
+        completed = SplitCompleted(
+            job_id=manifest.job_id, chunks=len(manifest.chunks), frames=manifest.frames
+        )
+        await self._to.retry(lambda: self._to.segments.by_job(completed))
+        self._to.metrics.job("split")
+        log.info(
+            "split completed",
+            job_id=manifest.job_id,
+            frames=manifest.frames,
+            chunks=len(manifest.chunks),
+        )
 
     async def _give_up(self, job: str, error: Exception) -> None:
         code = error.code if isinstance(error, PermanentError) else "SPLITTER_ERROR"
@@ -128,9 +155,11 @@ class Splitter:
         await self._to.retry(lambda: self._to.segments.by_job(failed))
 
 
-async def build(settings: SplitterSettings, clients: AzureClients, metrics: WorkMetrics) -> Service:
+async def build(
+    settings: SplitterSettings, clients: AzureClients, metrics: SplitterMetrics, health: Health
+) -> Service:
     """Connect a splitter."""
-    blobs = BlobStore(await clients.blobs())
+    blobs = BlobStore(await clients.storage())
     outlets = Outlets(
         blobs,
         frames=Publisher(await clients.producer(settings.frames_hub)),
@@ -138,17 +167,31 @@ async def build(settings: SplitterSettings, clients: AzureClients, metrics: Work
         metrics=metrics,
         retry=Retry(metrics),
     )
-    gallery = Gallery(Path(settings.styles_dir) if settings.styles_dir else None)
+    settings = await fetch_styles(settings, blobs, outlets.retry)
+    gallery = open_gallery(settings.styles_dir, settings.default_style)
+    acceptance = Acceptance(settings, (await clients.media_blobs()).url)
+    if settings.webhook_port is not None:
+        intake = Intake(await clients.producer(settings.uploads_hub))
+        await clients.keep(Webhook(settings, acceptance, intake))
     workers = Workers(
         settings.splits,
-        Splitter(settings, gallery, outlets).split,
+        Splitter(settings, acceptance, gallery, outlets).split,
         DeadLetters(blobs, settings.dead_letters_container, settings.uploads_hub),
         metrics,
     )
     consumer = Consumer(
-        await clients.consumer(settings.uploads_hub),
+        functools.partial(clients.consumer, settings.uploads_hub),
         workers.take,
         checkpoint_interval_s=settings.checkpoint_interval_s,
+        patience_s=settings.consumer_patience_s,
         metrics=metrics.reading(settings.uploads_hub),
+        on_hopeless=health.fail,
     )
-    return Service(consumer, workers.finish)
+    return Service(
+        consumer,
+        workers.finish,
+        probes={
+            "storage": lambda: blobs.reach(settings.frames_container),
+            "users' storage": lambda: blobs.reach(settings.uploads_container),
+        },
+    )

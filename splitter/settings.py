@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
-from shared.settings import ServiceSettings
+from shared.endpoints import check_encrypted, plain_url
+from shared.settings import ServiceSettings, listed
 from splitter.limits import Limits
 
 _DEFAULTS: Final = Limits()
+
+EVENT_GRID: Final = "4962773b-9cdb-44cf-a8bf-237846a00ab7"
+"""Event Grid's own application in Entra's public cloud, the same in all tenants."""
+
+SECRET_LENGTH: Final = 16
 
 
 class SplitterSettings(ServiceSettings):
@@ -20,10 +26,19 @@ class SplitterSettings(ServiceSettings):
         8, ge=1, le=1024, description="frames in a video's first chunk; they double from there"
     )
     default_style: str = Field("starry-night", description="style of uploads that name none")
-    splits: int = Field(2, ge=1, le=32, description="videos split at once")
+    splits: int = Field(8, ge=1, le=32, description="videos split at once")
+    outstanding_chunks: int = Field(
+        8,
+        ge=1,
+        description="chunks of a video that may wait to be painted, for each partition of the "
+        "frames hub",
+    )
+    pace_patience_s: float = Field(
+        60.0, gt=0, description="time without a painted chunk after which another is sent anyway"
+    )
     uploads_ahead: int = Field(4, ge=1, le=64, description="chunks of a video on their way at once")
     progress_interval_s: float = Field(
-        1.0, gt=0, description="how often the record of a split's progress is written"
+        1.0, gt=0, description="how often a split records its progress and looks after its job"
     )
     frame_deadline_s: float = Field(
         60.0, gt=0, description="time without any progress after which a decoder is stopped"
@@ -53,6 +68,65 @@ class SplitterSettings(ServiceSettings):
     upload_suffixes: str = Field(
         "", description="accepted name endings, comma-separated such as .mp4,.mov; empty: all"
     )
+    upload_accounts: str = Field(
+        "",
+        description="further addresses of the users' storage account that events may name, "
+        "comma-separated",
+    )
+
+    webhook_port: int | None = Field(
+        None, ge=0, le=65535, description="HTTP port that Event Grid delivers to; unset: off"
+    )
+    webhook_host: str = Field("0.0.0.0", description="address that port listens on")  # noqa: S104 - Event Grid comes from outside the pod
+    webhook_secret: SecretStr | None = Field(
+        None,
+        description="what callers of the webhook prove themselves with; two, comma-separated, "
+        "while it is being changed",
+    )
+    webhook_tenant: str | None = Field(
+        None, description="Entra tenant whose tokens the webhook takes"
+    )
+    webhook_audience: str | None = Field(
+        None, description="application that these tokens are for: its id, its URI, or both"
+    )
+    webhook_callers: str = Field(
+        EVENT_GRID,
+        description="applications that may call; default: Event Grid's in the public cloud",
+    )
+    webhook_authority: str = Field(
+        "https://login.microsoftonline.com", description="Entra's address in the tenant's cloud"
+    )
+    webhook_origins: str = Field(
+        "eventgrid.azure.net",
+        description="origins that may subscribe with CloudEvents, comma-separated",
+    )
+
+    def problems(self) -> list[str]:
+        """Return what cannot work, an unguarded webhook included."""
+        problems = super().problems()
+        problems += [
+            f"UPLOAD_ACCOUNTS: {url!r} is no address such as https://NAME.blob.core.windows.net"
+            for url in listed(self.upload_accounts)
+            if not url.startswith(("https://", "http://"))
+        ]
+        authority = plain_url(self.webhook_authority)
+        if problem := check_encrypted("WEBHOOK_AUTHORITY", authority, allow_http=self.allow_http):
+            problems.append(problem)
+        if bool(self.webhook_tenant) != bool(self.webhook_audience):
+            problems.append("WEBHOOK_TENANT and WEBHOOK_AUDIENCE need each other")
+        if any(len(secret) < SECRET_LENGTH for secret in self.webhook_secrets):
+            problems.append(f"WEBHOOK_SECRET must have at least {SECRET_LENGTH} characters")
+        if self.webhook_port is not None and not (self.webhook_secrets or self.webhook_tenant):
+            problems.append(
+                "WEBHOOK_PORT needs WEBHOOK_SECRET, or WEBHOOK_TENANT and WEBHOOK_AUDIENCE: "
+                "the webhook is open to nobody"
+            )
+        return problems
+
+    @property
+    def webhook_secrets(self) -> list[str]:
+        """The secrets that are good now."""
+        return listed(self.webhook_secret.get_secret_value()) if self.webhook_secret else []
 
     @property
     def limits(self) -> Limits:

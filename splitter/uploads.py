@@ -17,6 +17,8 @@ from shared.errors import MessageError
 
 _BLOB_CREATED: Final = "Microsoft.Storage.BlobCreated"
 # Both services write the subject with a leading slash, some relays without.
+# An error quotes what it stumbled over, and an event may be a megabyte.
+_QUOTED: Final = 200
 _SUBJECT: Final = re.compile(
     r"/?blobServices/default/containers/(?P<container>[^/]+)/blobs/(?P<name>.+)", re.DOTALL
 )
@@ -24,11 +26,16 @@ _SUBJECT: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One version of one blob that was written completely."""
+    """One version of one blob that was written completely.
+
+    ``url`` is where the event says that the blob lies. It tells which account is meant; nobody
+    goes there.
+    """
 
     container: str
     name: str
     etag: str
+    url: str
 
 
 def parse_uploads(body: bytes) -> list[Upload]:
@@ -37,35 +44,57 @@ def parse_uploads(body: bytes) -> list[Upload]:
     Raises:
         MessageError: the body is no Event Grid event.
     """
+    return [upload for event in split_events(body) if (upload := parse_upload(event, body))]
+
+
+def split_events(body: bytes) -> list[Any]:
+    """Return the events of a body, which holds one or a list.
+
+    Raises:
+        MessageError: the body is no JSON.
+    """
     try:
         content = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MessageError("not an Event Grid event: it is no JSON", body) from error
-    events = content if isinstance(content, list) else [content]
-    return [upload for event in events if (upload := _parse(event, body)) is not None]
+    return content if isinstance(content, list) else [content]
 
 
-def _parse(event: Any, body: bytes) -> Upload | None:
-    try:
-        kind, subject, data = _cloud_event(event) if "specversion" in event else _grid_event(event)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise MessageError(f"not an Event Grid event: {error}", body) from error
+def parse_upload(event: Any, body: bytes) -> Upload | None:
+    """Return the upload that an event tells of; None when its type is another.
+
+    Raises:
+        MessageError: it is no Event Grid event; ``body`` is what it came in.
+    """
+    kind, subject, data = parse_event(event, body)
     # Data Lake raises CreateFile when an empty file appears, and FlushWithClose when it is written.
     if kind != _BLOB_CREATED or data.get("api") == "CreateFile":
         return None
-    match = _SUBJECT.fullmatch(subject or "")
-    etag = str(data.get("eTag", "")).strip('"')
-    if match is None or not etag:
-        raise MessageError("a BlobCreated event without a blob's path or eTag", body)
-    return Upload(match["container"], match["name"], etag)
+    match = _SUBJECT.fullmatch(subject) if isinstance(subject, str) else None
+    etag, url = str(data.get("eTag", "")).strip('"'), str(data.get("url", ""))
+    if match is None or not etag or not url:
+        raise MessageError("a BlobCreated event without a blob's path, eTag or url", body)
+    return Upload(match["container"], match["name"], etag, url)
 
 
-def _cloud_event(event: dict[str, Any]) -> tuple[str, str | None, dict[str, Any]]:
+def parse_event(event: Any, body: bytes) -> tuple[str, object, dict[str, Any]]:
+    """Return an event's type, subject and data, in whichever schema it is.
+
+    Raises:
+        MessageError: it is no Event Grid event; ``body`` is what it came in.
+    """
+    try:
+        return _cloud_event(event) if "specversion" in event else _grid_event(event)
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+        raise MessageError(f"not an Event Grid event: {str(error)[:_QUOTED]}", body) from error
+
+
+def _cloud_event(event: dict[str, Any]) -> tuple[str, object, dict[str, Any]]:
     parsed: CloudEvent[Any] = CloudEvent.from_dict(event)
     return parsed.type, parsed.subject, _data(parsed.data)
 
 
-def _grid_event(event: dict[str, Any]) -> tuple[str, str | None, dict[str, Any]]:
+def _grid_event(event: dict[str, Any]) -> tuple[str, object, dict[str, Any]]:
     parsed = EventGridEvent.from_dict(event)
     return parsed.event_type, parsed.subject, _data(parsed.data)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from shared.runtime import main
+from stylizer.metrics import StylizerMetrics
 from stylizer.service import build
 from stylizer.settings import StylizerSettings
 
-main("stylizer", StylizerSettings, build)
+main("stylizer", StylizerSettings, StylizerMetrics, build)

@@ -1,20 +1,26 @@
 """The style network behind one small interface, on ONNX Runtime.
 
-`Engine` is all that the rest of the service knows; another runtime needs one class here.
+`Engine` is all that the rest of the service knows; another runtime needs one class here. A style is
+one network. A blend of networks of one trunk is one network, too, made by `interpolation` when it
+is first asked for. Of other networks a blend is the mean of their pictures, at the cost of each.
 """
 
 from __future__ import annotations
 
 import threading
-from typing import Any, Final, Literal, Protocol
+from collections import OrderedDict
+from collections.abc import Callable, Collection
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 import structlog
 
 from shared.errors import ConfigurationError, StyleError
-from shared.styles.gallery import Gallery
+from shared.styles.blend import WHOLE
+from shared.styles.gallery import Gallery, Precision
+from stylizer.interpolation import NotInterpolable, interpolate
+from stylizer.sessions import Device, Sessions
 
 log = structlog.get_logger()
 
@@ -23,21 +29,17 @@ Frames = npt.NDArray[np.uint8]
 
 MULTIPLE: Final = 4
 
-Device = Literal["cpu", "cuda", "tensorrt"]
+_KEPT: Final = 24
+"""Styles and blends that stay loaded. There are more possible blends than memory."""
 
-_PROVIDERS: Final[dict[Device, list[str]]] = {
-    "cpu": ["CPUExecutionProvider"],
-    "cuda": ["CUDAExecutionProvider"],
-    # TensorRT leaves what it cannot compile to CUDA, never to the CPU.
-    "tensorrt": ["TensorrtExecutionProvider", "CUDAExecutionProvider"],
-}
+_Painter = Callable[[Frames], Frames]
 
 
 class Engine(Protocol):
     """Paints frames. Safe to call from several threads at once."""
 
     def paint(self, style: str, frames: Frames) -> Frames:
-        """Return the painted frames, same shape and type.
+        """Return the painted frames, same shape and type; ``style`` is a name or a blend.
 
         Raises:
             StyleError: the style is unknown or its file is no style network.
@@ -45,101 +47,117 @@ class Engine(Protocol):
 
 
 class OnnxEngine:
-    """Runs style networks with ONNX Runtime; each is loaded once and kept.
-
-    On a CPU every call uses its caller's thread alone: N callers on N cores give the throughput
-    of one N-threaded call, and are far steadier when the machine has other work.
+    """Runs style networks with ONNX Runtime; each is loaded once and kept while it is in use.
 
     Raises:
-        ConfigurationError: the device asked for is not there. Never a silent run on the CPU.
+        ConfigurationError: the device asked for is not there, or styles that lack the precision.
     """
 
     def __init__(
-        self, gallery: Gallery, device: Device, gpu_mem_limit_mib: int | None = None
+        self,
+        gallery: Gallery,
+        device: Device,
+        gpu_mem_limit_mib: int | None = None,
+        precision: Precision = "fp32",
+        *,
+        keep: int = _KEPT,
     ) -> None:
         self._gallery = gallery
-        self._device = device
-        self._gpu_mem_limit_mib = gpu_mem_limit_mib
-        self._sessions: dict[str, ort.InferenceSession] = {}
-        self._loading = threading.Lock()
-        missing = [p for p in _PROVIDERS[device] if p not in ort.get_available_providers()]
-        if missing:
+        self._precision = precision
+        self._keep = keep
+        self._sessions = Sessions(device, gpu_mem_limit_mib)
+        self._painters: OrderedDict[str, _Painter] = OrderedDict()
+        self._loading = threading.RLock()
+        lacking = [s.name for s in gallery.styles.values() if precision not in s.precisions]
+        if lacking:
             raise ConfigurationError(
                 [
-                    f"ENGINE={device}: this installation of ONNX Runtime has no {missing[0]}; "
-                    "install the extra 'gpu' instead of 'cpu', or set ENGINE=cpu"
+                    f"PRECISION={precision}: style {name!r} has no {precision} network "
+                    f"({name}.{precision}.onnx, named in its card)"
+                    for name in lacking
                 ]
             )
 
+    @property
+    def loaded(self) -> frozenset[str]:
+        """The styles and blends that are loaded now."""
+        return frozenset(self._painters)
+
+    @property
+    def styles(self) -> Collection[str]:
+        """The names of the styles that there are."""
+        return self._gallery.styles
+
     def load(self, style: str) -> None:
-        """Load a style before it is needed."""
-        self._session(style)
+        """Load a style before it is needed.
+
+        Raises:
+            ConfigurationError: it cannot be had.
+        """
+        try:
+            self._painter(style)
+        except StyleError as error:
+            raise ConfigurationError([error.message]) from error
 
     def paint(self, style: str, frames: Frames) -> Frames:
         """Return the painted frames; see `Engine`."""
-        session = self._session(style)
-        painted: Frames = session.run(None, {session.get_inputs()[0].name: frames})[0]
-        return painted
-
-    def _session(self, style: str) -> ort.InferenceSession:
-        with self._loading:
-            if style not in self._sessions:
-                self._sessions[style] = self._open(style)
-            return self._sessions[style]
-
-    def _open(self, style: str) -> ort.InferenceSession:
-        network = self._gallery.find(style).network()
-        try:
-            session = ort.InferenceSession(network, self._options(), self._providers())
-        except Exception as error:  # ONNX Runtime raises its own classes, without a common root
-            if self._device != "cpu":
-                raise ConfigurationError([f"ENGINE={self._device}: {error}"]) from error
-            raise StyleError(
-                "STYLE_UNREADABLE",
-                f"style {style!r} is no network that ONNX Runtime reads: {error}",
-            ) from error
-        _check_signature(style, session)
-        wanted = _PROVIDERS[self._device][0]
-        if session.get_providers()[0] != wanted:
-            raise ConfigurationError(
-                [
-                    f"ENGINE={self._device}: {wanted} did not start "
-                    f"(ONNX Runtime offers {', '.join(session.get_providers())}); "
-                    "check the GPU driver and the CUDA libraries"
-                ]
-            )
-        log.info("style loaded", style=style, provider=session.get_providers()[0])
-        return session
-
-    def _options(self) -> ort.SessionOptions:
-        options = ort.SessionOptions()
-        options.log_severity_level = 3
-        if self._device == "cpu":
-            options.intra_op_num_threads = 1
-            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        else:
-            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-        return options
-
-    def _providers(self) -> list[str | tuple[str, dict[str, Any]]]:
-        # The exhaustive search costs about a second for every new frame size, the heuristic 2 ms.
-        cuda: dict[str, Any] = {
-            "cudnn_conv_algo_search": "HEURISTIC",
-            "arena_extend_strategy": "kSameAsRequested",
-        }
-        if self._gpu_mem_limit_mib:
-            cuda["gpu_mem_limit"] = self._gpu_mem_limit_mib << 20
-        return [
-            (name, cuda) if name == "CUDAExecutionProvider" else name
-            for name in _PROVIDERS[self._device]
-        ]
-
-
-def _check_signature(style: str, session: ort.InferenceSession) -> None:
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    for what, ends in (("input", inputs), ("output", outputs)):
-        if len(ends) != 1 or ends[0].type != "tensor(uint8)" or len(ends[0].shape) != 4:  # noqa: PLR2004 - NCHW
+        height, width = frames.shape[2:]
+        if not height or height % MULTIPLE or not width or width % MULTIPLE:
+            raise ValueError(f"{width}x{height} is not on the network's grid of {MULTIPLE} pixels")
+        painted = self._painter(style)(frames)
+        if painted.shape != frames.shape:
             raise StyleError(
                 "NO_STYLE_NETWORK",
-                f"style {style!r}: its network must have one {what}, uint8 (N, 3, H, W)",
+                f"style {style!r}: its network makes {painted.shape} of frames {frames.shape}",
             )
+        return painted
+
+    def _painter(self, style: str) -> _Painter:
+        with self._loading:
+            if style not in self._painters:
+                self._painters[style] = self._open(style)
+                if len(self._painters) > self._keep:
+                    self._painters.popitem(last=False)
+            self._painters.move_to_end(style)
+            return self._painters[style]
+
+    def _open(self, style: str) -> _Painter:
+        portions = self._gallery.find_all(style)
+        if len(portions) == 1:
+            painter = self._run(style, portions[0][0].network(self._precision))
+            log.info("style loaded", style=style, on=self._sessions.device)
+            return painter
+        # Rounded weights have no meaningful mean: such a blend runs in full precision.
+        precision: Precision = "fp32" if self._precision == "int8" else self._precision
+        percents = [percent for _, percent in portions]
+        try:
+            network = interpolate([s.network(precision) for s, _ in portions], percents)
+        except NotInterpolable as why:
+            log.warning("blend costs every network", style=style, cause=str(why))
+            return _mix([self._painter(s.name) for s, _ in portions], percents)
+        painter = self._run(style, network)
+        log.info("blend loaded", style=style, on=self._sessions.device)
+        return painter
+
+    def _run(self, style: str, network: bytes) -> _Painter:
+        session = self._sessions.open(style, network)
+        name = session.get_inputs()[0].name
+
+        def paint(frames: Frames) -> Frames:
+            painted: Frames = session.run(None, {name: frames})[0]
+            return painted
+
+        return paint
+
+
+def _mix(painters: list[_Painter], percents: list[int]) -> _Painter:
+    """Return what paints the weighted mean of several painters' pictures."""
+
+    def paint(frames: Frames) -> Frames:
+        total = np.full(frames.shape, WHOLE // 2, np.uint16)
+        for painter, percent in zip(painters, percents, strict=True):
+            total += np.multiply(painter(frames), percent, dtype=np.uint16)
+        total //= WHOLE
+        return total.astype(np.uint8)
+
+    return paint

@@ -8,9 +8,10 @@ chunk's length.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from fractions import Fraction
-from typing import Final
+from typing import Final, NamedTuple
 
 import av
 import numpy as np
@@ -20,12 +21,24 @@ from shared.manifest import pts_digest
 from shared.media.chunks import ChunkWriter, Encoding, read_chunk
 from shared.media.pixels import from_planar_rgb, to_planar_rgb
 from shared.messages import ChunkReady
+from shared.styles.request import StyleRequest
 from stylizer.engine import MULTIPLE, Frames
+from stylizer.mixing import keeps_source, mix_in
 from stylizer.overlap import ahead
 
 Paint = Callable[[Frames], Frames]
 
 _BATCHES_AHEAD: Final = 2
+
+
+class _Batch(NamedTuple):
+    """Some frames on their way: their times, what is kept of them, and their padded pixels."""
+
+    pts: list[int]
+    originals: list[av.VideoFrame | None]
+    width: int
+    height: int
+    planes: Frames
 
 
 def paint_chunk(
@@ -48,13 +61,11 @@ def paint_chunk(
     )
     pts: list[int] = []
     frames = read_chunk(mezzanine, frames=event.chunk.frames)
-    with ahead(_batches(frames, batch, pts), _BATCHES_AHEAD) as batches:
-        painted = (_crop(paint(frames), event.width, event.height) for frames in batches)
-        with ahead(painted, _BATCHES_AHEAD) as results:
-            for index, planes in enumerate(itertools.chain.from_iterable(results)):
-                frame = from_planar_rgb(planes)
-                frame.pts, frame.time_base = pts[index], Fraction(1, event.time_base.denominator)
-                writer.write(frame)
+    with closing(_painted(frames, paint, event.style, batch)) as painted:
+        for frame in painted:
+            pts.append(frame.pts or 0)
+            frame.time_base = Fraction(1, event.time_base.denominator)
+            writer.write(frame)
     if pts_digest(pts) != event.chunk.pts_digest:
         raise ChunkError(
             "WRONG_TIMESTAMPS",
@@ -63,29 +74,56 @@ def paint_chunk(
     return writer.close(event.chunk.duration)
 
 
-def _batches(frames: Iterable[av.VideoFrame], size: int, pts: list[int]) -> Iterator[Frames]:
+def paint_picture(source: av.VideoFrame, paint: Paint, style: StyleRequest) -> av.VideoFrame:
+    """Return one ``yuv420p`` frame as its segment would show it, but for the encoding."""
+    (painted,) = _painted([source], paint, style, 1)
+    return painted
+
+
+def _painted(
+    frames: Iterable[av.VideoFrame], paint: Paint, style: StyleRequest, batch: int
+) -> Generator[av.VideoFrame]:
+    if not style.strength_percent:
+        yield from frames
+        return
+    with ahead(_batches(frames, batch, keep=keeps_source(style)), _BATCHES_AHEAD) as batches:
+        painted = (some._replace(planes=paint(some.planes)) for some in batches)
+        with ahead(painted, _BATCHES_AHEAD) as results:
+            for some in results:
+                yield from _finished(some, style)
+
+
+def _finished(batch: _Batch, style: StyleRequest) -> Iterator[av.VideoFrame]:
+    pictures = batch.planes[:, :, : batch.height, : batch.width]
+    for pts, original, planes in zip(batch.pts, batch.originals, pictures, strict=True):
+        frame = from_planar_rgb(planes)
+        if original is not None:
+            mix_in(original, frame, style)
+        frame.pts = pts
+        yield frame
+
+
+def _batches(frames: Iterable[av.VideoFrame], size: int, *, keep: bool) -> Iterator[_Batch]:
     iterator = iter(frames)
     while group := list(itertools.islice(iterator, size)):
-        pts.extend(frame.pts or 0 for frame in group)
-        yield _planes(group)
+        yield _Batch(
+            pts=[frame.pts or 0 for frame in group],
+            originals=[frame if keep else None for frame in group],
+            width=group[0].width,
+            height=group[0].height,
+            planes=_planes(group),
+        )
 
 
 def _planes(frames: list[av.VideoFrame]) -> Frames:
     """Stack frames as (N, 3, H, W), rounded up to the network's grid by repeating the edge."""
     width, height = frames[0].width, frames[0].height
-    padded = np.empty(
-        (len(frames), 3, _round_up(height), _round_up(width)),
-        np.uint8,
-    )
+    padded = np.empty((len(frames), 3, _round_up(height), _round_up(width)), np.uint8)
     for planes, frame in zip(padded, frames, strict=True):
         to_planar_rgb(frame, planes[:, :height, :width])
     padded[:, :, height:, :width] = padded[:, :, height - 1 : height, :width]
     padded[:, :, :, width:] = padded[:, :, :, width - 1 : width]
     return padded
-
-
-def _crop(frames: Frames, width: int, height: int) -> Frames:
-    return frames[:, :, :height, :width]
 
 
 def _round_up(length: int) -> int:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field
 
+from shared.media.chunks import SEGMENT, Encoding
 from shared.settings import ServiceSettings
+from shared.styles.gallery import Precision
 
 
 def usable_cores() -> int:
@@ -20,6 +23,11 @@ class StylizerSettings(ServiceSettings):
 
     engine: Literal["cpu", "cuda", "tensorrt"] = Field(
         "cpu", description="where the network runs; a GPU that is asked for and missing is an error"
+    )
+    precision: Precision = Field(
+        "fp32",
+        description="which networks run: fp32, int8 (NAME.int8.onnx), fp16 (NAME.fp16.onnx); one "
+        "that a style lacks is an error",
     )
     lanes: int | None = Field(
         None,
@@ -44,8 +52,23 @@ class StylizerSettings(ServiceSettings):
         "starry-night", description="style that is loaded before being ready"
     )
     chunk_attempts: int = Field(
-        3, ge=1, description="tries before a chunk whose processing raises is given up"
+        5,
+        ge=1,
+        description="tries before a chunk is given up that raises, hangs or kills its worker",
     )
+    chunk_deadline_s: float = Field(
+        300.0, gt=0, description="time for painting one chunk, after which it counts as hung"
+    )
+    on_chunk_failure: Literal["fail", "passthrough"] = Field(
+        "fail",
+        description="what becomes of a chunk that is given up: its job fails, or the chunk keeps "
+        "its original frames and the job ends degraded",
+    )
+
+    @property
+    def encoding(self) -> Encoding:
+        """How segments are encoded."""
+        return replace(SEGMENT, crf=self.segment_crf, preset=self.segment_preset)
 
     @property
     def lane_count(self) -> int:

@@ -55,13 +55,13 @@ def main() -> None:
 
 async def _prepare(settings: ServiceSettings) -> None:
     async with AzureClients(settings) as clients:
-        blobs = await clients.blobs()
+        storage = await clients.storage()
         for container in containers_of(settings):
             with contextlib.suppress(ResourceExistsError):
-                await blobs.create_container(container)
+                await storage.get_container_client(container).create_container()
         log.info("containers are there", containers=containers_of(settings))
 
-        checkpoints = blobs.get_container_client(settings.checkpoints_container)
+        checkpoints = storage.get_container_client(settings.checkpoints_container)
         # Before the hubs are asked: in a stack that runs already, both go on.
         positions = {
             blob.name: int((blob.metadata or {}).get("sequencenumber", -1))
@@ -82,9 +82,9 @@ async def _prepare(settings: ServiceSettings) -> None:
 def containers_of(settings: ServiceSettings) -> list[str]:
     """Return the blob containers that the services use."""
     return [
-        str(getattr(settings, name))
+        str(container)
         for name in type(settings).model_fields
-        if name.endswith("_container")
+        if name.endswith("_container") and (container := getattr(settings, name))
     ]
 
 

@@ -32,7 +32,7 @@ def main() -> None:
 
 
 async def _watch(settings: ServiceSettings) -> None:
-    storage, eventhub = settings.storage_connection_string, settings.eventhub_connection_string
+    (storage, _), eventhub = settings.media_account, settings.eventhub_connection_string
     if storage is None or eventhub is None:
         raise ConfigurationError(
             ["only a local stack, with connection strings, needs a watcher: Azure has Event Grid"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from argparse import Namespace
 from typing import Final
@@ -21,7 +22,13 @@ _SERVICES: Final[dict[str, type[ServiceSettings]]] = {
 
 
 async def styles(arguments: Namespace) -> int:
-    """List the styles with what their cards say."""
+    """List the styles with what their cards say; or check them; or show what they look like."""
+    if arguments.check:
+        return await asyncio.to_thread(_check)
+    if arguments.sheet is not None:
+        from local.commands.preview import sheet
+
+        return await sheet(arguments.sheet, arguments.at, arguments.width, arguments.output)
     for style in gallery().styles.values():
         card = style.card
         if arguments.json:
@@ -29,6 +36,20 @@ async def styles(arguments: Namespace) -> int:
         else:
             year = f", {card.year}" if card.year else ""
             print(f"{style.name:<16} {card.title}, {card.painter}{year}")
+    return 0
+
+
+def _check() -> int:
+    from stylizer.checks import find_faults
+
+    problems: list[str] = []
+    for style in gallery().styles.values():
+        found = list(find_faults(style))
+        if not found:
+            print(f"{style.name:<16} in order: {', '.join(style.precisions)}")
+        problems += found
+    if problems:
+        raise ConfigurationError(problems)
     return 0
 
 

@@ -7,39 +7,58 @@ import sys
 from argparse import Namespace
 from pathlib import Path, PurePosixPath
 
-from local.defaults import gallery
+from local.defaults import DEFAULT_STYLE, gallery
 from local.jobs import Jobs, Submission
 from local.progress import JobProgress
 from local.report import Report
 from shared.errors import ConfigurationError, StyleError
 from shared.status import Status
 from shared.styles.request import StyleRequest
+from shared.styles.wishes import read_wishes
 
 
 def read_request(arguments: Namespace) -> StyleRequest:
-    """Return the style request of a command line."""
-    return StyleRequest(style=arguments.style, max_side=arguments.max_side)
+    """Return the style request of a command line.
+
+    Raises:
+        StyleError: with one sentence for each option that says nothing sensible, or for a style
+            that is not there.
+    """
+    wishes = {
+        "style": arguments.style,
+        "strength": arguments.strength,
+        "preserve_color": str(arguments.preserve_color),
+        "max_side": arguments.max_side,
+    }
+    request = read_wishes(wishes, DEFAULT_STYLE)
+    if not os.environ.get("STYLES_CONTAINER"):  # what lies there, the services alone know
+        gallery().find_all(request.style)
+    return request
 
 
-def find_problems(videos: list[Path], request: StyleRequest, output: Path | None) -> list[str]:
+def find_problems(videos: list[Path], arguments: Namespace, output: Path | None) -> list[str]:
     """Return one sentence for each thing that cannot work, found before anything is started."""
-    problems = []
-    for video in videos:
-        if not video.is_file():
-            problems.append(f"{video}: no such file")
-        elif not os.access(video, os.R_OK):
-            problems.append(f"{video}: not readable")
+    problems = find_unreadable(videos)
     try:
-        gallery().find(request.style)
+        read_request(arguments)
     except StyleError as error:
         problems.append(error.message)
-    if request.max_side is not None and not 16 <= request.max_side <= 16384:  # noqa: PLR2004
-        problems.append(f"--max-side must be from 16 to 16384, not {request.max_side}")
     if output is not None:
         if len(videos) > 1 and not output.is_dir():
             problems.append(f"-o {output}: several videos need a folder that exists")
         elif not output.is_dir() and not output.absolute().parent.is_dir():
             problems.append(f"-o {output}: there is no folder {output.absolute().parent}")
+    return problems
+
+
+def find_unreadable(files: list[Path]) -> list[str]:
+    """Return one sentence for each file that cannot be read."""
+    problems = []
+    for file in files:
+        if not file.is_file():
+            problems.append(f"{file}: no such file")
+        elif not os.access(file, os.R_OK):
+            problems.append(f"{file}: not readable")
     return problems
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from argparse import Namespace
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from local.account import find_account, open_account
 from local.commands.common import (
     find_problems,
     output_path,
@@ -17,11 +17,10 @@ from local.commands.common import (
     tell,
     wait_for,
 )
-from local.defaults import default_dir
-from local.jobs import Jobs, open_jobs
+from local.jobs import Jobs
 from local.progress import JobProgress
 from local.report import Report
-from local.workspace import running_stack
+from shared.blobs import BlobStore
 from shared.errors import ConfigurationError, StylestreamError
 from shared.layout import is_job_id
 from shared.status import Status
@@ -29,9 +28,9 @@ from shared.status import Status
 
 async def submit(arguments: Namespace) -> int:
     """Upload a video and tell its job."""
+    refuse(find_problems([arguments.video], arguments, None))
     request = read_request(arguments)
-    refuse(find_problems([arguments.video], request, None))
-    async with _connect(arguments.dir) as jobs:
+    async with connect(arguments.dir) as jobs:
         submission = await jobs.submit(arguments.video, request)
         if not arguments.wait:
             print(
@@ -47,11 +46,11 @@ async def submit(arguments: Namespace) -> int:
 
 async def status(arguments: Namespace) -> int:
     """Tell about one job or all jobs."""
-    async with _connect(arguments.dir) as jobs:
+    async with connect(arguments.dir) as jobs:
         if arguments.job is None:
             found = await jobs.all()
         else:
-            found = [await _known(jobs, arguments.job)]
+            found = [await known(jobs, arguments.job)]
     for record in found:
         if arguments.json:
             print(Report.of(record, record.result).json())
@@ -62,40 +61,32 @@ async def status(arguments: Namespace) -> int:
 
 async def fetch(arguments: Namespace) -> int:
     """Download the result of a job that is done."""
-    async with _connect(arguments.dir) as jobs:
-        record = await _known(jobs, arguments.job)
-        if record.result is None:
-            why = f": {record.error.message}" if record.error else ""
-            raise StylestreamError(f"job {record.job_id} is {record.state} and has no result{why}")
+    async with connect(arguments.dir) as jobs:
+        record = await known(jobs, arguments.job)
+        result = result_of(record)
         path = output_path(record, arguments.output)
-        await jobs.fetch(record.result, path)
+        await jobs.fetch(result, path)
     print(path)
     return 0
 
 
 @asynccontextmanager
-async def _connect(directory: Path | None) -> AsyncIterator[Jobs]:
+async def connect(directory: Path | None) -> AsyncIterator[Jobs]:
     """Open the jobs of a stack's directory, the environment's storage, or the default stack."""
-    connection = os.environ.get("STORAGE_CONNECTION_STRING")
-    url = os.environ.get("STORAGE_ACCOUNT_URL")
-    if directory is None and (connection or url):
-        async with open_jobs(connection, url) as jobs:
-            yield jobs
-        return
-    directory = directory or default_dir()
-    state = running_stack(directory)
-    if state is None:
-        raise ConfigurationError(
-            [
-                f"no stack runs in {directory}: start one with 'stylestream up', or set "
-                "STORAGE_CONNECTION_STRING or STORAGE_ACCOUNT_URL"
-            ]
-        )
-    async with open_jobs(state.storage_connection_string, None) as jobs:
-        yield jobs
+    async with open_account(find_account(directory)) as client:
+        yield Jobs(BlobStore(client))
 
 
-async def _known(jobs: Jobs, job: str) -> Status:
+def result_of(record: Status) -> str:
+    """Return the name of a job's result, or raise the sentence that says why there is none."""
+    if record.result is None:
+        why = f": {record.error.message}" if record.error else ""
+        raise StylestreamError(f"job {record.job_id} is {record.state} and has no result{why}")
+    return record.result
+
+
+async def known(jobs: Jobs, job: str) -> Status:
+    """Return the record of a job that a user names."""
     if not is_job_id(job):
         raise ConfigurationError([f"{job!r} is no job id: see 'stylestream status'"])
     view = await jobs.view(job)

@@ -31,8 +31,8 @@ T = TypeVar("T")
 async def run(arguments: Namespace) -> int:
     """Start a stack, repaint the videos, fetch the results, stop the stack."""
     videos = arguments.videos or [SAMPLE]
+    refuse(find_problems(videos, arguments, arguments.output))
     request = read_request(arguments)
-    refuse(find_problems(videos, request, arguments.output))
     async with AsyncExitStack() as closing:
         progress = closing.enter_context(JobProgress())
         directory = arguments.dir or Path(
@@ -53,6 +53,7 @@ async def up(arguments: Namespace) -> int:
     async with Stack(StackOptions(arguments.dir, arguments.stylizers)) as stack:
         for name, url in stack.endpoints.items():
             print(f"{name:<12} {url}")
+        print(f"{'announced':<12} {stack.announcements}")
         print(f"{'logs':<12} {stack.logs}")
         print("\nStorage, for any tool that can upload a blob into the container 'uploads':")
         print(f"  {stack.storage_connection_string}")

@@ -2,7 +2,11 @@
 
 A style is two files: ``NAME.onnx``, the network, and ``NAME.json``, its card. The name is
 lower-case letters, digits and hyphens, because it becomes part of result names and of upload
-paths.
+paths. Beside them may lie the same network in another precision, ``NAME.int8.onnx`` or
+``NAME.fp16.onnx``, if the card names it under ``variants``.
+
+Every file is compared with its card when the gallery is opened: a style that cannot be used is told
+by name before the first video comes, not by the job that asks for it.
 """
 
 from __future__ import annotations
@@ -12,25 +16,35 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import ValidationError
 
 from shared.errors import ConfigurationError, StyleError
+from shared.styles.blend import parse_blend
 from shared.values import Value
 
 _BUNDLED: Final = Path(__file__).parent
 _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
+Precision = Literal["fp32", "int8", "fp16"]
+"""How a network's weights are kept: int8 is faster on a CPU, fp16 on a GPU."""
+
 
 class Card(Value):
-    """What a style's card says; ``sha256`` is that of the network's file."""
+    """What a style's card says; ``sha256`` is that of the network's file.
+
+    Networks of one ``trunk`` were trained from one ancestor, so that a mean of their weights is a
+    style, too. ``variants`` maps a precision to the sha256 of that variant's file.
+    """
 
     title: str
     painter: str
     year: int | None = None
     licence: str
     sha256: str
+    trunk: str | None = None
+    variants: Mapping[Literal["int8", "fp16"], str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +55,36 @@ class Style:
     card: Card
     path: Path
 
-    def network(self) -> bytes:
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """The precisions that there are of the network."""
+        return ("fp32", *self.card.variants)
+
+    def network(self, precision: Precision = "fp32") -> bytes:
         """Read the ONNX file.
 
         Raises:
-            StyleError: the file is missing or is not the one that the card was made for.
+            StyleError: there is no such variant, or its file is missing or is not the one that the
+                card was made for.
         """
+        promised = self.card.sha256 if precision == "fp32" else self.card.variants.get(precision)
+        if promised is None:
+            raise StyleError(
+                "STYLE_UNREADABLE",
+                f"style {self.name!r} has no {precision} network; it has: "
+                f"{', '.join(self.precisions)}",
+            )
+        path = self.path if precision == "fp32" else self.path.with_suffix(f".{precision}.onnx")
         try:
-            data = self.path.read_bytes()
+            data = path.read_bytes()
         except OSError as error:
             raise StyleError(
-                "STYLE_UNREADABLE", f"style {self.name!r}: cannot read {self.path}: {error}"
+                "STYLE_UNREADABLE", f"style {self.name!r}: cannot read {path}: {error.strerror}"
             ) from error
-        if hashlib.sha256(data).hexdigest() != self.card.sha256:
+        if hashlib.sha256(data).hexdigest() != promised:
             raise StyleError(
                 "STYLE_CHANGED",
-                f"style {self.name!r}: {self.path.name} is not the file that its card names",
+                f"style {self.name!r}: {path.name} is not the file that its card names",
             )
         return data
 
@@ -65,7 +93,7 @@ class Gallery:
     """All styles by name; a name in ``further`` replaces a bundled one.
 
     Raises:
-        ConfigurationError: naming every card in the folder that cannot be used.
+        ConfigurationError: naming every style in the folder that cannot be used.
     """
 
     def __init__(self, further: Path | None = None) -> None:
@@ -98,6 +126,18 @@ class Gallery:
             )
         return self._styles[name]
 
+    def find_all(self, blend: str) -> tuple[tuple[Style, int], ...]:
+        """Return the styles of a blend, or the one style, each with its share in hundredths.
+
+        Raises:
+            StyleError: one of them is not there, or ``blend`` is no blend.
+        """
+        try:
+            portions = parse_blend(blend)
+        except ValueError as error:
+            raise StyleError("BAD_REQUEST", str(error)) from error
+        return tuple((self.find(name), percent) for name, percent in portions)
+
     def _hang(self, folder: Path, problems: list[str]) -> None:
         if not folder.is_dir():
             problems.append(f"STYLES_DIR: {folder} is no folder")
@@ -109,8 +149,34 @@ class Gallery:
             try:
                 card = Card.model_validate_json(path.read_bytes())
             except (OSError, ValidationError) as error:
-                first = error.errors()[0] if isinstance(error, ValidationError) else None
-                why = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first else str(error)
-                problems.append(f"{path} is no style card: {why}")
+                problems.append(f"{path} is no style card: {_first_fault(error)}")
                 continue
-            self._styles[name] = Style(name, card, path.with_suffix(".onnx"))
+            style = Style(name, card, path.with_suffix(".onnx"))
+            try:
+                for precision in style.precisions:
+                    style.network(precision)
+            except StyleError as error:
+                problems.append(error.message)
+                continue
+            self._styles[name] = style
+
+
+def open_gallery(folder: str | None, default_style: str) -> Gallery:
+    """Open a service's gallery, with the styles of ``folder`` if given.
+
+    Raises:
+        ConfigurationError: naming every style that cannot be used, or a default that is not there.
+    """
+    gallery = Gallery(Path(folder) if folder else None)
+    try:
+        gallery.find_all(default_style)
+    except StyleError as error:
+        raise ConfigurationError([f"DEFAULT_STYLE: {error.message}"]) from error
+    return gallery
+
+
+def _first_fault(error: OSError | ValidationError) -> str:
+    if isinstance(error, OSError):
+        return str(error)
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import uuid
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -45,14 +46,20 @@ class Reader:
         return self.taken
 
     @contextlib.asynccontextmanager
-    async def reading(self, interval_s: float = 0.05) -> AsyncIterator[Consumer]:
+    async def reading(
+        self, interval_s: float = 0.05, patience_s: float = 60
+    ) -> AsyncIterator[Consumer]:
         self.taken.clear()
         async with AzureClients(self.settings) as clients:
+            self.hopeless: list[str] = []
+            self.metrics = CollectorRegistry()
             consumer = Consumer(
-                await clients.consumer(HUB),
+                functools.partial(clients.consumer, HUB),
                 self.take,
                 checkpoint_interval_s=interval_s,
-                metrics=WorkMetrics(CollectorRegistry(), "test").reading(HUB),
+                patience_s=patience_s,
+                metrics=WorkMetrics(self.metrics, "test").reading(HUB),
+                on_hopeless=self.hopeless.append,
             )
             running = asyncio.create_task(consumer.run())
             try:

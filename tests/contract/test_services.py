@@ -18,12 +18,15 @@ from azure.storage.blob.aio import BlobServiceClient
 from prometheus_client import CollectorRegistry
 
 from assembler import service as assembler
+from assembler.job import opening
+from assembler.metrics import AssemblerMetrics
 from assembler.settings import AssemblerSettings
+from local.eventgrid import LocalTopic
 from shared.azure import AzureClients
 from shared.blobs import BlobStore
+from shared.health import Health
 from shared.layout import status_blob
 from shared.messages import ChunkFailed, SegmentReady, SplitStarted
-from shared.metrics import WorkMetrics
 from shared.publisher import Publisher
 from shared.status import Status
 from shared.styles.request import StyleRequest
@@ -91,6 +94,10 @@ class Bench:
         await self.until(look)
         return found[0]
 
+    async def look(self, job: str) -> Status | None:
+        data = await self.blobs.read(self.settings.jobs_container, status_blob(job))
+        return Status.model_validate_json(data) if data else None
+
     async def dead_letters(self) -> list[dict]:
         letters = []
         async for name in self.blobs.names(self.settings.dead_letters_container):
@@ -134,7 +141,8 @@ async def running(storage: str, eventhub: str, **settings: object) -> AsyncItera
             await client.create_container(container)
         await _ensure(client, "frames", "segments", "results")
         bench = Bench(chosen, BlobStore(client), Publisher(await clients.producer("segments")))
-        service = await assembler.build(chosen, clients, WorkMetrics(bench.metrics, "assembler"))
+        metrics = AssemblerMetrics(bench.metrics)
+        service = await assembler.build(chosen, clients, metrics, Health())
         reading = asyncio.create_task(service.consumer.run())
         try:
             yield bench
@@ -162,7 +170,9 @@ async def test_a_job_without_progress_fails_and_says_what_it_waits_for(
     storage_connection: str, eventhub_connection: str
 ) -> None:
     job = uuid.uuid4().hex[:24]
-    async with running(storage_connection, eventhub_connection, stall_timeout_s=1) as bench:
+    async with running(
+        storage_connection, eventhub_connection, redrive_after_s=0.2, stall_timeout_s=1
+    ) as bench:
         await bench.hub.by_job(started(job))
         status = await bench.ended(job)
     assert status.state == "failed"
@@ -199,3 +209,43 @@ async def test_events_that_make_no_sense_are_buried_and_hold_up_nobody(bench: Be
         )
 
     await bench.until(buried)
+
+
+@session_loop
+async def test_a_job_whose_end_a_dying_assembler_left_untold_is_announced(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    job, arrived = uuid.uuid4().hex[:24], asyncio.Queue[dict]()
+    async with (
+        LocalTopic(0, "key", arrived.put_nowait) as topic,
+        running(storage_connection, eventhub_connection, **told_to(topic.endpoint)) as bench,
+    ):
+        record = opening(started(job)).model_copy(update={"state": "done", "result": "v.mp4"})
+        await bench.blobs.create(bench.settings.jobs_container, status_blob(job), record.to_json())
+        await bench.hub.by_job(SegmentReady(job_id=job, chunk=1, frames=32))
+        announced = await asyncio.wait_for(arrived.get(), DEADLINE_S)
+    assert announced["id"] == f"{job}-done"
+    assert announced["data"]["result"] == "v.mp4"
+
+
+@session_loop
+async def test_jobs_end_while_the_topic_is_away_and_are_announced_when_it_is_back(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    jobs, arrived = [uuid.uuid4().hex[:24] for _ in range(3)], asyncio.Queue[dict]()
+    async with LocalTopic(0, "key", arrived.put_nowait) as topic:
+        endpoint = topic.endpoint
+    async with running(storage_connection, eventhub_connection, **told_to(endpoint)) as bench:
+        for job in jobs:
+            await bench.hub.by_job(started(job))
+            await bench.hub.by_job(ChunkFailed(job_id=job, chunk=0, code="X", message="x"))
+        for job in jobs:
+            assert (await bench.ended(job)).state == "failed"
+        port = int(endpoint.split(":")[2].split("/")[0])
+        async with LocalTopic(port, "key", arrived.put_nowait):
+            ids = {(await asyncio.wait_for(arrived.get(), DEADLINE_S))["id"] for _ in jobs}
+    assert ids == {f"{job}-failed" for job in jobs}
+
+
+def told_to(endpoint: str) -> dict[str, str]:
+    return {"eventgrid_topic_endpoint": endpoint, "eventgrid_topic_key": "key"}

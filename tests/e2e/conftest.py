@@ -122,9 +122,9 @@ class Pipeline:
 
 
 @asynccontextmanager
-async def running(folder: Path, stylizers: int) -> AsyncIterator[Pipeline]:
+async def running(folder: Path, stylizers: int, **settings: str) -> AsyncIterator[Pipeline]:
     """Run a stack in a folder."""
-    options = StackOptions(folder / "stack", stylizers, environment=ENVIRONMENT)
+    options = StackOptions(folder / "stack", stylizers, environment=ENVIRONMENT | settings)
     async with (
         Stack(options) as stack,
         open_jobs(stack.storage_connection_string, None) as jobs,

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pynvml
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry
+
+from assembler.metrics import AssemblerMetrics
+from splitter.metrics import SplitterMetrics
+from stylizer.gpu import GpuCollector
+from stylizer.metrics import StylizerMetrics
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -63,3 +71,28 @@ def prepare() -> ModuleType:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def figures() -> set[str]:
+    """The name of every time series that the services give."""
+    registry = CollectorRegistry()
+    registry.register(GpuCollector(pynvml, "stylizer"))
+    endings = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
+    return {
+        family.name + ending
+        for families in (registry, *_registries())
+        for family in families.collect()
+        for ending in endings[family.type]
+    }
+
+
+def _registries() -> Iterator[CollectorRegistry]:
+    for metrics, hub in (
+        (SplitterMetrics, "uploads"),
+        (StylizerMetrics, "frames"),
+        (AssemblerMetrics, "segments"),
+    ):
+        registry = CollectorRegistry()
+        metrics(registry).reading(hub)
+        yield registry

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 
 import pytest
+from styles import hang, sha256
 
 from shared.errors import ConfigurationError, StyleError
-from shared.styles.gallery import Gallery
-
-
-def hang(folder: Path, name: str, network: bytes = b"network", **changes: object) -> None:
-    card = {
-        "title": "T",
-        "painter": "P",
-        "licence": "CC0",
-        "sha256": hashlib.sha256(network).hexdigest(),
-        **changes,
-    }
-    (folder / f"{name}.onnx").write_bytes(network)
-    (folder / f"{name}.json").write_text(json.dumps(card))
+from shared.styles.gallery import Gallery, open_gallery
 
 
 def test_every_bundled_style_is_the_file_that_its_card_names() -> None:
@@ -40,27 +27,74 @@ def test_an_unknown_style_is_refused_and_the_known_ones_are_named() -> None:
 
 
 def test_a_users_folder_adds_styles(tmp_path: Path) -> None:
-    hang(tmp_path, "my-own")
+    hang(tmp_path, "my-own", b"network")
     assert Gallery(tmp_path).find("my-own").network() == b"network"
 
 
-def test_a_network_that_was_changed_after_its_card_was_made_is_refused(tmp_path: Path) -> None:
-    hang(tmp_path, "my-own")
+def test_files_that_are_not_what_their_cards_say_are_all_named_when_the_gallery_opens(
+    tmp_path: Path,
+) -> None:
+    for name in ("changed", "gone", "changed-int8", "gone-fp16"):
+        hang(tmp_path, name, b"network")
+    (tmp_path / "changed.onnx").write_bytes(b"tampered")
+    (tmp_path / "gone.onnx").unlink()
+    hang(tmp_path, "changed-int8", b"network", variants={"int8": sha256(b"quantised")})
+    (tmp_path / "changed-int8.int8.onnx").write_bytes(b"tampered")
+    hang(tmp_path, "gone-fp16", b"network", variants={"fp16": sha256(b"halved")})
+    with pytest.raises(ConfigurationError) as refusal:
+        Gallery(tmp_path)
+    changed, int8, gone, fp16 = sorted(refusal.value.problems, key=lambda told: told.split("'")[1])
+    assert "changed.onnx is not the file that its card names" in changed
+    assert "changed-int8.int8.onnx is not the file that its card names" in int8
+    assert "gone-fp16.fp16.onnx: No such file" in fp16
+    assert "gone.onnx: No such file" in gone
+
+
+def test_a_network_that_is_changed_while_the_gallery_is_open_is_refused(tmp_path: Path) -> None:
+    hang(tmp_path, "my-own", b"network")
+    gallery = Gallery(tmp_path)
     (tmp_path / "my-own.onnx").write_bytes(b"tampered")
-    with pytest.raises(StyleError, match="my-own"):
-        Gallery(tmp_path).find("my-own").network()
+    with pytest.raises(StyleError, match="my-own") as refusal:
+        gallery.find("my-own").network()
+    assert refusal.value.code == "STYLE_CHANGED"
 
 
-def test_a_network_that_is_missing_is_refused(tmp_path: Path) -> None:
-    hang(tmp_path, "my-own")
-    (tmp_path / "my-own.onnx").unlink()
-    with pytest.raises(StyleError, match=r"my-own\.onnx"):
-        Gallery(tmp_path).find("my-own").network()
+def test_a_network_comes_in_every_precision_that_its_card_names(tmp_path: Path) -> None:
+    hang(tmp_path, "my-own", b"network", variants={"int8": sha256(b"quantised")})
+    (tmp_path / "my-own.int8.onnx").write_bytes(b"quantised")
+    style = Gallery(tmp_path).find("my-own")
+    assert style.precisions == ("fp32", "int8")
+    assert style.network("int8") == b"quantised"
+    with pytest.raises(StyleError, match="'my-own' has no fp16 network; it has: fp32, int8"):
+        style.network("fp16")
+
+
+def test_a_blend_is_found_with_its_shares(tmp_path: Path) -> None:
+    hang(tmp_path, "my-own", b"network")
+    found = Gallery(tmp_path).find_all("the-scream:1,my-own:3")
+    assert [(style.name, percent) for style, percent in found] == [
+        ("my-own", 75),
+        ("the-scream", 25),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("blend", "code"), [("the-scream:1,nope:1", "UNKNOWN_STYLE"), ("the-scream:x", "BAD_REQUEST")]
+)
+def test_a_blend_that_cannot_be_had_is_refused(blend: str, code: str) -> None:
+    with pytest.raises(StyleError) as refusal:
+        Gallery().find_all(blend)
+    assert refusal.value.code == code
+
+
+def test_a_default_style_that_is_not_there_is_a_configuration_error() -> None:
+    with pytest.raises(ConfigurationError, match="DEFAULT_STYLE: there is no style 'nope'"):
+        open_gallery(None, "nope")
 
 
 def test_every_bad_card_of_a_folder_is_named_at_once(tmp_path: Path) -> None:
-    hang(tmp_path, "Bad Name")
-    hang(tmp_path, "no-title", title=None)
+    hang(tmp_path, "Bad Name", b"network")
+    hang(tmp_path, "no-title", b"network", title=None)
     (tmp_path / "no-json.json").write_text("{")
     with pytest.raises(ConfigurationError) as refusal:
         Gallery(tmp_path)

@@ -22,7 +22,12 @@ DATA = {
     "url": "https://acc.blob.core.windows.net/uploads/holiday/beach%201.mp4",
     "sequencer": "00000000000004420000000000028963",
 }
-UPLOAD = Upload("uploads", "holiday/beach 1.mp4", "0x8D4BCC2E4835CD0")
+UPLOAD = Upload(
+    "uploads",
+    "holiday/beach 1.mp4",
+    "0x8D4BCC2E4835CD0",
+    "https://acc.blob.core.windows.net/uploads/holiday/beach%201.mp4",
+)
 
 
 def cloud_event(**changes: Any) -> dict[str, Any]:
@@ -66,7 +71,7 @@ def test_a_batch_tells_of_all_its_uploads() -> None:
     other = cloud_event(subject=SUBJECT.replace("beach 1", "日本語 'q' 🎬"))
     assert parse([cloud_event(), other]) == [
         UPLOAD,
-        Upload("uploads", "holiday/日本語 'q' 🎬.mp4", UPLOAD.etag),
+        Upload("uploads", "holiday/日本語 'q' 🎬.mp4", UPLOAD.etag, UPLOAD.url),
     ]
 
 
@@ -96,6 +101,8 @@ def test_events_that_are_no_finished_uploads_are_left_out(event: dict[str, Any])
         {},
         [[]],
         cloud_event(subject="/somewhere/else"),
+        cloud_event(subject=["/somewhere"]),
+        cloud_event(data={"eTag": "0x1"}),
         cloud_event(data={}),
         cloud_event(data="text"),
         {"specversion": "1.0"},
@@ -109,6 +116,8 @@ def test_whatever_is_no_event_is_refused(content: object) -> None:
 def test_a_body_that_is_no_json_is_refused() -> None:
     with pytest.raises(MessageError):
         parse_uploads(b"\x00\xff")
+    with pytest.raises(MessageError):
+        parse_uploads(b"[" * 100_000)
 
 
 @pytest.mark.parametrize(

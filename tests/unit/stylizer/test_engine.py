@@ -1,23 +1,30 @@
-"""The engine paints with the bundled networks, and never runs elsewhere than it was told to."""
+"""The engine paints with the networks it is told to use, and never elsewhere than it should."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 import pytest
+from styles import FLOAT, hang, network, sha256
 
 from shared.errors import ConfigurationError, StyleError
 from shared.styles.gallery import Gallery
+from stylizer.checks import find_faults
 from stylizer.engine import OnnxEngine
+
+GREY = np.full((2, 3, 8, 12), 200, np.uint8)
 
 
 @pytest.fixture(scope="module")
 def engine() -> OnnxEngine:
     return OnnxEngine(Gallery(), "cpu")
+
+
+def levels(engine: OnnxEngine, style: str) -> list[int]:
+    """Return the levels that a style's network makes of grey frames."""
+    return np.unique(engine.paint(style, GREY)).tolist()
 
 
 @pytest.mark.parametrize("style", list(Gallery().styles))
@@ -38,6 +45,14 @@ def test_painting_repeats_to_the_bit(engine: OnnxEngine) -> None:
     assert np.array_equal(first, engine.paint("starry-night", frames))
 
 
+@pytest.mark.parametrize("size", [(1, 1), (16, 18), (0, 16)])
+def test_frames_off_the_networks_grid_are_refused(
+    engine: OnnxEngine, size: tuple[int, int]
+) -> None:
+    with pytest.raises(ValueError, match="not on the network's grid"):
+        engine.paint("starry-night", np.zeros((1, 3, *size), np.uint8))
+
+
 def test_asking_for_a_gpu_that_is_not_there_is_a_configuration_error() -> None:
     if "CUDAExecutionProvider" in ort.get_available_providers():
         pytest.skip("this installation has a GPU provider")
@@ -45,15 +60,105 @@ def test_asking_for_a_gpu_that_is_not_there_is_a_configuration_error() -> None:
         OnnxEngine(Gallery(), "cuda")
 
 
-def test_a_file_that_is_no_network_is_refused_by_the_styles_name(tmp_path: Path) -> None:
-    (tmp_path / "broken.onnx").write_bytes(b"no network")
-    card = {
-        "title": "T",
-        "painter": "P",
-        "licence": "L",
-        "sha256": hashlib.sha256(b"no network").hexdigest(),
-    }
-    (tmp_path / "broken.json").write_text(json.dumps(card))
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"no network", "is no network that ONNX Runtime reads"),
+        (network(element=FLOAT), "one input, uint8"),
+        (network(shape=("n", 4, "h", "w")), r"one input, uint8 \(N, 3, H, W\)"),
+        (network(shape=("n", 3, 360, 640)), "free N, H and W"),
+        (network(shape=("n", "h", "w")), r"one input, uint8 \(N, 3, H, W\)"),
+        (network(outputs=2), "one output"),
+    ],
+)
+def test_a_file_that_is_no_style_network_is_refused_by_the_styles_name(
+    tmp_path: Path, data: bytes, reason: str
+) -> None:
+    hang(tmp_path, "broken", data)
+    gallery = Gallery(tmp_path)
+    with pytest.raises(StyleError, match=f"'broken'.*{reason}"):
+        OnnxEngine(gallery, "cpu").paint("broken", GREY)
+    with pytest.raises(ConfigurationError, match=f"'broken'.*{reason}"):
+        OnnxEngine(gallery, "cpu").load("broken")
+    (fault,) = find_faults(gallery.find("broken"))
+    assert "'broken'" in fault
+
+
+def test_a_network_that_fails_on_small_frames_is_found_by_checking(tmp_path: Path) -> None:
+    hang(tmp_path, "broken", network(before="GlobalAveragePool"))
+    hang(tmp_path, "whole", network())
+    gallery = Gallery(tmp_path)
+    assert any("'broken'" in fault for fault in find_faults(gallery.find("broken")))
+    assert not list(find_faults(gallery.find("whole")))
+
+
+def test_a_card_that_names_another_trunk_than_its_network_is_found_by_checking(
+    tmp_path: Path,
+) -> None:
+    hang(tmp_path, "grown", network(trunk="oak"), trunk="elm")
+    (fault,) = find_faults(Gallery(tmp_path).find("grown"))
+    assert "grew from trunk oak, its card says elm" in fault
+
+
+@pytest.mark.parametrize("trunk", ["oak", None], ids=["by weights", "by pictures"])
+def test_a_blend_paints_the_mean_of_its_styles(tmp_path: Path, trunk: str | None) -> None:
+    hang(tmp_path, "bright", network(1.0, trunk))
+    hang(tmp_path, "dim", network(0.25, trunk))
     engine = OnnxEngine(Gallery(tmp_path), "cpu")
-    with pytest.raises(StyleError, match="broken"):
-        engine.paint("broken", np.zeros((1, 3, 8, 8), np.uint8))
+    assert levels(engine, "bright:0.60,dim:0.40") == [140]
+    assert levels(engine, "bright:0.01,dim:0.99") == [51 if trunk else 52]  # 51.5, cut or rounded
+    assert levels(engine, "bright") == [200]
+
+
+def test_a_blend_of_one_trunk_runs_one_network_and_any_other_runs_each(tmp_path: Path) -> None:
+    hang(tmp_path, "bright", network(1.0, "oak"))
+    hang(tmp_path, "dim", network(0.25, "oak"))
+    hang(tmp_path, "wild", network(0.5, "elm"))
+    engine = OnnxEngine(Gallery(tmp_path), "cpu")
+    engine.paint("bright:0.50,dim:0.50", GREY)
+    assert engine.loaded == {"bright:0.50,dim:0.50"}
+    engine.paint("bright:0.50,wild:0.50", GREY)
+    assert engine.loaded == {"bright:0.50,dim:0.50", "bright:0.50,wild:0.50", "bright", "wild"}
+
+
+def test_an_unknown_style_of_a_blend_is_refused_by_name(engine: OnnxEngine) -> None:
+    with pytest.raises(StyleError, match="no style 'nope'"):
+        engine.paint("nope:0.50,starry-night:0.50", GREY)
+
+
+def test_a_precision_takes_the_file_that_the_card_names_for_it(tmp_path: Path) -> None:
+    quantised = network(0.5, "oak", label=b"int8")
+    for gain, name in enumerate(Gallery().styles):
+        data = network(0.25 + 0.75 * (gain == 0), "oak")
+        hang(tmp_path, name, data, variants={"int8": sha256(quantised)})
+        (tmp_path / f"{name}.int8.onnx").write_bytes(quantised)
+    gallery = Gallery(tmp_path)
+    first, second = list(gallery.styles)[:2]
+    blend = f"{first}:0.50,{second}:0.50"
+    full, fast = OnnxEngine(gallery, "cpu"), OnnxEngine(gallery, "cpu", precision="int8")
+    assert (levels(full, first), levels(full, second)) == ([200], [50])
+    assert (levels(fast, first), levels(fast, second)) == ([100], [100])
+    assert levels(fast, blend) == levels(full, blend) == [125], "int8 weights have no mean"
+
+
+def test_styles_without_the_precision_asked_for_are_all_named(tmp_path: Path) -> None:
+    hang(tmp_path, "one", network())
+    hang(tmp_path, "two", network())
+    with pytest.raises(ConfigurationError) as refusal:
+        OnnxEngine(Gallery(tmp_path), "cpu", precision="fp16")
+    for name in ("one", "two"):
+        assert any(
+            f"PRECISION=fp16: style {name!r} has no fp16 network ({name}.fp16.onnx" in problem
+            for problem in refusal.value.problems
+        )
+
+
+def test_memory_is_bounded_however_many_blends_are_asked_for(tmp_path: Path) -> None:
+    hang(tmp_path, "bright", network(1.0, "oak"))
+    hang(tmp_path, "dim", network(0.0, "oak"))
+    engine = OnnxEngine(Gallery(tmp_path), "cpu", keep=3)
+    for percent in range(2, 20):
+        blend = f"bright:{percent / 100:.2f},dim:{1 - percent / 100:.2f}"
+        assert levels(engine, blend)[0] in (2 * percent - 1, 2 * percent)
+        assert blend in engine.loaded
+        assert len(engine.loaded) <= 3

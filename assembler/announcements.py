@@ -1,0 +1,107 @@
+"""Tells the world what became of a video: one CloudEvent on an Event Grid topic as its job ends.
+
+=========================  ==========  =======================================================
+type                       job's state meaning
+=========================  ==========  =======================================================
+Stylestream.VideoStylized  done        the result is in the results container
+Stylestream.VideoDegraded  degraded    the result is there, and ``data.warnings`` tell its flaws
+Stylestream.VideoFailed    failed      there is none, and ``data.error`` tells why
+Stylestream.VideoCancelled cancelled   there is none, because its user wanted so
+=========================  ==========  =======================================================
+
+``source`` is the results container's address, ``subject`` the job, ``data`` the job's whole status
+record, ``time`` the record's. An event may come twice, after a restart, but always under the same
+``id``, which is made of the job and its state: receivers drop what they have seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+import structlog
+from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.messaging import CloudEvent
+from azure.eventgrid.aio import EventGridPublisherClient
+
+from assembler.settings import AssemblerSettings
+from shared.azure import AzureClients
+from shared.errors import TransientError
+from shared.status import State, Status
+
+log = structlog.get_logger()
+
+TYPES: Final[dict[State, str]] = {
+    "done": "Stylestream.VideoStylized",
+    "degraded": "Stylestream.VideoDegraded",
+    "failed": "Stylestream.VideoFailed",
+    "cancelled": "Stylestream.VideoCancelled",
+}
+
+_DEADLINE_S: Final = 60.0
+_WORTH_ANOTHER_TRY: Final = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
+
+
+class Announcements:
+    """Announces ended jobs; without a ``client`` it keeps silent."""
+
+    def __init__(self, client: EventGridPublisherClient | None, source: str) -> None:
+        self._client = client
+        self._source = source
+
+    async def tell(self, status: Status) -> None:
+        """Announce a job's end; of a job that goes on there is nothing to tell.
+
+        A topic that refuses the event is an entry in the log: no job waits for a topic that will
+        not have its news.
+
+        Raises:
+            TransientError: the topic is away.
+        """
+        if self._client is None or status.state not in TYPES:
+            return
+        event = announcement(status, self._source)
+        try:
+            async with asyncio.timeout(_DEADLINE_S):
+                await self._client.send(event)
+        except TimeoutError as error:
+            raise TransientError(f"the topic did not answer within {_DEADLINE_S:g} s") from error
+        except AzureError as error:
+            if not _is_refusal(error):
+                raise TransientError(f"cannot reach the topic: {error.message}") from error
+            log.error("announcement refused", job_id=status.job_id, error=error.message)
+        else:
+            log.info("job announced", job_id=status.job_id, type=event.type)
+
+
+def announcement(status: Status, source: str) -> CloudEvent[dict[str, Any]]:
+    """Return the event about a job that has ended; the same, whenever it is made."""
+    return CloudEvent(
+        source,
+        TYPES[status.state],
+        id=f"{status.job_id}-{status.state}",
+        time=datetime.fromisoformat(status.updated_at),
+        subject=status.job_id,
+        datacontenttype="application/json",
+        data=status.model_dump(mode="json"),
+    )
+
+
+def _is_refusal(error: AzureError) -> bool:
+    """Tell an answer that every try would get from an outage, sign-in troubles among the latter."""
+    status = error.status_code if isinstance(error, HttpResponseError) else None
+    if status is None or status in _WORTH_ANOTHER_TRY:
+        return False
+    return status < HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+async def open_announcements(settings: AssemblerSettings, clients: AzureClients) -> Announcements:
+    """Connect to the topic that settings name; if they name none, nothing is announced."""
+    media = await clients.media_blobs()
+    source = media.get_container_client(settings.results_container).url
+    if settings.eventgrid_topic_endpoint is None:
+        return Announcements(None, source)
+    client = await clients.topic(settings.eventgrid_topic_endpoint, settings.eventgrid_topic_key)
+    return Announcements(client, source)

@@ -1,0 +1,54 @@
+"""The frames hub as the assembler sees it: how far it is worked off, and chunks sent again."""
+
+from __future__ import annotations
+
+import asyncio
+
+from assembler.redrive import Reach
+from assembler.settings import AssemblerSettings
+from shared.blobs import BlobStore
+from shared.checkpoints import checkpoint_blob
+from shared.layout import chunk_partition
+from shared.manifest import Manifest
+from shared.messages import ChunkReady
+from shared.publisher import Publisher
+
+
+class FramesHub:
+    """Looks up the stylizers' positions, and stands in for the splitter where an event was lost.
+
+    Raises:
+        TransientError: from every method, when the hub or storage is away.
+    """
+
+    def __init__(self, settings: AssemblerSettings, blobs: BlobStore, publisher: Publisher) -> None:
+        self._settings = settings
+        self._blobs = blobs
+        self._publisher = publisher
+
+    async def reach(self) -> Reach:
+        """Return how far the hub goes, and how far the stylizers have worked it off."""
+        partitions = await self._publisher.partitions()
+        # In this order: an event that comes in between then makes a partition look unfinished.
+        finished = await asyncio.gather(*map(self._finished, partitions))
+        newest = await asyncio.gather(*map(self._publisher.newest, partitions))
+        return Reach(tuple(newest), tuple(finished))
+
+    async def places(self, manifest: Manifest, chunks: list[int]) -> dict[int, int]:
+        """Return which partition each of the ``chunks`` was sent to."""
+        count = len(await self._publisher.partitions())
+        return {chunk: chunk_partition(manifest.job_id, chunk, count) for chunk in chunks}
+
+    async def send_again(self, manifest: Manifest, chunk: int) -> None:
+        """Send a chunk's reference as the splitter did."""
+        partitions = await self._publisher.partitions()
+        place = chunk_partition(manifest.job_id, chunk, len(partitions))
+        event = ChunkReady.of(
+            manifest.job_id, manifest.source, manifest.style, manifest.chunks[chunk]
+        )
+        await self._publisher.to_partition(event, partitions[place])
+
+    async def _finished(self, partition: str) -> int:
+        name = checkpoint_blob(self._settings, self._settings.frames_hub, partition)
+        facts = await self._blobs.facts(self._settings.checkpoints_container, name)
+        return int(facts.metadata["sequencenumber"]) if facts else -1

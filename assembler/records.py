@@ -1,0 +1,71 @@
+"""Keeps the jobs' status records: written under their ETag, so that the last word is one word.
+
+Two assemblers may hold one job for a moment, and a user may end it at any time: whoever finds that
+the record was changed by somebody else takes over what it says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from assembler.job import Job
+from shared.blobs import BlobStore
+from shared.layout import status_blob
+from shared.status import Status
+
+
+class Records:
+    """The status records of one container.
+
+    Raises:
+        TransientError: from every method, when storage is away.
+    """
+
+    def __init__(self, blobs: BlobStore, container: str, redrives: int) -> None:
+        self._blobs = blobs
+        self._container = container
+        self._redrives = redrives
+        self._saving = asyncio.Lock()
+
+    async def find(self, job_id: str) -> Job | None:
+        """Return a job as its record tells it; None when there is no record."""
+        stored = await self._blobs.fetch(self._container, status_blob(job_id))
+        if stored is None:
+            return None
+        return self.new(Status.model_validate_json(stored.data), stored.etag)
+
+    def new(self, status: Status, etag: str | None = None) -> Job:
+        """Return a job that is followed from now on."""
+        return Job(status, etag, self._redrives, time.monotonic)
+
+    async def save(self, job: Job) -> None:
+        """Store a job's record if it is behind; what somebody else stored meanwhile wins."""
+        async with self._saving:
+            if not job.unsaved:
+                return
+            status, name = job.status, status_blob(job.job_id)
+            if job.etag is None:
+                etag = await self._blobs.create(self._container, name, status.to_json())
+            else:
+                etag = await self._blobs.replace(
+                    self._container, name, status.to_json(), etag=job.etag
+                )
+            if etag is not None:
+                job.saved(status, etag)
+            else:
+                await self._take_over(job)
+
+    async def refresh(self, job: Job) -> None:
+        """Find out whether somebody else has changed a job's record: a user who cancels it."""
+        async with self._saving:
+            await self._take_over(job)
+
+    async def _take_over(self, job: Job) -> None:
+        stored = await self._blobs.fetch(self._container, status_blob(job.job_id))
+        if stored is None or stored.etag == job.etag:
+            return
+        other = Status.model_validate_json(stored.data)
+        if other.ended:
+            job.status = other
+        job.saved(other, stored.etag)

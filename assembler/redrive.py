@@ -1,0 +1,64 @@
+"""Decides when a job's missing chunks are lost, and how often they are sent again. Pure, no I/O.
+
+A chunk that is missing may wait in the hub behind many others, or be painted right now: sending it
+again would help nobody. It is lost only if the stylizers' checkpoint has passed everything that was
+in its partition when the job was sealed, and still no segment was announced. That is a proof, not a
+guess by the clock, so a job may wait for a pool to start for as long as it likes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far the frames hub's partitions go, and how far they are worked off.
+
+    Sequence numbers, by the partition's place in the hub; -1 stands before a partition's first
+    event.
+    """
+
+    newest: tuple[int, ...]
+    finished: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to do about a job's missing chunks."""
+
+    action: Literal["wait", "resend", "give_up"]
+    lost: tuple[int, ...] = ()
+    """The chunks that no stylizer will ever bring, in order."""
+
+
+class Redrive:
+    """Watches over one job's missing chunks, from look to look."""
+
+    def __init__(self, rounds: int) -> None:
+        self._rounds_left = rounds
+        self._horizon: tuple[int, ...] | None = None
+        """What was newest in each partition after the chunks had been sent."""
+
+    def judge(self, missing: Mapping[int, int], reach: Reach) -> Verdict:
+        """Judge the ``missing`` chunks, each with its partition.
+
+        The chunks of a verdict "resend" have to be sent before the next look.
+        """
+        horizon = self._horizon = self._horizon or reach.newest
+        lost = tuple(
+            sorted(
+                chunk
+                for chunk, partition in missing.items()
+                if reach.finished[partition] >= horizon[partition]
+            )
+        )
+        if not lost:
+            return Verdict("wait")
+        if self._rounds_left == 0:
+            return Verdict("give_up", lost)
+        self._rounds_left -= 1
+        self._horizon = None
+        return Verdict("resend", lost)

@@ -1,0 +1,1 @@
+"""The pipeline in Azure: Bicep, what azd runs around it, and what checks both."""

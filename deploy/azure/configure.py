@@ -1,0 +1,111 @@
+"""Fills in the manifests with what was just made: azd's postprovision hook.
+
+Copies deploy/kubernetes into the environment's folder, and writes there which namespace, accounts
+and identities this environment has. ``kubectl apply -k .azure/NAME/kubernetes`` does the rest. ::
+
+    python3 -m deploy.azure.configure        # in azd's environment
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from deploy.azure.manifests import IMAGES, ROOT, folder, write_json
+
+MANIFESTS: Final = ROOT / "deploy/kubernetes"
+
+# Variables of the manifests' files that the deployment's outputs call otherwise.
+RENAMED: Final = {"STORAGE_ACCOUNT": "INTERNAL_STORAGE_ACCOUNT"}
+
+# Variables that the file of examples need not have.
+ALSO: Final = ("STYLES_CONTAINER",)
+
+# What the deployment always makes. The example that stands in the file for it must not stay.
+REQUIRED: Final = (
+    "EVENTHUB_FULLY_QUALIFIED_NAMESPACE",
+    "STORAGE_ACCOUNT_URL",
+    "MEDIA_STORAGE_ACCOUNT_URL",
+    "EVENTGRID_TOPIC_ENDPOINT",
+    "CONSUMER_GROUP",
+    "STYLES_CONTAINER",
+    "INTERNAL_STORAGE_ACCOUNT",
+    "SPLITTER_CLIENT_ID",
+    "STYLIZER_CLIENT_ID",
+    "ASSEMBLER_CLIENT_ID",
+    "KEDA_CLIENT_ID",
+    "STYLIZER_POOL",
+    "STYLIZER_MAX_REPLICAS",
+    "AZURE_ENV_NAME",
+)
+
+
+def main() -> None:
+    """Write the manifests, or exit with 1 and every output that is missing."""
+    if missing := [name for name in REQUIRED if not os.environ.get(name)]:
+        sys.exit(f"configure: run it by azd; there is no {', '.join(missing)}")
+    print(f"configure: wrote {configure(os.environ).relative_to(ROOT)}")
+
+
+def configure(environment: Mapping[str, str]) -> Path:
+    """Write the manifests of an environment, and return their folder."""
+    target = folder(environment)
+    images = target / IMAGES
+    built = images.read_bytes() if images.exists() else None
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(MANIFESTS, target, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    for name, also in (("config.env", ALSO), ("identities.env", ())):
+        file = target / "azure" / name
+        text = filled_in(file.read_text(encoding="utf-8"), environment, also)
+        file.write_text(text, encoding="utf-8")
+    write_json(target / "kustomization.yaml", _kustomization(environment))
+    # What runs already goes on until `images` has built something newer.
+    write_json(images, {})
+    if built is not None:
+        images.write_bytes(built)
+    return target
+
+
+def filled_in(text: str, environment: Mapping[str, str], also: tuple[str, ...] = ()) -> str:
+    """Return a file of variables with the values of this environment, where it has any."""
+    lines = []
+    also = tuple(name for name in also if f"\n{name}=" not in f"\n{text}")
+    for line in text.splitlines():
+        name, separator, example = line.partition("=")
+        if separator and not line.startswith("#"):
+            value = environment.get(RENAMED.get(name, name)) or example
+            lines.append(f"{name}={value}")
+        else:
+            lines.append(line)
+    lines += [f"{name}={environment[name]}" for name in also]
+    return "\n".join(lines) + "\n"
+
+
+def _kustomization(environment: Mapping[str, str]) -> dict[str, object]:
+    # More stylizers than machines would only wait for a machine that never comes.
+    most = {
+        "op": "replace",
+        "path": "/spec/maxReplicaCount",
+        "value": int(environment["STYLIZER_MAX_REPLICAS"]),
+    }
+    return {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [f"overlays/{environment['STYLIZER_POOL']}"],
+        "components": ["images"],
+        "patches": [
+            {
+                "target": {"kind": "ScaledObject", "name": "stylizer"},
+                "patch": json.dumps([most]),
+            }
+        ],
+    }
+
+
+if __name__ == "__main__":
+    main()

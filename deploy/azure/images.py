@@ -1,0 +1,93 @@
+"""Builds the images in the registry and writes down which: azd's predeploy hook.
+
+Built by an ACR task, so that nobody needs Docker, and with BuildKit, which ``az acr build`` does
+not use: without it every image would build the GPU's stages, too. The tag is made from what goes
+into the images, so what is unchanged is neither built again nor restarted. ::
+
+    python3 -m deploy.azure.images        # in azd's environment
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from deploy.azure.cli import AzureCliError, az, show_az
+from deploy.azure.manifests import IMAGES, ROOT, folder, write_json
+
+TASK: Final = "deploy/docker/acr-task.yaml"
+TASK_TIMEOUT_S: Final = 7200
+TAG_LENGTH: Final = 12
+
+
+def main() -> None:
+    """Build what the registry lacks, and name the images in the manifests."""
+    environment = os.environ
+    stylizer = f"stylizer-{environment['STYLIZER_POOL']}"
+    tag = context_tag(ROOT)
+    try:
+        build(environment["AZURE_CONTAINER_REGISTRY_NAME"], stylizer, tag)
+    except AzureCliError as error:
+        sys.exit(f"images: {error}")
+    write_images(environment, stylizer, tag)
+    print(f"images: {tag}")
+
+
+def build(registry: str, stylizer: str, tag: str) -> None:
+    """Build the images of ``tag`` unless they are there."""
+    if not is_there(registry, stylizer, tag):
+        show_az(
+            *("acr", "run", "--registry", registry, "--file", TASK),
+            *("--timeout", str(TASK_TIMEOUT_S)),
+            *("--set", f"tag={tag}", "--set", f"stylizer={stylizer}", str(ROOT)),
+        )
+
+
+def is_there(registry: str, stylizer: str, tag: str) -> bool:
+    """Tell whether the image that is pushed last is in the registry."""
+    image = f"stylestream/{stylizer}:{tag}"
+    try:
+        az("acr", "repository", "show", "--name", registry, "--image", image)
+    except AzureCliError:
+        return False
+    return True
+
+
+def write_images(environment: Mapping[str, str], stylizer: str, tag: str) -> None:
+    """Name the images in the manifests that `configure` has written."""
+    registry = environment["AZURE_CONTAINER_REGISTRY_ENDPOINT"]
+    images = [
+        {
+            "name": f"stylestream/{name}",
+            "newName": f"{registry}/stylestream/{name}",
+            "newTag": tag,
+        }
+        for name in ("splitter", "assembler", stylizer)
+    ]
+    write_json(folder(environment) / IMAGES, {"images": images})
+
+
+def context_tag(root: Path) -> str:
+    """Return a tag that changes when anything changes that an image is made of."""
+    digest = hashlib.sha256()
+    for path in sorted(context(root)):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0")
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:TAG_LENGTH]
+
+
+def context(root: Path) -> Iterator[Path]:
+    """Yield the files of the build context: what .dockerignore lets in."""
+    for line in (root / ".dockerignore").read_text(encoding="utf-8").splitlines():
+        if line.startswith("!"):
+            entry = root / line[1:]
+            files = entry.rglob("*") if entry.is_dir() else [entry]
+            yield from (file for file in files if file.is_file() and file.suffix != ".pyc")
+
+
+if __name__ == "__main__":
+    main()

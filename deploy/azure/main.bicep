@@ -1,0 +1,420 @@
+// Everything that the pipeline needs in Azure, in one resource group. `azd provision` deploys it;
+// docs/azure.md explains the parameters and the cost.
+
+targetScope = 'subscription'
+
+@minLength(1)
+@maxLength(40)
+@description('Name of the azd environment; the resource group is called rg-NAME.')
+param environmentName string
+
+@description('Region of all resources. GPU sizes and their quota differ between regions.')
+param location string
+
+@description('Object id of who deploys, and then operates; azd fills it in. Empty: nobody is given rights.')
+param principalId string = ''
+
+@allowed([
+  'User'
+  'Group'
+  'ServicePrincipal'
+])
+@description('What principalId is.')
+param principalType string = 'User'
+
+@description('Kubernetes version such as 1.33; empty: what AKS takes by default.')
+param kubernetesVersion string = ''
+
+@allowed([
+  'Free'
+  'Standard'
+])
+@description('Tier of the cluster\'s control plane: Standard has an uptime promise and costs by the hour.')
+param clusterTier string = 'Standard'
+
+@description('Public IPv4 ranges, comma-separated, that reach the API server; empty: all, and Entra alone decides.')
+param apiServerIpRanges string = ''
+
+@description('Machines that run Kubernetes itself, the splitter and the assembler.')
+param systemVmSize string = 'Standard_D4ds_v5'
+
+@minValue(1)
+@description('Least number of them.')
+param systemMinNodes int = 1
+
+@minValue(1)
+@description('Most of them.')
+param systemMaxNodes int = 4
+
+@description('Machines that stylizers with a GPU run on, one on each.')
+param gpuVmSize string = 'Standard_NC4as_T4_v3'
+
+@minValue(0)
+@maxValue(32)
+@description('Most GPU machines; more than 32 would find no partition of the hub of frames. 0: no such pool.')
+param gpuMaxNodes int = 8
+
+@description('Whether GPU machines are spare capacity: far cheaper, taken back at any time.')
+param gpuSpot bool = true
+
+@description('Machines that stylizers without a GPU run on.')
+param cpuVmSize string = 'Standard_D8ds_v5'
+
+@minValue(0)
+@maxValue(32)
+@description('Most of them; 0: no such pool.')
+param cpuMaxNodes int = 0
+
+@description('Whether the machines\' own disks are encrypted, too; a feature to be registered first.')
+param hostEncryption bool = false
+
+@allowed([
+  'Standard'
+  'Premium'
+])
+@description('Tier of the Event Hubs namespace.')
+param eventHubsTier string = 'Standard'
+
+@minValue(1)
+@description('Throughput units (Standard) or processing units (Premium) to begin with.')
+param eventHubsCapacity int = 1
+
+@minValue(1)
+@maxValue(40)
+@description('Throughput units that a Standard namespace may grow to by itself.')
+param eventHubsMaxCapacity int = 4
+
+@allowed([
+  'Standard_LRS'
+  'Standard_ZRS'
+  'Standard_GRS'
+])
+@description('How often the users\' account keeps its blobs; what is internal is kept once more nowhere.')
+param mediaRedundancy string = 'Standard_LRS'
+
+@minValue(0)
+@maxValue(365)
+@description('Days that deleted uploads and results can be brought back; 0: not at all.')
+param softDeleteDays int = 7
+
+@allowed([
+  'Basic'
+  'Standard'
+  'Premium'
+])
+@description('Tier of the container registry.')
+param registryTier string = 'Basic'
+
+@description('Whether hubs and blobs are reached through private endpoints alone (and by Event Grid).')
+param privateNetwork bool = false
+
+@description('Public IPv4 ranges, comma-separated, from which users reach their account although privateNetwork is on.')
+param clientIpRanges string = ''
+
+@description('Whether to make a Grafana with the dashboards of deploy/monitoring.')
+param grafana bool = true
+
+@description('Who is written to when an alert fires; empty: alerts are shown in the portal alone.')
+param alertEmail string = ''
+
+@minValue(30)
+@maxValue(730)
+@description('Days that logs are kept.')
+param logRetentionDays int = 30
+
+@minValue(1)
+@description('Most gigabytes of logs taken in a day.')
+param logDailyQuotaGb int = 5
+
+var layout = loadJsonContent('layout.json')
+var access = loadJsonContent('access.json')
+
+var token = uniqueString(subscription().id, environmentName, location)
+var prefix = 'stylestream-${token}'
+var tags = {
+  'azd-env-name': environmentName
+}
+
+resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = {
+  name: 'rg-${environmentName}'
+  location: location
+  tags: tags
+}
+
+module logs 'modules/logs.bicep' = {
+  scope: group
+  name: 'logs'
+  params: {
+    name: prefix
+    location: location
+    tags: tags
+    retentionDays: logRetentionDays
+    dailyQuotaGb: logDailyQuotaGb
+  }
+}
+
+module network 'modules/network.bicep' = {
+  scope: group
+  name: 'network'
+  params: {
+    name: prefix
+    location: location
+    tags: tags
+  }
+}
+
+module identities 'modules/identities.bicep' = {
+  scope: group
+  name: 'identities'
+  params: {
+    prefix: prefix
+    location: location
+    tags: tags
+  }
+}
+
+module eventHubs 'modules/eventhubs.bicep' = {
+  scope: group
+  name: 'eventhubs'
+  params: {
+    name: prefix
+    location: location
+    tags: tags
+    hubs: layout.hubs
+    consumerGroup: layout.consumerGroup
+    tier: eventHubsTier
+    capacity: eventHubsCapacity
+    maxCapacity: eventHubsMaxCapacity
+    closed: privateNetwork
+    nodesSubnetId: network.outputs.nodesSubnetId
+    logsId: logs.outputs.id
+  }
+}
+
+module media 'modules/storage.bicep' = {
+  scope: group
+  name: 'media'
+  params: {
+    name: 'media${token}'
+    location: location
+    tags: tags
+    containers: layout.accounts.media
+    softDeleteDays: softDeleteDays
+    redundancy: mediaRedundancy
+    closed: privateNetwork
+    clientIpRanges: empty(clientIpRanges) ? [] : split(clientIpRanges, ',')
+    logsId: logs.outputs.id
+  }
+}
+
+module internal 'modules/storage.bicep' = {
+  scope: group
+  name: 'internal'
+  params: {
+    name: 'internal${token}'
+    location: location
+    tags: tags
+    containers: layout.accounts.internal
+    softDeleteDays: 0
+    redundancy: 'Standard_LRS'
+    closed: privateNetwork
+    clientIpRanges: []
+    logsId: logs.outputs.id
+  }
+}
+
+module events 'modules/events.bicep' = {
+  scope: group
+  name: 'events'
+  params: {
+    name: prefix
+    location: location
+    tags: tags
+    mediaAccountName: media.outputs.name
+    internalAccountName: internal.outputs.name
+    namespaceName: eventHubs.outputs.name
+    uploadsContainer: layout.uploads.container
+    uploadsHub: layout.uploads.hub
+    undeliveredContainer: layout.uploads.undelivered
+    closed: privateNetwork
+    roles: access.roles
+  }
+}
+
+module grants 'modules/access.bicep' = {
+  scope: group
+  name: 'access'
+  params: {
+    namespaceName: eventHubs.outputs.name
+    mediaAccountName: media.outputs.name
+    internalAccountName: internal.outputs.name
+    topicName: events.outputs.topicName
+    principals: identities.outputs.principals
+    access: access
+  }
+}
+
+module endpoints 'modules/endpoints.bicep' = if (privateNetwork) {
+  scope: group
+  name: 'endpoints'
+  params: {
+    name: prefix
+    location: location
+    tags: tags
+    networkId: network.outputs.id
+    subnetId: network.outputs.endpointsSubnetId
+    namespaceId: eventHubs.outputs.id
+    mediaAccountId: media.outputs.id
+    internalAccountId: internal.outputs.id
+    topicId: events.outputs.topicId
+  }
+}
+
+module registry 'modules/registry.bicep' = {
+  scope: group
+  name: 'registry'
+  params: {
+    name: 'images${token}'
+    location: location
+    tags: tags
+    tier: registryTier
+  }
+}
+
+module dashboards 'modules/dashboards.bicep' = {
+  scope: group
+  name: 'dashboards'
+  params: {
+    name: prefix
+    location: location
+    tags: tags
+    grafana: grafana
+    roles: access.roles
+  }
+}
+
+module cluster 'modules/cluster.bicep' = {
+  scope: group
+  name: 'cluster'
+  params: {
+    name: prefix
+    location: location
+    tags: tags
+    identityId: identities.outputs.clusterId
+    identityPrincipalId: identities.outputs.clusterPrincipalId
+    nodesSubnetId: network.outputs.nodesSubnetId
+    logsId: logs.outputs.id
+    kubernetesVersion: kubernetesVersion
+    tier: clusterTier
+    systemVmSize: systemVmSize
+    systemMinNodes: systemMinNodes
+    systemMaxNodes: systemMaxNodes
+    hostEncryption: hostEncryption
+    apiServerIpRanges: empty(apiServerIpRanges) ? [] : split(apiServerIpRanges, ',')
+    roles: access.roles
+  }
+}
+
+module pools 'modules/pools.bicep' = {
+  scope: group
+  name: 'pools'
+  params: {
+    clusterName: cluster.outputs.name
+    nodesSubnetId: network.outputs.nodesSubnetId
+    hostEncryption: hostEncryption
+    gpuVmSize: gpuVmSize
+    gpuMaxNodes: gpuMaxNodes
+    gpuSpot: gpuSpot
+    cpuVmSize: cpuVmSize
+    cpuMaxNodes: cpuMaxNodes
+  }
+}
+
+module pull 'modules/pull.bicep' = {
+  scope: group
+  name: 'pull'
+  params: {
+    registryName: registry.outputs.name
+    kubeletPrincipalId: cluster.outputs.kubeletPrincipalId
+    roles: access.roles
+  }
+}
+
+module federation 'modules/federation.bicep' = {
+  scope: group
+  name: 'federation'
+  params: {
+    prefix: prefix
+    issuer: cluster.outputs.issuer
+    namespace: layout.kubernetesNamespace
+  }
+}
+
+module collection 'modules/collection.bicep' = {
+  scope: group
+  name: 'collection'
+  params: {
+    clusterName: cluster.outputs.name
+    location: location
+    tags: tags
+    metricsId: dashboards.outputs.metricsId
+    logsId: logs.outputs.id
+    namespaces: [
+      layout.kubernetesNamespace
+    ]
+  }
+}
+
+module alerts 'modules/alerts.bicep' = {
+  scope: group
+  name: 'alerts'
+  params: {
+    location: location
+    tags: tags
+    metricsId: dashboards.outputs.metricsId
+    clusterName: cluster.outputs.name
+    email: alertEmail
+  }
+}
+
+module operator 'modules/operator.bicep' = if (!empty(principalId)) {
+  scope: group
+  name: 'operator'
+  params: {
+    principalId: principalId
+    principalType: principalType
+    clusterName: cluster.outputs.name
+    mediaAccountName: media.outputs.name
+    internalAccountName: internal.outputs.name
+    namespaceName: eventHubs.outputs.name
+    ownContainers: layout.operator
+    grafanaName: dashboards.outputs.grafanaName
+    roles: access.roles
+  }
+}
+
+// What azd itself looks for.
+output AZURE_RESOURCE_GROUP string = group.name
+output AZURE_TENANT_ID string = tenant().tenantId
+output AZURE_AKS_CLUSTER_NAME string = cluster.outputs.name
+output AZURE_CONTAINER_REGISTRY_NAME string = registry.outputs.name
+output AZURE_CONTAINER_REGISTRY_ENDPOINT string = registry.outputs.host
+
+// What the services and the command line read, under the names that they read.
+output EVENTHUB_FULLY_QUALIFIED_NAMESPACE string = eventHubs.outputs.host
+output STORAGE_ACCOUNT_URL string = internal.outputs.blobUrl
+output MEDIA_STORAGE_ACCOUNT_URL string = media.outputs.blobUrl
+output EVENTGRID_TOPIC_ENDPOINT string = events.outputs.topicEndpoint
+output CONSUMER_GROUP string = layout.consumerGroup
+
+// What the manifests want besides.
+output EVENTHUB_NAMESPACE string = eventHubs.outputs.name
+output INTERNAL_STORAGE_ACCOUNT string = internal.outputs.name
+output SPLITTER_CLIENT_ID string = identities.outputs.splitterClientId
+output STYLIZER_CLIENT_ID string = identities.outputs.stylizerClientId
+output ASSEMBLER_CLIENT_ID string = identities.outputs.assemblerClientId
+output KEDA_CLIENT_ID string = identities.outputs.kedaClientId
+output STYLES_CONTAINER string = layout.styles
+output STYLIZER_MAX_REPLICAS int = gpuMaxNodes > 0 ? gpuMaxNodes : cpuMaxNodes
+output STYLIZER_POOL string = gpuMaxNodes > 0 ? 'gpu' : 'cpu'
+output GRAFANA_ENDPOINT string = dashboards.outputs.grafanaEndpoint

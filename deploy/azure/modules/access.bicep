@@ -1,0 +1,70 @@
+// Who may do what: every role of a service on a hub, a container or the topic, as access.json lists it.
+// docs/security.md tells why; a test compares the two.
+
+param namespaceName string
+param mediaAccountName string
+param internalAccountName string
+param topicName string
+
+@description('Object ids of the identities by name.')
+param principals object
+
+@description('The table: roles (ids by name), and hubs, containers, topics (who gets which role on what).')
+param access object
+
+var accountNames = {
+  media: mediaAccountName
+  internal: internalAccountName
+}
+
+resource hub 'Microsoft.EventHub/namespaces/eventhubs@2024-01-01' existing = [
+  for grant in access.hubs: {
+    name: '${namespaceName}/${grant.hub}'
+  }
+]
+
+resource onHub 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for (grant, index) in access.hubs: {
+    scope: hub[index]
+    name: guid(hub[index].id, principals[grant.identity], grant.role)
+    properties: {
+      principalId: principals[grant.identity]
+      principalType: 'ServicePrincipal'
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', access.roles[grant.role])
+    }
+  }
+]
+
+resource container 'Microsoft.Storage/storageAccounts/blobServices/containers@2024-01-01' existing = [
+  for grant in access.containers: {
+    name: '${accountNames[grant.account]}/default/${grant.container}'
+  }
+]
+
+resource onContainer 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for (grant, index) in access.containers: {
+    scope: container[index]
+    name: guid(container[index].id, principals[grant.identity], grant.role)
+    properties: {
+      principalId: principals[grant.identity]
+      principalType: 'ServicePrincipal'
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', access.roles[grant.role])
+    }
+  }
+]
+
+resource topic 'Microsoft.EventGrid/topics@2025-02-15' existing = {
+  name: topicName
+}
+
+resource onTopic 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for grant in access.topics: {
+    scope: topic
+    name: guid(topic.id, principals[grant.identity], grant.role)
+    properties: {
+      principalId: principals[grant.identity]
+      principalType: 'ServicePrincipal'
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', access.roles[grant.role])
+    }
+  }
+]

@@ -1,0 +1,53 @@
+// Lets service accounts of the cluster be the identities: the cluster's token is the only credential.
+
+param prefix string
+
+@description('Who signs the cluster\'s tokens.')
+param issuer string
+
+@description('Kubernetes namespace that the services run in.')
+param namespace string
+
+var accounts = [
+  {
+    identity: 'splitter'
+    namespace: namespace
+    account: 'splitter'
+  }
+  {
+    identity: 'stylizer'
+    namespace: namespace
+    account: 'stylizer'
+  }
+  {
+    identity: 'assembler'
+    namespace: namespace
+    account: 'assembler'
+  }
+  {
+    // Where the add-on runs its operator; the trigger authentication names the identity.
+    identity: 'keda'
+    namespace: 'kube-system'
+    account: 'keda-operator'
+  }
+]
+
+resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = [
+  for item in accounts: {
+    name: '${prefix}-${item.identity}'
+  }
+]
+
+resource credential 'Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials@2024-11-30' = [
+  for (item, index) in accounts: {
+    parent: identity[index]
+    name: 'kubernetes'
+    properties: {
+      issuer: issuer
+      subject: 'system:serviceaccount:${item.namespace}:${item.account}'
+      audiences: [
+        'api://AzureADTokenExchange'
+      ]
+    }
+  }
+]

@@ -1,0 +1,51 @@
+// Who the pods are: an identity each, so that each service may do what it needs and no more.
+
+param prefix string
+param location string
+param tags object
+
+resource splitter 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
+  name: '${prefix}-splitter'
+  location: location
+  tags: tags
+}
+
+resource stylizer 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
+  name: '${prefix}-stylizer'
+  location: location
+  tags: tags
+}
+
+resource assembler 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
+  name: '${prefix}-assembler'
+  location: location
+  tags: tags
+}
+
+resource keda 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
+  name: '${prefix}-keda'
+  location: location
+  tags: tags
+}
+
+resource cluster 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
+  name: '${prefix}-cluster'
+  location: location
+  tags: tags
+}
+
+@description('Object ids by the names that access.json uses.')
+output principals object = {
+  splitter: splitter.properties.principalId
+  stylizer: stylizer.properties.principalId
+  assembler: assembler.properties.principalId
+  keda: keda.properties.principalId
+}
+
+output splitterClientId string = splitter.properties.clientId
+output stylizerClientId string = stylizer.properties.clientId
+output assemblerClientId string = assembler.properties.clientId
+output kedaClientId string = keda.properties.clientId
+
+output clusterId string = cluster.id
+output clusterPrincipalId string = cluster.properties.principalId

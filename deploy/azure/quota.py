@@ -1,0 +1,195 @@
+"""Finds out before anything is made whether the region has room for it: azd's preprovision hook.
+
+Most deployments of GPUs fail half an hour in, at a quota of zero. This asks first: is every
+service offered in the region, may this subscription use the machines, and are there enough vCPUs
+left for at least one of each pool. All problems are named at once. ::
+
+    AZURE_LOCATION=eastus python3 -m deploy.azure.quota
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from deploy.azure.cli import AzureCliError, az
+
+PARAMETERS: Final = Path(__file__).parent / "main.parameters.json"
+
+# What each region may or may not offer: provider and the type that has to be there.
+OFFERED: Final = {
+    "Microsoft.ContainerService": "managedClusters",
+    "Microsoft.Dashboard": "grafana",
+    "Microsoft.EventGrid": "systemTopics",
+    "Microsoft.EventHub": "namespaces",
+    "Microsoft.Monitor": "accounts",
+    "Microsoft.OperationalInsights": "workspaces",
+    "Microsoft.Storage": "storageAccounts",
+}
+
+# Offered everywhere, but a subscription has to have registered them, too.
+REGISTERED: Final = (
+    *OFFERED,
+    "Microsoft.AlertsManagement",
+    "Microsoft.ContainerRegistry",
+    "Microsoft.Insights",
+    "Microsoft.ManagedIdentity",
+    "Microsoft.Network",
+)
+
+SPOT: Final = "lowPriorityCores"
+"""The one quota of all spare capacity, whatever the machine."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A node pool to be: its machine, and how many at least and at most."""
+
+    name: str
+    size: str
+    least: int
+    most: int
+    spot: bool = False
+
+
+def main() -> None:
+    """Check; exit 1 on any problem. What merely limits the pools is said and does not end it."""
+    settings = parameters(os.environ)
+    location = settings["location"]
+    if not location:
+        sys.exit("quota: set AZURE_LOCATION to a region, such as eastus")
+    wanted = pools(settings)
+    if not any(pool.name in ("gpu", "cpu") for pool in wanted):
+        sys.exit("quota: GPU_MAX_NODES and CPU_MAX_NODES are both 0: nobody would paint")
+    try:
+        found, notes = check(location, wanted)
+    except AzureCliError as error:
+        sys.exit(f"quota: {error}; sign in with: az login")
+    for note in notes:
+        print(f"quota: note: {note}")
+    for problem in found:
+        print(f"quota: {problem}", file=sys.stderr)
+    if found:
+        sys.exit(1)
+    print(f"quota: {location} has room")
+
+
+def check(location: str, wanted: list[Pool]) -> tuple[list[str], list[str]]:
+    """Return what makes the deployment fail, and what only limits it."""
+    found = list(missing(az("provider", "list"), location))
+    usage = free_cores(az("vm", "list-usage", "--location", location))
+    notes: list[str] = []
+    for pool in wanted:
+        skus = az(
+            *("vm", "list-skus", "--location", location, "--all"),
+            *("--resource-type", "virtualMachines", "--size", pool.size),
+        )
+        sku = next((sku for sku in skus if sku["name"].lower() == pool.size.lower()), None)
+        if sku is None:
+            found.append(f"{location} has no {pool.size}, which the {pool.name} pool wants")
+        elif reasons := restrictions(sku):
+            found.append(
+                f"this subscription may not use {pool.size} in {location} ({', '.join(reasons)})"
+            )
+        else:
+            problem, note = room(pool, sku, usage)
+            found += problem
+            notes += note
+    return found, notes
+
+
+def parameters(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the deployment's parameters as azd will fill them in: the environment, or defaults."""
+    entries = json.loads(PARAMETERS.read_text(encoding="utf-8"))["parameters"]
+    found = {}
+    for name, entry in entries.items():
+        match = re.fullmatch(r"\$\{(\w+)(?:=(.*))?\}", entry["value"])
+        assert match is not None, entry
+        found[name] = environment.get(match[1]) or match[2] or ""
+    return found
+
+
+def pools(settings: Mapping[str, str]) -> list[Pool]:
+    """Return the node pools that the parameters ask for."""
+    spot = settings["gpuSpot"].lower() == "true"
+    wanted = [
+        Pool(
+            "system",
+            settings["systemVmSize"],
+            int(settings["systemMinNodes"]),
+            int(settings["systemMaxNodes"]),
+        ),
+        Pool("gpu", settings["gpuVmSize"], 1, int(settings["gpuMaxNodes"]), spot),
+        Pool("cpu", settings["cpuVmSize"], 1, int(settings["cpuMaxNodes"])),
+    ]
+    return [pool for pool in wanted if pool.most]
+
+
+def missing(providers: list[dict[str, Any]], location: str) -> Iterator[str]:
+    """Name the services that the region or the subscription lacks."""
+    known = {provider["namespace"].lower(): provider for provider in providers}
+    for namespace in REGISTERED:
+        provider = known.get(namespace.lower())
+        if provider is None or provider["registrationState"] != "Registered":
+            yield f"{namespace} is not registered: az provider register --namespace {namespace}"
+        if provider is None or namespace not in OFFERED:
+            continue
+        regions = {
+            _plain(region)
+            for kind in provider["resourceTypes"]
+            if kind["resourceType"].lower() == OFFERED[namespace].lower()
+            for region in kind["locations"]
+        }
+        if regions and _plain(location) not in regions:
+            yield f"{location} does not offer {namespace}/{OFFERED[namespace]}"
+
+
+def free_cores(usage: list[dict[str, Any]]) -> dict[str, int]:
+    """Return how many vCPUs are left, by the lower-case name of the quota."""
+    return {
+        entry["name"]["value"].lower(): int(entry["limit"]) - int(entry["currentValue"])
+        for entry in usage
+    }
+
+
+def restrictions(sku: dict[str, Any]) -> list[str]:
+    """Return why a machine cannot be had anywhere in the region; single zones may lack it."""
+    return [
+        restriction.get("reasonCode") or "restricted"
+        for restriction in sku.get("restrictions") or ()
+        if restriction["type"] == "Location"
+    ]
+
+
+def room(pool: Pool, sku: dict[str, Any], usage: Mapping[str, int]) -> tuple[list[str], list[str]]:
+    """Compare a pool with what is left: problems, and notes."""
+    cores = next(int(c["value"]) for c in sku["capabilities"] if c["name"] == "vCPUs")
+    quotas = [SPOT] if pool.spot else [sku["family"], "cores"]
+    found, notes = [], []
+    for quota in quotas:
+        left = usage.get(quota.lower(), 0)
+        if left < pool.least * cores:
+            found.append(
+                f"the {pool.name} pool wants {pool.least * cores} vCPUs of quota {quota!r} at "
+                f"least, and {left} are left: ask for more under Quotas in the portal"
+            )
+        elif left < pool.most * cores:
+            notes.append(
+                f"quota {quota!r} has {left} vCPUs left, so the {pool.name} pool can grow to "
+                f"{left // cores} of {pool.most} machines"
+            )
+    return found, notes
+
+
+def _plain(region: str) -> str:
+    return region.replace(" ", "").lower()
+
+
+if __name__ == "__main__":
+    main()

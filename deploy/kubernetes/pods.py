@@ -1,0 +1,168 @@
+"""Rules for pods: they are configured as their services want, confined, and end in time.
+
+Each rule looks at all manifests of an overlay and yields one sentence for each problem.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from assembler.settings import AssemblerSettings
+from deploy.kubernetes.manifests import Manifests, quantity
+from shared.settings import ServiceSettings
+from splitter.settings import SplitterSettings
+from stylizer.settings import StylizerSettings
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+
+SERVICES: Final[dict[str, type[ServiceSettings]]] = {
+    "splitter": SplitterSettings,
+    "stylizer": StylizerSettings,
+    "assembler": AssemblerSettings,
+}
+# Containers of ours that know the settings that all services share, and no others.
+HELPERS: Final = {"prepare-checkpoints", "set-up", "watcher"}
+# What shared.runtime allows, after a drain, for closing connections.
+CLOSING_S: Final = 10.0
+
+_USER: Final = 10001
+_CONFINED: Final = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+
+Problems = Iterator[str]
+
+
+def settings_are_valid(manifests: Manifests) -> Problems:
+    """Every variable is one that its service reads, and together they are a configuration."""
+    for owner, container in manifests.containers():
+        name = container["name"]
+        if name not in SERVICES.keys() | HELPERS:
+            continue
+        settings = SERVICES.get(name, ServiceSettings)
+        for variable in container.get("env", ()):
+            if variable["name"].lower() not in settings.model_fields:
+                yield f"{owner}: {variable['name']} is no setting of {name}"
+        problem = _invalid(settings, manifests.environment(container))
+        if problem:
+            yield f"{owner}: {problem}"
+    known = {field.upper() for settings in SERVICES.values() for field in settings.model_fields}
+    for variable in manifests.config("pipeline").keys() - known:
+        yield f"config.env: {variable} is no setting of any service"
+
+
+def _invalid(settings: type[ServiceSettings], environment: dict[str, str]) -> str | None:
+    given = {name.lower(): value for name, value in environment.items() if value}
+    try:
+        settings.model_validate(given)
+    except ValidationError as error:
+        return "; ".join(str(problem["msg"]) for problem in error.errors())
+    return None
+
+
+def a_drain_fits_into_the_grace_period(manifests: Manifests) -> Problems:
+    """Nothing is killed while it still finishes what it has in hand."""
+    for service in SERVICES:
+        deployment = manifests.find("Deployment", service)
+        if deployment is None:
+            continue
+        pod = deployment["spec"]["template"]["spec"]
+        drain_s = setting_of(manifests, service, "drain_timeout_s")
+        if pod["terminationGracePeriodSeconds"] < float(drain_s) + CLOSING_S:
+            yield f"{service}: the grace period is shorter than DRAIN_TIMEOUT_S and {CLOSING_S:g} s"
+
+
+def setting_of(manifests: Manifests, service: str, field: str) -> Any:
+    """Return a setting as the service will see it: from the manifests, or its default."""
+    deployment = manifests.find("Deployment", service)
+    environment: dict[str, str] = {}
+    if deployment is not None:
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        environment = manifests.environment(container)
+    default = SERVICES[service].model_fields[field].default
+    return type(default)(environment.get(field.upper()) or default)
+
+
+def probes_ask_the_port_that_answers(manifests: Manifests) -> Problems:
+    """Probes name a port of their container, and the services listen on it."""
+    for owner, container in manifests.containers():
+        ports = {port["name"]: port["containerPort"] for port in container.get("ports", ())}
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            asked = container.get(probe)
+            if asked is None:
+                if owner in SERVICES and container["name"] == owner:
+                    yield f"{owner}: has no {probe}"
+                continue
+            port = (asked.get("httpGet") or asked["tcpSocket"])["port"]
+            if port not in ports:
+                yield f"{owner}: {probe} asks the port {port}, which is not declared"
+        if owner in SERVICES and container["name"] == owner:
+            if ports.get("metrics") != setting_of(manifests, owner, "metrics_port"):
+                yield f"{owner}: the port of its metrics is not METRICS_PORT"
+            if container["livenessProbe"]["httpGet"]["path"] != "/healthz":
+                yield f"{owner}: liveness must not depend on anything but the service itself"
+
+
+def containers_may_do_little(manifests: Manifests) -> Problems:
+    """Every container keeps the restricted standard, has limits, and writes to volumes alone."""
+    for owner, template in manifests.templates():
+        pod = template["spec"]
+        context = pod.get("securityContext", {})
+        if not context.get("runAsNonRoot") or context.get("runAsUser") != _USER:
+            yield f"{owner}: does not run as user {_USER}"
+        if context.get("seccompProfile") != {"type": "RuntimeDefault"}:
+            yield f"{owner}: has no seccomp profile"
+        if pod.get("automountServiceAccountToken") is not False:
+            yield f"{owner}: is given a token for the cluster"
+        for volume in pod.get("volumes", ()):
+            if "emptyDir" in volume and "sizeLimit" not in volume["emptyDir"]:
+                yield f"{owner}: the volume {volume['name']} may fill the node"
+    for owner, container in manifests.containers():
+        if container.get("securityContext") != _CONFINED:
+            yield f"{owner}: {container['name']} is not confined"
+        if "memory" not in container.get("resources", {}).get("limits", {}):
+            yield f"{owner}: {container['name']} has no limit of memory"
+
+
+def work_has_room(manifests: Manifests) -> Problems:
+    """What is mounted exists, work folders are volumes, and decoders fit into the memory."""
+    for owner, template in manifests.templates():
+        volumes = {volume["name"] for volume in template["spec"].get("volumes", ())}
+        for container in template["spec"]["containers"]:
+            mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+            for missing in set(mounts.values()) - volumes:
+                yield f"{owner}: the volume {missing} does not exist"
+            environment = manifests.environment(container)
+            if environment.get("WORK_DIR", "/tmp") not in mounts:  # noqa: S108 - in a pod of its own
+                yield f"{owner}: WORK_DIR is no volume"
+    splitter = manifests.find("Deployment", "splitter")
+    if splitter is not None:
+        (container,) = splitter["spec"]["template"]["spec"]["containers"]
+        limit = quantity(container["resources"]["limits"].get("memory", "0"))
+        decoders = setting_of(manifests, "splitter", "splits") * setting_of(
+            manifests, "splitter", "decoder_memory_bytes"
+        )
+        if decoders + quantity("512Mi") > limit:
+            yield "splitter: SPLITS decoders of DECODER_MEMORY_BYTES do not fit into its memory"
+
+
+def images_are_ours(manifests: Manifests) -> Problems:
+    """Every image is a stage of the Dockerfile, or named with its version."""
+    dockerfile = (ROOT / "deploy/docker/Dockerfile").read_text(encoding="utf-8")
+    # An overlay says which of the two stylizers it is.
+    stages = {*re.findall(r"^FROM \S+ AS (\S+)", dockerfile, re.MULTILINE), "stylizer"}
+    for owner, container in manifests.containers():
+        path, _, last = container["image"].rpartition("/")
+        image, _, version = last.partition(":")
+        if path.rpartition("/")[2] == "stylestream":
+            if image not in stages:
+                yield f"{owner}: no image {image} is built"
+        elif version in ("", "latest"):
+            yield f"{owner}: the image {container['image']} has no version"

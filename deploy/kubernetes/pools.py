@@ -1,0 +1,142 @@
+"""Rules for pools: what selects pods finds them, and each pool is scaled by its service's lag.
+
+Each rule looks at all manifests of an overlay and yields one sentence for each problem.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from deploy.kubernetes.manifests import Manifest, Manifests, name_of
+from deploy.kubernetes.pods import ROOT, Problems, setting_of
+
+LAYOUT: Final = ROOT / "deploy/azure/layout.json"
+CLIENT_ID: Final = "azure.workload.identity/client-id"
+
+# What KEDA's azure_eventhub.go and azure_eventhub_scaler.go read, of what we need. A key that it
+# does not know is ignored in silence.
+TRIGGER_KEYS: Final = {
+    "activationUnprocessedEventThreshold",
+    "blobContainer",
+    "checkpointStrategy",
+    "consumerGroup",
+    "eventHubName",
+    "eventHubNamespace",
+    "storageAccountName",
+    "unprocessedEventThreshold",
+}
+
+_NAME: Final = "app.kubernetes.io/name"
+_READS: Final = {"splitter": "UPLOADS", "stylizer": "FRAMES", "assembler": "SEGMENTS"}
+
+
+def selectors_find_something(manifests: Manifests) -> Problems:
+    """Whatever selects pods selects some, and a Deployment its own."""
+    pods = [template["metadata"]["labels"] for _, template in manifests.templates()]
+    for deployment in manifests.of("Deployment"):
+        labels = deployment["spec"]["template"]["metadata"]["labels"]
+        if not deployment["spec"]["selector"]["matchLabels"].items() <= labels.items():
+            yield f"{name_of(deployment)}: its selector does not find its own pods"
+    for manifest in manifests.of("PodDisruptionBudget", "NetworkPolicy", "Service", "PodMonitor"):
+        spec = manifest["spec"]
+        selector = spec.get("podSelector", spec.get("selector"))
+        if manifest["kind"] == "Service":
+            selector = {"matchLabels": selector}
+        if not any(_selects(selector, labels) for labels in pods):
+            yield f"{manifest['kind']} {name_of(manifest)}: selects no pod"
+        for wanted in _wanted_names(selector) - {labels[_NAME] for labels in pods}:
+            yield f"{manifest['kind']} {name_of(manifest)}: there is no {wanted}"
+
+
+def _selects(selector: Manifest, labels: Manifest) -> bool:
+    return selector.get("matchLabels", {}).items() <= labels.items() and all(
+        labels.get(rule["key"]) in rule["values"] for rule in selector.get("matchExpressions", ())
+    )
+
+
+def _wanted_names(selector: Manifest) -> set[str]:
+    return {
+        value
+        for rule in selector.get("matchExpressions", ())
+        if rule["key"] == _NAME
+        for value in rule["values"]
+    }
+
+
+def pools_scale_by_their_lag(manifests: Manifests) -> Problems:
+    """Every trigger is one that KEDA understands, on the hub that its service reads."""
+    config, partitions = manifests.config("pipeline"), _partitions()
+    for scaled in manifests.of("ScaledObject"):
+        name, spec = name_of(scaled), scaled["spec"]
+        (trigger,) = spec["triggers"]
+        metadata = trigger["metadata"]
+        if spec["scaleTargetRef"]["name"] != name or not manifests.find("Deployment", name):
+            yield f"ScaledObject {name}: there is no such Deployment"
+        if trigger["type"] != "azure-eventhub" or metadata.keys() != TRIGGER_KEYS:
+            yield f"ScaledObject {name}: its trigger's keys are not those that KEDA reads"
+            continue
+        if any(not isinstance(value, str) for value in metadata.values()):
+            yield f"ScaledObject {name}: a trigger's values have to be strings"
+        if metadata["checkpointStrategy"] != "blobMetadata":
+            yield f"ScaledObject {name}: our checkpoints are in the metadata of blobs"
+        if not manifests.find("TriggerAuthentication", trigger["authenticationRef"]["name"]):
+            yield f"ScaledObject {name}: its authentication does not exist"
+        if metadata["eventHubName"] != config.get(f"{_READS[name]}_HUB"):
+            yield f"ScaledObject {name}: watches another hub than its service reads"
+        if spec["maxReplicaCount"] > partitions[_READS[name].lower()]:
+            yield f"ScaledObject {name}: more replicas than the hub has partitions"
+        yield from _addresses_agree(name, metadata, config)
+
+
+def _addresses_agree(name: str, metadata: Manifest, config: dict[str, str]) -> Problems:
+    namespace = config.get("EVENTHUB_FULLY_QUALIFIED_NAMESPACE", "")
+    account = config.get("STORAGE_ACCOUNT_URL", "").removeprefix("https://")
+    for key, wanted in (
+        ("eventHubNamespace", namespace.split(".")[0]),
+        ("storageAccountName", account.split(".")[0]),
+        ("consumerGroup", config.get("CONSUMER_GROUP")),
+        ("blobContainer", config.get("CHECKPOINTS_CONTAINER")),
+    ):
+        if metadata[key] != wanted:
+            yield f"ScaledObject {name}: {key} is {metadata[key]}, the services use {wanted}"
+    for text in (namespace, metadata["eventHubName"]):
+        if text != text.lower():
+            # Consumers write checkpoints under lower-case names; KEDA looks for them as given.
+            yield f"ScaledObject {name}: {text} has to be in lower case"
+
+
+def _partitions() -> dict[str, int]:
+    layout = json.loads(LAYOUT.read_text(encoding="utf-8"))
+    return {hub["name"]: hub["partitions"] for hub in layout["hubs"]}
+
+
+def the_stylizers_are_all_reached(manifests: Manifests) -> Problems:
+    """Splitters send enough chunks ahead for the lag that asks for the last stylizer."""
+    stylizer, splitter = (manifests.find("ScaledObject", name) for name in ("stylizer", "splitter"))
+    if stylizer is None or splitter is None:
+        return
+    (trigger,) = stylizer["spec"]["triggers"]
+    threshold = int(trigger["metadata"]["unprocessedEventThreshold"])
+    ahead = (
+        splitter["spec"]["maxReplicaCount"]
+        * setting_of(manifests, "splitter", "splits")
+        * setting_of(manifests, "splitter", "outstanding_chunks")
+        * _partitions()["frames"]
+    )
+    if (stylizer["spec"]["maxReplicaCount"] - 1) * threshold >= ahead:
+        yield f"ScaledObject stylizer: no lag asks for all replicas, at most {ahead} chunks wait"
+
+
+def pods_have_identities(manifests: Manifests) -> Problems:
+    """In Azure every pod signs in as an identity of its service."""
+    if not manifests.of("ScaledObject"):
+        return
+    for owner, template in manifests.templates():
+        if template["metadata"]["labels"].get("azure.workload.identity/use") != "true":
+            yield f"{owner}: its pods get no token to sign in with"
+        account = manifests.find("ServiceAccount", template["spec"]["serviceAccountName"])
+        if account is None:
+            yield f"{owner}: its service account does not exist"
+        elif not account["metadata"].get("annotations", {}).get(CLIENT_ID):
+            yield f"{owner}: its service account names no identity"

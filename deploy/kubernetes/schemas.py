@@ -1,0 +1,111 @@
+"""Builds all overlays with kustomize and checks every manifest against its schema, strictly.
+
+Needs the tools of ``scripts/check-deploy``::
+
+    python -m deploy.kubernetes.schemas build/kubernetes
+
+Kubernetes' own kinds are checked against the oldest and the newest version named below, the kinds
+of KEDA and of the Prometheus operator against models made of their definitions. The API server of
+a cluster drops what a definition does not know; here an unknown field is an error.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import cloudcoil.models.keda.v1alpha1 as keda
+import cloudcoil.models.prometheus_operator.v1 as prometheus
+import jsonschema
+import kubernetes_validate
+import yaml
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+OVERLAYS: Final = ROOT / "deploy/kubernetes/overlays"
+VERSIONS: Final = ("1.31", "1.37")
+
+# The validator knows these, and lets pass whatever it does not know.
+OWN: Final = {"v1", "apps/v1", "batch/v1", "networking.k8s.io/v1", "policy/v1"}
+MODELS: Final[dict[tuple[str, str], Any]] = {
+    ("keda.sh/v1alpha1", "ScaledObject"): keda.ScaledObject,
+    ("keda.sh/v1alpha1", "TriggerAuthentication"): keda.TriggerAuthentication,
+    ("monitoring.coreos.com/v1", "PodMonitor"): prometheus.PodMonitor,
+}
+
+Schema = dict[str, Any]
+
+
+def main() -> None:
+    """Build and check; exit 1 on any problem."""
+    out = Path(sys.argv[1])
+    out.mkdir(parents=True, exist_ok=True)
+    found: list[str] = []
+    for overlay in sorted(path.parent for path in OVERLAYS.glob("*/kustomization.yaml")):
+        built = build(overlay)
+        (out / f"{overlay.name}.yaml").write_text(built, encoding="utf-8")
+        manifests = [manifest for manifest in yaml.safe_load_all(built) if manifest]
+        problems = [problem for manifest in manifests for problem in check(manifest)]
+        print(f"{overlay.name}: {len(manifests)} manifests, {len(problems)} problems")
+        found += [f"{overlay.name}: {problem}" for problem in problems]
+    sys.exit("\n".join(found) or 0)
+
+
+def build(overlay: Path) -> str:
+    """Return what ``kubectl apply -k`` would send."""
+    kubectl = Path(sys.executable).with_name("kubectl")
+    built = subprocess.run(
+        [kubectl, "kustomize", overlay], capture_output=True, text=True, check=False
+    )
+    if built.returncode:
+        sys.exit(f"{overlay.name}: kustomize: {built.stderr.strip()}")
+    return built.stdout
+
+
+def check(manifest: dict[str, Any]) -> list[str]:
+    """Return what is wrong with a manifest, in sentences."""
+    # Azure's managed Prometheus has the operator's kinds under a name of its own.
+    version = manifest["apiVersion"].replace("azmonitoring.", "monitoring.")
+    kind, name = manifest["kind"], manifest["metadata"]["name"]
+    if model := MODELS.get((version, kind)):
+        validator = jsonschema.Draft202012Validator(closed(model.model_json_schema()))
+        return [
+            f"{kind} {name}: {error.json_path}: {error.message}"
+            for error in validator.iter_errors(manifest | {"apiVersion": version})
+        ]
+    if version not in OWN:
+        return [f"{kind} {name}: no schema of {version} is at hand"]
+    return [problem for release in VERSIONS for problem in _check_own(manifest, release)]
+
+
+def _check_own(manifest: dict[str, Any], version: str) -> list[str]:
+    try:
+        kubernetes_validate.validate(manifest, version, strict=True)
+    except kubernetes_validate.ValidationError as error:
+        path = ".".join(map(str, error.path))
+        return [
+            f"{manifest['kind']} {manifest['metadata']['name']}: Kubernetes {version}: "
+            f"{path}: {error.message}"
+        ]
+    return []
+
+
+def closed(schema: Schema) -> Schema:
+    """Return a schema that allows no field beyond those it names."""
+    result = {key: _closed_value(value) for key, value in schema.items()}
+    if isinstance(schema.get("properties"), dict):
+        result.setdefault("additionalProperties", False)
+    return result
+
+
+def _closed_value(value: Any) -> Any:
+    if isinstance(value, dict):
+        return closed(value)
+    if isinstance(value, list):
+        return [_closed_value(item) for item in value]
+    return value
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,241 @@
+"""A Grafana dashboard as a frozen value, and its JSON.
+
+Only what our dashboards use, so that one line of Python is one fact about a panel. Grafana's own
+builders (grafana-foundation-sdk) write the same form; but their output changes with their version,
+and the JSON here is committed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+Kind = Literal["stat", "timeseries", "heatmap", "state-timeline"]
+
+_GRID: Final = 24
+_STAT_HEIGHT: Final = 4
+_HEIGHT: Final = 8
+_SCHEMA: Final = 39
+_SOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A PromQL expression and how Grafana names its series."""
+
+    expr: str
+    legend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One picture. ``unit`` is a Grafana unit; ``red_from`` is where a value begins to be bad."""
+
+    title: str
+    about: str
+    unit: str
+    queries: tuple[Query, ...]
+    kind: Kind = "timeseries"
+    width: int = 8
+    red_from: float | None = None
+    stacked: bool = False
+    names: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """For states: the text and colour of each value."""
+
+    @property
+    def height(self) -> int:
+        """Rows of the grid that the panel takes."""
+        return _STAT_HEIGHT if self.kind == "stat" else _HEIGHT
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Panels under one heading, from left to right."""
+
+    title: str
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A variable whose values are those of a metric's label; all of them unless chosen."""
+
+    name: str
+    label: str
+    values: str
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A variable that the reader types in."""
+
+    name: str
+    label: str
+    default: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """A page of rows; ``uid`` makes its address and never changes."""
+
+    uid: str
+    title: str
+    about: str
+    rows: tuple[Row, ...]
+    variables: tuple[Choice | Number, ...] = ()
+
+    def to_json(self) -> str:
+        """Return what Grafana's provisioning reads."""
+        return json.dumps(self._form(), indent=2, ensure_ascii=False) + "\n"
+
+    def _form(self) -> dict[str, Any]:
+        return {
+            "uid": self.uid,
+            "title": self.title,
+            "description": self.about,
+            "tags": ["stylestream"],
+            "schemaVersion": _SCHEMA,
+            "editable": True,
+            "graphTooltip": 1,
+            "refresh": "10s",
+            "time": {"from": "now-1h", "to": "now"},
+            "timezone": "browser",
+            "templating": {"list": [_SOURCE_VARIABLE, *map(_variable, self.variables)]},
+            "annotations": {"list": []},
+            "panels": list(_laid_out(self.rows)),
+        }
+
+
+_SOURCE_VARIABLE: Final = {
+    "name": "datasource",
+    "label": "Data source",
+    "type": "datasource",
+    "query": "prometheus",
+    "current": {},
+    "hide": 0,
+}
+
+
+def _variable(variable: Choice | Number) -> dict[str, Any]:
+    form: dict[str, Any] = {"name": variable.name, "label": variable.label, "hide": 0}
+    if isinstance(variable, Number):
+        current = {"text": variable.default, "value": variable.default}
+        return form | {"type": "textbox", "query": variable.default, "current": current}
+    return form | {
+        "type": "query",
+        "datasource": _SOURCE,
+        "query": {"query": variable.values, "refId": variable.name},
+        "refresh": 2,
+        "sort": 1,
+        "multi": True,
+        "includeAll": True,
+        "allValue": ".*",
+        "current": {"text": ["All"], "value": ["$__all"]},
+    }
+
+
+def _laid_out(rows: tuple[Row, ...]) -> Iterator[dict[str, Any]]:
+    """Yield the rows' panels, each at its place in Grafana's grid."""
+    number, top = 0, 0
+    for row in rows:
+        number += 1
+        yield {
+            "id": number,
+            "type": "row",
+            "title": row.title,
+            "collapsed": False,
+            "gridPos": {"h": 1, "w": _GRID, "x": 0, "y": top},
+            "panels": [],
+        }
+        top, left, height = top + 1, 0, 0
+        for panel in row.panels:
+            if left + panel.width > _GRID:
+                top, left, height = top + height, 0, 0
+            number += 1
+            place = {"h": panel.height, "w": panel.width, "x": left, "y": top}
+            yield {"id": number, "gridPos": place, **_panel(panel)}
+            left, height = left + panel.width, max(height, panel.height)
+        top += height
+
+
+def _panel(panel: Panel) -> dict[str, Any]:
+    return {
+        "type": panel.kind,
+        "title": panel.title,
+        "description": panel.about,
+        "datasource": _SOURCE,
+        "targets": [
+            _target(panel, query, letter)
+            for query, letter in zip(panel.queries, "ABCDEFGHIJ", strict=False)
+        ],
+        "fieldConfig": {"defaults": _defaults(panel), "overrides": []},
+        "options": _OPTIONS[panel.kind],
+    }
+
+
+def _target(panel: Panel, query: Query, letter: str) -> dict[str, Any]:
+    at_once = panel.kind == "stat"
+    return {
+        "refId": letter,
+        "datasource": _SOURCE,
+        "expr": query.expr,
+        "legendFormat": query.legend,
+        "format": "heatmap" if panel.kind == "heatmap" else "time_series",
+        "instant": at_once,
+        "range": not at_once,
+    }
+
+
+def _defaults(panel: Panel) -> dict[str, Any]:
+    steps: list[dict[str, Any]] = [{"color": "green", "value": None}]
+    if panel.red_from is not None:
+        steps.append({"color": "red", "value": panel.red_from})
+    defaults: dict[str, Any] = {
+        "unit": panel.unit,
+        "thresholds": {"mode": "absolute", "steps": steps},
+    }
+    if panel.kind == "stat" and panel.unit == "short":
+        # An increase is an estimate: between two scrapes nobody looked.
+        defaults["decimals"] = 0
+    if panel.kind == "timeseries":
+        defaults["min"] = 0
+        defaults["custom"] = {
+            "fillOpacity": 30 if panel.stacked else 8,
+            "stacking": {"mode": "normal" if panel.stacked else "none"},
+            "showPoints": "never",
+            "thresholdsStyle": {"mode": "off" if panel.red_from is None else "line"},
+        }
+    if panel.names:
+        texts = {
+            value: {"text": text, "color": color} for value, (text, color) in panel.names.items()
+        }
+        defaults["mappings"] = [{"type": "value", "options": texts}]
+    return defaults
+
+
+_OPTIONS: Final[dict[Kind, dict[str, Any]]] = {
+    "stat": {
+        "reduceOptions": {"calcs": ["lastNotNull"]},
+        "colorMode": "value",
+        "graphMode": "none",
+    },
+    "timeseries": {
+        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
+        "tooltip": {"mode": "multi", "sort": "desc"},
+    },
+    "heatmap": {
+        "calculate": False,
+        "yAxis": {"unit": "s"},
+        "color": {"mode": "scheme", "scheme": "Oranges", "steps": 64},
+        "cellGap": 1,
+        "legend": {"show": True},
+        "tooltip": {"mode": "single", "yHistogram": True},
+    },
+    "state-timeline": {
+        "mergeValues": True,
+        "showValue": "auto",
+        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
+    },
+}

@@ -1,0 +1,255 @@
+"""The dashboard that answers: is anything stuck, slow, or lost, and where?"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from deploy.monitoring.grafana import Dashboard, Panel, Query, Row
+
+SERVICES: Final = ("splitter", "stylizer", "assembler")
+STAGES: Final = {
+    "splitter": ("split", "ship"),
+    "stylizer": ("download", "paint", "upload", "announce"),
+    "assembler": ("mux", "verify", "publish"),
+}
+"""The stages that each service times, in the order of the data's way."""
+
+
+def _each(expr: str, legend: str) -> tuple[Query, ...]:
+    """Return the query once a service, with its name for SERVICE."""
+    return tuple(
+        Query(expr.replace("SERVICE", service), f"{service} {legend}".strip())
+        for service in SERVICES
+    )
+
+
+def _any(metric: str) -> str:
+    """Select a metric of whichever services there are; a pool may be scaled to nothing."""
+    return f'{{__name__=~"({"|".join(SERVICES)})_{metric}"}}'
+
+
+def _of_process(expr: str) -> str:
+    """Return a figure of the processes, summed by service; any job label will do."""
+    return f"sum by (service) ({expr} * on (job, instance) group_left (service) {_BUILD})"
+
+
+_BUILD: Final = "stylestream_build_info"
+_RATE: Final = "[$__rate_interval]"
+
+
+def _number(title: str, about: str, expr: str, unit: str = "short", red_from: float = 1) -> Panel:
+    return Panel(title, about, unit, (Query(expr),), kind="stat", width=4, red_from=red_from)
+
+
+_NOW: Final = Row(
+    "Now",
+    (
+        _number(
+            "Chunks waiting",
+            "Events of the hub frames that no living stylizer has finished.",
+            "sum(stylizer_lag_events)",
+            red_from=10_000,
+        ),
+        _number(
+            "Open jobs", "Jobs without an end yet.", "sum(assembler_open_jobs)", red_from=10_000
+        ),
+        _number(
+            "Stalled jobs",
+            "Open jobs that make no progress.",
+            "sum(assembler_stalled_jobs)",
+        ),
+        _number(
+            "Oldest job",
+            "Age of the oldest open job.",
+            "max(assembler_oldest_job_age_seconds)",
+            "s",
+            red_from=3600,
+        ),
+        _number(
+            "Dead letters",
+            "Events laid aside in the time shown.",
+            f"sum(increase({_any('dead_letters_total')}[$__range]))",
+        ),
+        _number(
+            "Dependencies away",
+            "Event hubs, storage accounts and topics that do not answer, once for each process.",
+            f"count({_any('dependency_up')} == 0) or vector(0)",
+        ),
+    ),
+)
+
+_LAG: Final = Row(
+    "Lag",
+    (
+        Panel(
+            "Lag by hub",
+            "Events not yet finished, as the autoscaler counts them. Partitions that nobody owns "
+            "are not seen from here.",
+            "suffix: events",
+            _each("sum by (hub) (SERVICE_lag_events)", "{{hub}}"),
+        ),
+        Panel(
+            "Lag of the hub frames by partition",
+            "One partition that stays behind the others holds an event that does not get finished.",
+            "suffix: events",
+            (Query("sum by (partition) (stylizer_lag_events)", "{{partition}}"),),
+        ),
+        Panel(
+            "Since the last sign of life",
+            "Time since the SDK last called a consumer back. It does every few seconds, with or "
+            "without events, unless the service is full.",
+            "s",
+            _each(
+                "max by (hub) (time() - (SERVICE_last_callback_timestamp_seconds > 0))", "{{hub}}"
+            ),
+            red_from=300,
+        ),
+        Panel(
+            "Partitions owned",
+            "By instance. Every partition has one owner, save for the moments of a takeover.",
+            "short",
+            _each("sum by (instance) (SERVICE_owned_partitions)", "{{instance}}"),
+            stacked=True,
+        ),
+        Panel(
+            "Checkpoints",
+            "Time to write one (95 in 100 took no longer).",
+            "s",
+            _each(
+                "histogram_quantile(0.95, "
+                f"sum by (le) (rate(SERVICE_checkpoint_seconds_bucket{_RATE})))",
+                "",
+            ),
+        ),
+        Panel(
+            "Troubles of the connection",
+            "Each is tried again: errors of Event Hubs, checkpoints not written, clients rebuilt.",
+            "suffix: /s",
+            (
+                Query(f"sum(rate({_any('eventhub_errors_total')}{_RATE}))", "errors"),
+                Query(f"sum(rate({_any('checkpoint_failures_total')}{_RATE}))", "checkpoints"),
+                Query(f"sum(rate({_any('consumer_rebuilds_total')}{_RATE}))", "rebuilds"),
+            ),
+        ),
+    ),
+)
+
+
+def _heatmap(service: str, stage: str) -> Panel:
+    labels = f'{{stage="{stage}"}}'
+    expr = f"sum by (le) (increase({service}_stage_seconds_bucket{labels}{_RATE}))"
+    return Panel(
+        f"{service}: {stage}",
+        "How many took how long.",
+        "short",
+        (Query(expr, "{{le}}"),),
+        kind="heatmap",
+    )
+
+
+_STAGES: Final = Row(
+    "Time in each stage",
+    tuple(_heatmap(service, stage) for service, stages in STAGES.items() for stage in stages),
+)
+
+_SATURATION: Final = Row(
+    "Saturation",
+    (
+        Panel(
+            "Work in hand",
+            "Uploads, chunks and jobs taken up and not finished.",
+            "short",
+            _each("sum(SERVICE_in_hand)", ""),
+        ),
+        Panel(
+            "Chunks outstanding",
+            "Chunks shipped by the splits in hand and not yet painted.",
+            "suffix: chunks",
+            (Query("sum(splitter_outstanding_chunks)", "outstanding"),),
+        ),
+        Panel(
+            "Time that splits waited",
+            "Share of a second in which splits waited for the stylizers to catch up.",
+            "percentunit",
+            (Query(f"sum(rate(splitter_paced_seconds_sum{_RATE}))", "waiting"),),
+        ),
+        Panel(
+            "Processors",
+            "Cores in use by the services' processes; what they isolate is not in it.",
+            "suffix: cores",
+            (Query(_of_process(f"rate(process_cpu_seconds_total{_RATE})"), "{{service}}"),),
+        ),
+        Panel(
+            "Memory",
+            "Resident memory of the services' processes.",
+            "bytes",
+            (Query(_of_process("process_resident_memory_bytes"), "{{service}}"),),
+        ),
+        Panel(
+            "Jobs in hand",
+            "Open jobs, and those among them that make no progress.",
+            "short",
+            (
+                Query("sum(assembler_open_jobs)", "open"),
+                Query("sum(assembler_stalled_jobs)", "stalled"),
+            ),
+        ),
+    ),
+)
+
+_FAILURES: Final = Row(
+    "Failures",
+    (
+        Panel(
+            "Failures by code",
+            "Permanent failures a minute; docs/runbook.md lists the codes.",
+            "suffix: /min",
+            _each(f"60 * sum by (code) (rate(SERVICE_errors_total{_RATE}) > 0)", "{{code}}"),
+            stacked=True,
+        ),
+        Panel(
+            "Dead letters by code",
+            "Events laid aside, a minute.",
+            "suffix: /min",
+            _each(f"60 * sum by (code) (rate(SERVICE_dead_letters_total{_RATE}) > 0)", "{{code}}"),
+            stacked=True,
+        ),
+        Panel(
+            "Retries",
+            "Units of work tried again, a second.",
+            "suffix: /s",
+            _each(f"sum(rate(SERVICE_retries_total{_RATE}))", ""),
+        ),
+        Panel(
+            "Attempts at chunks",
+            "In the stylizer's process, or, for a chunk that failed there, isolated in one of its "
+            "own; and chunks whose original frames went on unpainted.",
+            "suffix: /s",
+            (
+                Query(f"sum by (kind) (rate(stylizer_attempts_total{_RATE}))", "{{kind}}"),
+                Query(f"sum(rate(stylizer_passed_through_total{_RATE}))", "passed through"),
+            ),
+        ),
+        Panel(
+            "Chunks sent again",
+            "Missing chunks of stalled jobs, sent to the stylizers once more.",
+            "suffix: /min",
+            (Query(f"60 * sum(rate(assembler_redriven_chunks_total{_RATE}))", "sent again"),),
+        ),
+        Panel(
+            "Dependencies",
+            "Whether each answered when it was last asked.",
+            "short",
+            _each("min by (dependency) (SERVICE_dependency_up)", "{{dependency}}"),
+            kind="state-timeline",
+            names={"1": ("answers", "green"), "0": ("away", "red")},
+        ),
+    ),
+)
+
+HEALTH: Final = Dashboard(
+    uid="stylestream-health",
+    title="stylestream: pipeline health",
+    about="Whether anything is stuck, slow or lost, and where.",
+    rows=(_NOW, _LAG, _STAGES, _SATURATION, _FAILURES),
+)

@@ -1,0 +1,176 @@
+"""Run the pipeline under a real Prometheus, with jobs that go well and things that go wrong.
+
+``python -m deploy.monitoring.rehearsal FOLDER`` leaves Prometheus' data in the folder, and beside
+them ``window.json``, the time that they are about. `deploy.monitoring.check` asks them.
+
+The GPU's figures alone are played, by an exporter that gives fixed ones: there is no GPU here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import aiohttp
+from azure.eventhub import EventData
+from azure.eventhub.aio import EventHubProducerClient
+
+from deploy.monitoring.prometheus import Prometheus, require, running
+from local.jobs import Jobs, open_jobs
+from local.stack import Stack, StackOptions
+from shared.styles.request import StyleRequest
+
+RULES: Final = Path(__file__).parent / "rules"
+SCRAPE_S: Final = 1
+STYLIZERS: Final = 2
+
+_SETTINGS: Final = {"CHUNK_FRAMES": "16", "PROBE_INTERVAL_S": "2"}
+# The figures' course is the same in small, and the rehearsal shorter.
+_MAX_SIDE: Final = 400
+_HUBS: Final = ("uploads", "frames", "segments")
+_SERVICES: Final = ("splitter", "stylizer", "assembler")
+# So that the last moments, too, lie within the rates' windows.
+_REST_S: Final = 5.0
+
+_PLAYED_GPU: Final = """\
+stylizer_gpu_up{gpu="0"} 1
+stylizer_gpu_utilization_ratio{gpu="0"} 0.62
+stylizer_gpu_memory_used_bytes{gpu="0"} 2.1e9
+stylizer_gpu_memory_total_bytes{gpu="0"} 1.6e10
+stylizer_gpu_power_watts{gpu="0"} 54
+stylizer_gpu_temperature_celsius{gpu="0"} 57
+"""
+
+
+def main(folder: Path) -> None:
+    """Rehearse, and leave the data in ``folder``, in place of an earlier rehearsal's."""
+    require()
+    for data in (folder / "stack", folder / "prometheus"):
+        shutil.rmtree(data, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    asyncio.run(_rehearse(folder))
+
+
+async def _rehearse(folder: Path) -> None:
+    options = StackOptions(folder / "stack", STYLIZERS, environment=_SETTINGS)
+    async with Stack(options) as stack:
+        with _played_gpu() as gpu:
+            targets = _targets(stack, gpu)
+            with running(folder / "prometheus", _config(targets)) as prometheus:
+                start_s = time.time()
+                await _all_scraped(prometheus, sum(map(len, targets.values())))
+                await _work(stack, folder)
+                await asyncio.gather(*(_lint(url) for url in _services(stack).values()))
+                await asyncio.sleep(_REST_S)
+                window = {"start_s": start_s, "end_s": time.time()}
+    (folder / "window.json").write_text(json.dumps(window), encoding="utf-8")
+
+
+async def _work(stack: Stack, folder: Path) -> None:
+    """Paint two videos, refuse one upload, and put an event into each hub that is none of ours."""
+    text = folder / "text.mp4"
+    text.write_text("no video")
+    sample = Path(str(files("local").joinpath("sample.mp4")))
+    async with open_jobs(stack.storage_connection_string, None) as jobs:
+        for hub in _HUBS:
+            await _send_nonsense(stack.eventhub_connection_string, hub)
+        # One after the other, so that the pictures show more than one moment.
+        assert await _outcome(jobs, sample, "starry-night") == "done"
+        assert await _outcome(jobs, text, "starry-night") == "failed"
+        assert await _outcome(jobs, sample, "the-scream") == "done"
+
+
+async def _outcome(jobs: Jobs, video: Path, style: str) -> str:
+    submission = await jobs.submit(video, StyleRequest(style=style, max_side=_MAX_SIDE))
+    async for view in jobs.watch(submission.job_id):
+        if view.status is not None and view.status.ended:
+            print(f"{video.name} in {style}: {view.status.state}")
+            return str(view.status.state)
+    raise AssertionError("a watch ends with an ended job")
+
+
+async def _send_nonsense(connection_string: str, hub: str) -> None:
+    async with EventHubProducerClient.from_connection_string(
+        connection_string, eventhub_name=hub
+    ) as client:
+        await client.send_batch([EventData(b"this is no event of ours")])
+
+
+async def _all_scraped(prometheus: Prometheus, targets: int) -> None:
+    async with asyncio.timeout(30):
+        while await asyncio.to_thread(prometheus.targets_up) < targets:  # noqa: ASYNC110 - it is a process that we wait for
+            await asyncio.sleep(0.2)
+
+
+async def _lint(url: str) -> None:
+    """Have promtool read a service's metrics, and end the rehearsal for what it minds."""
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/metrics") as answer:
+        metrics = await answer.read()
+    checking = await asyncio.create_subprocess_exec(
+        *("promtool", "check", "metrics"), stdin=asyncio.subprocess.PIPE
+    )
+    await checking.communicate(metrics)
+    if checking.returncode:
+        raise SystemExit(f"promtool does not like the metrics of {url}")
+
+
+def _services(stack: Stack) -> dict[str, str]:
+    return {name: url for name, url in stack.endpoints.items() if name.split("-")[0] in _SERVICES}
+
+
+def _targets(stack: Stack, gpu: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {"played-gpu": [gpu]}
+    for name, url in _services(stack).items():
+        found.setdefault(name.split("-")[0], []).append(urlsplit(url).netloc)
+    return found
+
+
+def _config(targets: dict[str, list[str]]) -> str:
+    return json.dumps(  # which is YAML, too
+        {
+            "global": {
+                "scrape_interval": f"{SCRAPE_S}s",
+                "evaluation_interval": f"{SCRAPE_S}s",
+            },
+            "rule_files": [str(RULES / "*.yml")],
+            "scrape_configs": [
+                {"job_name": job, "static_configs": [{"targets": addresses}]}
+                for job, addresses in targets.items()
+            ],
+        }
+    )
+
+
+@contextmanager
+def _played_gpu() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _PlayedGpu) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        serving.join()
+
+
+class _PlayedGpu(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(_PLAYED_GPU.encode())
+
+    def log_message(self, *_arguments: object) -> None:
+        """Say nothing."""
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).resolve())

@@ -1,0 +1,161 @@
+"""The dashboard that answers: is the pool as large as it should be, and what does it cost?"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from deploy.monitoring.grafana import Dashboard, Number, Panel, Query, Row
+
+_RATE: Final = "[$__rate_interval]"
+_REPLICAS: Final = 'count(stylestream_build_info{service="stylizer"})'
+_STYLIZER_HOURS: Final = (
+    f"avg_over_time(({_REPLICAS} or vector(0))[$__range:1m]) * $__range_s / 3600"
+)
+_COST: Final = f"{_STYLIZER_HOURS} * $price"
+
+_POOL: Final = Row(
+    "The pool",
+    (
+        Panel(
+            "Replicas",
+            "Processes of each service that Prometheus sees.",
+            "short",
+            (Query("count by (service) (stylestream_build_info)", "{{service}}"),),
+        ),
+        Panel(
+            "Stylizers wanted",
+            "What the autoscaler makes of the lag, before its limits and its patience: one "
+            "stylizer for each $threshold chunks.",
+            "short",
+            (
+                Query("ceil(sum(stylizer_lag_events) / $threshold)", "wanted"),
+                Query(_REPLICAS, "there"),
+            ),
+        ),
+        Panel(
+            "Lag against threshold",
+            "Chunks that wait, by stylizer. Above the line the pool should grow.",
+            "suffix: chunks",
+            (
+                Query(f"sum(stylizer_lag_events) / {_REPLICAS}", "for each stylizer"),
+                Query("vector($threshold)", "threshold"),
+            ),
+        ),
+        Panel(
+            "Chunks by stylizer",
+            "Chunks finished a second. Nearly equal when the pool is busy and the machines are "
+            "alike.",
+            "suffix: chunks/s",
+            (
+                Query(
+                    f'sum by (instance) (rate(stylizer_chunks_total{{outcome="stylized"}}{_RATE}))',
+                    "{{instance}}",
+                ),
+            ),
+            stacked=True,
+        ),
+        Panel(
+            "Partitions by stylizer",
+            "A stylizer without a partition has nothing to do: the pool is larger than the hub.",
+            "short",
+            (Query("sum by (instance) (stylizer_owned_partitions)", "{{instance}}"),),
+            stacked=True,
+        ),
+        Panel(
+            "Time spent painting",
+            "Chunks that are being painted at once, by stylizer: near its number of lanes when it "
+            "is busy, near 0 when it could go.",
+            "short",
+            (
+                Query(
+                    f'sum by (instance) (rate(stylizer_stage_seconds_sum{{stage="paint"}}{_RATE}))',
+                    "{{instance}}",
+                ),
+            ),
+        ),
+    ),
+)
+
+_GPU: Final = Row(
+    "GPUs",
+    (
+        Panel(
+            "GPU use",
+            "Share of time in which the GPU computed. Low use with chunks waiting means that "
+            "decoding or encoding holds it up: give the pod more cores.",
+            "percentunit",
+            (
+                Query(
+                    "avg by (instance, gpu) (stylizer_gpu_utilization_ratio)",
+                    "{{instance}} {{gpu}}",
+                ),
+            ),
+        ),
+        Panel(
+            "GPU memory",
+            "In use, as a share of what there is.",
+            "percentunit",
+            (
+                Query(
+                    "stylizer_gpu_memory_used_bytes / stylizer_gpu_memory_total_bytes",
+                    "{{instance}} {{gpu}}",
+                ),
+            ),
+        ),
+        Panel(
+            "GPU power",
+            "Power drawn by each GPU.",
+            "watt",
+            (Query("sum by (instance, gpu) (stylizer_gpu_power_watts)", "{{instance}} {{gpu}}"),),
+        ),
+    ),
+)
+
+_BILL: Final = Row(
+    "Cost in the time shown",
+    (
+        Panel(
+            "Stylizer hours",
+            "Hours of all stylizers together.",
+            "h",
+            (Query(_STYLIZER_HOURS),),
+            kind="stat",
+            width=6,
+        ),
+        Panel(
+            "Cost of the stylizers",
+            "At $price an hour; type the price of your machines above.",
+            "currencyUSD",
+            (Query(_COST),),
+            kind="stat",
+            width=6,
+        ),
+        Panel(
+            "Cost of a minute of video",
+            "Of a minute published, at that price.",
+            "currencyUSD",
+            (Query(f"{_COST} / (sum(increase(assembler_video_seconds_total[$__range])) / 60)"),),
+            kind="stat",
+            width=6,
+        ),
+        Panel(
+            "Frames for an hour of stylizer",
+            "Frames published for each hour that a stylizer was there, idle or not.",
+            "short",
+            (Query(f"sum(increase(assembler_frames_total[$__range])) / ({_STYLIZER_HOURS})"),),
+            kind="stat",
+            width=6,
+        ),
+    ),
+)
+
+SCALING: Final = Dashboard(
+    uid="stylestream-scaling",
+    title="stylestream: scaling and cost",
+    about="Whether the pool is as large as it should be, and what it costs.",
+    rows=(_POOL, _GPU, _BILL),
+    variables=(
+        Number("threshold", "Chunks for a stylizer (the autoscaler's threshold)", "256"),
+        Number("price", "Price of a stylizer's machine, an hour", "1"),
+    ),
+)

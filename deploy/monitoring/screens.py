@@ -1,0 +1,185 @@
+"""Draws a dashboard's panels from their data, in Grafana's layout: pictures for the documentation.
+
+Grafana itself cannot be had everywhere; what is drawn here is what its panels would be told.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import matplotlib as mpl
+import numpy as np
+from cycler import cycler
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from PIL import Image
+
+from deploy.monitoring.grafana import Dashboard, Panel, Row
+from deploy.monitoring.prometheus import Series
+
+_COLUMNS: Final = 24
+_INCHES: Final = (14.0, 0.27)
+_DPI: Final = 72
+_PALETTE: Final = 64
+_UNITS: Final = {"short": "", "percentunit": "share", "currencyUSD": "$", "watt": "W"}
+_INK: Final = "#c8c9d0"
+_COLOURS: Final = ("#73bf69", "#f2cc0c", "#8ab8ff", "#ff9830", "#f2495c", "#b877d9", "#5794f2")
+
+mpl.use("agg")
+
+
+def draw(
+    dashboard: Dashboard,
+    found: Mapping[tuple[str, str], list[list[Series]]],
+    times_s: tuple[float, float],
+    path: Path,
+) -> None:
+    """Draw all panels into one PNG file, from the first of two times to the last."""
+    start_s, end_s = times_s
+    places = list(_places(dashboard.rows))
+    rows = max(top + height for _, _, top, _, height in places)
+    with mpl.rc_context(_STYLE):
+        figure = plt.figure(figsize=(_INCHES[0], _INCHES[1] * rows))
+        for row, panel, top, left, height in places:
+            axes = figure.add_axes(_inner(top, left, panel.width, height, rows))
+            axes.set_title(panel.title, loc="left", fontsize=8)
+            _KINDS[panel.kind](axes, panel, found[row.title, panel.title], start_s)
+            axes.set_xlim(0, end_s - start_s)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=_DPI)
+        plt.close(figure)
+    # Few colours are there, and a page loads faster.
+    Image.open(path).convert("RGB").quantize(_PALETTE).save(path, optimize=True)
+
+
+def _places(rows: tuple[Row, ...]) -> Iterator[tuple[Row, Panel, int, int, int]]:
+    """Yield each panel with its top, left and height in cells of the grid."""
+    top = 0
+    for row in rows:
+        left, height = 0, 0
+        for panel in row.panels:
+            if left + panel.width > _COLUMNS:
+                top, left, height = top + height, 0, 0
+            yield row, panel, top, left, panel.height
+            left, height = left + panel.width, max(height, panel.height)
+        top += height
+
+
+def _inner(
+    top: int, left: int, width: int, height: int, rows: int
+) -> tuple[float, float, float, float]:
+    """Return the place of a panel's axes, with room around them, in shares of the figure."""
+    return (
+        (left + 1.3) / _COLUMNS,
+        1 - (top + height - 1.1) / rows,
+        (width - 1.8) / _COLUMNS,
+        (height - 2.4) / rows,
+    )
+
+
+def _number(axes: Axes, panel: Panel, answers: list[list[Series]], _start_s: float) -> None:
+    axes.set_axis_off()
+    value = float(answers[0][0]["values"][-1][1]) if answers[0] else math.nan
+    bad = panel.red_from is not None and value >= panel.red_from
+    # A count is an estimate between two scrapes; Grafana rounds it, too.
+    text = f"{value:.0f}" if panel.unit == "short" else f"{value:.3g} {_unit(panel)}"
+    axes.text(0, 0.4, text, fontsize=17, color="#f2495c" if bad else "#73bf69", va="center")
+
+
+def _lines(axes: Axes, panel: Panel, answers: list[list[Series]], start_s: float) -> None:
+    curves = list(_curves(panel, answers, start_s))
+    if panel.stacked and curves:
+        times = sorted({time for _, line in curves for time in line})
+        values = [[line.get(time, 0.0) for time in times] for _, line in curves]
+        axes.stackplot(times, values, labels=[name for name, _ in curves], alpha=0.7)
+    else:
+        for name, line in curves:
+            axes.plot(list(line), list(line.values()), label=name, linewidth=1)
+    if panel.red_from is not None:
+        axes.axhline(panel.red_from, color="#f2495c", linewidth=0.7, linestyle="--")
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel(_unit(panel), fontsize=6)
+    if 1 < len(curves) <= len(_COLOURS):
+        axes.legend(loc="upper left", fontsize=5.5, framealpha=0.3)
+
+
+def _heat(axes: Axes, _panel: Panel, answers: list[list[Series]], start_s: float) -> None:
+    """Draw cumulative buckets as how many fell into each."""
+    buckets = sorted(answers[0], key=lambda series: float(series["metric"]["le"]))
+    times = sorted({float(time) for series in buckets for time, _ in series["values"]})
+    if not times:
+        return
+    cumulative = np.zeros((len(buckets) + 1, len(times)))
+    for index, series in enumerate(buckets, 1):
+        values = dict(_finite(series))
+        cumulative[index] = [values.get(time, 0.0) for time in times]
+    counts = np.diff(cumulative, axis=0)
+    axes.pcolormesh(
+        [time - start_s for time in times],
+        range(len(buckets)),
+        np.ma.masked_less_equal(counts, 0),
+        cmap="Oranges_r",
+        shading="nearest",
+    )
+    names = [series["metric"]["le"].replace("+Inf", "∞") for series in buckets]
+    shown = range(0, len(names), 3)
+    axes.set_yticks(list(shown), [f"{names[index]} s" for index in shown])
+
+
+def _states(axes: Axes, panel: Panel, answers: list[list[Series]], start_s: float) -> None:
+    curves = list(_curves(panel, answers, start_s))
+    for index, (_, line) in enumerate(curves):
+        for time, value in line.items():
+            colour = panel.names[f"{value:.0f}"][1]
+            axes.barh(index, 1.5, left=time, height=0.7, color=colour)
+    axes.set_yticks(range(len(curves)), [name for name, _ in curves], fontsize=5)
+
+
+def _unit(panel: Panel) -> str:
+    return _UNITS.get(panel.unit, panel.unit.removeprefix("suffix: "))
+
+
+def _curves(
+    panel: Panel, answers: list[list[Series]], start_s: float
+) -> Iterator[tuple[str, dict[float, float]]]:
+    """Yield every series by its name in the legend, as values by time."""
+    for query, found in zip(panel.queries, answers, strict=True):
+        for series in found:
+            name = query.legend
+            for label, value in series["metric"].items():
+                name = name.replace(f"{{{{{label}}}}}", value)
+            yield name, {time - start_s: value for time, value in _finite(series)}
+
+
+def _finite(series: Series) -> Iterator[tuple[float, float]]:
+    for time, text in series["values"]:
+        if math.isfinite(value := float(text)):
+            yield float(time), value
+
+
+_KINDS: Final = {
+    "stat": _number,
+    "timeseries": _lines,
+    "heatmap": _heat,
+    "state-timeline": _states,
+}
+
+_STYLE: Final[Any] = {
+    "figure.facecolor": "#111217",
+    "axes.facecolor": "#181b1f",
+    "axes.edgecolor": "#34363c",
+    "axes.prop_cycle": cycler(color=_COLOURS),
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#26282e",
+    "legend.labelcolor": _INK,
+    "text.color": _INK,
+    "axes.labelcolor": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "xtick.labelsize": 6,
+    "ytick.labelsize": 6,
+}

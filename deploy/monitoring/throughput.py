@@ -1,0 +1,161 @@
+"""The dashboard that answers: how much comes out, how fast, and in which styles?"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from deploy.monitoring.grafana import Choice, Dashboard, Panel, Query, Row
+
+_PAINTED: Final = (
+    'rate(stylizer_frames_total{style=~"$style", instance=~"$stylizer"}[$__rate_interval])'
+)
+
+
+def _job_quantile(quantile: float) -> Query:
+    buckets = "sum by (le) (rate(assembler_job_seconds_bucket[$__rate_interval]))"
+    return Query(f"histogram_quantile({quantile}, {buckets})", f"{quantile:.0%}")
+
+
+_PERIOD: Final = Row(
+    "In the time shown",
+    (
+        Panel(
+            "Videos published",
+            "Results that users can fetch, degraded ones included.",
+            "short",
+            (Query('sum(increase(assembler_jobs_total{outcome=~"done|degraded"}[$__range]))'),),
+            kind="stat",
+            width=6,
+        ),
+        Panel(
+            "Videos failed",
+            "Jobs that ended without a result; their records name the causes.",
+            "short",
+            (Query('sum(increase(assembler_jobs_total{outcome="failed"}[$__range]))'),),
+            kind="stat",
+            width=6,
+            red_from=1,
+        ),
+        Panel(
+            "Frames painted",
+            "Frames of the chosen styles, by the chosen stylizers.",
+            "short",
+            (
+                Query(
+                    "sum(increase(stylizer_frames_total"
+                    '{style=~"$style", instance=~"$stylizer"}[$__range]))'
+                ),
+            ),
+            kind="stat",
+            width=6,
+        ),
+        Panel(
+            "Video published",
+            "Playing time of all results.",
+            "s",
+            (Query("sum(increase(assembler_video_seconds_total[$__range]))"),),
+            kind="stat",
+            width=6,
+        ),
+    ),
+)
+
+_OVERALL: Final = Row(
+    "All videos",
+    (
+        Panel(
+            "Videos a minute",
+            "Jobs that ended, by how they ended.",
+            "suffix: /min",
+            (
+                Query(
+                    "60 * sum by (outcome) (rate(assembler_jobs_total[$__rate_interval]))",
+                    "{{outcome}}",
+                ),
+            ),
+            stacked=True,
+        ),
+        Panel(
+            "Frames a second",
+            "Through each service. In the long run the three are one line; while they are not, "
+            "frames wait between the services.",
+            "suffix: frames/s",
+            tuple(
+                Query(f"sum(rate({service}_frames_total[$__rate_interval]))", done)
+                for service, done in (
+                    ("splitter", "split"),
+                    ("stylizer", "painted"),
+                    ("assembler", "published"),
+                )
+            ),
+        ),
+        Panel(
+            "Real-time ratio",
+            "Seconds of video published a second, by the whole pipeline and by one job on its own. "
+            "Above 1 the pipeline keeps up with a live source.",
+            "suffix: x",
+            (
+                Query("sum(rate(assembler_video_seconds_total[$__rate_interval]))", "pipeline"),
+                Query(
+                    "sum(rate(assembler_video_seconds_total[$__rate_interval])) / "
+                    "sum(rate(assembler_job_seconds_sum[$__rate_interval]))",
+                    "one job",
+                ),
+            ),
+        ),
+        Panel(
+            "Upload to result",
+            "How long the jobs took that were published; half of them, and all but one in twenty, "
+            "took no longer.",
+            "s",
+            (_job_quantile(0.5), _job_quantile(0.95)),
+            width=12,
+        ),
+        Panel(
+            "Chunks a second",
+            "What became of the chunks that the stylizers took up.",
+            "suffix: chunks/s",
+            (
+                Query(
+                    "sum by (outcome) (rate(stylizer_chunks_total[$__rate_interval]))",
+                    "{{outcome}}",
+                ),
+            ),
+            width=12,
+            stacked=True,
+        ),
+    ),
+)
+
+_BY: Final = Row(
+    "By style and stylizer",
+    (
+        Panel(
+            "Frames a second by style",
+            "A mixture of styles counts as blend, whatever its parts.",
+            "suffix: frames/s",
+            (Query(f"sum by (style) ({_PAINTED})", "{{style}}"),),
+            width=12,
+            stacked=True,
+        ),
+        Panel(
+            "Frames a second by stylizer",
+            "One that paints less than its peers has a slower machine, or fewer partitions.",
+            "suffix: frames/s",
+            (Query(f"sum by (instance) ({_PAINTED})", "{{instance}}"),),
+            width=12,
+            stacked=True,
+        ),
+    ),
+)
+
+THROUGHPUT: Final = Dashboard(
+    uid="stylestream-throughput",
+    title="stylestream: throughput",
+    about="How much comes out, how fast, and in which styles.",
+    rows=(_PERIOD, _OVERALL, _BY),
+    variables=(
+        Choice("style", "Style", "label_values(stylizer_frames_total, style)"),
+        Choice("stylizer", "Stylizer", "label_values(stylizer_in_hand, instance)"),
+    ),
+)

@@ -1,0 +1,1 @@
+"""How the pools scale: the autoscaler's own arithmetic, and a simulation of days under load."""

@@ -1,0 +1,152 @@
+"""The GPU nodes: asked for when a pod finds no room, cold for minutes, paid until deleted."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from deploy.scaling.agenda import Agenda
+from deploy.scaling.assumptions import Assumptions
+from deploy.scaling.pool import Pool, Stylizer
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """A virtual machine with one GPU, hence room for one pod."""
+
+    asked_s: float
+    stylizer: Stylizer | None = None
+    taken: bool = False
+    """Whether a pod has it; it may still be starting or draining."""
+    idle_periods: int = 0
+    """Counts the times it fell idle, so that an old timer does not delete a node in use."""
+    deleted: bool = False
+
+
+class Cluster:
+    """Gives the pool as many stylizers as are wanted, as soon as nodes allow."""
+
+    def __init__(self, agenda: Agenda, assumptions: Assumptions, pool: Pool) -> None:
+        self._agenda = agenda
+        self._assumptions = assumptions
+        self._pool = pool
+        # Not for secrets: a repeatable sequence is the point.
+        self._chance = random.Random(f"cluster {assumptions.seed}")  # noqa: S311
+        self._nodes: list[Node] = []
+        self._waiting = 0
+        self._coming = 0
+        self.paid_s = 0.0
+        self.cold_starts = 0
+        self.evictions = 0
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes are paid for now."""
+        return len(self._nodes)
+
+    def resize(self, replicas: int) -> None:
+        """Want so many stylizers from now on."""
+        while self._pods < replicas:
+            self._add_pod()
+        while self._pods > replicas:
+            self._remove_pod()
+
+    @property
+    def _pods(self) -> int:
+        ending = sum(
+            node.stylizer is not None and node.stylizer.on_gone is not None for node in self._nodes
+        )
+        return self._waiting + sum(node.taken for node in self._nodes) - ending
+
+    def _add_pod(self) -> None:
+        free = next((node for node in self._ready if not node.taken), None)
+        if free is not None:
+            self._start(free, self._assumptions.pod_start_s)
+            return
+        self._waiting += 1
+        if self._coming < self._waiting:
+            self._ask()
+
+    def _remove_pod(self) -> None:
+        """End a pod; Kubernetes takes those that do not run first, then the youngest."""
+        if self._waiting:
+            self._waiting -= 1
+            return
+        starting = next((node for node in self._nodes if node.taken and not node.stylizer), None)
+        if starting is not None:
+            self._fall_idle(starting)
+            return
+        node = next(node for node in reversed(self._nodes) if _runs(node))
+        assert node.stylizer is not None
+        self._pool.leave(node.stylizer, lambda: self._fall_idle(node))
+
+    @property
+    def _ready(self) -> list[Node]:
+        return [node for node in self._nodes if node.idle_periods]
+
+    def _ask(self) -> None:
+        node = Node(self._agenda.now_s)
+        self._nodes.append(node)
+        self._coming += 1
+        self.cold_starts += 1
+        self._agenda.after(
+            self._chance.uniform(*self._assumptions.node_cold_s), lambda: self._arrive(node)
+        )
+
+    def _arrive(self, node: Node) -> None:
+        self._coming -= 1
+        self._fall_idle(node)
+        if self._assumptions.evictions_an_hour:
+            lifetime_s = self._chance.expovariate(self._assumptions.evictions_an_hour / 3600)
+            self._agenda.after(lifetime_s, lambda: self._evict(node))
+
+    def _start(self, node: Node, delay_s: float) -> None:
+        node.taken = True
+        period = node.idle_periods
+
+        def run() -> None:
+            if node.taken and not node.deleted and node.idle_periods == period:
+                node.stylizer = self._pool.join()
+
+        self._agenda.after(delay_s, run)
+
+    def _fall_idle(self, node: Node) -> None:
+        """Give a node without a pod to one that waits, or delete it when it stays unneeded."""
+        node.stylizer, node.taken = None, False
+        node.idle_periods += 1
+        if self._waiting:
+            self._waiting -= 1
+            self._start(node, 0.0)
+            return
+        self._agenda.after(self._assumptions.node_idle_s, self._unless_used(node))
+
+    def _unless_used(self, node: Node) -> Callable[[], None]:
+        period = node.idle_periods
+
+        def delete() -> None:
+            if not node.taken and not node.deleted and node.idle_periods == period:
+                self._delete(node)
+
+        return delete
+
+    def _evict(self, node: Node) -> None:
+        if node.deleted:
+            return
+        self.evictions += 1
+        ending = node.stylizer is not None and node.stylizer.on_gone is not None
+        if node.stylizer is not None:
+            self._pool.vanish(node.stylizer)
+        lost = node.taken and not ending
+        self._delete(node)
+        if lost:
+            self._add_pod()
+
+    def _delete(self, node: Node) -> None:
+        node.deleted = True
+        self._nodes.remove(node)
+        self.paid_s += self._agenda.now_s - node.asked_s
+
+
+def _runs(node: Node) -> bool:
+    return node.stylizer is not None and node.stylizer.on_gone is None

@@ -1,0 +1,83 @@
+"""Looks at hubs and checkpoints as KEDA does, and says what it would do about them::
+
+    python -m deploy.scaling.lag
+
+The environment names hubs and storage as it does for the services. For the moment in which a pool
+sleeps though work waits, or stays up though none does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from azure.core.exceptions import ResourceNotFoundError
+from azure.eventhub import parse_connection_string
+from azure.eventhub.aio import EventHubProducerClient
+from azure.storage.blob.aio import ContainerClient
+
+from deploy.scaling.keda import Partition, lag_of, unprocessed
+from shared.azure import AzureClients
+from shared.errors import ConfigurationError
+from shared.settings import ServiceSettings, load
+
+
+async def look(
+    client: EventHubProducerClient, checkpoints: ContainerClient, settings: ServiceSettings
+) -> dict[str, Partition]:
+    """Return what KEDA computes with, by partition.
+
+    KEDA looks for a checkpoint under the namespace and hub as they are given, and the consumer
+    group in lower case; what is written under another name is not there for it.
+    """
+    prefix = f"{_namespace(settings)}/{client.eventhub_name}/{settings.consumer_group.lower()}"
+
+    async def look_at(partition_id: str) -> Partition:
+        properties = await client.get_partition_properties(partition_id)
+        blob = checkpoints.get_blob_client(f"{prefix}/checkpoint/{partition_id}")
+        try:
+            reached = int((await blob.get_blob_properties()).metadata["sequencenumber"])
+        except ResourceNotFoundError:
+            reached = None
+        return Partition(
+            int(properties["beginning_sequence_number"]),
+            int(properties["last_enqueued_sequence_number"]),
+            reached,
+        )
+
+    ids = await client.get_partition_ids()
+    return dict(zip(ids, await asyncio.gather(*map(look_at, ids)), strict=True))
+
+
+def _namespace(settings: ServiceSettings) -> str:
+    if connection := settings.eventhub_connection_string:
+        properties = parse_connection_string(connection.get_secret_value())
+        return str(properties.fully_qualified_namespace)
+    return str(settings.eventhub_fully_qualified_namespace)
+
+
+def main() -> None:
+    """Print every hub's lag; exit 2 on wrong configuration."""
+    try:
+        asyncio.run(_print_all(load(ServiceSettings)))
+    except ConfigurationError as error:
+        print("\n".join(error.problems), file=sys.stderr)
+        sys.exit(2)
+
+
+async def _print_all(settings: ServiceSettings) -> None:
+    async with AzureClients(settings) as clients:
+        checkpoints = (await clients.blobs()).get_container_client(settings.checkpoints_container)
+        for hub in (settings.uploads_hub, settings.frames_hub, settings.segments_hub):
+            partitions = await look(await clients.producer(hub), checkpoints, settings)
+            lag = lag_of(partitions.values())
+            print(f"{hub}: lag {lag.events}, {'awake' if lag.wakes() else 'asleep'}")
+            for partition_id, partition in partitions.items():
+                print(
+                    f"  {partition_id:>2}: events {partition.first} to {partition.last}, "
+                    f"checkpoint {partition.checkpoint}, lag {unprocessed(partition)}"
+                )
+
+
+if __name__ == "__main__":
+    main()

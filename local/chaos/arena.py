@@ -1,0 +1,293 @@
+"""A stack to be broken: its services reach hubs and storage through proxies, and all is noted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import random
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, Self
+from urllib.parse import urlsplit
+
+from azure.storage.blob.aio import BlobServiceClient, ContainerClient
+
+from local import azurite
+from local.chaos.clips import ClipPlan, look_at, make_clip
+from local.chaos.history import Clip, History, HubEvent, Picture, Position, Result, Upload
+from local.chaos.hubs import HubReader, send_copies
+from local.chaos.recorder import Recorder
+from local.chaos.relay import Relay
+from local.chaos.storage_proxy import StorageProxy
+from local.eventhubs.config import DEFAULT_KEY, DEFAULT_POLICY
+from local.processes import Supervised
+from local.stack import Stack, StackOptions
+from shared.layout import job_id, status_blob
+from shared.status import Status
+from shared.styles.request import StyleRequest
+
+STYLE: Final = "starry-night"
+CHUNK_ATTEMPTS: Final = 5
+
+SETTINGS: Final = {
+    # Many small chunks: many places to be hit at.
+    "CHUNK_FRAMES": "8",
+    "FIRST_CHUNK_FRAMES": "4",
+    "SEGMENT_PRESET": "ultrafast",
+    "SEGMENT_CRF": "12",
+    "CHUNK_ATTEMPTS": str(CHUNK_ATTEMPTS),
+    "CHECKPOINT_INTERVAL_S": "0.5",
+    # Azurite dates ownership in whole seconds, so an expiry much below this would flap.
+    "LOAD_BALANCING_INTERVAL_S": "1",
+    "OWNERSHIP_EXPIRY_S": "4",
+}
+"""What the services of an arena are told. Takeovers are quick, so that runs can be short."""
+
+_LOOK_S: Final = 0.2
+_RESTARTS: Final = 4
+"""The stack gives up a process that dies 8 times in a row; runs must not be the reason."""
+
+_TEMPORARY: Final = ("frames", "segments", "jobs")
+
+
+class Arena:
+    """Runs a stack between proxies while its context is open."""
+
+    def __init__(
+        self,
+        directory: Path,
+        clips: dict[str, Clip],
+        *,
+        stylizers: int = 2,
+        settings: Mapping[str, str] | None = None,
+        modules: Mapping[str, str] | None = None,
+    ) -> None:
+        self.recorder = Recorder()
+        self.clips = clips
+        self.broker_proxy = Relay(lambda: _port(self.stack.endpoints.get("eventhubs")))
+        self.storage_proxy = StorageProxy(
+            lambda: _port(self.stack.endpoints.get("storage")), self.recorder.note_call
+        )
+        self._directory = directory
+        self._stylizers = stylizers
+        self._settings = {**SETTINGS, **(settings or {})}
+        self._modules = dict(modules or {})
+        self._rested: dict[str, int] = {}
+        self._pictures: dict[str, Picture] = {}
+        self._videos: dict[str, bytes] = {}
+        self._closing = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._closing.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self._closing.aclose()
+
+    @property
+    def stylizers(self) -> list[Supervised]:
+        """The pool's processes."""
+        return [p for p in self.stack.processes if p.name.startswith("stylizer")]
+
+    def pool_signal(self, number: signal.Signals) -> None:
+        """Send a signal to all stylizers and their children."""
+        for process in self.stylizers:
+            signal_group(process.pid, number)
+
+    def process(self, name: str) -> Supervised:
+        """Return a process by its name."""
+        return next(process for process in self.stack.processes if process.name == name)
+
+    async def submit(self, clip: ClipPlan) -> Upload:
+        """Upload a clip under a new name."""
+        recorder = self.recorder
+        name = f"{len(recorder.uploads):03d}-{clip.name}.mp4"
+        if clip.name not in self._videos:
+            self._videos[clip.name] = await asyncio.to_thread(make_clip, clip)
+        video = self._videos[clip.name]
+        if clip.name not in self.clips:
+            self.clips[clip.name] = Clip(await asyncio.to_thread(look_at, video))
+        written = await self._containers["uploads"].upload_blob(
+            name, video, metadata={"style": STYLE}
+        )
+        etag = str((await written.get_blob_properties()).etag)
+        # The services know the blob by the proxy's address, and jobs are named after that.
+        url = f"{azurite.endpoint(self.storage_proxy.port)}/uploads/{name}"
+        upload = Upload(
+            job_id(url, etag, StyleRequest(style=STYLE)), name, clip.name, at=time.time()
+        )
+        recorder.note_upload(upload)
+        return upload
+
+    async def repeat(self, events: Sequence[HubEvent], chance: random.Random) -> None:
+        """Send copies of events, some of them elsewhere."""
+        stack = self.stack
+        await send_copies(
+            stack.eventhub_connection_string, events, stack.options.partitions, chance
+        )
+
+    async def jobs_ended(self, patience_s: float) -> bool:
+        """Wait until all jobs have ended; return whether they did within ``patience_s``."""
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < deadline:
+            if await self._ended():
+                return True
+            await asyncio.sleep(_LOOK_S)
+        return False
+
+    async def settle(self, patience_s: float) -> bool:
+        """Wait until all jobs have ended, all events are checkpointed, and nothing is left over.
+
+        Returns:
+            Whether it came to that within ``patience_s``.
+        """
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < deadline:
+            if await self._ended() and not await self._leftovers():
+                reached = await self._checkpoints()
+                if all(reached.get(place) == end for place, end in self._reader.reached.items()):
+                    return True
+            await asyncio.sleep(_LOOK_S)
+        return False
+
+    async def history(self, *, surely: bool = False) -> History:
+        """Return all that was seen so far, and what is there now.
+
+        ``surely`` asks the broker for the ends of the hubs, which takes seconds, in place of
+        trusting that a settled arena has seen all events.
+        """
+        ends = await self._reader.catch_up() if surely else self._reader.reached
+        checkpoints = await self._checkpoints()
+        recorder = self.recorder
+        return History(
+            events=tuple(sorted(recorder.events, key=lambda event: event.at)),
+            calls=tuple(recorder.calls),
+            uploads=tuple(recorder.uploads),
+            clips=dict(self.clips),
+            results=await self._results(),
+            statuses=await self._statuses(),
+            positions=tuple(
+                Position(*place, end, checkpoints.get(place, -1)) for place, end in ends.items()
+            ),
+            leftovers=await self._leftovers(),
+            chunk_attempts=int(self._settings["CHUNK_ATTEMPTS"]),
+        )
+
+    async def take_references(self) -> None:
+        """Let the results that are there now be what later results are compared with."""
+        for result in await self._results():
+            clip = next(u.clip for u in self.recorder.uploads if u.job_id == result.job_id)
+            self.clips[clip] = replace(self.clips[clip], reference=result.sha256)
+
+    async def rest(self) -> None:
+        """Start processes anew that have died often, in order, between two runs."""
+        for process in self.stack.processes:
+            if process.restarts - self._rested.get(process.name, 0) >= _RESTARTS:
+                await process.stop()
+                await process.start()
+                self._rested[process.name] = process.restarts
+
+    async def rewrite_chunk(self, name: str, damaged: bytes) -> None:
+        """Put other content into a chunk's blob; its metadata stays."""
+        blob = self._containers["frames"].get_blob_client(name)
+        found = await blob.get_blob_properties()
+        await blob.upload_blob(damaged, overwrite=True, metadata=dict(found.metadata or {}))
+
+    async def read_chunk(self, name: str) -> bytes:
+        """Return a chunk's content."""
+        return bytes(await (await self._containers["frames"].download_blob(name)).readall())
+
+    async def _start(self) -> None:
+        enter = self._closing.enter_async_context
+        await enter(self.broker_proxy)
+        await enter(self.storage_proxy)
+        environment = {
+            **self._settings,
+            "EVENTHUB_CONNECTION_STRING": (
+                f"Endpoint=sb://localhost:{self.broker_proxy.port};"
+                f"SharedAccessKeyName={DEFAULT_POLICY};SharedAccessKey={DEFAULT_KEY};"
+                "UseDevelopmentEmulator=true;"
+            ),
+            "STORAGE_CONNECTION_STRING": azurite.connection_string(self.storage_proxy.port),
+        }
+        self.stack = Stack(
+            StackOptions(
+                self._directory, self._stylizers, environment=environment, modules=self._modules
+            )
+        )
+        await enter(self.stack)
+        account = await enter(
+            BlobServiceClient.from_connection_string(self.stack.storage_connection_string)
+        )
+        self._containers: dict[str, ContainerClient] = {
+            name: account.get_container_client(name)
+            for name in ("uploads", "results", "checkpoints", *_TEMPORARY)
+        }
+        self._reader = await enter(
+            HubReader(self.stack.eventhub_connection_string, self.recorder.note_event)
+        )
+
+    async def _ended(self) -> bool:
+        statuses = await self._statuses()
+        return all(
+            upload.job_id in statuses and statuses[upload.job_id].ended
+            for upload in self.recorder.uploads
+        )
+
+    async def _statuses(self) -> dict[str, Status]:
+        names = {status_blob(upload.job_id) for upload in self.recorder.uploads}
+        container = self._containers["jobs"]
+        there = [name async for name in container.list_blob_names() if name in names]
+        found = [await (await container.download_blob(name)).readall() for name in there]
+        statuses = [Status.model_validate_json(record) for record in found]
+        return {status.job_id: status for status in statuses}
+
+    async def _leftovers(self) -> tuple[str, ...]:
+        found = [
+            f"{container}/{name}"
+            for container in _TEMPORARY
+            async for name in self._containers[container].list_blob_names()
+            if not name.endswith("/status.json")
+        ]
+        return tuple(found)
+
+    async def _checkpoints(self) -> dict[tuple[str, str], int]:
+        found: dict[tuple[str, str], int] = {}
+        async for blob in self._containers["checkpoints"].list_blobs(include=["metadata"]):
+            _, hub, _, kind, partition = blob.name.split("/")
+            if kind == "checkpoint":
+                found[hub, partition] = int((blob.metadata or {})["sequencenumber"])
+        return found
+
+    async def _results(self) -> tuple[Result, ...]:
+        container = self._containers["results"]
+        found = []
+        async for blob in container.list_blobs(include=["metadata"]):
+            video = await (await container.download_blob(blob.name)).readall()
+            digest = hashlib.sha256(video).hexdigest()
+            if digest not in self._pictures:
+                self._pictures[digest] = await asyncio.to_thread(look_at, video)
+            job = (blob.metadata or {}).get("job_id", "")
+            found.append(Result(blob.name, job, digest, self._pictures[digest]))
+        return tuple(found)
+
+
+def signal_group(pid: int | None, number: signal.Signals) -> None:
+    """Send a signal to a process and its children, unless another fault has killed it."""
+    if pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, number)
+
+
+def _port(endpoint: str | None) -> int | None:
+    return None if endpoint is None else urlsplit(endpoint).port

@@ -1,0 +1,111 @@
+"""Run after run, for as long as wished, on stack after stack."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from local.chaos.arena import Arena
+from local.chaos.faults import Committed
+from local.chaos.figures import Figures
+from local.chaos.history import Clip
+from local.chaos.plan import KINDS, Kind
+from local.chaos.promises import Violation, check
+from local.chaos.run import Outcome, calm_run, chaos_run
+
+STACK_S: Final = 150.0
+"""A stack is replaced about this often, so that starts and stops are tried, too."""
+
+_FAULTS: Final = range(1, 7)
+
+
+@dataclass
+class Findings:
+    """What came of a campaign."""
+
+    seed: int
+    seconds: float = 0.0
+    runs: int = 0
+    stacks: int = 0
+    unsettled: list[int] = field(default_factory=list)
+    """Seeds of runs after which something was still left to do."""
+    faults: Counter[Kind] = field(default_factory=Counter)
+    violations: list[tuple[int, Violation]] = field(default_factory=list)
+    """The run's seed, and what was violated."""
+    figures: Figures = field(default_factory=Figures)
+
+
+async def campaign(
+    minutes: float, seed: int, tell: Callable[[str], None], keep: Path | None = None
+) -> Findings:
+    """Run until the time is over; the n-th run's seed is ``seed + n``.
+
+    Everything about a run follows from its seed, so a campaign of no minutes that starts with the
+    seed repeats that run alone. ``keep`` is where stacks whose runs broke a promise leave logs.
+    """
+    findings, clips = Findings(seed), dict[str, Clip]()
+    began = time.monotonic()
+    while not findings.runs or time.monotonic() - began < 60 * minutes:
+        with tempfile.TemporaryDirectory(prefix="stylestream-chaos-") as folder:
+            before = len(findings.violations)
+            async with Arena(Path(folder), clips) as arena:
+                ends_at = min(time.monotonic() + STACK_S, began + 60 * minutes)
+                await _use_up(arena, findings, ends_at, tell)
+            if keep is not None and len(findings.violations) > before:
+                _keep_logs(Path(folder), keep / f"stack-{findings.stacks}")
+        findings.stacks += 1
+        findings.seconds = time.monotonic() - began
+    return findings
+
+
+async def _use_up(
+    arena: Arena, findings: Findings, ends_at: float, tell: Callable[[str], None]
+) -> None:
+    """Run in one arena until it is time for another."""
+    if not arena.clips:
+        _take(findings, await calm_run(arena), tell)
+    committed: list[Committed] = []
+    while True:
+        outcome = await _one(arena, findings.seed + findings.runs)
+        _take(findings, outcome, tell)
+        findings.runs += 1
+        committed += outcome.faults
+        if time.monotonic() >= ends_at or not outcome.settled:
+            break
+    history = await arena.history(surely=True)
+    known = {violation for _, violation in findings.violations}
+    late = [violation for violation in check(history) if violation not in known]
+    findings.violations += [(findings.seed + findings.runs - 1, violation) for violation in late]
+    findings.figures += Figures.of(history, committed)
+
+
+async def _one(arena: Arena, seed: int) -> Outcome:
+    chance = random.Random(seed)  # noqa: S311 - a seed must repeat the run
+    await arena.stack.scale(chance.choice((2, 3)))
+    return await chaos_run(arena, seed, KINDS, faults=chance.choice(_FAULTS))
+
+
+def _take(findings: Findings, outcome: Outcome, tell: Callable[[str], None]) -> None:
+    findings.faults.update(fault.kind for fault in outcome.faults)
+    findings.violations += [(outcome.seed, violation) for violation in outcome.violations]
+    if not outcome.settled:
+        findings.unsettled.append(outcome.seed)
+    kinds = ", ".join(fault.kind for fault in outcome.faults) or "no fault"
+    tell(
+        f"seed {outcome.seed}: {outcome.seconds:.1f} s, {len(outcome.violations)} violations; "
+        f"{kinds}"
+    )
+    for violation in outcome.violations:
+        tell(f"  {violation}")
+
+
+def _keep_logs(folder: Path, to: Path) -> None:
+    to.mkdir(parents=True, exist_ok=True)
+    for log in (folder / "logs").iterdir():
+        (to / log.name).write_bytes(log.read_bytes())

@@ -1,0 +1,115 @@
+"""What faults cost: how soon others took over, and how much was done twice. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Self
+
+from local.chaos.faults import Committed
+from local.chaos.history import History
+from local.chaos.promises.timeline import Timeline
+from shared.layout import chunk_blob
+
+_KILL: Final = "kill stylizer"
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Sums over runs; two add up."""
+
+    jobs: int = 0
+    chunks: int = 0
+    """Chunks that were begun at all."""
+    begun_again: int = 0
+    """Chunks that more than one stylizer, or one more than once, began to paint."""
+    beginnings: int = 0
+    """How often a stylizer began to paint a chunk."""
+    painted_again: int = 0
+    """Segments that were painted to the end although they were there already."""
+    taken_up_s: tuple[float, ...] = ()
+    """From the kill of a stylizer to the next chunk begun of each partition it left with work."""
+    finished_s: tuple[float, ...] = ()
+    """The same until the next such chunk was announced."""
+
+    def __add__(self, other: Figures) -> Figures:
+        return Figures(
+            self.jobs + other.jobs,
+            self.chunks + other.chunks,
+            self.begun_again + other.begun_again,
+            self.beginnings + other.beginnings,
+            self.painted_again + other.painted_again,
+            self.taken_up_s + other.taken_up_s,
+            self.finished_s + other.finished_s,
+        )
+
+    @classmethod
+    def of(cls, history: History, faults: Iterable[Committed]) -> Self:
+        """Take the figures of one arena's history."""
+        timeline = Timeline(history)
+        begun = Counter(
+            name
+            for (container, name), calls in timeline.blobs.items()
+            for call in calls
+            if container == "frames" and call.operation == "read" and call.succeeded
+            if _is_chunk(name)
+        )
+        painted_again = sum(
+            call.operation == "write" and not call.succeeded and call.status in (409, 412)
+            for (container, _), calls in timeline.blobs.items()
+            for call in calls
+            if container == "segments"
+        )
+        pairs = [
+            pair
+            for fault in faults
+            if fault.kind == _KILL
+            for partition in fault.orphans
+            if (pair := _recovery(timeline, partition, fault.began)) is not None
+        ]
+        return cls(
+            jobs=len(timeline.jobs),
+            chunks=len(begun),
+            begun_again=sum(count > 1 for count in begun.values()),
+            beginnings=sum(begun.values()),
+            painted_again=painted_again,
+            taken_up_s=tuple(taken_up for taken_up, _ in pairs),
+            finished_s=tuple(finished for _, finished in pairs),
+        )
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the value that ``share`` of all values do not exceed.
+
+    >>> percentile([3.0, 1.0, 2.0, 4.0], 0.5), percentile([1.0], 0.99)
+    (2.0, 1.0)
+    """
+    ordered = sorted(values)
+    return ordered[max(0, -(-len(ordered) * round(share * 1000) // 1000) - 1)]
+
+
+def _recovery(timeline: Timeline, partition: str, killed: float) -> tuple[float, float] | None:
+    """Return how long a partition's waiting work stood still; None if none was waiting."""
+    waiting = [
+        chunk
+        for chunk, places in timeline.chunk_places.items()
+        if timeline.first_announced(*chunk) > killed
+        and any(place[1] == partition and timeline.by_place[place].at <= killed for place in places)
+    ]
+    begun = [
+        call.began
+        for job, index in waiting
+        for call in timeline.blobs.get(("frames", chunk_blob(job, index)), ())
+        if call.operation == "read" and call.succeeded and call.began > killed
+    ]
+    finished = [
+        at for chunk in waiting if killed < (at := timeline.first_announced(*chunk)) < float("inf")
+    ]
+    if not begun or not finished:
+        return None
+    return min(begun) - killed, min(finished) - killed
+
+
+def _is_chunk(name: str) -> bool:
+    return name.rpartition("/")[2].removesuffix(".mp4").isdecimal()

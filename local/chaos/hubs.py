@@ -1,0 +1,167 @@
+"""Reads the hubs beside the services, and sends copies of what was read.
+
+Both go straight to the broker, through a consumer group of its own: the run sees the hubs whatever
+it does to the services' network, and takes no partition away from them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Final, Self, cast
+
+from azure.eventhub import EventData
+from azure.eventhub.aio import (
+    EventHubConsumerClient,
+    EventHubProducerClient,
+    PartitionContext,
+)
+from azure.eventhub.exceptions import EventHubError
+
+from local.chaos.history import HubEvent
+from shared.errors import StylestreamError
+
+HUBS: Final = ("uploads", "frames", "segments")
+_GROUP: Final = "chaos"
+_REBALANCE_S: Final = 1.0
+_LOOK_S: Final = 0.1
+_PATIENCE_S: Final = 10.0
+"""A reader that has not caught up by then has lost its connection: a new one takes over."""
+
+_LOST_S: Final = 60.0
+
+
+class HubReader:
+    """Notes every event of every hub, each once, in each partition's order."""
+
+    def __init__(self, connection_string: str, note: Callable[[HubEvent], None]) -> None:
+        self._connection_string = connection_string
+        self._note = note
+        self._reached: dict[tuple[str, str], int] = {}
+        self._reading: list[asyncio.Task[None]] = []
+        self._clients: dict[str, EventHubConsumerClient] = {}
+        self._partitions: list[tuple[str, str]] = []
+        self._closing = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        await self._start()
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self._stop()
+
+    @property
+    def reached(self) -> Mapping[tuple[str, str], int]:
+        """The last sequence number noted of every partition that has had events."""
+        return self._reached
+
+    async def catch_up(self) -> dict[tuple[str, str], int]:
+        """Return when all is noted that is in the hubs now: the partitions' ends, -1 if empty.
+
+        Raises:
+            StylestreamError: the hubs cannot be read.
+        """
+        deadline = asyncio.get_running_loop().time() + _LOST_S
+        while True:
+            try:
+                async with asyncio.timeout(_PATIENCE_S):
+                    ends = await self._ends()
+                    while self._behind(ends):
+                        await asyncio.sleep(_LOOK_S)
+                return ends
+            except (EventHubError, TimeoutError):
+                if asyncio.get_running_loop().time() > deadline:
+                    raise StylestreamError("the hubs cannot be read to their ends") from None
+                await self._stop()
+                await self._start()
+
+    async def _ends(self) -> dict[tuple[str, str], int]:
+        async def end(hub: str, partition: str) -> tuple[tuple[str, str], int]:
+            found = await self._clients[hub].get_partition_properties(partition)
+            return (hub, partition), int(found["last_enqueued_sequence_number"])
+
+        # Side by side: the SDK takes half a second for each.
+        return dict(await asyncio.gather(*(end(*place) for place in self._partitions)))
+
+    def _behind(self, ends: dict[tuple[str, str], int]) -> bool:
+        return any(self._reached.get(place, -1) < end for place, end in ends.items())
+
+    async def _start(self) -> None:
+        for hub in HUBS:
+            client = await self._closing.enter_async_context(self._client(hub))
+            self._clients[hub] = client
+            partitions = await client.get_partition_ids()
+            self._partitions += [(hub, partition) for partition in partitions]
+            self._reading += [asyncio.create_task(self._read(client, p)) for p in partitions]
+
+    async def _stop(self) -> None:
+        for task in self._reading:
+            task.cancel()
+        await asyncio.gather(*self._reading, return_exceptions=True)
+        self._reading.clear()
+        self._partitions.clear()
+        await self._closing.aclose()
+
+    async def _read(self, client: EventHubConsumerClient, partition: str) -> None:
+        async def on_event(context: PartitionContext, event: EventData | None) -> None:
+            if event is not None:
+                self._take(context, event)
+
+        # Without a checkpoint store, a connection that was lost is opened again at the start.
+        await client.receive(
+            on_event, on_error=_ignore, partition_id=partition, starting_position="-1"
+        )
+
+    def _take(self, context: PartitionContext, event: EventData) -> None:
+        place = (context.eventhub_name, context.partition_id)
+        sequence = event.sequence_number
+        assert sequence is not None
+        assert event.enqueued_time is not None
+        if sequence > self._reached.get(place, -1):
+            self._reached[place] = sequence
+            body = b"".join(cast("Sequence[bytes]", event.body))
+            self._note(HubEvent(*place, sequence, event.enqueued_time.timestamp(), body))
+
+    def _client(self, hub: str) -> EventHubConsumerClient:
+        return EventHubConsumerClient.from_connection_string(
+            self._connection_string,
+            _GROUP,
+            eventhub_name=hub,
+            load_balancing_interval=_REBALANCE_S,
+            retry_total=1,
+        )
+
+
+async def _ignore(_context: PartitionContext | None, _error: Exception) -> None:
+    """Let the SDK try again: restarts of the broker are part of the run."""
+
+
+async def send_copies(
+    connection_string: str, events: Sequence[HubEvent], chunk_partitions: int, chance: random.Random
+) -> None:
+    """Send copies of events in the order given, each as a second producer might have.
+
+    A chunk's copy goes to any partition, so that two stylizers may hold the same chunk at once. A
+    job's events keep their partition, since nothing else could have sent them elsewhere.
+
+    Raises:
+        EventHubError: the broker is away.
+    """
+    async with AsyncExitStack() as closing:
+        producers: dict[str, EventHubProducerClient] = {}
+        for event in events:
+            if event.hub not in producers:
+                producers[event.hub] = await closing.enter_async_context(
+                    EventHubProducerClient.from_connection_string(
+                        connection_string, eventhub_name=event.hub
+                    )
+                )
+            copy = EventData(event.body)
+            if event.hub == "segments" and (message := event.message):
+                await producers[event.hub].send_event(copy, partition_key=message.job_id)
+                continue
+            spread = event.hub == "frames"
+            partition = str(chance.randrange(chunk_partitions)) if spread else event.partition
+            await producers[event.hub].send_event(copy, partition_id=partition)

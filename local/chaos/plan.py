@@ -1,0 +1,84 @@
+"""What is broken when: a plan drawn from a seed, before anything starts. Pure.
+
+A fault strikes at a step, not at a time: steps count the chunks and segments written since the run
+began, so a plan hits the middle of the work on slow and on fast machines alike.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+Kind = Literal[
+    "kill stylizer",
+    "kill splitter",
+    "kill assembler",
+    "freeze stylizer",
+    "freeze splitter",
+    "freeze assembler",
+    "terminate stylizer",
+    "terminate splitter",
+    "terminate assembler",
+    "kill the broker",
+    "terminate storage",
+    "kill everything",
+    "scale the pool",
+    "cut connections to the broker",
+    "hold connections to the broker",
+    "silence connections to the broker",
+    "slow connections to the broker",
+    "cut connections to storage",
+    "hold connections to storage",
+    "slow connections to storage",
+    "storage answers 503",
+    "answers of storage are lost",
+    "events come twice",
+    "old events come again, shuffled",
+    "damage a chunk",
+]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+
+_LASTING_S: Final[dict[str, tuple[float, float]]] = {
+    # Longer than an ownership lives under the run's settings: others take over meanwhile.
+    "freeze": (1.0, 7.0),
+    "hold": (0.5, 6.0),
+    "slow": (2.0, 4.0),
+    "storage answers": (0.5, 3.0),
+    "answers of": (0.5, 2.0),
+    "scale": (1.0, 3.0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that goes wrong."""
+
+    kind: Kind
+    step: int
+    """How many chunks and segments the run has written when it strikes."""
+    seconds: float
+    """How long it lasts, where it lasts."""
+    seed: int
+    """For whatever else it draws by chance."""
+
+
+def plan_faults(seed: int, steps: int, kinds: Sequence[Kind], count: int) -> tuple[Fault, ...]:
+    """Draw ``count`` faults, in order of their steps; each kind once before any comes again."""
+    chance = random.Random(seed)  # noqa: S311 - a seed must repeat the run
+    drawn: list[Kind] = []
+    while len(drawn) < count:
+        drawn += chance.sample(kinds, len(kinds))
+    faults = [
+        Fault(kind, chance.randrange(1, steps), _seconds(kind, chance), chance.getrandbits(32))
+        for kind in drawn[:count]
+    ]
+    return tuple(sorted(faults, key=lambda fault: fault.step))
+
+
+def _seconds(kind: Kind, chance: random.Random) -> float:
+    for beginning, bounds in _LASTING_S.items():
+        if kind.startswith(beginning):
+            return round(chance.uniform(*bounds), 2)
+    return 0.0

@@ -1,0 +1,37 @@
+"""Holds a history against the promises. Pure: what is decided follows from the history alone.
+
+=====  =====================================================================================
+I1     a checkpoint never passes unfinished work
+I2     chunks and segments are written once, and doing a chunk twice gives the same bytes
+I3     a result is published only when every frame is there, at its time; whole or not at all
+I4     at most one result a job, and an ended job never changes again
+I5     when the work is done, no event is left behind the checkpoints
+I6     a chunk is tried a bounded number of times; then a dead letter and the job tell of it
+END    every upload comes to an end, and fails only for a cause
+TIDY   an ended job leaves its record alone
+=====  =====================================================================================
+"""
+
+from __future__ import annotations
+
+from local.chaos.history import History
+from local.chaos.promises import attempts, checkpoints, ends, results, writes
+from local.chaos.promises.timeline import Timeline
+from local.chaos.promises.violation import Promise, Violation
+
+__all__ = ["Promise", "Violation", "check"]
+
+_RULES = (
+    checkpoints.check,
+    writes.check,
+    results.check,
+    attempts.check,
+    ends.check,
+)
+
+
+def check(history: History) -> list[Violation]:
+    """Return every promise that the history breaks, in the order of the promises."""
+    timeline = Timeline(history)
+    found = [violation for rule in _RULES for violation in rule(timeline)]
+    return sorted(found, key=lambda violation: (violation.promise, violation.about))

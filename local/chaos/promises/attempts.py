@@ -1,0 +1,28 @@
+"""I6: a chunk is tried a bounded number of times, and what is given up is told of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from local.chaos.promises.timeline import Timeline
+from local.chaos.promises.violation import Violation
+
+
+def check(timeline: Timeline) -> Iterator[Violation]:
+    """Look at the counts of tries, and at every chunk that was given up."""
+    limit = timeline.history.chunk_attempts
+    for (container, name), calls in timeline.blobs.items():
+        tries = [
+            int(call.metadata["attempts"])
+            for call in calls
+            if container == "frames" and call.succeeded and "attempts" in call.metadata
+        ]
+        if max(tries, default=0) > limit:
+            yield Violation("I6", name, f"it was tried {max(tries)} times, not at most {limit}")
+    for (job, chunk), announcements in timeline.announced.items():
+        given_up = min((a.at for a in announcements if a.frames is None), default=None)
+        if given_up is None:
+            continue
+        places = timeline.chunk_places.get((job, chunk), [])
+        if not any(place in timeline.buried for place in places):
+            yield Violation("I6", job, f"chunk {chunk} was given up without a dead letter")

@@ -1,0 +1,51 @@
+"""I5, END and TIDY: every upload ends for a good reason, and the end leaves nothing behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from local.chaos.history import Upload
+from local.chaos.promises.timeline import Timeline
+from local.chaos.promises.violation import Violation
+from shared.status import Status
+
+_OF_DAMAGE: Final = frozenset({"CORRUPT_CHUNK"})
+
+
+def check(timeline: Timeline) -> Iterator[Violation]:
+    """Look at what there is at the end."""
+    history = timeline.history
+    for upload in history.uploads:
+        yield from _check_end(upload, history.statuses.get(upload.job_id), timeline)
+    for place in history.positions:
+        if place.checkpoint != place.last_sequence:
+            yield Violation(
+                "I5",
+                f"{place.hub}/{place.partition}",
+                f"the checkpoint stands at {place.checkpoint}, the last event is "
+                f"{place.last_sequence}",
+            )
+    for blob in history.leftovers:
+        yield Violation("TIDY", blob, "it was left over")
+
+
+def _check_end(upload: Upload, status: Status | None, timeline: Timeline) -> Iterator[Violation]:
+    job = upload.job_id
+    if status is None:
+        yield Violation("END", job, f"nothing is known of {upload.name}")
+        return
+    if not status.ended:
+        yield Violation("END", job, f"{upload.name} is still {status.state}")
+        return
+    there = [result.name for result in timeline.history.results if result.job_id == job]
+    if status.state in ("done", "degraded"):
+        if [status.result] != there:
+            yield Violation("END", job, f"its record names {status.result}, there is {there}")
+        return
+    if there:
+        yield Violation("END", job, f"it failed and has a result, {there}")
+    code = status.error.code if status.error else None
+    if code not in (_OF_DAMAGE if upload.tampered else ()):
+        why = status.error.message if status.error else "without a cause"
+        yield Violation("END", job, f"{upload.name} failed for no fault of its own: {code}: {why}")

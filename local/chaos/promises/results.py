@@ -1,0 +1,81 @@
+"""I3 and I4: results are whole, exact, the same whatever happened on the way, and one a job."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from local.chaos.history import BlobCall, Result, Upload
+from local.chaos.promises.timeline import Timeline, content_writes, frames_by_chunk
+from local.chaos.promises.violation import Violation
+
+
+def check(timeline: Timeline) -> Iterator[Violation]:
+    """Look at what was published, and at what the records said about it."""
+    results = {result.job_id: result for result in timeline.history.results}
+    for upload in timeline.history.uploads:
+        if (result := results.get(upload.job_id)) is not None:
+            yield from _check_exact(upload, result, timeline)
+    yield from _check_published(timeline)
+    yield from _check_once(timeline)
+
+
+def _check_exact(upload: Upload, result: Result, timeline: Timeline) -> Iterator[Violation]:
+    clip = timeline.history.clips[upload.clip]
+    for what, wanted, found in (
+        ("times of frames", clip.source.times, result.picture.times),
+        ("order of pictures", clip.source.numbers, result.picture.numbers),
+        ("packets of sound", clip.source.sound, result.picture.sound),
+    ):
+        if found != wanted:
+            yield Violation(
+                "I3",
+                upload.job_id,
+                f"the {what} of {result.name} are not the source's "
+                f"({len(found)} of them, not {len(wanted)}, or others)",
+            )
+    if clip.reference is not None and result.sha256 != clip.reference:
+        yield Violation(
+            "I3", upload.job_id, f"{result.name} differs from the result of a run without faults"
+        )
+
+
+def _check_published(timeline: Timeline) -> Iterator[Violation]:
+    """Hold that every frame of every chunk was announced before a result was written."""
+    jobs = {result.name: result.job_id for result in timeline.history.results}
+    for (container, name), calls in timeline.blobs.items():
+        if container != "results":
+            continue
+        for call in content_writes(calls):
+            if not call.unless_exists:
+                yield Violation("I3", name, "it was written over whatever was there")
+            if call.succeeded and (job := call.metadata.get("job_id") or jobs.get(name)):
+                yield from _check_whole(job, name, call, timeline)
+
+
+def _check_whole(job: str, name: str, call: BlobCall, timeline: Timeline) -> Iterator[Violation]:
+    manifest = timeline.manifest(job)
+    if manifest is None:
+        yield Violation("I3", job, f"{name} was published without a manifest")
+        return
+    for chunk, frames in frames_by_chunk(manifest).items():
+        announced = timeline.announced.get((job, chunk), [])
+        if not any(a.at <= call.began and a.frames == frames for a in announced):
+            yield Violation(
+                "I3", job, f"{name} was published before chunk {chunk} was announced as whole"
+            )
+
+
+def _check_once(timeline: Timeline) -> Iterator[Violation]:
+    for job, count in Counter(result.job_id for result in timeline.history.results).items():
+        if count > 1:
+            yield Violation("I4", job, f"it has {count} results")
+    for job, records in timeline.records.items():
+        ended = [status for _, status in records if status.ended]
+        outcomes = {(status.state, status.result) for status in ended}
+        if len(outcomes) > 1:
+            yield Violation("I4", job, f"its record told of different ends: {sorted(outcomes)}")
+        if ended and not records[-1][1].ended:
+            yield Violation(
+                "I4", job, f"its record went on to {records[-1][1].state} after its end"
+            )

@@ -1,0 +1,136 @@
+"""A history arranged by job and by place, so that rules can ask when something became true."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import ValidationError
+
+from local.chaos.history import BlobCall, History, HubEvent
+from shared.dead_letters import DeadLetter
+from shared.layout import manifest_blob, status_blob
+from shared.manifest import Manifest
+from shared.messages import (
+    ChunkFailed,
+    ChunkReady,
+    SegmentReady,
+    SplitCompleted,
+    SplitFailed,
+)
+from shared.status import Status
+
+NEVER: Final = float("inf")
+
+Place = tuple[str, str, int]
+"""Hub, partition and sequence number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A segment that was announced, or a chunk that was given up."""
+
+    at: float
+    frames: int | None
+    """None: the chunk was given up."""
+
+
+class Timeline:
+    """When what was seen."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.by_place: dict[Place, HubEvent] = {
+            (event.hub, event.partition, event.sequence): event for event in history.events
+        }
+        self.announced: dict[tuple[str, int], list[Announcement]] = defaultdict(list)
+        self.chunk_places: dict[tuple[str, int], list[Place]] = defaultdict(list)
+        self._split_ended: dict[str, float] = {}
+        for event in history.events:
+            self._sort_in(event)
+        self.blobs: dict[tuple[str, str], list[BlobCall]] = defaultdict(list)
+        for call in history.calls:
+            if call.name:
+                self.blobs[call.container, call.name].append(call)
+        self.job_ended: dict[str, float] = {}
+        self.records: dict[str, list[tuple[float, Status]]] = {}
+        for job in self.jobs:
+            self.records[job] = list(self._records_of(job))
+            ends = [at for at, status in self.records[job] if status.ended]
+            if ends:
+                self.job_ended[job] = min(ends)
+        self.buried: dict[Place, float] = dict(self._burials())
+
+    @property
+    def jobs(self) -> list[str]:
+        """The jobs of the run's uploads."""
+        return [upload.job_id for upload in self.history.uploads]
+
+    def split_ended(self, job: str) -> float:
+        """Return when it was announced that a job's split is complete, or has failed."""
+        return self._split_ended.get(job, NEVER)
+
+    def ended(self, job: str) -> float:
+        """Return when a job's record first said that it has ended."""
+        return self.job_ended.get(job, NEVER)
+
+    def first_announced(self, job: str, chunk: int) -> float:
+        """Return when a chunk was first announced, as done or as given up."""
+        return min((a.at for a in self.announced.get((job, chunk), ())), default=NEVER)
+
+    def manifest(self, job: str) -> Manifest | None:
+        """Return a job's manifest as it was first written."""
+        for call in self.blobs.get(("jobs", manifest_blob(job)), ()):
+            if call.operation == "write" and call.body and call.status:
+                return Manifest.model_validate_json(call.body)
+        return None
+
+    def _sort_in(self, event: HubEvent) -> None:
+        message, place = event.message, (event.hub, event.partition, event.sequence)
+        match message:
+            case ChunkReady(job_id=job, chunk=chunk) if event.hub == "frames":
+                self.chunk_places[job, chunk.index].append(place)
+            case SegmentReady(job_id=job, chunk=index, frames=frames):
+                self.announced[job, index].append(Announcement(event.at, frames))
+            case ChunkFailed(job_id=job, chunk=index):
+                self.announced[job, index].append(Announcement(event.at, None))
+            case SplitCompleted(job_id=job) | SplitFailed(job_id=job):
+                self._split_ended.setdefault(job, event.at)
+
+    def _records_of(self, job: str) -> Iterator[tuple[float, Status]]:
+        last = self.history.statuses.get(job)
+        for call in self.blobs.get(("jobs", status_blob(job)), ()):
+            if call.operation != "write" or not call.body:
+                continue
+            status = Status.model_validate_json(call.body)
+            # A write without an answer was done if it is what is there.
+            if call.succeeded or (call.status == 0 and status == last):
+                yield call.answered or call.began, status
+
+    def _burials(self) -> Iterator[tuple[Place, float]]:
+        for (container, _), calls in self.blobs.items():
+            for call in calls:
+                if container == "dead-letters" and call.body and call.answered:
+                    letter = _letter(call.body)
+                    if letter is not None:
+                        place = (letter.hub, letter.partition_id, letter.sequence_number)
+                        yield place, call.answered
+
+
+def _letter(body: bytes) -> DeadLetter | None:
+    try:
+        return DeadLetter.model_validate_json(body)
+    except ValidationError:
+        return None
+
+
+def content_writes(calls: list[BlobCall]) -> list[BlobCall]:
+    """Pick the calls that sent a blob's content."""
+    return [call for call in calls if call.operation == "write"]
+
+
+def frames_by_chunk(manifest: Manifest) -> Mapping[int, int]:
+    """Return how many frames each chunk must have."""
+    return {chunk.index: chunk.frames for chunk in manifest.chunks}

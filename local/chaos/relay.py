@@ -1,0 +1,148 @@
+"""A TCP proxy whose connections can be cut, held up, silenced and slowed down.
+
+What a network does to a connection, in order of malice: it is *slow*; it is *held* and goes on
+later as if nothing had been; it is *cut*, which both ends learn at once; or it is *silenced*: the
+peer is gone, no byte comes any more, and nobody is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Final, Self, cast
+
+_PIECE: Final = 64 * 1024
+# What a broken connection raises, depending on who notices first.
+BROKEN: Final = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
+
+Target = Callable[[], int | None]
+"""Tells the port on loopback to connect to; None while there is none."""
+
+
+class Line:
+    """One client's connection, as far as the conditions of the network touch it."""
+
+    def __init__(self, relay: Relay, writer: asyncio.StreamWriter) -> None:
+        self._relay = relay
+        self._writer = writer
+        self.open = asyncio.Event()
+        self.silent = False
+        if not relay.held:
+            self.open.set()
+
+    @property
+    def client(self) -> int:
+        """TCP port of the client."""
+        return cast("int", self._writer.get_extra_info("peername", ("", 0))[1])
+
+    async def clear(self) -> None:
+        """Wait until the network lets something through."""
+        await self.open.wait()
+        if self._relay.delay_s:
+            await asyncio.sleep(self._relay.delay_s)
+
+    def cut(self) -> None:
+        """Reset the connection."""
+        self._writer.transport.abort()
+        self.open.set()
+
+
+class Relay:
+    """Passes bytes between clients and one target, byte for byte, under changing conditions."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._lines: set[Line] = set()
+        self._serving: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self.held = False
+        self.delay_s = 0.0
+        """How long every piece of data is kept back."""
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=_PIECE)
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        if self._server is not None:
+            self._server.close()
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+
+    @property
+    def port(self) -> int:
+        """The port that clients connect to."""
+        assert self._server is not None
+        return int(self._server.sockets[0].getsockname()[1])
+
+    def cut(self) -> None:
+        """Reset all connections."""
+        for line in list(self._lines):
+            line.cut()
+
+    def hold(self) -> None:
+        """Let nothing through until `release`."""
+        self.held = True
+        for line in self._lines:
+            line.open.clear()
+
+    def release(self) -> None:
+        """Let through what was held, except on silenced connections."""
+        self.held = False
+        for line in self._lines:
+            if not line.silent:
+                line.open.set()
+
+    def silence(self) -> None:
+        """Let nothing through any more on the connections there are; new ones are fine."""
+        for line in self._lines:
+            line.silent = True
+            line.open.clear()
+
+    async def serve(
+        self, line: Line, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Serve one client until either side ends."""
+        upstream, downstream = await self.connect()
+        try:
+            async with asyncio.TaskGroup() as both_ways:
+                both_ways.create_task(_pump(line, reader, downstream))
+                both_ways.create_task(_pump(line, upstream, writer))
+        finally:
+            downstream.transport.abort()
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect to the target.
+
+        Raises:
+            ConnectionError: it is not there.
+        """
+        port = self._target()
+        if port is None:
+            raise ConnectionRefusedError
+        return await asyncio.open_connection("127.0.0.1", port, limit=_PIECE)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task, line = asyncio.current_task(), Line(self, writer)
+        assert task is not None
+        self._serving.add(task)
+        self._lines.add(line)
+        try:
+            # Everything that ends a connection ends it for both sides; there is nobody to tell.
+            with contextlib.suppress(*BROKEN, ExceptionGroup, asyncio.CancelledError):
+                await self.serve(line, reader, writer)
+        finally:
+            writer.transport.abort()
+            self._lines.discard(line)
+            self._serving.discard(task)
+
+
+async def _pump(line: Line, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(_PIECE):
+        await line.clear()
+        writer.write(data)
+        await writer.drain()
+    # A half-closed AMQP connection serves nobody: its end is the end of both directions.
+    raise ConnectionResetError

@@ -1,0 +1,114 @@
+"""A campaign's findings as a page for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from local.bench.report import describe_machine
+from local.chaos.arena import SETTINGS
+from local.chaos.campaign import Findings
+from local.chaos.figures import percentile
+from local.chaos.plan import KINDS
+
+_PROMISES: Final = {
+    "I1": "a checkpoint never passes unfinished work",
+    "I2": "chunks and segments are written once; doing one twice gives the same bytes",
+    "I3": "a result is published only when every frame is there, at its time",
+    "I4": "at most one result a job; an ended job never changes again",
+    "I5": "when the work is done, no event is left behind the checkpoints",
+    "I6": "a chunk is tried a bounded number of times, then a dead letter and the job tell of it",
+    "END": "every upload comes to an end, and fails only for a cause",
+    "TIDY": "an ended job leaves its record alone",
+}
+_SHOWN: Final = 20
+
+_METHOD: Final = """\
+Each run uploads two small clips into a whole stack on one machine and commits faults at points of
+the work drawn from a seed, several of them at once. The services reach the hubs and the storage
+through proxies that cut, hold, silence and slow down connections and note every request. The
+verdict comes from outside: from the events in the hubs, the requests to storage and the results,
+never from what the services say about themselves. Every result must be byte-identical to that of a
+run without faults, which in turn is compared with its source frame by frame, time by time, sound
+packet by sound packet.
+
+What this does not show: the loss of a disk, faults of the real Event Hubs and storage services,
+which these stand-ins do not have, and `SIGKILL` of Azurite, which keeps metadata in memory between
+saves and promises nothing then (it is ended by `SIGTERM`; the broker is killed).
+"""
+
+
+def page(findings: Findings) -> str:
+    """Return the whole page in Markdown."""
+    return "\n".join(
+        [
+            "# Reliability",
+            "",
+            f"Measured by `stylestream chaos --minutes {findings.seconds / 60:.0f} "
+            f"--seed {findings.seed} --report docs/reliability.md`: {describe_machine()}; "
+            f"{datetime.now(UTC).date().isoformat()}.",
+            "",
+            _METHOD,
+            *_summary(findings),
+            "",
+            "## Promises",
+            "",
+            *_promises(findings),
+            "",
+            "## Faults",
+            "",
+            "| fault | times |",
+            "|---|---|",
+            *(f"| {kind} | {findings.faults[kind]} |" for kind in KINDS),
+            f"| all | {findings.faults.total()} |",
+            "",
+        ]
+    )
+
+
+def _summary(findings: Findings) -> list[str]:
+    figures = findings.figures
+    chunks = max(1, figures.chunks)
+    return [
+        "| figure | value |",
+        "|---|---|",
+        f"| runs | {findings.runs} on {findings.stacks} stacks, "
+        f"{findings.seconds / 60:.0f} minutes |",
+        f"| faults | {findings.faults.total()} |",
+        f"| jobs | {figures.jobs} |",
+        f"| chunks | {figures.chunks} |",
+        f"| violations | {len(findings.violations)} |",
+        f"| kill of a stylizer to the next chunk begun elsewhere | {_times(figures.taken_up_s)} |",
+        f"| kill of a stylizer to the next chunk announced | {_times(figures.finished_s)} |",
+        f"| chunks begun more than once | {figures.begun_again / chunks:.1%} |",
+        f"| work begun in vain | {figures.beginnings / chunks - 1:.1%} |",
+        f"| chunks painted to the end twice | {figures.painted_again / chunks:.1%} |",
+        "",
+        "Recovery depends on how soon a silent owner's partitions are free: here after "
+        f"{SETTINGS['OWNERSHIP_EXPIRY_S']} s, looked at every "
+        f"{SETTINGS['LOAD_BALANCING_INTERVAL_S']} s (settings `OWNERSHIP_EXPIRY_S` and "
+        "`LOAD_BALANCING_INTERVAL_S`).",
+    ]
+
+
+def _times(values: Sequence[float]) -> str:
+    if not values:
+        return "not seen"
+    p50, p99 = (percentile(values, share) for share in (0.5, 0.99))
+    return f"p50 {p50:.1f} s, p99 {p99:.1f} s ({len(values)} partitions)"
+
+
+def _promises(findings: Findings) -> list[str]:
+    counts = Counter(violation.promise for _, violation in findings.violations)
+    lines = ["| promise | violations |", "|---|---|"]
+    lines += [
+        f"| {name}: {sentence} | {count} |"
+        for name, sentence in _PROMISES.items()
+        for count in [sum(n for promise, n in counts.items() if promise == name)]
+    ]
+    if findings.violations:
+        lines += ["", "Seen:", ""]
+        lines += [f"- seed {seed}: {violation}" for seed, violation in findings.violations[:_SHOWN]]
+    return lines

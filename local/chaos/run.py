@@ -1,0 +1,92 @@
+"""One run: uploads, faults at their steps, the wait for everything to end, and the verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+
+from local.chaos.arena import Arena
+from local.chaos.clips import CLIPS, ClipPlan
+from local.chaos.faults import Committed, Saboteur
+from local.chaos.plan import Fault, Kind, plan_faults
+from local.chaos.promises import Violation, check
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a run."""
+
+    seed: int
+    faults: tuple[Committed, ...]
+    violations: tuple[Violation, ...]
+    seconds: float
+    """From the first upload until nothing was left to do."""
+    settled: bool
+
+
+async def calm_run(arena: Arena, clips: Sequence[ClipPlan] = CLIPS) -> Outcome:
+    """Upload every clip without any fault; the results become what later runs are held against."""
+    outcome = await _run(arena, 0, clips, (), patience_s=60.0)
+    await arena.take_references()
+    return outcome
+
+
+async def chaos_run(
+    arena: Arena,
+    seed: int,
+    kinds: Sequence[Kind],
+    *,
+    faults: int,
+    clips: Sequence[ClipPlan] = CLIPS,
+    patience_s: float = 60.0,
+) -> Outcome:
+    """Upload clips and commit faults of the given kinds, all drawn from ``seed``."""
+    chance = random.Random(seed)  # noqa: S311 - a seed must repeat the run
+    chosen = chance.sample(clips, min(2, len(clips)))
+    # About as many chunks as the clips have, twice: written by the splitter and by the pool.
+    steps = sum(2 * clip.frames // 8 for clip in chosen)
+    plan = plan_faults(seed, steps, kinds, faults)
+    return await _run(arena, seed, chosen, plan, patience_s)
+
+
+async def _run(
+    arena: Arena, seed: int, clips: Sequence[ClipPlan], plan: Sequence[Fault], patience_s: float
+) -> Outcome:
+    known = set(check(await arena.history()))
+    saboteur, first_step = Saboteur(arena), arena.recorder.steps
+    began = time.monotonic()
+    jobs_ended = asyncio.Event()
+
+    async def commit(fault: Fault) -> Committed:
+        # What the work did not get to, as a damaged job ends early, strikes the idle pipeline.
+        await _first_of(arena.recorder.reach(first_step + fault.step), jobs_ended.wait())
+        return await saboteur.commit(fault)
+
+    committing = [asyncio.create_task(commit(fault)) for fault in plan]
+    try:
+        for clip in clips:
+            await arena.submit(clip)
+        await arena.jobs_ended(patience_s)
+        jobs_ended.set()
+        committed = await asyncio.gather(*committing)
+        settled = await arena.settle(patience_s)
+    finally:
+        for task in committing:
+            task.cancel()
+        await asyncio.gather(*committing, return_exceptions=True)
+    seconds = time.monotonic() - began
+    violations = [v for v in check(await arena.history(surely=not settled)) if v not in known]
+    await arena.rest()
+    return Outcome(seed, tuple(committed), tuple(violations), seconds, settled)
+
+
+async def _first_of(*waits: Coroutine[None, None, object]) -> None:
+    tasks = [asyncio.create_task(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

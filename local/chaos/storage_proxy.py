@@ -1,0 +1,186 @@
+"""The proxy before Azurite: notes every request, can refuse them and can lose their answers."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from local.chaos.history import BlobCall, Operation
+from local.chaos.http1 import Head, read_body, read_head
+from local.chaos.relay import BROKEN, Line, Relay, Target
+
+KEPT_BYTES: Final = 256 * 1024
+"""Bodies up to here are kept: records, manifests and dead letters, but no frames."""
+
+_METADATA: Final = "x-ms-meta-"
+_KEPT_CONTAINERS: Final = frozenset({"jobs", "dead-letters"})
+_BUSY: Final = (
+    b"HTTP/1.1 503 The server is busy.\r\nx-ms-error-code: ServerBusy\r\nContent-Length: 0\r\n\r\n"
+)
+
+
+class StorageProxy(Relay):
+    """Passes requests on one by one and notes each, with storage's answer, through ``note``.
+
+    What storage did counts, not what the service learnt: when a connection is cut after a request
+    has passed, its answer is still waited for and noted; and a request that the proxy itself
+    refuses never took place.
+    """
+
+    def __init__(self, target: Target, note: Callable[[BlobCall], None]) -> None:
+        super().__init__(target)
+        self._note = note
+        self.busy = False
+        """Whether storage answers 503 to everything."""
+        self.losing_answers = False
+        """Whether connections break after a write has been done and before its answer comes."""
+
+    async def serve(
+        self, line: Line, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Serve one client's requests until the connection ends."""
+        while (request := await read_head(reader)) is not None:
+            began = time.time()
+            await line.clear()
+            if self.busy:
+                await _answer_busy(request, reader, writer)
+                continue
+            if not await self._pass_on(line, request, began, reader, writer):
+                return
+
+    async def _pass_on(
+        self,
+        line: Line,
+        request: Head,
+        began: float,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> bool:
+        """Serve one request; tell whether the connection goes on."""
+        upstream, downstream = await self.connect()
+        sent = _Sent(keep=_place(request)[0] in _KEPT_CONTAINERS)
+        try:
+            downstream.write(request.raw)
+            async for wire, content in read_body(reader, request):
+                sent.add(content)
+                downstream.write(wire)
+                await downstream.drain()
+            answer = await self._answer(upstream, request, began, sent, line)
+            if answer is None:
+                return False
+            await line.clear()
+            if self.losing_answers and request.method != "GET":
+                return False
+            writer.write(answer.raw)
+            async for wire, _ in read_body(upstream, answer, bodiless=_bodiless(request, answer)):
+                writer.write(wire)
+                await writer.drain()
+            return not answer.closes
+        finally:
+            downstream.transport.abort()
+
+    async def _answer(
+        self, upstream: asyncio.StreamReader, request: Head, began: float, sent: _Sent, line: Line
+    ) -> Head | None:
+        try:
+            answer = await read_head(upstream)
+        except BROKEN:
+            answer = None
+        status = 0 if answer is None else answer.status
+        self._note(_call(request, began, status, sent, line.client))
+        return answer
+
+
+class _Sent:
+    """The body of a request as it passes by."""
+
+    def __init__(self, *, keep: bool) -> None:
+        self._digest = hashlib.sha256()
+        self._kept: bytearray | None = bytearray() if keep else None
+
+    def add(self, content: bytes) -> None:
+        self._digest.update(content)
+        if self._kept is not None:
+            self._kept += content
+            if len(self._kept) > KEPT_BYTES:
+                self._kept = None
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+    @property
+    def body(self) -> bytes | None:
+        return None if self._kept is None else bytes(self._kept)
+
+
+async def _answer_busy(
+    request: Head, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    async for _ in read_body(reader, request):
+        pass
+    writer.write(_BUSY)
+    await writer.drain()
+
+
+def _bodiless(request: Head, answer: Head) -> bool:
+    return request.method == "HEAD" or answer.status in (
+        HTTPStatus.NO_CONTENT,
+        HTTPStatus.NOT_MODIFIED,
+    )
+
+
+def _call(request: Head, began: float, status: int, sent: _Sent, client: int) -> BlobCall:
+    container, name, operation = _place(request)
+    return BlobCall(
+        began=began,
+        answered=time.time() if status else None,
+        operation=operation,
+        container=container,
+        name=name,
+        status=status,
+        unless_exists=request.headers.get("if-none-match") == "*",
+        sha256=sent.sha256,
+        metadata=_sent_metadata(request.headers),
+        body=sent.body,
+        client=client,
+    )
+
+
+def _sent_metadata(headers: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name.removeprefix(_METADATA): value
+        for name, value in headers.items()
+        if name.startswith(_METADATA)
+    }
+
+
+def _place(request: Head) -> tuple[str, str, Operation]:
+    """Return the container, the blob's name and the operation that a request is about."""
+    url = urlsplit(request.target)
+    query = parse_qs(url.query)
+    # Path-style addresses: /account/container/name
+    _, _, container, *rest = [*url.path.split("/", 3), ""][:4]
+    name = unquote("/".join(rest)) if rest else ""
+    return container, name, _operation(request, query, name)
+
+
+def _operation(request: Head, query: Mapping[str, list[str]], name: str) -> Operation:
+    part = query.get("comp", [""])[0]
+    if not name:
+        return "list" if part == "list" else "other"
+    plain: dict[tuple[str, str], Operation] = {
+        ("GET", ""): "read",
+        ("HEAD", ""): "facts",
+        ("GET", "metadata"): "facts",
+        ("PUT", ""): "write",
+        ("PUT", "blocklist"): "write",
+        ("PUT", "metadata"): "metadata",
+        ("DELETE", ""): "delete",
+    }
+    return plain.get((request.method, part), "other")

@@ -1,0 +1,26 @@
+"""``stylestream link``: addresses to upload a video to, or to download a result from."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from local.account import find_account, open_account
+from local.commands.jobs import known, result_of
+from local.jobs import Jobs
+from local.links import Links
+from shared.blobs import BlobStore
+
+
+async def upload(arguments: Namespace) -> int:
+    """Print a link to upload a video to."""
+    async with open_account(find_account(arguments.dir)) as client:
+        print(await Links(client).upload("uploads", arguments.name, arguments.hours))
+    return 0
+
+
+async def download(arguments: Namespace) -> int:
+    """Print a link to download a job's result from."""
+    async with open_account(find_account(arguments.dir)) as client:
+        record = await known(Jobs(BlobStore(client)), arguments.job)
+        print(await Links(client).download("results", result_of(record), arguments.hours))
+    return 0

@@ -1,0 +1,106 @@
+"""``stylestream train``: a style of one's own from one painting and a folder of photographs."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from local.defaults import gallery
+from shared.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from training.trainer import Progress
+
+
+async def train(arguments: Namespace) -> int:
+    """Train a style, showing how it goes; a run that was cut short goes on where it was."""
+    try:
+        from training.session import Commission, carry_out
+        from training.trainer import Plan
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            [f"training needs {error.name}: install the extra 'train' (scripts/setup --train)"]
+        ) from error
+    chosen = {
+        "steps": arguments.steps,
+        "style_size": arguments.style_size,
+        "content": arguments.content_weight,
+        "seed": arguments.seed,
+    }
+    commission = Commission(
+        painting=arguments.painting,
+        content=arguments.content,
+        start=_start(arguments.start),
+        output=arguments.output,
+        card=_card(arguments),
+        plan=Plan(**{name: value for name, value in chosen.items() if value is not None}),
+        device=arguments.device,
+        features=arguments.features,
+    )
+    # Ctrl-C reaches this coroutine; the thread must be told, and ends with the step it is at.
+    ended = threading.Event()
+    with _Bar(commission.plan.steps, ended) as bar:
+        try:
+            card = await asyncio.to_thread(carry_out, commission, bar.show)
+        finally:
+            ended.set()
+    print(f"{arguments.output}: {card.title}, {card.painter}; previews in {commission.folder}")
+    return 0
+
+
+def _start(style: str) -> Path:
+    return Path(style) if style.endswith(".onnx") else gallery().find(style).path
+
+
+def _card(arguments: Namespace) -> dict[str, Any]:
+    title = arguments.title or arguments.output.stem.replace("-", " ").title()
+    return {
+        "title": title,
+        "painter": arguments.painter,
+        "year": arguments.year,
+        "licence": arguments.licence,
+    }
+
+
+class _Stopped(Exception):
+    """The user has pressed Ctrl-C."""
+
+
+class _Bar:
+    """Shows a training's steps, losses and time left, on a terminal's stderr."""
+
+    def __init__(self, steps: int, ended: threading.Event) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        console = Console(stderr=True)
+        self._bars = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._bar = self._bars.add_task("starting", total=steps)
+        self._ended = ended
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def show(self, progress: Progress) -> None:
+        """Show a step; called by the training's thread."""
+        if self._ended.is_set():
+            raise _Stopped
+        losses = progress.curve[-1] if progress.curve else {}
+        told = ("style", "content", "steady")
+        words = "  ".join(f"{name} {losses[name]:.2f}" for name in told if name in losses)
+        self._bars.update(self._bar, completed=progress.step, description=words or "starting")

@@ -1,0 +1,89 @@
+"""Makes links that let one person upload one video, or download one result, for a while.
+
+A link is a blob's address with a shared access signature: whoever has it needs no account and no
+tool of ours, only HTTP. It allows the one thing on the one blob, over TLS wherever there is a
+network. With an account key the key signs; where people sign in, a key that storage hands out to
+them for the time (a user delegation key), so that the link can do no more than they may.
+
+Source: "Grant limited access to Azure Storage resources using shared access signatures".
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from azure.core.exceptions import AzureError
+from azure.storage.blob import BlobSasPermissions, generate_blob_sas
+from azure.storage.blob.aio import BlobServiceClient
+
+from shared.errors import StylestreamError
+
+# Clocks differ: a link must be good at once.
+_CLOCK_SKEW: Final = timedelta(minutes=5)
+
+
+class Links:
+    """Makes links to one account's blobs.
+
+    Raises:
+        StylestreamError: from every method, when storage cannot be asked, or hands out no key.
+    """
+
+    def __init__(self, client: BlobServiceClient) -> None:
+        self._client = client
+
+    async def upload(self, container: str, name: str, hours: float) -> str:
+        """Return a link to put a blob that is not there yet.
+
+        It allows writing besides creating, because tools send large files in blocks.
+        """
+        if await self._exists(container, name):
+            raise StylestreamError(f"{container}/{name} is there already: choose another name")
+        return await self._link(container, name, hours, BlobSasPermissions(create=True, write=True))
+
+    async def download(self, container: str, name: str, hours: float) -> str:
+        """Return a link to get a blob that is there."""
+        if not await self._exists(container, name):
+            raise StylestreamError(f"{container}/{name} is gone from storage")
+        return await self._link(container, name, hours, BlobSasPermissions(read=True))
+
+    async def _exists(self, container: str, name: str) -> bool:
+        try:
+            return await self._client.get_blob_client(container, name).exists()
+        except AzureError as error:
+            raise StylestreamError(f"cannot reach storage: {error.message}") from error
+
+    async def _link(
+        self, container: str, name: str, hours: float, permission: BlobSasPermissions
+    ) -> str:
+        blob = self._client.get_blob_client(container, name)
+        start = datetime.now(UTC) - _CLOCK_SKEW
+        expiry = datetime.now(UTC) + timedelta(hours=hours)
+        encrypted = urlsplit(blob.url).scheme == "https"
+        signature = generate_blob_sas(
+            str(self._client.account_name),
+            container,
+            name,
+            permission=permission,
+            start=start,
+            expiry=expiry,
+            protocol="https" if encrypted else "https,http",
+            **await self._signing_key(start, expiry),
+        )
+        return f"{blob.url}?{signature}"
+
+    async def _signing_key(self, start: datetime, expiry: datetime) -> dict[str, Any]:
+        credential = self._client.credential
+        if key := getattr(credential, "account_key", None):
+            return {"account_key": key}
+        try:
+            return {
+                "user_delegation_key": await self._client.get_user_delegation_key(start, expiry)
+            }
+        except AzureError as error:
+            raise StylestreamError(
+                "storage hands out no key for links; the role Storage Blob Delegator lets it: "
+                f"{error.message}"
+            ) from error

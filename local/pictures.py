@@ -1,0 +1,154 @@
+"""One picture of a video or a photo, in the form in which the pipeline paints it.
+
+Videos are opened, decoded and normalised by the splitter's own code, so what is shown is what a
+job would paint. Photos are read by Pillow, which knows how a camera was held, and then normalised
+in the same way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+import av
+import av.error
+import numpy as np
+from PIL import Image, ImageOps
+
+from shared.errors import SourceRefused, StylestreamError
+from splitter.decode import Decoder
+from splitter.limits import Limits
+from splitter.normalise import Normaliser, plan_geometry
+from splitter.orientation import orientation_of
+from splitter.source import (
+    OpenSource,
+    capture_errors,
+    open_source,
+    stream_time_base,
+    too_many_pixels,
+)
+
+LEAST_SIDE: Final = 16
+"""A picture below this many pixels a side shows nothing of a style."""
+
+_PHOTOS: Final = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+_NO_VIDEO: Final = ("NOT_A_VIDEO", "NO_VIDEO_STREAM")
+
+
+def read_picture(
+    path: Path, *, at: Fraction | None = None, width: int | None = None, max_side: int | None = None
+) -> av.VideoFrame:
+    """Return a picture as ``yuv420p``, upright, BT.709.
+
+    Of a video it is the picture shown ``at`` so many seconds; None is a third of the way into it.
+    ``width`` and ``max_side`` scale larger pictures down.
+
+    Raises:
+        StylestreamError: there is no such picture; the sentence names the file.
+    """
+    try:
+        picture = _read(path, at)
+    except SourceRefused as refusal:
+        raise StylestreamError(f"{path}: {refusal.message}") from refusal
+    except OSError as error:
+        raise StylestreamError(f"{path}: {error.strerror or error}") from error
+    if min(picture.width, picture.height) < LEAST_SIDE:
+        raise StylestreamError(
+            f"{path}: a picture of {picture.width}x{picture.height} is too small to show a style: "
+            f"it needs {LEAST_SIDE} pixels a side"
+        )
+    if width is not None:
+        max_side = _longer_side(picture, width)
+    normaliser = Normaliser(picture, max_side=max_side)
+    return [*normaliser.push(picture), *normaliser.flush()][-1]
+
+
+def _read(path: Path, at: Fraction | None, *, jump: bool = True) -> av.VideoFrame:
+    limits = Limits()
+    with path.open("rb") as file, capture_errors() as log:
+        try:
+            source = open_source(file, limits, log)
+        except SourceRefused as refusal:
+            photo = _photo(path, limits) if refusal.code in _NO_VIDEO else None
+            if photo is None:
+                raise
+            return photo
+        with source.container:
+            if at is None:
+                at = _third(source)
+            jump = jump and at > 0 and _jump(source, at)
+            decoder = Decoder(source.video, limits, log)
+            shown = _shown(path, source, decoder, at, jumped=jump)
+    # Where a container's index leads too far, the picture is found from the start.
+    return shown or _read(path, at, jump=False)
+
+
+def _photo(path: Path, limits: Limits) -> av.VideoFrame | None:
+    """Return a photo's picture, upright; None if it is none."""
+    try:
+        with Image.open(path, formats=_PHOTOS) as photo:
+            if photo.width * photo.height > limits.max_pixels:
+                raise too_many_pixels(limits)
+            upright = ImageOps.exif_transpose(photo).convert("RGB")
+    except Image.DecompressionBombError as error:
+        raise too_many_pixels(limits) from error
+    except (OSError, ValueError, SyntaxError):  # Pillow's words for a broken file
+        return None
+    return av.VideoFrame.from_ndarray(np.asarray(upright), format="rgb24")
+
+
+def _third(source: OpenSource) -> Fraction:
+    duration = source.container.duration
+    return Fraction(duration, 3 * av.time_base) if duration else Fraction(0)
+
+
+def _jump(source: OpenSource, at: Fraction) -> bool:
+    """Go to the nearest place before ``at`` where decoding can begin; False if there is no way."""
+    try:
+        ticks = int((at + source.start) / stream_time_base(source.video))
+        source.container.seek(ticks, stream=source.video)
+    except av.error.FFmpegError:
+        return False
+    return True
+
+
+def _shown(
+    path: Path, source: OpenSource, decoder: Decoder, at: Fraction, *, jumped: bool
+) -> av.VideoFrame | None:
+    """Return the last picture that does not begin later than ``at``; None after a jump too far."""
+    shown: av.VideoFrame | None = None
+    shown_at = end = Fraction(0)
+    for begin, frame in _frames(source, decoder):
+        if begin > at and (shown is not None or jumped):
+            return shown
+        # Where a file does not tell for how long its last frame is shown, it is as long as before.
+        length = (frame.duration or 0) * stream_time_base(source.video) or begin - shown_at
+        shown, shown_at, end = frame, begin, begin + length
+    if shown is None and not jumped:
+        decoder.judge()
+    if shown is not None and at > end:
+        raise StylestreamError(
+            f"{path}: there is no picture at {float(at):g} s: the video ends at {float(end):g} s"
+        )
+    return shown
+
+
+def _frames(source: OpenSource, decoder: Decoder) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+    """Decode from where the container stands; yield frames with their times in seconds."""
+    tick = stream_time_base(source.video)
+    # A video may break off: what lies before is there.
+    with contextlib.suppress(av.error.InvalidDataError, av.error.EOFError):
+        for packet in source.container.demux(source.video):
+            for frame in decoder.decode(packet) if packet.size else decoder.flush():
+                yield (frame.pts or 0) * tick - source.start, frame
+
+
+def _longer_side(picture: av.VideoFrame, width: int) -> int:
+    """Return the cap of the longer side that makes an upright picture ``width`` wide."""
+    across, down = plan_geometry(
+        picture.width, picture.height, orientation_of(picture), None
+    ).upright
+    return width if across >= down else round(Fraction(width * down, across))

@@ -1,0 +1,187 @@
+"""Writes the positions that a hub lacks, so that an autoscaler sees its lag before anybody reads.
+
+KEDA measures lag against checkpoint blobs. Where a partition has none it guesses from the first and
+last event that are retained, and guesses 0 when that is one event and not the partition's very
+first: a pool without replicas then sleeps for ever (KEDA's ``azure_eventhub_scaler.go``,
+``GetUnprocessedEventCountWithoutCheckpoint``). So every service writes at its start what is missing
+in its hub, and before any service has ever started, a job does it for all hubs::
+
+    python -m shared.checkpoints
+
+Two kinds of wrong positions are put right as well. One beyond its partition's end is that of an
+earlier hub with the same name, behind whose end a consumer would wait for ever. And where all
+events behind a position have expired, nobody could ever work off the lag that is counted, which
+would keep a pool running for nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from azure.core.exceptions import AzureError
+from azure.eventhub import parse_connection_string
+from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
+from azure.eventhub.exceptions import EventHubError
+
+from shared import logs
+from shared.azure import AzureClients
+from shared.blobs import BlobStore
+from shared.errors import ConfigurationError, TransientError
+from shared.settings import ServiceSettings, load
+
+log = structlog.get_logger()
+
+BEGINNING: Final = "-1"
+"""The offset before a partition's first event, the same for the service and its emulators."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """What a hub says about a partition. Events are counted from 0; -1 is before the first."""
+
+    id: str
+    first: int
+    last: int
+    last_offset: str
+    empty: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a partition has been read: up to and including this event."""
+
+    offset: str
+    sequence_number: int
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The position as the SDK's checkpoint store keeps it, and as KEDA reads it."""
+        return {"offset": self.offset, "sequencenumber": str(self.sequence_number)}
+
+
+def right_position(partition: Partition, reached: int | None) -> Position | None:
+    """Return the position to write; None when the one that was ``reached`` is right.
+
+    ``reached`` has to have been looked up before the partition was, or a consumer that goes on in
+    between makes it look like another hub's.
+    """
+    if reached is None or reached > partition.last:
+        # Everything that is retained is unread; what has expired is nobody's lag.
+        return Position(BEGINNING, partition.last if partition.empty else partition.first - 1)
+    if partition.empty and reached < partition.last:
+        return Position(partition.last_offset, partition.last)
+    return None
+
+
+async def prepare(
+    client: EventHubConsumerClient | EventHubProducerClient,
+    blobs: BlobStore,
+    settings: ServiceSettings,
+) -> int:
+    """Write the positions that ``client``'s hub lacks; return how many.
+
+    Safe to run at any time, by several at once, and beside consumers: a position that somebody
+    else writes meanwhile stays.
+
+    Raises:
+        TransientError: the hub or storage did not answer.
+    """
+    try:
+        partitions = await client.get_partition_ids()
+        written = await asyncio.gather(
+            *(_prepare_one(client, blobs, settings, partition) for partition in partitions)
+        )
+    except (AzureError, EventHubError) as error:
+        raise TransientError(f"cannot look up hub {client.eventhub_name}: {error}") from error
+    return sum(written)
+
+
+async def _prepare_one(
+    client: EventHubConsumerClient | EventHubProducerClient,
+    blobs: BlobStore,
+    settings: ServiceSettings,
+    partition_id: str,
+) -> bool:
+    container = settings.checkpoints_container
+    name = checkpoint_blob(settings, client.eventhub_name, partition_id)
+    found = await blobs.facts(container, name)
+    partition = await _look_up(client, partition_id)
+    reached = int(found.metadata["sequencenumber"]) if found else None
+    position = right_position(partition, reached)
+    if position is None:
+        return False
+    if found is None:
+        etag = await blobs.create(container, name, b"", metadata=position.metadata)
+    else:
+        log.warning(
+            "position corrected",
+            hub=client.eventhub_name,
+            partition=partition_id,
+            seq=reached,
+            last=partition.last,
+        )
+        etag = await blobs.annotate(container, name, position.metadata, etag=f'"{found.etag}"')
+    return etag is not None
+
+
+async def _look_up(
+    client: EventHubConsumerClient | EventHubProducerClient, partition_id: str
+) -> Partition:
+    found = await client.get_partition_properties(partition_id)
+    return Partition(
+        partition_id,
+        int(found["beginning_sequence_number"]),
+        int(found["last_enqueued_sequence_number"]),
+        str(found["last_enqueued_offset"]),
+        bool(found["is_empty"]),
+    )
+
+
+def checkpoint_blob(settings: ServiceSettings, hub: str, partition_id: str) -> str:
+    """Name the blob that the SDK's checkpoint store keeps a partition's position in.
+
+    The store writes the whole name in lower case and KEDA only the consumer group, so namespaces
+    and hubs want names in lower case.
+    """
+    group = settings.consumer_group
+    return f"{_namespace(settings)}/{hub}/{group}/checkpoint/{partition_id}".lower()
+
+
+def _namespace(settings: ServiceSettings) -> str:
+    if connection := settings.eventhub_connection_string:
+        properties = parse_connection_string(connection.get_secret_value())
+        return str(properties.fully_qualified_namespace)
+    assert settings.eventhub_fully_qualified_namespace
+    return settings.eventhub_fully_qualified_namespace
+
+
+def main() -> None:
+    """Prepare every hub of the settings, or exit with 1 (no answer) or 2 (wrong configuration)."""
+    try:
+        settings = load(ServiceSettings)
+    except ConfigurationError as error:
+        print("\n".join(f"checkpoints: {problem}" for problem in error.problems), file=sys.stderr)
+        sys.exit(2)
+    logs.configure(settings.log_level, settings.log_format, "checkpoints")
+    try:
+        asyncio.run(prepare_all(settings))
+    except TransientError as error:
+        sys.exit(f"checkpoints: {error}")
+
+
+async def prepare_all(settings: ServiceSettings) -> None:
+    """Prepare every hub of the settings."""
+    async with AzureClients(settings) as clients:
+        blobs = BlobStore(await clients.blobs())
+        for hub in (settings.uploads_hub, settings.frames_hub, settings.segments_hub):
+            # A sender may look a hub up, too, and every service may send to or read what it names.
+            written = await prepare(await clients.producer(hub), blobs, settings)
+            log.info("positions are there", hub=hub, written=written)
+
+
+if __name__ == "__main__":
+    main()

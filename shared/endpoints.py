@@ -1,0 +1,73 @@
+"""Tells which addresses are spoken to without TLS, so that settings can refuse them.
+
+Keys and pictures must not cross a network in the clear. Loopback is no network; inside one of its
+own, such as compose's, whoever runs the stack says so with ``ALLOW_HTTP``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether ``host`` is this machine itself."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def plain_url(url: str) -> str | None:
+    """Return the host that ``url`` reaches without TLS; None when it is reached with TLS."""
+    parts = urlsplit(url)
+    return None if parts.scheme == "https" else parts.hostname or url
+
+
+def plain_storage(connection_string: str) -> str | None:
+    """Return the host that a storage connection string reaches without TLS, None if with TLS."""
+    fields = _fields(connection_string)
+    if fields.get("usedevelopmentstorage") == "true":
+        return "127.0.0.1"
+    if endpoint := fields.get("blobendpoint"):
+        return plain_url(endpoint)
+    if fields.get("defaultendpointsprotocol", "https") == "https":
+        return None
+    return f"{fields.get('accountname')}.blob.{fields.get('endpointsuffix')}"
+
+
+def plain_eventhubs(connection_string: str) -> str | None:
+    """Return the host that an Event Hubs connection string reaches without TLS, None if with."""
+    fields = _fields(connection_string)
+    # The emulator's flag turns TLS off; the SDK knows no other spelling of "true".
+    if fields.get("usedevelopmentemulator") != "true":
+        return None
+    return urlsplit(fields.get("endpoint", "")).hostname or "an emulator"
+
+
+def holds_signature(text: str) -> bool:
+    """Tell whether a connection string or URL carries a shared access signature.
+
+    The SDK makes it a part of every address of a blob, and these are written into records.
+    """
+    return "sharedaccesssignature=" in text.lower() or ("?" in text and "sig=" in text)
+
+
+def check_encrypted(variable: str, host: str | None, *, allow_http: bool) -> str | None:
+    """Return the problem with a variable that reaches ``host`` without TLS; None if there is none.
+
+    >>> check_encrypted("STORAGE_ACCOUNT_URL", "127.0.0.1", allow_http=False)
+    """
+    if host is None or allow_http or is_loopback(host):
+        return None
+    return (
+        f"{variable} reaches {host} without TLS: use https, or set ALLOW_HTTP=true if nobody else "
+        "is on that network"
+    )
+
+
+def _fields(connection_string: str) -> dict[str, str]:
+    pairs = (part.split("=", 1) for part in connection_string.split(";") if "=" in part)
+    return {name.strip().lower(): value.strip() for name, value in pairs}

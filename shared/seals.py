@@ -1,0 +1,33 @@
+"""Seals: a blob's metadata names the digest of its content, written with it in one request.
+
+Storage that loses or changes a byte, or a foreign hand that overwrites a blob, would otherwise show
+up as a garbled picture: a video decoder conceals what it cannot read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from shared.blobs import Content
+from shared.errors import ChunkError
+
+SEAL: Final = "sha256"
+
+
+def seal(data: bytes) -> dict[str, str]:
+    """Return the metadata that vouches for ``data``."""
+    return {SEAL: hashlib.sha256(data).hexdigest()}
+
+
+def check_seal(content: Content, what: str, code: str) -> None:
+    """Compare a blob's content with its seal; ``what`` names it in the error's sentence.
+
+    Raises:
+        ChunkError: with ``code``: the content is not what its writer wrote.
+    """
+    expected = content.metadata.get(SEAL)
+    if expected is None:
+        raise ChunkError(code, f"{what} carries no seal: it was not written by the pipeline")
+    if hashlib.sha256(content.data).hexdigest() != expected:
+        raise ChunkError(code, f"{what} was changed or damaged in storage")

@@ -1,0 +1,78 @@
+"""Blends: several styles at once, each with its share.
+
+A user writes ``starry-night:0.6,great-wave:0.4``. Equal blends must be one job, so that every blend
+has one canonical text: its shares add up to 1 in whole hundredths, its styles are sorted by name,
+no style stands twice. A single style with whatever weight is that style's bare name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Final, NamedTuple
+
+MOST_STYLES: Final = 4
+"""More than four styles in one picture are one brown."""
+
+WHOLE: Final = 100
+
+_WEIGHT: Final = re.compile(r"[0-9]{1,6}(\.[0-9]{0,6})?|\.[0-9]{1,6}")
+
+
+class Portion(NamedTuple):
+    """A style's share of a blend, in hundredths."""
+
+    style: str
+    percent: int
+
+
+def parse_blend(text: str) -> tuple[Portion, ...]:
+    """Return the styles that ``text`` names, by name, with shares that add up to `WHOLE`.
+
+    A weight that is left out counts 1. A style whose share is below half a hundredth is left out.
+
+    Raises:
+        ValueError: with one sentence that says what is wrong.
+    """
+    weights: defaultdict[str, Fraction] = defaultdict(Fraction)
+    parts = text.split(",")
+    for part in parts:
+        name, colon, weight = (piece.strip() for piece in part.partition(":"))
+        if not name and len(parts) + len(colon) > 1:
+            raise ValueError(f"a blend is written NAME:WEIGHT,NAME:WEIGHT, not {text!r}")
+        weights[name] += _weight(name, weight) if colon else Fraction(1)
+    if len(weights) > MOST_STYLES:
+        raise ValueError(
+            f"a blend is of at most {MOST_STYLES} styles, and {text!r} names {len(weights)}"
+        )
+    if not sum(weights.values()):
+        raise ValueError(f"the weights of {text!r} add up to 0: one style must have a share")
+    return tuple(
+        Portion(name, percent) for name, percent in sorted(_hundredths(weights).items()) if percent
+    )
+
+
+def blend_text(portions: tuple[Portion, ...]) -> str:
+    """Return the canonical text of a blend."""
+    if len(portions) == 1:
+        return portions[0].style
+    return ",".join(f"{style}:{percent / WHOLE:.2f}" for style, percent in portions)
+
+
+def _weight(name: str, text: str) -> Fraction:
+    if not _WEIGHT.fullmatch(text):
+        raise ValueError(f"the weight of {name!r} must be a number such as 0.6, not {text!r}")
+    return Fraction(text if text[-1] != "." else text[:-1])
+
+
+def _hundredths(weights: Mapping[str, Fraction]) -> dict[str, int]:
+    """Share out `WHOLE` by weight; what rounding down leaves over goes to the largest rests."""
+    total = sum(weights.values())
+    exact = {name: weight * WHOLE / total for name, weight in weights.items()}
+    shares = {name: int(share) for name, share in exact.items()}
+    by_rest = sorted(exact, key=lambda name: (shares[name] - exact[name], name))
+    for name in by_rest[: WHOLE - sum(shares.values())]:
+        shares[name] += 1
+    return shares

@@ -1,0 +1,60 @@
+"""Styles that lie in a blob container: fetched when a service starts, then a folder like any other.
+
+The container holds what a styles folder holds, at its top: ``NAME.onnx`` and ``NAME.json``. Put the
+networks there before their cards: a service that starts in between refuses a card without one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from shared.blobs import BlobStore
+from shared.errors import ConfigurationError
+from shared.retry import Retry
+from shared.settings import ServiceSettings
+
+log = structlog.get_logger()
+S = TypeVar("S", bound=ServiceSettings)
+
+
+async def fetch_styles(settings: S, blobs: BlobStore, retry: Retry) -> S:
+    """Return ``settings`` whose styles folder holds what ``STYLES_CONTAINER`` holds.
+
+    Without that setting they are returned as they are. The folder lives as long as this process,
+    and children of this process, which read the same environment, find it there.
+
+    Raises:
+        ConfigurationError: a folder and a container are set.
+    """
+    container = settings.styles_container
+    if not container:
+        return settings
+    if settings.styles_dir:
+        raise ConfigurationError(
+            ["STYLES_DIR and STYLES_CONTAINER exclude each other: set one of them"]
+        )
+    folder = Path(tempfile.mkdtemp(prefix="stylestream-styles-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    count = await retry(lambda: _fetch(blobs, container, folder))
+    log.info("styles fetched", container=container, files=count)
+    os.environ["STYLES_DIR"] = str(folder)
+    os.environ.pop("STYLES_CONTAINER", None)
+    return settings.model_copy(update={"styles_dir": str(folder), "styles_container": None})
+
+
+async def _fetch(blobs: BlobStore, container: str, folder: Path) -> int:
+    names = [
+        name
+        async for name in blobs.names(container)
+        if "/" not in name and name.endswith((".json", ".onnx"))
+    ]
+    for name in names:
+        await blobs.download(container, name, folder / name)
+    return len(names)

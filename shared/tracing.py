@@ -1,0 +1,153 @@
+"""Traces: one video's way through all services as one tree of spans. Off unless asked for.
+
+Every event carries its sender's span in its application properties, as W3C ``traceparent``, and
+its processing continues that trace. Stages become spans where they are timed (`shared.metrics`).
+
+With ``OTEL_EXPORTER_OTLP_ENDPOINT`` unset nothing here does anything, and OpenTelemetry need not be
+installed. `shared.spans` is what knows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal, Protocol
+
+from shared.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.export import SpanExporter
+
+Kind = Literal["internal", "consumer", "producer"]
+Facts = Mapping[str, str | int]
+Carrier = Mapping[str, str]
+"""What continues a trace elsewhere: the W3C headers, empty for no trace."""
+
+_HEADERS: Final = ("traceparent", "tracestate")
+
+
+class Spans(Protocol):
+    """Makes spans; the one in whose context code runs is the parent of those that it opens."""
+
+    def span(
+        self, name: str, kind: Kind, parent: Carrier, facts: Facts
+    ) -> AbstractContextManager[object]:
+        """Open a span for a block; ``parent`` in place of the present one, unless empty."""
+
+    def annotate(self, facts: Facts) -> None:
+        """Add facts to the present span."""
+
+    def inject(self) -> dict[str, str]:
+        """Return what continues the present span elsewhere."""
+
+
+class _Off:
+    def span(
+        self, _name: str, _kind: Kind, _parent: Carrier, _facts: Facts
+    ) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def annotate(self, _facts: Facts) -> None:
+        pass
+
+    def inject(self) -> dict[str, str]:
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Where an event came from, and the trace that it continues."""
+
+    hub: str
+    consumer_group: str
+    partition_id: str
+    carrier: Carrier = field(default_factory=dict)
+
+
+_spans: Spans = _Off()
+
+
+@contextmanager
+def exporting(
+    service: str, endpoint: str | None, exporter: SpanExporter | None = None
+) -> Iterator[None]:
+    """Send the spans of a block to an OTLP ``endpoint``, or to another ``exporter``; else to none.
+
+    Raises:
+        ConfigurationError: an endpoint is given and OpenTelemetry is not installed.
+    """
+    global _spans  # noqa: PLW0603 - a process has one service, and threading it through would be noise
+    if endpoint is None and exporter is None:
+        yield
+        return
+    try:
+        from shared.spans import OpenTelemetry, otlp
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            [f"OTEL_EXPORTER_OTLP_ENDPOINT: {error.name} is missing; install the extra 'tracing'"]
+        ) from error
+    before, spans = _spans, OpenTelemetry(service, exporter or otlp(endpoint or ""))
+    _spans = spans
+    try:
+        yield
+    finally:
+        _spans = before
+        spans.close()
+
+
+def span(
+    name: str, facts: Facts | None = None, *, parent: Carrier | None = None
+) -> AbstractContextManager[object]:
+    """Open a span for a block; ``facts`` become attributes such as ``stylestream.job_id``."""
+    return _spans.span(name, "internal", parent or {}, _named(facts or {}))
+
+
+def annotate(**facts: str | int) -> None:
+    """Add facts to the present span."""
+    _spans.annotate(_named(facts))
+
+
+def processing(received: Received) -> AbstractContextManager[object]:
+    """Open a span for the processing of an event; it continues the sender's trace."""
+    facts = {
+        "messaging.system": "eventhubs",
+        "messaging.operation.name": "process",
+        "messaging.operation.type": "process",
+        "messaging.destination.name": received.hub,
+        "messaging.destination.partition.id": received.partition_id,
+        "messaging.consumer.group.name": received.consumer_group,
+    }
+    return _spans.span(f"process {received.hub}", "consumer", received.carrier, facts)
+
+
+@contextmanager
+def sending(hub: str, partition_id: str | None) -> Iterator[dict[str, str]]:
+    """Open a span for the sending of an event, and yield the properties that the event shall carry.
+
+    ``partition_id`` is None when the hub chooses by the event's key.
+    """
+    facts = {
+        "messaging.system": "eventhubs",
+        "messaging.operation.name": "send",
+        "messaging.operation.type": "send",
+        "messaging.destination.name": hub,
+    }
+    if partition_id is not None:
+        facts["messaging.destination.partition.id"] = partition_id
+    with _spans.span(f"send {hub}", "producer", {}, facts):
+        yield _spans.inject()
+
+
+def extract(properties: Mapping[str | bytes, object] | None) -> dict[str, str]:
+    """Return an event's trace headers; foreign senders may have written them as bytes."""
+    found = {_text(name): _text(value) for name, value in (properties or {}).items()}
+    return {name: found[name] for name in _HEADERS if name in found}
+
+
+def _named(facts: Facts) -> Facts:
+    return {f"stylestream.{name}": value for name, value in facts.items()}
+
+
+def _text(value: object) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,57 @@
+"""Decides which uploads are the pipeline's business: the account, the container, the name's ending.
+
+An event only says where a blob lies. Whoever can write events could name any address, so the
+address is compared with those of our own storage account and never followed.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from shared.settings import listed
+from splitter.settings import SplitterSettings
+from splitter.uploads import Upload
+
+
+class Acceptance:
+    """Tells uploads to the users' account from those that are none of ours.
+
+    ``account_url`` is the account's address; settings may name further ones of the same account.
+    """
+
+    def __init__(self, settings: SplitterSettings, account_url: str) -> None:
+        self._container = settings.uploads_container
+        self._suffixes = tuple(listed(settings.upload_suffixes.lower())) or ("",)
+        self._accounts = {_address(url) for url in (account_url, *listed(settings.upload_accounts))}
+
+    def refusal(self, upload: Upload) -> str | None:
+        """Say why an upload is none of ours; None when it is one."""
+        if not self._is_ours(upload):
+            return "it lies in a foreign storage account"
+        if upload.container != self._container:
+            return "it lies in another container"
+        if not upload.name.lower().endswith(self._suffixes):
+            return "its name ends otherwise than videos' names"
+        return None
+
+    def _is_ours(self, upload: Upload) -> bool:
+        try:
+            address = _address(upload.url)
+        except ValueError:  # what is no address at all names no account of ours
+            return False
+        return any(
+            address.startswith(f"{account}/{upload.container}/") for account in self._accounts
+        )
+
+
+def _address(url: str) -> str:
+    """Return what identifies an account in an address, or is the beginning of its blobs'.
+
+    Data Lake events may give a blob's address under the account's other name.
+
+    >>> _address("https://Acc.dfs.core.windows.net/")
+    'acc.blob.core.windows.net'
+    """
+    parts = urlsplit(url)
+    host = parts.netloc.lower().replace(".dfs.core.", ".blob.core.")
+    return f"{host}{parts.path}".rstrip("/")

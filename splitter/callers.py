@@ -1,0 +1,114 @@
+"""Knows who may call the webhook: whoever has the secret, or a token of Event Grid's for us.
+
+Event Grid signs nothing that it delivers. It sends what its subscription was given, a header or a
+query parameter, or it signs in to Entra and sends a bearer token. Anybody's application in the
+tenant can get a token for ours, so it also counts whose token it is.
+
+Sources: "Authenticate event delivery to event handlers", "Deliver events to Microsoft Entra
+protected endpoints" (Event Grid); "Access tokens in the Microsoft identity platform"; RFC 8725.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import jwt
+from jwt import PyJWKClient
+from jwt.exceptions import PyJWKClientConnectionError, PyJWTError
+
+from shared.errors import StylestreamError, TransientError
+from shared.settings import listed
+from splitter.settings import SplitterSettings
+
+HEADER: Final = "X-Webhook-Key"
+PARAMETER: Final = "code"
+
+_BEARER: Final = "bearer "
+# Never taken from the token: whoever forges one would choose (RFC 8725, 3.1).
+_ALGORITHMS: Final = ["RS256"]
+_CLOCK_SKEW_S: Final = 60
+# Entra publishes a key long before it signs with it.
+_KEYS_LIFE_S: Final = 3600
+_KEYS_DEADLINE_S: Final = 10
+
+
+class Stranger(StylestreamError):
+    """A caller who did not prove to be one of those who may call."""
+
+
+class Callers:
+    """Lets in who has a good secret or a good token; either is enough."""
+
+    def __init__(self, settings: SplitterSettings) -> None:
+        self._secrets = settings.webhook_secrets
+        self._tokens = Tokens(settings) if settings.webhook_tenant else None
+
+    async def admit(self, headers: Mapping[str, str], query: Mapping[str, str]) -> None:
+        """Return if the caller may call.
+
+        Raises:
+            Stranger: the caller may not.
+            TransientError: Entra's keys are not to be had, so nobody can tell.
+        """
+        secret = headers.get(HEADER) or query.get(PARAMETER)
+        if secret and self._is_known(secret):
+            return
+        authorization = headers.get("Authorization", "")
+        if self._tokens is None or not authorization.lower().startswith(_BEARER):
+            raise Stranger("wrong secret" if secret else "no secret and no token")
+        await self._tokens.check(authorization[len(_BEARER) :].strip())
+
+    def _is_known(self, secret: str) -> bool:
+        """Compare with all secrets in a time that tells nothing about them."""
+        given = secret.encode(errors="surrogateescape")
+        same = [hmac.compare_digest(given, known.encode()) for known in self._secrets]
+        return any(same)
+
+
+class Tokens:
+    """Checks Entra's access tokens: signature, issuer, audience, lifetime, and whose they are."""
+
+    def __init__(self, settings: SplitterSettings) -> None:
+        tenant, authority = settings.webhook_tenant, settings.webhook_authority.rstrip("/")
+        # Which of the two forms Entra writes depends on the application's registration.
+        self._issuers = [f"https://sts.windows.net/{tenant}/", f"{authority}/{tenant}/v2.0"]
+        self._audiences = listed(settings.webhook_audience or "")
+        self._callers = listed(settings.webhook_callers)
+        self._keys = PyJWKClient(
+            f"{authority}/{tenant}/discovery/v2.0/keys",
+            lifespan=_KEYS_LIFE_S,
+            timeout=_KEYS_DEADLINE_S,
+        )
+        # Its own: while Entra does not answer, waiting callers must not use up everybody's threads.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="entra-keys")
+
+    async def check(self, token: str) -> None:
+        """Return if the token is good; raises like `Callers.admit`."""
+        if not token.isascii():
+            raise Stranger("bad token: it is no text that a token could be")
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(_KEYS_DEADLINE_S):
+                key = await loop.run_in_executor(
+                    self._thread, self._keys.get_signing_key_from_jwt, token
+                )
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=_ALGORITHMS,
+                audience=self._audiences,
+                issuer=self._issuers,
+                leeway=_CLOCK_SKEW_S,
+                options={"require": ["exp", "iss", "aud"]},
+            )
+        except (PyJWKClientConnectionError, TimeoutError) as error:
+            raise TransientError(f"cannot get Entra's keys: {error}") from error
+        except PyJWTError as error:
+            raise Stranger(f"bad token: {error}") from error
+        # Version 1 tokens name the calling application "appid", version 2 tokens "azp".
+        if not {claims.get("azp"), claims.get("appid")} & {*self._callers}:
+            raise Stranger("a token of an application that may not call")

@@ -1,0 +1,61 @@
+"""Puts events that came over HTTP into the hub of uploads, where those from Event Grid lie."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from azure.core.exceptions import AzureError
+from azure.eventhub import EventData
+from azure.eventhub.aio import EventHubProducerClient
+from azure.eventhub.exceptions import EventHubError
+
+from shared.errors import PermanentError, TransientError
+
+# Event Grid waits 30 s for an answer.
+_DEADLINE_S: Final = 20.0
+
+
+class Intake:
+    """The way into the hub, at least once: what `put` returned for is on the hub's disk."""
+
+    def __init__(self, client: EventHubProducerClient) -> None:
+        self._client = client
+
+    async def put(self, events: list[bytes]) -> None:
+        """Return when the hub has acknowledged all events.
+
+        Raises:
+            TransientError: it has not, or not in time; some events may be in it nevertheless.
+            PermanentError: ``TOO_LARGE``: an event does not fit into the hub.
+        """
+        try:
+            async with asyncio.timeout(_DEADLINE_S):
+                await self._send(events)
+        except TimeoutError as error:
+            raise TransientError(f"the hub did not answer within {_DEADLINE_S:g} s") from error
+        except (AzureError, EventHubError) as error:
+            raise TransientError(
+                f"cannot reach hub {self._client.eventhub_name}: {error}"
+            ) from error
+
+    async def _send(self, events: list[bytes]) -> None:
+        waiting = [_event(body) for body in events]
+        while waiting:
+            batch = await self._client.create_batch()
+            try:
+                while waiting:
+                    batch.add(waiting[0])
+                    waiting.pop(0)
+            except ValueError as error:  # the batch is full
+                if not len(batch):
+                    raise PermanentError(
+                        "TOO_LARGE", "an event is larger than the hub takes"
+                    ) from error
+            await self._client.send_batch(batch)
+
+
+def _event(body: bytes) -> EventData:
+    event = EventData(body)
+    event.content_type = "application/json"
+    return event

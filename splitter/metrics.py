@@ -1,0 +1,44 @@
+"""What the splitter counts beside what every service does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Gauge, Histogram
+
+from shared.metrics import STAGE_BUCKETS_S, WorkMetrics
+
+
+class SplitterMetrics(WorkMetrics):
+    """A splitter's metrics: how far it is ahead of the stylizers, and how long it waits."""
+
+    _stages = ("split", "ship")
+    _chunk_outcomes = ("split",)
+    _job_outcomes = ("split", "failed", "over")
+
+    def __init__(self, registry: CollectorRegistry, service: str = "splitter") -> None:
+        super().__init__(registry, service)
+        self._paced = Histogram(
+            f"{service}_paced_seconds",
+            "Time that a split waited until fewer chunks were outstanding",
+            buckets=STAGE_BUCKETS_S,
+            registry=registry,
+        )
+        self._outstanding = Gauge(
+            f"{service}_outstanding_chunks",
+            "Chunks shipped and not yet painted, of the splits in hand",
+            registry=registry,
+        )
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Observe a wait for outstanding chunks, however short."""
+        started = time.perf_counter()
+        yield
+        self._paced.observe(time.perf_counter() - started)
+
+    def outstanding(self, change: int) -> None:
+        """Note chunks shipped (+), or painted or given up with their split (-)."""
+        self._outstanding.inc(change)

@@ -1,0 +1,162 @@
+"""The other way in: Event Grid delivers over HTTP instead of into the hub.
+
+Nothing is worked on here. An accepted event goes into the hub of uploads, from where it is taken up
+like any other, and only when it lies there durably is it acknowledged: a splitter that dies in
+between loses nothing, because Event Grid delivers again.
+
+======  ==================================================================================
+answer  when, and what Event Grid makes of it
+======  ==================================================================================
+200     every event lies in the hub, or is none of our business: delivered
+400     something in the body is no event (the others lie in the hub): never again
+401     the caller is a stranger: never again
+413     the body is larger than an event can be: never again
+503     the hub or Entra is away: again, after the time in ``Retry-After``
+======  ==================================================================================
+
+It has a port of its own, so that what the internet may reach is not what Prometheus may ask.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any, Final, Self
+
+import structlog
+from aiohttp import web
+
+from shared.errors import ConfigurationError, MessageError, PermanentError, TransientError
+from shared.settings import listed
+from splitter.acceptance import Acceptance
+from splitter.callers import Callers, Stranger
+from splitter.intake import Intake
+from splitter.settings import SplitterSettings
+from splitter.uploads import parse_upload, split_events
+from splitter.validation import permission, validation_code
+
+log = structlog.get_logger()
+
+PATH: Final = "/events"
+_MAX_BODY: Final = 1 << 20  # Event Grid's own limit for a delivery
+_BODY_DEADLINE_S: Final = 15.0
+_RETRY_AFTER_S: Final = 10
+_CLOSING_S: Final = 10.0
+
+
+class Webhook:
+    """Serves ``POST /events`` and ``OPTIONS /events`` while its context is open.
+
+    Raises:
+        ConfigurationError: on entering, when the port cannot be had.
+    """
+
+    def __init__(self, settings: SplitterSettings, acceptance: Acceptance, intake: Intake) -> None:
+        assert settings.webhook_port is not None
+        self._host, self._port = settings.webhook_host, settings.webhook_port
+        self._origins = listed(settings.webhook_origins.lower())
+        self._callers = Callers(settings)
+        self._acceptance = acceptance
+        self._intake = intake
+        app = web.Application(client_max_size=_MAX_BODY)
+        app.add_routes([web.post(PATH, self._deliver), web.options(PATH, self._handshake)])
+        # No access log: the address that is called may hold the secret.
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSING_S)
+
+    async def __aenter__(self) -> Self:
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise ConfigurationError(
+                [f"WEBHOOK_PORT: cannot listen on port {self._port}: {error.strerror}"]
+            ) from error
+        log.info("webhook open", port=self.port)
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self._runner.cleanup()
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on, also when any was asked for."""
+        return int(self._runner.addresses[0][1])
+
+    async def _handshake(self, request: web.Request) -> web.Response:
+        headers = permission(request.headers, self._origins)
+        if headers is None:
+            log.warning(
+                "webhook origin refused", origin=request.headers.get("WebHook-Request-Origin")
+            )
+            return web.Response(status=403, text="this origin may not deliver here\n")
+        return web.Response(headers=headers)
+
+    async def _deliver(self, request: web.Request) -> web.Response:
+        try:
+            await self._callers.admit(request.headers, request.query)
+            return await self._answer(await _body(request))
+        except web.HTTPException:
+            raise
+        except Exception as error:  # whatever it is, Event Grid must learn what to do
+            return _refusal(error)
+
+    async def _answer(self, body: bytes) -> web.Response:
+        events = split_events(body)
+        if code := validation_code(events, body):
+            log.info("webhook subscription validated")
+            return web.json_response({"validationResponse": code})
+        await self._take(events, body)
+        return web.Response()
+
+    async def _take(self, events: list[Any], body: bytes) -> None:
+        """Put what is ours into the hub; an event that is none must not take others with it."""
+        accepted, problem = [], None
+        for event in events:
+            try:
+                if self._accepts(event, body):
+                    accepted.append(json.dumps(event).encode())
+            except MessageError as error:
+                problem = error
+        if accepted:
+            await self._intake.put(accepted)
+            log.info("webhook delivery taken", events=len(accepted))
+        if problem:
+            raise problem
+
+    def _accepts(self, event: Any, body: bytes) -> bool:
+        upload = parse_upload(event, body)
+        if upload is None:
+            log.info("event ignored", reason="it tells of no finished upload")
+            return False
+        if reason := self._acceptance.refusal(upload):
+            log.info("upload ignored", video=upload.name, container=upload.container, reason=reason)
+            return False
+        return True
+
+
+async def _body(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(_BODY_DEADLINE_S):
+            return await request.read()
+    except TimeoutError as error:
+        raise web.HTTPRequestTimeout(text="the body did not come in time\n") from error
+    except web.RequestPayloadError as error:
+        raise MessageError("the body cannot be read", b"") from error
+
+
+def _refusal(error: Exception) -> web.Response:
+    match error:
+        case Stranger():
+            log.warning("webhook caller refused", reason=str(error))
+            challenge = {"WWW-Authenticate": "Bearer"}
+            return web.Response(status=401, text="not authorized\n", headers=challenge)
+        case PermanentError(code=code, message=message):
+            log.warning("webhook delivery refused", code=code, error=message)
+            return web.Response(status=413 if code == "TOO_LARGE" else 400, text=f"{message}\n")
+        case TransientError():
+            log.warning("webhook delivery put off", error=str(error))
+        case _:
+            log.error("webhook delivery put off", exc_info=error)
+    again = {"Retry-After": str(_RETRY_AFTER_S)}
+    return web.Response(status=503, text="try again later\n", headers=again)

@@ -1,0 +1,45 @@
+"""Tells what is wrong with a style before a video shows it: every network is run once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from shared.errors import StyleError
+from shared.styles.gallery import Precision, Style
+from stylizer.interpolation import TRUNK
+from stylizer.onnx_file import read_onnx
+from stylizer.sessions import Sessions
+
+_SHAPES: Final = ((1, 3, 16, 16), (2, 3, 36, 52))
+
+
+def find_faults(style: Style) -> Iterator[str]:
+    """Yield one sentence for each fault of a style's networks, in every precision it has."""
+    sessions = Sessions("cpu", None)
+    for precision in style.precisions:
+        try:
+            yield from _faults(style, precision, sessions)
+        except StyleError as error:
+            yield error.message
+
+
+def _faults(style: Style, precision: Precision, sessions: Sessions) -> Iterator[str]:
+    network = style.network(precision)
+    session = sessions.open(style.name, network)
+    which = f"style {style.name!r}: its {precision} network"
+    for shape in _SHAPES:
+        try:
+            (painted,) = session.run(
+                None, {session.get_inputs()[0].name: np.zeros(shape, np.uint8)}
+            )
+        except Exception as error:  # ONNX Runtime raises its own classes, without a common root
+            yield f"{which} fails on frames {shape}: {error}"
+            return
+        if painted.shape != shape:
+            yield f"{which} makes {painted.shape} of frames {shape}"
+    trunk = read_onnx(network).metadata.get(TRUNK)
+    if trunk != style.card.trunk:
+        yield f"{which} says it grew from trunk {trunk}, its card says {style.card.trunk}"

@@ -1,0 +1,95 @@
+"""Paints a suspect chunk in a process of its own, so that what it does there harms nobody.
+
+A chunk whose first attempt raised, or did not outlive its worker, is tried again here: a crash or a
+hang then costs the attempt and not the worker, and the other chunks go on meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import Process
+from pathlib import Path
+from typing import Final, Literal
+
+from shared.errors import PermanentError, StylestreamError
+from shared.messages import ChunkReady
+
+Work = Literal["paint", "pass_through"]
+READY: Final = b"ready\n"
+
+_COMMAND: Final = (sys.executable, "-P", "-m", "stylizer.isolated")
+_ROOT: Final = Path(__file__).resolve().parent.parent
+_START_S: Final = 120.0
+_LAST_WORDS: Final = 300
+
+
+class AttemptFailed(StylestreamError):
+    """An attempt that ended badly for a reason that another attempt need not share."""
+
+
+async def run_isolated(work: Work, event: ChunkReady, mezzanine: bytes, deadline_s: float) -> bytes:
+    """Return the segment that the child makes.
+
+    The child reads the same environment as this process. It is killed at the deadline, which does
+    not count its start, and when the caller is cancelled.
+
+    Raises:
+        PermanentError: what the child found wrong with the chunk or its style.
+        AttemptFailed: it crashed, hung, or raised something unforeseen.
+    """
+    child = await asyncio.create_subprocess_exec(
+        *_COMMAND,
+        work,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=_environment(),
+    )
+    try:
+        await _ready(child)
+        async with asyncio.timeout(deadline_s):
+            out, err = await child.communicate(event.to_json() + b"\n" + mezzanine)
+    except TimeoutError as error:
+        raise AttemptFailed(f"it was not painted within {deadline_s:g} s") from error
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            child.kill()
+        await child.wait()
+    if child.returncode != 0:
+        raise AttemptFailed(_why(child.returncode or 0, err))
+    return _segment(out)
+
+
+async def _ready(child: Process) -> None:
+    assert child.stdout is not None
+    try:
+        async with asyncio.timeout(_START_S):
+            # An empty line is a child that has ended: its exit tells why.
+            await child.stdout.readline()
+    except TimeoutError as error:
+        raise AttemptFailed(f"its process did not start within {_START_S:g} s") from error
+
+
+def _segment(out: bytes) -> bytes:
+    header, _, segment = out.partition(b"\n")
+    answer = json.loads(header)
+    if "code" not in answer:
+        return segment
+    raise PermanentError(answer["code"], answer["message"])
+
+
+def _why(code: int, err: bytes) -> str:
+    cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    words = err.decode(errors="replace").strip().splitlines()[-1:]
+    said = f": {words[0][-_LAST_WORDS:]}" if words else ""
+    return f"the process that painted it ended with {cause}{said}"
+
+
+def _environment() -> dict[str, str]:
+    path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH", "")]))
+    return {**os.environ, "PYTHONPATH": path}

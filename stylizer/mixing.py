@@ -1,0 +1,55 @@
+"""What a request keeps of the source's picture, put into the painted one.
+
+Both are ``yuv420p`` in one colour space, so a mean of planes is the mean of pictures, and the
+source's colours are simply its chroma planes. Everything here works in place on whole planes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.media.pixels import plane_arrays
+from shared.styles.blend import WHOLE
+from shared.styles.request import StyleRequest
+
+_BLOCK_PIXELS: Final = 1 << 14
+"""Pixels worked on at once: so few that what is in between stays in the processor's cache, which
+makes it three times as fast as a whole plane."""
+
+
+def keeps_source(request: StyleRequest) -> bool:
+    """Tell whether painting needs the source's pictures once more at the end."""
+    return request.preserve_color or request.strength_percent != WHOLE
+
+
+def mix_in(source: av.VideoFrame, painted: av.VideoFrame, request: StyleRequest) -> None:
+    """Change ``painted`` into what ``request`` wants of it and of ``source``, its original.
+
+    Where the source's colours are kept, they are kept exactly, whatever the strength.
+    """
+    luma, *chroma = zip(plane_arrays(source), plane_arrays(painted), strict=True)
+    mixed = [luma] if request.preserve_color else [luma, *chroma]
+    if request.strength_percent != WHOLE:
+        for original, plane in mixed:
+            _mix(original, plane, request.strength_percent)
+    if request.preserve_color:
+        for original, plane in chroma:
+            plane[...] = original
+
+
+def _mix(original: NDArray[np.uint8], plane: NDArray[np.uint8], percent: int) -> None:
+    rows = max(1, _BLOCK_PIXELS // plane.shape[1])
+    for top in range(0, plane.shape[0], rows):
+        block = slice(top, top + rows)
+        mean = plane[block].astype(np.uint16)
+        mean *= percent
+        rest = original[block].astype(np.uint16)
+        rest *= WHOLE - percent
+        mean += rest
+        mean += WHOLE // 2
+        mean //= WHOLE
+        plane[block] = mean

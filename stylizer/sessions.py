@@ -1,0 +1,117 @@
+"""Opens networks with ONNX Runtime, on the device that was asked for and on no other."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+import onnxruntime as ort
+
+from shared.errors import ConfigurationError, StyleError
+
+Device = Literal["cpu", "cuda", "tensorrt"]
+
+_PROVIDERS: Final[dict[Device, list[str]]] = {
+    "cpu": ["CPUExecutionProvider"],
+    "cuda": ["CUDAExecutionProvider"],
+    # TensorRT leaves what it cannot compile to CUDA, never to the CPU.
+    "tensorrt": ["TensorrtExecutionProvider", "CUDAExecutionProvider"],
+}
+_CHANNELS: Final = 3
+
+
+class Sessions:
+    """Makes sessions of networks, each with one uint8 input and output (N, 3, H, W) of any size.
+
+    On a CPU every call uses its caller's thread alone: N callers on N cores give the throughput
+    of one N-threaded call, and are far steadier when the machine has other work.
+
+    Raises:
+        ConfigurationError: the device asked for is not there. Never a silent run on the CPU.
+    """
+
+    def __init__(self, device: Device, gpu_mem_limit_mib: int | None) -> None:
+        self.device: Final = device
+        self._gpu_mem_limit_mib = gpu_mem_limit_mib
+        missing = [p for p in _PROVIDERS[device] if p not in ort.get_available_providers()]
+        if missing:
+            raise ConfigurationError(
+                [
+                    f"ENGINE={device}: this installation of ONNX Runtime has no {missing[0]}; "
+                    "install the extra 'gpu' instead of 'cpu', or set ENGINE=cpu"
+                ]
+            )
+
+    def open(self, style: str, network: bytes) -> ort.InferenceSession:
+        """Return a session of the network of ``style``.
+
+        Raises:
+            StyleError: it is no style network.
+            ConfigurationError: the device does not start.
+        """
+        try:
+            session = ort.InferenceSession(network, self._options(), self._providers())
+        except Exception as error:  # ONNX Runtime raises its own classes, without a common root
+            if self.device != "cpu":
+                raise ConfigurationError([f"ENGINE={self.device}: {error}"]) from error
+            raise StyleError(
+                "STYLE_UNREADABLE",
+                f"style {style!r} is no network that ONNX Runtime reads: {error}",
+            ) from error
+        _check_signature(style, session)
+        wanted = _PROVIDERS[self.device][0]
+        if session.get_providers()[0] != wanted:
+            raise ConfigurationError(
+                [
+                    f"ENGINE={self.device}: {wanted} did not start "
+                    f"(ONNX Runtime offers {', '.join(session.get_providers())}); "
+                    "check the GPU driver and the CUDA libraries"
+                ]
+            )
+        return session
+
+    def _options(self) -> ort.SessionOptions:
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        if self.device == "cpu":
+            options.intra_op_num_threads = 1
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        else:
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        return options
+
+    def _providers(self) -> list[str | tuple[str, dict[str, Any]]]:
+        # The exhaustive search costs about a second for every new frame size, the heuristic 2 ms.
+        cuda: dict[str, Any] = {
+            "cudnn_conv_algo_search": "HEURISTIC",
+            "arena_extend_strategy": "kSameAsRequested",
+        }
+        if self._gpu_mem_limit_mib:
+            cuda["gpu_mem_limit"] = self._gpu_mem_limit_mib << 20
+        return [
+            (name, cuda) if name == "CUDAExecutionProvider" else name
+            for name in _PROVIDERS[self.device]
+        ]
+
+
+def _check_signature(style: str, session: ort.InferenceSession) -> None:
+    for what, ends in (("input", session.get_inputs()), ("output", session.get_outputs())):
+        if len(ends) != 1 or not _takes_pictures(ends[0].type, ends[0].shape):
+            found = ", ".join(f"{end.name} {end.type} {end.shape}" for end in ends)
+            raise StyleError(
+                "NO_STYLE_NETWORK",
+                f"style {style!r}: its network must have one {what}, uint8 (N, 3, H, W) with free "
+                f"N, H and W, and has {found or 'none'}",
+            )
+
+
+def _takes_pictures(element: str, shape: list[int | str | None]) -> bool:
+    """Tell whether an input or output holds any number of RGB pictures of any size.
+
+    ONNX Runtime gives a side that is free as its name or as None.
+    """
+    match shape:
+        case [number, channels, height, width]:
+            free = not any(isinstance(side, int) for side in (number, height, width))
+            return element == "tensor(uint8)" and free and channels in (_CHANNELS, None)
+        case _:
+            return False

@@ -1,0 +1,30 @@
+"""One stack between proxies for all runs, and the undisturbed results to hold them against."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from local.chaos.arena import Arena
+from local.chaos.history import Clip
+from local.chaos.run import calm_run
+
+
+@pytest.fixture(scope="session")
+def clips() -> dict[str, Clip]:
+    """What is known of the clips; the arena adds the undisturbed results."""
+    return {}
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def arena(
+    tmp_path_factory: pytest.TempPathFactory, clips: dict[str, Clip]
+) -> AsyncIterator[Arena]:
+    """A stack with two stylizers that has painted every clip once, in peace."""
+    async with Arena(tmp_path_factory.mktemp("arena"), clips) as arena:
+        calm = await calm_run(arena)
+        assert calm.settled
+        assert calm.violations == ()
+        yield arena

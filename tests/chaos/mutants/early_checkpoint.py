@@ -1,0 +1,20 @@
+"""A stylizer that calls an event done when it takes it up: its checkpoints pass unfinished work."""
+
+from __future__ import annotations
+
+import runpy
+from typing import Any
+
+from shared.consumer import Delivery
+
+_begin = Delivery.__init__
+
+
+def _done_at_once(self: Delivery, *arguments: Any, **options: Any) -> None:
+    _begin(self, *arguments, **options)
+    self.done()
+
+
+Delivery.__init__ = _done_at_once  # type: ignore[method-assign]
+
+runpy.run_module("stylizer", run_name="__main__")

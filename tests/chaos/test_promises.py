@@ -1,0 +1,190 @@
+"""Each promise, broken by hand in an otherwise good history: the verdict names it and no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+from chaos.histories import (
+    JOB,
+    PICTURE,
+    also,
+    call,
+    checkpoint,
+    chunk_failed,
+    event,
+    failed,
+    good,
+    letter,
+    record,
+    segment,
+    segment_ready,
+    status,
+    without,
+)
+
+from local.chaos.history import History, Position, Result
+from local.chaos.promises import Promise, check
+
+
+def more_events(*events) -> History:
+    return replace(good(), events=(*good().events, *events))
+
+
+def with_result(**changes: object) -> History:
+    [result] = good().results
+    return replace(good(), results=(replace(result, **changes),))
+
+
+def with_upload(**changes: object) -> History:
+    [upload] = good().uploads
+    return replace(good(), uploads=(replace(upload, **changes),))
+
+
+def given_up(*, buried: bool, code: str = "CORRUPT_CHUNK", tampered: bool = True) -> History:
+    """Chunk 1 was damaged and given up at 5."""
+    history = with_upload(tampered=frozenset({1})) if tampered else good()
+    events = [e for e in history.events if e.at != 5.1]
+    calls = [c for c in history.calls if c.container not in ("segments", "results")]
+    calls = [c for c in calls if not c.name.endswith("status.json")]
+    history = replace(
+        history,
+        events=(*events, event("segments", 3, 5.1, chunk_failed(1))),
+        calls=tuple(calls),
+        results=(),
+        statuses={JOB: failed(code)},
+    )
+    history = also(history, segment(0, 4.0), record(6.5, failed(code)))
+    return also(history, letter(1, 5.0)) if buried else history
+
+
+def test_a_job_as_it_should_be_breaks_no_promise() -> None:
+    assert check(good()) == []
+
+
+def test_a_damaged_chunk_that_is_buried_and_told_of_breaks_no_promise() -> None:
+    assert check(given_up(buried=True)) == []
+
+
+def test_work_done_twice_with_the_same_bytes_breaks_no_promise() -> None:
+    refused = segment(0, 4.8, status=409)
+    history = more_events(event("segments", 4, 4.9, segment_ready(0)))
+    positions = (*good().positions[:2], Position("segments", "0", 4, 4))
+    assert check(also(replace(history, positions=positions), refused)) == []
+
+
+def test_a_write_whose_answer_was_lost_counts_as_done_if_it_is_what_is_there() -> None:
+    history = without(good(), record(6.5, status()))
+    unanswered = replace(record(6.5, status()), status=0, answered=None)
+    assert check(also(history, unanswered)) == []
+
+
+SPOILT: dict[str, tuple[Promise, Callable[[], History]]] = {
+    "a chunk passed before its segment was announced": (
+        "I1",
+        lambda: also(good(), checkpoint("frames", 1, 4.6)),
+    ),
+    "an upload passed before its split ended": (
+        "I1",
+        lambda: also(good(), checkpoint("uploads", 0, 3.1)),
+    ),
+    "a job's event passed before the job ended": (
+        "I1",
+        lambda: also(good(), checkpoint("segments", 2, 6.2)),
+    ),
+    "a foreign event passed without being buried": (
+        "I1",
+        lambda: also(
+            more_events(event("frames", 2, 5.6, b"foreign")), checkpoint("frames", 2, 5.7)
+        ),
+    ),
+    "a segment stored twice": ("I2", lambda: also(good(), segment(0, 4.2))),
+    "a segment painted twice with other bytes": (
+        "I2",
+        lambda: also(good(), segment(0, 4.2, status=409, sha256="other")),
+    ),
+    "a segment written without a condition": (
+        "I2",
+        lambda: also(
+            without(good(), segment(0, 4.0)), replace(segment(0, 4.0), unless_exists=False)
+        ),
+    ),
+    "a segment announced before it was written": (
+        "I2",
+        lambda: also(without(good(), segment(0, 4.0)), segment(0, 4.3)),
+    ),
+    "a frame at another time": (
+        "I3",
+        lambda: with_result(picture=replace(PICTURE, times=(Fraction(0), Fraction(2, 25)))),
+    ),
+    "a frame too few": (
+        "I3",
+        lambda: with_result(picture=replace(PICTURE, times=(Fraction(0),))),
+    ),
+    "pictures in another order": (
+        "I3",
+        lambda: with_result(picture=replace(PICTURE, numbers=(1, 0))),
+    ),
+    "another sound": ("I3", lambda: with_result(picture=replace(PICTURE, sound=("b",)))),
+    "other bytes than in peace": ("I3", lambda: with_result(sha256="other")),
+    "published before the last chunk": (
+        "I3",
+        lambda: also(good(), call("write", "results", "early.mp4", 4.9, metadata={"job_id": JOB})),
+    ),
+    "published over what was there": (
+        "I3",
+        lambda: also(
+            good(),
+            call("write", "results", "v.s.mp4", 6.1, metadata={"job_id": JOB}, unless_exists=False),
+        ),
+    ),
+    "two results": (
+        "I4",
+        lambda: replace(good(), results=(*good().results, Result("w.mp4", JOB, "digest", PICTURE))),
+    ),
+    "an end that is taken back": (
+        "I4",
+        lambda: also(good(), record(6.8, status(state="stylizing", result=None))),
+    ),
+    "an event left behind": (
+        "I5",
+        lambda: replace(good(), positions=(Position("frames", "0", 2, 1),)),
+    ),
+    "too many tries": (
+        "I6",
+        lambda: also(
+            good(),
+            call("metadata", "frames", f"{JOB}/00000000.mp4", 3.9, metadata={"attempts": "6"}),
+        ),
+    ),
+    "a chunk given up without a dead letter": ("I6", lambda: given_up(buried=False)),
+    "an upload that nobody knows of": ("END", lambda: replace(good(), statuses={})),
+    "a job that goes on for ever": (
+        "END",
+        lambda: replace(good(), statuses={JOB: status(state="stylizing", result=None)}),
+    ),
+    "a failure without a fault": (
+        "END",
+        lambda: given_up(buried=True, tampered=False),
+    ),
+    "a damaged chunk that fails for another cause": (
+        "END",
+        lambda: given_up(buried=True, code="ASSEMBLER_ERROR"),
+    ),
+    "something left over": (
+        "TIDY",
+        lambda: replace(good(), leftovers=(f"frames/{JOB}/00000000.mp4",)),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", SPOILT)
+def test_the_verdict_names_the_promise_that_is_broken_by(what: str) -> None:
+    promise, spoil = SPOILT[what]
+    found = check(spoil())
+    assert promise in {violation.promise for violation in found}, found
+    # Two results are also one that the record does not name.
+    allowed = {promise, "END"} if promise == "I4" else {promise}
+    assert {violation.promise for violation in found} <= allowed, found

@@ -1,0 +1,66 @@
+"""Seeded runs of a whole stack under faults: whatever happens on the way, the promises hold."""
+
+from __future__ import annotations
+
+import pytest
+
+from local.chaos.plan import KINDS, Kind
+from local.chaos.promises import check
+from local.chaos.run import chaos_run
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(150)]
+
+RUNS: dict[str, tuple[int, tuple[Kind, ...]]] = {
+    "a stylizer is killed while events come twice": (1, ("kill stylizer", "events come twice")),
+    "the splitter is killed": (2, ("kill splitter", "kill splitter")),
+    "the assembler is killed while old events come again": (
+        3,
+        ("kill assembler", "old events come again, shuffled"),
+    ),
+    "a stylizer stands still for longer than its ownership lives": (4, ("freeze stylizer",)),
+    "splitter and assembler stand still": (5, ("freeze splitter", "freeze assembler")),
+    "every service is asked to stop": (
+        6,
+        ("terminate stylizer", "terminate splitter", "terminate assembler"),
+    ),
+    "the broker is killed": (7, ("kill the broker",)),
+    "the storage restarts": (8, ("terminate storage",)),
+    "everything but the storage is killed at once": (9, ("kill everything",)),
+    "the pool changes its size on a slow network": (
+        10,
+        ("scale the pool", "slow connections to the broker", "slow connections to storage"),
+    ),
+    "all connections are cut": (
+        11,
+        ("cut connections to the broker", "cut connections to storage"),
+    ),
+    "connections hang and go on": (
+        12,
+        ("hold connections to the broker", "hold connections to storage"),
+    ),
+    "storage is busy and its answers get lost": (
+        13,
+        ("storage answers 503", "answers of storage are lost"),
+    ),
+    "a stored chunk is damaged": (14, ("damage a chunk",)),
+    "the broker's connections fall silent": (15, ("silence connections to the broker",)),
+}
+
+
+def test_the_runs_commit_every_kind_of_fault() -> None:
+    assert {kind for _, kinds in RUNS.values() for kind in kinds} == set(KINDS)
+
+
+@pytest.mark.parametrize("name", RUNS)
+async def test_the_promises_hold_when(arena, name: str) -> None:
+    seed, kinds = RUNS[name]
+    outcome = await chaos_run(arena, seed, sorted(set(kinds)), faults=len(kinds))
+    assert list(map(str, outcome.violations)) == []
+    assert outcome.settled
+    assert {fault.kind for fault in outcome.faults} == set(kinds)
+
+
+async def test_at_the_end_the_broker_itself_confirms_that_nothing_is_left_to_do(arena) -> None:
+    history = await arena.history(surely=True)
+    assert list(map(str, check(history))) == []
+    assert len(history.uploads) > len(RUNS)

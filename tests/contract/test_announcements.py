@@ -1,0 +1,175 @@
+"""Ended jobs become CloudEvents on a topic, through the SDK's own publisher over real HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+from azure.core.messaging import CloudEvent
+from pydantic import SecretStr
+from structlog.testing import capture_logs
+
+from assembler.announcements import Announcements, open_announcements
+from assembler.settings import AssemblerSettings
+from local.azurite import connection_string
+from local.eventgrid import LocalTopic, written_to
+from shared.azure import AzureClients
+from shared.errors import TransientError
+from shared.status import Failure, State, Status
+from shared.styles.request import StyleRequest
+
+KEY = "the-key-of-this-topic"
+JOB = "0123456789abcdef01234567"
+
+
+def ended(state: State, **changes: Any) -> Status:
+    return Status(
+        job_id=JOB,
+        state=state,
+        video_name="été/日本.mp4",
+        video_url="http://127.0.0.1:1/devstoreaccount1/uploads/x.mp4",
+        style=StyleRequest.model_validate({"style": "starry-night"}),
+        started_at="2026-11-22T10:00:00.000+00:00",
+        updated_at="2026-11-22T10:00:07.250+00:00",
+        **changes,
+    )
+
+
+@asynccontextmanager
+async def announcing(endpoint: str | None, key: str = KEY) -> AsyncIterator[Announcements]:
+    settings = AssemblerSettings(
+        storage_connection_string=SecretStr(connection_string(1)),
+        eventhub_connection_string=SecretStr("Endpoint=sb://x"),
+        eventgrid_topic_endpoint=endpoint,
+        eventgrid_topic_key=SecretStr(key),
+    )
+    async with AzureClients(settings) as clients:
+        yield await open_announcements(settings, clients)
+
+
+def keep(events: list[dict[str, Any]]) -> Callable[[dict[str, Any]], None]:
+    return events.append
+
+
+@pytest.mark.parametrize(
+    ("state", "kind"),
+    [
+        ("done", "Stylestream.VideoStylized"),
+        ("degraded", "Stylestream.VideoDegraded"),
+        ("failed", "Stylestream.VideoFailed"),
+        ("cancelled", "Stylestream.VideoCancelled"),
+    ],
+)
+async def test_each_end_of_a_job_is_announced_with_its_whole_record(
+    state: State, kind: str
+) -> None:
+    arrived: list[dict[str, Any]] = []
+    status = ended(state, error=Failure(code="NOT_A_VIDEO", message="why"), warnings=("flaw",))
+    async with (
+        LocalTopic(0, KEY, keep(arrived)) as topic,
+        announcing(topic.endpoint) as announcements,
+    ):
+        await announcements.tell(status)
+
+    [event] = map(CloudEvent.from_dict, arrived)
+    assert event.type == kind
+    assert event.source == "http://127.0.0.1:1/devstoreaccount1/results"
+    assert event.subject == JOB
+    assert event.time
+    assert event.time.isoformat() == "2026-11-22T10:00:07.250000+00:00"
+    assert Status.model_validate(event.data) == status
+
+
+async def test_a_repeated_announcement_can_be_told_by_its_id() -> None:
+    arrived: list[dict[str, Any]] = []
+    async with LocalTopic(0, KEY, keep(arrived)) as topic:
+        for _restart in range(2):
+            async with announcing(topic.endpoint) as announcements:
+                await announcements.tell(ended("done"))
+        async with announcing(topic.endpoint) as announcements:
+            await announcements.tell(ended("failed"))
+
+    first, again, other = (event["id"] for event in arrived)
+    assert first == again != other
+
+
+async def test_a_job_that_goes_on_and_a_topic_that_is_not_there_announce_nothing() -> None:
+    arrived: list[dict[str, Any]] = []
+    async with (
+        LocalTopic(0, KEY, keep(arrived)) as topic,
+        announcing(topic.endpoint) as announcements,
+        announcing(None) as silent,
+    ):
+        await announcements.tell(ended("assembling"))
+        await silent.tell(ended("done"))
+    assert arrived == []
+
+
+async def test_a_topic_that_is_away_is_worth_another_try() -> None:
+    async with LocalTopic(0, KEY, keep([])) as topic:
+        endpoint = topic.endpoint
+    async with announcing(endpoint) as announcements:
+        with pytest.raises(TransientError, match="topic"):
+            await announcements.tell(ended("done"))
+
+
+async def test_a_topic_in_trouble_is_worth_another_try_and_then_gets_the_event() -> None:
+    arrived: list[dict[str, Any]] = []
+    troubles = 3  # one try, and two more that the SDK makes by itself
+
+    def receive(event: dict[str, Any]) -> None:
+        nonlocal troubles
+        if troubles:
+            troubles -= 1
+            raise OSError("the disk is full")
+        arrived.append(event)
+
+    async with (
+        LocalTopic(0, KEY, receive) as topic,
+        announcing(topic.endpoint) as announcements,
+    ):
+        with pytest.raises(TransientError):
+            await announcements.tell(ended("done"))
+        await announcements.tell(ended("done"))
+    assert len(arrived) == 1
+
+
+async def test_a_topic_that_refuses_holds_up_no_job_and_is_told_of_in_the_log() -> None:
+    arrived: list[dict[str, Any]] = []
+    with capture_logs() as lines:
+        async with (
+            LocalTopic(0, KEY, keep(arrived)) as topic,
+            announcing(topic.endpoint, key="another-key-entirely") as announcements,
+        ):
+            await announcements.tell(ended("done"))
+    assert arrived == []
+    assert [(line["event"], line["job_id"]) for line in lines] == [("announcement refused", JOB)]
+    assert "another-key-entirely" not in str(lines)
+
+
+async def test_the_local_topic_takes_cloud_events_from_those_who_have_the_key_alone(
+    tmp_path,
+) -> None:
+    file = tmp_path / "announcements.jsonl"
+    batch, plain = "application/cloudevents-batch+json", "application/json"
+    event = b'[{"specversion":"1.0","id":"1","source":"s","type":"t"}]'
+    tries = [
+        (event, {"Content-Type": batch}, 401),
+        (event, {"Content-Type": batch, "aeg-sas-key": KEY[:-1]}, 401),
+        (event, {"Content-Type": plain, "aeg-sas-key": KEY}, 415),
+        (b"[1", {"Content-Type": batch, "aeg-sas-key": KEY}, 400),
+        (b'[{"id":"1"}]', {"Content-Type": batch, "aeg-sas-key": KEY}, 400),
+        (b" " * (2 << 20), {"Content-Type": batch, "aeg-sas-key": KEY}, 413),
+        (event, {"Content-Type": batch, "aeg-sas-key": KEY}, 200),
+    ]
+    async with (
+        LocalTopic(0, KEY, written_to(file)) as topic,
+        aiohttp.ClientSession() as session,
+    ):
+        for body, headers, status in tries:
+            async with session.post(topic.endpoint, data=body, headers=headers) as answer:
+                assert answer.status == status, (body[:20], headers)
+    assert len(file.read_text().splitlines()) == 1

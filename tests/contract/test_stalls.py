@@ -1,0 +1,141 @@
+"""Jobs whose events were lost on the way: found, sent again, and in the end failed by name."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import uuid
+from fractions import Fraction
+
+import pytest
+from contract.test_services import Bench, running, started
+from prometheus_client import CollectorRegistry
+
+from shared.azure import AzureClients
+from shared.consumer import Consumer, Delivery
+from shared.layout import manifest_blob
+from shared.manifest import Chunk, Manifest, Source
+from shared.messages import ChunkReady, SegmentReady, SplitCompleted, decode
+from shared.metrics import WorkMetrics
+from shared.styles.request import StyleRequest
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+def manifest(job: str, chunks: int) -> Manifest:
+    return Manifest(
+        job_id=job,
+        video_url="u",
+        video_name="v.mp4",
+        etag="e",
+        style=StyleRequest(style="starry-night"),
+        source=Source(
+            width=64,
+            height=48,
+            coded_width=64,
+            coded_height=48,
+            codec="h264",
+            time_base=Fraction(1, 25),
+        ),
+        chunks=tuple(
+            Chunk(index=i, first_frame=8 * i, frames=8, first_pts=8 * i, duration=8, pts_digest="d")
+            for i in range(chunks)
+        ),
+        frames=8 * chunks,
+    )
+
+
+class Loser:
+    """A stylizer that takes chunks up and loses them: done, and never a segment."""
+
+    def __init__(self) -> None:
+        self.taken: list[ChunkReady] = []
+
+    async def take(self, delivery: Delivery) -> None:
+        event = decode(delivery.body)
+        if isinstance(event, ChunkReady):
+            self.taken.append(event)
+        delivery.done()
+
+    def of(self, job: str) -> list[int]:
+        return [event.chunk.index for event in self.taken if event.job_id == job]
+
+
+async def lose_chunks(bench: Bench, loser: Loser) -> None:
+    async with AzureClients(bench.settings) as clients:
+        consumer = Consumer(
+            functools.partial(clients.consumer, bench.settings.frames_hub),
+            loser.take,
+            checkpoint_interval_s=0.05,
+            patience_s=60,
+            metrics=WorkMetrics(CollectorRegistry(), "loser").reading("frames"),
+            on_hopeless=print,
+        )
+        await consumer.run()
+
+
+async def seal(bench: Bench, job: str, chunks: int) -> None:
+    await bench.hub.by_job(started(job))
+    sealed = manifest(job, chunks)
+    await bench.blobs.create(bench.settings.jobs_container, manifest_blob(job), sealed.to_json())
+
+
+async def test_lost_chunks_are_sent_again_a_few_times_and_then_fail_the_job_by_name(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    job, loser = uuid.uuid4().hex[:24], Loser()
+    async with running(
+        storage_connection, eventhub_connection, redrive_after_s=0.3, redrives=2
+    ) as bench:
+        losing = asyncio.create_task(lose_chunks(bench, loser))
+        await seal(bench, job, 3)
+        await bench.hub.by_job(SplitCompleted(job_id=job, chunks=3, frames=24))
+        await bench.hub.by_job(SegmentReady(job_id=job, chunk=1, frames=8))
+        status = await bench.ended(job)
+        losing.cancel()
+        await asyncio.gather(losing, return_exceptions=True)
+    assert status.error
+    assert status.error.code == "STALLED"
+    assert "0, 2" in status.error.message
+    assert sorted(loser.of(job)) == [0, 0, 2, 2]
+    assert bench.metrics.get_sample_value("assembler_redriven_chunks_total") == 4
+
+
+async def test_a_job_that_nobody_paints_yet_is_neither_resent_nor_failed(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    job = uuid.uuid4().hex[:24]
+    async with running(
+        storage_connection, eventhub_connection, redrive_after_s=0.2, redrives=1
+    ) as bench:
+        await seal(bench, job, 1)
+        await bench.hub.by_job(SplitCompleted(job_id=job, chunks=1, frames=8))
+
+        def redriven() -> float:
+            return bench.metrics.get_sample_value("assembler_redriven_chunks_total") or 0
+
+        async def sent_again() -> bool:
+            return redriven() == 1
+
+        # The chunk was never sent at all, so it is sent once; then it waits for a stylizer
+        await bench.until(sent_again)
+        for _ in range(10):
+            await asyncio.sleep(0.2)
+            assert redriven() == 1
+        status = await bench.look(job)
+    assert status
+    assert status.state == "stylizing"
+
+
+async def test_a_split_whose_end_was_not_announced_is_found_by_its_manifest(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    job = uuid.uuid4().hex[:24]
+    async with running(storage_connection, eventhub_connection, redrive_after_s=0.2) as bench:
+        await seal(bench, job, 2)
+
+        async def sealed() -> bool:
+            status = await bench.look(job)
+            return status is not None and status.chunks == 2
+
+        await bench.until(sealed)

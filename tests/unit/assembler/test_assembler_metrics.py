@@ -1,0 +1,31 @@
+"""The assembler's own metrics, and what a dashboard makes of them."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from assembler.metrics import AssemblerMetrics
+
+
+def test_published_results_give_the_real_time_ratio() -> None:
+    registry = CollectorRegistry()
+    metrics = AssemblerMetrics(registry)
+    metrics.published(frames=300, video_seconds=10.0, wall_seconds=4.0)
+    metrics.published(frames=600, video_seconds=20.0, wall_seconds=11.0)
+    video = registry.get_sample_value("assembler_video_seconds_total") or 0
+    wall = registry.get_sample_value("assembler_job_seconds_sum") or 0
+    assert video / wall == pytest.approx(2.0)
+    assert registry.get_sample_value("assembler_frames_total") == 900
+
+
+def test_the_jobs_followed_show_as_they_are_now() -> None:
+    registry = CollectorRegistry()
+    metrics = AssemblerMetrics(registry)
+    metrics.jobs(open=3, oldest_age_s=61.5, stalled=1)
+    assert registry.get_sample_value("assembler_stalled_jobs") == 1
+    metrics.jobs(open=0, oldest_age_s=0, stalled=0)
+    assert registry.get_sample_value("assembler_open_jobs") == 0
+    assert registry.get_sample_value("assembler_oldest_job_age_seconds") == 0
+    metrics.redriven(4)
+    assert registry.get_sample_value("assembler_redriven_chunks_total") == 4

@@ -1,0 +1,44 @@
+"""Chunks are sent again when they are provably lost, and only then."""
+
+from __future__ import annotations
+
+from assembler.redrive import Reach, Redrive
+
+MISSING = {3: 0, 4: 1, 9: 0}
+
+
+def test_chunks_that_still_wait_in_the_hub_are_left_alone() -> None:
+    redrive = Redrive(rounds=1)
+    for finished in (0, 5, 6):
+        assert redrive.judge(MISSING, Reach((7, 7), (finished, finished))).action == "wait"
+
+
+def test_what_came_later_into_the_hub_does_not_put_the_verdict_off() -> None:
+    redrive = Redrive(rounds=1)
+    assert redrive.judge(MISSING, Reach((7, 7), (6, 6))).action == "wait"
+    verdict = redrive.judge(MISSING, Reach((90, 90), (7, 6)))
+    assert (verdict.action, verdict.lost) == ("resend", (3, 9))
+
+
+def test_a_partition_that_was_worked_off_has_lost_its_missing_chunks() -> None:
+    verdict = Redrive(rounds=1).judge(MISSING, Reach((7, 7), (3, 7)))
+    assert (verdict.action, verdict.lost) == ("resend", (4,))
+
+
+def test_a_hub_without_events_has_lost_everything() -> None:
+    verdict = Redrive(rounds=1).judge(MISSING, Reach((-1, -1), (-1, -1)))
+    assert (verdict.action, verdict.lost) == ("resend", (3, 4, 9))
+
+
+def test_chunks_sent_again_have_to_be_worked_off_before_they_are_lost_again() -> None:
+    redrive = Redrive(rounds=2)
+    assert redrive.judge(MISSING, Reach((7, 7), (7, 7))).action == "resend"
+    assert redrive.judge(MISSING, Reach((9, 8), (8, 7))).action == "wait"
+    assert redrive.judge(MISSING, Reach((9, 8), (9, 7))).lost == (3, 9)
+
+
+def test_after_the_last_round_the_lost_chunks_are_given_up_by_name() -> None:
+    redrive = Redrive(rounds=1)
+    assert redrive.judge({5: 0}, Reach((0,), (0,))).action == "resend"
+    verdict = redrive.judge({5: 0}, Reach((1,), (1,)))
+    assert (verdict.action, verdict.lost) == ("give_up", (5,))

@@ -1,0 +1,251 @@
+"""The manifests agree with the services, as far as shows without kustomize; and rules can fail."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.kubernetes import pods, pools, rules
+from deploy.kubernetes.manifests import Manifests, quantity, read_environment
+from deploy.scaling.assumptions import Assumptions
+from deploy.scaling.autoscaler import ScalingRule
+from shared import runtime
+
+ROOT = Path(__file__).resolve().parents[3]
+KUBERNETES = ROOT / "deploy/kubernetes"
+
+Break = Callable[[dict[tuple[str, str], Any]], object]
+
+
+@pytest.fixture(scope="session")
+def manifests() -> Manifests:
+    """What the Azure overlays have in common, with names put in as kustomize would."""
+    config = read_environment(KUBERNETES / "azure/config.env")
+    identities = read_environment(KUBERNETES / "azure/identities.env")
+    read = Manifests.read(
+        *sorted((KUBERNETES / "base").glob("[!k]*.yaml")),
+        *sorted(set((KUBERNETES / "azure").glob("[!k]*.yaml")) - {REPLACEMENTS}),
+    )
+    documents = copy.deepcopy(read.documents)
+    for document in documents:
+        if document["kind"] == "Deployment":
+            labels = document["spec"]["template"]["metadata"]["labels"]
+            labels["azure.workload.identity/use"] = "true"
+    sources = {
+        "pipeline": {"kind": "ConfigMap", "metadata": {"name": "pipeline"}, "data": config},
+        "identities": {"kind": "ConfigMap", "metadata": {"name": "identities"}, "data": identities},
+    }
+    for replacement in yaml.safe_load(REPLACEMENTS.read_text(encoding="utf-8")):
+        replace(documents, sources, replacement)
+    return Manifests((*documents, sources["pipeline"]))
+
+
+REPLACEMENTS = KUBERNETES / "azure/replacements.yaml"
+
+
+def replace(documents: tuple[Any, ...], sources: Any, replacement: Any) -> None:
+    """Do what kustomize does with a replacement, as far as ours need it."""
+    source = replacement["source"]
+    value = sources[source["name"]]["data"][source["fieldPath"].removeprefix("data.")]
+    if options := source.get("options"):
+        value = value.split(options["delimiter"])[options["index"]]
+    found = 0
+    for target in replacement["targets"]:
+        for document in documents:
+            chosen = {"kind": document["kind"], "name": document["metadata"]["name"]}
+            if not target["select"].items() <= chosen.items():
+                continue
+            for path in target["fieldPaths"]:
+                *steps, last = [key.strip("[]") for key in re.findall(r"\[[^]]+\]|[^.]+", path)]
+                at = document
+                for step in steps:
+                    at = at[int(step)] if isinstance(at, list) else at.setdefault(step, {})
+                at[last] = value
+                found += 1
+    assert found, f"nothing is replaced by {source}"
+
+
+def test_the_manifests_keep_all_rules(manifests: Manifests) -> None:
+    assert rules.problems(manifests) == []
+    assert len(manifests.of("Deployment")) == len(manifests.of("ScaledObject")) == 3
+
+
+def test_a_pods_end_allows_for_what_the_runtime_takes() -> None:
+    assert pods.CLOSING_S == runtime._CLOSING_S
+
+
+def test_a_stylizers_scaling_rule_can_be_simulated(manifests: Manifests) -> None:
+    scaled = manifests.find("ScaledObject", "stylizer")
+    assert scaled is not None
+
+    rule = ScalingRule.of(scaled)
+
+    assert (rule.least, rule.activation) == (0, 0)
+    assert rule.most <= Assumptions(videos_a_day=1).partitions
+    assert rule.threshold == 64
+
+
+def test_the_simulation_keeps_idle_nodes_as_long_as_the_cluster() -> None:
+    cluster = (ROOT / "deploy/azure/modules/cluster.bicep").read_text(encoding="utf-8")
+    (minutes,) = re.findall(r"'scale-down-unneeded-time': '(\d+)m'", cluster)
+
+    assert Assumptions(videos_a_day=1).node_idle_s == 60 * int(minutes)
+
+
+def test_every_file_is_part_of_something() -> None:
+    for folder in (path.parent for path in KUBERNETES.rglob("kustomization.yaml")):
+        text = (folder / "kustomization.yaml").read_text(encoding="utf-8")
+        for file in folder.glob("*.*"):
+            if file.name != "kustomization.yaml":
+                assert re.search(rf"\b{re.escape(file.name)}\b", text), file
+
+
+def test_the_overlays_paint_with_images_of_their_own() -> None:
+    images = {
+        overlay: yaml.safe_load((KUBERNETES / f"overlays/{overlay}/kustomization.yaml").read_text())
+        for overlay in ("cpu", "gpu", "dev")
+    }
+
+    painted_by = {overlay: entry["images"][0]["newName"] for overlay, entry in images.items()}
+
+    assert painted_by == {
+        "cpu": "stylestream/stylizer-cpu",
+        "gpu": "stylestream/stylizer-gpu",
+        "dev": "stylestream/stylizer-cpu",
+    }
+
+
+def test_the_development_overlay_has_the_hubs_that_compose_has() -> None:
+    broker = yaml.safe_load_all((KUBERNETES / "overlays/dev/eventhubs.yaml").read_text())
+    (container,) = next(iter(broker))["spec"]["template"]["spec"]["containers"]
+    hubs = {a.removeprefix("--hub=") for a in container["args"] if a.startswith("--hub=")}
+    config = yaml.safe_load((ROOT / "deploy/compose/Config.json").read_text())
+
+    (namespace,) = config["UserConfig"]["NamespaceConfig"]
+    assert hubs == {
+        f"{hub['Name']}:{hub['PartitionCount']}:{hub['ConsumerGroups'][0]['Name']}"
+        for hub in namespace["Entities"]
+    }
+
+
+def container_of(documents: dict[tuple[str, str], Any], name: str) -> Any:
+    return documents["Deployment", name]["spec"]["template"]["spec"]["containers"][0]
+
+
+def trigger_of(documents: dict[tuple[str, str], Any], name: str) -> Any:
+    return documents["ScaledObject", name]["spec"]["triggers"][0]["metadata"]
+
+
+BREAKS: dict[str, Break] = {
+    "is no setting of splitter": lambda d: container_of(d, "splitter")["env"].append(
+        {"name": "SPLIT", "value": "3"}
+    ),
+    "is no setting of any service": lambda d: d["ConfigMap", "pipeline"]["data"].update(HUB="x"),
+    "exclude each other": lambda d: d["ConfigMap", "pipeline"]["data"].update(
+        STORAGE_CONNECTION_STRING="x"
+    ),
+    "the grace period is shorter": lambda d: d["ConfigMap", "pipeline"]["data"].update(
+        DRAIN_TIMEOUT_S="111"
+    ),
+    "asks the port": lambda d: container_of(d, "stylizer")["ports"][0].update(name="other"),
+    "has no startupProbe": lambda d: container_of(d, "assembler").pop("startupProbe"),
+    "is not METRICS_PORT": lambda d: container_of(d, "assembler")["ports"][0].update(
+        containerPort=9001
+    ),
+    "liveness must not depend": lambda d: container_of(d, "splitter")["livenessProbe"].update(
+        httpGet={"path": "/readyz", "port": "metrics"}
+    ),
+    "is not confined": lambda d: container_of(d, "splitter")["securityContext"].update(
+        readOnlyRootFilesystem=False
+    ),
+    "has no limit of memory": lambda d: container_of(d, "splitter")["resources"]["limits"].pop(
+        "memory"
+    ),
+    "do not fit into its memory": lambda d: container_of(d, "splitter")["resources"][
+        "limits"
+    ].update(memory="8Gi"),
+    "may fill the node": lambda d: d["Deployment", "stylizer"]["spec"]["template"]["spec"][
+        "volumes"
+    ][0].update(emptyDir={}),
+    "the volume tmp does not exist": lambda d: d["Deployment", "stylizer"]["spec"]["template"][
+        "spec"
+    ].update(volumes=[]),
+    "WORK_DIR is no volume": lambda d: container_of(d, "assembler")["env"][0].update(value="/work"),
+    "no image stylizzer is built": lambda d: container_of(d, "stylizer").update(
+        image="registry.example/stylestream/stylizzer:1"
+    ),
+    "has no version": lambda d: container_of(d, "stylizer").update(
+        image="registry.example/other:latest"
+    ),
+    "does not find its own pods": lambda d: d["Deployment", "stylizer"]["spec"]["selector"][
+        "matchLabels"
+    ].update({"app.kubernetes.io/name": "painter"}),
+    "selects no pod": lambda d: d["PodDisruptionBudget", "stylizer"]["spec"]["selector"][
+        "matchLabels"
+    ].update({"app.kubernetes.io/name": "painter"}),
+    "there is no painter": lambda d: d["NetworkPolicy", "allow-metrics"]["spec"]["podSelector"][
+        "matchExpressions"
+    ][0]["values"].append("painter"),
+    "keys are not those that KEDA reads": lambda d: trigger_of(d, "stylizer").update(
+        eventHubsNamespace="x"
+    ),
+    "have to be strings": lambda d: trigger_of(d, "stylizer").update(unprocessedEventThreshold=64),
+    "in the metadata of blobs": lambda d: trigger_of(d, "stylizer").update(
+        checkpointStrategy="goSdk"
+    ),
+    "watches another hub": lambda d: trigger_of(d, "stylizer").update(eventHubName="segments"),
+    "more replicas than the hub has partitions": lambda d: d["ScaledObject", "splitter"][
+        "spec"
+    ].update(maxReplicaCount=5),
+    "the services use stylestream": lambda d: trigger_of(d, "stylizer").update(
+        consumerGroup="$Default"
+    ),
+    "has to be in lower case": lambda d: d["ConfigMap", "pipeline"]["data"].update(
+        EVENTHUB_FULLY_QUALIFIED_NAMESPACE="Style.servicebus.windows.net"
+    ),
+    "its authentication does not exist": lambda d: d["TriggerAuthentication", "azure"][
+        "metadata"
+    ].update(name="other"),
+    "no lag asks for all replicas": lambda d: trigger_of(d, "stylizer").update(
+        unprocessedEventThreshold="300"
+    ),
+    "get no token": lambda d: d["Job", "prepare-checkpoints"]["spec"]["template"]["metadata"][
+        "labels"
+    ].pop("azure.workload.identity/use"),
+    "names no identity": lambda d: d["ServiceAccount", "stylizer"]["metadata"].pop("annotations"),
+}
+
+
+@pytest.mark.parametrize("sentence", BREAKS)
+def test_a_broken_manifest_is_found(manifests: Manifests, sentence: str) -> None:
+    documents = copy.deepcopy(manifests.documents)
+    BREAKS[sentence]({(d["kind"], d["metadata"]["name"]): d for d in documents})
+
+    found = rules.problems(Manifests(documents))
+
+    assert any(sentence in problem for problem in found), found
+
+
+def test_every_rule_is_seen_to_fail() -> None:
+    known = {rule.__name__ for rule in rules.RULES}
+    defined = {
+        name
+        for module in (pods, pools)
+        for name, value in vars(module).items()
+        if callable(value) and getattr(value, "__annotations__", {}).get("return") == "Problems"
+    }
+
+    assert known == {name for name in defined if not name.startswith("_")}
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("2", 2), ("250m", 0.25), ("1Gi", 2**30), ("512Mi", 2**29), ("3k", 3000)]
+)
+def test_quantities_are_understood(text: str, number: float) -> None:
+    assert quantity(text) == number

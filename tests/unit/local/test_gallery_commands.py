@@ -1,0 +1,149 @@
+"""Looking before painting: ``stylestream styles`` and ``preview``, as users run them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from styles import hang, network, sha256
+from videos import Video
+
+from local.contact_sheet import CAPTION, MARGIN
+from shared.styles.gallery import Gallery
+
+COMMAND = Path(sys.executable).with_name("stylestream")
+
+
+def run(*arguments: object, styles: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    if styles is not None:
+        environment["STYLES_DIR"] = str(styles)
+    return subprocess.run(
+        [COMMAND, *map(str, arguments)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=90,
+    )
+
+
+def cells(path: Path, width: int, height: int) -> list[np.ndarray]:
+    """Cut a sheet into its pictures, empty cells left out."""
+    sheet = np.asarray(Image.open(path)).astype(int)
+    across, down = width + MARGIN, height + CAPTION + MARGIN
+    assert (sheet.shape[0] - MARGIN) % down == (sheet.shape[1] - MARGIN) % across == 0
+    found = [
+        sheet[top : top + height, left : left + width]
+        for top in range(MARGIN, sheet.shape[0] - down + 1, down)
+        for left in range(MARGIN, sheet.shape[1] - across + 1, across)
+    ]
+    return [cell for cell in found if np.ptp(cell) > 10]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clips") / "clip.mp4"
+    path.write_bytes(Video(frames=30, size=(128, 96)).make())
+    return path
+
+
+def test_a_sheet_shows_the_source_and_every_style_each_different(
+    clip: Path, tmp_path: Path
+) -> None:
+    hang(tmp_path, "dark", network(0.4))
+    hang(tmp_path, "darker", network(0.2))
+    sheet = tmp_path / "sheet.png"
+    ran = run("styles", "--sheet", clip, "--width", 96, "--at", "0.5", "-o", sheet, styles=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip() == str(sheet)
+    pictures = cells(sheet, 96, 72)
+    assert len(pictures) == len(Gallery(tmp_path).styles) + 1
+    for index, one in enumerate(pictures):
+        for other in pictures[index + 1 :]:
+            assert np.abs(one - other).mean() > 3
+
+
+@pytest.mark.parametrize("size", [(131, 97), (16, 16)])
+def test_a_preview_shows_before_and_after_side_by_side(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    hang(tmp_path, "dark", network(0.5))
+    photo, preview = tmp_path / "photo.png", tmp_path / "preview.png"
+    Image.fromarray(np.random.default_rng(0).integers(90, 250, (*size[::-1], 3), np.uint8)).save(
+        photo
+    )
+    wish = ("--style", "dark", "--strength", "0.5")
+    ran = run("preview", photo, *wish, "-o", preview, styles=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    before, after = cells(preview, *(side + side % 2 for side in size))
+    assert np.abs(after - before * 0.75).mean() < 3
+
+
+def test_checking_names_every_fault_and_the_styles_that_are_in_order(tmp_path: Path) -> None:
+    whole = network(0.5, "oak")
+    hang(tmp_path, "whole", whole, trunk="oak", variants={"int8": sha256(whole)})
+    (tmp_path / "whole.int8.onnx").write_bytes(whole)
+    ran = run("styles", "--check", styles=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert "whole            in order: fp32, int8" in ran.stdout
+    hang(tmp_path, "two-pictures", network(outputs=2))
+    hang(tmp_path, "text", b"no network")
+    ran = run("styles", "--check", styles=tmp_path)
+    assert ran.returncode == 2
+    assert "whole            in order" in ran.stdout
+    told = ran.stderr.strip().splitlines()
+    assert len(told) == 2
+    assert "'text' is no network that ONNX Runtime reads" in told[0]
+    assert "'two-pictures': its network must have one output" in told[1]
+
+
+def test_programs_get_a_style_an_object_with_all_that_its_card_says(tmp_path: Path) -> None:
+    hang(tmp_path, "whole", network(0.5, "oak"), trunk="oak", title="Whole")
+    listed = [
+        json.loads(line)
+        for line in run("styles", "--json", styles=tmp_path).stdout.split("\n")
+        if line
+    ]
+    (whole,) = [style for style in listed if style["name"] == "whole"]
+    assert (whole["title"], whole["trunk"], whole["variants"]) == ("Whole", "oak", {})
+    assert "starry-night" in {style["name"] for style in listed}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("preview", "{clip}", "--at", "99"), 1, ["there is no picture at 99 s"]),
+        (("preview", "{clip}", "--at", "-1"), 2, ["'-1' is no time in seconds"]),
+        (("styles", "--sheet", "{clip}", "--width", "9"), 2, ["'9' is no number from 64 to 4096"]),
+        (
+            ("preview", "gone.mp4", "--strength", "2", "--style", "a:x", "-o", "picture.jpg"),
+            2,
+            [
+                "gone.mp4: no such file",
+                "strength must be a number from 0 to 1, not '2'",
+                "the weight of 'a' must be a number such as 0.6, not 'x'",
+                "-o picture.jpg: the picture is a PNG, and its name must end in .png",
+            ],
+        ),
+        (
+            ("styles", "--sheet", "gone.mp4", "-o", "/nowhere/x.png"),
+            2,
+            ["gone.mp4: no such file", "-o /nowhere/x.png: there is no folder /nowhere"],
+        ),
+    ],
+)
+def test_what_cannot_be_shown_is_told_in_a_sentence_and_all_of_it_at_once(
+    clip: Path, arguments: tuple[str, ...], code: int, said: list[str]
+) -> None:
+    ran = run(*(word.format(clip=clip) for word in arguments))
+    assert ran.returncode == code
+    assert [sentence for sentence in said if sentence not in ran.stderr] == []
+    assert "Traceback" not in ran.stderr
+    assert ran.stdout == ""

@@ -1,0 +1,161 @@
+"""Style requests: equal wishes are one job, and nonsense is told in a sentence."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from shared.errors import StyleError
+from shared.layout import job_id, result_blob
+from shared.styles.blend import WHOLE, blend_text, parse_blend
+from shared.styles.request import StyleRequest
+from shared.styles.wishes import read_wishes, write_wishes
+
+URL = "https://a.blob.core.windows.net/uploads/x.mp4"
+
+names = st.from_regex(r"[a-z]{1,8}(-[a-z]{1,4})?", fullmatch=True)
+blends = st.dictionaries(names, st.integers(1, 9999), min_size=1, max_size=4)
+requests = st.builds(
+    StyleRequest,
+    style=blends.map(lambda weights: ",".join(f"{n}:{w}" for n, w in weights.items())),
+    max_side=st.none() | st.integers(16, 16384),
+    strength=st.floats(0, 1),
+    preserve_color=st.booleans(),
+)
+
+
+def test_a_plain_request_is_the_job_that_it_was_before_there_were_blends() -> None:
+    plain = StyleRequest(style="starry-night")
+    assert plain.to_json() == b'{"style":"starry-night","max_side":null}'
+    assert job_id(URL, "0x1", plain) == "424ae77f1e1afc8c2a47d27a"
+    smaller = StyleRequest(style="starry-night", max_side=640)
+    assert job_id(URL, "0x1", smaller) == "549e9f3875a2ab80b22ea089"
+
+
+def test_a_request_of_an_older_service_is_understood() -> None:
+    body = b'{"style":"starry-night","max_side":640}'
+    assert StyleRequest.model_validate_json(body) == StyleRequest(
+        style="starry-night", max_side=640, strength=1.0, preserve_color=False
+    )
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        {"style": "starry-night:0.6,great-wave:0.4"},
+        {"style": "great-wave:0.4,starry-night:0.6"},
+        {"style": " great-wave : 2 , starry-night : 3 "},
+        {"style": "great-wave:.2,starry-night:0.6,great-wave:0.2"},
+        {"style": "great-wave:0.40,starry-night:0.60,the-scream:0"},
+        {"style": "great-wave:0.4,starry-night:0.6", "strength": 0.999, "preserve_color": False},
+    ],
+)
+def test_equal_wishes_are_one_job_however_they_are_written(same: dict[str, object]) -> None:
+    request = StyleRequest(**same)
+    assert request.style == "great-wave:0.40,starry-night:0.60"
+    canonical = StyleRequest(style="great-wave:0.40,starry-night:0.60")
+    assert job_id(URL, "0x1", request) == job_id(URL, "0x1", canonical)
+
+
+def test_other_wishes_are_other_jobs() -> None:
+    others = [
+        {"style": "a"},
+        {"style": "a:0.5,b:0.5"},
+        {"style": "a:0.51,b:0.49"},
+        {"style": "a", "strength": 0.99},
+        {"style": "a", "strength": 0.0},
+        {"style": "a", "preserve_color": True},
+        {"style": "a", "preserve_color": True, "strength": 0.5},
+    ]
+    assert len({job_id(URL, "0x1", StyleRequest(**wish)) for wish in others}) == len(others)
+
+
+@pytest.mark.parametrize(
+    "text", ["the-scream", "the-scream:1", "the-scream:7,other:0", "the-scream,the-scream"]
+)
+def test_a_blend_of_one_style_is_that_style(text: str) -> None:
+    assert StyleRequest(style=text).style == "the-scream"
+
+
+def test_styles_without_weights_share_alike() -> None:
+    assert StyleRequest(style="c,b,a").style == "a:0.34,b:0.33,c:0.33"
+
+
+@given(blends)
+def test_shares_always_add_up_and_their_text_means_the_same_again(weights: dict[str, int]) -> None:
+    portions = parse_blend(",".join(f"{name}:{weight}" for name, weight in weights.items()))
+    assert sum(percent for _, percent in portions) == WHOLE
+    assert parse_blend(blend_text(portions)) == portions
+    total = sum(weights.values())
+    assert all(abs(p - 100 * weights[name] / total) < 1 for name, p in portions)
+
+
+@given(requests)
+def test_a_request_survives_json_and_metadata(request: StyleRequest) -> None:
+    assert StyleRequest.model_validate_json(request.to_json()) == request
+    assert read_wishes(write_wishes(request), "default") == request
+
+
+@pytest.mark.parametrize(
+    ("wishes", "sentence"),
+    [
+        ({"style": "a:much"}, "the weight of 'a' must be a number such as 0.6, not 'much'"),
+        ({"style": "a:-1,b:1"}, "the weight of 'a' must be a number such as 0.6, not '-1'"),
+        ({"style": "a:nan,b:1"}, "the weight of 'a' must be a number such as 0.6, not 'nan'"),
+        ({"style": "a:٣,b:1"}, "the weight of 'a' must be a number such as 0.6, not '٣'"),
+        ({"style": "a:"}, "the weight of 'a' must be a number such as 0.6, not ''"),
+        ({"style": "a:0,b:0"}, "the weights of 'a:0,b:0' add up to 0: one style must have a share"),
+        ({"style": "a,b,c,d,e"}, "a blend is of at most 4 styles, and 'a,b,c,d,e' names 5"),
+        ({"style": "a,,b"}, "a blend is written NAME:WEIGHT,NAME:WEIGHT, not 'a,,b'"),
+        ({"style": ":0.5"}, "a blend is written NAME:WEIGHT,NAME:WEIGHT, not ':0.5'"),
+        ({"strength": "1.1"}, "strength must be a number from 0 to 1, not '1.1'"),
+        ({"strength": "-0"}, "strength must be a number from 0 to 1, not '-0'"),
+        ({"strength": "70%"}, "strength must be a number from 0 to 1, not '70%'"),
+        ({"preserve_color": "yes"}, "preserve_color must be true or false, not 'yes'"),
+        ({"max_side": "8"}, "max_side must be a whole number from 16 to 16384, not '8'"),
+    ],
+)
+def test_a_wish_that_makes_no_sense_is_told_in_one_sentence(
+    wishes: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises(StyleError) as refusal:
+        read_wishes(wishes, "default")
+    assert refusal.value.message == sentence
+    assert refusal.value.code == "BAD_REQUEST"
+
+
+def test_all_that_makes_no_sense_is_told_at_once() -> None:
+    with pytest.raises(StyleError) as refusal:
+        read_wishes({"style": "a:b", "strength": "x", "preserve_color": "y", "max_side": "z"}, "d")
+    assert refusal.value.message.count(";") == 3
+
+
+def test_empty_texts_wish_for_nothing() -> None:
+    texts = {"style": " ", "strength": "", "preserve_color": "", "max_side": ""}
+    assert read_wishes(texts, "default") == StyleRequest(style="default")
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"style":"a:b"}', b'{"style":"a","strength":2}', b'{"style":7}']
+)
+def test_an_event_with_a_senseless_request_is_refused_as_such(body: bytes) -> None:
+    with pytest.raises(ValidationError):
+        StyleRequest.model_validate_json(body)
+
+
+@pytest.mark.parametrize(
+    ("wish", "name"),
+    [
+        ({"style": "the-scream"}, "beach.the-scream.mp4"),
+        (
+            {"style": "starry-night:0.6,great-wave:0.4"},
+            "beach.great-wave-40-starry-night-60.mp4",
+        ),
+        ({"style": "the-scream", "strength": 0.7}, "beach.the-scream-strength-70.mp4"),
+        ({"style": "the-scream", "preserve_color": True}, "beach.the-scream-own-color.mp4"),
+    ],
+)
+def test_results_are_named_after_what_was_asked_for(wish: dict[str, object], name: str) -> None:
+    assert result_blob("beach.mov", StyleRequest(**wish).slug, "mp4") == name

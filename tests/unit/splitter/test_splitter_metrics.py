@@ -1,0 +1,21 @@
+"""The splitter's own metrics."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry
+
+from splitter.metrics import SplitterMetrics
+
+
+def test_how_far_the_splitter_is_ahead_and_how_long_it_waited_can_be_seen() -> None:
+    registry = CollectorRegistry()
+    metrics = SplitterMetrics(registry)
+    for _ in range(5):
+        metrics.outstanding(+1)
+    metrics.outstanding(-3)
+    with metrics.waiting():
+        pass
+    with metrics.waiting():
+        pass
+    assert registry.get_sample_value("splitter_outstanding_chunks") == 2
+    assert registry.get_sample_value("splitter_paced_seconds_count") == 2

@@ -1,0 +1,51 @@
+"""Crops are the same for the same seed, and a folder that cannot serve is refused by name."""
+
+# ruff: noqa: E402 - PyTorch may be missing
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
+
+from shared.errors import ConfigurationError
+from training.data import Crops, pictures_in, read_picture
+
+
+def test_the_same_seed_cuts_the_same_crops_in_any_order(photos: Path) -> None:
+    paths = pictures_in(photos)
+    one, other = (Crops(paths, size=64, count=8, seed=5) for _ in range(2))
+    forward = [one[index] for index in range(8)]
+    backward = [other[index] for index in reversed(range(8))]
+    assert all(torch.equal(a, b) for a, b in zip(forward, reversed(backward), strict=True))
+
+
+def test_another_seed_cuts_other_crops(photos: Path) -> None:
+    paths = pictures_in(photos)
+    assert not torch.equal(
+        Crops(paths, size=64, count=1, seed=1)[0], Crops(paths, size=64, count=1, seed=2)[0]
+    )
+
+
+def test_a_crop_larger_than_the_photograph_is_cut_from_an_enlarged_one(photos: Path) -> None:
+    crop = Crops(pictures_in(photos), size=300, count=1, seed=0)[0]
+    assert crop.shape == (3, 300, 300)
+    assert 0 <= crop.min() < crop.max() <= 1
+
+
+def test_the_short_side_of_a_picture_is_scaled_and_its_shape_is_kept(photos: Path) -> None:
+    assert read_picture(photos / "0.png", 80).shape == (3, 80, 100)
+
+
+def test_a_folder_without_pictures_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=f"{tmp_path} holds no pictures"):
+        pictures_in(tmp_path)
+
+
+def test_a_file_that_is_no_picture_is_refused_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "text.jpg"
+    file.write_text("not a picture")
+    with pytest.raises(ConfigurationError, match="text.jpg is no picture"):
+        read_picture(file)

@@ -1,0 +1,63 @@
+"""What a viewer may rely on: a pixel depends on its neighbourhood, wherever it lies."""
+
+# ruff: noqa: E402 - PyTorch may be missing
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
+
+from training.network import MARGIN, MULTIPLE, RIM, StyleNetwork, inner, pad, seeded
+
+
+@pytest.fixture
+def network() -> StyleNetwork:
+    torch.manual_seed(0)
+    return StyleNetwork()
+
+
+def test_the_network_is_as_small_as_it_says(network: StyleNetwork) -> None:
+    assert sum(weights.numel() for weights in network.parameters()) == 64_124
+
+
+def test_a_pixel_depends_on_its_neighbourhood_alone(network: StyleNetwork) -> None:
+    picture = torch.rand(1, 3, 160, 160, generator=seeded(0)).requires_grad_()
+    # One whole cell of the network's grid, so that no pixel's luck decides.
+    cell = network(picture)[..., 80 : 80 + MULTIPLE, 80 : 80 + MULTIPLE]
+    cell.sum().backward()
+    assert picture.grad is not None
+    influence = picture.grad.abs().sum((0, 1))
+    touched = influence.nonzero()
+    assert touched.min() >= 80 - 52
+    assert touched.max() < 80 + MULTIPLE + 52
+    near = slice(80 - RIM, 80 + MULTIPLE + RIM)
+    assert influence[near, near].sum() > 0.999 * influence.sum()
+
+
+def test_a_picture_moved_by_a_cell_is_painted_the_same_but_moved(network: StyleNetwork) -> None:
+    wide = torch.rand(1, 3, 164, 164, generator=seeded(1))
+    with torch.no_grad():
+        still = inner(network(wide[..., :160, :160]), RIM)
+        moved = inner(network(wide[..., MULTIPLE:, MULTIPLE:]), RIM)
+    torch.testing.assert_close(still[..., MULTIPLE:, MULTIPLE:], moved[..., :-MULTIPLE, :-MULTIPLE])
+
+
+def test_a_flat_picture_is_enlarged_without_a_pattern_of_four_pixels(
+    network: StyleNetwork,
+) -> None:
+    with torch.no_grad():
+        painted = inner(network(torch.full((1, 3, 160, 160), 0.5)), RIM)
+    # What is left repeats every two pixels: the last step of the network, not its grid of four.
+    torch.testing.assert_close(painted[..., 2:, :], painted[..., :-2, :])
+    torch.testing.assert_close(painted[..., :, 2:], painted[..., :, :-2])
+
+
+def test_padding_and_cropping_undo_each_other() -> None:
+    picture = torch.rand(1, 3, 8, 12, generator=seeded(2))
+    assert torch.equal(inner(pad(picture, MARGIN), MARGIN), picture)
+
+
+def test_chance_repeats_and_differs_from_step_to_step() -> None:
+    draws = [torch.rand((), generator=seeded(0, step)).item() for step in (1, 1, 2)]
+    assert draws[0] == draws[1] != draws[2]

@@ -1,0 +1,264 @@
+r"""Measures styles and writes the tables of docs/styles/README.md.
+
+::
+
+    python -m training.evaluate --styles DIR --photos DIR --features FILE \
+        --painting NAME=FILE ... --video FILE ... --document docs/styles/README.md
+
+``--styles`` holds the files of the styles, ``--photos`` photographs that they were not trained on.
+Speed is processor time, which other work on the machine disturbs less than the clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import onnxruntime as ort
+import torch
+from torch import Tensor, nn
+
+from training.data import read_picture
+from training.features import Features
+from training.gatys import paint as paint_by_optimising
+from training.losses import Statistics, content_floor, content_loss, style_loss, views
+from training.losses import style_statistics as measure_style
+from training.network import StyleNetwork
+from training.quantise import frames
+from training.reference import ReferenceNetwork
+from training.steadiness import SHIFTS, Frames, Paint, along_video, under_noise, under_shift
+from training.trainer import Plan
+
+_SPEED_FRAME: Final = (1, 3, 360, 640)
+_SPEED_RUNS: Final = 40
+_REFERENCE_RUNS: Final = 3
+_VIDEO_FRAMES: Final = 24
+_YARDSTICK_SIDE: Final = 256
+_YARDSTICK_PHOTOS: Final = 2
+
+Rows = list[tuple[str, ...]]
+
+
+def main() -> None:
+    """Measure, and write every table between its marks in the document."""
+    arguments = _arguments()
+    torch.set_num_threads(1)
+    files = sorted(path for path in arguments.styles.glob("*.onnx") if "." not in path.stem)
+    photos = sorted(arguments.photos.iterdir())
+    features = Features(arguments.features, torch.device("cpu"))
+    paintings = dict(pair.split("=", 1) for pair in arguments.painting)
+    tables = {
+        "speed": speed_table([*arguments.before, files[0]]),
+        "quality": quality_table(files, photos, paintings, features),
+        "steadiness": steadiness_table([*arguments.before, *files], photos, arguments.video),
+        "precision": precision_table(files, photos),
+    }
+    document = arguments.document.read_text(encoding="utf-8")
+    for name, table in tables.items():
+        document = with_table(document, name, table)
+    arguments.document.write_text(document, encoding="utf-8")
+
+
+def with_table(document: str, name: str, table: str) -> str:
+    """Return the document with ``table`` between the marks called ``name``."""
+    begin, end = f"<!-- {name}: written by training.evaluate -->\n", f"<!-- end of {name} -->\n"
+    before, rest = document.split(begin)
+    _, after = rest.split(end)
+    return f"{before}{begin}\n{table}\n{end}{after}"
+
+
+def speed_table(files: list[Path]) -> str:
+    """Return what a frame of 640x360 costs one core, and what others cost."""
+    reference, own = _weights(ReferenceNetwork()), _weights(StyleNetwork())
+    networks = [("Johnson et al. 32-64-128 (PyTorch)", reference, _torch_run(ReferenceNetwork()))]
+    networks += [("version 1", own, _onnx_run(file)) for file in files[:-1]]
+    networks += [
+        ("version 2", own, _onnx_run(files[-1])),
+        ("version 2, int8", own, _onnx_run(files[-1].with_suffix(".int8.onnx"))),
+    ]
+    rows: Rows = [("network", "weights", "ms a frame", "fastest")]
+    for name, weights, run in networks:
+        times = _times(run, _REFERENCE_RUNS if weights == reference else _SPEED_RUNS)
+        rows.append((name, f"{weights:,}", f"{np.median(times):.1f}", f"{min(times):.1f}"))
+    return f"{markdown(rows)}\nOne thread of {machine()}; a frame of 640x360; the median.\n"
+
+
+def quality_table(
+    files: list[Path], photos: list[Path], paintings: dict[str, str], features: Features
+) -> str:
+    """Return how far painted photographs are from the painting, and from their content."""
+    plan = Plan()
+    rows: Rows = [
+        (
+            "style",
+            "photo, style",
+            "painted, style",
+            "painted, content",
+            "optimised, style",
+            "optimised, content",
+        )
+    ]
+    for file in files:
+        painting = read_picture(Path(paintings[file.stem]), plan.style_size)[None]
+        wanted = measure_style(painting, features)
+        paint = _painter(file)
+        losses = []
+        for photo in photos:
+            frame = frames(photo, _YARDSTICK_SIDE)
+            losses.append(
+                _distance(_floats(frame), wanted, features, _floats(frame))
+                + _distance(_floats(paint(frame)), wanted, features, _floats(frame))
+            )
+        best = []
+        for photo in photos[:_YARDSTICK_PHOTOS]:
+            picture = _floats(frames(photo, _YARDSTICK_SIDE))
+            painted = paint_by_optimising(picture, wanted, features, plan)
+            best.append(_distance(painted, wanted, features, picture))
+        unpainted, _, style, content = np.mean(losses, axis=0)
+        yardstick = np.mean(best, axis=0)
+        figures = (unpainted, style, content, *yardstick)
+        rows.append((file.stem, *(f"{figure:.2f}" for figure in figures)))
+    return markdown(rows)
+
+
+def steadiness_table(files: list[Path], photos: list[Path], videos: list[Path]) -> str:
+    """Return how much the painting changes where the picture does not."""
+    shifts = [f"shift {pixels} px" for pixels in SHIFTS]
+    rows: Rows = [("style", "noise", *shifts, *(f"{video.stem} (source)" for video in videos))]
+    for file in files:
+        paint = _painter(file)
+        pictures = [frames(photo) for photo in photos]
+        figures = [_mean(under_noise(paint, picture) for picture in pictures)]
+        figures += [
+            _mean(under_shift(paint, picture, pixels) for picture in pictures) for pixels in SHIFTS
+        ]
+        cells = [f"{figure:.1f}" for figure in figures]
+        for video in videos:
+            flicker = along_video(paint, video, frames=_VIDEO_FRAMES)
+            cells.append(f"{flicker.painted:.1f} ({flicker.source:.1f})")
+        name = file.stem if file.parent == files[-1].parent else f"{file.stem}, version 1"
+        rows.append((name, *cells))
+    return markdown(rows)
+
+
+def precision_table(files: list[Path], photos: list[Path]) -> str:
+    """Return how near int8 and fp16 come to fp32, in dB."""
+    rows: Rows = [("style", "int8", "fp16")]
+    for file in files:
+        pictures = [frames(photo) for photo in photos]
+        exact = [_painter(file)(picture) for picture in pictures]
+        cells = []
+        for variant in ("int8", "fp16"):
+            paint = _painter(file.with_suffix(f".{variant}.onnx"))
+            near = [decibels(paint(p), e) for p, e in zip(pictures, exact, strict=True)]
+            cells.append(f"{np.mean(near):.1f} (least {min(near):.1f})")
+        rows.append((file.stem, *cells))
+    return markdown(rows)
+
+
+def markdown(rows: Rows) -> str:
+    """Return rows as a Markdown table, the first as its head."""
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]]) + "\n"
+
+
+def machine() -> str:
+    """Name the processor and what it can multiply."""
+    text = Path("/proc/cpuinfo").read_text(encoding="utf-8") if platform.system() == "Linux" else ""
+    facts = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    facts = {name.strip(): fact.strip() for name, fact in facts.items()}
+    name = facts.get("model name") or platform.processor() or platform.machine()
+    known = [word for word in ("avx2", "avx512f", "avx512_vnni") if word in facts.get("flags", "")]
+    return f"an {name} ({', '.join(known)})" if known else name
+
+
+def decibels(a: Frames, b: Frames) -> float:
+    """Return the peak signal-to-noise ratio of two pictures."""
+    error = np.square(a.astype(np.float64) - b).mean()
+    return float(10 * np.log10(255**2 / max(error, 1e-9)))
+
+
+def _distance(
+    painted: Tensor, wanted: dict[str, Statistics], features: Features, picture: Tensor
+) -> tuple[float, float]:
+    """Return the style and the content loss, unweighted."""
+    with torch.no_grad():
+        seen = views(painted, features)
+        content = features(picture)[2]
+        kept = content_loss(seen["relu3_1"], content, content_floor(wanted))
+        return float(style_loss(seen, wanted)), float(kept)
+
+
+def _floats(frame: Frames) -> Tensor:
+    return torch.from_numpy(frame).float() / 255
+
+
+def _painter(file: Path) -> Paint:
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = ort.InferenceSession(file, options, ["CPUExecutionProvider"])
+
+    def paint(frame: Frames) -> Frames:
+        return session.run(None, {"frames": frame})[0]
+
+    return paint
+
+
+def _onnx_run(file: Path) -> Callable[[], object]:
+    paint = _painter(file)
+    frame = np.random.default_rng(0).integers(0, 256, _SPEED_FRAME, dtype=np.uint8)
+    return lambda: paint(frame)
+
+
+def _torch_run(network: nn.Module) -> Callable[[], object]:
+    frame = torch.rand(_SPEED_FRAME)
+
+    def run() -> object:
+        with torch.inference_mode():
+            return network(frame)
+
+    return run
+
+
+def _times(run: Callable[[], object], count: int) -> list[float]:
+    """Return processor time a call, ms, after one to warm up."""
+    run()
+    times = []
+    for _ in range(count):
+        start = time.process_time()
+        run()
+        times.append((time.process_time() - start) * 1000)
+    return times
+
+
+def _weights(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _mean(figures: Iterable[float]) -> float:
+    return float(np.mean(list(figures)))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Measure styles.")
+    parser.add_argument("--styles", type=Path, required=True, help="folder of NAME.onnx files")
+    parser.add_argument("--photos", type=Path, required=True, help="not trained on")
+    parser.add_argument("--features", type=Path, required=True, help="VGG19's weights")
+    parser.add_argument("--painting", action="append", default=[], metavar="NAME=FILE")
+    parser.add_argument("--video", action="append", default=[], type=Path, metavar="FILE")
+    parser.add_argument(
+        "--before", action="append", default=[], type=Path, help="network of version 1, to compare"
+    )
+    parser.add_argument("--document", type=Path, default=Path("docs/styles/README.md"))
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

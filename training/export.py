@@ -1,0 +1,70 @@
+"""Writes a style to disk, a network and its card, and reads networks back to be trained on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from shared.errors import StyleError
+from shared.styles.gallery import Card
+from training.graph import build, read_weights
+from training.network import StyleNetwork
+from training.quantise import quantise
+
+_TRUNK: Final = "trunk"
+
+
+def read_network(path: Path) -> tuple[StyleNetwork, str]:
+    """Return a style's network and its trunk: the SHA-256 of the file that its line began with.
+
+    Raises:
+        StyleError: the file is no network of this kind.
+    """
+    try:
+        data = path.read_bytes()
+        model = onnx.load_from_string(data)
+        network = read_weights(model)
+    except (OSError, DecodeError, ValueError, KeyError) as error:
+        raise StyleError(
+            "NO_STYLE_NETWORK", f"{path} is no network that training can go on from: {error}"
+        ) from error
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    return network, metadata.get(_TRUNK) or hashlib.sha256(data).hexdigest()
+
+
+def write_style(
+    network: StyleNetwork,
+    path: Path,
+    *,
+    card: dict[str, Any],
+    trunk: str,
+    settings: dict[str, Any],
+    calibration: list[Path],
+) -> Card:
+    """Write ``path`` (``NAME.onnx``), its int8 and fp16 variants and its card; return the card.
+
+    ``card`` holds title, painter, year and licence; ``calibration`` is pictures as the network
+    will meet them, from which the ranges of the int8 variant are taken.
+    """
+    said = {name: str(value) for name, value in card.items() if value is not None}
+    said |= {_TRUNK: trunk, "settings": json.dumps(settings, sort_keys=True)}
+    exact = build(network, metadata=said)
+    files = {
+        path: exact,
+        path.with_suffix(".int8.onnx"): quantise(exact, calibration),
+        path.with_suffix(".fp16.onnx"): build(network, precision="fp16", metadata=said),
+    }
+    digests = {}
+    for file, model in files.items():
+        data = model.SerializeToString(deterministic=True)
+        file.write_bytes(data)
+        digests[file] = hashlib.sha256(data).hexdigest()
+    whole, int8, fp16 = digests.values()
+    written = Card(**card, trunk=trunk, sha256=whole, variants={"int8": int8, "fp16": fp16})
+    path.with_suffix(".json").write_text(written.model_dump_json(indent=2) + "\n")
+    return written

@@ -1,0 +1,112 @@
+"""What VGG19 sees in a picture: its first five convolutions, with normalised weights.
+
+Used at three sizes of the picture they replace VGG's deeper layers, at a fifth of the cost. The
+weights come from a safetensors file: ``conv1_1``, ``conv1_2``, ``conv2_1``, ``conv2_2`` and
+``conv3_1``, for RGB in 0..1.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - everybody's name for it
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from shared.errors import ConfigurationError
+from training.data import read_picture
+
+CONVOLUTIONS: Final = ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1")
+
+TAPS: Final = ("relu1_1", "relu2_1", "relu3_1")
+
+# The file's name ends in the first digits of its SHA-256, which torch.hub compares.
+_DOWNLOAD: Final = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
+_LAYERS: Final = dict(zip(CONVOLUTIONS, (0, 2, 5, 7, 10), strict=True))
+_MEAN: Final = (0.485, 0.456, 0.406)
+_DEVIATION: Final = (0.229, 0.224, 0.225)
+_NORMALISING_PHOTOS: Final = 24
+_NORMALISING_SIDE: Final = 224
+
+
+class Features(nn.Module):
+    """VGG19 as far as relu3_1; frozen.
+
+    Raises:
+        ConfigurationError: the file does not hold its weights.
+    """
+
+    def __init__(self, file: Path, on: torch.device) -> None:
+        super().__init__()
+        try:
+            weights = load_file(file)
+        except (OSError, SafetensorError) as error:
+            raise ConfigurationError([f"{file} is no safetensors file: {error}"]) from error
+        wanted = {f"{name}.{part}" for name in CONVOLUTIONS for part in ("weight", "bias")}
+        if missing := sorted(wanted - weights.keys()):
+            raise ConfigurationError([f"{file} lacks {', '.join(missing)}"])
+        self._weights = {name: weights[name].to(on) for name in wanted}
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what the three `TAPS` see: 64, 128 and 256 channels at 1, 1/2 and 1/4 size."""
+        edged = F.pad(pictures, (1, 1, 1, 1), mode="replicate")
+        relu1_1 = self._convolve(edged, "conv1_1", padding=0)
+        relu2_1 = self._convolve(F.max_pool2d(self._convolve(relu1_1, "conv1_2"), 2), "conv2_1")
+        relu3_1 = self._convolve(F.max_pool2d(self._convolve(relu2_1, "conv2_2"), 2), "conv3_1")
+        return relu1_1, relu2_1, relu3_1
+
+    def _convolve(self, x: Tensor, name: str, padding: int = 1) -> Tensor:
+        weight, bias = self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]
+        return F.relu(F.conv2d(x, weight, bias, padding=padding))
+
+
+def features_file(photos: list[Path]) -> Path:
+    """Return the file of VGG19's weights; the first time it is made, from a download of 550 MB."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stylestream"
+    file = cache / "vgg19_normalised_relu3_1.safetensors"
+    if not file.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        trained = torch.hub.load_state_dict_from_url(_DOWNLOAD, check_hash=True)
+        chosen = photos[:: max(1, len(photos) // _NORMALISING_PHOTOS)]
+        pictures = [read_picture(path, _NORMALISING_SIDE) for path in chosen]
+        aside = file.with_suffix(".part")
+        save_file(normalised(trained, pictures), aside)
+        aside.replace(file)
+    return file
+
+
+def normalised(trained: dict[str, Tensor], pictures: list[Tensor]) -> dict[str, Tensor]:
+    """Return torchvision's VGG19 for RGB in 0..1, every channel's mean over ``pictures`` 1.
+
+    Without that some channels would count a hundred times as much as others (Gatys et al., 2016).
+    """
+    weights = {}
+    for name, layer in _LAYERS.items():
+        for part in ("weight", "bias"):
+            weights[f"{name}.{part}"] = trained[f"features.{layer}.{part}"].clone()
+    deviation = torch.tensor(_DEVIATION)[None, :, None, None]
+    first = weights["conv1_1.weight"] / deviation
+    shift = (first * torch.tensor(_MEAN)[None, :, None, None]).sum((1, 2, 3))
+    weights |= {"conv1_1.weight": first, "conv1_1.bias": weights["conv1_1.bias"] - shift}
+    seen = [picture[None] for picture in pictures]
+    for name in CONVOLUTIONS:
+        weight = weights[f"{name}.weight"]
+        bias = weights[f"{name}.bias"]
+        pooled = [F.max_pool2d(x, 2) if name in {"conv2_1", "conv3_1"} else x for x in seen]
+        seen = [F.relu(F.conv2d(x, weight, bias, padding=1)) for x in pooled]
+        # A channel that nothing excites keeps its scale.
+        mean = torch.stack([x.mean((0, 2, 3)) for x in seen]).mean(0)
+        mean = torch.where(mean > 0, mean, torch.ones_like(mean))
+        weights[f"{name}.weight"] = weight / mean[:, None, None, None]
+        weights[f"{name}.bias"] = bias / mean
+        seen = [x / mean[None, :, None, None] for x in seen]
+        if name != CONVOLUTIONS[-1]:
+            following = CONVOLUTIONS[CONVOLUTIONS.index(name) + 1]
+            weights[f"{following}.weight"] = (
+                weights[f"{following}.weight"] * mean[None, :, None, None]
+            )
+    return weights

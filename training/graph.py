@@ -1,0 +1,221 @@
+"""The network as an ONNX graph: uint8 frames in, uint8 frames out, everything in between inside.
+
+The graph is drawn by hand, node by node, so that it is the same whatever version of torch is
+installed, and so that every weight has a name to be read back or averaged by. The scale of 255 is
+folded into the first and the last convolution. The edge is repeated a few pixels outwards before
+the network paints, and cropped again afterwards.
+
+Every node runs on ONNX Runtime's CPU and on its CUDA alike: one file serves both.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+from training.network import MARGIN, VERSION, StyleNetwork, convolutions
+
+OPSET: Final = 17
+_IR_VERSION: Final = 8
+_WHITE: Final = 255
+_FIRST: Final = "first"
+_LAST: Final = "paint"
+_ROUNDING: Final = 0.5
+_BLUR: Final = "blur"
+_BINOMIAL: Final = np.array([1, 2, 1]) / 4
+_COLUMNS_FIRST: Final = [
+    4 * colour + 2 * row + column for colour in range(3) for column in range(2) for row in range(2)
+]
+"""The order of the last convolution's channels that `_interleave` wants."""
+
+Precision = Literal["fp32", "fp16"]
+
+
+def build(
+    network: StyleNetwork,
+    *,
+    precision: Precision = "fp32",
+    metadata: dict[str, str] | None = None,
+) -> onnx.ModelProto:
+    """Return the network as ONNX: frames (N, 3, H, W) of uint8, any N, any H and W of 4s."""
+    graph = _Graph(precision)
+    for name, convolution in convolutions(network):
+        graph.convolution(name, convolution)
+    graph.draw()
+    model = helper.make_model(
+        graph.finished(),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=_IR_VERSION,
+        producer_name="stylestream",
+    )
+    helper.set_model_props(model, {"network": str(VERSION), **(metadata or {})})
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def read_weights(model: onnx.ModelProto) -> StyleNetwork:
+    """Return the network that `build` wrote.
+
+    Raises:
+        ValueError: the file holds another network, or one of another version.
+    """
+    versions = [entry.value for entry in model.metadata_props if entry.key == "network"]
+    if versions != [str(VERSION)]:
+        raise ValueError(f"it says {versions or 'nothing'} of its version instead of {VERSION}")
+    tensors = {t.name: numpy_helper.to_array(t).astype(np.float64) for t in model.graph.initializer}
+    network = StyleNetwork()
+    for name, layer in convolutions(network):
+        assert layer.bias is not None
+        weight, bias = tensors[f"{name}.weight"], tensors[f"{name}.bias"]
+        if name == _FIRST:
+            weight = weight * _WHITE
+        if name == _LAST:
+            back = np.argsort(_COLUMNS_FIRST)
+            weight, bias = weight[back] / _WHITE, (bias[back] - _ROUNDING) / _WHITE
+        with torch.no_grad():
+            layer.weight.copy_(torch.from_numpy(weight))
+            layer.bias.copy_(torch.from_numpy(bias))
+    return network
+
+
+class _Graph:
+    """The nodes and weights of the graph while it is drawn."""
+
+    def __init__(self, precision: Precision) -> None:
+        self._float = TensorProto.FLOAT if precision == "fp32" else TensorProto.FLOAT16
+        self._dtype = np.float32 if precision == "fp32" else np.float16
+        self._weights: list[TensorProto] = []
+        self._nodes: list[onnx.NodeProto] = []
+        self._layers: dict[str, nn.Conv2d] = {}
+
+    def convolution(self, name: str, layer: nn.Conv2d) -> None:
+        """Take a layer's weights in; the outermost two learn to count to 255."""
+        assert layer.bias is not None
+        weight, bias = (p.detach().cpu().double().numpy() for p in (layer.weight, layer.bias))
+        if name == _FIRST:
+            weight = weight / _WHITE
+        if name == _LAST:
+            # The half lets the cast to bytes round instead of cut off.
+            weight, bias = weight * _WHITE, bias * _WHITE + _ROUNDING
+            weight, bias = weight[_COLUMNS_FIRST], bias[_COLUMNS_FIRST]
+        self._constant(f"{name}.weight", weight.astype(self._dtype))
+        self._constant(f"{name}.bias", bias.astype(self._dtype))
+        self._layers[name] = layer
+
+    def draw(self) -> None:
+        """Connect the layers as `StyleNetwork.forward` does."""
+        half = self._relu(self._convolve(self._widen(), "first"))
+        quarter = self._relu(self._convolve(half, "second"))
+        for index in range(sum(name.endswith("spread_1") for name in self._layers)):
+            block = f"blocks.{index}"
+            y = self._convolve(self._convolve(quarter, f"{block}.spread_1"), f"{block}.mix_1")
+            y = self._convolve(self._relu(y), f"{block}.spread_2")
+            quarter = self._node("Add", quarter, self._convolve(y, f"{block}.mix_2"))
+        wide = self._enlarge(self._convolve(quarter, "narrow"))
+        y = self._relu(self._node("Add", wide, half))
+        y = self._relu(self._convolve(y, "finish"))
+        self._interleave(self._bytes(self._convolve(y, "paint")))
+
+    def finished(self) -> onnx.GraphProto:
+        def frames(name: str) -> onnx.ValueInfoProto:
+            return helper.make_tensor_value_info(name, TensorProto.UINT8, ["N", 3, "H", "W"])
+
+        return helper.make_graph(
+            self._nodes, "style", [frames("frames")], [frames("stylized")], self._weights
+        )
+
+    def _constant(self, name: str, value: npt.NDArray[Any]) -> str:
+        self._weights.append(numpy_helper.from_array(value, name))
+        return name
+
+    def _node(self, kind: str, *inputs: str, to: str | None = None, **attributes: Any) -> str:
+        output = to or f"{kind.lower()}_{len(self._nodes)}"
+        self._nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
+        return output
+
+    def _cast(self, x: str, kind: int, to: str | None = None) -> str:
+        output = to or f"cast_{len(self._nodes)}"
+        self._nodes.append(helper.make_node("Cast", [x], [output], name=output, to=kind))
+        return output
+
+    def _relu(self, x: str) -> str:
+        return self._node("Relu", x)
+
+    def _convolve(self, x: str, name: str) -> str:
+        layer = self._layers[name]
+        assert isinstance(layer.padding, tuple)
+        return self._node(
+            "Conv",
+            x,
+            f"{name}.weight",
+            f"{name}.bias",
+            kernel_shape=list(layer.kernel_size),
+            strides=list(layer.stride),
+            pads=list(layer.padding) * 2,
+            group=layer.groups,
+        )
+
+    def _widen(self) -> str:
+        """Repeat the edge outwards. On floats, because ONNX Runtime's CUDA pads no bytes."""
+        around = self._shape("around", 0, 0, MARGIN, MARGIN, 0, 0, MARGIN, MARGIN)
+        return self._node("Pad", self._cast("frames", self._float), around, mode="edge")
+
+    def _enlarge(self, x: str) -> str:
+        """Enlarge twofold, bilinearly.
+
+        Repeating pixels and a binomial blur come to exactly that, and are faster than "linear".
+        """
+        twice = self._constant("twice", np.array([1, 1, 2, 2], np.float32))
+        repeated = self._node(
+            "Resize",
+            x,
+            "",
+            twice,
+            mode="nearest",
+            coordinate_transformation_mode="asymmetric",
+            nearest_mode="floor",
+        )
+        channels = self._layers["narrow"].out_channels
+        blur = np.tile(np.outer(_BINOMIAL, _BINOMIAL), (channels, 1, 1, 1))
+        self._constant(_BLUR, blur.astype(self._dtype))
+        return self._node(
+            "Conv", repeated, _BLUR, kernel_shape=[3, 3], pads=[1, 1, 1, 1], group=channels
+        )
+
+    def _bytes(self, x: str) -> str:
+        """Clip to bytes, and drop what `_widen` added."""
+        black = self._constant("black", np.array(0, self._dtype))
+        white = self._constant("white", np.array(_WHITE, self._dtype))
+        painted = self._cast(self._node("Clip", x, black, white), TensorProto.UINT8)
+        rim = MARGIN // 2
+        start, end, axes = (
+            self._shape("start", rim, rim),
+            self._shape("end", -rim, -rim),
+            self._shape("axes", 2, 3),
+        )
+        return self._node("Slice", painted, start, end, axes)
+
+    def _interleave(self, x: str) -> None:
+        """Turn 12 half-size channels into 3 of full size: depth-to-space of 2.
+
+        As two transpositions of bytes it takes a fifth of the time of DepthToSpace, which for
+        bytes does not exist on CUDA at all. Every shape uses nothing but copied and inferred
+        lengths, because computed ones would be computed on the CPU.
+        """
+        rows = self._node("Reshape", x, self._shape("rows", -1, 2, 0, 0))  # (6 N, 2, h, w)
+        rows = self._node("Transpose", rows, perm=[0, 2, 1, 3])
+        tall = self._node("Reshape", rows, self._shape("tall", 0, 1, -1, 0))  # (6 N, 1, H, w)
+        columns = self._node("Reshape", tall, self._shape("columns", -1, 2, 0, 0))
+        columns = self._node("Transpose", columns, perm=[0, 2, 3, 1])  # (3 N, H, w, 2)
+        whole = self._node("Reshape", columns, self._shape("whole", 0, 0, -1))
+        plane = self._node("Unsqueeze", whole, self._shape("plane", 1))
+        self._node("Reshape", plane, self._shape("frame", -1, 3, 0, 0), to="stylized")
+
+    def _shape(self, name: str, *lengths: int) -> str:
+        return self._constant(name, np.array(lengths, np.int64))

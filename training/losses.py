@@ -1,0 +1,119 @@
+"""How far a painted picture is from what is wanted, each part relative, so that 1 means "far".
+
+The style is compared by the means and covariances of what VGG19 sees, channel by channel divided
+by the painting's own spread: a raw Gram matrix is ruled by a few strong channels and gives grey
+pictures. All losses are means over the pictures of a batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - everybody's name for it
+from torch import Tensor
+
+from training.features import Features
+
+_TINY: Final = 1e-6
+_LUMA: Final = (0.299, 0.587, 0.114)
+_LUMA_CELL: Final = 8
+_FLAT: Final = 0.5
+
+
+def views(pictures: Tensor, features: Features) -> dict[str, Tensor]:
+    """Return everything a style is compared in: VGG19 at three sizes and colour at a quarter."""
+    half = F.avg_pool2d(pictures, 2)
+    quarter = F.avg_pool2d(half, 2)
+    seen: dict[str, Tensor] = {"colour/4": quarter}
+    for size, picture in (("", pictures), ("/2", half)):
+        for tap, what in zip(("relu1_1", "relu2_1", "relu3_1"), features(picture), strict=True):
+            seen[tap + size] = what
+    seen["relu3_1/4"] = features(quarter)[2]
+    return seen
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Mean (C) and covariance (C, C) of one view of the painting, channels scaled by ``scale``."""
+
+    scale: Tensor
+    mean: Tensor
+    covariance: Tensor
+
+
+def _moments(what: Tensor) -> tuple[Tensor, Tensor]:
+    flat = what.flatten(2)
+    mean = flat.mean(2, keepdim=True)
+    centred = flat - mean
+    return mean.squeeze(2), centred @ centred.transpose(1, 2) / flat.shape[2]
+
+
+def style_statistics(painting: Tensor, features: Features) -> dict[str, Statistics]:
+    """Measure the painting (1, 3, H, W) once; `style_loss` compares with it."""
+    measured = {}
+    with torch.no_grad():
+        for name, what in views(painting, features).items():
+            deviation = what.flatten(2).std(2).squeeze(0)
+            # A channel that hardly varies in the painting must not rule the sum.
+            scale = deviation.clamp(min=max(float(deviation.median()) / 4, _TINY))
+            mean, covariance = _moments(what / scale[None, :, None, None])
+            measured[name] = Statistics(scale, mean[0], covariance[0])
+    return measured
+
+
+def style_loss(seen: dict[str, Tensor], wanted: dict[str, Statistics]) -> Tensor:
+    """Return the sum over all views of the relative distances of mean and covariance."""
+    total = torch.zeros((), device=next(iter(seen.values())).device)
+    for name, style in wanted.items():
+        mean, covariance = _moments(seen[name] / style.scale[None, :, None, None])
+        far = (mean - style.mean).square().sum(1) / style.covariance.trace()
+        astray = (covariance - style.covariance).square().sum((1, 2))
+        total = total + (far + astray / style.covariance.square().sum()).mean()
+    return total
+
+
+def content_floor(wanted: dict[str, Statistics]) -> float:
+    """Return the variance below which a picture counts as flat: half of the painting's."""
+    return _FLAT * float(wanted["relu3_1"].scale.square().mean())
+
+
+def content_loss(seen: Tensor, content: Tensor, floor: float) -> Tensor:
+    """Return the squared error of relu3_1 over the spatial variance of the content's.
+
+    ``floor`` is the least variance to divide by: a crop of plain sky, which varies nowhere, must
+    not rule the batch.
+    """
+    variance = content.var((2, 3), correction=0).mean(1).clamp(min=floor)
+    return ((seen - content).square().mean((1, 2, 3)) / variance).mean()
+
+
+def luma_loss(painted: Tensor, pictures: Tensor) -> Tensor:
+    """Return 1 - correlation of the coarse luma: light stays light, dark stays dark."""
+    weights = torch.tensor(_LUMA, device=painted.device)[None, :, None, None]
+    a, b = (
+        F.avg_pool2d((x * weights).sum(1, keepdim=True), _LUMA_CELL).flatten(1)
+        for x in (painted, pictures)
+    )
+    a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
+    # The small number under the root: a flat crop has no correlation, and must not give NaN.
+    norm = (a.square().mean(1) * b.square().mean(1) + _TINY).sqrt()
+    return (1 - (a * b).mean(1) / norm).mean()
+
+
+def variation_loss(painted: Tensor) -> Tensor:
+    """Return the total variation: the mean step from a pixel to its neighbours."""
+    down = (painted[..., 1:, :] - painted[..., :-1, :]).abs().mean()
+    across = (painted[..., :, 1:] - painted[..., :, :-1]).abs().mean()
+    return down + across
+
+
+def range_loss(painted: Tensor) -> Tensor:
+    """Return how far the picture leaves 0..1."""
+    return (painted - painted.clamp(0, 1)).square().mean()
+
+
+def difference(a: Tensor, b: Tensor) -> Tensor:
+    """Return the mean squared difference of two paintings of the same thing."""
+    return (a - b).square().mean()

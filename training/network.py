@@ -1,0 +1,101 @@
+"""The lean style network: 64,000 weights, 1.2 billion multiplications for a frame of 640x360.
+
+Most of the work happens at a quarter of the picture's size. Two strided convolutions go down,
+five depthwise-separable residual blocks paint, and the way back up is a bilinear enlargement,
+the half-size picture added to it, two convolutions and a depth-to-space. There is no
+normalisation: a pixel depends on its neighbourhood alone, so brightness does not pump from frame
+to frame, and what is trained is what runs.
+
+All styles are trained on from one ancestor, the trunk, so that weighted means of their weights
+are networks, too (deep network interpolation: Wang et al., CVPR 2019).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - everybody's name for it
+from torch import Tensor, nn
+
+VERSION: Final = 2
+"""Version 1 enlarged by repeating pixels, which showed as a weave of four pixels."""
+
+MULTIPLE: Final = 4
+"""Height and width of what the network is given are multiples of this."""
+
+MARGIN: Final = 8
+"""The exported network repeats the edge this many pixels outwards before it paints."""
+
+RIM: Final = 48
+"""What lies more pixels away than this hardly counts; what lies 52 away does not at all."""
+
+_HALF_CHANNELS: Final = 16
+_QUARTER_CHANNELS: Final = 64
+_BLOCKS: Final = 5
+
+
+class Block(nn.Module):
+    """A residual block: depthwise 3x3 and 1x1, twice."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.spread_1 = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.mix_1 = nn.Conv2d(channels, channels, 1)
+        self.spread_2 = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.mix_2 = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.mix_1(self.spread_1(x)))
+        y = self.mix_2(self.spread_2(y))
+        return x + y
+
+
+class StyleNetwork(nn.Module):
+    """Takes and gives pictures (N, 3, H, W), RGB, 0..1; what it gives may leave that range."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, _HALF_CHANNELS, 6, stride=2, padding=2)
+        self.second = nn.Conv2d(_HALF_CHANNELS, _QUARTER_CHANNELS, 3, stride=2, padding=1)
+        self.blocks = nn.ModuleList(Block(_QUARTER_CHANNELS) for _ in range(_BLOCKS))
+        self.narrow = nn.Conv2d(_QUARTER_CHANNELS, _HALF_CHANNELS, 1)
+        self.finish = nn.Conv2d(_HALF_CHANNELS, _HALF_CHANNELS, 3, padding=1)
+        self.paint = nn.Conv2d(_HALF_CHANNELS, 12, 3, padding=1)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        half = F.relu(self.first(pictures))
+        quarter = F.relu(self.second(half))
+        for block in self.blocks:
+            quarter = block(quarter)
+        wide = F.interpolate(self.narrow(quarter), scale_factor=2, mode="bilinear")
+        y = F.relu(wide + half)
+        y = F.relu(self.finish(y))
+        return F.pixel_shuffle(self.paint(y), 2)
+
+
+def weights(network: StyleNetwork) -> dict[str, Tensor]:
+    """Return the network's weights by name, on the CPU."""
+    return {name: weight.detach().cpu() for name, weight in network.state_dict().items()}
+
+
+def convolutions(network: StyleNetwork) -> list[tuple[str, nn.Conv2d]]:
+    """Return the network's convolutions by name, in the order in which a picture meets them."""
+    return [
+        (name, module) for name, module in network.named_modules() if isinstance(module, nn.Conv2d)
+    ]
+
+
+def pad(pictures: Tensor, margin: int) -> Tensor:
+    """Repeat the edge ``margin`` pixels outwards, as the exported network does."""
+    return F.pad(pictures, (margin,) * 4, mode="replicate")
+
+
+def inner(pictures: Tensor, margin: int) -> Tensor:
+    """Drop a rim of ``margin`` pixels."""
+    return pictures[..., margin:-margin, margin:-margin] if margin else pictures
+
+
+def seeded(seed: int, step: int = 0) -> torch.Generator:
+    """Return the source of chance of one step: a run taken up again draws what it would have."""
+    return torch.Generator().manual_seed(seed * 1_000_003 + step)

@@ -1,0 +1,137 @@
+"""One style from painting to files: what is needed is fetched, trained, recorded and exported."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from PIL import Image
+
+from shared.errors import ConfigurationError
+from shared.styles.gallery import Card
+from training.data import pictures_in, read_picture
+from training.export import read_network, write_style
+from training.features import Features, features_file
+from training.network import MARGIN, MULTIPLE, StyleNetwork, inner, pad
+from training.plot import draw_curve
+from training.trainer import CHECKPOINT_EVERY, Plan, Progress, train
+
+_PREVIEWS: Final = 3
+_PREVIEW_HEIGHT: Final = 288
+_NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Commission:
+    """What a user wants painted: one style, from ``painting`` to ``output``.
+
+    ``start`` is the network to begin with. ``card`` holds title, painter, year and licence.
+    """
+
+    painting: Path
+    content: Path
+    start: Path
+    output: Path
+    card: dict[str, Any]
+    plan: Plan
+    device: str = "cpu"
+    features: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where checkpoint, previews and record lie while and after the style is trained."""
+        return self.output.with_suffix(".training")
+
+
+def find_problems(commission: Commission) -> list[str]:
+    """Return one sentence for each thing that cannot work, found before the first step."""
+    problems = [
+        f"{path}: no such file"
+        for path in (commission.painting, commission.start, commission.features)
+        if path is not None and not path.is_file()
+    ]
+    if not commission.content.is_dir():
+        problems.append(f"--content {commission.content}: no such folder")
+    output = commission.output
+    if output.suffix != ".onnx" or not _NAME.fullmatch(output.stem):
+        problems.append(
+            f"-o {output}: a style's file is NAME.onnx, NAME of lower-case letters, digits and "
+            "hyphens"
+        )
+    if not output.absolute().parent.is_dir():
+        problems.append(f"-o {output}: there is no folder {output.absolute().parent}")
+    if commission.device == "cuda" and not torch.cuda.is_available():
+        problems.append("--device cuda: PyTorch finds no GPU here")
+    return problems
+
+
+def carry_out(commission: Commission, report: Callable[[Progress], None]) -> Card:
+    """Train the style, from its last checkpoint if there is one, and write its files.
+
+    ``report`` is called every ten steps; what it raises ends the training.
+
+    Raises:
+        ConfigurationError: naming every thing that cannot work.
+        StyleError: ``start`` is no network that training can go on from.
+    """
+    if problems := find_problems(commission):
+        raise ConfigurationError(problems)
+    photos = pictures_in(commission.content)
+    network, trunk = read_network(commission.start)
+    device = torch.device(commission.device)
+    commission.folder.mkdir(exist_ok=True)
+    features = Features(commission.features or features_file(photos), device)
+
+    def look_and_report(progress: Progress) -> None:
+        if progress.step % CHECKPOINT_EVERY == 0:
+            preview = paint_previews(network, photos[:_PREVIEWS], device)
+            preview.save(commission.folder / f"preview-{progress.step:05d}.png")
+        report(progress)
+
+    progress = train(
+        commission.plan,
+        network,
+        painting=commission.painting,
+        photos=photos,
+        features=features,
+        folder=commission.folder,
+        device=device,
+        report=look_and_report,
+    )
+    settings = commission.plan.model_dump()
+    record = {"settings": settings, "trunk": trunk, "photos": len(photos), "curve": progress.curve}
+    (commission.folder / "record.json").write_text(_compact(record))
+    draw_curve(progress.curve, commission.folder / "curve.png")
+    return write_style(
+        network.cpu(),
+        commission.output,
+        card=commission.card,
+        trunk=trunk,
+        settings=settings,
+        calibration=photos,
+    )
+
+
+def paint_previews(network: StyleNetwork, photos: list[Path], device: torch.device) -> Image.Image:
+    """Return the photographs as the network paints them now, side by side."""
+    painted = []
+    for path in photos:
+        picture = read_picture(path, _PREVIEW_HEIGHT)[:, :_PREVIEW_HEIGHT]
+        width = picture.shape[2] // MULTIPLE * MULTIPLE
+        with torch.no_grad():
+            wide = pad(picture[None, :, :, :width].to(device), MARGIN)
+            painted.append(inner(network(wide), MARGIN)[0].clamp(0, 1).cpu())
+    row = torch.cat(painted, dim=2)
+    return Image.fromarray((row * 255).round().byte().permute(1, 2, 0).numpy())
+
+
+def _compact(record: dict[str, Any]) -> str:
+    """Return the record as JSON, one point of the curve a line."""
+    curve = ",\n  ".join(json.dumps(point) for point in record["curve"])
+    head = json.dumps({name: part for name, part in record.items() if name != "curve"}, indent=1)
+    return f'{head[:-2]},\n "curve": [\n  {curve}\n ]\n}}\n'

@@ -1,0 +1,238 @@
+"""Trains one style: mends a network step by step until its pictures look like the painting.
+
+A run is a pure function of its plan, its pictures and the weights it starts from: chance is drawn
+anew for every step from the seed and the step's number, so a run that was cut short goes on from
+its last checkpoint as if nothing had happened.
+
+All losses are taken away from the crop's border. Zero padding tells a network where the picture
+ends, and a network whose border counts learns to pay its debt to the painting there: a band of
+sky along every edge.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from shared.values import Value
+from training.data import Crops, read_picture
+from training.features import Features
+from training.losses import (
+    Statistics,
+    content_floor,
+    content_loss,
+    difference,
+    luma_loss,
+    range_loss,
+    style_loss,
+    style_statistics,
+    variation_loss,
+    views,
+)
+from training.network import MARGIN, RIM, StyleNetwork, inner, pad, seeded
+
+CHECKPOINT_EVERY: Final = 100
+_CURVE_EVERY: Final = 10
+_WARM_UP: Final = 0.05
+_GRADIENT_LIMIT: Final = 5.0
+_LARGEST_SHIFT: Final = 4
+_NOISE: Final = 0.02
+
+
+class Plan(Value):
+    """Everything that decides how a style is trained, beside its pictures."""
+
+    steps: int = Field(default=800, gt=0, description="steps of training")
+    batch: int = Field(default=1, gt=0, description="pictures a step")
+    size: int = Field(default=176, description="pixels of a crop's side that count")
+    crops: int = Field(default=400, description="different crops of the photographs")
+    style_size: int = Field(default=384, description="painting's short side; more: larger strokes")
+    rate: float = Field(default=1e-3, description="highest learning rate")
+    style: float = 1.0
+    content: float = Field(default=2.0, description="less: more abstract")
+    luma: float = 0.5
+    variation: float = 1.0
+    bounds: float = 10.0
+    steady: float = Field(default=15.0, description="like paint for a shifted, noisy picture")
+    steady_end: float = Field(default=75.0, description="the same in the last third")
+    border: float = Field(default=30.0, description="like paint where the picture ends")
+    seed: int = 0
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a run is: the step it has reached and its losses so far, means of ten steps."""
+
+    step: int = 0
+    curve: list[dict[str, float]] = field(default_factory=list)
+
+
+def train(  # noqa: PLR0913 - a run is made of these
+    plan: Plan,
+    network: StyleNetwork,
+    *,
+    painting: Path,
+    photos: list[Path],
+    features: Features,
+    folder: Path,
+    device: torch.device,
+    report: Callable[[Progress], None] = lambda _: None,
+) -> Progress:
+    """Train ``network`` in place, from the last checkpoint in ``folder`` if there is one.
+
+    ``report`` is called after every step; what it raises ends the run.
+    """
+    run = _Run(plan, network.to(device), painting, photos, features, device)
+    progress = _resume(folder / "checkpoint.pt", plan, network, run.optimiser)
+    window: list[dict[str, float]] = []
+    for step in range(progress.step, plan.steps):
+        window.append(run.step(step))
+        progress.step = step + 1
+        if progress.step % _CURVE_EVERY == 0 or progress.step == plan.steps:
+            progress.curve.append({"step": progress.step, **_means(window)})
+            window.clear()
+        if progress.step % CHECKPOINT_EVERY == 0 or progress.step == plan.steps:
+            _save(folder / "checkpoint.pt", plan, network, run.optimiser, progress)
+        report(progress)
+    return progress
+
+
+class _Run:
+    def __init__(
+        self,
+        plan: Plan,
+        network: StyleNetwork,
+        painting: Path,
+        photos: list[Path],
+        features: Features,
+        device: torch.device,
+    ) -> None:
+        self._plan = plan
+        self._network = network
+        self._features = features
+        self._device = device
+        picture = read_picture(painting, plan.style_size)[None].to(device)
+        self._wanted: dict[str, Statistics] = style_statistics(picture, features)
+        self._content_floor = content_floor(self._wanted)
+        crop = plan.size + 2 * RIM + _LARGEST_SHIFT
+        self._crops = Crops(photos, size=crop, count=plan.crops, seed=plan.seed)
+        self._content: dict[int, Tensor] = {}
+        self.optimiser = torch.optim.Adam(network.parameters(), lr=plan.rate, betas=(0.9, 0.99))
+
+    def step(self, step: int) -> dict[str, float]:
+        """Take one step, or none if a loss is no number; return its weighted losses by name."""
+        plan = self._plan
+        chance = seeded(plan.seed, step)
+        indices = torch.randint(len(self._crops), (plan.batch,), generator=chance).tolist()
+        wide = torch.stack([self._crops[i] for i in indices]).to(self._device)
+        losses = self._losses(wide, indices, step, chance)
+        for group in self.optimiser.param_groups:
+            group["lr"] = plan.rate * _one_cycle(step / plan.steps)
+        self.optimiser.zero_grad(set_to_none=True)
+        total = torch.stack(list(losses.values())).sum()
+        if math.isfinite(float(total.detach())):
+            total.backward()
+            torch.nn.utils.clip_grad_norm_(self._network.parameters(), _GRADIENT_LIMIT)
+            self.optimiser.step()
+        return {name: float(loss.detach()) for name, loss in losses.items()}
+
+    def _losses(
+        self, wide: Tensor, indices: list[int], step: int, chance: torch.Generator
+    ) -> dict[str, Tensor]:
+        plan = self._plan
+        crop = wide[..., :-_LARGEST_SHIFT, :-_LARGEST_SHIFT]
+        pictures = inner(crop, RIM)
+        painted = inner(self._network(crop), RIM)
+        seen = views(painted, self._features)
+        losses = {
+            "style": plan.style * style_loss(seen, self._wanted),
+            "content": plan.content
+            * content_loss(
+                seen["relu3_1"], self._content_of(indices, pictures), self._content_floor
+            ),
+            "luma": plan.luma * luma_loss(painted, pictures),
+            "variation": plan.variation * variation_loss(painted),
+            "bounds": plan.bounds * range_loss(painted),
+        }
+        if step % 2:
+            edged = inner(self._network(pad(pictures, MARGIN)), MARGIN)
+            losses["border"] = plan.border * difference(edged, painted.detach())
+        else:
+            weight = plan.steady if 3 * step < 2 * plan.steps else plan.steady_end
+            losses["steady"] = weight * self._unsteadiness(wide, painted, chance)
+        return losses
+
+    def _unsteadiness(self, wide: Tensor, painted: Tensor, chance: torch.Generator) -> Tensor:
+        down, across = torch.randint(_LARGEST_SHIFT + 1, (2,), generator=chance).tolist()
+        side = wide.shape[-1] - _LARGEST_SHIFT
+        noise = torch.randn((*wide.shape[:2], side, side), generator=chance) * _NOISE
+        shifted = wide[..., down : down + side, across : across + side] + noise.to(self._device)
+        again = inner(self._network(shifted), RIM)
+        size = self._plan.size
+        return difference(again[..., : size - down, : size - across], painted[..., down:, across:])
+
+    def _content_of(self, indices: list[int], pictures: Tensor) -> Tensor:
+        """Return the content's relu3_1; each crop is seen once, and kept at half precision."""
+        for index, picture in zip(indices, pictures, strict=True):
+            if index not in self._content:
+                with torch.no_grad():
+                    self._content[index] = self._features(picture[None])[2][0].half()
+        return torch.stack([self._content[i] for i in indices]).float()
+
+
+def _one_cycle(done: float) -> float:
+    """Return the share of the highest rate: a short warm-up, then half a cosine down to 1 %."""
+    if done < _WARM_UP:
+        return 0.1 + 0.9 * done / _WARM_UP
+    return 0.01 + 0.99 * (1 + math.cos(math.pi * (done - _WARM_UP) / (1 - _WARM_UP))) / 2
+
+
+def _means(window: list[dict[str, float]]) -> dict[str, float]:
+    names = {name for row in window for name in row}
+    return {
+        name: round(sum(values) / len(values), 5)
+        for name in sorted(names)
+        if (values := [row[name] for row in window if name in row])
+    }
+
+
+def _save(
+    file: Path,
+    plan: Plan,
+    network: StyleNetwork,
+    optimiser: torch.optim.Optimizer,
+    progress: Progress,
+) -> None:
+    state = {
+        "plan": plan.model_dump_json(),
+        "network": network.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "step": progress.step,
+        "curve": json.dumps(progress.curve),
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # Written aside and renamed: a run killed here keeps its former checkpoint.
+    aside = file.with_suffix(".part")
+    torch.save(state, aside)
+    aside.replace(file)
+
+
+def _resume(
+    file: Path, plan: Plan, network: StyleNetwork, optimiser: torch.optim.Optimizer
+) -> Progress:
+    if not file.exists():
+        return Progress()
+    state: dict[str, Any] = torch.load(file, weights_only=True)
+    if Plan.model_validate_json(state["plan"]) != plan:
+        return Progress()
+    network.load_state_dict(state["network"])
+    optimiser.load_state_dict(state["optimiser"])
+    return Progress(state["step"], json.loads(state["curve"]))
