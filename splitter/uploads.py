@@ -16,9 +16,9 @@ from azure.eventgrid import EventGridEvent
 from shared.errors import MessageError
 
 _BLOB_CREATED: Final = "Microsoft.Storage.BlobCreated"
-# Both services write the subject with a leading slash, some relays without.
 # An error quotes what it stumbled over, and an event may be a megabyte.
 _QUOTED: Final = 200
+# Both services write the subject with a leading slash, some relays without.
 _SUBJECT: Final = re.compile(
     r"/?blobServices/default/containers/(?P<container>[^/]+)/blobs/(?P<name>.+)", re.DOTALL
 )

@@ -12,41 +12,47 @@ from typing import Final
 from shared.blobs import BlobStore, Content
 from shared.errors import ChunkError
 
+MISSING: Final = "CHUNK_MISSING"
+
 _ATTEMPTS: Final = "attempts"
 
 
 class Attempts:
-    """The attempts at the chunks of one container."""
+    """The attempts at the chunks of one container, ``limit`` for each.
 
-    def __init__(self, blobs: BlobStore, container: str) -> None:
+    Raises:
+        TransientError: from every method, when storage is away; nothing was counted then.
+    """
+
+    def __init__(self, blobs: BlobStore, container: str, limit: int) -> None:
+        self.limit = limit
         self._blobs = blobs
         self._container = container
 
-    async def begin(self, name: str, chunk: Content) -> int:
-        """Count another attempt at the chunk and return its number, from 1.
+    async def begin(self, name: str, chunk: Content) -> int | None:
+        """Count another attempt at the chunk; return its number from 1, or None if none is left.
 
-        ``chunk`` is the blob as it was read last; that it was counted at since is no obstacle.
+        ``chunk`` is the blob as it was read; that it was counted at since is no obstacle.
 
         Raises:
             ChunkError: ``CHUNK_MISSING``: the blob was deleted meanwhile.
-            TransientError: storage is away, and nothing was counted.
         """
         etag, metadata = chunk.etag, chunk.metadata
-        while True:
-            number = int(metadata.get(_ATTEMPTS, "0")) + 1
-            counted = {**metadata, _ATTEMPTS: str(number)}
+        while (made := _made(metadata)) < self.limit:
+            counted = {**metadata, _ATTEMPTS: str(made + 1)}
             if await self._blobs.annotate(self._container, name, counted, etag=etag):
-                return number
+                return made + 1
             facts = await self._blobs.facts(self._container, name)
             if facts is None:
-                raise ChunkError("CHUNK_MISSING", f"the frames {name} are gone")
+                raise ChunkError(MISSING, f"the frames {name} are gone")
             etag, metadata = f'"{facts.etag}"', facts.metadata
+        return None
 
     async def made(self, name: str) -> int:
-        """Return how many attempts at the chunk were begun.
-
-        Raises:
-            TransientError: storage is away.
-        """
+        """Return how many attempts at the chunk were begun."""
         facts = await self._blobs.facts(self._container, name)
-        return int(facts.metadata.get(_ATTEMPTS, "0")) if facts else 0
+        return _made(facts.metadata) if facts else 0
+
+
+def _made(metadata: dict[str, str]) -> int:
+    return int(metadata.get(_ATTEMPTS, "0"))

@@ -8,6 +8,7 @@ chunk, and the segment.
 from __future__ import annotations
 
 import ctypes
+import functools
 import json
 import os
 import signal
@@ -19,8 +20,8 @@ from shared.errors import PermanentError
 from shared.messages import ChunkReady
 from shared.settings import load
 from stylizer.isolation import READY, Work
+from stylizer.segments import open_engine, paint, pass_through
 from stylizer.settings import StylizerSettings
-from stylizer.unpainted import pass_through
 
 _PR_SET_PDEATHSIG = 1
 
@@ -32,13 +33,14 @@ def main() -> None:
     # What a library prints must not get into the answer.
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    work = _prepared(cast("Work", sys.argv[1]))
+    settings = load(StylizerSettings)
+    work = _prepared(cast("Work", sys.argv[1]), settings)
     with answer:
         answer.write(READY)
         answer.flush()
         event, _, mezzanine = sys.stdin.buffer.read().partition(b"\n")
         try:
-            segment = work(ChunkReady.model_validate_json(event), mezzanine)
+            segment = work(ChunkReady.model_validate_json(event), mezzanine, settings)
         except PermanentError as error:
             words = {"code": error.code, "message": error.message}
             answer.write(json.dumps(words).encode() + b"\n")
@@ -46,22 +48,12 @@ def main() -> None:
             answer.write(b"{}\n" + segment)
 
 
-def _prepared(work: Work) -> Callable[[ChunkReady, bytes], bytes]:
-    settings = load(StylizerSettings)
+def _prepared(
+    work: Work, settings: StylizerSettings
+) -> Callable[[ChunkReady, bytes, StylizerSettings], bytes]:
     if work == "pass_through":
-        return lambda event, mezzanine: pass_through(event, mezzanine, settings.encoding)
-    # Painting needs far more than passing through does.
-    from stylizer.painting import paint_chunk
-    from stylizer.service import open_engine, painter
-
-    engine = open_engine(settings)
-    return lambda event, mezzanine: paint_chunk(
-        event,
-        mezzanine,
-        painter(engine, event),
-        batch=settings.batch_size,
-        encoding=settings.encoding,
-    )
+        return pass_through
+    return functools.partial(paint, open_engine(settings))
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ class Lanes:
         self._draining = True
 
     @asynccontextmanager
-    async def free(self) -> AsyncIterator[Lanes]:
+    async def free(self) -> AsyncIterator[None]:
         """Wait for a free lane and hold it.
 
         Raises:
@@ -47,7 +47,7 @@ class Lanes:
         async with self._room:
             if self._draining:
                 raise GivenBack("the service is leaving")
-            yield self
+            yield
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run ``work`` in the lane's thread.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 
-import numpy as np
 import structlog
 
 from shared import tracing
@@ -20,52 +19,43 @@ from shared.messages import ChunkFailed, ChunkReady, SegmentReady, decode
 from shared.publisher import Publisher
 from shared.retry import Retry
 from shared.runtime import Service
-from shared.seals import check_seal, seal
+from shared.seals import seal
 from shared.status import Status
 from shared.styles.container import fetch_styles
-from shared.styles.gallery import open_gallery
-from shared.workers import GivenBack, OneAtATime, Workers
-from stylizer.attempts import Attempts
-from stylizer.engine import Engine, OnnxEngine
-from stylizer.isolation import AttemptFailed, Work, run_isolated
-from stylizer.lanes import Lanes
+from shared.workers import OneAtATime, Workers
+from stylizer.attempts import MISSING
 from stylizer.metrics import StylizerMetrics
-from stylizer.painting import Paint, paint_chunk
+from stylizer.segments import open_engine
 from stylizer.settings import StylizerSettings
+from stylizer.trials import Trials
 
 log = structlog.get_logger()
 
 _UNPAINTED = "unpainted"
 """Metadata of a segment that shows the original frames: why. Storage takes ASCII only."""
 
-_PROBE_SIDE = 64
-
 
 class Stylizer:
-    """Paints chunks, several at once, each in its own lane."""
+    """Sees to it that chunks become segments, several at once."""
 
     def __init__(
         self,
         settings: StylizerSettings,
         blobs: BlobStore,
         segments: Publisher,
-        engine: Engine,
+        trials: Trials,
         metrics: StylizerMetrics,
-        health: Health,
     ) -> None:
         self._settings = settings
         self._blobs = blobs
         self._segments = segments
-        self._engine = engine
+        self._trials = trials
         self._metrics = metrics
         self._retry = Retry(metrics)
-        self._attempts = Attempts(blobs, settings.frames_container)
         self._dead_letters = DeadLetters(
             blobs, settings.dead_letters_container, settings.frames_hub
         )
-        self._health = health
         self._same_chunk = OneAtATime()
-        self.lanes = Lanes(settings.lane_count, settings.chunk_deadline_s, health)
 
     async def stylize(self, delivery: Delivery) -> None:
         """See to it that the event's chunk is painted, or known to the assembler as failed.
@@ -90,93 +80,29 @@ class Stylizer:
                 await self._make_segment(event, name, delivery)
 
     async def _make_segment(self, event: ChunkReady, name: str, delivery: Delivery) -> None:
+        chunk: Content | None = None
+        try:
+            chunk = await self._fetch(event, name)
+            segment = await self._trials.paint(event, name, chunk)
+        except PermanentError as error:
+            if error.code == MISSING and await self._ended(event.job_id):
+                # A late duplicate, or a job that failed or was cancelled meanwhile.
+                self._metrics.chunk("obsolete")
+                return
+            await self._give_up(event, name, chunk, delivery, error)
+            return
+        await self._hand_in(event, name, segment)
+        self._metrics.chunk("stylized")
+        self._metrics.painted(event.style.style, event.chunk.frames)
+
+    async def _fetch(self, event: ChunkReady, name: str) -> Content:
         with self._metrics.timed("download"):
             chunk = await self._retry(
                 lambda: self._blobs.fetch(self._settings.frames_container, name)
             )
-        if chunk is None and await self._ended(event.job_id):
-            # A late duplicate, or a job that failed or was cancelled meanwhile.
-            self._metrics.chunk("obsolete")
-            return
-        try:
-            if chunk is None:
-                raise ChunkError(
-                    "CHUNK_MISSING", f"the frames of chunk {event.chunk.index} are gone"
-                )
-            segment = await self._paint(event, name, chunk)
-        except PermanentError as error:
-            await self._give_up(event, name, chunk, delivery, error)
-            return
-        self._metrics.chunk("stylized")
-        self._metrics.painted(event.style.style, event.chunk.frames)
-        await self._hand_in(event, name, segment)
-
-    async def _paint(self, event: ChunkReady, name: str, chunk: Content) -> bytes:
-        """Return the painted segment, after several attempts if need be.
-
-        Raises:
-            PermanentError: the chunk cannot be painted.
-        """
-        index, limit = event.chunk.index, self._settings.chunk_attempts
-        check_seal(chunk, f"chunk {index}", "CORRUPT_CHUNK")
-        cause = "it ended the workers that tried"
-        async with self.lanes.free() as lane:
-            while True:
-                attempt = await self._retry(lambda: self._attempts.begin(name, chunk))
-                if attempt > limit:
-                    raise ChunkError(
-                        "CHUNK_POISONED", f"painting chunk {index} failed {limit} times: {cause}"
-                    )
-                try:
-                    with self._metrics.timed("paint"):
-                        if attempt == 1:
-                            self._metrics.attempt("in_process")
-                            return await lane.run(lambda: self._paint_here(event, chunk.data))
-                        self._metrics.attempt("isolated")
-                        return await self._isolated("paint", event, chunk)
-                except AttemptFailed as error:
-                    cause = str(error)
-                if attempt == 1:
-                    await self._question_engine(lane)
-                log.warning(
-                    "attempt failed",
-                    job_id=event.job_id,
-                    chunk=index,
-                    attempt=attempt,
-                    cause=cause,
-                )
-
-    def _paint_here(self, event: ChunkReady, mezzanine: bytes) -> bytes:
-        try:
-            return paint_chunk(
-                event,
-                mezzanine,
-                painter(self._engine, event),
-                batch=self._settings.batch_size,
-                encoding=self._settings.encoding,
-            )
-        except PermanentError:
-            raise
-        except Exception as error:  # whatever a codec or the network raises: worth a second look
-            raise AttemptFailed(f"{type(error).__name__}: {error}") from error
-
-    async def _question_engine(self, lane: Lanes) -> None:
-        """Find out who failed: a worker whose GPU is gone would condemn every chunk it gets.
-
-        Raises:
-            GivenBack: the engine does not paint even a blank frame; the service has failed.
-        """
-        blank = np.zeros((1, 3, _PROBE_SIDE, _PROBE_SIDE), np.uint8)
-        try:
-            await lane.run(lambda: self._engine.paint(self._settings.default_style, blank))
-        except GivenBack:
-            raise
-        except Exception as error:
-            self._health.fail(f"the engine no longer paints: {error}")
-            raise GivenBack("the engine no longer paints") from error
-
-    async def _isolated(self, work: Work, event: ChunkReady, chunk: Content) -> bytes:
-        return await run_isolated(work, event, chunk.data, self._settings.chunk_deadline_s)
+        if chunk is None:
+            raise ChunkError(MISSING, f"the frames of chunk {event.chunk.index} are gone")
+        return chunk
 
     async def _hand_in(
         self, event: ChunkReady, name: str, segment: bytes, unpainted: str | None = None
@@ -216,10 +142,10 @@ class Stylizer:
         log.error("chunk failed", job_id=event.job_id, chunk=event.chunk.index, exc_info=error)
         self._metrics.failed(error.code)
         self._metrics.dead_lettered(error.code)
-        attempts = await self._retry(lambda: self._attempts.made(name))
+        attempts = await self._trials.made(name)
         await self._retry(lambda: self._dead_letters.bury(delivery, error, attempts))
         if chunk is not None and self._settings.on_chunk_failure == "passthrough":
-            original = await self._original(event, chunk)
+            original = await self._trials.pass_through(event, chunk)
             if original is not None:
                 self._metrics.passed_through()
                 cause = f"{error.code}: {error.message}".encode("ascii", "replace").decode()
@@ -231,35 +157,11 @@ class Stylizer:
         )
         await self._retry(lambda: self._segments.by_job(failed))
 
-    async def _original(self, event: ChunkReady, chunk: Content) -> bytes | None:
-        """Return a segment of the chunk's own frames; None when not even that can be made."""
-        try:
-            check_seal(chunk, f"chunk {event.chunk.index}", "CORRUPT_CHUNK")
-            return await self._isolated("pass_through", event, chunk)
-        except (PermanentError, AttemptFailed) as error:
-            log.warning("chunk cannot pass unpainted", job_id=event.job_id, error=str(error))
-            return None
-
     async def _ended(self, job_id: str) -> bool:
         record = await self._retry(
             lambda: self._blobs.read(self._settings.jobs_container, status_blob(job_id))
         )
         return record is not None and Status.model_validate_json(record).ended
-
-
-def painter(engine: Engine, event: ChunkReady) -> Paint:
-    """Return what paints a chunk's frames in the style that its event asks for."""
-    return functools.partial(engine.paint, event.style.style)
-
-
-def open_engine(settings: StylizerSettings) -> OnnxEngine:
-    """Open the engine that the settings ask for.
-
-    Raises:
-        ConfigurationError: the device or the styles cannot be had.
-    """
-    gallery = open_gallery(settings.styles_dir, settings.default_style)
-    return OnnxEngine(gallery, settings.engine, settings.gpu_mem_limit_mib, settings.precision)
 
 
 async def build(
@@ -277,7 +179,8 @@ async def build(
     metrics.runs_on(settings.engine)
     metrics.offers(engine.styles)
     segments = Publisher(await clients.producer(settings.segments_hub))
-    stylizer = Stylizer(settings, blobs, segments, engine, metrics, health)
+    trials = Trials(settings, blobs, engine, metrics, health)
+    stylizer = Stylizer(settings, blobs, segments, trials, metrics)
     # For every chunk in a lane one more is on its way in or out, so that lanes never wait for I/O.
     workers = Workers(
         2 * settings.lane_count,
@@ -297,5 +200,5 @@ async def build(
         consumer,
         workers.finish,
         probes={"storage": lambda: blobs.reach(settings.segments_container)},
-        drain=stylizer.lanes.drain,
+        drain=trials.lanes.drain,
     )

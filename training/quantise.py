@@ -27,13 +27,18 @@ from training.network import MULTIPLE
 
 _SHORT_SIDE: Final = 360
 _PICTURES: Final = 12
+_PREPARED: Final = ("onnx.quant.pre_process", "onnxruntime.quant")
 
 
 def quantise(model: onnx.ModelProto, pictures: list[Path]) -> onnx.ModelProto:
     """Return ``model`` with int8 convolutions, its ranges taken from ``pictures``."""
     with tempfile.TemporaryDirectory() as folder:
         exact, small = Path(folder) / "exact", Path(folder) / "small"
-        onnx.save(model, exact)
+        prepared = onnx.ModelProto()
+        prepared.CopyFrom(model)
+        # The graph is drawn as small as the tool's own preparation would make it.
+        prepared.metadata_props.add(key=_PREPARED[0], value=_PREPARED[1])
+        onnx.save(prepared, exact)
         quantize_static(
             exact,
             small,

@@ -19,6 +19,7 @@ from typing import Final
 from deploy.azure.manifests import IMAGES, ROOT, folder, write_json
 
 MANIFESTS: Final = ROOT / "deploy/kubernetes"
+DEVICE_PLUGIN: Final = ROOT / "deploy/azure/kubernetes/device-plugin.yaml"
 
 # Variables of the manifests' files that the deployment's outputs call otherwise.
 RENAMED: Final = {"STORAGE_ACCOUNT": "INTERNAL_STORAGE_ACCOUNT"}
@@ -63,6 +64,7 @@ def configure(environment: Mapping[str, str]) -> Path:
         file = target / "azure" / name
         text = filled_in(file.read_text(encoding="utf-8"), environment, also)
         file.write_text(text, encoding="utf-8")
+    shutil.copy(DEVICE_PLUGIN, target)
     write_json(target / "kustomization.yaml", _kustomization(environment))
     # What runs already goes on until `images` has built something newer.
     write_json(images, {})
@@ -93,10 +95,11 @@ def _kustomization(environment: Mapping[str, str]) -> dict[str, object]:
         "path": "/spec/maxReplicaCount",
         "value": int(environment["STYLIZER_MAX_REPLICAS"]),
     }
+    pool = environment["STYLIZER_POOL"]
     return {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
-        "resources": [f"overlays/{environment['STYLIZER_POOL']}"],
+        "resources": [f"overlays/{pool}", *([DEVICE_PLUGIN.name] if pool == "gpu" else [])],
         "components": ["images"],
         "patches": [
             {

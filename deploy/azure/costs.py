@@ -1,4 +1,4 @@
-"""Works out what the pipeline costs in Azure, and writes it into docs/azure.md.
+"""Works out what the pipeline costs in Azure.
 
 Nothing here was billed: prices.json holds list prices with their sources, and assumptions. Put your
 own prices and your own GPU's frame rate there, and run it again. ::
@@ -14,12 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from deploy.azure.manifests import ROOT
-
 PRICES: Final = Path(__file__).parent / "prices.json"
-DOCUMENT: Final = ROOT / "docs/azure.md"
-BEGIN: Final = "<!-- costs: written by python -m deploy.azure.costs -->\n"
-END: Final = "<!-- end of costs -->\n"
 
 HOURS_A_MONTH: Final = 730
 CHUNK_FRAMES: Final = 32
@@ -124,17 +119,9 @@ def sources() -> Iterator[str]:
         yield f"| {entry['what']} | {entry['usd']:g} | {entry['per']} | {source} |"
 
 
-def with_tables(document: str) -> str:
-    """Return the document with the tables of today between its marks."""
-    before, rest = document.split(BEGIN)
-    _, after = rest.split(END)
-    text = "\n".join([*tables(Prices.read()), "", *sources()])
-    return f"{before}{BEGIN}\n{text}\n\n{END}{after}"
-
-
 def _range(least: float, most: float) -> str:
     return f"{least:.2f} to {most:.2f}"
 
 
 if __name__ == "__main__":
-    DOCUMENT.write_text(with_tables(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
+    print("\n".join([*tables(Prices.read()), "", *sources()]))

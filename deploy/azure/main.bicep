@@ -89,7 +89,7 @@ param eventHubsMaxCapacity int = 4
   'Standard_ZRS'
   'Standard_GRS'
 ])
-@description('How often the users\' account keeps its blobs; what is internal is kept once more nowhere.')
+@description('How the users\' account keeps copies of its blobs; the internal one is Standard_LRS.')
 param mediaRedundancy string = 'Standard_LRS'
 
 @minValue(0)

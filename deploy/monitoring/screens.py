@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,6 +45,9 @@ def draw(
     with mpl.rc_context(_STYLE):
         figure = plt.figure(figsize=(_INCHES[0], _INCHES[1] * rows))
         for row, panel, top, left, height in places:
+            if panel is row.panels[0]:
+                heading = 1 - (top - 0.4) / rows
+                figure.text(0.02, heading, row.title, fontsize=10, fontweight="bold")
             axes = figure.add_axes(_inner(top, left, panel.width, height, rows))
             axes.set_title(panel.title, loc="left", fontsize=8)
             _KINDS[panel.kind](axes, panel, found[row.title, panel.title], start_s)
@@ -59,7 +63,7 @@ def _places(rows: tuple[Row, ...]) -> Iterator[tuple[Row, Panel, int, int, int]]
     """Yield each panel with its top, left and height in cells of the grid."""
     top = 0
     for row in rows:
-        left, height = 0, 0
+        top, left, height = top + 1, 0, 0
         for panel in row.panels:
             if left + panel.width > _COLUMNS:
                 top, left, height = top + height, 0, 0
@@ -93,8 +97,12 @@ def _lines(axes: Axes, panel: Panel, answers: list[list[Series]], start_s: float
     curves = list(_curves(panel, answers, start_s))
     if panel.stacked and curves:
         times = sorted({time for _, line in curves for time in line})
-        values = [[line.get(time, 0.0) for time in times] for _, line in curves]
-        axes.stackplot(times, values, labels=[name for name, _ in curves], alpha=0.7)
+        step = min((later - time for time, later in pairwise(times)), default=1.0)
+        # Where nothing is, a stack is 0, not a line from what was to what comes.
+        grid = np.arange(times[0], times[-1] + step / 2, step).round(3)
+        lines = [{round(time, 3): value for time, value in line.items()} for _, line in curves]
+        values = [[line.get(float(time), 0.0) for time in grid] for line in lines]
+        axes.stackplot(grid, values, labels=[name for name, _ in curves], alpha=0.7)
     else:
         for name, line in curves:
             axes.plot(list(line), list(line.values()), label=name, linewidth=1)

@@ -31,12 +31,14 @@ class Assumptions:
     """Uploads at night, as a share of those at the busiest hour (the afternoon)."""
 
     partitions: int = 32
-    splits: int = 8
-    """Videos split at once: four splitters with two each."""
+    splits: int = 16
+    """Videos split at once: four splitters with four each."""
+    split_cores: int = 8
+    """Cores that these share: two a splitter."""
     split_speed: float = 114.0
-    """Frames a second of one split; measured on one core at 1280x720 (docs/performance.md)."""
-    outstanding: int | None = None
-    """Chunks that a split may be ahead of the stylizers; None: as many as there are."""
+    """Frames a second of one split on a core of its own; measured (docs/performance.md)."""
+    outstanding: int = 256
+    """Chunks that a split may be ahead of the stylizers: OUTSTANDING_CHUNKS a partition."""
     splitter_wake_s: float = 40.0
     """From an upload to a splitter that was at zero: a look of KEDA and the start of a pod."""
     splitter_cooldown_s: float = 300.0

@@ -62,6 +62,8 @@ class _Splitters:
     slots: int
     waiting: deque[int] = field(default_factory=deque)
     busy: int = 0
+    held: int = 0
+    """Of those, how many wait for the stylizers and use no processor."""
     idle_since_s: float = float("-inf")
 
 
@@ -140,12 +142,16 @@ class Simulation:
 
     def _split(self, number: int) -> None:
         """Decode a video's next chunk, unless too many of them are outstanding."""
-        job, assumptions = self._jobs[number], self._assumptions
-        if assumptions.outstanding and job.sent - job.painted >= assumptions.outstanding:
+        job, assumptions, splitters = self._jobs[number], self._assumptions, self._splitters
+        if job.sent - job.painted >= assumptions.outstanding:
             job.held = True
+            splitters.held += 1
             return
         frames = job.video.frames_of(job.sent)
-        self._agenda.after(frames / assumptions.split_speed, lambda: self._send(number, frames))
+        crowded = max(1.0, (splitters.busy - splitters.held) / assumptions.split_cores)
+        self._agenda.after(
+            frames * crowded / assumptions.split_speed, lambda: self._send(number, frames)
+        )
 
     def _send(self, number: int, frames: int) -> None:
         job = self._jobs[number]
@@ -164,6 +170,7 @@ class Simulation:
         job.painted += 1
         if job.held:
             job.held = False
+            self._splitters.held -= 1
             self._split(chunk.video)
         if job.painted == job.video.chunks:
             assumptions = self._assumptions

@@ -1,7 +1,7 @@
-"""The clips of a run: small videos whose every frame shows its own number as light and dark fields.
+"""The clips of a run: small videos, each frame of which shows its number as light and dark fields.
 
-The fields survive painting and any number of encodings, so that a result tells by itself which frame
-of the source stands where. Timestamps and sound are compared exactly.
+The fields survive painting and any number of encodings, so that a result tells by itself which
+frame of the source stands where. Timestamps and sound are compared exactly.
 """
 
 from __future__ import annotations

@@ -115,7 +115,10 @@ def letter(sequence: int, at: float) -> BlobCall:
         hub="frames",
         partition_id="0",
         sequence_number=sequence,
+        code="CORRUPT_CHUNK",
         cause="c",
+        attempts=1,
+        buried_at="t",
         trace="",
         body_base64=base64.b64encode(b"{}").decode(),
     ).to_json()
@@ -129,7 +132,7 @@ def segment(index: int, at: float, **more: object) -> BlobCall:
 UPLOADED = (
     b'{"specversion":"1.0","type":"Microsoft.Storage.BlobCreated","source":"s","id":"i",'
     b'"subject":"/blobServices/default/containers/uploads/blobs/v.mp4",'
-    b'"data":{"api":"PutBlob","eTag":"e"}}'
+    b'"data":{"api":"PutBlob","eTag":"e","url":"u"}}'
 )
 
 

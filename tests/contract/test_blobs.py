@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -103,3 +104,26 @@ async def test_storage_that_is_away_is_a_transient_error() -> None:
     async with BlobServiceClient(nobody, retry_policy=LinearRetry(retry_total=0)) as client:
         with pytest.raises(TransientError, match="cannot read blob frames/x"):
             await BlobStore(client).read("frames", "x")
+
+
+async def test_credentials_that_storage_refuses_are_named_and_worth_another_try(
+    storage_connection: str, container: str
+) -> None:
+    key = storage_connection.split("AccountKey=")[1].split(";", maxsplit=1)[0]
+    expired = storage_connection.replace(key, base64.b64encode(b"expired" * 9).decode())
+    async with storage_client(expired, None, None) as client:
+        with pytest.raises(TransientError, match="refuses the credentials, renew them"):
+            await BlobStore(client).read(container, "anything")
+
+
+async def test_a_note_is_put_only_on_the_version_that_was_read(
+    blobs: BlobStore, container: str
+) -> None:
+    await blobs.create(container, "noted", b"content", metadata={"attempts": "0"})
+    read = await blobs.fetch(container, "noted")
+    assert read is not None
+    assert await blobs.annotate(container, "noted", {"attempts": "1"}, etag=read.etag)
+    assert await blobs.annotate(container, "noted", {"attempts": "1"}, etag=read.etag) is None
+    found = await blobs.fetch(container, "noted")
+    assert found is not None
+    assert (found.data, found.metadata) == (b"content", {"attempts": "1"})

@@ -119,7 +119,7 @@ class Bench:
             if len(bodies) >= count:
                 all_read.set()
 
-        async with client:
+        async with store, client:
             reading = asyncio.create_task(client.receive(note, starting_position="@latest"))
             async with asyncio.timeout(DEADLINE_S):
                 await all_read.wait()

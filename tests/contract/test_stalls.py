@@ -5,44 +5,19 @@ from __future__ import annotations
 import asyncio
 import functools
 import uuid
-from fractions import Fraction
 
 import pytest
 from contract.test_services import Bench, running, started
+from manifests import manifest
 from prometheus_client import CollectorRegistry
 
 from shared.azure import AzureClients
 from shared.consumer import Consumer, Delivery
 from shared.layout import manifest_blob
-from shared.manifest import Chunk, Manifest, Source
 from shared.messages import ChunkReady, SegmentReady, SplitCompleted, decode
 from shared.metrics import WorkMetrics
-from shared.styles.request import StyleRequest
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-def manifest(job: str, chunks: int) -> Manifest:
-    return Manifest(
-        job_id=job,
-        video_url="u",
-        video_name="v.mp4",
-        etag="e",
-        style=StyleRequest(style="starry-night"),
-        source=Source(
-            width=64,
-            height=48,
-            coded_width=64,
-            coded_height=48,
-            codec="h264",
-            time_base=Fraction(1, 25),
-        ),
-        chunks=tuple(
-            Chunk(index=i, first_frame=8 * i, frames=8, first_pts=8 * i, duration=8, pts_digest="d")
-            for i in range(chunks)
-        ),
-        frames=8 * chunks,
-    )
 
 
 class Loser:

@@ -403,14 +403,17 @@ async def test_an_upload_that_the_webhook_tells_of_becomes_a_job(
         data = {"eTag": written["etag"], "url": blob.url}
         assert (await door.post(door.grid_event("clip.mp4", data=data)))[0] == 200
 
-        manifests = BlobStore(storage)
         async with asyncio.timeout(DEADLINE_S):
-            while not [n async for n in manifests.names(settings.jobs_container) if "mani" in n]:
+            while not await manifests(BlobStore(storage), settings.jobs_container):
                 await asyncio.sleep(0.05)
         service.consumer.drain()
         await service.finish()
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
+
+
+async def manifests(blobs: BlobStore, container: str) -> list[str]:
+    return [name async for name in blobs.names(container) if name.endswith("/manifest.json")]
 
 
 def unused_port() -> int:

@@ -178,6 +178,5 @@ resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' 
 }
 
 output name string = cluster.name
-output id string = cluster.id
 output issuer string = cluster.properties.oidcIssuerProfile.issuerURL
 output kubeletPrincipalId string = cluster.properties.identityProfile.kubeletidentity.objectId

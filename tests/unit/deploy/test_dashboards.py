@@ -137,6 +137,18 @@ def test_the_threshold_offered_is_that_of_the_pool_on_gpus() -> None:
     assert variable["query"] == threshold
 
 
+def test_the_documentation_names_every_figure_and_none_that_there_is_not(figures: set[str]) -> None:
+    text = (ROOT / "docs/monitoring.md").read_text(encoding="utf-8")
+    named = {
+        name.replace("SERVICE", service)
+        for name in re.findall(r"`((?:SERVICE|splitter|stylizer|assembler|stylestream)_\w+)`", text)
+        for service in METRICS
+    }
+    there = {re.sub(r"_(bucket|sum|count)$", "", figure) for figure in figures}
+    ours = {name for name in there if name.startswith(("stylestream", *METRICS))}
+    assert named == ours
+
+
 def test_grafana_reckons_with_the_interval_at_which_prometheus_scrapes() -> None:
     prometheus = yaml.safe_load((ROOT / "deploy/compose/prometheus.yml").read_text())
     source = yaml.safe_load((PROVISIONING / "datasources/prometheus.yml").read_text())

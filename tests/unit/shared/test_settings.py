@@ -71,9 +71,13 @@ def test_an_ownership_that_expires_between_two_renewals_is_refused(
 
 @pytest.mark.usefixtures("_connected")
 @pytest.mark.parametrize("settings", [SplitterSettings, StylizerSettings, AssemblerSettings])
-def test_no_secret_shows_in_repr_or_description(settings: type[ServiceSettings]) -> None:
+def test_no_secret_shows_in_repr_or_description(
+    settings: type[ServiceSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("MEDIA_STORAGE_CONNECTION_STRING", "WEBHOOK_SECRET", "EVENTGRID_TOPIC_KEY"):
+        monkeypatch.setenv(variable, "AccountName=a;AccountKey=c2VjcmV0")
     loaded = load(settings)
-    shown = repr(loaded) + str(loaded) + str(describe(loaded))
+    shown = repr(loaded) + str(loaded) + str(describe(loaded)) + str(loaded.model_dump())
     assert "c2VjcmV0" not in shown
     assert loaded.eventhub_connection_string
     assert loaded.eventhub_connection_string.get_secret_value() == SECRET
@@ -84,3 +88,16 @@ def test_no_secret_shows_in_repr_or_description(settings: type[ServiceSettings])
 def test_every_setting_says_what_it_means(settings: type[ServiceSettings]) -> None:
     for variable, _value, meaning in describe(load(settings)):
         assert meaning, variable
+
+
+@pytest.mark.parametrize("settings", [SplitterSettings, StylizerSettings, AssemblerSettings])
+def test_every_setting_that_sounds_like_a_secret_is_kept_as_one(
+    settings: type[ServiceSettings],
+) -> None:
+    suspicious = ("connection_string", "secret", "password", "token", "key")
+    named = {name for name in settings.model_fields if name.endswith(suspicious)}
+    kept = {
+        name for name, field in settings.model_fields.items() if "Secret" in str(field.annotation)
+    }
+    assert len(named) >= 3
+    assert named == kept

@@ -86,7 +86,9 @@ def test_a_picture_painted_in_a_batch_is_the_same_as_alone(network: StyleNetwork
     model = build(network)
     pictures = noise(3, 3, 32, 48)
     together = paint(model, pictures)
-    assert all(np.array_equal(together[i : i + 1], paint(model, pictures[i : i + 1])) for i in (0, 2))
+    assert all(
+        np.array_equal(together[i : i + 1], paint(model, pictures[i : i + 1])) for i in (0, 2)
+    )
 
 
 def test_a_written_style_hangs_in_a_gallery_and_can_be_read_back(
@@ -135,7 +137,6 @@ def test_the_int8_network_is_within_40_db(network: StyleNetwork, photos: Path) -
     exact = build(network)
     small = quantise(exact, pictures_in(photos))
     picture = frames(pictures_in(photos)[1], 96)
-    print(decibels(paint(small, picture), paint(exact, picture)))
     assert decibels(paint(small, picture), paint(exact, picture)) >= 40
 
 

@@ -1,0 +1,41 @@
+"""The two ways to make a chunk's segment, the same in the service and in its isolated child."""
+
+from __future__ import annotations
+
+import functools
+
+from shared.messages import ChunkReady
+from shared.styles.gallery import open_gallery
+from stylizer.engine import Engine, OnnxEngine
+from stylizer.painting import paint_chunk
+from stylizer.settings import StylizerSettings
+
+
+def open_engine(settings: StylizerSettings) -> OnnxEngine:
+    """Open the engine that the settings ask for.
+
+    Raises:
+        ConfigurationError: the device or the styles cannot be had.
+    """
+    gallery = open_gallery(settings.styles_dir, settings.default_style)
+    return OnnxEngine(gallery, settings.engine, settings.gpu_mem_limit_mib, settings.precision)
+
+
+def paint(engine: Engine, event: ChunkReady, mezzanine: bytes, settings: StylizerSettings) -> bytes:
+    """Return the segment of a chunk in the style that its event asks for; see `paint_chunk`."""
+    return paint_chunk(
+        event,
+        mezzanine,
+        functools.partial(engine.paint, event.style.style),
+        batch=settings.batch_size,
+        encoding=settings.encoding,
+    )
+
+
+def pass_through(event: ChunkReady, mezzanine: bytes, settings: StylizerSettings) -> bytes:
+    """Return the segment of a chunk with its original frames: painted at no strength at all."""
+    style = event.style.model_copy(update={"strength": 0.0})
+    unpainted = event.model_copy(update={"style": style})
+    return paint_chunk(
+        unpainted, mezzanine, lambda frames: frames, batch=1, encoding=settings.encoding
+    )

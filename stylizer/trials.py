@@ -1,0 +1,124 @@
+"""Gets a chunk painted, in several attempts if need be, and finds out who is to blame.
+
+The first attempt runs in a lane of this process, the others in isolation: a chunk that crashes or
+hangs its painter then harms nobody else. Each is counted where it outlives the worker.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import structlog
+
+from shared.blobs import BlobStore, Content
+from shared.errors import ChunkError, PermanentError
+from shared.health import Health
+from shared.messages import ChunkReady
+from shared.retry import Retry
+from shared.seals import check_seal
+from shared.workers import GivenBack
+from stylizer import segments
+from stylizer.attempts import Attempts
+from stylizer.engine import Engine
+from stylizer.isolation import AttemptFailed, run_isolated
+from stylizer.lanes import Lanes
+from stylizer.metrics import StylizerMetrics
+from stylizer.settings import StylizerSettings
+
+log = structlog.get_logger()
+
+_BLANK_SIDE = 64
+
+
+class Trials:
+    """Makes segments of chunks, as many at once as there are lanes."""
+
+    def __init__(
+        self,
+        settings: StylizerSettings,
+        blobs: BlobStore,
+        engine: Engine,
+        metrics: StylizerMetrics,
+        health: Health,
+    ) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._metrics = metrics
+        self._health = health
+        self._retry = Retry(metrics)
+        self._attempts = Attempts(blobs, settings.frames_container, settings.chunk_attempts)
+        self.lanes = Lanes(settings.lane_count, settings.chunk_deadline_s, health)
+
+    async def paint(self, event: ChunkReady, name: str, chunk: Content) -> bytes:
+        """Return the chunk's segment.
+
+        Raises:
+            ChunkError: ``CORRUPT_CHUNK``: the blob is not what was written, or ``CHUNK_POISONED``:
+                no attempt is left.
+            PermanentError: the chunk or its style cannot be painted.
+            GivenBack: the service is leaving, or has to.
+        """
+        check_seal(chunk, f"chunk {event.chunk.index}", "CORRUPT_CHUNK")
+        cause = "it ended the workers that tried"
+        async with self.lanes.free():
+            while attempt := await self._retry(lambda: self._attempts.begin(name, chunk)):
+                try:
+                    with self._metrics.timed("paint"):
+                        return await self._attempt(attempt, event, chunk.data)
+                except AttemptFailed as failure:
+                    cause = str(failure)
+                log.warning(
+                    "attempt failed",
+                    job_id=event.job_id,
+                    chunk=event.chunk.index,
+                    attempt=attempt,
+                    cause=cause,
+                )
+                if attempt == 1:
+                    await self._question_engine()
+        raise ChunkError("CHUNK_POISONED", f"painting failed {self._attempts.limit} times: {cause}")
+
+    async def pass_through(self, event: ChunkReady, chunk: Content) -> bytes | None:
+        """Return a segment of the chunk's own frames; None when not even that can be made."""
+        try:
+            check_seal(chunk, f"chunk {event.chunk.index}", "CORRUPT_CHUNK")
+            return await run_isolated(
+                "pass_through", event, chunk.data, self._settings.chunk_deadline_s
+            )
+        except (PermanentError, AttemptFailed) as error:
+            log.warning("chunk cannot pass unpainted", job_id=event.job_id, error=str(error))
+            return None
+
+    async def made(self, name: str) -> int:
+        """Return how many attempts at a chunk were begun."""
+        return await self._retry(lambda: self._attempts.made(name))
+
+    async def _attempt(self, number: int, event: ChunkReady, mezzanine: bytes) -> bytes:
+        if number == 1:
+            self._metrics.attempt("in_process")
+            return await self.lanes.run(lambda: self._paint_here(event, mezzanine))
+        self._metrics.attempt("isolated")
+        return await run_isolated("paint", event, mezzanine, self._settings.chunk_deadline_s)
+
+    def _paint_here(self, event: ChunkReady, mezzanine: bytes) -> bytes:
+        try:
+            return segments.paint(self._engine, event, mezzanine, self._settings)
+        except PermanentError:
+            raise
+        except Exception as error:  # whatever a codec or the network raises: worth a second look
+            raise AttemptFailed(f"{type(error).__name__}: {error}") from error
+
+    async def _question_engine(self) -> None:
+        """Find out who failed: a worker whose GPU is gone would condemn every chunk it gets.
+
+        Raises:
+            GivenBack: the engine does not paint even a blank frame; the service has failed.
+        """
+        blank = np.zeros((1, 3, _BLANK_SIDE, _BLANK_SIDE), np.uint8)
+        style = self._settings.default_style
+        try:
+            await self.lanes.run(lambda: self._engine.paint(style, blank))
+        except GivenBack:
+            raise
+        except Exception as error:
+            self._health.fail(f"the engine no longer paints: {error}")
+            raise GivenBack("the engine no longer paints") from error

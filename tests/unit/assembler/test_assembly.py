@@ -1,0 +1,36 @@
+"""What becomes of a result that cannot be made."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from manifests import manifest
+from prometheus_client import CollectorRegistry
+
+from assembler import assembly
+from assembler.assembly import Assembly
+from assembler.metrics import AssemblerMetrics
+from assembler.settings import AssemblerSettings
+from shared.errors import ResultError
+
+
+async def test_a_full_work_folder_is_named_with_its_remedy(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(*_args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(assembly, "mux", full)
+    settings = AssemblerSettings(
+        storage_connection_string="UseDevelopmentStorage=true",
+        eventhub_connection_string="Endpoint=sb://localhost;UseDevelopmentEmulator=true",
+        work_dir=str(tmp_path),
+    )
+    making = Assembly(settings, blobs=None, metrics=AssemblerMetrics(CollectorRegistry()))
+    with pytest.raises(ResultError, match=f"{tmp_path}: give it more room") as caught:
+        await making.run(manifest("job", 1))
+    assert caught.value.code == "NO_SPACE"
+    assert os.listdir(tmp_path) == [], "nothing half-made stays behind"

@@ -1,0 +1,113 @@
+"""Completeness beside the plainest model of it: a set of promised chunks and a set of announced."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from assembler.completeness import Completeness
+from shared.errors import ResultError
+from shared.manifest import Chunk, Manifest, Source
+from shared.styles.request import StyleRequest
+
+COUNTS = st.lists(st.integers(1, 32), min_size=1, max_size=8)
+
+
+def manifest(counts: list[int]) -> Manifest:
+    """Return a manifest whose chunks hold so many frames."""
+    return Manifest(
+        job_id="j",
+        video_url="u",
+        video_name="n",
+        etag="e",
+        style=StyleRequest(style="s"),
+        source=Source(
+            width=2,
+            height=2,
+            coded_width=2,
+            coded_height=2,
+            codec="h264",
+            time_base=Fraction(1, 25),
+        ),
+        chunks=tuple(
+            Chunk(
+                index=index,
+                first_frame=sum(counts[:index]),
+                frames=frames,
+                first_pts=sum(counts[:index]),
+                duration=frames,
+                pts_digest="",
+            )
+            for index, frames in enumerate(counts)
+        ),
+        frames=sum(counts),
+    )
+
+
+class CompletenessMachine(RuleBasedStateMachine):
+    """Any announcements, true and false, before and after the seal, in any order, repeated."""
+
+    @initialize(counts=COUNTS)
+    def begin(self, counts: list[int]) -> None:
+        self.counts = counts
+        self.tracker = Completeness()
+        self.announced: dict[int, int] = {}
+        self.sealed = False
+        self.broken = False
+
+    def _true(self, chunk: int, frames: int) -> bool:
+        if self.announced.get(chunk, frames) != frames:
+            return False
+        promised = self.counts[chunk] if 0 <= chunk < len(self.counts) else None
+        return not self.sealed or promised == frames
+
+    @precondition(lambda self: not self.broken)
+    @rule(data=st.data())
+    def announce_what_is_promised(self, data: st.DataObject) -> None:
+        chunk = data.draw(st.integers(0, len(self.counts) - 1))
+        self.announce_anything(chunk, self.counts[chunk])
+
+    @precondition(lambda self: not self.broken)
+    @rule(chunk=st.integers(-1, 9), frames=st.integers(0, 33))
+    def announce_anything(self, chunk: int, frames: int) -> None:
+        expected = self._true(chunk, frames)
+        try:
+            self.tracker.announce(chunk, frames)
+        except ResultError:
+            assert not expected
+            # The job fails here: what the tracker says from now on is of no interest.
+            self.broken = True
+        else:
+            assert expected
+            self.announced[chunk] = frames
+
+    @precondition(lambda self: not self.broken and not self.sealed)
+    @rule()
+    def seal(self) -> None:
+        promised = dict(enumerate(self.counts))
+        expected = all(promised.get(chunk) == n for chunk, n in self.announced.items())
+        try:
+            self.tracker.seal(manifest(self.counts))
+        except ResultError:
+            assert not expected
+            self.broken = True
+        else:
+            assert expected
+            self.sealed = True
+
+    @precondition(lambda self: hasattr(self, "tracker") and not self.broken)
+    @invariant()
+    def it_is_complete_exactly_when_all_is_there(self) -> None:
+        whole = self.sealed and self.announced == dict(enumerate(self.counts))
+        assert self.tracker.complete == whole
+        missing = [i for i in range(len(self.counts)) if i not in self.announced]
+        assert self.tracker.missing() == (missing if self.sealed else [])
+        assert self.tracker.chunks == len(self.announced)
+        assert self.tracker.frames == sum(self.announced.values())
+
+
+TestCompleteness = CompletenessMachine.TestCase
+TestCompleteness.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)

@@ -1,0 +1,89 @@
+"""The alerts: each asks for figures that there are, is tried both ways, and tells what to do."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from shared.codes import FAILURE_CODES, OTHER
+
+ROOT = Path(__file__).resolve().parents[3]
+RULES = ROOT / "deploy/monitoring/rules"
+RUNBOOK = (ROOT / "docs/runbook.md").read_text(encoding="utf-8")
+SERVICES = ("splitter", "stylizer", "assembler")
+
+
+def rules() -> dict[str, dict[str, Any]]:
+    groups = yaml.safe_load((RULES / "alerts.yml").read_text(encoding="utf-8"))["groups"]
+    return {rule["alert"]: rule for group in groups for rule in group["rules"]}
+
+
+def trials() -> list[dict[str, Any]]:
+    """Every expectation of promtool's tests."""
+    return [
+        trial
+        for file in sorted((RULES / "tests").glob("*.yml"))
+        for test in yaml.safe_load(file.read_text(encoding="utf-8"))["tests"]
+        for trial in test["alert_rule_test"]
+    ]
+
+
+by_alert = pytest.mark.parametrize("alert", rules())
+
+
+@by_alert
+def test_the_runbook_says_what_to_do_where_the_alert_points(alert: str) -> None:
+    assert f"\n## {alert}\n" in RUNBOOK
+    assert rules()[alert]["annotations"]["runbook"] == f"docs/runbook.md#{alert.lower()}"
+
+
+@by_alert
+def test_the_runbook_and_the_alert_agree_on_how_urgent_it_is(alert: str) -> None:
+    section = RUNBOOK.split(f"\n## {alert}\n")[1].split("\n## ")[0]
+    said = {"page": "*Page.*", "ticket": "*Ticket.*"}[rules()[alert]["labels"]["severity"]]
+    assert section.strip().startswith(said)
+
+
+@by_alert
+def test_an_alert_is_tried_both_firing_and_silent(alert: str) -> None:
+    expected = [bool(trial["exp_alerts"]) for trial in trials() if trial["alertname"] == alert]
+    assert set(expected) == {True, False}
+
+
+@by_alert
+def test_every_figure_asked_for_is_one_that_a_service_gives(alert: str, figures: set[str]) -> None:
+    expr = rules()[alert]["expr"]
+    families = re.findall(r'__name__=~"\(([\w|]+)\)(\w+)"', expr)
+    asked = {f"{service}{rest}" for services, rest in families for service in services.split("|")}
+    asked |= set(re.findall(rf"\b(?:{'|'.join(SERVICES)}|stylestream)_\w+", expr))
+    assert asked
+    assert asked <= figures
+
+
+def test_the_runbook_speaks_of_no_alert_that_there_is_not() -> None:
+    assert set(re.findall(r"^## (\w+)$", RUNBOOK, re.MULTILINE)) == set(rules())
+
+
+def test_every_code_that_is_called_our_own_fault_can_occur() -> None:
+    pattern = re.search(r'code=~"([^"]+)"', rules()["StylestreamOwnFault"]["expr"])
+    assert pattern
+    for alternative in re.findall(r"(?:\([^)]*\)|[^|(])+", pattern[1]):
+        assert any(re.fullmatch(alternative, code) for code in FAILURE_CODES | {OTHER}), alternative
+
+
+def test_every_code_that_the_runbook_names_can_occur() -> None:
+    named = set(re.findall(r"`([A-Z]+_[A-Z_]+)`", RUNBOOK))
+    settings = set(re.findall(r"`([A-Z_]+)`", (ROOT / "docs/deploy.md").read_text()))
+    assert named
+    assert named - settings <= FAILURE_CODES
+
+
+def test_prometheus_reads_the_rules_in_compose(compose: dict[str, dict[str, Any]]) -> None:
+    mounts = compose["docker-compose.yml"]["services"]["prometheus"]["volumes"]
+    assert "./deploy/monitoring/rules:/etc/prometheus/rules:ro" in mounts
+    config = yaml.safe_load((ROOT / "deploy/compose/prometheus.yml").read_text(encoding="utf-8"))
+    assert config["rule_files"] == ["rules/*.yml"]

@@ -1,0 +1,305 @@
+"""The Bicep files agree with themselves, with the services' settings, and with the manifests.
+
+No compiler is to be had, so what one would say about names is asked here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.azure import bicep, document
+from deploy.azure.bicep import File
+from local.stack import CONTAINERS
+from shared.settings import ServiceSettings
+
+ROOT = Path(__file__).resolve().parents[3]
+AZURE = ROOT / "deploy/azure"
+MODULES = sorted((AZURE / "modules").glob("*.bicep"))
+LAYOUT = json.loads((AZURE / "layout.json").read_text(encoding="utf-8"))
+ACCESS = json.loads((AZURE / "access.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def main() -> File:
+    return bicep.read(AZURE / "main.bicep")
+
+
+@pytest.fixture(scope="module")
+def modules() -> dict[str, File]:
+    return {f"modules/{path.name}": bicep.read(path) for path in MODULES}
+
+
+def expressions(value: Any) -> str:
+    """All text in a value that is worked out later, for searching."""
+    match value:
+        case bicep.Expression(text):
+            return text
+        case bicep.Choice(yes, no):
+            return f"{expressions(yes)} {expressions(no)}"
+        case bicep.Each(items, body):
+            return f"{items} {expressions(body)}"
+        case dict():
+            return " ".join(expressions(inner) for inner in value.values())
+        case list():
+            return " ".join(expressions(inner) for inner in value)
+        case _:
+            return ""
+
+
+def test_every_file_is_bicep(main: File, modules: dict[str, File]) -> None:
+    assert len(modules) == 17
+    for file in (main, *modules.values()):
+        assert file.errors == []
+
+
+def test_a_file_that_is_not_bicep_is_noticed(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.bicep"
+    broken.write_text("param name string =\nresource x 'A/b@2024-01-01' = {\n  name: [\n}\n")
+
+    assert bicep.read(broken).errors
+
+
+def test_what_is_declared_is_used(main: File, modules: dict[str, File]) -> None:
+    for file in (main, *modules.values()):
+        used = Counter(file.names)
+        for name in (*file.parameters, *file.variables):
+            assert used[name] > 1, f"{file.path.name}: {name} is declared and never used"
+
+
+def test_every_module_gets_the_parameters_that_it_wants(
+    main: File, modules: dict[str, File]
+) -> None:
+    for name, use in main.modules.items():
+        wanted = modules[use.path].parameters
+        given = bicep.bodies(use)["params"]
+        required = {key for key, parameter in wanted.items() if parameter.default is None}
+        assert required <= given.keys() <= wanted.keys(), name
+
+
+def test_every_module_is_used(main: File, modules: dict[str, File]) -> None:
+    assert {use.path for use in main.modules.values()} == modules.keys()
+
+
+def test_outputs_that_are_referred_to_exist_and_all_are_wanted(
+    main: File, modules: dict[str, File]
+) -> None:
+    everything = [use.body for use in main.modules.values()], list(main.outputs.values())
+    referred = set(re.findall(r"(\w+)\.outputs\.(\w+)", expressions(list(everything))))
+
+    offered = {
+        (name, output) for name, use in main.modules.items() for output in modules[use.path].outputs
+    }
+    assert referred <= offered
+    wanted = {(main.modules[name].path, output) for name, output in referred}
+    assert wanted == {(path, output) for path, file in modules.items() for output in file.outputs}
+
+
+def test_everything_is_deployed_into_the_one_resource_group(main: File) -> None:
+    for name, use in main.modules.items():
+        assert bicep.bodies(use)["scope"] == bicep.Expression("group"), name
+
+
+def test_data_that_is_loaded_is_there_and_has_what_is_asked_of_it(
+    main: File, modules: dict[str, File]
+) -> None:
+    assert main.variables["layout"] == bicep.Expression("loadJsonContent('layout.json')")
+    assert main.variables["access"] == bicep.Expression("loadJsonContent('access.json')")
+    asked = expressions([use.body for use in main.modules.values()])
+    for root, content in (("layout", LAYOUT), ("access", ACCESS)):
+        for path in re.findall(rf"\b{root}((?:\.\w+)+)", asked):
+            found: Any = content
+            for key in path.strip(".").split("."):
+                assert key in found, f"{root}{path}"
+                found = found[key]
+    resources = [r.body for file in modules.values() for r in file.resources.values()]
+    named = re.findall(r"\broles(?:\['(.+?)'\]|\.(\w+))", expressions(resources))
+    assert {one or other for one, other in named} <= ACCESS["roles"].keys()
+
+
+def as_azd_writes(value: Any) -> str:
+    """A default as it stands in the file of parameters."""
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def test_every_parameter_is_described_and_can_be_set_by_azd(main: File) -> None:
+    given = json.loads((AZURE / "main.parameters.json").read_text(encoding="utf-8"))["parameters"]
+    assert given.keys() == main.parameters.keys()
+    for name, parameter in main.parameters.items():
+        assert parameter.description.endswith("."), name
+        variable, _, default = given[name]["value"].strip("${}").partition("=")
+        snake = re.sub(r"([A-Z])", r"_\1", name).upper()
+        assert variable in {snake, f"AZURE_{snake}", "AZURE_ENV_NAME"}, name
+        assert default == as_azd_writes(parameter.default), name
+
+
+def test_hubs_and_containers_are_those_that_the_services_name() -> None:
+    settings = ServiceSettings(
+        eventhub_connection_string="given", storage_connection_string="given"
+    )
+    hubs = {hub["name"]: hub["partitions"] for hub in LAYOUT["hubs"]}
+    media = {entry["container"] for entry in LAYOUT["accounts"]["media"]}
+    internal = {entry["container"] for entry in LAYOUT["accounts"]["internal"]}
+
+    assert hubs == {settings.uploads_hub: 4, settings.frames_hub: 32, settings.segments_hub: 8}
+    assert media == settings.media_containers
+    assert internal - {LAYOUT["styles"], LAYOUT["uploads"]["undelivered"]} == (
+        set(CONTAINERS) - settings.media_containers
+    )
+    assert LAYOUT["uploads"]["container"] == settings.uploads_container
+    assert LAYOUT["uploads"]["hub"] == settings.uploads_hub
+
+
+def test_positions_and_what_users_own_never_expire() -> None:
+    kept = {
+        entry["container"]
+        for account in LAYOUT["accounts"].values()
+        for entry in account
+        if not entry["deleteAfterDays"]
+    }
+
+    assert kept == {"uploads", "results", "styles", "checkpoints"}
+
+
+def test_orphans_outlive_the_events_that_refer_to_them() -> None:
+    days = {e["container"]: e["deleteAfterDays"] for e in LAYOUT["accounts"]["internal"]}
+    hours = {hub["name"]: hub["retentionHours"] for hub in LAYOUT["hubs"]}
+
+    assert days["frames"] * 24 >= hours["frames"]
+
+
+def test_soft_delete_is_off_where_positions_are_kept(main: File) -> None:
+    assert "checkpoints" in {entry["container"] for entry in LAYOUT["accounts"]["internal"]}
+    assert bicep.bodies(main.modules["internal"])["params"]["softDeleteDays"] == 0
+    assert bicep.bodies(main.modules["media"])["params"]["softDeleteDays"] == bicep.Expression(
+        "softDeleteDays"
+    )
+
+
+def test_nobody_signs_in_with_a_key(modules: dict[str, File]) -> None:
+    def properties(path: str, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = bicep.bodies(modules[f"modules/{path}"].resources[name])[
+            "properties"
+        ]
+        return found
+
+    assert properties("eventhubs.bicep", "namespace")["disableLocalAuth"] is True
+    assert properties("events.bicep", "announcements")["disableLocalAuth"] is True
+    assert properties("storage.bicep", "account")["allowSharedKeyAccess"] is False
+    assert properties("storage.bicep", "account")["allowBlobPublicAccess"] is False
+    assert properties("cluster.bicep", "cluster")["disableLocalAccounts"] is True
+    assert properties("registry.bicep", "registry")["adminUserEnabled"] is False
+
+
+def test_only_uploads_start_jobs(modules: dict[str, File]) -> None:
+    subscription = modules["modules/events.bicep"].resources["subscription"]
+
+    wanted = bicep.bodies(subscription)["properties"]["filter"]
+    assert wanted["includedEventTypes"] == ["Microsoft.Storage.BlobCreated"]
+    assert wanted["subjectBeginsWith"].text.endswith("/containers/${uploadsContainer}/'")
+
+
+def test_roles_are_given_on_what_exists_to_who_exists(modules: dict[str, File]) -> None:
+    identities = modules["modules/identities.bicep"].outputs["principals"].keys()
+    hubs = {hub["name"] for hub in LAYOUT["hubs"]}
+
+    grants = [*ACCESS["hubs"], *ACCESS["containers"], *ACCESS["topics"]]
+    assert {grant["identity"] for grant in grants} == set(identities)
+    assert {grant["hub"] for grant in ACCESS["hubs"]} == hubs
+    for grant in ACCESS["containers"]:
+        containers = {entry["container"] for entry in LAYOUT["accounts"][grant["account"]]}
+        assert grant["container"] in containers
+    assert {grant["role"] for grant in grants} <= ACCESS["roles"].keys()
+    assert all(count == 1 for count in Counter(json.dumps(grant) for grant in grants).values())
+    for identifier in ACCESS["roles"].values():
+        assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", identifier)
+
+
+@pytest.mark.parametrize(
+    ("service", "reads"),
+    [("splitter", "uploads"), ("stylizer", "frames"), ("assembler", "segments")],
+)
+def test_a_service_receives_from_its_own_hub_alone(service: str, reads: str) -> None:
+    received = [
+        grant["hub"]
+        for grant in ACCESS["hubs"]
+        if grant["identity"] == service and grant["role"].endswith("Receiver")
+    ]
+
+    assert received == [reads]
+
+
+def test_the_autoscaler_may_only_look() -> None:
+    grants = [*ACCESS["hubs"], *ACCESS["containers"], *ACCESS["topics"]]
+
+    roles = {grant["role"] for grant in grants if grant["identity"] == "keda"}
+    assert roles == {"Azure Event Hubs Data Receiver", "Storage Blob Data Reader"}
+
+
+def test_the_splitter_cannot_touch_uploads_and_no_stylizer_can_touch_results() -> None:
+    def role(identity: str, container: str) -> list[str]:
+        return [
+            grant["role"]
+            for grant in ACCESS["containers"]
+            if (grant["identity"], grant["container"]) == (identity, container)
+        ]
+
+    assert role("splitter", "uploads") == ["Storage Blob Data Reader"]
+    assert role("stylizer", "results") == []
+    assert role("stylizer", "uploads") == []
+
+
+def test_the_manifests_service_accounts_are_trusted(modules: dict[str, File]) -> None:
+    accounts = modules["modules/federation.bicep"].variables["accounts"]
+    base = ROOT / "deploy/kubernetes/base"
+    manifests = [
+        manifest
+        for name in ("splitter", "stylizer", "assembler")
+        for manifest in yaml.safe_load_all((base / f"{name}.yaml").read_text(encoding="utf-8"))
+    ]
+
+    names = {m["metadata"]["name"] for m in manifests if m["kind"] == "ServiceAccount"}
+    ours = [entry for entry in accounts if entry["namespace"] == bicep.Expression("namespace")]
+    assert {entry["account"] for entry in ours} == names
+    kustomization = yaml.safe_load((base / "kustomization.yaml").read_text(encoding="utf-8"))
+    assert kustomization["namespace"] == LAYOUT["kubernetesNamespace"]
+
+
+@pytest.mark.parametrize("pool", ["gpu", "cpu"])
+def test_stylizers_are_sent_to_a_pool_that_is_made_for_them(
+    modules: dict[str, File], pool: str
+) -> None:
+    made = bicep.bodies(modules["modules/pools.bicep"].resources[pool])["properties"]
+    overlay = ROOT / f"deploy/kubernetes/overlays/{pool}/stylizer.yaml"
+    pod = yaml.safe_load(overlay.read_text(encoding="utf-8"))["spec"]["template"]["spec"]
+
+    assert pod["nodeSelector"] == made["nodeLabels"]
+    tolerated = {f"{t['key']}={t['value']}:{t['effect']}" for t in pod.get("tolerations", ())}
+    assert set(made.get("nodeTaints", ())) <= tolerated
+
+
+def test_the_alerts_can_be_written_as_azures(modules: dict[str, File]) -> None:
+    path = ROOT / "deploy/monitoring/rules/alerts.yml"
+    groups = yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
+    file = modules["modules/alerts.bicep"]
+
+    assert f"../../{path.relative_to(ROOT / 'deploy')}" in file.variables["groups"].text
+    for group in groups:
+        assert len(group["rules"]) <= 20, "Azure takes no more in one group"
+        for rule in group["rules"]:
+            assert re.fullmatch(r"\d+[mh]", rule["for"]), "becomes PT15M or PT1H"
+            assert rule["labels"]["severity"] in file.variables["severities"]
+
+
+def test_the_documented_parameters_and_costs_are_those_of_the_files() -> None:
+    text = document.DOCUMENT.read_text(encoding="utf-8")
+
+    assert text == document.with_tables(text), "run: python -m deploy.azure.document"

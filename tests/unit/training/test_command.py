@@ -1,0 +1,93 @@
+"""``stylestream train`` makes a style that paints, or says in one sentence what is missing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from local.cli import main
+from shared.styles.gallery import Gallery
+from stylizer.engine import OnnxEngine
+
+
+def call(
+    *, painting: Path, photos: Path, features: Path, start: Path, output: Path, steps: int = 2
+) -> int | str | None:
+    """Run the command with a plan of a few small steps; return its exit code."""
+    words = ["--style", painting, "--content", photos, "--features", features, "--from", start]
+    words += ["--steps", steps, "--style-size", 48, "--title", "Blotches", "--year", 2020]
+    with pytest.raises(SystemExit) as ended:
+        main(["train", *map(str, words), "-o", str(output)])
+    return ended.value.code
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Path:
+    torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
+    from training.graph import build
+    from training.network import StyleNetwork
+
+    torch.manual_seed(0)
+    file = tmp_path / "start.onnx"
+    file.write_bytes(build(StyleNetwork(), metadata={"trunk": "oak"}).SerializeToString())
+    return file
+
+
+def test_it_makes_a_style_that_hangs_in_the_gallery_and_paints(
+    photos: Path,
+    painting: Path,
+    features_file: Path,
+    start: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "styles"
+    folder.mkdir()
+    output = folder / "my-blotches.onnx"
+    given = {"painting": painting, "photos": photos, "features": features_file, "start": start}
+    assert call(**given, output=output) == 0
+    assert "my-blotches.onnx: Blotches, unknown" in capsys.readouterr().out
+    gallery = Gallery(folder)
+    card = gallery.find("my-blotches").card
+    assert (card.title, card.year, card.trunk) == ("Blotches", 2020, "oak")
+    frames = np.random.default_rng(0).integers(0, 256, (1, 3, 32, 32), np.uint8)
+    assert OnnxEngine(gallery, "cpu").paint("my-blotches", frames).shape == frames.shape
+    record = json.loads((folder / "my-blotches.training/record.json").read_text())
+    assert record["settings"]["steps"] == 2
+    assert record["curve"][-1]["step"] == 2
+    assert (folder / "my-blotches.training/curve.png").stat().st_size < 20_000
+
+
+def test_all_that_cannot_work_is_named_at_once(
+    photos: Path, start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = tmp_path / "missing.png"
+    code = call(
+        painting=missing,
+        photos=tmp_path / "nowhere",
+        features=missing,
+        start=start,
+        output=tmp_path / "My Style.onnx",
+    )
+    assert code == 2
+    told = capsys.readouterr().err
+    assert f"{missing}: no such file" in told
+    assert "--content" in told
+    assert "lower-case letters, digits and hyphens" in told
+
+
+def test_without_pytorch_it_names_the_extra_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "training"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    anywhere = dict.fromkeys(("painting", "photos", "features", "start", "output"), tmp_path)
+    assert call(**anywhere) == 2
+    assert capsys.readouterr().err == (
+        "stylestream: training needs torch: install the extra 'train' (scripts/setup --train)\n"
+    )

@@ -1,0 +1,111 @@
+"""A run is a pure function of its plan: it repeats, and being cut short leaves no trace."""
+
+# ruff: noqa: E402 - PyTorch may be missing
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
+
+from training import trainer
+from training.data import pictures_in
+from training.features import Features
+from training.network import StyleNetwork
+from training.trainer import Plan, Progress, train
+
+PLAN = Plan(steps=6, size=32, crops=3, style_size=48)
+
+Run = Callable[..., tuple[StyleNetwork, Progress]]
+
+
+class PowerCut(Exception):
+    """The end of a run that nobody planned."""
+
+
+@pytest.fixture
+def run(photos: Path, painting: Path, features_file: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Train a fresh network in a folder, with a checkpoint and a point of the curve a step."""
+    monkeypatch.setattr(trainer, "CHECKPOINT_EVERY", 2)
+    monkeypatch.setattr(trainer, "_CURVE_EVERY", 1)
+    features = Features(features_file, torch.device("cpu"))
+
+    def go(
+        folder: Path, plan: Plan = PLAN, report: Callable[[Progress], None] = lambda _: None
+    ) -> tuple[StyleNetwork, Progress]:
+        torch.manual_seed(0)
+        network = StyleNetwork()
+        progress = train(
+            plan,
+            network,
+            painting=painting,
+            photos=pictures_in(photos),
+            features=features,
+            folder=folder,
+            device=torch.device("cpu"),
+            report=report,
+        )
+        return network, progress
+
+    return go
+
+
+def alike(one: StyleNetwork, other: StyleNetwork) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def test_the_same_plan_gives_the_same_network_and_another_seed_another(
+    run: Run, tmp_path: Path
+) -> None:
+    one, progress = run(tmp_path / "one")
+    assert [point["step"] for point in progress.curve] == [1, 2, 3, 4, 5, 6]
+    assert alike(one, run(tmp_path / "same")[0])
+    assert not alike(one, run(tmp_path / "other", PLAN.model_copy(update={"seed": 1}))[0])
+
+
+def test_a_run_cut_short_goes_on_as_if_nothing_had_happened(run: Run, tmp_path: Path) -> None:
+    whole, undisturbed = run(tmp_path / "whole")
+    seen: list[int] = []
+
+    def cut(progress: Progress) -> None:
+        if progress.step == 5:
+            raise PowerCut
+
+    with pytest.raises(PowerCut):
+        run(tmp_path / "cut", report=cut)
+    resumed, progress = run(tmp_path / "cut", report=lambda p: seen.append(p.step))
+    assert seen == [5, 6], "it must go on from the checkpoint of step 4"
+    assert alike(whole, resumed)
+    assert progress.curve == undisturbed.curve
+
+
+def test_another_plan_does_not_go_on_from_the_old_plans_checkpoint(
+    run: Run, tmp_path: Path
+) -> None:
+    run(tmp_path)
+    seen: list[int] = []
+    run(tmp_path, PLAN.model_copy(update={"steps": 3}), report=lambda p: seen.append(p.step))
+    assert seen == [1, 2, 3]
+
+
+def test_training_brings_the_picture_nearer_to_the_painting(run: Run, tmp_path: Path) -> None:
+    plan = PLAN.model_copy(update={"steps": 30, "rate": 3e-3, "content": 0.1})
+    curve = run(tmp_path, plan)[1].curve
+    first, last = ([point["style"] for point in part] for part in (curve[:5], curve[-5:]))
+    assert sum(last) < 0.8 * sum(first)
+
+
+def test_every_second_step_looks_at_steadiness_and_the_others_at_the_border(
+    run: Run, tmp_path: Path
+) -> None:
+    curve = run(tmp_path)[1].curve
+    assert ["steady" in point for point in curve] == [True, False] * 3
+    assert ["border" in point for point in curve] == [False, True] * 3
+
+
+def test_a_plan_without_steps_is_refused() -> None:
+    with pytest.raises(ValueError, match="steps"):
+        Plan(steps=0)
