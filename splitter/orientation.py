@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import cast
 
 import av
-from av.sidedata.sidedata import SideDataContainer
 from av.sidedata.sidedata import Type as SideDataType
+
+from splitter.side_data import UnknownSideData, side_data_of
 
 _MATRIX = struct.Struct("=9i")
 
@@ -51,10 +51,19 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
     The matrix maps a stored point to the screen (ISO/IEC 14496-12, section 8.3.2), so unlike
     ``frame.rotation``, which is an angle only, it tells mirroring as well.
     """
-    # The stubs call this a dictionary; it is a container that knows its entries by type.
-    side_data = cast("SideDataContainer", frame.side_data)
-    matrix = side_data.get(SideDataType.DISPLAYMATRIX)
-    return UPRIGHT if matrix is None else _from_matrix(_MATRIX.unpack(bytes(matrix)))
+    try:
+        matrix = side_data_of(frame, SideDataType.DISPLAYMATRIX)
+    except UnknownSideData:
+        return _from_angle(frame.rotation)
+    return UPRIGHT if matrix is None else _from_matrix(_MATRIX.unpack(matrix))
+
+
+def _from_angle(degrees: int) -> Orientation:
+    """Turn counterclockwise by the nearest right angle."""
+    quarters = round(degrees / 90) % 4
+    return Orientation(
+        transpose=quarters % 2 == 1, mirror_x=quarters in (2, 3), mirror_y=quarters in (1, 2)
+    )
 
 
 def _from_matrix(matrix: tuple[int, ...]) -> Orientation:

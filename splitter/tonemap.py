@@ -17,12 +17,12 @@ from typing import cast
 
 import av
 import numpy as np
-from av.sidedata.sidedata import SideDataContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from numpy.typing import NDArray
 
 from splitter.graphs import new_graph
+from splitter.side_data import UnknownSideData, side_data_of
 
 Colours = NDArray[np.float64]
 """Any number of colours: float, shape ``(..., 3)``, in the order R, G, B."""
@@ -205,15 +205,17 @@ def _cube(look: Look) -> str:
 
 def _peak_of(frame: av.VideoFrame) -> float:
     """Return the brightest light that the picture's metadata promises, in cd/m2."""
-    side_data = cast("SideDataContainer", frame.side_data)
+    try:
+        mastering = side_data_of(frame, SideDataType.MASTERING_DISPLAY_METADATA)
+        content = side_data_of(frame, SideDataType.CONTENT_LIGHT_LEVEL)
+    except UnknownSideData:
+        return _USUAL_PEAK
     peaks = []
-    mastering = side_data.get(SideDataType.MASTERING_DISPLAY_METADATA)
     if mastering is not None:
         # AVMasteringDisplayMetadata: eight rationals of chromaticity, then least and most light.
-        _, _, numerator, denominator = struct.unpack_from("=4i", bytes(mastering), 64)
+        _, _, numerator, denominator = struct.unpack_from("=4i", mastering, 64)
         peaks.append(numerator / denominator if denominator else 0.0)
-    content = side_data.get(SideDataType.CONTENT_LIGHT_LEVEL)
     if content is not None:
-        peaks.append(float(struct.unpack_from("=I", bytes(content))[0]))
+        peaks.append(float(struct.unpack_from("=I", content)[0]))
     believable = [peak for peak in peaks if REFERENCE_WHITE <= peak <= _BRIGHTEST]
     return min(believable, default=_USUAL_PEAK)

@@ -82,6 +82,7 @@ def carry_out(commission: Commission, report: Callable[[Progress], None]) -> Car
     if problems := find_problems(commission):
         raise ConfigurationError(problems)
     photos = pictures_in(commission.content)
+    shown = photos[:: max(1, len(photos) // _PREVIEWS)][:_PREVIEWS]
     network, trunk = read_network(commission.start)
     device = torch.device(commission.device)
     commission.folder.mkdir(exist_ok=True)
@@ -89,7 +90,7 @@ def carry_out(commission: Commission, report: Callable[[Progress], None]) -> Car
 
     def look_and_report(progress: Progress) -> None:
         if progress.step % CHECKPOINT_EVERY == 0:
-            preview = paint_previews(network, photos[:_PREVIEWS], device)
+            preview = paint_previews(network, shown, device)
             preview.save(commission.folder / f"preview-{progress.step:05d}.png")
         report(progress)
 

@@ -61,8 +61,8 @@ class Plan(Value):
     luma: float = 0.5
     variation: float = 1.0
     bounds: float = 10.0
-    steady: float = Field(default=15.0, description="like paint for a shifted, noisy picture")
-    steady_end: float = Field(default=75.0, description="the same in the last third")
+    steady: float = Field(default=50.0, description="like paint for a shifted, noisy picture")
+    steady_end: float = Field(default=200.0, description="the same in the last third")
     border: float = Field(default=30.0, description="like paint where the picture ends")
     seed: int = 0
 

@@ -56,7 +56,7 @@ resource rules 'Microsoft.AlertsManagement/prometheusRuleGroups@2023-03-01' = [
           alert: rule.alert
           expression: rule.expr
           // 15m in Prometheus' file is PT15M here.
-          for: toUpper('PT${rule.for}')
+          for: contains(rule, 'for') ? toUpper('PT${rule.for}') : null
           severity: severities[rule.labels.severity]
           labels: rule.labels
           annotations: rule.annotations

@@ -33,4 +33,5 @@ async def test_a_full_work_folder_is_named_with_its_remedy(
     with pytest.raises(ResultError, match=f"{tmp_path}: give it more room") as caught:
         await making.run(manifest("job", 1))
     assert caught.value.code == "NO_SPACE"
-    assert os.listdir(tmp_path) == [], "nothing half-made stays behind"
+    with os.scandir(tmp_path) as left:
+        assert not list(left), "nothing half-made stays behind"

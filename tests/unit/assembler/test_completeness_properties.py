@@ -84,6 +84,11 @@ class CompletenessMachine(RuleBasedStateMachine):
             assert expected
             self.announced[chunk] = frames
 
+    @precondition(lambda self: self.broken or self.tracker.complete)
+    @rule(counts=COUNTS)
+    def begin_another_job(self, counts: list[int]) -> None:
+        self.begin(counts)
+
     @precondition(lambda self: not self.broken and not self.sealed)
     @rule()
     def seal(self) -> None:
@@ -110,4 +115,4 @@ class CompletenessMachine(RuleBasedStateMachine):
 
 
 TestCompleteness = CompletenessMachine.TestCase
-TestCompleteness.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+TestCompleteness.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

@@ -295,7 +295,7 @@ def test_the_alerts_can_be_written_as_azures(modules: dict[str, File]) -> None:
     for group in groups:
         assert len(group["rules"]) <= 20, "Azure takes no more in one group"
         for rule in group["rules"]:
-            assert re.fullmatch(r"\d+[mh]", rule["for"]), "becomes PT15M or PT1H"
+            assert re.fullmatch(r"\d+[mh]", rule.get("for", "0m")), "becomes PT15M or PT1H"
             assert rule["labels"]["severity"] in file.variables["severities"]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
 from av.video.reformatter import VideoReformatter
+from PIL import Image
 
 from shared.media.pixels import plane_arrays
 from splitter.normalise import Normaliser, plan_geometry
@@ -59,6 +61,40 @@ def test_a_display_matrix_is_applied_to_the_pixels(make, split_video, size, rota
     width, height = (size[1], size[0]) if turned else size
     assert (found.source.width, found.source.height) == (width + width % 2, height + height % 2)
     assert (found.source.coded_width, found.source.coded_height) == size
+
+
+EXIF_TURNS = {1: "upright", 3: "upside down", 6: "right", 8: "left"}
+
+
+@pytest.mark.parametrize("tag", EXIF_TURNS)
+def test_motion_jpeg_with_exif_is_turned_as_its_camera_was_held(split_video, tag):
+    # PyAV cannot list the side data of such frames
+    _, expected = TURNS[EXIF_TURNS[tag]]
+    picture = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = tag
+    Image.fromarray(quarters(0, 96, 64)).convert("RGB").save(
+        picture, "JPEG", quality=95, subsampling=2, exif=exif
+    )
+    found = split_video(motion_jpeg(picture.getvalue(), 96, 64))
+    limited = [16 + level * 219 / 255 for level in expected]
+    assert corners(found.frames()[0]) == pytest.approx(limited, abs=4)
+
+
+def motion_jpeg(picture: bytes, width: int, height: int) -> bytes:
+    """A video of three equal pictures, written as they are."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="mov") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuvj420p"
+        for number in range(3):
+            packet = av.Packet(picture)
+            packet.stream, packet.time_base = stream, Fraction(1, 25)
+            packet.pts = packet.dts = number
+            packet.duration = 1
+            packet.is_keyframe = True
+            container.mux(packet)
+    return file.getvalue()
 
 
 def test_turning_a_picture_turns_its_pixels_too(make, split_video):

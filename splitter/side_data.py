@@ -1,0 +1,29 @@
+"""Reads what a decoded frame carries beside its pixels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import av
+from av.sidedata.sidedata import Type as SideDataType
+
+if TYPE_CHECKING:
+    from av.sidedata.sidedata import SideDataContainer
+
+
+class UnknownSideData(Exception):
+    """The frame carries something of a kind that PyAV does not know, and hides all the rest."""
+
+
+def side_data_of(frame: av.VideoFrame, kind: SideDataType) -> bytes | None:
+    """Return a frame's side data of a kind; None when it has none.
+
+    Raises:
+        UnknownSideData: PyAV cannot list the frame's side data (EXIF in Motion JPEG, as of PyAV 18.1).
+    """
+    try:
+        # The stubs call this a dictionary; it is a container that knows its entries by type.
+        found = cast("SideDataContainer", frame.side_data).get(kind)
+    except ValueError as error:
+        raise UnknownSideData(str(error)) from error
+    return None if found is None else bytes(found)

@@ -1,0 +1,177 @@
+"""What is asked before anything is made in Azure: is there room, and may we use it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure_cli import Az
+
+from deploy.azure import bicep, quota
+
+AZURE = Path(__file__).resolve().parents[3] / "deploy/azure"
+
+USAGE = [
+    {"name": {"value": "cores"}, "currentValue": 10, "limit": 100},
+    {"name": {"value": "lowPriorityCores"}, "currentValue": 0, "limit": 20},
+    {"name": {"value": "standardDDSv5Family"}, "currentValue": 10, "limit": 100},
+    {"name": {"value": "Standard NCASv3_T4 Family"}, "currentValue": 0, "limit": 0},
+]
+PROVIDERS = [
+    {
+        "namespace": namespace,
+        "registrationState": "Registered",
+        "resourceTypes": [
+            {
+                "resourceType": quota.OFFERED.get(namespace, "any"),
+                "locations": ["East US", "Japan East"],
+            }
+        ],
+    }
+    for namespace in quota.REGISTERED
+]
+
+
+def sku(name: str, family: str, cores: int, *restrictions: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "family": family,
+        "capabilities": [{"name": "vCPUs", "value": str(cores)}],
+        "restrictions": list(restrictions),
+    }
+
+
+SYSTEM = sku("Standard_D4ds_v5", "standardDDSv5Family", 4)
+GPU = sku("Standard_NC4as_T4_v3", "standard NCASv3_T4 Family", 4)
+
+
+@pytest.fixture
+def az(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Az:
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    return Az(tmp_path / "bin")
+
+
+def room(az: Az, *, usage: list[dict[str, Any]] = USAGE, gpu: dict[str, Any] = GPU) -> None:
+    az.answers(
+        ("provider list", PROVIDERS),
+        ("vm list-usage --location eastus", usage),
+        ("vm list-skus --size Standard_D4ds_v5", [SYSTEM, sku("Standard_D4ds_v5_x", "none", 4)]),
+        ("vm list-skus --size Standard_NC4as_T4_v3", [gpu]),
+    )
+
+
+def ask(capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    try:
+        quota.main()
+    except SystemExit as stop:
+        printed = capsys.readouterr()
+        said = stop.code if isinstance(stop.code, str) else ""
+        return 1, printed.out, printed.err + said
+    return 0, *capsys.readouterr()
+
+
+def test_a_region_with_room_is_said_to_have_it_and_how_far_it_reaches(
+    az: Az, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    room(az)
+    monkeypatch.setenv("AZURE_LOCATION", "eastus")
+
+    code, out, err = ask(capsys)
+
+    assert (code, err) == (0, "")
+    assert "the gpu pool can grow to 5 of 8 machines" in out
+    assert "eastus has room" in out
+
+
+def test_no_quota_for_gpus_is_a_problem_that_says_what_to_ask_for(
+    az: Az, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    room(az)
+    monkeypatch.setenv("AZURE_LOCATION", "eastus")
+    monkeypatch.setenv("GPU_SPOT", "false")
+
+    code, _, err = ask(capsys)
+
+    assert code == 1
+    assert "wants 4 vCPUs of quota 'standard NCASv3_T4 Family' at least, and 0 are left" in err
+
+
+def test_all_problems_are_named_at_once(
+    az: Az, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forbidden = {"type": "Location", "reasonCode": "NotAvailableForSubscription"}
+    room(az, usage=USAGE[1:2], gpu=sku(GPU["name"], GPU["family"], 4, forbidden))
+    monkeypatch.setenv("AZURE_LOCATION", "eastus")
+
+    code, _, err = ask(capsys)
+
+    assert code == 1
+    assert "may not use Standard_NC4as_T4_v3 in eastus (NotAvailableForSubscription)" in err
+    assert "the system pool wants 4 vCPUs of quota 'cores'" in err
+
+
+def test_a_machine_that_one_zone_lacks_can_be_had_in_the_others(
+    az: Az, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    room(az, gpu=sku(GPU["name"], GPU["family"], 4, {"type": "Zone", "reasonCode": "x"}))
+    monkeypatch.setenv("AZURE_LOCATION", "eastus")
+
+    assert ask(capsys)[0] == 0
+
+
+def test_a_machine_that_the_region_lacks_is_a_problem(
+    az: Az, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    room(az, gpu=sku("Standard_NC4as_T4_v3_other", "none", 4))
+    monkeypatch.setenv("AZURE_LOCATION", "eastus")
+
+    assert "eastus has no Standard_NC4as_T4_v3" in ask(capsys)[2]
+
+
+def test_services_that_are_not_offered_or_not_registered_are_named() -> None:
+    providers = [
+        {**provider, "registrationState": "NotRegistered"}
+        if provider["namespace"] == "Microsoft.EventGrid"
+        else provider
+        for provider in PROVIDERS
+        if provider["namespace"] != "Microsoft.Storage"
+    ]
+
+    found = list(quota.missing(providers, "northeurope"))
+
+    assert "northeurope does not offer Microsoft.EventHub/namespaces" in found
+    assert any(problem.startswith("Microsoft.Storage is not registered") for problem in found)
+    assert any(problem.startswith("Microsoft.EventGrid is not registered") for problem in found)
+    assert list(quota.missing(PROVIDERS, "japaneast")) == []
+
+
+def test_every_provider_of_the_bicep_files_is_asked_for() -> None:
+    files = [AZURE / "main.bicep", *(AZURE / "modules").glob("*.bicep")]
+    used = {
+        resource.type.partition("/")[0]
+        for file in files
+        for resource in bicep.read(file).resources.values()
+    }
+
+    # These two cannot be switched off.
+    assert used - {"Microsoft.Authorization", "Microsoft.Resources"} == set(quota.REGISTERED)
+
+
+def test_without_signing_in_one_sentence_says_so(
+    az: Az, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    az.answers()
+    monkeypatch.setenv("AZURE_LOCATION", "eastus")
+
+    assert ask(capsys)[2] == "quota: az provider list: ERROR: nobody knows; sign in with: az login"
+
+
+def test_a_deployment_in_which_nobody_would_paint_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AZURE_LOCATION", "eastus")
+    monkeypatch.setenv("GPU_MAX_NODES", "0")
+
+    assert "nobody would paint" in ask(capsys)[2]
