@@ -6,6 +6,7 @@ verbs. Labels are bounded by design: a hub, a partition, a stage, a known code, 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -248,6 +249,9 @@ def _known(code: str) -> str:
 
 
 def _version() -> str:
+    # An image holds the packages alone, and says what it was built from.
+    if given := os.environ.get("STYLESTREAM_VERSION"):
+        return given
     try:
         return metadata.version("stylestream")
     except metadata.PackageNotFoundError:

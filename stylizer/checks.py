@@ -10,7 +10,6 @@ import numpy as np
 from shared.errors import StyleError
 from shared.styles.gallery import Precision, Style
 from stylizer.interpolation import TRUNK
-from stylizer.onnx_file import read_onnx
 from stylizer.sessions import Sessions
 
 _SHAPES: Final = ((1, 3, 16, 16), (2, 3, 36, 52))
@@ -40,6 +39,6 @@ def _faults(style: Style, precision: Precision, sessions: Sessions) -> Iterator[
             return
         if painted.shape != shape:
             yield f"{which} makes {painted.shape} of frames {shape}"
-    trunk = read_onnx(network).metadata.get(TRUNK)
+    trunk = session.get_modelmeta().custom_metadata_map.get(TRUNK)
     if trunk != style.card.trunk:
         yield f"{which} says it grew from trunk {trunk}, its card says {style.card.trunk}"

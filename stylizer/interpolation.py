@@ -4,23 +4,26 @@ Networks that were trained from one ancestor lie close enough together for the w
 their weights to be a network in between (Wang et al., "Deep Network Interpolation for Continuous
 Imagery Effect Transition", CVPR 2019). Of networks of different ancestors the mean is noise, so
 every network has to say in its metadata which ``trunk`` it grew from.
+
+The mean is written into a copy of the file. `SessionOptions.add_initializer` of ONNX Runtime looks
+made for it, but on a CPU the optimiser has turned the file's own weights into its blocked layout by
+then, and the given ones are dropped without a word (seen with 1.31).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from shared.styles.blend import WHOLE
-from stylizer.onnx_file import OnnxFile, read_onnx
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, TensorProto
 
 TRUNK: Final = "trunk"
 """Key of the network's metadata: networks with the same value may be averaged."""
-
-# TensorProto.DataType: those that can be averaged, as NumPy names them, little-endian.
-_FLOATS: Final = {1: "<f4", 10: "<f2", 11: "<f8"}
 
 
 class NotInterpolable(Exception):
@@ -33,37 +36,55 @@ def interpolate(networks: Sequence[bytes], percents: Sequence[int]) -> bytes:
     Raises:
         NotInterpolable: with the reason.
     """
-    try:
-        first, *others = files = [read_onnx(network) for network in networks]
-    except ValueError as error:
-        raise NotInterpolable(f"a network's weights cannot be read: {error}") from error
+    first, *others = models = [_read(network) for network in networks]
     for other in others:
         _check_alike(first, other)
-    mean = bytearray(first.data)
-    for name, tensor in first.tensors.items():
-        if number := _FLOATS.get(tensor.data_type):
-            weights = np.zeros((tensor.end - tensor.start) // np.dtype(number).itemsize)
-            for file, percent in zip(files, percents, strict=True):
-                weights += np.frombuffer(file.content(name), number) * (percent / WHOLE)
-            mean[tensor.start : tensor.end] = weights.astype(number).tobytes()
-    return bytes(mean)
+    tensors = zip(*(model.graph.initializer for model in models), strict=True)
+    # The first of each row is the one that is changed.
+    for row in list(tensors):
+        _average(row, percents)
+    return bytes(first.SerializeToString())
 
 
-def _check_alike(one: OnnxFile, other: OnnxFile) -> None:
-    trunks = [file.metadata.get(TRUNK) for file in (one, other)]
+def _read(network: bytes) -> ModelProto:
+    # A stylizer that blends nothing needs no ONNX library beside its runtime.
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        return onnx.load_from_string(network)
+    except DecodeError as error:
+        raise NotInterpolable(f"a network cannot be read: {error}") from error
+
+
+def _average(row: Sequence[TensorProto], percents: Sequence[int]) -> None:
+    from onnx.numpy_helper import from_array, to_array
+
+    name, weights = row[0].name, [to_array(tensor) for tensor in row]
+    if np.issubdtype(weights[0].dtype, np.floating):
+        shares = [w.astype(np.float64) * p / WHOLE for w, p in zip(weights, percents, strict=True)]
+        row[0].CopyFrom(from_array(np.sum(shares, axis=0).astype(weights[0].dtype), name))
+    elif any(not np.array_equal(weights[0], other) for other in weights[1:]):
+        raise NotInterpolable(f"the weights {name!r} are no floating-point numbers")
+
+
+def _check_alike(one: ModelProto, other: ModelProto) -> None:
+    trunks = [_trunk(model) for model in (one, other)]
     if not all(trunks):
         raise NotInterpolable("a network does not say which trunk it grew from")
     if trunks[0] != trunks[1]:
         raise NotInterpolable("the networks grew from different trunks")
-    if one.structure != other.structure or one.tensors.keys() != other.tensors.keys():
+    if _build(one) != _build(other):
         raise NotInterpolable("the networks are not built alike")
-    for name, tensor in one.tensors.items():
-        twin = other.tensors[name]
-        if (tensor.data_type, tensor.shape, tensor.end - tensor.start) != (
-            twin.data_type,
-            twin.shape,
-            twin.end - twin.start,
-        ):
-            raise NotInterpolable(f"the weights {name!r} differ in type or shape")
-        if tensor.data_type not in _FLOATS and one.content(name) != other.content(name):
-            raise NotInterpolable(f"the weights {name!r} are no floating-point numbers")
+
+
+def _trunk(model: ModelProto) -> str | None:
+    return next((entry.value for entry in model.metadata_props if entry.key == TRUNK), None)
+
+
+def _build(model: ModelProto) -> list[object]:
+    """Return all of a network but its weights: what it computes, and on what."""
+    graph = model.graph
+    parts = [*model.opset_import, *graph.node, *graph.input, *graph.output]
+    tensors = [(t.name, t.data_type, tuple(t.dims)) for t in graph.initializer]
+    return [part.SerializeToString(deterministic=True) for part in parts] + [tensors]

@@ -7,12 +7,10 @@ from typing import Final
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 from PIL import Image
 from torch import Tensor
 
 from shared.errors import ConfigurationError
-from training.network import seeded
 
 _SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 _SMALLEST: Final = 1.0
@@ -88,6 +86,6 @@ class Crops:
         return (crop * 255).round().to(torch.uint8).contiguous()
 
 
-def enlarge(picture: Tensor, factor: float) -> Tensor:
-    """Scale a picture (3, H, W) by ``factor``."""
-    return F.interpolate(picture[None], scale_factor=factor, mode="bilinear", antialias=True)[0]
+def seeded(seed: int, step: int = 0) -> torch.Generator:
+    """Return the source of chance of one step: a run taken up again draws what it would have."""
+    return torch.Generator().manual_seed(seed * 1_000_003 + step)

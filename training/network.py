@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import torch
 import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 from torch import Tensor, nn
 
@@ -74,11 +73,6 @@ class StyleNetwork(nn.Module):
         return F.pixel_shuffle(self.paint(y), 2)
 
 
-def weights(network: StyleNetwork) -> dict[str, Tensor]:
-    """Return the network's weights by name, on the CPU."""
-    return {name: weight.detach().cpu() for name, weight in network.state_dict().items()}
-
-
 def convolutions(network: StyleNetwork) -> list[tuple[str, nn.Conv2d]]:
     """Return the network's convolutions by name, in the order in which a picture meets them."""
     return [
@@ -94,8 +88,3 @@ def pad(pictures: Tensor, margin: int) -> Tensor:
 def inner(pictures: Tensor, margin: int) -> Tensor:
     """Drop a rim of ``margin`` pixels."""
     return pictures[..., margin:-margin, margin:-margin] if margin else pictures
-
-
-def seeded(seed: int, step: int = 0) -> torch.Generator:
-    """Return the source of chance of one step: a run taken up again draws what it would have."""
-    return torch.Generator().manual_seed(seed * 1_000_003 + step)

@@ -23,7 +23,7 @@ from pydantic import Field
 from torch import Tensor
 
 from shared.values import Value
-from training.data import Crops, read_picture
+from training.data import Crops, read_picture, seeded
 from training.features import Features
 from training.losses import (
     Statistics,
@@ -37,7 +37,7 @@ from training.losses import (
     variation_loss,
     views,
 )
-from training.network import MARGIN, RIM, StyleNetwork, inner, pad, seeded
+from training.network import MARGIN, RIM, StyleNetwork, inner, pad
 
 CHECKPOINT_EVERY: Final = 100
 _CURVE_EVERY: Final = 10

@@ -23,9 +23,9 @@ def _each(expr: str, legend: str) -> tuple[Query, ...]:
     )
 
 
-def _any(metric: str) -> str:
-    """Select a metric of whichever services there are; a pool may be scaled to nothing."""
-    return f'{{__name__=~"({"|".join(SERVICES)})_{metric}"}}'
+def _any(expr: str) -> str:
+    """Unite the services' figures; of those that there are, for a pool may be scaled to nothing."""
+    return " or ".join(expr.replace("SERVICE", service) for service in SERVICES)
 
 
 def _of_process(expr: str) -> str:
@@ -68,12 +68,12 @@ _NOW: Final = Row(
         _number(
             "Dead letters",
             "Events laid aside in the time shown.",
-            f"sum(increase({_any('dead_letters_total')}[$__range]))",
+            f"sum({_any('increase(SERVICE_dead_letters_total[$__range])')})",
         ),
         _number(
             "Dependencies away",
             "Event hubs, storage accounts and topics that do not answer, once for each process.",
-            f"count({_any('dependency_up')} == 0) or vector(0)",
+            f"count(({_any('SERVICE_dependency_up')}) == 0) or vector(0)",
         ),
     ),
 )
@@ -126,9 +126,11 @@ _LAG: Final = Row(
             "Each is tried again: errors of Event Hubs, checkpoints not written, clients rebuilt.",
             "suffix: /s",
             (
-                Query(f"sum(rate({_any('eventhub_errors_total')}{_RATE}))", "errors"),
-                Query(f"sum(rate({_any('checkpoint_failures_total')}{_RATE}))", "checkpoints"),
-                Query(f"sum(rate({_any('consumer_rebuilds_total')}{_RATE}))", "rebuilds"),
+                Query(f"sum({_any(f'rate(SERVICE_eventhub_errors_total{_RATE})')})", "errors"),
+                Query(
+                    f"sum({_any(f'rate(SERVICE_checkpoint_failures_total{_RATE})')})", "checkpoints"
+                ),
+                Query(f"sum({_any(f'rate(SERVICE_consumer_rebuilds_total{_RATE})')})", "rebuilds"),
             ),
         ),
     ),

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-GPU_SPEEDS: Final = (60.0, 150.0, 400.0)
-"""Frames of 1280x720 that one GPU paints a second, from pessimistic to optimistic: not measured."""
+GPU_SPEEDS: Final = (60.0, 120.0, 220.0)
+"""Frames of 1280x720 that one T4 paints a second, from pessimistic to optimistic: not measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +67,3 @@ class Assumptions:
     def chunk_s(self) -> float:
         """How long a stylizer paints a full chunk."""
         return self.chunk_frames / self.gpu_speed
-
-
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """Dollars an hour of a node with one small GPU (T4 class): round figures, look up your own."""
-
-    on_demand: float = 0.50
-    spot: float = 0.20

@@ -50,7 +50,7 @@ SETTINGS: Final = {
 """What the services of an arena are told. Takeovers are quick, so that runs can be short."""
 
 _LOOK_S: Final = 0.2
-_RESTARTS: Final = 4
+_RESTARTS: Final = 5
 """The stack gives up a process that dies 8 times in a row; runs must not be the reason."""
 
 _TEMPORARY: Final = ("frames", "segments", "jobs")
@@ -190,12 +190,19 @@ class Arena:
             self.clips[clip] = replace(self.clips[clip], reference=result.sha256)
 
     async def rest(self) -> None:
-        """Start processes anew that have died often, in order, between two runs."""
-        for process in self.stack.processes:
-            if process.restarts - self._rested.get(process.name, 0) >= _RESTARTS:
-                await process.stop()
-                await process.start()
-                self._rested[process.name] = process.restarts
+        """Start processes anew that have died often, between two runs."""
+        tired = [
+            process
+            for process in self.stack.processes
+            if process.restarts - self._rested.get(process.name, 0) >= _RESTARTS
+        ]
+
+        async def renew(process: Supervised) -> None:
+            await process.stop()
+            await process.start()
+            self._rested[process.name] = process.restarts
+
+        await asyncio.gather(*map(renew, tired))
 
     async def rewrite_chunk(self, name: str, damaged: bytes) -> None:
         """Put other content into a chunk's blob; its metadata stays."""

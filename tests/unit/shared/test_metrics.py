@@ -95,6 +95,15 @@ def test_the_running_version_can_be_seen(metrics: WorkMetrics, registry: Collect
     assert registry.get_sample_value("stylestream_build_info", labels) == 1
 
 
+def test_an_image_tells_the_version_that_it_was_built_from(
+    registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STYLESTREAM_VERSION", "7.8.9")
+    WorkMetrics(registry, "test")
+    labels = {"service": "test", "version": "7.8.9"}
+    assert registry.get_sample_value("stylestream_build_info", labels) == 1
+
+
 def test_a_consumer_shows_its_partitions_their_lag_and_its_last_sign_of_life(
     metrics: WorkMetrics, registry: CollectorRegistry
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 from shared.errors import ConfigurationError
-from training.data import Crops, pictures_in, read_picture
+from training.data import Crops, pictures_in, read_picture, seeded
 
 
 def test_the_same_seed_cuts_the_same_crops_in_any_order(photos: Path) -> None:
@@ -49,3 +49,8 @@ def test_a_file_that_is_no_picture_is_refused_by_name(tmp_path: Path) -> None:
     file.write_text("not a picture")
     with pytest.raises(ConfigurationError, match="text.jpg is no picture"):
         read_picture(file)
+
+
+def test_chance_repeats_and_differs_from_step_to_step() -> None:
+    draws = [torch.rand((), generator=seeded(0, step)).item() for step in (1, 1, 2)]
+    assert draws[0] == draws[1] != draws[2]

@@ -1,0 +1,76 @@
+"""Plans: the same seed breaks the same things at the same steps; and what figures say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from chaos.histories import JOB, also, call, good, segment
+from hypothesis import given
+from hypothesis import strategies as st
+
+from local.chaos.campaign import Findings
+from local.chaos.faults import Committed
+from local.chaos.figures import Figures, percentile
+from local.chaos.plan import KINDS, plan_faults
+from local.chaos.promises import Violation
+from local.chaos.report import page
+
+
+@given(seed=st.integers(0, 2**32), count=st.integers(0, 60), steps=st.integers(2, 100))
+def test_a_plan_follows_from_its_seed_and_uses_every_kind_before_any_twice(
+    seed: int, count: int, steps: int
+) -> None:
+    plan = plan_faults(seed, steps, KINDS, count)
+    assert plan == plan_faults(seed, steps, KINDS, count)
+    assert len(plan) == count
+    assert all(1 <= fault.step < steps for fault in plan)
+    assert [fault.step for fault in plan] == sorted(fault.step for fault in plan)
+    times = Counter(fault.kind for fault in plan)
+    assert max(times.values(), default=0) <= count // len(KINDS) + 1
+
+
+def test_other_seeds_break_other_things() -> None:
+    assert len({plan_faults(seed, 40, KINDS, 4) for seed in range(50)}) == 50
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=40))
+def test_percentiles_are_values_that_were_seen(values: list[float]) -> None:
+    p50, p99 = percentile(values, 0.5), percentile(values, 0.99)
+    assert {p50, p99} <= set(values)
+    assert sum(value <= p50 for value in values) >= len(values) / 2
+    assert p50 <= p99 <= max(values)
+
+
+def read(index: int, at: float):
+    return call("read", "frames", f"{JOB}/{index:08d}.mp4", at, status=206)
+
+
+def test_figures_tell_recovery_and_what_was_done_twice() -> None:
+    killed = Committed("kill stylizer", 4.5, 4.6, ("stylizer-1",), ("0",))
+    history = also(good(), read(0, 3.8), read(1, 4.2), read(1, 4.8), segment(1, 5.3, status=409))
+    figures = Figures.of(history, [killed])
+    assert (figures.jobs, figures.chunks, figures.beginnings) == (1, 2, 3)
+    assert (figures.begun_again, figures.painted_again) == (1, 1)
+    assert figures.taken_up_s == pytest.approx((0.3,))
+    assert figures.finished_s == pytest.approx((0.6,))
+    assert (figures + figures).chunks == 4
+
+
+def test_a_kill_that_orphans_no_waiting_work_has_no_recovery_time() -> None:
+    idle = Committed("kill stylizer", 5.6, 5.7, ("stylizer-1",), ("0",))
+    assert Figures.of(also(good(), read(0, 3.8)), [idle]).taken_up_s == ()
+
+
+def test_the_page_tells_every_fault_and_every_violation() -> None:
+    findings = Findings(
+        seed=7, runs=3, faults=Counter({"kill splitter": 2}), figures=Figures(chunks=10, jobs=2)
+    )
+    violation = Violation("I5", "frames/2", "the checkpoint stands at 1")
+    bad = page(replace(findings, violations=[(8, violation)]))
+    assert "| kill splitter | 2 |" in bad
+    assert "- seed 8: I5 frames/2: the checkpoint stands at 1" in bad
+    good_page = page(findings)
+    assert "Seen:" not in good_page
+    assert "| violations | 0 |" in good_page
