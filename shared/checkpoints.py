@@ -148,10 +148,11 @@ def checkpoint_blob(settings: ServiceSettings, hub: str, partition_id: str) -> s
     and hubs want names in lower case.
     """
     group = settings.consumer_group
-    return f"{_namespace(settings)}/{hub}/{group}/checkpoint/{partition_id}".lower()
+    return f"{namespace_of(settings)}/{hub}/{group}/checkpoint/{partition_id}".lower()
 
 
-def _namespace(settings: ServiceSettings) -> str:
+def namespace_of(settings: ServiceSettings) -> str:
+    """Return the host name of the settings' Event Hubs namespace."""
     if connection := settings.eventhub_connection_string:
         properties = parse_connection_string(connection.get_secret_value())
         return str(properties.fully_qualified_namespace)

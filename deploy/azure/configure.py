@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from deploy.azure.manifests import IMAGES, ROOT, folder, write_json
+from deploy.azure.manifests import IMAGES, ROOT, UNBUILT, folder, write_images, write_json
 
 MANIFESTS: Final = ROOT / "deploy/kubernetes"
 DEVICE_PLUGIN: Final = ROOT / "deploy/azure/kubernetes/device-plugin.yaml"
@@ -40,6 +40,7 @@ REQUIRED: Final = (
     "STYLIZER_CLIENT_ID",
     "ASSEMBLER_CLIENT_ID",
     "KEDA_CLIENT_ID",
+    "AZURE_CONTAINER_REGISTRY_ENDPOINT",
     "STYLIZER_POOL",
     "STYLIZER_MAX_REPLICAS",
     "AZURE_ENV_NAME",
@@ -67,7 +68,7 @@ def configure(environment: Mapping[str, str]) -> Path:
     shutil.copy(DEVICE_PLUGIN, target)
     write_json(target / "kustomization.yaml", _kustomization(environment))
     # What runs already goes on until `images` has built something newer.
-    write_json(images, {})
+    write_images(environment, UNBUILT)
     if built is not None:
         images.write_bytes(built)
     return target

@@ -12,12 +12,12 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from deploy.azure.cli import AzureCliError, az, show_az
-from deploy.azure.manifests import IMAGES, ROOT, folder, write_json
+from deploy.azure.manifests import ROOT, stylizer_image, write_images
 
 TASK: Final = "deploy/docker/acr-task.yaml"
 TASK_TIMEOUT_S: Final = 7200
@@ -27,13 +27,12 @@ TAG_LENGTH: Final = 12
 def main() -> None:
     """Build what the registry lacks, and name the images in the manifests."""
     environment = os.environ
-    stylizer = f"stylizer-{environment['STYLIZER_POOL']}"
     tag = context_tag(ROOT)
     try:
-        build(environment["AZURE_CONTAINER_REGISTRY_NAME"], stylizer, tag)
+        build(environment["AZURE_CONTAINER_REGISTRY_NAME"], stylizer_image(environment), tag)
     except AzureCliError as error:
         sys.exit(f"images: {error}")
-    write_images(environment, stylizer, tag)
+    write_images(environment, tag)
     print(f"images: {tag}")
 
 
@@ -55,20 +54,6 @@ def is_there(registry: str, stylizer: str, tag: str) -> bool:
     except AzureCliError:
         return False
     return True
-
-
-def write_images(environment: Mapping[str, str], stylizer: str, tag: str) -> None:
-    """Name the images in the manifests that `configure` has written."""
-    registry = environment["AZURE_CONTAINER_REGISTRY_ENDPOINT"]
-    images = [
-        {
-            "name": f"stylestream/{name}",
-            "newName": f"{registry}/stylestream/{name}",
-            "newTag": tag,
-        }
-        for name in ("splitter", "assembler", stylizer)
-    ]
-    write_json(folder(environment) / IMAGES, {"images": images})
 
 
 def context_tag(root: Path) -> str:

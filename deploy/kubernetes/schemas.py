@@ -16,14 +16,15 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-import cloudcoil.models.keda.v1alpha1 as keda
-import cloudcoil.models.prometheus_operator.v1 as prometheus
-import jsonschema
-import kubernetes_validate
-import yaml
+import cloudcoil.models.keda.v1alpha1 as keda  # type: ignore[import-not-found]
+import cloudcoil.models.prometheus_operator.v1 as prometheus  # type: ignore[import-not-found]
+import jsonschema  # type: ignore[import-untyped]
+import kubernetes_validate  # type: ignore[import-not-found]
+import yaml  # type: ignore[import-untyped]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 OVERLAYS: Final = ROOT / "deploy/kubernetes/overlays"
+DASHBOARDS: Final = ROOT / "deploy/monitoring"
 VERSIONS: Final = ("1.31", "1.37")
 
 # The validator knows these, and lets pass whatever it does not know.
@@ -42,24 +43,26 @@ def main() -> None:
     out = Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
     found: list[str] = []
-    for overlay in sorted(path.parent for path in OVERLAYS.glob("*/kustomization.yaml")):
-        built = build(overlay)
-        (out / f"{overlay.name}.yaml").write_text(built, encoding="utf-8")
+    overlays = sorted(path.parent for path in OVERLAYS.glob("*/kustomization.yaml"))
+    for folder in (*overlays, DASHBOARDS):
+        built = build(folder)
         manifests = [manifest for manifest in yaml.safe_load_all(built) if manifest]
         problems = [problem for manifest in manifests for problem in check(manifest)]
-        print(f"{overlay.name}: {len(manifests)} manifests, {len(problems)} problems")
-        found += [f"{overlay.name}: {problem}" for problem in problems]
+        print(f"{folder.name}: {len(manifests)} manifests, {len(problems)} problems")
+        found += [f"{folder.name}: {problem}" for problem in problems]
+        if folder is not DASHBOARDS:
+            (out / f"{folder.name}.yaml").write_text(built, encoding="utf-8")
     sys.exit("\n".join(found) or 0)
 
 
-def build(overlay: Path) -> str:
+def build(folder: Path) -> str:
     """Return what ``kubectl apply -k`` would send."""
     kubectl = Path(sys.executable).with_name("kubectl")
     built = subprocess.run(
-        [kubectl, "kustomize", overlay], capture_output=True, text=True, check=False
+        [kubectl, "kustomize", folder], capture_output=True, text=True, check=False
     )
     if built.returncode:
-        sys.exit(f"{overlay.name}: kustomize: {built.stderr.strip()}")
+        sys.exit(f"{folder.name}: kustomize: {built.stderr.strip()}")
     return built.stdout
 
 

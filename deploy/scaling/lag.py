@@ -12,12 +12,12 @@ import asyncio
 import sys
 
 from azure.core.exceptions import ResourceNotFoundError
-from azure.eventhub import parse_connection_string
 from azure.eventhub.aio import EventHubProducerClient
 from azure.storage.blob.aio import ContainerClient
 
 from deploy.scaling.keda import Partition, lag_of, unprocessed
 from shared.azure import AzureClients
+from shared.checkpoints import namespace_of
 from shared.errors import ConfigurationError
 from shared.settings import ServiceSettings, load
 
@@ -30,7 +30,7 @@ async def look(
     KEDA looks for a checkpoint under the namespace and hub as they are given, and the consumer
     group in lower case; what is written under another name is not there for it.
     """
-    prefix = f"{_namespace(settings)}/{client.eventhub_name}/{settings.consumer_group.lower()}"
+    prefix = f"{namespace_of(settings)}/{client.eventhub_name}/{settings.consumer_group.lower()}"
 
     async def look_at(partition_id: str) -> Partition:
         properties = await client.get_partition_properties(partition_id)
@@ -49,34 +49,30 @@ async def look(
     return dict(zip(ids, await asyncio.gather(*map(look_at, ids)), strict=True))
 
 
-def _namespace(settings: ServiceSettings) -> str:
-    if connection := settings.eventhub_connection_string:
-        properties = parse_connection_string(connection.get_secret_value())
-        return str(properties.fully_qualified_namespace)
-    return str(settings.eventhub_fully_qualified_namespace)
-
-
 def main() -> None:
     """Print every hub's lag; exit 2 on wrong configuration."""
     try:
-        asyncio.run(_print_all(load(ServiceSettings)))
+        print("\n".join(asyncio.run(report(load(ServiceSettings)))))
     except ConfigurationError as error:
         print("\n".join(error.problems), file=sys.stderr)
         sys.exit(2)
 
 
-async def _print_all(settings: ServiceSettings) -> None:
+async def report(settings: ServiceSettings) -> list[str]:
+    """Return a line for every hub of the settings, and one for each of its partitions."""
+    lines = []
     async with AzureClients(settings) as clients:
         checkpoints = (await clients.blobs()).get_container_client(settings.checkpoints_container)
         for hub in (settings.uploads_hub, settings.frames_hub, settings.segments_hub):
             partitions = await look(await clients.producer(hub), checkpoints, settings)
             lag = lag_of(partitions.values())
-            print(f"{hub}: lag {lag.events}, {'awake' if lag.wakes() else 'asleep'}")
-            for partition_id, partition in partitions.items():
-                print(
-                    f"  {partition_id:>2}: events {partition.first} to {partition.last}, "
-                    f"checkpoint {partition.checkpoint}, lag {unprocessed(partition)}"
-                )
+            lines.append(f"{hub}: lag {lag.events}, {'awake' if lag.wakes() else 'asleep'}")
+            lines += [
+                f"  {partition_id:>2}: events {partition.first} to {partition.last}, "
+                f"checkpoint {partition.checkpoint}, lag {unprocessed(partition)}"
+                for partition_id, partition in partitions.items()
+            ]
+    return lines
 
 
 if __name__ == "__main__":

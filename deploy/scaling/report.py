@@ -42,13 +42,16 @@ def main() -> None:
     usual = {videos: outcomes[videos, GPU_SPEEDS[1]] for videos in DAYS}
     text = "\n".join(
         [
+            "### By load and speed of the GPU\n",
             *by_load_and_speed(outcomes),
+            "![Stylizers over a day](images/scaling-day.png)\n",
+            "![Latency](images/scaling-latency.png)\n",
+            "### By threshold (`unprocessedEventThreshold`)\n",
             *by_threshold(rule, usual),
+            "### One GPU that never sleeps\n",
             *by_warmth(rule, usual),
-            "![Stylizers over a day](images/scaling-day.png)",
-            "",
-            "![Latency](images/scaling-latency.png)",
-            "",
+            "### Assumptions\n",
+            *assumptions_table(),
         ]
     )
     DOCUMENT.write_text(with_tables(DOCUMENT.read_text(encoding="utf-8"), text), encoding="utf-8")

@@ -9,6 +9,7 @@ from typing import Final, Self
 
 from local.chaos.faults import Committed
 from local.chaos.history import History
+from local.chaos.promises.checkpoints import went_back
 from local.chaos.promises.timeline import Timeline
 from shared.layout import chunk_blob
 
@@ -28,6 +29,8 @@ class Figures:
     """How often a stylizer began to paint a chunk."""
     painted_again: int = 0
     """Segments that were painted to the end although they were there already."""
+    checkpoints_back: int = 0
+    """Checkpoints that were written over later ones."""
     taken_up_s: tuple[float, ...] = ()
     """From the kill of a stylizer to the next chunk begun of each partition it left with work."""
     finished_s: tuple[float, ...] = ()
@@ -40,6 +43,7 @@ class Figures:
             self.begun_again + other.begun_again,
             self.beginnings + other.beginnings,
             self.painted_again + other.painted_again,
+            self.checkpoints_back + other.checkpoints_back,
             self.taken_up_s + other.taken_up_s,
             self.finished_s + other.finished_s,
         )
@@ -74,6 +78,7 @@ class Figures:
             begun_again=sum(count > 1 for count in begun.values()),
             beginnings=sum(begun.values()),
             painted_again=painted_again,
+            checkpoints_back=went_back(timeline),
             taken_up_s=tuple(taken_up for taken_up, _ in pairs),
             finished_s=tuple(finished for _, finished in pairs),
         )

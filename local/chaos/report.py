@@ -84,6 +84,7 @@ def _summary(findings: Findings) -> list[str]:
         f"| kill of a stylizer to the next chunk announced | {_times(figures.finished_s)} |",
         f"| chunks begun more than once | {figures.begun_again / chunks:.1%} |",
         f"| work begun in vain | {figures.beginnings / chunks - 1:.1%} |",
+        f"| checkpoints written over later ones | {figures.checkpoints_back} |",
         f"| chunks painted to the end twice | {figures.painted_again / chunks:.1%} |",
         "",
         "Recovery depends on how soon a silent owner's partitions are free: here after "

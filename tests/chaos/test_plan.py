@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from chaos.histories import JOB, also, call, good, segment
+from chaos.histories import JOB, also, call, checkpoint, good, segment
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,6 +56,11 @@ def test_figures_tell_recovery_and_what_was_done_twice() -> None:
     assert figures.taken_up_s == pytest.approx((0.3,))
     assert figures.finished_s == pytest.approx((0.6,))
     assert (figures + figures).chunks == 4
+
+
+def test_a_checkpoint_over_a_later_one_is_counted() -> None:
+    assert Figures.of(good(), []).checkpoints_back == 0
+    assert Figures.of(also(good(), checkpoint("frames", 0, 5.6)), []).checkpoints_back == 1
 
 
 def test_a_kill_that_orphans_no_waiting_work_has_no_recovery_time() -> None:

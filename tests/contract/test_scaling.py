@@ -26,7 +26,7 @@ from assembler.metrics import AssemblerMetrics
 from assembler.settings import AssemblerSettings
 from deploy.scaling.autoscaler import SYNC_S, Autoscaler, ScalingRule
 from deploy.scaling.keda import Lag, Partition, lag_of
-from deploy.scaling.lag import look
+from deploy.scaling.lag import look, report
 from local.processes import Command, LineReady, Supervised
 from local.watcher import UploadWatcher
 from shared import checkpoints
@@ -238,6 +238,8 @@ async def test_a_pool_goes_from_zero_to_many_and_back_with_a_job(
         assert {p.checkpoint for p in (await bench.partitions(hub)).values()} == {-1}
         assert not (await bench.lag(hub)).wakes()
     assert pool.look(now_s, await bench.lag("frames"), 0) == 0
+    lines = await report(bench.settings)
+    assert lines[:2] == ["uploads: lag 0, asleep", "   0: events -1 to -1, checkpoint -1, lag 0"]
 
     # An upload wakes the splitter, and its chunks wake the stylizers
     video = Video(frames=CHUNK_FRAMES * CHUNKS, size=(64, 36)).make()

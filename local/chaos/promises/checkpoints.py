@@ -11,6 +11,23 @@ from shared.messages import ChunkReady
 from splitter.uploads import parse_uploads
 
 
+def went_back(timeline: Timeline) -> int:
+    """Count the checkpoints that were written over later ones.
+
+    No promise forbids it: what is read again is recognised. But it costs work, and at the end of
+    all work it leaves a lag that never goes (I5).
+    """
+    newest: dict[tuple[str, str], int] = {}
+    count = 0
+    for call in timeline.history.calls:
+        position = _position(call)
+        if position is not None and call.succeeded:
+            hub, partition, sequence = position
+            count += sequence < newest.get((hub, partition), -1)
+            newest[hub, partition] = sequence
+    return count
+
+
 def check(timeline: Timeline) -> Iterator[Violation]:
     """Follow every partition's checkpoint, and look at each event when it is passed."""
     passed: dict[tuple[str, str], int] = {}

@@ -104,6 +104,16 @@ def test_the_pool_that_was_made_decides_the_overlay(
     assert yaml.safe_load(patch["patch"])[0]["value"] == 8
 
 
+def test_until_images_are_built_the_manifests_name_none_that_could_be_anothers(
+    environment: Path,
+) -> None:
+    configure.main()
+
+    component = yaml.safe_load((environment / "images/kustomization.yaml").read_text())
+    assert len(component["images"]) == 3, "kustomize refuses a component without anything in it"
+    assert {image["newTag"] for image in component["images"]} == {manifests.UNBUILT}
+
+
 def test_outputs_that_are_missing_are_all_named(
     environment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

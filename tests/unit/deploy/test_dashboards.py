@@ -122,6 +122,18 @@ def test_grafana_finds_its_source_and_the_dashboards(compose: dict[str, dict[str
     assert mounts["./deploy/monitoring/dashboards"] == provider["options"]["path"]
 
 
+def test_a_grafana_in_the_cluster_gets_every_dashboard() -> None:
+    kustomization = yaml.safe_load((FOLDER.parent / "kustomization.yaml").read_text())
+    (config_map,) = kustomization["configMapGenerator"]
+    assert config_map["files"] == [f"dashboards/{file}" for file in DASHBOARDS]
+    assert config_map["options"]["labels"] == {"grafana_dashboard": "1"}
+
+
+@by_file
+def test_azures_prometheus_takes_every_expression(file: str) -> None:
+    assert "__name__" not in (FOLDER / file).read_text(encoding="utf-8")
+
+
 def test_the_threshold_offered_is_that_of_the_pool_on_gpus() -> None:
     (patch,) = [
         yaml.safe_load(patch["patch"])
