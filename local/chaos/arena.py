@@ -50,6 +50,9 @@ SETTINGS: Final = {
 """What the services of an arena are told. Takeovers are quick, so that runs can be short."""
 
 _LOOK_S: Final = 0.2
+_STILL_S: Final = 0.8
+"""A pipeline in which nothing was left to do for this long has come to its end."""
+
 _RESTARTS: Final = 5
 """The stack gives up a process that dies 8 times in a row; runs must not be the reason."""
 
@@ -152,13 +155,20 @@ class Arena:
             Whether it came to that within ``patience_s``.
         """
         deadline = time.monotonic() + patience_s
+        still_since, seen = time.monotonic(), -1
         while time.monotonic() < deadline:
-            if await self._ended() and not await self._leftovers():
-                reached = await self._checkpoints()
-                if all(reached.get(place) == end for place, end in self._reader.reached.items()):
-                    return True
+            if len(self.recorder.events) != seen or not await self._nothing_left():
+                still_since, seen = time.monotonic(), len(self.recorder.events)
+            elif time.monotonic() - still_since > _STILL_S:
+                return True
             await asyncio.sleep(_LOOK_S)
         return False
+
+    async def _nothing_left(self) -> bool:
+        if not await self._ended() or await self._leftovers():
+            return False
+        reached = await self._checkpoints()
+        return all(reached.get(place) == end for place, end in self._reader.reached.items())
 
     async def history(self, *, surely: bool = False) -> History:
         """Return all that was seen so far, and what is there now.

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +15,7 @@ from deploy.scaling.keda import unprocessed
 from shared.checkpoints import BEGINNING, Partition, Position, checkpoint_blob, right_position
 from shared.settings import ServiceSettings
 
+ROOT = Path(__file__).resolve().parents[3]
 NEW = Partition("0", first=-1, last=-1, last_offset="-1", empty=True)
 
 
@@ -58,3 +64,19 @@ def test_positions_are_named_as_the_checkpoint_store_names_them() -> None:
         checkpoint_blob(settings, "Frames", "7")
         == "mine.servicebus.windows.net/frames/$default/checkpoint/7"
     )
+
+
+def test_the_job_says_all_that_is_missing_and_exits_with_2() -> None:
+    bare = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    ended = subprocess.run(
+        [sys.executable, "-m", "shared.checkpoints"],
+        env=bare,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert "EVENTHUB_CONNECTION_STRING" in ended.stderr
+    assert "STORAGE_CONNECTION_STRING" in ended.stderr
+    assert "Traceback" not in ended.stderr
