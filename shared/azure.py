@@ -12,6 +12,8 @@ from azure.identity.aio import DefaultAzureCredential
 from azure.storage.blob.aio import BlobServiceClient
 from pydantic import SecretStr
 
+from shared.blobs import BlobStore
+from shared.positions import ForwardCheckpointStore
 from shared.settings import ServiceSettings
 from shared.storage import StorageAccounts, storage_client
 
@@ -130,7 +132,7 @@ class AzureClients:
         await self._stack.enter_async_context(client)
         return client
 
-    async def _checkpoint_store(self) -> BlobCheckpointStore:
+    async def _checkpoint_store(self) -> ForwardCheckpointStore:
         settings = self._settings
         container = settings.checkpoints_container
         if connection := settings.storage_connection_string:
@@ -143,7 +145,7 @@ class AzureClients:
                 settings.storage_account_url, container, credential=await self._sign_in()
             )
         await self._stack.enter_async_context(store)
-        return store
+        return ForwardCheckpointStore(store, BlobStore(await self.blobs()), container)
 
     async def _account(self, connection: SecretStr | None, url: str | None) -> BlobServiceClient:
         credential = None if connection else await self._sign_in()

@@ -69,7 +69,7 @@ class BlobStore:
             return None
         except AzureError as error:
             raise _transient("look up", container, name, error) from error
-        return BlobFacts(blob.url, found.size, found.etag.strip('"'), dict(found.metadata or {}))
+        return BlobFacts(blob.url, found.size, _bare(found.etag), dict(found.metadata or {}))
 
     async def exists(self, container: str, name: str) -> bool:
         """Tell whether there is such a blob."""
@@ -89,7 +89,7 @@ class BlobStore:
             return None
         except AzureError as error:
             raise _transient("read", container, name, error) from error
-        return Content(data, found.etag, dict(found.metadata or {}))
+        return Content(data, _bare(found.etag), dict(found.metadata or {}))
 
     async def download(self, container: str, name: str, path: Path) -> bool:
         """Copy a blob into a file; return False when there is none."""
@@ -114,7 +114,7 @@ class BlobStore:
         blob = self._client.get_blob_client(container, name)
         try:
             stream = await blob.download_blob(
-                offset, length, etag=f'"{etag}"', match_condition=MatchConditions.IfNotModified
+                offset, length, etag=_quoted(etag), match_condition=MatchConditions.IfNotModified
             )
             return await stream.readall()
         except (ResourceModifiedError, ResourceNotFoundError):
@@ -149,7 +149,7 @@ class BlobStore:
                 return None
             except AzureError as error:
                 raise _transient("write", container, name, error) from error
-        return str(written["etag"])
+        return _bare(written["etag"])
 
     async def replace(
         self, container: str, name: str, data: bytes, *, etag: str | None = None
@@ -162,7 +162,9 @@ class BlobStore:
         blob = self._client.get_blob_client(container, name)
         # Given as None, the SDK would pass the condition on to the HTTP library.
         condition: dict[str, Any] = (
-            {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
+            {"etag": _quoted(etag), "match_condition": MatchConditions.IfNotModified}
+            if etag
+            else {}
         )
         try:
             written = await blob.upload_blob(data, overwrite=True, **condition)
@@ -170,7 +172,7 @@ class BlobStore:
             return None
         except AzureError as error:
             raise _transient("write", container, name, error) from error
-        return str(written["etag"])
+        return _bare(written["etag"])
 
     async def annotate(
         self, container: str, name: str, metadata: dict[str, str], *, etag: str
@@ -183,13 +185,13 @@ class BlobStore:
         blob = self._client.get_blob_client(container, name)
         try:
             written = await blob.set_blob_metadata(
-                metadata, etag=etag, match_condition=MatchConditions.IfNotModified
+                metadata, etag=_quoted(etag), match_condition=MatchConditions.IfNotModified
             )
         except (ResourceModifiedError, ResourceNotFoundError):
             return None
         except AzureError as error:
             raise _transient("annotate", container, name, error) from error
-        return str(written["etag"])
+        return _bare(written["etag"])
 
     async def reach(self, container: str) -> None:
         """Return once the account answers for ``container``."""
@@ -239,6 +241,14 @@ def _transient(verb: str, container: str, name: str, error: AzureError) -> Trans
             f"{error.message}"
         )
     return TransientError(f"{what}: {error.message}")
+
+
+def _bare(etag: object) -> str:
+    return str(etag).strip('"')
+
+
+def _quoted(etag: str) -> str:
+    return f'"{etag}"'
 
 
 def _status(error: AzureError) -> int | None:

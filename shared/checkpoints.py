@@ -124,7 +124,7 @@ async def _prepare_one(
             seq=reached,
             last=partition.last,
         )
-        etag = await blobs.annotate(container, name, position.metadata, etag=f'"{found.etag}"')
+        etag = await blobs.annotate(container, name, position.metadata, etag=found.etag)
     return etag is not None
 
 

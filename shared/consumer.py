@@ -277,10 +277,10 @@ class Consumer:
         started = time.perf_counter()
         try:
             await partition.context.update_checkpoint(event)
-        except AzureError as error:
+        except (AzureError, TransientError) as error:
             partition.watermark.put_back(event)
             self._metrics.checkpoint_failed()
-            log.warning("checkpoint not written, will try again", error=error.message)
+            log.warning("checkpoint not written, will try again", error=str(error))
         else:
             partition.checkpointed = event.sequence_number
             self._metrics.checkpointed(time.perf_counter() - started)

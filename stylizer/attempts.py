@@ -45,7 +45,7 @@ class Attempts:
             facts = await self._blobs.facts(self._container, name)
             if facts is None:
                 raise ChunkError(MISSING, f"the frames {name} are gone")
-            etag, metadata = f'"{facts.etag}"', facts.metadata
+            etag, metadata = facts.etag, facts.metadata
         return None
 
     async def made(self, name: str) -> int:

@@ -41,7 +41,7 @@ def _draw_day(axes: Axes, videos: int, outcome: Outcome) -> None:
         hours, [s.working for s in day], where="post", color="#2e5f8a", label="stylizers at work"
     )
     axes.set_ylabel("GPUs")
-    axes.set_title(f"{videos:,} videos a day", loc="left", fontsize=10)
+    axes.set_title(_load(videos), loc="left", fontsize=10)
     axes.set_ylim(0, max(2, *(s.nodes for s in day)) * 1.1)
     lag = axes.twinx()
     lag.plot(hours, [s.lag for s in day], color="#d1495b", linewidth=0.8, label="lag")
@@ -56,7 +56,7 @@ def draw_latencies(outcomes: dict[int, Outcome], path: Path) -> None:
     for videos, outcome in outcomes.items():
         count = len(outcome.latencies_s)
         shares = [(index + 1) / count for index in range(count)]
-        axes.step(outcome.latencies_s, shares, where="post", label=f"{videos:,} videos a day")
+        axes.step(outcome.latencies_s, shares, where="post", label=_load(videos))
     axes.set_xlabel("seconds from upload to result")
     axes.set_ylabel("share of videos")
     axes.set_xlim(0, None)
@@ -65,3 +65,7 @@ def draw_latencies(outcomes: dict[int, Outcome], path: Path) -> None:
     axes.legend(frameon=False)
     figure.tight_layout()
     figure.savefig(path, dpi=_DPI)
+
+
+def _load(videos: int) -> str:
+    return f"{videos:,} {'video' if videos == 1 else 'videos'} a day"

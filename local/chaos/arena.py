@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import json
 import os
 import random
 import signal
@@ -20,7 +21,16 @@ from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
 from local import azurite
 from local.chaos.clips import ClipPlan, look_at, make_clip
-from local.chaos.history import Clip, History, HubEvent, Picture, Position, Result, Upload
+from local.chaos.history import (
+    Announcement,
+    Clip,
+    History,
+    HubEvent,
+    Picture,
+    Position,
+    Result,
+    Upload,
+)
 from local.chaos.hubs import HubReader, send_copies
 from local.chaos.recorder import Recorder
 from local.chaos.relay import Relay
@@ -46,6 +56,9 @@ SETTINGS: Final = {
     # Azurite dates ownership in whole seconds, so an expiry much below this would flap.
     "LOAD_BALANCING_INTERVAL_S": "1",
     "OWNERSHIP_EXPIRY_S": "4",
+    "CONSUMER_PATIENCE_S": "8",
+    "SEND_DEADLINE_S": "5",
+    "REDRIVE_AFTER_S": "5",
 }
 """What the services of an arena are told. Takeovers are quick, so that runs can be short."""
 
@@ -186,6 +199,7 @@ class Arena:
             clips=dict(self.clips),
             results=await self._results(),
             statuses=await self._statuses(),
+            announcements=await asyncio.to_thread(self._announcements),
             positions=tuple(
                 Position(*place, end, checkpoints.get(place, -1)) for place, end in ends.items()
             ),
@@ -268,6 +282,14 @@ class Arena:
         found = [await (await container.download_blob(name)).readall() for name in there]
         statuses = [Status.model_validate_json(record) for record in found]
         return {status.job_id: status for status in statuses}
+
+    def _announcements(self) -> tuple[Announcement, ...]:
+        path = self.stack.announcements
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        events = map(json.loads, lines)
+        return tuple(
+            Announcement(event["subject"], Status.model_validate(event["data"])) for event in events
+        )
 
     async def _leftovers(self) -> tuple[str, ...]:
         found = [

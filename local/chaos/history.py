@@ -113,6 +113,14 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Announcement:
+    """An event that told the world of a job's end."""
+
+    job_id: str
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
 class Position:
     """How far a partition was written, and how far it was checkpointed, at the end."""
 
@@ -133,6 +141,7 @@ class History:
     results: tuple[Result, ...] = ()
     statuses: Mapping[str, Status] = field(default_factory=dict)
     """Each job's record at the end."""
+    announcements: tuple[Announcement, ...] = ()
     positions: tuple[Position, ...] = ()
     leftovers: tuple[str, ...] = ()
     """Blobs ``container/name`` that were there at the end beside uploads, results and records."""

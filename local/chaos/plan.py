@@ -31,6 +31,7 @@ Kind = Literal[
     "slow connections to the broker",
     "cut connections to storage",
     "hold connections to storage",
+    "silence connections to storage",
     "slow connections to storage",
     "storage answers 503",
     "answers of storage are lost",

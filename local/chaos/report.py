@@ -21,6 +21,7 @@ _PROMISES: Final = {
     "I5": "when the work is done, no event is left behind the checkpoints",
     "I6": "a chunk is tried a bounded number of times, then a dead letter and the job tell of it",
     "END": "every upload comes to an end, and fails only for a cause",
+    "TOLD": "the end of every job is announced, as its record has it",
     "TIDY": "an ended job leaves its record alone",
 }
 _SHOWN: Final = 20

@@ -41,7 +41,7 @@ async def chaos_run(
     *,
     faults: int,
     clips: Sequence[ClipPlan] = CLIPS,
-    patience_s: float = 60.0,
+    patience_s: float = 150.0,
 ) -> Outcome:
     """Upload clips and commit faults of the given kinds, all drawn from ``seed``."""
     chance = random.Random(seed)  # noqa: S311 - a seed must repeat the run

@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from local.chaos.history import (
+    Announcement,
     BlobCall,
     Clip,
     History,
@@ -165,6 +166,7 @@ def good() -> History:
         clips={"clip": Clip(PICTURE, "digest")},
         results=(Result("v.s.mp4", JOB, "digest", PICTURE),),
         statuses={JOB: status()},
+        announcements=(Announcement(JOB, status()),),
         positions=(
             Position("uploads", "0", 0, 0),
             Position("frames", "0", 1, 1),

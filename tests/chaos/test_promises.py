@@ -25,7 +25,7 @@ from chaos.histories import (
     without,
 )
 
-from local.chaos.history import History, Position, Result
+from local.chaos.history import Announcement, History, Position, Result
 from local.chaos.promises import Promise, check
 
 
@@ -55,6 +55,7 @@ def given_up(*, buried: bool, code: str = "CORRUPT_CHUNK", tampered: bool = True
         calls=tuple(calls),
         results=(),
         statuses={JOB: failed(code)},
+        announcements=(Announcement(JOB, failed(code)),),
     )
     history = also(history, segment(0, 4.0), record(6.5, failed(code)))
     return also(history, letter(1, 5.0)) if buried else history
@@ -160,10 +161,15 @@ SPOILT: dict[str, tuple[Promise, Callable[[], History]]] = {
         ),
     ),
     "a chunk given up without a dead letter": ("I6", lambda: given_up(buried=False)),
-    "an upload that nobody knows of": ("END", lambda: replace(good(), statuses={})),
+    "an upload that nobody knows of": (
+        "END",
+        lambda: replace(good(), statuses={}, announcements=()),
+    ),
     "a job that goes on for ever": (
         "END",
-        lambda: replace(good(), statuses={JOB: status(state="stylizing", result=None)}),
+        lambda: replace(
+            good(), statuses={JOB: status(state="stylizing", result=None)}, announcements=()
+        ),
     ),
     "a failure without a fault": (
         "END",
@@ -172,6 +178,13 @@ SPOILT: dict[str, tuple[Promise, Callable[[], History]]] = {
     "a damaged chunk that fails for another cause": (
         "END",
         lambda: given_up(buried=True, code="ASSEMBLER_ERROR"),
+    ),
+    "an end that nobody is told of": ("TOLD", lambda: replace(good(), announcements=())),
+    "an end that is told in two ways": (
+        "TOLD",
+        lambda: replace(
+            good(), announcements=(*good().announcements, Announcement(JOB, failed("STALLED")))
+        ),
     ),
     "something left over": (
         "TIDY",

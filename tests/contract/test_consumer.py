@@ -15,6 +15,7 @@ from azure.storage.blob.aio import BlobServiceClient
 from prometheus_client import CollectorRegistry
 
 from shared.azure import AzureClients
+from shared.checkpoints import checkpoint_blob
 from shared.consumer import Consumer, Delivery
 from shared.messages import SegmentReady
 from shared.metrics import WorkMetrics
@@ -175,13 +176,13 @@ async def test_a_shutdown_flushes_what_is_finished(reader: Reader) -> None:
 async def test_a_draining_consumer_takes_up_nothing_more(reader: Reader) -> None:
     await send(reader, "0", 0)
     async with reader.reading() as consumer:
-        await taken(reader, 1)
+        (first,) = await taken(reader, 1)
         consumer.drain()
         await send(reader, "0", 1)
         before = len(reader.taken)
         # The event that follows is read by another consumer as proof that it was there to be taken
-        reader.taken[-1].done()
-        await reader.checkpoint_is(lambda c: "0" in c)
+        first.done()
+        await reader.checkpoint_is(lambda c: c.get("0") == first.sequence_number)
         assert len(reader.taken) == before
     async with reader.reading():
         assert len(await taken(reader, 1)) == 1
@@ -203,3 +204,34 @@ async def test_a_body_of_another_kind_arrives_as_bytes_that_no_decoder_takes(
         (delivery,) = await taken(reader, 1)
     assert isinstance(delivery.body, bytes)
     assert marker.encode() in delivery.body
+
+
+async def test_an_owner_that_stood_still_does_not_put_a_position_back(reader: Reader) -> None:
+    await send(reader, "0", 0, 1, 2, 3)
+    async with AzureClients(reader.settings) as clients:
+        first, *_, last = await _events(reader, 4)
+        store = await clients._checkpoint_store()
+        await store.update_checkpoint(last)
+        reached = (await reader.checkpoints())["0"]
+
+        # When somebody who read only the first writes what it has come to
+        await store.update_checkpoint(first)
+
+        # Then the position stays where the others have brought it
+        assert (await reader.checkpoints())["0"] == reached == last["sequence_number"]
+
+
+async def _events(reader: Reader, count: int) -> list[dict]:
+    async with reader.reading(interval_s=3600):
+        deliveries = await taken(reader, count)
+    return [
+        {
+            "fully_qualified_namespace": checkpoint_blob(reader.settings, HUB, "0").split("/")[0],
+            "eventhub_name": HUB,
+            "consumer_group": reader.settings.consumer_group,
+            "partition_id": "0",
+            "sequence_number": delivery.sequence_number,
+            "offset": str(delivery.sequence_number),
+        }
+        for delivery in deliveries
+    ]

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 import pytest_asyncio
@@ -235,15 +235,18 @@ async def test_jobs_end_while_the_topic_is_away_and_are_announced_when_it_is_bac
     jobs, arrived = [uuid.uuid4().hex[:24] for _ in range(3)], asyncio.Queue[dict]()
     async with LocalTopic(0, "key", arrived.put_nowait) as topic:
         endpoint = topic.endpoint
-    async with running(storage_connection, eventhub_connection, **told_to(endpoint)) as bench:
+    async with (
+        AsyncExitStack() as back,  # until the assembler, which has more to announce, has ended
+        running(storage_connection, eventhub_connection, **told_to(endpoint)) as bench,
+    ):
         for job in jobs:
             await bench.hub.by_job(started(job))
             await bench.hub.by_job(ChunkFailed(job_id=job, chunk=0, code="X", message="x"))
         for job in jobs:
             assert (await bench.ended(job)).state == "failed"
         port = int(endpoint.split(":")[2].split("/")[0])
-        async with LocalTopic(port, "key", arrived.put_nowait):
-            told = await announced(arrived, jobs)
+        await back.enter_async_context(LocalTopic(port, "key", arrived.put_nowait))
+        told = await announced(arrived, jobs)
     assert {event["id"] for event in told} == {f"{job}-failed" for job in jobs}
 
 

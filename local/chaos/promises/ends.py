@@ -1,11 +1,11 @@
-"""I5, END and TIDY: every upload ends for a good reason, and the end leaves nothing behind."""
+"""I5, END, TOLD, TIDY: uploads end for good reasons, all hear of it, and nothing is left behind."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final
 
-from local.chaos.history import Upload
+from local.chaos.history import History, Upload
 from local.chaos.promises.timeline import Timeline
 from local.chaos.promises.violation import Violation
 from shared.status import Status
@@ -18,6 +18,7 @@ def check(timeline: Timeline) -> Iterator[Violation]:
     history = timeline.history
     for upload in history.uploads:
         yield from _check_end(upload, history.statuses.get(upload.job_id), timeline)
+        yield from _check_told(upload.job_id, history)
     for place in history.positions:
         if place.checkpoint != place.last_sequence:
             yield Violation(
@@ -28,6 +29,16 @@ def check(timeline: Timeline) -> Iterator[Violation]:
             )
     for blob in history.leftovers:
         yield Violation("TIDY", blob, "it was left over")
+
+
+def _check_told(job: str, history: History) -> Iterator[Violation]:
+    status = history.statuses.get(job)
+    told = [event.status for event in history.announcements if event.job_id == job]
+    if status is not None and status.ended and not told:
+        yield Violation("TOLD", job, f"nobody was told that it is {status.state}")
+    for other in told:
+        if other != status:
+            yield Violation("TOLD", job, f"it was announced as {other.state}, {other.result}")
 
 
 def _check_end(upload: Upload, status: Status | None, timeline: Timeline) -> Iterator[Violation]:

@@ -1,0 +1,72 @@
+"""Positions that only go forward: the SDK's checkpoint store, but for how checkpoints are written.
+
+The SDK writes a checkpoint over whatever is there. An owner that stood still while its partitions
+went to others, a paused machine above all, would write its old position over their newer one when
+it comes back. Nothing would be lost, but the lag would never go, and a pool would be kept up for
+ever; a request that storage carries out twice does the same. So a position is compared with the one
+that is there, and replaces exactly that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from azure.eventhub.aio import CheckpointStore
+from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
+
+from shared.blobs import BlobStore
+
+
+class ForwardCheckpointStore(CheckpointStore):
+    """Keeps ownership as `BlobCheckpointStore` does, in the same blobs; see there.
+
+    Raises:
+        TransientError: from `update_checkpoint`, when storage is away; nothing was written then.
+    """
+
+    def __init__(self, store: BlobCheckpointStore, blobs: BlobStore, container: str) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._container = container
+
+    async def list_ownership(
+        self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, **kwargs: Any
+    ) -> Iterable[dict[str, Any]]:
+        """List who owns which partition."""
+        return await self._store.list_ownership(
+            fully_qualified_namespace, eventhub_name, consumer_group, **kwargs
+        )
+
+    async def claim_ownership(
+        self, ownership_list: Iterable[dict[str, Any]], **kwargs: Any
+    ) -> Iterable[dict[str, Any]]:
+        """Try to own partitions; return those that are owned now."""
+        return await self._store.claim_ownership(ownership_list, **kwargs)
+
+    async def list_checkpoints(
+        self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, **kwargs: Any
+    ) -> Iterable[dict[str, Any]]:
+        """List how far the partitions have been worked off."""
+        return await self._store.list_checkpoints(
+            fully_qualified_namespace, eventhub_name, consumer_group, **kwargs
+        )
+
+    async def update_checkpoint(self, checkpoint: dict[str, Any], **_kwargs: Any) -> None:
+        """Write a partition's position, unless the one that is there is as far."""
+        place = ("fully_qualified_namespace", "eventhub_name", "consumer_group")
+        name = "/".join([*(checkpoint[part] for part in place), "checkpoint"])
+        name = f"{name}/{checkpoint['partition_id']}".lower()
+        reached = int(checkpoint["sequence_number"])
+        position = {"offset": str(checkpoint["offset"]), "sequencenumber": str(reached)}
+        written = None
+        while written is None:
+            found = await self._blobs.facts(self._container, name)
+            if found is None:
+                written = await self._blobs.create(self._container, name, b"", metadata=position)
+            elif int(found.metadata["sequencenumber"]) >= reached:
+                return
+            else:
+                written = await self._blobs.annotate(
+                    self._container, name, position, etag=found.etag
+                )
