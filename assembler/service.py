@@ -36,7 +36,6 @@ from shared.messages import (
     SplitStarted,
     decode,
 )
-from shared.publisher import Publisher
 from shared.retry import Retry
 from shared.runtime import Service
 
@@ -285,7 +284,7 @@ async def build(
 ) -> Service:
     """Connect an assembler."""
     blobs = BlobStore(await clients.storage())
-    frames = FramesHub(settings, blobs, Publisher(await clients.producer(settings.frames_hub)))
+    frames = FramesHub(settings, blobs, await clients.publisher(settings.frames_hub))
     announcements = await open_announcements(settings, clients)
     assembler = Assembler(settings, blobs, frames, announcements, metrics)
     consumer = Consumer(

@@ -13,7 +13,6 @@ from shared.dead_letters import DeadLetter
 from shared.errors import MessageError, StylestreamError
 from shared.layout import status_blob
 from shared.messages import decode
-from shared.publisher import Publisher
 from shared.settings import ServiceSettings
 from shared.status import Status
 
@@ -54,7 +53,7 @@ class Letters:
         """
         await self._refuse_if_ended(letter)
         hub = letter.content.hub
-        publisher = Publisher(await self._clients.producer(hub))
+        publisher = await self._clients.publisher(hub)
         await publisher.again(letter.content.body, letter.content.partition_id)
         await self._blobs.delete(self._settings.dead_letters_container, letter.name)
 

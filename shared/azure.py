@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -14,6 +15,8 @@ from pydantic import SecretStr
 
 from shared.blobs import BlobStore
 from shared.positions import ForwardCheckpointStore
+from shared.publisher import Publisher
+from shared.sender import Sender
 from shared.settings import ServiceSettings
 from shared.storage import StorageAccounts, storage_client
 
@@ -45,6 +48,7 @@ class AzureClients:
         self._credential: DefaultAzureCredential | None = None
         self._own: BlobServiceClient | None = None
         self._media: BlobServiceClient | None = None
+        self._positions: ForwardCheckpointStore | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -90,25 +94,31 @@ class AzureClients:
         credential = AzureKeyCredential(key.get_secret_value()) if key else await self._sign_in()
         return await self.keep(EventGridPublisherClient(endpoint, credential, **_TOPIC_RETRY))
 
+    async def sender(self, hub: str) -> Sender:
+        """Open what sends to ``hub`` for as long as there are clients."""
+        connect = functools.partial(self.producer, hub)
+        return await self.keep(Sender(hub, connect, self._settings.send_deadline_s))
+
+    async def publisher(self, hub: str) -> Publisher:
+        """Open what publishes messages to ``hub``."""
+        return Publisher(await self.sender(hub))
+
     async def producer(self, hub: str) -> EventHubProducerClient:
-        """Open a sender to ``hub``."""
+        """Return a new client that sends to ``hub``; the caller closes it."""
         if connection := self._settings.eventhub_connection_string:
-            client = EventHubProducerClient.from_connection_string(
+            return EventHubProducerClient.from_connection_string(
                 connection.get_secret_value(), eventhub_name=hub, **_EVENTHUB_RETRY
             )
-        else:
-            assert self._settings.eventhub_fully_qualified_namespace
-            client = EventHubProducerClient(
-                self._settings.eventhub_fully_qualified_namespace,
-                hub,
-                await self._sign_in(),
-                **_EVENTHUB_RETRY,
-            )
-        await self._stack.enter_async_context(client)
-        return client
+        assert self._settings.eventhub_fully_qualified_namespace
+        return EventHubProducerClient(
+            self._settings.eventhub_fully_qualified_namespace,
+            hub,
+            await self._sign_in(),
+            **_EVENTHUB_RETRY,
+        )
 
     async def consumer(self, hub: str) -> EventHubConsumerClient:
-        """Open a load-balanced reader of ``hub``, its position in the checkpoint container."""
+        """Return a new load-balanced reader of ``hub``; the caller closes it."""
         settings = self._settings
         options: dict[str, Any] = {
             "checkpoint_store": await self._checkpoint_store(),
@@ -117,22 +127,21 @@ class AzureClients:
             **_EVENTHUB_RETRY,
         }
         if connection := settings.eventhub_connection_string:
-            client = EventHubConsumerClient.from_connection_string(
+            return EventHubConsumerClient.from_connection_string(
                 connection.get_secret_value(), settings.consumer_group, eventhub_name=hub, **options
             )
-        else:
-            assert settings.eventhub_fully_qualified_namespace
-            client = EventHubConsumerClient(
-                settings.eventhub_fully_qualified_namespace,
-                hub,
-                settings.consumer_group,
-                await self._sign_in(),
-                **options,
-            )
-        await self._stack.enter_async_context(client)
-        return client
+        assert settings.eventhub_fully_qualified_namespace
+        return EventHubConsumerClient(
+            settings.eventhub_fully_qualified_namespace,
+            hub,
+            settings.consumer_group,
+            await self._sign_in(),
+            **options,
+        )
 
     async def _checkpoint_store(self) -> ForwardCheckpointStore:
+        if self._positions is not None:
+            return self._positions
         settings = self._settings
         container = settings.checkpoints_container
         if connection := settings.storage_connection_string:
@@ -145,7 +154,9 @@ class AzureClients:
                 settings.storage_account_url, container, credential=await self._sign_in()
             )
         await self._stack.enter_async_context(store)
-        return ForwardCheckpointStore(store, BlobStore(await self.blobs()), container)
+        blobs = BlobStore(await self.blobs())
+        self._positions = ForwardCheckpointStore(store, blobs, container)
+        return self._positions
 
     async def _account(self, connection: SecretStr | None, url: str | None) -> BlobServiceClient:
         credential = None if connection else await self._sign_in()

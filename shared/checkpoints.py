@@ -180,7 +180,8 @@ async def prepare_all(settings: ServiceSettings) -> None:
         blobs = BlobStore(await clients.blobs())
         for hub in (settings.uploads_hub, settings.frames_hub, settings.segments_hub):
             # A sender may look a hub up, too, and every service may send to or read what it names.
-            written = await prepare(await clients.producer(hub), blobs, settings)
+            async with await clients.producer(hub) as client:
+                written = await prepare(client, blobs, settings)
             log.info("positions are there", hub=hub, written=written)
 
 

@@ -10,7 +10,7 @@ own: then that is given, too, and the other containers stay in the first.
 
 from __future__ import annotations
 
-from typing import Literal, Self, TypeVar
+from typing import Final, Literal, Self, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -26,11 +26,13 @@ from shared.errors import ConfigurationError
 
 S = TypeVar("S", bound=BaseSettings)
 
+SETTINGS: Final = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
 
 class ServiceSettings(BaseSettings):
     """What every service needs to know: where the hubs and blobs are, and how to report."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SETTINGS
 
     eventhub_connection_string: SecretStr | None = Field(
         None, description="Event Hubs namespace with a key; for local stacks"
@@ -87,6 +89,9 @@ class ServiceSettings(BaseSettings):
     )
     checkpoint_interval_s: float = Field(
         1.0, gt=0, description="how often finished work is checkpointed"
+    )
+    send_deadline_s: float = Field(
+        30.0, gt=0, description="time for an answer of a hub, after which a connection is made anew"
     )
     consumer_patience_s: float = Field(
         60.0, gt=4, description="silence after which a consumer's connection is made anew"

@@ -5,22 +5,22 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from azure.core.exceptions import AzureError
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubProducerClient
-from azure.eventhub.exceptions import EventHubError
 
 from shared.errors import PermanentError, TransientError
+from shared.sender import Sender
 
 # Event Grid waits 30 s for an answer.
 _DEADLINE_S: Final = 20.0
+_TOO_LARGE: Final = "an event is larger than the hub takes"
 
 
 class Intake:
     """The way into the hub, at least once: what `put` returned for is on the hub's disk."""
 
-    def __init__(self, client: EventHubProducerClient) -> None:
-        self._client = client
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
 
     async def put(self, events: list[bytes]) -> None:
         """Return when the hub has acknowledged all events.
@@ -31,28 +31,23 @@ class Intake:
         """
         try:
             async with asyncio.timeout(_DEADLINE_S):
-                await self._send(events)
+                await self._sender.call(lambda client: _send(client, events))
         except TimeoutError as error:
             raise TransientError(f"the hub did not answer within {_DEADLINE_S:g} s") from error
-        except (AzureError, EventHubError) as error:
-            raise TransientError(
-                f"cannot reach hub {self._client.eventhub_name}: {error}"
-            ) from error
 
-    async def _send(self, events: list[bytes]) -> None:
-        waiting = [_event(body) for body in events]
-        while waiting:
-            batch = await self._client.create_batch()
-            try:
-                while waiting:
-                    batch.add(waiting[0])
-                    waiting.pop(0)
-            except ValueError as error:  # the batch is full
-                if not len(batch):
-                    raise PermanentError(
-                        "TOO_LARGE", "an event is larger than the hub takes"
-                    ) from error
-            await self._client.send_batch(batch)
+
+async def _send(client: EventHubProducerClient, events: list[bytes]) -> None:
+    waiting = [_event(body) for body in events]
+    while waiting:
+        batch = await client.create_batch()
+        try:
+            while waiting:
+                batch.add(waiting[0])
+                waiting.pop(0)
+        except ValueError as error:  # the batch is full
+            if not len(batch):
+                raise PermanentError("TOO_LARGE", _TOO_LARGE) from error
+        await client.send_batch(batch)
 
 
 def _event(body: bytes) -> EventData:

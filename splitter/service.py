@@ -16,7 +16,6 @@ from shared.health import Health
 from shared.layout import job_id, manifest_blob, status_blob
 from shared.manifest import Manifest
 from shared.messages import SplitCompleted, SplitFailed, SplitStarted
-from shared.publisher import Publisher
 from shared.retry import Retry
 from shared.runtime import Service
 from shared.status import Status
@@ -162,8 +161,8 @@ async def build(
     blobs = BlobStore(await clients.storage())
     outlets = Outlets(
         blobs,
-        frames=Publisher(await clients.producer(settings.frames_hub)),
-        segments=Publisher(await clients.producer(settings.segments_hub)),
+        frames=await clients.publisher(settings.frames_hub),
+        segments=await clients.publisher(settings.segments_hub),
         metrics=metrics,
         retry=Retry(metrics),
     )
@@ -171,7 +170,7 @@ async def build(
     gallery = open_gallery(settings.styles_dir, settings.default_style)
     acceptance = Acceptance(settings, (await clients.media_blobs()).url)
     if settings.webhook_port is not None:
-        intake = Intake(await clients.producer(settings.uploads_hub))
+        intake = Intake(await clients.sender(settings.uploads_hub))
         await clients.keep(Webhook(settings, acceptance, intake))
     workers = Workers(
         settings.splits,

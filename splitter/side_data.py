@@ -19,7 +19,7 @@ def side_data_of(frame: av.VideoFrame, kind: SideDataType) -> bytes | None:
     """Return a frame's side data of a kind; None when it has none.
 
     Raises:
-        UnknownSideData: PyAV cannot list the frame's side data (EXIF in Motion JPEG, as of PyAV 18.1).
+        UnknownSideData: PyAV cannot list it (EXIF in Motion JPEG, as of PyAV 18.1).
     """
     try:
         # The stubs call this a dictionary; it is a container that knows its entries by type.

@@ -21,7 +21,7 @@ from shared.messages import ChunkReady
 from shared.settings import load
 from stylizer.isolation import READY, Work
 from stylizer.segments import open_engine, paint, pass_through
-from stylizer.settings import StylizerSettings
+from stylizer.settings import PaintingSettings
 
 _PR_SET_PDEATHSIG = 1
 
@@ -33,7 +33,7 @@ def main() -> None:
     # What a library prints must not get into the answer.
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    settings = load(StylizerSettings)
+    settings = load(PaintingSettings)
     work = _prepared(cast("Work", sys.argv[1]), settings)
     with answer:
         answer.write(READY)
@@ -49,8 +49,8 @@ def main() -> None:
 
 
 def _prepared(
-    work: Work, settings: StylizerSettings
-) -> Callable[[ChunkReady, bytes, StylizerSettings], bytes]:
+    work: Work, settings: PaintingSettings
+) -> Callable[[ChunkReady, bytes, PaintingSettings], bytes]:
     if work == "pass_through":
         return pass_through
     return functools.partial(paint, open_engine(settings))

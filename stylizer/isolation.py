@@ -18,6 +18,7 @@ from typing import Final, Literal
 
 from shared.errors import PermanentError, StylestreamError
 from shared.messages import ChunkReady
+from shared.settings import ServiceSettings
 
 Work = Literal["paint", "pass_through"]
 READY: Final = b"ready\n"
@@ -35,8 +36,8 @@ class AttemptFailed(StylestreamError):
 async def run_isolated(work: Work, event: ChunkReady, mezzanine: bytes, deadline_s: float) -> bytes:
     """Return the segment that the child makes.
 
-    The child reads the same environment as this process. It is killed at the deadline, which does
-    not count its start, and when the caller is cancelled.
+    The child reads the same environment as this process, but for all that opens hubs and storage.
+    It is killed at the deadline, which does not count its start, and when the caller is cancelled.
 
     Raises:
         PermanentError: what the child found wrong with the chunk or its style.
@@ -92,4 +93,6 @@ def _why(code: int, err: bytes) -> str:
 
 def _environment() -> dict[str, str]:
     path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH", "")]))
-    return {**os.environ, "PYTHONPATH": path}
+    withheld = {name.upper() for name in ServiceSettings.model_fields} - {"STYLES_DIR"}
+    kept = {name: value for name, value in os.environ.items() if name not in withheld}
+    return {**kept, "PYTHONPATH": path}

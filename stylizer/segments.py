@@ -8,10 +8,10 @@ from shared.messages import ChunkReady
 from shared.styles.gallery import open_gallery
 from stylizer.engine import Engine, OnnxEngine
 from stylizer.painting import paint_chunk
-from stylizer.settings import StylizerSettings
+from stylizer.settings import PaintingSettings
 
 
-def open_engine(settings: StylizerSettings) -> OnnxEngine:
+def open_engine(settings: PaintingSettings) -> OnnxEngine:
     """Open the engine that the settings ask for.
 
     Raises:
@@ -21,7 +21,7 @@ def open_engine(settings: StylizerSettings) -> OnnxEngine:
     return OnnxEngine(gallery, settings.engine, settings.gpu_mem_limit_mib, settings.precision)
 
 
-def paint(engine: Engine, event: ChunkReady, mezzanine: bytes, settings: StylizerSettings) -> bytes:
+def paint(engine: Engine, event: ChunkReady, mezzanine: bytes, settings: PaintingSettings) -> bytes:
     """Return the segment of a chunk in the style that its event asks for; see `paint_chunk`."""
     return paint_chunk(
         event,
@@ -32,7 +32,7 @@ def paint(engine: Engine, event: ChunkReady, mezzanine: bytes, settings: Stylize
     )
 
 
-def pass_through(event: ChunkReady, mezzanine: bytes, settings: StylizerSettings) -> bytes:
+def pass_through(event: ChunkReady, mezzanine: bytes, settings: PaintingSettings) -> bytes:
     """Return the segment of a chunk with its original frames: painted at no strength at all."""
     style = event.style.model_copy(update={"strength": 0.0})
     unpainted = event.model_copy(update={"style": style})

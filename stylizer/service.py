@@ -178,7 +178,7 @@ async def build(
     await asyncio.to_thread(engine.load, settings.default_style)
     metrics.runs_on(settings.engine)
     metrics.offers(engine.styles)
-    segments = Publisher(await clients.producer(settings.segments_hub))
+    segments = await clients.publisher(settings.segments_hub)
     trials = Trials(settings, blobs, engine, metrics, health)
     stylizer = Stylizer(settings, blobs, segments, trials, metrics)
     # For every chunk in a lane one more is on its way in or out, so that lanes never wait for I/O.

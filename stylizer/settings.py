@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field
+from pydantic_settings import BaseSettings
 
 from shared.media.chunks import SEGMENT, Encoding
-from shared.settings import ServiceSettings
+from shared.settings import SETTINGS, ServiceSettings
 from shared.styles.gallery import Precision
 
 
@@ -18,8 +19,10 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class StylizerSettings(ServiceSettings):
-    """The stylizer's settings."""
+class PaintingSettings(BaseSettings):
+    """How segments are made: all that the isolated child knows, which needs no way to any hub."""
+
+    model_config = SETTINGS
 
     engine: Literal["cpu", "cuda", "tensorrt"] = Field(
         "cpu", description="where the network runs; a GPU that is asked for and missing is an error"
@@ -51,18 +54,8 @@ class StylizerSettings(ServiceSettings):
     default_style: str = Field(
         "starry-night", description="style that is loaded before being ready"
     )
-    chunk_attempts: int = Field(
-        5,
-        ge=1,
-        description="tries before a chunk is given up that raises, hangs or kills its worker",
-    )
-    chunk_deadline_s: float = Field(
-        300.0, gt=0, description="time for painting one chunk, after which it counts as hung"
-    )
-    on_chunk_failure: Literal["fail", "passthrough"] = Field(
-        "fail",
-        description="what becomes of a chunk that is given up: its job fails, or the chunk keeps "
-        "its original frames and the job ends degraded",
+    styles_dir: str | None = Field(
+        None, description="folder with further styles (NAME.onnx and NAME.json)"
     )
 
     @property
@@ -83,3 +76,21 @@ class StylizerSettings(ServiceSettings):
         if self.batch is not None:
             return self.batch
         return 1 if self.engine == "cpu" else 8
+
+
+class StylizerSettings(PaintingSettings, ServiceSettings):
+    """The stylizer's settings."""
+
+    chunk_attempts: int = Field(
+        5,
+        ge=1,
+        description="tries before a chunk is given up that raises, hangs or kills its worker",
+    )
+    chunk_deadline_s: float = Field(
+        300.0, gt=0, description="time for painting one chunk, after which it counts as hung"
+    )
+    on_chunk_failure: Literal["fail", "passthrough"] = Field(
+        "fail",
+        description="what becomes of a chunk that is given up: its job fails, or the chunk keeps "
+        "its original frames and the job ends degraded",
+    )

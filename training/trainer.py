@@ -11,6 +11,7 @@ sky along every edge.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Callable
@@ -37,7 +38,7 @@ from training.losses import (
     variation_loss,
     views,
 )
-from training.network import MARGIN, RIM, StyleNetwork, inner, pad
+from training.network import MARGIN, MULTIPLE, RIM, StyleNetwork, inner, pad
 
 CHECKPOINT_EVERY: Final = 100
 _CURVE_EVERY: Final = 10
@@ -45,6 +46,7 @@ _WARM_UP: Final = 0.05
 _GRADIENT_LIMIT: Final = 5.0
 _LARGEST_SHIFT: Final = 4
 _NOISE: Final = 0.02
+_COLOURS: Final = 2
 
 
 class Plan(Value):
@@ -64,6 +66,7 @@ class Plan(Value):
     steady: float = Field(default=50.0, description="like paint for a shifted, noisy picture")
     steady_end: float = Field(default=200.0, description="the same in the last third")
     border: float = Field(default=30.0, description="like paint where the picture ends")
+    flat: float = Field(default=2000.0, description="flat paint where the picture is flat")
     seed: int = 0
 
 
@@ -90,8 +93,9 @@ def train(  # noqa: PLR0913 - a run is made of these
 
     ``report`` is called after every step; what it raises ends the run.
     """
+    checkpoint = _Checkpoint(folder / "checkpoint.pt", _identity(plan, network, painting, photos))
     run = _Run(plan, network.to(device), painting, photos, features, device)
-    progress = _resume(folder / "checkpoint.pt", plan, network, run.optimiser)
+    progress = checkpoint.restore(network, run.optimiser)
     window: list[dict[str, float]] = []
     for step in range(progress.step, plan.steps):
         window.append(run.step(step))
@@ -100,7 +104,7 @@ def train(  # noqa: PLR0913 - a run is made of these
             progress.curve.append({"step": progress.step, **_means(window)})
             window.clear()
         if progress.step % CHECKPOINT_EVERY == 0 or progress.step == plan.steps:
-            _save(folder / "checkpoint.pt", plan, network, run.optimiser, progress)
+            checkpoint.save(network, run.optimiser, progress)
         report(progress)
     return progress
 
@@ -142,7 +146,8 @@ class _Run:
             total.backward()
             torch.nn.utils.clip_grad_norm_(self._network.parameters(), _GRADIENT_LIMIT)
             self.optimiser.step()
-        return {name: float(loss.detach()) for name, loss in losses.items()}
+        told = {name: float(loss.detach()) for name, loss in losses.items()}
+        return {name: loss for name, loss in told.items() if math.isfinite(loss)}
 
     def _losses(
         self, wide: Tensor, indices: list[int], step: int, chance: torch.Generator
@@ -161,6 +166,7 @@ class _Run:
             "luma": plan.luma * luma_loss(painted, pictures),
             "variation": plan.variation * variation_loss(painted),
             "bounds": plan.bounds * range_loss(painted),
+            "flat": plan.flat * self._pattern(chance),
         }
         if step % 2:
             edged = inner(self._network(pad(pictures, MARGIN)), MARGIN)
@@ -178,6 +184,16 @@ class _Run:
         again = inner(self._network(shifted), RIM)
         size = self._plan.size
         return difference(again[..., : size - down, : size - across], painted[..., down:, across:])
+
+    def _pattern(self, chance: torch.Generator) -> Tensor:
+        """Return how much pattern the network paints on colours without any.
+
+        Such a colour looks the same wherever the network looks, so all that can show is its grid.
+        """
+        side = 2 * RIM + MULTIPLE
+        colours = torch.rand(_COLOURS, 3, 1, 1, generator=chance).to(self._device)
+        painted = inner(self._network(colours.expand(-1, -1, side, side)), RIM)
+        return (painted - painted.mean((2, 3), keepdim=True)).square().mean()
 
     def _content_of(self, indices: list[int], pictures: Tensor) -> Tensor:
         """Return the content's relu3_1; each crop is seen once, and kept at half precision."""
@@ -204,35 +220,47 @@ def _means(window: list[dict[str, float]]) -> dict[str, float]:
     }
 
 
-def _save(
-    file: Path,
-    plan: Plan,
-    network: StyleNetwork,
-    optimiser: torch.optim.Optimizer,
-    progress: Progress,
-) -> None:
-    state = {
-        "plan": plan.model_dump_json(),
-        "network": network.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "step": progress.step,
-        "curve": json.dumps(progress.curve),
-    }
-    file.parent.mkdir(parents=True, exist_ok=True)
-    # Written aside and renamed: a run killed here keeps its former checkpoint.
-    aside = file.with_suffix(".part")
-    torch.save(state, aside)
-    aside.replace(file)
+def _identity(plan: Plan, network: StyleNetwork, painting: Path, photos: list[Path]) -> str:
+    """Name a run by all that decides its result; another run's checkpoint is none of its own."""
+    digest = hashlib.sha256(plan.to_json())
+    digest.update(painting.read_bytes())
+    for weights in network.state_dict().values():
+        digest.update(weights.cpu().numpy().tobytes())
+    for photo in photos:
+        digest.update(f"{photo.name} {photo.stat().st_size}\n".encode())
+    return digest.hexdigest()
 
 
-def _resume(
-    file: Path, plan: Plan, network: StyleNetwork, optimiser: torch.optim.Optimizer
-) -> Progress:
-    if not file.exists():
-        return Progress()
-    state: dict[str, Any] = torch.load(file, weights_only=True)
-    if Plan.model_validate_json(state["plan"]) != plan:
-        return Progress()
-    network.load_state_dict(state["network"])
-    optimiser.load_state_dict(state["optimiser"])
-    return Progress(state["step"], json.loads(state["curve"]))
+@dataclass(frozen=True, slots=True)
+class _Checkpoint:
+    """Where a run was when it was last saved; ``run`` is the identity of the run."""
+
+    file: Path
+    run: str
+
+    def save(
+        self, network: StyleNetwork, optimiser: torch.optim.Optimizer, progress: Progress
+    ) -> None:
+        state = {
+            "run": self.run,
+            "network": network.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "step": progress.step,
+            "curve": json.dumps(progress.curve),
+        }
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        # Written aside and renamed: a run killed here keeps its former checkpoint.
+        aside = self.file.with_suffix(".part")
+        torch.save(state, aside)
+        aside.replace(self.file)
+
+    def restore(self, network: StyleNetwork, optimiser: torch.optim.Optimizer) -> Progress:
+        """Bring both to where they were, if there is a checkpoint of this very run."""
+        if not self.file.exists():
+            return Progress()
+        state: dict[str, Any] = torch.load(self.file, weights_only=True)
+        if state.get("run") != self.run:
+            return Progress()
+        network.load_state_dict(state["network"])
+        optimiser.load_state_dict(state["optimiser"])
+        return Progress(state["step"], json.loads(state["curve"]))

@@ -70,7 +70,8 @@ async def _prepare(settings: ServiceSettings) -> None:
         last_events: dict[tuple[str, str], int] = {}
         async with asyncio.timeout(HUBS_DEADLINE_S):
             for hub in hubs_of(settings):
-                last_events |= await _ask(await clients.producer(hub), hub)
+                client = await clients.keep(await clients.producer(hub))
+                last_events |= await _ask(client, hub)
         log.info("hubs answer", hubs=hubs_of(settings))
 
         for name, position in positions.items():

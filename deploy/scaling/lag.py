@@ -64,7 +64,8 @@ async def report(settings: ServiceSettings) -> list[str]:
     async with AzureClients(settings) as clients:
         checkpoints = (await clients.blobs()).get_container_client(settings.checkpoints_container)
         for hub in (settings.uploads_hub, settings.frames_hub, settings.segments_hub):
-            partitions = await look(await clients.producer(hub), checkpoints, settings)
+            client = await clients.keep(await clients.producer(hub))
+            partitions = await look(client, checkpoints, settings)
             lag = lag_of(partitions.values())
             lines.append(f"{hub}: lag {lag.events}, {'awake' if lag.wakes() else 'asleep'}")
             lines += [

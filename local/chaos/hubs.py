@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Final, Self, cast
@@ -141,27 +142,32 @@ async def _ignore(_context: PartitionContext | None, _error: Exception) -> None:
 async def send_copies(
     connection_string: str, events: Sequence[HubEvent], chunk_partitions: int, chance: random.Random
 ) -> None:
-    """Send copies of events in the order given, each as a second producer might have.
+    """Send copies of events, each as a second producer might have.
 
     A chunk's copy goes to any partition, so that two stylizers may hold the same chunk at once. A
-    job's events keep their partition, since nothing else could have sent them elsewhere.
+    job's events keep their partition, since nothing else could have sent them elsewhere. What goes
+    to one partition keeps its order.
 
     Raises:
         EventHubError: the broker is away.
     """
+    copies: dict[tuple[str, str], list[HubEvent]] = defaultdict(list)
+    for event in events:
+        spread = event.hub == "frames"
+        partition = str(chance.randrange(chunk_partitions)) if spread else event.partition
+        copies[event.hub, partition].append(event)
     async with AsyncExitStack() as closing:
-        producers: dict[str, EventHubProducerClient] = {}
-        for event in events:
-            if event.hub not in producers:
-                producers[event.hub] = await closing.enter_async_context(
-                    EventHubProducerClient.from_connection_string(
-                        connection_string, eventhub_name=event.hub
-                    )
-                )
-            copy = EventData(event.body)
-            if event.hub == "segments" and (message := event.message):
-                await producers[event.hub].send_event(copy, partition_key=message.job_id)
-                continue
-            spread = event.hub == "frames"
-            partition = str(chance.randrange(chunk_partitions)) if spread else event.partition
-            await producers[event.hub].send_event(copy, partition_id=partition)
+        producers = {
+            hub: await closing.enter_async_context(
+                EventHubProducerClient.from_connection_string(connection_string, eventhub_name=hub)
+            )
+            for hub in sorted({hub for hub, _ in copies})
+        }
+
+        async def send(hub: str, partition: str) -> None:
+            batch = await producers[hub].create_batch(partition_id=partition)
+            for event in copies[hub, partition]:
+                batch.add(EventData(event.body))
+            await producers[hub].send_batch(batch)
+
+        await asyncio.gather(*(send(hub, partition) for hub, partition in copies))

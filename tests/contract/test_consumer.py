@@ -19,7 +19,6 @@ from shared.checkpoints import checkpoint_blob
 from shared.consumer import Consumer, Delivery
 from shared.messages import SegmentReady
 from shared.metrics import WorkMetrics
-from shared.publisher import Publisher
 from shared.settings import ServiceSettings
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -102,7 +101,7 @@ async def reader(storage_connection: str, eventhub_connection: str) -> AsyncIter
 
 async def send(reader: Reader, partition: str, *numbers: int) -> None:
     async with AzureClients(reader.settings) as clients:
-        publisher = Publisher(await clients.producer(HUB))
+        publisher = await clients.publisher(HUB)
         for number in numbers:
             await publisher.to_partition(
                 SegmentReady(job_id=reader.settings.consumer_group, chunk=number, frames=1),

@@ -68,7 +68,7 @@ class Bench:
         self.clients = clients
 
     async def partitions(self, hub: str) -> dict[str, Partition]:
-        client = await self.clients.producer(hub)
+        client = await self.clients.keep(await self.clients.producer(hub))
         blobs = await self.clients.blobs()
         container = blobs.get_container_client(self.settings.checkpoints_container)
         return await look(client, container, self.settings)
@@ -87,11 +87,11 @@ class Bench:
         return seen
 
     async def send(self, hub: str, partition: str, *bodies: str) -> None:
-        producer = await self.clients.producer(hub)
+        producer = await self.clients.keep(await self.clients.producer(hub))
         await producer.send_batch([EventData(body) for body in bodies], partition_id=partition)
 
     async def prepare(self, hub: str) -> int:
-        client = await self.clients.producer(hub)
+        client = await self.clients.keep(await self.clients.producer(hub))
         return await checkpoints.prepare(
             client, BlobStore(await self.clients.blobs()), self.settings
         )
@@ -227,6 +227,7 @@ async def running(
             await asyncio.gather(reading, return_exceptions=True)
 
 
+@pytest.mark.timeout(300)  # three services in turn, on a machine that may have other work
 async def test_a_pool_goes_from_zero_to_many_and_back_with_a_job(
     bench: Bench, storage_connection: str, broker: str
 ) -> None:

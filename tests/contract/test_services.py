@@ -140,7 +140,7 @@ async def running(storage: str, eventhub: str, **settings: object) -> AsyncItera
         ):
             await client.create_container(container)
         await _ensure(client, "frames", "segments", "results")
-        bench = Bench(chosen, BlobStore(client), Publisher(await clients.producer("segments")))
+        bench = Bench(chosen, BlobStore(client), await clients.publisher("segments"))
         metrics = AssemblerMetrics(bench.metrics)
         service = await assembler.build(chosen, clients, metrics, Health())
         reading = asyncio.create_task(service.consumer.run())

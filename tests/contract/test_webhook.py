@@ -24,6 +24,7 @@ from local.azurite import connection_string
 from shared.azure import AzureClients
 from shared.blobs import BlobStore
 from shared.health import Health
+from shared.sender import Sender
 from splitter import service as splitter
 from splitter.acceptance import Acceptance
 from splitter.intake import Intake
@@ -173,9 +174,16 @@ async def open_door(hub: Hub, intake: Intake) -> AsyncIterator[Door]:
         yield Door(container, f"http://127.0.0.1:{webhook.port}/events", session, hub)
 
 
+def through(client: EventHubProducerClient) -> Sender:
+    async def connect() -> EventHubProducerClient:
+        return client
+
+    return Sender("uploads", connect, DEADLINE_S)
+
+
 @pytest_asyncio.fixture(loop_scope="module")
 async def door(hub: Hub) -> AsyncIterator[Door]:
-    async with open_door(hub, Intake(hub.producer)) as door:
+    async with open_door(hub, Intake(through(hub.producer))) as door:
         yield door
 
 
@@ -352,7 +360,7 @@ async def test_while_the_hub_is_away_event_grid_is_asked_to_come_again(
         )
         async with (
             away,
-            open_door(hub, Intake(away)) as door,
+            open_door(hub, Intake(through(away))) as door,
             door.session.post(
                 door.address, json=door.cloud_event(), headers={"X-Webhook-Key": SECRET}
             ) as answer,
@@ -399,7 +407,7 @@ async def test_an_upload_that_the_webhook_tells_of_becomes_a_job(
             settings.uploads_container,
             f"http://127.0.0.1:{settings.webhook_port}/events",
             await clients.keep(aiohttp.ClientSession()),
-            Hub(await clients.producer("uploads"), []),
+            Hub(await clients.keep(await clients.producer("uploads")), []),
         )
         blob = storage.get_blob_client(door.container, "clip.mp4")
         written = await blob.upload_blob(Video(frames=5).make())

@@ -34,7 +34,10 @@ def run(photos: Path, painting: Path, features_file: Path, monkeypatch: pytest.M
     features = Features(features_file, torch.device("cpu"))
 
     def go(
-        folder: Path, plan: Plan = PLAN, report: Callable[[Progress], None] = lambda _: None
+        folder: Path,
+        plan: Plan = PLAN,
+        report: Callable[[Progress], None] = lambda _: None,
+        painting: Path = painting,
     ) -> tuple[StyleNetwork, Progress]:
         torch.manual_seed(0)
         network = StyleNetwork()
@@ -82,13 +85,16 @@ def test_a_run_cut_short_goes_on_as_if_nothing_had_happened(run: Run, tmp_path: 
     assert progress.curve == undisturbed.curve
 
 
-def test_another_plan_does_not_go_on_from_the_old_plans_checkpoint(
-    run: Run, tmp_path: Path
+@pytest.mark.parametrize("changed", ["plan", "painting"])
+def test_another_run_does_not_go_on_from_this_ones_checkpoint(
+    run: Run, tmp_path: Path, photos: Path, changed: str
 ) -> None:
     run(tmp_path)
     seen: list[int] = []
-    run(tmp_path, PLAN.model_copy(update={"steps": 3}), report=lambda p: seen.append(p.step))
-    assert seen == [1, 2, 3]
+    plan = PLAN.model_copy(update={"seed": 1}) if changed == "plan" else PLAN
+    other = {"painting": photos / "0.png"} if changed == "painting" else {}
+    run(tmp_path, plan, report=lambda p: seen.append(p.step), **other)
+    assert seen == [1, 2, 3, 4, 5, 6]
 
 
 def test_training_brings_the_picture_nearer_to_the_painting(run: Run, tmp_path: Path) -> None:
@@ -96,6 +102,13 @@ def test_training_brings_the_picture_nearer_to_the_painting(run: Run, tmp_path: 
     curve = run(tmp_path, plan)[1].curve
     first, last = ([point["style"] for point in part] for part in (curve[:5], curve[-5:]))
     assert sum(last) < 0.8 * sum(first)
+
+
+def test_training_takes_the_networks_grid_out_of_flat_colours(run: Run, tmp_path: Path) -> None:
+    plan = PLAN.model_copy(update={"steps": 30, "rate": 3e-3, "flat": 1e4})
+    curve = run(tmp_path, plan)[1].curve
+    first, last = ([point["flat"] for point in part] for part in (curve[:5], curve[-5:]))
+    assert sum(last) < 0.5 * sum(first)
 
 
 def test_every_second_step_looks_at_steadiness_and_the_others_at_the_border(

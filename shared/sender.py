@@ -1,0 +1,98 @@
+"""A connection to one hub that is not trusted to notice its own death.
+
+The SDK waits for an acknowledgement for as long as the connection seems to live, and a peer that
+vanished without a word (a dropped mapping of a NAT, a dead node) seems to live for ever; whatever
+is sent later waits behind it. So every request has a deadline, and a client that misses one is
+thrown away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+import structlog
+from azure.core.exceptions import AzureError
+from azure.eventhub.aio import EventHubProducerClient
+from azure.eventhub.exceptions import EventHubError
+
+from shared.errors import TransientError
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+_CLOSING_S: Final = 10.0
+
+
+class Sender:
+    """Runs requests to ``hub`` on a client that is made anew when it falls silent.
+
+    ``connect`` opens a client. Leaving the context closes it.
+    """
+
+    def __init__(
+        self, hub: str, connect: Callable[[], Awaitable[EventHubProducerClient]], deadline_s: float
+    ) -> None:
+        self.hub = hub
+        self._connect = connect
+        self._deadline_s = deadline_s
+        self._client: EventHubProducerClient | None = None
+        self._connecting = asyncio.Lock()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        _type: type[BaseException] | None,
+        _exc: BaseException | None,
+        _tb: TracebackType | None,
+    ) -> None:
+        if self._client is not None:
+            self._discard(self._client)
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    async def call(self, request: Callable[[EventHubProducerClient], Awaitable[T]]) -> T:
+        """Return the hub's answer; a request that missed its deadline may have been carried out.
+
+        Raises:
+            TransientError: the hub is away or did not answer in time.
+        """
+        client = await self._present()
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                return await request(client)
+        except TimeoutError as error:
+            log.warning("connection to hub thrown away", hub=self.hub, deadline_s=self._deadline_s)
+            self._discard(client)
+            raise TransientError(
+                f"hub {self.hub} did not answer within {self._deadline_s:g} s"
+            ) from error
+        except (AzureError, EventHubError) as error:
+            raise TransientError(f"cannot reach hub {self.hub}: {error}") from error
+
+    async def _present(self) -> EventHubProducerClient:
+        async with self._connecting:
+            if self._client is None:
+                self._client = await self._connect()
+            return self._client
+
+    def _discard(self, client: EventHubProducerClient) -> None:
+        if client is self._client:
+            self._client = None
+            task = asyncio.create_task(_close(client))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+
+async def _close(client: EventHubProducerClient) -> None:
+    # On a dead connection closing waits for an answer as well.
+    try:
+        async with asyncio.timeout(_CLOSING_S):
+            await client.close()
+    except Exception as error:  # it is thrown away
+        log.info("connection not closed in order", error=f"{type(error).__name__}: {error}")

@@ -1,0 +1,59 @@
+"""A hub that falls silent costs a deadline, and not the process."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from azure.eventhub.aio import EventHubProducerClient
+
+from shared.errors import TransientError
+from shared.messages import SegmentReady
+from shared.publisher import Publisher
+from shared.sender import Sender
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+SILENT = (
+    "Endpoint=sb://localhost:{port};SharedAccessKeyName=n;SharedAccessKey=k;"
+    "UseDevelopmentEmulator=true;"
+)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def silent() -> AsyncIterator[str]:
+    """A peer that takes connections and never says a word, as one behind a NAT that forgot it."""
+
+    async def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(keep, "127.0.0.1", 0)
+    async with server:
+        yield SILENT.format(port=server.sockets[0].getsockname()[1])
+
+
+async def test_a_silent_connection_is_thrown_away_and_the_next_one_serves(
+    silent: str, eventhub_connection: str
+) -> None:
+    connections = [silent, eventhub_connection]
+
+    async def connect() -> EventHubProducerClient:
+        return EventHubProducerClient.from_connection_string(
+            connections.pop(0), eventhub_name="segments"
+        )
+
+    message = SegmentReady(job_id="sender", chunk=1, frames=1)
+    async with Sender("segments", connect, deadline_s=5) as sender:
+        publisher = Publisher(sender)
+        started = time.monotonic()
+        with pytest.raises(TransientError, match="hub segments did not answer within 5 s"):
+            await publisher.to_partition(message, "0")
+        assert time.monotonic() - started < 10
+        before = await publisher.newest("0")
+        await publisher.to_partition(message, "0")
+        assert await publisher.newest("0") > before
+    assert connections == []
