@@ -7,7 +7,7 @@ import asyncio
 from assembler.redrive import Reach
 from assembler.settings import AssemblerSettings
 from shared.blobs import BlobStore
-from shared.checkpoints import checkpoint_blob
+from shared.checkpoints import reached
 from shared.layout import chunk_partition
 from shared.manifest import Manifest
 from shared.messages import ChunkReady
@@ -49,6 +49,4 @@ class FramesHub:
         await self._publisher.to_partition(event, partitions[place])
 
     async def _finished(self, partition: str) -> int:
-        name = checkpoint_blob(self._settings, self._settings.frames_hub, partition)
-        facts = await self._blobs.facts(self._settings.checkpoints_container, name)
-        return int(facts.metadata["sequencenumber"]) if facts else -1
+        return await reached(self._blobs, self._settings, self._settings.frames_hub, partition)

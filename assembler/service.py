@@ -20,6 +20,7 @@ from assembler.stalls import Stalls
 from shared import tracing
 from shared.azure import AzureClients
 from shared.blobs import BlobStore
+from shared.checkpoints import reached
 from shared.consumer import Consumer, Delivery
 from shared.dead_letters import DeadLetters
 from shared.errors import MessageError, PermanentError
@@ -289,6 +290,7 @@ async def build(
     assembler = Assembler(settings, blobs, frames, announcements, metrics)
     consumer = Consumer(
         functools.partial(clients.consumer, settings.segments_hub),
+        functools.partial(reached, blobs, settings, settings.segments_hub),
         assembler.take,
         checkpoint_interval_s=settings.checkpoint_interval_s,
         patience_s=settings.consumer_patience_s,

@@ -64,15 +64,12 @@ class StackOptions:
     """What a stack is made of.
 
     ``environment`` is added to the services' environment and wins over everything set here.
-    ``modules`` names what runs as ``python -m`` in place of a service, such as a build of it that
-    is broken on purpose.
     """
 
     directory: Path
     stylizers: int = 1
     partitions: int = 8
     environment: Mapping[str, str] = field(default_factory=dict)
-    modules: Mapping[str, str] = field(default_factory=dict)
 
 
 class Stack:
@@ -263,8 +260,7 @@ class Stack:
         }
         self.endpoints[name] = f"http://127.0.0.1:{port}"
         ready = HttpReady(f"{self.endpoints[name]}/readyz")
-        program = _python(self.options.modules.get(module, module))
-        return self._supervise(name, program, environment, ready)
+        return self._supervise(name, _python(module), environment, ready)
 
     def _supervise(
         self,

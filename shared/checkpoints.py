@@ -77,6 +77,17 @@ def right_position(partition: Partition, reached: int | None) -> Position | None
     return None
 
 
+async def reached(blobs: BlobStore, settings: ServiceSettings, hub: str, partition_id: str) -> int:
+    """Return the sequence number up to which a partition is worked off; -1 before its first event.
+
+    Raises:
+        TransientError: storage is away.
+    """
+    name = checkpoint_blob(settings, hub, partition_id)
+    found = await blobs.facts(settings.checkpoints_container, name)
+    return int(found.metadata["sequencenumber"]) if found else -1
+
+
 async def prepare(
     client: EventHubConsumerClient | EventHubProducerClient,
     blobs: BlobStore,

@@ -18,7 +18,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import structlog
 from azure.core.exceptions import AzureError
@@ -74,6 +74,9 @@ class Delivery:
 Connect = Callable[[], Awaitable[EventHubConsumerClient]]
 """Opens a new client of the hub."""
 
+Position = Callable[[str], Awaitable[int]]
+"""Looks up the sequence number up to which a partition is worked off; -1 before its first event."""
+
 Handler = Callable[[Delivery], Awaitable[None]]
 """Takes up one event. It may wait to hold the partition back; it must not raise."""
 
@@ -83,6 +86,8 @@ class _Partition:
     context: PartitionContext
     watermark: Watermark[EventData] = field(default_factory=Watermark)
     flushing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    taken: int | None = None
+    """Sequence number of the event taken up last."""
     checkpointed: int | None = None
     """Sequence number up to which all is finished and checkpointed; None before the first event."""
 
@@ -105,6 +110,7 @@ class Consumer:
     def __init__(
         self,
         connect: Connect,
+        position: Position,
         handler: Handler,
         *,
         checkpoint_interval_s: float,
@@ -113,6 +119,7 @@ class Consumer:
         on_hopeless: Callable[[str], None],
     ) -> None:
         self._connect = connect
+        self._position = position
         self._handler = handler
         self._checkpoint_interval_s = checkpoint_interval_s
         self._metrics = metrics
@@ -168,22 +175,41 @@ class Consumer:
         )
 
     async def _silence(self) -> None:
-        """Return when the client has gone silent although the hub answers."""
+        """Return when the client has gone deaf: events lie in the hub, and none of them comes."""
         while True:
             await asyncio.sleep(self._look_s)
-            verdict = self._pulse.judge()
-            if verdict == "alive":
+            if not self._pulse.silent:
                 continue
-            self._pulse.restart()
             try:
-                await self.reach()
+                behind = await self._behind()
             except TransientError:
-                # An outage, not a dead loop: the SDK reconnects by itself.
+                # An outage, not a deaf client: the SDK reconnects by itself.
+                self._pulse.restart()
                 continue
-            log.warning("consumer is silent", verdict=verdict)
+            verdict = self._pulse.judge(behind=behind)
             if verdict == "rebuild":
+                log.warning("consumer is deaf, its connection is made anew")
                 return
-            self._on_hopeless("the consumer gets no events, and new connections did not help")
+            if verdict == "hopeless":
+                self._on_hopeless("the consumer gets no events, and new connections did not help")
+
+    async def _behind(self) -> bool:
+        """Whether an owned partition holds events that did not come.
+
+        Raises:
+            TransientError: the hub or storage is away.
+        """
+        found = await asyncio.gather(*map(self._is_behind, list(self._partitions.values())))
+        return any(found)
+
+    async def _is_behind(self, partition: _Partition) -> bool:
+        partition_id = partition.context.partition_id
+        taken = partition.taken
+        if taken is None:
+            taken = await self._position(partition_id)
+        client = await self.client()
+        found = await self._answer(client.get_partition_properties(partition_id))
+        return int(found["last_enqueued_sequence_number"]) > taken
 
     def drain(self) -> None:
         """Take up no further event; those in hand may still finish."""
@@ -201,9 +227,12 @@ class Consumer:
         Raises:
             TransientError: it did not, through all retries.
         """
+        await self._answer((await self.client()).get_eventhub_properties())
+
+    async def _answer(self, request: Awaitable[dict[str, Any]]) -> dict[str, Any]:
         try:
             async with asyncio.timeout(_REACH_S):
-                await (await self.client()).get_eventhub_properties()
+                return await request
         except TimeoutError as error:
             raise TransientError(f"the hub did not answer within {_REACH_S:g} s") from error
         except (AzureError, EventHubError) as error:
@@ -219,12 +248,15 @@ class Consumer:
         partition = self._mine(context)
         if partition is None:
             return
-        with self._pulse.callback():
+        if not events:
+            return
+        with self._pulse.events():
             for event in events:
                 if self._draining:
                     return
                 if partition.checkpointed is None:
                     partition.checkpointed = (event.sequence_number or 0) - 1
+                partition.taken = event.sequence_number
                 self._metrics.received()
                 await self._handler(Delivery(event, context, partition.watermark))
 
@@ -249,7 +281,7 @@ class Consumer:
         return partition if partition and partition.context is context else None
 
     def _note_owned(self) -> None:
-        self._pulse.owns(len(self._partitions))
+        self._pulse.restart()
         self._metrics.owned(len(self._partitions))
 
     async def _on_error(self, context: PartitionContext | None, error: Exception) -> None:

@@ -1,8 +1,8 @@
-"""Tells a consumer that is idle from one that went silent. Pure, no I/O.
+"""Tells a consumer that has nothing to read from one that has gone deaf. Pure, no I/O.
 
-The SDK calls back for every partition it owns at least every few seconds, with or without events.
-When that stops although the hub answers, the receive loop is dead, a known fault of long-lived
-links, and only a new client helps.
+A receive loop can die, or its connection without a word, and the SDK goes on calling back with
+nothing in hand. So silence alone proves nothing: whoever is silent for long has to be compared with
+the hub. If events lie there that never came, the client is deaf, and only a new one helps.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ Verdict = Literal["alive", "rebuild", "hopeless"]
 class Pulse:
     """Collects a consumer's signs of life and judges its silences.
 
-    ``patience_s`` is how long it may be silent while it owns partitions; owning none, it may be
-    waiting for others to leave, and is only rebuilt after ten times as long. A client that was
-    rebuilt ``rebuilds`` times without any callback since is hopeless.
+    ``patience_s`` is how long nothing may come before the hub is asked. A consumer that was rebuilt
+    ``rebuilds`` times and has heard nothing since is hopeless.
     """
 
     def __init__(self, patience_s: float, rebuilds: int, clock: Callable[[], float]) -> None:
@@ -28,16 +27,10 @@ class Pulse:
         self._clock = clock
         self._last = clock()
         self._busy = 0
-        self._owned = 0
-
-    def owns(self, partitions: int) -> None:
-        """Note how many partitions there are to hear from."""
-        self._owned = partitions
-        self._last = self._clock()
 
     @contextmanager
-    def callback(self) -> Iterator[None]:
-        """Note a callback; while it lasts, silence is our own doing (back-pressure)."""
+    def events(self) -> Iterator[None]:
+        """Note events; while they are taken up, silence is our own doing (back-pressure)."""
         self._rebuilds_left = self._rebuilds
         self._busy += 1
         try:
@@ -47,15 +40,23 @@ class Pulse:
             self._last = self._clock()
 
     def restart(self) -> None:
-        """Begin to count anew: the hub was away, or the client is a new one."""
+        """Begin to count anew: the hub was away, or partitions came or went."""
         self._last = self._clock()
 
-    def judge(self) -> Verdict:
-        """Say what the present silence calls for; every rebuild it asks for is counted."""
-        patience_s = self._patience_s if self._owned else 10 * self._patience_s
-        if self._busy or self._clock() - self._last < patience_s:
+    @property
+    def silent(self) -> bool:
+        """Whether nothing has come for so long that the hub should be asked."""
+        return not self._busy and self._clock() - self._last >= self._patience_s
+
+    def judge(self, *, behind: bool) -> Verdict:
+        """Say what a silence calls for; ``behind`` is whether events lie in the hub unread.
+
+        Every rebuild that it asks for is counted.
+        """
+        self.restart()
+        if not behind:
             return "alive"
-        if self._owned and self._rebuilds_left == 0:
+        if self._rebuilds_left == 0:
             return "hopeless"
-        self._rebuilds_left = max(0, self._rebuilds_left - 1)
+        self._rebuilds_left -= 1
         return "rebuild"

@@ -9,6 +9,7 @@ import structlog
 from shared import tracing
 from shared.azure import AzureClients
 from shared.blobs import BlobFacts, BlobStore
+from shared.checkpoints import reached
 from shared.consumer import Consumer, Delivery
 from shared.dead_letters import DeadLetters
 from shared.errors import PermanentError, StyleError
@@ -180,6 +181,7 @@ async def build(
     )
     consumer = Consumer(
         functools.partial(clients.consumer, settings.uploads_hub),
+        functools.partial(reached, blobs, settings, settings.uploads_hub),
         workers.take,
         checkpoint_interval_s=settings.checkpoint_interval_s,
         patience_s=settings.consumer_patience_s,

@@ -7,6 +7,7 @@ two workers that hold the same chunk for a moment count two attempts.
 
 from __future__ import annotations
 
+import uuid
 from typing import Final
 
 from shared.blobs import BlobStore, Content
@@ -15,6 +16,7 @@ from shared.errors import ChunkError
 MISSING: Final = "CHUNK_MISSING"
 
 _ATTEMPTS: Final = "attempts"
+_BY: Final = "attempted_by"
 
 
 class Attempts:
@@ -37,14 +39,17 @@ class Attempts:
         Raises:
             ChunkError: ``CHUNK_MISSING``: the blob was deleted meanwhile.
         """
-        etag, metadata = chunk.etag, chunk.metadata
+        etag, metadata, mark = chunk.etag, chunk.metadata, uuid.uuid4().hex
         while (made := _made(metadata)) < self.limit:
-            counted = {**metadata, _ATTEMPTS: str(made + 1)}
+            counted = {**metadata, _ATTEMPTS: str(made + 1), _BY: mark}
             if await self._blobs.annotate(self._container, name, counted, etag=etag):
                 return made + 1
             facts = await self._blobs.facts(self._container, name)
             if facts is None:
                 raise ChunkError(MISSING, f"the frames {name} are gone")
+            if facts.metadata.get(_BY) == mark:
+                # It was counted, and only the answer was lost.
+                return _made(facts.metadata)
             etag, metadata = facts.etag, facts.metadata
         return None
 

@@ -10,6 +10,7 @@ import structlog
 from shared import tracing
 from shared.azure import AzureClients
 from shared.blobs import BlobStore, Content
+from shared.checkpoints import reached
 from shared.consumer import Consumer, Delivery
 from shared.dead_letters import DeadLetters
 from shared.errors import ChunkError, MessageError, PermanentError
@@ -190,6 +191,7 @@ async def build(
     )
     consumer = Consumer(
         functools.partial(clients.consumer, settings.frames_hub),
+        functools.partial(reached, blobs, settings, settings.frames_hub),
         workers.take,
         checkpoint_interval_s=settings.checkpoint_interval_s,
         patience_s=settings.consumer_patience_s,

@@ -32,7 +32,7 @@ from training.losses import style_statistics as measure_style
 from training.network import StyleNetwork
 from training.quantise import frames
 from training.reference import ReferenceNetwork
-from training.steadiness import SHIFTS, Frames, Paint, along_video, under_noise, under_shift
+from training.steadiness import SHIFTS, Frames, Paint, along_video, grid, under_noise, under_shift
 from training.trainer import Plan
 
 _SPEED_FRAME: Final = (1, 3, 360, 640)
@@ -120,7 +120,9 @@ def quality_table(
 def steadiness_table(files: list[Path], photos: list[Path], videos: list[Path]) -> str:
     """Return how much the painting changes where the picture does not."""
     shifts = [f"shift {pixels} px" for pixels in SHIFTS]
-    rows: Rows = [("style", "noise", *shifts, *(f"{video.stem} (source)" for video in videos))]
+    rows: Rows = [
+        ("style", "grid", "noise", *shifts, *(f"{video.stem} (source)" for video in videos))
+    ]
     for file in files:
         paint = _painter(file)
         pictures = [frames(photo) for photo in photos]
@@ -128,7 +130,7 @@ def steadiness_table(files: list[Path], photos: list[Path], videos: list[Path]) 
         figures += [
             _mean(under_shift(paint, picture, pixels) for picture in pictures) for pixels in SHIFTS
         ]
-        cells = [f"{figure:.1f}" for figure in figures]
+        cells = [f"{grid(paint):.2f}", *(f"{figure:.1f}" for figure in figures)]
         for video in videos:
             flicker = along_video(paint, video, frames=_VIDEO_FRAMES)
             cells.append(f"{flicker.painted:.1f} ({flicker.source:.1f})")

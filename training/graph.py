@@ -19,7 +19,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from training.network import MARGIN, VERSION, StyleNetwork, convolutions
+from training.network import AFTER, BEFORE, VERSION, StyleNetwork, convolutions
 
 OPSET: Final = 17
 _IR_VERSION: Final = 8
@@ -163,7 +163,7 @@ class _Graph:
 
     def _widen(self) -> str:
         """Repeat the edge outwards. On floats, because ONNX Runtime's CUDA pads no bytes."""
-        around = self._shape("around", 0, 0, MARGIN, MARGIN, 0, 0, MARGIN, MARGIN)
+        around = self._shape("around", 0, 0, BEFORE, BEFORE, 0, 0, AFTER, AFTER)
         return self._node("Pad", self._cast("frames", self._float), around, mode="edge")
 
     def _enlarge(self, x: str) -> str:
@@ -193,10 +193,9 @@ class _Graph:
         black = self._constant("black", np.array(0, self._dtype))
         white = self._constant("white", np.array(_WHITE, self._dtype))
         painted = self._cast(self._node("Clip", x, black, white), TensorProto.UINT8)
-        rim = MARGIN // 2
         start, end, axes = (
-            self._shape("start", rim, rim),
-            self._shape("end", -rim, -rim),
+            self._shape("start", BEFORE // 2, BEFORE // 2),
+            self._shape("end", -AFTER // 2, -AFTER // 2),
             self._shape("axes", 2, 3),
         )
         return self._node("Slice", painted, start, end, axes)

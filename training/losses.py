@@ -20,6 +20,7 @@ _TINY: Final = 1e-6
 _LUMA: Final = (0.299, 0.587, 0.114)
 _LUMA_CELL: Final = 8
 _FLAT: Final = 0.5
+_BORDER: Final = 12
 
 
 def views(pictures: Tensor, features: Features) -> dict[str, Tensor]:
@@ -112,6 +113,13 @@ def variation_loss(painted: Tensor) -> Tensor:
 def range_loss(painted: Tensor) -> Tensor:
     """Return how far the picture leaves 0..1."""
     return (painted - painted.clamp(0, 1)).square().mean()
+
+
+def border_loss(edged: Tensor, painted: Tensor) -> Tensor:
+    """Return the mean squared difference along the edges of two paintings, where it shows."""
+    along = torch.ones_like(edged)
+    along[..., _BORDER:-_BORDER, _BORDER:-_BORDER] = 0
+    return ((edged - painted).square() * along).sum() / along.sum()
 
 
 def difference(a: Tensor, b: Tensor) -> Tensor:

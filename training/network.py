@@ -23,8 +23,12 @@ VERSION: Final = 2
 MULTIPLE: Final = 4
 """Height and width of what the network is given are multiples of this."""
 
-MARGIN: Final = 8
-"""The exported network repeats the edge this many pixels outwards before it paints."""
+BEFORE: Final = 8
+AFTER: Final = 12
+"""So many pixels, left and above, and right and below, the edge is repeated before it is painted.
+
+Strided convolutions look further left than right, so that the last cells have less to go by.
+"""
 
 RIM: Final = 48
 """What lies more pixels away than this hardly counts; what lies 52 away does not at all."""
@@ -72,6 +76,11 @@ class StyleNetwork(nn.Module):
         y = F.relu(self.finish(y))
         return F.pixel_shuffle(self.paint(y), 2)
 
+    def paint_whole(self, pictures: Tensor) -> Tensor:
+        """Paint pictures as far as their edges, as the exported network does."""
+        wide = F.pad(pictures, (BEFORE, AFTER, BEFORE, AFTER), mode="replicate")
+        return self(wide)[..., BEFORE:-AFTER, BEFORE:-AFTER]
+
 
 def convolutions(network: StyleNetwork) -> list[tuple[str, nn.Conv2d]]:
     """Return the network's convolutions by name, in the order in which a picture meets them."""
@@ -80,11 +89,6 @@ def convolutions(network: StyleNetwork) -> list[tuple[str, nn.Conv2d]]:
     ]
 
 
-def pad(pictures: Tensor, margin: int) -> Tensor:
-    """Repeat the edge ``margin`` pixels outwards, as the exported network does."""
-    return F.pad(pictures, (margin,) * 4, mode="replicate")
-
-
 def inner(pictures: Tensor, margin: int) -> Tensor:
     """Drop a rim of ``margin`` pixels."""
-    return pictures[..., margin:-margin, margin:-margin] if margin else pictures
+    return pictures[..., margin:-margin, margin:-margin]

@@ -17,7 +17,7 @@ from shared.styles.gallery import Card
 from training.data import pictures_in, read_picture
 from training.export import read_network, write_style
 from training.features import Features, features_file
-from training.network import MARGIN, MULTIPLE, StyleNetwork, inner, pad
+from training.network import MULTIPLE, StyleNetwork
 from training.plot import draw_curve
 from training.trainer import CHECKPOINT_EVERY, Plan, Progress, train
 
@@ -125,8 +125,8 @@ def paint_previews(network: StyleNetwork, photos: list[Path], device: torch.devi
         picture = read_picture(path, _PREVIEW_HEIGHT)[:, :_PREVIEW_HEIGHT]
         width = picture.shape[2] // MULTIPLE * MULTIPLE
         with torch.no_grad():
-            wide = pad(picture[None, :, :, :width].to(device), MARGIN)
-            painted.append(inner(network(wide), MARGIN)[0].clamp(0, 1).cpu())
+            whole = network.paint_whole(picture[None, :, :, :width].to(device))
+            painted.append(whole[0].clamp(0, 1).cpu())
     row = torch.cat(painted, dim=2)
     return Image.fromarray((row * 255).round().byte().permute(1, 2, 0).numpy())
 

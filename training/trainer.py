@@ -28,6 +28,7 @@ from training.data import Crops, read_picture, seeded
 from training.features import Features
 from training.losses import (
     Statistics,
+    border_loss,
     content_floor,
     content_loss,
     difference,
@@ -38,7 +39,7 @@ from training.losses import (
     variation_loss,
     views,
 )
-from training.network import MARGIN, MULTIPLE, RIM, StyleNetwork, inner, pad
+from training.network import MULTIPLE, RIM, StyleNetwork, inner
 
 CHECKPOINT_EVERY: Final = 100
 _CURVE_EVERY: Final = 10
@@ -169,8 +170,8 @@ class _Run:
             "flat": plan.flat * self._pattern(chance),
         }
         if step % 2:
-            edged = inner(self._network(pad(pictures, MARGIN)), MARGIN)
-            losses["border"] = plan.border * difference(edged, painted.detach())
+            edged = self._network.paint_whole(pictures)
+            losses["border"] = plan.border * border_loss(edged, painted.detach())
         else:
             weight = plan.steady if 3 * step < 2 * plan.steps else plan.steady_end
             losses["steady"] = weight * self._unsteadiness(wide, painted, chance)

@@ -20,7 +20,7 @@ import cloudcoil.models.keda.v1alpha1 as keda  # type: ignore[import-not-found]
 import cloudcoil.models.prometheus_operator.v1 as prometheus  # type: ignore[import-not-found]
 import jsonschema  # type: ignore[import-untyped]
 import kubernetes_validate  # type: ignore[import-not-found]
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 OVERLAYS: Final = ROOT / "deploy/kubernetes/overlays"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-import matplotlib as mpl  # type: ignore[import-not-found]
+import matplotlib as mpl
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes  # type: ignore[import-not-found]
+from matplotlib.axes import Axes
 
 from deploy.scaling.simulation import Outcome
 from deploy.scaling.workload import DAY_S

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from deploy.scaling.assumptions import GPU_SPEEDS, Assumptions
 from deploy.scaling.autoscaler import ScalingRule

@@ -82,7 +82,6 @@ class Arena:
         *,
         stylizers: int = 2,
         settings: Mapping[str, str] | None = None,
-        modules: Mapping[str, str] | None = None,
     ) -> None:
         self.recorder = Recorder()
         self.clips = clips
@@ -93,7 +92,6 @@ class Arena:
         self._directory = directory
         self._stylizers = stylizers
         self._settings = {**SETTINGS, **(settings or {})}
-        self._modules = dict(modules or {})
         self._rested: dict[str, int] = {}
         self._pictures: dict[str, Picture] = {}
         self._videos: dict[str, bytes] = {}
@@ -123,6 +121,15 @@ class Arena:
     def process(self, name: str) -> Supervised:
         """Return a process by its name."""
         return next(process for process in self.stack.processes if process.name == name)
+
+    async def exchange(self, name: str, module: str) -> None:
+        """Let a process run another module from now on, such as a service broken on purpose."""
+        process = self.process(name)
+        *interpreter, before = process.command.argv
+        if before != module:
+            await process.stop()
+            process.command = replace(process.command, argv=(*interpreter, module))
+            await process.start()
 
     async def submit(self, clip: ClipPlan) -> Upload:
         """Upload a clip under a new name."""
@@ -251,11 +258,7 @@ class Arena:
             ),
             "STORAGE_CONNECTION_STRING": azurite.connection_string(self.storage_proxy.port),
         }
-        self.stack = Stack(
-            StackOptions(
-                self._directory, self._stylizers, environment=environment, modules=self._modules
-            )
-        )
+        self.stack = Stack(StackOptions(self._directory, self._stylizers, environment=environment))
         await enter(self.stack)
         account = await enter(
             BlobServiceClient.from_connection_string(self.stack.storage_connection_string)

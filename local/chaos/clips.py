@@ -39,11 +39,14 @@ class ClipPlan:
 
 
 CLIPS: Final = (
-    ClipPlan("short", 60, (160, 90), sound=True),
-    ClipPlan("long", 120, (160, 90), sound=True),
-    ClipPlan("silent", 84, (128, 96), sound=False),
+    ClipPlan("short", 44, (160, 90), sound=True),
+    ClipPlan("long", 92, (160, 90), sound=True),
+    ClipPlan("silent", 60, (128, 96), sound=False),
 )
 """Enough chunks to be hit in the middle, small enough for dozens of runs."""
+
+FEWER_CLIPS: Final = (CLIPS[0], CLIPS[2])
+"""For when time is short."""
 
 
 def make_clip(plan: ClipPlan) -> bytes:

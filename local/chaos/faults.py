@@ -8,8 +8,8 @@ import random
 import re
 import signal
 import time
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +17,7 @@ import psutil
 
 from local.chaos.arena import Arena, signal_group
 from local.chaos.plan import Fault, Kind
+from local.chaos.poison import Poison, ports_of
 from local.chaos.relay import Relay
 from local.processes import Supervised
 from shared.layout import chunk_blob
@@ -56,31 +57,36 @@ class Saboteur:
         chance = random.Random(fault.seed)  # noqa: S311 - a seed must repeat the run
         killed: tuple[Supervised, ...] = ()
         orphans: tuple[str, ...] = ()
+        if verb in ("kill", "terminate"):
+            killed = self._victims(target, chance)
+            orphans = self._held_by(killed)
+            await _end(killed, signal.SIGKILL if verb == "kill" else signal.SIGTERM)
+        else:
+            await self._trouble(verb, target, fault.seconds, chance)
+        return Committed(
+            fault.kind, began, time.time(), tuple(process.name for process in killed), orphans
+        )
+
+    async def _trouble(self, verb: str, target: str, seconds: float, chance: random.Random) -> None:
         match verb:
-            case "kill" | "terminate":
-                killed = self._victims(target, chance)
-                orphans = self._held_by(killed)
-                number = signal.SIGKILL if verb == "kill" else signal.SIGTERM
-                await _end(killed, number)
             case "freeze":
-                await _freeze(self._victims(target, chance), fault.seconds)
+                await _freeze(self._victims(target, chance), seconds)
             case "scale":
-                await self._scale(fault.seconds, chance)
+                await self._scale(seconds, chance)
             case "cut" | "hold" | "silence" | "slow":
-                await _trouble(verb, self._relay(target), fault.seconds)
+                await _disturb(verb, self._relay(target), seconds)
             case "storage":
-                await self._refuse(fault.seconds)
+                await self._refuse(seconds)
             case "answers":
-                await self._lose_answers(fault.seconds)
+                await self._lose_answers(seconds)
             case "events":
                 await self._copy(chance, shuffled=False)
             case "old":
                 await self._copy(chance, shuffled=True)
             case "damage":
                 await self._damage(chance)
-        return Committed(
-            fault.kind, began, time.time(), tuple(process.name for process in killed), orphans
-        )
+            case "poison":
+                await self._poison(chance)
 
     def _victims(self, target: str, chance: random.Random) -> tuple[Supervised, ...]:
         arena = self._arena
@@ -102,8 +108,7 @@ class Saboteur:
         ports: set[int] = set()
         for process in processes:
             if process.name.startswith("stylizer") and process.pid is not None:
-                connections = psutil.Process(process.pid).net_connections("tcp")
-                ports |= {connection.laddr.port for connection in connections if connection.laddr}
+                ports |= ports_of(psutil.Process(process.pid))
         claims: dict[str, int] = {}
         for call in self._arena.recorder.calls:
             if call.container == "checkpoints" and "/frames/" in call.name and call.succeeded:
@@ -144,41 +149,60 @@ class Saboteur:
 
     async def _damage(self, chance: random.Random) -> None:
         """Damage a chunk that nobody has read yet; the pool stands still meanwhile."""
-        arena, recorder = self._arena, self._arena.recorder
-        async with AsyncExitStack() as healing:
-            for process in arena.stylizers:
-                signal_group(process.pid, signal.SIGSTOP)
-                healing.callback(signal_group, process.pid, signal.SIGCONT)
-            candidates = await self._unread_chunks()
-            if not candidates:
+        with self._standing_still():
+            found = await self._unread_chunks()
+            if not found:
                 return
-            job, name = chance.choice(candidates)
-            content = bytearray(await arena.read_chunk(name))
+            job, index = chance.choice(found)
+            name = chunk_blob(job, index)
+            content = bytearray(await self._arena.read_chunk(name))
             # Well inside the pictures' data: the container still opens.
             place = chance.randrange(len(content) // 2, len(content) * 3 // 4)
             content[place : place + 64] = chance.randbytes(64)
-            index = int(name.rpartition("/")[2].partition(".")[0])
-            assert name == chunk_blob(job, index)
-            recorder.note_tampering(job, index)
-            await arena.rewrite_chunk(name, bytes(content))
+            self._arena.recorder.note_damage(job, index)
+            await self._arena.rewrite_chunk(name, bytes(content))
 
-    async def _unread_chunks(self) -> list[tuple[str, str]]:
-        """Return job and blob of the chunks that are stored and were never read; waits for one."""
+    async def _poison(self, chance: random.Random) -> None:
+        """Make a chunk that nobody has read yet deadly, until its job has ended."""
+        arena = self._arena
+        with self._standing_still():
+            found = await self._unread_chunks()
+            if not found:
+                return
+            job, index = chance.choice(found)
+            arena.recorder.note_poison(job, index)
+            poison = Poison(job, index, lambda: arena.stylizers)
+            arena.storage_proxy.ambushes.append(poison.strike)
+        try:
+            await poison.spent.wait()
+        finally:
+            arena.storage_proxy.ambushes.remove(poison.strike)
+
+    @contextmanager
+    def _standing_still(self) -> Iterator[None]:
+        pids = [process.pid for process in self._arena.stylizers]
+        for pid in pids:
+            signal_group(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                signal_group(pid, signal.SIGCONT)
+
+    async def _unread_chunks(self) -> list[tuple[str, int]]:
+        """Return job and number of chunks that are stored and were never read; waits for one."""
         recorder = self._arena.recorder
         jobs = {upload.job_id for upload in recorder.uploads}
-        found: list[tuple[str, str]] = []
+        found: list[tuple[str, int]] = []
         try:
             async with asyncio.timeout(_CANDIDATES_S):
                 while not found:
                     chunks = [c for c in recorder.calls if _CHUNK.fullmatch(c.name)]
                     read = {c.name for c in chunks if (c.container, c.operation) == _CHUNK_READ}
                     gone = {c.name for c in chunks if c.operation == "delete"}
-                    written = (c.name for c in chunks if (c.container, c.operation) == _CHUNK_WRITE)
-                    found = [
-                        (name.partition("/")[0], name)
-                        for name in written
-                        if name.partition("/")[0] in jobs and name not in read | gone
-                    ]
+                    written = {c.name for c in chunks if (c.container, c.operation) == _CHUNK_WRITE}
+                    matches = map(_CHUNK.fullmatch, sorted(written - read - gone))
+                    found = [(m[1], int(m[2])) for m in matches if m and m[1] in jobs]
                     if not found:
                         await recorder.progress()
         except TimeoutError:
@@ -186,12 +210,12 @@ class Saboteur:
         return found
 
 
-_CHUNK: Final = re.compile(r"[0-9a-f]{24}/\d{8}\.mp4")
+_CHUNK: Final = re.compile(r"([0-9a-f]{24})/(\d{8})\.mp4")
 _CHUNK_READ: Final = ("frames", "read")
 _CHUNK_WRITE: Final = ("frames", "write")
 
 
-async def _trouble(verb: str, relay: Relay, seconds: float) -> None:
+async def _disturb(verb: str, relay: Relay, seconds: float) -> None:
     match verb:
         case "cut":
             relay.cut()

@@ -38,6 +38,7 @@ Kind = Literal[
     "events come twice",
     "old events come again, shuffled",
     "damage a chunk",
+    "poison a chunk",
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 

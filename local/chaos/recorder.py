@@ -38,11 +38,19 @@ class Recorder:
         """Note that the run has uploaded a video."""
         self.uploads.append(upload)
 
-    def note_tampering(self, job_id: str, chunk: int) -> None:
+    def note_damage(self, job_id: str, chunk: int) -> None:
         """Note that the run has damaged a chunk."""
-        for place, upload in enumerate(self.uploads):
-            if upload.job_id == job_id:
-                self.uploads[place] = replace(upload, tampered=upload.tampered | {chunk})
+        upload = self._take_upload(job_id)
+        self.uploads.append(replace(upload, tampered=upload.tampered | {chunk}))
+
+    def note_poison(self, job_id: str, chunk: int) -> None:
+        """Note that the run has made a chunk deadly."""
+        upload = self._take_upload(job_id)
+        self.uploads.append(replace(upload, poisoned=upload.poisoned | {chunk}))
+
+    def _take_upload(self, job_id: str) -> Upload:
+        place = next(i for i, upload in enumerate(self.uploads) if upload.job_id == job_id)
+        return self.uploads.pop(place)
 
     async def progress(self) -> None:
         """Wait until something more is noted."""

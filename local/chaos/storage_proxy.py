@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -23,6 +23,8 @@ _BUSY: Final = (
     b"HTTP/1.1 503 The server is busy.\r\nx-ms-error-code: ServerBusy\r\nContent-Length: 0\r\n\r\n"
 )
 
+Ambush = Callable[[BlobCall], Awaitable[None]]
+
 
 class StorageProxy(Relay):
     """Passes requests on one by one and notes each, with storage's answer, through ``note``.
@@ -39,6 +41,8 @@ class StorageProxy(Relay):
         """Whether storage answers 503 to everything."""
         self.losing_answers = False
         """Whether connections break after a write has been done and before its answer comes."""
+        self.ambushes: list[Ambush] = []
+        """Each is awaited between storage's answer and the moment when the client gets it."""
 
     async def serve(
         self, line: Line, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -73,6 +77,9 @@ class StorageProxy(Relay):
             answer = await self._answer(upstream, request, began, sent, line)
             if answer is None:
                 return False
+            call = _call(request, began, answer.status, sent, line.client)
+            for ambush in list(self.ambushes):
+                await ambush(call)
             await line.clear()
             if self.losing_answers and request.method != "GET":
                 return False

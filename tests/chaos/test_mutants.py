@@ -5,71 +5,86 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import pytest
+import pytest_asyncio
 
 from local.chaos.arena import Arena
 from local.chaos.clips import CLIPS
 from local.chaos.promises import Promise, check
 from shared.messages import SegmentReady, SplitCompleted
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(200)]
 
 SHORT, LONG, _ = CLIPS
-PATIENCE_S = 40.0
+PATIENCE_S = 60.0
+SERVICES = {"stylizer-1": "stylizer", "assembler": "assembler"}
+
+Promises = Callable[[], Awaitable[set[Promise]]]
 
 
-def broken(folder: Path, service: str, mutant: str, **settings: str) -> Arena:
-    """A stack of which one service is a mutant, with one stylizer."""
-    return Arena(
-        folder,
-        {},
-        stylizers=1,
-        settings=settings,
-        modules={service: f"tests.chaos.mutants.{mutant}"},
-    )
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Arena]:
+    """A stack with one stylizer, which writes checkpoints whenever it can."""
+    settings = {"CHECKPOINT_INTERVAL_S": "0.05"}
+    folder = tmp_path_factory.mktemp("mutants")
+    async with Arena(folder, {}, stylizers=1, settings=settings) as arena:
+        yield arena
 
 
-async def broken_promises(arena: Arena) -> set[Promise]:
-    return {violation.promise for violation in check(await arena.history())}
+@asynccontextmanager
+async def broken(arena: Arena, process: str, mutant: str) -> AsyncIterator[Promises]:
+    """Let one process be a mutant, all others themselves; yields what is broken since."""
+    for name, module in (SERVICES | {process: f"tests.chaos.mutants.{mutant}"}).items():
+        await arena.exchange(name, module)
+    before = set(check(await arena.history()))
+
+    async def promises() -> set[Promise]:
+        return {found.promise for found in set(check(await arena.history())) - before}
+
+    yield promises
 
 
-async def test_a_checkpoint_before_the_work_is_done_is_found(tmp_path) -> None:
-    async with broken(
-        tmp_path, "stylizer", "early_checkpoint", CHECKPOINT_INTERVAL_S="0.05"
-    ) as arena:
-        await arena.submit(LONG)
-        await arena.jobs_ended(PATIENCE_S)
-        assert "I1" in await broken_promises(arena)
+async def test_a_checkpoint_before_the_work_is_done_is_found(stack) -> None:
+    async with broken(stack, "stylizer-1", "early_checkpoint") as promises:
+        await stack.submit(LONG)
+        await stack.jobs_ended(PATIENCE_S)
+        assert "I1" in await promises()
 
 
-async def test_segments_written_over_each_other_are_found(tmp_path) -> None:
-    async with broken(tmp_path, "stylizer", "overwritten_segments") as arena:
-        await arena.submit(SHORT)
-        await arena.recorder.reach(8)
-        chunks = [event for event in arena.recorder.events if event.hub == "frames"]
-        await arena.repeat(chunks[:4], random.Random(1))
-        await arena.jobs_ended(PATIENCE_S)
-        assert "I2" in await broken_promises(arena)
+async def test_segments_written_over_each_other_are_found(stack) -> None:
+    async with broken(stack, "stylizer-1", "overwritten_segments") as promises:
+        await stack.submit(SHORT)
+        await seen(stack, SegmentReady, 2)
+        chunks = [event for event in stack.recorder.events if event.hub == "frames"]
+        await stack.repeat(chunks[-2:], random.Random(1))
+        await stack.jobs_ended(PATIENCE_S)
+        assert "I2" in await promises()
 
 
-async def test_completeness_that_counts_duplicates_is_found(tmp_path) -> None:
-    async with broken(tmp_path, "assembler", "counting_completeness") as arena:
-        await arena.submit(LONG)
-        await seen(arena, SegmentReady, 2)
+async def test_completeness_that_counts_duplicates_is_found(stack) -> None:
+    async with broken(stack, "assembler", "counting_completeness") as promises:
+        await stack.submit(LONG)
+        await seen(stack, SegmentReady, 2)
         # Nothing more is painted while what there is gets announced again and again.
-        arena.pool_signal(signal.SIGSTOP)
-        await seen(arena, SplitCompleted, 1)
-        announced = [e for e in arena.recorder.events if isinstance(e.message, SegmentReady)]
-        await arena.repeat(announced * 10, random.Random(1))
-        await arena.jobs_ended(PATIENCE_S)
-        arena.pool_signal(signal.SIGCONT)
-        assert await broken_promises(arena) & {"I3", "END"}
+        stack.pool_signal(signal.SIGSTOP)
+        await seen(stack, SplitCompleted, 1)
+        announced = [e for e in job_events(stack) if isinstance(e.message, SegmentReady)]
+        await stack.repeat(announced * 8, random.Random(1))
+        await stack.jobs_ended(PATIENCE_S)
+        stack.pool_signal(signal.SIGCONT)
+        assert await promises() & {"I3", "END"}
 
 
 async def seen(arena: Arena, kind: type, count: int) -> None:
-    """Wait until so many events of a kind are in the hubs."""
+    """Wait until the hubs hold so many events of a kind about the newest job."""
     async with asyncio.timeout(PATIENCE_S):
-        while sum(isinstance(e.message, kind) for e in arena.recorder.events) < count:
+        while sum(isinstance(event.message, kind) for event in job_events(arena)) < count:
             await arena.recorder.progress()
+
+
+def job_events(arena: Arena):
+    job = arena.recorder.uploads[-1].job_id
+    return [e for e in arena.recorder.events if e.message and e.message.job_id == job]

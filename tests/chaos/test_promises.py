@@ -43,9 +43,9 @@ def with_upload(**changes: object) -> History:
     return replace(good(), uploads=(replace(upload, **changes),))
 
 
-def given_up(*, buried: bool, code: str = "CORRUPT_CHUNK", tampered: bool = True) -> History:
-    """Chunk 1 was damaged and given up at 5."""
-    history = with_upload(tampered=frozenset({1})) if tampered else good()
+def given_up(*, buried: bool, code: str = "CORRUPT_CHUNK", fault: str = "tampered") -> History:
+    """Chunk 1 was spoilt by a fault and given up at 5."""
+    history = with_upload(**{fault: frozenset({1})}) if fault else good()
     events = [e for e in history.events if e.at != 5.1]
     calls = [c for c in history.calls if c.container not in ("segments", "results")]
     calls = [c for c in calls if not c.name.endswith("status.json")]
@@ -67,6 +67,10 @@ def test_a_job_as_it_should_be_breaks_no_promise() -> None:
 
 def test_a_damaged_chunk_that_is_buried_and_told_of_breaks_no_promise() -> None:
     assert check(given_up(buried=True)) == []
+
+
+def test_a_deadly_chunk_that_is_buried_and_told_of_breaks_no_promise() -> None:
+    assert check(given_up(buried=True, code="CHUNK_POISONED", fault="poisoned")) == []
 
 
 def test_work_done_twice_with_the_same_bytes_breaks_no_promise() -> None:
@@ -173,7 +177,11 @@ SPOILT: dict[str, tuple[Promise, Callable[[], History]]] = {
     ),
     "a failure without a fault": (
         "END",
-        lambda: given_up(buried=True, tampered=False),
+        lambda: given_up(buried=True, fault=""),
+    ),
+    "a chunk condemned for the deaths that another caused": (
+        "END",
+        lambda: given_up(buried=True, code="CHUNK_POISONED"),
     ),
     "a damaged chunk that fails for another cause": (
         "END",

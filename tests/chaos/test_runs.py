@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 
+from local.chaos.clips import FEWER_CLIPS
 from local.chaos.plan import KINDS, Kind
-from local.chaos.promises import check
+from local.chaos.promises import Violation, check
 from local.chaos.run import chaos_run
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.timeout(300),
+    # The SDK leaves the sockets of a broker that was killed to the garbage collector.
+    pytest.mark.filterwarnings(
+        "ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning"
+    ),
+]
 
 RUNS: dict[str, tuple[int, tuple[Kind, ...]]] = {
     "a stylizer is killed while events come twice": (1, ("kill stylizer", "events come twice")),
@@ -46,8 +55,10 @@ RUNS: dict[str, tuple[int, tuple[Kind, ...]]] = {
     "the broker's connections fall silent": (15, ("silence connections to the broker",)),
 }
 
-# A client of storage takes a silent connection for a slow one for a whole minute.
 SLOW_RUNS: dict[str, tuple[int, tuple[Kind, ...]]] = {
+    # Five attempts, each in a process of its own.
+    "a chunk kills whoever paints it": (17, ("poison a chunk",)),
+    # A client of storage takes a silent connection for a slow one for a whole minute.
     "the storage's connections fall silent": (16, ("silence connections to storage",)),
 }
 EVERY_RUN = [
@@ -56,21 +67,29 @@ EVERY_RUN = [
 ]
 
 
+def told(violations: Iterable[Violation]) -> str:
+    return "\n".join(map(str, violations))
+
+
 def test_the_runs_commit_every_kind_of_fault() -> None:
     runs = RUNS | SLOW_RUNS
     assert {kind for _, kinds in runs.values() for kind in kinds} == set(KINDS)
 
 
+@pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("name", EVERY_RUN)
 async def test_the_promises_hold_when(arena, name: str) -> None:
     seed, kinds = (RUNS | SLOW_RUNS)[name]
-    outcome = await chaos_run(arena, seed, sorted(set(kinds)), faults=len(kinds), patience_s=120.0)
-    assert list(map(str, outcome.violations)) == []
+    outcome = await chaos_run(
+        arena, seed, sorted(set(kinds)), faults=len(kinds), clips=FEWER_CLIPS, patience_s=120.0
+    )
+    assert told(outcome.violations) == ""
     assert outcome.settled
     assert {fault.kind for fault in outcome.faults} == set(kinds)
 
 
+@pytest.mark.asyncio(loop_scope="session")
 async def test_at_the_end_the_broker_itself_confirms_that_nothing_is_left_to_do(arena) -> None:
     history = await arena.history(surely=True)
-    assert list(map(str, check(history))) == []
+    assert told(check(history)) == ""
     assert len(history.uploads) > len(RUNS)

@@ -7,15 +7,18 @@ import contextlib
 import functools
 import uuid
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Self
+from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
 from azure.storage.blob.aio import BlobServiceClient
 from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
 
 from shared.azure import AzureClients
-from shared.checkpoints import checkpoint_blob
+from shared.blobs import BlobStore
+from shared.checkpoints import checkpoint_blob, reached
 from shared.consumer import Consumer, Delivery
 from shared.messages import SegmentReady
 from shared.metrics import WorkMetrics
@@ -55,6 +58,7 @@ class Reader:
             self.metrics = CollectorRegistry()
             consumer = Consumer(
                 functools.partial(clients.consumer, HUB),
+                functools.partial(reached, BlobStore(await clients.blobs()), self.settings, HUB),
                 self.take,
                 checkpoint_interval_s=interval_s,
                 patience_s=patience_s,
@@ -234,3 +238,76 @@ async def _events(reader: Reader, count: int) -> list[dict]:
         }
         for delivery in deliveries
     ]
+
+
+async def test_a_consumer_whose_connection_died_without_a_word_makes_a_new_one(
+    reader: Reader, eventhub_connection: str
+) -> None:
+    port = int(urlsplit(eventhub_connection.split("=", 1)[1].split(";", maxsplit=1)[0]).port or 0)
+    async with Line(port) as line:
+        reader.settings = reader.settings.model_copy(
+            update={
+                "eventhub_connection_string": SecretStr(
+                    eventhub_connection.replace(f":{port}", f":{line.port}")
+                )
+            }
+        )
+        async with reader.reading(patience_s=3):
+            await send(reader, "0", 0)
+            await taken(reader, 1)
+            # When the connections that there are carry nothing any more, and new ones do
+            line.silence()
+            await send(reader, "0", 1)
+            # Then the event that nobody brought is found to be there, and read
+            await taken(reader, 2)
+    assert reader.metrics.get_sample_value("test_consumer_rebuilds_total", {"hub": HUB}) == 1
+
+
+class Line:
+    """Carries bytes to a port, and can forget the connections that it has, as a NAT does."""
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._silent: list[asyncio.Event] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def silence(self) -> None:
+        for silent in self._silent:
+            silent.set()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        self._tasks.add(task)
+        silent = asyncio.Event()
+        self._silent.append(silent)
+        there, back = await asyncio.open_connection("127.0.0.1", self._target)
+        try:
+            await asyncio.gather(
+                self._pipe(reader, back, silent), self._pipe(there, writer, silent)
+            )
+        finally:
+            for end in (writer, back):
+                end.close()
+                with contextlib.suppress(OSError):
+                    await end.wait_closed()
+
+    async def _pipe(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, silent: asyncio.Event
+    ) -> None:
+        with contextlib.suppress(OSError):
+            while data := await source.read(1 << 16):
+                if not silent.is_set():
+                    sink.write(data)
+                    await sink.drain()

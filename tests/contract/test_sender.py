@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator
 
@@ -36,6 +37,8 @@ async def silent() -> AsyncIterator[str]:
         yield SILENT.format(port=server.sockets[0].getsockname()[1])
 
 
+# The SDK leaves a connection that it is still opening when it is cancelled to the collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_a_silent_connection_is_thrown_away_and_the_next_one_serves(
     silent: str, eventhub_connection: str
 ) -> None:
@@ -57,3 +60,4 @@ async def test_a_silent_connection_is_thrown_away_and_the_next_one_serves(
         await publisher.to_partition(message, "0")
         assert await publisher.newest("0") > before
     assert connections == []
+    gc.collect()

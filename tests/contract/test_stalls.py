@@ -12,6 +12,7 @@ from manifests import manifest
 from prometheus_client import CollectorRegistry
 
 from shared.azure import AzureClients
+from shared.checkpoints import reached
 from shared.consumer import Consumer, Delivery
 from shared.layout import manifest_blob
 from shared.messages import ChunkReady, SegmentReady, SplitCompleted, decode
@@ -40,6 +41,7 @@ async def lose_chunks(bench: Bench, loser: Loser) -> None:
     async with AzureClients(bench.settings) as clients:
         consumer = Consumer(
             functools.partial(clients.consumer, bench.settings.frames_hub),
+            functools.partial(reached, bench.blobs, bench.settings, bench.settings.frames_hub),
             loser.take,
             checkpoint_interval_s=0.05,
             patience_s=60,

@@ -10,7 +10,8 @@ from local.chaos.promises.timeline import Timeline
 from local.chaos.promises.violation import Violation
 from shared.status import Status
 
-_OF_DAMAGE: Final = frozenset({"CORRUPT_CHUNK"})
+_OF_DAMAGE: Final = "CORRUPT_CHUNK"
+_OF_POISON: Final = "CHUNK_POISONED"
 
 
 def check(timeline: Timeline) -> Iterator[Violation]:
@@ -57,6 +58,6 @@ def _check_end(upload: Upload, status: Status | None, timeline: Timeline) -> Ite
     if there:
         yield Violation("END", job, f"it failed and has a result, {there}")
     code = status.error.code if status.error else None
-    if code not in (_OF_DAMAGE if upload.tampered else ()):
+    if not ((code == _OF_DAMAGE and upload.tampered) or (code == _OF_POISON and upload.poisoned)):
         why = status.error.message if status.error else "without a cause"
         yield Violation("END", job, f"{upload.name} failed for no fault of its own: {code}: {why}")

@@ -1,4 +1,4 @@
-"""When a consumer is idle, when it is busy, and when its receive loop is dead."""
+"""When a consumer is idle, when it is busy, and when it is deaf."""
 
 from __future__ import annotations
 
@@ -21,52 +21,46 @@ def clock() -> Clock:
 
 @pytest.fixture
 def pulse(clock: Clock) -> Pulse:
-    pulse = Pulse(60, rebuilds=2, clock=clock)
-    pulse.owns(4)
-    return pulse
+    return Pulse(60, rebuilds=2, clock=clock)
 
 
-def test_idle_callbacks_keep_a_consumer_alive(pulse: Pulse, clock: Clock) -> None:
+def test_events_keep_a_consumer_from_being_questioned(pulse: Pulse, clock: Clock) -> None:
     for _ in range(100):
         clock.now += 59
-        with pulse.callback():
+        assert not pulse.silent
+        with pulse.events():
             pass
-        assert pulse.judge() == "alive"
 
 
-def test_a_callback_that_waits_for_room_is_no_silence(pulse: Pulse, clock: Clock) -> None:
-    with pulse.callback():
+def test_events_that_wait_for_room_are_no_silence(pulse: Pulse, clock: Clock) -> None:
+    with pulse.events():
         clock.now += 100_000
-        assert pulse.judge() == "alive"
-    assert pulse.judge() == "alive"
+        assert not pulse.silent
+    assert not pulse.silent
 
 
-def test_silence_is_answered_with_new_clients_and_in_the_end_given_up(
+def test_a_consumer_with_nothing_to_read_is_alive_for_ever(pulse: Pulse, clock: Clock) -> None:
+    for _ in range(100):
+        clock.now += 60
+        assert pulse.silent
+        assert pulse.judge(behind=False) == "alive"
+        assert not pulse.silent
+
+
+def test_deafness_is_answered_with_new_clients_and_in_the_end_given_up(
     pulse: Pulse, clock: Clock
 ) -> None:
     verdicts = []
     for _ in range(3):
-        clock.now += 61
-        verdicts.append(pulse.judge())
-        pulse.restart()
+        clock.now += 60
+        assert pulse.silent
+        verdicts.append(pulse.judge(behind=True))
     assert verdicts == ["rebuild", "rebuild", "hopeless"]
 
 
-def test_one_callback_of_a_new_client_restores_all_trust(pulse: Pulse, clock: Clock) -> None:
+def test_one_event_through_a_new_client_restores_all_trust(pulse: Pulse, clock: Clock) -> None:
     for _ in range(20):
-        clock.now += 61
-        assert pulse.judge() == "rebuild"
-        with pulse.callback():
+        clock.now += 60
+        assert pulse.judge(behind=True) == "rebuild"
+        with pulse.events():
             pass
-
-
-def test_a_consumer_without_partitions_is_a_spare_and_never_hopeless(
-    pulse: Pulse, clock: Clock
-) -> None:
-    pulse.owns(0)
-    clock.now += 599
-    assert pulse.judge() == "alive"
-    for _ in range(20):
-        clock.now += 601
-        assert pulse.judge() == "rebuild"
-        pulse.restart()

@@ -22,7 +22,7 @@ from training.data import pictures_in
 from training.evaluate import decibels
 from training.export import read_network, write_style
 from training.graph import build
-from training.network import MARGIN, StyleNetwork, inner, pad
+from training.network import StyleNetwork
 from training.quantise import frames, quantise
 from training.steadiness import Frames
 
@@ -62,8 +62,8 @@ def test_the_exported_network_paints_as_the_trained_one_does(
 ) -> None:
     picture = noise(*shape)
     with torch.no_grad():
-        wide = pad(torch.from_numpy(picture).float() / 255, MARGIN)
-        trained = inner(network(wide), MARGIN).mul(255).round().clamp(0, 255).numpy()
+        painted = network.paint_whole(torch.from_numpy(picture).float() / 255)
+    trained = painted.mul(255).round().clamp(0, 255).numpy()
     exported = paint(build(network), picture)
     assert exported.shape == shape
     assert np.abs(exported - trained).max() <= 1

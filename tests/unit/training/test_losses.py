@@ -15,6 +15,7 @@ from torch import Tensor
 from training.features import Features
 from training.losses import (
     Statistics,
+    border_loss,
     content_floor,
     content_loss,
     difference,
@@ -88,6 +89,16 @@ def test_stripes_vary_by_one_a_pixel_across_and_not_at_all_down() -> None:
 def test_only_what_leaves_the_range_costs() -> None:
     assert range_loss(torch.tensor([0.0, 0.5, 1.0])).item() == 0
     assert range_loss(torch.tensor([-2.0, 1.0])).item() == pytest.approx(2)
+
+
+def test_only_what_differs_along_the_edges_counts_there() -> None:
+    picture = torch.zeros(1, 3, 48, 48)
+    middle, edge = picture.clone(), picture.clone()
+    middle[..., 20:28, 20:28] = 1
+    edge[..., :12, :] = 2
+    assert border_loss(middle, picture).item() == 0
+    # The upper edge is 12 rows of 48, the border of a square of 48 but 24 x 24.
+    assert border_loss(edge, picture).item() == pytest.approx(4 * 12 * 48 / (48 * 48 - 24 * 24))
 
 
 def test_two_paintings_differ_by_their_mean_square() -> None:

@@ -17,7 +17,7 @@ pytest.importorskip("cv2", reason="steadiness along videos needs the extra 'trai
 from training.evaluate import decibels, markdown, with_table
 from training.features import CONVOLUTIONS, normalised
 from training.plot import draw_curve
-from training.steadiness import Frames, along_video, under_noise, under_shift
+from training.steadiness import Frames, along_video, grid, under_noise, under_shift
 
 
 def blotches(height: int = 96, width: int = 128) -> Frames:
@@ -68,6 +68,11 @@ def test_a_weave_of_four_pixels_crawls_at_every_shift_but_four() -> None:
     assert crawl[1] > 5
     assert crawl[2] > 5
     assert crawl[4] == 0
+
+
+def test_a_grid_shows_on_flat_colours_and_nothing_shows_where_nothing_is_painted() -> None:
+    assert grid(keep) == 0
+    assert grid(weave) > 10
 
 
 def test_along_a_pan_a_weave_flickers_more_than_the_source(pan: Path) -> None:

@@ -1,0 +1,96 @@
+"""A chunk that kills whoever paints it, as a frame does that crashes a codec or a driver.
+
+No such frame can be had for certain, so the run does the killing: it watches for the moment at
+which an attempt at the chunk is counted, and kills the process that paints it. That is the worker
+for the first attempt, and for every later one the child in which a suspect chunk is painted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Final
+
+import psutil
+
+from local.chaos.history import BlobCall
+from local.processes import Supervised
+from shared.layout import chunk_blob, status_blob
+from shared.status import Status
+
+_ISOLATED: Final = "stylizer.isolated"
+_CHILD_S: Final = 30.0
+_LOOK_S: Final = 0.02
+
+Pool = Callable[[], list[Supervised]]
+"""Tells who is in the pool now."""
+
+
+class Poison:
+    """Kills whoever paints one chunk."""
+
+    def __init__(self, job_id: str, chunk: int, pool: Pool) -> None:
+        self._chunk = chunk_blob(job_id, chunk)
+        self._record = status_blob(job_id)
+        self._pool = pool
+        self._killing: set[asyncio.Task[None]] = set()
+        self.spent = asyncio.Event()
+        """Set when the chunk's job has ended."""
+
+    async def strike(self, call: BlobCall) -> None:
+        """Look at a request before its answer is passed on, and kill who counted an attempt."""
+        if call.name == self._record and _ends_job(call):
+            self.spent.set()
+        if call.name != self._chunk or not call.succeeded or "attempts" not in call.metadata:
+            return
+        worker = owner_of(call.client, self._pool)
+        if worker is None:
+            return
+        if call.metadata["attempts"] == "1":
+            # It dies before it learns that its attempt was counted.
+            _kill(worker)
+            return
+        task = asyncio.create_task(_kill_child(worker))
+        self._killing.add(task)
+        task.add_done_callback(self._killing.discard)
+
+
+def owner_of(port: int, pool: Pool) -> psutil.Process | None:
+    """Return the process of ``pool`` that talks from a TCP port; None if it is gone."""
+    for member in pool():
+        if member.pid is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process = psutil.Process(member.pid)
+                if port in ports_of(process):
+                    return process
+    return None
+
+
+def ports_of(process: psutil.Process) -> set[int]:
+    """Return the TCP ports that a process talks from."""
+    connections = process.net_connections("tcp")
+    return {connection.laddr.port for connection in connections if connection.laddr}
+
+
+async def _kill_child(worker: psutil.Process) -> None:
+    """Wait for the child in which the worker isolates a suspect chunk, and kill it."""
+    with contextlib.suppress(TimeoutError, psutil.NoSuchProcess):
+        async with asyncio.timeout(_CHILD_S):
+            while True:
+                for child in worker.children():
+                    if _ISOLATED in child.cmdline():
+                        _kill(child)
+                        return
+                await asyncio.sleep(_LOOK_S)
+
+
+def _kill(process: psutil.Process) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.kill()
+
+
+def _ends_job(call: BlobCall) -> bool:
+    if call.operation != "write" or not call.succeeded or call.body is None:
+        return False
+    return Status.model_validate_json(call.body).ended
