@@ -8,6 +8,7 @@ guess by the clock, so a job may wait for a pool to start for as long as it like
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -35,30 +36,29 @@ class Verdict:
 
 
 class Redrive:
-    """Watches over one job's missing chunks, from look to look."""
+    """Watches over a job's missing chunks; each is sent again at most ``rounds`` times."""
 
     def __init__(self, rounds: int) -> None:
-        self._rounds_left = rounds
-        self._horizon: tuple[int, ...] | None = None
-        """What was newest in each partition after the chunks had been sent."""
+        self._rounds = rounds
+        self._sent: Counter[int] = Counter()
+        self._horizon: dict[int, int] = {}
+        """By chunk: what was newest in its partition after it had been sent."""
 
     def judge(self, missing: Mapping[int, int], reach: Reach) -> Verdict:
         """Judge the ``missing`` chunks, each with its partition.
 
         The chunks of a verdict "resend" have to be sent before the next look.
         """
-        horizon = self._horizon = self._horizon or reach.newest
-        lost = tuple(
-            sorted(
-                chunk
-                for chunk, partition in missing.items()
-                if reach.finished[partition] >= horizon[partition]
-            )
-        )
+        lost = [
+            chunk
+            for chunk, partition in sorted(missing.items())
+            if reach.finished[partition] >= self._horizon.setdefault(chunk, reach.newest[partition])
+        ]
         if not lost:
             return Verdict("wait")
-        if self._rounds_left == 0:
-            return Verdict("give_up", lost)
-        self._rounds_left -= 1
-        self._horizon = None
-        return Verdict("resend", lost)
+        if hopeless := [chunk for chunk in lost if self._sent[chunk] == self._rounds]:
+            return Verdict("give_up", tuple(hopeless))
+        for chunk in lost:
+            self._sent[chunk] += 1
+            del self._horizon[chunk]
+        return Verdict("resend", tuple(lost))

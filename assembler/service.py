@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from collections import OrderedDict
 from typing import Final
@@ -73,6 +74,7 @@ class Assembler:
         self._jobs: dict[str, Job] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._in_hand: set[asyncio.Task[None]] = set()
+        self._leaving = asyncio.Event()
         self._ticking = asyncio.create_task(self._tick())
 
     async def take(self, delivery: Delivery) -> None:
@@ -91,7 +93,9 @@ class Assembler:
         """Return when the results in the making are published and all records are stored."""
         while self._in_hand:
             await asyncio.wait(self._in_hand)
-        self._ticking.cancel()
+        # Not cancelled: half a request to a hub is a connection that nobody closes.
+        self._leaving.set()
+        await self._ticking
         await self._save_all()
 
     async def _bury(self, delivery: Delivery, error: Exception) -> None:
@@ -250,8 +254,10 @@ class Assembler:
 
     async def _tick(self) -> None:
         """Keep the records near the truth, and look after the jobs that nobody brings forward."""
-        while True:
-            await asyncio.sleep(self._settings.status_interval_s)
+        while not self._leaving.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.status_interval_s):
+                    await self._leaving.wait()
             try:
                 await self._look_after_jobs()
             except Exception as error:  # the next round sees to it

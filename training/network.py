@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import torch
 import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 from torch import Tensor, nn
 
@@ -75,6 +76,20 @@ class StyleNetwork(nn.Module):
         y = F.relu(wide + half)
         y = F.relu(self.finish(y))
         return F.pixel_shuffle(self.paint(y), 2)
+
+    def level(self) -> None:
+        """Take the grid of two pixels out of the last step.
+
+        Where nothing changes, the four pixels of a cell must get the same colour: so their
+        weights, summed over the 3x3 neighbourhood, and their biases are made the same. What the
+        four do with changes, in which their sharpness lies, stays.
+        """
+        assert self.paint.bias is not None
+        with torch.no_grad():
+            weight, bias = (p.unflatten(0, (3, 4)) for p in (self.paint.weight, self.paint.bias))
+            total = weight.sum((3, 4), keepdim=True)
+            weight -= (total - total.mean(1, keepdim=True)) / weight[0, 0, 0].numel()
+            bias.copy_(bias.mean(1, keepdim=True).expand_as(bias))
 
     def paint_whole(self, pictures: Tensor) -> Tensor:
         """Paint pictures as far as their edges, as the exported network does."""

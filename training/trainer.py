@@ -39,7 +39,7 @@ from training.losses import (
     variation_loss,
     views,
 )
-from training.network import MULTIPLE, RIM, StyleNetwork, inner
+from training.network import RIM, StyleNetwork, inner
 
 CHECKPOINT_EVERY: Final = 100
 _CURVE_EVERY: Final = 10
@@ -47,7 +47,6 @@ _WARM_UP: Final = 0.05
 _GRADIENT_LIMIT: Final = 5.0
 _LARGEST_SHIFT: Final = 4
 _NOISE: Final = 0.02
-_COLOURS: Final = 2
 
 
 class Plan(Value):
@@ -67,7 +66,6 @@ class Plan(Value):
     steady: float = Field(default=50.0, description="like paint for a shifted, noisy picture")
     steady_end: float = Field(default=200.0, description="the same in the last third")
     border: float = Field(default=30.0, description="like paint where the picture ends")
-    flat: float = Field(default=2000.0, description="flat paint where the picture is flat")
     seed: int = 0
 
 
@@ -147,6 +145,7 @@ class _Run:
             total.backward()
             torch.nn.utils.clip_grad_norm_(self._network.parameters(), _GRADIENT_LIMIT)
             self.optimiser.step()
+            self._network.level()
         told = {name: float(loss.detach()) for name, loss in losses.items()}
         return {name: loss for name, loss in told.items() if math.isfinite(loss)}
 
@@ -167,7 +166,6 @@ class _Run:
             "luma": plan.luma * luma_loss(painted, pictures),
             "variation": plan.variation * variation_loss(painted),
             "bounds": plan.bounds * range_loss(painted),
-            "flat": plan.flat * self._pattern(chance),
         }
         if step % 2:
             edged = self._network.paint_whole(pictures)
@@ -185,16 +183,6 @@ class _Run:
         again = inner(self._network(shifted), RIM)
         size = self._plan.size
         return difference(again[..., : size - down, : size - across], painted[..., down:, across:])
-
-    def _pattern(self, chance: torch.Generator) -> Tensor:
-        """Return how much pattern the network paints on colours without any.
-
-        Such a colour looks the same wherever the network looks, so all that can show is its grid.
-        """
-        side = 2 * RIM + MULTIPLE
-        colours = torch.rand(_COLOURS, 3, 1, 1, generator=chance).to(self._device)
-        painted = inner(self._network(colours.expand(-1, -1, side, side)), RIM)
-        return (painted - painted.mean((2, 3), keepdim=True)).square().mean()
 
     def _content_of(self, indices: list[int], pictures: Tensor) -> Tensor:
         """Return the content's relu3_1; each crop is seen once, and kept at half precision."""

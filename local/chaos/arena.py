@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import os
 import random
@@ -17,28 +16,20 @@ from pathlib import Path
 from typing import Final, Self
 from urllib.parse import urlsplit
 
-from azure.storage.blob.aio import BlobServiceClient, ContainerClient
+from azure.storage.blob.aio import BlobServiceClient
 
 from local import azurite
 from local.chaos.clips import ClipPlan, look_at, make_clip
-from local.chaos.history import (
-    Announcement,
-    Clip,
-    History,
-    HubEvent,
-    Picture,
-    Position,
-    Result,
-    Upload,
-)
+from local.chaos.history import Announcement, Clip, History, HubEvent, Position, Upload
 from local.chaos.hubs import HubReader, send_copies
 from local.chaos.recorder import Recorder
 from local.chaos.relay import Relay
 from local.chaos.storage_proxy import StorageProxy
+from local.chaos.storage_view import StorageView
 from local.eventhubs.config import DEFAULT_KEY, DEFAULT_POLICY
 from local.processes import Supervised
 from local.stack import Stack, StackOptions
-from shared.layout import job_id, status_blob
+from shared.layout import job_id
 from shared.status import Status
 from shared.styles.request import StyleRequest
 
@@ -56,7 +47,7 @@ SETTINGS: Final = {
     # Azurite dates ownership in whole seconds, so an expiry much below this would flap.
     "LOAD_BALANCING_INTERVAL_S": "1",
     "OWNERSHIP_EXPIRY_S": "4",
-    "CONSUMER_PATIENCE_S": "8",
+    "CONSUMER_PATIENCE_S": "5",
     "SEND_DEADLINE_S": "5",
     "REDRIVE_AFTER_S": "5",
 }
@@ -68,8 +59,6 @@ _STILL_S: Final = 0.8
 
 _RESTARTS: Final = 5
 """The stack gives up a process that dies 8 times in a row; runs must not be the reason."""
-
-_TEMPORARY: Final = ("frames", "segments", "jobs")
 
 
 class Arena:
@@ -93,7 +82,6 @@ class Arena:
         self._stylizers = stylizers
         self._settings = {**SETTINGS, **(settings or {})}
         self._rested: dict[str, int] = {}
-        self._pictures: dict[str, Picture] = {}
         self._videos: dict[str, bytes] = {}
         self._closing = AsyncExitStack()
 
@@ -140,10 +128,7 @@ class Arena:
         video = self._videos[clip.name]
         if clip.name not in self.clips:
             self.clips[clip.name] = Clip(await asyncio.to_thread(look_at, video))
-        written = await self._containers["uploads"].upload_blob(
-            name, video, metadata={"style": STYLE}
-        )
-        etag = str((await written.get_blob_properties()).etag)
+        etag = await self.storage.upload(name, video, STYLE)
         # The services know the blob by the proxy's address, and jobs are named after that.
         url = f"{azurite.endpoint(self.storage_proxy.port)}/uploads/{name}"
         upload = Upload(
@@ -185,9 +170,9 @@ class Arena:
         return False
 
     async def _nothing_left(self) -> bool:
-        if not await self._ended() or await self._leftovers():
+        if not await self._ended() or await self.storage.leftovers():
             return False
-        reached = await self._checkpoints()
+        reached = await self.storage.checkpoints()
         return all(reached.get(place) == end for place, end in self._reader.reached.items())
 
     async def history(self, *, surely: bool = False) -> History:
@@ -197,26 +182,26 @@ class Arena:
         trusting that a settled arena has seen all events.
         """
         ends = await self._reader.catch_up() if surely else self._reader.reached
-        checkpoints = await self._checkpoints()
+        checkpoints = await self.storage.checkpoints()
         recorder = self.recorder
         return History(
             events=tuple(sorted(recorder.events, key=lambda event: event.at)),
             calls=tuple(recorder.calls),
             uploads=tuple(recorder.uploads),
             clips=dict(self.clips),
-            results=await self._results(),
+            results=await self.storage.results(),
             statuses=await self._statuses(),
             announcements=await asyncio.to_thread(self._announcements),
             positions=tuple(
                 Position(*place, end, checkpoints.get(place, -1)) for place, end in ends.items()
             ),
-            leftovers=await self._leftovers(),
+            leftovers=await self.storage.leftovers(),
             chunk_attempts=int(self._settings["CHUNK_ATTEMPTS"]),
         )
 
     async def take_references(self) -> None:
         """Let the results that are there now be what later results are compared with."""
-        for result in await self._results():
+        for result in await self.storage.results():
             clip = next(u.clip for u in self.recorder.uploads if u.job_id == result.job_id)
             self.clips[clip] = replace(self.clips[clip], reference=result.sha256)
 
@@ -234,16 +219,6 @@ class Arena:
             self._rested[process.name] = process.restarts
 
         await asyncio.gather(*map(renew, tired))
-
-    async def rewrite_chunk(self, name: str, damaged: bytes) -> None:
-        """Put other content into a chunk's blob; its metadata stays."""
-        blob = self._containers["frames"].get_blob_client(name)
-        found = await blob.get_blob_properties()
-        await blob.upload_blob(damaged, overwrite=True, metadata=dict(found.metadata or {}))
-
-    async def read_chunk(self, name: str) -> bytes:
-        """Return a chunk's content."""
-        return bytes(await (await self._containers["frames"].download_blob(name)).readall())
 
     async def _start(self) -> None:
         enter = self._closing.enter_async_context
@@ -263,10 +238,7 @@ class Arena:
         account = await enter(
             BlobServiceClient.from_connection_string(self.stack.storage_connection_string)
         )
-        self._containers: dict[str, ContainerClient] = {
-            name: account.get_container_client(name)
-            for name in ("uploads", "results", "checkpoints", *_TEMPORARY)
-        }
+        self.storage = StorageView(account)
         self._reader = await enter(
             HubReader(self.stack.eventhub_connection_string, self.recorder.note_event)
         )
@@ -279,12 +251,7 @@ class Arena:
         )
 
     async def _statuses(self) -> dict[str, Status]:
-        names = {status_blob(upload.job_id) for upload in self.recorder.uploads}
-        container = self._containers["jobs"]
-        there = [name async for name in container.list_blob_names() if name in names]
-        found = [await (await container.download_blob(name)).readall() for name in there]
-        statuses = [Status.model_validate_json(record) for record in found]
-        return {status.job_id: status for status in statuses}
+        return await self.storage.statuses(upload.job_id for upload in self.recorder.uploads)
 
     def _announcements(self) -> tuple[Announcement, ...]:
         path = self.stack.announcements
@@ -293,35 +260,6 @@ class Arena:
         return tuple(
             Announcement(event["subject"], Status.model_validate(event["data"])) for event in events
         )
-
-    async def _leftovers(self) -> tuple[str, ...]:
-        found = [
-            f"{container}/{name}"
-            for container in _TEMPORARY
-            async for name in self._containers[container].list_blob_names()
-            if not name.endswith("/status.json")
-        ]
-        return tuple(found)
-
-    async def _checkpoints(self) -> dict[tuple[str, str], int]:
-        found: dict[tuple[str, str], int] = {}
-        async for blob in self._containers["checkpoints"].list_blobs(include=["metadata"]):
-            _, hub, _, kind, partition = blob.name.split("/")
-            if kind == "checkpoint":
-                found[hub, partition] = int((blob.metadata or {})["sequencenumber"])
-        return found
-
-    async def _results(self) -> tuple[Result, ...]:
-        container = self._containers["results"]
-        found = []
-        async for blob in container.list_blobs(include=["metadata"]):
-            video = await (await container.download_blob(blob.name)).readall()
-            digest = hashlib.sha256(video).hexdigest()
-            if digest not in self._pictures:
-                self._pictures[digest] = await asyncio.to_thread(look_at, video)
-            job = (blob.metadata or {}).get("job_id", "")
-            found.append(Result(blob.name, job, digest, self._pictures[digest]))
-        return tuple(found)
 
 
 def signal_group(pid: int | None, number: signal.Signals) -> None:

@@ -93,6 +93,8 @@ class Upload:
     """Chunks whose stored frames the run has damaged: alone a reason for the job to fail."""
     poisoned: frozenset[int] = frozenset()
     """Chunks that the run made deadly to whoever painted them: another such reason."""
+    cancelled: bool = False
+    """Whether the run took the wish back; the job may have ended before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ Kind = Literal[
     "old events come again, shuffled",
     "damage a chunk",
     "poison a chunk",
+    "cancel a job",
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 

@@ -48,6 +48,10 @@ class Recorder:
         upload = self._take_upload(job_id)
         self.uploads.append(replace(upload, poisoned=upload.poisoned | {chunk}))
 
+    def note_cancelling(self, job_id: str) -> None:
+        """Note that the run is about to cancel a job."""
+        self.uploads.append(replace(self._take_upload(job_id), cancelled=True))
+
     def _take_upload(self, job_id: str) -> Upload:
         place = next(i for i, upload in enumerate(self.uploads) if upload.job_id == job_id)
         return self.uploads.pop(place)

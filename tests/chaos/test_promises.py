@@ -43,6 +43,17 @@ def with_upload(**changes: object) -> History:
     return replace(good(), uploads=(replace(upload, **changes),))
 
 
+def cancelled_by_nobody() -> History:
+    ended = status(state="cancelled", result=None)
+    published = [call for call in good().calls if call.container == "results"]
+    return replace(
+        also(without(good(), *published, record(6.5, status())), record(6.5, ended)),
+        results=(),
+        statuses={JOB: ended},
+        announcements=(Announcement(JOB, ended),),
+    )
+
+
 def given_up(*, buried: bool, code: str = "CORRUPT_CHUNK", fault: str = "tampered") -> History:
     """Chunk 1 was spoilt by a fault and given up at 5."""
     history = with_upload(**{fault: frozenset({1})}) if fault else good()
@@ -71,6 +82,12 @@ def test_a_damaged_chunk_that_is_buried_and_told_of_breaks_no_promise() -> None:
 
 def test_a_deadly_chunk_that_is_buried_and_told_of_breaks_no_promise() -> None:
     assert check(given_up(buried=True, code="CHUNK_POISONED", fault="poisoned")) == []
+
+
+def test_a_job_that_ends_because_its_user_wants_so_breaks_no_promise() -> None:
+    history = cancelled_by_nobody()
+    [upload] = history.uploads
+    assert check(replace(history, uploads=(replace(upload, cancelled=True),))) == []
 
 
 def test_work_done_twice_with_the_same_bytes_breaks_no_promise() -> None:
@@ -179,6 +196,7 @@ SPOILT: dict[str, tuple[Promise, Callable[[], History]]] = {
         "END",
         lambda: given_up(buried=True, fault=""),
     ),
+    "a job cancelled by nobody": ("END", cancelled_by_nobody),
     "a chunk condemned for the deaths that another caused": (
         "END",
         lambda: given_up(buried=True, code="CHUNK_POISONED"),

@@ -51,7 +51,7 @@ RUNS: dict[str, tuple[int, tuple[Kind, ...]]] = {
         13,
         ("storage answers 503", "answers of storage are lost"),
     ),
-    "a stored chunk is damaged": (14, ("damage a chunk",)),
+    "a stored chunk is damaged and a job is cancelled": (14, ("damage a chunk", "cancel a job")),
     "the broker's connections fall silent": (15, ("silence connections to the broker",)),
 }
 

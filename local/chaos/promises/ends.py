@@ -51,6 +51,8 @@ def _check_end(upload: Upload, status: Status | None, timeline: Timeline) -> Ite
         yield Violation("END", job, f"{upload.name} is still {status.state}")
         return
     there = [result.name for result in timeline.history.results if result.job_id == job]
+    if status.state == "cancelled" and upload.cancelled and not there:
+        return
     if status.state in ("done", "degraded"):
         if [status.result] != there:
             yield Violation("END", job, f"its record names {status.result}, there is {there}")

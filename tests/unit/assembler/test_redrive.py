@@ -37,6 +37,13 @@ def test_chunks_sent_again_have_to_be_worked_off_before_they_are_lost_again() ->
     assert redrive.judge(MISSING, Reach((9, 8), (9, 7))).lost == (3, 9)
 
 
+def test_each_chunk_has_its_own_count() -> None:
+    redrive = Redrive(rounds=1)
+    assert redrive.judge({1: 0, 2: 1}, Reach((0, 5), (0, 4))).lost == (1,)
+    verdict = redrive.judge({1: 0, 2: 1}, Reach((1, 5), (0, 5)))
+    assert (verdict.action, verdict.lost) == ("resend", (2,))
+
+
 def test_after_the_last_round_the_lost_chunks_are_given_up_by_name() -> None:
     redrive = Redrive(rounds=1)
     assert redrive.judge({5: 0}, Reach((0,), (0,))).action == "resend"

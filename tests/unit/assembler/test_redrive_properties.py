@@ -6,6 +6,8 @@ which should never happen and is what the redrive is there for.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -24,7 +26,7 @@ class HubMachine(RuleBasedStateMachine):
         self.hub: list[list[int]] = [[FOREIGN] * before for _ in range(PARTITIONS)]
         self.finished = [-1] * PARTITIONS
         self.missing = {chunk: chunk % PARTITIONS for chunk in range(chunks)}
-        self.resent = 0
+        self.resent: Counter[int] = Counter()
         self.given_up = False
         for chunk, partition in self.missing.items():
             self.hub[partition].append(chunk)
@@ -52,13 +54,13 @@ class HubMachine(RuleBasedStateMachine):
         for chunk in verdict.lost:
             assert not self._waits(chunk), "it would have been painted"
         if verdict.action == "resend":
-            self.resent += 1
+            self.resent.update(verdict.lost)
             for chunk in verdict.lost:
                 self.hub[self.missing[chunk]].append(chunk)
         self.given_up = verdict.action == "give_up"
         if self.given_up:
             assert verdict.lost
-            assert self.resent == self.rounds
+            assert all(self.resent[chunk] == self.rounds for chunk in verdict.lost)
 
     def _waits(self, chunk: int) -> bool:
         partition = self.missing[chunk]
@@ -67,7 +69,7 @@ class HubMachine(RuleBasedStateMachine):
     @precondition(lambda self: hasattr(self, "redrive"))
     @invariant()
     def rounds_are_bounded(self) -> None:
-        assert self.resent <= self.rounds
+        assert all(count <= self.rounds for count in self.resent.values())
 
     def teardown(self) -> None:
         """Losing everything for ever is told of after the last round, not waited out."""

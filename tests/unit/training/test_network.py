@@ -54,6 +54,17 @@ def test_a_flat_picture_is_enlarged_without_a_pattern_of_four_pixels(
     torch.testing.assert_close(painted[..., :, 2:], painted[..., :, :-2])
 
 
+def test_levelled_it_paints_a_flat_colour_flat_and_keeps_its_mean(network: StyleNetwork) -> None:
+    flat = torch.full((1, 3, 112, 112), 0.5)
+    with torch.no_grad():
+        before = inner(network(flat), RIM)
+        network.level()
+        after = inner(network(flat), RIM)
+    assert before.std((2, 3)).min() > 1e-3, "without a pattern this would prove nothing"
+    torch.testing.assert_close(after, after[..., :1, :1].expand_as(after))
+    torch.testing.assert_close(after.mean((2, 3)), before.mean((2, 3)))
+
+
 def test_a_picture_painted_to_its_edges_keeps_its_place(network: StyleNetwork) -> None:
     wide = torch.rand(1, 3, 160, 168, generator=seeded(2))
     with torch.no_grad():

@@ -1,0 +1,108 @@
+"""The run's own look at storage, and its own hand in it: past the services' proxy."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Final
+
+from azure.storage.blob.aio import BlobServiceClient
+
+from local.chaos.clips import look_at
+from local.chaos.history import BlobCall, Picture, Result
+from local.jobs import Jobs
+from shared.blobs import BlobStore
+from shared.errors import StylestreamError
+from shared.layout import status_blob
+from shared.status import Status
+
+_TEMPORARY: Final = ("frames", "segments", "jobs")
+
+
+class StorageView:
+    """What lies in the account of a stack."""
+
+    def __init__(self, account: BlobServiceClient) -> None:
+        self._account = account
+        self._jobs = Jobs(BlobStore(account))
+        self._pictures: dict[str, Picture] = {}
+
+    async def upload(self, name: str, video: bytes, style: str) -> str:
+        """Upload a video as a user would; return its ETag."""
+        blob = self._account.get_blob_client("uploads", name)
+        written = await blob.upload_blob(video, metadata={"style": style})
+        return str(written["etag"])
+
+    async def statuses(self, jobs: Iterable[str]) -> dict[str, Status]:
+        """Return the records of those of ``jobs`` that have one."""
+        container = self._account.get_container_client("jobs")
+        names = set(map(status_blob, jobs))
+        there = [name async for name in container.list_blob_names() if name in names]
+        records = [await (await container.download_blob(name)).readall() for name in there]
+        statuses = map(Status.model_validate_json, records)
+        return {status.job_id: status for status in statuses}
+
+    async def leftovers(self) -> tuple[str, ...]:
+        """List all blobs that no ended job needs."""
+        found = [
+            f"{container}/{name}"
+            for container in _TEMPORARY
+            async for name in self._account.get_container_client(container).list_blob_names()
+            if not name.endswith("/status.json")
+        ]
+        return tuple(found)
+
+    async def checkpoints(self) -> dict[tuple[str, str], int]:
+        """Return the stored position of every partition that has one, by hub and partition."""
+        found: dict[tuple[str, str], int] = {}
+        container = self._account.get_container_client("checkpoints")
+        async for blob in container.list_blobs(include=["metadata"]):
+            _, hub, _, kind, partition = blob.name.split("/")
+            if kind == "checkpoint":
+                found[hub, partition] = int((blob.metadata or {})["sequencenumber"])
+        return found
+
+    async def results(self) -> tuple[Result, ...]:
+        """Read all results; the same bytes are looked at once."""
+        container = self._account.get_container_client("results")
+        found = []
+        async for blob in container.list_blobs(include=["metadata"]):
+            video = await (await container.download_blob(blob.name)).readall()
+            digest = hashlib.sha256(video).hexdigest()
+            if digest not in self._pictures:
+                self._pictures[digest] = await asyncio.to_thread(look_at, video)
+            job = (blob.metadata or {}).get("job_id", "")
+            found.append(Result(blob.name, job, digest, self._pictures[digest]))
+        return tuple(found)
+
+    async def read_chunk(self, name: str) -> bytes:
+        """Return a chunk's content."""
+        download = await self._account.get_blob_client("frames", name).download_blob()
+        return bytes(await download.readall())
+
+    async def rewrite_chunk(self, name: str, damaged: bytes) -> None:
+        """Put other content into a chunk's blob; its metadata stays."""
+        blob = self._account.get_blob_client("frames", name)
+        found = await blob.get_blob_properties()
+        await blob.upload_blob(damaged, overwrite=True, metadata=dict(found.metadata or {}))
+
+    async def cancel(self, job_id: str) -> BlobCall | None:
+        """Cancel a job as a user would; return how it was written, None if it had ended before."""
+        began = time.time()
+        record = (await self.statuses([job_id]))[job_id]
+        try:
+            cancelled = await self._jobs.cancel(record)
+        except StylestreamError:
+            return None
+        return BlobCall(
+            began=began,
+            answered=time.time(),
+            operation="write",
+            container="jobs",
+            name=status_blob(job_id),
+            status=HTTPStatus.CREATED,
+            body=cancelled.to_json(),
+        )

@@ -1,0 +1,116 @@
+"""The faults that are about one job's work: its events, its chunks, its user's mind."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from local.chaos.arena import Arena, signal_group
+from local.chaos.poison import Poison
+from shared.layout import chunk_blob, status_blob
+
+_COPIES: Final = 12
+_CANDIDATES_S: Final = 2.0
+_DAMAGED_BYTES: Final = 64
+_NEWEST: Final = 2
+_CHUNK: Final = re.compile(r"([0-9a-f]{24})/(\d{8})\.mp4")
+_CHUNK_READ: Final = ("frames", "read")
+_CHUNK_WRITE: Final = ("frames", "write")
+
+
+class Tampering:
+    """Tampers with what an arena's services work on; ``chance`` decides with what."""
+
+    def __init__(self, arena: Arena, chance: random.Random) -> None:
+        self._arena = arena
+        self._chance = chance
+
+    async def repeat_newest(self) -> None:
+        """Send the newest events again, as a producer does that missed the answer."""
+        await self._arena.repeat(self._arena.recorder.events[-_COPIES:], self._chance)
+
+    async def repeat_any(self) -> None:
+        """Send events again that may be of jobs long ended, in any order."""
+        events = self._arena.recorder.events
+        chosen = self._chance.sample(events, min(2 * _COPIES, len(events)))
+        await self._arena.repeat(chosen, self._chance)
+
+    async def damage(self) -> None:
+        """Damage a chunk that nobody has read yet; the pool stands still meanwhile."""
+        arena, chance = self._arena, self._chance
+        with self._standing_still():
+            found = await self._unread_chunks()
+            if not found:
+                return
+            job, index = chance.choice(found)
+            name = chunk_blob(job, index)
+            content = bytearray(await arena.storage.read_chunk(name))
+            # Well inside the pictures' data: the container still opens.
+            place = chance.randrange(len(content) // 2, len(content) * 3 // 4)
+            content[place : place + _DAMAGED_BYTES] = chance.randbytes(_DAMAGED_BYTES)
+            arena.recorder.note_damage(job, index)
+            await arena.storage.rewrite_chunk(name, bytes(content))
+
+    async def poison(self) -> None:
+        """Make a chunk that nobody has read yet deadly, until its job has ended."""
+        arena = self._arena
+        with self._standing_still():
+            found = await self._unread_chunks()
+            if not found:
+                return
+            job, index = self._chance.choice(found)
+            arena.recorder.note_poison(job, index)
+            poison = Poison(job, index, lambda: arena.stylizers)
+            arena.storage_proxy.ambushes.append(poison.strike)
+        try:
+            await poison.spent.wait()
+        finally:
+            arena.storage_proxy.ambushes.remove(poison.strike)
+
+    async def cancel(self) -> None:
+        """Cancel one of the newest jobs, as its user would."""
+        recorder = self._arena.recorder
+        begun = {call.name for call in recorder.calls if call.container == "jobs"}
+        jobs = [u.job_id for u in recorder.uploads if status_blob(u.job_id) in begun]
+        if jobs:
+            job = self._chance.choice(jobs[-_NEWEST:])
+            recorder.note_cancelling(job)
+            if (call := await self._arena.storage.cancel(job)) is not None:
+                recorder.note_call(call)
+
+    @contextmanager
+    def _standing_still(self) -> Iterator[None]:
+        pids = [process.pid for process in self._arena.stylizers]
+        for pid in pids:
+            signal_group(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                signal_group(pid, signal.SIGCONT)
+
+    async def _unread_chunks(self) -> list[tuple[str, int]]:
+        """Return job and number of chunks that are stored and were never read; waits for one."""
+        recorder = self._arena.recorder
+        try:
+            async with asyncio.timeout(_CANDIDATES_S):
+                while not (found := self._unread_now()):
+                    await recorder.progress()
+        except TimeoutError:
+            return []
+        return found
+
+    def _unread_now(self) -> list[tuple[str, int]]:
+        recorder = self._arena.recorder
+        jobs = {upload.job_id for upload in recorder.uploads}
+        chunks = [call for call in recorder.calls if _CHUNK.fullmatch(call.name)]
+        read = {c.name for c in chunks if (c.container, c.operation) == _CHUNK_READ}
+        gone = {c.name for c in chunks if c.operation == "delete"}
+        written = {c.name for c in chunks if (c.container, c.operation) == _CHUNK_WRITE}
+        matches = map(_CHUNK.fullmatch, sorted(written - read - gone))
+        return [(match[1], int(match[2])) for match in matches if match and match[1] in jobs]
