@@ -37,10 +37,14 @@ class Retry:
             Exception: what ``work`` raised at its last try, when it is not transient.
         """
 
+        unforeseen = 0
+
         def exhausted(state: RetryCallState) -> bool:
-            return (
-                not isinstance(_error(state), TransientError) and state.attempt_number >= attempts
-            )
+            nonlocal unforeseen
+            if isinstance(_error(state), TransientError):
+                return False
+            unforeseen += 1
+            return unforeseen >= attempts
 
         policy = AsyncRetrying(
             retry=retry_if_exception(_worth_another_try),

@@ -79,3 +79,11 @@ async def test_a_cancellation_is_not_tried_again(retry: Retry) -> None:
 
     with pytest.raises(asyncio.CancelledError):
         await retry(work)
+
+
+async def test_waiting_for_a_dependency_uses_up_no_tries_of_an_unexpected_failure(
+    retry: Retry,
+) -> None:
+    away = [TransientError("away") for _ in range(5)]
+    work = Work(*away, RuntimeError("once"))
+    assert await retry(work, attempts=2) == "done"
