@@ -36,7 +36,6 @@ class Retry:
             PermanentError: from ``work``, at once.
             Exception: what ``work`` raised at its last try, when it is not transient.
         """
-
         unforeseen = 0
 
         def exhausted(state: RetryCallState) -> bool:

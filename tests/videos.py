@@ -30,11 +30,14 @@ def number_picture(number: int, width: int, height: int) -> np.ndarray:
 
 
 def number_of(frame: av.VideoFrame) -> int:
-    """Read the number off an upright picture."""
+    """Read the number off an upright picture, also a painted one, whose light fields are dimmer."""
     grey = frame.to_ndarray(format="gray")
-    row = grey[frame.height // 4].astype(int)
-    middles = (np.arange(BITS) + 0.5) * frame.width / BITS
-    return sum((row[int(x)] > 125) << bit for bit, x in enumerate(middles))
+    rows = grey[frame.height // 8 : max(frame.height * 3 // 8, frame.height // 8 + 1)]
+    edges = np.linspace(0, frame.width, 4 * BITS + 1).astype(int)
+    middles = [
+        rows[:, edges[4 * b + 1] : max(edges[4 * b + 3], edges[4 * b + 1] + 1)] for b in range(BITS)
+    ]
+    return sum(int(middle.mean() > 96) << bit for bit, middle in enumerate(middles))
 
 
 @dataclass

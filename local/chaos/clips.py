@@ -22,6 +22,8 @@ from local.chaos.history import Picture
 
 _ROWS, _COLUMNS = 2, 4
 _DARK, _LIGHT = 30, 220
+# A style paints shadows into light fields and hardly any light into dark ones.
+_BETWEEN = 96
 _RATE: Final = 48_000
 _TICK: Final = Fraction(1, 30_000)
 # Every frame on its own tick, the steps uneven: a frame in another's place is seen by its time.
@@ -109,7 +111,7 @@ def _number(frame: av.VideoFrame) -> int:
             rows.start + high // 4 : rows.stop - high // 4,
             columns.start + wide // 4 : columns.stop - wide // 4,
         ]
-        number |= int(middle.mean() > (_DARK + _LIGHT) / 2) << bit
+        number |= int(middle.mean() > _BETWEEN) << bit
     return number
 
 

@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,14 @@ async def storage_connection(tmp_path_factory: pytest.TempPathFactory) -> AsyncI
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def eventhub_connection(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """The connection string of a running broker with the hubs that the services use."""
-    directory, ready = tmp_path_factory.mktemp("eventhubs"), LineReady("ready ")
+    async with broker(tmp_path_factory.mktemp("eventhubs")) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def broker(directory: Path) -> AsyncIterator[str]:
+    """Run a broker and yield its connection string."""
+    ready = LineReady("ready ")
     hubs = ("uploads:2", "frames:4", "segments:2")
     process = Supervised(
         Command(
@@ -61,5 +69,7 @@ async def eventhub_connection(tmp_path_factory: pytest.TempPathFactory) -> Async
         )
     )
     await process.start()
-    yield ready.find(process.output) or ""
-    await process.stop()
+    try:
+        yield ready.find(process.output) or ""
+    finally:
+        await process.stop()

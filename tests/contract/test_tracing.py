@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from contract.conftest import broker
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
@@ -39,13 +40,20 @@ HUBS = {"uploads", "frames", "segments"}
 CONTAINERS = ("uploads", "results", "frames", "segments", "jobs", "checkpoints", "dead_letters")
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def own_hubs(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """Hubs of this test's own: events of other tests would have spans, too."""
+    async with broker(tmp_path_factory.mktemp("traced")) as connection:
+        yield connection
+
+
 @pytest.fixture(scope="module")
-def where(storage_connection: str, eventhub_connection: str) -> dict[str, object]:
+def where(storage_connection: str, own_hubs: str) -> dict[str, object]:
     """Settings that the services share: containers and positions of their own."""
     name = uuid.uuid4().hex[:8]
     return {
         "storage_connection_string": storage_connection,
-        "eventhub_connection_string": eventhub_connection,
+        "eventhub_connection_string": own_hubs,
         "consumer_group": f"{GROUP}{name}",
         "load_balancing_interval_s": 0.5,
         "ownership_expiry_s": 5,
