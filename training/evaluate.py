@@ -55,16 +55,19 @@ def main() -> None:
     photos = photos[:: max(1, len(photos) // _PHOTOS)][:_PHOTOS]
     features = Features(arguments.features, torch.device("cpu"))
     paintings = dict(pair.split("=", 1) for pair in arguments.painting)
-    tables = {
-        "speed": speed_table([*arguments.before, files[0]]),
-        "quality": quality_table(files, photos, paintings, features),
-        "steadiness": steadiness_table([*arguments.before, *files], photos, arguments.video),
-        "precision": precision_table(files, photos),
+    tables: dict[str, Callable[[], str]] = {
+        "speed": lambda: speed_table([*arguments.before, files[0]]),
+        "precision": lambda: precision_table(files, photos),
+        "steadiness": lambda: steadiness_table(
+            [*arguments.before, *files], photos, arguments.video
+        ),
+        "quality": lambda: quality_table(files, photos, paintings, features),
     }
-    document = arguments.document.read_text(encoding="utf-8")
-    for name, table in tables.items():
-        document = with_table(document, name, table)
-    arguments.document.write_text(document, encoding="utf-8")
+    for name, measure in tables.items():
+        table = measure()
+        # Read again each time: measuring takes minutes, in which somebody may have edited it.
+        document = arguments.document.read_text(encoding="utf-8")
+        arguments.document.write_text(with_table(document, name, table), encoding="utf-8")
 
 
 def with_table(document: str, name: str, table: str) -> str:

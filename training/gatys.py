@@ -28,7 +28,7 @@ def paint(
     wanted: dict[str, Statistics],
     features: Features,
     plan: Plan,
-    iterations: int = 60,
+    iterations: int = 40,
 ) -> Tensor:
     """Return ``picture`` (1, 3, H, W), 0..1, painted; starts from the picture itself."""
     with torch.no_grad():
