@@ -35,6 +35,8 @@ from shared.settings import ServiceSettings, load
 
 log = structlog.get_logger()
 
+_DEADLINE_S: Final = 30.0
+
 BEGINNING: Final = "-1"
 """The offset before a partition's first event, the same for the service and its emulators."""
 
@@ -102,10 +104,16 @@ async def prepare(
         TransientError: the hub or storage did not answer.
     """
     try:
-        partitions = await client.get_partition_ids()
-        written = await asyncio.gather(
-            *(_prepare_one(client, blobs, settings, partition) for partition in partitions)
-        )
+        # The SDK itself waits for ever on a connection that died without a word.
+        async with asyncio.timeout(_DEADLINE_S):
+            partitions = await client.get_partition_ids()
+            written = await asyncio.gather(
+                *(_prepare_one(client, blobs, settings, partition) for partition in partitions)
+            )
+    except TimeoutError as error:
+        raise TransientError(
+            f"hub {client.eventhub_name} was not looked up within {_DEADLINE_S:g} s"
+        ) from error
     except (AzureError, EventHubError) as error:
         raise TransientError(f"cannot look up hub {client.eventhub_name}: {error}") from error
     return sum(written)

@@ -9,7 +9,9 @@ Taking an event up waits for the service's handler, so a service that is full si
 back-pressure needs no queue of its own.
 
 A receive loop can die silently (`shared.pulse`). Then the client is thrown away and a new one goes
-on from the checkpoints; when that does not help either, the process is given up.
+on from the checkpoints; when that does not help either, the process is given up. A client that has
+not claimed anything for as long is replaced, too: perhaps others own all there is, perhaps it waits
+for ever, as the SDK does without a deadline, for the hub to name its partitions.
 """
 
 from __future__ import annotations
@@ -128,6 +130,7 @@ class Consumer:
         self._partitions: dict[str, _Partition] = {}
         self._pulse = Pulse(patience_s, _REBUILDS, time.monotonic)
         self._look_s = patience_s / 10
+        self._claimed = False
         self._draining = False
 
     async def run(self) -> None:
@@ -136,7 +139,6 @@ class Consumer:
         try:
             while True:
                 await self._read_until_silent()
-                self._metrics.rebuilt()
         finally:
             flusher.cancel()
             await asyncio.gather(flusher, return_exceptions=True)
@@ -144,6 +146,7 @@ class Consumer:
     async def _read_until_silent(self) -> None:
         """Read with the present client, and throw it away in the end, whatever ends it."""
         client = await self.client()
+        self._claimed = False
         reading = asyncio.create_task(self._receive(client))
         silence = asyncio.create_task(self._silence())
         try:
@@ -175,19 +178,29 @@ class Consumer:
         )
 
     async def _silence(self) -> None:
-        """Return when the client has gone deaf: events lie in the hub, and none of them comes."""
+        """Return when a new client is called for.
+
+        The one there is has never claimed a partition, or is deaf: events lie in the hub, and none
+        of them comes.
+        """
         while True:
             await asyncio.sleep(self._look_s)
             if not self._pulse.silent:
                 continue
             try:
+                await self.reach()
                 behind = await self._behind()
             except TransientError:
                 # An outage, not a deaf client: the SDK reconnects by itself.
                 self._pulse.restart()
                 continue
+            if not self._claimed:
+                log.info("no partition was claimed, the connection is made anew")
+                self._pulse.restart()
+                return
             verdict = self._pulse.judge(behind=behind)
             if verdict == "rebuild":
+                self._metrics.rebuilt()
                 log.warning("consumer is deaf, its connection is made anew")
                 return
             if verdict == "hopeless":
@@ -239,6 +252,7 @@ class Consumer:
             raise TransientError(f"cannot reach hub: {error}") from error
 
     async def _on_open(self, context: PartitionContext) -> None:
+        self._claimed = True
         self._partitions[context.partition_id] = _Partition(context)
         self._note_owned()
         log.info("partition claimed", hub=context.eventhub_name, partition=context.partition_id)

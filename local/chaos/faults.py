@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
@@ -172,7 +173,9 @@ def _send(processes: Sequence[Supervised], number: signal.Signals) -> list[int |
     before = [process.pid for process in processes]
     for pid in before:
         if pid is not None:
-            os.kill(pid, number)
+            # Another fault may have killed it a moment ago.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
     return before
 
 

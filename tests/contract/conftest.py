@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,18 +10,12 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from ports import unused_port
 
 from local import azurite
 from local.processes import Command, LineReady, Supervised, TcpReady
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def unused_port() -> int:
-    """Find a loopback port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -243,15 +243,8 @@ async def _events(reader: Reader, count: int) -> list[dict]:
 async def test_a_consumer_whose_connection_died_without_a_word_makes_a_new_one(
     reader: Reader, eventhub_connection: str
 ) -> None:
-    port = int(urlsplit(eventhub_connection.split("=", 1)[1].split(";", maxsplit=1)[0]).port or 0)
-    async with Line(port) as line:
-        reader.settings = reader.settings.model_copy(
-            update={
-                "eventhub_connection_string": SecretStr(
-                    eventhub_connection.replace(f":{port}", f":{line.port}")
-                )
-            }
-        )
+    async with Line(port_of(eventhub_connection)) as line:
+        lead_through(line, reader, eventhub_connection)
         async with reader.reading(patience_s=3):
             await send(reader, "0", 0)
             await taken(reader, 1)
@@ -263,10 +256,36 @@ async def test_a_consumer_whose_connection_died_without_a_word_makes_a_new_one(
     assert reader.metrics.get_sample_value("test_consumer_rebuilds_total", {"hub": HUB}) == 1
 
 
+async def test_a_consumer_that_is_never_told_the_partitions_makes_a_new_connection(
+    reader: Reader, eventhub_connection: str
+) -> None:
+    await send(reader, "0", 0)
+    async with Line(port_of(eventhub_connection)) as line:
+        lead_through(line, reader, eventhub_connection)
+        # When the connection falls silent that first asks for the partitions
+        line.falls_silent_at = b"$management"
+        async with reader.reading(patience_s=2):
+            await taken(reader, 1)
+    assert reader.metrics.get_sample_value("test_consumer_rebuilds_total", {"hub": HUB}) == 0
+
+
+def port_of(connection: str) -> int:
+    return int(urlsplit(connection.split("=", 1)[1].split(";", maxsplit=1)[0]).port or 0)
+
+
+def lead_through(line: Line, reader: Reader, connection: str) -> None:
+    through = connection.replace(f":{port_of(connection)}", f":{line.port}")
+    reader.settings = reader.settings.model_copy(
+        update={"eventhub_connection_string": SecretStr(through)}
+    )
+
+
 class Line:
     """Carries bytes to a port, and can forget the connections that it has, as a NAT does."""
 
     def __init__(self, target: int) -> None:
+        self.falls_silent_at: bytes | None = None
+        """The first connection that carries this carries nothing from then on."""
         self._target = target
         self._silent: list[asyncio.Event] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -308,6 +327,9 @@ class Line:
     ) -> None:
         with contextlib.suppress(OSError):
             while data := await source.read(1 << 16):
+                if self.falls_silent_at and self.falls_silent_at in data:
+                    self.falls_silent_at = None
+                    silent.set()
                 if not silent.is_set():
                     sink.write(data)
                     await sink.drain()

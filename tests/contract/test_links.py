@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import os
-import socket
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
+from ports import unused_port
 
 from local import azurite
 from local.account import Account, open_account
@@ -181,9 +181,7 @@ async def test_who_signs_in_makes_links_with_a_delegated_key_for_tls_alone(tmp_p
     # This Azurite hands out delegated keys, but does not know the newest form of what they sign:
     # whether the link is good only Azure can tell. What it allows is read from the link itself.
     cert, key = certificate(tmp_path)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = unused_port()
     process = Supervised(
         Command(
             name="azurite",

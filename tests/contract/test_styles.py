@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 import sys
 import uuid
 from collections.abc import AsyncIterator
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from azure.core.exceptions import ResourceExistsError
+from ports import unused_port
 from prometheus_client import CollectorRegistry
 from styles import hang, network
 
@@ -34,12 +34,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 def names_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
-
-
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -16,6 +16,7 @@ import pytest
 import pytest_asyncio
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient, PartitionContext
+from ports import unused_port
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 from videos import Video
@@ -425,9 +426,3 @@ async def test_an_upload_that_the_webhook_tells_of_becomes_a_job(
 
 async def manifests(blobs: BlobStore, container: str) -> list[str]:
     return [name async for name in blobs.names(container) if name.endswith("/manifest.json")]
-
-
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

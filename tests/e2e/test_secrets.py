@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import psutil
 import pytest
 import pytest_asyncio
 from azure.storage.blob.aio import BlobServiceClient
+from ports import unused_port
 from videos import Video
 
 from local.azurite import ACCOUNT_KEY
@@ -66,12 +66,6 @@ async def seen(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Seen]:
             {log.stem: log.read_text() for log in stack.logs.iterdir()},
             records,
         )
-
-
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def knock(http: aiohttp.ClientSession, address: str) -> None:

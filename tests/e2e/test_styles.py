@@ -106,7 +106,7 @@ async def test_a_wish_that_cannot_be_fulfilled_is_told_on_the_job(
     path.write_bytes(colourful(5))
     assert await pipeline.jobs.blobs.create("uploads", name, path, metadata=metadata)
     facts = await pipeline.jobs.blobs.facts("uploads", name)
-    status = await pipeline.ended(job_id(facts.url, facts.etag, request_))
+    status = await pipeline.ended(job_id("uploads", name, facts.etag, request_))
     assert status.state == "failed"
     assert status.style == request_
     assert status.error.code == code

@@ -8,7 +8,6 @@ import gc
 import itertools
 import os
 import shutil
-import socket
 import struct
 import subprocess
 import sys
@@ -23,6 +22,7 @@ import pytest_asyncio
 from azure.eventhub import EventData
 from azure.eventhub._pyamqp.utils import generate_sas_token
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
+from ports import unused_port
 
 from local.eventhubs import EventHubs
 from local.eventhubs.decoder import decode
@@ -420,9 +420,7 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         if os.environ.get("CI"):
             pytest.fail("Azurite is not installed")
         pytest.skip("Azurite is not installed")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = unused_port()
     process = subprocess.Popen(
         [
             *(node, str(AZURITE), "--blobPort", str(port), "--skipApiVersionCheck"),
