@@ -26,6 +26,7 @@ from azure.core.exceptions import AzureError, HttpResponseError
 from azure.core.messaging import CloudEvent
 from azure.eventgrid.aio import EventGridPublisherClient
 
+from assembler.metrics import AnnouncementOutcome, AssemblerMetrics
 from assembler.settings import AssemblerSettings
 from shared.azure import AzureClients
 from shared.errors import TransientError
@@ -47,9 +48,12 @@ _WORTH_ANOTHER_TRY: Final = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQ
 class Announcements:
     """Announces ended jobs; without a ``client`` it keeps silent."""
 
-    def __init__(self, client: EventGridPublisherClient | None, source: str) -> None:
+    def __init__(
+        self, client: EventGridPublisherClient | None, source: str, metrics: AssemblerMetrics
+    ) -> None:
         self._client = client
         self._source = source
+        self._metrics = metrics
 
     async def tell(self, status: Status) -> None:
         """Announce a job's end; of a job that goes on there is nothing to tell.
@@ -62,18 +66,29 @@ class Announcements:
         """
         if self._client is None or status.state not in TYPES:
             return
-        event = announcement(status, self._source)
         try:
-            async with asyncio.timeout(_DEADLINE_S):
-                await self._client.send(event)
-        except TimeoutError as error:
-            raise TransientError(f"the topic did not answer within {_DEADLINE_S:g} s") from error
-        except AzureError as error:
-            if not _is_refusal(error):
-                raise TransientError(f"cannot reach the topic: {error.message}") from error
-            log.error("announcement refused", job_id=status.job_id, error=error.message)
-        else:
-            log.info("job announced", job_id=status.job_id, type=event.type)
+            outcome = await _send(self._client, announcement(status, self._source))
+        except TransientError:
+            self._metrics.announcement(status.state, "put_off")
+            raise
+        self._metrics.announcement(status.state, outcome)
+
+
+async def _send(
+    client: EventGridPublisherClient, event: CloudEvent[dict[str, Any]]
+) -> AnnouncementOutcome:
+    try:
+        async with asyncio.timeout(_DEADLINE_S):
+            await client.send(event)
+    except TimeoutError as error:
+        raise TransientError(f"the topic did not answer within {_DEADLINE_S:g} s") from error
+    except AzureError as error:
+        if not _is_refusal(error):
+            raise TransientError(f"cannot reach the topic: {error.message}") from error
+        log.error("announcement refused", job_id=event.subject, error=error.message)
+        return "refused"
+    log.info("job announced", job_id=event.subject, type=event.type)
+    return "delivered"
 
 
 def announcement(status: Status, source: str) -> CloudEvent[dict[str, Any]]:
@@ -97,11 +112,13 @@ def _is_refusal(error: AzureError) -> bool:
     return status < HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-async def open_announcements(settings: AssemblerSettings, clients: AzureClients) -> Announcements:
+async def open_announcements(
+    settings: AssemblerSettings, clients: AzureClients, metrics: AssemblerMetrics
+) -> Announcements:
     """Connect to the topic that settings name; if they name none, nothing is announced."""
     media = await clients.media_blobs()
     source = media.get_container_client(settings.results_container).url
     if settings.eventgrid_topic_endpoint is None:
-        return Announcements(None, source)
+        return Announcements(None, source, metrics)
     client = await clients.topic(settings.eventgrid_topic_endpoint, settings.eventgrid_topic_key)
-    return Announcements(client, source)
+    return Announcements(client, source, metrics)

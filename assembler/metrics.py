@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Final
+from itertools import product
+from typing import Final, Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from shared.metrics import WorkMetrics
+from shared.status import State
 
 # From a clip on a warm pool to hours of film behind a cold one.
 _JOB_BUCKETS_S: Final = (1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200)
+
+AnnouncementOutcome = Literal["delivered", "refused", "put_off"]
+"""What became of a try: the topic has the news, will never take it, or was away."""
 
 
 class AssemblerMetrics(WorkMetrics):
@@ -45,6 +50,14 @@ class AssemblerMetrics(WorkMetrics):
             buckets=_JOB_BUCKETS_S,
             registry=registry,
         )
+        self._announcements = Counter(
+            f"{service}_announcements_total",
+            "Tries to tell the topic how a job ended, by the job's state and what became of them",
+            ["state", "outcome"],
+            registry=registry,
+        )
+        for state, outcome in product(self._job_outcomes, get_args(AnnouncementOutcome)):
+            self._announcements.labels(state, outcome)
 
     def redriven(self, chunks: int) -> None:
         """Count missing chunks that were sent again."""
@@ -61,3 +74,7 @@ class AssemblerMetrics(WorkMetrics):
         self._frames.inc(frames)
         self._video.inc(video_seconds)
         self._wall.observe(wall_seconds)
+
+    def announcement(self, state: State, outcome: AnnouncementOutcome) -> None:
+        """Count a try to announce a job that ended in ``state``."""
+        self._announcements.labels(state=state, outcome=outcome).inc()

@@ -292,7 +292,7 @@ async def build(
     """Connect an assembler."""
     blobs = BlobStore(await clients.storage())
     frames = FramesHub(settings, blobs, await clients.publisher(settings.frames_hub))
-    announcements = await open_announcements(settings, clients)
+    announcements = await open_announcements(settings, clients, metrics)
     assembler = Assembler(settings, blobs, frames, announcements, metrics)
     consumer = Consumer(
         functools.partial(clients.consumer, settings.segments_hub),

@@ -59,7 +59,7 @@ class Jobs:
         facts = await self.blobs.facts("uploads", name)
         if facts is None:
             raise StylestreamError(f"the upload {name} was deleted at once by somebody else")
-        return Submission(job_id(facts.url, facts.etag, style), name)
+        return Submission(job_id("uploads", name, facts.etag, style), name)
 
     async def view(self, job: str) -> View:
         """Look at one job."""

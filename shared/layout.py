@@ -13,9 +13,13 @@ from zlib import crc32
 from shared.styles.request import StyleRequest
 
 
-def job_id(video_url: str, etag: str, style: StyleRequest) -> str:
-    """Identify one video with one style request; the same upload delivered twice is one job."""
-    identity = "\n".join((video_url, etag.strip('"'), style.model_dump_json()))
+def job_id(container: str, name: str, etag: str, style: StyleRequest) -> str:
+    """Identify one video with one style request; the same upload delivered twice is one job.
+
+    A pipeline has one account of users, which goes by several addresses: from within a network and
+    from outside, by private endpoints, through proxies. So the address takes no part.
+    """
+    identity = "\n".join((f"{container}/{name}", etag.strip('"'), style.model_dump_json()))
     return hashlib.sha256(identity.encode()).hexdigest()[:24]
 
 

@@ -7,6 +7,8 @@ import sys
 
 import structlog
 
+from shared import tracing
+
 
 def configure(level: str, style: str, service: str) -> None:
     """Send every log line, ours and the libraries', to stderr in one format."""
@@ -14,6 +16,7 @@ def configure(level: str, style: str, service: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _name_trace,
     ]
     renderer: structlog.types.Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
@@ -44,3 +47,12 @@ def configure(level: str, style: str, service: str) -> None:
     logging.getLogger("azure").setLevel("ERROR")
     logging.getLogger("aiohttp.access").setLevel("WARNING")
     structlog.contextvars.bind_contextvars(service=service)
+
+
+def _name_trace(
+    _logger: object, _method: str, line: structlog.types.EventDict
+) -> structlog.types.EventDict:
+    """Let a line written within a trace be found by it: add ``trace_id``."""
+    if trace := tracing.trace_id():
+        line["trace_id"] = trace
+    return line

@@ -63,6 +63,11 @@ class OpenTelemetry:
         self._propagator.inject(carrier)
         return carrier
 
+    def trace_id(self) -> str | None:
+        """Return the present trace's id, 32 hexadecimal digits; None outside of any."""
+        context = trace.get_current_span().get_span_context()
+        return trace.format_trace_id(context.trace_id) if context.is_valid else None
+
     def close(self) -> None:
         """Send what is left, if the collector takes it in time."""
         closing = threading.Thread(target=self._provider.shutdown, daemon=True)

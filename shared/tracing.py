@@ -1,7 +1,8 @@
 """Traces: one video's way through all services as one tree of spans. Off unless asked for.
 
 Every event carries its sender's span in its application properties, as W3C ``traceparent``, and
-its processing continues that trace. Stages become spans where they are timed (`shared.metrics`).
+its processing continues that trace. Stages become spans where they are timed (`shared.metrics`),
+and log lines name the trace that they were written in (`shared.logs`).
 
 With ``OTEL_EXPORTER_OTLP_ENDPOINT`` unset nothing here does anything, and OpenTelemetry need not be
 installed. `shared.spans` is what knows it.
@@ -41,6 +42,9 @@ class Spans(Protocol):
     def inject(self) -> dict[str, str]:
         """Return what continues the present span elsewhere."""
 
+    def trace_id(self) -> str | None:
+        """Return the present trace's id as collectors show it; None outside of any."""
+
 
 class _Off:
     def span(
@@ -53,6 +57,9 @@ class _Off:
 
     def inject(self) -> dict[str, str]:
         return {}
+
+    def trace_id(self) -> None:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +113,11 @@ def span(
 def annotate(**facts: str | int) -> None:
     """Add facts to the present span."""
     _spans.annotate(_named(facts))
+
+
+def trace_id() -> str | None:
+    """Return the id of the trace that code runs in; None where none is made."""
+    return _spans.trace_id()
 
 
 def processing(received: Received) -> AbstractContextManager[object]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal, get_args
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from shared.metrics import STAGE_BUCKETS_S, WorkMetrics
+
+DeliveryOutcome = Literal["delivered", "refused", "stranger", "put_off"]
+"""What the webhook answered: yes, never again, who are you, come again."""
 
 
 class SplitterMetrics(WorkMetrics):
@@ -31,6 +35,14 @@ class SplitterMetrics(WorkMetrics):
             "Chunks shipped and not yet painted, of the splits in hand",
             registry=registry,
         )
+        self._deliveries = Counter(
+            f"{service}_webhook_deliveries_total",
+            "Event Grid's deliveries over HTTP by what they were answered",
+            ["outcome"],
+            registry=registry,
+        )
+        for outcome in get_args(DeliveryOutcome):
+            self._deliveries.labels(outcome)
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -42,3 +54,7 @@ class SplitterMetrics(WorkMetrics):
     def outstanding(self, change: int) -> None:
         """Note chunks shipped (+), or painted or given up with their split (-)."""
         self._outstanding.inc(change)
+
+    def delivery(self, outcome: DeliveryOutcome) -> None:
+        """Count a delivery that the webhook answered."""
+        self._deliveries.labels(outcome=outcome).inc()

@@ -73,7 +73,7 @@ class Splitter:
             log.info("upload superseded", video=upload.name)
             return
         style, problem = self._wish(upload, facts)
-        job = job_id(facts.url, facts.etag, style)
+        job = job_id(upload.container, upload.name, facts.etag, style)
         async with self._same_job.of(job):
             if await self._ended(job):
                 log.info("job ended already", job_id=job, video=upload.name)
@@ -172,7 +172,7 @@ async def build(
     acceptance = Acceptance(settings, (await clients.media_blobs()).url)
     if settings.webhook_port is not None:
         intake = Intake(await clients.sender(settings.uploads_hub))
-        await clients.keep(Webhook(settings, acceptance, intake))
+        await clients.keep(Webhook(settings, acceptance, intake, metrics))
     workers = Workers(
         settings.splits,
         Splitter(settings, acceptance, gallery, outlets).split,

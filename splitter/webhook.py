@@ -10,6 +10,7 @@ answer  when, and what Event Grid makes of it
 200     every event lies in the hub, or is none of our business: delivered
 400     something in the body is no event (the others lie in the hub): never again
 401     the caller is a stranger: never again
+408     the body did not come in time: again
 413     the body is larger than an event can be: never again
 503     the hub or Entra is away: again, after the time in ``Retry-After``
 ======  ==================================================================================
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from http import HTTPStatus
 from typing import Any, Final, Self
 
 import structlog
@@ -31,6 +33,7 @@ from shared.settings import listed
 from splitter.acceptance import Acceptance
 from splitter.callers import Callers, Stranger
 from splitter.intake import Intake
+from splitter.metrics import DeliveryOutcome, SplitterMetrics
 from splitter.settings import SplitterSettings
 from splitter.uploads import parse_upload, split_events
 from splitter.validation import permission, validation_code
@@ -42,6 +45,14 @@ _MAX_BODY: Final = 1 << 20  # Event Grid's own limit for a delivery
 _BODY_DEADLINE_S: Final = 15.0
 _RETRY_AFTER_S: Final = 10
 _CLOSING_S: Final = 10.0
+_OUTCOMES: Final[dict[int, DeliveryOutcome]] = {
+    HTTPStatus.OK: "delivered",
+    HTTPStatus.BAD_REQUEST: "refused",
+    HTTPStatus.UNAUTHORIZED: "stranger",
+    HTTPStatus.REQUEST_TIMEOUT: "put_off",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "refused",
+    HTTPStatus.SERVICE_UNAVAILABLE: "put_off",
+}
 
 
 class Webhook:
@@ -51,13 +62,20 @@ class Webhook:
         ConfigurationError: on entering, when the port cannot be had.
     """
 
-    def __init__(self, settings: SplitterSettings, acceptance: Acceptance, intake: Intake) -> None:
+    def __init__(
+        self,
+        settings: SplitterSettings,
+        acceptance: Acceptance,
+        intake: Intake,
+        metrics: SplitterMetrics,
+    ) -> None:
         assert settings.webhook_port is not None
         self._host, self._port = settings.webhook_host, settings.webhook_port
         self._origins = listed(settings.webhook_origins.lower())
         self._callers = Callers(settings)
         self._acceptance = acceptance
         self._intake = intake
+        self._metrics = metrics
         app = web.Application(client_max_size=_MAX_BODY)
         app.add_routes([web.post(PATH, self._deliver), web.options(PATH, self._handshake)])
         # No access log: the address that is called may hold the secret.
@@ -95,11 +113,11 @@ class Webhook:
     async def _deliver(self, request: web.Request) -> web.Response:
         try:
             await self._callers.admit(request.headers, request.query)
-            return await self._answer(await _body(request))
-        except web.HTTPException:
-            raise
+            answer = await self._answer(await _body(request))
         except Exception as error:  # whatever it is, Event Grid must learn what to do
-            return _refusal(error)
+            answer = _refusal(error)
+        self._metrics.delivery(_OUTCOMES[answer.status])
+        return answer
 
     async def _answer(self, body: bytes) -> web.Response:
         events = split_events(body)
@@ -147,6 +165,8 @@ async def _body(request: web.Request) -> bytes:
 
 def _refusal(error: Exception) -> web.Response:
     match error:
+        case web.HTTPException(status=status, text=text):
+            return web.Response(status=status, text=text)
         case Stranger():
             log.warning("webhook caller refused", reason=str(error))
             challenge = {"WWW-Authenticate": "Bearer"}

@@ -72,7 +72,7 @@ _NOW: Final = Row(
         ),
         _number(
             "Dependencies away",
-            "Event hubs, storage accounts and topics that do not answer, once for each process.",
+            "Event hubs and storage accounts that do not answer, once for each process.",
             f"count(({_any('SERVICE_dependency_up')}) == 0) or vector(0)",
         ),
     ),
@@ -237,6 +237,32 @@ _FAILURES: Final = Row(
             "Missing chunks of stalled jobs, sent to the stylizers once more.",
             "suffix: /min",
             (Query(f"60 * sum(rate(assembler_redriven_chunks_total{_RATE}))", "sent again"),),
+        ),
+        Panel(
+            "Deliveries over HTTP",
+            "What Event Grid was answered where it delivers to the webhook: taken, never again, "
+            "a stranger, or come again.",
+            "suffix: /min",
+            (
+                Query(
+                    f"60 * sum by (outcome) (rate(splitter_webhook_deliveries_total{_RATE}))",
+                    "{{outcome}}",
+                ),
+            ),
+            stacked=True,
+        ),
+        Panel(
+            "Announcements",
+            "Tries to tell the topic how jobs ended; one that is put off is made again.",
+            "suffix: /min",
+            (
+                Query(
+                    "60 * sum by (state, outcome) "
+                    f"(rate(assembler_announcements_total{_RATE}) > 0)",
+                    "{{state}} {{outcome}}",
+                ),
+            ),
+            stacked=True,
         ),
         Panel(
             "Dependencies",

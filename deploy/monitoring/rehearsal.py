@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import shutil
+import socket
 import sys
 import threading
 import time
@@ -40,6 +42,13 @@ _SETTINGS: Final = {"CHUNK_FRAMES": "16", "PROBE_INTERVAL_S": "2"}
 _MAX_SIDE: Final = 400
 _HUBS: Final = ("uploads", "frames", "segments")
 _SERVICES: Final = ("splitter", "stylizer", "assembler")
+_DELIVERY: Final = {
+    "specversion": "1.0",
+    "id": "1",
+    "type": "rehearsal",
+    "source": "/here",
+    "data": {},
+}
 # So that the last moments, too, lie within the rates' windows.
 _REST_S: Final = 5.0
 
@@ -63,13 +72,15 @@ def main(folder: Path) -> None:
 
 
 async def _rehearse(folder: Path) -> None:
-    options = StackOptions(folder / "stack", STYLIZERS, environment=_SETTINGS)
+    webhook = _Webhook()
+    options = StackOptions(folder / "stack", STYLIZERS, environment=_SETTINGS | webhook.environment)
     async with Stack(options) as stack:
         with _played_gpu() as gpu:
             targets = _targets(stack, gpu)
             with running(folder / "prometheus", _config(targets)) as prometheus:
                 start_s = time.time()
                 await _all_scraped(prometheus, sum(map(len, targets.values())))
+                await webhook.knock()
                 await _work(stack, folder)
                 await asyncio.gather(*(_lint(url) for url in _services(stack).values()))
                 await asyncio.sleep(_REST_S)
@@ -89,6 +100,32 @@ async def _work(stack: Stack, folder: Path) -> None:
         assert await _outcome(jobs, sample, "starry-night") == "done"
         assert await _outcome(jobs, text, "starry-night") == "failed"
         assert await _outcome(jobs, sample, "the-scream") == "done"
+
+
+class _Webhook:
+    """The splitter's, where Event Grid's place is taken once, and a stranger's, too."""
+
+    def __init__(self) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port = probe.getsockname()[1]
+        self._secret = secrets.token_urlsafe()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "WEBHOOK_HOST": "127.0.0.1",
+            "WEBHOOK_PORT": str(self._port),
+            "WEBHOOK_SECRET": self._secret,
+        }
+
+    async def knock(self) -> None:
+        url = f"http://127.0.0.1:{self._port}/events"
+        async with aiohttp.ClientSession() as session:
+            for secret, status in ((self._secret, 200), ("a-stranger's-guess", 401)):
+                headers = {"X-Webhook-Key": secret}
+                async with session.post(url, json=_DELIVERY, headers=headers) as answer:
+                    assert answer.status == status
 
 
 async def _outcome(jobs: Jobs, video: Path, style: str) -> str:

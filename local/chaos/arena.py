@@ -129,11 +129,8 @@ class Arena:
         if clip.name not in self.clips:
             self.clips[clip.name] = Clip(await asyncio.to_thread(look_at, video))
         etag = await self.storage.upload(name, video, STYLE)
-        # The services know the blob by the proxy's address, and jobs are named after that.
-        url = f"{azurite.endpoint(self.storage_proxy.port)}/uploads/{name}"
-        upload = Upload(
-            job_id(url, etag, StyleRequest(style=STYLE)), name, clip.name, at=time.time()
-        )
+        job = job_id("uploads", name, etag, StyleRequest(style=STYLE))
+        upload = Upload(job, name, clip.name, at=time.time())
         recorder.note_upload(upload)
         return upload
 

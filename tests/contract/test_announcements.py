@@ -9,10 +9,12 @@ from typing import Any
 import aiohttp
 import pytest
 from azure.core.messaging import CloudEvent
+from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from assembler.announcements import Announcements, open_announcements
+from assembler.metrics import AssemblerMetrics
 from assembler.settings import AssemblerSettings
 from local.azurite import connection_string
 from local.eventgrid import LocalTopic, written_to
@@ -39,7 +41,9 @@ def ended(state: State, **changes: Any) -> Status:
 
 
 @asynccontextmanager
-async def announcing(endpoint: str | None, key: str = KEY) -> AsyncIterator[Announcements]:
+async def announcing(
+    endpoint: str | None, key: str = KEY, registry: CollectorRegistry | None = None
+) -> AsyncIterator[Announcements]:
     settings = AssemblerSettings(
         storage_connection_string=SecretStr(connection_string(1)),
         eventhub_connection_string=SecretStr("Endpoint=sb://x"),
@@ -47,7 +51,18 @@ async def announcing(endpoint: str | None, key: str = KEY) -> AsyncIterator[Anno
         eventgrid_topic_key=SecretStr(key),
     )
     async with AzureClients(settings) as clients:
-        yield await open_announcements(settings, clients)
+        metrics = AssemblerMetrics(registry or CollectorRegistry())
+        yield await open_announcements(settings, clients, metrics)
+
+
+def counted(registry: CollectorRegistry) -> dict[tuple[str, str], float]:
+    """Return how many tries about jobs in which state came to which outcome, of those that did."""
+    return {
+        (sample.labels["state"], sample.labels["outcome"]): sample.value
+        for family in registry.collect()
+        for sample in family.samples
+        if sample.name == "assembler_announcements_total" and sample.value
+    }
 
 
 def keep(events: list[dict[str, Any]]) -> Callable[[dict[str, Any]], None]:
@@ -127,25 +142,30 @@ async def test_a_topic_in_trouble_is_worth_another_try_and_then_gets_the_event()
             raise OSError("the disk is full")
         arrived.append(event)
 
+    registry = CollectorRegistry()
     async with (
         LocalTopic(0, KEY, receive) as topic,
-        announcing(topic.endpoint) as announcements,
+        announcing(topic.endpoint, registry=registry) as announcements,
     ):
         with pytest.raises(TransientError):
             await announcements.tell(ended("done"))
         await announcements.tell(ended("done"))
+        await announcements.tell(ended("assembling"))
     assert len(arrived) == 1
+    assert counted(registry) == {("done", "put_off"): 1, ("done", "delivered"): 1}
 
 
-async def test_a_topic_that_refuses_holds_up_no_job_and_is_told_of_in_the_log() -> None:
+async def test_a_topic_that_refuses_holds_up_no_job_and_is_told_of_in_log_and_figures() -> None:
     arrived: list[dict[str, Any]] = []
+    registry, key = CollectorRegistry(), "another-key-entirely"
     with capture_logs() as lines:
         async with (
             LocalTopic(0, KEY, keep(arrived)) as topic,
-            announcing(topic.endpoint, key="another-key-entirely") as announcements,
+            announcing(topic.endpoint, key, registry) as announcements,
         ):
-            await announcements.tell(ended("done"))
+            await announcements.tell(ended("failed"))
     assert arrived == []
+    assert counted(registry) == {("failed", "refused"): 1}
     assert [(line["event"], line["job_id"]) for line in lines] == [("announcement refused", JOB)]
     assert "another-key-entirely" not in str(lines)
 

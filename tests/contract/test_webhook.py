@@ -97,6 +97,16 @@ class Door:
     address: str
     session: aiohttp.ClientSession
     hub: Hub
+    registry: CollectorRegistry
+
+    def counted(self) -> dict[str, float]:
+        """Return how many deliveries came to which outcome, of those that did."""
+        return {
+            sample.labels["outcome"]: sample.value
+            for family in self.registry.collect()
+            for sample in family.samples
+            if sample.name == "splitter_webhook_deliveries_total" and sample.value
+        }
 
     async def post(
         self, content: object, *, secret: str | None = SECRET, query: str = "", **headers: str
@@ -168,11 +178,13 @@ async def open_door(hub: Hub, intake: Intake) -> AsyncIterator[Door]:
         webhook_host="127.0.0.1",
         webhook_secret=SecretStr(f"{SECRET_BEFORE}, {SECRET}"),
     )
+    registry = CollectorRegistry()
+    metrics = SplitterMetrics(registry)
     async with (
-        Webhook(chosen, Acceptance(chosen, ACCOUNT), intake) as webhook,
+        Webhook(chosen, Acceptance(chosen, ACCOUNT), intake, metrics) as webhook,
         aiohttp.ClientSession() as session,
     ):
-        yield Door(container, f"http://127.0.0.1:{webhook.port}/events", session, hub)
+        yield Door(container, f"http://127.0.0.1:{webhook.port}/events", session, hub, registry)
 
 
 def through(client: EventHubProducerClient) -> Sender:
@@ -368,6 +380,35 @@ async def test_while_the_hub_is_away_event_grid_is_asked_to_come_again(
         ):
             assert answer.status == 503
             assert int(answer.headers["Retry-After"]) > 0
+            assert door.counted() == {"put_off": 1}
+
+
+async def test_a_body_that_does_not_come_is_asked_for_again(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("splitter.webhook._BODY_DEADLINE_S", 0.1)
+    withheld = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"["
+        await withheld.wait()
+
+    request = door.session.post(door.address, data=body(), headers={"X-Webhook-Key": SECRET})
+    async with request as answer:
+        assert answer.status == 408
+        withheld.set()
+    assert door.counted() == {"put_off": 1}
+
+
+async def test_deliveries_are_counted_by_what_event_grid_was_told(door: Door) -> None:
+    await door.post(door.cloud_event())
+    await door.post(door.cloud_event("notes.txt"))
+    await door.post([{"specversion": "1.0"}, door.cloud_event()])
+    await door.post(b" " * ((1 << 20) + 1))
+    await door.post(door.cloud_event(), secret="wrong-wrong-wrong-wrong")
+    async with door.session.get(door.address):
+        pass
+    assert door.counted() == {"delivered": 2, "refused": 2, "stranger": 1}
 
 
 async def test_other_methods_and_paths_lead_nowhere(door: Door) -> None:
@@ -400,15 +441,15 @@ async def test_an_upload_that_the_webhook_tells_of_becomes_a_job(
         storage = await clients.blobs()
         for kind in "ujfcd":
             await storage.create_container(f"{kind}{name}")
-        service = await splitter.build(
-            settings, clients, SplitterMetrics(CollectorRegistry()), Health()
-        )
+        registry = CollectorRegistry()
+        service = await splitter.build(settings, clients, SplitterMetrics(registry), Health())
         reading = asyncio.create_task(service.consumer.run())
         door = Door(
             settings.uploads_container,
             f"http://127.0.0.1:{settings.webhook_port}/events",
             await clients.keep(aiohttp.ClientSession()),
             Hub(await clients.keep(await clients.producer("uploads")), []),
+            registry,
         )
         blob = storage.get_blob_client(door.container, "clip.mp4")
         written = await blob.upload_blob(Video(frames=5).make())

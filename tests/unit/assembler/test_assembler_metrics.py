@@ -29,3 +29,17 @@ def test_the_jobs_followed_show_as_they_are_now() -> None:
     assert registry.get_sample_value("assembler_oldest_job_age_seconds") == 0
     metrics.redriven(4)
     assert registry.get_sample_value("assembler_redriven_chunks_total") == 4
+
+
+def test_announcements_count_from_zero_for_every_end_of_a_job_and_what_became_of_the_news() -> None:
+    registry = CollectorRegistry()
+    AssemblerMetrics(registry).announcement("degraded", "put_off")
+    found = {
+        (sample.labels["state"], sample.labels["outcome"]): sample.value
+        for family in registry.collect()
+        for sample in family.samples
+        if sample.name == "assembler_announcements_total"
+    }
+    assert found.pop(("degraded", "put_off")) == 1
+    assert len(found) == 4 * 3 - 1
+    assert set(found.values()) == {0}

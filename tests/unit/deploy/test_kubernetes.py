@@ -16,6 +16,7 @@ from deploy.kubernetes.manifests import Manifests, quantity, read_environment
 from deploy.scaling.assumptions import Assumptions
 from deploy.scaling.autoscaler import ScalingRule
 from shared import runtime
+from splitter import job
 
 ROOT = Path(__file__).resolve().parents[3]
 KUBERNETES = ROOT / "deploy/kubernetes"
@@ -78,6 +79,25 @@ def test_the_manifests_keep_all_rules(manifests: Manifests) -> None:
 
 def test_a_pods_end_allows_for_what_the_runtime_takes() -> None:
     assert pods.CLOSING_S == runtime._CLOSING_S
+
+
+def test_records_in_azure_are_rewritten_rarely_and_splits_still_hear_of_painting_in_time(
+    manifests: Manifests,
+) -> None:
+    status_s = pods.setting_of(manifests, "assembler", "status_interval_s")
+    progress_s = pods.setting_of(manifests, "splitter", "progress_interval_s")
+    assert min(status_s, progress_s) >= 5, "soft delete keeps every copy"
+
+    # What is painted is learned from the record: meanwhile a window of chunks must last.
+    settings = {
+        name: pods.setting_of(manifests, "splitter", name)
+        for name in ("outstanding_chunks", "chunk_frames")
+    }
+    model = Assumptions(videos_a_day=1)
+    window = settings["outstanding_chunks"] * model.partitions * settings["chunk_frames"]
+    assert window / (status_s + progress_s) > 2 * model.split_speed
+    redrive_s = pods.setting_of(manifests, "assembler", "redrive_after_s")
+    assert job._SIGN_OF_LIFE_S + progress_s < redrive_s, "a split that lives must look alive"
 
 
 def test_a_stylizers_scaling_rule_can_be_simulated(manifests: Manifests) -> None:

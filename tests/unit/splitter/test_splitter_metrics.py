@@ -19,3 +19,16 @@ def test_how_far_the_splitter_is_ahead_and_how_long_it_waited_can_be_seen() -> N
         pass
     assert registry.get_sample_value("splitter_outstanding_chunks") == 2
     assert registry.get_sample_value("splitter_paced_seconds_count") == 2
+
+
+def test_every_answer_of_the_webhook_counts_from_zero() -> None:
+    registry = CollectorRegistry()
+    metrics = SplitterMetrics(registry)
+    metrics.delivery("stranger")
+    found = {
+        outcome: registry.get_sample_value(
+            "splitter_webhook_deliveries_total", {"outcome": outcome}
+        )
+        for outcome in ("delivered", "refused", "stranger", "put_off")
+    }
+    assert found == {"delivered": 0, "refused": 0, "stranger": 1, "put_off": 0}
