@@ -119,7 +119,9 @@ class Saboteur:
         ports: set[int] = set()
         for process in processes:
             if process.name.startswith("stylizer") and process.pid is not None:
-                ports |= ports_of(psutil.Process(process.pid))
+                # Another fault may have killed it a moment ago.
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    ports |= ports_of(psutil.Process(process.pid))
         claims: dict[str, int] = {}
         for call in self._arena.recorder.calls:
             if call.container == "checkpoints" and "/frames/" in call.name and call.succeeded:
