@@ -40,10 +40,10 @@ ACCOUNT_RESOURCE = (
 )
 
 LISTING_SHARE = 0.1
-"""At most this share of the time goes into listing, however many blobs there are."""
+"""At most this share of the time goes into listing, unless pauses would become too long for it."""
 
 LONGEST_PAUSE_S = 5.0
-"""Between two tries while storage or broker is away; the pause doubles up to here."""
+"""Between two looks; while storage or broker is away, the pause doubles up to here."""
 
 DEADLINE_S = 30.0
 """For one listing or one send: what takes longer is taken for lost and done again."""
@@ -110,7 +110,7 @@ class UploadWatcher:
         started = time.monotonic()
         async with asyncio.timeout(DEADLINE_S):
             blobs = [blob async for blob in container.list_blobs()]
-        pause_s = max(self._interval_s, (time.monotonic() - started) * (1 / LISTING_SHARE - 1))
+        pause_s = pause_after(time.monotonic() - started, self._interval_s)
         versions = {_version(blob): blob for blob in blobs}
         # A version that is gone never comes back, so only what is there need be remembered.
         self._seen &= versions.keys()
@@ -124,6 +124,11 @@ class UploadWatcher:
             self._seen.add(version)
             _log.info("announced upload %s", blob.name)
         return pause_s
+
+
+def pause_after(listing_s: float, interval_s: float) -> float:
+    """Return how long to pause after a listing, which was slow for many blobs or a busy storage."""
+    return min(LONGEST_PAUSE_S, max(interval_s, listing_s * (1 / LISTING_SHARE - 1)))
 
 
 def blob_created(

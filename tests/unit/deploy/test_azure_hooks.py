@@ -107,6 +107,22 @@ def test_the_pool_that_was_made_decides_the_overlay(
     assert yaml.safe_load(patch["patch"])[0]["value"] == 8
 
 
+@pytest.mark.parametrize(("said", "there"), [("true", True), ("false", False), (None, False)])
+def test_the_webhook_comes_with_the_right_that_it_needs(
+    environment: Path, monkeypatch: pytest.MonkeyPatch, said: str | None, *, there: bool
+) -> None:
+    if said is not None:
+        monkeypatch.setenv("WEBHOOK", said)
+
+    configure.main()
+
+    kustomization = yaml.safe_load((environment / "kustomization.yaml").read_text())
+    assert ("webhook" in kustomization["components"]) is there
+    assert (environment / "webhook/kustomization.yaml").exists()
+    parameters = json.loads((AZURE / "main.parameters.json").read_text(encoding="utf-8"))
+    assert parameters["parameters"]["webhook"]["value"] == "${WEBHOOK=false}"
+
+
 def test_until_images_are_built_the_manifests_name_none_that_could_be_anothers(
     environment: Path,
 ) -> None:

@@ -16,6 +16,7 @@ import yaml
 
 from deploy.azure import bicep, document
 from deploy.azure.bicep import File
+from deploy.kubernetes.manifests import quantity
 from local.stack import CONTAINERS
 from shared.settings import ServiceSettings
 
@@ -211,7 +212,7 @@ def test_roles_are_given_on_what_exists_to_who_exists(modules: dict[str, File]) 
     identities = modules["modules/identities.bicep"].outputs["principals"].keys()
     hubs = {hub["name"] for hub in LAYOUT["hubs"]}
 
-    grants = [*ACCESS["hubs"], *ACCESS["containers"], *ACCESS["topics"]]
+    grants = [*ACCESS["hubs"], *ACCESS["webhook"], *ACCESS["containers"], *ACCESS["topics"]]
     assert {grant["identity"] for grant in grants} == set(identities)
     assert {grant["hub"] for grant in ACCESS["hubs"]} == hubs
     for grant in ACCESS["containers"]:
@@ -284,6 +285,30 @@ def test_stylizers_are_sent_to_a_pool_that_is_made_for_them(
     assert pod["nodeSelector"] == made["nodeLabels"]
     tolerated = {f"{t['key']}={t['value']}:{t['effect']}" for t in pod.get("tolerations", ())}
     assert set(made.get("nodeTaints", ())) <= tolerated
+
+
+# What AKS reserves of so many cores ("Node resource reservations"), and a generous guess at what
+# its agents on every node ask for.
+RESERVED_CORES = {4: 0.14, 8: 0.18}
+AGENTS_CORES = 0.7
+
+
+@pytest.mark.parametrize(
+    ("pool", "size", "cores", "stylizers"),
+    [("gpu", "Standard_NC4as_T4_v3", 4, 1), ("cpu", "Standard_D8ds_v5", 8, 2)],
+)
+def test_a_node_has_room_for_as_many_stylizers_as_are_reckoned_with(
+    main: File, pool: str, size: str, cores: int, stylizers: int
+) -> None:
+    assert main.parameters[f"{pool}VmSize"].default == size
+    overlay = ROOT / f"deploy/kubernetes/overlays/{pool}/stylizer.yaml"
+    pod = yaml.safe_load(overlay.read_text(encoding="utf-8"))["spec"]["template"]["spec"]
+    request = quantity(pod["containers"][0]["resources"]["requests"]["cpu"])
+
+    assert (cores - RESERVED_CORES[cores] - AGENTS_CORES) // request == stylizers
+    most = main.outputs["STYLIZER_MAX_REPLICAS"]
+    wanted = "gpuMaxNodes" if stylizers == 1 else f"min(cpuMaxNodes * {stylizers}, 32)"
+    assert wanted in {most.yes.text, most.no.text}
 
 
 def test_the_alerts_can_be_written_as_azures(modules: dict[str, File]) -> None:

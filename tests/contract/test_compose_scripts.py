@@ -1,0 +1,104 @@
+"""The compose stack's own scripts, as its containers run them, on real storage and a real hub."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+from azure.eventhub import EventData
+from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
+from azure.storage.blob.aio import BlobServiceClient
+from ports import unused_port
+
+from local.processes import HttpReady
+from shared.settings import ServiceSettings
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = ROOT / "deploy/compose"
+CONTAINERS = [name for name in ServiceSettings.model_fields if name.endswith("_container")]
+DEADLINE_S = 60.0
+
+
+@pytest.fixture
+def environment(storage_connection: str, eventhub_connection: str) -> dict[str, str]:
+    """The settings of a stack with containers of its own."""
+    mark = uuid.uuid4().hex[:8]
+    own = {
+        name.upper(): f"{name.removesuffix('_container').replace('_', '-')}-{mark}"
+        for name in CONTAINERS
+        if ServiceSettings.model_fields[name].default is not None
+    }
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "STORAGE_CONNECTION_STRING": storage_connection,
+        "EVENTHUB_CONNECTION_STRING": eventhub_connection,
+        "METRICS_HOST": "127.0.0.1",
+        "METRICS_PORT": str(unused_port()),
+        **own,
+    }
+
+
+async def prepared(environment: dict[str, str]) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, SCRIPTS / "prepare.py", env=environment
+    )
+    async with asyncio.timeout(DEADLINE_S):
+        assert await process.wait() == 0
+
+
+async def test_set_up_makes_every_container_that_the_services_use_and_may_run_again(
+    environment: dict[str, str],
+) -> None:
+    await prepared(environment)
+    await prepared(environment)
+
+    wanted = {value for name, value in environment.items() if name.endswith("_CONTAINER")}
+    storage = environment["STORAGE_CONNECTION_STRING"]
+    async with BlobServiceClient.from_connection_string(storage) as client:
+        made = {container.name async for container in client.list_containers()}
+    assert "uploads" in {name.partition("-")[0] for name in wanted}
+    assert wanted <= made
+
+
+async def test_the_watcher_gets_ready_announces_an_upload_and_ends_in_order_on_sigterm(
+    environment: dict[str, str],
+) -> None:
+    await prepared(environment)
+    uploads, arrived = environment["UPLOADS_CONTAINER"], asyncio.Event()
+
+    async def on_event(_partition: PartitionContext, event: EventData) -> None:
+        if uploads in event.body_as_str():
+            arrived.set()
+
+    hub = EventHubConsumerClient.from_connection_string(
+        environment["EVENTHUB_CONNECTION_STRING"], "$Default", eventhub_name="uploads"
+    )
+    storage = BlobServiceClient.from_connection_string(environment["STORAGE_CONNECTION_STRING"])
+    async with hub, storage, asyncio.timeout(DEADLINE_S):
+        reading = asyncio.create_task(hub.receive(on_event, starting_position="-1"))
+        watcher = await asyncio.create_subprocess_exec(
+            sys.executable, SCRIPTS / "watch.py", env=environment
+        )
+        try:
+            await ready(watcher, environment["METRICS_PORT"])
+            await storage.get_blob_client(uploads, "clip.mp4").upload_blob(b"video")
+            await arrived.wait()
+            watcher.terminate()
+            assert await watcher.wait() == 0
+        finally:
+            if watcher.returncode is None:
+                watcher.kill()
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+
+async def ready(process: asyncio.subprocess.Process, port: str) -> None:
+    answer = HttpReady(f"http://127.0.0.1:{port}/readyz")
+    while not await answer.reached(""):
+        assert process.returncode is None, "it ended instead"
+        await asyncio.sleep(0.05)
