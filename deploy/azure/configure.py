@@ -97,11 +97,13 @@ def _kustomization(environment: Mapping[str, str]) -> dict[str, object]:
         "value": int(environment["STYLIZER_MAX_REPLICAS"]),
     }
     pool = environment["STYLIZER_POOL"]
+    # Also a parameter of the deployment, which then lets the splitter write into the hub.
+    webhook = ["webhook"] if environment.get("WEBHOOK") == "true" else []
     return {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": [f"overlays/{pool}", *([DEVICE_PLUGIN.name] if pool == "gpu" else [])],
-        "components": ["images"],
+        "components": ["images", *webhook],
         "patches": [
             {
                 "target": {"kind": "ScaledObject", "name": "stylizer"},

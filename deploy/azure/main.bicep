@@ -57,7 +57,7 @@ param gpuMaxNodes int = 8
 @description('Whether GPU machines are spare capacity: far cheaper, taken back at any time.')
 param gpuSpot bool = true
 
-@description('Machines that stylizers without a GPU run on.')
+@description('Machines that stylizers without a GPU run on, two on each with 8 vCPUs.')
 param cpuVmSize string = 'Standard_D8ds_v5'
 
 @minValue(0)
@@ -110,6 +110,9 @@ param privateNetwork bool = false
 
 @description('Public IPv4 ranges, comma-separated, from which users reach their account although privateNetwork is on.')
 param clientIpRanges string = ''
+
+@description('Whether uploads may be announced by HTTPS, too, to the splitter\'s webhook behind an ingress of your own.')
+param webhook bool = false
 
 @description('Whether to make a Grafana with the dashboards of deploy/monitoring.')
 param grafana bool = true
@@ -251,6 +254,7 @@ module grants 'modules/access.bicep' = {
     topicName: events.outputs.topicName
     principals: identities.outputs.principals
     access: access
+    webhook: webhook
   }
 }
 
@@ -415,6 +419,7 @@ output STYLIZER_CLIENT_ID string = identities.outputs.stylizerClientId
 output ASSEMBLER_CLIENT_ID string = identities.outputs.assemblerClientId
 output KEDA_CLIENT_ID string = identities.outputs.kedaClientId
 output STYLES_CONTAINER string = layout.styles
-output STYLIZER_MAX_REPLICAS int = gpuMaxNodes > 0 ? gpuMaxNodes : cpuMaxNodes
+// One on a machine with a GPU, two on one without; the hub of frames has 32 partitions.
+output STYLIZER_MAX_REPLICAS int = gpuMaxNodes > 0 ? gpuMaxNodes : min(cpuMaxNodes * 2, 32)
 output STYLIZER_POOL string = gpuMaxNodes > 0 ? 'gpu' : 'cpu'
 output GRAFANA_ENDPOINT string = dashboards.outputs.grafanaEndpoint

@@ -16,7 +16,7 @@ import sys
 from local.watcher import UploadWatcher
 from shared import logs
 from shared.errors import ConfigurationError
-from shared.health import HealthServer
+from shared.health import Health, HealthServer
 from shared.metrics import process_registry
 from shared.settings import ServiceSettings, load
 
@@ -43,13 +43,14 @@ async def _watch(settings: ServiceSettings) -> None:
         uploads_container=settings.uploads_container,
         hub=settings.uploads_hub,
     )
+    health = Health()
     async with HealthServer(
-        settings.metrics_host, settings.metrics_port, process_registry()
-    ) as health:
+        settings.metrics_host, settings.metrics_port, process_registry(), health
+    ):
         watching = asyncio.create_task(watcher.run())
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, watching.cancel)
-        health.ready = True
+        health.serving = True
         with contextlib.suppress(asyncio.CancelledError):
             await watching
 

@@ -9,8 +9,13 @@ param topicName string
 @description('Object ids of the identities by name.')
 param principals object
 
-@description('The table: roles (ids by name), and hubs, containers, topics (who gets which role on what).')
+@description('The table: roles (ids by name), and hubs, webhook, containers, topics (who gets which role on what).')
 param access object
+
+@description('Whether the splitter puts into a hub what comes over HTTP.')
+param webhook bool
+
+var onHubs = webhook ? concat(access.hubs, access.webhook) : access.hubs
 
 var accountNames = {
   media: mediaAccountName
@@ -18,13 +23,13 @@ var accountNames = {
 }
 
 resource hub 'Microsoft.EventHub/namespaces/eventhubs@2024-01-01' existing = [
-  for grant in access.hubs: {
+  for grant in onHubs: {
     name: '${namespaceName}/${grant.hub}'
   }
 ]
 
 resource onHub 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
-  for (grant, index) in access.hubs: {
+  for (grant, index) in onHubs: {
     scope: hub[index]
     name: guid(hub[index].id, principals[grant.identity], grant.role)
     properties: {
