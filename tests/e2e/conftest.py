@@ -14,7 +14,7 @@ from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
 from local.jobs import Jobs, open_jobs
 from local.stack import Stack, StackOptions
-from shared.messages import decode
+from shared.messages import Message, decode
 from shared.status import Status
 from shared.styles.request import StyleRequest
 
@@ -83,10 +83,10 @@ class Pipeline:
 
         return sum(await asyncio.gather(*map(behind, ("uploads", "frames", "segments"))))
 
-    async def chunks_by_partition(self) -> dict[str, Counter[str]]:
-        """Read the hub of chunk references; count chunks by job and partition."""
+    async def events_by_partition(self, hub: str, kind: type[Message]) -> dict[str, Counter[str]]:
+        """Read a hub from its beginning; count the events of a kind by job and partition."""
         counts: dict[str, Counter[str]] = defaultdict(Counter)
-        async with self._reader("frames") as client:
+        async with self._reader(hub) as client:
             partitions = await client.get_partition_ids()
             ends = {p: await client.get_partition_properties(p) for p in partitions}
             unread = {p for p, end in ends.items() if not end["is_empty"]}
@@ -94,7 +94,8 @@ class Pipeline:
 
             async def on_event(context: PartitionContext, event: EventData) -> None:
                 message = decode(b"".join(event.body))
-                counts[message.job_id][context.partition_id] += 1
+                if isinstance(message, kind):
+                    counts[message.job_id][context.partition_id] += 1
                 newest = ends[context.partition_id]["last_enqueued_sequence_number"]
                 if event.sequence_number >= newest:
                     unread.discard(context.partition_id)

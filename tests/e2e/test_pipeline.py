@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from videos import Sound, Video, packets, presented, times
 
+from shared.messages import ChunkReady, SegmentReady
 from shared.status import Status
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
@@ -45,7 +46,7 @@ async def test_three_videos_at_once_come_back_exactly_and_use_the_whole_pool(pip
         status = await pipeline.ended(job)
         assert status.video_name == name
         await assert_exact(pipeline, status, video)
-    spread = await pipeline.chunks_by_partition()
+    spread = await pipeline.events_by_partition("frames", ChunkReady)
     for job in jobs:
         assert sorted(spread[job]) == list("01234567")
 
@@ -77,13 +78,30 @@ async def test_splitter_and_assembler_killed_in_the_middle_of_a_job_lose_nothing
     await assert_exact(pipeline, await pipeline.ended(job), video)
 
 
-async def test_a_pool_that_shrinks_during_a_job_finishes_it(pipeline) -> None:
+async def test_a_pool_that_shrinks_during_a_job_finishes_it_and_paints_nothing_twice(
+    pipeline,
+) -> None:
+    await until_balanced(pipeline)
     video = Video(frames=120, size=(320, 180)).make()
     job = await pipeline.submit("shrunk.mp4", video)
     await pipeline.stylized(job, 1)
     await pipeline.stack.scale(1)
     await assert_exact(pipeline, await pipeline.ended(job), video)
+    assert (await pipeline.events_by_partition("segments", SegmentReady))[job].total() == 15
     await pipeline.stack.scale(2)
+
+
+async def until_balanced(pipeline) -> None:
+    """Wait until the pool has shared the partitions: whoever takes one over redoes what is open."""
+    async with asyncio.timeout(60), aiohttp.ClientSession() as session:
+        while True:
+            shares = []
+            for name in ("stylizer-1", "stylizer-2"):
+                async with session.get(f"{pipeline.stack.endpoints[name]}/metrics") as response:
+                    shares.append(sample(await response.text(), "stylizer_owned_partitions"))
+            if shares == [4, 4]:
+                return
+            await asyncio.sleep(0.2)
 
 
 async def test_bad_uploads_fail_with_a_sentence_and_hold_up_nobody(pipeline) -> None:
