@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 from collections import OrderedDict
 from typing import Final
 
@@ -21,8 +20,7 @@ from assembler.stalls import Stalls
 from shared import tracing
 from shared.azure import AzureClients
 from shared.blobs import BlobStore
-from shared.checkpoints import reached
-from shared.consumer import Consumer, Delivery
+from shared.consumer import Delivery
 from shared.dead_letters import DeadLetters
 from shared.errors import MessageError, PermanentError
 from shared.health import Health
@@ -39,7 +37,7 @@ from shared.messages import (
     decode,
 )
 from shared.retry import Retry
-from shared.runtime import Service
+from shared.runtime import Service, reader
 
 log = structlog.get_logger()
 
@@ -294,17 +292,8 @@ async def build(
     frames = FramesHub(settings, blobs, await clients.publisher(settings.frames_hub))
     announcements = await open_announcements(settings, clients, metrics)
     assembler = Assembler(settings, blobs, frames, announcements, metrics)
-    consumer = Consumer(
-        functools.partial(clients.consumer, settings.segments_hub),
-        functools.partial(reached, blobs, settings, settings.segments_hub),
-        assembler.take,
-        checkpoint_interval_s=settings.checkpoint_interval_s,
-        patience_s=settings.consumer_patience_s,
-        metrics=metrics.reading(settings.segments_hub),
-        on_hopeless=health.fail,
-    )
     return Service(
-        consumer,
+        reader(settings.segments_hub, assembler.take, settings, blobs, clients, metrics, health),
         assembler.finish,
         probes={
             "storage": lambda: blobs.reach(settings.segments_container),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import sys
@@ -23,8 +24,8 @@ import structlog
 from shared import logs, tracing
 from shared.azure import AzureClients
 from shared.blobs import BlobStore
-from shared.checkpoints import prepare
-from shared.consumer import Consumer
+from shared.checkpoints import prepare, reached
+from shared.consumer import Consumer, Handler
 from shared.errors import ConfigurationError, TransientError
 from shared.health import Health, HealthServer
 from shared.metrics import WorkMetrics, process_registry
@@ -62,6 +63,27 @@ class Service:
 
 
 Build = Callable[[S, AzureClients, M, Health], Awaitable[Service]]
+
+
+def reader(
+    hub: str,
+    handler: Handler,
+    settings: ServiceSettings,
+    blobs: BlobStore,
+    clients: AzureClients,
+    metrics: WorkMetrics,
+    health: Health,
+) -> Consumer:
+    """Return what feeds the events of ``hub`` to ``handler``, as a service's settings have it."""
+    return Consumer(
+        functools.partial(clients.consumer, hub),
+        functools.partial(reached, blobs, settings, hub),
+        handler,
+        checkpoint_interval_s=settings.checkpoint_interval_s,
+        patience_s=settings.consumer_patience_s,
+        metrics=metrics.reading(hub),
+        on_hopeless=health.fail,
+    )
 
 
 def main(name: str, settings_type: type[S], metrics_type: type[M], build: Build[S, M]) -> NoReturn:

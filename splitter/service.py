@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-
 import structlog
 
 from shared import tracing
 from shared.azure import AzureClients
 from shared.blobs import BlobFacts, BlobStore
-from shared.checkpoints import reached
-from shared.consumer import Consumer, Delivery
+from shared.consumer import Delivery
 from shared.dead_letters import DeadLetters
 from shared.errors import PermanentError, StyleError
 from shared.health import Health
@@ -18,7 +15,7 @@ from shared.layout import job_id, manifest_blob, status_blob
 from shared.manifest import Manifest
 from shared.messages import SplitCompleted, SplitFailed, SplitStarted
 from shared.retry import Retry
-from shared.runtime import Service
+from shared.runtime import Service, reader
 from shared.status import Status
 from shared.styles.container import fetch_styles
 from shared.styles.gallery import Gallery, open_gallery
@@ -179,17 +176,8 @@ async def build(
         DeadLetters(blobs, settings.dead_letters_container, settings.uploads_hub),
         metrics,
     )
-    consumer = Consumer(
-        functools.partial(clients.consumer, settings.uploads_hub),
-        functools.partial(reached, blobs, settings, settings.uploads_hub),
-        workers.take,
-        checkpoint_interval_s=settings.checkpoint_interval_s,
-        patience_s=settings.consumer_patience_s,
-        metrics=metrics.reading(settings.uploads_hub),
-        on_hopeless=health.fail,
-    )
     return Service(
-        consumer,
+        reader(settings.uploads_hub, workers.take, settings, blobs, clients, metrics, health),
         workers.finish,
         probes={
             "storage": lambda: blobs.reach(settings.frames_container),

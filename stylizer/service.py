@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 
 import structlog
 
 from shared import tracing
 from shared.azure import AzureClients
 from shared.blobs import BlobStore, Content
-from shared.checkpoints import reached
-from shared.consumer import Consumer, Delivery
+from shared.consumer import Delivery
 from shared.dead_letters import DeadLetters
 from shared.errors import ChunkError, MessageError, PermanentError
 from shared.health import Health
@@ -19,7 +17,7 @@ from shared.layout import chunk_blob, status_blob
 from shared.messages import ChunkFailed, ChunkReady, SegmentReady, decode
 from shared.publisher import Publisher
 from shared.retry import Retry
-from shared.runtime import Service
+from shared.runtime import Service, reader
 from shared.seals import seal
 from shared.status import Status
 from shared.styles.container import fetch_styles
@@ -189,17 +187,8 @@ async def build(
         DeadLetters(blobs, settings.dead_letters_container, settings.frames_hub),
         metrics,
     )
-    consumer = Consumer(
-        functools.partial(clients.consumer, settings.frames_hub),
-        functools.partial(reached, blobs, settings, settings.frames_hub),
-        workers.take,
-        checkpoint_interval_s=settings.checkpoint_interval_s,
-        patience_s=settings.consumer_patience_s,
-        metrics=metrics.reading(settings.frames_hub),
-        on_hopeless=health.fail,
-    )
     return Service(
-        consumer,
+        reader(settings.frames_hub, workers.take, settings, blobs, clients, metrics, health),
         workers.finish,
         probes={"storage": lambda: blobs.reach(settings.segments_container)},
         drain=trials.lanes.drain,
