@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 from shared.manifest import Chunk, Manifest, Source
 from shared.styles.request import StyleRequest
 
 
-def manifest(job: str, chunks: int) -> Manifest:
-    """Return the manifest of a job with so many chunks of 8 frames."""
+def manifest(job: str, frames: Sequence[int]) -> Manifest:
+    """Return the manifest of a job whose chunks hold so many frames each."""
     return Manifest(
         job_id=job,
         video_url="u",
@@ -25,8 +26,15 @@ def manifest(job: str, chunks: int) -> Manifest:
             time_base=Fraction(1, 25),
         ),
         chunks=tuple(
-            Chunk(index=i, first_frame=8 * i, frames=8, first_pts=8 * i, duration=8, pts_digest="d")
-            for i in range(chunks)
+            Chunk(
+                index=index,
+                first_frame=sum(frames[:index]),
+                frames=count,
+                first_pts=sum(frames[:index]),
+                duration=count,
+                pts_digest="d",
+            )
+            for index, count in enumerate(frames)
         ),
-        frames=8 * chunks,
+        frames=sum(frames),
     )

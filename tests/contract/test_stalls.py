@@ -53,7 +53,7 @@ async def lose_chunks(bench: Bench, loser: Loser) -> None:
 
 async def seal(bench: Bench, job: str, chunks: int) -> None:
     await bench.hub.by_job(started(job))
-    sealed = manifest(job, chunks)
+    sealed = manifest(job, [8] * chunks)
     await bench.blobs.create(bench.settings.jobs_container, manifest_blob(job), sealed.to_json())
 
 
@@ -87,7 +87,7 @@ async def test_a_job_that_nobody_paints_yet_is_neither_resent_nor_failed(
     async with running(
         storage_connection, eventhub_connection, redrive_after_s=0.2, redrives=1
     ) as bench:
-        sealed = manifest(job, 1)
+        sealed = manifest(job, [8])
         async with AzureClients(bench.settings) as clients:
             frames = await clients.publisher(bench.settings.frames_hub)
             for partition in await frames.partitions():

@@ -31,7 +31,7 @@ async def test_a_full_work_folder_is_named_with_its_remedy(
     )
     making = Assembly(settings, blobs=None, metrics=AssemblerMetrics(CollectorRegistry()))
     with pytest.raises(ResultError, match=f"{tmp_path}: give it more room") as caught:
-        await making.run(manifest("job", 1))
+        await making.run(manifest("job", [8]))
     assert caught.value.code == "NO_SPACE"
     with os.scandir(tmp_path) as left:
         assert not list(left), "nothing half-made stays behind"

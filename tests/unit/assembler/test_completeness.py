@@ -2,46 +2,13 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from manifests import manifest
 
 from assembler.completeness import Completeness
 from shared.errors import ResultError
-from shared.manifest import Chunk, Manifest, Source
-from shared.styles.request import StyleRequest
-
-
-def manifest(counts: list[int]) -> Manifest:
-    return Manifest(
-        job_id="j",
-        video_url="u",
-        video_name="n",
-        etag="e",
-        style=StyleRequest(style="s"),
-        source=Source(
-            width=2,
-            height=2,
-            coded_width=2,
-            coded_height=2,
-            codec="h264",
-            time_base=Fraction(1, 25),
-        ),
-        chunks=tuple(
-            Chunk(
-                index=i,
-                first_frame=sum(counts[:i]),
-                frames=n,
-                first_pts=sum(counts[:i]),
-                duration=n,
-                pts_digest="",
-            )
-            for i, n in enumerate(counts)
-        ),
-        frames=sum(counts),
-    )
 
 
 @given(st.lists(st.integers(1, 32), min_size=1, max_size=12), st.data())
@@ -56,7 +23,7 @@ def test_any_order_with_any_repeats_completes_exactly_with_the_last_piece(
     for step in [*order, *repeats]:
         assert tracker.complete == (len(seen) == len(steps))
         if step is None:
-            tracker.seal(manifest(counts))
+            tracker.seal(manifest("j", counts))
         else:
             tracker.announce(step, counts[step])
         seen.add(step)
@@ -67,7 +34,7 @@ def test_any_order_with_any_repeats_completes_exactly_with_the_last_piece(
 
 def test_what_is_missing_is_named_in_order() -> None:
     tracker = Completeness()
-    tracker.seal(manifest([32, 32, 32, 5]))
+    tracker.seal(manifest("j", [32, 32, 32, 5]))
     tracker.announce(2, 32)
     assert tracker.missing() == [0, 1, 3]
 
@@ -76,9 +43,9 @@ def test_what_is_missing_is_named_in_order() -> None:
 def test_a_segment_that_the_manifest_does_not_promise_is_refused(chunk: int, frames: int) -> None:
     early, late = Completeness(), Completeness()
     early.announce(chunk, frames)
-    late.seal(manifest([32, 32, 32, 5]))
+    late.seal(manifest("j", [32, 32, 32, 5]))
     with pytest.raises(ResultError):
-        early.seal(manifest([32, 32, 32, 5]))
+        early.seal(manifest("j", [32, 32, 32, 5]))
     with pytest.raises(ResultError):
         late.announce(chunk, frames)
 

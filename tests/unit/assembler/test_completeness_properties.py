@@ -2,49 +2,15 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from manifests import manifest
 
 from assembler.completeness import Completeness
 from shared.errors import ResultError
-from shared.manifest import Chunk, Manifest, Source
-from shared.styles.request import StyleRequest
 
 COUNTS = st.lists(st.integers(1, 32), min_size=1, max_size=8)
-
-
-def manifest(counts: list[int]) -> Manifest:
-    """Return a manifest whose chunks hold so many frames."""
-    return Manifest(
-        job_id="j",
-        video_url="u",
-        video_name="n",
-        etag="e",
-        style=StyleRequest(style="s"),
-        source=Source(
-            width=2,
-            height=2,
-            coded_width=2,
-            coded_height=2,
-            codec="h264",
-            time_base=Fraction(1, 25),
-        ),
-        chunks=tuple(
-            Chunk(
-                index=index,
-                first_frame=sum(counts[:index]),
-                frames=frames,
-                first_pts=sum(counts[:index]),
-                duration=frames,
-                pts_digest="",
-            )
-            for index, frames in enumerate(counts)
-        ),
-        frames=sum(counts),
-    )
 
 
 class CompletenessMachine(RuleBasedStateMachine):
@@ -95,7 +61,7 @@ class CompletenessMachine(RuleBasedStateMachine):
         promised = dict(enumerate(self.counts))
         expected = all(promised.get(chunk) == n for chunk, n in self.announced.items())
         try:
-            self.tracker.seal(manifest(self.counts))
+            self.tracker.seal(manifest("j", self.counts))
         except ResultError:
             assert not expected
             self.broken = True
