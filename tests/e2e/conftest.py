@@ -37,17 +37,17 @@ class Pipeline:
         path.write_bytes(video)
         return (await self.jobs.submit(path, StyleRequest(style=style))).job_id
 
-    async def ended(self, job: str) -> Status:
+    async def ended(self, job: str, deadline_s: float = DEADLINE_S) -> Status:
         """Wait for a job's end."""
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(deadline_s):
             async for view in self.jobs.watch(job):
                 status = view.status
         assert status is not None
         return status
 
-    async def stylized(self, job: str, chunks: int) -> None:
+    async def stylized(self, job: str, chunks: int, deadline_s: float = DEADLINE_S) -> None:
         """Wait until so many chunks of a job are stylized."""
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(deadline_s):
             async for view in self.jobs.watch(job):
                 if view.status and view.status.chunks_stylized >= chunks:
                     return

@@ -1,4 +1,4 @@
-"""Dependencies that are away for long, and many jobs at once: proofs that take minutes."""
+"""Dependencies that are away for long, long jobs, many jobs: proofs that take minutes."""
 
 from __future__ import annotations
 
@@ -73,3 +73,26 @@ async def test_two_hundred_small_jobs_beside_a_long_one_all_end_and_none_waits_f
     assert view.status
     assert not view.status.ended, "the long job was over before the small ones"
     assert (await pipeline.ended(long)).state == "done"
+
+
+async def test_a_hundred_thousand_frames_come_back_in_flat_memory(tmp_path_factory) -> None:
+    video = await asyncio.to_thread(Video(frames=100_000, size=(16, 16)).make)
+    folder = tmp_path_factory.mktemp("endless")
+    # The chunks of real life: this is about their number, not about that of the events.
+    async with running(folder, 2, CHUNK_FRAMES="32") as pipeline:
+        job = await pipeline.submit("endless.mp4", video)
+        await pipeline.stylized(job, 600, deadline_s=600)
+        early = peaks(pipeline)
+        status = await pipeline.ended(job, deadline_s=1500)
+        assert status.state == "done", status.error
+        late = peaks(pipeline)
+        assert times(await pipeline.result(status)) == times(video)
+    print(f"peaks in MiB after a fifth: {early}, in the end: {late}")
+    for name, peak in late.items():
+        assert peak < 1.3 * early[name] + 20, f"{name} grew from {early[name]} to {peak} MiB"
+
+
+def peaks(pipeline: Pipeline) -> dict[str, int]:
+    """Return the processes' peak memory in MiB."""
+    usages = {process.name: process.usage() for process in pipeline.stack.processes}
+    return {name: usage.peak_rss_bytes >> 20 for name, usage in usages.items() if usage}
