@@ -184,9 +184,10 @@ class Assembler:
             await self._retry(lambda: self._assembly.withdraw(result))
         if not job.ended_before:
             self._count(job)
+        # Before the sweep: an event that comes later tells of what the sweep may have missed.
+        self._forget(job)
         await self._retry(lambda: self._sweep(job.job_id))
         await self._retry(lambda: self._announcements.tell(job.status))
-        self._forget(job)
         for delivery in job.deliveries:
             delivery.done()
 

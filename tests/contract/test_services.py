@@ -25,7 +25,7 @@ from local.eventgrid import LocalTopic
 from shared.azure import AzureClients
 from shared.blobs import BlobStore
 from shared.health import Health
-from shared.layout import status_blob
+from shared.layout import chunk_blob, status_blob
 from shared.messages import ChunkFailed, SegmentReady, SplitStarted
 from shared.publisher import Publisher
 from shared.status import Status
@@ -248,6 +248,34 @@ async def test_jobs_end_while_the_topic_is_away_and_are_announced_when_it_is_bac
         await back.enter_async_context(LocalTopic(port, "key", arrived.put_nowait))
         told = await announced(arrived, jobs)
     assert {event["id"] for event in told} == {f"{job}-failed" for job in jobs}
+
+
+@session_loop
+async def test_a_segment_that_comes_while_its_jobs_end_is_announced_is_swept_up(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    job = uuid.uuid4().hex[:24]
+    async with LocalTopic(0, "key", lambda _event: None) as topic:
+        endpoint = topic.endpoint
+    port = int(endpoint.split(":")[2].split("/")[0])
+    async with (
+        AsyncExitStack() as back,
+        running(storage_connection, eventhub_connection, **told_to(endpoint)) as bench,
+    ):
+        segments = bench.settings.segments_container
+
+        async def swept() -> bool:
+            return await bench.blobs.facts(segments, chunk_blob(job, 0)) is None
+
+        await bench.blobs.create(segments, chunk_blob(job, 0), b"in time")
+        await bench.hub.by_job(started(job))
+        await bench.hub.by_job(ChunkFailed(job_id=job, chunk=1, code="X", message="x"))
+        await bench.until(swept)
+        # A late duplicate is handed in while the topic is away
+        await bench.blobs.create(segments, chunk_blob(job, 0), b"late")
+        await bench.hub.by_job(SegmentReady(job_id=job, chunk=0, frames=8))
+        await bench.until(swept)
+        await back.enter_async_context(LocalTopic(port, "key", lambda _event: None))
 
 
 async def announced(arrived: asyncio.Queue[dict], jobs: list[str]) -> list[dict]:
