@@ -110,7 +110,7 @@ def test_cuda_comes_from_the_base_image_alone_and_tensorrt_not_at_all() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     gpu = map(Requirement, project["optional-dependencies"]["gpu"])
 
-    # onnxruntime-gpu[cuda,cudnn] would bring some gigabytes a second time.
+    # onnxruntime-gpu[cuda,cudnn] would bring the same libraries a second time.
     assert not any(requirement.extras for requirement in gpu)
     libraries = {name for name in pinned() if name.startswith(("cuda", "nvidia", "tensorrt"))}
     assert libraries == {"nvidia-ml-py"}, "the driver's figures, in plain Python"
