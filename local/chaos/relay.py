@@ -28,6 +28,7 @@ class Line:
         self._writer = writer
         self.open = asyncio.Event()
         self.silent = False
+        self._cut = False
         if not relay.held:
             self.open.set()
 
@@ -37,13 +38,20 @@ class Line:
         return cast("int", self._writer.get_extra_info("peername", ("", 0))[1])
 
     async def clear(self) -> None:
-        """Wait until the network lets something through."""
+        """Wait until the network lets something through.
+
+        Raises:
+            ConnectionResetError: it never will; what was under way is gone with the connection.
+        """
         await self.open.wait()
+        if self._cut:
+            raise ConnectionResetError
         if self._relay.delay_s:
             await asyncio.sleep(self._relay.delay_s)
 
     def cut(self) -> None:
         """Reset the connection."""
+        self._cut = True
         self._writer.transport.abort()
         self.open.set()
 

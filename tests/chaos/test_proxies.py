@@ -56,16 +56,21 @@ async def relay() -> AsyncIterator[Relay]:
 
 
 @pytest.fixture
-async def connect(relay: Relay) -> AsyncIterator[Callable[[], Awaitable[Client]]]:
+async def connect_to() -> AsyncIterator[Callable[[int], Awaitable[Client]]]:
     clients: list[Client] = []
 
-    async def one() -> Client:
-        clients.append(Client(*await asyncio.open_connection("127.0.0.1", relay.port)))
+    async def one(port: int) -> Client:
+        clients.append(Client(*await asyncio.open_connection("127.0.0.1", port)))
         return clients[-1]
 
     yield one
     for client in clients:
         client.writer.transport.abort()
+
+
+@pytest.fixture
+def connect(relay, connect_to) -> Callable[[], Awaitable[Client]]:
+    return lambda: connect_to(relay.port)
 
 
 async def test_bytes_pass_both_ways(connect) -> None:
@@ -189,3 +194,17 @@ async def test_a_lost_answer_is_of_a_write_that_was_done(proxy, calls) -> None:
     proxy.losing_answers = True
     assert await ask(proxy.port, PUT) == b""
     assert [call.status for call in calls] == [201]
+
+
+async def test_what_a_silent_connection_swallowed_is_gone_with_it(proxy, calls, connect_to) -> None:
+    client = await connect_to(proxy.port)
+    client.writer.write(PUT)
+    assert (await client.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 201")
+    proxy.silence()
+    client.writer.write(PUT)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await client.reader.read(1)
+    proxy.cut()
+    assert b" 201 " in await ask(proxy.port, PUT)
+    assert len(calls) == 2
