@@ -15,11 +15,11 @@ import argparse
 import platform
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import torch
 from torch import Tensor, nn
@@ -27,9 +27,9 @@ from torch import Tensor, nn
 from training.data import read_picture
 from training.features import Features
 from training.gatys import paint as paint_by_optimising
-from training.losses import Statistics, content_floor, content_loss, style_loss, views
-from training.losses import style_statistics as measure_style
+from training.losses import style_statistics
 from training.network import StyleNetwork
+from training.quality import Judge, floats, held_out
 from training.quantise import frames
 from training.reference import ReferenceNetwork
 from training.steadiness import SHIFTS, Frames, Paint, along_video, grid, under_noise, under_shift
@@ -40,7 +40,6 @@ _SPEED_RUNS: Final = 40
 _REFERENCE_RUNS: Final = 3
 _VIDEO_FRAMES: Final = 24
 _PHOTOS: Final = 10
-_QUALITY_SIDE: Final = 208
 _YARDSTICK_PHOTOS: Final = 2
 
 Rows = list[tuple[str, ...]]
@@ -51,8 +50,8 @@ def main() -> None:
     arguments = _arguments()
     torch.set_num_threads(1)
     files = sorted(path for path in arguments.styles.glob("*.onnx") if "." not in path.stem)
-    photos = sorted(arguments.photos.iterdir())
-    photos = photos[:: max(1, len(photos) // _PHOTOS)][:_PHOTOS]
+    all_photos = sorted(arguments.photos.iterdir())
+    photos = all_photos[:: max(1, len(all_photos) // _PHOTOS)][:_PHOTOS]
     features = Features(arguments.features, torch.device("cpu"))
     paintings = dict(pair.split("=", 1) for pair in arguments.painting)
     tables: dict[str, Callable[[], str]] = {
@@ -61,7 +60,7 @@ def main() -> None:
         "steadiness": lambda: steadiness_table(
             [*arguments.before, *files], photos, arguments.video
         ),
-        "quality": lambda: quality_table(files, photos, paintings, features),
+        "quality": lambda: quality_table(files, all_photos, paintings, features),
     }
     for name, measure in tables.items():
         table = measure()
@@ -82,11 +81,9 @@ def speed_table(files: list[Path]) -> str:
     """Return what a frame of 640x360 costs one core, and what others cost."""
     reference, own = _weights(ReferenceNetwork()), _weights(StyleNetwork())
     networks = [("Johnson et al. 32-64-128 (PyTorch)", reference, _torch_run(ReferenceNetwork()))]
-    networks += [("version 1", own, _onnx_run(file)) for file in files[:-1]]
-    networks += [
-        ("version 2", own, _onnx_run(files[-1])),
-        ("version 2, int8", own, _onnx_run(files[-1].with_suffix(".int8.onnx"))),
-    ]
+    networks += [(version(file), own, _onnx_run(file)) for file in files]
+    int8 = files[-1].with_suffix(".int8.onnx")
+    networks += [(f"{version(int8)}, int8", own, _onnx_run(int8))]
     rows: Rows = [("network", "weights", "ms a frame", "fastest")]
     for name, weights, run in networks:
         times = _times(run, _REFERENCE_RUNS if weights == reference else _SPEED_RUNS)
@@ -99,24 +96,24 @@ def quality_table(
 ) -> str:
     """Return how far painted photographs are from the painting, and from their content."""
     plan = Plan()
-    pictures = [frames(photo, _QUALITY_SIDE) for photo in photos]
+    pictures = held_out(photos)
     few = pictures[:_YARDSTICK_PHOTOS]
     rows: Rows = [("style", "photo", "painted", "the same few", "optimised")]
     for file in files:
-        painting = read_picture(Path(paintings[file.stem]), plan.style_size)[None]
-        judge = _Judge(measure_style(painting, features), features)
+        painting = read_picture(Path(paintings[file.stem]), _style_size(file))[None]
+        judge = Judge(style_statistics(painting, features), features)
         paint = _painter(file)
 
-        def optimise(picture: Frames, judge: _Judge = judge) -> Tensor:
-            return paint_by_optimising(_floats(picture), judge.wanted, features, plan)
+        def optimise(picture: Frames, judge: Judge = judge) -> Tensor:
+            return paint_by_optimising(floats(picture), judge.wanted, features, plan)
 
         cells = [
-            judge.mean((_floats(picture), picture) for picture in pictures),
-            judge.mean((_floats(paint(picture)), picture) for picture in pictures),
-            judge.mean((_floats(paint(picture)), picture) for picture in few),
+            judge.mean((floats(picture), picture) for picture in pictures),
+            judge.mean((floats(paint(picture)), picture) for picture in pictures),
+            judge.mean((floats(paint(picture)), picture) for picture in few),
             judge.mean((optimise(picture), picture) for picture in few),
         ]
-        rows.append((file.stem, *cells))
+        rows.append((file.stem, *map(str, cells)))
     return markdown(rows)
 
 
@@ -137,8 +134,8 @@ def steadiness_table(files: list[Path], photos: list[Path], videos: list[Path]) 
         for video in videos:
             flicker = along_video(paint, video, frames=_VIDEO_FRAMES)
             cells.append(f"{flicker.painted:.1f} ({flicker.source:.1f})")
-        name = file.stem if file.parent == files[-1].parent else f"{file.stem}, version 1"
-        rows.append((name, *cells))
+        own = file.parent == files[-1].parent
+        rows.append((file.stem if own else f"{file.stem}, {version(file)}", *cells))
     return markdown(rows)
 
 
@@ -163,6 +160,11 @@ def markdown(rows: Rows) -> str:
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]]) + "\n"
 
 
+def version(file: Path) -> str:
+    """Name the network's version, which since the second one it says of itself."""
+    return f"version {_metadata(file).get('network', '1')}"
+
+
 def machine() -> str:
     """Name the processor and what it can multiply."""
     text = Path("/proc/cpuinfo").read_text(encoding="utf-8") if platform.system() == "Linux" else ""
@@ -179,28 +181,13 @@ def decibels(a: Frames, b: Frames) -> float:
     return float(10 * np.log10(255**2 / max(error, 1e-9)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Judge:
-    """Tells the style and the content loss of painted pictures, unweighted."""
-
-    wanted: dict[str, Statistics]
-    features: Features
-
-    def mean(self, pairs: Iterable[tuple[Tensor, Frames]]) -> str:
-        """Return "style, content", means over pairs of a painted picture and its original."""
-        losses = []
-        with torch.no_grad():
-            for painted, picture in pairs:
-                seen = views(painted, self.features)
-                content = self.features(_floats(picture))[2]
-                kept = content_loss(seen["relu3_1"], content, content_floor(self.wanted))
-                losses.append((float(style_loss(seen, self.wanted)), float(kept)))
-        style, content_error = np.mean(losses, axis=0)
-        return f"{style:.2f}, {content_error:.2f}"
+def _metadata(file: Path) -> dict[str, str]:
+    return {entry.key: entry.value for entry in onnx.load(file).metadata_props}
 
 
-def _floats(frame: Frames) -> Tensor:
-    return torch.from_numpy(frame).float() / 255
+def _style_size(file: Path) -> int:
+    """Return the size at which the painting was looked at when the style was trained."""
+    return Plan.model_validate_json(_metadata(file)["settings"]).style_size
 
 
 def _painter(file: Path) -> Paint:

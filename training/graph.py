@@ -19,7 +19,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from training.network import AFTER, BEFORE, VERSION, StyleNetwork, convolutions
+from training.network import AFTER, BEFORE, CALM, VERSION, StyleNetwork, convolutions
 
 OPSET: Final = 17
 _IR_VERSION: Final = 8
@@ -27,8 +27,7 @@ _WHITE: Final = 255
 _FIRST: Final = "first"
 _LAST: Final = "paint"
 _ROUNDING: Final = 0.5
-_BLUR: Final = "blur"
-_BINOMIAL: Final = np.array([1, 2, 1]) / 4
+_BILINEAR: Final = (1, 2, 1)
 _COLUMNS_FIRST: Final = [
     4 * colour + 2 * row + column for colour in range(3) for column in range(2) for row in range(2)
 ]
@@ -111,7 +110,7 @@ class _Graph:
     def draw(self) -> None:
         """Connect the layers as `StyleNetwork.forward` does."""
         half = self._relu(self._convolve(self._widen(), "first"))
-        quarter = self._relu(self._convolve(half, "second"))
+        quarter = self._relu(self._convolve(self._blur(half, "calm", CALM), "second"))
         for index in range(sum(name.endswith("spread_1") for name in self._layers)):
             block = f"blocks.{index}"
             y = self._convolve(self._convolve(quarter, f"{block}.spread_1"), f"{block}.mix_1")
@@ -181,11 +180,20 @@ class _Graph:
             coordinate_transformation_mode="asymmetric",
             nearest_mode="floor",
         )
-        channels = self._layers["narrow"].out_channels
-        blur = np.tile(np.outer(_BINOMIAL, _BINOMIAL), (channels, 1, 1, 1))
-        self._constant(_BLUR, blur.astype(self._dtype))
+        return self._blur(repeated, "blur", _BILINEAR)
+
+    def _blur(self, x: str, name: str, taps: tuple[int, ...]) -> str:
+        """Blur the half-size channels. Folded into the next convolution it would cost more."""
+        channels, size = self._layers["first"].out_channels, len(taps)
+        one = np.array(taps) / sum(taps)
+        weights = np.tile(np.outer(one, one), (channels, 1, 1, 1)).astype(self._dtype)
         return self._node(
-            "Conv", repeated, _BLUR, kernel_shape=[3, 3], pads=[1, 1, 1, 1], group=channels
+            "Conv",
+            x,
+            self._constant(name, weights),
+            kernel_shape=[size, size],
+            pads=[size // 2] * 4,
+            group=channels,
         )
 
     def _bytes(self, x: str) -> str:

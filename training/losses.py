@@ -3,11 +3,15 @@
 The style is compared by the means and covariances of what VGG19 sees, channel by channel divided
 by the painting's own spread: a raw Gram matrix is ruled by a few strong channels and gives grey
 pictures. All losses are means over the pictures of a batch.
+
+The style may be asked of the last few crops together (`Lately`). Of each crop alone it would be
+all of the painting, the dark and the light of it, even of a wall: blobs that nothing in the picture
+asks for, and that come and go with its noise.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import torch
@@ -18,7 +22,12 @@ from training.features import Features
 
 _TINY: Final = 1e-6
 _LUMA: Final = (0.299, 0.587, 0.114)
+_OPPONENTS: Final = (_LUMA, (1.0, -1.0, 0.0), (0.5, 0.5, -1.0))
+"""Light and dark, red and green, yellow and blue. In red, green and blue, which rise and fall
+together, light and dark would be nearly all that counts, and little colours would be lost."""
+
 _LUMA_CELL: Final = 8
+_SOFT: Final = 1e-5
 _FLAT: Final = 0.5
 _BORDER: Final = 12
 
@@ -27,7 +36,8 @@ def views(pictures: Tensor, features: Features) -> dict[str, Tensor]:
     """Return everything a style is compared in: VGG19 at three sizes and colour at a quarter."""
     half = F.avg_pool2d(pictures, 2)
     quarter = F.avg_pool2d(half, 2)
-    seen: dict[str, Tensor] = {"colour/4": quarter}
+    opponents = torch.tensor(_OPPONENTS, device=pictures.device)
+    seen = {"colour/4": torch.einsum("oc,nchw->nohw", opponents, quarter)}
     for size, picture in (("", pictures), ("/2", half)):
         for tap, what in zip(("relu1_1", "relu2_1", "relu3_1"), features(picture), strict=True):
             seen[tap + size] = what
@@ -64,11 +74,42 @@ def style_statistics(painting: Tensor, features: Features) -> dict[str, Statisti
     return measured
 
 
-def style_loss(seen: dict[str, Tensor], wanted: dict[str, Statistics]) -> Tensor:
-    """Return the sum over all views of the relative distances of mean and covariance."""
+@dataclass(slots=True)
+class Lately:
+    """What was seen of the last few paintings: for each view its mean and its mean of products.
+
+    ``share`` is how much of it the present painting makes up. Gradients are those of a painting
+    that makes up all of it.
+    """
+
+    share: float
+    moments: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    def join(self, name: str, mean: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
+        """Add a view of the present painting; return mean and covariance of all together."""
+        products = covariance + mean[:, :, None] * mean[:, None, :]
+        present = mean.mean(0, keepdim=True), products.mean(0, keepdim=True)
+        before = self.moments.get(name, tuple(moment.detach() for moment in present))
+        mean, products = (
+            now + (1 - self.share) * (old - now.detach())
+            for now, old in zip(present, before, strict=True)
+        )
+        self.moments[name] = mean.detach(), products.detach()
+        return mean, products - mean[:, :, None] * mean[:, None, :]
+
+
+def style_loss(
+    seen: dict[str, Tensor], wanted: dict[str, Statistics], lately: Lately | None = None
+) -> Tensor:
+    """Return the sum over all views of the relative distances of mean and covariance.
+
+    They are those of the pictures, each by itself, or, with ``lately``, of all of late together.
+    """
     total = torch.zeros((), device=next(iter(seen.values())).device)
     for name, style in wanted.items():
         mean, covariance = _moments(seen[name] / style.scale[None, :, None, None])
+        if lately is not None:
+            mean, covariance = lately.join(name, mean, covariance)
         far = (mean - style.mean).square().sum(1) / style.covariance.trace()
         astray = (covariance - style.covariance).square().sum((1, 2))
         total = total + (far + astray / style.covariance.square().sum()).mean()
@@ -123,5 +164,9 @@ def border_loss(edged: Tensor, painted: Tensor) -> Tensor:
 
 
 def difference(a: Tensor, b: Tensor) -> Tensor:
-    """Return the mean squared difference of two paintings of the same thing."""
-    return (a - b).square().mean()
+    """Return the mean absolute difference of two paintings of the same thing.
+
+    A square would be ruled by the few pixels where a stroke has moved. It is rounded off below one
+    level of 255, where nobody sees it.
+    """
+    return ((a - b).square() + _SOFT).sqrt().mean()

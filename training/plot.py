@@ -14,7 +14,7 @@ _EDGE: Final = 20
 _PAPER: Final = "#ffffff"
 _INK: Final = "#333333"
 _RULE: Final = "#dddddd"
-_COLOURS: Final = {"style": "#1f77b4", "content": "#d62728", "steady": "#2ca02c", "luma": "#9467bd"}
+_COLOURS: Final = {"style": "#1f77b4", "content": "#d62728", "shift": "#2ca02c", "noise": "#9467bd"}
 
 
 def draw_curve(curve: list[dict[str, float]], file: Path) -> None:

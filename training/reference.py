@@ -1,4 +1,4 @@
-"""The network that style transfer for videos began with, to compare speeds with.
+"""The network that style transfer for videos began with, to compare with.
 
 Johnson et al. (ECCV 2016) with the instance norm of Ulyanov et al. (2016): 32, 64 and 128
 channels, 9x9 convolutions at full size at both ends, five residual blocks.
@@ -31,7 +31,7 @@ class _Residual(nn.Module):
 
 
 class ReferenceNetwork(nn.Sequential):
-    """Takes pictures (N, 3, H, W); 1.7 million weights, untrained."""
+    """Takes and gives pictures (N, 3, H, W), RGB, about 0..1; 1.7 million weights."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -51,3 +51,11 @@ class ReferenceNetwork(nn.Sequential):
             nn.ReflectionPad2d(4),
             nn.Conv2d(32, 3, 9),
         )
+
+    def level(self) -> None:
+        """Do nothing: no grid of pixels is in its last step."""
+
+    def paint_whole(self, pictures: Tensor) -> Tensor:
+        """Paint pictures as far as their edges, which it reflects by itself."""
+        painted: Tensor = self(pictures)
+        return painted

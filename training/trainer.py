@@ -27,6 +27,7 @@ from shared.values import Value
 from training.data import Crops, read_picture, seeded
 from training.features import Features
 from training.losses import (
+    Lately,
     Statistics,
     border_loss,
     content_floor,
@@ -39,14 +40,17 @@ from training.losses import (
     variation_loss,
     views,
 )
-from training.network import RIM, StyleNetwork, inner
+from training.network import MULTIPLE, RIM, StyleNetwork, inner
+from training.reference import ReferenceNetwork
 
 CHECKPOINT_EVERY: Final = 100
 _CURVE_EVERY: Final = 10
 _WARM_UP: Final = 0.05
 _GRADIENT_LIMIT: Final = 5.0
-_LARGEST_SHIFT: Final = 4
-_NOISE: Final = 0.02
+_LARGEST_SHIFT: Final = 3
+_NOISE: Final = 0.025
+
+Network = StyleNetwork | ReferenceNetwork
 
 
 class Plan(Value):
@@ -59,12 +63,15 @@ class Plan(Value):
     style_size: int = Field(default=384, description="painting's short side; more: larger strokes")
     rate: float = Field(default=1e-3, description="highest learning rate")
     style: float = 1.0
+    lately: float = Field(
+        default=0.5, gt=0, le=1, description="a crop's share in what is compared with the painting"
+    )
     content: float = Field(default=2.0, description="less: more abstract")
     luma: float = 0.5
     variation: float = 1.0
     bounds: float = 10.0
-    steady: float = Field(default=50.0, description="like paint for a shifted, noisy picture")
-    steady_end: float = Field(default=200.0, description="the same in the last third")
+    steady: float = Field(default=50.0, description="like paint for a shifted or noisy picture")
+    steady_end: float = Field(default=100.0, description="the same at the end")
     border: float = Field(default=30.0, description="like paint where the picture ends")
     seed: int = 0
 
@@ -79,7 +86,7 @@ class Progress:
 
 def train(  # noqa: PLR0913 - a run is made of these
     plan: Plan,
-    network: StyleNetwork,
+    network: Network,
     *,
     painting: Path,
     photos: list[Path],
@@ -94,7 +101,7 @@ def train(  # noqa: PLR0913 - a run is made of these
     """
     checkpoint = _Checkpoint(folder / "checkpoint.pt", _identity(plan, network, painting, photos))
     run = _Run(plan, network.to(device), painting, photos, features, device)
-    progress = checkpoint.restore(network, run.optimiser)
+    progress = checkpoint.restore(network, run.optimiser, run.lately)
     window: list[dict[str, float]] = []
     for step in range(progress.step, plan.steps):
         window.append(run.step(step))
@@ -103,7 +110,7 @@ def train(  # noqa: PLR0913 - a run is made of these
             progress.curve.append({"step": progress.step, **_means(window)})
             window.clear()
         if progress.step % CHECKPOINT_EVERY == 0 or progress.step == plan.steps:
-            checkpoint.save(network, run.optimiser, progress)
+            checkpoint.save(network, run.optimiser, run.lately, progress)
         report(progress)
     return progress
 
@@ -112,7 +119,7 @@ class _Run:
     def __init__(
         self,
         plan: Plan,
-        network: StyleNetwork,
+        network: Network,
         painting: Path,
         photos: list[Path],
         features: Features,
@@ -125,7 +132,8 @@ class _Run:
         picture = read_picture(painting, plan.style_size)[None].to(device)
         self._wanted: dict[str, Statistics] = style_statistics(picture, features)
         self._content_floor = content_floor(self._wanted)
-        crop = plan.size + 2 * RIM + _LARGEST_SHIFT
+        self.lately = Lately(plan.lately)
+        crop = plan.size + 2 * RIM + MULTIPLE
         self._crops = Crops(photos, size=crop, count=plan.crops, seed=plan.seed)
         self._content: dict[int, Tensor] = {}
         self.optimiser = torch.optim.Adam(network.parameters(), lr=plan.rate, betas=(0.9, 0.99))
@@ -153,12 +161,12 @@ class _Run:
         self, wide: Tensor, indices: list[int], step: int, chance: torch.Generator
     ) -> dict[str, Tensor]:
         plan = self._plan
-        crop = wide[..., :-_LARGEST_SHIFT, :-_LARGEST_SHIFT]
+        crop = wide[..., :-MULTIPLE, :-MULTIPLE]
         pictures = inner(crop, RIM)
         painted = inner(self._network(crop), RIM)
         seen = views(painted, self._features)
         losses = {
-            "style": plan.style * style_loss(seen, self._wanted),
+            "style": plan.style * style_loss(seen, self._wanted, self.lately),
             "content": plan.content
             * content_loss(
                 seen["relu3_1"], self._content_of(indices, pictures), self._content_floor
@@ -167,21 +175,24 @@ class _Run:
             "variation": plan.variation * variation_loss(painted),
             "bounds": plan.bounds * range_loss(painted),
         }
+        weight = plan.steady + (plan.steady_end - plan.steady) * step / plan.steps
         if step % 2:
+            losses["shift"] = weight * self._shift_loss(wide, painted, chance)
             edged = self._network.paint_whole(pictures)
             losses["border"] = plan.border * border_loss(edged, painted.detach())
         else:
-            weight = plan.steady if 3 * step < 2 * plan.steps else plan.steady_end
-            losses["steady"] = weight * self._unsteadiness(wide, painted, chance)
+            losses["noise"] = weight * self._noise_loss(crop, painted, chance)
         return losses
 
-    def _unsteadiness(self, wide: Tensor, painted: Tensor, chance: torch.Generator) -> Tensor:
+    def _noise_loss(self, crop: Tensor, painted: Tensor, chance: torch.Generator) -> Tensor:
+        noise = torch.randn(crop.shape, generator=chance) * _NOISE
+        return difference(inner(self._network(crop + noise.to(self._device)), RIM), painted)
+
+    def _shift_loss(self, wide: Tensor, painted: Tensor, chance: torch.Generator) -> Tensor:
         down, across = torch.randint(_LARGEST_SHIFT + 1, (2,), generator=chance).tolist()
-        side = wide.shape[-1] - _LARGEST_SHIFT
-        noise = torch.randn((*wide.shape[:2], side, side), generator=chance) * _NOISE
-        shifted = wide[..., down : down + side, across : across + side] + noise.to(self._device)
+        side, size = wide.shape[-1] - MULTIPLE, self._plan.size
+        shifted = wide[..., down : down + side, across : across + side]
         again = inner(self._network(shifted), RIM)
-        size = self._plan.size
         return difference(again[..., : size - down, : size - across], painted[..., down:, across:])
 
     def _content_of(self, indices: list[int], pictures: Tensor) -> Tensor:
@@ -209,7 +220,7 @@ def _means(window: list[dict[str, float]]) -> dict[str, float]:
     }
 
 
-def _identity(plan: Plan, network: StyleNetwork, painting: Path, photos: list[Path]) -> str:
+def _identity(plan: Plan, network: Network, painting: Path, photos: list[Path]) -> str:
     """Name a run by all that decides its result; another run's checkpoint is none of its own."""
     digest = hashlib.sha256(plan.to_json())
     digest.update(painting.read_bytes())
@@ -228,12 +239,17 @@ class _Checkpoint:
     run: str
 
     def save(
-        self, network: StyleNetwork, optimiser: torch.optim.Optimizer, progress: Progress
+        self,
+        network: Network,
+        optimiser: torch.optim.Optimizer,
+        lately: Lately,
+        progress: Progress,
     ) -> None:
         state = {
             "run": self.run,
             "network": network.state_dict(),
             "optimiser": optimiser.state_dict(),
+            "lately": lately.moments,
             "step": progress.step,
             "curve": json.dumps(progress.curve),
         }
@@ -243,7 +259,9 @@ class _Checkpoint:
         torch.save(state, aside)
         aside.replace(self.file)
 
-    def restore(self, network: StyleNetwork, optimiser: torch.optim.Optimizer) -> Progress:
+    def restore(
+        self, network: Network, optimiser: torch.optim.Optimizer, lately: Lately
+    ) -> Progress:
         """Bring both to where they were, if there is a checkpoint of this very run."""
         if not self.file.exists():
             return Progress()
@@ -252,4 +270,5 @@ class _Checkpoint:
             return Progress()
         network.load_state_dict(state["network"])
         optimiser.load_state_dict(state["optimiser"])
+        lately.moments = state["lately"]
         return Progress(state["step"], json.loads(state["curve"]))

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from training.features import Features
 from training.losses import (
+    Lately,
     Statistics,
     border_loss,
     content_floor,
@@ -65,6 +66,41 @@ def test_the_painting_has_its_own_style(features: Features) -> None:
     assert style_loss(views(blotches(2), features), wanted).item() > 0.1
 
 
+def test_a_little_colour_counts_as_much_as_light_and_dark(features: Features) -> None:
+    """In a painting nearly grey, what there is of colour must not be lost."""
+    grey = blotches(4)[:, :1].expand(1, 3, 48, 48)
+    rose = blotches(5)[:, :1] * torch.tensor([0.06, -0.06, 0.0])[None, :, None, None]
+    wanted = {"colour/4": style_statistics(grey + rose, features)["colour/4"]}
+    far = {
+        name: style_loss(views(picture, features), wanted).item()
+        for name, picture in {"without rose": grey + 0 * rose, "flat": rose + grey.mean()}.items()
+    }
+    assert far["without rose"] > 0.5 * far["flat"]
+
+
+def test_light_and_dark_may_be_in_different_crops_if_they_are_asked_of_all_together() -> None:
+    wanted = {"x": Statistics(ONE, torch.zeros(1), torch.tensor([[4.0]]))}
+    light, dark = ({"x": torch.full((1, 1, 2, 2), value)} for value in (2.0, -2.0))
+    assert style_loss(light, wanted).item() == pytest.approx(2**2 / 4 + 1)
+    lately = Lately(share=0.5)
+    style_loss(light, wanted, lately)
+    assert style_loss(dark, wanted, lately).item() == pytest.approx(0)
+
+
+def test_the_crop_at_hand_gets_the_whole_gradient_of_all_together() -> None:
+    wanted = {"x": Statistics(ONE, torch.zeros(1), torch.tensor([[4.0]]))}
+    lately = Lately(share=0.25)
+    style_loss({"x": torch.tensor([[[[1.0, 1.0]]]])}, wanted, lately)
+    seen = torch.tensor([[[[5.0, 5.0]]]], requires_grad=True)
+    loss = style_loss({"x": seen}, wanted, lately)
+    loss.backward()
+    # All together: mean 2, variance 3 of the products' mean 7. The gradient is that of a crop
+    # which makes up all: 2 * 2 / 4 of the mean, and of the variance 2 * (3 - 4) * (10 - 4) / 16.
+    assert loss.item() == pytest.approx(2**2 / 4 + 1 / 16)
+    assert seen.grad is not None
+    assert seen.grad.sum().item() == pytest.approx(1 - 12 / 16)
+
+
 def test_an_error_as_large_as_the_contents_spread_costs_one() -> None:
     content = torch.tensor([0.0, 2.0]).reshape(1, 1, 1, 2)
     assert content_loss(content + 1, content, floor=0.1).item() == pytest.approx(1)
@@ -101,8 +137,16 @@ def test_only_what_differs_along_the_edges_counts_there() -> None:
     assert border_loss(edge, picture).item() == pytest.approx(4 * 12 * 48 / (48 * 48 - 24 * 24))
 
 
-def test_two_paintings_differ_by_their_mean_square() -> None:
-    assert difference(torch.zeros(2, 2), torch.full((2, 2), 3.0)).item() == pytest.approx(9)
+def test_two_paintings_differ_by_their_mean_absolute_change() -> None:
+    a, b = torch.zeros(4), torch.tensor([0.0, 0.0, 0.0, 2.0])
+    assert difference(a, b).item() == pytest.approx(0.5, abs=0.01)
+
+
+def test_paintings_that_are_the_same_have_a_finite_gradient() -> None:
+    a = torch.zeros(4, requires_grad=True)
+    difference(a, torch.zeros(4)).backward()
+    assert a.grad is not None
+    assert torch.isfinite(a.grad).all()
 
 
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])

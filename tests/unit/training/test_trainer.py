@@ -12,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 from training import trainer
-from training.data import pictures_in
+from training.data import pictures_in, seeded
 from training.features import Features
 from training.network import RIM, StyleNetwork, inner
 from training.trainer import Plan, Progress, train
@@ -111,12 +111,26 @@ def test_a_trained_network_paints_a_flat_colour_flat(run: Run, tmp_path: Path) -
     assert (painted - painted[..., :1, :1]).abs().max() < 1e-4
 
 
-def test_every_second_step_looks_at_steadiness_and_the_others_at_the_border(
+def test_every_second_step_looks_at_noise_and_the_others_at_shifts_and_the_border(
     run: Run, tmp_path: Path
 ) -> None:
     curve = run(tmp_path)[1].curve
-    assert ["steady" in point for point in curve] == [True, False] * 3
+    assert ["noise" in point for point in curve] == [True, False] * 3
+    assert ["shift" in point for point in curve] == [False, True] * 3
     assert ["border" in point for point in curve] == [False, True] * 3
+
+
+def test_asked_for_nothing_but_steadiness_it_becomes_steadier(run: Run, tmp_path: Path) -> None:
+    parts = ("style", "content", "luma", "variation", "bounds", "border")
+    plan = PLAN.model_copy(update={**dict.fromkeys(parts, 0.0), "steps": 12, "rate": 3e-3})
+    torch.manual_seed(0)
+    changes = []
+    for network in (StyleNetwork(), run(tmp_path, plan)[0]):
+        picture = torch.rand(1, 3, 160, 160, generator=seeded(3))
+        noise = 0.05 * torch.randn(picture.shape, generator=seeded(4))
+        with torch.no_grad():
+            changes.append(float((network(picture) - network(picture + noise)).abs().mean()))
+    assert changes[1] < 0.7 * changes[0]
 
 
 def test_a_plan_without_steps_is_refused() -> None:

@@ -1,0 +1,65 @@
+"""How good painted pictures are: style and content loss on photographs nobody was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from training.features import Features
+from training.losses import Statistics, content_floor, content_loss, style_loss, views
+from training.quantise import frames
+from training.steadiness import Frames
+from training.trainer import Plan
+
+_SIDE: Final = 208
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Mean style and content loss, unweighted."""
+
+    style: float
+    content: float
+
+    def total(self, plan: Plan) -> float:
+        """Return both together, weighted as in training."""
+        return plan.style * self.style + plan.content * self.content
+
+    def __str__(self) -> str:
+        return f"{self.style:.2f}, {self.content:.2f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Compares painted pictures with the painting, each by itself, and with their originals."""
+
+    wanted: dict[str, Statistics]
+    features: Features
+
+    def mean(self, pairs: Iterable[tuple[Tensor, Frames]]) -> Quality:
+        """Return the means over pairs of a painted picture, 0..1, and its original."""
+        losses = [self._losses(painted, picture) for painted, picture in pairs]
+        style, content = (sum(column) / len(losses) for column in zip(*losses, strict=True))
+        return Quality(style, content)
+
+    def _losses(self, painted: Tensor, picture: Frames) -> tuple[float, float]:
+        with torch.no_grad():
+            seen = views(painted, self.features)
+            content = self.features(floats(picture))[2]
+            kept = content_loss(seen["relu3_1"], content, content_floor(self.wanted))
+            return float(style_loss(seen, self.wanted)), float(kept)
+
+
+def held_out(photos: Iterable[Path]) -> list[Frames]:
+    """Return the photographs at the size at which quality is judged."""
+    return [frames(photo, _SIDE) for photo in photos]
+
+
+def floats(frame: Frames) -> Tensor:
+    """Return a frame as the networks in PyTorch take it: 0..1."""
+    return torch.from_numpy(frame).float() / 255
