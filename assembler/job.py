@@ -11,8 +11,8 @@ from assembler.redrive import Redrive
 from shared.consumer import Delivery
 from shared.manifest import Manifest
 from shared.messages import SegmentReady, SplitStarted
+from shared.spans import Carrier
 from shared.status import Failure, Status, utc_now
-from shared.tracing import Carrier
 
 _NAMED: Final = 10  # a sentence, not a list
 

@@ -1,75 +1,48 @@
-"""Spans by OpenTelemetry; needs the extra ``tracing``. Only `shared.tracing` imports this."""
+"""What a maker of spans offers, whoever it is; and the one that makes none."""
 
 from __future__ import annotations
 
-import threading
-from contextlib import AbstractContextManager
-from typing import Final
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal, Protocol
 
-from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
-from opentelemetry.trace import SpanKind
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-
-from shared.tracing import Carrier, Facts, Kind
-
-_KINDS: Final[dict[Kind, SpanKind]] = {
-    "internal": SpanKind.INTERNAL,
-    "consumer": SpanKind.CONSUMER,
-    "producer": SpanKind.PRODUCER,
-}
-# A service that leaves must not wait long for a collector that is away.
-_CLOSING_S: Final = 3.0
+Kind = Literal["internal", "consumer", "producer"]
+Facts = Mapping[str, str | int]
+Carrier = Mapping[str, str]
+"""What continues a trace elsewhere: the W3C headers, empty for no trace."""
 
 
-def otlp(endpoint: str) -> SpanExporter:
-    """Return an exporter to a collector's OTLP endpoint (HTTP, protobuf)."""
-    return OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces")
-
-
-class OpenTelemetry:
-    """The spans of one service, sent in batches by a thread of their own.
-
-    Sampling and the like follow OpenTelemetry's own variables, ``OTEL_TRACES_SAMPLER`` above all.
-    """
-
-    def __init__(self, service: str, exporter: SpanExporter) -> None:
-        # What OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say wins over our own name.
-        resource = Resource.create({SERVICE_NAME: service}).merge(OTELResourceDetector().detect())
-        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(exporter))
-        self._tracer = self._provider.get_tracer("stylestream")
-        self._propagator = TraceContextTextMapPropagator()
+class Spans(Protocol):
+    """Makes spans; the one in whose context code runs is the parent of those that it opens."""
 
     def span(
         self, name: str, kind: Kind, parent: Carrier, facts: Facts
     ) -> AbstractContextManager[object]:
-        """Open a span; see `shared.tracing.Spans`."""
-        context = self._propagator.extract(parent) if parent else None
-        return self._tracer.start_as_current_span(
-            name, context, kind=_KINDS[kind], attributes=dict(facts)
-        )
+        """Open a span for a block; ``parent`` in place of the present one, unless empty."""
 
     def annotate(self, facts: Facts) -> None:
         """Add facts to the present span."""
-        trace.get_current_span().set_attributes(dict(facts))
 
     def inject(self) -> dict[str, str]:
         """Return what continues the present span elsewhere."""
-        carrier: dict[str, str] = {}
-        self._propagator.inject(carrier)
-        return carrier
 
     def trace_id(self) -> str | None:
-        """Return the present trace's id, 32 hexadecimal digits; None outside of any."""
-        context = trace.get_current_span().get_span_context()
-        return trace.format_trace_id(context.trace_id) if context.is_valid else None
+        """Return the present trace's id as collectors show it; None outside of any."""
 
-    def close(self) -> None:
-        """Send what is left, if the collector takes it in time."""
-        closing = threading.Thread(target=self._provider.shutdown, daemon=True)
-        closing.start()
-        closing.join(_CLOSING_S)
+
+class NoSpans:
+    """Where nobody traces."""
+
+    def span(
+        self, _name: str, _kind: Kind, _parent: Carrier, _facts: Facts
+    ) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def annotate(self, _facts: Facts) -> None:
+        pass
+
+    def inject(self) -> dict[str, str]:
+        return {}
+
+    def trace_id(self) -> None:
+        return None

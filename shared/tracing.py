@@ -5,61 +5,23 @@ its processing continues that trace. Stages become spans where they are timed (`
 and log lines name the trace that they were written in (`shared.logs`).
 
 With ``OTEL_EXPORTER_OTLP_ENDPOINT`` unset nothing here does anything, and OpenTelemetry need not be
-installed. `shared.spans` is what knows it.
+installed. `shared.otel` is what knows it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final
 
 from shared.errors import ConfigurationError
+from shared.spans import Carrier, Facts, NoSpans, Spans
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
-Kind = Literal["internal", "consumer", "producer"]
-Facts = Mapping[str, str | int]
-Carrier = Mapping[str, str]
-"""What continues a trace elsewhere: the W3C headers, empty for no trace."""
-
 _HEADERS: Final = ("traceparent", "tracestate")
-
-
-class Spans(Protocol):
-    """Makes spans; the one in whose context code runs is the parent of those that it opens."""
-
-    def span(
-        self, name: str, kind: Kind, parent: Carrier, facts: Facts
-    ) -> AbstractContextManager[object]:
-        """Open a span for a block; ``parent`` in place of the present one, unless empty."""
-
-    def annotate(self, facts: Facts) -> None:
-        """Add facts to the present span."""
-
-    def inject(self) -> dict[str, str]:
-        """Return what continues the present span elsewhere."""
-
-    def trace_id(self) -> str | None:
-        """Return the present trace's id as collectors show it; None outside of any."""
-
-
-class _Off:
-    def span(
-        self, _name: str, _kind: Kind, _parent: Carrier, _facts: Facts
-    ) -> AbstractContextManager[object]:
-        return nullcontext()
-
-    def annotate(self, _facts: Facts) -> None:
-        pass
-
-    def inject(self) -> dict[str, str]:
-        return {}
-
-    def trace_id(self) -> None:
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +34,7 @@ class Received:
     carrier: Carrier = field(default_factory=dict)
 
 
-_spans: Spans = _Off()
+_spans: Spans = NoSpans()
 
 
 @contextmanager
@@ -89,7 +51,7 @@ def exporting(
         yield
         return
     try:
-        from shared.spans import OpenTelemetry, otlp
+        from shared.otel import OpenTelemetry, otlp
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             [f"OTEL_EXPORTER_OTLP_ENDPOINT: {error.name} is missing; install the extra 'tracing'"]

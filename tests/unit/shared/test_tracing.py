@@ -53,7 +53,7 @@ def test_without_an_endpoint_there_is_no_span_and_events_carry_nothing() -> None
 def test_an_endpoint_without_opentelemetry_is_refused_with_the_remedy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delitem(sys.modules, "shared.spans", raising=False)
+    monkeypatch.delitem(sys.modules, "shared.otel", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry", None)
     with (
         pytest.raises(ConfigurationError, match="install the extra 'tracing'"),
