@@ -88,7 +88,7 @@ class UploadWatcher:
         async with container, producer:
             await self._connect(producer)
             failures = 0
-            while True:
+            while not _is_cancelled():
                 try:
                     pause_s = await self._look(container, producer)
                     failures = 0
@@ -196,6 +196,16 @@ def _message(
     properties.update(versions)
     message.properties = properties
     return message
+
+
+def _is_cancelled() -> bool:
+    """Return whether this task was ever cancelled, even if nobody felt it.
+
+    The SDK waits with ``asyncio.wait_for``, which swallows a cancellation that comes together with
+    what it waits for (Python before 3.12, python/cpython#86296).
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _version(blob: BlobProperties) -> tuple[str, str]:

@@ -98,12 +98,13 @@ class HubReader:
             self._reading += [asyncio.create_task(self._read(client, p)) for p in partitions]
 
     async def _stop(self) -> None:
+        # Closed clients end their readings; the SDK may swallow a cancellation (local/watcher.py).
+        await self._closing.aclose()
         for task in self._reading:
             task.cancel()
         await asyncio.gather(*self._reading, return_exceptions=True)
         self._reading.clear()
         self._partitions.clear()
-        await self._closing.aclose()
 
     async def _read(self, client: EventHubConsumerClient, partition: str) -> None:
         async def on_event(context: PartitionContext, event: EventData | None) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from azure.eventhub import EventData
-from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
+from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient, PartitionContext
 from azure.storage.blob.aio import BlobClient, BlobServiceClient, ContainerClient
 
 from local.watcher import EventSchema, UploadWatcher
@@ -187,3 +187,23 @@ async def test_a_missing_container_is_waited_for(
         event = json.loads((await uploads.next()).body_as_str())
 
     assert event["subject"].endswith("/late.mp4")
+
+
+async def test_a_watcher_ends_though_the_sdk_swallowed_its_cancellation(
+    uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, sending = EventHubProducerClient.send_event, asyncio.Event()
+
+    async def swallow(producer: EventHubProducerClient, event: EventData) -> None:
+        """Do as wait_for does when the answer comes together with the cancellation."""
+        sending.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(DEADLINE_S)
+        await send(producer, event)
+
+    monkeypatch.setattr(EventHubProducerClient, "send_event", swallow)
+    await uploads.put("clip.mp4")
+    async with asyncio.timeout(DEADLINE_S):
+        async with uploads.watched():
+            await sending.wait()
+    assert json.loads((await uploads.next()).body_as_str())["subject"].endswith("/clip.mp4")
