@@ -19,12 +19,12 @@ from typing import Final
 import torch
 
 from training.data import pictures_in, read_picture
-from training.evaluate import Rows, markdown, with_table
 from training.features import Features
 from training.losses import style_statistics
 from training.network import StyleNetwork
 from training.quality import Judge, floats, held_out
 from training.reference import ReferenceNetwork
+from training.tables import Rows, markdown, with_table
 from training.trainer import Network, Plan, train
 
 _NETWORKS: Final[dict[str, type[Network]]] = {"lean": StyleNetwork, "reference": ReferenceNetwork}

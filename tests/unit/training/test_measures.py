@@ -14,10 +14,13 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 pytest.importorskip("cv2", reason="steadiness along videos needs the extra 'train'")
 
-from training.evaluate import decibels, markdown, with_table
+from shared.styles.gallery import Gallery
+from training.evaluate import decibels
 from training.features import CONVOLUTIONS, normalised
 from training.plot import draw_curve
+from training.speed import speed_table
 from training.steadiness import Frames, along_video, grid, under_noise, under_shift
+from training.tables import markdown, with_table
 
 
 def blotches(height: int = 96, width: int = 128) -> Frames:
@@ -92,6 +95,20 @@ def test_a_table_replaces_the_one_between_its_marks_and_nothing_else() -> None:
     new = with_table(document, "x", markdown([("a", "b"), ("1", "2")]))
     assert new == f"before\n{marks[0]}\n| a | b |\n|---|---|\n| 1 | 2 |\n\n{marks[1]}after\n"
     assert with_table(new, "x", "old") == document
+
+
+def test_speed_is_told_at_every_size_and_number_of_threads_and_as_a_ratio() -> None:
+    file = Gallery().styles["starry-night"].path
+    table = speed_table(file, sizes=((32, 16), (256, 144)), rounds=3)
+    head, _, *rows = [line.strip("| ").split(" | ") for line in table.split("\n\n")[0].splitlines()]
+    assert head[2:4] == ["32x16, 1 thread", "32x16, 2 threads"]
+    reference, fp32, int8 = ([float(cell) for cell in row[2:]] for row in rows[:3])
+    assert reference[2] > 5 * fp32[2], "1.7 million weights, and no stride at its ends"
+    assert fp32[2] > fp32[0]
+    assert int8[2] > int8[0]
+    assert [float(cell) for cell in rows[3][2:]] == pytest.approx(
+        [a / b for a, b in zip(reference, fp32, strict=True)], abs=1, rel=0.2
+    )
 
 
 def test_normalised_features_have_a_mean_of_one_in_every_channel_that_is_excited() -> None:

@@ -1,0 +1,45 @@
+"""Runs exported networks as the stylizer does on a processor."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import onnx
+import onnxruntime as ort
+
+from training.steadiness import Frames, Paint
+
+
+def painter(file: Path | bytes, threads: int = 1) -> Paint:
+    """Return what paints frames (N, 3, H, W) uint8 with the network."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = ort.InferenceSession(file, options, ["CPUExecutionProvider"])
+
+    def paint(frame: Frames) -> Frames:
+        return session.run(None, {"frames": frame})[0]
+
+    return paint
+
+
+def version(file: Path) -> str:
+    """Name the network's version, which since the second one it says of itself."""
+    return f"version {metadata(file).get('network', '1')}"
+
+
+def machine() -> str:
+    """Name the processor and what it can multiply."""
+    text = Path("/proc/cpuinfo").read_text(encoding="utf-8") if platform.system() == "Linux" else ""
+    facts = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    facts = {name.strip(): fact.strip() for name, fact in facts.items()}
+    name = facts.get("model name") or platform.processor() or platform.machine()
+    known = [word for word in ("avx2", "avx512f", "avx512_vnni") if word in facts.get("flags", "")]
+    return f"an {name} ({', '.join(known)})" if known else name
+
+
+def metadata(file: Path) -> dict[str, str]:
+    """Return what a network says of itself."""
+    return {entry.key: entry.value for entry in onnx.load(file).metadata_props}

@@ -1,0 +1,19 @@
+"""Tables as Markdown, each between its marks in a document."""
+
+from __future__ import annotations
+
+Rows = list[tuple[str, ...]]
+
+
+def markdown(rows: Rows) -> str:
+    """Return rows as a Markdown table, the first as its head."""
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]]) + "\n"
+
+
+def with_table(document: str, name: str, table: str) -> str:
+    """Return the document with ``table`` between the marks called ``name``."""
+    begin, end = f"<!-- {name}: written by training.evaluate -->\n", f"<!-- end of {name} -->\n"
+    before, rest = document.split(begin)
+    _, after = rest.split(end)
+    return f"{before}{begin}\n{table}\n{end}{after}"
