@@ -74,7 +74,7 @@ def comparison_table(
         )
         with torch.no_grad():
             painted = [network.paint_whole(floats(picture)).clamp(0, 1) for picture in pictures]
-        reached = judge.mean(zip(painted, pictures, strict=True))
+        reached = judge.median(zip(painted, pictures, strict=True))
         weights = sum(weights.numel() for weights in network.parameters())
         losses = (reached.style, reached.content, reached.total(plan))
         rows.append((name, f"{weights:,}", *(f"{loss:.2f}" for loss in losses)))

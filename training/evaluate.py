@@ -36,7 +36,7 @@ TABLES: Final = ("speed", "precision", "steadiness", "quality")
 
 _VIDEO_FRAMES: Final = 24
 _PHOTOS: Final = 10
-_YARDSTICK_PHOTOS: Final = 2
+_YARDSTICK_PHOTOS: Final = 5
 
 
 def main() -> None:
@@ -89,13 +89,13 @@ def quality_table(
             return paint_by_optimising(floats(picture), judge.wanted, features, plan)
 
         cells = [
-            judge.mean((floats(picture), picture) for picture in pictures),
-            judge.mean((floats(paint(picture)), picture) for picture in pictures),
+            judge.median((floats(picture), picture) for picture in pictures),
+            judge.median((floats(paint(picture)), picture) for picture in pictures),
         ]
         if file.stem in yardsticks:
             cells += [
-                judge.mean((floats(paint(picture)), picture) for picture in few),
-                judge.mean((optimise(picture), picture) for picture in few),
+                judge.median((floats(paint(picture)), picture) for picture in few),
+                judge.median((optimise(picture), picture) for picture in few),
             ]
         rows.append((file.stem, *map(str, cells), *["-"] * (len(rows[0]) - 1 - len(cells))))
     return markdown(rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Final
 
 import torch
@@ -21,7 +22,7 @@ _SIDE: Final = 208
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Mean style and content loss, unweighted."""
+    """Style and content loss, unweighted."""
 
     style: float
     content: float
@@ -41,10 +42,13 @@ class Judge:
     wanted: dict[str, Statistics]
     features: Features
 
-    def mean(self, pairs: Iterable[tuple[Tensor, Frames]]) -> Quality:
-        """Return the means over pairs of a painted picture, 0..1, and its original."""
+    def median(self, pairs: Iterable[tuple[Tensor, Frames]]) -> Quality:
+        """Return the medians over pairs of a painted picture, 0..1, and its original.
+
+        Means would be those of a few photographs: a relative loss has no upper end.
+        """
         losses = [self._losses(painted, picture) for painted, picture in pairs]
-        style, content = (sum(column) / len(losses) for column in zip(*losses, strict=True))
+        style, content = (median(column) for column in zip(*losses, strict=True))
         return Quality(style, content)
 
     def _losses(self, painted: Tensor, picture: Frames) -> tuple[float, float]:
