@@ -1,101 +1,35 @@
-"""Draw ``local/sample.mp4``, the clip that a newcomer sees painted first.
+"""A bay at dusk, one picture after the other.
 
-    .venv/bin/python scripts/draw_sample.py [OUTPUT]
-
-Ten seconds of a bay at dusk: a boat sails towards a lighthouse under drifting clouds and a rising
-moon, and the beam comes round with each new chord of a small tune. Large shapes and strong light
-give a style something to work with, and noise in every surface keeps it from falling apart where a
-picture would be flat. Colours are red, green, blue from 0 to 1; y grows downwards.
-
-The same library versions write the same bytes: every random number has a seed, and the encoder runs
-in one thread.
+Large shapes and strong light give a style something to work with.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from fractions import Fraction
-from pathlib import Path
-from typing import Any
-
-import av
 import numpy as np
 import numpy.typing as npt
+from canvas import (
+    BEAT_S,
+    HEIGHT,
+    SECONDS,
+    WIDTH,
+    Array,
+    X,
+    Y,
+    colour,
+    cover,
+    fractal_noise,
+    mix,
+    paint,
+    sample,
+    smoothstep,
+)
 
-Array = npt.NDArray[np.floating[Any]]
-
-WIDTH, HEIGHT, RATE, SECONDS = 640, 360, 30, 10
 HORIZON = 212
 PAN = 130.0
 """How far the camera travels to the right, in pixels of the nearest layer."""
 
-CRF = "25"
-"""The quality that keeps the clip below a megabyte."""
-
 RIGHT_BANK_SHARE = 0.45
 """Of the reeds, how many grow where the camera arrives."""
-
-AUDIO_RATE = 48_000
-BEAT_S = 0.625
-"""96 beats a minute: four chords of four beats are exactly the ten seconds."""
-
-X = np.arange(WIDTH, dtype=np.float32)[None, :]
-Y = np.arange(HEIGHT, dtype=np.float32)[:, None]
-TILE = 512
-
-
-def colour(*rgb: float) -> Array:
-    """Turn 0..255 values into a colour."""
-    return np.array(rgb, dtype=np.float32) / 255
-
-
-def smoothstep(low: float, high: float, x: Array) -> Array:
-    """Rise smoothly from 0 at ``low`` to 1 at ``high``."""
-    s: Array = np.clip((x - low) / (high - low), 0, 1)
-    return s * s * (3 - 2 * s)
-
-
-def mix(a: Array, b: Array, share: Array) -> Array:
-    """Blend two pictures or colours; ``share`` is a plane."""
-    blend: Array = a + (b - a) * share[..., None]
-    return blend
-
-
-def cover(distance: Array) -> Array:
-    """Anti-alias an edge: the covered share of a pixel at this signed distance inside."""
-    covered: Array = np.clip(distance + 0.5, 0, 1)
-    return covered
-
-
-def fractal_noise(seed: int, octaves: int = 7, cells: int = 4, gain: float = 0.5) -> Array:
-    """Make a seamless tile of fractal value noise from 0 to 1."""
-    rng = np.random.default_rng(seed)
-    total = np.zeros((TILE, TILE), dtype=np.float32)
-    for octave in range(octaves):
-        count = cells << octave
-        lattice = rng.random((count, count), dtype=np.float32)
-        at = np.arange(TILE, dtype=np.float32) * count / TILE
-        whole = at.astype(int) % count
-        part = smoothstep(0, 1, at % 1)
-        after = (whole + 1) % count
-        rows = lattice[whole] + (lattice[after] - lattice[whole]) * part[:, None]
-        total += gain**octave * (rows[:, whole] + (rows[:, after] - rows[:, whole]) * part)
-    low, high = np.quantile(total, (0.01, 0.99))
-    tile: Array = np.clip((total - low) / (high - low), 0, 1).astype(np.float32)
-    return tile
-
-
-def sample(tile: Array, u: Array, v: Array) -> Array:
-    """Look up a seamless tile between its points."""
-    u, v = np.broadcast_arrays(u % TILE, v % TILE)
-    left, top = u.astype(int) % TILE, v.astype(int) % TILE
-    right, below = (left + 1) % TILE, (top + 1) % TILE
-    du, dv = u % 1, v % 1
-    upper = tile[top, left] * (1 - du) + tile[top, right] * du
-    lower = tile[below, left] * (1 - du) + tile[below, right] * du
-    return np.asarray(upper * (1 - dv) + lower * dv, dtype=np.float32)
-
 
 CLOUDS, RIDGES, GROUND, WAVES = (fractal_noise(seed) for seed in (11, 5, 23, 42))
 GRAIN = fractal_noise(7, octaves=3, cells=64)
@@ -209,11 +143,6 @@ def headland(picture: Array, t: float, pan: float) -> Array:
     house(full, 655 - 0.95 * pan, HORIZON - 64)
     lighthouse(full, 572 - 0.95 * pan, HORIZON - 44, t)
     return full
-
-
-def paint(picture: Array, tint: Array, share: Array) -> None:
-    """Blend a colour or picture into ``picture`` in place."""
-    picture += (tint - picture) * share[..., None]
 
 
 def house(picture: Array, x: float, base: float) -> None:
@@ -378,100 +307,3 @@ def frame(t: float) -> npt.NDArray[np.uint8]:
     corner = np.hypot((X - 320) / 420, (Y - 190) / 290)
     picture *= (1.04 - 0.34 * smoothstep(0.5, 1.25, corner))[..., None]
     return (np.clip(picture, 0, 1) ** 0.94 * 255 + 0.5).astype(np.uint8)
-
-
-def hertz(note: int) -> float:
-    """Turn a MIDI note number into its frequency."""
-    return float(440 * 2 ** ((note - 69) / 12))
-
-
-CHORDS = ((45, 57, 60, 64), (41, 57, 60, 65), (48, 55, 60, 64), (43, 55, 59, 62))
-"""A minor, F, C, G: a chord each time that the beam comes round."""
-
-TUNE = (
-    *((0.0, 76), (1.0, 72), (1.5, 74), (2.0, 76), (3.0, 81), (4.0, 79), (5.0, 77), (5.5, 76)),
-    *((6.0, 77), (7.0, 72), (8.0, 76), (9.0, 74), (9.5, 72), (10.0, 79), (11.0, 76), (12.0, 74)),
-    *((12.5, 76), (13.0, 74), (14.0, 71), (15.0, 72)),
-)
-"""Beats and notes of the melody."""
-
-
-def music() -> Array:
-    """Compose the stereo sound: soft chords, a plucked tune, and the sea; 2 x samples."""
-    count = AUDIO_RATE * SECONDS
-    time = np.arange(count, dtype=np.float32) / AUDIO_RATE
-    sound = np.zeros((2, count), np.float32)
-    for bar, chord in enumerate(CHORDS):
-        since = time - 4 * bar * BEAT_S
-        swell = smoothstep(-0.25, 0.6, since) * smoothstep(
-            4 * BEAT_S + 0.5, 4 * BEAT_S - 0.2, since
-        )
-        for note in chord:
-            for side, detune in enumerate((0.9985, 1.0015)):
-                phase = 2 * np.pi * hertz(note) * detune * time
-                sound[side] += 0.05 * swell * (np.sin(phase) + 0.25 * np.sin(2 * phase + 1))
-    plucks = np.zeros((2, count), np.float32)
-    for beat, note in TUNE:
-        since = time - beat * BEAT_S
-        phase = 2 * np.pi * hertz(note) * since
-        tone = np.sin(phase) + 0.4 * np.sin(2 * phase) * np.exp(-3 * since.clip(0))
-        tone += 0.12 * np.sin(3 * phase) * np.exp(-6 * since.clip(0))
-        pluck = 0.17 * tone * smoothstep(0, 0.012, since) * np.exp(-2.4 * since.clip(0))
-        place = (note - 70) / 16
-        plucks += pluck * np.array([[1 - place], [place + 0.35]], np.float32)
-    sound += plucks
-    for echo in range(1, 5):
-        shift = int(echo * 0.75 * BEAT_S * AUDIO_RATE)
-        # Each echo comes from the other side than the one before.
-        sound[:, shift:] += 0.34**echo * plucks[:: -1 if echo % 2 else 1, :-shift]
-    sound += sea(time)
-    sound *= smoothstep(0, 0.15, time) * smoothstep(SECONDS, SECONDS - 0.9, time)
-    return np.asarray(np.tanh(1.2 * sound), dtype=np.float32)
-
-
-def sea(time: Array) -> Array:
-    """Let small waves come and go on both sides."""
-    rng = np.random.default_rng(17)
-    noise = rng.standard_normal((2, len(time))).astype(np.float32)
-    kernel = np.hanning(48).astype(np.float32)
-    washed = np.stack([np.convolve(side, kernel / kernel.sum(), "same") for side in noise])
-    come = 0.35 + 0.65 * np.sin(np.pi * (time / 2.5 + np.array([[0.0], [0.4]]))) ** 2
-    return np.asarray(0.10 * washed * come, dtype=np.float32)
-
-
-def write(output: Path, pictures: Iterator[npt.NDArray[np.uint8]], sound: Array) -> None:
-    """Encode H.264 and AAC into an MP4 whose index comes first."""
-    with av.open(str(output), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-        video = container.add_stream("libx264", rate=RATE)
-        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        video.thread_count = 1
-        video.options = {"preset": "veryslow", "crf": CRF, "threads": "1"}
-        context = video.codec_context
-        context.color_range, context.colorspace = 1, 1
-        context.color_primaries, context.color_trc = 1, 1
-        audio = container.add_stream("aac", rate=AUDIO_RATE, layout="stereo")
-        audio.bit_rate = 96_000
-        samples = av.AudioFrame.from_ndarray(sound, format="fltp", layout="stereo")
-        samples.sample_rate = AUDIO_RATE
-        samples.pts = 0
-        container.mux(audio.encode(samples))
-        container.mux(audio.encode(None))
-        for index, picture in enumerate(pictures):
-            image = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            image = image.reformat(format="yuv420p", dst_colorspace="ITU709")
-            image.pts, image.time_base = index, Fraction(1, RATE)
-            container.mux(video.encode(image))
-        container.mux(video.encode(None))
-
-
-def main(arguments: list[str]) -> None:
-    """Draw every frame and write the clip."""
-    default = Path(__file__).resolve().parents[1] / "local/sample.mp4"
-    output = Path(arguments[0]) if arguments else default
-    pictures = (frame(index / RATE) for index in range(RATE * SECONDS))
-    write(output, pictures, music())
-    print(f"{output}: {output.stat().st_size / 1e6:.2f} MB")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
