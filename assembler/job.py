@@ -46,6 +46,8 @@ class Job:
         self.deliveries: list[Delivery] = []
         self.concluding = False
         """Whether the job is being brought to its end; nothing it hears changes that any more."""
+        self.let_go = False
+        """Whether its events come to another assembler by now: it is for that one to judge it."""
         self.ended_before = status.ended
         """Whether its end is no news: it had ended when it was taken up."""
         self._clock = clock
@@ -59,6 +61,11 @@ class Job:
     def job_id(self) -> str:
         """The job's id."""
         return self.status.job_id
+
+    @property
+    def partition_id(self) -> str | None:
+        """The partition that the job's events come from; None before the first."""
+        return self.deliveries[-1].partition_id if self.deliveries else None
 
     @property
     def trace(self) -> Carrier:
@@ -108,6 +115,10 @@ class Job:
         if sign != self._sign:
             self._lived = self._clock()
         self._sign = sign
+
+    def unseen(self) -> None:
+        """Note that nobody could look: time without sight is no time without life."""
+        self._lived = self._clock()
 
     def announce(self, event: SegmentReady) -> None:
         """Note a finished segment; see `Completeness.announce`."""

@@ -40,30 +40,33 @@ class Records:
         return Job(status, etag, self._redrives, time.monotonic)
 
     async def save(self, job: Job) -> None:
-        """Store a job's record if it is behind; what somebody else stored meanwhile wins."""
+        """Store a job's record if it is behind; an end that somebody else stored wins."""
         async with self._saving:
-            if not job.unsaved:
-                return
-            status, name = job.status, status_blob(job.job_id)
-            if job.etag is None:
-                etag = await self._blobs.create(self._container, name, status.to_json())
-            else:
-                etag = await self._blobs.replace(
-                    self._container, name, status.to_json(), etag=job.etag
-                )
-            if etag is not None:
-                job.saved(status, etag)
-            else:
-                await self._take_over(job)
+            while job.unsaved:
+                await self._store(job)
 
     async def refresh(self, job: Job) -> None:
         """Find out whether somebody else has changed a job's record: a user who cancels it."""
         async with self._saving:
             await self._take_over(job)
 
+    async def _store(self, job: Job) -> None:
+        status, name = job.status, status_blob(job.job_id)
+        if job.etag is None:
+            etag = await self._blobs.create(self._container, name, status.to_json())
+        else:
+            etag = await self._blobs.replace(self._container, name, status.to_json(), etag=job.etag)
+        if etag is not None:
+            job.saved(status, etag)
+        else:
+            await self._take_over(job)
+
     async def _take_over(self, job: Job) -> None:
         stored = await self._blobs.fetch(self._container, status_blob(job.job_id))
-        if stored is None or stored.etag == job.etag:
+        if stored is None:
+            job.etag = None  # somebody has deleted it: the next one is a new one
+            return
+        if stored.etag == job.etag:
             return
         other = Status.model_validate_json(stored.data)
         if other.ended:

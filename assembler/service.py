@@ -87,6 +87,17 @@ class Assembler:
             self._metrics.dead_lettered(code)
             await self._bury(delivery, error)
 
+    def let_go(self, partition_id: str) -> None:
+        """Forget the open jobs of a partition that is ours no more.
+
+        Their events come again to whoever has it now. Here they would seem to stand still, and be
+        failed and swept under the hands of the other.
+        """
+        for job in list(self._jobs.values()):
+            if job.partition_id == partition_id and not job.concluding:
+                job.let_go = True
+                self._drop(job)
+
     async def finish(self) -> None:
         """Return when the results in the making are published and all records are stored."""
         while self._in_hand:
@@ -161,7 +172,9 @@ class Assembler:
         return Manifest.model_validate_json(data)
 
     def _conclude_if_over(self, job: Job) -> None:
-        if job.concluding or not (job.status.ended or job.completeness.complete):
+        if job.concluding or job.let_go:
+            return
+        if not (job.status.ended or job.completeness.complete):
             return
         job.concluding = True
         task = asyncio.create_task(self._conclude(job))
@@ -225,9 +238,13 @@ class Assembler:
         )
 
     def _forget(self, job: Job) -> None:
-        if self._jobs.pop(job.job_id, None):
-            self._metrics.in_hand(-1)
+        self._drop(job)
         self._remember_ended(job.job_id)
+
+    def _drop(self, job: Job) -> None:
+        if self._jobs.get(job.job_id) is job:
+            del self._jobs[job.job_id]
+            self._metrics.in_hand(-1)
 
     def _remember_ended(self, job_id: str) -> None:
         self._ended[job_id] = None
@@ -261,6 +278,8 @@ class Assembler:
                 await self._look_after_jobs()
             except Exception as error:  # the next round sees to it
                 log.warning("jobs not looked after, will try again", error=str(error))
+                for job in self._jobs.values():
+                    job.unseen()
 
     async def _look_after_jobs(self) -> None:
         jobs = [job for job in self._jobs.values() if not job.concluding]
@@ -272,7 +291,7 @@ class Assembler:
         )
         await self._save_all()
         for job in jobs:
-            if job.due("refresh", _QUIET_S):
+            if not job.let_go and job.due("refresh", _QUIET_S):
                 await self._records.refresh(job)
         try:
             await self._stalls.look(jobs)
@@ -282,7 +301,8 @@ class Assembler:
 
     async def _save_all(self) -> None:
         for job in list(self._jobs.values()):
-            await self._records.save(job)
+            if not job.let_go:
+                await self._records.save(job)
 
 
 async def build(
@@ -293,8 +313,12 @@ async def build(
     frames = FramesHub(settings, blobs, await clients.publisher(settings.frames_hub))
     announcements = await open_announcements(settings, clients, metrics)
     assembler = Assembler(settings, blobs, frames, announcements, metrics)
+    consumer = reader(
+        settings.segments_hub, assembler.take, settings, blobs, clients, metrics, health
+    )
+    consumer.on_released(assembler.let_go)
     return Service(
-        reader(settings.segments_hub, assembler.take, settings, blobs, clients, metrics, health),
+        consumer,
         assembler.finish,
         probes={
             "storage": lambda: blobs.reach(settings.segments_container),

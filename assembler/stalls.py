@@ -48,6 +48,8 @@ class Stalls:
         # One answer serves all jobs: a hub has many partitions, and asking is not cheap.
         reach = await self._frames.reach() if any(job.manifest for job in due) else None
         for job in due:
+            if job.let_go:
+                continue
             if job.manifest is None:
                 await self._look_for_manifest(job)
             elif reach is not None:

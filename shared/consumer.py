@@ -82,6 +82,9 @@ Position = Callable[[str], Awaitable[int]]
 Handler = Callable[[Delivery], Awaitable[None]]
 """Takes up one event. It may wait to hold the partition back; it must not raise."""
 
+Released = Callable[[str], None]
+"""Hears that a partition is no longer ours: what was not done comes again, here or elsewhere."""
+
 
 @dataclass(slots=True)
 class _Partition:
@@ -126,12 +129,17 @@ class Consumer:
         self._checkpoint_interval_s = checkpoint_interval_s
         self._metrics = metrics
         self._on_hopeless = on_hopeless
+        self._on_released: Released | None = None
         self._client: EventHubConsumerClient | None = None
         self._partitions: dict[str, _Partition] = {}
         self._pulse = Pulse(patience_s, _REBUILDS, time.monotonic)
         self._look_s = patience_s / 10
         self._claimed = False
         self._draining = False
+
+    def on_released(self, hear: Released) -> None:
+        """Have ``hear`` called with every partition that is no longer ours."""
+        self._on_released = hear
 
     async def run(self) -> None:
         """Read until cancelled; then flush what is finished and release the partitions."""
@@ -161,7 +169,8 @@ class Consumer:
             for task in (silence, reading):
                 task.cancel()
             await asyncio.wait({silence, reading}, timeout=_CLOSING_S)
-            self._partitions.clear()
+            while self._partitions:
+                self._released(self._partitions.popitem()[0])
 
     async def _receive(self, client: EventHubConsumerClient) -> None:
         await client.receive_batch(
@@ -281,6 +290,8 @@ class Consumer:
         self._note_owned()
         if partition and reason is CloseReason.SHUTDOWN:
             await self._flush(partition)
+        if partition:
+            self._released(context.partition_id)
         self._metrics.released(context.partition_id)
         log.info(
             "partition released",
@@ -288,6 +299,10 @@ class Consumer:
             partition=context.partition_id,
             reason=reason.name,
         )
+
+    def _released(self, partition_id: str) -> None:
+        if self._on_released is not None:
+            self._on_released(partition_id)
 
     def _mine(self, context: PartitionContext) -> _Partition | None:
         """Return the partition; None when ``context`` is of a client that was thrown away."""

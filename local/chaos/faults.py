@@ -61,12 +61,24 @@ class Saboteur:
                 killed = self._victims(target, chance)
                 orphans = self._held_by(killed)
                 before = _send(killed, signal.SIGKILL if verb == "kill" else signal.SIGTERM)
-            await _return(killed, before)
+            await self._return(killed, before)
         else:
             await self._trouble(fault, chance)
         return Committed(
             fault.kind, began, time.time(), tuple(process.name for process in killed), orphans
         )
+
+    async def _return(self, processes: Sequence[Supervised], before: Sequence[int | None]) -> None:
+        """Wait until all processes are back, but for those that the pool has no place for now."""
+        async with asyncio.timeout(_BACK_S):
+            for process, pid in zip(processes, before, strict=True):
+                while self._is_away(process, pid):  # noqa: ASYNC110 - it is a process that we wait for
+                    await asyncio.sleep(_LOOK_S)
+
+    def _is_away(self, process: Supervised, before: int | None) -> bool:
+        if process not in self._arena.stack.processes or process.failure is not None:
+            return False
+        return process.pid in (None, before)
 
     async def _trouble(self, fault: Fault, chance: random.Random) -> None:
         verb, _, target = fault.kind.partition(" ")
@@ -179,18 +191,6 @@ def _send(processes: Sequence[Supervised], number: signal.Signals) -> list[int |
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
     return before
-
-
-async def _return(processes: Sequence[Supervised], before: Sequence[int | None]) -> None:
-    """Wait until all processes are back."""
-    async with asyncio.timeout(_BACK_S):
-        for process, pid in zip(processes, before, strict=True):
-            await _back(process, pid)
-
-
-async def _back(process: Supervised, before: int | None) -> None:
-    while process.pid in (None, before) and process.failure is None:  # noqa: ASYNC110 - it is a process that we wait for
-        await asyncio.sleep(_LOOK_S)
 
 
 async def _freeze(processes: tuple[Supervised, ...], seconds: float) -> None:

@@ -141,11 +141,20 @@ async def running(storage: str, eventhub: str, **settings: object) -> AsyncItera
             await client.create_container(container)
         await _ensure(client, "frames", "segments", "results")
         bench = Bench(chosen, BlobStore(client), await clients.publisher("segments"))
-        metrics = AssemblerMetrics(bench.metrics)
-        service = await assembler.build(chosen, clients, metrics, Health())
+        async with assembling(chosen, bench.metrics):
+            yield bench
+
+
+@asynccontextmanager
+async def assembling(
+    settings: AssemblerSettings, metrics: CollectorRegistry
+) -> AsyncIterator[None]:
+    """Run an assembler, as one of perhaps several."""
+    async with AzureClients(settings) as clients:
+        service = await assembler.build(settings, clients, AssemblerMetrics(metrics), Health())
         reading = asyncio.create_task(service.consumer.run())
         try:
-            yield bench
+            yield
         finally:
             service.consumer.drain()
             await service.finish()

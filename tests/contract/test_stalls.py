@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import time
 import uuid
 
 import pytest
@@ -11,9 +12,12 @@ from contract.test_services import Bench, running, started
 from manifests import manifest
 from prometheus_client import CollectorRegistry
 
+from assembler.frames import FramesHub
+from assembler.redrive import Reach
 from shared.azure import AzureClients
 from shared.checkpoints import reached
 from shared.consumer import Consumer, Delivery
+from shared.errors import TransientError
 from shared.layout import manifest_blob
 from shared.messages import ChunkReady, SegmentReady, SplitCompleted, decode
 from shared.metrics import WorkMetrics
@@ -120,3 +124,30 @@ async def test_a_split_whose_end_was_not_announced_is_found_by_its_manifest(
             return status is not None and status.chunks == 2
 
         await bench.until(sealed)
+
+
+async def test_time_in_which_nobody_could_look_is_no_standstill(
+    storage_connection: str, eventhub_connection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, reach, looked = uuid.uuid4().hex[:24], FramesHub.reach, asyncio.Event()
+    back_at = 0.0
+
+    async def away_for_a_while(hub: FramesHub) -> Reach:
+        if time.monotonic() < back_at:
+            raise TransientError("the hub is away")
+        looked.set()
+        return await reach(hub)
+
+    monkeypatch.setattr(FramesHub, "reach", away_for_a_while)
+    async with running(
+        storage_connection, eventhub_connection, redrive_after_s=0.2, stall_timeout_s=1.5
+    ) as bench:
+        await seal(bench, job, 2)
+        await bench.hub.by_job(SplitCompleted(job_id=job, chunks=2, frames=16))
+        await looked.wait()
+        back_at = time.monotonic() + 3
+        status = await bench.ended(job)
+        waited_s = time.monotonic() - back_at
+    assert status.error
+    assert status.error.code == "STALLED"
+    assert waited_s > 1, "it must be looked at for long enough after the outage"
