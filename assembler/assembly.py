@@ -7,7 +7,7 @@ import errno
 import tempfile
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from assembler.mux import mux
@@ -30,6 +30,8 @@ class Assembly:
         self._settings = settings
         self._blobs = blobs
         self._metrics = metrics
+        # Threads of their own: those of the loop resolve names, which the muxer's fetches wait for.
+        self._threads = ThreadPoolExecutor(settings.assemblies, "assembly")
 
     async def run(self, manifest: Manifest) -> str:
         """Make the result of ``manifest`` and publish it atomically; return its blob's name.
@@ -58,17 +60,17 @@ class Assembly:
         await self._blobs.delete(self._settings.results_container, result)
 
     async def _make(self, manifest: Manifest) -> str:
+        loop = asyncio.get_running_loop()
         with tempfile.TemporaryDirectory(
             prefix="stylestream-", dir=self._settings.work_dir
         ) as folder:
             out = Path(folder) / f"result.{manifest.source.container}"
             side = await self._fetch_side(manifest, Path(folder))
             with self._metrics.timed("mux"):
-                await asyncio.to_thread(
-                    mux, manifest, self._segments(manifest, asyncio.get_running_loop()), side, out
-                )
+                segments = self._segments(manifest, loop)
+                await loop.run_in_executor(self._threads, mux, manifest, segments, side, out)
             with self._metrics.timed("verify"):
-                await asyncio.to_thread(verify, manifest, side, out)
+                await loop.run_in_executor(self._threads, verify, manifest, side, out)
             with self._metrics.timed("publish"):
                 return await self._publish(manifest, out)
 

@@ -208,18 +208,23 @@ class Assembler:
         """Make and publish the result, and return its name; None when the job failed."""
         assert job.manifest is not None
         manifest = job.manifest
-        async with self._room:
-            job.assemble()
-            try:
-                result = await self._retry(lambda: self._assembly.run(manifest))
-            except PermanentError as error:
-                job.fail(error.code, error.message)
-            except Exception as error:  # a bad job must never stop its partition
-                log.error("assembly failed", job_id=job.job_id, exc_info=error)
-                job.fail("ASSEMBLER_ERROR", f"{type(error).__name__}: {error}")
-            else:
-                job.publish(result)
-                return result
+
+        async def in_turn() -> str:
+            # Room is for work: who waits to try again lets others go first.
+            async with self._room:
+                job.assemble()
+                return await self._assembly.run(manifest)
+
+        try:
+            result = await self._retry(in_turn)
+        except PermanentError as error:
+            job.fail(error.code, error.message)
+        except Exception as error:  # a bad job must never stop its partition
+            log.error("assembly failed", job_id=job.job_id, exc_info=error)
+            job.fail("ASSEMBLER_ERROR", f"{type(error).__name__}: {error}")
+        else:
+            job.publish(result)
+            return result
         return None
 
     def _count(self, job: Job) -> None:

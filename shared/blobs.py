@@ -23,12 +23,20 @@ from azure.core.exceptions import (
     ResourceModifiedError,
     ResourceNotFoundError,
 )
-from azure.storage.blob import ContentSettings
+from azure.storage.blob import ContentSettings, StorageErrorCode
 
-from shared.errors import TransientError
+from shared.errors import PermanentError, TransientError
 from shared.storage import BlobClients
 
 _DELETES_AT_ONCE: Final = 4
+# Not every 400: a block list, for one, may be refused because another writer was faster.
+_NEVER: Final = {
+    StorageErrorCode.INVALID_METADATA,
+    StorageErrorCode.INVALID_RESOURCE_NAME,
+    StorageErrorCode.INVALID_URI,
+    StorageErrorCode.METADATA_TOO_LARGE,
+    StorageErrorCode.OUT_OF_RANGE_INPUT,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,7 @@ class BlobStore:
 
     Raises:
         TransientError: from every method, when storage stays away through all retries.
+        PermanentError: from every method, when storage would never take such a request.
     """
 
     def __init__(self, client: BlobClients) -> None:
@@ -68,7 +77,7 @@ class BlobStore:
         except ResourceNotFoundError:
             return None
         except AzureError as error:
-            raise _transient("look up", container, name, error) from error
+            raise _failure("look up", container, name, error) from error
         return BlobFacts(blob.url, found.size, _bare(found.etag), dict(found.metadata or {}))
 
     async def exists(self, container: str, name: str) -> bool:
@@ -88,7 +97,7 @@ class BlobStore:
         except ResourceNotFoundError:
             return None
         except AzureError as error:
-            raise _transient("read", container, name, error) from error
+            raise _failure("read", container, name, error) from error
         return Content(data, _bare(found.etag), dict(found.metadata or {}))
 
     async def download(self, container: str, name: str, path: Path) -> bool:
@@ -100,7 +109,7 @@ class BlobStore:
         except ResourceNotFoundError:
             return False
         except AzureError as error:
-            raise _transient("read", container, name, error) from error
+            raise _failure("read", container, name, error) from error
         return True
 
     async def read_range(
@@ -120,7 +129,7 @@ class BlobStore:
         except (ResourceModifiedError, ResourceNotFoundError):
             raise
         except AzureError as error:
-            raise _transient("read", container, name, error) from error
+            raise _failure("read", container, name, error) from error
 
     async def create(
         self,
@@ -148,7 +157,7 @@ class BlobStore:
             except (ResourceExistsError, ResourceModifiedError):
                 return None
             except AzureError as error:
-                raise _transient("write", container, name, error) from error
+                raise _failure("write", container, name, error) from error
         return _bare(written["etag"])
 
     async def replace(
@@ -171,7 +180,7 @@ class BlobStore:
         except ResourceModifiedError:
             return None
         except AzureError as error:
-            raise _transient("write", container, name, error) from error
+            raise _failure("write", container, name, error) from error
         return _bare(written["etag"])
 
     async def annotate(
@@ -190,7 +199,7 @@ class BlobStore:
         except (ResourceModifiedError, ResourceNotFoundError):
             return None
         except AzureError as error:
-            raise _transient("annotate", container, name, error) from error
+            raise _failure("annotate", container, name, error) from error
         return _bare(written["etag"])
 
     async def reach(self, container: str) -> None:
@@ -198,7 +207,7 @@ class BlobStore:
         try:
             await self._client.get_container_client(container).get_container_properties()
         except AzureError as error:
-            raise _transient("reach", container, "", error) from error
+            raise _failure("reach", container, "", error) from error
 
     async def names(self, container: str, prefix: str = "") -> AsyncIterator[str]:
         """List blob names in lexical order."""
@@ -208,7 +217,7 @@ class BlobStore:
             ):
                 yield name
         except AzureError as error:
-            raise _transient("list", container, prefix, error) from error
+            raise _failure("list", container, prefix, error) from error
 
     async def delete_all(self, container: str, prefix: str) -> int:
         """Delete every blob whose name starts with ``prefix``; return how many there were."""
@@ -230,11 +239,15 @@ class BlobStore:
         except ResourceNotFoundError:
             return
         except AzureError as error:
-            raise _transient("delete", container, name, error) from error
+            raise _failure("delete", container, name, error) from error
 
 
-def _transient(verb: str, container: str, name: str, error: AzureError) -> TransientError:
+def _failure(
+    verb: str, container: str, name: str, error: AzureError
+) -> TransientError | PermanentError:
     what = f"cannot {verb} blob {container}/{name}"
+    if isinstance(error, HttpResponseError) and _code(error) in _NEVER:
+        return PermanentError("STORAGE_REFUSED", f"{what}: {error.message.splitlines()[0]}")
     if isinstance(error, ClientAuthenticationError) or _status(error) == HTTPStatus.FORBIDDEN:
         return TransientError(
             f"{what}: storage refuses the credentials, renew them or grant the role: "
@@ -249,6 +262,10 @@ def _bare(etag: object) -> str:
 
 def _quoted(etag: str) -> str:
     return f'"{etag}"'
+
+
+def _code(error: HttpResponseError) -> object:
+    return getattr(error, "error_code", None)  # which the SDK for storage adds
 
 
 def _status(error: AzureError) -> int | None:

@@ -11,7 +11,7 @@ from typing import Final
 OTHER: Final = "OTHER"
 """Stands in metrics for every code that is not listed."""
 
-_EVENTS = {"BAD_MESSAGE", "UNFORESEEN"}
+_EVENTS = {"BAD_MESSAGE", "STORAGE_REFUSED", "UNFORESEEN"}
 
 _REQUESTS = {
     "BAD_REQUEST",

@@ -26,7 +26,9 @@ from shared.errors import ConfigurationError
 
 S = TypeVar("S", bound=BaseSettings)
 
-SETTINGS: Final = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+SETTINGS: Final = SettingsConfigDict(
+    frozen=True, extra="ignore", env_ignore_empty=True, allow_inf_nan=False
+)
 
 
 class ServiceSettings(BaseSettings):

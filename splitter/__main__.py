@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from shared.runtime import main
+from splitter.child import keep_to_ourselves
 from splitter.metrics import SplitterMetrics
 from splitter.service import build
 from splitter.settings import SplitterSettings
 
+keep_to_ourselves()
 main("splitter", SplitterSettings, SplitterMetrics, build)

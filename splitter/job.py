@@ -109,6 +109,10 @@ class SplitJob:
         except JobOver:
             await self._clean_up()
             raise
+        except BaseException:
+            # Whoever hears of the failure tidies up: nothing may come into storage after that.
+            await asyncio.gather(*self._puts, return_exceptions=True)
+            raise
         return manifest
 
     async def _ship_chunks(self, side: Path) -> tuple[Source, SplitEnd]:

@@ -65,10 +65,11 @@ class Splitter:
 
     async def _split_upload(self, upload: Upload) -> None:
         facts = await self._to.retry(lambda: self._to.blobs.facts(upload.container, upload.name))
-        if facts is None or facts.etag != upload.etag:
-            # A newer version raises an event of its own; a deleted upload wants no result.
-            log.info("upload superseded", video=upload.name)
+        if facts is None:
+            log.info("upload is gone", video=upload.name)
             return
+        # What is there now counts: new metadata, such as a style, make a version without an event,
+        # and the event of a new video meets the job that this one has opened.
         style, problem = self._wish(upload, facts)
         job = job_id(upload.container, upload.name, facts.etag, style)
         async with self._same_job.of(job):

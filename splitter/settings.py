@@ -47,7 +47,11 @@ class SplitterSettings(ServiceSettings):
         None, description="folder for tracks while they are copied; default: the system's"
     )
     max_bytes: int = Field(_DEFAULTS.max_bytes, ge=1, description="largest upload in bytes")
-    max_pixels: int = Field(_DEFAULTS.max_pixels, ge=4, description="largest picture in pixels")
+    max_pixels: int = Field(
+        _DEFAULTS.max_pixels,
+        ge=4,
+        description="largest picture in pixels; larger ones want stylizers with more memory",
+    )
     max_frames: int = Field(_DEFAULTS.max_frames, ge=1, description="longest video in frames")
     max_duration_s: float = Field(
         _DEFAULTS.max_duration_s, gt=0, description="longest video in seconds"

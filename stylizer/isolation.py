@@ -60,6 +60,10 @@ async def run_isolated(work: Work, event: ChunkReady, mezzanine: bytes, deadline
     finally:
         with contextlib.suppress(ProcessLookupError):
             child.kill()
+        # Before the wait, which ends only when the pipes have: one that is full and that nobody
+        # reads does not.
+        transport = child._transport  # type: ignore[attr-defined]  # noqa: SLF001
+        transport.close()
         await child.wait()
     if child.returncode != 0:
         raise AttemptFailed(_why(child.returncode or 0, err))

@@ -33,6 +33,8 @@ log = structlog.get_logger()
 _UNPAINTED = "unpainted"
 """Metadata of a segment that shows the original frames: why. Storage takes ASCII only."""
 
+_CAUSE_LENGTH = 1000
+
 
 class Stylizer:
     """Sees to it that chunks become segments, several at once."""
@@ -147,7 +149,7 @@ class Stylizer:
             original = await self._trials.pass_through(event, chunk)
             if original is not None:
                 self._metrics.passed_through()
-                cause = f"{error.code}: {error.message}".encode("ascii", "replace").decode()
+                cause = _as_metadata(f"{error.code}: {error.message}")
                 await self._hand_in(event, name, original, unpainted=cause)
                 return
         self._metrics.chunk("failed")
@@ -161,6 +163,12 @@ class Stylizer:
             lambda: self._blobs.read(self._settings.jobs_container, status_blob(job_id))
         )
         return record is not None and Status.model_validate_json(record).ended
+
+
+def _as_metadata(text: str) -> str:
+    """Return text as a header takes it: a line of printable ASCII, not too long."""
+    line = " ".join(text.split()).encode("ascii", "replace").decode()
+    return "".join(c if c.isprintable() else "?" for c in line)[:_CAUSE_LENGTH]
 
 
 async def build(

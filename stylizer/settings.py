@@ -25,12 +25,14 @@ class PaintingSettings(BaseSettings):
     model_config = SETTINGS
 
     engine: Literal["cpu", "cuda", "tensorrt"] = Field(
-        "cpu", description="where the network runs; a GPU that is asked for and missing is an error"
+        "cpu",
+        description="where the network runs; a GPU that is asked for and missing is an error, and "
+        "tensorrt needs TensorRT, which the images do not hold",
     )
     precision: Precision = Field(
         "fp32",
-        description="which networks run: fp32, int8 (NAME.int8.onnx), fp16 (NAME.fp16.onnx); one "
-        "that a style lacks is an error",
+        description="which networks run: NAME.onnx, NAME.int8.onnx or NAME.fp16.onnx; one that a "
+        "style lacks is an error",
     )
     lanes: int | None = Field(
         None,

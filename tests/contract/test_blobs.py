@@ -13,7 +13,7 @@ from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob.aio import BlobServiceClient, LinearRetry
 
 from shared.blobs import BlobStore
-from shared.errors import TransientError
+from shared.errors import PermanentError, TransientError
 from shared.storage import storage_client
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -127,3 +127,9 @@ async def test_a_note_is_put_only_on_the_version_that_was_read(
     found = await blobs.fetch(container, "noted")
     assert found is not None
     assert (found.data, found.metadata) == (b"content", {"attempts": "1"})
+
+
+async def test_what_storage_will_never_take_is_no_reason_to_try_again(blobs: BlobStore) -> None:
+    with pytest.raises(PermanentError, match="cannot write blob x/name") as refusal:
+        await blobs.create("x", "name", b"a container's name has three letters at least")
+    assert refusal.value.code == "STORAGE_REFUSED"

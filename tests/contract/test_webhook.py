@@ -25,6 +25,7 @@ from local.azurite import connection_string
 from shared.azure import AzureClients
 from shared.blobs import BlobStore
 from shared.health import Health
+from shared.manifest import Manifest
 from shared.sender import Sender
 from splitter import service as splitter
 from splitter.acceptance import Acceptance
@@ -453,12 +454,16 @@ async def test_an_upload_that_the_webhook_tells_of_becomes_a_job(
         )
         blob = storage.get_blob_client(door.container, "clip.mp4")
         written = await blob.upload_blob(Video(frames=5).make())
+        # The style is set later: that makes a new version, and no event tells of it.
+        await blob.set_blob_metadata({"style": "the-scream"})
         data = {"eTag": written["etag"], "url": blob.url}
         assert (await door.post(door.grid_event("clip.mp4", data=data)))[0] == 200
 
         async with asyncio.timeout(DEADLINE_S):
-            while not await manifests(BlobStore(storage), settings.jobs_container):
+            while not (sealed := await manifests(BlobStore(storage), settings.jobs_container)):
                 await asyncio.sleep(0.05)
+        manifest = await BlobStore(storage).read(settings.jobs_container, sealed[0])
+        assert Manifest.model_validate_json(manifest or b"").style.style == "the-scream"
         service.consumer.drain()
         await service.finish()
         reading.cancel()

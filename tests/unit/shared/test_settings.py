@@ -50,6 +50,13 @@ def test_a_key_and_an_identity_exclude_each_other(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.usefixtures("_connected")
+@pytest.mark.parametrize("name", ["MAX_DURATION_S", "MAX_RATE", "FRAME_DEADLINE_S"])
+def test_no_limit_is_infinite(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "inf")
+    assert name in problems(SplitterSettings)
+
+
+@pytest.mark.usefixtures("_connected")
 def test_every_wrong_value_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENGINE", "abacus")
     monkeypatch.setenv("LANES", "many")

@@ -1,0 +1,39 @@
+"""A process that paints a suspect chunk may do what it likes: its caller goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import pytest
+from manifests import manifest
+
+from shared.messages import ChunkReady
+from stylizer import isolation
+from stylizer.isolation import AttemptFailed, run_isolated
+
+
+def chunk() -> ChunkReady:
+    sealed = manifest("0" * 24, [8])
+    return ChunkReady.of(sealed.job_id, sealed.source, sealed.style, sealed.chunks[0])
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("sys.stderr.write('x' * 2**20); time.sleep(60)", "did not start within 3 s"),
+        ("print('ready', flush=True); time.sleep(60)", "not painted within 0.5 s"),
+        ("print('ready', flush=True); sys.exit('no paint')", "exit code 1: no paint"),
+        ("print('ready', flush=True); os.abort()", "SIGABRT"),
+    ],
+)
+async def test_what_goes_wrong_there_is_told_and_holds_up_nobody(
+    script: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        isolation, "_COMMAND", (sys.executable, "-c", f"import os, sys, time; {script}")
+    )
+    monkeypatch.setattr(isolation, "_START_S", 3.0)
+    async with asyncio.timeout(20):
+        with pytest.raises(AttemptFailed, match=told):
+            await run_isolated("paint", chunk(), b"frames", deadline_s=0.5)
