@@ -8,7 +8,7 @@ The settings classes are the only place where a variable is described; a test co
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, get_args, get_origin
 
 from assembler.settings import AssemblerSettings
 from shared.settings import ServiceSettings
@@ -35,10 +35,16 @@ def table() -> str:
             if service != "all" and name in ServiceSettings.model_fields:
                 continue
             default = "" if field.default in (None, "") else f"`{field.default}`"
-            lines.append(
-                f"| `{name.upper()}` | {service} | {default} | {field.description or ''} |"
-            )
+            meaning = f"{field.description or ''}{choices(field.annotation)}"
+            lines.append(f"| `{name.upper()}` | {service} | {default} | {meaning} |")
     return "\n".join(lines) + "\n"
+
+
+def choices(annotation: object) -> str:
+    """Return the values that a setting may have, if it has a list of them."""
+    if get_origin(annotation) is not Literal:
+        return ""
+    return f" ({', '.join(f'`{value}`' for value in get_args(annotation))})"
 
 
 def with_table(document: str) -> str:

@@ -29,6 +29,10 @@ SERVICES: Final[dict[str, type[ServiceSettings]]] = {
 HELPERS: Final = {"prepare-checkpoints", "set-up", "watcher"}
 # What shared.runtime allows, after a drain, for closing connections.
 CLOSING_S: Final = 10.0
+# What a stylizer on processors was measured to hold: 90 to 113 bytes a pixel of each frame that is
+# decoded, painted and encoded at a time, beside the process with its networks.
+BYTES_A_PIXEL: Final = 115
+STYLIZER_BYTES: Final = 400 * 2**20
 
 _USER: Final = 10001
 _CONFINED: Final = {
@@ -151,6 +155,28 @@ def work_has_room(manifests: Manifests) -> Problems:
         )
         if decoders + quantity("512Mi") > limit:
             yield "splitter: SPLITS decoders of DECODER_MEMORY_BYTES do not fit into its memory"
+
+
+def the_largest_pictures_can_be_painted(manifests: Manifests) -> Problems:
+    """What the splitter lets in fits into a stylizer's memory, in every lane at once.
+
+    On a GPU its own memory is what counts, and GPU_MEM_LIMIT_MIB.
+    """
+    stylizer = manifests.find("Deployment", "stylizer")
+    if stylizer is None or setting_of(manifests, "stylizer", "engine") != "cpu":
+        return
+    (container,) = stylizer["spec"]["template"]["spec"]["containers"]
+    environment, limits = manifests.environment(container), container["resources"]["limits"]
+    # Left out, it is the node's cores, which nobody knows here: overlays on processors give it.
+    lanes = int(environment.get("LANES") or quantity(limits["cpu"]))
+    batch = int(environment.get("BATCH") or 1)
+    pixels = setting_of(manifests, "splitter", "max_pixels")
+    wanted = lanes * batch * pixels * BYTES_A_PIXEL + STYLIZER_BYTES
+    if wanted > quantity(limits.get("memory", "0")):
+        yield (
+            f"stylizer: pictures of MAX_PIXELS in {lanes} lanes want {wanted / 2**30:.1f} GiB, "
+            "more than its limit of memory"
+        )
 
 
 def images_are_ours(manifests: Manifests) -> Problems:

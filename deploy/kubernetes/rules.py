@@ -22,6 +22,7 @@ RULES: Final[tuple[Callable[[Manifests], Problems], ...]] = (
     pods.probes_ask_the_port_that_answers,
     pods.containers_may_do_little,
     pods.work_has_room,
+    pods.the_largest_pictures_can_be_painted,
     pods.images_are_ours,
     pools.selectors_find_something,
     pools.pools_scale_by_their_lag,

@@ -2,8 +2,8 @@
 
 ::
 
-    python -m deploy.monitoring.rehearsal build/monitoring
-    python -m deploy.monitoring.check build/monitoring [IMAGES]
+    .venv/bin/python -m deploy.monitoring.rehearsal build/monitoring
+    .venv-deploy/bin/python -m deploy.monitoring.check build/monitoring [IMAGES]
 
 The second asks a real Prometheus, on the data that the first left, every expression of every panel,
 with the variables filled in as Grafana does. One that Prometheus refuses, or that gives no data,

@@ -8,8 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-GPU_SPEEDS: Final = (60.0, 120.0, 220.0)
-"""Frames of 1280x720 that one T4 paints a second, from pessimistic to optimistic: not measured."""
+GPU_SPEEDS: Final = (60.0, 120.0, 197.0)
+"""Frames of 1280x720 that one T4 paints a second, from pessimistic to optimistic: not measured.
+
+The last is what the four cores of its machine could encode, at 20.29 ms of one of them a frame, as
+measured (docs/performance.md).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class Assumptions:
     """Videos split at once: four splitters with four each."""
     split_cores: int = 8
     """Cores that these share: two a splitter."""
-    split_speed: float = 114.0
+    split_speed: float = 86.0
     """Frames a second of one split on a core of its own; measured (docs/performance.md)."""
     outstanding: int = 256
     """Chunks that a split may be ahead of the stylizers: OUTSTANDING_CHUNKS a partition."""
@@ -45,10 +49,11 @@ class Assumptions:
 
     gpu_speed: float = GPU_SPEEDS[1]
     """Frames a second that one stylizer paints: not measured."""
-    mux_speed: float = 3941.0
+    mux_speed: float = 3746.0
     """Frames a second of the assembler; measured at 1280x720 (docs/performance.md)."""
     conclude_s: float = 2.0
-    """From a job's last segment to its published result, besides muxing; measured: 1.2 s."""
+    """From a job's last segment to its published result, besides muxing; measured on one machine,
+    where storage is near: 0.84 s (docs/performance.md)."""
 
     node_cold_s: tuple[float, float] = (300.0, 480.0)
     """From asking for a GPU node to a pod that runs on it: virtual machine, driver, image."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,9 @@ def test_every_code_that_is_called_our_own_fault_can_occur() -> None:
 def test_what_goes_wrong_after_the_split_is_our_own_fault_and_an_uploads_content_is_not() -> None:
     patterns = re.findall(r'code=~"([^"]+)"', rules()["StylestreamOwnFault"]["expr"])
     ours = {code for code in FAILURE_CODES if re.fullmatch("|".join(patterns), code)}
-    # Two jobs want to publish under one name: the users have to agree.
-    assert ours >= (codes._CHUNKS | codes._RESULTS) - {"RESULT_NAME_TAKEN"}
-    assert ours & (codes._SOURCES | codes._REQUESTS) == {"SPLITTER_ERROR"}
+    assert ours >= codes._CHUNKS | codes._RESULTS
+    styles = {"NO_STYLE_NETWORK", "STYLE_CHANGED", "STYLE_UNREADABLE"}
+    assert ours & (codes._SOURCES | codes._REQUESTS) == {"SPLITTER_ERROR"} | styles
 
 
 @by_alert
@@ -91,6 +92,17 @@ def test_every_code_that_the_runbook_names_can_occur() -> None:
     settings = set(re.findall(r"`([A-Z_]+)`", (ROOT / "docs/deploy.md").read_text()))
     assert named
     assert named - settings <= FAILURE_CODES
+
+
+def test_every_code_of_a_failure_is_explained_somewhere() -> None:
+    media = (ROOT / "docs/media.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([A-Z_]+\*?)`", RUNBOOK + media))
+
+    unexplained = {
+        code for code in FAILURE_CODES if not any(fnmatchcase(code, name) for name in named)
+    }
+
+    assert unexplained == set()
 
 
 def test_prometheus_reads_the_rules_in_compose(compose: dict[str, dict[str, Any]]) -> None:

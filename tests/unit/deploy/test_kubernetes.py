@@ -141,6 +141,32 @@ def test_the_overlays_paint_with_images_of_their_own() -> None:
     }
 
 
+@pytest.mark.parametrize(("lanes", "fits"), [("4", True), ("5", False)])
+def test_the_processors_overlay_has_memory_for_its_lanes(
+    manifests: Manifests, lanes: str, *, fits: bool
+) -> None:
+    overlay = yaml.safe_load((KUBERNETES / "overlays/cpu/stylizer.yaml").read_text())
+    (patch,) = overlay["spec"]["template"]["spec"]["containers"]
+    assert "limits" not in patch["resources"], "they are the base's"
+    documents = copy.deepcopy(manifests.documents)
+    container = container_of({(d["kind"], d["metadata"]["name"]): d for d in documents}, "stylizer")
+    container["env"] = patch["env"]
+    assert {"name": "LANES", "value": "4"} in container["env"]
+
+    container["env"] = [*patch["env"], {"name": "LANES", "value": lanes}]
+
+    problems = list(pods.the_largest_pictures_can_be_painted(Manifests(documents)))
+    assert (problems == []) is fits
+
+
+def test_the_containers_on_one_machine_take_the_same_pictures(manifests: Manifests) -> None:
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+
+    given = int(compose["services"]["splitter"]["environment"]["MAX_PIXELS"])
+
+    assert given == pods.setting_of(manifests, "splitter", "max_pixels")
+
+
 def test_the_development_overlay_has_the_hubs_that_compose_has() -> None:
     broker = yaml.safe_load_all((KUBERNETES / "overlays/dev/eventhubs.yaml").read_text())
     (container,) = next(iter(broker))["spec"]["template"]["spec"]["containers"]
@@ -190,6 +216,9 @@ BREAKS: dict[str, Break] = {
     "do not fit into its memory": lambda d: container_of(d, "splitter")["resources"][
         "limits"
     ].update(memory="8Gi"),
+    "pictures of MAX_PIXELS in 4 lanes want 15.7 GiB": lambda d: container_of(d, "splitter")[
+        "env"
+    ].remove({"name": "MAX_PIXELS", "value": "8355840"}),
     "may fill the node": lambda d: d["Deployment", "stylizer"]["spec"]["template"]["spec"][
         "volumes"
     ][0].update(emptyDir={}),
