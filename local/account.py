@@ -1,4 +1,8 @@
-"""Finds and opens the storage account that a pipeline's users put their videos into."""
+"""Finds and opens the storage account that a pipeline's users put their videos into.
+
+Whoever opens it sits at a prompt: what a service would wait for, they are told at once, and with
+the remedy.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +10,43 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
+from typing import Any, Final
 
-from azure.storage.blob.aio import BlobServiceClient
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    HttpResponseError,
+    ServiceRequestError,
+)
+from azure.core.pipeline import PipelineRequest, PipelineResponse
+from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
 
 from local.defaults import default_dir
 from local.workspace import running_stack
 from shared.endpoints import check_encrypted, plain_storage, plain_url
-from shared.errors import ConfigurationError
+from shared.errors import ConfigurationError, TransientError
+from shared.settings import ServiceSettings
 from shared.storage import storage_client
 
-_VARIABLES = (
+_VARIABLES: Final = (
     # The users' account goes before the pipeline's own, which is theirs too unless they have one.
     ("MEDIA_STORAGE_CONNECTION_STRING", "MEDIA_STORAGE_ACCOUNT_URL"),
     ("STORAGE_CONNECTION_STRING", "STORAGE_ACCOUNT_URL"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Containers:
+    """The names of the containers that users have to do with."""
+
+    uploads: str = "uploads"
+    results: str = "results"
+    jobs: str = "jobs"
+
+
+USUAL_CONTAINERS: Final = Containers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +55,7 @@ class Account:
 
     connection_string: str | None = field(repr=False)
     url: str | None = None
+    containers: Containers = USUAL_CONTAINERS
 
 
 def find_account(directory: Path | None) -> Account:
@@ -66,18 +93,91 @@ def _from_environment() -> Account | None:
         allowed = os.environ.get("ALLOW_HTTP", "").lower() in {"1", "true", "yes", "on"}
         if problem := check_encrypted(name, host, allow_http=allowed):
             raise ConfigurationError([problem])
-        return Account(connection or None, url or None)
+        return Account(connection or None, url or None, _named_containers())
     return None
+
+
+def _named_containers() -> Containers:
+    fields = ServiceSettings.model_fields
+    variables = {of: f"{of}_container" for of in Containers.__slots__}
+    return Containers(
+        **{
+            of: os.environ.get(variable.upper()) or fields[variable].default
+            for of, variable in variables.items()
+        }
+    )
 
 
 @asynccontextmanager
 async def open_account(account: Account) -> AsyncIterator[BlobServiceClient]:
-    """Open a storage account for as long as the context lasts."""
+    """Open a storage account for as long as the context lasts.
+
+    Raises:
+        ConfigurationError: the connection string or the URL is none.
+        TransientError: whatever the context raised, the remedy added where there is one.
+    """
     async with AsyncExitStack() as closing:
         credential = None
         if not account.connection_string:
             from azure.identity.aio import DefaultAzureCredential
 
             credential = await closing.enter_async_context(DefaultAzureCredential())
-        client = storage_client(account.connection_string, account.url, credential)
-        yield await closing.enter_async_context(client)
+        client = storage_client(
+            account.connection_string, account.url, credential, _UntilFirstAnswer
+        )
+        await closing.enter_async_context(client)
+        try:
+            yield client
+        except TransientError as error:
+            if told := _with_remedy(error.__cause__, account, client.primary_hostname):
+                raise told from error
+            raise
+
+
+class _UntilFirstAnswer(ExponentialRetry):
+    """Gives up soon where storage never was: an account that has answered is worth patience.
+
+    Who is not signed in will not be at the next try, either.
+    """
+
+    _answered = False
+
+    # The SDK derives its asynchronous policies from the type of the others.
+    async def send(self, request: PipelineRequest[Any]) -> PipelineResponse[Any, Any]:  # type: ignore[override]
+        response: PipelineResponse[Any, Any] = await super().send(request)  # type: ignore[no-untyped-call]
+        self._answered = True
+        return response
+
+    def increment(
+        self,
+        settings: dict[str, Any],
+        request: Any,
+        response: Any = None,
+        error: AzureError | None = None,
+    ) -> bool:
+        if isinstance(error, ClientAuthenticationError):
+            return False
+        tried_again = settings["count"] > 0
+        if isinstance(error, ServiceRequestError) and tried_again and not self._answered:
+            return False
+        return super().increment(settings, request, response, error)
+
+
+def _with_remedy(cause: BaseException | None, account: Account, host: str) -> TransientError | None:
+    if isinstance(cause, ServiceRequestError):
+        return TransientError(
+            f"storage does not answer at {host} ({cause.message}): is the stack up "
+            "('stylestream up', 'docker compose up'), and the address right?"
+        )
+    status = cause.status_code if isinstance(cause, HttpResponseError) else None
+    if not isinstance(cause, ClientAuthenticationError) and status != HTTPStatus.FORBIDDEN:
+        return None
+    # What storage itself answers has a code; where nobody is signed in it was never asked.
+    code = getattr(cause, "error_code", None)
+    why = f" ({getattr(code, 'value', code)})" if code else ""
+    if account.connection_string:
+        return TransientError(f"{host} refuses the key of the connection string{why}: renew it")
+    return TransientError(
+        f"nobody is signed in, or {host} refuses who is{why}: run 'az login'; "
+        "docs/security.md tells which roles it takes"
+    )

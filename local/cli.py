@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
+import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
@@ -21,12 +23,15 @@ from shared.errors import ConfigurationError, StylestreamError
 
 USAGE: Final = 2
 INTERRUPTED: Final = 130
-WIDTHS: Final = range(64, 4096 + 1)
+MOST_SECONDS: Final = 1_000_000
+"""No video is longer, and a container's clock holds it."""
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
     arguments = _parser().parse_args(argv)
+    # It tells at length of every way to sign in that failed; the sentence at the end suffices.
+    logging.getLogger("azure.identity").setLevel(logging.ERROR)
     try:
         module, _, function = arguments.command.partition(":")
         command = getattr(import_module(f"local.commands.{module}"), function)
@@ -41,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except (KeyboardInterrupt, asyncio.CancelledError):
         print("stylestream: interrupted; everything it started is stopped", file=sys.stderr)
         sys.exit(INTERRUPTED)
+    except PermissionError as error:
+        print(f"stylestream: {error.filename}: {error.strerror}", file=sys.stderr)
+        sys.exit(USAGE)
     except BrokenPipeError:
         # The reader of stdout has left; flushing what is left at exit must not complain again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -58,7 +66,12 @@ def _parser() -> argparse.ArgumentParser:
     run = commands_.add_parser("run", help="repaint videos on this machine, from start to end")
     run.add_argument("videos", nargs="*", type=Path, metavar="VIDEO", help="default: a sample clip")
     _add_request(run)
-    run.add_argument("-o", "--output", type=Path, help="result file, or folder for several videos")
+    run.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        help="result file (.mp4 or .mkv), or folder for several videos; default: current folder",
+    )
     run.add_argument(
         "--dir", type=Path, help="folder to keep the stack in; default: a temporary one"
     )
@@ -87,7 +100,9 @@ def _parser() -> argparse.ArgumentParser:
 
     fetch = commands_.add_parser("fetch", help="download a job's result")
     fetch.add_argument("job", metavar="JOB")
-    fetch.add_argument("-o", "--output", type=Path, required=True, help="file, or folder")
+    fetch.add_argument(
+        "-o", "--output", type=Path, required=True, help="file (.mp4 or .mkv), or folder"
+    )
     _add_dir(fetch)
     fetch.set_defaults(command="jobs:fetch")
 
@@ -102,11 +117,17 @@ def _parser() -> argparse.ArgumentParser:
     measure = commands_.add_parser(
         "bench", help="measure this machine: the network, and the pipeline"
     )
-    measure.add_argument("--frames", type=int, default=720, help="length of the clip (default 720)")
-    measure.add_argument("--style", default=DEFAULT_STYLE)
+    measure.add_argument(
+        "--frames",
+        type=_whole(1, 1_000_000),
+        default=720,
+        metavar="N",
+        help="length of the clip; default: %(default)s",
+    )
+    measure.add_argument("--style", default=DEFAULT_STYLE, help="default: %(default)s")
     measure.add_argument("--markdown", type=Path, help="also write the tables into this file")
     _add_stylizers(measure)
-    _add_json(measure)
+    _add_json(measure, "one JSON object on stdout")
     measure.set_defaults(command="bench:bench")
     _add_chaos(commands_)
     return parser
@@ -122,7 +143,11 @@ def _add_link(commands_: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Print an address that takes one video until it expires. To send a file: "
         "curl --upload-file VIDEO --header 'x-ms-blob-type: BlockBlob' ADDRESS",
     )
-    upload.add_argument("name", metavar="NAME", help="of the upload, such as beach.mp4")
+    upload.add_argument(
+        "name",
+        metavar="NAME",
+        help="of the upload, such as beach.mp4; the-scream/beach.mp4 asks for a style",
+    )
     upload.set_defaults(command="links:upload")
     download = ways.add_parser("download", help="print an address that gives a job's result")
     download.add_argument("job", metavar="JOB")
@@ -149,7 +174,7 @@ def _add_operating(commands_: argparse._SubParsersAction[argparse.ArgumentParser
         help="send these again, or 'all'; after their cause is repaired",
     )
     _add_dir(letters)
-    _add_json(letters)
+    _add_json(letters, "one JSON object a letter on stdout")
     letters.set_defaults(command="operate:dead_letters")
 
 
@@ -161,10 +186,21 @@ def _add_gallery(commands_: argparse._SubParsersAction[argparse.ArgumentParser])
     doing.add_argument(
         "--sheet", type=Path, metavar="PICTURE", help="paint a photo or video in every style"
     )
-    _add_json(doing)
-    styles.add_argument("-o", "--output", type=Path, default=Path("styles.png"), metavar="SHEET")
+    _add_json(doing, "one JSON object a style on stdout")
     styles.add_argument(
-        "--width", type=_width, default=480, metavar="PIXELS", help="of each picture; default: 480"
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("styles.png"),
+        metavar="SHEET",
+        help="default: %(default)s",
+    )
+    styles.add_argument(
+        "--width",
+        type=_whole(64, 4096),
+        default=480,
+        metavar="PIXELS",
+        help="of each picture; default: %(default)s",
     )
     _add_at(styles)
     styles.set_defaults(command="catalogue:styles")
@@ -173,7 +209,9 @@ def _add_gallery(commands_: argparse._SubParsersAction[argparse.ArgumentParser])
     preview.add_argument("video", type=Path, metavar="VIDEO")
     _add_request(preview)
     _add_at(preview)
-    preview.add_argument("-o", "--output", type=Path, default=Path("preview.png"))
+    preview.add_argument(
+        "-o", "--output", type=Path, default=Path("preview.png"), help="default: %(default)s"
+    )
     preview.set_defaults(command="preview:preview")
 
     _add_train(commands_)
@@ -195,10 +233,14 @@ def _add_train(commands_: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--features", type=Path, metavar="FILE", help="VGG19's weights; default: downloaded once"
     )
     train.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    train.add_argument("--steps", type=int, metavar="N")
-    train.add_argument("--style-size", type=int, metavar="PIXELS", help="larger: larger strokes")
-    train.add_argument("--content-weight", type=float, metavar="W", help="less: more abstract")
-    train.add_argument("--seed", type=int)
+    train.add_argument("--steps", type=_whole(1, 1_000_000), metavar="N")
+    train.add_argument(
+        "--style-size", type=_whole(32, 4096), metavar="PIXELS", help="larger: larger strokes"
+    )
+    train.add_argument(
+        "--content-weight", type=_not_negative, metavar="W", help="less: more abstract"
+    )
+    train.add_argument("--seed", type=_whole(0, 1_000_000_000), metavar="N")
     train.add_argument("--title", help="for the card; default: the file's name")
     train.add_argument("--painter", default="unknown", help="for the card")
     train.add_argument("--year", type=int, help="for the card")
@@ -211,7 +253,13 @@ def _add_chaos(commands_: argparse._SubParsersAction[argparse.ArgumentParser]) -
     chaos = commands_.add_parser(
         "chaos", help="break stacks on this machine on purpose, and check that promises hold"
     )
-    chaos.add_argument("--minutes", type=float, default=10.0, help="default: %(default)s")
+    chaos.add_argument(
+        "--minutes",
+        type=_not_negative,
+        default=10.0,
+        metavar="N",
+        help="default: %(default)s; 0 repeats the one run of --seed alone",
+    )
     chaos.add_argument("--seed", type=int, default=1, help="of the first run; default: %(default)s")
     chaos.add_argument("--report", type=Path, help="also write the findings into this file")
     chaos.add_argument("--logs", type=Path, help="folder for the logs of stacks that failed")
@@ -237,7 +285,9 @@ def _add_request(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_stylizers(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--stylizers", type=_count, default=1, metavar="N", help="default: 1")
+    parser.add_argument(
+        "--stylizers", type=_stylizers, default=1, metavar="N", help="default: %(default)s"
+    )
 
 
 def _add_dir(parser: argparse.ArgumentParser) -> None:
@@ -255,14 +305,45 @@ def _add_at(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_json(parser: argparse._ActionsContainer) -> None:
-    parser.add_argument("--json", action="store_true", help="one JSON object a job on stdout")
+def _add_json(
+    parser: argparse._ActionsContainer, what: str = "one JSON object a job on stdout"
+) -> None:
+    parser.add_argument("--json", action="store_true", help=what)
 
 
-def _count(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 32:  # noqa: PLR2004 - as many as Standard has partitions
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 32")
-    return int(text)
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    """Return what reads a whole number between these."""
+
+    def read(text: str) -> int:
+        # No number in these ranges is longer, and Python refuses to read very long ones.
+        if not text.isdecimal() or len(text) > 10 or not least <= int(text) <= most:  # noqa: PLR2004
+            raise argparse.ArgumentTypeError(f"{text!r} is no number from {least} to {most}")
+        return int(text)
+
+    return read
+
+
+def _stylizers(text: str) -> int:
+    # Loaded only where somebody asks for stylizers: those commands start a stack anyway.
+    from local.stack import StackOptions
+
+    most = StackOptions(Path()).partitions
+    try:
+        return _whole(1, most)(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(
+            f"{error}: frames come in {most} partitions here, and more stylizers find no work"
+        ) from error
+
+
+def _not_negative(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0")
+    return number
 
 
 def _hours(text: str) -> float:
@@ -277,15 +358,12 @@ def _hours(text: str) -> float:
 
 def _seconds(text: str) -> Fraction:
     try:
-        at = Fraction(text)
-    except (ValueError, ZeroDivisionError):
+        # As a fraction 1e999999999 would fill memory; as a float it is infinite.
+        at = Fraction(float(text) if "e" in text.lower() else text)
+    except (ValueError, OverflowError, ZeroDivisionError):
         at = Fraction(-1)
-    if at < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time in seconds")
+    if not 0 <= at <= MOST_SECONDS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time in seconds, from 0 to {MOST_SECONDS}"
+        )
     return at
-
-
-def _width(text: str) -> int:
-    if not text.isdigit() or int(text) not in WIDTHS:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from {WIDTHS[0]} to {WIDTHS[-1]}")
-    return int(text)

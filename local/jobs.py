@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from local.account import Account, open_account
+from local.account import USUAL_CONTAINERS, Account, Containers, open_account
 from shared.blobs import BlobStore
 from shared.errors import StylestreamError
 from shared.layout import job_id, progress_blob, status_blob
@@ -47,27 +47,28 @@ class Jobs:
         TransientError: from every method, when storage cannot be reached.
     """
 
-    def __init__(self, blobs: BlobStore) -> None:
+    def __init__(self, blobs: BlobStore, containers: Containers = USUAL_CONTAINERS) -> None:
         self.blobs = blobs
+        self._in = containers
 
     async def submit(self, video: Path, style: StyleRequest) -> Submission:
         """Upload a video; if its name is taken by an earlier upload, under a numbered one."""
         metadata = write_wishes(style)
         for name in _numbered(video.name):
-            if await self.blobs.create("uploads", name, video, metadata=metadata):
+            if await self.blobs.create(self._in.uploads, name, video, metadata=metadata):
                 break
-        facts = await self.blobs.facts("uploads", name)
+        facts = await self.blobs.facts(self._in.uploads, name)
         if facts is None:
             raise StylestreamError(f"the upload {name} was deleted at once by somebody else")
-        return Submission(job_id("uploads", name, facts.etag, style), name)
+        return Submission(job_id(self._in.uploads, name, facts.etag, style), name)
 
     async def view(self, job: str) -> View:
         """Look at one job."""
-        record = await self.blobs.read("jobs", status_blob(job))
+        record = await self.blobs.read(self._in.jobs, status_blob(job))
         status = Status.model_validate_json(record) if record else None
         progress = None
         if status is not None and status.state == "splitting":
-            split = await self.blobs.read("jobs", progress_blob(job))
+            split = await self.blobs.read(self._in.jobs, progress_blob(job))
             progress = SplitProgress.model_validate_json(split) if split else None
         return View(status, progress)
 
@@ -83,8 +84,8 @@ class Jobs:
     async def all(self) -> list[Status]:
         """Return the records of all jobs, newest first."""
         records = [
-            await self.blobs.read("jobs", name)
-            async for name in self.blobs.names("jobs")
+            await self.blobs.read(self._in.jobs, name)
+            async for name in self.blobs.names(self._in.jobs)
             if name == status_blob(name.split("/")[0])
         ]
         found = [Status.model_validate_json(record) for record in records if record]
@@ -98,7 +99,7 @@ class Jobs:
         """
         name = status_blob(status.job_id)
         while True:
-            stored = await self.blobs.fetch("jobs", name)
+            stored = await self.blobs.fetch(self._in.jobs, name)
             if stored is None:
                 raise StylestreamError(f"the record of job {status.job_id} is gone")
             status = Status.model_validate_json(stored.data)
@@ -106,7 +107,8 @@ class Jobs:
                 raise StylestreamError(f"job {status.job_id} is {status.state} already")
             changes = {"state": "cancelled", "updated_at": utc_now()}
             cancelled = status.model_copy(update=changes)
-            if await self.blobs.replace("jobs", name, cancelled.to_json(), etag=stored.etag):
+            record = cancelled.to_json()
+            if await self.blobs.replace(self._in.jobs, name, record, etag=stored.etag):
                 return cancelled
 
     async def fetch(self, result: str, path: Path) -> None:
@@ -117,8 +119,8 @@ class Jobs:
         """
         draft = path.with_name(path.name + ".part")
         try:
-            if not await self.blobs.download("results", result, draft):
-                raise StylestreamError(f"results/{result} is gone from storage")
+            if not await self.blobs.download(self._in.results, result, draft):
+                raise StylestreamError(f"{self._in.results}/{result} is gone from storage")
             draft.replace(path)
         except OSError as error:
             raise StylestreamError(f"cannot write {path}: {error.strerror}") from error

@@ -18,7 +18,7 @@ from azure.core.exceptions import AzureError
 from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 from azure.storage.blob.aio import BlobServiceClient
 
-from shared.errors import StylestreamError
+from shared.errors import StylestreamError, TransientError
 
 # Clocks differ: a link must be good at once.
 _CLOCK_SKEW: Final = timedelta(minutes=5)
@@ -28,7 +28,8 @@ class Links:
     """Makes links to one account's blobs.
 
     Raises:
-        StylestreamError: from every method, when storage cannot be asked, or hands out no key.
+        TransientError: from every method, when storage cannot be asked.
+        StylestreamError: from every method, when storage hands out no key.
     """
 
     def __init__(self, client: BlobServiceClient) -> None:
@@ -53,7 +54,7 @@ class Links:
         try:
             return await self._client.get_blob_client(container, name).exists()
         except AzureError as error:
-            raise StylestreamError(f"cannot reach storage: {error.message}") from error
+            raise TransientError(f"cannot reach storage: {error.message}") from error
 
     async def _link(
         self, container: str, name: str, hours: float, permission: BlobSasPermissions

@@ -19,7 +19,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from shared.errors import StylestreamError
+from shared.errors import ConfigurationError, StylestreamError
 from shared.values import Value
 
 BLOCK = 64
@@ -34,6 +34,8 @@ MOST_STYLIZERS = BLOCK - FIRST_STYLIZER_PORT
 
 HANDOVER_S = 2.0
 """How long a start waits for the lock and the ports of a stack that is just being torn down."""
+
+_LOCK = "stack.lock"
 
 
 class StackState(Value):
@@ -76,15 +78,25 @@ class Workspace:
         """Make the directory, lock it, and take its ports.
 
         Raises:
+            ConfigurationError: no such directory can be made, or nothing written into it.
             StylestreamError: another stack runs in it, or another program has its ports.
         """
-        self.logs.mkdir(parents=True, exist_ok=True)
+        self._make()
         try:
             await _patiently(lambda: _lock(self.directory, fcntl.LOCK_EX, self._held), self._in_use)
             await self._claim_ports()
         except BaseException:
             self.release()
             raise
+
+    def _make(self) -> None:
+        try:
+            self.logs.mkdir(parents=True, exist_ok=True)
+            (self.directory / _LOCK).touch()
+        except OSError as error:
+            raise ConfigurationError(
+                [f"{self.directory} cannot hold a stack: {error.strerror} ({error.filename})"]
+            ) from error
 
     def release(self) -> None:
         """Let others have the directory and its ports."""
@@ -138,13 +150,17 @@ class Workspace:
 def _read_state(directory: Path) -> StackState | None:
     try:
         return StackState.model_validate_json((directory / "stack.json").read_bytes())
-    except (FileNotFoundError, ValidationError):
+    except (FileNotFoundError, NotADirectoryError, ValidationError):
         return None
+    except OSError as error:
+        raise ConfigurationError(
+            [f"{directory} cannot be read as a stack's folder: {error.strerror}"]
+        ) from error
 
 
 def _lock(directory: Path, mode: int, held: ExitStack) -> None:
     with ExitStack() as kept:
-        file = kept.enter_context((directory / "stack.lock").open("a"))
+        file = kept.enter_context((directory / _LOCK).open("a"))
         fcntl.flock(file, mode | fcntl.LOCK_NB)
         held.enter_context(kept.pop_all())
 

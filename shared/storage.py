@@ -17,7 +17,18 @@ from azure.storage.blob.aio import (
     ExponentialRetry,
 )
 
+from shared.errors import ConfigurationError
+
 _BLOCK_BYTES: Final = 8 << 20
+_CONNECTION_STRING: Final = (
+    "STORAGE_CONNECTION_STRING (or MEDIA_STORAGE_CONNECTION_STRING) is none of a storage account: "
+    "it must be DefaultEndpointsProtocol=https;AccountName=NAME;AccountKey=KEY;"
+    "EndpointSuffix=core.windows.net"
+)
+_URL: Final = (
+    "STORAGE_ACCOUNT_URL (or MEDIA_STORAGE_ACCOUNT_URL) is none of a storage account: it must be "
+    "https://NAME.blob.core.windows.net"
+)
 
 
 class BlobClients(Protocol):
@@ -54,11 +65,16 @@ def storage_client(
     connection_string: str | None,
     account_url: str | None,
     credential: AsyncTokenCredential | None,
+    retry: type[ExponentialRetry] = ExponentialRetry,
 ) -> BlobServiceClient:
-    """Return a client of a storage account, by connection string or by signing in to its URL."""
+    """Return a client of a storage account, by connection string or by signing in to its URL.
+
+    Raises:
+        ConfigurationError: the connection string or the URL is none.
+    """
     options: dict[str, Any] = {
         # The default waits 15 s before the first retry, which turns a blip into a stall.
-        "retry_policy": ExponentialRetry(
+        "retry_policy": retry(
             initial_backoff=1, increment_base=2, retry_total=5, random_jitter_range=1
         ),
         "connection_timeout": 10,
@@ -67,7 +83,11 @@ def storage_client(
         "max_single_put_size": _BLOCK_BYTES,
         "max_block_size": _BLOCK_BYTES,
     }
-    if connection_string:
-        return BlobServiceClient.from_connection_string(connection_string, **options)
-    assert account_url
-    return BlobServiceClient(account_url, credential, **options)
+    try:
+        if connection_string:
+            return BlobServiceClient.from_connection_string(connection_string, **options)
+        assert account_url
+        return BlobServiceClient(account_url, credential, **options)
+    except ValueError:
+        # The SDK's words may hold a key.
+        raise ConfigurationError([_CONNECTION_STRING if connection_string else _URL]) from None

@@ -8,6 +8,7 @@ weights come from a safetensors file: ``conv1_1``, ``conv1_2``, ``conv2_1``, ``c
 from __future__ import annotations
 
 import os
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 
@@ -65,18 +66,37 @@ class Features(nn.Module):
 
 
 def features_file(photos: list[Path]) -> Path:
-    """Return the file of VGG19's weights; the first time it is made, from a download of 550 MB."""
+    """Return the file of VGG19's weights; the first time it is made, from a download of 550 MB.
+
+    Raises:
+        ConfigurationError: they cannot be had; the sentence names the way without a network.
+    """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stylestream"
     file = cache / "vgg19_normalised_relu3_1.safetensors"
     if not file.exists():
+        trained = _download(file)
         cache.mkdir(parents=True, exist_ok=True)
-        trained = torch.hub.load_state_dict_from_url(_DOWNLOAD, check_hash=True)
         chosen = photos[:: max(1, len(photos) // _NORMALISING_PHOTOS)]
         pictures = [read_picture(path, _NORMALISING_SIDE) for path in chosen]
         aside = file.with_suffix(".part")
         save_file(normalised(trained, pictures), aside)
         aside.replace(file)
     return file
+
+
+def _download(file: Path) -> dict[str, Tensor]:
+    try:
+        weights: dict[str, Tensor] = torch.hub.load_state_dict_from_url(_DOWNLOAD, check_hash=True)
+    # A RuntimeError is a file that is not what its name says: cut short, or replaced.
+    except (OSError, HTTPException, RuntimeError) as error:
+        raise ConfigurationError(
+            [
+                f"VGG19's weights cannot be downloaded from {_DOWNLOAD} ({error}): train once "
+                f"where they can, and give {file.name}, which that makes in {file.parent}, with "
+                "--features"
+            ]
+        ) from error
+    return weights
 
 
 def normalised(trained: dict[str, Tensor], pictures: list[Tensor]) -> dict[str, Tensor]:

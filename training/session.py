@@ -81,12 +81,13 @@ def carry_out(commission: Commission, report: Callable[[Progress], None]) -> Car
     """
     if problems := find_problems(commission):
         raise ConfigurationError(problems)
+    _read_painting(commission.painting)
     photos = pictures_in(commission.content)
     shown = photos[:: max(1, len(photos) // _PREVIEWS)][:_PREVIEWS]
     network, trunk = read_network(commission.start)
     device = torch.device(commission.device)
-    commission.folder.mkdir(exist_ok=True)
     features = Features(commission.features or features_file(photos), device)
+    commission.folder.mkdir(exist_ok=True)
 
     def look_and_report(progress: Progress) -> None:
         if progress.step % CHECKPOINT_EVERY == 0:
@@ -116,6 +117,15 @@ def carry_out(commission: Commission, report: Callable[[Progress], None]) -> Car
         settings=settings,
         calibration=photos,
     )
+
+
+def _read_painting(painting: Path) -> None:
+    """See that the painting is a picture before anything large is fetched for its sake."""
+    try:
+        read_picture(painting)
+    except (ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        # Pillow's words for broken files.
+        raise ConfigurationError([f"{painting} is no picture: {error}"]) from error
 
 
 def paint_previews(network: StyleNetwork, photos: list[Path], device: torch.device) -> Image.Image:

@@ -10,13 +10,15 @@ from datetime import UTC, datetime
 
 from local.bench import inference, media, pipeline
 from local.bench.report import Figures, describe_machine, table
-from local.defaults import gallery
+from local.commands.common import find_unwritable_file, refuse
+from local.defaults import DEFAULT_STYLE, gallery
+from shared.errors import StyleError
 from stylizer.settings import usable_cores
 
 
 async def bench(arguments: Namespace) -> int:
     """Measure, print JSON or tables, and write the tables where ``--markdown`` says."""
-    gallery().find(arguments.style)
+    refuse(_problems(arguments))
     bare = await asyncio.to_thread(
         inference.frames_per_second, arguments.style, 640, 360, usable_cores()
     )
@@ -37,9 +39,26 @@ async def bench(arguments: Namespace) -> int:
     print(json.dumps(asdict(figures)) if arguments.json else table(figures))
     if arguments.markdown:
         arguments.markdown.write_text(
-            "# Performance\n\nMeasured by `stylestream bench --markdown docs/performance.md`.\n\n"
-            + table(figures)
-            + "\n",
+            f"# Performance\n\nMeasured by `{_command(arguments)}`.\n\n{table(figures)}\n",
             encoding="utf-8",
         )
     return 0
+
+
+def _problems(arguments: Namespace) -> list[str]:
+    problems = find_unwritable_file(f"--markdown {arguments.markdown}", arguments.markdown)
+    try:
+        gallery().find(arguments.style)
+    except StyleError as error:
+        problems.append(error.message)
+    return problems
+
+
+def _command(arguments: Namespace) -> str:
+    """Return what repeats the measurement."""
+    words = [f"stylestream bench --frames {arguments.frames}"]
+    if arguments.style != DEFAULT_STYLE:
+        words.append(f"--style {arguments.style}")
+    if arguments.stylizers > 1:
+        words.append(f"--stylizers {arguments.stylizers}")
+    return " ".join([*words, f"--markdown {arguments.markdown}"])

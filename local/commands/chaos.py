@@ -7,6 +7,7 @@ from argparse import Namespace
 
 from local.chaos.campaign import campaign
 from local.chaos.report import page
+from local.commands.common import find_unwritable_file, refuse
 
 
 async def chaos(arguments: Namespace) -> int:
@@ -15,9 +16,11 @@ async def chaos(arguments: Namespace) -> int:
     def tell(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
+    refuse(find_unwritable_file(f"--report {arguments.report}", arguments.report))
     findings = await campaign(arguments.minutes, arguments.seed, tell, arguments.logs)
     text = page(findings)
+    # Hours of findings reach the terminal, whatever has become of the file's place meanwhile.
+    print(text, flush=True)
     if arguments.report:
         arguments.report.write_text(text, encoding="utf-8")
-    print(text)
     return int(bool(findings.violations))

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
+import time
 from argparse import Namespace
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from local.defaults import DEFAULT_STYLE, gallery
 from local.jobs import Jobs, Submission
@@ -15,6 +19,10 @@ from shared.errors import ConfigurationError, StyleError
 from shared.status import Status
 from shared.styles.request import StyleRequest
 from shared.styles.wishes import read_wishes
+
+RESULT_ENDINGS: Final = (".mp4", ".mkv")
+UNNOTICED_S: Final = 30.0
+"""After this long a running splitter has noticed an upload."""
 
 
 def read_request(arguments: Namespace) -> StyleRequest:
@@ -36,19 +44,67 @@ def read_request(arguments: Namespace) -> StyleRequest:
     return request
 
 
-def find_problems(videos: list[Path], arguments: Namespace, output: Path | None) -> list[str]:
+def find_problems(videos: list[Path], arguments: Namespace) -> list[str]:
     """Return one sentence for each thing that cannot work, found before anything is started."""
     problems = find_unreadable(videos)
     try:
         read_request(arguments)
     except StyleError as error:
         problems.append(error.message)
-    if output is not None:
-        if len(videos) > 1 and not output.is_dir():
-            problems.append(f"-o {output}: several videos need a folder that exists")
-        elif not output.is_dir() and not output.absolute().parent.is_dir():
-            problems.append(f"-o {output}: there is no folder {output.absolute().parent}")
     return problems
+
+
+def find_result_problems(output: Path | None, videos: Sequence[Path] = ()) -> list[str]:
+    """Return one sentence for each reason why results cannot go where ``-o`` says.
+
+    Without it they go into the current folder. Painting takes hours: it must not end here.
+    """
+    if output is None:
+        return find_unwritable("the current folder", Path())
+    said = f"-o {output}"
+    if output.is_dir():
+        return find_unwritable(said, output)
+    if len(videos) > 1:
+        return [f"{said}: several videos need a folder that exists"]
+    if output.suffix.lower() not in RESULT_ENDINGS:
+        return [
+            f"{said}: a result is a video, and its name must end in {' or '.join(RESULT_ENDINGS)}"
+        ]
+    # The result decides which of the endings its name gets.
+    possible = [output, *map(output.with_suffix, RESULT_ENDINGS)]
+    return find_overwritten(said, possible, videos) or find_unwritable(said, output)
+
+
+def find_overwritten(said: str, outputs: Iterable[Path], sources: Iterable[Path]) -> list[str]:
+    """Return the sentence that refuses to write a result over what it is made of."""
+    there = [output for output in outputs if output.exists()]
+    return [
+        f"{said}: this would overwrite the source {source}"
+        for source in sources
+        if source.exists() and any(output.samefile(source) for output in there)
+    ]
+
+
+def find_unwritable(said: str, path: Path) -> list[str]:
+    """Return the sentence that says why a file cannot be written, or a folder not written into."""
+    folder = path if path.is_dir() else path.absolute().parent
+    if not folder.is_dir():
+        return [f"{said}: there is no folder {folder}"]
+    if path.is_file() and not os.access(path, os.W_OK):
+        return [f"{said}: {path} is not writable"]
+    try:
+        # Permissions do not tell everything: a file system may be read-only, or full.
+        with tempfile.TemporaryFile(dir=folder):
+            return []
+    except OSError as error:
+        return [f"{said}: cannot write into {folder.absolute()}: {error.strerror}"]
+
+
+def find_unwritable_file(said: str, path: Path | None) -> list[str]:
+    """Return the sentence that says why a file cannot be written; none is asked for with None."""
+    if path is None:
+        return []
+    return [f"{said} is a folder"] if path.is_dir() else find_unwritable(said, path)
 
 
 def find_unreadable(files: list[Path]) -> list[str]:
@@ -68,10 +124,19 @@ def refuse(problems: list[str]) -> None:
         raise ConfigurationError(problems)
 
 
-async def wait_for(jobs: Jobs, submission: Submission, progress: JobProgress) -> Status:
-    """Show a job's progress until it has ended; return its last record."""
+async def wait_for(
+    jobs: Jobs, submission: Submission, progress: JobProgress, *, if_unnoticed: str = ""
+) -> Status:
+    """Show a job's progress until it has ended; return its last record.
+
+    ``if_unnoticed`` is told once, when nothing has taken up the upload for `UNNOTICED_S`.
+    """
+    patient_until = time.monotonic() + UNNOTICED_S
     async for view in jobs.watch(submission.job_id):
         progress.show(submission.video_name, view)
+        if if_unnoticed and view.status is None and time.monotonic() >= patient_until:
+            print(f"stylestream: {if_unnoticed}", file=sys.stderr, flush=True)
+            if_unnoticed = ""
     if view.status is None:
         raise AssertionError("a watch ends with an ended job")
     return view.status
@@ -82,7 +147,7 @@ def output_path(status: Status, output: Path) -> Path:
     result = PurePosixPath(status.result or "")
     if output.is_dir():
         return output / result.name
-    if output.suffix.lower() in {".mp4", ".mkv"} and output.suffix.lower() != result.suffix:
+    if output.suffix.lower() != result.suffix:
         # Sound that MP4 cannot hold makes the result Matroska; the name must not lie about that.
         return output.with_suffix(result.suffix)
     return output

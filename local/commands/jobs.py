@@ -7,10 +7,12 @@ from argparse import Namespace
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 from local.account import find_account, open_account
 from local.commands.common import (
     find_problems,
+    find_result_problems,
     output_path,
     read_request,
     refuse,
@@ -25,10 +27,15 @@ from shared.errors import ConfigurationError, StylestreamError
 from shared.layout import is_job_id
 from shared.status import Status
 
+_UNNOTICED: Final = (
+    "nothing has noticed the upload yet: is a splitter running? Waiting goes on; Ctrl-C ends it "
+    "and leaves the upload there"
+)
+
 
 async def submit(arguments: Namespace) -> int:
     """Upload a video and tell its job."""
-    refuse(find_problems([arguments.video], arguments, None))
+    refuse(find_problems([arguments.video], arguments))
     request = read_request(arguments)
     async with connect(arguments.dir) as jobs:
         submission = await jobs.submit(arguments.video, request)
@@ -40,7 +47,7 @@ async def submit(arguments: Namespace) -> int:
             )
             return 0
         with JobProgress() as progress:
-            status = await wait_for(jobs, submission, progress)
+            status = await wait_for(jobs, submission, progress, if_unnoticed=_UNNOTICED)
     return tell([Report.of(status, status.result)], as_json=arguments.json)
 
 
@@ -61,6 +68,7 @@ async def status(arguments: Namespace) -> int:
 
 async def fetch(arguments: Namespace) -> int:
     """Download the result of a job that is done."""
+    refuse(find_result_problems(arguments.output))
     async with connect(arguments.dir) as jobs:
         record = await known(jobs, arguments.job)
         result = result_of(record)
@@ -73,8 +81,9 @@ async def fetch(arguments: Namespace) -> int:
 @asynccontextmanager
 async def connect(directory: Path | None) -> AsyncIterator[Jobs]:
     """Open the jobs of a stack's directory, the environment's storage, or the default stack."""
-    async with open_account(find_account(directory)) as client:
-        yield Jobs(BlobStore(client))
+    account = find_account(directory)
+    async with open_account(account) as client:
+        yield Jobs(BlobStore(client), account.containers)
 
 
 def result_of(record: Status) -> str:

@@ -13,14 +13,18 @@ from shared.blobs import BlobStore
 
 async def upload(arguments: Namespace) -> int:
     """Print a link to upload a video to."""
-    async with open_account(find_account(arguments.dir)) as client:
-        print(await Links(client).upload("uploads", arguments.name, arguments.hours))
+    account = find_account(arguments.dir)
+    async with open_account(account) as client:
+        container = account.containers.uploads
+        print(await Links(client).upload(container, arguments.name, arguments.hours))
     return 0
 
 
 async def download(arguments: Namespace) -> int:
     """Print a link to download a job's result from."""
-    async with open_account(find_account(arguments.dir)) as client:
-        record = await known(Jobs(BlobStore(client)), arguments.job)
-        print(await Links(client).download("results", result_of(record), arguments.hours))
+    account = find_account(arguments.dir)
+    async with open_account(account) as client:
+        record = await known(Jobs(BlobStore(client), account.containers), arguments.job)
+        container = account.containers.results
+        print(await Links(client).download(container, result_of(record), arguments.hours))
     return 0

@@ -7,7 +7,9 @@ import os
 import sys
 from argparse import Namespace
 from pathlib import Path
+from typing import Final
 
+from local.account import Account, open_account
 from local.commands.jobs import connect, known
 from local.defaults import default_dir
 from local.letters import Letter, Letters
@@ -16,6 +18,13 @@ from shared.azure import AzureClients
 from shared.blobs import BlobStore
 from shared.errors import ConfigurationError, StylestreamError
 from shared.settings import ServiceSettings, load
+
+_WAYS: Final = (
+    "start one with 'stylestream up', or set STORAGE_ACCOUNT_URL, "
+    "EVENTHUB_FULLY_QUALIFIED_NAMESPACE and, where users have an account of their own, "
+    "MEDIA_STORAGE_ACCOUNT_URL (with keys: STORAGE_CONNECTION_STRING, "
+    "EVENTHUB_CONNECTION_STRING, MEDIA_STORAGE_CONNECTION_STRING)"
+)
 
 
 async def cancel(arguments: Namespace) -> int:
@@ -29,6 +38,7 @@ async def cancel(arguments: Namespace) -> int:
 async def dead_letters(arguments: Namespace) -> int:
     """List the dead letters, or send some of them again."""
     settings = _settings(arguments.dir)
+    await _reach_storage(settings)
     async with AzureClients(settings) as clients:
         letters = Letters(settings, clients, BlobStore(await clients.storage()))
         found = [letter async for letter in letters.all()]
@@ -37,6 +47,14 @@ async def dead_letters(arguments: Namespace) -> int:
                 print(_line(letter, as_json=arguments.json))
             return 0
         return await _redrive(letters, _chosen(found, arguments.redrive))
+
+
+async def _reach_storage(settings: ServiceSettings) -> None:
+    """Return once storage lets us in; the services' own clients would try for a minute."""
+    secret = settings.storage_connection_string
+    connection_string = secret.get_secret_value() if secret else None
+    async with open_account(Account(connection_string, settings.storage_account_url)) as client:
+        await BlobStore(client).reach(settings.dead_letters_container)
 
 
 async def _redrive(letters: Letters, chosen: list[Letter]) -> int:
@@ -71,14 +89,13 @@ def _line(letter: Letter, *, as_json: bool) -> str:
 
 def _settings(directory: Path | None) -> ServiceSettings:
     """Return how to reach the hubs and storage: the environment's, or those of a running stack."""
-    if directory is None and any(
-        name in os.environ for name in ("STORAGE_CONNECTION_STRING", "STORAGE_ACCOUNT_URL")
-    ):
+    named = ("STORAGE_CONNECTION_STRING", "STORAGE_ACCOUNT_URL")
+    if directory is None and any(map(os.environ.get, named)):
         return load(ServiceSettings)
     directory = directory or default_dir()
     state = running_stack(directory)
     if state is None:
-        raise ConfigurationError([f"no stack runs in {directory}: start one, or set the variables"])
+        raise ConfigurationError([f"no stack runs in {directory}: {_WAYS}"])
     return ServiceSettings.model_validate(
         {
             "storage_connection_string": state.storage_connection_string,

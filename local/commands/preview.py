@@ -10,7 +10,14 @@ from pathlib import Path
 
 import av
 
-from local.commands.common import find_problems, find_unreadable, read_request, refuse
+from local.commands.common import (
+    find_overwritten,
+    find_problems,
+    find_unreadable,
+    find_unwritable,
+    read_request,
+    refuse,
+)
 from local.contact_sheet import Named, draw_sheet, save_sheet
 from local.defaults import gallery
 from local.pictures import read_picture
@@ -23,8 +30,8 @@ from stylizer.painting import paint_picture
 
 async def preview(arguments: Namespace) -> int:
     """Write one picture of a video before and after, side by side."""
-    problems = find_problems([arguments.video], arguments, None)
-    refuse(problems + _output_problems(arguments.output))
+    problems = find_problems([arguments.video], arguments)
+    refuse(problems + _output_problems(arguments.output, arguments.video))
     request = read_request(arguments)
     logs.configure("WARNING", "console", "preview")
     source = await asyncio.to_thread(
@@ -36,7 +43,7 @@ async def preview(arguments: Namespace) -> int:
 
 async def sheet(picture: Path, at: Fraction | None, width: int, output: Path) -> int:
     """Write a picture painted in every style of the gallery."""
-    refuse(find_unreadable([picture]) + _output_problems(output))
+    refuse(find_unreadable([picture]) + _output_problems(output, picture))
     logs.configure("WARNING", "console", "styles")
     source = await asyncio.to_thread(read_picture, picture, at=at, width=width)
     engine = OnnxEngine(gallery(), "cpu")
@@ -63,12 +70,11 @@ def _title(request: StyleRequest) -> str:
     return ", ".join(wishes)
 
 
-def _output_problems(output: Path) -> list[str]:
+def _output_problems(output: Path, source: Path) -> list[str]:
     if output.suffix.lower() != ".png":
         return [f"-o {output}: the picture is a PNG, and its name must end in .png"]
-    if not output.absolute().parent.is_dir():
-        return [f"-o {output}: there is no folder {output.absolute().parent}"]
-    return []
+    said = f"-o {output}"
+    return find_overwritten(said, [output], [source]) or find_unwritable(said, output)
 
 
 def _write(pictures: list[Named], output: Path, columns: int | None) -> int:

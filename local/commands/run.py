@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from local.commands.common import (
+    RESULT_ENDINGS,
+    find_overwritten,
     find_problems,
+    find_result_problems,
     output_path,
     read_request,
     refuse,
@@ -23,6 +26,7 @@ from local.jobs import Jobs, open_jobs
 from local.progress import JobProgress
 from local.report import Report
 from local.stack import Stack, StackOptions
+from shared.layout import result_blob
 from shared.styles.request import StyleRequest
 
 T = TypeVar("T")
@@ -31,8 +35,9 @@ T = TypeVar("T")
 async def run(arguments: Namespace) -> int:
     """Start a stack, repaint the videos, fetch the results, stop the stack."""
     videos = arguments.videos or [SAMPLE]
-    refuse(find_problems(videos, arguments, arguments.output))
+    refuse(find_problems(videos, arguments) + find_result_problems(arguments.output, videos))
     request = read_request(arguments)
+    refuse(_find_overwritten(videos, request, arguments.output or Path()))
     async with AsyncExitStack() as closing:
         progress = closing.enter_context(JobProgress())
         directory = arguments.dir or Path(
@@ -61,6 +66,18 @@ async def up(arguments: Namespace) -> int:
         print(f"\nTry, in another terminal:  stylestream submit VIDEO --wait{where}")
         print("Ctrl-C stops everything.", flush=True)
         raise await stack.failed()
+
+
+def _find_overwritten(videos: list[Path], request: StyleRequest, output: Path) -> list[str]:
+    """Find videos that look like another's result: of an earlier run in the same folder."""
+    if not output.is_dir():
+        return []
+    results = [
+        output / result_blob(video.name, request.slug, ending.removeprefix("."))
+        for video in videos
+        for ending in RESULT_ENDINGS
+    ]
+    return find_overwritten(f"-o {output}", results, videos)
 
 
 async def _or_failure(stack: Stack, work: Coroutine[None, None, T]) -> T:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from local.defaults import gallery
-from shared.errors import ConfigurationError
+from shared.errors import ConfigurationError, StyleError
 
 if TYPE_CHECKING:
     from training.trainer import Progress
@@ -52,7 +52,12 @@ async def train(arguments: Namespace) -> int:
 
 
 def _start(style: str) -> Path:
-    return Path(style) if style.endswith(".onnx") else gallery().find(style).path
+    if style.endswith(".onnx"):
+        return Path(style)
+    try:
+        return gallery().find(style).path
+    except StyleError as error:
+        raise ConfigurationError([f"--from {style}: {error.message}"]) from error
 
 
 def _card(arguments: Namespace) -> dict[str, Any]:

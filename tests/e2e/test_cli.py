@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -12,7 +13,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from azure.storage.blob.aio import BlobServiceClient
 from videos import Sound, Video, packets, times
+
+from local.commands import common
+from local.jobs import Submission
+from local.progress import JobProgress
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 COMMAND = Path(sys.executable).with_name("stylestream")
@@ -117,6 +123,28 @@ async def test_submit_with_wait_stays_until_the_result_is_there(pipeline, clip: 
     assert json.loads(out)["status"] == "done"
 
 
+async def test_uploads_go_where_the_services_look_and_whoever_waits_in_vain_is_told_so_once(
+    pipeline, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connection = pipeline.stack.storage_connection_string
+    elsewhere = {"STORAGE_CONNECTION_STRING": connection, "UPLOADS_CONTAINER": "unwatched"}
+    async with BlobServiceClient.from_connection_string(connection) as client:
+        await client.create_container("unwatched")
+    code, out, err = await run("submit", clip, "--json", **elsewhere)
+    assert code == 0, err
+    told = json.loads(out)
+    submission = Submission(told["job_id"], told["video"])
+    assert await pipeline.jobs.blobs.exists("unwatched", submission.video_name)
+
+    monkeypatch.setattr(common, "UNNOTICED_S", 1.0)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(3):
+            await common.wait_for(
+                pipeline.jobs, submission, JobProgress(), if_unnoticed="nobody is there"
+            )
+    assert capsys.readouterr().err == "stylestream: nobody is there\n"
+
+
 async def test_every_problem_of_a_command_line_is_named_at_once(clip: Path, tmp_path: Path) -> None:
     code, out, err = await run(
         "run", tmp_path / "no.mp4", clip, "--style", "nope", "-o", tmp_path / "nowhere" / "x.mp4"
@@ -131,7 +159,7 @@ async def test_every_problem_of_a_command_line_is_named_at_once(clip: Path, tmp_
     ("arguments", "said"),
     [
         (("frobnicate",), "invalid choice"),
-        (("run", "--stylizers", "0"), "1 to 32"),
+        (("run", "--stylizers", "0"), "1 to 8"),
         (("status", "not-a-job", "--dir", "/nonexistent"), "no stack runs in /nonexistent"),
         (("config",), "EVENTHUB_CONNECTION_STRING"),
     ],
@@ -148,6 +176,21 @@ async def test_a_job_that_does_not_exist_is_a_sentence(pipeline) -> None:
     code, _, err = await run("status", "0" * 24, "--dir", directory)
     assert code == 1
     assert "no job" in err
+
+
+async def test_a_key_that_storage_refuses_is_told_once_and_not_shown(pipeline) -> None:
+    good = pipeline.stack.storage_connection_string
+    bad = re.sub("AccountKey=[^;]*", "AccountKey=c2VjcmV0", good)
+    code, _, err = await run("status", STORAGE_CONNECTION_STRING=bad)
+    assert code == 1
+    assert "refuses the key of the connection string (Authoriz" in err
+    assert len(err.splitlines()) == 1
+    assert "c2VjcmV0" not in err
+
+
+async def test_dead_letters_of_a_running_stack_are_listed(pipeline) -> None:
+    code, _, err = await run("dead-letters", "--dir", pipeline.stack.options.directory)
+    assert (code, err) == (0, "")
 
 
 async def test_styles_and_settings_are_listed_without_secrets() -> None:

@@ -1,0 +1,259 @@
+"""What the command line refuses before it starts anything, each in a sentence with exit code 2."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from local.cli import _parser, main
+from local.commands import bench
+from local.defaults import SAMPLE
+
+COMMAND = Path(sys.executable).with_name("stylestream")
+READ_ONLY = Path("/proc")
+"""A folder that nobody can write into, whoever runs the tests."""
+
+needs_read_only = pytest.mark.skipif(not READ_ONLY.is_dir(), reason="there is no /proc")
+
+
+@pytest.fixture(autouse=True)
+def no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith(("STORAGE_", "MEDIA_", "EVENTHUB_", "STYLES_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """Run a command that must end with exit code 2 and no word on stdout; return its stderr."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(word) for word in arguments])
+    told = capsys.readouterr()
+    assert (ended.value.code, told.out) == (2, "")
+    return told.err
+
+
+@pytest.mark.parametrize(
+    ("videos", "output"),
+    [
+        (["clip.mp4"], "clip.mp4"),
+        (["clip.mp4"], "link.mp4"),
+        (["clip.mkv"], "clip.mp4"),
+        (["clip.mp4"], "clip.mkv"),
+        (["clip.mp4", "clip.starry-night.mp4"], "."),
+    ],
+)
+def test_no_result_takes_the_place_of_its_source(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], videos: list[str], output: str
+) -> None:
+    for video in videos:
+        shutil.copyfile(SAMPLE, tmp_path / video)
+    (tmp_path / "link.mp4").symlink_to(videos[0])
+    said = f"stylestream: -o {output}: this would overwrite the source {videos[-1]}\n"
+    assert refused(capsys, "run", *videos, "-o", output) == said
+
+
+@pytest.mark.parametrize("command", [("preview",), ("styles", "--sheet")])
+def test_no_picture_takes_the_place_of_its_source(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    photo = tmp_path / "photo.png"
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(photo)
+    before = photo.read_bytes()
+    said = refused(capsys, *command, photo, "-o", "photo.png")
+    assert said == f"stylestream: -o photo.png: this would overwrite the source {photo}\n"
+    assert photo.read_bytes() == before
+
+
+@pytest.mark.parametrize("command", [("run", SAMPLE), ("fetch", "0" * 24)])
+@pytest.mark.parametrize("output", ["x.png", "x"])
+def test_a_result_is_not_named_what_it_is_not(
+    capsys: pytest.CaptureFixture[str], command: tuple[object, ...], output: str
+) -> None:
+    said = refused(capsys, *command, "-o", output)
+    assert said == (
+        f"stylestream: -o {output}: a result is a video, and its name must end in .mp4 or .mkv\n"
+    )
+
+
+@needs_read_only
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("run", "-o", READ_ONLY / "x.mp4"),
+        ("run", "-o", READ_ONLY),
+        ("fetch", "0" * 24, "-o", READ_ONLY / "x.mp4"),
+        ("bench", "--markdown", READ_ONLY / "x.md"),
+        ("chaos", "--report", READ_ONLY / "x.md"),
+        ("preview", SAMPLE, "-o", READ_ONLY / "x.png"),
+    ],
+)
+def test_what_cannot_be_written_is_told_before_hours_of_work(
+    capsys: pytest.CaptureFixture[str], command: tuple[object, ...]
+) -> None:
+    assert f"{command[-1]}: cannot write into {READ_ONLY}: " in refused(capsys, *command)
+
+
+@needs_read_only
+def test_run_without_an_output_asks_whether_the_current_folder_takes_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(READ_ONLY)
+    assert "the current folder: cannot write into /proc: " in refused(capsys, "run")
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("bench", "--markdown", "."), "--markdown . is a folder"),
+        (("chaos", "--report", "no/x.md"), "--report no/x.md: there is no folder"),
+    ],
+)
+def test_a_report_needs_a_place(
+    capsys: pytest.CaptureFixture[str], command: tuple[str, ...], said: str
+) -> None:
+    assert said in refused(capsys, *command)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("bench", "--frames", "0"), "'0' is no number from 1 to"),
+        (("bench", "--frames", "-3"), "--frames: '-3' is no number"),
+        (("bench", "--style", "nope"), "there is no style 'nope'"),
+        (("bench", "--stylizers", "9"), "from 1 to 8: frames come in 8 partitions here"),
+        (("chaos", "--minutes", "-1"), "'-1' is no number from 0"),
+        (("chaos", "--minutes", "nan"), "'nan' is no number from 0"),
+        (("chaos", "--minutes", "inf"), "'inf' is no number from 0"),
+        (("preview", SAMPLE, "--at", "1e400"), "'1e400' is no time in seconds"),
+        (("preview", SAMPLE, "--at", "1e999999999"), "'1e999999999' is no time in seconds"),
+        (("preview", SAMPLE, "--at", "9" * 30), "is no time in seconds, from 0 to 1000000"),
+        (("preview", SAMPLE, "--at", "nan"), "'nan' is no time in seconds"),
+    ],
+)
+def test_numbers_and_names_that_mean_nothing_are_refused(
+    capsys: pytest.CaptureFixture[str], command: tuple[object, ...], said: str
+) -> None:
+    assert said in refused(capsys, *command)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--steps", "-4", "'-4' is no number from 1"),
+        ("--style-size", "-1", "'-1' is no number from 32"),
+        ("--content-weight", "nan", "'nan' is no number from 0"),
+        ("--seed", "9" * 30, "is no number from 0"),
+    ],
+)
+def test_a_training_is_not_planned_with_nonsense(
+    capsys: pytest.CaptureFixture[str], option: str, value: str, said: str
+) -> None:
+    given = ("train", "--style", "p.png", "--content", ".", "-o", "x.onnx")
+    assert said in refused(capsys, *given, option, value)
+
+
+@pytest.mark.parametrize(
+    ("directory", "said"),
+    [
+        (SAMPLE, f"{SAMPLE} cannot hold a stack: "),
+        pytest.param(
+            READ_ONLY / "x", f"{READ_ONLY / 'x'} cannot hold a stack: ", marks=needs_read_only
+        ),
+    ],
+)
+def test_a_stack_needs_a_folder(
+    capsys: pytest.CaptureFixture[str], directory: Path, said: str
+) -> None:
+    assert said in refused(capsys, "up", "--dir", directory)
+
+
+def test_no_stack_runs_in_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"no stack runs in {SAMPLE}" in refused(capsys, "status", "--dir", SAMPLE)
+
+
+def test_dead_letters_name_all_the_variables_that_say_where_they_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = refused(capsys, "dead-letters")
+    for variable in ("STORAGE_ACCOUNT_URL", "EVENTHUB_FULLY_QUALIFIED_NAMESPACE"):
+        assert f" {variable}" in said
+        assert f" MEDIA_{variable}" in said or not variable.startswith("STORAGE")
+
+
+@pytest.mark.parametrize(
+    ("command", "what"), [("styles", "style"), ("dead-letters", "letter"), ("status", "job")]
+)
+def test_help_tells_what_there_is_one_json_object_of(
+    capsys: pytest.CaptureFixture[str], command: str, what: str
+) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    assert f"one JSON object a {what} on stdout" in capsys.readouterr().out
+
+
+def test_a_table_of_figures_names_the_command_that_measured_them() -> None:
+    typed = "bench --frames 1200 --stylizers 2 --markdown docs/performance.md"
+    assert bench._command(_parser().parse_args(typed.split())) == f"stylestream {typed}"
+
+
+class Training:
+    """Runs ``train`` in a process of its own, with an empty cache and no way to the network."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        pytest.importorskip("torch", reason="training needs the extra 'train'")
+        self.painting, self._folder = folder / "painting.png", folder
+        (folder / "photos").mkdir()
+        for path in (self.painting, folder / "photos" / "photo.png"):
+            Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(path)
+        self._environment = {
+            **os.environ,
+            "XDG_CACHE_HOME": str(folder / "cache"),
+            "TORCH_HOME": str(folder / "torch"),
+            "https_proxy": f"http://127.0.0.1:{port}",
+        }
+
+    def refused(self, *more: str) -> str:
+        given = ("--style", self.painting, "--content", "photos", "-o", "mine.onnx", *more)
+        ran = subprocess.run(
+            [COMMAND, "train", *given],
+            cwd=self._folder,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=90,
+        )
+        assert ran.returncode == 2, ran.stderr
+        assert "Traceback" not in ran.stderr
+        return ran.stderr
+
+
+@pytest.fixture
+def training(tmp_path: Path, unused_port: int) -> Training:
+    return Training(tmp_path, unused_port)
+
+
+def test_weights_that_cannot_be_downloaded_can_be_given(training: Training) -> None:
+    said = training.refused()
+    assert "VGG19's weights cannot be downloaded" in said
+    assert said.strip().endswith("with --features")
+
+
+def test_a_painting_is_looked_at_before_anything_is_downloaded(training: Training) -> None:
+    whole = training.painting.read_bytes()
+    for broken in (b"no picture", whole[: len(whole) // 2]):
+        training.painting.write_bytes(broken)
+        assert f"{training.painting} is no picture: " in training.refused()
+
+
+def test_a_training_begins_with_a_style_that_is_there(training: Training) -> None:
+    assert "--from nope: there is no style 'nope'" in training.refused("--from", "nope")
