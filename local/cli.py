@@ -9,22 +9,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import math
 import os
 import sys
-from collections.abc import Callable, Sequence
-from fractions import Fraction
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Final, NoReturn
 
-from local.defaults import DEFAULT_STYLE, MOST_HOURS, default_dir
+from local.arguments import hours, not_negative, seconds, stylizers, whole
+from local.defaults import DEFAULT_STYLE, default_dir
 from shared.errors import ConfigurationError, StylestreamError
 
 USAGE: Final = 2
 INTERRUPTED: Final = 130
-MOST_SECONDS: Final = 1_000_000
-"""No video is longer, and a container's clock holds it."""
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -119,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     measure.add_argument(
         "--frames",
-        type=_whole(1, 1_000_000),
+        type=whole(1, 1_000_000),
         default=720,
         metavar="N",
         help="length of the clip; default: %(default)s",
@@ -154,7 +151,7 @@ def _add_link(commands_: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     download.set_defaults(command="links:download")
     for way in (upload, download):
         way.add_argument(
-            "--hours", type=_hours, default=24.0, metavar="N", help="until it expires; default: 24"
+            "--hours", type=hours, default=24.0, metavar="N", help="until it expires; default: 24"
         )
         _add_dir(way)
 
@@ -197,7 +194,7 @@ def _add_gallery(commands_: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     styles.add_argument(
         "--width",
-        type=_whole(64, 4096),
+        type=whole(64, 4096),
         default=480,
         metavar="PIXELS",
         help="of each picture; default: %(default)s",
@@ -233,14 +230,14 @@ def _add_train(commands_: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--features", type=Path, metavar="FILE", help="VGG19's weights; default: downloaded once"
     )
     train.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    train.add_argument("--steps", type=_whole(1, 1_000_000), metavar="N")
+    train.add_argument("--steps", type=whole(1, 1_000_000), metavar="N")
     train.add_argument(
-        "--style-size", type=_whole(32, 4096), metavar="PIXELS", help="larger: larger strokes"
+        "--style-size", type=whole(32, 4096), metavar="PIXELS", help="larger: larger strokes"
     )
     train.add_argument(
-        "--content-weight", type=_not_negative, metavar="W", help="less: more abstract"
+        "--content-weight", type=not_negative, metavar="W", help="less: more abstract"
     )
-    train.add_argument("--seed", type=_whole(0, 1_000_000_000), metavar="N")
+    train.add_argument("--seed", type=whole(0, 1_000_000_000), metavar="N")
     train.add_argument("--title", help="for the card; default: the file's name")
     train.add_argument("--painter", default="unknown", help="for the card")
     train.add_argument("--year", type=int, help="for the card")
@@ -255,7 +252,7 @@ def _add_chaos(commands_: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     chaos.add_argument(
         "--minutes",
-        type=_not_negative,
+        type=not_negative,
         default=10.0,
         metavar="N",
         help="default: %(default)s; 0 repeats the one run of --seed alone",
@@ -286,7 +283,7 @@ def _add_request(parser: argparse.ArgumentParser) -> None:
 
 def _add_stylizers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--stylizers", type=_stylizers, default=1, metavar="N", help="default: %(default)s"
+        "--stylizers", type=stylizers, default=1, metavar="N", help="default: %(default)s"
     )
 
 
@@ -301,7 +298,7 @@ def _add_dir(parser: argparse.ArgumentParser) -> None:
 
 def _add_at(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--at", type=_seconds, metavar="SECONDS", help="default: a third of the way into the video"
+        "--at", type=seconds, metavar="SECONDS", help="default: a third of the way into the video"
     )
 
 
@@ -309,61 +306,3 @@ def _add_json(
     parser: argparse._ActionsContainer, what: str = "one JSON object a job on stdout"
 ) -> None:
     parser.add_argument("--json", action="store_true", help=what)
-
-
-def _whole(least: int, most: int) -> Callable[[str], int]:
-    """Return what reads a whole number between these."""
-
-    def read(text: str) -> int:
-        # No number in these ranges is longer, and Python refuses to read very long ones.
-        if not text.isdecimal() or len(text) > 10 or not least <= int(text) <= most:  # noqa: PLR2004
-            raise argparse.ArgumentTypeError(f"{text!r} is no number from {least} to {most}")
-        return int(text)
-
-    return read
-
-
-def _stylizers(text: str) -> int:
-    # Loaded only where somebody asks for stylizers: those commands start a stack anyway.
-    from local.stack import StackOptions
-
-    most = StackOptions(Path()).partitions
-    try:
-        return _whole(1, most)(text)
-    except argparse.ArgumentTypeError as error:
-        raise argparse.ArgumentTypeError(
-            f"{error}: frames come in {most} partitions here, and more stylizers find no work"
-        ) from error
-
-
-def _not_negative(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0")
-    return number
-
-
-def _hours(text: str) -> float:
-    try:
-        hours = float(text)
-    except ValueError:
-        hours = 0.0
-    if not 0 < hours <= MOST_HOURS:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of hours up to {MOST_HOURS}")
-    return hours
-
-
-def _seconds(text: str) -> Fraction:
-    try:
-        # As a fraction 1e999999999 would fill memory; as a float it is infinite.
-        at = Fraction(float(text) if "e" in text.lower() else text)
-    except (ValueError, OverflowError, ZeroDivisionError):
-        at = Fraction(-1)
-    if not 0 <= at <= MOST_SECONDS:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no time in seconds, from 0 to {MOST_SECONDS}"
-        )
-    return at

@@ -1,0 +1,77 @@
+"""Reads the numbers of a command line, and says in a sentence which ones there may be."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+from local.defaults import MOST_HOURS
+
+MOST_SECONDS: Final = 1_000_000
+"""No video is longer, and a container's clock holds it."""
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """Return what reads a whole number between these."""
+
+    def read(text: str) -> int:
+        # No number in these ranges is longer, and Python refuses to read very long ones.
+        if not text.isdecimal() or len(text) > 10 or not least <= int(text) <= most:  # noqa: PLR2004
+            raise argparse.ArgumentTypeError(f"{text!r} is no number from {least} to {most}")
+        return int(text)
+
+    return read
+
+
+def stylizers(text: str) -> int:
+    """Read how many stylizers a local stack is to have."""
+    # Loaded only where somebody asks for stylizers: those commands start a stack anyway.
+    from local.stack import StackOptions
+
+    most = StackOptions(Path()).partitions
+    try:
+        return whole(1, most)(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(
+            f"{error}: frames come in {most} partitions here, and more stylizers find no work"
+        ) from error
+
+
+def not_negative(text: str) -> float:
+    """Read a finite number from 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0")
+    return number
+
+
+def hours(text: str) -> float:
+    """Read for how many hours a link is good."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= MOST_HOURS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of hours up to {MOST_HOURS}")
+    return number
+
+
+def seconds(text: str) -> Fraction:
+    """Read a place in a video, exactly."""
+    try:
+        # As a fraction 1e999999999 would fill memory; as a float it is infinite.
+        at = Fraction(float(text) if "e" in text.lower() else text)
+    except (ValueError, OverflowError, ZeroDivisionError):
+        at = Fraction(-1)
+    if not 0 <= at <= MOST_SECONDS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time in seconds, from 0 to {MOST_SECONDS}"
+        )
+    return at
