@@ -35,6 +35,7 @@ from local.workspace import (
     BROKER_PORT,
     FIRST_STYLIZER_PORT,
     MOST_STYLIZERS,
+    OTHER_ASSEMBLERS_PORT,
     SPLITTER_PORT,
     STORAGE_PORT,
     TOPIC_PORT,
@@ -68,6 +69,7 @@ class StackOptions:
 
     directory: Path
     stylizers: int = 1
+    assemblers: int = 1
     partitions: int = 8
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -210,15 +212,7 @@ class Stack:
                 # The watcher's events name this address, whatever way the splitter takes to it.
                 {"UPLOAD_ACCOUNTS": self.endpoints["storage"]},
             ),
-            self._service(
-                "assembler",
-                "assembler",
-                self._port(ASSEMBLER_PORT),
-                {
-                    "EVENTGRID_TOPIC_ENDPOINT": self.endpoints["announcements"],
-                    "EVENTGRID_TOPIC_KEY": self._topic_key,
-                },
-            ),
+            *map(self._assembler, range(self.options.assemblers)),
         ]
         self._stylizers = [self._stylizer(index, count) for index in range(count)]
         self._closing.push_async_callback(self._stop_services)
@@ -231,6 +225,17 @@ class Stack:
 
     async def _stop_services(self) -> None:
         await asyncio.gather(*(p.stop() for p in (*self._services, *self._stylizers)))
+
+    def _assembler(self, index: int) -> Supervised:
+        return self._service(
+            f"assembler-{index + 1}" if index else "assembler",
+            "assembler",
+            self._port(OTHER_ASSEMBLERS_PORT + index - 1 if index else ASSEMBLER_PORT),
+            {
+                "EVENTGRID_TOPIC_ENDPOINT": self.endpoints["announcements"],
+                "EVENTGRID_TOPIC_KEY": self._topic_key,
+            },
+        )
 
     def _stylizer(self, index: int, count: int) -> Supervised:
         lanes = max(1, _cores() // count)

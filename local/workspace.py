@@ -28,6 +28,7 @@ BLOCKS = range(20_032, 32_000, BLOCK)
 where no outgoing connection can be sitting on a remembered port."""
 
 BROKER_PORT, STORAGE_PORT, SPLITTER_PORT, ASSEMBLER_PORT, TOPIC_PORT = 1, 2, 3, 4, 5
+OTHER_ASSEMBLERS_PORT = 6
 FIRST_STYLIZER_PORT = 10
 MOST_STYLIZERS = BLOCK - FIRST_STYLIZER_PORT
 """Places in a block. The supervisor binds its first port: that tells that the block is taken."""

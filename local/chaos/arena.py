@@ -70,6 +70,7 @@ class Arena:
         clips: dict[str, Clip],
         *,
         stylizers: int = 2,
+        assemblers: int = 1,
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self.recorder = Recorder()
@@ -79,7 +80,7 @@ class Arena:
             lambda: _port(self.stack.endpoints.get("storage")), self.recorder.note_call
         )
         self._directory = directory
-        self._stylizers = stylizers
+        self._stylizers, self._assemblers = stylizers, assemblers
         self._settings = {**SETTINGS, **(settings or {})}
         self._rested: dict[str, int] = {}
         self._videos: dict[str, bytes] = {}
@@ -99,7 +100,11 @@ class Arena:
     @property
     def stylizers(self) -> list[Supervised]:
         """The pool's processes."""
-        return [p for p in self.stack.processes if p.name.startswith("stylizer")]
+        return self.instances("stylizer")
+
+    def instances(self, service: str) -> list[Supervised]:
+        """Return all processes of a service."""
+        return [p for p in self.stack.processes if p.name.partition("-")[0] == service]
 
     def pool_signal(self, number: signal.Signals) -> None:
         """Send a signal to all stylizers and their children."""
@@ -230,7 +235,11 @@ class Arena:
             ),
             "STORAGE_CONNECTION_STRING": azurite.connection_string(self.storage_proxy.port),
         }
-        self.stack = Stack(StackOptions(self._directory, self._stylizers, environment=environment))
+        self.stack = Stack(
+            StackOptions(
+                self._directory, self._stylizers, self._assemblers, environment=environment
+            )
+        )
         await enter(self.stack)
         account = await enter(
             BlobServiceClient.from_connection_string(self.stack.storage_connection_string)

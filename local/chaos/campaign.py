@@ -24,6 +24,9 @@ STACK_S: Final = 150.0
 
 _FAULTS: Final = range(1, 7)
 
+_ASSEMBLERS: Final = 2
+"""So that jobs change hands when one of them dies, freezes, or comes back."""
+
 
 @dataclass
 class Findings:
@@ -54,7 +57,7 @@ async def campaign(
     while not findings.runs or time.monotonic() - began < 60 * minutes:
         with tempfile.TemporaryDirectory(prefix="stylestream-chaos-") as folder:
             before = len(findings.violations)
-            async with Arena(Path(folder), clips) as arena:
+            async with Arena(Path(folder), clips, assemblers=_ASSEMBLERS) as arena:
                 ends_at = min(time.monotonic() + STACK_S, began + 60 * minutes)
                 await _use_up(arena, findings, ends_at, tell)
             if keep is not None and len(findings.violations) > before:

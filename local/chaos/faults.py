@@ -114,8 +114,6 @@ class Saboteur:
     def _victims(self, target: str, chance: random.Random) -> tuple[Supervised, ...]:
         arena = self._arena
         match target:
-            case "stylizer":
-                return (chance.choice(arena.stylizers),)
             case "the broker":
                 return (arena.process("eventhubs"),)
             case "storage":
@@ -124,7 +122,7 @@ class Saboteur:
                 # Azurite keeps its metadata in memory between saves and promises nothing when it
                 # is killed; it alone is spared.
                 return tuple(p for p in arena.stack.processes if p.name != "azurite")
-        return (arena.process(target),)
+        return (chance.choice(arena.instances(target)),)
 
     def _held_by(self, processes: Sequence[Supervised]) -> tuple[str, ...]:
         """Tell which partitions of the chunks' hub processes hold, from their claims and ports."""
