@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, Self
 from urllib.parse import urlsplit
 
+from azure.core.exceptions import AzureError
 from azure.storage.blob.aio import BlobServiceClient
 
 from local import azurite
@@ -172,9 +173,12 @@ class Arena:
         return False
 
     async def _nothing_left(self) -> bool:
-        if not await self._ended() or await self.storage.leftovers():
-            return False
-        reached = await self.storage.checkpoints()
+        try:
+            if not await self._ended() or await self.storage.leftovers():
+                return False
+            reached = await self.storage.checkpoints()
+        except AzureError:
+            return False  # storage is away, and will be back
         return all(reached.get(place) == end for place, end in self._reader.reached.items())
 
     async def history(self, *, surely: bool = False) -> History:
@@ -250,7 +254,10 @@ class Arena:
         )
 
     async def _ended(self) -> bool:
-        statuses = await self._statuses()
+        try:
+            statuses = await self._statuses()
+        except AzureError:
+            return False  # storage is away, and will be back
         return all(
             upload.job_id in statuses and statuses[upload.job_id].ended
             for upload in self.recorder.uploads

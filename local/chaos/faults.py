@@ -61,6 +61,9 @@ class Saboteur:
                 killed = self._victims(target, chance)
                 orphans = self._held_by(killed)
                 before = _send(killed, signal.SIGKILL if verb == "kill" else signal.SIGTERM)
+            if target == "storage":
+                # Azurite ends only when its connections have, and silent ones never do.
+                self._arena.storage_proxy.cut()
             await self._return(killed, before)
         else:
             await self._trouble(fault, chance)
