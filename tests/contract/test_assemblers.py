@@ -5,10 +5,11 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from contract.test_services import assembling, running, started
+from contract.test_services import Bench, assembling, running, started
 from contract.test_stalls import seal
 from prometheus_client import CollectorRegistry
 
+from assembler.job import Job
 from assembler.records import Records
 from shared.layout import status_blob
 from shared.messages import ChunkFailed, SplitCompleted
@@ -50,49 +51,39 @@ async def _is(truth: bool) -> bool:
     return truth
 
 
+async def failed_behind_others(bench: Bench, **others: object) -> tuple[Job, Status | None]:
+    """Fail a job whose record somebody else has changed meanwhile; return it and its record."""
+    job_id, container = uuid.uuid4().hex[:24], bench.settings.jobs_container
+    records = Records(bench.blobs, container, redrives=3)
+    await bench.hub.by_job(started(job_id))
+    await bench.until(lambda: bench.look(job_id))
+    job = await records.find(job_id)
+    assert job is not None
+    changed = job.status.model_copy(update=others)
+    await bench.blobs.replace(container, status_blob(job_id), changed.to_json())
+
+    job.fail("OUT_OF_PAINT", "no paint is left")
+    await records.save(job)
+    return job, await bench.look(job_id)
+
+
 async def test_the_end_of_a_job_is_stored_whatever_others_wrote_meanwhile(
     storage_connection: str, eventhub_connection: str
 ) -> None:
     async with running(storage_connection, eventhub_connection) as bench:
-        job_id, container = uuid.uuid4().hex[:24], bench.settings.jobs_container
-        records = Records(bench.blobs, container, redrives=3)
-        await bench.hub.by_job(started(job_id))
-        await bench.until(lambda: bench.look(job_id))
-        job = await records.find(job_id)
-        assert job is not None
-        other = await bench.look(job_id)
-        assert other is not None
-        progressed = other.model_copy(update={"chunks_stylized": 1})
-        await bench.blobs.replace(container, status_blob(job_id), progressed.to_json())
-
-        job.fail("OUT_OF_PAINT", "no paint is left")
-        await records.save(job)
-
-        stored = await bench.look(job_id)
-        assert stored is not None
-        assert stored.error == Failure(code="OUT_OF_PAINT", message="no paint is left")
-        assert not job.unsaved
+        job, stored = await failed_behind_others(bench, chunks_stylized=1)
+    assert stored is not None
+    assert stored.error == Failure(code="OUT_OF_PAINT", message="no paint is left")
+    assert not job.unsaved
 
 
 async def test_an_end_that_somebody_else_stored_stays(
     storage_connection: str, eventhub_connection: str
 ) -> None:
     async with running(storage_connection, eventhub_connection) as bench:
-        job_id, container = uuid.uuid4().hex[:24], bench.settings.jobs_container
-        records = Records(bench.blobs, container, redrives=3)
-        await bench.hub.by_job(started(job_id))
-        await bench.until(lambda: bench.look(job_id))
-        job = await records.find(job_id)
-        assert job is not None
-        cancelled = job.status.model_copy(update={"state": "cancelled"})
-        await bench.blobs.replace(container, status_blob(job_id), cancelled.to_json())
-
-        job.fail("OUT_OF_PAINT", "no paint is left")
-        await records.save(job)
-
-        stored = await bench.look(job_id)
-        assert stored is not None
-        assert (stored.state, job.status.state) == ("cancelled", "cancelled")
+        job, stored = await failed_behind_others(bench, state="cancelled")
+    assert stored is not None
+    assert (stored.state, job.status.state) == ("cancelled", "cancelled")
 
 
 async def test_a_record_that_was_deleted_is_written_anew(
