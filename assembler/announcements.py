@@ -29,8 +29,8 @@ from azure.eventgrid.aio import EventGridPublisherClient
 from assembler.metrics import AnnouncementOutcome, AssemblerMetrics
 from assembler.settings import AssemblerSettings
 from shared.azure import AzureClients
-from shared.errors import TransientError
-from shared.status import State, Status
+from shared.contracts.errors import TransientError
+from shared.contracts.status import State, Status
 
 log = structlog.get_logger()
 

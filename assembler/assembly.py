@@ -14,9 +14,9 @@ from assembler.mux import mux
 from assembler.settings import AssemblerSettings
 from assembler.verify import verify
 from shared.blobs import BlobStore, Content
-from shared.errors import ResultError
-from shared.layout import chunk_blob, result_blob
-from shared.manifest import Manifest
+from shared.contracts.errors import ResultError
+from shared.contracts.layout import chunk_blob, result_blob
+from shared.contracts.manifest import Manifest
 from shared.metrics import WorkMetrics
 from shared.seals import check_seal
 

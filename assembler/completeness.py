@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from shared.errors import ResultError
-from shared.manifest import Manifest
+from shared.contracts.errors import ResultError
+from shared.contracts.manifest import Manifest
 
 
 class Completeness:

@@ -8,9 +8,9 @@ from assembler.redrive import Reach
 from assembler.settings import AssemblerSettings
 from shared.blobs import BlobStore
 from shared.checkpoints import reached
-from shared.layout import chunk_partition
-from shared.manifest import Manifest
-from shared.messages import ChunkReady
+from shared.contracts.layout import chunk_partition
+from shared.contracts.manifest import Manifest
+from shared.contracts.messages import ChunkReady
 from shared.publisher import Publisher
 
 

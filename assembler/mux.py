@@ -21,8 +21,8 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from shared.errors import ChunkError, ResultError
-from shared.manifest import Chunk, Manifest, pts_digest
+from shared.contracts.errors import ChunkError, ResultError
+from shared.contracts.manifest import Chunk, Manifest, pts_digest
 from shared.media.containers import FORMATS, carried_metadata, movie_timescale, track_metadata
 
 SIDE_FORMATS = "mov,matroska,ffmetadata"

@@ -11,8 +11,8 @@ import time
 
 from assembler.job import Job
 from shared.blobs import BlobStore
-from shared.layout import status_blob
-from shared.status import Status
+from shared.contracts.layout import status_blob
+from shared.contracts.status import Status
 
 
 class Records:

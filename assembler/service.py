@@ -21,12 +21,10 @@ from shared import tracing
 from shared.azure import AzureClients
 from shared.blobs import BlobStore
 from shared.consumer import Delivery
-from shared.dead_letters import DeadLetters
-from shared.errors import MessageError, PermanentError
-from shared.health import Health
-from shared.layout import chunk_blob, manifest_blob, progress_blob
-from shared.manifest import Manifest
-from shared.messages import (
+from shared.contracts.errors import MessageError, PermanentError
+from shared.contracts.layout import chunk_blob, manifest_blob, progress_blob
+from shared.contracts.manifest import Manifest
+from shared.contracts.messages import (
     AnyMessage,
     ChunkFailed,
     ChunkReady,
@@ -36,6 +34,8 @@ from shared.messages import (
     SplitStarted,
     decode,
 )
+from shared.dead_letters import DeadLetters
+from shared.health import Health
 from shared.retry import Retry
 from shared.runtime import Service, reader
 

@@ -16,9 +16,9 @@ from assembler.redrive import Reach
 from assembler.settings import AssemblerSettings
 from shared import tracing
 from shared.blobs import BlobStore
-from shared.errors import ResultError
-from shared.layout import manifest_blob, progress_blob
-from shared.manifest import Manifest
+from shared.contracts.errors import ResultError
+from shared.contracts.layout import manifest_blob, progress_blob
+from shared.contracts.manifest import Manifest
 
 log = structlog.get_logger()
 

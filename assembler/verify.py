@@ -21,8 +21,8 @@ from av.packet import Packet
 from av.stream import Stream
 
 from assembler.mux import copied_streams, open_side
-from shared.errors import ResultError
-from shared.manifest import Chunk, Manifest, pts_digest
+from shared.contracts.errors import ResultError
+from shared.contracts.manifest import Chunk, Manifest, pts_digest
 
 _RESULT_FORMATS = "mov,matroska"
 

@@ -25,8 +25,8 @@ from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
 
 from local.defaults import default_dir
 from local.workspace import running_stack
+from shared.contracts.errors import ConfigurationError, TransientError
 from shared.endpoints import check_encrypted, plain_storage, plain_url
-from shared.errors import ConfigurationError, TransientError
 from shared.settings import ServiceSettings
 from shared.storage import storage_client
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from shared.errors import StylestreamError
+from shared.contracts.errors import StylestreamError
 
 ACCOUNT = "devstoreaccount1"
 ACCOUNT_KEY = (

@@ -18,7 +18,7 @@ from typing import Final, NoReturn
 
 from local.arguments import hours, not_negative, seconds, stylizers, whole
 from local.defaults import DEFAULT_STYLE, default_dir
-from shared.errors import ConfigurationError, StylestreamError
+from shared.contracts.errors import ConfigurationError, StylestreamError
 
 USAGE: Final = 2
 INTERRUPTED: Final = 130

@@ -11,7 +11,7 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from shared.errors import StylestreamError
+from shared.contracts.errors import StylestreamError
 from shared.media.pixels import to_planar_rgb
 
 MARGIN: Final = 12

@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 from aiohttp import web
 from azure.core.messaging import CloudEvent
 
-from shared.errors import StylestreamError
+from shared.contracts.errors import StylestreamError
 
 PATH: Final = "/api/events"
 KEY_HEADER: Final = "aeg-sas-key"

@@ -15,11 +15,11 @@ from typing import Final
 
 from local.account import USUAL_CONTAINERS, Account, Containers, open_account
 from shared.blobs import BlobStore
-from shared.errors import StylestreamError
-from shared.layout import job_id, progress_blob, status_blob
-from shared.status import SplitProgress, Status, utc_now
-from shared.styles.request import StyleRequest
-from shared.styles.wishes import write_wishes
+from shared.contracts.errors import StylestreamError
+from shared.contracts.layout import job_id, progress_blob, status_blob
+from shared.contracts.status import SplitProgress, Status, utc_now
+from shared.contracts.style_request import StyleRequest
+from shared.contracts.style_request_text import write_wishes
 
 _POLL_S: Final = 0.5
 

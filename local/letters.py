@@ -9,12 +9,12 @@ from pydantic import ValidationError
 
 from shared.azure import AzureClients
 from shared.blobs import BlobStore
+from shared.contracts.errors import MessageError, StylestreamError
+from shared.contracts.layout import status_blob
+from shared.contracts.messages import decode
+from shared.contracts.status import Status
 from shared.dead_letters import DeadLetter
-from shared.errors import MessageError, StylestreamError
-from shared.layout import status_blob
-from shared.messages import decode
 from shared.settings import ServiceSettings
-from shared.status import Status
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from azure.core.exceptions import AzureError
 from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 from azure.storage.blob.aio import BlobServiceClient
 
-from shared.errors import StylestreamError, TransientError
+from shared.contracts.errors import StylestreamError, TransientError
 
 # Clocks differ: a link must be good at once.
 _CLOCK_SKEW: Final = timedelta(minutes=5)

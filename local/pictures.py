@@ -18,7 +18,7 @@ import av.error
 import numpy as np
 from PIL import Image, ImageOps
 
-from shared.errors import SourceRefused, StylestreamError
+from shared.contracts.errors import SourceRefused, StylestreamError
 from splitter.decode import Decoder
 from splitter.limits import Limits
 from splitter.normalise import Normaliser, plan_geometry

@@ -31,7 +31,7 @@ from typing import Protocol
 import aiohttp
 import psutil
 
-from shared.errors import StylestreamError
+from shared.contracts.errors import StylestreamError
 
 PROBE_INTERVAL_S = 0.05
 """Between two looks at whether a child is ready: short beside the second that a start takes."""

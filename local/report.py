@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from shared.status import Status
+from shared.contracts.status import Status
 
 
 @dataclass(frozen=True, slots=True)

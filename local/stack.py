@@ -42,7 +42,7 @@ from local.workspace import (
     StackState,
     Workspace,
 )
-from shared.errors import StylestreamError
+from shared.contracts.errors import StylestreamError
 
 CONTAINERS = ("uploads", "results", "frames", "segments", "jobs", "checkpoints", "dead-letters")
 

@@ -19,8 +19,8 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from shared.errors import ConfigurationError, StylestreamError
-from shared.values import Value
+from shared.contracts.errors import ConfigurationError, StylestreamError
+from shared.contracts.values import Value
 
 BLOCK = 64
 BLOCKS = range(20_032, 32_000, BLOCK)

@@ -25,7 +25,7 @@ from azure.core.exceptions import (
 )
 from azure.storage.blob import ContentSettings, StorageErrorCode
 
-from shared.errors import PermanentError, TransientError
+from shared.contracts.errors import PermanentError, TransientError
 from shared.storage import BlobClients
 
 _DELETES_AT_ONCE: Final = 4

@@ -30,7 +30,7 @@ from azure.eventhub.exceptions import EventHubError
 from shared import logs
 from shared.azure import AzureClients
 from shared.blobs import BlobStore
-from shared.errors import ConfigurationError, TransientError
+from shared.contracts.errors import ConfigurationError, TransientError
 from shared.settings import ServiceSettings, load
 
 log = structlog.get_logger()

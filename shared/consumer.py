@@ -30,7 +30,7 @@ from azure.eventhub.amqp import AmqpMessageBodyType
 from azure.eventhub.exceptions import EventHubError
 
 from shared import tracing
-from shared.errors import TransientError
+from shared.contracts.errors import TransientError
 from shared.metrics import ConsumerMetrics
 from shared.pulse import Pulse
 from shared.watermark import Ticket, Watermark

@@ -7,9 +7,9 @@ import traceback
 
 from shared.blobs import BlobStore
 from shared.consumer import Delivery
-from shared.errors import PermanentError
-from shared.status import utc_now
-from shared.values import Value
+from shared.contracts.errors import PermanentError
+from shared.contracts.status import utc_now
+from shared.contracts.values import Value
 
 
 class DeadLetter(Value):

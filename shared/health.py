@@ -18,7 +18,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.aiohttp import make_aiohttp_handler
 
-from shared.errors import ConfigurationError
+from shared.contracts.errors import ConfigurationError
 
 log = structlog.get_logger()
 

@@ -25,7 +25,7 @@ from prometheus_client import (
 )
 
 from shared import tracing
-from shared.codes import FAILURE_CODES, OTHER
+from shared.contracts.codes import FAILURE_CODES, OTHER
 
 STAGE_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from azure.eventhub import EventData
 
 from shared import tracing
-from shared.messages import Message
+from shared.contracts.messages import Message
 from shared.sender import Sender
 
 

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
-from shared.errors import PermanentError, TransientError
+from shared.contracts.errors import PermanentError, TransientError
 from shared.metrics import WorkMetrics
 
 log = structlog.get_logger()

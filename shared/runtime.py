@@ -26,7 +26,7 @@ from shared.azure import AzureClients
 from shared.blobs import BlobStore
 from shared.checkpoints import prepare, reached
 from shared.consumer import Consumer, Handler
-from shared.errors import ConfigurationError, TransientError
+from shared.contracts.errors import ConfigurationError, TransientError
 from shared.health import Health, HealthServer
 from shared.metrics import WorkMetrics, process_registry
 from shared.retry import Retry

@@ -10,7 +10,7 @@ import hashlib
 from typing import Final
 
 from shared.blobs import Content
-from shared.errors import ChunkError
+from shared.contracts.errors import ChunkError
 
 SEAL: Final = "sha256"
 

@@ -18,7 +18,7 @@ from azure.core.exceptions import AzureError
 from azure.eventhub.aio import EventHubProducerClient
 from azure.eventhub.exceptions import EventHubError
 
-from shared.errors import TransientError
+from shared.contracts.errors import TransientError
 
 log = structlog.get_logger()
 T = TypeVar("T")

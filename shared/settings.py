@@ -15,6 +15,7 @@ from typing import Final, Literal, Self, TypeVar
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.contracts.errors import ConfigurationError
 from shared.endpoints import (
     check_encrypted,
     holds_signature,
@@ -22,7 +23,6 @@ from shared.endpoints import (
     plain_storage,
     plain_url,
 )
-from shared.errors import ConfigurationError
 
 S = TypeVar("S", bound=BaseSettings)
 

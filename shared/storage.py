@@ -17,7 +17,7 @@ from azure.storage.blob.aio import (
     ExponentialRetry,
 )
 
-from shared.errors import ConfigurationError
+from shared.contracts.errors import ConfigurationError
 
 _BLOCK_BYTES: Final = 8 << 20
 _CONNECTION_STRING: Final = (

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from shared.errors import ConfigurationError
+from shared.contracts.errors import ConfigurationError
 from shared.spans import Carrier, Facts, NoSpans, Spans
 
 if TYPE_CHECKING:

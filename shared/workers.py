@@ -10,8 +10,8 @@ import structlog
 
 from shared import tracing
 from shared.consumer import Delivery
+from shared.contracts.errors import PermanentError, StylestreamError
 from shared.dead_letters import DeadLetters
-from shared.errors import PermanentError, StylestreamError
 from shared.metrics import WorkMetrics
 from shared.retry import Retry
 

@@ -20,7 +20,7 @@ import jwt
 from jwt import PyJWKClient
 from jwt.exceptions import PyJWKClientConnectionError, PyJWTError
 
-from shared.errors import StylestreamError, TransientError
+from shared.contracts.errors import StylestreamError, TransientError
 from shared.settings import listed
 from splitter.settings import SplitterSettings
 

@@ -20,7 +20,7 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from pathlib import Path
 
-from shared.errors import SourceRefused
+from shared.contracts.errors import SourceRefused
 from splitter.split import SplitEnd, SplitEvent, SplitOptions
 from splitter.wire import (
     LENGTH,

@@ -13,7 +13,7 @@ import av.error
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from shared.errors import SourceRefused
+from shared.contracts.errors import SourceRefused
 from splitter.limits import Limits
 from splitter.source import (
     ErrorLog,

@@ -8,7 +8,7 @@ from typing import Final
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubProducerClient
 
-from shared.errors import PermanentError, TransientError
+from shared.contracts.errors import PermanentError, TransientError
 from shared.sender import Sender
 
 # Event Grid waits 30 s for an answer.

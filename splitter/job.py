@@ -18,8 +18,8 @@ from typing import Final
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 
 from shared.blobs import BlobStore
-from shared.errors import SourceRefused, StylestreamError
-from shared.layout import (
+from shared.contracts.errors import SourceRefused, StylestreamError
+from shared.contracts.layout import (
     chunk_blob,
     chunk_partition,
     manifest_blob,
@@ -27,13 +27,13 @@ from shared.layout import (
     side_blob,
     status_blob,
 )
-from shared.manifest import Chunk, Manifest, Source
-from shared.messages import ChunkReady
+from shared.contracts.manifest import Chunk, Manifest, Source
+from shared.contracts.messages import ChunkReady
+from shared.contracts.status import SplitProgress, Status, utc_now
+from shared.contracts.style_request import StyleRequest
 from shared.publisher import Publisher
 from shared.retry import Retry
 from shared.seals import seal
-from shared.status import SplitProgress, Status, utc_now
-from shared.styles.request import StyleRequest
 from splitter.child import split_in_child
 from splitter.metrics import SplitterMetrics
 from splitter.pace import Pace

@@ -21,7 +21,7 @@ from typing import BinaryIO, cast
 
 import av.error
 
-from shared.errors import SourceRefused
+from shared.contracts.errors import SourceRefused
 from splitter.limits import Limits
 from splitter.ranges import RangeFile, receive
 from splitter.split import SplitEvent, split

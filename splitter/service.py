@@ -8,18 +8,18 @@ from shared import tracing
 from shared.azure import AzureClients
 from shared.blobs import BlobFacts, BlobStore
 from shared.consumer import Delivery
+from shared.contracts.errors import PermanentError, StyleError
+from shared.contracts.layout import job_id, manifest_blob, status_blob
+from shared.contracts.manifest import Manifest
+from shared.contracts.messages import SplitCompleted, SplitFailed, SplitStarted
+from shared.contracts.status import Status
+from shared.contracts.style_request import StyleRequest
 from shared.dead_letters import DeadLetters
-from shared.errors import PermanentError, StyleError
 from shared.health import Health
-from shared.layout import job_id, manifest_blob, status_blob
-from shared.manifest import Manifest
-from shared.messages import SplitCompleted, SplitFailed, SplitStarted
 from shared.retry import Retry
 from shared.runtime import Service, reader
-from shared.status import Status
 from shared.styles.container import fetch_styles
 from shared.styles.gallery import Gallery, open_gallery
-from shared.styles.request import StyleRequest
 from shared.workers import OneAtATime, Workers
 from splitter.acceptance import Acceptance
 from splitter.intake import Intake

@@ -24,7 +24,7 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from shared.errors import SourceRefused
+from shared.contracts.errors import SourceRefused
 from splitter.limits import Limits
 
 FORMATS = "mov,matroska,avi,flv,mpegts,mpeg,asf,ogg,gif,mxf,nut,ivf"

@@ -20,8 +20,8 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from shared.errors import SourceRefused
-from shared.manifest import Chunk, Source, pts_digest
+from shared.contracts.errors import SourceRefused
+from shared.contracts.manifest import Chunk, Source, pts_digest
 from shared.media.chunks import MEZZANINE, ChunkWriter, Encoding
 from splitter.decode import Decoder
 from splitter.epochs import Epochs

@@ -8,7 +8,7 @@ from math import lcm
 
 import av
 
-from shared.errors import SourceRefused
+from shared.contracts.errors import SourceRefused
 from splitter.limits import Limits
 from splitter.source import OpenSource, stream_time_base
 

@@ -22,7 +22,7 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import AttachmentStream, DataStream, Disposition, Stream
 
-from shared.manifest import Track
+from shared.contracts.manifest import Track
 from shared.media.containers import FORMATS, carried_metadata, movie_timescale, track_metadata
 from splitter.captions import CONVERTIBLE, as_mov_text
 from splitter.source import OpenSource, stream_time_base

@@ -13,7 +13,7 @@ from typing import Any, Final
 from azure.core.messaging import CloudEvent
 from azure.eventgrid import EventGridEvent
 
-from shared.errors import MessageError
+from shared.contracts.errors import MessageError
 
 _BLOB_CREATED: Final = "Microsoft.Storage.BlobCreated"
 # An error quotes what it stumbled over, and an event may be a megabyte.

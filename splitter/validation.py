@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from shared.errors import MessageError
+from shared.contracts.errors import MessageError
 from splitter.uploads import parse_event
 
 _VALIDATION: Final = "Microsoft.EventGrid.SubscriptionValidationEvent"

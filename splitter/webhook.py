@@ -28,7 +28,7 @@ from typing import Any, Final, Self
 import structlog
 from aiohttp import web
 
-from shared.errors import ConfigurationError, MessageError, PermanentError, TransientError
+from shared.contracts.errors import ConfigurationError, MessageError, PermanentError, TransientError
 from shared.settings import listed
 from splitter.acceptance import Acceptance
 from splitter.callers import Callers, Stranger

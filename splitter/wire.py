@@ -17,7 +17,7 @@ from typing import Literal
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from shared.manifest import Chunk, Source
+from shared.contracts.manifest import Chunk, Source
 from splitter.split import EncodedChunk, SplitEnd, SplitEvent, SplitOptions
 
 LENGTH = struct.Struct("!I")

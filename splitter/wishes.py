@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from shared.contracts.style_request import StyleRequest
+from shared.contracts.style_request_text import read_wishes
 from shared.styles.gallery import Gallery
-from shared.styles.request import StyleRequest
-from shared.styles.wishes import read_wishes
 
 
 def style_request(

@@ -11,7 +11,7 @@ import uuid
 from typing import Final
 
 from shared.blobs import BlobStore, Content
-from shared.errors import ChunkError
+from shared.contracts.errors import ChunkError
 
 MISSING: Final = "CHUNK_MISSING"
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from shared.errors import StyleError
+from shared.contracts.errors import StyleError
 from shared.styles.gallery import Precision, Style
 from stylizer.interpolation import TRUNK
 from stylizer.sessions import Sessions

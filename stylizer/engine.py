@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
-from shared.errors import ConfigurationError, StyleError
-from shared.styles.blend import WHOLE
+from shared.contracts.errors import ConfigurationError, StyleError
+from shared.contracts.style_blend import WHOLE
 from shared.styles.gallery import Gallery, Precision
 from stylizer.interpolation import NotInterpolable, interpolate
 from stylizer.sessions import Device, Sessions

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from shared.styles.blend import WHOLE
+from shared.contracts.style_blend import WHOLE
 
 if TYPE_CHECKING:
     from onnx import ModelProto, TensorProto

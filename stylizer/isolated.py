@@ -16,8 +16,8 @@ import sys
 from collections.abc import Callable
 from typing import cast
 
-from shared.errors import PermanentError
-from shared.messages import ChunkReady
+from shared.contracts.errors import PermanentError
+from shared.contracts.messages import ChunkReady
 from shared.settings import load
 from stylizer.isolation import READY, Work
 from stylizer.segments import open_engine, paint, pass_through

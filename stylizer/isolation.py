@@ -16,8 +16,8 @@ from asyncio.subprocess import Process
 from pathlib import Path
 from typing import Final, Literal
 
-from shared.errors import PermanentError, StylestreamError
-from shared.messages import ChunkReady
+from shared.contracts.errors import PermanentError, StylestreamError
+from shared.contracts.messages import ChunkReady
 from shared.settings import ServiceSettings
 
 Work = Literal["paint", "pass_through"]

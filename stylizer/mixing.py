@@ -12,9 +12,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.contracts.style_blend import WHOLE
+from shared.contracts.style_request import StyleRequest
 from shared.media.pixels import plane_arrays
-from shared.styles.blend import WHOLE
-from shared.styles.request import StyleRequest
 
 _BLOCK_PIXELS: Final = 1 << 14
 """Pixels worked on at once: so few that what is in between stays in the processor's cache, which

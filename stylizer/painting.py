@@ -16,12 +16,12 @@ from typing import Final, NamedTuple
 import av
 import numpy as np
 
-from shared.errors import ChunkError
-from shared.manifest import pts_digest
+from shared.contracts.errors import ChunkError
+from shared.contracts.manifest import pts_digest
+from shared.contracts.messages import ChunkReady
+from shared.contracts.style_request import StyleRequest
 from shared.media.chunks import ChunkWriter, Encoding, read_chunk
 from shared.media.pixels import from_planar_rgb, to_planar_rgb
-from shared.messages import ChunkReady
-from shared.styles.request import StyleRequest
 from stylizer.engine import MULTIPLE, Frames
 from stylizer.mixing import keeps_source, mix_in
 from stylizer.overlap import ahead

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from shared.messages import ChunkReady
+from shared.contracts.messages import ChunkReady
 from shared.styles.gallery import open_gallery
 from stylizer.engine import Engine, OnnxEngine
 from stylizer.painting import paint_chunk

@@ -10,16 +10,16 @@ from shared import tracing
 from shared.azure import AzureClients
 from shared.blobs import BlobStore, Content
 from shared.consumer import Delivery
+from shared.contracts.errors import ChunkError, MessageError, PermanentError
+from shared.contracts.layout import chunk_blob, status_blob
+from shared.contracts.messages import ChunkFailed, ChunkReady, SegmentReady, decode
+from shared.contracts.status import Status
 from shared.dead_letters import DeadLetters
-from shared.errors import ChunkError, MessageError, PermanentError
 from shared.health import Health
-from shared.layout import chunk_blob, status_blob
-from shared.messages import ChunkFailed, ChunkReady, SegmentReady, decode
 from shared.publisher import Publisher
 from shared.retry import Retry
 from shared.runtime import Service, reader
 from shared.seals import seal
-from shared.status import Status
 from shared.styles.container import fetch_styles
 from shared.workers import OneAtATime, Workers
 from stylizer.attempts import MISSING

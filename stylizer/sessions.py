@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 import onnxruntime as ort
 
-from shared.errors import ConfigurationError, StyleError
+from shared.contracts.errors import ConfigurationError, StyleError
 
 Device = Literal["cpu", "cuda", "tensorrt"]
 

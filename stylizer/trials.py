@@ -10,9 +10,9 @@ import numpy as np
 import structlog
 
 from shared.blobs import BlobStore, Content
-from shared.errors import ChunkError, PermanentError
+from shared.contracts.errors import ChunkError, PermanentError
+from shared.contracts.messages import ChunkReady
 from shared.health import Health
-from shared.messages import ChunkReady
 from shared.retry import Retry
 from shared.seals import check_seal
 from shared.workers import GivenBack

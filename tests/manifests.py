@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from shared.manifest import Chunk, Manifest, Source
-from shared.styles.request import StyleRequest
+from shared.contracts.manifest import Chunk, Manifest, Source
+from shared.contracts.style_request import StyleRequest
 
 
 def manifest(job: str, frames: Sequence[int]) -> Manifest:

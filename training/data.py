@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from shared.errors import ConfigurationError
+from shared.contracts.errors import ConfigurationError
 
 _SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 _SMALLEST: Final = 1.0

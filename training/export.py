@@ -10,7 +10,7 @@ from typing import Any, Final
 import onnx
 from google.protobuf.message import DecodeError
 
-from shared.errors import StyleError
+from shared.contracts.errors import StyleError
 from shared.styles.gallery import Card
 from training.graph import build, read_weights
 from training.network import StyleNetwork

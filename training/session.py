@@ -12,7 +12,7 @@ from typing import Any, Final
 import torch
 from PIL import Image
 
-from shared.errors import ConfigurationError
+from shared.contracts.errors import ConfigurationError
 from shared.styles.gallery import Card
 from training.data import pictures_in, read_picture
 from training.export import read_network, write_style

@@ -23,7 +23,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from shared.values import Value
+from shared.contracts.values import Value
 from training.data import Crops, read_picture, seeded
 from training.features import Features
 from training.losses import (

@@ -26,7 +26,7 @@ from azure.eventhub.exceptions import EventHubError
 
 from shared import logs
 from shared.azure import AzureClients
-from shared.errors import ConfigurationError
+from shared.contracts.errors import ConfigurationError
 from shared.settings import ServiceSettings, load
 
 log = structlog.get_logger()

@@ -15,7 +15,7 @@ import sys
 
 from local.watcher import UploadWatcher
 from shared import logs
-from shared.errors import ConfigurationError
+from shared.contracts.errors import ConfigurationError
 from shared.health import Health, HealthServer
 from shared.metrics import process_registry
 from shared.settings import ServiceSettings, load

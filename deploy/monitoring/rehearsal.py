@@ -31,7 +31,7 @@ from azure.eventhub.aio import EventHubProducerClient
 from deploy.monitoring.prometheus import Prometheus, require, running
 from local.jobs import Jobs, open_jobs
 from local.stack import Stack, StackOptions
-from shared.styles.request import StyleRequest
+from shared.contracts.style_request import StyleRequest
 
 RULES: Final = Path(__file__).parent / "rules"
 SCRAPE_S: Final = 1

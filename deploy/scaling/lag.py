@@ -18,7 +18,7 @@ from azure.storage.blob.aio import ContainerClient
 from deploy.scaling.keda import Partition, lag_of, unprocessed
 from shared.azure import AzureClients
 from shared.checkpoints import namespace_of
-from shared.errors import ConfigurationError
+from shared.contracts.errors import ConfigurationError
 from shared.settings import ServiceSettings, load
 
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from assembler.mux import mux
 from local.bench.clip import write_clip
-from shared.manifest import Manifest, Source
+from shared.contracts.manifest import Manifest, Source
+from shared.contracts.style_request import StyleRequest
 from shared.media.chunks import SEGMENT, ChunkWriter, read_chunk
-from shared.styles.request import StyleRequest
 from splitter.split import EncodedChunk, SplitOptions, split
 
 

@@ -9,8 +9,8 @@ from typing import Final
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
-from shared.errors import MessageError
-from shared.messages import Message, SegmentReady, decode
+from shared.contracts.errors import MessageError
+from shared.contracts.messages import Message, SegmentReady, decode
 
 # A group of its own: readers of the assembler's group would disturb its ownership of partitions.
 _CONSUMER_GROUP: Final = "benchmark"

@@ -17,9 +17,9 @@ from local.defaults import SAMPLE
 from local.jobs import Jobs, open_jobs
 from local.processes import Usage
 from local.stack import Stack, StackOptions
-from shared.errors import StylestreamError
-from shared.status import Status
-from shared.styles.request import StyleRequest
+from shared.contracts.errors import StylestreamError
+from shared.contracts.status import Status
+from shared.contracts.style_request import StyleRequest
 
 _SAMPLING_S: Final = 0.5
 _HUB: Final = "segments"

@@ -30,9 +30,9 @@ from local.chaos.storage_view import StorageView
 from local.eventhubs.config import DEFAULT_KEY, DEFAULT_POLICY
 from local.processes import Supervised
 from local.stack import Stack, StackOptions
-from shared.layout import job_id
-from shared.status import Status
-from shared.styles.request import StyleRequest
+from shared.contracts.layout import job_id
+from shared.contracts.status import Status
+from shared.contracts.style_request import StyleRequest
 
 STYLE: Final = "starry-night"
 CHUNK_ATTEMPTS: Final = 5

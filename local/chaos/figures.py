@@ -11,7 +11,7 @@ from local.chaos.faults import Committed
 from local.chaos.history import History
 from local.chaos.promises.checkpoints import went_back
 from local.chaos.promises.timeline import Timeline
-from shared.layout import chunk_blob
+from shared.contracts.layout import chunk_blob
 
 _KILL: Final = "kill stylizer"
 

@@ -12,9 +12,9 @@ from fractions import Fraction
 from http import HTTPStatus
 from typing import Literal
 
-from shared.errors import MessageError
-from shared.messages import AnyMessage, decode
-from shared.status import Status
+from shared.contracts.errors import MessageError
+from shared.contracts.messages import AnyMessage, decode
+from shared.contracts.status import Status
 
 Operation = Literal["read", "facts", "write", "metadata", "delete", "list", "other"]
 

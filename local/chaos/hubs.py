@@ -22,7 +22,7 @@ from azure.eventhub.aio import (
 from azure.eventhub.exceptions import EventHubError
 
 from local.chaos.history import HubEvent
-from shared.errors import StylestreamError
+from shared.contracts.errors import StylestreamError
 
 HUBS: Final = ("uploads", "frames", "segments")
 _GROUP: Final = "chaos"

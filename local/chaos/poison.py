@@ -16,8 +16,8 @@ import psutil
 
 from local.chaos.history import BlobCall
 from local.processes import Supervised
-from shared.layout import chunk_blob, status_blob
-from shared.status import Status
+from shared.contracts.layout import chunk_blob, status_blob
+from shared.contracts.status import Status
 
 _ISOLATED: Final = "stylizer.isolated"
 _CHILD_S: Final = 30.0

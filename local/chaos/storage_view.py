@@ -15,9 +15,9 @@ from local.chaos.clips import look_at
 from local.chaos.history import BlobCall, Picture, Result
 from local.jobs import Jobs
 from shared.blobs import BlobStore
-from shared.errors import StylestreamError
-from shared.layout import status_blob
-from shared.status import Status
+from shared.contracts.errors import StylestreamError
+from shared.contracts.layout import status_blob
+from shared.contracts.status import Status
 
 _TEMPORARY: Final = ("frames", "segments", "jobs")
 

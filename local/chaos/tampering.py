@@ -12,7 +12,7 @@ from typing import Final
 
 from local.chaos.arena import Arena, signal_group
 from local.chaos.poison import Poison
-from shared.layout import chunk_blob, status_blob
+from shared.contracts.layout import chunk_blob, status_blob
 
 _COPIES: Final = 12
 _CANDIDATES_S: Final = 2.0

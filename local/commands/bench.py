@@ -12,7 +12,7 @@ from local.bench import inference, media, pipeline
 from local.bench.report import Figures, describe_machine, table
 from local.commands.common import find_unwritable_file, refuse
 from local.defaults import DEFAULT_STYLE, gallery
-from shared.errors import StyleError
+from shared.contracts.errors import StyleError
 from stylizer.settings import usable_cores
 
 

@@ -15,10 +15,10 @@ from local.defaults import DEFAULT_STYLE, gallery
 from local.jobs import Jobs, Submission
 from local.progress import JobProgress
 from local.report import Report
-from shared.errors import ConfigurationError, StyleError
-from shared.status import Status
-from shared.styles.request import StyleRequest
-from shared.styles.wishes import read_wishes
+from shared.contracts.errors import ConfigurationError, StyleError
+from shared.contracts.status import Status
+from shared.contracts.style_request import StyleRequest
+from shared.contracts.style_request_text import read_wishes
 
 RESULT_ENDINGS: Final = (".mp4", ".mkv")
 UNNOTICED_S: Final = 30.0

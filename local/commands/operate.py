@@ -16,7 +16,7 @@ from local.letters import Letter, Letters
 from local.workspace import running_stack
 from shared.azure import AzureClients
 from shared.blobs import BlobStore
-from shared.errors import ConfigurationError, StylestreamError
+from shared.contracts.errors import ConfigurationError, StylestreamError
 from shared.settings import ServiceSettings, load
 
 _WAYS: Final = (

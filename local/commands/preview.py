@@ -22,8 +22,8 @@ from local.contact_sheet import Named, draw_sheet, save_sheet
 from local.defaults import gallery
 from local.pictures import read_picture
 from shared import logs
-from shared.styles.blend import WHOLE
-from shared.styles.request import StyleRequest
+from shared.contracts.style_blend import WHOLE
+from shared.contracts.style_request import StyleRequest
 from stylizer.engine import OnnxEngine
 from stylizer.painting import paint_picture
 

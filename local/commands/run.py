@@ -26,8 +26,8 @@ from local.jobs import Jobs, open_jobs
 from local.progress import JobProgress
 from local.report import Report
 from local.stack import Stack, StackOptions
-from shared.layout import result_blob
-from shared.styles.request import StyleRequest
+from shared.contracts.layout import result_blob
+from shared.contracts.style_request import StyleRequest
 
 T = TypeVar("T")
 

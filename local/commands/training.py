@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from local.defaults import gallery
-from shared.errors import ConfigurationError, StyleError
+from shared.contracts.errors import ConfigurationError, StyleError
 
 if TYPE_CHECKING:
     from training.trainer import Progress

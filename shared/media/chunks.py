@@ -24,7 +24,7 @@ import av.error
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from av.video.stream import VideoStream
 
-from shared.errors import ChunkError
+from shared.contracts.errors import ChunkError
 from shared.media.containers import MAX_TIMESCALE
 
 NOMINAL_RATE = 60

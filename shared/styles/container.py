@@ -16,7 +16,7 @@ from typing import TypeVar
 import structlog
 
 from shared.blobs import BlobStore
-from shared.errors import ConfigurationError
+from shared.contracts.errors import ConfigurationError
 from shared.retry import Retry
 from shared.settings import ServiceSettings
 

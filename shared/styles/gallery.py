@@ -20,9 +20,9 @@ from typing import Final, Literal
 
 from pydantic import ValidationError
 
-from shared.errors import ConfigurationError, StyleError
-from shared.styles.blend import parse_blend
-from shared.values import Value
+from shared.contracts.errors import ConfigurationError, StyleError
+from shared.contracts.style_blend import parse_blend
+from shared.contracts.values import Value
 
 _BUNDLED: Final = Path(__file__).parent
 _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

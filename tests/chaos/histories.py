@@ -18,9 +18,8 @@ from local.chaos.history import (
     Result,
     Upload,
 )
-from shared.dead_letters import DeadLetter
-from shared.manifest import Chunk, Manifest, Source
-from shared.messages import (
+from shared.contracts.manifest import Chunk, Manifest, Source
+from shared.contracts.messages import (
     ChunkFailed,
     ChunkReady,
     Message,
@@ -28,8 +27,9 @@ from shared.messages import (
     SplitCompleted,
     SplitStarted,
 )
-from shared.status import Failure, Status
-from shared.styles.request import StyleRequest
+from shared.contracts.status import Failure, Status
+from shared.contracts.style_request import StyleRequest
+from shared.dead_letters import DeadLetter
 
 JOB = "0123456789abcdef01234567"
 STYLE = StyleRequest(style="s")

@@ -14,7 +14,7 @@ import pytest_asyncio
 from local.chaos.arena import Arena
 from local.chaos.clips import CLIPS
 from local.chaos.promises import Promise, check
-from shared.messages import SegmentReady, SplitCompleted
+from shared.contracts.messages import SegmentReady, SplitCompleted
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(200)]
 

@@ -19,9 +19,9 @@ from assembler.settings import AssemblerSettings
 from local.azurite import connection_string
 from local.eventgrid import LocalTopic, written_to
 from shared.azure import AzureClients
-from shared.errors import TransientError
-from shared.status import Failure, State, Status
-from shared.styles.request import StyleRequest
+from shared.contracts.errors import TransientError
+from shared.contracts.status import Failure, State, Status
+from shared.contracts.style_request import StyleRequest
 
 KEY = "the-key-of-this-topic"
 JOB = "0123456789abcdef01234567"

@@ -11,9 +11,9 @@ from prometheus_client import CollectorRegistry
 
 from assembler.job import Job
 from assembler.records import Records
-from shared.layout import status_blob
-from shared.messages import ChunkFailed, SplitCompleted
-from shared.status import Failure, Status
+from shared.contracts.layout import status_blob
+from shared.contracts.messages import ChunkFailed, SplitCompleted
+from shared.contracts.status import Failure, Status
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -10,7 +10,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceModifiedError
 from azure.storage.blob.aio import BlobServiceClient
 
 from local import azurite
-from shared.errors import StylestreamError
+from shared.contracts.errors import StylestreamError
 
 
 async def test_a_blob_is_written_once_and_changed_under_its_etag(storage_connection: str) -> None:

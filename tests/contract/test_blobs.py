@@ -13,7 +13,7 @@ from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob.aio import BlobServiceClient, LinearRetry
 
 from shared.blobs import BlobStore
-from shared.errors import PermanentError, TransientError
+from shared.contracts.errors import PermanentError, TransientError
 from shared.storage import storage_client
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import SecretStr
 
 from local.azurite import connection_string
-from shared.errors import TransientError
+from shared.contracts.errors import TransientError
 from splitter.callers import Callers, Stranger
 from splitter.settings import EVENT_GRID, SplitterSettings
 

@@ -20,7 +20,7 @@ from shared.azure import AzureClients
 from shared.blobs import BlobStore
 from shared.checkpoints import checkpoint_blob, reached
 from shared.consumer import Consumer, Delivery
-from shared.messages import SegmentReady
+from shared.contracts.messages import SegmentReady
 from shared.metrics import WorkMetrics
 from shared.settings import ServiceSettings
 

@@ -26,7 +26,7 @@ from local import azurite
 from local.account import Account, open_account
 from local.links import Links
 from local.processes import Command, Supervised, TcpReady
-from shared.errors import StylestreamError
+from shared.contracts.errors import StylestreamError
 
 BLOCK_BLOB = {"x-ms-blob-type": "BlockBlob"}
 NAME = "holiday/été & 日本 #1.mp4"

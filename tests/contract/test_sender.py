@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 from azure.eventhub.aio import EventHubProducerClient
 
-from shared.errors import TransientError
-from shared.messages import SegmentReady
+from shared.contracts.errors import TransientError
+from shared.contracts.messages import SegmentReady
 from shared.publisher import Publisher
 from shared.sender import Sender
 

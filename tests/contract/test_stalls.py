@@ -17,9 +17,9 @@ from assembler.redrive import Reach
 from shared.azure import AzureClients
 from shared.checkpoints import reached
 from shared.consumer import Consumer, Delivery
-from shared.errors import TransientError
-from shared.layout import manifest_blob
-from shared.messages import ChunkReady, SegmentReady, SplitCompleted, decode
+from shared.contracts.errors import TransientError
+from shared.contracts.layout import manifest_blob
+from shared.contracts.messages import ChunkReady, SegmentReady, SplitCompleted, decode
 from shared.metrics import WorkMetrics
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -19,7 +19,7 @@ from styles import hang, network
 
 from local.processes import Command, HttpReady, Supervised
 from shared.blobs import BlobStore
-from shared.errors import ConfigurationError
+from shared.contracts.errors import ConfigurationError
 from shared.metrics import WorkMetrics
 from shared.retry import Retry
 from shared.settings import ServiceSettings

@@ -20,8 +20,8 @@ from local import azurite
 from local.jobs import open_jobs
 from local.processes import Command, HttpReady, Supervised, TcpReady
 from local.watcher import UploadWatcher
-from shared.status import Status
-from shared.styles.request import StyleRequest
+from shared.contracts.status import Status
+from shared.contracts.style_request import StyleRequest
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = base64.b64encode(b"one key is enough for both of them, here on this machine").decode()

@@ -24,8 +24,8 @@ from videos import Video
 from local.azurite import connection_string
 from shared.azure import AzureClients
 from shared.blobs import BlobStore
+from shared.contracts.manifest import Manifest
 from shared.health import Health
-from shared.manifest import Manifest
 from shared.sender import Sender
 from splitter import service as splitter
 from splitter.acceptance import Acceptance

@@ -14,9 +14,9 @@ from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
 from local.jobs import Jobs, open_jobs
 from local.stack import Stack, StackOptions
-from shared.messages import Message, decode
-from shared.status import Status
-from shared.styles.request import StyleRequest
+from shared.contracts.messages import Message, decode
+from shared.contracts.status import Status
+from shared.contracts.style_request import StyleRequest
 
 DEADLINE_S = 90.0
 # Small chunks make short videos long jobs: many events, many places to be killed at.

@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 from videos import Sound, Video, packets, presented, times
 
-from shared.messages import ChunkReady, SegmentReady
-from shared.status import Status
+from shared.contracts.messages import ChunkReady, SegmentReady
+from shared.contracts.status import Status
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 

@@ -18,8 +18,8 @@ from videos import Video, presented, times
 
 from local.letters import Letters
 from shared.azure import AzureClients
-from shared.errors import StylestreamError
-from shared.layout import chunk_blob
+from shared.contracts.errors import StylestreamError
+from shared.contracts.layout import chunk_blob
 from shared.settings import ServiceSettings
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]

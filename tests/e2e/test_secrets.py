@@ -21,7 +21,7 @@ from local.azurite import ACCOUNT_KEY
 from local.eventhubs.config import DEFAULT_KEY
 from local.jobs import open_jobs
 from local.stack import Stack, StackOptions
-from shared.styles.request import StyleRequest
+from shared.contracts.style_request import StyleRequest
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
 WEBHOOK_SECRET = "webhook-secret-webhook-secret"

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from videos import times
 
-from shared.layout import job_id
+from shared.contracts.layout import job_id
+from shared.contracts.status import Status
+from shared.contracts.style_request import StyleRequest
 from shared.media.pixels import plane_arrays
-from shared.status import Status
-from shared.styles.request import StyleRequest
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 

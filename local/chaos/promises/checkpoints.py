@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from local.chaos.history import BlobCall, HubEvent
 from local.chaos.promises.timeline import NEVER, Timeline
 from local.chaos.promises.violation import Violation
-from shared.messages import ChunkReady
+from shared.contracts.messages import ChunkReady
 from splitter.uploads import parse_uploads
 
 

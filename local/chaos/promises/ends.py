@@ -8,7 +8,7 @@ from typing import Final
 from local.chaos.history import History, Upload
 from local.chaos.promises.timeline import Timeline
 from local.chaos.promises.violation import Violation
-from shared.status import Status
+from shared.contracts.status import Status
 
 _OF_DAMAGE: Final = "CORRUPT_CHUNK"
 _OF_POISON: Final = "CHUNK_POISONED"

@@ -10,17 +10,17 @@ from typing import Final
 from pydantic import ValidationError
 
 from local.chaos.history import BlobCall, History, HubEvent
-from shared.dead_letters import DeadLetter
-from shared.layout import manifest_blob, status_blob
-from shared.manifest import Manifest
-from shared.messages import (
+from shared.contracts.layout import manifest_blob, status_blob
+from shared.contracts.manifest import Manifest
+from shared.contracts.messages import (
     ChunkFailed,
     ChunkReady,
     SegmentReady,
     SplitCompleted,
     SplitFailed,
 )
-from shared.status import Status
+from shared.contracts.status import Status
+from shared.dead_letters import DeadLetter
 
 NEVER: Final = float("inf")
 

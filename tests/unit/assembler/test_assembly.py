@@ -14,7 +14,7 @@ from assembler import assembly
 from assembler.assembly import Assembly
 from assembler.metrics import AssemblerMetrics
 from assembler.settings import AssemblerSettings
-from shared.errors import ResultError
+from shared.contracts.errors import ResultError
 
 
 async def test_a_full_work_folder_is_named_with_its_remedy(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from manifests import manifest
 
 from assembler.completeness import Completeness
-from shared.errors import ResultError
+from shared.contracts.errors import ResultError
 
 
 @given(st.lists(st.integers(1, 32), min_size=1, max_size=12), st.data())

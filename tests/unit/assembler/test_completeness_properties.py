@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from manifests import manifest
 
 from assembler.completeness import Completeness
-from shared.errors import ResultError
+from shared.contracts.errors import ResultError
 
 COUNTS = st.lists(st.integers(1, 32), min_size=1, max_size=8)
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from shared import codes
-from shared.codes import FAILURE_CODES, OTHER
+from shared.contracts import codes
+from shared.contracts.codes import FAILURE_CODES, OTHER
 
 ROOT = Path(__file__).resolve().parents[3]
 RULES = ROOT / "deploy/monitoring/rules"

@@ -15,7 +15,7 @@ from videos import Video, number_of, number_picture
 
 from local.contact_sheet import CAPTION, MARGIN, draw_sheet
 from local.pictures import read_picture
-from shared.errors import StylestreamError
+from shared.contracts.errors import StylestreamError
 
 STEP = Fraction(1001, 30000)
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from local.processes import Command, HttpReady, LineReady, Readiness, Supervised, TcpReady
-from shared.errors import StylestreamError
+from shared.contracts.errors import StylestreamError
 
 ROOT = Path(__file__).resolve().parents[3]
 READY_AND_STAY = "import time; print('ready now', flush=True); time.sleep(600)"

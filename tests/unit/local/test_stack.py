@@ -21,7 +21,7 @@ from azure.storage.blob.aio import BlobServiceClient
 from local.processes import Supervised
 from local.stack import CONTAINERS, Stack, StackOptions
 from local.workspace import running_stack
-from shared.errors import StylestreamError
+from shared.contracts.errors import StylestreamError
 
 ROOT = Path(__file__).resolve().parents[3]
 SERVICE = """

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from videos import Sound, Video, number_of, number_picture, packets
 
-from shared.manifest import Manifest, Source
+from shared.contracts.manifest import Manifest, Source
+from shared.contracts.style_request import StyleRequest
 from shared.media.chunks import SEGMENT, ChunkWriter, read_chunk
-from shared.styles.request import StyleRequest
 from splitter.split import EncodedChunk, SplitEnd, SplitOptions, split
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.errors import ChunkError
+from shared.contracts.errors import ChunkError
 from shared.media.chunks import MEZZANINE, SEGMENT, ChunkWriter, read_chunk
 
 

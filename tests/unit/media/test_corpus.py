@@ -22,7 +22,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from assembler.mux import mux
 from assembler.verify import verify
-from shared.errors import SourceRefused
+from shared.contracts.errors import SourceRefused
 from shared.media.chunks import read_chunk
 from shared.media.pixels import to_planar_rgb
 from splitter.split import EncodedChunk, SplitOptions, split

@@ -17,7 +17,7 @@ from videos import Sound, Video
 
 from assembler.mux import mux
 from assembler.verify import verify
-from shared.errors import SourceRefused
+from shared.contracts.errors import SourceRefused
 from splitter.limits import Limits
 from splitter.split import SplitOptions
 

@@ -10,7 +10,7 @@ import pytest
 
 from assembler.mux import mux
 from assembler.verify import verify
-from shared.errors import ChunkError, ResultError
+from shared.contracts.errors import ChunkError, ResultError
 from shared.media.chunks import SEGMENT, ChunkWriter
 from splitter.split import SplitOptions
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import SourceRefused
+from shared.contracts.errors import SourceRefused
 from splitter import child
 from splitter.child import split_in_child
 from splitter.limits import Limits

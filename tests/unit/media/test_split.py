@@ -8,8 +8,8 @@ from fractions import Fraction
 
 import pytest
 
-from shared.errors import SourceRefused
-from shared.manifest import pts_digest
+from shared.contracts.errors import SourceRefused
+from shared.contracts.manifest import pts_digest
 from splitter.limits import Limits
 from splitter.split import SplitOptions, split
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from assembler.settings import AssemblerSettings
+from shared.contracts.errors import ConfigurationError
 from shared.endpoints import is_loopback, plain_eventhubs, plain_storage, plain_url
-from shared.errors import ConfigurationError
 from shared.settings import ServiceSettings, load
 from splitter.settings import SplitterSettings
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from styles import hang, sha256
 
-from shared.errors import ConfigurationError, StyleError
+from shared.contracts.errors import ConfigurationError, StyleError
 from shared.styles.gallery import Gallery, open_gallery
 
 

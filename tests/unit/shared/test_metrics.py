@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from shared.codes import FAILURE_CODES
+from shared.contracts.codes import FAILURE_CODES
 from shared.metrics import WorkMetrics
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import CollectorRegistry
 
-from shared.errors import PermanentError, TransientError
+from shared.contracts.errors import PermanentError, TransientError
 from shared.metrics import WorkMetrics
 from shared.retry import Retry
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from shared.errors import PermanentError, TransientError
+from shared.contracts.errors import PermanentError, TransientError
 from shared.metrics import WorkMetrics
 from shared.retry import Retry
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from assembler.settings import AssemblerSettings
-from shared.errors import ConfigurationError
+from shared.contracts.errors import ConfigurationError
 from shared.settings import ServiceSettings, describe, load
 from splitter.settings import SplitterSettings
 from stylizer.settings import StylizerSettings

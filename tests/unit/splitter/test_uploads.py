@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.errors import MessageError
+from shared.contracts.errors import MessageError
 from shared.styles.gallery import Gallery
 from splitter.uploads import Upload, parse_uploads
 from splitter.wishes import style_request
@@ -140,7 +140,7 @@ def test_metadata_goes_before_folder_goes_before_default(
 
 @pytest.mark.parametrize("text", ["0", "-5", "1e3", "much", "99999", "٣٢"])
 def test_a_size_cap_that_is_no_sensible_number_is_refused(text: str) -> None:
-    from shared.errors import StyleError
+    from shared.contracts.errors import StyleError
 
     with pytest.raises(StyleError, match="max_side"):
         style_request("clip.mp4", {"max_side": text}, Gallery(), "starry-night")

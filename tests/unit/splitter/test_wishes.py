@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from shared.errors import StyleError
+from shared.contracts.errors import StyleError
+from shared.contracts.style_request import StyleRequest
 from shared.styles.gallery import Gallery
-from shared.styles.request import StyleRequest
 from splitter.wishes import style_request
 
 

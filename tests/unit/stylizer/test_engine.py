@@ -9,7 +9,7 @@ import onnxruntime as ort
 import pytest
 from styles import FLOAT, hang, network, sha256
 
-from shared.errors import ConfigurationError, StyleError
+from shared.contracts.errors import ConfigurationError, StyleError
 from shared.styles.gallery import Gallery
 from stylizer.checks import find_faults
 from stylizer.engine import OnnxEngine

@@ -8,7 +8,7 @@ import sys
 import pytest
 from manifests import manifest
 
-from shared.messages import ChunkReady
+from shared.contracts.messages import ChunkReady
 from stylizer import isolation
 from stylizer.isolation import AttemptFailed, run_isolated
 

@@ -9,11 +9,11 @@ import av
 import numpy as np
 import pytest
 
-from shared.manifest import Chunk, pts_digest
+from shared.contracts.manifest import Chunk, pts_digest
+from shared.contracts.messages import ChunkReady
+from shared.contracts.style_request import StyleRequest
 from shared.media.chunks import MEZZANINE, SEGMENT, ChunkWriter, read_chunk
 from shared.media.pixels import plane_arrays
-from shared.messages import ChunkReady
-from shared.styles.request import StyleRequest
 from stylizer.engine import Frames
 from stylizer.painting import paint_chunk, paint_picture
 

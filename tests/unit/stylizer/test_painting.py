@@ -8,11 +8,11 @@ import av
 import numpy as np
 import pytest
 
-from shared.errors import ChunkError
-from shared.manifest import Chunk, pts_digest
+from shared.contracts.errors import ChunkError
+from shared.contracts.manifest import Chunk, pts_digest
+from shared.contracts.messages import ChunkReady
+from shared.contracts.style_request import StyleRequest
 from shared.media.chunks import MEZZANINE, SEGMENT, ChunkWriter, read_chunk
-from shared.messages import ChunkReady
-from shared.styles.request import StyleRequest
 from stylizer.engine import Frames
 from stylizer.painting import paint_chunk
 

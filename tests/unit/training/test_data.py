@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 
-from shared.errors import ConfigurationError
+from shared.contracts.errors import ConfigurationError
 from training.data import Crops, pictures_in, read_picture, seeded
 
 

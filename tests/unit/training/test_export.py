@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 import onnx
 
-from shared.errors import StyleError
+from shared.contracts.errors import StyleError
 from shared.styles.gallery import Gallery
 from stylizer.interpolation import NotInterpolable, interpolate
 from training.data import pictures_in

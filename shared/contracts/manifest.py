@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Literal
 
-from shared.styles.request import StyleRequest
-from shared.values import ExactFraction, Value
+from shared.contracts.style_request import StyleRequest
+from shared.contracts.values import ExactFraction, Value
 
 
 class Track(Value):

@@ -9,9 +9,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Literal
 
-from shared.manifest import Source
-from shared.styles.request import StyleRequest
-from shared.values import Value
+from shared.contracts.manifest import Source
+from shared.contracts.style_request import StyleRequest
+from shared.contracts.values import Value
 
 State = Literal["splitting", "stylizing", "assembling", "done", "degraded", "failed", "cancelled"]
 ENDED: frozenset[State] = frozenset({"done", "degraded", "failed", "cancelled"})

@@ -22,10 +22,10 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from shared.errors import MessageError
-from shared.manifest import Chunk, Source
-from shared.styles.request import StyleRequest
-from shared.values import ExactFraction, Value
+from shared.contracts.errors import MessageError
+from shared.contracts.manifest import Chunk, Source
+from shared.contracts.style_request import StyleRequest
+from shared.contracts.values import ExactFraction, Value
 
 
 class Message(Value):

@@ -15,8 +15,8 @@ from pydantic import (
     model_serializer,
 )
 
-from shared.styles.blend import WHOLE, Portion, blend_text, parse_blend
-from shared.values import Value
+from shared.contracts.style_blend import WHOLE, Portion, blend_text, parse_blend
+from shared.contracts.values import Value
 
 _ADDED_LATER: Final = frozenset({"strength", "preserve_color"})
 

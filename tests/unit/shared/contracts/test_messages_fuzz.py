@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from fuzzing import every_input, mutate_json
 
-from shared.errors import MessageError
-from shared.manifest import Chunk
-from shared.messages import (
+from shared.contracts.errors import MessageError
+from shared.contracts.manifest import Chunk
+from shared.contracts.messages import (
     ChunkFailed,
     ChunkReady,
     Message,
@@ -23,7 +23,7 @@ from shared.messages import (
     SplitStarted,
     decode,
 )
-from shared.styles.request import StyleRequest
+from shared.contracts.style_request import StyleRequest
 from splitter.uploads import Upload, parse_uploads
 
 JOB = "0123456789abcdef01234567"

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import MessageError
-from shared.layout import chunk_blob, is_job_id, job_id, result_blob
-from shared.manifest import Chunk, Manifest, Source, pts_digest
-from shared.messages import ChunkReady, SegmentReady, SplitFailed, decode
-from shared.styles.request import StyleRequest
+from shared.contracts.errors import MessageError
+from shared.contracts.layout import chunk_blob, is_job_id, job_id, result_blob
+from shared.contracts.manifest import Chunk, Manifest, Source, pts_digest
+from shared.contracts.messages import ChunkReady, SegmentReady, SplitFailed, decode
+from shared.contracts.style_request import StyleRequest
 
 STYLE = StyleRequest(style="starry-night")
 

@@ -16,9 +16,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from shared.errors import StyleError
-from shared.styles.blend import parse_blend
-from shared.styles.request import StyleRequest
+from shared.contracts.errors import StyleError
+from shared.contracts.style_blend import parse_blend
+from shared.contracts.style_request import StyleRequest
 
 SIDES: Final = range(16, 16384 + 1)
 """What ``max_side`` may be."""

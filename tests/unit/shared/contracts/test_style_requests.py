@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from shared.errors import StyleError
-from shared.layout import job_id, result_blob
-from shared.styles.blend import WHOLE, blend_text, parse_blend
-from shared.styles.request import StyleRequest
-from shared.styles.wishes import read_wishes, write_wishes
+from shared.contracts.errors import StyleError
+from shared.contracts.layout import job_id, result_blob
+from shared.contracts.style_blend import WHOLE, blend_text, parse_blend
+from shared.contracts.style_request import StyleRequest
+from shared.contracts.style_request_text import read_wishes, write_wishes
 
 UPLOAD = ("uploads", "x.mp4", "0x1")
 

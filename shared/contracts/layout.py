@@ -10,7 +10,7 @@ import re
 from pathlib import PurePosixPath
 from zlib import crc32
 
-from shared.styles.request import StyleRequest
+from shared.contracts.style_request import StyleRequest
 
 
 def job_id(container: str, name: str, etag: str, style: StyleRequest) -> str:
