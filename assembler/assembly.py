@@ -17,8 +17,8 @@ from shared.blobs import BlobStore, Content
 from shared.contracts.errors import ResultError
 from shared.contracts.layout import chunk_blob, result_blob
 from shared.contracts.manifest import Manifest
-from shared.metrics import WorkMetrics
 from shared.seals import check_seal
+from shared.telemetry.metrics import WorkMetrics
 
 _CONTENT_TYPES = {"mp4": "video/mp4", "mkv": "video/x-matroska"}
 

@@ -12,7 +12,7 @@ from shared.consumer import Delivery
 from shared.contracts.manifest import Manifest
 from shared.contracts.messages import SegmentReady, SplitStarted
 from shared.contracts.status import Failure, Status, utc_now
-from shared.spans import Carrier
+from shared.telemetry.spans import Carrier
 
 _NAMED: Final = 10  # a sentence, not a list
 

@@ -8,7 +8,7 @@ from typing import Final, Literal, get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from shared.contracts.status import State
-from shared.metrics import WorkMetrics
+from shared.telemetry.metrics import WorkMetrics
 
 # From a clip on a warm pool to hours of film behind a cold one.
 _JOB_BUCKETS_S: Final = (1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200)

@@ -17,7 +17,6 @@ from assembler.metrics import AssemblerMetrics
 from assembler.records import Records
 from assembler.settings import AssemblerSettings
 from assembler.stalls import Stalls
-from shared import tracing
 from shared.azure import AzureClients
 from shared.blobs import BlobStore
 from shared.consumer import Delivery
@@ -38,6 +37,7 @@ from shared.dead_letters import DeadLetters
 from shared.health import Health
 from shared.retry import Retry
 from shared.runtime import Service, reader
+from shared.telemetry import tracing
 
 log = structlog.get_logger()
 

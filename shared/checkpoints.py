@@ -27,11 +27,11 @@ from azure.eventhub import parse_connection_string
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 from azure.eventhub.exceptions import EventHubError
 
-from shared import logs
 from shared.azure import AzureClients
 from shared.blobs import BlobStore
 from shared.contracts.errors import ConfigurationError, TransientError
 from shared.settings import ServiceSettings, load
+from shared.telemetry import logs
 
 log = structlog.get_logger()
 

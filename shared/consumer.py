@@ -29,10 +29,10 @@ from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 from azure.eventhub.amqp import AmqpMessageBodyType
 from azure.eventhub.exceptions import EventHubError
 
-from shared import tracing
 from shared.contracts.errors import TransientError
-from shared.metrics import ConsumerMetrics
 from shared.pulse import Pulse
+from shared.telemetry import tracing
+from shared.telemetry.metrics import ConsumerMetrics
 from shared.watermark import Ticket, Watermark
 
 log = structlog.get_logger()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from azure.eventhub import EventData
 
-from shared import tracing
 from shared.contracts.messages import Message
 from shared.sender import Sender
+from shared.telemetry import tracing
 
 
 class Publisher:

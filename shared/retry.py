@@ -14,7 +14,7 @@ import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
 from shared.contracts.errors import PermanentError, TransientError
-from shared.metrics import WorkMetrics
+from shared.telemetry.metrics import WorkMetrics
 
 log = structlog.get_logger()
 T = TypeVar("T")

@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from shared import tracing
 from shared.consumer import Delivery
 from shared.contracts.errors import PermanentError, StylestreamError
 from shared.dead_letters import DeadLetters
-from shared.metrics import WorkMetrics
 from shared.retry import Retry
+from shared.telemetry import tracing
+from shared.telemetry.metrics import WorkMetrics
 
 log = structlog.get_logger()
 

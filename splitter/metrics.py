@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from shared.metrics import STAGE_BUCKETS_S, WorkMetrics
+from shared.telemetry.metrics import STAGE_BUCKETS_S, WorkMetrics
 
 DeliveryOutcome = Literal["delivered", "refused", "stranger", "put_off"]
 """What the webhook answered: yes, never again, who are you, come again."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import structlog
 
-from shared import tracing
 from shared.azure import AzureClients
 from shared.blobs import BlobFacts, BlobStore
 from shared.consumer import Delivery
@@ -20,6 +19,7 @@ from shared.retry import Retry
 from shared.runtime import Service, reader
 from shared.styles.container import fetch_styles
 from shared.styles.gallery import Gallery, open_gallery
+from shared.telemetry import tracing
 from shared.workers import OneAtATime, Workers
 from splitter.acceptance import Acceptance
 from splitter.intake import Intake

@@ -7,7 +7,7 @@ from typing import Final, Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from shared.metrics import WorkMetrics
+from shared.telemetry.metrics import WorkMetrics
 from stylizer.gpu import watch_gpus
 
 Attempt = Literal["in_process", "isolated"]

@@ -6,7 +6,6 @@ import asyncio
 
 import structlog
 
-from shared import tracing
 from shared.azure import AzureClients
 from shared.blobs import BlobStore, Content
 from shared.consumer import Delivery
@@ -21,6 +20,7 @@ from shared.retry import Retry
 from shared.runtime import Service, reader
 from shared.seals import seal
 from shared.styles.container import fetch_styles
+from shared.telemetry import tracing
 from shared.workers import OneAtATime, Workers
 from stylizer.attempts import MISSING
 from stylizer.metrics import StylizerMetrics

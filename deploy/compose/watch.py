@@ -14,11 +14,11 @@ import signal
 import sys
 
 from local.watcher import UploadWatcher
-from shared import logs
 from shared.contracts.errors import ConfigurationError
 from shared.health import Health, HealthServer
-from shared.metrics import process_registry
 from shared.settings import ServiceSettings, load
+from shared.telemetry import logs
+from shared.telemetry.metrics import process_registry
 
 
 def main() -> None:

@@ -21,9 +21,9 @@ from local.commands.common import (
 from local.contact_sheet import Named, draw_sheet, save_sheet
 from local.defaults import gallery
 from local.pictures import read_picture
-from shared import logs
 from shared.contracts.style_blend import WHOLE
 from shared.contracts.style_request import StyleRequest
+from shared.telemetry import logs
 from stylizer.engine import OnnxEngine
 from stylizer.painting import paint_picture
 

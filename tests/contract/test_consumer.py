@@ -21,8 +21,8 @@ from shared.blobs import BlobStore
 from shared.checkpoints import checkpoint_blob, reached
 from shared.consumer import Consumer, Delivery
 from shared.contracts.messages import SegmentReady
-from shared.metrics import WorkMetrics
 from shared.settings import ServiceSettings
+from shared.telemetry.metrics import WorkMetrics
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 DEADLINE_S = 20.0

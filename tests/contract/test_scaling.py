@@ -33,8 +33,8 @@ from shared import checkpoints
 from shared.azure import AzureClients
 from shared.blobs import BlobStore
 from shared.health import Health
-from shared.metrics import WorkMetrics
 from shared.settings import ServiceSettings
+from shared.telemetry.metrics import WorkMetrics
 from splitter import service as splitter
 from splitter.metrics import SplitterMetrics
 from splitter.settings import SplitterSettings

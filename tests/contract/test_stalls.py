@@ -20,7 +20,7 @@ from shared.consumer import Consumer, Delivery
 from shared.contracts.errors import TransientError
 from shared.contracts.layout import manifest_blob
 from shared.contracts.messages import ChunkReady, SegmentReady, SplitCompleted, decode
-from shared.metrics import WorkMetrics
+from shared.telemetry.metrics import WorkMetrics
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -20,12 +20,12 @@ from styles import hang, network
 from local.processes import Command, HttpReady, Supervised
 from shared.blobs import BlobStore
 from shared.contracts.errors import ConfigurationError
-from shared.metrics import WorkMetrics
 from shared.retry import Retry
 from shared.settings import ServiceSettings
 from shared.storage import storage_client
 from shared.styles.container import fetch_styles
 from shared.styles.gallery import Gallery
+from shared.telemetry.metrics import WorkMetrics
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTAINERS = ("uploads", "results", "frames", "segments", "jobs", "checkpoints", "dead-letters")

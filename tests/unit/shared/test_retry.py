@@ -9,8 +9,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from shared.contracts.errors import PermanentError, TransientError
-from shared.metrics import WorkMetrics
 from shared.retry import Retry
+from shared.telemetry.metrics import WorkMetrics
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from shared.contracts.errors import PermanentError, TransientError
-from shared.metrics import WorkMetrics
 from shared.retry import Retry
+from shared.telemetry.metrics import WorkMetrics
 
 Failure = Literal["away", "refused", "unforeseen"]
 FAILURES = st.lists(st.sampled_from(["away", "away", "unforeseen", "refused"]), max_size=30)

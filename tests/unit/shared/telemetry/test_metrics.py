@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from shared.contracts.codes import FAILURE_CODES
-from shared.metrics import WorkMetrics
+from shared.telemetry.metrics import WorkMetrics
 
 ROOT = Path(__file__).resolve().parents[3]
 RAISERS = ("Error", "Refused", "Refusal", "fail")

@@ -1,4 +1,4 @@
-"""Spans by OpenTelemetry; needs the extra ``tracing``. Only `shared.tracing` imports this."""
+"""Spans by OpenTelemetry; needs the extra ``tracing``. Only `shared.telemetry.tracing` imports this."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from shared.spans import Carrier, Facts, Kind
+from shared.telemetry.spans import Carrier, Facts, Kind
 
 _KINDS: Final[dict[Kind, SpanKind]] = {
     "internal": SpanKind.INTERNAL,
@@ -47,7 +47,7 @@ class OpenTelemetry:
     def span(
         self, name: str, kind: Kind, parent: Carrier, facts: Facts
     ) -> AbstractContextManager[object]:
-        """Open a span; see `shared.spans.Spans`."""
+        """Open a span; see `shared.telemetry.spans.Spans`."""
         context = self._propagator.extract(parent) if parent else None
         return self._tracer.start_as_current_span(
             name, context, kind=_KINDS[kind], attributes=dict(facts)

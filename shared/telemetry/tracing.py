@@ -1,11 +1,11 @@
 """Traces: one video's way through all services as one tree of spans. Off unless asked for.
 
 Every event carries its sender's span in its application properties, as W3C ``traceparent``, and
-its processing continues that trace. Stages become spans where they are timed (`shared.metrics`),
-and log lines name the trace that they were written in (`shared.logs`).
+its processing continues that trace. Stages become spans where they are timed (`shared.telemetry.metrics`),
+and log lines name the trace that they were written in (`shared.telemetry.logs`).
 
 With ``OTEL_EXPORTER_OTLP_ENDPOINT`` unset nothing here does anything, and OpenTelemetry need not be
-installed. `shared.otel` is what knows it.
+installed. `shared.telemetry.otel` is what knows it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from shared.contracts.errors import ConfigurationError
-from shared.spans import Carrier, Facts, NoSpans, Spans
+from shared.telemetry.spans import Carrier, Facts, NoSpans, Spans
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
@@ -51,7 +51,7 @@ def exporting(
         yield
         return
     try:
-        from shared.otel import OpenTelemetry, otlp
+        from shared.telemetry.otel import OpenTelemetry, otlp
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             [f"OTEL_EXPORTER_OTLP_ENDPOINT: {error.name} is missing; install the extra 'tracing'"]

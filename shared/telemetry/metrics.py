@@ -24,8 +24,8 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-from shared import tracing
 from shared.contracts.codes import FAILURE_CODES, OTHER
+from shared.telemetry import tracing
 
 STAGE_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
@@ -200,7 +200,7 @@ class WorkMetrics:
     def timed(self, stage: str, **facts: str | int) -> Iterator[None]:
         """Observe the time that a chunk or job spends in a stage, if it gets through.
 
-        The stage is also a span of its trace (`shared.tracing`), with ``facts``.
+        The stage is also a span of its trace (`shared.telemetry.tracing`), with ``facts``.
         """
         with tracing.span(stage, facts):
             started = time.perf_counter()

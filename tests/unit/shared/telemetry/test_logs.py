@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from shared import logs, tracing
+from shared.telemetry import logs, tracing
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SENDER = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}

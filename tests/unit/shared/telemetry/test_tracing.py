@@ -11,9 +11,9 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from shared import tracing
 from shared.contracts.errors import ConfigurationError
 from shared.settings import ServiceSettings
+from shared.telemetry import tracing
 
 
 class Collector(HTTPServer):
@@ -53,7 +53,7 @@ def test_without_an_endpoint_there_is_no_span_and_events_carry_nothing() -> None
 def test_an_endpoint_without_opentelemetry_is_refused_with_the_remedy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delitem(sys.modules, "shared.otel", raising=False)
+    monkeypatch.delitem(sys.modules, "shared.telemetry.otel", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry", None)
     with (
         pytest.raises(ConfigurationError, match="install the extra 'tracing'"),

@@ -7,7 +7,7 @@ import sys
 
 import structlog
 
-from shared import tracing
+from shared.telemetry import tracing
 
 
 def configure(level: str, style: str, service: str) -> None:

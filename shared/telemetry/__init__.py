@@ -1,0 +1,1 @@
+"""What a service reports about its work: logs, metrics and traces."""
