@@ -13,11 +13,11 @@ from pathlib import Path
 from assembler.mux import mux
 from assembler.settings import AssemblerSettings
 from assembler.verify import verify
-from shared.blobs import BlobStore, Content
 from shared.contracts.errors import ResultError
 from shared.contracts.layout import chunk_blob, result_blob
 from shared.contracts.manifest import Manifest
-from shared.seals import check_seal
+from shared.storage.blobs import BlobStore, Content
+from shared.storage.seals import check_seal
 from shared.telemetry.metrics import WorkMetrics
 
 _CONTENT_TYPES = {"mp4": "video/mp4", "mkv": "video/x-matroska"}

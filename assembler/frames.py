@@ -6,12 +6,12 @@ import asyncio
 
 from assembler.redrive import Reach
 from assembler.settings import AssemblerSettings
-from shared.blobs import BlobStore
 from shared.checkpoints import reached
 from shared.contracts.layout import chunk_partition
 from shared.contracts.manifest import Manifest
 from shared.contracts.messages import ChunkReady
 from shared.publisher import Publisher
+from shared.storage.blobs import BlobStore
 
 
 class FramesHub:

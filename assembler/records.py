@@ -10,9 +10,9 @@ import asyncio
 import time
 
 from assembler.job import Job
-from shared.blobs import BlobStore
 from shared.contracts.layout import status_blob
 from shared.contracts.status import Status
+from shared.storage.blobs import BlobStore
 
 
 class Records:

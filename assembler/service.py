@@ -18,7 +18,6 @@ from assembler.records import Records
 from assembler.settings import AssemblerSettings
 from assembler.stalls import Stalls
 from shared.azure import AzureClients
-from shared.blobs import BlobStore
 from shared.consumer import Delivery
 from shared.contracts.errors import MessageError, PermanentError
 from shared.contracts.layout import chunk_blob, manifest_blob, progress_blob
@@ -35,8 +34,9 @@ from shared.contracts.messages import (
 )
 from shared.dead_letters import DeadLetters
 from shared.health import Health
-from shared.retry import Retry
 from shared.runtime import Service, reader
+from shared.storage.blobs import BlobStore
+from shared.storage.retry import Retry
 from shared.telemetry import tracing
 
 log = structlog.get_logger()

@@ -14,10 +14,10 @@ from assembler.job import Job
 from assembler.metrics import AssemblerMetrics
 from assembler.redrive import Reach
 from assembler.settings import AssemblerSettings
-from shared.blobs import BlobStore
 from shared.contracts.errors import ResultError
 from shared.contracts.layout import manifest_blob, progress_blob
 from shared.contracts.manifest import Manifest
+from shared.storage.blobs import BlobStore
 from shared.telemetry import tracing
 
 log = structlog.get_logger()

@@ -28,7 +28,7 @@ from local.workspace import running_stack
 from shared.contracts.errors import ConfigurationError, TransientError
 from shared.endpoints import check_encrypted, plain_storage, plain_url
 from shared.settings import ServiceSettings
-from shared.storage import storage_client
+from shared.storage.accounts import storage_client
 
 _VARIABLES: Final = (
     # The users' account goes before the pipeline's own, which is theirs too unless they have one.

@@ -14,12 +14,12 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from local.account import USUAL_CONTAINERS, Account, Containers, open_account
-from shared.blobs import BlobStore
 from shared.contracts.errors import StylestreamError
 from shared.contracts.layout import job_id, progress_blob, status_blob
 from shared.contracts.status import SplitProgress, Status, utc_now
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.style_request_text import write_wishes
+from shared.storage.blobs import BlobStore
 
 _POLL_S: Final = 0.5
 

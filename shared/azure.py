@@ -13,12 +13,12 @@ from azure.identity.aio import DefaultAzureCredential
 from azure.storage.blob.aio import BlobServiceClient
 from pydantic import SecretStr
 
-from shared.blobs import BlobStore
 from shared.positions import ForwardCheckpointStore
 from shared.publisher import Publisher
 from shared.sender import Sender
 from shared.settings import ServiceSettings
-from shared.storage import StorageAccounts, storage_client
+from shared.storage.accounts import StorageAccounts, storage_client
+from shared.storage.blobs import BlobStore
 
 if TYPE_CHECKING:
     from azure.eventgrid.aio import EventGridPublisherClient

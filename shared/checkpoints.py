@@ -28,9 +28,9 @@ from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 from azure.eventhub.exceptions import EventHubError
 
 from shared.azure import AzureClients
-from shared.blobs import BlobStore
 from shared.contracts.errors import ConfigurationError, TransientError
 from shared.settings import ServiceSettings, load
+from shared.storage.blobs import BlobStore
 from shared.telemetry import logs
 
 log = structlog.get_logger()

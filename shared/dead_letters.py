@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import traceback
 
-from shared.blobs import BlobStore
 from shared.consumer import Delivery
 from shared.contracts.errors import PermanentError
 from shared.contracts.status import utc_now
 from shared.contracts.values import Value
+from shared.storage.blobs import BlobStore
 
 
 class DeadLetter(Value):

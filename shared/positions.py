@@ -15,7 +15,7 @@ from typing import Any
 from azure.eventhub.aio import CheckpointStore
 from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
 
-from shared.blobs import BlobStore
+from shared.storage.blobs import BlobStore
 
 
 class ForwardCheckpointStore(CheckpointStore):

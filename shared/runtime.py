@@ -22,13 +22,13 @@ from typing import Final, NoReturn, TypeVar
 import structlog
 
 from shared.azure import AzureClients
-from shared.blobs import BlobStore
 from shared.checkpoints import prepare, reached
 from shared.consumer import Consumer, Handler
 from shared.contracts.errors import ConfigurationError, TransientError
 from shared.health import Health, HealthServer
-from shared.retry import Retry
 from shared.settings import ServiceSettings, load
+from shared.storage.blobs import BlobStore
+from shared.storage.retry import Retry
 from shared.telemetry import logs, tracing
 from shared.telemetry.metrics import WorkMetrics, process_registry
 

@@ -11,7 +11,7 @@ import structlog
 from shared.consumer import Delivery
 from shared.contracts.errors import PermanentError, StylestreamError
 from shared.dead_letters import DeadLetters
-from shared.retry import Retry
+from shared.storage.retry import Retry
 from shared.telemetry import tracing
 from shared.telemetry.metrics import WorkMetrics
 

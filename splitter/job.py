@@ -17,7 +17,6 @@ from typing import Final
 
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 
-from shared.blobs import BlobStore
 from shared.contracts.errors import SourceRefused, StylestreamError
 from shared.contracts.layout import (
     chunk_blob,
@@ -32,8 +31,9 @@ from shared.contracts.messages import ChunkReady
 from shared.contracts.status import SplitProgress, Status, utc_now
 from shared.contracts.style_request import StyleRequest
 from shared.publisher import Publisher
-from shared.retry import Retry
-from shared.seals import seal
+from shared.storage.blobs import BlobStore
+from shared.storage.retry import Retry
+from shared.storage.seals import seal
 from splitter.child import split_in_child
 from splitter.metrics import SplitterMetrics
 from splitter.pace import Pace

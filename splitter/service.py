@@ -5,7 +5,6 @@ from __future__ import annotations
 import structlog
 
 from shared.azure import AzureClients
-from shared.blobs import BlobFacts, BlobStore
 from shared.consumer import Delivery
 from shared.contracts.errors import PermanentError, StyleError
 from shared.contracts.layout import job_id, manifest_blob, status_blob
@@ -15,8 +14,9 @@ from shared.contracts.status import Status
 from shared.contracts.style_request import StyleRequest
 from shared.dead_letters import DeadLetters
 from shared.health import Health
-from shared.retry import Retry
 from shared.runtime import Service, reader
+from shared.storage.blobs import BlobFacts, BlobStore
+from shared.storage.retry import Retry
 from shared.styles.container import fetch_styles
 from shared.styles.gallery import Gallery, open_gallery
 from shared.telemetry import tracing

@@ -10,8 +10,8 @@ from __future__ import annotations
 import uuid
 from typing import Final
 
-from shared.blobs import BlobStore, Content
 from shared.contracts.errors import ChunkError
+from shared.storage.blobs import BlobStore, Content
 
 MISSING: Final = "CHUNK_MISSING"
 

@@ -7,7 +7,6 @@ import asyncio
 import structlog
 
 from shared.azure import AzureClients
-from shared.blobs import BlobStore, Content
 from shared.consumer import Delivery
 from shared.contracts.errors import ChunkError, MessageError, PermanentError
 from shared.contracts.layout import chunk_blob, status_blob
@@ -16,9 +15,10 @@ from shared.contracts.status import Status
 from shared.dead_letters import DeadLetters
 from shared.health import Health
 from shared.publisher import Publisher
-from shared.retry import Retry
 from shared.runtime import Service, reader
-from shared.seals import seal
+from shared.storage.blobs import BlobStore, Content
+from shared.storage.retry import Retry
+from shared.storage.seals import seal
 from shared.styles.container import fetch_styles
 from shared.telemetry import tracing
 from shared.workers import OneAtATime, Workers

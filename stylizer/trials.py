@@ -9,12 +9,12 @@ from __future__ import annotations
 import numpy as np
 import structlog
 
-from shared.blobs import BlobStore, Content
 from shared.contracts.errors import ChunkError, PermanentError
 from shared.contracts.messages import ChunkReady
 from shared.health import Health
-from shared.retry import Retry
-from shared.seals import check_seal
+from shared.storage.blobs import BlobStore, Content
+from shared.storage.retry import Retry
+from shared.storage.seals import check_seal
 from shared.workers import GivenBack
 from stylizer import segments
 from stylizer.attempts import Attempts

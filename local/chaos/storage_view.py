@@ -14,10 +14,10 @@ from azure.storage.blob.aio import BlobServiceClient
 from local.chaos.clips import look_at
 from local.chaos.history import BlobCall, Picture, Result
 from local.jobs import Jobs
-from shared.blobs import BlobStore
 from shared.contracts.errors import StylestreamError
 from shared.contracts.layout import status_blob
 from shared.contracts.status import Status
+from shared.storage.blobs import BlobStore
 
 _TEMPORARY: Final = ("frames", "segments", "jobs")
 

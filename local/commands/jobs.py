@@ -22,10 +22,10 @@ from local.commands.common import (
 from local.jobs import Jobs
 from local.progress import JobProgress
 from local.report import Report
-from shared.blobs import BlobStore
 from shared.contracts.errors import ConfigurationError, StylestreamError
 from shared.contracts.layout import is_job_id
 from shared.contracts.status import Status
+from shared.storage.blobs import BlobStore
 
 _UNNOTICED: Final = (
     "nothing has noticed the upload yet: is a splitter running? Waiting goes on; Ctrl-C ends it "

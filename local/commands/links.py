@@ -8,7 +8,7 @@ from local.account import find_account, open_account
 from local.commands.jobs import known, result_of
 from local.jobs import Jobs
 from local.links import Links
-from shared.blobs import BlobStore
+from shared.storage.blobs import BlobStore
 
 
 async def upload(arguments: Namespace) -> int:

@@ -15,9 +15,9 @@ from local.defaults import default_dir
 from local.letters import Letter, Letters
 from local.workspace import running_stack
 from shared.azure import AzureClients
-from shared.blobs import BlobStore
 from shared.contracts.errors import ConfigurationError, StylestreamError
 from shared.settings import ServiceSettings, load
+from shared.storage.blobs import BlobStore
 
 _WAYS: Final = (
     "start one with 'stylestream up', or set STORAGE_ACCOUNT_URL, "

@@ -15,10 +15,10 @@ from typing import TypeVar
 
 import structlog
 
-from shared.blobs import BlobStore
 from shared.contracts.errors import ConfigurationError
-from shared.retry import Retry
 from shared.settings import ServiceSettings
+from shared.storage.blobs import BlobStore
+from shared.storage.retry import Retry
 
 log = structlog.get_logger()
 S = TypeVar("S", bound=ServiceSettings)

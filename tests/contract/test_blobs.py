@@ -12,9 +12,9 @@ import pytest_asyncio
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob.aio import BlobServiceClient, LinearRetry
 
-from shared.blobs import BlobStore
 from shared.contracts.errors import PermanentError, TransientError
-from shared.storage import storage_client
+from shared.storage.accounts import storage_client
+from shared.storage.blobs import BlobStore
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 NAMES = ["plain.mp4", "a folder/b.mp4", "日本語 🎬 'q' \"d\" #?%25.mp4", "dots../..x"]

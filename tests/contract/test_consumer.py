@@ -17,11 +17,11 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
 from shared.azure import AzureClients
-from shared.blobs import BlobStore
 from shared.checkpoints import checkpoint_blob, reached
 from shared.consumer import Consumer, Delivery
 from shared.contracts.messages import SegmentReady
 from shared.settings import ServiceSettings
+from shared.storage.blobs import BlobStore
 from shared.telemetry.metrics import WorkMetrics
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

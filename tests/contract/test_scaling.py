@@ -31,9 +31,9 @@ from local.processes import Command, LineReady, Supervised
 from local.watcher import UploadWatcher
 from shared import checkpoints
 from shared.azure import AzureClients
-from shared.blobs import BlobStore
 from shared.health import Health
 from shared.settings import ServiceSettings
+from shared.storage.blobs import BlobStore
 from shared.telemetry.metrics import WorkMetrics
 from splitter import service as splitter
 from splitter.metrics import SplitterMetrics

@@ -23,13 +23,13 @@ from assembler.metrics import AssemblerMetrics
 from assembler.settings import AssemblerSettings
 from local.eventgrid import LocalTopic
 from shared.azure import AzureClients
-from shared.blobs import BlobStore
 from shared.contracts.layout import chunk_blob, status_blob
 from shared.contracts.messages import ChunkFailed, SegmentReady, SplitStarted
 from shared.contracts.status import Status
 from shared.contracts.style_request import StyleRequest
 from shared.health import Health
 from shared.publisher import Publisher
+from shared.storage.blobs import BlobStore
 
 DEADLINE_S = 30.0
 session_loop = pytest.mark.asyncio(loop_scope="session")

@@ -18,11 +18,11 @@ from prometheus_client import CollectorRegistry
 from styles import hang, network
 
 from local.processes import Command, HttpReady, Supervised
-from shared.blobs import BlobStore
 from shared.contracts.errors import ConfigurationError
-from shared.retry import Retry
 from shared.settings import ServiceSettings
-from shared.storage import storage_client
+from shared.storage.accounts import storage_client
+from shared.storage.blobs import BlobStore
+from shared.storage.retry import Retry
 from shared.styles.container import fetch_styles
 from shared.styles.gallery import Gallery
 from shared.telemetry.metrics import WorkMetrics

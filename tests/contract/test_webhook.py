@@ -23,10 +23,10 @@ from videos import Video
 
 from local.azurite import connection_string
 from shared.azure import AzureClients
-from shared.blobs import BlobStore
 from shared.contracts.manifest import Manifest
 from shared.health import Health
 from shared.sender import Sender
+from shared.storage.blobs import BlobStore
 from splitter import service as splitter
 from splitter.acceptance import Acceptance
 from splitter.intake import Intake

@@ -8,7 +8,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from shared.blobs import BlobFacts, BlobStore
+from shared.storage.blobs import BlobFacts, BlobStore
 
 _SEGMENTS = "segments"
 _create, _facts = BlobStore.create, BlobStore.facts

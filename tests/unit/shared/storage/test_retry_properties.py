@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from shared.contracts.errors import PermanentError, TransientError
-from shared.retry import Retry
+from shared.storage.retry import Retry
 from shared.telemetry.metrics import WorkMetrics
 
 Failure = Literal["away", "refused", "unforeseen"]

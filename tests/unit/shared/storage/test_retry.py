@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from shared.contracts.errors import PermanentError, TransientError
-from shared.retry import Retry
+from shared.storage.retry import Retry
 from shared.telemetry.metrics import WorkMetrics
 
 

@@ -26,7 +26,7 @@ from azure.core.exceptions import (
 from azure.storage.blob import ContentSettings, StorageErrorCode
 
 from shared.contracts.errors import PermanentError, TransientError
-from shared.storage import BlobClients
+from shared.storage.accounts import BlobClients
 
 _DELETES_AT_ONCE: Final = 4
 # Not every 400: a block list, for one, may be refused because another writer was faster.

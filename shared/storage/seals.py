@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-from shared.blobs import Content
 from shared.contracts.errors import ChunkError
+from shared.storage.blobs import Content
 
 SEAL: Final = "sha256"
 

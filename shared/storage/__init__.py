@@ -1,0 +1,1 @@
+"""Blob storage: accounts, blobs that are written once, digests and retries."""
