@@ -10,7 +10,7 @@ from shared.checkpoints import reached
 from shared.contracts.layout import chunk_partition
 from shared.contracts.manifest import Manifest
 from shared.contracts.messages import ChunkReady
-from shared.publisher import Publisher
+from shared.hubs.publisher import Publisher
 from shared.storage.blobs import BlobStore
 
 

@@ -12,7 +12,7 @@ from shared.contracts.errors import MessageError, StylestreamError
 from shared.contracts.layout import status_blob
 from shared.contracts.messages import decode
 from shared.contracts.status import Status
-from shared.dead_letters import DeadLetter
+from shared.hubs.dead_letters import DeadLetter
 from shared.settings import ServiceSettings
 from shared.storage.blobs import BlobStore
 

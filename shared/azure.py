@@ -13,9 +13,9 @@ from azure.identity.aio import DefaultAzureCredential
 from azure.storage.blob.aio import BlobServiceClient
 from pydantic import SecretStr
 
-from shared.positions import ForwardCheckpointStore
-from shared.publisher import Publisher
-from shared.sender import Sender
+from shared.hubs.positions import ForwardCheckpointStore
+from shared.hubs.publisher import Publisher
+from shared.hubs.sender import Sender
 from shared.settings import ServiceSettings
 from shared.storage.accounts import StorageAccounts, storage_client
 from shared.storage.blobs import BlobStore

@@ -23,9 +23,9 @@ import structlog
 
 from shared.azure import AzureClients
 from shared.checkpoints import prepare, reached
-from shared.consumer import Consumer, Handler
 from shared.contracts.errors import ConfigurationError, TransientError
 from shared.health import Health, HealthServer
+from shared.hubs.consumer import Consumer, Handler
 from shared.settings import ServiceSettings, load
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry

@@ -9,7 +9,7 @@ from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubProducerClient
 
 from shared.contracts.errors import PermanentError, TransientError
-from shared.sender import Sender
+from shared.hubs.sender import Sender
 
 # Event Grid waits 30 s for an answer.
 _DEADLINE_S: Final = 20.0

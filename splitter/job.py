@@ -30,7 +30,7 @@ from shared.contracts.manifest import Chunk, Manifest, Source
 from shared.contracts.messages import ChunkReady
 from shared.contracts.status import SplitProgress, Status, utc_now
 from shared.contracts.style_request import StyleRequest
-from shared.publisher import Publisher
+from shared.hubs.publisher import Publisher
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
 from shared.storage.seals import seal

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from shared.health import Health
-from shared.workers import GivenBack
+from shared.hubs.workers import GivenBack
 
 T = TypeVar("T")
 

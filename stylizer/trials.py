@@ -12,10 +12,10 @@ import structlog
 from shared.contracts.errors import ChunkError, PermanentError
 from shared.contracts.messages import ChunkReady
 from shared.health import Health
+from shared.hubs.workers import GivenBack
 from shared.storage.blobs import BlobStore, Content
 from shared.storage.retry import Retry
 from shared.storage.seals import check_seal
-from shared.workers import GivenBack
 from stylizer import segments
 from stylizer.attempts import Attempts
 from stylizer.engine import Engine

@@ -29,7 +29,7 @@ from shared.contracts.messages import (
 )
 from shared.contracts.status import Failure, Status
 from shared.contracts.style_request import StyleRequest
-from shared.dead_letters import DeadLetter
+from shared.hubs.dead_letters import DeadLetter
 
 JOB = "0123456789abcdef01234567"
 STYLE = StyleRequest(style="s")

@@ -18,8 +18,8 @@ from pydantic import SecretStr
 
 from shared.azure import AzureClients
 from shared.checkpoints import checkpoint_blob, reached
-from shared.consumer import Consumer, Delivery
 from shared.contracts.messages import SegmentReady
+from shared.hubs.consumer import Consumer, Delivery
 from shared.settings import ServiceSettings
 from shared.storage.blobs import BlobStore
 from shared.telemetry.metrics import WorkMetrics

@@ -13,8 +13,8 @@ from azure.eventhub.aio import EventHubProducerClient
 
 from shared.contracts.errors import TransientError
 from shared.contracts.messages import SegmentReady
-from shared.publisher import Publisher
-from shared.sender import Sender
+from shared.hubs.publisher import Publisher
+from shared.hubs.sender import Sender
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SILENT = (

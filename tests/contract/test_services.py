@@ -28,7 +28,7 @@ from shared.contracts.messages import ChunkFailed, SegmentReady, SplitStarted
 from shared.contracts.status import Status
 from shared.contracts.style_request import StyleRequest
 from shared.health import Health
-from shared.publisher import Publisher
+from shared.hubs.publisher import Publisher
 from shared.storage.blobs import BlobStore
 
 DEADLINE_S = 30.0

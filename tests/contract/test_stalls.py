@@ -16,10 +16,10 @@ from assembler.frames import FramesHub
 from assembler.redrive import Reach
 from shared.azure import AzureClients
 from shared.checkpoints import reached
-from shared.consumer import Consumer, Delivery
 from shared.contracts.errors import TransientError
 from shared.contracts.layout import manifest_blob
 from shared.contracts.messages import ChunkReady, SegmentReady, SplitCompleted, decode
+from shared.hubs.consumer import Consumer, Delivery
 from shared.telemetry.metrics import WorkMetrics
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -25,7 +25,7 @@ from local.azurite import connection_string
 from shared.azure import AzureClients
 from shared.contracts.manifest import Manifest
 from shared.health import Health
-from shared.sender import Sender
+from shared.hubs.sender import Sender
 from shared.storage.blobs import BlobStore
 from splitter import service as splitter
 from splitter.acceptance import Acceptance

@@ -20,7 +20,7 @@ from shared.contracts.messages import (
     SplitFailed,
 )
 from shared.contracts.status import Status
-from shared.dead_letters import DeadLetter
+from shared.hubs.dead_letters import DeadLetter
 
 NEVER: Final = float("inf")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import runpy
 from typing import Any
 
-from shared.consumer import Delivery
+from shared.hubs.consumer import Delivery
 
 _begin = Delivery.__init__
 

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from shared.watermark import Ticket, Watermark
+from shared.hubs.watermark import Ticket, Watermark
 
 
 class PartitionMachine(RuleBasedStateMachine):

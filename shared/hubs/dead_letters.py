@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import traceback
 
-from shared.consumer import Delivery
 from shared.contracts.errors import PermanentError
 from shared.contracts.status import utc_now
 from shared.contracts.values import Value
+from shared.hubs.consumer import Delivery
 from shared.storage.blobs import BlobStore
 
 

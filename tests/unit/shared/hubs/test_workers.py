@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from shared.workers import OneAtATime
+from shared.hubs.workers import OneAtATime
 
 
 async def test_the_second_of_two_equal_pieces_of_work_waits_for_the_first() -> None:

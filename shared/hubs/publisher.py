@@ -5,7 +5,7 @@ from __future__ import annotations
 from azure.eventhub import EventData
 
 from shared.contracts.messages import Message
-from shared.sender import Sender
+from shared.hubs.sender import Sender
 from shared.telemetry import tracing
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.pulse import Pulse
+from shared.hubs.liveness import Pulse
 
 
 class Clock:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from shared.watermark import Ticket, Watermark
+from shared.hubs.watermark import Ticket, Watermark
 
 
 @given(st.permutations(range(12)), st.sets(st.integers(0, 12)))

@@ -8,7 +8,7 @@ when the partition was lost to another owner (whose checkpoint ours would overwr
 Taking an event up waits for the service's handler, so a service that is full simply stops reading:
 back-pressure needs no queue of its own.
 
-A receive loop can die silently (`shared.pulse`). Then the client is thrown away and a new one goes
+A receive loop can die silently (`shared.hubs.liveness`). Then the client is thrown away and a new one goes
 on from the checkpoints; when that does not help either, the process is given up. A client that has
 not claimed anything for as long is replaced, too: perhaps others own all there is, perhaps it waits
 for ever, as the SDK does without a deadline, for the hub to name its partitions.
@@ -30,10 +30,10 @@ from azure.eventhub.amqp import AmqpMessageBodyType
 from azure.eventhub.exceptions import EventHubError
 
 from shared.contracts.errors import TransientError
-from shared.pulse import Pulse
+from shared.hubs.liveness import Pulse
+from shared.hubs.watermark import Ticket, Watermark
 from shared.telemetry import tracing
 from shared.telemetry.metrics import ConsumerMetrics
-from shared.watermark import Ticket, Watermark
 
 log = structlog.get_logger()
 
