@@ -5,6 +5,6 @@ from __future__ import annotations
 from assembler.metrics import AssemblerMetrics
 from assembler.service import build
 from assembler.settings import AssemblerSettings
-from shared.runtime import main
+from shared.service.runtime import main
 
 main("assembler", AssemblerSettings, AssemblerMetrics, build)

@@ -28,9 +28,9 @@ from azure.eventgrid.aio import EventGridPublisherClient
 
 from assembler.metrics import AnnouncementOutcome, AssemblerMetrics
 from assembler.settings import AssemblerSettings
-from shared.azure import AzureClients
 from shared.contracts.errors import TransientError
 from shared.contracts.status import State, Status
+from shared.service.clients import AzureClients
 
 log = structlog.get_logger()
 

@@ -6,11 +6,11 @@ import asyncio
 
 from assembler.redrive import Reach
 from assembler.settings import AssemblerSettings
-from shared.checkpoints import reached
 from shared.contracts.layout import chunk_partition
 from shared.contracts.manifest import Manifest
 from shared.contracts.messages import ChunkReady
 from shared.hubs.publisher import Publisher
+from shared.service.checkpoints import reached
 from shared.storage.blobs import BlobStore
 
 

@@ -17,7 +17,6 @@ from assembler.metrics import AssemblerMetrics
 from assembler.records import Records
 from assembler.settings import AssemblerSettings
 from assembler.stalls import Stalls
-from shared.azure import AzureClients
 from shared.contracts.errors import MessageError, PermanentError
 from shared.contracts.layout import chunk_blob, manifest_blob, progress_blob
 from shared.contracts.manifest import Manifest
@@ -31,10 +30,11 @@ from shared.contracts.messages import (
     SplitStarted,
     decode,
 )
-from shared.health import Health
 from shared.hubs.consumer import Delivery
 from shared.hubs.dead_letters import DeadLetters
-from shared.runtime import Service, reader
+from shared.service.clients import AzureClients
+from shared.service.health import Health
+from shared.service.runtime import Service, reader
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
 from shared.telemetry import tracing

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field, SecretStr
 
-from shared.endpoints import check_encrypted, plain_url
-from shared.settings import ServiceSettings
+from shared.service.endpoints import check_encrypted, plain_url
+from shared.service.settings import ServiceSettings
 
 
 class AssemblerSettings(ServiceSettings):

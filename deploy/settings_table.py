@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Literal, get_args, get_origin
 
 from assembler.settings import AssemblerSettings
-from shared.settings import ServiceSettings
+from shared.service.settings import ServiceSettings
 from splitter.settings import SplitterSettings
 from stylizer.settings import StylizerSettings
 

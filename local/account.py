@@ -26,8 +26,8 @@ from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
 from local.defaults import default_dir
 from local.workspace import running_stack
 from shared.contracts.errors import ConfigurationError, TransientError
-from shared.endpoints import check_encrypted, plain_storage, plain_url
-from shared.settings import ServiceSettings
+from shared.service.endpoints import check_encrypted, plain_storage, plain_url
+from shared.service.settings import ServiceSettings
 from shared.storage.accounts import storage_client
 
 _VARIABLES: Final = (

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from shared.azure import AzureClients
 from shared.contracts.errors import MessageError, StylestreamError
 from shared.contracts.layout import status_blob
 from shared.contracts.messages import decode
 from shared.contracts.status import Status
 from shared.hubs.dead_letters import DeadLetter
-from shared.settings import ServiceSettings
+from shared.service.clients import AzureClients
+from shared.service.settings import ServiceSettings
 from shared.storage.blobs import BlobStore
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.runtime import main
+from shared.service.runtime import main
 from splitter.child import keep_to_ourselves
 from splitter.metrics import SplitterMetrics
 from splitter.service import build

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from shared.settings import listed
+from shared.service.settings import listed
 from splitter.settings import SplitterSettings
 from splitter.uploads import Upload
 

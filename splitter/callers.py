@@ -21,7 +21,7 @@ from jwt import PyJWKClient
 from jwt.exceptions import PyJWKClientConnectionError, PyJWTError
 
 from shared.contracts.errors import StylestreamError, TransientError
-from shared.settings import listed
+from shared.service.settings import listed
 from splitter.settings import SplitterSettings
 
 HEADER: Final = "X-Webhook-Key"

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import structlog
 
-from shared.azure import AzureClients
 from shared.contracts.errors import PermanentError, StyleError
 from shared.contracts.layout import job_id, manifest_blob, status_blob
 from shared.contracts.manifest import Manifest
 from shared.contracts.messages import SplitCompleted, SplitFailed, SplitStarted
 from shared.contracts.status import Status
 from shared.contracts.style_request import StyleRequest
-from shared.health import Health
 from shared.hubs.consumer import Delivery
 from shared.hubs.dead_letters import DeadLetters
 from shared.hubs.workers import OneAtATime, Workers
-from shared.runtime import Service, reader
+from shared.service.clients import AzureClients
+from shared.service.health import Health
+from shared.service.runtime import Service, reader
 from shared.storage.blobs import BlobFacts, BlobStore
 from shared.storage.retry import Retry
 from shared.styles.container import fetch_styles

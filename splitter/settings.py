@@ -6,8 +6,8 @@ from typing import Final
 
 from pydantic import Field, SecretStr
 
-from shared.endpoints import check_encrypted, plain_url
-from shared.settings import ServiceSettings, listed
+from shared.service.endpoints import check_encrypted, plain_url
+from shared.service.settings import ServiceSettings, listed
 from splitter.limits import Limits
 
 _DEFAULTS: Final = Limits()

@@ -29,7 +29,7 @@ import structlog
 from aiohttp import web
 
 from shared.contracts.errors import ConfigurationError, MessageError, PermanentError, TransientError
-from shared.settings import listed
+from shared.service.settings import listed
 from splitter.acceptance import Acceptance
 from splitter.callers import Callers, Stranger
 from splitter.intake import Intake

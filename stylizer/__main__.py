@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.runtime import main
+from shared.service.runtime import main
 from stylizer.metrics import StylizerMetrics
 from stylizer.service import build
 from stylizer.settings import StylizerSettings

@@ -18,7 +18,7 @@ from typing import cast
 
 from shared.contracts.errors import PermanentError
 from shared.contracts.messages import ChunkReady
-from shared.settings import load
+from shared.service.settings import load
 from stylizer.isolation import READY, Work
 from stylizer.segments import open_engine, paint, pass_through
 from stylizer.settings import PaintingSettings

@@ -18,7 +18,7 @@ from typing import Final, Literal
 
 from shared.contracts.errors import PermanentError, StylestreamError
 from shared.contracts.messages import ChunkReady
-from shared.settings import ServiceSettings
+from shared.service.settings import ServiceSettings
 
 Work = Literal["paint", "pass_through"]
 READY: Final = b"ready\n"

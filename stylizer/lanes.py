@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from shared.health import Health
 from shared.hubs.workers import GivenBack
+from shared.service.health import Health
 
 T = TypeVar("T")
 

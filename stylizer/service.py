@@ -6,17 +6,17 @@ import asyncio
 
 import structlog
 
-from shared.azure import AzureClients
 from shared.contracts.errors import ChunkError, MessageError, PermanentError
 from shared.contracts.layout import chunk_blob, status_blob
 from shared.contracts.messages import ChunkFailed, ChunkReady, SegmentReady, decode
 from shared.contracts.status import Status
-from shared.health import Health
 from shared.hubs.consumer import Delivery
 from shared.hubs.dead_letters import DeadLetters
 from shared.hubs.publisher import Publisher
 from shared.hubs.workers import OneAtATime, Workers
-from shared.runtime import Service, reader
+from shared.service.clients import AzureClients
+from shared.service.health import Health
+from shared.service.runtime import Service, reader
 from shared.storage.blobs import BlobStore, Content
 from shared.storage.retry import Retry
 from shared.storage.seals import seal

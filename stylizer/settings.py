@@ -10,7 +10,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings
 
 from shared.media.chunks import SEGMENT, Encoding
-from shared.settings import SETTINGS, ServiceSettings
+from shared.service.settings import SETTINGS, ServiceSettings
 from shared.styles.gallery import Precision
 
 

@@ -11,8 +11,8 @@ import structlog
 
 from shared.contracts.errors import ChunkError, PermanentError
 from shared.contracts.messages import ChunkReady
-from shared.health import Health
 from shared.hubs.workers import GivenBack
+from shared.service.health import Health
 from shared.storage.blobs import BlobStore, Content
 from shared.storage.retry import Retry
 from shared.storage.seals import check_seal

@@ -24,9 +24,9 @@ from azure.core.exceptions import ResourceExistsError
 from azure.eventhub.aio import EventHubProducerClient
 from azure.eventhub.exceptions import EventHubError
 
-from shared.azure import AzureClients
 from shared.contracts.errors import ConfigurationError
-from shared.settings import ServiceSettings, load
+from shared.service.clients import AzureClients
+from shared.service.settings import ServiceSettings, load
 from shared.telemetry import logs
 
 log = structlog.get_logger()

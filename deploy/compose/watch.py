@@ -15,8 +15,8 @@ import sys
 
 from local.watcher import UploadWatcher
 from shared.contracts.errors import ConfigurationError
-from shared.health import Health, HealthServer
-from shared.settings import ServiceSettings, load
+from shared.service.health import Health, HealthServer
+from shared.service.settings import ServiceSettings, load
 from shared.telemetry import logs
 from shared.telemetry.metrics import process_registry
 

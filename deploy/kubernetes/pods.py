@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from assembler.settings import AssemblerSettings
 from deploy.kubernetes.manifests import Manifests, quantity
-from shared.settings import ServiceSettings
+from shared.service.settings import ServiceSettings
 from splitter.settings import SplitterSettings
 from stylizer.settings import StylizerSettings
 
@@ -27,7 +27,7 @@ SERVICES: Final[dict[str, type[ServiceSettings]]] = {
 }
 # Containers of ours that know the settings that all services share, and no others.
 HELPERS: Final = {"prepare-checkpoints", "set-up", "watcher"}
-# What shared.runtime allows, after a drain, for closing connections.
+# What shared.service.runtime allows, after a drain, for closing connections.
 CLOSING_S: Final = 10.0
 # What a stylizer on processors was measured to hold: 90 to 113 bytes a pixel of each frame that is
 # decoded, painted and encoded at a time, beside the process with its networks.

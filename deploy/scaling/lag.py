@@ -16,10 +16,10 @@ from azure.eventhub.aio import EventHubProducerClient
 from azure.storage.blob.aio import ContainerClient
 
 from deploy.scaling.keda import Partition, lag_of, unprocessed
-from shared.azure import AzureClients
-from shared.checkpoints import namespace_of
 from shared.contracts.errors import ConfigurationError
-from shared.settings import ServiceSettings, load
+from shared.service.checkpoints import namespace_of
+from shared.service.clients import AzureClients
+from shared.service.settings import ServiceSettings, load
 
 
 async def look(

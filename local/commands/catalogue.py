@@ -10,7 +10,7 @@ from typing import Final
 from assembler.settings import AssemblerSettings
 from local.defaults import gallery
 from shared.contracts.errors import ConfigurationError
-from shared.settings import ServiceSettings, describe, load
+from shared.service.settings import ServiceSettings, describe, load
 from splitter.settings import SplitterSettings
 from stylizer.settings import StylizerSettings
 

@@ -14,9 +14,9 @@ from local.commands.jobs import connect, known
 from local.defaults import default_dir
 from local.letters import Letter, Letters
 from local.workspace import running_stack
-from shared.azure import AzureClients
 from shared.contracts.errors import ConfigurationError, StylestreamError
-from shared.settings import ServiceSettings, load
+from shared.service.clients import AzureClients
+from shared.service.settings import ServiceSettings, load
 from shared.storage.blobs import BlobStore
 
 _WAYS: Final = (

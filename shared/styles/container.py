@@ -16,7 +16,7 @@ from typing import TypeVar
 import structlog
 
 from shared.contracts.errors import ConfigurationError
-from shared.settings import ServiceSettings
+from shared.service.settings import ServiceSettings
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
 

@@ -18,10 +18,10 @@ from assembler.metrics import AssemblerMetrics
 from assembler.settings import AssemblerSettings
 from local.azurite import connection_string
 from local.eventgrid import LocalTopic, written_to
-from shared.azure import AzureClients
 from shared.contracts.errors import TransientError
 from shared.contracts.status import Failure, State, Status
 from shared.contracts.style_request import StyleRequest
+from shared.service.clients import AzureClients
 
 KEY = "the-key-of-this-topic"
 JOB = "0123456789abcdef01234567"

@@ -15,7 +15,7 @@ from azure.storage.blob.aio import BlobServiceClient
 from ports import unused_port
 
 from local.processes import HttpReady
-from shared.settings import ServiceSettings
+from shared.service.settings import ServiceSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "deploy/compose"

@@ -16,11 +16,11 @@ from azure.storage.blob.aio import BlobServiceClient
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
-from shared.azure import AzureClients
-from shared.checkpoints import checkpoint_blob, reached
 from shared.contracts.messages import SegmentReady
 from shared.hubs.consumer import Consumer, Delivery
-from shared.settings import ServiceSettings
+from shared.service.checkpoints import checkpoint_blob, reached
+from shared.service.clients import AzureClients
+from shared.service.settings import ServiceSettings
 from shared.storage.blobs import BlobStore
 from shared.telemetry.metrics import WorkMetrics
 

@@ -29,10 +29,10 @@ from deploy.scaling.keda import Lag, Partition, lag_of
 from deploy.scaling.lag import look, report
 from local.processes import Command, LineReady, Supervised
 from local.watcher import UploadWatcher
-from shared import checkpoints
-from shared.azure import AzureClients
-from shared.health import Health
-from shared.settings import ServiceSettings
+from shared.service import checkpoints
+from shared.service.clients import AzureClients
+from shared.service.health import Health
+from shared.service.settings import ServiceSettings
 from shared.storage.blobs import BlobStore
 from shared.telemetry.metrics import WorkMetrics
 from splitter import service as splitter

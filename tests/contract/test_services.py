@@ -22,13 +22,13 @@ from assembler.job import opening
 from assembler.metrics import AssemblerMetrics
 from assembler.settings import AssemblerSettings
 from local.eventgrid import LocalTopic
-from shared.azure import AzureClients
 from shared.contracts.layout import chunk_blob, status_blob
 from shared.contracts.messages import ChunkFailed, SegmentReady, SplitStarted
 from shared.contracts.status import Status
 from shared.contracts.style_request import StyleRequest
-from shared.health import Health
 from shared.hubs.publisher import Publisher
+from shared.service.clients import AzureClients
+from shared.service.health import Health
 from shared.storage.blobs import BlobStore
 
 DEADLINE_S = 30.0

@@ -14,12 +14,12 @@ from prometheus_client import CollectorRegistry
 
 from assembler.frames import FramesHub
 from assembler.redrive import Reach
-from shared.azure import AzureClients
-from shared.checkpoints import reached
 from shared.contracts.errors import TransientError
 from shared.contracts.layout import manifest_blob
 from shared.contracts.messages import ChunkReady, SegmentReady, SplitCompleted, decode
 from shared.hubs.consumer import Consumer, Delivery
+from shared.service.checkpoints import reached
+from shared.service.clients import AzureClients
 from shared.telemetry.metrics import WorkMetrics
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -19,7 +19,7 @@ from styles import hang, network
 
 from local.processes import Command, HttpReady, Supervised
 from shared.contracts.errors import ConfigurationError
-from shared.settings import ServiceSettings
+from shared.service.settings import ServiceSettings
 from shared.storage.accounts import storage_client
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry

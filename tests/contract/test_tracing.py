@@ -21,9 +21,9 @@ from assembler import service as assembler
 from assembler.metrics import AssemblerMetrics
 from assembler.settings import AssemblerSettings
 from local.watcher import UploadWatcher
-from shared.azure import AzureClients
-from shared.health import Health
-from shared.settings import ServiceSettings
+from shared.service.clients import AzureClients
+from shared.service.health import Health
+from shared.service.settings import ServiceSettings
 from shared.telemetry import tracing
 from splitter import service as splitter
 from splitter.metrics import SplitterMetrics

@@ -22,10 +22,10 @@ from pydantic import SecretStr
 from videos import Video
 
 from local.azurite import connection_string
-from shared.azure import AzureClients
 from shared.contracts.manifest import Manifest
-from shared.health import Health
 from shared.hubs.sender import Sender
+from shared.service.clients import AzureClients
+from shared.service.health import Health
 from shared.storage.blobs import BlobStore
 from splitter import service as splitter
 from splitter.acceptance import Acceptance

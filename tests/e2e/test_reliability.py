@@ -17,10 +17,10 @@ from networks import card, endless
 from videos import Video, presented, times
 
 from local.letters import Letters
-from shared.azure import AzureClients
 from shared.contracts.errors import StylestreamError
 from shared.contracts.layout import chunk_blob
-from shared.settings import ServiceSettings
+from shared.service.clients import AzureClients
+from shared.service.settings import ServiceSettings
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 DEADLINE_S = 60.0

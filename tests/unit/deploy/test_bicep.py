@@ -18,7 +18,7 @@ from deploy.azure import bicep, document
 from deploy.azure.bicep import File
 from deploy.kubernetes.manifests import quantity
 from local.stack import CONTAINERS
-from shared.settings import ServiceSettings
+from shared.service.settings import ServiceSettings
 
 ROOT = Path(__file__).resolve().parents[3]
 AZURE = ROOT / "deploy/azure"

@@ -14,7 +14,7 @@ import pytest
 from assembler.settings import AssemblerSettings
 from local.eventhubs.config import load_emulator_config, parse_arguments
 from local.stack import CONTAINERS
-from shared.settings import ServiceSettings
+from shared.service.settings import ServiceSettings
 from splitter.settings import SplitterSettings
 from stylizer.settings import StylizerSettings
 

@@ -15,7 +15,7 @@ from deploy.kubernetes import pods, pools, rules
 from deploy.kubernetes.manifests import Manifests, quantity, read_environment
 from deploy.scaling.assumptions import Assumptions
 from deploy.scaling.autoscaler import ScalingRule
-from shared import runtime
+from shared.service import runtime
 from splitter import job
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from shared.contracts.errors import ConfigurationError
-from shared.settings import ServiceSettings
+from shared.service.settings import ServiceSettings
 from shared.telemetry import tracing
 
 

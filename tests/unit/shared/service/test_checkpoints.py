@@ -12,8 +12,14 @@ from hypothesis import strategies as st
 
 from deploy.scaling.keda import Partition as Seen
 from deploy.scaling.keda import unprocessed
-from shared.checkpoints import BEGINNING, Partition, Position, checkpoint_blob, right_position
-from shared.settings import ServiceSettings
+from shared.service.checkpoints import (
+    BEGINNING,
+    Partition,
+    Position,
+    checkpoint_blob,
+    right_position,
+)
+from shared.service.settings import ServiceSettings
 
 ROOT = Path(__file__).resolve().parents[3]
 NEW = Partition("0", first=-1, last=-1, last_offset="-1", empty=True)
@@ -69,7 +75,7 @@ def test_positions_are_named_as_the_checkpoint_store_names_them() -> None:
 def test_the_job_says_all_that_is_missing_and_exits_with_2() -> None:
     bare = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     ended = subprocess.run(
-        [sys.executable, "-m", "shared.checkpoints"],
+        [sys.executable, "-m", "shared.service.checkpoints"],
         env=bare,
         cwd=ROOT,
         capture_output=True,

@@ -2,7 +2,7 @@
 
 A draining service is not ready, takes up nothing new, finishes the work in hand, flushes its
 checkpoints, releases its partitions, and exits 0. A second signal ends it at once. A service that
-has failed (`shared.health`) drains in the same way and exits 1.
+has failed (`shared.service.health`) drains in the same way and exits 1.
 
 While a dependency is away a service waits, not ready, and goes on by itself.
 """
@@ -21,12 +21,12 @@ from typing import Final, NoReturn, TypeVar
 
 import structlog
 
-from shared.azure import AzureClients
-from shared.checkpoints import prepare, reached
 from shared.contracts.errors import ConfigurationError, TransientError
-from shared.health import Health, HealthServer
 from shared.hubs.consumer import Consumer, Handler
-from shared.settings import ServiceSettings, load
+from shared.service.checkpoints import prepare, reached
+from shared.service.clients import AzureClients
+from shared.service.health import Health, HealthServer
+from shared.service.settings import ServiceSettings, load
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
 from shared.telemetry import logs, tracing

@@ -6,7 +6,7 @@ import pytest
 
 from assembler.settings import AssemblerSettings
 from shared.contracts.errors import ConfigurationError
-from shared.settings import ServiceSettings, describe, load
+from shared.service.settings import ServiceSettings, describe, load
 from splitter.settings import SplitterSettings
 from stylizer.settings import StylizerSettings
 

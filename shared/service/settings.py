@@ -16,7 +16,7 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.contracts.errors import ConfigurationError
-from shared.endpoints import (
+from shared.service.endpoints import (
     check_encrypted,
     holds_signature,
     plain_eventhubs,

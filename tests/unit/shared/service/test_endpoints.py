@@ -8,8 +8,8 @@ import pytest
 
 from assembler.settings import AssemblerSettings
 from shared.contracts.errors import ConfigurationError
-from shared.endpoints import is_loopback, plain_eventhubs, plain_storage, plain_url
-from shared.settings import ServiceSettings, load
+from shared.service.endpoints import is_loopback, plain_eventhubs, plain_storage, plain_url
+from shared.service.settings import ServiceSettings, load
 from splitter.settings import SplitterSettings
 
 AZURE = {

@@ -6,7 +6,7 @@ first: a pool without replicas then sleeps for ever (KEDA's ``azure_eventhub_sca
 ``GetUnprocessedEventCountWithoutCheckpoint``). So every service writes at its start what is missing
 in its hub, and before any service has ever started, a job does it for all hubs::
 
-    python -m shared.checkpoints
+    python -m shared.service.checkpoints
 
 Two kinds of wrong positions are put right as well. One beyond its partition's end is that of an
 earlier hub with the same name, behind whose end a consumer would wait for ever. And where all
@@ -27,9 +27,9 @@ from azure.eventhub import parse_connection_string
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 from azure.eventhub.exceptions import EventHubError
 
-from shared.azure import AzureClients
 from shared.contracts.errors import ConfigurationError, TransientError
-from shared.settings import ServiceSettings, load
+from shared.service.clients import AzureClients
+from shared.service.settings import ServiceSettings, load
 from shared.storage.blobs import BlobStore
 from shared.telemetry import logs
 

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from shared.hubs.positions import ForwardCheckpointStore
 from shared.hubs.publisher import Publisher
 from shared.hubs.sender import Sender
-from shared.settings import ServiceSettings
+from shared.service.settings import ServiceSettings
 from shared.storage.accounts import StorageAccounts, storage_client
 from shared.storage.blobs import BlobStore
 

@@ -1,0 +1,1 @@
+"""The life of a service: settings, clients, health, start and drain."""
