@@ -18,7 +18,7 @@ from shared.service.health import Health
 from shared.service.runtime import Service, reader
 from shared.storage.blobs import BlobFacts, BlobStore
 from shared.storage.retry import Retry
-from shared.styles.container import fetch_styles
+from shared.styles.download import fetch_styles
 from shared.styles.gallery import Gallery, open_gallery
 from shared.telemetry import tracing
 from splitter.acceptance import Acceptance

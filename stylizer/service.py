@@ -20,7 +20,7 @@ from shared.service.runtime import Service, reader
 from shared.storage.blobs import BlobStore, Content
 from shared.storage.retry import Retry
 from shared.storage.seals import seal
-from shared.styles.container import fetch_styles
+from shared.styles.download import fetch_styles
 from shared.telemetry import tracing
 from stylizer.attempts import MISSING
 from stylizer.metrics import StylizerMetrics

@@ -23,7 +23,7 @@ from shared.service.settings import ServiceSettings
 from shared.storage.accounts import storage_client
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
-from shared.styles.container import fetch_styles
+from shared.styles.download import fetch_styles
 from shared.styles.gallery import Gallery
 from shared.telemetry.metrics import WorkMetrics
 
