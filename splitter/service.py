@@ -21,14 +21,14 @@ from shared.storage.retry import Retry
 from shared.styles.download import fetch_styles
 from shared.styles.gallery import Gallery, open_gallery
 from shared.telemetry import tracing
-from splitter.acceptance import Acceptance
-from splitter.intake import Intake
+from splitter.intake.acceptance import Acceptance
+from splitter.intake.forwarding import Intake
+from splitter.intake.style_request import style_request
+from splitter.intake.uploads import Upload, parse_uploads
+from splitter.intake.webhook import Webhook
 from splitter.job import JobOver, Outlets, SplitJob, Video
 from splitter.metrics import SplitterMetrics
 from splitter.settings import SplitterSettings
-from splitter.uploads import Upload, parse_uploads
-from splitter.webhook import Webhook
-from splitter.wishes import style_request
 
 log = structlog.get_logger()
 

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from local.azurite import connection_string
 from shared.contracts.errors import TransientError
-from splitter.callers import Callers, Stranger
+from splitter.intake.callers import Callers, Stranger
 from splitter.settings import EVENT_GRID, SplitterSettings
 
 TENANT = "11111111-2222-3333-4444-555555555555"

@@ -28,11 +28,11 @@ from shared.service.clients import AzureClients
 from shared.service.health import Health
 from shared.storage.blobs import BlobStore
 from splitter import service as splitter
-from splitter.acceptance import Acceptance
-from splitter.intake import Intake
+from splitter.intake.acceptance import Acceptance
+from splitter.intake.forwarding import Intake
+from splitter.intake.webhook import Webhook
 from splitter.metrics import SplitterMetrics
 from splitter.settings import SplitterSettings
-from splitter.webhook import Webhook
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -366,7 +366,7 @@ async def test_while_the_hub_is_away_event_grid_is_asked_to_come_again(
     hub: Hub,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("splitter.intake._DEADLINE_S", 1.0)
+    monkeypatch.setattr("splitter.intake.forwarding._DEADLINE_S", 1.0)
     with socket.socket() as refusing:
         refusing.bind(("127.0.0.1", 0))
         away = EventHubProducerClient.from_connection_string(
@@ -387,7 +387,7 @@ async def test_while_the_hub_is_away_event_grid_is_asked_to_come_again(
 async def test_a_body_that_does_not_come_is_asked_for_again(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("splitter.webhook._BODY_DEADLINE_S", 0.1)
+    monkeypatch.setattr("splitter.intake.webhook._BODY_DEADLINE_S", 0.1)
     withheld = asyncio.Event()
 
     async def body() -> AsyncIterator[bytes]:

@@ -8,7 +8,7 @@ from local.chaos.history import BlobCall, HubEvent
 from local.chaos.promises.timeline import NEVER, Timeline
 from local.chaos.promises.violation import Violation
 from shared.contracts.messages import ChunkReady
-from splitter.uploads import parse_uploads
+from splitter.intake.uploads import parse_uploads
 
 
 def went_back(timeline: Timeline) -> int:

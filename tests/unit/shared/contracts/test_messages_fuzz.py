@@ -24,7 +24,7 @@ from shared.contracts.messages import (
     decode,
 )
 from shared.contracts.style_request import StyleRequest
-from splitter.uploads import Upload, parse_uploads
+from splitter.intake.uploads import Upload, parse_uploads
 
 JOB = "0123456789abcdef01234567"
 STYLE = StyleRequest(style="starry-night", max_side=640)

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from shared.contracts.errors import MessageError
-from splitter.uploads import parse_event
+from splitter.intake.uploads import parse_event
 
 _VALIDATION: Final = "Microsoft.EventGrid.SubscriptionValidationEvent"
 _CODE_LENGTH: Final = 512

@@ -30,13 +30,13 @@ from aiohttp import web
 
 from shared.contracts.errors import ConfigurationError, MessageError, PermanentError, TransientError
 from shared.service.settings import listed
-from splitter.acceptance import Acceptance
-from splitter.callers import Callers, Stranger
-from splitter.intake import Intake
+from splitter.intake.acceptance import Acceptance
+from splitter.intake.callers import Callers, Stranger
+from splitter.intake.forwarding import Intake
+from splitter.intake.uploads import parse_upload, split_events
+from splitter.intake.validation import permission, validation_code
 from splitter.metrics import DeliveryOutcome, SplitterMetrics
 from splitter.settings import SplitterSettings
-from splitter.uploads import parse_upload, split_events
-from splitter.validation import permission, validation_code
 
 log = structlog.get_logger()
 

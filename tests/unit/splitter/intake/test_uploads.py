@@ -9,8 +9,8 @@ import pytest
 
 from shared.contracts.errors import MessageError
 from shared.styles.gallery import Gallery
-from splitter.uploads import Upload, parse_uploads
-from splitter.wishes import style_request
+from splitter.intake.style_request import style_request
+from splitter.intake.uploads import Upload, parse_uploads
 
 SUBJECT = "/blobServices/default/containers/uploads/blobs/holiday/beach 1.mp4"
 DATA = {

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from splitter.acceptance import Acceptance
+from splitter.intake.acceptance import Acceptance
+from splitter.intake.uploads import Upload
 from splitter.settings import SplitterSettings
-from splitter.uploads import Upload
 
 
 def acceptance(account: str = "https://acc.blob.core.windows.net/", **settings: Any) -> Acceptance:

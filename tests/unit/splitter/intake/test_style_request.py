@@ -7,7 +7,7 @@ import pytest
 from shared.contracts.errors import StyleError
 from shared.contracts.style_request import StyleRequest
 from shared.styles.gallery import Gallery
-from splitter.wishes import style_request
+from splitter.intake.style_request import style_request
 
 
 def wish(name: str, **metadata: str) -> StyleRequest:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from shared.service.settings import listed
+from splitter.intake.uploads import Upload
 from splitter.settings import SplitterSettings
-from splitter.uploads import Upload
 
 
 class Acceptance:
