@@ -19,11 +19,11 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from shared.contracts.errors import SourceRefused, StylestreamError
-from splitter.decode import Decoder
-from splitter.limits import Limits
-from splitter.normalise import Normaliser, plan_geometry
-from splitter.orientation import orientation_of
-from splitter.source import (
+from splitter.media.decode import Decoder
+from splitter.media.limits import Limits
+from splitter.media.normalise import Normaliser, plan_geometry
+from splitter.media.orientation import orientation_of
+from splitter.media.source import (
     OpenSource,
     capture_errors,
     open_source,

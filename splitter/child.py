@@ -21,7 +21,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 from shared.contracts.errors import SourceRefused
-from splitter.split import SplitEnd, SplitEvent, SplitOptions
+from splitter.media.split import SplitEnd, SplitEvent, SplitOptions
 from splitter.wire import (
     LENGTH,
     MAX_HEADER,
@@ -63,7 +63,7 @@ async def split_in_child(
     *,
     frame_deadline_s: float = 60.0,
 ) -> AsyncGenerator[SplitEvent, None]:
-    """Yield what `splitter.split.split` yields for the upload of ``size`` bytes.
+    """Yield what `splitter.media.split.split` yields for the upload of ``size`` bytes.
 
     The child is killed when the generator is closed or cancelled, and when it neither reports nor
     reads for ``frame_deadline_s`` while nobody keeps it waiting. ``side_path`` exists afterwards
@@ -72,7 +72,7 @@ async def split_in_child(
     What ``read_range`` raises passes through.
 
     Raises:
-        SourceRefused: as `splitter.split.split` does, or because of the child, with the code
+        SourceRefused: as `splitter.media.split.split` does, or because of the child, with the code
             ``DECODER_CRASHED``, ``DECODER_STALLED``, ``DECODER_OUT_OF_MEMORY``,
             ``DECODER_OUT_OF_TIME`` or ``DECODER_FAILED``.
     """

@@ -35,10 +35,10 @@ from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
 from shared.storage.seals import seal
 from splitter.child import split_in_child
+from splitter.media.split import EncodedChunk, SplitEnd, SplitOptions
 from splitter.metrics import SplitterMetrics
 from splitter.pace import Pace
 from splitter.settings import SplitterSettings
-from splitter.split import EncodedChunk, SplitEnd, SplitOptions
 
 # A split that waits for the stylizers says this often that it is still there.
 _SIGN_OF_LIFE_S: Final = 10.0

@@ -22,9 +22,9 @@ from typing import BinaryIO, cast
 import av.error
 
 from shared.contracts.errors import SourceRefused
-from splitter.limits import Limits
+from splitter.media.limits import Limits
+from splitter.media.split import SplitEvent, split
 from splitter.ranges import RangeFile, receive
-from splitter.split import SplitEvent, split
 from splitter.wire import LENGTH, Job, Refusal, decode_job, encode_message
 
 _NICENESS = 10

@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr
 
 from shared.service.endpoints import check_encrypted, plain_url
 from shared.service.settings import ServiceSettings, listed
-from splitter.limits import Limits
+from splitter.media.limits import Limits
 
 _DEFAULTS: Final = Limits()
 

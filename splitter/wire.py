@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from shared.contracts.manifest import Chunk, Source
-from splitter.split import EncodedChunk, SplitEnd, SplitEvent, SplitOptions
+from splitter.media.split import EncodedChunk, SplitEnd, SplitEvent, SplitOptions
 
 LENGTH = struct.Struct("!I")
 RANGE = struct.Struct("!QI")

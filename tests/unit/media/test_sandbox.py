@@ -16,8 +16,8 @@ import pytest
 from shared.contracts.errors import SourceRefused
 from splitter import child
 from splitter.child import split_in_child
-from splitter.limits import Limits
-from splitter.split import SplitOptions, split
+from splitter.media.limits import Limits
+from splitter.media.split import SplitOptions, split
 from splitter.wire import GarbageError, Refusal, decode_message, encode_message
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -203,7 +203,7 @@ async def test_too_little_memory_is_named(make, side):
 
 async def test_too_much_processor_time_is_named(stand_in, side):
     stand_in(
-        "from splitter.limits import Limits\n"
+        "from splitter.media.limits import Limits\n"
         "from splitter.sandbox import confine\n"
         "confine(Limits(cpu_s=1))\n"
         "while True: pass"
@@ -309,7 +309,7 @@ look()
 async def test_the_child_gives_up_what_it_does_not_need(stand_in, side):
     stand_in(
         "import resource\n"
-        "from splitter.limits import Limits\n"
+        "from splitter.media.limits import Limits\n"
         "from splitter.sandbox import confine\n"
         "confine(Limits(memory_bytes=2**30, cpu_s=100, side_bytes=1000))\n"
         "limits = [resource.getrlimit(k)[0] for k in (resource.RLIMIT_CPU,"
@@ -324,7 +324,7 @@ async def test_the_child_gives_up_what_it_does_not_need(stand_in, side):
 
 async def test_the_child_has_no_network_where_the_kernel_allows_it(stand_in, side):
     stand_in(
-        "from splitter.limits import Limits\n"
+        "from splitter.media.limits import Limits\n"
         "from splitter.sandbox import confine\n"
         "server = socket.create_server(('127.0.0.1', 0))\n"
         "confine(Limits())\n"

@@ -18,8 +18,8 @@ from videos import Sound, Video
 from assembler.mux import mux
 from assembler.verify import verify
 from shared.contracts.errors import SourceRefused
-from splitter.limits import Limits
-from splitter.split import SplitOptions
+from splitter.media.limits import Limits
+from splitter.media.split import SplitOptions
 
 MUTATIONS = int(os.environ.get("STYLESTREAM_MUTATIONS", "250"))
 DEADLINE_S = 10.0

@@ -12,7 +12,7 @@ from assembler.mux import mux
 from assembler.verify import verify
 from shared.contracts.errors import ChunkError, ResultError
 from shared.media.chunks import SEGMENT, ChunkWriter
-from splitter.split import SplitOptions
+from splitter.media.split import SplitOptions
 
 SHORT = SplitOptions(chunk_frames=8)
 

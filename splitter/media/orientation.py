@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import av
 from av.sidedata.sidedata import Type as SideDataType
 
-from splitter.side_data import UnknownSideData, side_data_of
+from splitter.media.side_data import UnknownSideData, side_data_of
 
 _MATRIX = struct.Struct("=9i")
 

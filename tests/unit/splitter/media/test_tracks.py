@@ -9,7 +9,7 @@ import av
 import pytest
 
 from shared.media.containers import movie_timescale
-from splitter.captions import as_mov_text
+from splitter.media.captions import as_mov_text
 
 MP4_CODECS = ["aac", "libmp3lame", "libopus", "flac", "ac3", "mp2"]
 

@@ -9,8 +9,8 @@ from math import lcm
 import av
 
 from shared.contracts.errors import SourceRefused
-from splitter.limits import Limits
-from splitter.source import OpenSource, stream_time_base
+from splitter.media.limits import Limits
+from splitter.media.source import OpenSource, stream_time_base
 
 _LONGEST_GAP = 2**31 - 1
 """MP4 counts the ticks from one frame to the next in 31 bits, as FFmpeg writes it."""

@@ -24,8 +24,8 @@ from av.stream import AttachmentStream, DataStream, Disposition, Stream
 
 from shared.contracts.manifest import Track
 from shared.media.containers import FORMATS, carried_metadata, movie_timescale, track_metadata
-from splitter.captions import CONVERTIBLE, as_mov_text
-from splitter.source import OpenSource, stream_time_base
+from splitter.media.captions import CONVERTIBLE, as_mov_text
+from splitter.media.source import OpenSource, stream_time_base
 
 if TYPE_CHECKING:
     from av.container.core import Chapter

@@ -11,8 +11,8 @@ Rules:
 - Colour: a tagged matrix is believed. An untagged picture counts as BT.709 when it is high
   definition (at least 1280 wide or 720 high, in either orientation) and as BT.601 otherwise, which
   is what players guess. The primaries of BT.601 and BT.709 are so near that they are not converted.
-- High dynamic range and wide gamut are brought to BT.709 by `splitter.tonemap`, interlaced frames
-  are made whole by `splitter.deinterlace`.
+- High dynamic range and wide gamut are brought to BT.709 by `splitter.media.tonemap`, interlaced frames
+  are made whole by `splitter.media.deinterlace`.
 - Alpha is dropped, grey gets neutral chroma, and more chroma or more bits than 4:2:0 in 8 are
   reduced.
 """
@@ -35,10 +35,10 @@ from av.video.reformatter import (
 )
 
 from shared.media.pixels import plane_arrays
-from splitter.deinterlace import Deinterlacer
-from splitter.graphs import FilterChain
-from splitter.orientation import Orientation, orientation_of
-from splitter.tonemap import Look, ToneMapper, look_of
+from splitter.media.deinterlace import Deinterlacer
+from splitter.media.graphs import FilterChain
+from splitter.media.orientation import Orientation, orientation_of
+from splitter.media.tonemap import Look, ToneMapper, look_of
 
 _SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
 

@@ -25,7 +25,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from shared.contracts.errors import SourceRefused
-from splitter.limits import Limits
+from splitter.media.limits import Limits
 
 FORMATS = "mov,matroska,avi,flv,mpegts,mpeg,asf,ogg,gif,mxf,nut,ivf"
 """The containers that are read, by FFmpeg's names."""

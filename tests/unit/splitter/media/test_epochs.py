@@ -8,7 +8,7 @@ from fractions import Fraction
 import av
 import pytest
 
-from splitter.epochs import Epochs
+from splitter.media.epochs import Epochs
 
 TICK = Fraction(1, 90000)
 

@@ -15,7 +15,7 @@ import av
 import av.error
 import av.filter
 
-from splitter.graphs import new_graph
+from splitter.media.graphs import new_graph
 
 
 @dataclass(frozen=True, slots=True)

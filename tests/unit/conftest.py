@@ -16,7 +16,7 @@ from videos import Sound, Video, number_of, number_picture, packets
 from shared.contracts.manifest import Manifest, Source
 from shared.contracts.style_request import StyleRequest
 from shared.media.chunks import SEGMENT, ChunkWriter, read_chunk
-from splitter.split import EncodedChunk, SplitEnd, SplitOptions, split
+from splitter.media.split import EncodedChunk, SplitEnd, SplitOptions, split
 
 
 @dataclass

@@ -23,13 +23,13 @@ from av.video.stream import VideoStream
 from shared.contracts.errors import SourceRefused
 from shared.contracts.manifest import Chunk, Source, pts_digest
 from shared.media.chunks import MEZZANINE, ChunkWriter, Encoding
-from splitter.decode import Decoder
-from splitter.epochs import Epochs
-from splitter.limits import Limits
-from splitter.normalise import Normaliser
-from splitter.source import ErrorLog, OpenSource, capture_errors, open_source
-from splitter.timeline import Timeline
-from splitter.tracks import TrackCopier
+from splitter.media.decode import Decoder
+from splitter.media.epochs import Epochs
+from splitter.media.limits import Limits
+from splitter.media.normalise import Normaliser
+from splitter.media.source import ErrorLog, OpenSource, capture_errors, open_source
+from splitter.media.timeline import Timeline
+from splitter.media.tracks import TrackCopier
 
 
 @dataclass(frozen=True, slots=True)

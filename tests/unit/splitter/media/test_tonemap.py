@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from shared.media.pixels import plane_arrays
-from splitter.normalise import Normaliser
-from splitter.tonemap import REFERENCE_WHITE, Gamut, Look, Transfer, look_of, to_bt709
+from splitter.media.normalise import Normaliser
+from splitter.media.tonemap import REFERENCE_WHITE, Gamut, Look, Transfer, look_of, to_bt709
 
 PQ = Look(Transfer.PQ, Gamut.BT2020, 1000.0)
 HLG = Look(Transfer.HLG, Gamut.BT2020, 1000.0)

@@ -12,9 +12,9 @@ from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 from shared.media.pixels import plane_arrays
-from splitter.normalise import Normaliser, plan_geometry
-from splitter.orientation import Orientation
-from splitter.split import SplitOptions
+from splitter.media.normalise import Normaliser, plan_geometry
+from splitter.media.orientation import Orientation
+from splitter.media.split import SplitOptions
 
 
 def corners(frame):

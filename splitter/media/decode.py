@@ -14,8 +14,8 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from shared.contracts.errors import SourceRefused
-from splitter.limits import Limits
-from splitter.source import (
+from splitter.media.limits import Limits
+from splitter.media.source import (
     ErrorLog,
     encrypted,
     exceeds_pixels,

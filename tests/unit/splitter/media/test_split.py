@@ -10,8 +10,8 @@ import pytest
 
 from shared.contracts.errors import SourceRefused
 from shared.contracts.manifest import pts_digest
-from splitter.limits import Limits
-from splitter.split import SplitOptions, split
+from splitter.media.limits import Limits
+from splitter.media.split import SplitOptions, split
 
 
 def times(found):

@@ -21,8 +21,8 @@ from av.sidedata.sidedata import Type as SideDataType
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from numpy.typing import NDArray
 
-from splitter.graphs import new_graph
-from splitter.side_data import UnknownSideData, side_data_of
+from splitter.media.graphs import new_graph
+from splitter.media.side_data import UnknownSideData, side_data_of
 
 Colours = NDArray[np.float64]
 """Any number of colours: float, shape ``(..., 3)``, in the order R, G, B."""
