@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.service.runtime import main
-from splitter.child import keep_to_ourselves
+from splitter.decoder.process import keep_to_ourselves
 from splitter.metrics import SplitterMetrics
 from splitter.service import build
 from splitter.settings import SplitterSettings

@@ -34,7 +34,7 @@ from shared.hubs.publisher import Publisher
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
 from shared.storage.seals import seal
-from splitter.child import split_in_child
+from splitter.decoder.process import split_in_child
 from splitter.media.split import EncodedChunk, SplitEnd, SplitOptions
 from splitter.metrics import SplitterMetrics
 from splitter.pace import Pace

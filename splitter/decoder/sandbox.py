@@ -1,4 +1,4 @@
-"""The decoding child: run as ``python -m splitter.sandbox`` by `splitter.child`, never by hand.
+"""The decoding child: run as ``python -m splitter.decoder.sandbox`` by `splitter.decoder.process`, never by hand.
 
 An upload is hostile until it has been decoded, and decoders are large pieces of C. They run here,
 in a process that knows no credentials, has no share in the splitter's memory, is bounded in memory,
@@ -22,10 +22,10 @@ from typing import BinaryIO, cast
 import av.error
 
 from shared.contracts.errors import SourceRefused
+from splitter.decoder.ranges import RangeFile, receive
+from splitter.decoder.wire import LENGTH, Job, Refusal, decode_job, encode_message
 from splitter.media.limits import Limits
 from splitter.media.split import SplitEvent, split
-from splitter.ranges import RangeFile, receive
-from splitter.wire import LENGTH, Job, Refusal, decode_job, encode_message
 
 _NICENESS = 10
 _PR_SET_PDEATHSIG = 1

@@ -21,8 +21,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 from shared.contracts.errors import SourceRefused
-from splitter.media.split import SplitEnd, SplitEvent, SplitOptions
-from splitter.wire import (
+from splitter.decoder.wire import (
     LENGTH,
     MAX_HEADER,
     MAX_PAYLOAD,
@@ -34,11 +33,12 @@ from splitter.wire import (
     decode_message,
     encode_job,
 )
+from splitter.media.split import SplitEnd, SplitEvent, SplitOptions
 
 ReadRange = Callable[[int, int], Awaitable[bytes]]
 """Read ``length`` bytes of the upload from ``offset``: ``await read_range(offset, length)``."""
 
-_COMMAND = (sys.executable, "-P", "-s", "-m", "splitter.sandbox")
+_COMMAND = (sys.executable, "-P", "-s", "-m", "splitter.decoder.sandbox")
 _ROOT = Path(__file__).resolve().parent.parent
 _KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH")
 _STDERR_BYTES = 4096

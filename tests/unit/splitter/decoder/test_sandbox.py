@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from shared.contracts.errors import SourceRefused
-from splitter import child
-from splitter.child import split_in_child
+from splitter.decoder import process as child
+from splitter.decoder.process import split_in_child
+from splitter.decoder.wire import GarbageError, Refusal, decode_message, encode_message
 from splitter.media.limits import Limits
 from splitter.media.split import SplitOptions, split
-from splitter.wire import GarbageError, Refusal, decode_message, encode_message
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -204,7 +204,7 @@ async def test_too_little_memory_is_named(make, side):
 async def test_too_much_processor_time_is_named(stand_in, side):
     stand_in(
         "from splitter.media.limits import Limits\n"
-        "from splitter.sandbox import confine\n"
+        "from splitter.decoder.sandbox import confine\n"
         "confine(Limits(cpu_s=1))\n"
         "while True: pass"
     )
@@ -281,7 +281,7 @@ async def test_the_child_knows_no_secrets(stand_in, side, monkeypatch):
 def test_the_keys_in_our_environment_are_for_no_other_process_of_our_user() -> None:
     script = """
 import ctypes, os
-from splitter.child import keep_to_ourselves
+from splitter.decoder.process import keep_to_ourselves
 
 def look():
     if os.fork() == 0:
@@ -310,7 +310,7 @@ async def test_the_child_gives_up_what_it_does_not_need(stand_in, side):
     stand_in(
         "import resource\n"
         "from splitter.media.limits import Limits\n"
-        "from splitter.sandbox import confine\n"
+        "from splitter.decoder.sandbox import confine\n"
         "confine(Limits(memory_bytes=2**30, cpu_s=100, side_bytes=1000))\n"
         "limits = [resource.getrlimit(k)[0] for k in (resource.RLIMIT_CPU,"
         " resource.RLIMIT_FSIZE, resource.RLIMIT_CORE)]\n"
@@ -325,7 +325,7 @@ async def test_the_child_gives_up_what_it_does_not_need(stand_in, side):
 async def test_the_child_has_no_network_where_the_kernel_allows_it(stand_in, side):
     stand_in(
         "from splitter.media.limits import Limits\n"
-        "from splitter.sandbox import confine\n"
+        "from splitter.decoder.sandbox import confine\n"
         "server = socket.create_server(('127.0.0.1', 0))\n"
         "confine(Limits())\n"
         "try: socket.create_connection(server.getsockname(), 5)\n"

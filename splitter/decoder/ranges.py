@@ -6,7 +6,7 @@ import io
 import socket
 from collections import OrderedDict
 
-from splitter.wire import LENGTH, RANGE
+from splitter.decoder.wire import LENGTH, RANGE
 
 BLOCK_BYTES = 1024 * 1024
 CACHED_BLOCKS = 8
