@@ -8,7 +8,7 @@ from typing import Final, Literal, get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from shared.telemetry.metrics import WorkMetrics
-from stylizer.gpu import watch_gpus
+from stylizer.painting.gpu import watch_gpus
 
 Attempt = Literal["in_process", "isolated"]
 

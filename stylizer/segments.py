@@ -6,8 +6,8 @@ import functools
 
 from shared.contracts.messages import ChunkReady
 from shared.styles.gallery import open_gallery
-from stylizer.engine import Engine, OnnxEngine
-from stylizer.painting import paint_chunk
+from stylizer.painting.chunk import paint_chunk
+from stylizer.painting.engine import Engine, OnnxEngine
 from stylizer.settings import PaintingSettings
 
 

@@ -18,10 +18,10 @@ from shared.storage.retry import Retry
 from shared.storage.seals import check_seal
 from stylizer import segments
 from stylizer.attempts import Attempts
-from stylizer.engine import Engine
 from stylizer.isolation import AttemptFailed, run_isolated
 from stylizer.lanes import Lanes
 from stylizer.metrics import StylizerMetrics
+from stylizer.painting.engine import Engine
 from stylizer.settings import StylizerSettings
 
 log = structlog.get_logger()

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from local.defaults import gallery
-from stylizer.engine import Frames, OnnxEngine
+from stylizer.painting.engine import Frames, OnnxEngine
 
 _ROUNDS: Final = 5
 _CALLS_A_ROUND: Final = 60

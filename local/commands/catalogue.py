@@ -40,7 +40,7 @@ async def styles(arguments: Namespace) -> int:
 
 
 def _check() -> int:
-    from stylizer.checks import find_faults
+    from stylizer.painting.checks import find_faults
 
     problems: list[str] = []
     for style in gallery().styles.values():

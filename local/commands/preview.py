@@ -24,8 +24,8 @@ from local.pictures import read_picture
 from shared.contracts.style_blend import WHOLE
 from shared.contracts.style_request import StyleRequest
 from shared.telemetry import logs
-from stylizer.engine import OnnxEngine
-from stylizer.painting import paint_picture
+from stylizer.painting.chunk import paint_picture
+from stylizer.painting.engine import OnnxEngine
 
 
 async def preview(arguments: Namespace) -> int:

@@ -16,8 +16,8 @@ from prometheus_client import CollectorRegistry
 
 from assembler.metrics import AssemblerMetrics
 from splitter.metrics import SplitterMetrics
-from stylizer.gpu import GpuCollector
 from stylizer.metrics import StylizerMetrics
+from stylizer.painting.gpu import GpuCollector
 
 ROOT = Path(__file__).resolve().parents[3]
 

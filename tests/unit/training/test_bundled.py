@@ -13,7 +13,7 @@ pytest.importorskip("cv2", reason="measuring steadiness needs the extra 'train'"
 
 import local
 from shared.styles.gallery import Gallery, Precision
-from stylizer.engine import OnnxEngine
+from stylizer.painting.engine import OnnxEngine
 from training.evaluate import decibels
 from training.steadiness import Frames, Paint, grid, under_noise, under_shift
 

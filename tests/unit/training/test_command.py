@@ -11,7 +11,7 @@ import pytest
 
 from local.cli import main
 from shared.styles.gallery import Gallery
-from stylizer.engine import OnnxEngine
+from stylizer.painting.engine import OnnxEngine
 
 
 def call(

@@ -17,7 +17,7 @@ import onnx
 
 from shared.contracts.errors import StyleError
 from shared.styles.gallery import Gallery
-from stylizer.interpolation import NotInterpolable, interpolate
+from stylizer.painting.interpolation import NotInterpolable, interpolate
 from training.data import pictures_in
 from training.evaluate import decibels
 from training.export import read_network, write_style

@@ -14,8 +14,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
-from stylizer.gpu import GpuCollector
 from stylizer.metrics import StylizerMetrics
+from stylizer.painting.gpu import GpuCollector
 
 GIB = 1 << 30
 

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 from styles import network, weights, with_trunk
 
 from shared.styles.gallery import Gallery
-from stylizer.interpolation import NotInterpolable, interpolate
+from stylizer.painting.interpolation import NotInterpolable, interpolate
 
 
 def painted(data: bytes, level: int = 200) -> int:

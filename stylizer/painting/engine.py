@@ -19,8 +19,8 @@ import structlog
 from shared.contracts.errors import ConfigurationError, StyleError
 from shared.contracts.style_blend import WHOLE
 from shared.styles.gallery import Gallery, Precision
-from stylizer.interpolation import NotInterpolable, interpolate
-from stylizer.sessions import Device, Sessions
+from stylizer.painting.interpolation import NotInterpolable, interpolate
+from stylizer.painting.sessions import Device, Sessions
 
 log = structlog.get_logger()
 

@@ -22,9 +22,9 @@ from shared.contracts.messages import ChunkReady
 from shared.contracts.style_request import StyleRequest
 from shared.media.chunks import ChunkWriter, Encoding, read_chunk
 from shared.media.pixels import from_planar_rgb, to_planar_rgb
-from stylizer.engine import MULTIPLE, Frames
-from stylizer.mixing import keeps_source, mix_in
-from stylizer.overlap import ahead
+from stylizer.painting.engine import MULTIPLE, Frames
+from stylizer.painting.mixing import keeps_source, mix_in
+from stylizer.painting.overlap import ahead
 
 Paint = Callable[[Frames], Frames]
 

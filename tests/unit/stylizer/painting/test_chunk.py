@@ -13,8 +13,8 @@ from shared.contracts.manifest import Chunk, pts_digest
 from shared.contracts.messages import ChunkReady
 from shared.contracts.style_request import StyleRequest
 from shared.media.chunks import MEZZANINE, SEGMENT, ChunkWriter, read_chunk
-from stylizer.engine import Frames
-from stylizer.painting import paint_chunk
+from stylizer.painting.chunk import paint_chunk
+from stylizer.painting.engine import Frames
 
 TIME_BASE = Fraction(1, 30000)
 

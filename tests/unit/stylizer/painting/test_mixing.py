@@ -14,8 +14,8 @@ from shared.contracts.messages import ChunkReady
 from shared.contracts.style_request import StyleRequest
 from shared.media.chunks import MEZZANINE, SEGMENT, ChunkWriter, read_chunk
 from shared.media.pixels import plane_arrays
-from stylizer.engine import Frames
-from stylizer.painting import paint_chunk, paint_picture
+from stylizer.painting.chunk import paint_chunk, paint_picture
+from stylizer.painting.engine import Frames
 
 SIZES = [(64, 48), (16, 16), (66, 50), (2, 2), (640, 360)]
 

@@ -11,8 +11,8 @@ from styles import FLOAT, hang, network, sha256
 
 from shared.contracts.errors import ConfigurationError, StyleError
 from shared.styles.gallery import Gallery
-from stylizer.checks import find_faults
-from stylizer.engine import OnnxEngine
+from stylizer.painting.checks import find_faults
+from stylizer.painting.engine import OnnxEngine
 
 GREY = np.full((2, 3, 8, 12), 200, np.uint8)
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from shared.contracts.errors import StyleError
 from shared.styles.gallery import Precision, Style
-from stylizer.interpolation import TRUNK
-from stylizer.sessions import Sessions
+from stylizer.painting.interpolation import TRUNK
+from stylizer.painting.sessions import Sessions
 
 _SHAPES: Final = ((1, 3, 16, 16), (2, 3, 36, 52))
 

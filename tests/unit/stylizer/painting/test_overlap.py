@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stylizer.overlap import ahead
+from stylizer.painting.overlap import ahead
 
 
 def test_items_come_in_order() -> None:

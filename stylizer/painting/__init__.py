@@ -1,0 +1,1 @@
+"""From a chunk to a segment: networks, frames and codecs, without Azure."""
