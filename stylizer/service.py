@@ -22,11 +22,11 @@ from shared.storage.retry import Retry
 from shared.storage.seals import seal
 from shared.styles.download import fetch_styles
 from shared.telemetry import tracing
-from stylizer.attempts import MISSING
+from stylizer.attempts.counter import MISSING
+from stylizer.attempts.retrying import Trials
+from stylizer.attempts.segments import open_engine
 from stylizer.metrics import StylizerMetrics
-from stylizer.segments import open_engine
 from stylizer.settings import StylizerSettings
-from stylizer.trials import Trials
 
 log = structlog.get_logger()
 

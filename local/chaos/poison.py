@@ -19,7 +19,7 @@ from local.processes import Supervised
 from shared.contracts.layout import chunk_blob, status_blob
 from shared.contracts.status import Status
 
-_ISOLATED: Final = "stylizer.isolated"
+_ISOLATED: Final = "stylizer.attempts.isolated_child"
 _CHILD_S: Final = 30.0
 _LOOK_S: Final = 0.02
 

@@ -23,7 +23,7 @@ from shared.service.settings import ServiceSettings
 Work = Literal["paint", "pass_through"]
 READY: Final = b"ready\n"
 
-_COMMAND: Final = (sys.executable, "-P", "-m", "stylizer.isolated")
+_COMMAND: Final = (sys.executable, "-P", "-m", "stylizer.attempts.isolated_child")
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _START_S: Final = 120.0
 _LAST_WORDS: Final = 300

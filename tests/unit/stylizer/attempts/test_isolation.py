@@ -9,8 +9,8 @@ import pytest
 from manifests import manifest
 
 from shared.contracts.messages import ChunkReady
-from stylizer import isolation
-from stylizer.isolation import AttemptFailed, run_isolated
+from stylizer.attempts import isolation
+from stylizer.attempts.isolation import AttemptFailed, run_isolated
 
 
 def chunk() -> ChunkReady:

@@ -1,4 +1,4 @@
-"""The child of `stylizer.isolation`: ``python -m stylizer.isolated WORK``, never run by hand.
+"""The child of `stylizer.attempts.isolation`: ``python -m stylizer.attempts.isolated_child WORK``, never run by hand.
 
 When it is ready it says so in a line. Standard input then brings the chunk's event in a line of
 JSON and the chunk; standard output takes a line of JSON, empty unless something is wrong with the
@@ -19,8 +19,8 @@ from typing import cast
 from shared.contracts.errors import PermanentError
 from shared.contracts.messages import ChunkReady
 from shared.service.settings import load
-from stylizer.isolation import READY, Work
-from stylizer.segments import open_engine, paint, pass_through
+from stylizer.attempts.isolation import READY, Work
+from stylizer.attempts.segments import open_engine, paint, pass_through
 from stylizer.settings import PaintingSettings
 
 _PR_SET_PDEATHSIG = 1

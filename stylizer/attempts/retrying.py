@@ -16,10 +16,10 @@ from shared.service.health import Health
 from shared.storage.blobs import BlobStore, Content
 from shared.storage.retry import Retry
 from shared.storage.seals import check_seal
-from stylizer import segments
-from stylizer.attempts import Attempts
-from stylizer.isolation import AttemptFailed, run_isolated
-from stylizer.lanes import Lanes
+from stylizer.attempts import segments
+from stylizer.attempts.counter import Attempts
+from stylizer.attempts.isolation import AttemptFailed, run_isolated
+from stylizer.attempts.lanes import Lanes
 from stylizer.metrics import StylizerMetrics
 from stylizer.painting.engine import Engine
 from stylizer.settings import StylizerSettings

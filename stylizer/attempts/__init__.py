@@ -1,0 +1,1 @@
+"""Who paints a chunk, where, and how often it is tried."""
