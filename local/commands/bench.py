@@ -8,8 +8,8 @@ from argparse import Namespace
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from local.bench import inference, media, pipeline
-from local.bench.report import Figures, describe_machine, table
+from bench import inference, media, pipeline
+from bench.report import Figures, describe_machine, table
 from local.commands.common import find_unwritable_file, refuse
 from local.defaults import DEFAULT_STYLE, gallery
 from shared.contracts.errors import StyleError

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 
-from local.chaos.campaign import campaign
-from local.chaos.report import page
+from chaos.campaign import campaign
+from chaos.report import page
 from local.commands.common import find_unwritable_file, refuse
 
 

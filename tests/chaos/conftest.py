@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from local.chaos.arena import Arena
-from local.chaos.clips import FEWER_CLIPS
-from local.chaos.history import Clip
-from local.chaos.run import calm_run
+from chaos.arena import Arena
+from chaos.clips import FEWER_CLIPS
+from chaos.history import Clip
+from chaos.run import calm_run
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import base64
 from dataclasses import replace
 from fractions import Fraction
 
-from local.chaos.history import (
+from chaos.history import (
     Announcement,
     BlobCall,
     Clip,

@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 import pytest
 import pytest_asyncio
 
-from local.chaos.arena import Arena
-from local.chaos.clips import CLIPS
-from local.chaos.promises import Promise, check
+from chaos.arena import Arena
+from chaos.clips import CLIPS
+from chaos.promises import Promise, check
 from shared.contracts.messages import SegmentReady, SplitCompleted
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(200)]

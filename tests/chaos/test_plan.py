@@ -10,12 +10,12 @@ from chaos.histories import JOB, also, call, checkpoint, good, segment
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.chaos.campaign import Findings
-from local.chaos.faults import Committed
-from local.chaos.figures import Figures, percentile
-from local.chaos.plan import KINDS, plan_faults
-from local.chaos.promises import Violation
-from local.chaos.report import page
+from chaos.campaign import Findings
+from chaos.faults import Committed
+from chaos.figures import Figures, percentile
+from chaos.plan import KINDS, plan_faults
+from chaos.promises import Violation
+from chaos.report import page
 
 
 @given(seed=st.integers(0, 2**32), count=st.integers(0, 60), steps=st.integers(2, 100))

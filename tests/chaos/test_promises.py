@@ -25,8 +25,8 @@ from chaos.histories import (
     without,
 )
 
-from local.chaos.history import Announcement, History, Position, Result
-from local.chaos.promises import Promise, check
+from chaos.history import Announcement, History, Position, Result
+from chaos.promises import Promise, check
 
 
 def more_events(*events) -> History:

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from local.chaos.history import BlobCall
-from local.chaos.relay import Relay
-from local.chaos.storage_proxy import StorageProxy
+from chaos.history import BlobCall
+from chaos.relay import Relay
+from chaos.storage_proxy import StorageProxy
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

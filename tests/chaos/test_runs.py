@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import pytest
 
-from local.chaos.clips import FEWER_CLIPS
-from local.chaos.plan import KINDS, Kind
-from local.chaos.promises import Violation, check
-from local.chaos.run import chaos_run
+from chaos.clips import FEWER_CLIPS
+from chaos.plan import KINDS, Kind
+from chaos.promises import Violation, check
+from chaos.run import chaos_run
 
 pytestmark = [
     pytest.mark.timeout(300),

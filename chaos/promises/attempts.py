@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from local.chaos.promises.timeline import Timeline
-from local.chaos.promises.violation import Violation
+from chaos.promises.timeline import Timeline
+from chaos.promises.violation import Violation
 
 
 def check(timeline: Timeline) -> Iterator[Violation]:

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from local.chaos.arena import Arena, signal_group
-from local.chaos.poison import Poison
+from chaos.arena import Arena, signal_group
+from chaos.poison import Poison
 from shared.contracts.layout import chunk_blob, status_blob
 
 _COPIES: Final = 12

@@ -11,8 +11,8 @@ from typing import Final
 
 from azure.storage.blob.aio import BlobServiceClient
 
-from local.chaos.clips import look_at
-from local.chaos.history import BlobCall, Picture, Result
+from chaos.clips import look_at
+from chaos.history import BlobCall, Picture, Result
 from local.jobs import Jobs
 from shared.contracts.errors import StylestreamError
 from shared.contracts.layout import status_blob

@@ -21,7 +21,7 @@ from azure.eventhub.aio import (
 )
 from azure.eventhub.exceptions import EventHubError
 
-from local.chaos.history import HubEvent
+from chaos.history import HubEvent
 from shared.contracts.errors import StylestreamError
 
 HUBS: Final = ("uploads", "frames", "segments")

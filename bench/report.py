@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.bench.media import MediaFigures
-from local.bench.pipeline import PipelineFigures
+from bench.media import MediaFigures
+from bench.pipeline import PipelineFigures
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from local.chaos.history import BlobCall
-from local.chaos.promises.timeline import Timeline, content_writes
-from local.chaos.promises.violation import Violation
+from chaos.history import BlobCall
+from chaos.promises.timeline import Timeline, content_writes
+from chaos.promises.violation import Violation
 
 _ONCE: Final = ("frames", "segments")
 

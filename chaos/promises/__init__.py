@@ -15,10 +15,10 @@ TIDY   an ended job leaves its record alone
 
 from __future__ import annotations
 
-from local.chaos.history import History
-from local.chaos.promises import attempts, checkpoints, ends, results, writes
-from local.chaos.promises.timeline import Timeline
-from local.chaos.promises.violation import Promise, Violation
+from chaos.history import History
+from chaos.promises import attempts, checkpoints, ends, results, writes
+from chaos.promises.timeline import Timeline
+from chaos.promises.violation import Promise, Violation
 
 __all__ = ["Promise", "Violation", "check"]
 

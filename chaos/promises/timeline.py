@@ -9,7 +9,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from local.chaos.history import BlobCall, History, HubEvent
+from chaos.history import BlobCall, History, HubEvent
 from shared.contracts.layout import manifest_blob, status_blob
 from shared.contracts.manifest import Manifest
 from shared.contracts.messages import (

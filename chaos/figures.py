@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
-from local.chaos.faults import Committed
-from local.chaos.history import History
-from local.chaos.promises.checkpoints import went_back
-from local.chaos.promises.timeline import Timeline
+from chaos.faults import Committed
+from chaos.history import History
+from chaos.promises.checkpoints import went_back
+from chaos.promises.timeline import Timeline
 from shared.contracts.layout import chunk_blob
 
 _KILL: Final = "kill stylizer"

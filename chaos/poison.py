@@ -14,7 +14,7 @@ from typing import Final
 
 import psutil
 
-from local.chaos.history import BlobCall
+from chaos.history import BlobCall
 from local.processes import Supervised
 from shared.contracts.layout import chunk_blob, status_blob
 from shared.contracts.status import Status

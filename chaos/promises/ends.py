@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from local.chaos.history import History, Upload
-from local.chaos.promises.timeline import Timeline
-from local.chaos.promises.violation import Violation
+from chaos.history import History, Upload
+from chaos.promises.timeline import Timeline
+from chaos.promises.violation import Violation
 from shared.contracts.status import Status
 
 _OF_DAMAGE: Final = "CORRUPT_CHUNK"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from local.chaos.history import BlobCall, HubEvent
-from local.chaos.promises.timeline import NEVER, Timeline
-from local.chaos.promises.violation import Violation
+from chaos.history import BlobCall, HubEvent
+from chaos.promises.timeline import NEVER, Timeline
+from chaos.promises.violation import Violation
 from shared.contracts.messages import ChunkReady
 from splitter.intake.uploads import parse_uploads
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from local.chaos.arena import Arena
-from local.chaos.faults import Committed
-from local.chaos.figures import Figures
-from local.chaos.history import Clip
-from local.chaos.plan import KINDS, Kind
-from local.chaos.promises import Violation, check
-from local.chaos.run import Outcome, calm_run, chaos_run
+from chaos.arena import Arena
+from chaos.faults import Committed
+from chaos.figures import Figures
+from chaos.history import Clip
+from chaos.plan import KINDS, Kind
+from chaos.promises import Violation, check
+from chaos.run import Outcome, calm_run, chaos_run
 
 STACK_S: Final = 150.0
 """A stack is replaced about this often, so that starts and stops are tried, too."""

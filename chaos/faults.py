@@ -14,11 +14,11 @@ from typing import Final
 
 import psutil
 
-from local.chaos.arena import Arena, signal_group
-from local.chaos.plan import Fault, Kind
-from local.chaos.poison import ports_of
-from local.chaos.relay import Relay
-from local.chaos.tampering import Tampering
+from chaos.arena import Arena, signal_group
+from chaos.plan import Fault, Kind
+from chaos.poison import ports_of
+from chaos.relay import Relay
+from chaos.tampering import Tampering
 from local.processes import Supervised
 
 _SLOW_S: Final = 0.15

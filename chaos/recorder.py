@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import Final
 
-from local.chaos.history import BlobCall, HubEvent, Upload
+from chaos.history import BlobCall, HubEvent, Upload
 
 _CHUNKS: Final = frozenset({"frames", "segments"})
 

@@ -11,8 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Self
 
-from local.bench.clip import write_clip
-from local.bench.moments import segment_moments
+from bench.clip import write_clip
+from bench.moments import segment_moments
 from local.defaults import SAMPLE
 from local.jobs import Jobs, open_jobs
 from local.processes import Usage

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import ColorRange, Colorspace
 
-from local.chaos.history import Picture
+from chaos.history import Picture
 
 _ROWS, _COLUMNS = 2, 4
 _DARK, _LIGHT = 30, 220

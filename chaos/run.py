@@ -8,11 +8,11 @@ import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 
-from local.chaos.arena import Arena
-from local.chaos.clips import CLIPS, ClipPlan
-from local.chaos.faults import Committed, Saboteur
-from local.chaos.plan import Fault, Kind, plan_faults
-from local.chaos.promises import Violation, check
+from chaos.arena import Arena
+from chaos.clips import CLIPS, ClipPlan
+from chaos.faults import Committed, Saboteur
+from chaos.plan import Fault, Kind, plan_faults
+from chaos.promises import Violation, check
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from local.chaos.history import BlobCall, Result, Upload
-from local.chaos.promises.timeline import Timeline, content_writes, frames_by_chunk
-from local.chaos.promises.violation import Violation
+from chaos.history import BlobCall, Result, Upload
+from chaos.promises.timeline import Timeline, content_writes, frames_by_chunk
+from chaos.promises.violation import Violation
 
 
 def check(timeline: Timeline) -> Iterator[Violation]:

@@ -12,7 +12,7 @@ import av
 import numpy as np
 
 from assembler.mux import mux
-from local.bench.clip import write_clip
+from bench.clip import write_clip
 from shared.contracts.manifest import Manifest, Source
 from shared.contracts.style_request import StyleRequest
 from shared.media.chunks import SEGMENT, ChunkWriter, read_chunk

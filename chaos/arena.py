@@ -19,14 +19,14 @@ from urllib.parse import urlsplit
 from azure.core.exceptions import AzureError
 from azure.storage.blob.aio import BlobServiceClient
 
+from chaos.clips import ClipPlan, look_at, make_clip
+from chaos.history import Announcement, Clip, History, HubEvent, Position, Upload
+from chaos.hubs import HubReader, send_copies
+from chaos.recorder import Recorder
+from chaos.relay import Relay
+from chaos.storage_proxy import StorageProxy
+from chaos.storage_view import StorageView
 from local import azurite
-from local.chaos.clips import ClipPlan, look_at, make_clip
-from local.chaos.history import Announcement, Clip, History, HubEvent, Position, Upload
-from local.chaos.hubs import HubReader, send_copies
-from local.chaos.recorder import Recorder
-from local.chaos.relay import Relay
-from local.chaos.storage_proxy import StorageProxy
-from local.chaos.storage_view import StorageView
 from local.eventhubs.config import DEFAULT_KEY, DEFAULT_POLICY
 from local.processes import Supervised
 from local.stack import Stack, StackOptions

@@ -10,9 +10,9 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from local.chaos.history import BlobCall, Operation
-from local.chaos.http1 import Head, read_body, read_head
-from local.chaos.relay import BROKEN, Line, Relay, Target
+from chaos.history import BlobCall, Operation
+from chaos.http1 import Head, read_body, read_head
+from chaos.relay import BROKEN, Line, Relay, Target
 
 KEPT_BYTES: Final = 256 * 1024
 """Bodies up to here are kept: records, manifests and dead letters, but no frames."""
