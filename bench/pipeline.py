@@ -13,8 +13,8 @@ from typing import Final, Self
 
 from bench.clip import write_clip
 from bench.moments import segment_moments
+from client.jobs import Jobs, open_jobs
 from local.defaults import SAMPLE
-from local.jobs import Jobs, open_jobs
 from local.processes import Usage
 from local.stack import Stack, StackOptions
 from shared.contracts.errors import StylestreamError

@@ -13,7 +13,7 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from chaos.clips import look_at
 from chaos.history import BlobCall, Picture, Result
-from local.jobs import Jobs
+from client.jobs import Jobs
 from shared.contracts.errors import StylestreamError
 from shared.contracts.layout import status_blob
 from shared.contracts.status import Status

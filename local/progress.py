@@ -20,7 +20,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from local.jobs import View
+from client.jobs import View
 
 
 class _FramesPerSecond(ProgressColumn):

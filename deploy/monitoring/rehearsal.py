@@ -28,8 +28,8 @@ import aiohttp
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubProducerClient
 
+from client.jobs import Jobs, open_jobs
 from deploy.monitoring.prometheus import Prometheus, require, running
-from local.jobs import Jobs, open_jobs
 from local.stack import Stack, StackOptions
 from shared.contracts.style_request import StyleRequest
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from client.jobs import Jobs, Submission
 from local.defaults import DEFAULT_STYLE, gallery
-from local.jobs import Jobs, Submission
 from local.progress import JobProgress
 from local.report import Report
 from shared.contracts.errors import ConfigurationError, StyleError

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from local.account import find_account, open_account
+from client.account import find_account, open_account
+from client.jobs import Jobs
 from local.commands.common import (
     find_problems,
     find_result_problems,
@@ -19,7 +20,6 @@ from local.commands.common import (
     tell,
     wait_for,
 )
-from local.jobs import Jobs
 from local.progress import JobProgress
 from local.report import Report
 from shared.contracts.errors import ConfigurationError, StylestreamError

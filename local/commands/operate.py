@@ -9,10 +9,10 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Final
 
-from local.account import Account, open_account
+from client.account import Account, open_account
+from client.dead_letters import Letter, Letters
 from local.commands.jobs import connect, known
 from local.defaults import default_dir
-from local.letters import Letter, Letters
 from local.workspace import running_stack
 from shared.contracts.errors import ConfigurationError, StylestreamError
 from shared.service.clients import AzureClients

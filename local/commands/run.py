@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TypeVar
 
+from client.jobs import Jobs, open_jobs
 from local.commands.common import (
     RESULT_ENDINGS,
     find_overwritten,
@@ -22,7 +23,6 @@ from local.commands.common import (
     wait_for,
 )
 from local.defaults import SAMPLE, default_dir
-from local.jobs import Jobs, open_jobs
 from local.progress import JobProgress
 from local.report import Report
 from local.stack import Stack, StackOptions

@@ -22,9 +22,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 from ports import unused_port
 
+from client.account import Account, open_account
+from client.links import Links
 from local import azurite
-from local.account import Account, open_account
-from local.links import Links
 from local.processes import Command, Supervised, TcpReady
 from shared.contracts.errors import StylestreamError
 

@@ -16,8 +16,8 @@ from azure.storage.blob.aio import BlobServiceClient
 from ports import unused_port
 from videos import Video, times
 
+from client.jobs import open_jobs
 from local import azurite
-from local.jobs import open_jobs
 from local.processes import Command, HttpReady, Supervised, TcpReady
 from local.watcher import UploadWatcher
 from shared.contracts.status import Status

@@ -12,7 +12,7 @@ import pytest_asyncio
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
-from local.jobs import Jobs, open_jobs
+from client.jobs import Jobs, open_jobs
 from local.stack import Stack, StackOptions
 from shared.contracts.messages import Message, decode
 from shared.contracts.status import Status

@@ -16,8 +16,8 @@ import pytest
 from azure.storage.blob.aio import BlobServiceClient
 from videos import Sound, Video, packets, times
 
+from client.jobs import Submission
 from local.commands import common
-from local.jobs import Submission
 from local.progress import JobProgress
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]

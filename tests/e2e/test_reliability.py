@@ -16,7 +16,7 @@ from e2e.conftest import Pipeline, running
 from networks import card, endless
 from videos import Video, presented, times
 
-from local.letters import Letters
+from client.dead_letters import Letters
 from shared.contracts.errors import StylestreamError
 from shared.contracts.layout import chunk_blob
 from shared.service.clients import AzureClients

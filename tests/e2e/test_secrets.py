@@ -17,9 +17,9 @@ from azure.storage.blob.aio import BlobServiceClient
 from ports import unused_port
 from videos import Video
 
+from client.jobs import open_jobs
 from local.azurite import ACCOUNT_KEY
 from local.eventhubs.config import DEFAULT_KEY
-from local.jobs import open_jobs
 from local.stack import Stack, StackOptions
 from shared.contracts.style_request import StyleRequest
 

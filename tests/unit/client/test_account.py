@@ -13,7 +13,7 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 from azure.storage.blob.aio import BlobServiceClient
 
-from local.account import Containers, _UntilFirstAnswer, find_account
+from client.account import Containers, _UntilFirstAnswer, find_account
 from local.cli import main
 from local.workspace import StackState, Workspace
 

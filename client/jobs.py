@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from local.account import USUAL_CONTAINERS, Account, Containers, open_account
+from client.account import USUAL_CONTAINERS, Account, Containers, open_account
 from shared.contracts.errors import StylestreamError
 from shared.contracts.layout import job_id, progress_blob, status_blob
 from shared.contracts.status import SplitProgress, Status, utc_now
