@@ -16,9 +16,9 @@ import pytest
 from azure.storage.blob.aio import BlobServiceClient
 from videos import Sound, Video, packets, times
 
+from cli.commands import common
+from cli.progress import JobProgress
 from client.jobs import Submission
-from local.commands import common
-from local.progress import JobProgress
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 COMMAND = Path(sys.executable).with_name("stylestream")

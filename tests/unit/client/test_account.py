@@ -13,8 +13,8 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 from azure.storage.blob.aio import BlobServiceClient
 
+from cli.main import main
 from client.account import Containers, _UntilFirstAnswer, find_account
-from local.cli import main
 from local.workspace import StackState, Workspace
 
 SECRET = "c2VjcmV0"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from local.cli import main
+from cli.main import main
 from shared.styles.gallery import Gallery
 from stylizer.painting.engine import OnnxEngine
 

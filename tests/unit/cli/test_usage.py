@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from local.cli import _parser, main
-from local.commands import bench
+from cli.commands import bench
+from cli.main import _parser, main
 from local.defaults import SAMPLE
 
 COMMAND = Path(sys.executable).with_name("stylestream")

@@ -14,7 +14,7 @@ from PIL import Image
 from styles import hang, network, sha256
 from videos import Video
 
-from local.contact_sheet import CAPTION, MARGIN
+from cli.contact_sheet import CAPTION, MARGIN
 from shared.styles.gallery import Gallery
 
 COMMAND = Path(sys.executable).with_name("stylestream")

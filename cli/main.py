@@ -1,4 +1,4 @@
-"""The command ``stylestream``: reads its arguments and hands over to `local.commands`.
+"""The command ``stylestream``: reads its arguments and hands over to `cli.commands`.
 
 Exit codes: 0 done; 1 a job failed, its cause on stderr; 2 wrong usage or configuration, all
 problems named at once; 130 interrupted. Results go to stdout, progress to stderr on a terminal.
@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final, NoReturn
 
-from local.arguments import hours, not_negative, seconds, stylizers, whole
+from cli.arguments import hours, not_negative, seconds, stylizers, whole
 from local.defaults import DEFAULT_STYLE, default_dir
 from shared.contracts.errors import ConfigurationError, StylestreamError
 
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     logging.getLogger("azure.identity").setLevel(logging.ERROR)
     try:
         module, _, function = arguments.command.partition(":")
-        command = getattr(import_module(f"local.commands.{module}"), function)
+        command = getattr(import_module(f"cli.commands.{module}"), function)
         sys.exit(asyncio.run(command(arguments)))
     except ConfigurationError as error:
         for problem in error.problems:

@@ -26,7 +26,7 @@ async def styles(arguments: Namespace) -> int:
     if arguments.check:
         return await asyncio.to_thread(_check)
     if arguments.sheet is not None:
-        from local.commands.preview import sheet
+        from cli.commands.preview import sheet
 
         return await sheet(arguments.sheet, arguments.at, arguments.width, arguments.output)
     for style in gallery().styles.values():

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from argparse import Namespace
 
+from cli.commands.jobs import known, result_of
 from client.account import find_account, open_account
 from client.jobs import Jobs
 from client.links import Links
-from local.commands.jobs import known, result_of
 from shared.storage.blobs import BlobStore
 
 

@@ -9,9 +9,9 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Final
 
+from cli.commands.jobs import connect, known
 from client.account import Account, open_account
 from client.dead_letters import Letter, Letters
-from local.commands.jobs import connect, known
 from local.defaults import default_dir
 from local.workspace import running_stack
 from shared.contracts.errors import ConfigurationError, StylestreamError

@@ -1,4 +1,4 @@
 """The subcommands of ``stylestream``; each takes the parsed arguments and returns the exit code.
 
-`local.cli` imports the one module that a command needs: asking for a status must not load codecs.
+`cli.main` imports the one module that a command needs: asking for a status must not load codecs.
 """

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from cli.progress import JobProgress
+from cli.report import Report
 from client.jobs import Jobs, Submission
 from local.defaults import DEFAULT_STYLE, gallery
-from local.progress import JobProgress
-from local.report import Report
 from shared.contracts.errors import ConfigurationError, StyleError
 from shared.contracts.status import Status
 from shared.contracts.style_request import StyleRequest

@@ -10,8 +10,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TypeVar
 
-from client.jobs import Jobs, open_jobs
-from local.commands.common import (
+from cli.commands.common import (
     RESULT_ENDINGS,
     find_overwritten,
     find_problems,
@@ -22,9 +21,10 @@ from local.commands.common import (
     tell,
     wait_for,
 )
+from cli.progress import JobProgress
+from cli.report import Report
+from client.jobs import Jobs, open_jobs
 from local.defaults import SAMPLE, default_dir
-from local.progress import JobProgress
-from local.report import Report
 from local.stack import Stack, StackOptions
 from shared.contracts.layout import result_blob
 from shared.contracts.style_request import StyleRequest

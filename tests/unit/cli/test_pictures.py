@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 from videos import Video, number_of, number_picture
 
-from local.contact_sheet import CAPTION, MARGIN, draw_sheet
-from local.pictures import read_picture
+from cli.contact_sheet import CAPTION, MARGIN, draw_sheet
+from cli.pictures import read_picture
 from shared.contracts.errors import StylestreamError
 
 STEP = Fraction(1001, 30000)

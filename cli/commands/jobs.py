@@ -9,9 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from client.account import find_account, open_account
-from client.jobs import Jobs
-from local.commands.common import (
+from cli.commands.common import (
     find_problems,
     find_result_problems,
     output_path,
@@ -20,8 +18,10 @@ from local.commands.common import (
     tell,
     wait_for,
 )
-from local.progress import JobProgress
-from local.report import Report
+from cli.progress import JobProgress
+from cli.report import Report
+from client.account import find_account, open_account
+from client.jobs import Jobs
 from shared.contracts.errors import ConfigurationError, StylestreamError
 from shared.contracts.layout import is_job_id
 from shared.contracts.status import Status

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from bench import inference, media, pipeline
 from bench.report import Figures, describe_machine, table
-from local.commands.common import find_unwritable_file, refuse
+from cli.commands.common import find_unwritable_file, refuse
 from local.defaults import DEFAULT_STYLE, gallery
 from shared.contracts.errors import StyleError
 from stylizer.settings import usable_cores

@@ -7,7 +7,7 @@ from argparse import Namespace
 
 from chaos.campaign import campaign
 from chaos.report import page
-from local.commands.common import find_unwritable_file, refuse
+from cli.commands.common import find_unwritable_file, refuse
 
 
 async def chaos(arguments: Namespace) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import av
 
-from local.commands.common import (
+from cli.commands.common import (
     find_overwritten,
     find_problems,
     find_unreadable,
@@ -18,9 +18,9 @@ from local.commands.common import (
     read_request,
     refuse,
 )
-from local.contact_sheet import Named, draw_sheet, save_sheet
+from cli.contact_sheet import Named, draw_sheet, save_sheet
+from cli.pictures import read_picture
 from local.defaults import gallery
-from local.pictures import read_picture
 from shared.contracts.style_blend import WHOLE
 from shared.contracts.style_request import StyleRequest
 from shared.telemetry import logs

@@ -1,0 +1,1 @@
+"""The command ``stylestream``: arguments, progress and reports, over `client` and `local`."""
