@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench.media import MediaFigures
 from bench.pipeline import PipelineFigures
@@ -74,13 +70,3 @@ def _media_row(media: MediaFigures) -> str:
         f"| {media.mezzanine_kb_per_frame:.1f} | {media.segment_kb_per_frame:.1f} "
         f"| {media.segment_cpu_ms_per_frame:.2f} |"
     )
-
-
-def describe_machine() -> str:
-    """Name the processor, its usable cores, and what matters for the network's speed."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cpuinfo = Path("/proc/cpuinfo")
-    text = cpuinfo.read_text() if cpuinfo.exists() else ""
-    model = re.search(r"model name\s*: (.*)", text)
-    vectors = "AVX-512" if "avx512f" in text else "AVX2" if "avx2" in text else "no AVX2"
-    return f"{cores} cores of {model[1] if model else platform.machine()}, {vectors}"

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from bench.report import describe_machine
 from chaos.arena import SETTINGS
 from chaos.campaign import Findings
 from chaos.figures import percentile
 from chaos.plan import KINDS
+from local.machine import describe_machine
 
 _PROMISES: Final = {
     "I1": "a checkpoint never passes unfinished work",

@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
-from local.defaults import MOST_HOURS
+from client.links import MOST_HOURS
 
 MOST_SECONDS: Final = 1_000_000
 """No video is longer, and a container's clock holds it."""

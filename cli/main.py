@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from cli.arguments import hours, not_negative, seconds, stylizers, whole
-from local.defaults import DEFAULT_STYLE, default_dir
+from client.local_stack import default_dir
+from local.defaults import DEFAULT_STYLE
 from shared.contracts.errors import ConfigurationError, StylestreamError
 
 USAGE: Final = 2

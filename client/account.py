@@ -23,8 +23,7 @@ from azure.core.exceptions import (
 from azure.core.pipeline import PipelineRequest, PipelineResponse
 from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
 
-from local.defaults import default_dir
-from local.workspace import running_stack
+from client.local_stack import default_dir, running_stack
 from shared.contracts.errors import ConfigurationError, TransientError
 from shared.service.endpoints import check_encrypted, plain_storage, plain_url
 from shared.service.settings import ServiceSettings

@@ -20,6 +20,9 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from shared.contracts.errors import StylestreamError, TransientError
 
+MOST_HOURS: Final = 7 * 24
+"""A link's longest life: that of the keys which storage hands out to people who sign in."""
+
 # Clocks differ: a link must be good at once.
 _CLOCK_SKEW: Final = timedelta(minutes=5)
 

@@ -1,1 +1,1 @@
-"""The one-machine stack: everything that stands in for Azure, and the command line."""
+"""The one-machine stack: everything that stands in for Azure."""

@@ -26,6 +26,7 @@ from typing import Literal, Self
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob.aio import BlobServiceClient
 
+from client.local_stack import StackState
 from local import azurite
 from local.eventgrid import LocalTopic, written_to
 from local.processes import Command, HttpReady, LineReady, Supervised, TcpReady
@@ -39,7 +40,6 @@ from local.workspace import (
     SPLITTER_PORT,
     STORAGE_PORT,
     TOPIC_PORT,
-    StackState,
     Workspace,
 )
 from shared.contracts.errors import StylestreamError

@@ -15,12 +15,9 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal
 
-from pydantic import ValidationError
-
+from client.local_stack import LOCK_FILE, STATE_FILE, StackState, lock, read_state
 from shared.contracts.errors import ConfigurationError, StylestreamError
-from shared.contracts.values import Value
 
 BLOCK = 64
 BLOCKS = range(20_032, 32_000, BLOCK)
@@ -35,35 +32,6 @@ MOST_STYLIZERS = BLOCK - FIRST_STYLIZER_PORT
 
 HANDOVER_S = 2.0
 """How long a start waits for the lock and the ports of a stack that is just being torn down."""
-
-_LOCK = "stack.lock"
-
-
-class StackState(Value):
-    """The content of ``stack.json``: how to reach a stack, and which ports its directory keeps."""
-
-    schema_version: Literal[1] = 1
-    state: Literal["running", "stopped"]
-    port_block: int
-    supervisor: int
-    storage_connection_string: str
-    eventhub_connection_string: str
-    endpoints: dict[str, str]
-    processes: dict[str, int | None]
-
-
-def running_stack(directory: Path) -> StackState | None:
-    """Return how to reach the stack that runs in ``directory``; None when none does."""
-    state = _read_state(directory)
-    if state is None or state.state != "running":
-        return None
-    with ExitStack() as held:
-        try:
-            # A supervisor that was killed left "running" behind, but its lock went with it.
-            _lock(directory, fcntl.LOCK_SH, held)
-        except BlockingIOError:
-            return state
-    return None
 
 
 class Workspace:
@@ -84,7 +52,7 @@ class Workspace:
         """
         self._make()
         try:
-            await _patiently(lambda: _lock(self.directory, fcntl.LOCK_EX, self._held), self._in_use)
+            await _patiently(lambda: lock(self.directory, fcntl.LOCK_EX, self._held), self._in_use)
             await self._claim_ports()
         except BaseException:
             self.release()
@@ -93,7 +61,7 @@ class Workspace:
     def _make(self) -> None:
         try:
             self.logs.mkdir(parents=True, exist_ok=True)
-            (self.directory / _LOCK).touch()
+            (self.directory / LOCK_FILE).touch()
         except OSError as error:
             raise ConfigurationError(
                 [f"{self.directory} cannot hold a stack: {error.strerror} ({error.filename})"]
@@ -109,7 +77,7 @@ class Workspace:
 
     def write(self, state: StackState) -> None:
         """Tell other commands about the stack; readers see the whole file or the one before."""
-        path = self.directory / "stack.json"
+        path = self.directory / STATE_FILE
         draft = path.with_suffix(".json.new")
         draft.unlink(missing_ok=True)
         # The file holds keys: it is nobody else's from its first byte.
@@ -118,7 +86,7 @@ class Workspace:
         draft.replace(path)
 
     async def _claim_ports(self) -> None:
-        before = _read_state(self.directory)
+        before = read_state(self.directory)
         if before is not None:
             self._block = before.port_block
             await _patiently(lambda: _claim(self._block, self._held), self._ports_taken)
@@ -133,7 +101,7 @@ class Workspace:
         raise StylestreamError(f"no ports are free between {BLOCKS.start} and {BLOCKS.stop}.")
 
     def _in_use(self) -> str:
-        state = _read_state(self.directory)
+        state = read_state(self.directory)
         by = "" if state is None else f" (process {state.supervisor})"
         return (
             f"{self.directory} is in use by a running stack{by}: "
@@ -146,24 +114,6 @@ class Workspace:
             f"Another program listens on ports {first} to {last}, which {self.directory} keeps "
             "because its blobs' addresses hold them: stop it, or choose another directory."
         )
-
-
-def _read_state(directory: Path) -> StackState | None:
-    try:
-        return StackState.model_validate_json((directory / "stack.json").read_bytes())
-    except (FileNotFoundError, NotADirectoryError, ValidationError):
-        return None
-    except OSError as error:
-        raise ConfigurationError(
-            [f"{directory} cannot be read as a stack's folder: {error.strerror}"]
-        ) from error
-
-
-def _lock(directory: Path, mode: int, held: ExitStack) -> None:
-    with ExitStack() as kept:
-        file = kept.enter_context((directory / _LOCK).open("a"))
-        fcntl.flock(file, mode | fcntl.LOCK_NB)
-        held.enter_context(kept.pop_all())
 
 
 def _claim(block: int, held: ExitStack) -> None:

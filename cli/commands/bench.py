@@ -9,9 +9,10 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from bench import inference, media, pipeline
-from bench.report import Figures, describe_machine, table
+from bench.report import Figures, table
 from cli.commands.common import find_unwritable_file, refuse
 from local.defaults import DEFAULT_STYLE, gallery
+from local.machine import describe_machine
 from shared.contracts.errors import StyleError
 from stylizer.settings import usable_cores
 

@@ -12,8 +12,7 @@ from typing import Final
 from cli.commands.jobs import connect, known
 from client.account import Account, open_account
 from client.dead_letters import Letter, Letters
-from local.defaults import default_dir
-from local.workspace import running_stack
+from client.local_stack import default_dir, running_stack
 from shared.contracts.errors import ConfigurationError, StylestreamError
 from shared.service.clients import AzureClients
 from shared.service.settings import ServiceSettings, load

@@ -24,7 +24,8 @@ from cli.commands.common import (
 from cli.progress import JobProgress
 from cli.report import Report
 from client.jobs import Jobs, open_jobs
-from local.defaults import SAMPLE, default_dir
+from client.local_stack import default_dir
+from local.defaults import SAMPLE
 from local.stack import Stack, StackOptions
 from shared.contracts.layout import result_blob
 from shared.contracts.style_request import StyleRequest

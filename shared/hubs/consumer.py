@@ -8,10 +8,10 @@ when the partition was lost to another owner (whose checkpoint ours would overwr
 Taking an event up waits for the service's handler, so a service that is full simply stops reading:
 back-pressure needs no queue of its own.
 
-A receive loop can die silently (`shared.hubs.liveness`). Then the client is thrown away and a new one goes
-on from the checkpoints; when that does not help either, the process is given up. A client that has
-not claimed anything for as long is replaced, too: perhaps others own all there is, perhaps it waits
-for ever, as the SDK does without a deadline, for the hub to name its partitions.
+A receive loop can die silently (`shared.hubs.liveness`). Then the client is thrown away and a new
+one goes on from the checkpoints; when that does not help either, the process is given up. A client
+that has not claimed anything for as long is replaced, too: perhaps others own all there is, perhaps
+it waits for ever, as the SDK does without a deadline, for the hub to name its partitions.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Spans by OpenTelemetry; needs the extra ``tracing``. Only `shared.telemetry.tracing` imports this."""
+"""Spans by OpenTelemetry; needs the extra ``tracing``. Only `tracing` imports it."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Traces: one video's way through all services as one tree of spans. Off unless asked for.
 
 Every event carries its sender's span in its application properties, as W3C ``traceparent``, and
-its processing continues that trace. Stages become spans where they are timed (`shared.telemetry.metrics`),
-and log lines name the trace that they were written in (`shared.telemetry.logs`).
+its processing continues that trace. Stages become spans where they are timed (`metrics`), and log
+lines name the trace that they were written in (`logs`).
 
 With ``OTEL_EXPORTER_OTLP_ENDPOINT`` unset nothing here does anything, and OpenTelemetry need not be
 installed. `shared.telemetry.otel` is what knows it.

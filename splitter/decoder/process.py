@@ -39,7 +39,7 @@ ReadRange = Callable[[int, int], Awaitable[bytes]]
 """Read ``length`` bytes of the upload from ``offset``: ``await read_range(offset, length)``."""
 
 _COMMAND = (sys.executable, "-P", "-s", "-m", "splitter.decoder.sandbox")
-_ROOT = Path(__file__).resolve().parent.parent
+_ROOT = Path(__file__).resolve().parents[2]
 _KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH")
 _STDERR_BYTES = 4096
 _PR_SET_DUMPABLE = 4

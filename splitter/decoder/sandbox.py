@@ -1,4 +1,4 @@
-"""The decoding child: run as ``python -m splitter.decoder.sandbox`` by `splitter.decoder.process`, never by hand.
+"""The decoding child: `splitter.decoder.process` runs it; nobody does by hand.
 
 An upload is hostile until it has been decoded, and decoders are large pieces of C. They run here,
 in a process that knows no credentials, has no share in the splitter's memory, is bounded in memory,

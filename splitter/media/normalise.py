@@ -11,8 +11,8 @@ Rules:
 - Colour: a tagged matrix is believed. An untagged picture counts as BT.709 when it is high
   definition (at least 1280 wide or 720 high, in either orientation) and as BT.601 otherwise, which
   is what players guess. The primaries of BT.601 and BT.709 are so near that they are not converted.
-- High dynamic range and wide gamut are brought to BT.709 by `splitter.media.tonemap`, interlaced frames
-  are made whole by `splitter.media.deinterlace`.
+- High dynamic range and wide gamut are brought to BT.709 by `tonemap`, interlaced frames are made
+  whole by `deinterlace`.
 - Alpha is dropped, grey gets neutral chroma, and more chroma or more bits than 4:2:0 in 8 are
   reduced.
 """

@@ -1,4 +1,4 @@
-"""The child of `stylizer.attempts.isolation`: ``python -m stylizer.attempts.isolated_child WORK``, never run by hand.
+"""The child that `stylizer.attempts.isolation` runs with its kind of work as the argument.
 
 When it is ready it says so in a line. Standard input then brings the chunk's event in a line of
 JSON and the chunk; standard output takes a line of JSON, empty unless something is wrong with the

@@ -24,7 +24,7 @@ Work = Literal["paint", "pass_through"]
 READY: Final = b"ready\n"
 
 _COMMAND: Final = (sys.executable, "-P", "-m", "stylizer.attempts.isolated_child")
-_ROOT: Final = Path(__file__).resolve().parent.parent
+_ROOT: Final = Path(__file__).resolve().parents[2]
 _START_S: Final = 120.0
 _LAST_WORDS: Final = 300
 

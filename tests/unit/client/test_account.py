@@ -15,7 +15,8 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from cli.main import main
 from client.account import Containers, _UntilFirstAnswer, find_account
-from local.workspace import StackState, Workspace
+from client.local_stack import StackState
+from local.workspace import Workspace
 
 SECRET = "c2VjcmV0"
 

@@ -18,9 +18,9 @@ import psutil
 import pytest
 from azure.storage.blob.aio import BlobServiceClient
 
+from client.local_stack import running_stack
 from local.processes import Supervised
 from local.stack import CONTAINERS, Stack, StackOptions
-from local.workspace import running_stack
 from shared.contracts.errors import StylestreamError
 
 ROOT = Path(__file__).resolve().parents[3]

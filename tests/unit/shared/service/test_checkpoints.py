@@ -21,7 +21,7 @@ from shared.service.checkpoints import (
 )
 from shared.service.settings import ServiceSettings
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 NEW = Partition("0", first=-1, last=-1, last_offset="-1", empty=True)
 
 

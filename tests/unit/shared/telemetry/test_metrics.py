@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from shared.contracts.codes import FAILURE_CODES
 from shared.telemetry.metrics import WorkMetrics
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 RAISERS = ("Error", "Refused", "Refusal", "fail")
 
 

@@ -20,7 +20,7 @@ from splitter.decoder.wire import GarbageError, Refusal, decode_message, encode_
 from splitter.media.limits import Limits
 from splitter.media.split import SplitOptions, split
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 class Upload:
