@@ -11,7 +11,7 @@ import structlog
 
 from assembler.announcements import Announcements, open_announcements
 from assembler.assembly import Assembly
-from assembler.frames import FramesHub
+from assembler.frames_hub import FramesHub
 from assembler.job import Job, opening
 from assembler.metrics import AssemblerMetrics
 from assembler.records import Records

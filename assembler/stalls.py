@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import structlog
 
-from assembler.frames import FramesHub
+from assembler.frames_hub import FramesHub
 from assembler.job import Job
 from assembler.metrics import AssemblerMetrics
 from assembler.redrive import Reach

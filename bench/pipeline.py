@@ -13,13 +13,12 @@ from typing import Final, Self
 
 from bench.clip import write_clip
 from bench.moments import segment_moments
-from client.jobs import Jobs, open_jobs
+from client import Account, Pipeline, StyleRequest, open_pipeline
 from local.defaults import SAMPLE
 from local.processes import Usage
 from local.stack import Stack, StackOptions
 from shared.contracts.errors import StylestreamError
 from shared.contracts.status import Status
-from shared.contracts.style_request import StyleRequest
 
 _SAMPLING_S: Final = 0.5
 _HUB: Final = "segments"
@@ -57,12 +56,12 @@ async def measure(frames: int, style: str, stylizers: int) -> PipelineFigures:
         await asyncio.to_thread(write_clip, clip, frames)
         async with (
             Stack(StackOptions(Path(folder) / "stack", stylizers)) as stack,
-            open_jobs(stack.storage_connection_string, None) as jobs,
+            open_pipeline(Account(stack.storage_connection_string)) as pipeline,
         ):
-            await _paint(jobs, SAMPLE, request)
+            await _paint(pipeline, SAMPLE, request)
             with _CostMeter(stack) as meter:
                 began = time.time()
-                status = await _paint(jobs, clip, request)
+                status = await _paint(pipeline, clip, request)
             moments = await segment_moments(stack.eventhub_connection_string, _HUB, status.job_id)
     ended = datetime.fromisoformat(status.updated_at).timestamp()
     return PipelineFigures(
@@ -75,9 +74,9 @@ async def measure(frames: int, style: str, stylizers: int) -> PipelineFigures:
     )
 
 
-async def _paint(jobs: Jobs, clip: Path, request: StyleRequest) -> Status:
-    submission = await jobs.submit(clip, request)
-    async for view in jobs.watch(submission.job_id):
+async def _paint(pipeline: Pipeline, clip: Path, request: StyleRequest) -> Status:
+    submission = await pipeline.submit(clip, request)
+    async for view in pipeline.watch(submission.job_id):
         status = view.status
     assert status is not None
     if status.error is not None:

@@ -13,11 +13,10 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from chaos.clips import look_at
 from chaos.history import BlobCall, Picture, Result
-from client.jobs import Jobs
+from client.pipeline import Pipeline
 from shared.contracts.errors import StylestreamError
 from shared.contracts.layout import status_blob
 from shared.contracts.status import Status
-from shared.storage.blobs import BlobStore
 
 _TEMPORARY: Final = ("frames", "segments", "jobs")
 
@@ -27,7 +26,7 @@ class StorageView:
 
     def __init__(self, account: BlobServiceClient) -> None:
         self._account = account
-        self._jobs = Jobs(BlobStore(account))
+        self._pipeline = Pipeline(account)
         self._pictures: dict[str, Picture] = {}
 
     async def upload(self, name: str, video: bytes, style: str) -> str:
@@ -94,7 +93,7 @@ class StorageView:
         began = time.time()
         record = (await self.statuses([job_id]))[job_id]
         try:
-            cancelled = await self._jobs.cancel(record)
+            cancelled = await self._pipeline.cancel(record.job_id)
         except StylestreamError:
             return None
         return BlobCall(

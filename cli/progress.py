@@ -20,7 +20,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from client.jobs import View
+from client import View
 
 
 class _FramesPerSecond(ProgressColumn):

@@ -52,7 +52,7 @@ USUAL_CONTAINERS: Final = Containers()
 class Account:
     """How to reach a storage account: with a connection string, or by signing in to its URL."""
 
-    connection_string: str | None = field(repr=False)
+    connection_string: str | None = field(default=None, repr=False)
     url: str | None = None
     containers: Containers = USUAL_CONTAINERS
 

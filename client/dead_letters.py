@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 from pydantic import ValidationError
 
-from shared.contracts.errors import MessageError, StylestreamError
+from client.account import Account, open_account
+from client.local_stack import default_dir, running_stack
+from shared.contracts.errors import ConfigurationError, MessageError, StylestreamError
 from shared.contracts.layout import status_blob
 from shared.contracts.messages import decode
 from shared.contracts.status import Status
 from shared.hubs.dead_letters import DeadLetter
 from shared.service.clients import AzureClients
-from shared.service.settings import ServiceSettings
+from shared.service.settings import ServiceSettings, load
 from shared.storage.blobs import BlobStore
+
+_WAYS: Final = (
+    "start one with 'stylestream up', or set STORAGE_ACCOUNT_URL, "
+    "EVENTHUB_FULLY_QUALIFIED_NAMESPACE and, where users have an account of their own, "
+    "MEDIA_STORAGE_ACCOUNT_URL (with keys: STORAGE_CONNECTION_STRING, "
+    "EVENTHUB_CONNECTION_STRING, MEDIA_STORAGE_CONNECTION_STRING)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +88,42 @@ def _read(name: str, data: bytes) -> DeadLetter:
         return DeadLetter.model_validate_json(data)
     except ValidationError as error:
         raise StylestreamError(f"dead-letters/{name} is no dead letter") from error
+
+
+@asynccontextmanager
+async def open_dead_letters(directory: Path | None = None) -> AsyncIterator[Letters]:
+    """Open the dead letters of a stack, of the environment's deployment, or of the default stack.
+
+    Raises:
+        ConfigurationError: nothing says where storage and hubs are.
+        TransientError: storage cannot be reached.
+    """
+    settings = _settings(directory)
+    await _reach_storage(settings)
+    async with AzureClients(settings) as clients:
+        yield Letters(settings, clients, BlobStore(await clients.storage()))
+
+
+async def _reach_storage(settings: ServiceSettings) -> None:
+    """Return once storage lets us in; the services' own clients would try for a minute."""
+    secret = settings.storage_connection_string
+    connection_string = secret.get_secret_value() if secret else None
+    async with open_account(Account(connection_string, settings.storage_account_url)) as client:
+        await BlobStore(client).reach(settings.dead_letters_container)
+
+
+def _settings(directory: Path | None) -> ServiceSettings:
+    """Return how to reach the hubs and storage: the environment's, or those of a running stack."""
+    named = ("STORAGE_CONNECTION_STRING", "STORAGE_ACCOUNT_URL")
+    if directory is None and any(map(os.environ.get, named)):
+        return load(ServiceSettings)
+    directory = directory or default_dir()
+    state = running_stack(directory)
+    if state is None:
+        raise ConfigurationError([f"no stack runs in {directory}: {_WAYS}"])
+    return ServiceSettings.model_validate(
+        {
+            "storage_connection_string": state.storage_connection_string,
+            "eventhub_connection_string": state.eventhub_connection_string,
+        }
+    )

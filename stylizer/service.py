@@ -23,7 +23,7 @@ from shared.storage.seals import seal
 from shared.styles.download import fetch_styles
 from shared.telemetry import tracing
 from stylizer.attempts.counter import MISSING
-from stylizer.attempts.retrying import Trials
+from stylizer.attempts.retrying import RetryingPainter
 from stylizer.attempts.segments import open_engine
 from stylizer.metrics import StylizerMetrics
 from stylizer.settings import StylizerSettings
@@ -44,7 +44,7 @@ class Stylizer:
         settings: StylizerSettings,
         blobs: BlobStore,
         segments: Publisher,
-        trials: Trials,
+        trials: RetryingPainter,
         metrics: StylizerMetrics,
     ) -> None:
         self._settings = settings
@@ -186,7 +186,7 @@ async def build(
     metrics.runs_on(settings.engine)
     metrics.offers(engine.styles)
     segments = await clients.publisher(settings.segments_hub)
-    trials = Trials(settings, blobs, engine, metrics, health)
+    trials = RetryingPainter(settings, blobs, engine, metrics, health)
     stylizer = Stylizer(settings, blobs, segments, trials, metrics)
     # For every chunk in a lane one more is on its way in or out, so that lanes never wait for I/O.
     workers = Workers(

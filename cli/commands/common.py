@@ -8,17 +8,17 @@ import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
 from cli.progress import JobProgress
 from cli.report import Report
-from client.jobs import Jobs, Submission
+from client import Pipeline, Submission
 from local.defaults import DEFAULT_STYLE, gallery
 from shared.contracts.errors import ConfigurationError, StyleError
 from shared.contracts.status import Status
 from shared.contracts.style_request import StyleRequest
-from shared.contracts.style_request_text import read_wishes
+from shared.contracts.style_request_text import parse_style_request
 
 RESULT_ENDINGS: Final = (".mp4", ".mkv")
 UNNOTICED_S: Final = 30.0
@@ -38,7 +38,7 @@ def read_request(arguments: Namespace) -> StyleRequest:
         "preserve_color": str(arguments.preserve_color),
         "max_side": arguments.max_side,
     }
-    request = read_wishes(wishes, DEFAULT_STYLE)
+    request = parse_style_request(wishes, DEFAULT_STYLE)
     if not os.environ.get("STYLES_CONTAINER"):  # what lies there, the services alone know
         gallery().find_all(request.style)
     return request
@@ -125,14 +125,14 @@ def refuse(problems: list[str]) -> None:
 
 
 async def wait_for(
-    jobs: Jobs, submission: Submission, progress: JobProgress, *, if_unnoticed: str = ""
+    pipeline: Pipeline, submission: Submission, progress: JobProgress, *, if_unnoticed: str = ""
 ) -> Status:
     """Show a job's progress until it has ended; return its last record.
 
     ``if_unnoticed`` is told once, when nothing has taken up the upload for `UNNOTICED_S`.
     """
     patient_until = time.monotonic() + UNNOTICED_S
-    async for view in jobs.watch(submission.job_id):
+    async for view in pipeline.watch(submission.job_id):
         progress.show(submission.video_name, view)
         if if_unnoticed and view.status is None and time.monotonic() >= patient_until:
             print(f"stylestream: {if_unnoticed}", file=sys.stderr, flush=True)
@@ -140,17 +140,6 @@ async def wait_for(
     if view.status is None:
         raise AssertionError("a watch ends with an ended job")
     return view.status
-
-
-def output_path(status: Status, output: Path) -> Path:
-    """Return where a result goes: a folder gets its name, a file name the result's true ending."""
-    result = PurePosixPath(status.result or "")
-    if output.is_dir():
-        return output / result.name
-    if output.suffix.lower() != result.suffix:
-        # Sound that MP4 cannot hold makes the result Matroska; the name must not lie about that.
-        return output.with_suffix(result.suffix)
-    return output
 
 
 def tell(reports: list[Report], *, as_json: bool) -> int:

@@ -15,7 +15,6 @@ from cli.commands.common import (
     find_overwritten,
     find_problems,
     find_result_problems,
-    output_path,
     read_request,
     refuse,
     tell,
@@ -23,7 +22,7 @@ from cli.commands.common import (
 )
 from cli.progress import JobProgress
 from cli.report import Report
-from client.jobs import Jobs, open_jobs
+from client import Account, Pipeline, open_pipeline
 from client.local_stack import default_dir
 from local.defaults import SAMPLE
 from local.stack import Stack, StackOptions
@@ -48,8 +47,10 @@ async def run(arguments: Namespace) -> int:
         stack = await closing.enter_async_context(
             Stack(StackOptions(directory, arguments.stylizers))
         )
-        jobs = await closing.enter_async_context(open_jobs(stack.storage_connection_string, None))
-        reports = await _or_failure(stack, _repaint(jobs, videos, request, arguments, progress))
+        pipeline = await closing.enter_async_context(
+            open_pipeline(Account(stack.storage_connection_string))
+        )
+        reports = await _or_failure(stack, _repaint(pipeline, videos, request, arguments, progress))
         progress.say("stopping ...")
     return tell(reports, as_json=arguments.json)
 
@@ -97,19 +98,18 @@ async def _or_failure(stack: Stack, work: Coroutine[None, None, T]) -> T:
 
 
 async def _repaint(
-    jobs: Jobs,
+    pipeline: Pipeline,
     videos: list[Path],
     request: StyleRequest,
     arguments: Namespace,
     progress: JobProgress,
 ) -> list[Report]:
     async def one(video: Path) -> Report:
-        submission = await jobs.submit(video, request)
-        status = await wait_for(jobs, submission, progress)
+        submission = await pipeline.submit(video, request)
+        status = await wait_for(pipeline, submission, progress)
         if status.result is None:
             return Report.of(status, None)
-        path = output_path(status, arguments.output or Path())
-        await jobs.fetch(status.result, path)
+        path = await pipeline.fetch(status.job_id, arguments.output or Path())
         return Report.of(status, str(path))
 
     return list(await asyncio.gather(*(one(video) for video in videos)))

@@ -28,7 +28,7 @@ import aiohttp
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubProducerClient
 
-from client.jobs import Jobs, open_jobs
+from client import Account, Pipeline, open_pipeline
 from deploy.monitoring.prometheus import Prometheus, require, running
 from local.stack import Stack, StackOptions
 from shared.contracts.style_request import StyleRequest
@@ -93,13 +93,13 @@ async def _work(stack: Stack, folder: Path) -> None:
     text = folder / "text.mp4"
     text.write_text("no video")
     sample = Path(str(files("local").joinpath("sample.mp4")))
-    async with open_jobs(stack.storage_connection_string, None) as jobs:
+    async with open_pipeline(Account(stack.storage_connection_string)) as pipeline:
         for hub in _HUBS:
             await _send_nonsense(stack.eventhub_connection_string, hub)
         # One after the other, so that the pictures show more than one moment.
-        assert await _outcome(jobs, sample, "starry-night") == "done"
-        assert await _outcome(jobs, text, "starry-night") == "failed"
-        assert await _outcome(jobs, sample, "the-scream") == "done"
+        assert await _outcome(pipeline, sample, "starry-night") == "done"
+        assert await _outcome(pipeline, text, "starry-night") == "failed"
+        assert await _outcome(pipeline, sample, "the-scream") == "done"
 
 
 class _Webhook:
@@ -128,9 +128,9 @@ class _Webhook:
                     assert answer.status == status
 
 
-async def _outcome(jobs: Jobs, video: Path, style: str) -> str:
-    submission = await jobs.submit(video, StyleRequest(style=style, max_side=_MAX_SIDE))
-    async for view in jobs.watch(submission.job_id):
+async def _outcome(pipeline: Pipeline, video: Path, style: str) -> str:
+    submission = await pipeline.submit(video, StyleRequest(style=style, max_side=_MAX_SIDE))
+    async for view in pipeline.watch(submission.job_id):
         if view.status is not None and view.status.ended:
             print(f"{video.name} in {style}: {view.status.state}")
             return str(view.status.state)

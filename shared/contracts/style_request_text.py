@@ -27,19 +27,19 @@ _SHARE: Final = re.compile(r"0?\.[0-9]+|[01](\.0*)?|0\.[0-9]*")
 _BOOLEANS: Final = {"": False, "false": False, "true": True}
 
 
-def read_wishes(wishes: Mapping[str, str], default_style: str) -> StyleRequest:
-    """Return the request that ``wishes`` make; empty texts wish for nothing.
+def parse_style_request(texts: Mapping[str, str], default_style: str) -> StyleRequest:
+    """Return the request that ``texts`` describe; an empty text stands for its default.
 
-    The style is not looked up here: a wish for an unknown style is still a wish.
+    The style is not looked up here: which styles there are is not part of the contract.
 
     Raises:
         StyleError: with one sentence for each text that says nothing sensible.
     """
     problems: list[str] = []
-    style = wishes.get("style", "").strip() or default_style
-    strength = wishes.get("strength", "").strip() or "1"
-    color = wishes.get("preserve_color", "").strip()
-    side = wishes.get("max_side", "").strip()
+    style = texts.get("style", "").strip() or default_style
+    strength = texts.get("strength", "").strip() or "1"
+    color = texts.get("preserve_color", "").strip()
+    side = texts.get("max_side", "").strip()
     try:
         parse_blend(style)
     except ValueError as error:
@@ -62,7 +62,7 @@ def read_wishes(wishes: Mapping[str, str], default_style: str) -> StyleRequest:
     )
 
 
-def write_wishes(request: StyleRequest) -> dict[str, str]:
+def format_style_request(request: StyleRequest) -> dict[str, str]:
     """Return the texts that make ``request``, as short as can be."""
     return {
         name: str(value).lower() if isinstance(value, bool) else str(value)

@@ -30,7 +30,7 @@ from azure.eventhub.amqp import AmqpMessageBodyType
 from azure.eventhub.exceptions import EventHubError
 
 from shared.contracts.errors import TransientError
-from shared.hubs.liveness import Pulse
+from shared.hubs.liveness import Liveness
 from shared.hubs.watermark import Ticket, Watermark
 from shared.telemetry import tracing
 from shared.telemetry.metrics import ConsumerMetrics
@@ -132,7 +132,7 @@ class Consumer:
         self._on_released: Released | None = None
         self._client: EventHubConsumerClient | None = None
         self._partitions: dict[str, _Partition] = {}
-        self._pulse = Pulse(patience_s, _REBUILDS, time.monotonic)
+        self._liveness = Liveness(patience_s, _REBUILDS, time.monotonic)
         self._look_s = patience_s / 10
         self._claimed = False
         self._draining = False
@@ -194,20 +194,20 @@ class Consumer:
         """
         while True:
             await asyncio.sleep(self._look_s)
-            if not self._pulse.silent:
+            if not self._liveness.silent:
                 continue
             try:
                 await self.reach()
                 behind = await self._behind()
             except TransientError:
                 # An outage, not a deaf client: the SDK reconnects by itself.
-                self._pulse.restart()
+                self._liveness.restart()
                 continue
             if not self._claimed:
                 log.info("no partition was claimed, the connection is made anew")
-                self._pulse.restart()
+                self._liveness.restart()
                 return
-            verdict = self._pulse.judge(behind=behind)
+            verdict = self._liveness.judge(behind=behind)
             if verdict == "rebuild":
                 self._metrics.rebuilt()
                 log.warning("consumer is deaf, its connection is made anew")
@@ -273,7 +273,7 @@ class Consumer:
             return
         if not events:
             return
-        with self._pulse.events():
+        with self._liveness.events():
             for event in events:
                 if self._draining:
                     return
@@ -310,7 +310,7 @@ class Consumer:
         return partition if partition and partition.context is context else None
 
     def _note_owned(self) -> None:
-        self._pulse.restart()
+        self._liveness.restart()
         self._metrics.owned(len(self._partitions))
 
     async def _on_error(self, context: PartitionContext | None, error: Exception) -> None:

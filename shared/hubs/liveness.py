@@ -14,7 +14,7 @@ from typing import Literal
 Verdict = Literal["alive", "rebuild", "hopeless"]
 
 
-class Pulse:
+class Liveness:
     """Collects a consumer's signs of life and judges its silences.
 
     ``patience_s`` is how long nothing may come before the hub is asked. A consumer that was rebuilt

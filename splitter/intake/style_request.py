@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from shared.contracts.style_request import StyleRequest
-from shared.contracts.style_request_text import read_wishes
+from shared.contracts.style_request_text import parse_style_request
 from shared.styles.gallery import Gallery
 
 
@@ -17,8 +17,8 @@ def style_request(
     Metadata keys are compared without regard to case, as storage services may change it.
 
     Raises:
-        StyleError: the metadata holds a wish that makes no sense.
+        StyleError: a text in the metadata cannot be understood.
     """
     folder, _, rest = name.partition("/")
     otherwise = folder if rest and folder in gallery else default
-    return read_wishes({key.lower(): text for key, text in metadata.items()}, otherwise)
+    return parse_style_request({key.lower(): text for key, text in metadata.items()}, otherwise)

@@ -19,7 +19,7 @@ _ATTEMPTS: Final = "attempts"
 _BY: Final = "attempted_by"
 
 
-class Attempts:
+class AttemptCounter:
     """The attempts at the chunks of one container, ``limit`` for each.
 
     Raises:

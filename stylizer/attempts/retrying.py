@@ -17,7 +17,7 @@ from shared.storage.blobs import BlobStore, Content
 from shared.storage.retry import Retry
 from shared.storage.seals import check_seal
 from stylizer.attempts import segments
-from stylizer.attempts.counter import Attempts
+from stylizer.attempts.counter import AttemptCounter
 from stylizer.attempts.isolation import AttemptFailed, run_isolated
 from stylizer.attempts.lanes import Lanes
 from stylizer.metrics import StylizerMetrics
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 _BLANK_SIDE = 64
 
 
-class Trials:
+class RetryingPainter:
     """Makes segments of chunks, as many at once as there are lanes."""
 
     def __init__(
@@ -45,7 +45,7 @@ class Trials:
         self._metrics = metrics
         self._health = health
         self._retry = Retry(metrics)
-        self._attempts = Attempts(blobs, settings.frames_container, settings.chunk_attempts)
+        self._attempts = AttemptCounter(blobs, settings.frames_container, settings.chunk_attempts)
         self.lanes = Lanes(settings.lane_count, settings.chunk_deadline_s, health)
 
     async def paint(self, event: ChunkReady, name: str, chunk: Content) -> bytes:

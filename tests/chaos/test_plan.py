@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from chaos.histories import JOB, also, call, checkpoint, good, segment
+from histories import JOB, also, call, checkpoint, good, segment
 from hypothesis import given
 from hypothesis import strategies as st
 

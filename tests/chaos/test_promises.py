@@ -7,7 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
-from chaos.histories import (
+from histories import (
     JOB,
     PICTURE,
     also,

@@ -12,7 +12,7 @@ from contract.test_services import Bench, running, started
 from manifests import manifest
 from prometheus_client import CollectorRegistry
 
-from assembler.frames import FramesHub
+from assembler.frames_hub import FramesHub
 from assembler.redrive import Reach
 from shared.contracts.errors import TransientError
 from shared.contracts.layout import manifest_blob

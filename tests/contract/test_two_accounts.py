@@ -16,7 +16,7 @@ from azure.storage.blob.aio import BlobServiceClient
 from ports import unused_port
 from videos import Video, times
 
-from client.jobs import open_jobs
+from client import Account, open_pipeline
 from local import azurite
 from local.processes import Command, HttpReady, Supervised, TcpReady
 from local.watcher import UploadWatcher
@@ -119,13 +119,13 @@ async def test_a_video_goes_through_two_accounts_and_each_thing_lies_where_it_be
     async with (
         pipeline(tmp_path, eventhub_connection) as (own, users),
         # Users may know their account by another name than the services do.
-        open_jobs(users.replace("127.0.0.1", "localhost"), None) as jobs,
+        open_pipeline(Account(users.replace("127.0.0.1", "localhost"))) as jobs,
     ):
         style = StyleRequest.model_validate({"style": "starry-night"})
         submission = await jobs.submit(clip, style)
         status = await ended(jobs, submission.job_id)
         assert status.state == "done", status.error
-        await jobs.fetch(status.result or "", tmp_path / "result.mp4")
+        await jobs.fetch(submission.job_id, tmp_path / "result.mp4")
 
         # A service that looked into the wrong account would have found no such container there.
         theirs, ours = await contents(users), await contents(own)

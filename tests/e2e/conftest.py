@@ -12,11 +12,14 @@ import pytest_asyncio
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
-from client.jobs import Jobs, open_jobs
+from client import Account, open_pipeline
+from client import Pipeline as ClientPipeline
+from client.account import open_account
 from local.stack import Stack, StackOptions
 from shared.contracts.messages import Message, decode
 from shared.contracts.status import Status
 from shared.contracts.style_request import StyleRequest
+from shared.storage.blobs import BlobStore
 
 DEADLINE_S = 90.0
 # Small chunks make short videos long jobs: many events, many places to be killed at.
@@ -26,9 +29,10 @@ ENVIRONMENT = {"CHUNK_FRAMES": "8", "SEGMENT_PRESET": "ultrafast", "SEGMENT_CRF"
 class Pipeline:
     """A running stack as its users see it."""
 
-    def __init__(self, stack: Stack, jobs: Jobs, folder: Path) -> None:
+    def __init__(self, stack: Stack, jobs: ClientPipeline, blobs: BlobStore, folder: Path) -> None:
         self.stack = stack
         self.jobs = jobs
+        self.blobs = blobs
         self.folder = folder
 
     async def submit(self, name: str, video: bytes, style: str = "starry-night") -> str:
@@ -56,8 +60,7 @@ class Pipeline:
         """Download a job's result."""
         assert status.result, status.error
         path = self.folder / status.result.replace("/", "_")
-        await self.jobs.fetch(status.result, path)
-        return path
+        return await self.jobs.fetch(status.job_id, path)
 
     def process(self, name: str):
         """Return a process of the stack by name."""
@@ -66,9 +69,9 @@ class Pipeline:
     async def lag(self) -> int:
         """Sum up over hubs and partitions the events behind the services' checkpoints."""
         reached = {}
-        async for name in self.jobs.blobs.names("checkpoints"):
+        async for name in self.blobs.names("checkpoints"):
             _, hub, _, kind, partition = name.split("/")
-            facts = await self.jobs.blobs.facts("checkpoints", name)
+            facts = await self.blobs.facts("checkpoints", name)
             if facts and kind == "checkpoint":
                 reached[hub, partition] = int(facts.metadata["sequencenumber"])
 
@@ -128,9 +131,10 @@ async def running(folder: Path, stylizers: int, **settings: str) -> AsyncIterato
     options = StackOptions(folder / "stack", stylizers, environment=ENVIRONMENT | settings)
     async with (
         Stack(options) as stack,
-        open_jobs(stack.storage_connection_string, None) as jobs,
+        open_pipeline(Account(stack.storage_connection_string)) as jobs,
+        open_account(Account(stack.storage_connection_string)) as account,
     ):
-        yield Pipeline(stack, jobs, folder)
+        yield Pipeline(stack, jobs, BlobStore(account), folder)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

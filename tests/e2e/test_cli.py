@@ -18,7 +18,7 @@ from videos import Sound, Video, packets, times
 
 from cli.commands import common
 from cli.progress import JobProgress
-from client.jobs import Submission
+from client import Submission
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 COMMAND = Path(sys.executable).with_name("stylestream")
@@ -134,7 +134,7 @@ async def test_uploads_go_where_the_services_look_and_whoever_waits_in_vain_is_t
     assert code == 0, err
     told = json.loads(out)
     submission = Submission(told["job_id"], told["video"])
-    assert await pipeline.jobs.blobs.exists("unwatched", submission.video_name)
+    assert await pipeline.blobs.exists("unwatched", submission.video_name)
 
     monkeypatch.setattr(common, "UNNOTICED_S", 1.0)
     with pytest.raises(TimeoutError):

@@ -150,7 +150,7 @@ async def leftovers(pipeline, job: str) -> list[str]:
     return [
         name
         for container in ("frames", "segments")
-        async for name in pipeline.jobs.blobs.names(container, f"{job}/")
+        async for name in pipeline.blobs.names(container, f"{job}/")
     ]
 
 

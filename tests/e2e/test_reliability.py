@@ -49,7 +49,7 @@ async def leftovers(pipeline: Pipeline, job: str) -> list[str]:
     names = [
         name
         for container in ("frames", "segments", "jobs")
-        async for name in pipeline.jobs.blobs.names(container, f"{job}/")
+        async for name in pipeline.blobs.names(container, f"{job}/")
     ]
     return [name for name in names if not name.endswith("/status.json")]
 
@@ -69,7 +69,7 @@ async def letters(pipeline: Pipeline) -> list:
         eventhub_connection_string=pipeline.stack.eventhub_connection_string,
     )
     async with AzureClients(settings) as clients:
-        found = Letters(settings, clients, pipeline.jobs.blobs)
+        found = Letters(settings, clients, pipeline.blobs)
         listed = [letter async for letter in found.all()]
         for letter in listed:
             with pytest.raises(StylestreamError, match="submit .* again instead"):
@@ -113,7 +113,7 @@ async def test_a_chunk_that_was_damaged_in_storage_fails_its_job_and_no_other(
     good = await pipeline.submit("sound.mp4", Video(frames=24).make())
     name = chunk_blob(bad, 1)
     async with asyncio.timeout(DEADLINE_S):
-        while (stored := await pipeline.jobs.blobs.fetch("frames", name)) is None:
+        while (stored := await pipeline.blobs.fetch("frames", name)) is None:
             await asyncio.sleep(0.05)
     damaged = bytearray(stored.data)
     damaged[len(damaged) // 2] ^= 1
@@ -138,14 +138,14 @@ async def test_a_cancelled_job_ends_everywhere_and_leaves_only_its_record(
     await pipeline.stylized(job, 2)
     view = await pipeline.jobs.view(job)
     assert view.status
-    assert (await pipeline.jobs.cancel(view.status)).state == "cancelled"
+    assert (await pipeline.jobs.cancel(job)).state == "cancelled"
     with pytest.raises(StylestreamError, match="is cancelled already"):
-        await pipeline.jobs.cancel(view.status)
+        await pipeline.jobs.cancel(job)
     after = await pipeline.submit("after.mp4", Video(frames=8).make())
     assert (await pipeline.ended(after)).state == "done"
     await until_tidy(pipeline, job)
     assert (await pipeline.ended(job)).state == "cancelled"
-    results = [name async for name in pipeline.jobs.blobs.names("results", "long")]
+    results = [name async for name in pipeline.blobs.names("results", "long")]
     assert results == []
 
 
@@ -202,7 +202,7 @@ async def until_tried(pipeline: Pipeline, job: str) -> None:
     """Wait until somebody has begun to paint the first chunk of a job."""
     async with asyncio.timeout(DEADLINE_S):
         while True:
-            facts = await pipeline.jobs.blobs.facts("frames", chunk_blob(job, 0))
+            facts = await pipeline.blobs.facts("frames", chunk_blob(job, 0))
             if facts and "attempts" in facts.metadata:
                 return
             await asyncio.sleep(0.05)

@@ -17,7 +17,7 @@ from azure.storage.blob.aio import BlobServiceClient
 from ports import unused_port
 from videos import Video
 
-from client.jobs import open_jobs
+from client import Account, open_pipeline
 from local.azurite import ACCOUNT_KEY
 from local.eventhubs.config import DEFAULT_KEY
 from local.stack import Stack, StackOptions
@@ -84,7 +84,7 @@ async def use(stack: Stack, folder: Path) -> str:
     good, bad = folder / "good.mp4", folder / "bad.mp4"
     good.write_bytes(Video(frames=4).make())
     bad.write_bytes(b"no video " * 50)
-    async with open_jobs(stack.storage_connection_string, None) as jobs:
+    async with open_pipeline(Account(stack.storage_connection_string)) as jobs:
         for video in (good, bad):
             wish = StyleRequest.model_validate({"style": "starry-night"})
             submission = await jobs.submit(video, wish)

@@ -104,8 +104,8 @@ async def test_a_wish_that_cannot_be_fulfilled_is_told_on_the_job(
 ) -> None:
     path, name = pipeline.folder / "wish.mp4", f"{code}.mp4"
     path.write_bytes(colourful(5))
-    assert await pipeline.jobs.blobs.create("uploads", name, path, metadata=metadata)
-    facts = await pipeline.jobs.blobs.facts("uploads", name)
+    assert await pipeline.blobs.create("uploads", name, path, metadata=metadata)
+    facts = await pipeline.blobs.facts("uploads", name)
     status = await pipeline.ended(job_id("uploads", name, facts.etag, request_))
     assert status.state == "failed"
     assert status.style == request_

@@ -78,7 +78,7 @@ async def job_of(pipeline, name: str) -> str:
     """Wait until an upload has a job."""
     async with asyncio.timeout(DEADLINE_S):
         while True:
-            for status in await pipeline.jobs.all():
+            for status in await pipeline.jobs.list():
                 if status.video_name == name:
                     return status.job_id
             await asyncio.sleep(0.1)

@@ -1,4 +1,4 @@
-"""The shortest ways through the media path, for tests that make their own small videos."""
+"""What unit tests share: the shortest ways through the media path, and a free port."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import av
 import numpy as np
+import ports
 import pytest
 from videos import Sound, Video, number_of, number_picture, packets
 
@@ -100,3 +101,9 @@ def psnr() -> Callable[[av.VideoFrame, av.VideoFrame], float]:
         return 10 * np.log10(255**2 / max(mse, 1e-9))
 
     return compare
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """Return a loopback port that nothing listens on."""
+    return ports.unused_port()

@@ -96,7 +96,7 @@ def test_addresses_of_dashboards_never_change() -> None:
 
 @pytest.mark.parametrize("service", STAGES)
 def test_there_is_a_heatmap_for_every_stage_that_a_service_times(service: str) -> None:
-    code = "".join(path.read_text() for path in (ROOT / service).glob("*.py"))
+    code = "".join(path.read_text() for path in (ROOT / service).rglob("*.py"))
     assert set(re.findall(r'\.timed\("(\w+)"', code)) == set(STAGES[service])
     begun = {
         sample.labels["stage"]

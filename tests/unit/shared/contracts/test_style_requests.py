@@ -11,7 +11,7 @@ from shared.contracts.errors import StyleError
 from shared.contracts.layout import job_id, result_blob
 from shared.contracts.style_blend import WHOLE, blend_text, parse_blend
 from shared.contracts.style_request import StyleRequest
-from shared.contracts.style_request_text import read_wishes, write_wishes
+from shared.contracts.style_request_text import format_style_request, parse_style_request
 
 UPLOAD = ("uploads", "x.mp4", "0x1")
 
@@ -95,7 +95,7 @@ def test_shares_always_add_up_and_their_text_means_the_same_again(weights: dict[
 @given(requests)
 def test_a_request_survives_json_and_metadata(request: StyleRequest) -> None:
     assert StyleRequest.model_validate_json(request.to_json()) == request
-    assert read_wishes(write_wishes(request), "default") == request
+    assert parse_style_request(format_style_request(request), "default") == request
 
 
 @pytest.mark.parametrize(
@@ -121,20 +121,22 @@ def test_a_wish_that_makes_no_sense_is_told_in_one_sentence(
     wishes: dict[str, str], sentence: str
 ) -> None:
     with pytest.raises(StyleError) as refusal:
-        read_wishes(wishes, "default")
+        parse_style_request(wishes, "default")
     assert refusal.value.message == sentence
     assert refusal.value.code == "BAD_REQUEST"
 
 
 def test_all_that_makes_no_sense_is_told_at_once() -> None:
     with pytest.raises(StyleError) as refusal:
-        read_wishes({"style": "a:b", "strength": "x", "preserve_color": "y", "max_side": "z"}, "d")
+        parse_style_request(
+            {"style": "a:b", "strength": "x", "preserve_color": "y", "max_side": "z"}, "d"
+        )
     assert refusal.value.message.count(";") == 3
 
 
 def test_empty_texts_wish_for_nothing() -> None:
     texts = {"style": " ", "strength": "", "preserve_color": "", "max_side": ""}
-    assert read_wishes(texts, "default") == StyleRequest(style="default")
+    assert parse_style_request(texts, "default") == StyleRequest(style="default")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.hubs.liveness import Pulse
+from shared.hubs.liveness import Liveness
 
 
 class Clock:
@@ -20,47 +20,51 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def pulse(clock: Clock) -> Pulse:
-    return Pulse(60, rebuilds=2, clock=clock)
+def liveness(clock: Clock) -> Liveness:
+    return Liveness(60, rebuilds=2, clock=clock)
 
 
-def test_events_keep_a_consumer_from_being_questioned(pulse: Pulse, clock: Clock) -> None:
+def test_events_keep_a_consumer_from_being_questioned(liveness: Liveness, clock: Clock) -> None:
     for _ in range(100):
         clock.now += 59
-        assert not pulse.silent
-        with pulse.events():
+        assert not liveness.silent
+        with liveness.events():
             pass
 
 
-def test_events_that_wait_for_room_are_no_silence(pulse: Pulse, clock: Clock) -> None:
-    with pulse.events():
+def test_events_that_wait_for_room_are_no_silence(liveness: Liveness, clock: Clock) -> None:
+    with liveness.events():
         clock.now += 100_000
-        assert not pulse.silent
-    assert not pulse.silent
+        assert not liveness.silent
+    assert not liveness.silent
 
 
-def test_a_consumer_with_nothing_to_read_is_alive_for_ever(pulse: Pulse, clock: Clock) -> None:
+def test_a_consumer_with_nothing_to_read_is_alive_for_ever(
+    liveness: Liveness, clock: Clock
+) -> None:
     for _ in range(100):
         clock.now += 60
-        assert pulse.silent
-        assert pulse.judge(behind=False) == "alive"
-        assert not pulse.silent
+        assert liveness.silent
+        assert liveness.judge(behind=False) == "alive"
+        assert not liveness.silent
 
 
 def test_deafness_is_answered_with_new_clients_and_in_the_end_given_up(
-    pulse: Pulse, clock: Clock
+    liveness: Liveness, clock: Clock
 ) -> None:
     verdicts = []
     for _ in range(3):
         clock.now += 60
-        assert pulse.silent
-        verdicts.append(pulse.judge(behind=True))
+        assert liveness.silent
+        verdicts.append(liveness.judge(behind=True))
     assert verdicts == ["rebuild", "rebuild", "hopeless"]
 
 
-def test_one_event_through_a_new_client_restores_all_trust(pulse: Pulse, clock: Clock) -> None:
+def test_one_event_through_a_new_client_restores_all_trust(
+    liveness: Liveness, clock: Clock
+) -> None:
     for _ in range(20):
         clock.now += 60
-        assert pulse.judge(behind=True) == "rebuild"
-        with pulse.events():
+        assert liveness.judge(behind=True) == "rebuild"
+        with liveness.events():
             pass

@@ -1,0 +1,219 @@
+"""The jobs of one storage account: submit a video, watch it, get the result, end it, tidy up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from azure.storage.blob.aio import BlobServiceClient
+
+from client.account import USUAL_CONTAINERS, Account, Containers, find_account, open_account
+from client.links import Links
+from shared.contracts.errors import ConfigurationError, StylestreamError
+from shared.contracts.layout import is_job_id, job_id, progress_blob, status_blob
+from shared.contracts.status import SplitProgress, Status, utc_now
+from shared.contracts.style_request import StyleRequest
+from shared.contracts.style_request_text import format_style_request
+from shared.storage.blobs import BlobStore
+
+_POLL_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """An uploaded video and the job that it starts."""
+
+    job_id: str
+    video_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is known about a job now; ``status`` is None until the pipeline takes the upload up."""
+
+    status: Status | None
+    split: SplitProgress | None
+
+
+class Pipeline:
+    """A pipeline as its users see it: the uploads, records and results of one storage account.
+
+    Raises:
+        ConfigurationError: from every method that takes a job's id, when it cannot be one.
+        StylestreamError: from every method that takes a job's id, when there is no such job.
+        TransientError: from every method, when storage cannot be reached.
+    """
+
+    def __init__(
+        self, client: BlobServiceClient, containers: Containers = USUAL_CONTAINERS
+    ) -> None:
+        self._blobs = BlobStore(client)
+        self._links = Links(client)
+        self._in = containers
+
+    async def submit(self, video: Path, style: StyleRequest) -> Submission:
+        """Upload a video; if its name is taken by an earlier upload, under a numbered one."""
+        metadata = format_style_request(style)
+        for name in _numbered(video.name):
+            if await self._blobs.create(self._in.uploads, name, video, metadata=metadata):
+                break
+        facts = await self._blobs.facts(self._in.uploads, name)
+        if facts is None:
+            raise StylestreamError(f"the upload {name} was deleted at once by somebody else")
+        return Submission(job_id(self._in.uploads, name, facts.etag, style), name)
+
+    async def view(self, job: str) -> View:
+        """Look at a job that may not have begun yet."""
+        record = await self._blobs.read(self._in.jobs, status_blob(job))
+        status = Status.model_validate_json(record) if record else None
+        progress = None
+        if status is not None and status.state == "splitting":
+            split = await self._blobs.read(self._in.jobs, progress_blob(job))
+            progress = SplitProgress.model_validate_json(split) if split else None
+        return View(status, progress)
+
+    async def watch(self, job: str) -> AsyncIterator[View]:
+        """Look at a job again and again until it has ended; the last view is the ended one."""
+        while True:
+            view = await self.view(job)
+            yield view
+            if view.status is not None and view.status.ended:
+                return
+            await asyncio.sleep(_POLL_S)
+
+    async def status(self, job: str) -> Status:
+        """Return the record of a job that there is."""
+        if not is_job_id(job):
+            raise ConfigurationError([f"{job!r} cannot be a job's id: see 'stylestream status'"])
+        view = await self.view(job)
+        if view.status is None:
+            raise StylestreamError(f"there is no job {job}: see 'stylestream status'")
+        return view.status
+
+    async def list(self) -> list[Status]:
+        """Return the records of all jobs, newest first."""
+        records = [
+            await self._blobs.read(self._in.jobs, name)
+            async for name in self._blobs.names(self._in.jobs)
+            if name == status_blob(name.split("/")[0])
+        ]
+        found = [Status.model_validate_json(record) for record in records if record]
+        return sorted(found, key=lambda status: status.started_at, reverse=True)
+
+    async def fetch(self, job: str, path: Path) -> Path:
+        """Download a job's result; return where it lies.
+
+        A folder gets the result under its own name; a file gets the true ending of the result,
+        which is Matroska where MP4 cannot hold the sound. An existing file is replaced, whole.
+
+        Raises:
+            StylestreamError: the job has no result, the result is gone, or the file cannot be
+                written.
+        """
+        result = _result_of(await self.status(job))
+        path = _named(path, result)
+        draft = path.with_name(path.name + ".part")
+        try:
+            if not await self._blobs.download(self._in.results, result, draft):
+                raise StylestreamError(f"{self._in.results}/{result} is gone from storage")
+            draft.replace(path)
+        except OSError as error:
+            raise StylestreamError(f"cannot write {path}: {error.strerror}") from error
+        finally:
+            draft.unlink(missing_ok=True)
+        return path
+
+    async def cancel(self, job: str) -> Status:
+        """End a job by its record, which every service follows; return the ended record.
+
+        Raises:
+            StylestreamError: the job has ended already.
+        """
+        await self.status(job)
+        name = status_blob(job)
+        while True:
+            stored = await self._blobs.fetch(self._in.jobs, name)
+            if stored is None:
+                raise StylestreamError(f"the record of job {job} is gone")
+            status = Status.model_validate_json(stored.data)
+            if status.ended:
+                raise StylestreamError(f"job {job} is {status.state} already")
+            changes = {"state": "cancelled", "updated_at": utc_now()}
+            cancelled = status.model_copy(update=changes)
+            record = cancelled.to_json()
+            if await self._blobs.replace(self._in.jobs, name, record, etag=stored.etag):
+                return cancelled
+
+    async def delete(self, job: str) -> None:
+        """Delete an ended job: its upload, its result, and last its record.
+
+        An upload that was replaced by a newer version stays: it is another job's.
+
+        Raises:
+            StylestreamError: the job has not ended.
+        """
+        status = await self.status(job)
+        if not status.ended:
+            raise StylestreamError(f"job {job} is {status.state}: cancel it first")
+        upload = await self._blobs.facts(self._in.uploads, status.video_name)
+        if upload and job == job_id(self._in.uploads, status.video_name, upload.etag, status.style):
+            await self._blobs.delete(self._in.uploads, status.video_name)
+        if status.result is not None:
+            await self._blobs.delete(self._in.results, status.result)
+        await self._blobs.delete_all(self._in.jobs, f"{job}/")
+
+    async def upload_link(self, name: str, hours: float) -> str:
+        """Return an address that takes one upload called ``name`` for some hours.
+
+        Raises:
+            StylestreamError: the name is taken, or storage signs no links for this user.
+        """
+        return await self._links.upload(self._in.uploads, name, hours)
+
+    async def download_link(self, job: str, hours: float) -> str:
+        """Return an address that gives a job's result for some hours.
+
+        Raises:
+            StylestreamError: there is no result, or storage signs no links for this user.
+        """
+        result = _result_of(await self.status(job))
+        return await self._links.download(self._in.results, result, hours)
+
+
+@asynccontextmanager
+async def open_pipeline(target: Path | Account | None = None) -> AsyncIterator[Pipeline]:
+    """Open a pipeline: a stack's directory, an account, or what `find_account` finds without one.
+
+    Raises:
+        ConfigurationError: nothing says where the pipeline's storage is.
+    """
+    account = target if isinstance(target, Account) else find_account(target)
+    async with open_account(account) as client:
+        yield Pipeline(client, account.containers)
+
+
+def _result_of(status: Status) -> str:
+    if status.result is None:
+        why = f": {status.error.message}" if status.error else ""
+        raise StylestreamError(f"job {status.job_id} is {status.state} and has no result{why}")
+    return status.result
+
+
+def _named(path: Path, result: str) -> Path:
+    name = PurePosixPath(result)
+    if path.is_dir():
+        return path / name.name
+    return path if path.suffix.lower() == name.suffix else path.with_suffix(name.suffix)
+
+
+def _numbered(name: str) -> Iterator[str]:
+    path = PurePosixPath(name)
+    yield name
+    number = 2
+    while True:
+        yield f"{path.stem}-{number}{path.suffix}"
+        number += 1
