@@ -37,20 +37,24 @@ _CAUSE_LENGTH = 1000
 
 
 class Stylizer:
-    """Sees to it that chunks become segments, several at once."""
+    """Sees to it that chunks become segments, several at once.
+
+    One event goes through: understand, find what was painted before, else fetch, paint, store;
+    announce. What a step returns is what the next one works on.
+    """
 
     def __init__(
         self,
         settings: StylizerSettings,
         blobs: BlobStore,
         segments: Publisher,
-        trials: RetryingPainter,
+        painter: RetryingPainter,
         metrics: StylizerMetrics,
     ) -> None:
         self._settings = settings
         self._blobs = blobs
         self._segments = segments
-        self._trials = trials
+        self._painter = painter
         self._metrics = metrics
         self._retry = Retry(metrics)
         self._dead_letters = DeadLetters(
@@ -65,104 +69,123 @@ class Stylizer:
             MessageError: it is no reference to a chunk.
             GivenBack: the service is leaving; the event is for another.
         """
-        event = decode(delivery.body)
-        if not isinstance(event, ChunkReady):
-            raise MessageError(f"{event.type} does not belong into this hub", delivery.body)
+        event = _reference(delivery)
         tracing.annotate(job_id=event.job_id, chunk=event.chunk.index)
-        name = chunk_blob(event.job_id, event.chunk.index)
-        async with self._same_chunk.of(name):
-            facts = await self._retry(
-                lambda: self._blobs.facts(self._settings.segments_container, name)
-            )
-            if facts is not None:
-                self._metrics.chunk("duplicate")
-                await self._announce(event, facts.metadata.get(_UNPAINTED))
-            else:
-                await self._make_segment(event, name, delivery)
+        async with self._same_chunk.of(_name(event)):
+            outcome = await self._painted_before(event) or await self._paint(event, delivery)
+            if outcome is not None:
+                await self._announce(outcome)
 
-    async def _make_segment(self, event: ChunkReady, name: str, delivery: Delivery) -> None:
+    async def _painted_before(self, event: ChunkReady) -> SegmentReady | None:
+        facts = await self._retry(
+            lambda: self._blobs.facts(self._settings.segments_container, _name(event))
+        )
+        if facts is None:
+            return None
+        self._metrics.chunk("duplicate")
+        return _ready(event, facts.metadata.get(_UNPAINTED))
+
+    async def _paint(
+        self, event: ChunkReady, delivery: Delivery
+    ) -> SegmentReady | ChunkFailed | None:
+        """Make the segment and return what there is to tell; None when nobody waits for it."""
         chunk: Content | None = None
         try:
-            chunk = await self._fetch(event, name)
-            segment = await self._trials.paint(event, name, chunk)
+            chunk = await self._fetch(event)
+            segment = await self._painter.paint(event, _name(event), chunk)
         except PermanentError as error:
             if error.code == MISSING and await self._ended(event.job_id):
                 # A late duplicate, or a job that failed or was cancelled meanwhile.
                 self._metrics.chunk("obsolete")
-                return
-            await self._give_up(event, name, chunk, delivery, error)
-            return
-        await self._hand_in(event, name, segment)
+                return None
+            await self._set_aside(delivery, event, error)
+            return await self._pass_through(event, chunk, error) or self._failure(event, error)
+        await self._store(event, segment)
         self._metrics.chunk("stylized")
         self._metrics.painted(event.style.style, event.chunk.frames)
+        return _ready(event)
 
-    async def _fetch(self, event: ChunkReady, name: str) -> Content:
+    async def _fetch(self, event: ChunkReady) -> Content:
         with self._metrics.timed("download"):
             chunk = await self._retry(
-                lambda: self._blobs.fetch(self._settings.frames_container, name)
+                lambda: self._blobs.fetch(self._settings.frames_container, _name(event))
             )
         if chunk is None:
             raise ChunkError(MISSING, f"the frames of chunk {event.chunk.index} are gone")
         return chunk
 
-    async def _hand_in(
-        self, event: ChunkReady, name: str, segment: bytes, unpainted: str | None = None
-    ) -> None:
+    async def _store(self, event: ChunkReady, segment: bytes, unpainted: str | None = None) -> None:
         metadata = seal(segment) | ({_UNPAINTED: unpainted} if unpainted else {})
         with self._metrics.timed("upload"):
             await self._retry(
                 lambda: self._blobs.create(
                     self._settings.segments_container,
-                    name,
+                    _name(event),
                     segment,
                     metadata=metadata,
                     content_type="video/mp4",
                 )
             )
-        await self._announce(event, unpainted)
 
-    async def _announce(self, event: ChunkReady, unpainted: str | None = None) -> None:
-        ready = SegmentReady(
-            job_id=event.job_id,
-            chunk=event.chunk.index,
-            frames=event.chunk.frames,
-            unpainted=unpainted,
-        )
+    async def _announce(self, outcome: SegmentReady | ChunkFailed) -> None:
         with self._metrics.timed("announce"):
-            await self._retry(lambda: self._segments.by_job(ready))
+            await self._retry(lambda: self._segments.by_job(outcome))
 
-    async def _give_up(
-        self,
-        event: ChunkReady,
-        name: str,
-        chunk: Content | None,
-        delivery: Delivery,
-        error: PermanentError,
+    async def _set_aside(
+        self, delivery: Delivery, event: ChunkReady, error: PermanentError
     ) -> None:
-        """Lay the event aside, and let the chunk pass unpainted or its job fail."""
+        """Keep the event of a chunk that cannot be painted, for an operator to look at."""
         log.error("chunk failed", job_id=event.job_id, chunk=event.chunk.index, exc_info=error)
         self._metrics.failed(error.code)
         self._metrics.dead_lettered(error.code)
-        attempts = await self._trials.made(name)
+        attempts = await self._painter.attempts(_name(event))
         await self._retry(lambda: self._dead_letters.bury(delivery, error, attempts))
-        if chunk is not None and self._settings.on_chunk_failure == "passthrough":
-            original = await self._trials.pass_through(event, chunk)
-            if original is not None:
-                self._metrics.passed_through()
-                cause = _as_metadata(f"{error.code}: {error.message}")
-                await self._hand_in(event, name, original, unpainted=cause)
-                return
+
+    async def _pass_through(
+        self, event: ChunkReady, chunk: Content | None, error: PermanentError
+    ) -> SegmentReady | None:
+        """Store the chunk's own frames in the segment's place, where that is set and possible."""
+        if chunk is None or self._settings.on_chunk_failure != "passthrough":
+            return None
+        original = await self._painter.pass_through(event, chunk)
+        if original is None:
+            return None
+        self._metrics.passed_through()
+        cause = _as_metadata(f"{error.code}: {error.message}")
+        await self._store(event, original, unpainted=cause)
+        return _ready(event, cause)
+
+    def _failure(self, event: ChunkReady, error: PermanentError) -> ChunkFailed:
         self._metrics.chunk("failed")
-        failed = ChunkFailed(
+        return ChunkFailed(
             job_id=event.job_id, chunk=event.chunk.index, code=error.code, message=error.message
         )
-        await self._retry(lambda: self._segments.by_job(failed))
 
     async def _ended(self, job_id: str) -> bool:
         record = await self._retry(
             lambda: self._blobs.read(self._settings.jobs_container, status_blob(job_id))
         )
         return record is not None and Status.model_validate_json(record).ended
+
+
+def _reference(delivery: Delivery) -> ChunkReady:
+    event = decode(delivery.body)
+    if not isinstance(event, ChunkReady):
+        raise MessageError(f"{event.type} does not belong into this hub", delivery.body)
+    return event
+
+
+def _name(event: ChunkReady) -> str:
+    return chunk_blob(event.job_id, event.chunk.index)
+
+
+def _ready(event: ChunkReady, unpainted: str | None = None) -> SegmentReady:
+    return SegmentReady(
+        job_id=event.job_id,
+        chunk=event.chunk.index,
+        frames=event.chunk.frames,
+        unpainted=unpainted,
+    )
 
 
 def _as_metadata(text: str) -> str:
@@ -186,8 +209,8 @@ async def build(
     metrics.runs_on(settings.engine)
     metrics.offers(engine.styles)
     segments = await clients.publisher(settings.segments_hub)
-    trials = RetryingPainter(settings, blobs, engine, metrics, health)
-    stylizer = Stylizer(settings, blobs, segments, trials, metrics)
+    painter = RetryingPainter(settings, blobs, engine, metrics, health)
+    stylizer = Stylizer(settings, blobs, segments, painter, metrics)
     # For every chunk in a lane one more is on its way in or out, so that lanes never wait for I/O.
     workers = Workers(
         2 * settings.lane_count,
@@ -199,5 +222,5 @@ async def build(
         reader(settings.frames_hub, workers.take, settings, blobs, clients, metrics, health),
         workers.finish,
         probes={"storage": lambda: blobs.reach(settings.segments_container)},
-        drain=trials.lanes.drain,
+        drain=painter.lanes.drain,
     )

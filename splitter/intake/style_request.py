@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from shared.contracts.errors import StyleError
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.style_request_text import parse_style_request
 from shared.styles.gallery import Gallery
@@ -22,3 +23,18 @@ def style_request(
     folder, _, rest = name.partition("/")
     otherwise = folder if rest and folder in gallery else default
     return parse_style_request({key.lower(): text for key, text in metadata.items()}, otherwise)
+
+
+def resolve_style(
+    name: str, metadata: Mapping[str, str], gallery: Gallery, default: str
+) -> tuple[StyleRequest, StyleError | None]:
+    """Return the style request, and if it cannot be fulfilled, why: its job tells the user."""
+    try:
+        request = style_request(name, metadata, gallery, default)
+    except StyleError as error:
+        return StyleRequest(style=default), error
+    try:
+        gallery.find_all(request.style)
+    except StyleError as error:
+        return request, error
+    return request, None

@@ -45,7 +45,7 @@ class RetryingPainter:
         self._metrics = metrics
         self._health = health
         self._retry = Retry(metrics)
-        self._attempts = AttemptCounter(blobs, settings.frames_container, settings.chunk_attempts)
+        self._counter = AttemptCounter(blobs, settings.frames_container, settings.chunk_attempts)
         self.lanes = Lanes(settings.lane_count, settings.chunk_deadline_s, health)
 
     async def paint(self, event: ChunkReady, name: str, chunk: Content) -> bytes:
@@ -60,7 +60,7 @@ class RetryingPainter:
         check_seal(chunk, f"chunk {event.chunk.index}", "CORRUPT_CHUNK")
         cause = "it ended the workers that tried"
         async with self.lanes.free():
-            while attempt := await self._retry(lambda: self._attempts.begin(name, chunk)):
+            while attempt := await self._retry(lambda: self._counter.begin(name, chunk)):
                 try:
                     with self._metrics.timed("paint"):
                         return await self._attempt(attempt, event, chunk.data)
@@ -75,7 +75,7 @@ class RetryingPainter:
                 )
                 if attempt == 1:
                     await self._question_engine()
-        raise ChunkError("CHUNK_POISONED", f"painting failed {self._attempts.limit} times: {cause}")
+        raise ChunkError("CHUNK_POISONED", f"painting failed {self._counter.limit} times: {cause}")
 
     async def pass_through(self, event: ChunkReady, chunk: Content) -> bytes | None:
         """Return a segment of the chunk's own frames; None when not even that can be made."""
@@ -88,9 +88,9 @@ class RetryingPainter:
             log.warning("chunk cannot pass unpainted", job_id=event.job_id, error=str(error))
             return None
 
-    async def made(self, name: str) -> int:
+    async def attempts(self, name: str) -> int:
         """Return how many attempts at a chunk were begun."""
-        return await self._retry(lambda: self._attempts.made(name))
+        return await self._retry(lambda: self._counter.made(name))
 
     async def _attempt(self, number: int, event: ChunkReady, mezzanine: bytes) -> bytes:
         if number == 1:
