@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from assembler.announcements import Announcements, open_announcements
-from assembler.assembly import Assembly
+from assembler.conclusion import Conclusion
 from assembler.frames_hub import FramesHub
 from assembler.job import Job, opening
 from assembler.metrics import AssemblerMetrics
@@ -18,7 +18,7 @@ from assembler.records import Records
 from assembler.settings import AssemblerSettings
 from assembler.stalls import Stalls
 from shared.contracts.errors import MessageError, PermanentError
-from shared.contracts.layout import chunk_blob, manifest_blob, progress_blob
+from shared.contracts.layout import manifest_blob
 from shared.contracts.manifest import Manifest
 from shared.contracts.messages import (
     AnyMessage,
@@ -59,16 +59,14 @@ class Assembler:
     ) -> None:
         self._settings = settings
         self._blobs = blobs
-        self._announcements = announcements
         self._metrics = metrics
         self._retry = Retry(metrics)
         self._records = Records(blobs, settings.jobs_container, settings.redrives)
         self._stalls = Stalls(settings, blobs, frames, metrics)
-        self._assembly = Assembly(settings, blobs, metrics)
+        self._conclusion = Conclusion(settings, blobs, self._records, announcements, metrics)
         self._dead_letters = DeadLetters(
             blobs, settings.dead_letters_container, settings.segments_hub
         )
-        self._room = asyncio.Semaphore(settings.assemblies)
         self._jobs: dict[str, Job] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._in_hand: set[asyncio.Task[None]] = set()
@@ -116,7 +114,7 @@ class Assembler:
         tracing.annotate(job_id=event.job_id, event=event.type)
         job = await self._job(event, delivery)
         if job is None:
-            await self._sweep_after(event)
+            await self._conclusion.sweep_after(event)
             delivery.done()
             return
         job.deliveries.append(delivery)
@@ -188,63 +186,11 @@ class Assembler:
             log.error("job left open", exc_info=error)
 
     async def _conclude(self, job: Job) -> None:
-        """Bring a job to its end: publish its result, or its failure, and tidy up after it."""
-        with tracing.span("assemble", {"job_id": job.job_id}, parent=job.trace):
-            result = None if job.status.ended else await self._assemble(job)
-        await self._retry(lambda: self._records.save(job))
-        if result and not job.status.result:
-            # The user, or another assembler, had ended the job while its result was made.
-            await self._retry(lambda: self._assembly.withdraw(result))
-        if not job.ended_before:
-            self._count(job)
-        # Before the sweep: an event that comes later tells of what the sweep may have missed.
-        self._forget(job)
-        await self._retry(lambda: self._sweep(job.job_id))
-        await self._retry(lambda: self._announcements.tell(job.status))
-        for delivery in job.deliveries:
-            delivery.done()
-
-    async def _assemble(self, job: Job) -> str | None:
-        """Make and publish the result, and return its name; None when the job failed."""
-        assert job.manifest is not None
-        manifest = job.manifest
-
-        async def in_turn() -> str:
-            # Room is for work: who waits to try again lets others go first.
-            async with self._room:
-                job.assemble()
-                return await self._assembly.run(manifest)
-
-        try:
-            result = await self._retry(in_turn)
-        except PermanentError as error:
-            job.fail(error.code, error.message)
-        except Exception as error:  # a bad job must never stop its partition
-            log.error("assembly failed", job_id=job.job_id, exc_info=error)
-            job.fail("ASSEMBLER_ERROR", f"{type(error).__name__}: {error}")
-        else:
-            job.publish(result)
-            return result
-        return None
-
-    def _count(self, job: Job) -> None:
-        self._metrics.job(job.status.state)
-        if job.status.error:
-            self._metrics.failed(job.status.error.code)
-        if job.status.result:
-            self._metrics.published(job.status.frames, job.video_s, job.age_s)
-        log.info(
-            "job ended",
-            job_id=job.job_id,
-            state=job.status.state,
-            frames=job.status.frames,
-            result=job.status.result,
-            error=job.status.error and job.status.error.message,
-        )
-
-    def _forget(self, job: Job) -> None:
+        await self._conclusion.decide(job)
+        # Before the clean-up: an event that comes later tells of what that may have missed.
         self._drop(job)
         self._remember_ended(job.job_id)
+        await self._conclusion.clean_up(job)
 
     def _drop(self, job: Job) -> None:
         if self._jobs.get(job.job_id) is job:
@@ -255,23 +201,6 @@ class Assembler:
         self._ended[job_id] = None
         if len(self._ended) > _REMEMBERED_ENDED:
             self._ended.popitem(last=False)
-
-    async def _sweep_after(self, event: AnyMessage) -> None:
-        """Delete what came into storage after its job had ended."""
-        if isinstance(event, SplitCompleted | SplitFailed):
-            await self._sweep(event.job_id)
-        elif isinstance(event, SegmentReady) and not self._settings.keep_intermediates:
-            name = chunk_blob(event.job_id, event.chunk)
-            await self._blobs.delete(self._settings.segments_container, name)
-
-    async def _sweep(self, job_id: str) -> None:
-        """Delete what an ended job needs no more: all but its record and its result."""
-        if self._settings.keep_intermediates:
-            return
-        for container in (self._settings.frames_container, self._settings.segments_container):
-            await self._blobs.delete_all(container, f"{job_id}/")
-        for name in (manifest_blob(job_id), progress_blob(job_id)):
-            await self._blobs.delete(self._settings.jobs_container, name)
 
     async def _tick(self) -> None:
         """Keep the records near the truth, and look after the jobs that nobody brings forward."""

@@ -1,0 +1,121 @@
+"""Brings jobs to their end: results published, records stored, ends announced, storage cleaned."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from assembler.announcements import Announcements
+from assembler.assembly import Assembly
+from assembler.job import Job
+from assembler.metrics import AssemblerMetrics
+from assembler.records import Records
+from assembler.settings import AssemblerSettings
+from shared.contracts.errors import PermanentError
+from shared.contracts.layout import chunk_blob, manifest_blob, progress_blob
+from shared.contracts.messages import AnyMessage, SegmentReady, SplitCompleted, SplitFailed
+from shared.storage.blobs import BlobStore
+from shared.storage.retry import Retry
+from shared.telemetry import tracing
+
+log = structlog.get_logger()
+
+
+class Conclusion:
+    """The two halves of a job's end: `decide` says what became of it, `clean_up` leaves nothing.
+
+    Whoever concludes a job forgets it in between: an event that comes after that tells of what the
+    clean-up may have missed, and `sweep_after` sees to it.
+    """
+
+    def __init__(
+        self,
+        settings: AssemblerSettings,
+        blobs: BlobStore,
+        records: Records,
+        announcements: Announcements,
+        metrics: AssemblerMetrics,
+    ) -> None:
+        self._settings = settings
+        self._blobs = blobs
+        self._records = records
+        self._announcements = announcements
+        self._metrics = metrics
+        self._retry = Retry(metrics)
+        self._assembly = Assembly(settings, blobs, metrics)
+        self._room = asyncio.Semaphore(settings.assemblies)
+
+    async def decide(self, job: Job) -> None:
+        """Publish the job's result, or its failure; its record is stored when this returns."""
+        with tracing.span("assemble", {"job_id": job.job_id}, parent=job.trace):
+            result = None if job.status.ended else await self._assemble(job)
+        await self._retry(lambda: self._records.save(job))
+        if result and not job.status.result:
+            # The user, or another assembler, had ended the job while its result was made.
+            await self._retry(lambda: self._assembly.withdraw(result))
+        if not job.ended_before:
+            self._count(job)
+
+    async def clean_up(self, job: Job) -> None:
+        """Delete what the job needs no more, announce its end, and have done with its events."""
+        await self._retry(lambda: self._sweep(job.job_id))
+        await self._retry(lambda: self._announcements.tell(job.status))
+        for delivery in job.deliveries:
+            delivery.done()
+
+    async def sweep_after(self, event: AnyMessage) -> None:
+        """Delete what came into storage after its job had ended."""
+        if isinstance(event, SplitCompleted | SplitFailed):
+            await self._sweep(event.job_id)
+        elif isinstance(event, SegmentReady) and not self._settings.keep_intermediates:
+            name = chunk_blob(event.job_id, event.chunk)
+            await self._blobs.delete(self._settings.segments_container, name)
+
+    async def _assemble(self, job: Job) -> str | None:
+        """Make and publish the result, and return its name; None when the job failed."""
+        assert job.manifest is not None
+        manifest = job.manifest
+
+        async def in_turn() -> str:
+            # Room is for work: who waits to try again lets others go first.
+            async with self._room:
+                job.assemble()
+                return await self._assembly.run(manifest)
+
+        try:
+            result = await self._retry(in_turn)
+        except PermanentError as error:
+            job.fail(error.code, error.message)
+        except Exception as error:  # a bad job must never stop its partition
+            log.error("assembly failed", job_id=job.job_id, exc_info=error)
+            job.fail("ASSEMBLER_ERROR", f"{type(error).__name__}: {error}")
+        else:
+            job.publish(result)
+            return result
+        return None
+
+    def _count(self, job: Job) -> None:
+        status = job.status
+        self._metrics.job(status.state)
+        if status.error:
+            self._metrics.failed(status.error.code)
+        if status.result:
+            self._metrics.published(status.frames, job.video_s, job.age_s)
+        log.info(
+            "job ended",
+            job_id=job.job_id,
+            state=status.state,
+            frames=status.frames,
+            result=status.result,
+            error=status.error and status.error.message,
+        )
+
+    async def _sweep(self, job_id: str) -> None:
+        """Delete what an ended job needs no more: all but its record and its result."""
+        if self._settings.keep_intermediates:
+            return
+        for container in (self._settings.frames_container, self._settings.segments_container):
+            await self._blobs.delete_all(container, f"{job_id}/")
+        for name in (manifest_blob(job_id), progress_blob(job_id)):
+            await self._blobs.delete(self._settings.jobs_container, name)
