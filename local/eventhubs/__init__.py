@@ -9,7 +9,7 @@ keeps it in ``segment`` files; a ``pump`` brings it to the readers.
 from local.eventhubs.errors import ConfigurationError, EventHubsError
 from local.eventhubs.hub import HubSpec
 from local.eventhubs.limits import Limits
-from local.eventhubs.log import Retention
+from local.eventhubs.log.partition import Retention
 from local.eventhubs.server import EventHubs
 
 __all__ = ["ConfigurationError", "EventHubs", "EventHubsError", "HubSpec", "Limits", "Retention"]

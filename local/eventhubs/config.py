@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn
 from local.eventhubs.errors import ConfigurationError
 from local.eventhubs.hub import HubSpec
 from local.eventhubs.limits import MIB
-from local.eventhubs.log import Retention
+from local.eventhubs.log.partition import Retention
 
 DEFAULT_POLICY: Final = "RootManageSharedAccessKey"
 DEFAULT_KEY: Final = "SAS_KEY_VALUE"

@@ -25,10 +25,11 @@ from local.eventhubs.errors import (
     AmqpError,
     LinkFault,
 )
-from local.eventhubs.files import WriteJob
 from local.eventhubs.groups import ReaderSeats
-from local.eventhubs.log import PartitionLog, Retention
-from local.eventhubs.message import Event, LastEnqueued
+from local.eventhubs.log.files import WriteJob
+from local.eventhubs.log.partition import PartitionLog, Retention
+from local.eventhubs.log.segment import Event
+from local.eventhubs.message import LastEnqueued
 
 _LOGGER: Final = logging.getLogger(__name__)
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 from local.eventhubs.decoder import decode, skip
 from local.eventhubs.encoder import encode, encode_into
 from local.eventhubs.errors import DecodeError
+from local.eventhubs.log.segment import Event
 from local.eventhubs.values import Described, Int, Long, Symbol, Timestamp, ULong
 
 # The message format of a batch: its data sections are each a whole message.
@@ -77,18 +78,6 @@ class Section:
     start: int
     value: int
     end: int
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A stored event: the producer's bytes, and what the broker gave it."""
-
-    sequence: int
-    offset: int
-    next_offset: int
-    enqueued_ms: int
-    partition_key: str | None
-    message: bytes
 
 
 @dataclass(frozen=True, slots=True)

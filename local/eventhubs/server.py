@@ -19,7 +19,7 @@ from local.eventhubs.connection import ClientConnection
 from local.eventhubs.errors import ConfigurationError
 from local.eventhubs.hub import HubSpec
 from local.eventhubs.limits import Limits
-from local.eventhubs.log import Retention
+from local.eventhubs.log.partition import Retention
 
 _LOGGER: Final = logging.getLogger(__name__)
 # Partitions sync their files side by side; more threads than this gain nothing on a disk.
