@@ -13,9 +13,7 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from local.eventhubs import addresses
-from local.eventhubs.authorization import Grant
-from local.eventhubs.broker import Broker
-from local.eventhubs.errors import (
+from local.eventhubs.amqp.errors import (
     INVALID_FIELD,
     NOT_ALLOWED,
     NOT_IMPLEMENTED,
@@ -25,13 +23,15 @@ from local.eventhubs.errors import (
     DecodeError,
     LinkFault,
 )
+from local.eventhubs.amqp.links import SETTLED, Delivery, IncomingLink, Link, OutgoingLink
+from local.eventhubs.amqp.message import BATCH_FORMAT, parse_request, split
+from local.eventhubs.amqp.values import Array
+from local.eventhubs.authorization import Grant
+from local.eventhubs.broker import Broker
 from local.eventhubs.groups import Reader, ReaderSeats
 from local.eventhubs.hub import Hub, Partition, now_ms
-from local.eventhubs.links import SETTLED, Delivery, IncomingLink, Link, OutgoingLink
-from local.eventhubs.message import BATCH_FORMAT, parse_request, split
 from local.eventhubs.nodes import answer_cbs, answer_management
 from local.eventhubs.pump import Outlet, ReaderPump
-from local.eventhubs.values import Array
 
 _ANY_SIZE: Final = 0xFFFF_FFFF_FFFF_FFFF
 _EPOCH: Final = "com.microsoft:epoch"

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from local.eventhubs.errors import ConfigurationError
+from local.eventhubs.amqp.errors import ConfigurationError
+from local.eventhubs.amqp.limits import MIB
 from local.eventhubs.hub import HubSpec
-from local.eventhubs.limits import MIB
 from local.eventhubs.log.partition import Retention
 
 DEFAULT_POLICY: Final = "RootManageSharedAccessKey"

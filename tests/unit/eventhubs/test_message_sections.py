@@ -10,9 +10,9 @@ from azure.eventhub._pyamqp._decode import decode_payload
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local.eventhubs.encoder import encode
-from local.eventhubs.errors import DecodeError
-from local.eventhubs.message import (
+from local.eventhubs.amqp.encoder import encode
+from local.eventhubs.amqp.errors import DecodeError
+from local.eventhubs.amqp.message import (
     BATCH_FORMAT,
     Event,
     LastEnqueued,
@@ -23,7 +23,7 @@ from local.eventhubs.message import (
     scan,
     split,
 )
-from local.eventhubs.values import Described, Int, Symbol, ULong
+from local.eventhubs.amqp.values import Described, Int, Symbol, ULong
 
 HEADER, DELIVERY, ANNOTATIONS, PROPERTIES, APPLICATION, DATA, SEQUENCE, VALUE, FOOTER = range(
     0x70, 0x79

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from local.eventhubs.errors import (
+from local.eventhubs.amqp.errors import (
     FRAMING_ERROR,
     HANDLE_IN_USE,
     INVALID_FIELD,
@@ -17,16 +17,16 @@ from local.eventhubs.errors import (
     LinkFault,
     SessionFault,
 )
-from local.eventhubs.events import (
+from local.eventhubs.amqp.events import (
     CreditChanged,
     Event,
     LinkAttaching,
     LinkDetached,
     MessageArrived,
 )
-from local.eventhubs.links import RECEIVER, IncomingLink, Link, LinkState, OutgoingLink
-from local.eventhubs.outcomes import describe_error
-from local.eventhubs.performatives import (
+from local.eventhubs.amqp.links import RECEIVER, IncomingLink, Link, LinkState, OutgoingLink
+from local.eventhubs.amqp.outcomes import describe_error
+from local.eventhubs.amqp.performatives import (
     Attach,
     Begin,
     Detach,
@@ -38,7 +38,7 @@ from local.eventhubs.performatives import (
 )
 
 if TYPE_CHECKING:
-    from local.eventhubs.engine import Engine
+    from local.eventhubs.amqp.engine import Engine
 
 _SERIAL: Final = 0xFFFF_FFFF
 # The highest of the settle modes (sections 2.8.2 and 2.8.3).

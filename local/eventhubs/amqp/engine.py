@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Final
 
-from local.eventhubs import sasl
-from local.eventhubs.errors import (
+from local.eventhubs.amqp import sasl
+from local.eventhubs.amqp.errors import (
     ILLEGAL_STATE,
     INVALID_FIELD,
     NOT_ALLOWED,
@@ -24,8 +24,8 @@ from local.eventhubs.errors import (
     FramingError,
     SessionFault,
 )
-from local.eventhubs.events import ConnectionEnded, Event, Opened, SessionEnded
-from local.eventhubs.frames import (
+from local.eventhubs.amqp.events import ConnectionEnded, Event, Opened, SessionEnded
+from local.eventhubs.amqp.frames import (
     AMQP_FRAME,
     AMQP_HEADER,
     EMPTY_FRAME,
@@ -35,9 +35,9 @@ from local.eventhubs.frames import (
     FrameBuffer,
     encode_frame,
 )
-from local.eventhubs.limits import MIB, Limits
-from local.eventhubs.outcomes import describe_error
-from local.eventhubs.performatives import (
+from local.eventhubs.amqp.limits import MIB, Limits
+from local.eventhubs.amqp.outcomes import describe_error
+from local.eventhubs.amqp.performatives import (
     Begin,
     Close,
     End,
@@ -47,7 +47,7 @@ from local.eventhubs.performatives import (
     Transfer,
     decode_performative,
 )
-from local.eventhubs.session import Session
+from local.eventhubs.amqp.session import Session
 
 # Section 2.4.1: no peer may announce less.
 _MIN_MAX_FRAME_SIZE: Final = 512

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from local.eventhubs.errors import AmqpError
-    from local.eventhubs.links import Delivery, IncomingLink, Link, OutgoingLink
-    from local.eventhubs.performatives import Open
+    from local.eventhubs.amqp.errors import AmqpError
+    from local.eventhubs.amqp.links import Delivery, IncomingLink, Link, OutgoingLink
+    from local.eventhubs.amqp.performatives import Open
 
 
 @dataclass(frozen=True, slots=True)

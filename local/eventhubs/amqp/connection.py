@@ -8,17 +8,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from local.eventhubs.authorization import Grant
-from local.eventhubs.broker import Broker
-from local.eventhubs.client import Client
-from local.eventhubs.engine import Engine, State
-from local.eventhubs.errors import (
+from local.eventhubs.amqp.engine import Engine, State
+from local.eventhubs.amqp.errors import (
     CONNECTION_FORCED,
     INTERNAL_ERROR,
     AmqpError,
     ConnectionFault,
 )
-from local.eventhubs.events import (
+from local.eventhubs.amqp.events import (
     ConnectionEnded,
     CreditChanged,
     Event,
@@ -28,6 +25,9 @@ from local.eventhubs.events import (
     Opened,
     SessionEnded,
 )
+from local.eventhubs.authorization import Grant
+from local.eventhubs.broker import Broker
+from local.eventhubs.client import Client
 
 _LOGGER: Final = logging.getLogger(__name__)
 # A client may ask for signs of life as often as it likes, but not get them.

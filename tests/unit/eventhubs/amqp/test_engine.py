@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local.eventhubs.decoder import decode
-from local.eventhubs.engine import Engine, State
-from local.eventhubs.events import (
+from local.eventhubs.amqp.decoder import decode
+from local.eventhubs.amqp.engine import Engine, State
+from local.eventhubs.amqp.events import (
     ConnectionEnded,
     CreditChanged,
     LinkAttaching,
@@ -20,10 +20,16 @@ from local.eventhubs.events import (
     Opened,
     SessionEnded,
 )
-from local.eventhubs.frames import AMQP_HEADER, SASL_FRAME, SASL_HEADER, FrameBuffer, encode_frame
-from local.eventhubs.limits import Limits
-from local.eventhubs.links import IncomingLink, OutgoingLink
-from local.eventhubs.performatives import (
+from local.eventhubs.amqp.frames import (
+    AMQP_HEADER,
+    SASL_FRAME,
+    SASL_HEADER,
+    FrameBuffer,
+    encode_frame,
+)
+from local.eventhubs.amqp.limits import Limits
+from local.eventhubs.amqp.links import IncomingLink, OutgoingLink
+from local.eventhubs.amqp.performatives import (
     Attach,
     Begin,
     Close,
@@ -34,7 +40,7 @@ from local.eventhubs.performatives import (
     SaslInit,
     Transfer,
 )
-from local.eventhubs.values import Described, ULong
+from local.eventhubs.amqp.values import Described, ULong
 
 TERMINI = {
     "source": Described(ULong(0x28), ["here"]),

@@ -11,25 +11,25 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-from local.eventhubs.errors import (
+from local.eventhubs.amqp.errors import (
     INVALID_FIELD,
     MESSAGE_SIZE,
     TRANSFER_LIMIT,
     AmqpError,
     LinkFault,
 )
-from local.eventhubs.outcomes import ACCEPTED, describe_error, rejected
-from local.eventhubs.performatives import (
+from local.eventhubs.amqp.outcomes import ACCEPTED, describe_error, rejected
+from local.eventhubs.amqp.performatives import (
     Attach,
     Detach,
     Disposition,
     Flow,
     Transfer,
 )
-from local.eventhubs.values import Described
+from local.eventhubs.amqp.values import Described
 
 if TYPE_CHECKING:
-    from local.eventhubs.session import Session
+    from local.eventhubs.amqp.session import Session
 
 SENDER: Final = False
 RECEIVER: Final = True

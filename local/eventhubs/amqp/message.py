@@ -13,11 +13,11 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from local.eventhubs.decoder import decode, skip
-from local.eventhubs.encoder import encode, encode_into
-from local.eventhubs.errors import DecodeError
+from local.eventhubs.amqp.decoder import decode, skip
+from local.eventhubs.amqp.encoder import encode, encode_into
+from local.eventhubs.amqp.errors import DecodeError
+from local.eventhubs.amqp.values import Described, Int, Long, Symbol, Timestamp, ULong
 from local.eventhubs.log.segment import Event
-from local.eventhubs.values import Described, Int, Long, Symbol, Timestamp, ULong
 
 # The message format of a batch: its data sections are each a whole message.
 BATCH_FORMAT: Final = 0x80013700
