@@ -6,8 +6,8 @@ events; a message goes through ``message`` into a partition of a ``hub``, whose 
 keeps it in ``segment`` files; a ``pump`` brings it to the readers.
 """
 
-from local.eventhubs.amqp.errors import ConfigurationError, EventHubsError
 from local.eventhubs.amqp.limits import Limits
+from local.eventhubs.errors import ConfigurationError, EventHubsError
 from local.eventhubs.hub import HubSpec
 from local.eventhubs.log.partition import Retention
 from local.eventhubs.server import EventHubs

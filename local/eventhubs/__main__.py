@@ -13,8 +13,8 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from local.eventhubs.amqp.errors import ConfigurationError
 from local.eventhubs.config import Settings, parse_arguments
+from local.eventhubs.errors import ConfigurationError
 from local.eventhubs.server import EventHubs
 
 

@@ -24,10 +24,11 @@ from local.eventhubs.amqp.errors import (
     LinkFault,
 )
 from local.eventhubs.amqp.links import SETTLED, Delivery, IncomingLink, Link, OutgoingLink
-from local.eventhubs.amqp.message import BATCH_FORMAT, parse_request, split
+from local.eventhubs.amqp.message import parse_request
 from local.eventhubs.amqp.values import Array
 from local.eventhubs.authorization import Grant
 from local.eventhubs.broker import Broker
+from local.eventhubs.eventdata import BATCH_FORMAT, split
 from local.eventhubs.groups import Reader, ReaderSeats
 from local.eventhubs.hub import Hub, Partition, now_ms
 from local.eventhubs.nodes import answer_cbs, answer_management

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from local.eventhubs.amqp.errors import ConfigurationError
 from local.eventhubs.amqp.limits import MIB
+from local.eventhubs.errors import ConfigurationError
 from local.eventhubs.hub import HubSpec
 from local.eventhubs.log.partition import Retention
 

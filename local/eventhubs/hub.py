@@ -25,7 +25,7 @@ from local.eventhubs.amqp.errors import (
     AmqpError,
     LinkFault,
 )
-from local.eventhubs.amqp.message import LastEnqueued
+from local.eventhubs.eventdata import LastEnqueued
 from local.eventhubs.groups import ReaderSeats
 from local.eventhubs.log.files import WriteJob
 from local.eventhubs.log.partition import PartitionLog, Retention

@@ -12,9 +12,10 @@ import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from local.eventhubs.amqp.errors import INTERNAL_ERROR, LinkFault, LogCorruptError
+from local.eventhubs.amqp.errors import INTERNAL_ERROR, LinkFault
 from local.eventhubs.amqp.links import LinkState, OutgoingLink
-from local.eventhubs.amqp.message import outgoing
+from local.eventhubs.errors import LogCorruptError
+from local.eventhubs.eventdata import outgoing
 from local.eventhubs.hub import Partition, now_ms
 
 _LOGGER: Final = logging.getLogger(__name__)

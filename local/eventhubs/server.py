@@ -13,11 +13,11 @@ from types import TracebackType
 from typing import Final, Self
 
 from local.eventhubs.amqp.connection import ClientConnection
-from local.eventhubs.amqp.errors import ConfigurationError
 from local.eventhubs.amqp.limits import Limits
 from local.eventhubs.authorization import Policy
 from local.eventhubs.broker import Broker, DataDirectory
 from local.eventhubs.config import DEFAULT_KEY, DEFAULT_POLICY, check_hubs
+from local.eventhubs.errors import ConfigurationError
 from local.eventhubs.hub import HubSpec
 from local.eventhubs.log.partition import Retention
 

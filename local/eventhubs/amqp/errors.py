@@ -1,21 +1,20 @@
-"""What can go wrong, and how far it reaches.
+"""What can go wrong on a connection, and how far it reaches.
 
 ::
 
-    EventHubsError
-    ├── ConfigurationError        the process does not start (exit 2)
-    ├── LogCorruptError           a stored record fails its checksum
-    └── AmqpError                 told to the peer as an AMQP error
-        ├── ConnectionFault       the connection is closed
-        │   ├── FramingError      no frame can be cut from the bytes
-        │   └── DecodeError       a frame or a value cannot be read
-        ├── SessionFault          the session is ended
-        └── LinkFault             the link is detached, or the delivery rejected
+    AmqpError                 told to the peer as an AMQP error
+    ├── ConnectionFault       the connection is closed
+    │   ├── FramingError      no frame can be cut from the bytes
+    │   └── DecodeError       a frame or a value cannot be read
+    ├── SessionFault          the session is ended
+    └── LinkFault             the link is detached, or the delivery rejected
 """
 
 from __future__ import annotations
 
 from typing import Final
+
+from local.eventhubs.errors import EventHubsError
 
 # Conditions of AMQP 1.0 part 2 (transport), section 2.8.15 and following.
 INTERNAL_ERROR: Final = "amqp:internal-error"
@@ -38,22 +37,6 @@ STOLEN: Final = "amqp:link:stolen"
 # Conditions that Microsoft's services add.
 AUTH_FAILED: Final = "com.microsoft:auth-failed"
 ARGUMENT_ERROR: Final = "com.microsoft:argument-error"
-
-
-class EventHubsError(Exception):
-    """The root of every error of this package."""
-
-
-class ConfigurationError(EventHubsError):
-    """The broker cannot start as it was asked to; ``problems`` names every reason."""
-
-    def __init__(self, *problems: str) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = problems
-
-
-class LogCorruptError(EventHubsError):
-    """A stored record does not match its checksum."""
 
 
 class AmqpError(EventHubsError):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from local.eventhubs.amqp.errors import LogCorruptError
+from local.eventhubs.errors import LogCorruptError
 from local.eventhubs.log.segment import (
     HEADER_SIZE,
     RECORD_HEADER_SIZE,

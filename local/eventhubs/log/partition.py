@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from local.eventhubs.amqp.errors import LogCorruptError
+from local.eventhubs.errors import LogCorruptError
 from local.eventhubs.log.files import Mark, Segment, WriteJob, records_of, sync_directory
 from local.eventhubs.log.segment import HEADER_SIZE, Event, SegmentHeader, encode_record
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from local.eventhubs.amqp.errors import LogCorruptError
+from local.eventhubs.errors import LogCorruptError
 
 _MAGIC: Final = b"EHSEG\x00\x00\x01"
 # Magic, first sequence number, first offset, and of the event before this segment:

@@ -10,7 +10,6 @@ from fuzzing import mutate
 
 from local.eventhubs.amqp.encoder import encode
 from local.eventhubs.amqp.frames import AMQP_HEADER, SASL_FRAME, SASL_HEADER, encode_frame
-from local.eventhubs.amqp.message import BATCH_FORMAT
 from local.eventhubs.amqp.performatives import (
     Attach,
     Begin,
@@ -24,6 +23,7 @@ from local.eventhubs.amqp.performatives import (
     Transfer,
 )
 from local.eventhubs.amqp.values import Described, Symbol, ULong
+from local.eventhubs.eventdata import BATCH_FORMAT
 
 HUB = "fuzzed"
 _POLICY, _KEY = "RootManageSharedAccessKey", "SAS_KEY_VALUE"

@@ -16,8 +16,9 @@ from local.eventhubs.amqp.events import LinkAttaching
 from local.eventhubs.amqp.frames import FrameBuffer
 from local.eventhubs.amqp.limits import Limits
 from local.eventhubs.amqp.links import IncomingLink, OutgoingLink
-from local.eventhubs.amqp.message import BATCH_FORMAT, parse_request, split
+from local.eventhubs.amqp.message import parse_request
 from local.eventhubs.amqp.values import Array, Described, Symbol, ULong
+from local.eventhubs.eventdata import BATCH_FORMAT, split
 
 MAX_FRAME = 65_536
 # A value cannot be much larger in memory than on the wire; no input here is longer than 8 KiB.

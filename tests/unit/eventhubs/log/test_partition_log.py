@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local.eventhubs.amqp.errors import LogCorruptError
+from local.eventhubs.errors import LogCorruptError
 from local.eventhubs.log.partition import PartitionLog, Retention
 from local.eventhubs.log.segment import HEADER_SIZE, SegmentHeader, decode_records, encode_record
 
