@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections import deque
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from local.eventhubs import addresses
 from local.eventhubs.amqp.errors import (
@@ -25,7 +25,6 @@ from local.eventhubs.amqp.errors import (
 )
 from local.eventhubs.amqp.links import SETTLED, Delivery, IncomingLink, Link, OutgoingLink
 from local.eventhubs.amqp.message import parse_request
-from local.eventhubs.amqp.values import Array
 from local.eventhubs.authorization import Grant
 from local.eventhubs.broker import Broker
 from local.eventhubs.eventdata import BATCH_FORMAT, split
@@ -64,6 +63,10 @@ class Client:
         self._seats: dict[Link, tuple[ReaderSeats, Reader]] = {}
         self._replies: dict[OutgoingLink, deque[bytes]] = {}
         self._settled: list[tuple[IncomingLink, int, AmqpError | None]] = []
+
+    def authenticated(self) -> None:
+        """Allow everything: the client knows the key."""
+        self.add_grant(Grant("", float("inf")))
 
     def leave(self) -> None:
         """Give back everything: the connection is gone."""
@@ -175,8 +178,8 @@ class Client:
         hub = self._broker.hub(address.hub)
         partition = hub.partition(address.partition)
         seats = hub.seats(address.group, address.partition)
-        offset = partition.locate(addresses.parse_position(link.attach.source))
-        asked = link.attach.properties or {}
+        offset = partition.locate(addresses.parse_position(link.source))
+        asked = link.properties
         epoch = asked.get(_EPOCH)
         if epoch is not None and (not isinstance(epoch, int) or epoch < 0):
             raise LinkFault(INVALID_FIELD, f"The epoch '{epoch}' is not a number from 0 on.")
@@ -193,7 +196,7 @@ class Client:
             partition,
             offset,
             self._socket,
-            tracks_last_enqueued=_RUNTIME_METRIC in _names(link.attach.desired_capabilities),
+            tracks_last_enqueued=_RUNTIME_METRIC in link.desired_capabilities,
         )
 
     def _evict(self, link: OutgoingLink, error: AmqpError) -> None:
@@ -249,8 +252,7 @@ class Client:
             while index < len(settled) and settled[index] == (link, last + 1, error):
                 last += 1
                 index += 1
-            if not link.session.ended:
-                link.settle(first, last, error)
+            link.settle(first, last, error)
         self._socket.flush()
 
     def _answer(self, link: IncomingLink, delivery: Delivery) -> None:
@@ -276,7 +278,7 @@ class Client:
         candidates = [
             each
             for each in self._replies
-            if each.session is link.session and addresses.path_of(each.address) == path
+            if each.channel is link.channel and addresses.path_of(each.address) == path
         ]
         for each in candidates:
             if reply_to is not None and each.target_address == reply_to:
@@ -284,10 +286,3 @@ class Client:
         if not candidates:
             raise LinkFault(NOT_ALLOWED, f"No link receives the replies of '{link.address}'.")
         return candidates[0]
-
-
-def _names(capabilities: Any) -> tuple[Any, ...]:
-    """Return a field of multiple symbols, which may also be a single one or null."""
-    if isinstance(capabilities, Array):
-        return capabilities.items
-    return () if capabilities is None else (capabilities,)

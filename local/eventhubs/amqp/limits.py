@@ -1,4 +1,4 @@
-"""Every bound of the broker in one place, with its reason."""
+"""The bounds of one connection, with their reasons."""
 
 from __future__ import annotations
 
@@ -9,19 +9,16 @@ MIB: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What a client may use. The first group is what the real service announces."""
+class ConnectionLimits:
+    """What a client may use of its connection. The first group is what Event Hubs announces."""
 
-    # Announced in open, begin, attach and flow, as the service does.
+    # Announced in open, begin and flow.
     max_frame_size: int = 65_536
     channel_max: int = 4_999
     idle_time_out_ms: int = 120_000
     incoming_window: int = 5_000
     outgoing_window: int = 65_536
     handle_max: int = 255
-    max_message_size: int = MIB
-    sender_credit: int = 300
-    request_credit: int = 100
 
     # A client that is silent is asked for a sign of life, and then dropped.
     idle_probe_s: float = 180.0
@@ -31,14 +28,9 @@ class Limits:
     closing_s: float = 5.0
 
     # Our own, so that no client can grow the memory of the process.
-    max_connections: int = 900  # files are opened too, and 1,024 is a common limit for both
-    max_links: int = 1_024  # of one connection
-    max_sessions: int = 256  # of one connection
-    max_partial_bytes: int = 16 * MIB  # messages of one connection that are not complete yet
-    max_uncommitted_bytes: int = 4 * MIB  # of one connection: reading pauses above
-    max_unsent_bytes: int = 4 * MIB  # of one connection: reading pauses above
-    send_buffer_bytes: int = 256 * 1024  # a reader's pump waits above
-    max_waiting_replies: int = 100  # of one request link without credit
-    max_request_bytes: int = 65_536  # of one request to $cbs or $management
-    # The service allows five readers without an epoch on a partition of a group.
-    max_readers: int = 5
+    max_links: int = 1_024
+    max_sessions: int = 256
+    max_partial_bytes: int = 16 * MIB  # messages that are not complete yet
+    max_uncommitted_bytes: int = 4 * MIB  # reading pauses above
+    max_unsent_bytes: int = 4 * MIB  # reading pauses above
+    send_buffer_bytes: int = 256 * 1024  # the application waits above

@@ -10,16 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local.eventhubs.amqp.decoder import decode
-from local.eventhubs.amqp.engine import Engine, State
-from local.eventhubs.amqp.events import (
-    ConnectionEnded,
-    CreditChanged,
-    LinkAttaching,
-    LinkDetached,
-    MessageArrived,
-    Opened,
-    SessionEnded,
-)
+from local.eventhubs.amqp.engine import ConnectionEnded, Engine, Opened, State
 from local.eventhubs.amqp.frames import (
     AMQP_HEADER,
     SASL_FRAME,
@@ -27,8 +18,15 @@ from local.eventhubs.amqp.frames import (
     FrameBuffer,
     encode_frame,
 )
-from local.eventhubs.amqp.limits import Limits
-from local.eventhubs.amqp.links import IncomingLink, OutgoingLink
+from local.eventhubs.amqp.limits import ConnectionLimits
+from local.eventhubs.amqp.links import (
+    CreditChanged,
+    IncomingLink,
+    LinkAttaching,
+    LinkDetached,
+    MessageArrived,
+    OutgoingLink,
+)
 from local.eventhubs.amqp.performatives import (
     Attach,
     Begin,
@@ -40,6 +38,7 @@ from local.eventhubs.amqp.performatives import (
     SaslInit,
     Transfer,
 )
+from local.eventhubs.amqp.session import SessionEnded
 from local.eventhubs.amqp.values import Described, ULong
 
 TERMINI = {
@@ -51,7 +50,7 @@ TERMINI = {
 def new_engine(**limits: Any) -> Engine:
     return Engine(
         container_id="test",
-        limits=Limits(**limits),
+        limits=ConnectionLimits(**limits),
         check_plain=lambda name, key: (name, key) == ("me", "secret"),
     )
 
