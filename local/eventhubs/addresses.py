@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote
 
-from local.eventhubs.errors import ARGUMENT_ERROR, NOT_FOUND, LinkFault
-from local.eventhubs.values import Described
+from local.eventhubs.amqp.errors import ARGUMENT_ERROR, NOT_FOUND, LinkFault
+from local.eventhubs.amqp.values import Described
 
 CBS: Final = "$cbs"
 MANAGEMENT: Final = "$management"

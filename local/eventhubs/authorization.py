@@ -14,7 +14,8 @@ from typing import Final
 from urllib.parse import unquote_plus
 
 from local.eventhubs.addresses import path_of
-from local.eventhubs.errors import AUTH_FAILED, EventHubsError
+from local.eventhubs.amqp.errors import AUTH_FAILED
+from local.eventhubs.errors import EventHubsError
 
 _PREFIX: Final = "SharedAccessSignature "
 

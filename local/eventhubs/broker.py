@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from local.eventhubs.amqp.errors import NOT_FOUND, LinkFault
 from local.eventhubs.authorization import Policy
-from local.eventhubs.errors import NOT_FOUND, ConfigurationError, LinkFault
-from local.eventhubs.files import sync_directory
+from local.eventhubs.errors import ConfigurationError
 from local.eventhubs.hub import Hub, HubSpec, now_ms
 from local.eventhubs.limits import Limits
-from local.eventhubs.log import Retention
+from local.eventhubs.log.files import sync_directory
+from local.eventhubs.log.partition import Retention
 
 _VERSION: Final = 1
 

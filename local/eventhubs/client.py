@@ -10,12 +10,10 @@ import asyncio
 import time
 from collections import deque
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from local.eventhubs import addresses
-from local.eventhubs.authorization import Grant
-from local.eventhubs.broker import Broker
-from local.eventhubs.errors import (
+from local.eventhubs.amqp.errors import (
     INVALID_FIELD,
     NOT_ALLOWED,
     NOT_IMPLEMENTED,
@@ -25,13 +23,15 @@ from local.eventhubs.errors import (
     DecodeError,
     LinkFault,
 )
+from local.eventhubs.amqp.links import SETTLED, Delivery, IncomingLink, Link, OutgoingLink
+from local.eventhubs.amqp.message import parse_request
+from local.eventhubs.authorization import Grant
+from local.eventhubs.broker import Broker
+from local.eventhubs.eventdata import BATCH_FORMAT, split
 from local.eventhubs.groups import Reader, ReaderSeats
 from local.eventhubs.hub import Hub, Partition, now_ms
-from local.eventhubs.links import SETTLED, Delivery, IncomingLink, Link, OutgoingLink
-from local.eventhubs.message import BATCH_FORMAT, parse_request, split
 from local.eventhubs.nodes import answer_cbs, answer_management
 from local.eventhubs.pump import Outlet, ReaderPump
-from local.eventhubs.values import Array
 
 _ANY_SIZE: Final = 0xFFFF_FFFF_FFFF_FFFF
 _EPOCH: Final = "com.microsoft:epoch"
@@ -63,6 +63,10 @@ class Client:
         self._seats: dict[Link, tuple[ReaderSeats, Reader]] = {}
         self._replies: dict[OutgoingLink, deque[bytes]] = {}
         self._settled: list[tuple[IncomingLink, int, AmqpError | None]] = []
+
+    def authenticated(self) -> None:
+        """Allow everything: the client knows the key."""
+        self.add_grant(Grant("", float("inf")))
 
     def leave(self) -> None:
         """Give back everything: the connection is gone."""
@@ -174,8 +178,8 @@ class Client:
         hub = self._broker.hub(address.hub)
         partition = hub.partition(address.partition)
         seats = hub.seats(address.group, address.partition)
-        offset = partition.locate(addresses.parse_position(link.attach.source))
-        asked = link.attach.properties or {}
+        offset = partition.locate(addresses.parse_position(link.source))
+        asked = link.properties
         epoch = asked.get(_EPOCH)
         if epoch is not None and (not isinstance(epoch, int) or epoch < 0):
             raise LinkFault(INVALID_FIELD, f"The epoch '{epoch}' is not a number from 0 on.")
@@ -192,7 +196,7 @@ class Client:
             partition,
             offset,
             self._socket,
-            tracks_last_enqueued=_RUNTIME_METRIC in _names(link.attach.desired_capabilities),
+            tracks_last_enqueued=_RUNTIME_METRIC in link.desired_capabilities,
         )
 
     def _evict(self, link: OutgoingLink, error: AmqpError) -> None:
@@ -248,8 +252,7 @@ class Client:
             while index < len(settled) and settled[index] == (link, last + 1, error):
                 last += 1
                 index += 1
-            if not link.session.ended:
-                link.settle(first, last, error)
+            link.settle(first, last, error)
         self._socket.flush()
 
     def _answer(self, link: IncomingLink, delivery: Delivery) -> None:
@@ -275,7 +278,7 @@ class Client:
         candidates = [
             each
             for each in self._replies
-            if each.session is link.session and addresses.path_of(each.address) == path
+            if each.channel is link.channel and addresses.path_of(each.address) == path
         ]
         for each in candidates:
             if reply_to is not None and each.target_address == reply_to:
@@ -283,10 +286,3 @@ class Client:
         if not candidates:
             raise LinkFault(NOT_ALLOWED, f"No link receives the replies of '{link.address}'.")
         return candidates[0]
-
-
-def _names(capabilities: Any) -> tuple[Any, ...]:
-    """Return a field of multiple symbols, which may also be a single one or null."""
-    if isinstance(capabilities, Array):
-        return capabilities.items
-    return () if capabilities is None else (capabilities,)

@@ -13,8 +13,7 @@ from typing import Any, Final, NoReturn
 
 from local.eventhubs.errors import ConfigurationError
 from local.eventhubs.hub import HubSpec
-from local.eventhubs.limits import MIB
-from local.eventhubs.log import Retention
+from local.eventhubs.log.partition import Retention
 
 DEFAULT_POLICY: Final = "RootManageSharedAccessKey"
 DEFAULT_KEY: Final = "SAS_KEY_VALUE"
@@ -25,6 +24,7 @@ _MAX_PORT: Final = 65_535
 # The service's rule: letters, digits, dots, hyphens and underscores, up to 256.
 _NAME: Final = re.compile(r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,254}[A-Za-z0-9])?$")
 _GROUP: Final = re.compile(r"^[A-Za-z0-9$][A-Za-z0-9._-]{0,49}$")
+_MIB: Final = 1024 * 1024
 _MS_PER_HOUR: Final = 3_600_000
 
 
@@ -166,7 +166,7 @@ def parse_arguments(arguments: Sequence[str]) -> Settings:
         key=given.key,
         retention=Retention(
             max_age_ms=int(given.retention_hours) * _MS_PER_HOUR,
-            max_bytes=int(given.retention_mib) * MIB,
+            max_bytes=int(given.retention_mib) * _MIB,
         ),
     )
 

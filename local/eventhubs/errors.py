@@ -5,39 +5,10 @@
     EventHubsError
     ├── ConfigurationError        the process does not start (exit 2)
     ├── LogCorruptError           a stored record fails its checksum
-    └── AmqpError                 told to the peer as an AMQP error
-        ├── ConnectionFault       the connection is closed
-        │   ├── FramingError      no frame can be cut from the bytes
-        │   └── DecodeError       a frame or a value cannot be read
-        ├── SessionFault          the session is ended
-        └── LinkFault             the link is detached, or the delivery rejected
+    └── amqp.errors.AmqpError     told to the peer as an AMQP error
 """
 
 from __future__ import annotations
-
-from typing import Final
-
-# Conditions of AMQP 1.0 part 2 (transport), section 2.8.15 and following.
-INTERNAL_ERROR: Final = "amqp:internal-error"
-NOT_FOUND: Final = "amqp:not-found"
-UNAUTHORIZED: Final = "amqp:unauthorized-access"
-DECODE_ERROR: Final = "amqp:decode-error"
-RESOURCE_LIMIT: Final = "amqp:resource-limit-exceeded"
-NOT_ALLOWED: Final = "amqp:not-allowed"
-INVALID_FIELD: Final = "amqp:invalid-field"
-NOT_IMPLEMENTED: Final = "amqp:not-implemented"
-ILLEGAL_STATE: Final = "amqp:illegal-state"
-CONNECTION_FORCED: Final = "amqp:connection:forced"
-FRAMING_ERROR: Final = "amqp:connection:framing-error"
-WINDOW_VIOLATION: Final = "amqp:session:window-violation"
-HANDLE_IN_USE: Final = "amqp:session:handle-in-use"
-UNATTACHED_HANDLE: Final = "amqp:session:unattached-handle"
-TRANSFER_LIMIT: Final = "amqp:link:transfer-limit-exceeded"
-MESSAGE_SIZE: Final = "amqp:link:message-size-exceeded"
-STOLEN: Final = "amqp:link:stolen"
-# Conditions that Microsoft's services add.
-AUTH_FAILED: Final = "com.microsoft:auth-failed"
-ARGUMENT_ERROR: Final = "com.microsoft:argument-error"
 
 
 class EventHubsError(Exception):
@@ -54,38 +25,3 @@ class ConfigurationError(EventHubsError):
 
 class LogCorruptError(EventHubsError):
     """A stored record does not match its checksum."""
-
-
-class AmqpError(EventHubsError):
-    """An error with a condition that the peer is told."""
-
-    def __init__(self, condition: str, description: str) -> None:
-        super().__init__(f"{condition}: {description}")
-        self.condition = condition
-        self.description = description
-
-
-class ConnectionFault(AmqpError):
-    """The connection cannot go on."""
-
-
-class FramingError(ConnectionFault):
-    """The byte stream holds no valid frame at this place."""
-
-    def __init__(self, description: str) -> None:
-        super().__init__(FRAMING_ERROR, description)
-
-
-class DecodeError(ConnectionFault):
-    """A value on the wire is not what its constructor announces."""
-
-    def __init__(self, description: str) -> None:
-        super().__init__(DECODE_ERROR, description)
-
-
-class SessionFault(AmqpError):
-    """The session cannot go on; its connection can."""
-
-
-class LinkFault(AmqpError):
-    """The link or the delivery cannot go on; its session can."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from local.eventhubs.errors import RESOURCE_LIMIT, STOLEN, AmqpError, LinkFault
+from local.eventhubs.amqp.errors import RESOURCE_LIMIT, STOLEN, AmqpError, LinkFault
 
 
 @dataclass(frozen=True, slots=True, eq=False)

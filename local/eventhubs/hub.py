@@ -18,17 +18,18 @@ from pathlib import Path
 from typing import Final
 
 from local.eventhubs.addresses import DEFAULT_GROUP, Position
-from local.eventhubs.errors import (
+from local.eventhubs.amqp.errors import (
     ARGUMENT_ERROR,
     INTERNAL_ERROR,
     NOT_FOUND,
     AmqpError,
     LinkFault,
 )
-from local.eventhubs.files import WriteJob
+from local.eventhubs.eventdata import LastEnqueued
 from local.eventhubs.groups import ReaderSeats
-from local.eventhubs.log import PartitionLog, Retention
-from local.eventhubs.message import Event, LastEnqueued
+from local.eventhubs.log.files import WriteJob
+from local.eventhubs.log.partition import PartitionLog, Retention
+from local.eventhubs.log.segment import Event
 
 _LOGGER: Final = logging.getLogger(__name__)
 

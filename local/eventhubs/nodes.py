@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from local.eventhubs.addresses import path_of
+from local.eventhubs.amqp.errors import ARGUMENT_ERROR, AUTH_FAILED, NOT_FOUND, LinkFault
+from local.eventhubs.amqp.message import Request, build_reply
+from local.eventhubs.amqp.values import NEVER, Array, Int, Long, Symbol, Timestamp
 from local.eventhubs.authorization import Grant, TokenRefusedError, check_token
 from local.eventhubs.broker import Broker
-from local.eventhubs.errors import ARGUMENT_ERROR, AUTH_FAILED, NOT_FOUND, LinkFault
-from local.eventhubs.message import Request, build_reply
-from local.eventhubs.values import NEVER, Array, Int, Long, Symbol, Timestamp
 
 _OK: Final = 200
 _ACCEPTED: Final = 202

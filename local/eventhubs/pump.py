@@ -12,10 +12,11 @@ import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from local.eventhubs.errors import INTERNAL_ERROR, LinkFault, LogCorruptError
+from local.eventhubs.amqp.errors import INTERNAL_ERROR, LinkFault
+from local.eventhubs.amqp.links import LinkState, OutgoingLink
+from local.eventhubs.errors import LogCorruptError
+from local.eventhubs.eventdata import outgoing
 from local.eventhubs.hub import Partition, now_ms
-from local.eventhubs.links import LinkState, OutgoingLink
-from local.eventhubs.message import outgoing
 
 _LOGGER: Final = logging.getLogger(__name__)
 # After this many reads the other connections have their turn.

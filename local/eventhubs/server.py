@@ -8,18 +8,20 @@ import socket
 import uuid
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from local.eventhubs.amqp.connection import Connection
 from local.eventhubs.authorization import Policy
 from local.eventhubs.broker import Broker, DataDirectory
+from local.eventhubs.client import Client
 from local.eventhubs.config import DEFAULT_KEY, DEFAULT_POLICY, check_hubs
-from local.eventhubs.connection import ClientConnection
 from local.eventhubs.errors import ConfigurationError
 from local.eventhubs.hub import HubSpec
 from local.eventhubs.limits import Limits
-from local.eventhubs.log import Retention
+from local.eventhubs.log.partition import Retention
 
 _LOGGER: Final = logging.getLogger(__name__)
 # Partitions sync their files side by side; more threads than this gain nothing on a disk.
@@ -71,7 +73,7 @@ class EventHubs:
         self._retention = retention or Retention()
         self._limits = limits or Limits()
         self._container_id = f"{uuid.uuid4().hex}_G0"
-        self._connections: set[ClientConnection] = set()
+        self._connections: set[Connection] = set()
         self._no_connections = asyncio.Event()
         self._no_connections.set()
         self._directory: DataDirectory | None = None
@@ -167,12 +169,18 @@ class EventHubs:
         if self._broker is None or len(self._connections) >= self._limits.max_connections:
             _LOGGER.warning("refused a connection: there are %d", len(self._connections))
             return _Refusal()
-        connection = ClientConnection(self._broker, self._container_id, self._closed)
+        connection = Connection(
+            partial(Client, self._broker),
+            container_id=self._container_id,
+            limits=self._limits,
+            check_plain=self._policy.matches,
+            on_closed=self._closed,
+        )
         self._connections.add(connection)
         self._no_connections.clear()
         return connection
 
-    def _closed(self, connection: ClientConnection) -> None:
+    def _closed(self, connection: Connection) -> None:
         self._connections.discard(connection)
         if not self._connections:
             self._no_connections.set()

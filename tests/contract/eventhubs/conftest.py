@@ -25,11 +25,11 @@ from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 from ports import unused_port
 
 from local.eventhubs import EventHubs
-from local.eventhubs.decoder import decode
-from local.eventhubs.encoder import encode
-from local.eventhubs.frames import AMQP_HEADER, SASL_FRAME, SASL_HEADER, encode_frame
-from local.eventhubs.message import parse_request
-from local.eventhubs.performatives import (
+from local.eventhubs.amqp.decoder import decode
+from local.eventhubs.amqp.encoder import encode
+from local.eventhubs.amqp.frames import AMQP_HEADER, SASL_FRAME, SASL_HEADER, encode_frame
+from local.eventhubs.amqp.message import parse_request
+from local.eventhubs.amqp.performatives import (
     Attach,
     Begin,
     Flow,
@@ -37,7 +37,7 @@ from local.eventhubs.performatives import (
     SaslInit,
     Transfer,
 )
-from local.eventhubs.values import Described, ULong
+from local.eventhubs.amqp.values import Described, ULong
 
 ROOT = Path(__file__).resolve().parents[3]
 AZURITE = ROOT / ".venv/azurite/node_modules/azurite/dist/src/blob/main.js"

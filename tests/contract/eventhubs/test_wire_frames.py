@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from local.eventhubs import EventHubs, Limits
-from local.eventhubs.encoder import encode
-from local.eventhubs.message import parse_request
-from local.eventhubs.performatives import Close, Detach, End, Flow, Transfer
-from local.eventhubs.values import Array, Described, Symbol, ULong
+from local.eventhubs.amqp.encoder import encode
+from local.eventhubs.amqp.message import parse_request
+from local.eventhubs.amqp.performatives import Close, Detach, End, Flow, Transfer
+from local.eventhubs.amqp.values import Array, Described, Symbol, ULong
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from azure.eventhub._pyamqp.utils import generate_sas_token
 from fuzzing import mutate
 
-from local.eventhubs.encoder import encode
-from local.eventhubs.frames import AMQP_HEADER, SASL_FRAME, SASL_HEADER, encode_frame
-from local.eventhubs.message import BATCH_FORMAT
-from local.eventhubs.performatives import (
+from local.eventhubs.amqp.encoder import encode
+from local.eventhubs.amqp.frames import AMQP_HEADER, SASL_FRAME, SASL_HEADER, encode_frame
+from local.eventhubs.amqp.performatives import (
     Attach,
     Begin,
     Close,
@@ -23,7 +22,8 @@ from local.eventhubs.performatives import (
     SaslInit,
     Transfer,
 )
-from local.eventhubs.values import Described, Symbol, ULong
+from local.eventhubs.amqp.values import Described, Symbol, ULong
+from local.eventhubs.eventdata import BATCH_FORMAT
 
 HUB = "fuzzed"
 _POLICY, _KEY = "RootManageSharedAccessKey", "SAS_KEY_VALUE"

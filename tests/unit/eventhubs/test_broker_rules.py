@@ -20,11 +20,11 @@ from local.eventhubs.addresses import (
     parse_receive_address,
     parse_send_address,
 )
+from local.eventhubs.amqp.errors import LinkFault
+from local.eventhubs.amqp.values import Described, Symbol, ULong
 from local.eventhubs.authorization import Policy, TokenRefusedError, check_token
 from local.eventhubs.config import parse_arguments, parse_hub
-from local.eventhubs.errors import LinkFault
 from local.eventhubs.groups import Reader, ReaderSeats
-from local.eventhubs.values import Described, Symbol, ULong
 
 POLICY = Policy("me", "secret")
 

@@ -9,21 +9,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local.eventhubs.decoder import decode
-from local.eventhubs.engine import Engine, State
-from local.eventhubs.events import (
-    ConnectionEnded,
+from local.eventhubs.amqp.decoder import decode
+from local.eventhubs.amqp.engine import ConnectionEnded, Engine, Opened, State
+from local.eventhubs.amqp.frames import (
+    AMQP_HEADER,
+    SASL_FRAME,
+    SASL_HEADER,
+    FrameBuffer,
+    encode_frame,
+)
+from local.eventhubs.amqp.limits import ConnectionLimits
+from local.eventhubs.amqp.links import (
     CreditChanged,
+    IncomingLink,
     LinkAttaching,
     LinkDetached,
     MessageArrived,
-    Opened,
-    SessionEnded,
+    OutgoingLink,
 )
-from local.eventhubs.frames import AMQP_HEADER, SASL_FRAME, SASL_HEADER, FrameBuffer, encode_frame
-from local.eventhubs.limits import Limits
-from local.eventhubs.links import IncomingLink, OutgoingLink
-from local.eventhubs.performatives import (
+from local.eventhubs.amqp.performatives import (
     Attach,
     Begin,
     Close,
@@ -34,7 +38,8 @@ from local.eventhubs.performatives import (
     SaslInit,
     Transfer,
 )
-from local.eventhubs.values import Described, ULong
+from local.eventhubs.amqp.session import SessionEnded
+from local.eventhubs.amqp.values import Described, ULong
 
 TERMINI = {
     "source": Described(ULong(0x28), ["here"]),
@@ -45,7 +50,7 @@ TERMINI = {
 def new_engine(**limits: Any) -> Engine:
     return Engine(
         container_id="test",
-        limits=Limits(**limits),
+        limits=ConnectionLimits(**limits),
         check_plain=lambda name, key: (name, key) == ("me", "secret"),
     )
 

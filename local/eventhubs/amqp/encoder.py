@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any, Final
 
-from local.eventhubs.values import (
+from local.eventhubs.amqp.values import (
     Array,
     Byte,
     Char,

@@ -8,16 +8,16 @@ import tracemalloc
 from fuzzing import every_input, mutate
 from unit.eventhubs.conversations import conversation, spoil
 
-from local.eventhubs.decoder import decode, skip
-from local.eventhubs.encoder import encode
-from local.eventhubs.engine import Engine, State
-from local.eventhubs.errors import DecodeError, FramingError
-from local.eventhubs.events import LinkAttaching
-from local.eventhubs.frames import FrameBuffer
-from local.eventhubs.limits import Limits
-from local.eventhubs.links import IncomingLink, OutgoingLink
-from local.eventhubs.message import BATCH_FORMAT, parse_request, split
-from local.eventhubs.values import Array, Described, Symbol, ULong
+from local.eventhubs.amqp.decoder import decode, skip
+from local.eventhubs.amqp.encoder import encode
+from local.eventhubs.amqp.engine import Engine, State
+from local.eventhubs.amqp.errors import DecodeError, FramingError
+from local.eventhubs.amqp.frames import FrameBuffer
+from local.eventhubs.amqp.limits import ConnectionLimits
+from local.eventhubs.amqp.links import IncomingLink, LinkAttaching, OutgoingLink
+from local.eventhubs.amqp.message import parse_request
+from local.eventhubs.amqp.values import Array, Described, Symbol, ULong
+from local.eventhubs.eventdata import BATCH_FORMAT, split
 
 MAX_FRAME = 65_536
 # A value cannot be much larger in memory than on the wire; no input here is longer than 8 KiB.
@@ -83,7 +83,7 @@ def test_spoilt_frames_never_hold_more_than_one_frame_back() -> None:
 
 def converse(data: bytes, chance: random.Random) -> Engine:
     """Let an engine hear a conversation in pieces; accept whatever link it asks for."""
-    engine = Engine(container_id="t", limits=Limits(), check_plain=lambda *_: False)
+    engine = Engine(container_id="t", limits=ConnectionLimits(), check_plain=lambda *_: False)
     place = 0
     while place < len(data):
         piece = data[place : place + chance.choice((50, 500, 5000, 5000))]

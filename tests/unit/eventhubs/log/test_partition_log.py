@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local.eventhubs.errors import LogCorruptError
-from local.eventhubs.log import PartitionLog, Retention
-from local.eventhubs.segment import HEADER_SIZE, SegmentHeader, decode_records, encode_record
+from local.eventhubs.log.partition import PartitionLog, Retention
+from local.eventhubs.log.segment import HEADER_SIZE, SegmentHeader, decode_records, encode_record
 
 
 def append(

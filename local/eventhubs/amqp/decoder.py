@@ -11,8 +11,8 @@ import uuid
 from collections.abc import Callable
 from typing import Any, Final
 
-from local.eventhubs.errors import DecodeError
-from local.eventhubs.values import (
+from local.eventhubs.amqp.errors import DecodeError
+from local.eventhubs.amqp.values import (
     Array,
     Byte,
     Char,

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from local.eventhubs.errors import LogCorruptError
-from local.eventhubs.message import Event
 
 _MAGIC: Final = b"EHSEG\x00\x00\x01"
 # Magic, first sequence number, first offset, and of the event before this segment:
@@ -29,6 +28,18 @@ _FIXED: Final = RECORD_HEADER_SIZE - _UNCHECKED
 # A partition key is at most 128 characters on the service; ours are cut at 64 KiB.
 _NO_KEY: Final = 0xFFFF
 MAX_KEY_BYTES: Final = _NO_KEY - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A stored event: the producer's bytes, and what the broker gave it."""
+
+    sequence: int
+    offset: int
+    next_offset: int
+    enqueued_ms: int
+    partition_key: str | None
+    message: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,11 @@ from pathlib import Path
 from typing import Final
 
 from local.eventhubs.errors import LogCorruptError
-from local.eventhubs.files import Mark, Segment, WriteJob, records_of, sync_directory
-from local.eventhubs.limits import MIB
-from local.eventhubs.message import Event
-from local.eventhubs.segment import HEADER_SIZE, SegmentHeader, encode_record
+from local.eventhubs.log.files import Mark, Segment, WriteJob, records_of, sync_directory
+from local.eventhubs.log.segment import HEADER_SIZE, Event, SegmentHeader, encode_record
 
 _LOGGER: Final = logging.getLogger(__name__)
+_MIB: Final = 1024 * 1024
 _READ_SIZE: Final = 128 * 1024
 _SUFFIX: Final = ".log"
 
@@ -36,8 +35,8 @@ class Retention:
     """How long events are kept: dropped by whole segments, oldest first."""
 
     max_age_ms: int = 24 * 3_600_000
-    max_bytes: int = 1024 * MIB  # of one partition
-    segment_bytes: int = 16 * MIB
+    max_bytes: int = 1024 * _MIB  # of one partition
+    segment_bytes: int = 16 * _MIB
 
 
 class PartitionLog:

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local.eventhubs.decoder import MAX_DEPTH, decode, skip
-from local.eventhubs.encoder import encode
-from local.eventhubs.errors import DecodeError
-from local.eventhubs.values import (
+from local.eventhubs.amqp.decoder import MAX_DEPTH, decode, skip
+from local.eventhubs.amqp.encoder import encode
+from local.eventhubs.amqp.errors import DecodeError
+from local.eventhubs.amqp.values import (
     Array,
     Byte,
     Char,

@@ -10,20 +10,12 @@ from azure.eventhub._pyamqp._decode import decode_payload
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local.eventhubs.encoder import encode
-from local.eventhubs.errors import DecodeError
-from local.eventhubs.message import (
-    BATCH_FORMAT,
-    Event,
-    LastEnqueued,
-    Request,
-    build_reply,
-    outgoing,
-    parse_request,
-    scan,
-    split,
-)
-from local.eventhubs.values import Described, Int, Symbol, ULong
+from local.eventhubs.amqp.encoder import encode
+from local.eventhubs.amqp.errors import DecodeError
+from local.eventhubs.amqp.message import Request, build_reply, parse_request, scan
+from local.eventhubs.amqp.values import Described, Int, Symbol, ULong
+from local.eventhubs.eventdata import BATCH_FORMAT, LastEnqueued, outgoing, split
+from local.eventhubs.log.segment import Event
 
 HEADER, DELIVERY, ANNOTATIONS, PROPERTIES, APPLICATION, DATA, SEQUENCE, VALUE, FOOTER = range(
     0x70, 0x79

@@ -3,33 +3,32 @@
 An ``IncomingLink`` receives what a client's sender transfers; an
 ``OutgoingLink`` sends to a client's receiver. Neither knows what lies behind its
 address: they keep the protocol's promises (credit, sizes, order) and no others.
+What happens to a link is reported as one of the events defined here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
-from local.eventhubs.errors import (
+from local.eventhubs.amqp.errors import (
     INVALID_FIELD,
     MESSAGE_SIZE,
     TRANSFER_LIMIT,
     AmqpError,
     LinkFault,
 )
-from local.eventhubs.outcomes import ACCEPTED, describe_error, rejected
-from local.eventhubs.performatives import (
+from local.eventhubs.amqp.outcomes import ACCEPTED, describe_error, rejected
+from local.eventhubs.amqp.performatives import (
     Attach,
     Detach,
     Disposition,
     Flow,
+    Performative,
     Transfer,
 )
-from local.eventhubs.values import Described
-
-if TYPE_CHECKING:
-    from local.eventhubs.session import Session
+from local.eventhubs.amqp.values import Array, Described
 
 SENDER: Final = False
 RECEIVER: Final = True
@@ -56,12 +55,41 @@ class Delivery:
     settled: bool
 
 
+class Channel(Protocol):
+    """What a link needs of its session."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can be written any more."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the client's window takes another transfer."""
+
+    def write(self, performative: Performative, payload: bytes = b"") -> None:
+        """Send a performative."""
+
+    def write_flow(
+        self, link: Link | None = None, *, drain: bool = False, echo: bool = False
+    ) -> None:
+        """Send the state of the session, and of ``link`` if there is one."""
+
+    def transfer(self, handle: int, payload: bytes, *, settled: bool, batchable: bool) -> None:
+        """Send a message on the link with our ``handle``."""
+
+    def reserve(self, size: int) -> None:
+        """Count bytes of messages that are not complete yet."""
+
+    def release(self, size: int) -> None:
+        """Give back what ``reserve`` counted."""
+
+
 class Link:
     """What both kinds have in common."""
 
-    def __init__(self, session: Session, attach: Attach, handle: int) -> None:
-        self.session = session
-        self.attach = attach
+    def __init__(self, channel: Channel, attach: Attach, handle: int) -> None:
+        self.channel = channel
+        self._attach = attach
         self.name = attach.name
         self.handle = handle
         self.state = LinkState.ATTACHING
@@ -71,7 +99,20 @@ class Link:
     @property
     def address(self) -> str:
         """The address at our end: where messages go to, or come from."""
-        return _address(self.attach.target)
+        return _address(self._attach.target)
+
+    @property
+    def properties(self) -> dict[Any, Any]:
+        """The properties that the client attached with."""
+        return self._attach.properties or {}
+
+    @property
+    def desired_capabilities(self) -> tuple[Any, ...]:
+        """The capabilities that the client wishes for."""
+        names = self._attach.desired_capabilities
+        if isinstance(names, Array):
+            return names.items
+        return () if names is None else (names,)  # section 1.4: one value may stand alone
 
     def refuse(self, error: AmqpError) -> None:
         """Answer the attach and detach at once with ``error``.
@@ -88,12 +129,12 @@ class Link:
             return
         self.state = LinkState.DETACHING
         self.credit = 0
-        self.session.write(Detach(self.handle, closed=True, error=describe_error(error)))
+        self.channel.write(Detach(self.handle, closed=True, error=describe_error(error)))
 
     def on_detach(self, detach: Detach) -> None:
         """The client detached: answer if it began, and be gone."""
         if self.state is not LinkState.DETACHING:
-            self.session.write(Detach(self.handle, closed=detach.closed))
+            self.channel.write(Detach(self.handle, closed=detach.closed))
         self.state = LinkState.DETACHED
 
     def _answer(
@@ -103,9 +144,9 @@ class Link:
         properties: dict[Any, Any] | None,
         snd_settle_mode: int | None = None,
     ) -> None:
-        attach = self.attach
+        attach = self._attach
         mode = attach.snd_settle_mode if snd_settle_mode is None else snd_settle_mode
-        self.session.write(
+        self.channel.write(
             Attach(
                 name=attach.name,
                 handle=self.handle,
@@ -125,8 +166,8 @@ class Link:
 class IncomingLink(Link):
     """Receives messages from a client's sender."""
 
-    def __init__(self, session: Session, attach: Attach, handle: int) -> None:
-        super().__init__(session, attach, handle)
+    def __init__(self, channel: Channel, attach: Attach, handle: int) -> None:
+        super().__init__(channel, attach, handle)
         self.delivery_count = attach.initial_delivery_count or 0
         self._max_credit = 0
         self._max_message_size = 0
@@ -160,7 +201,7 @@ class IncomingLink(Link):
             message = f"the message is larger than the {self._max_message_size} bytes allowed"
             raise LinkFault(MESSAGE_SIZE, message)
         if transfer.more or self._current is not None:
-            self.session.reserve(len(payload))
+            self.channel.reserve(len(payload))
             self._partial += payload
             self._current = first
             if transfer.more:
@@ -176,12 +217,14 @@ class IncomingLink(Link):
 
     def settle(self, first: int, last: int, error: AmqpError | None = None) -> None:
         """Settle the deliveries ``first`` to ``last``: accepted, or rejected with ``error``."""
+        if self.channel.ended:
+            return  # nobody is there to be answered
         state = ACCEPTED if error is None else rejected(error)
-        self.session.write(Disposition(RECEIVER, first, last, settled=True, state=state))
+        self.channel.write(Disposition(RECEIVER, first, last, settled=True, state=state))
 
     def discard(self) -> None:
         """Forget a message of which only a part arrived."""
-        self.session.release(len(self._partial))
+        self.channel.release(len(self._partial))
         self._partial = bytearray()
         self._current = None
 
@@ -196,30 +239,35 @@ class IncomingLink(Link):
 
     def _grant(self) -> None:
         self.credit = self._max_credit
-        self.session.write_flow(self)
+        self.channel.write_flow(self)
 
 
 class OutgoingLink(Link):
     """Sends messages to a client's receiver, never beyond the credit it granted."""
 
-    def __init__(self, session: Session, attach: Attach, handle: int) -> None:
-        super().__init__(session, attach, handle)
+    def __init__(self, channel: Channel, attach: Attach, handle: int) -> None:
+        super().__init__(channel, attach, handle)
         self.drain = False
 
     @property
     def address(self) -> str:
         """The address that messages come from."""
-        return _address(self.attach.source)
+        return _address(self._attach.source)
+
+    @property
+    def source(self) -> Any:
+        """The terminus that messages come from, with the filters that the client asks for."""
+        return self._attach.source
 
     @property
     def target_address(self) -> str:
         """The client's end of the link, which requests may name as their reply-to."""
-        return _address(self.attach.target)
+        return _address(self._attach.target)
 
     @property
     def can_send(self) -> bool:
         """Whether a message would leave now: there is credit, and room in the session."""
-        return self.credit > 0 and self.state is LinkState.ATTACHED and self.session.has_room
+        return self.credit > 0 and self.state is LinkState.ATTACHED and self.channel.has_room
 
     def accept(
         self,
@@ -250,13 +298,45 @@ class OutgoingLink(Link):
         """Transfer a message; the caller made sure that ``can_send`` holds."""
         self.credit -= 1
         self.delivery_count = (self.delivery_count + 1) & _SERIAL
-        self.session.transfer(self, payload, settled=settled, batchable=batchable)
+        self.channel.transfer(self.handle, payload, settled=settled, batchable=batchable)
 
     def drained(self) -> None:
         """Use up the credit that there are no messages for, as a drain demands."""
         self.delivery_count = (self.delivery_count + self.credit) & _SERIAL
         self.credit = 0
-        self.session.write_flow(self, drain=True)
+        self.channel.write_flow(self, drain=True)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkAttaching:
+    """A client asks for a link: accept or refuse it."""
+
+    link: Link
+
+
+@dataclass(frozen=True, slots=True)
+class MessageArrived:
+    """A whole message came in."""
+
+    link: IncomingLink
+    delivery: Delivery
+
+
+@dataclass(frozen=True, slots=True)
+class CreditChanged:
+    """These links may be able to send now."""
+
+    links: tuple[OutgoingLink, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDetached:
+    """A link is gone."""
+
+    link: Link
+
+
+LinkEvent = LinkAttaching | MessageArrived | CreditChanged | LinkDetached
 
 
 def _address(terminus: Any) -> str:

@@ -6,8 +6,8 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from local.eventhubs.errors import FramingError
-from local.eventhubs.performatives import Performative, encode_performative
+from local.eventhubs.amqp.errors import FramingError
+from local.eventhubs.amqp.performatives import Performative, encode_performative
 
 HEADER_SIZE: Final = 8
 AMQP_HEADER: Final = b"AMQP\x00\x01\x00\x00"

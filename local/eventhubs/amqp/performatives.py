@@ -11,10 +11,10 @@ import struct
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, Final, TypeVar
 
-from local.eventhubs.decoder import decode
-from local.eventhubs.encoder import encode_into
-from local.eventhubs.errors import DecodeError
-from local.eventhubs.values import (
+from local.eventhubs.amqp.decoder import decode
+from local.eventhubs.amqp.encoder import encode_into
+from local.eventhubs.amqp.errors import DecodeError
+from local.eventhubs.amqp.values import (
     Array,
     Described,
     Symbol,

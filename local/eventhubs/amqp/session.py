@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
 
-from local.eventhubs.errors import (
+from local.eventhubs.amqp.budget import Budget
+from local.eventhubs.amqp.errors import (
     FRAMING_ERROR,
     HANDLE_IN_USE,
     INVALID_FIELD,
@@ -17,16 +20,21 @@ from local.eventhubs.errors import (
     LinkFault,
     SessionFault,
 )
-from local.eventhubs.events import (
+from local.eventhubs.amqp.limits import ConnectionLimits
+from local.eventhubs.amqp.links import (
+    RECEIVER,
     CreditChanged,
-    Event,
+    IncomingLink,
+    Link,
     LinkAttaching,
     LinkDetached,
+    LinkEvent,
+    LinkState,
     MessageArrived,
+    OutgoingLink,
 )
-from local.eventhubs.links import RECEIVER, IncomingLink, Link, LinkState, OutgoingLink
-from local.eventhubs.outcomes import describe_error
-from local.eventhubs.performatives import (
+from local.eventhubs.amqp.outcomes import describe_error
+from local.eventhubs.amqp.performatives import (
     Attach,
     Begin,
     Detach,
@@ -37,8 +45,7 @@ from local.eventhubs.performatives import (
     Transfer,
 )
 
-if TYPE_CHECKING:
-    from local.eventhubs.engine import Engine
+Write = Callable[[int, Performative, bytes], None]
 
 _SERIAL: Final = 0xFFFF_FFFF
 # The highest of the settle modes (sections 2.8.2 and 2.8.3).
@@ -48,6 +55,13 @@ _SECOND: Final = 1
 _TRANSFER_OVERHEAD: Final = 64
 
 
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    """A session is gone, and its links with it."""
+
+    links: tuple[Link, ...]
+
+
 class Session:
     """One channel of a connection.
 
@@ -55,13 +69,25 @@ class Session:
     as the service does, whatever numbers the client uses.
     """
 
-    def __init__(self, engine: Engine, channel: int, begin: Begin) -> None:
-        self._engine = engine
+    def __init__(
+        self,
+        channel: int,
+        begin: Begin,
+        *,
+        write: Write,
+        limits: ConnectionLimits,
+        peer_frame_size: int,
+        budget: Budget,
+    ) -> None:
         self.channel = channel
+        self._write = write
+        self._limits = limits
+        self._peer_frame_size = peer_frame_size
+        self._budget = budget
         self.ended = False
-        self._handle_max = min(engine.limits.handle_max, begin.handle_max)
+        self._handle_max = min(limits.handle_max, begin.handle_max)
         self._next_incoming_id = begin.next_outgoing_id
-        self._incoming_window = engine.limits.incoming_window
+        self._incoming_window = limits.incoming_window
         self._next_outgoing_id = 1
         self._next_delivery_id = 0
         self._remote_window = begin.incoming_window
@@ -82,7 +108,7 @@ class Session:
 
     def begin(self, remote_channel: int) -> None:
         """Answer the client's begin."""
-        limits = self._engine.limits
+        limits = self._limits
         self.write(
             Begin(
                 remote_channel=remote_channel,
@@ -102,7 +128,7 @@ class Session:
 
     # -- frames that arrive -----------------------------------------------------
 
-    def handle(self, performative: Performative, payload: bytes) -> Event | None:
+    def handle(self, performative: Performative, payload: bytes) -> LinkEvent | None:
         """Process one performative of this channel; ``SessionFault`` if it breaks the rules."""
         if self.ended:
             return None
@@ -125,13 +151,13 @@ class Session:
         if not self.ended:
             self.end()
 
-    def _on_attach(self, attach: Attach) -> Event | None:
+    def _on_attach(self, attach: Attach) -> LinkEvent | None:
         if attach.handle in self._links:
             raise SessionFault(HANDLE_IN_USE, f"handle {attach.handle} is in use")
-        if len(self._links) > self._handle_max or attach.handle > self._engine.limits.handle_max:
+        if len(self._links) > self._handle_max or attach.handle > self._limits.handle_max:
             message = f"handles go up to {self._handle_max}"
             raise ConnectionFault(FRAMING_ERROR, message)
-        self._engine.count_link(1)
+        self._budget.count_link(1)
         handle = next(n for n in range(len(self._handles) + 1) if n not in self._handles)
         self._handles.add(handle)
         kind = OutgoingLink if attach.role is RECEIVER else IncomingLink
@@ -142,23 +168,23 @@ class Session:
             return None
         return LinkAttaching(link)
 
-    def _on_detach(self, detach: Detach) -> Event:
+    def _on_detach(self, detach: Detach) -> LinkEvent:
         link = self._link(detach.handle)
         link.on_detach(detach)
         del self._links[detach.handle]
         self._handles.discard(link.handle)
-        self._engine.count_link(-1)
+        self._budget.count_link(-1)
         if isinstance(link, IncomingLink):
             link.discard()
         return LinkDetached(link)
 
-    def _on_transfer(self, transfer: Transfer, payload: bytes) -> Event | None:
+    def _on_transfer(self, transfer: Transfer, payload: bytes) -> LinkEvent | None:
         if self._incoming_window <= 0:
             raise SessionFault(WINDOW_VIOLATION, "more transfers than the window allows")
         self._next_incoming_id = (self._next_incoming_id + 1) & _SERIAL
         self._incoming_window -= 1
-        if self._incoming_window <= self._engine.limits.incoming_window // 2:
-            self._incoming_window = self._engine.limits.incoming_window
+        if self._incoming_window <= self._limits.incoming_window // 2:
+            self._incoming_window = self._limits.incoming_window
             self.write_flow()
         link = self._link(transfer.handle)
         if not isinstance(link, IncomingLink):
@@ -171,7 +197,7 @@ class Session:
             return LinkDetached(link)
         return None if delivery is None else MessageArrived(link, delivery)
 
-    def _on_flow(self, flow: Flow) -> Event | None:
+    def _on_flow(self, flow: Flow) -> LinkEvent | None:
         # Section 2.5.6: what the client's window has left, by our count of transfers.
         seen = flow.next_incoming_id if flow.next_incoming_id is not None else 1
         on_the_way = (self._next_outgoing_id - seen) & _SERIAL
@@ -202,7 +228,7 @@ class Session:
 
     def write(self, performative: Performative, payload: bytes = b"") -> None:
         """Send a performative on this channel."""
-        self._engine.write(self.channel, performative, payload)
+        self._write(self.channel, performative, payload)
 
     def write_flow(
         self, link: Link | None = None, *, drain: bool = False, echo: bool = False
@@ -221,24 +247,22 @@ class Session:
                 next_incoming_id=self._next_incoming_id,
                 incoming_window=self._incoming_window,
                 next_outgoing_id=self._next_outgoing_id,
-                outgoing_window=self._engine.limits.outgoing_window,
+                outgoing_window=self._limits.outgoing_window,
                 drain=drain,
                 echo=echo,
                 **extra,
             )
         )
 
-    def transfer(
-        self, link: OutgoingLink, payload: bytes, *, settled: bool, batchable: bool
-    ) -> None:
+    def transfer(self, handle: int, payload: bytes, *, settled: bool, batchable: bool) -> None:
         """Send a message in as many frames as the client's frame size demands."""
         delivery_id = self._next_delivery_id
         self._next_delivery_id = (delivery_id + 1) & _SERIAL
-        room = self._engine.peer_frame_size - _TRANSFER_OVERHEAD
+        room = self._peer_frame_size - _TRANSFER_OVERHEAD
         size = len(payload)
         for start in range(0, max(size, 1), room):
             transfer = Transfer(
-                handle=link.handle,
+                handle=handle,
                 delivery_id=delivery_id,
                 delivery_tag=delivery_id.to_bytes(4, "big"),
                 message_format=0,
@@ -261,11 +285,11 @@ class Session:
 
     def reserve(self, size: int) -> None:
         """Count bytes of messages that are not complete yet."""
-        self._engine.count_partial(size)
+        self._budget.count_partial(size)
 
     def release(self, size: int) -> None:
         """Give back what ``reserve`` counted."""
-        self._engine.count_partial(-size)
+        self._budget.count_partial(-size)
 
     def _discard(self) -> None:
         self._backlog.clear()
@@ -273,4 +297,4 @@ class Session:
             if isinstance(link, IncomingLink):
                 link.discard()
             link.state = LinkState.DETACHED
-        self._engine.count_link(-len(self._links))
+        self._budget.count_link(-len(self._links))

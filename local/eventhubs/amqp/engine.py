@@ -10,11 +10,13 @@ never raises out of ``receive``.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from local.eventhubs import sasl
-from local.eventhubs.errors import (
+from local.eventhubs.amqp import sasl
+from local.eventhubs.amqp.budget import Budget
+from local.eventhubs.amqp.errors import (
     ILLEGAL_STATE,
     INVALID_FIELD,
     NOT_ALLOWED,
@@ -24,8 +26,7 @@ from local.eventhubs.errors import (
     FramingError,
     SessionFault,
 )
-from local.eventhubs.events import ConnectionEnded, Event, Opened, SessionEnded
-from local.eventhubs.frames import (
+from local.eventhubs.amqp.frames import (
     AMQP_FRAME,
     AMQP_HEADER,
     EMPTY_FRAME,
@@ -35,9 +36,10 @@ from local.eventhubs.frames import (
     FrameBuffer,
     encode_frame,
 )
-from local.eventhubs.limits import MIB, Limits
-from local.eventhubs.outcomes import describe_error
-from local.eventhubs.performatives import (
+from local.eventhubs.amqp.limits import MIB, ConnectionLimits
+from local.eventhubs.amqp.links import LinkEvent
+from local.eventhubs.amqp.outcomes import describe_error
+from local.eventhubs.amqp.performatives import (
     Begin,
     Close,
     End,
@@ -47,7 +49,7 @@ from local.eventhubs.performatives import (
     Transfer,
     decode_performative,
 )
-from local.eventhubs.session import Session
+from local.eventhubs.amqp.session import Session, SessionEnded
 
 # Section 2.4.1: no peer may announce less.
 _MIN_MAX_FRAME_SIZE: Final = 512
@@ -67,13 +69,32 @@ class State(Enum):
     CLOSED = "closed"
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The connection is open."""
+
+    peer: Open
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionEnded:
+    """Nothing more will come or go; ``error`` is what we closed it for, if we did."""
+
+    error: AmqpError | None
+
+
+Event = Opened | LinkEvent | SessionEnded | ConnectionEnded
+
+
 class Engine:
     """The state of one connection."""
 
-    def __init__(self, *, container_id: str, limits: Limits, check_plain: sasl.CheckPlain) -> None:
-        self.limits = limits
+    def __init__(
+        self, *, container_id: str, limits: ConnectionLimits, check_plain: sasl.CheckPlain
+    ) -> None:
+        self._limits = limits
         self.state = State.HEADER
-        self.peer_frame_size = _MIN_MAX_FRAME_SIZE
+        self._peer_frame_size = _MIN_MAX_FRAME_SIZE
         self._container_id = container_id
         self._check_plain = check_plain
         self.plain_authenticated = False
@@ -82,8 +103,7 @@ class Engine:
         self._sessions: dict[int, Session] = {}  # by the client's channel
         self._channels: set[int] = set()  # ours
         self._ended: set[int] = set()  # the client's, of sessions that it ended
-        self._links = 0
-        self._partial = 0
+        self._budget = Budget(limits)
 
     # -- for the owner --------------------------------------------------------------
 
@@ -121,7 +141,7 @@ class Engine:
         if self.state in (State.OPENING, State.OPENED):
             if self.state is State.OPENING:
                 self._write_open()  # Section 2.4.1: open comes before close
-            self.write(0, Close(describe_error(error)))
+            self._write(0, Close(describe_error(error)))
             self.state = State.CLOSING
         elif self.state is not State.CLOSING:
             self.state = State.CLOSED
@@ -146,26 +166,10 @@ class Engine:
                 session.end(error)
         self.close(error)
 
-    # -- for sessions and links -------------------------------------------------------
-
-    def write(self, channel: int, performative: Performative, payload: bytes = b"") -> None:
+    def _write(self, channel: int, performative: Performative, payload: bytes = b"") -> None:
         """Append a frame to the output."""
         if self.state not in (State.CLOSING, State.CLOSED):
             self._out += encode_frame(channel, performative, payload)
-
-    def count_link(self, change: int) -> None:
-        """Keep count of the links; ``ConnectionFault`` beyond the limit."""
-        self._links += change
-        if self._links > self.limits.max_links:
-            message = f"more than {self.limits.max_links} links on one connection"
-            raise ConnectionFault(RESOURCE_LIMIT, message)
-
-    def count_partial(self, change: int) -> None:
-        """Keep count of the bytes of incomplete messages; ``ConnectionFault`` beyond the limit."""
-        self._partial += change
-        if self._partial > self.limits.max_partial_bytes:
-            message = "too many bytes of messages that are not complete"
-            raise ConnectionFault(RESOURCE_LIMIT, message)
 
     # -- the state machine --------------------------------------------------------------
 
@@ -176,7 +180,7 @@ class Engine:
             if header is not None:
                 return True, self._on_header(header)
             return False, None
-        frame = self._buffer.take_frame(self.limits.max_frame_size)
+        frame = self._buffer.take_frame(self._limits.max_frame_size)
         if frame is None:
             return False, None
         if frame.kind != (SASL_FRAME if self.state is State.SASL else AMQP_FRAME):
@@ -252,33 +256,40 @@ class Engine:
         if peer.max_frame_size < _MIN_MAX_FRAME_SIZE:
             message = f"max-frame-size is below {_MIN_MAX_FRAME_SIZE}"
             raise ConnectionFault(INVALID_FIELD, message)
-        self.peer_frame_size = min(peer.max_frame_size, _MAX_PEER_FRAME_SIZE)
+        self._peer_frame_size = min(peer.max_frame_size, _MAX_PEER_FRAME_SIZE)
         self._write_open()
         self.state = State.OPENED
         return Opened(peer)
 
     def _write_open(self) -> None:
-        self.write(
+        self._write(
             0,
             Open(
                 container_id=self._container_id,
-                max_frame_size=self.limits.max_frame_size,
-                channel_max=self.limits.channel_max,
-                idle_time_out=self.limits.idle_time_out_ms,
+                max_frame_size=self._limits.max_frame_size,
+                channel_max=self._limits.channel_max,
+                idle_time_out=self._limits.idle_time_out_ms,
             ),
         )
 
     def _on_begin(self, remote_channel: int, begin: Begin) -> None:
-        if remote_channel in self._sessions or remote_channel > self.limits.channel_max:
-            message = f"channel {remote_channel} is in use or beyond {self.limits.channel_max}"
+        if remote_channel in self._sessions or remote_channel > self._limits.channel_max:
+            message = f"channel {remote_channel} is in use or beyond {self._limits.channel_max}"
             raise ConnectionFault(NOT_ALLOWED, message)
-        if len(self._sessions) >= self.limits.max_sessions:
-            message = f"more than {self.limits.max_sessions} sessions on one connection"
+        if len(self._sessions) >= self._limits.max_sessions:
+            message = f"more than {self._limits.max_sessions} sessions on one connection"
             raise ConnectionFault(RESOURCE_LIMIT, message)
         channel = next(n for n in range(len(self._channels) + 1) if n not in self._channels)
         self._channels.add(channel)
         self._ended.discard(remote_channel)
-        session = Session(self, channel, begin)
+        session = Session(
+            channel,
+            begin,
+            write=self._write,
+            limits=self._limits,
+            peer_frame_size=self._peer_frame_size,
+            budget=self._budget,
+        )
         self._sessions[remote_channel] = session
         session.begin(remote_channel)
 
@@ -293,7 +304,7 @@ class Engine:
     def _on_close(self) -> Event:
         if self.state is State.OPENING:
             self._write_open()
-        self.write(0, Close())
+        self._write(0, Close())
         self.state = State.CLOSED
         return ConnectionEnded(None)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from local.eventhubs.frames import SASL_FRAME, encode_frame
-from local.eventhubs.performatives import (
+from local.eventhubs.amqp.frames import SASL_FRAME, encode_frame
+from local.eventhubs.amqp.performatives import (
     SaslInit,
     SaslMechanisms,
     SaslOutcome,
 )
-from local.eventhubs.values import Array, Symbol
+from local.eventhubs.amqp.values import Array, Symbol
 
 # The service's own list. All but PLAIN prove nothing, and leave it to $cbs.
 MECHANISMS: Final = ("MSSBCBS", "PLAIN", "ANONYMOUS", "EXTERNAL")

@@ -6,48 +6,85 @@ import asyncio
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
-from local.eventhubs.authorization import Grant
-from local.eventhubs.broker import Broker
-from local.eventhubs.client import Client
-from local.eventhubs.engine import Engine, State
-from local.eventhubs.errors import (
+from local.eventhubs.amqp.engine import (
+    ConnectionEnded,
+    Engine,
+    Event,
+    Opened,
+    State,
+)
+from local.eventhubs.amqp.errors import (
     CONNECTION_FORCED,
     INTERNAL_ERROR,
     AmqpError,
     ConnectionFault,
 )
-from local.eventhubs.events import (
-    ConnectionEnded,
+from local.eventhubs.amqp.limits import ConnectionLimits
+from local.eventhubs.amqp.links import (
     CreditChanged,
-    Event,
+    Delivery,
+    IncomingLink,
+    Link,
     LinkAttaching,
     LinkDetached,
     MessageArrived,
-    Opened,
-    SessionEnded,
+    OutgoingLink,
 )
+from local.eventhubs.amqp.sasl import CheckPlain
+from local.eventhubs.amqp.session import SessionEnded
 
 _LOGGER: Final = logging.getLogger(__name__)
 # A client may ask for signs of life as often as it likes, but not get them.
 _MIN_KEEP_ALIVE_S: Final = 0.5
 
-Closed = Callable[["ClientConnection"], None]
+
+class Application(Protocol):
+    """What stands behind a connection: decides about links, takes and gives messages."""
+
+    @property
+    def uncommitted_bytes(self) -> int:
+        """What it took and has not stored yet; above a limit, no more is read."""
+
+    def authenticated(self) -> None:
+        """The client has proved itself by name and key (SASL PLAIN)."""
+
+    def attach(self, link: Link) -> None:
+        """Accept or refuse a link."""
+
+    def receive(self, link: IncomingLink, delivery: Delivery) -> None:
+        """Take a message."""
+
+    def send_what_waits(self, link: OutgoingLink) -> None:
+        """Use the credit that the client has granted."""
+
+    def drop_links(self, links: tuple[Link, ...]) -> None:
+        """Give back what links held that are gone."""
+
+    def run_pumps(self) -> None:
+        """Send on: the socket takes more."""
+
+    def leave(self) -> None:
+        """Give back everything: the connection is gone."""
 
 
-class ClientConnection(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """The life of one connection, from its first byte to its last."""
 
-    def __init__(self, broker: Broker, container_id: str, on_closed: Closed) -> None:
-        self._limits = broker.limits
+    def __init__(
+        self,
+        serve: Callable[[Connection], Application],
+        *,
+        container_id: str,
+        limits: ConnectionLimits,
+        check_plain: CheckPlain,
+        on_closed: Callable[[Connection], None],
+    ) -> None:
+        self._limits = limits
         self._on_closed = on_closed
-        self._engine = Engine(
-            container_id=container_id,
-            limits=broker.limits,
-            check_plain=broker.policy.matches,
-        )
-        self._client = Client(broker, self)
+        self._engine = Engine(container_id=container_id, limits=limits, check_plain=check_plain)
+        self._application = serve(self)
         self._transport: asyncio.Transport | None = None
         self._writable = True
         self._reading = True
@@ -83,7 +120,7 @@ class ClientConnection(asyncio.Protocol):
         self._transport = None
         for timer in self._timers.values():
             timer.cancel()
-        self._client.leave()
+        self._application.leave()
         self._engine.close()
         self._on_closed(self)
 
@@ -95,7 +132,7 @@ class ClientConnection(asyncio.Protocol):
         """The socket takes more."""
         self._writable = True
         self.balance_reading()
-        self._client.run_pumps()
+        self._application.run_pumps()
 
     @property
     def is_writable(self) -> bool:
@@ -119,7 +156,7 @@ class ClientConnection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             return
         reading = (
-            self._client.uncommitted_bytes <= self._limits.max_uncommitted_bytes
+            self._application.uncommitted_bytes <= self._limits.max_uncommitted_bytes
             and self.unsent_bytes <= self._limits.max_unsent_bytes
         )
         if reading != self._reading:
@@ -131,16 +168,16 @@ class ClientConnection(asyncio.Protocol):
     def _on_event(self, event: Event) -> None:
         match event:
             case MessageArrived(link, delivery):
-                self._client.receive(link, delivery)
+                self._application.receive(link, delivery)
             case CreditChanged(links):
                 for link in links:
-                    self._client.send_what_waits(link)
+                    self._application.send_what_waits(link)
             case LinkAttaching(link):
-                self._client.attach(link)
+                self._application.attach(link)
             case LinkDetached(link):
-                self._client.drop_links((link,))
+                self._application.drop_links((link,))
             case SessionEnded(links):
-                self._client.drop_links(links)
+                self._application.drop_links(links)
             case Opened(peer):
                 self._on_open(peer.idle_time_out)
             case ConnectionEnded(error):
@@ -151,7 +188,7 @@ class ClientConnection(asyncio.Protocol):
     def _on_open(self, idle_time_out_ms: int | None) -> None:
         self._later("deadline", self._limits.idle_probe_s, self._watch)
         if self._engine.plain_authenticated:
-            self._client.add_grant(Grant("", float("inf")))
+            self._application.authenticated()
         if idle_time_out_ms:
             self._keep_alive(max(idle_time_out_ms / 2000, _MIN_KEEP_ALIVE_S))
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from local.eventhubs.errors import LogCorruptError
-from local.eventhubs.message import Event
-from local.eventhubs.segment import (
+from local.eventhubs.log.segment import (
     HEADER_SIZE,
     RECORD_HEADER_SIZE,
+    Event,
     SegmentHeader,
     decode_records,
     record_size,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from local.eventhubs.errors import AmqpError
-from local.eventhubs.values import Described, Encoded, Symbol, ULong
+from local.eventhubs.amqp.errors import AmqpError
+from local.eventhubs.amqp.values import Described, Encoded, Symbol, ULong
 
 
 def describe_error(error: AmqpError | None) -> Described | None:

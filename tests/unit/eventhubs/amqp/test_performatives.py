@@ -10,12 +10,12 @@ from azure.eventhub._pyamqp._decode import decode_frame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local.eventhubs.decoder import decode
-from local.eventhubs.encoder import encode
-from local.eventhubs.errors import DecodeError, FramingError, LinkFault
-from local.eventhubs.frames import FrameBuffer, encode_frame
-from local.eventhubs.outcomes import ACCEPTED, describe_error, rejected
-from local.eventhubs.performatives import (
+from local.eventhubs.amqp.decoder import decode
+from local.eventhubs.amqp.encoder import encode
+from local.eventhubs.amqp.errors import DecodeError, FramingError, LinkFault
+from local.eventhubs.amqp.frames import FrameBuffer, encode_frame
+from local.eventhubs.amqp.outcomes import ACCEPTED, describe_error, rejected
+from local.eventhubs.amqp.performatives import (
     Attach,
     Begin,
     Close,
@@ -31,7 +31,7 @@ from local.eventhubs.performatives import (
     decode_performative,
     encode_performative,
 )
-from local.eventhubs.values import Array, Described, Symbol, ULong
+from local.eventhubs.amqp.values import Array, Described, Symbol, ULong
 
 GOLDEN: list[tuple[Any, int, str]] = [
     (

@@ -1,0 +1,36 @@
+"""The bounds of one connection, with their reasons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+MIB: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """What a client may use of its connection. The first group is what Event Hubs announces."""
+
+    # Announced in open, begin and flow.
+    max_frame_size: int = 65_536
+    channel_max: int = 4_999
+    idle_time_out_ms: int = 120_000
+    incoming_window: int = 5_000
+    outgoing_window: int = 65_536
+    handle_max: int = 255
+
+    # A client that is silent is asked for a sign of life, and then dropped.
+    idle_probe_s: float = 180.0
+    idle_close_s: float = 240.0
+    # A client that connects and does not open, or does not finish closing, holds a socket.
+    handshake_s: float = 30.0
+    closing_s: float = 5.0
+
+    # Our own, so that no client can grow the memory of the process.
+    max_links: int = 1_024
+    max_sessions: int = 256
+    max_partial_bytes: int = 16 * MIB  # messages that are not complete yet
+    max_uncommitted_bytes: int = 4 * MIB  # reading pauses above
+    max_unsent_bytes: int = 4 * MIB  # reading pauses above
+    send_buffer_bytes: int = 256 * 1024  # the application waits above
