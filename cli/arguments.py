@@ -1,4 +1,4 @@
-"""Reads the numbers of a command line, and says in a sentence which ones there may be."""
+"""Reads the numbers of a command line; what is refused gets a sentence that says what is valid."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def whole(least: int, most: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         # No number in these ranges is longer, and Python refuses to read very long ones.
         if not text.isdecimal() or len(text) > 10 or not least <= int(text) <= most:  # noqa: PLR2004
-            raise argparse.ArgumentTypeError(f"{text!r} is no number from {least} to {most}")
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number from {least} to {most}, not {text!r}"
+            )
         return int(text)
 
     return read
@@ -37,7 +39,7 @@ def stylizers(text: str) -> int:
         return whole(1, most)(text)
     except argparse.ArgumentTypeError as error:
         raise argparse.ArgumentTypeError(
-            f"{error}: frames come in {most} partitions here, and more stylizers find no work"
+            f"{error}: frames come in {most} partitions here, so more stylizers would be idle"
         ) from error
 
 
@@ -48,7 +50,7 @@ def not_negative(text: str) -> float:
     except ValueError:
         number = math.nan
     if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0")
+        raise argparse.ArgumentTypeError(f"must be a number from 0, not {text!r}")
     return number
 
 
@@ -59,7 +61,9 @@ def hours(text: str) -> float:
     except ValueError:
         number = 0.0
     if not 0 < number <= MOST_HOURS:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of hours up to {MOST_HOURS}")
+        raise argparse.ArgumentTypeError(
+            f"must be a number of hours up to {MOST_HOURS}, not {text!r}"
+        )
     return number
 
 
@@ -72,6 +76,6 @@ def seconds(text: str) -> Fraction:
         at = Fraction(-1)
     if not 0 <= at <= MOST_SECONDS:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no time in seconds, from 0 to {MOST_SECONDS}"
+            f"must be a time in seconds, from 0 to {MOST_SECONDS}, not {text!r}"
         )
     return at

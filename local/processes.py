@@ -122,7 +122,8 @@ class LineReady:
 class Command:
     """What to run and what to expect of it. ``environment`` is the child's whole environment.
 
-    ``grace_s`` is how long it may take to end after SIGTERM before it is killed.
+    ``grace_s`` is how long it may take to end after SIGTERM before it is killed; with 0 it is
+    killed at once, because nothing that it holds will be needed.
     """
 
     name: str
@@ -202,7 +203,10 @@ class Supervised:
         )
 
     async def stop(self) -> None:
-        """End the child: SIGTERM, the grace time, SIGKILL. Safe to call twice or before a start."""
+        """End the child: SIGTERM, the grace time, SIGKILL. Safe to call twice or before a start.
+
+        Whoever is cancelled while it waits ends the grace.
+        """
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait({self._keeper})
@@ -210,7 +214,7 @@ class Supervised:
         if process is None:
             return
         try:
-            if process.returncode is None:
+            if process.returncode is None and self.command.grace_s > 0:
                 process.terminate()
                 async with asyncio.timeout(self.command.grace_s):
                     await process.wait()

@@ -14,10 +14,8 @@ import contextlib
 import os
 import secrets
 import signal
-import sys
-import sysconfig
 import threading
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +26,7 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from client.local_stack import StackState
 from local import azurite
+from local.children import cores, inherited, python, styles_dir
 from local.eventgrid import LocalTopic, written_to
 from local.processes import Command, HttpReady, LineReady, Supervised, TcpReady
 from local.watcher import UploadWatcher
@@ -46,15 +45,6 @@ from shared.contracts.errors import StylestreamError
 
 CONTAINERS = ("uploads", "results", "frames", "segments", "jobs", "checkpoints", "dead-letters")
 
-PASSED_ON = (
-    *("PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"),
-    *("PYTHONPATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "SSL_CERT_FILE"),
-)
-"""What of the supervisor's environment its children see: the machine's ways, no settings.
-
-``STYLES_DIR`` is the exception: what the command line accepts as a style, the services must know.
-"""
-
 SERVICE_GRACE_S = 10.0
 DRAIN_TIMEOUT_S = 8
 """A person waits at the prompt: shorter than in a cluster, and the drain ends before the grace."""
@@ -64,7 +54,8 @@ DRAIN_TIMEOUT_S = 8
 class StackOptions:
     """What a stack is made of.
 
-    ``environment`` is added to the services' environment and wins over everything set here.
+    ``environment`` is added to the services' environment and wins over everything set here. A
+    ``disposable`` stack, whose directory goes with it, is killed where others drain.
     """
 
     directory: Path
@@ -72,21 +63,28 @@ class StackOptions:
     assemblers: int = 1
     partitions: int = 8
     environment: Mapping[str, str] = field(default_factory=dict)
+    disposable: bool = False
 
 
 class Stack:
     """Runs the pipeline while its context is open.
 
-    While it is, SIGTERM cancels the task that opened it, as Ctrl-C does under ``asyncio.run``; a
-    second SIGTERM ends the supervisor, and with it all children, at once.
+    While it is, SIGTERM and SIGHUP (its terminal was closed) cancel the task that opened it, as
+    Ctrl-C does under ``asyncio.run``; the same signal again ends the supervisor, and with it all
+    children, at once. ``on_waiting`` is called with the names of the processes that a start still
+    waits for, whenever they change.
 
     Raises:
         StylestreamError: on entering, when the directory is in use, a program is not installed,
             or a process does not get ready. Everything that had been started is stopped again.
     """
 
-    def __init__(self, options: StackOptions) -> None:
+    def __init__(
+        self, options: StackOptions, on_waiting: Callable[[list[str]], None] = lambda _: None
+    ) -> None:
         self.options = options
+        self._on_waiting = on_waiting
+        self._awaited: set[str] = set()
         self._workspace = Workspace(options.directory)
         self.logs = self._workspace.logs
         self.announcements = self._workspace.directory / "announcements.jsonl"
@@ -136,7 +134,7 @@ class Stack:
             for process in leaving:
                 del self.endpoints[process.name]
             self._stylizers = [*self._stylizers[:stylizers], *coming]
-            await _together(*(process.start() for process in coming))
+            await self._start_all(coming)
             self._write_state("running")
 
     async def failed(self) -> StylestreamError:
@@ -149,7 +147,7 @@ class Stack:
     async def _start(self) -> None:
         await self._workspace.claim()
         self._closing.callback(self._workspace.release)
-        self._end_on_sigterm()
+        self._end_on_signals()
         self.storage_connection_string = azurite.connection_string(self._port(STORAGE_PORT))
         self._closing.callback(self._write_state, "stopped")
         await self._start_base()
@@ -157,12 +155,12 @@ class Stack:
         await self._start_services()
 
     async def _start_base(self) -> None:
-        port, environment = self._port(BROKER_PORT), _inherited()
+        port, environment = self._port(BROKER_PORT), inherited()
         ready = LineReady("ready ")
         hubs = {"uploads": 1, "frames": self.options.partitions, "segments": 2}
         self._broker = self._supervise(
             "eventhubs",
-            _python(
+            python(
                 "local.eventhubs",
                 *("--port", str(port)),
                 *("--data", str(self._workspace.directory / "eventhubs")),
@@ -181,15 +179,15 @@ class Stack:
         )
         self._closing.push_async_callback(self._broker.stop)
         self._closing.push_async_callback(self._storage.stop)
-        await _together(self._broker.start(), self._start_storage(self._storage))
+        await self._start_all([self._broker, self._storage])
+        await self._create_containers()
         self.eventhub_connection_string = ready.find(self._broker.output) or ""
         self.endpoints |= {
             "eventhubs": f"sb://localhost:{port}",
             "storage": azurite.endpoint(storage_port),
         }
 
-    async def _start_storage(self, storage: Supervised) -> None:
-        await storage.start()
+    async def _create_containers(self) -> None:
         async with BlobServiceClient.from_connection_string(
             self.storage_connection_string
         ) as client:
@@ -216,7 +214,7 @@ class Stack:
         ]
         self._stylizers = [self._stylizer(index, count) for index in range(count)]
         self._closing.push_async_callback(self._stop_services)
-        await _together(*(p.start() for p in (*self._services, *self._stylizers)))
+        await self._start_all([*self._services, *self._stylizers])
         watcher = UploadWatcher(self.storage_connection_string, self.eventhub_connection_string)
         watching = asyncio.create_task(watcher.run(), name="upload watcher")
         watching.add_done_callback(self._watcher_ended)
@@ -238,7 +236,7 @@ class Stack:
         )
 
     def _stylizer(self, index: int, count: int) -> Supervised:
-        lanes = max(1, _cores() // count)
+        lanes = max(1, cores() // count)
         return self._service(
             f"stylizer-{index + 1}",
             "stylizer",
@@ -250,7 +248,7 @@ class Stack:
         self, name: str, module: str, port: int, settings: Mapping[str, str] | None = None
     ) -> Supervised:
         environment = {
-            **_inherited(),
+            **inherited(),
             "EVENTHUB_CONNECTION_STRING": self.eventhub_connection_string,
             "STORAGE_CONNECTION_STRING": self.storage_connection_string,
             "METRICS_HOST": "127.0.0.1",
@@ -259,13 +257,13 @@ class Stack:
             "LOAD_BALANCING_INTERVAL_S": "2",
             "OWNERSHIP_EXPIRY_S": "7",
             "DRAIN_TIMEOUT_S": str(DRAIN_TIMEOUT_S),
-            **_styles_dir(),
+            **styles_dir(),
             **(settings or {}),
             **self.options.environment,
         }
         self.endpoints[name] = f"http://127.0.0.1:{port}"
         ready = HttpReady(f"{self.endpoints[name]}/readyz")
-        return self._supervise(name, _python(module), environment, ready)
+        return self._supervise(name, python(module), environment, ready)
 
     def _supervise(
         self,
@@ -275,7 +273,8 @@ class Stack:
         ready: HttpReady | LineReady | TcpReady,
     ) -> Supervised:
         log = self.logs / f"{name}.log"
-        command = Command(name, argv, environment, log, ready, grace_s=SERVICE_GRACE_S)
+        grace_s = 0.0 if self.options.disposable else SERVICE_GRACE_S
+        command = Command(name, argv, environment, log, ready, grace_s=grace_s)
         return Supervised(command, self._changed)
 
     def _changed(self) -> None:
@@ -292,17 +291,30 @@ class Stack:
         if not task.cancelled() and (error := task.exception()):
             self._fail(StylestreamError(f"the upload watcher ended: {error!r}"))
 
-    def _end_on_sigterm(self) -> None:
+    async def _start_all(self, processes: list[Supervised]) -> None:
+        async def start(process: Supervised) -> None:
+            await process.start()
+            self._awaited.discard(process.name)
+            self._on_waiting(sorted(self._awaited))
+
+        self._awaited |= {process.name for process in processes}
+        self._on_waiting(sorted(self._awaited))
+        await _together(*map(start, processes))
+
+    def _end_on_signals(self) -> None:
         opener, loop = asyncio.current_task(), asyncio.get_running_loop()
         if opener is None or threading.current_thread() is not threading.main_thread():
             return
 
-        def end() -> None:
-            loop.remove_signal_handler(signal.SIGTERM)
+        def end(received: signal.Signals) -> None:
+            loop.remove_signal_handler(received)
             opener.cancel()
 
-        loop.add_signal_handler(signal.SIGTERM, end)
-        self._closing.callback(loop.remove_signal_handler, signal.SIGTERM)
+        for received in (signal.SIGTERM, signal.SIGHUP):
+            # Under nohup, a closed terminal is nothing to end for.
+            if signal.getsignal(received) is not signal.SIG_IGN:
+                loop.add_signal_handler(received, end, received)
+                self._closing.callback(loop.remove_signal_handler, received)
 
     def _port(self, place: int) -> int:
         return self._workspace.port(place)
@@ -335,30 +347,3 @@ async def _together(*starts: Awaitable[None]) -> None:
 async def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-def _python(module: str, *arguments: str) -> tuple[str, ...]:
-    # -P: whatever lies in the working directory is no module of ours.
-    return (sys.executable, "-P", "-m", module, *arguments)
-
-
-def _inherited() -> dict[str, str]:
-    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    environment["PYTHONUNBUFFERED"] = "1"
-    root = str(Path(__file__).resolve().parents[1])
-    # A checkout need not be installed: the children find the packages where we found them.
-    own = [] if root == sysconfig.get_path("purelib") else [root]
-    given = environment.get("PYTHONPATH", "").split(os.pathsep)
-    environment["PYTHONPATH"] = os.pathsep.join(own + [str(Path(p).absolute()) for p in given if p])
-    return environment
-
-
-def _styles_dir() -> dict[str, str]:
-    folder = os.environ.get("STYLES_DIR")
-    return {"STYLES_DIR": str(Path(folder).absolute())} if folder else {}
-
-
-def _cores() -> int:
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cli.command_line import build_parser
 from cli.commands import bench
-from cli.main import _parser, main
+from cli.main import main
 from local.defaults import SAMPLE
 
 COMMAND = Path(sys.executable).with_name("stylestream")
@@ -126,17 +128,23 @@ def test_a_report_needs_a_place(
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (("bench", "--frames", "0"), "'0' is no number from 1 to"),
-        (("bench", "--frames", "-3"), "--frames: '-3' is no number"),
+        (("bench", "--frames", "0"), "must be a whole number from 1 to 1000000, not '0'"),
+        (
+            ("bench", "--frames", "-3"),
+            "--frames: must be a whole number from 1 to 1000000, not '-3'",
+        ),
         (("bench", "--style", "nope"), "there is no style 'nope'"),
-        (("bench", "--stylizers", "9"), "from 1 to 8: frames come in 8 partitions here"),
-        (("chaos", "--minutes", "-1"), "'-1' is no number from 0"),
-        (("chaos", "--minutes", "nan"), "'nan' is no number from 0"),
-        (("chaos", "--minutes", "inf"), "'inf' is no number from 0"),
-        (("preview", SAMPLE, "--at", "1e400"), "'1e400' is no time in seconds"),
-        (("preview", SAMPLE, "--at", "1e999999999"), "'1e999999999' is no time in seconds"),
-        (("preview", SAMPLE, "--at", "9" * 30), "is no time in seconds, from 0 to 1000000"),
-        (("preview", SAMPLE, "--at", "nan"), "'nan' is no time in seconds"),
+        (("bench", "--stylizers", "9"), "from 1 to 8, not '9': frames come in 8 partitions here"),
+        (("chaos", "--minutes", "-1"), "must be a number from 0, not '-1'"),
+        (("chaos", "--minutes", "nan"), "must be a number from 0, not 'nan'"),
+        (("chaos", "--minutes", "inf"), "must be a number from 0, not 'inf'"),
+        (("preview", SAMPLE, "--at", "1e400"), "not '1e400'"),
+        (("preview", SAMPLE, "--at", "1e999999999"), "not '1e999999999'"),
+        (
+            ("preview", SAMPLE, "--at", "9" * 30),
+            "must be a time in seconds, from 0 to 1000000, not",
+        ),
+        (("preview", SAMPLE, "--at", "nan"), "not 'nan'"),
     ],
 )
 def test_numbers_and_names_that_mean_nothing_are_refused(
@@ -148,10 +156,10 @@ def test_numbers_and_names_that_mean_nothing_are_refused(
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("--steps", "-4", "'-4' is no number from 1"),
-        ("--style-size", "-1", "'-1' is no number from 32"),
-        ("--content-weight", "nan", "'nan' is no number from 0"),
-        ("--seed", "9" * 30, "is no number from 0"),
+        ("--steps", "-4", "must be a whole number from 1 to 1000000, not '-4'"),
+        ("--style-size", "-1", "must be a whole number from 32 to 4096, not '-1'"),
+        ("--content-weight", "nan", "must be a number from 0, not 'nan'"),
+        ("--seed", "9" * 30, "must be a whole number from 0"),
     ],
 )
 def test_a_training_is_not_planned_with_nonsense(
@@ -202,7 +210,56 @@ def test_help_tells_what_there_is_one_json_object_of(
 
 def test_a_table_of_figures_names_the_command_that_measured_them() -> None:
     typed = "bench --frames 1200 --stylizers 2 --markdown docs/performance.md"
-    assert bench._command(_parser().parse_args(typed.split())) == f"stylestream {typed}"
+    assert bench._command(build_parser().parse_args(typed.split())) == f"stylestream {typed}"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("runn clip.mp4", "'runn' is not a command; did you mean 'run'?"),
+        ("frobnicate", "'frobnicate' is not a command: choose from run, up, "),
+        ("link dowload x", "'dowload' is not a command; did you mean 'download'?"),
+        ("run --styel udnie", "'--styel' is not an option; did you mean '--style'?"),
+        ("run --stylizer=2", "'--stylizer' is not an option; did you mean '--stylizers'?"),
+        ("status a b", "'b' is one argument too many"),
+    ],
+)
+def test_a_mistyped_word_gets_a_suggestion(
+    capsys: pytest.CaptureFixture[str], words: str, said: str
+) -> None:
+    assert said in refused(capsys, *words.split())
+
+
+def test_options_may_stand_anywhere() -> None:
+    parse = build_parser().parse_args
+    spread = parse(["run", "a.mp4", "--style", "udnie", "b.mp4", "--json", "c.mp4"])
+    assert spread == parse(["run", "--style", "udnie", "--json", "a.mp4", "b.mp4", "c.mp4"])
+    assert parse(["link", "upload", "--hours", "2", "x.mp4"]).name == "x.mp4"
+    dashed = parse(["run", "--json", "--", "-dash.mp4"])
+    assert [str(video) for video in dashed.videos] == ["-dash.mp4"]
+
+
+def test_the_version_and_the_help_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert re.fullmatch(r"stylestream \d+\.\d+.*\n", capsys.readouterr().out)
+    assert "COMMAND" in refused(capsys)
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+def test_bash_completes_commands_and_styles(tmp_path: Path) -> None:
+    script = tmp_path / "completion"
+    script.write_text(subprocess.check_output([COMMAND, "completion", "bash"], text=True))
+
+    def completed(*words: str) -> list[str]:
+        typed = " ".join(f"'{word}'" for word in words)
+        ask = f"source {script}; COMP_WORDS=({typed}); COMP_CWORD={len(words) - 1}; "
+        ask += '_shtab_stylestream; printf "%s\\n" "${COMPREPLY[@]}"'
+        return subprocess.check_output(["bash", "-c", ask], text=True).split()
+
+    assert completed("stylestream", "sta") == ["status"]
+    assert "the-scream" in completed("stylestream", "run", "--style", "the-")
 
 
 class Training:
@@ -238,8 +295,8 @@ class Training:
 
 
 @pytest.fixture
-def training(tmp_path: Path, unused_port: int) -> Training:
-    return Training(tmp_path, unused_port)
+def training(tmp_path: Path, unused_tcp_port: int) -> Training:
+    return Training(tmp_path, unused_tcp_port)
 
 
 def test_weights_that_cannot_be_downloaded_can_be_given(training: Training) -> None:

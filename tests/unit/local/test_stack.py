@@ -20,7 +20,7 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from client.local_stack import running_stack
 from local.processes import Supervised
-from local.stack import CONTAINERS, Stack, StackOptions
+from local.stack import CONTAINERS, SERVICE_GRACE_S, Stack, StackOptions
 from shared.contracts.errors import StylestreamError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -28,7 +28,8 @@ SERVICE = """
     import http.server, os, signal, sys
     if "FAIL" in os.environ:
         sys.exit("the disk is full")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    end = signal.SIG_IGN if "STAY" in os.environ else lambda *_: sys.exit(0)
+    signal.signal(signal.SIGTERM, end)
     print(dict(os.environ), flush=True)
     class Ready(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -131,6 +132,26 @@ async def test_stopping_goes_against_the_way_of_the_data(
     assert stopped[3:] == ["azurite", "eventhubs"]
 
 
+async def test_a_start_says_what_it_waits_for(tmp_path: Path, services: dict[str, str]) -> None:
+    waited: list[list[str]] = []
+    async with Stack(StackOptions(tmp_path / "stack", environment=services), waited.append):
+        pass
+    assert waited[0] == ["azurite", "eventhubs"]
+    assert ["assembler", "splitter", "stylizer-1"] in waited
+    assert waited[-1] == []
+
+
+async def test_a_disposable_stack_drains_nothing(tmp_path: Path, services: dict[str, str]) -> None:
+    options = StackOptions(
+        tmp_path / "stack", environment=services | {"STAY": "1"}, disposable=True
+    )
+    async with Stack(options) as stack:
+        pids = [process.pid for process in stack.processes]
+        began = time.monotonic()
+    assert time.monotonic() - began < SERVICE_GRACE_S / 2
+    assert not [pid for pid in pids if pid and psutil.pid_exists(pid)]
+
+
 async def test_a_service_that_cannot_start_is_named_and_all_else_is_stopped(
     tmp_path: Path, services: dict[str, str]
 ) -> None:
@@ -187,13 +208,16 @@ def supervisor(directory: Path, services: dict[str, str]) -> subprocess.Popen[by
     return process
 
 
-def test_sigterm_stops_everything_in_order(tmp_path: Path, services: dict[str, str]) -> None:
+@pytest.mark.parametrize("received", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_end_stops_everything_in_order(
+    tmp_path: Path, services: dict[str, str], received: signal.Signals
+) -> None:
     directory = tmp_path / "stack"
     running = supervisor(directory, services)
     before = running_stack(directory)
     assert before is not None
 
-    running.terminate()
+    running.send_signal(received)
     output, _ = running.communicate(timeout=15)
 
     assert output == b"down\n"

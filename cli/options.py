@@ -1,0 +1,60 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from cli.arguments import seconds, stylizers
+from client.local_stack import default_dir
+from local.defaults import DEFAULT_STYLE
+
+
+def add_request(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how a video is painted."""
+    parser.add_argument(
+        "--style",
+        default=DEFAULT_STYLE,
+        metavar="STYLE",
+        help="name, or blend such as starry-night:0.6,the-scream:0.4; default: %(default)s",
+    )
+    parser.add_argument(
+        "--strength", default="1", metavar="SHARE", help="share of the painting, 0 to 1; default: 1"
+    )
+    parser.add_argument(
+        "--preserve-color", action="store_true", help="keep the colours of the video"
+    )
+    parser.add_argument(
+        "--max-side", default="", metavar="PIXELS", help="scale larger pictures down"
+    )
+
+
+def add_stylizers(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says how many stylizers a stack has."""
+    parser.add_argument(
+        "--stylizers", type=stylizers, default=1, metavar="N", help="default: %(default)s"
+    )
+
+
+def add_dir(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names a running stack."""
+    parser.add_argument(
+        "--dir",
+        type=Path,
+        help="folder of the running stack; default: storage named by the environment, "
+        f"else {default_dir()}",
+    )
+
+
+def add_at(parser: argparse.ArgumentParser) -> None:
+    """Add the option that chooses a picture of a video."""
+    parser.add_argument(
+        "--at", type=seconds, metavar="SECONDS", help="default: a third of the way into the video"
+    )
+
+
+def add_json(
+    parser: argparse._ActionsContainer, what: str = "one JSON object a job on stdout"
+) -> None:
+    """Add the option for programs that read the output; ``what`` is its help."""
+    parser.add_argument("--json", action="store_true", help=what)

@@ -1,0 +1,48 @@
+"""How the stack's Python processes are started: their command and their environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from pathlib import Path
+
+PASSED_ON = (
+    *("PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"),
+    *("PYTHONPATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "SSL_CERT_FILE"),
+)
+"""What of the supervisor's environment its children see: the machine's ways, no settings.
+
+``STYLES_DIR`` is the exception: what the command line accepts as a style, the services must know.
+"""
+
+
+def python(module: str, *arguments: str) -> tuple[str, ...]:
+    """Return the command that runs one of our modules under this Python."""
+    # -P: whatever lies in the working directory is no module of ours.
+    return (sys.executable, "-P", "-m", module, *arguments)
+
+
+def inherited() -> dict[str, str]:
+    """Return the environment that every child begins with."""
+    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    environment["PYTHONUNBUFFERED"] = "1"
+    root = str(Path(__file__).resolve().parents[1])
+    # A checkout need not be installed: the children find the packages where we found them.
+    own = [] if root == sysconfig.get_path("purelib") else [root]
+    given = environment.get("PYTHONPATH", "").split(os.pathsep)
+    environment["PYTHONPATH"] = os.pathsep.join(own + [str(Path(p).absolute()) for p in given if p])
+    return environment
+
+
+def styles_dir() -> dict[str, str]:
+    """Return the setting that lets services know the styles that the command line knows."""
+    folder = os.environ.get("STYLES_DIR")
+    return {"STYLES_DIR": str(Path(folder).absolute())} if folder else {}
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
