@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 from collections.abc import Iterable
 from concurrent.futures import Executor
@@ -13,13 +14,14 @@ from typing import Any, Final
 
 from local.eventhubs.amqp.errors import NOT_FOUND, LinkFault
 from local.eventhubs.authorization import Policy
-from local.eventhubs.errors import ConfigurationError
-from local.eventhubs.hub import Hub, HubSpec, now_ms
+from local.eventhubs.errors import ConfigurationError, LogCorruptError
+from local.eventhubs.hub import Hub, HubSpec, Partition, now_ms
 from local.eventhubs.limits import Limits
 from local.eventhubs.log.files import sync_directory
 from local.eventhubs.log.partition import Retention
 
-_VERSION: Final = 1
+_LOGGER: Final = logging.getLogger(__name__)
+_VERSION: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,10 @@ class DataDirectory:
             os.close(self._lock)
             message = f"The data directory {path} is in use by another process."
             raise ConfigurationError(message) from error
+
+    def hub(self, name: str) -> Path:
+        """Return the folder of a hub, which has one folder for each partition."""
+        return self.path / "hubs" / name.lower()
 
     def close(self) -> None:
         """Let another process have the directory."""
@@ -79,22 +85,41 @@ class DataDirectory:
             (spec, stored[name].created_ms if name in stored else now)
             for name, spec in wanted.items()
         ]
-        self._save([StoredHub(spec.name, spec.partitions, created) for spec, created in hubs])
+        kept = [StoredHub(spec.name, spec.partitions, created) for spec, created in hubs]
+        if kept != list(stored.values()):  # a full disk must not keep the broker from starting
+            self._save(kept)
         return hubs
 
     def _load(self) -> list[StoredHub]:
         path = self.path / "hubs.json"
         try:
             document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            if document["version"] != _VERSION:
-                message = f"{path} was written by another version of this program."
-                raise ConfigurationError(message)
-            return [StoredHub(**hub) for hub in document["hubs"]]
+            version = document["version"]
+            hubs = [StoredHub(**hub) for hub in document["hubs"]]
         except FileNotFoundError:
             return []
         except (OSError, ValueError, KeyError, TypeError) as error:
-            message = f"{path} cannot be read: {error}."
+            message = (
+                f"{path} cannot be read: {error}. It names the hubs and their numbers of "
+                f"partitions: put it right, or move {self.path} away to start without its events."
+            )
             raise ConfigurationError(message) from error
+        if version == 1:
+            self._gather(hubs)
+            self._save(hubs)
+        elif version != _VERSION:
+            message = f"{path} was written by another version of this program."
+            raise ConfigurationError(message)
+        return hubs
+
+    def _gather(self, hubs: list[StoredHub]) -> None:
+        """Move the hubs' folders from beside ``hubs.json``, where version 1 had them."""
+        for hub in hubs:
+            old, new = self.path / hub.name.lower(), self.hub(hub.name)
+            if old.is_dir() and not new.exists():
+                new.parent.mkdir(exist_ok=True)
+                old.rename(new)
+                sync_directory(new.parent)
 
     def _save(self, hubs: list[StoredHub]) -> None:
         entries = [
@@ -108,6 +133,7 @@ class DataDirectory:
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)
+        (self.path / "hubs").mkdir(exist_ok=True)
         sync_directory(self.path)
 
 
@@ -126,12 +152,14 @@ class Broker:
     ) -> None:
         self.policy = policy
         self.limits = limits
-        self._hubs = {
-            spec.name.lower(): Hub(
-                spec, created_ms, directory.path / spec.name.lower(), retention, pool
-            )
-            for spec, created_ms in directory.reconcile(specs)
-        }
+        try:
+            self._hubs = {
+                spec.name.lower(): Hub(spec, created_ms, directory.hub(spec.name), retention, pool)
+                for spec, created_ms in directory.reconcile(specs)
+            }
+        except (OSError, LogCorruptError) as error:
+            message = f"The events in {directory.path} cannot be read: {error}."
+            raise ConfigurationError(message) from error
 
     def hub(self, name: str) -> Hub:
         """Return the hub; ``LinkFault`` if there is none of that name."""
@@ -145,14 +173,21 @@ class Broker:
         """Whether there is a hub of that name."""
         return name.lower() in self._hubs
 
-    def enforce_retention(self) -> None:
-        """Drop what is too old or too much, in all partitions."""
-        for hub in self._hubs.values():
-            for partition in hub.partitions.values():
-                partition.enforce_retention()
+    @property
+    def partitions(self) -> list[Partition]:
+        """All partitions of all hubs."""
+        return [each for hub in self._hubs.values() for each in hub.partitions.values()]
 
-    async def flush(self) -> None:
-        """Wait until no partition writes."""
-        for hub in self._hubs.values():
-            for partition in hub.partitions.values():
-                await partition.flush()
+    def enforce_retention(self) -> None:
+        """Drop what is too old or too much, in each partition by itself."""
+        for partition in self.partitions:
+            try:
+                partition.enforce_retention()
+            except OSError:
+                _LOGGER.exception("cannot drop old events of partition %s", partition.name)
+
+    async def close(self) -> None:
+        """Finish what is being written, and let go of the files."""
+        for partition in self.partitions:
+            await partition.flush()
+            partition.close()

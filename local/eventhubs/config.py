@@ -21,9 +21,9 @@ DEFAULT_PORT: Final = 5672
 
 MAX_PARTITIONS: Final = 32
 _MAX_PORT: Final = 65_535
-# The service's rule: letters, digits, dots, hyphens and underscores, up to 256.
-_NAME: Final = re.compile(r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,254}[A-Za-z0-9])?$")
-_GROUP: Final = re.compile(r"^[A-Za-z0-9$][A-Za-z0-9._-]{0,49}$")
+# The service's rule, but for one character: the name of a folder ends at 255.
+_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9])?")
+_GROUP: Final = re.compile(r"[A-Za-z0-9$][A-Za-z0-9._-]{0,49}")
 _MIB: Final = 1024 * 1024
 _MS_PER_HOUR: Final = 3_600_000
 
@@ -46,9 +46,10 @@ def check_hubs(specs: Iterable[HubSpec]) -> list[str]:
     problems = []
     seen: set[str] = set()
     for spec in specs:
-        if not _NAME.match(spec.name):
+        if not _NAME.fullmatch(spec.name):
             problems.append(
-                f"'{spec.name}' is not a name for a hub: letters, digits, '.', '-' and '_' are."
+                f"'{spec.name}' cannot be the name of a hub: it takes letters, digits, '.', '-' "
+                f"and '_', begins and ends with a letter or digit, and has at most 255 characters."
             )
         if spec.name.lower() in seen:
             problems.append(f"The hub '{spec.name}' is given twice.")
@@ -59,9 +60,10 @@ def check_hubs(specs: Iterable[HubSpec]) -> list[str]:
                 f"not {spec.partitions}."
             )
         problems += [
-            f"'{group}' is not a name for a consumer group of the hub '{spec.name}'."
+            f"'{group}' cannot be the name of a consumer group of the hub '{spec.name}': it takes "
+            f"letters, digits, '.', '-' and '_', and has at most 50 characters."
             for group in sorted(spec.groups or ())
-            if not _GROUP.match(group)
+            if not _GROUP.fullmatch(group)
         ]
     return problems
 

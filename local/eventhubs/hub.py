@@ -76,6 +76,10 @@ class Partition:
             await asyncio.wait([self._writing])
             await asyncio.sleep(0)  # lets the write's callback run
 
+    def close(self) -> None:
+        """Let go of the files."""
+        self._log.close()
+
     def _write(self) -> None:
         job = self._log.take_staged()
         callbacks, self._staged = self._staged, []

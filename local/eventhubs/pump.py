@@ -14,7 +14,6 @@ from typing import Final, Protocol
 
 from local.eventhubs.amqp.errors import INTERNAL_ERROR, LinkFault
 from local.eventhubs.amqp.links import LinkState, OutgoingLink
-from local.eventhubs.errors import LogCorruptError
 from local.eventhubs.eventdata import outgoing
 from local.eventhubs.hub import Partition, now_ms
 
@@ -72,7 +71,7 @@ class ReaderPump:
                     self._caught_up()
                     return
             self._scheduled = asyncio.get_running_loop().call_soon(self.run)
-        except (OSError, LogCorruptError) as error:
+        except OSError as error:
             _LOGGER.error("cannot read partition %s: %r", self._partition.name, error)
             self._link.detach(LinkFault(INTERNAL_ERROR, "The events could not be read."))
             self._outlet.flush()

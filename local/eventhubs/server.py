@@ -145,7 +145,7 @@ class EventHubs:
                 connection.abort()
             self._server = None
         if self._broker is not None:
-            await self._broker.flush()
+            await self._broker.close()
             self._broker = None
         if self._pool is not None:
             self._pool.shutdown()
@@ -187,10 +187,7 @@ class EventHubs:
 
     def _enforce_retention(self) -> None:
         if self._broker is not None:
-            try:
-                self._broker.enforce_retention()
-            except OSError:
-                _LOGGER.exception("cannot drop old events")
+            self._broker.enforce_retention()
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(_RETENTION_INTERVAL_S, self._enforce_retention)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -15,11 +18,14 @@ from local.eventhubs.log.segment import (
     Event,
     SegmentHeader,
     decode_records,
+    find_record,
     record_size,
 )
 
+_LOGGER: Final = logging.getLogger(__name__)
 # One index entry for this many bytes: a search reads at most as much.
 _INDEX_INTERVAL: Final = 64 * 1024
+_NAME: Final = re.compile(r"(\d{20})(?:-(\d{20}))?\.log")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,14 @@ class Mark:
     enqueued_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """Bytes of a segment that hold no whole record: something damaged them."""
+
+    offset: int
+    next_offset: int
+
+
 @dataclass(slots=True)
 class Segment:
     """One file, and a sparse index over it: (sequence, offset, time) of some records."""
@@ -39,9 +53,11 @@ class Segment:
     header: SegmentHeader
     end_offset: int
     last_ms: int
+    descriptor: int | None = None  # kept open while the segment is appended to
     sequences: list[int] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
+    holes: dict[int, int] = field(default_factory=dict)  # from an offset to the one after it
 
     @property
     def size(self) -> int:
@@ -55,63 +71,178 @@ class Segment:
             self.offsets.append(record.offset)
             self.times.append(record.enqueued_ms)
 
+    def note(self, hole: Hole) -> None:
+        """Remember a hole, and tell the operator."""
+        self.holes[hole.offset] = hole.next_offset
+        _LOGGER.error(
+            "%s is damaged: %d bytes from offset %d on cannot be read, and the events in them "
+            "are lost; those before and after are kept",
+            self.path,
+            hole.next_offset - hole.offset,
+            hole.offset,
+        )
 
-@dataclass(frozen=True, slots=True)
+    def read(self, offset: int, size: int) -> bytes:
+        """Return up to ``size`` bytes from an offset on."""
+        with self._opened() as fd:
+            return os.pread(fd, size, HEADER_SIZE + offset - self.header.first_offset)
+
+    def records(self, offset: int, chunk: int) -> Iterator[Event]:
+        """Yield the records from the one at ``offset``, reading ``chunk`` bytes at once.
+
+        What is damaged is skipped.
+        """
+        for found in self.scan(offset, chunk):
+            if isinstance(found, Hole):
+                self.note(found)
+            else:
+                yield found
+
+    def scan(self, offset: int, chunk: int) -> Iterator[Event | Hole]:
+        """Yield the records from the one at ``offset``, and the holes that nobody has noted."""
+        sequence = self.header.first_sequence
+        with self._opened() as fd:
+            while offset < self.end_offset:
+                place = HEADER_SIZE + offset - self.header.first_offset
+                left = self.end_offset - offset
+                data = os.pread(fd, min(chunk, left), place)
+                if RECORD_HEADER_SIZE <= len(data) < min(record_size(data), left):
+                    data = os.pread(fd, min(record_size(data), left), place)
+                before = offset
+                for event in decode_records(data, offset):
+                    sequence, offset = event.sequence + 1, event.next_offset
+                    yield event
+                if offset == before:
+                    if offset not in self.holes:
+                        found = find_record(os.pread(fd, left, place)[1:], sequence)
+                        end = self.end_offset if found is None else offset + 1 + found
+                        yield Hole(offset, end)
+                        offset = end
+                    else:
+                        offset = self.holes[offset]
+
+    def open_for_writing(self) -> int:
+        """Return a descriptor to append with, which stays open until ``close``."""
+        if self.descriptor is None:
+            self.descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+        return self.descriptor
+
+    def cut(self, end_offset: int) -> None:
+        """Drop the bytes from an offset on."""
+        self.end_offset = end_offset
+        fd = self.open_for_writing()
+        os.ftruncate(fd, HEADER_SIZE + self.size)
+        os.fsync(fd)
+
+    def restart(self, header: SegmentHeader) -> None:
+        """Drop all records and begin where ``header`` says: needs no space on the disk.
+
+        The name changes first, and counts: ``open_segment`` finishes what a death interrupts.
+        """
+        self.path = self.path.rename(self.path.with_name(segment_name(header)))
+        sync_directory(self.path.parent)
+        self.cut(self.header.first_offset)
+        self.header, self.end_offset, self.last_ms = header, header.first_offset, header.previous_ms
+        for column in (self.sequences, self.offsets, self.times):
+            column.clear()
+        self.holes.clear()
+        fd = self.open_for_writing()
+        os.pwrite(fd, header.encode(), 0)
+        os.fsync(fd)
+
+    def close(self) -> None:
+        """Let go of the descriptor; the segment can still be read."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+            self.descriptor = None
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        if self.descriptor is not None:
+            yield self.descriptor
+            return
+        fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+
+@dataclass(slots=True)
 class WriteJob:
     """Bytes on their way to the disk, to be run in a thread."""
 
     path: Path
     new_header: SegmentHeader | None  # a new segment starts with it
+    descriptor: int | None  # of the segment that is there, or of the new one once it is written
     position: int
     data: bytes
     marks: tuple[Mark, ...]
 
     def run(self) -> None:
-        """Write and sync. On failure the file is cut back to what it was."""
-        flags = os.O_WRONLY | os.O_CLOEXEC
-        if self.new_header is not None:
-            flags |= os.O_CREAT | os.O_TRUNC
-        fd = os.open(self.path, flags, 0o644)
-        try:
-            data = self.data if self.new_header is None else self.new_header.encode() + self.data
-            start = self.position if self.new_header is None else 0
-            view = memoryview(data)
+        """Write and sync. On failure the file is as it was before, or not there."""
+        if self.new_header is None:
+            assert self.descriptor is not None
             try:
-                while view:
-                    written = os.pwrite(fd, view, start)
-                    view, start = view[written:], start + written
-                os.fdatasync(fd)
+                _write(self.descriptor, self.data, self.position)
+                os.fdatasync(self.descriptor)
             except OSError:
-                os.ftruncate(fd, self.position if self.new_header is None else 0)
+                os.ftruncate(self.descriptor, self.position)
                 raise
-        finally:
-            os.close(fd)
-        if self.new_header is not None:
+            return
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            _write(fd, self.new_header.encode() + self.data, 0)
+            os.fdatasync(fd)
             sync_directory(self.path.parent)
+        except OSError:
+            os.close(fd)
+            self.path.unlink()
+            raise
+        self.descriptor = fd
 
 
-def records_of(segment: Segment, offset: int, chunk: int) -> Iterator[Event]:
-    """Yield the records of a segment from the one at ``offset``, reading ``chunk`` bytes at once.
+def segment_name(header: SegmentHeader) -> str:
+    """Return the name of a segment's file: where it begins, should its header be damaged."""
+    return f"{header.first_sequence:020d}-{header.first_offset:020d}.log"
 
-    ``LogCorruptError`` is raised where a record is damaged or cut short.
+
+def open_segment(path: Path, before: Segment | None) -> Segment:
+    """Return the segment of a file; a damaged header is made again from the file's name.
+
+    ``before`` is the segment that precedes it. ``LogCorruptError`` if neither the name
+    nor the header says where the segment begins.
     """
-    fd = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
+    with path.open("rb") as file:
+        raw = file.read(HEADER_SIZE)
+    match = _NAME.fullmatch(path.name)
+    if match is None:
+        message = f"{path} is not named like a segment of a log"
+        raise LogCorruptError(message)
     try:
-        while offset < segment.end_offset:
-            place = HEADER_SIZE + offset - segment.header.first_offset
-            left = segment.end_offset - offset
-            data = os.pread(fd, min(chunk, left), place)
-            if RECORD_HEADER_SIZE <= len(data) < min(record_size(data), left):
-                data = os.pread(fd, min(record_size(data), left), place)
-            before = offset
-            for event in decode_records(data, offset):
-                offset = event.next_offset
-                yield event
-            if offset == before:
-                message = f"the record at offset {offset} of {segment.path.name} is cut short"
-                raise LogCorruptError(message)
-    finally:
-        os.close(fd)
+        header = SegmentHeader.decode(raw)
+    except LogCorruptError as error:
+        if match[2] is None:
+            message = f"{path} cannot be read: {error}"
+            raise LogCorruptError(message) from error
+        header = None
+    sequence = int(match[1])
+    if header is None or header.first_sequence != sequence:
+        offset = int(match[2])
+        written = (before.path if before is not None else path).stat().st_mtime_ns // 1_000_000
+        emptied = header is not None  # the process died in ``restart``
+        header = SegmentHeader(sequence, offset, offset - 1, written if sequence else 0)
+        if not emptied:
+            _LOGGER.error("the header of %s is damaged, and made again from its name", path)
+        with path.open("r+b", buffering=0) as file:
+            if emptied:
+                file.truncate(HEADER_SIZE)
+            file.write(header.encode())
+            os.fsync(file.fileno())
+    if match[2] is None:
+        path = path.rename(path.with_name(segment_name(header)))
+    size = max(path.stat().st_size - HEADER_SIZE, 0)
+    return Segment(path, header, header.first_offset + size, header.previous_ms)
 
 
 def sync_directory(directory: Path) -> None:
@@ -121,3 +252,10 @@ def sync_directory(directory: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def _write(fd: int, data: bytes, start: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(fd, view, start)
+        view, start = view[written:], start + written

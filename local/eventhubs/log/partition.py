@@ -5,29 +5,44 @@ into memory; ``take_staged`` hands all that is staged to a writer thread, whose
 ``WriteJob.run`` writes and syncs it; ``commit`` makes it visible to readers.
 Only ``WriteJob.run`` touches the disk for long, and it touches nothing else.
 
-A process that dies in the middle of a write leaves a torn tail in the newest
-segment. Opening the log cuts it off: nothing in it was ever acknowledged.
+A process that dies in the middle of a write leaves a torn record at the end of the
+newest segment. Opening the log cuts it off: it was never acknowledged. Anything else
+that does not match its checksum is damage to what was stored: it is named in the log,
+costs the events in it, and stays where it is, so that what follows keeps its place and
+its number.
 """
 
 from __future__ import annotations
 
 import itertools
 import logging
-import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from local.eventhubs.errors import LogCorruptError
-from local.eventhubs.log.files import Mark, Segment, WriteJob, records_of, sync_directory
-from local.eventhubs.log.segment import HEADER_SIZE, Event, SegmentHeader, encode_record
+from local.eventhubs.log.files import (
+    Hole,
+    Mark,
+    Segment,
+    WriteJob,
+    open_segment,
+    segment_name,
+    sync_directory,
+)
+from local.eventhubs.log.segment import (
+    HEADER_SIZE,
+    Event,
+    SegmentHeader,
+    count_records,
+    encode_record,
+    is_torn,
+)
 
 _LOGGER: Final = logging.getLogger(__name__)
 _MIB: Final = 1024 * 1024
 _READ_SIZE: Final = 128 * 1024
-_SUFFIX: Final = ".log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +55,7 @@ class Retention:
 
 
 class PartitionLog:
-    """The events of one partition, in order and without a gap."""
+    """The events of one partition, in order; without a gap but where a file was damaged."""
 
     def __init__(self, directory: Path, retention: Retention) -> None:
         if not directory.is_dir():
@@ -111,15 +126,19 @@ class PartitionLog:
         newest = self._segments[-1]
         if newest.size and newest.size + len(data) > self._retention.segment_bytes:
             header = self._next_header()
-            path = self._path(header.first_sequence)
-            return WriteJob(path, header, HEADER_SIZE, data, marks)
-        return WriteJob(newest.path, None, HEADER_SIZE + newest.size, data, marks)
+            path = self._directory / segment_name(header)
+            return WriteJob(path, header, None, HEADER_SIZE, data, marks)
+        fd = newest.open_for_writing()
+        return WriteJob(newest.path, None, fd, HEADER_SIZE + newest.size, data, marks)
 
     def commit(self, job: WriteJob) -> None:
         """Make the events of a finished write visible."""
         if job.new_header is not None:
             offset = job.new_header.first_offset
-            segment = Segment(job.path, job.new_header, offset, job.new_header.previous_ms)
+            self._segments[-1].close()
+            segment = Segment(
+                job.path, job.new_header, offset, job.new_header.previous_ms, job.descriptor
+            )
             self._segments.append(segment)
         newest = self._segments[-1]
         for mark in job.marks:
@@ -204,11 +223,11 @@ class PartitionLog:
         segment = self._segments[at]
         if not segment.offsets:
             # A segment that was sealed before this process began has no index yet.
-            for event in records_of(segment, segment.header.first_offset, _READ_SIZE):
+            for event in segment.records(segment.header.first_offset, _READ_SIZE):
                 segment.index(event)
         entry = bisect_left(column(segment), wanted) - 1
         start = segment.offsets[entry] if entry >= 0 else segment.header.first_offset
-        for event in records_of(segment, start, _READ_SIZE):
+        for event in segment.records(start, _READ_SIZE):
             if value_of(event) >= wanted:
                 return event.offset
         return segment.end_offset
@@ -217,52 +236,45 @@ class PartitionLog:
         """Yield committed records from the one at ``offset``, across segments."""
         at = bisect_right([each.header.first_offset for each in self._segments], offset) - 1
         for segment in self._segments[max(at, 0) :]:
-            yield from records_of(segment, max(offset, segment.header.first_offset), chunk)
+            yield from segment.records(max(offset, segment.header.first_offset), chunk)
 
     # -- retention ------------------------------------------------------------------------
 
     def enforce_retention(self, now_ms: int) -> int:
         """Drop the segments that are too old or too many; return how many.
 
-        Not to be called while a write is under way: if even the newest segment is
-        too old, an empty one takes its place, which carries on the numbers.
+        Needs no space on the disk. Not to be called while a write is under way: a newest
+        segment that is too old is emptied, and carries on the numbers.
         """
         oldest_ms = now_ms - self._retention.max_age_ms
-        newest = self._segments[-1]
-        if newest.size and newest.last_ms < oldest_ms:
-            self._segments.append(self._create(self._next_header()))
         total = sum(segment.size for segment in self._segments)
         dropped = 0
         while len(self._segments) > 1 and (
             self._segments[0].last_ms < oldest_ms or total > self._retention.max_bytes
         ):
-            segment = self._segments.pop(0)
-            total -= segment.size
+            segment = self._segments[0]
             segment.path.unlink()
+            total -= self._segments.pop(0).size
+            dropped += 1
+        newest = self._segments[-1]
+        if len(self._segments) == 1 and newest.size and newest.last_ms < oldest_ms:
+            newest.restart(self._next_header())
             dropped += 1
         return dropped
 
-    # -- opening, recovery ----------------------------------------------------------------
+    def close(self) -> None:
+        """Let go of the files."""
+        self._segments[-1].close()
 
-    def _path(self, first_sequence: int) -> Path:
-        return self._directory / f"{first_sequence:020d}{_SUFFIX}"
+    # -- opening, recovery ----------------------------------------------------------------
 
     def _open_segments(self) -> list[Segment]:
         segments: list[Segment] = []
-        paths = sorted(self._directory.glob(f"*{_SUFFIX}"))
-        for path in paths:
-            with path.open("rb") as file:
-                raw = file.read(HEADER_SIZE)
-            try:
-                header = SegmentHeader.decode(raw)
-            except LogCorruptError:
-                if path is not paths[-1]:
-                    raise
-                # The process died while it began this segment: nothing in it counts.
-                path.unlink()
-                break
-            size = path.stat().st_size - HEADER_SIZE
-            segments.append(Segment(path, header, header.first_offset + size, header.previous_ms))
+        for path in sorted(self._directory.glob("*.log")):
+            if path.stat().st_size < HEADER_SIZE and segments:
+                path.unlink()  # the process died while it began this segment
+            else:
+                segments.append(open_segment(path, segments[-1] if segments else None))
         for earlier, later in itertools.pairwise(segments):
             earlier.last_ms = later.header.previous_ms
             earlier.end_offset = later.header.first_offset
@@ -271,25 +283,32 @@ class PartitionLog:
         return segments
 
     def _create(self, header: SegmentHeader) -> Segment:
-        path = self._path(header.first_sequence)
-        WriteJob(path, header, HEADER_SIZE, b"", ()).run()
-        return Segment(path, header, header.first_offset, header.previous_ms)
+        job = WriteJob(self._directory / segment_name(header), header, None, HEADER_SIZE, b"", ())
+        job.run()
+        return Segment(job.path, header, header.first_offset, header.previous_ms, job.descriptor)
 
     def _recover(self, newest: Segment) -> None:
-        """Check every record of the newest segment, and cut off what is torn."""
-        announced = newest.end_offset
-        end = newest.header.first_offset
-        try:
-            for event in records_of(newest, end, _READ_SIZE):
-                newest.index(event)
-                self._next_sequence = event.sequence + 1
-                self._last_offset, self._last_ms = event.offset, event.enqueued_ms
-                end = event.next_offset
-        except LogCorruptError as error:
-            _LOGGER.warning("torn tail: %s", error)
-        newest.end_offset, newest.last_ms = end, self._last_ms
-        if end < announced:
-            _LOGGER.warning("cut %d torn bytes off %s", announced - end, newest.path)
-            with newest.path.open("r+b") as file:
-                file.truncate(HEADER_SIZE + newest.size)
-                os.fsync(file.fileno())
+        """Read every record of the newest segment, and cut off what is torn."""
+        for found in newest.scan(newest.header.first_offset, _READ_SIZE):
+            if isinstance(found, Event):
+                newest.index(found)
+                self._next_sequence = found.sequence + 1
+                self._last_offset, self._last_ms = found.offset, found.enqueued_ms
+            elif found.next_offset < newest.end_offset:
+                newest.note(found)
+            else:
+                self._recover_tail(newest, found)
+        newest.last_ms = self._last_ms
+
+    def _recover_tail(self, newest: Segment, tail: Hole) -> None:
+        """Cut off a record that was not written to its end, or keep the place of damaged ones."""
+        size = tail.next_offset - tail.offset
+        data = newest.read(tail.offset, size)
+        if is_torn(data, self._next_sequence):
+            _LOGGER.warning("cut %d bytes of an unfinished write off %s", size, newest.path)
+            newest.cut(tail.offset)
+        else:
+            newest.note(tail)
+            # Their numbers were given out, and are not given out again.
+            self._next_sequence += count_records(data, self._next_sequence)
+            self._last_offset = tail.offset

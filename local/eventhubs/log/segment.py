@@ -2,11 +2,13 @@
 
 A record's offset is its distance in bytes from the first record that the
 partition ever stored, so that an offset finds its place in a file by one
-subtraction: opaque to clients, ascending, not consecutive.
+subtraction: opaque to clients, ascending, not consecutive. A record that does not
+match its checksum is skipped: the next one is found by its own checksum.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -28,6 +30,14 @@ _FIXED: Final = RECORD_HEADER_SIZE - _UNCHECKED
 # A partition key is at most 128 characters on the service; ours are cut at 64 KiB.
 _NO_KEY: Final = 0xFFFF
 MAX_KEY_BYTES: Final = _NO_KEY - 1
+# No record is larger: a message of 1 MiB with the longest key is not.
+_MAX_RECORD: Final = 0x1F_FFFF
+# A size from _FIXED to _MAX_RECORD, and any checksum, as the bytes in front of a sequence number.
+_RECORD_START: Final = (
+    rb"(?s)(?=(?:\x00[\x00-\x1f][\x01-\xff].|\x00[\x01-\x1f]..|\x00\x00\x00[\x12-\xff])....(?:%s))"
+)
+# Sequence numbers of one segment differ in their last three bytes: it has no room for more.
+_SHARED_BYTES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,28 +100,69 @@ def record_size(header: bytes) -> int:
 
 
 def decode_records(data: bytes, offset: int) -> Iterator[Event]:
-    """Yield the whole records at the start of ``data``.
+    """Yield the records at the start of ``data``, up to the first that is cut short or damaged.
 
-    ``offset`` is that of the first record. Ends quietly where a record is cut
-    short, and raises ``LogCorruptError`` where a checksum does not hold.
+    ``offset`` is that of the first record.
     """
     position = 0
+    while (event := _decode_record(data, position, offset)) is not None:
+        yield event
+        position = event.next_offset - offset
+
+
+def find_record(data: bytes, first_sequence: int) -> int | None:
+    """Return where the first whole record in ``data`` begins, which starts anywhere.
+
+    Its sequence number is at least ``first_sequence``.
+    """
+    most = first_sequence + len(data) // RECORD_HEADER_SIZE + 1
+    prefixes = {struct.pack(">Q", number)[:_SHARED_BYTES] for number in (first_sequence, most)}
+    pattern = _RECORD_START % b"|".join(re.escape(prefix) for prefix in sorted(prefixes))
+    for match in re.finditer(pattern, data):
+        event = _decode_record(data, match.start(), 0)
+        if event is not None and first_sequence <= event.sequence <= most:
+            return match.start()
+    return None
+
+
+def is_torn(data: bytes, sequence: int) -> bool:
+    """Whether ``data``, which holds no whole record, is what an interrupted write leaves.
+
+    That is the beginning of the record ``sequence``, or blocks that were never written.
+    """
+    if len(data) < RECORD_HEADER_SIZE or not any(data):
+        return True
+    size, crc, found, _, _ = _RECORD.unpack_from(data)
+    begun = found == sequence and _FIXED <= size <= _MAX_RECORD and size + _UNCHECKED > len(data)
+    # A record that is whole but for its size was stored, and is damaged.
+    return bool(begun and zlib.crc32(data[_UNCHECKED:]) != crc)
+
+
+def count_records(data: bytes, sequence: int) -> int:
+    """Return how many records ``data``, which begins with record ``sequence``, held: at least 1.
+
+    Goes by their headers alone, as far as these are undamaged.
+    """
+    position, count = 0, 0
     while position + RECORD_HEADER_SIZE <= len(data):
-        size, crc, sequence, enqueued_ms, key_size = _RECORD.unpack_from(data, position)
-        checked = position + _UNCHECKED
-        end = checked + size
-        body = checked + _FIXED
-        has_key = key_size != _NO_KEY
-        message_at = body + (key_size if has_key else 0)
-        if size < _FIXED or (end <= len(data) and message_at > end):
-            message = f"the record at offset {offset + position} is damaged"
-            raise LogCorruptError(message)
-        if end > len(data):
-            return
-        if zlib.crc32(data[checked:end]) != crc:
-            message = f"the record at offset {offset + position} fails its checksum"
-            raise LogCorruptError(message)
-        key = data[body:message_at].decode("utf-8", "replace") if has_key else None
-        message_bytes = data[message_at:end]
-        yield Event(sequence, offset + position, offset + end, enqueued_ms, key, message_bytes)
-        position = end
+        size, _, found, _, _ = _RECORD.unpack_from(data, position)
+        if found != sequence + count or not _FIXED <= size <= _MAX_RECORD:
+            break
+        position, count = position + _UNCHECKED + size, count + 1
+    return max(count, 1)
+
+
+def _decode_record(data: bytes, position: int, offset: int) -> Event | None:
+    """Return the record at ``position``, or None if no whole one is there."""
+    if position + RECORD_HEADER_SIZE > len(data):
+        return None
+    size, crc, sequence, enqueued_ms, key_size = _RECORD.unpack_from(data, position)
+    checked = position + _UNCHECKED
+    end = checked + size
+    body = checked + _FIXED
+    has_key = key_size != _NO_KEY
+    message_at = body + (key_size if has_key else 0)
+    if not (body <= message_at <= end <= len(data)) or zlib.crc32(data[checked:end]) != crc:
+        return None
+    key = data[body:message_at].decode("utf-8", "replace") if has_key else None
+    return Event(sequence, offset + position, offset + end, enqueued_ms, key, data[message_at:end])

@@ -119,7 +119,7 @@ async def test_nothing_acknowledged_is_lost_when_the_process_is_killed_under_loa
     # When the process is killed, and what it was writing is torn
     broker.kill()
     await asyncio.gather(*producers)
-    newest = max((broker.directory / "frames" / "0").glob("*.log"))
+    newest = max((broker.directory / "hubs" / "frames" / "0").glob("*.log"))
     whole = newest.stat().st_size
     with newest.open("ab") as file:
         file.write(b"\x00\x00\x02\x00torn")

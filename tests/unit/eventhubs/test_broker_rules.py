@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import json
 from pathlib import Path
 from urllib.parse import quote_plus
 
@@ -221,4 +222,40 @@ async def test_a_directory_that_is_not_one_is_a_configuration_error(tmp_path: Pa
         await eventhubs.EventHubs(tmp_path / "file" / "data").start()
     (tmp_path / "hubs.json").write_text("{}")
     with pytest.raises(ConfigurationError, match="cannot be read"):
+        await eventhubs.EventHubs(tmp_path).start()
+
+
+async def test_a_directory_of_the_first_version_keeps_its_hubs_and_their_events(
+    tmp_path: Path,
+) -> None:
+    # Given hubs beside hubs.json, which is where version 1 kept them
+    async with eventhubs.EventHubs(tmp_path, hubs={"Frames": 1}):
+        pass
+    (segment,) = (tmp_path / "hubs" / "frames" / "0").glob("*.log")
+    (tmp_path / "hubs" / "frames").rename(tmp_path / "frames")
+    (tmp_path / "hubs").rmdir()
+    (tmp_path / "frames" / "0" / segment.name).rename(tmp_path / "frames" / "0" / f"{0:020d}.log")
+    document = json.loads((tmp_path / "hubs.json").read_text()) | {"version": 1}
+    (tmp_path / "hubs.json").write_text(json.dumps(document))
+    # When it is opened
+    async with eventhubs.EventHubs(tmp_path):
+        pass
+    # Then they are where hubs are now
+    assert segment.exists()
+    assert not (tmp_path / "frames").exists()
+
+
+async def test_a_hub_may_have_the_name_of_anything_in_the_data_directory(tmp_path: Path) -> None:
+    names = {"lock": 1, "hubs.json": 1, "hubs": 1, "x" * 255: 1}
+    async with eventhubs.EventHubs(tmp_path, hubs=names):
+        pass
+    with pytest.raises(ConfigurationError, match="at most 255"):
+        eventhubs.EventHubs(tmp_path, hubs={"x" * 256: 1})
+
+
+async def test_a_log_that_nobody_can_place_is_one_sentence(tmp_path: Path) -> None:
+    async with eventhubs.EventHubs(tmp_path, hubs={"frames": 1}):
+        pass
+    (tmp_path / "hubs" / "frames" / "0" / "copy of a.log").write_bytes(bytes(100))
+    with pytest.raises(ConfigurationError, match="copy of a.log is not named like a segment"):
         await eventhubs.EventHubs(tmp_path).start()

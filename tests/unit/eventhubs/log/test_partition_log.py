@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from local.eventhubs.errors import LogCorruptError
+from local.eventhubs.log.files import segment_name
 from local.eventhubs.log.partition import PartitionLog, Retention
-from local.eventhubs.log.segment import HEADER_SIZE, SegmentHeader, decode_records, encode_record
+from local.eventhubs.log.segment import HEADER_SIZE, RECORD_HEADER_SIZE, SegmentHeader
 
 
 def append(
@@ -82,22 +85,94 @@ def test_a_tail_torn_at_any_byte_is_cut_and_the_rest_is_whole(tmp_path: Path) ->
         assert everything(again)[-1] == (2, b"new")
 
 
-@given(st.integers(0, 400), st.integers(1, 255))
-@settings(max_examples=60)
-def test_a_flipped_byte_is_never_read_as_an_event(position: int, flip: int) -> None:
-    records = b"".join(encode_record(n, n, "k" if n else None, bytes([n]) * 80) for n in range(4))
-    damaged = bytearray(records)
-    position %= len(records)
-    damaged[position] ^= flip
-    good = list(decode_records(records, 0))
-    got = []
-    try:
-        for event in decode_records(bytes(damaged), 0):
-            got.append(event)  # noqa: PERF402 - what came before the error counts
-    except LogCorruptError:
-        pass
-    assert got == good[: len(got)]
-    assert len(got) < 4
+@given(st.integers(0, 10**6), st.integers(0, 7))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_flipped_bit_costs_its_own_event_and_no_other(
+    tmp_path: Path, position: int, bit: int
+) -> None:
+    # Given eight acknowledged events, some of which look like a beginning of a record inside
+    directory = tmp_path / uuid.uuid4().hex
+    log = PartitionLog(directory, Retention())
+    bodies = [bytes([n]) * 40 + b"\0" * 30 + bytes([0, 0, 0, 20, n]) * n for n in range(8)]
+    for number, body in enumerate(bodies):
+        append(log, [body], number, "key" if number % 2 else None)
+    last = log.last
+    log.close()
+    # When one bit of the file flips
+    (path,) = directory.glob("*.log")
+    data = bytearray(path.read_bytes())
+    data[position % len(data)] ^= 1 << bit
+    path.write_bytes(data)
+    # Then all others are there, in this start and the next, with their numbers and places
+    for _ in range(2):
+        again = PartitionLog(directory, Retention())
+        kept = everything(again)
+        assert len(kept) >= 7
+        assert set(kept) <= set(enumerate(bodies))
+        # And no number or place is given out twice
+        assert again.end_offset >= last.offset
+        again.close()
+    again = PartitionLog(directory, Retention())
+    append(again, [b"next"], 100)
+    assert again.last.sequence >= 8
+    assert again.last.offset > last.offset
+    assert everything(again) == [*kept, (again.last.sequence, b"next")]
+    again.close()
+
+
+def test_what_a_damaged_sector_held_is_named_and_all_else_is_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Given segments of which a sector in the middle of each is overwritten
+    retention = Retention(segment_bytes=20_000)
+    log = PartitionLog(tmp_path, retention)
+    for number in range(300):
+        append(log, [bytes([number % 256]) * 200], number)
+    log.close()
+    paths = sorted(tmp_path.glob("*.log"))
+    for path in paths:
+        data = bytearray(path.read_bytes())
+        data[5_000:5_512] = bytes(range(256)) * 2
+        path.write_bytes(data)
+    # When everything is read, twice
+    again = PartitionLog(tmp_path, retention)
+    kept = everything(again)
+    assert everything(again) == kept
+    # Then only the events in those sectors are missing, and each file is named once
+    assert 300 - 4 * len(paths) <= len(kept) < 300
+    assert [number for number, _ in kept] == sorted({number for number, _ in kept})
+    damaged = [record.getMessage() for record in caplog.records if "damaged" in record.message]
+    assert [str(path) in message for path, message in zip(paths, sorted(damaged), strict=True)]
+    # And any position finds the next event that is there
+    numbers = [number for number, _ in kept]
+    for wanted in range(300):
+        offset = again.offset_from_sequence(wanted, inclusive=True)
+        (event, *_) = again.read(offset, 1) or [None]
+        expected = next((number for number in numbers if number >= wanted), None)
+        assert (event and event.sequence) == expected
+    again.close()
+
+
+def test_a_last_event_that_is_damaged_keeps_its_number(tmp_path: Path) -> None:
+    # Given three events, and the last one's size, number or body damaged
+    for place in range(RECORD_HEADER_SIZE + 3):
+        directory = tmp_path / str(place)
+        log = PartitionLog(directory, Retention())
+        append(log, [b"a", b"b", b"c" * 10])
+        at = HEADER_SIZE + log.last.offset + place
+        log.close()
+        (path,) = directory.glob("*.log")
+        data = bytearray(path.read_bytes())
+        data[at] ^= 4
+        path.write_bytes(data)
+        # When it is opened and appended to
+        again = PartitionLog(directory, Retention())
+        append(again, [b"d"])
+        # Then a reader that has passed the third event gets the new one
+        assert everything(again) == [(0, b"a"), (1, b"b"), (3, b"d")]
+        after = again.offset_from_offset(log.last.offset, inclusive=False)
+        assert [event.message for event in again.read(after, 10)] == [b"d"]
+        again.close()
 
 
 @pytest.mark.parametrize("segment_bytes", [100, 1_000, 1_000_000])
@@ -160,9 +235,35 @@ def test_a_segment_that_was_only_begun_does_not_count(tmp_path: Path) -> None:
     job = log.take_staged()
     assert job is not None
     assert job.new_header is not None
-    for torn in (b"", job.new_header.encode()[:20], job.new_header.encode() + job.data[:9]):
+    header = job.new_header.encode()
+    for torn in (b"", header[:20], header + job.data[:9], bytes(len(header) + 9)):
         job.path.write_bytes(torn)
-        assert everything(PartitionLog(tmp_path, retention)) == [(0, b"a" * 60)]
+        again = PartitionLog(tmp_path, retention)
+        assert everything(again) == [(0, b"a" * 60)]
+        append(again, [b"new"])
+        assert everything(again) == [(0, b"a" * 60), (1, b"new")]
+        again.close()
+        job.path.unlink()
+
+
+def test_a_damaged_header_is_made_again_from_the_name(tmp_path: Path) -> None:
+    retention = Retention(segment_bytes=100)
+    log = PartitionLog(tmp_path, retention)
+    for number in range(4):
+        append(log, [bytes([number]) * 90], number)
+    log.close()
+    whole = everything(log)
+    for path in sorted(tmp_path.glob("*.log")):
+        for place in (0, 10, 20, 30, 40):
+            data = bytearray(path.read_bytes())
+            data[place] ^= 16
+            path.write_bytes(data)
+            again = PartitionLog(tmp_path, retention)
+            assert everything(again) == whole
+            assert again.last.sequence == 3
+            assert again.enforce_retention(now_ms=1_000) == 0
+            again.close()
+            assert SegmentHeader.decode(path.read_bytes()[:HEADER_SIZE])
 
 
 def test_old_segments_are_dropped_by_size_and_by_age(tmp_path: Path) -> None:
@@ -189,17 +290,60 @@ def test_old_segments_are_dropped_by_size_and_by_age(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("*.log"))) == 1
 
 
-def test_damage_in_the_middle_is_an_error_and_not_a_torn_tail(tmp_path: Path) -> None:
-    retention = Retention(segment_bytes=100)
+def test_retention_works_while_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given old events in several segments, on a disk that has no room for another byte
+    retention = Retention(max_age_ms=100, segment_bytes=200)
     log = PartitionLog(tmp_path, retention)
-    for _ in range(3):
-        append(log, [bytes(90)])
-    first = min(tmp_path.glob("*.log"))
-    data = bytearray(first.read_bytes())
-    data[-1] ^= 1
-    first.write_bytes(data)
-    with pytest.raises(LogCorruptError):
-        everything(PartitionLog(tmp_path, retention))
+    for number in range(10):
+        append(log, [bytes(50)], now_ms=number)
+    last, end = log.last, log.end_offset
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    real_open, real_pwrite = os.open, os.pwrite
+
+    def no_new_file(path: Any, flags: int, *more: Any) -> int:
+        return refuse() if flags & os.O_CREAT else real_open(path, flags, *more)
+
+    def no_growth(fd: int, data: Any, place: int) -> int:
+        grows = place + len(data) > os.fstat(fd).st_size
+        return refuse() if grows else real_pwrite(fd, data, place)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", no_new_file)
+        patch.setattr(os, "pwrite", no_growth)
+        # When they are too old
+        assert log.enforce_retention(now_ms=1_000) > 1
+    # Then all their space is free, and the numbers go on
+    (path,) = tmp_path.glob("*.log")
+    assert path.stat().st_size == HEADER_SIZE
+    log.close()
+    for each in (log, PartitionLog(tmp_path, retention)):
+        assert (each.last, each.end_offset, each.is_empty) == (last, end, True)
+    append(each, [b"next"], 1_001)
+    assert everything(each) == [(10, b"next")]
+    each.close()
+
+
+def test_a_death_while_a_segment_is_emptied_loses_no_number(tmp_path: Path) -> None:
+    log = PartitionLog(tmp_path, Retention())
+    append(log, [b"a", b"b"], 5)
+    log.close()
+    (path,) = tmp_path.glob("*.log")
+    whole = path.read_bytes()
+    new = tmp_path / segment_name(SegmentHeader(2, log.end_offset, log.last.offset, 5))
+    for left in (whole, whole[:HEADER_SIZE]):
+        path.unlink(missing_ok=True)
+        new.write_bytes(left)
+        again = PartitionLog(tmp_path, Retention())
+        assert again.is_empty
+        assert (again.last.sequence, again.end_offset) == (1, log.end_offset)
+        append(again, [b"c"])
+        assert everything(again) == [(2, b"c")]
+        again.close()
 
 
 def test_a_damaged_header_is_refused() -> None:
