@@ -22,17 +22,18 @@ from torch import Tensor
 
 from training.data import read_picture
 from training.features import Features
+from training.gates import GATES, PAINTING_SIDE, look
 from training.gatys import paint as paint_by_optimising
 from training.losses import style_statistics
 from training.quality import Judge, floats, held_out
 from training.quantise import frames
 from training.runtime import metadata, painter, version
 from training.speed import speed_table
-from training.steadiness import SHIFTS, Frames, along_video, grid, under_noise, under_shift
+from training.steadiness import SHIFTS, Frames, along_video, under_noise, under_shift
 from training.tables import Rows, markdown, with_table
 from training.trainer import Plan
 
-TABLES: Final = ("speed", "precision", "steadiness", "quality")
+TABLES: Final = ("gates", "speed", "precision", "steadiness", "quality")
 
 _VIDEO_FRAMES: Final = 24
 _PHOTOS: Final = 10
@@ -49,6 +50,7 @@ def main() -> None:
     features = Features(arguments.features, torch.device("cpu"))
     paintings = dict(pair.split("=", 1) for pair in arguments.painting)
     tables: dict[str, Callable[[], str]] = {
+        "gates": lambda: gates_table(files, photos, paintings, arguments.video),
         "speed": lambda: speed_table(files[0]),
         "precision": lambda: precision_table(files, photos),
         "steadiness": lambda: steadiness_table(
@@ -63,6 +65,21 @@ def main() -> None:
         # Read again each time: measuring takes minutes, in which somebody may have edited it.
         document = arguments.document.read_text(encoding="utf-8")
         arguments.document.write_text(with_table(document, name, table), encoding="utf-8")
+
+
+def gates_table(
+    files: list[Path], photos: list[Path], paintings: dict[str, str], videos: list[Path]
+) -> str:
+    """Return what a viewer sees of every style, what misses its gate in bold."""
+    rows: Rows = [("style", *(str(gate) for gate in GATES), "holds")]
+    pictures = [frames(photo) for photo in photos]
+    for file in files:
+        painting = frames(Path(paintings[file.stem]), PAINTING_SIDE)
+        seen = look(painter(file), pictures, painting, videos)
+        cells = [gate.cell(figure) for gate, figure in zip(GATES, seen, strict=True)]
+        held = sum(gate.holds(figure) for gate, figure in zip(GATES, seen, strict=True))
+        rows.append((file.stem, *cells, f"{held} of {len(GATES)}"))
+    return markdown(rows)
 
 
 def quality_table(
@@ -104,17 +121,17 @@ def quality_table(
 def steadiness_table(files: list[Path], photos: list[Path], videos: list[Path]) -> str:
     """Return how much the painting changes where the picture does not."""
     shifts = [f"shift {pixels} px" for pixels in SHIFTS]
-    rows: Rows = [
-        ("style", "grid", "noise", *shifts, *(f"{video.stem} (source)" for video in videos))
-    ]
+    rows: Rows = [("style", "noise", *shifts, *(f"{video.stem} (source)" for video in videos))]
     for file in files:
         paint = painter(file)
         pictures = [frames(photo) for photo in photos]
         figures = [_mean(under_noise(paint, picture) for picture in pictures)]
-        figures += [
-            _mean(under_shift(paint, picture, pixels) for picture in pictures) for pixels in SHIFTS
-        ]
-        cells = [f"{grid(paint):.2f}", *(f"{figure:.1f}" for figure in figures)]
+        for pixels in SHIFTS:
+            follow = painter(file, canvas=(pixels, pixels))
+            figures.append(
+                _mean(under_shift(paint, picture, pixels, follow) for picture in pictures)
+            )
+        cells = [f"{figure:.1f}" for figure in figures]
         for video in videos:
             flicker = along_video(paint, video, frames=_VIDEO_FRAMES)
             cells.append(f"{flicker.painted:.1f} ({flicker.source:.1f})")

@@ -5,22 +5,32 @@ from __future__ import annotations
 import platform
 from pathlib import Path
 
+import numpy as np
 import onnx
 import onnxruntime as ort
 
 from training.steadiness import Frames, Paint
 
 
-def painter(file: Path | bytes, threads: int = 1) -> Paint:
-    """Return what paints frames (N, 3, H, W) uint8 with the network."""
+def painter(
+    file: Path | bytes, threads: int = 1, canvas: tuple[float, float] = (0.0, 0.0)
+) -> Paint:
+    """Return what paints frames (N, 3, H, W) uint8 with the network.
+
+    ``canvas`` is where on it they lie, in pixels down and across; older networks have none.
+    """
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = ort.InferenceSession(file, options, ["CPUExecutionProvider"])
 
+    given = {
+        name.name: np.array([canvas], np.float32) for name in session.get_overridable_initializers()
+    }
+
     def paint(frame: Frames) -> Frames:
-        return session.run(None, {"frames": frame})[0]
+        return session.run(None, {"frames": frame, **given})[0]
 
     return paint
 

@@ -3,8 +3,7 @@
 Three questions, each answered as the mean absolute change in levels of 255: what does a little
 noise change; what does a shift of a few pixels change, once shifted back; and what changes between
 two frames of a real video, once the first is moved along the optical flow to where the second has
-it. The source's own figure for the last question is the floor: flow is never perfect. A fourth
-figure tells what stands still while the picture moves: the grid of the network on flat colours.
+it. The source's own figure for the last question is the floor: flow is never perfect.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from training.network import MULTIPLE, RIM
+from training.network import MULTIPLE
 
 Frames = npt.NDArray[np.uint8]
 Paint = Callable[[Frames], Frames]
@@ -28,7 +27,6 @@ SHIFTS: Final = (1, 2, 4)
 NOISE_LEVELS: Final = 4
 _MARGIN: Final = 16
 _CONSISTENT_PX: Final = 1.0
-_COLOURS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +44,20 @@ def under_noise(paint: Paint, frame: Frames, seed: int = 0) -> float:
     return _change(paint(frame), paint(noisy))
 
 
-def under_shift(paint: Paint, frame: Frames, pixels: int) -> float:
-    """Return how much a shift by ``pixels`` both down and right changes the painting."""
+def under_shift(still: Paint, frame: Frames, pixels: int, follow: Paint) -> float:
+    """Return how much a shift by ``pixels`` both down and right changes the painting.
+
+    ``follow`` paints like ``still`` on a canvas that has moved with the picture.
+    """
     height, width = (length - pixels for length in frame.shape[2:])
     height, width = height // MULTIPLE * MULTIPLE, width // MULTIPLE * MULTIPLE
-    still = paint(np.ascontiguousarray(frame[:, :, :height, :width]))
+    one = still(np.ascontiguousarray(frame[:, :, :height, :width]))
     down, right = height + pixels, width + pixels
-    moved = paint(np.ascontiguousarray(frame[:, :, pixels:down, pixels:right]))
-    a = still[:, :, pixels:, pixels:]
-    b = moved[:, :, :-pixels, :-pixels]
+    other = follow(np.ascontiguousarray(frame[:, :, pixels:down, pixels:right]))
+    a = one[:, :, pixels:, pixels:]
+    b = other[:, :, :-pixels, :-pixels]
     rim = (..., slice(_MARGIN, -_MARGIN), slice(_MARGIN, -_MARGIN))
     return _change(a[rim], b[rim])
-
-
-def grid(paint: Paint, seed: int = 0) -> float:
-    """Return the standard deviation, in levels, of what is painted on colours without any."""
-    colours = np.random.default_rng(seed).integers(0, 256, (_COLOURS, 3, 1, 1), np.uint8)
-    side = 2 * RIM + 4 * MULTIPLE
-    painted = paint(np.ascontiguousarray(np.broadcast_to(colours, (_COLOURS, 3, side, side))))
-    middle = painted[..., RIM:-RIM, RIM:-RIM].astype(np.float64)
-    return float(np.sqrt(middle.var((2, 3)).mean()))
 
 
 def along_video(paint: Paint, video: Path, *, frames: int, height: int = 360) -> Flicker:

@@ -15,7 +15,8 @@ import local
 from shared.styles.gallery import Gallery, Precision
 from stylizer.painting.engine import OnnxEngine
 from training.evaluate import decibels
-from training.steadiness import Frames, Paint, grid, under_noise, under_shift
+from training.looks import grid
+from training.steadiness import Frames, Paint, under_noise
 
 STYLES = sorted(Gallery().styles)
 
@@ -35,9 +36,8 @@ def picture() -> Frames:
 @pytest.mark.parametrize("style", STYLES)
 def test_a_bundled_style_is_steady(style: str, picture: Frames) -> None:
     paint = painter(style)
-    assert under_noise(paint, picture) <= 2.5
-    assert under_shift(paint, picture, 1) <= 8
-    assert grid(paint) < 0.5, "flat colours must be painted flat"
+    assert under_noise(paint, picture) <= 3.5
+    assert grid(paint) < 0.5, "walls must not show the network's cells"
 
 
 @pytest.mark.parametrize("style", STYLES)
