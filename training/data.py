@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 from PIL import Image
 from torch import Tensor
 
@@ -15,6 +16,9 @@ from shared.contracts.errors import ConfigurationError
 _SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 _SMALLEST: Final = 1.0
 _LARGEST: Final = 2.2
+_KEPT: Final = 720
+_FLAT_SHARE: Final = 1 / 8
+_FLAT_CELLS: Final = 4
 
 
 def read_picture(path: Path, short_side: int | None = None) -> Tensor:
@@ -48,42 +52,55 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 class Crops:
-    """``count`` square crops of ``size`` pixels, at random places, scales and hands.
+    """Square crops of ``size`` pixels without end, at random places, scales and hands.
 
     A crop shows between 1 and 2.2 times its size of the photograph whose short side is scaled to
-    fit; it is made when first asked for and kept, as 8-bit.
+    fit. One of eight is nearly flat: what a blur leaves of it, as skies and walls are.
     """
 
-    def __init__(self, photos: list[Path], *, size: int, count: int, seed: int) -> None:
+    def __init__(self, photos: list[Path], *, size: int, seed: int) -> None:
         self._photos = photos
         self._size = size
         self._seed = seed
-        self._count = count
-        self._made: dict[int, Tensor] = {}
-
-    def __len__(self) -> int:
-        return self._count
+        self._read: dict[int, Image.Image] = {}
 
     def __getitem__(self, index: int) -> Tensor:
-        if index not in self._made:
-            self._made[index] = self._cut(index)
-        return self._made[index].float() / 255
-
-    def _cut(self, index: int) -> Tensor:
-        # Every photograph once a round, so that none is left out by chance.
+        """Return a crop (3, H, W), 0..1; the same index always gives the same one."""
         chance = seeded(self._seed, index)
-        path = self._photos[index % len(self._photos)]
-        spread = float(torch.rand((), generator=chance))
-        short_side = round(self._size * (_SMALLEST + (_LARGEST - _SMALLEST) * spread))
-        picture = read_picture(path, short_side)
-        top, left = (
-            int(torch.randint(length - self._size + 1, (), generator=chance))
-            for length in picture.shape[1:]
-        )
-        crop = picture[:, top : top + self._size, left : left + self._size]
-        if float(torch.rand((), generator=chance)) < 0.5:  # noqa: PLR2004 - half of them
-            crop = crop.flip(2)
-        return (crop * 255).round().to(torch.uint8).contiguous()
+
+        def draw() -> float:
+            return float(torch.rand((), generator=chance))
+
+        # Every photograph once a round, so that none is left out by chance.
+        photo = self._photo(index % len(self._photos))
+        side = min(photo.size) / (_SMALLEST + (_LARGEST - _SMALLEST) * draw())
+        left, top = ((length - side) * draw() for length in photo.size)
+        box = (left, top, left + side, top + side)
+        crop = photo.resize((self._size, self._size), Image.Resampling.BICUBIC, box, 2.0)
+        pixels = torch.from_numpy(np.array(crop)).permute(2, 0, 1).float() / 255
+        if draw() < _FLAT_SHARE:
+            pixels = _flat(pixels, draw())
+        return pixels.flip(2) if draw() < 0.5 else pixels  # noqa: PLR2004 - half of them
+
+    def _photo(self, number: int) -> Image.Image:
+        """Return a photograph, kept at a size at which hundreds fit into memory."""
+        if number not in self._read:
+            picture = read_picture(self._photos[number])
+            image = Image.fromarray((picture * 255).round().byte().permute(1, 2, 0).numpy())
+            scale = _KEPT / min(image.size)
+            if scale < 1:
+                size = (round(image.width * scale), round(image.height * scale))
+                image = image.resize(size, Image.Resampling.LANCZOS)
+            self._read[number] = image
+        return self._read[number]
+
+
+def _flat(crop: Tensor, contrast: float) -> Tensor:
+    """Return little but the colours of a crop, and of their differences ``contrast``."""
+    few = F.adaptive_avg_pool2d(crop[None], _FLAT_CELLS)
+    smooth = F.interpolate(few, size=crop.shape[1:], mode="bicubic")[0]
+    mean = smooth.mean((1, 2), keepdim=True)
+    return (mean + contrast * (smooth - mean)).clamp(0, 1)
 
 
 def seeded(seed: int, step: int = 0) -> torch.Generator:

@@ -37,11 +37,13 @@ _NORMALISING_SIDE: Final = 224
 class Features(nn.Module):
     """VGG19 as far as relu3_1; frozen.
 
+    ``kind`` is what it computes in; what it gives is float32. Half the bits are enough to train by.
+
     Raises:
         ConfigurationError: the file does not hold its weights.
     """
 
-    def __init__(self, file: Path, on: torch.device) -> None:
+    def __init__(self, file: Path, on: torch.device, kind: torch.dtype = torch.float32) -> None:
         super().__init__()
         try:
             weights = load_file(file)
@@ -50,19 +52,26 @@ class Features(nn.Module):
         wanted = {f"{name}.{part}" for name in CONVOLUTIONS for part in ("weight", "bias")}
         if missing := sorted(wanted - weights.keys()):
             raise ConfigurationError([f"{file} lacks {', '.join(missing)}"])
-        self._weights = {name: weights[name].to(on) for name in wanted}
+        self._weights = {name: weights[name].to(on, kind) for name in wanted}
+        self._kind = kind
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return what the three `TAPS` see: 64, 128 and 256 channels at 1, 1/2 and 1/4 size."""
-        edged = F.pad(pictures, (1, 1, 1, 1), mode="replicate")
+        edged = F.pad(pictures, (1, 1, 1, 1), mode="replicate").to(self._kind)
         relu1_1 = self._convolve(edged, "conv1_1", padding=0)
         relu2_1 = self._convolve(F.max_pool2d(self._convolve(relu1_1, "conv1_2"), 2), "conv2_1")
         relu3_1 = self._convolve(F.max_pool2d(self._convolve(relu2_1, "conv2_2"), 2), "conv3_1")
-        return relu1_1, relu2_1, relu3_1
+        return relu1_1.float(), relu2_1.float(), relu3_1.float()
 
     def _convolve(self, x: Tensor, name: str, padding: int = 1) -> Tensor:
         weight, bias = self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]
         return F.relu(F.conv2d(x, weight, bias, padding=padding))
+
+
+def quickest_kind(device: torch.device) -> torch.dtype:
+    """Return bfloat16 where the device multiplies it by itself, else float32."""
+    native = device.type == "cuda" or torch.cpu.get_capabilities().get("avx512_bf16", False)
+    return torch.bfloat16 if native else torch.float32
 
 
 def features_file(photos: list[Path]) -> Path:

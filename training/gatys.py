@@ -12,9 +12,12 @@ from torch import Tensor
 from training.features import Features
 from training.losses import (
     Statistics,
-    content_floor,
-    content_loss,
+    content_losses,
+    contents,
+    hue_loss,
+    local_loss,
     luma_loss,
+    measure,
     range_loss,
     style_loss,
     variation_loss,
@@ -31,18 +34,20 @@ def paint(
     iterations: int = 40,
 ) -> Tensor:
     """Return ``picture`` (1, 3, H, W), 0..1, painted; starts from the picture itself."""
-    with torch.no_grad():
-        content = features(picture)[2]
+    content = contents(picture, features)
     painted = picture.clone().requires_grad_()
     optimiser = torch.optim.LBFGS([painted], max_iter=iterations, line_search_fn="strong_wolfe")
 
     def distance() -> Tensor:
         optimiser.zero_grad()
         seen = views(painted, features)
+        measured = measure(seen, wanted)
         loss = (
-            plan.style * style_loss(seen, wanted)
-            + plan.content * content_loss(seen["relu3_1"], content, content_floor(wanted))
+            plan.style * style_loss(measured, wanted)
+            + plan.local * local_loss(measured, wanted)
+            + plan.content * content_losses(seen, content, wanted)
             + plan.luma * luma_loss(painted, picture)
+            + plan.hue * hue_loss(painted, picture)
             + plan.variation * variation_loss(painted)
             + plan.bounds * range_loss(painted)
         )

@@ -5,6 +5,9 @@ installed, and so that every weight has a name to be read back or averaged by. T
 folded into the first and the last convolution. The edge is repeated a few pixels outwards before
 the network paints, and cropped again afterwards.
 
+Where on the canvas the frames lie is an input that may be left out: `CANVAS`, one row of pixels
+down and across for all frames or one for each.
+
 Every node runs on ONNX Runtime's CPU and on its CUDA alike: one file serves both.
 """
 
@@ -19,13 +22,22 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
+from training.canvas import CELL, SOFT, Waves, flows, waves
 from training.network import AFTER, BEFORE, CALM, VERSION, StyleNetwork, convolutions
 
 OPSET: Final = 17
+CANVAS: Final = "canvas"
+CANVAS_NODES: Final = "canvas_"
+"""How the names of the nodes begin that draw the canvas."""
+
 _IR_VERSION: Final = 8
 _WHITE: Final = 255
+_ALL: Final = 2**31 - 1
 _FIRST: Final = "first"
 _LAST: Final = "paint"
+_LAY: Final = "lay"
+_WITHOUT_CANVAS: Final = "3"
+_READABLE: Final = (_WITHOUT_CANVAS, str(VERSION))
 _ROUNDING: Final = 0.5
 _BILINEAR: Final = (1, 2, 1)
 _COLUMNS_FIRST: Final = [
@@ -59,18 +71,23 @@ def build(
 
 
 def read_weights(model: onnx.ModelProto) -> StyleNetwork:
-    """Return the network that `build` wrote.
+    """Return the network that `build` wrote; one of version 3 gets a faint canvas by chance.
 
     Raises:
         ValueError: the file holds another network, or one of another version.
     """
-    versions = [entry.value for entry in model.metadata_props if entry.key == "network"]
-    if versions != [str(VERSION)]:
-        raise ValueError(f"it says {versions or 'nothing'} of its version instead of {VERSION}")
+    said = {entry.key: entry.value for entry in model.metadata_props}
+    if (version := said.get("network")) not in _READABLE:
+        raise ValueError(f"it says {version or 'nothing'} of its version instead of {VERSION}")
     tensors = {t.name: numpy_helper.to_array(t).astype(np.float64) for t in model.graph.initializer}
-    network = StyleNetwork()
+    with torch.random.fork_rng():
+        # What the file does not hold is the same every time, too.
+        torch.manual_seed(0)
+        network = StyleNetwork()
     for name, layer in convolutions(network):
         assert layer.bias is not None
+        if name == _LAY and version == _WITHOUT_CANVAS:
+            continue
         weight, bias = tensors[f"{name}.weight"], tensors[f"{name}.bias"]
         if name == _FIRST:
             weight = weight * _WHITE
@@ -92,6 +109,7 @@ class _Graph:
         self._weights: list[TensorProto] = []
         self._nodes: list[onnx.NodeProto] = []
         self._layers: dict[str, nn.Conv2d] = {}
+        self._scope = ""
 
     def convolution(self, name: str, layer: nn.Conv2d) -> None:
         """Take a layer's weights in; the outermost two learn to count to 255."""
@@ -109,8 +127,11 @@ class _Graph:
 
     def draw(self) -> None:
         """Connect the layers as `StyleNetwork.forward` does."""
-        half = self._relu(self._convolve(self._widen(), "first"))
-        quarter = self._relu(self._convolve(self._blur(half, "calm", CALM), "second"))
+        wide = self._widen()
+        canvas = self._canvas(wide)
+        half = self._relu(self._convolve(wide, "first"))
+        quarter = self._convolve(self._blur(half, "calm", CALM), "second")
+        quarter = self._relu(self._node("Add", quarter, self._convolve(canvas, "lay")))
         for index in range(sum(name.endswith("spread_1") for name in self._layers)):
             block = f"blocks.{index}"
             y = self._convolve(self._convolve(quarter, f"{block}.spread_1"), f"{block}.mix_1")
@@ -125,8 +146,9 @@ class _Graph:
         def frames(name: str) -> onnx.ValueInfoProto:
             return helper.make_tensor_value_info(name, TensorProto.UINT8, ["N", 3, "H", "W"])
 
+        canvas = helper.make_tensor_value_info(CANVAS, TensorProto.FLOAT, ["places", 2])
         return helper.make_graph(
-            self._nodes, "style", [frames("frames")], [frames("stylized")], self._weights
+            self._nodes, "style", [frames("frames"), canvas], [frames("stylized")], self._weights
         )
 
     def _constant(self, name: str, value: npt.NDArray[Any]) -> str:
@@ -134,12 +156,12 @@ class _Graph:
         return name
 
     def _node(self, kind: str, *inputs: str, to: str | None = None, **attributes: Any) -> str:
-        output = to or f"{kind.lower()}_{len(self._nodes)}"
+        output = to or f"{self._scope}{kind.lower()}_{len(self._nodes)}"
         self._nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
         return output
 
     def _cast(self, x: str, kind: int, to: str | None = None) -> str:
-        output = to or f"cast_{len(self._nodes)}"
+        output = to or f"{self._scope}cast_{len(self._nodes)}"
         self._nodes.append(helper.make_node("Cast", [x], [output], name=output, to=kind))
         return output
 
@@ -164,6 +186,80 @@ class _Graph:
         """Repeat the edge outwards. On floats, because ONNX Runtime's CUDA pads no bytes."""
         around = self._shape("around", 0, 0, BEFORE, BEFORE, 0, 0, AFTER, AFTER)
         return self._node("Pad", self._cast("frames", self._float), around, mode="edge")
+
+    def _canvas(self, wide: str) -> str:
+        """Draw the canvas as `training.canvas.Canvas` does, in fp32 whatever the rest is in.
+
+        Coordinates are counted along one row and one column of the picture: computed from its
+        shape they would be computed on the CPU.
+        """
+        self._scope = CANVAS_NODES
+        self._constant(CANVAS, np.zeros((1, 2), np.float32))
+        corner = self._node("Reshape", CANVAS, self._shape("corner", -1, 2, 1, 1))
+        rows, columns = (self._coordinates(wide, corner, axis) for axis in (2, 3))
+        real, imaginary = self._sum("waves", waves(), rows, columns)
+        (sway,) = self._sum("flows", flows(), rows, columns, parts=1)
+        cosine, sine = self._node("Cos", sway), self._node("Sin", sway)
+        squares = [self._node("Mul", part, part) for part in (real, imaginary)]
+        soft = self._constant("soft", np.array(SOFT, np.float32))
+        power = self._node("Add", self._node("Add", *squares), soft)
+        envelope = self._node("Sqrt", power)
+        ahead = [self._node("Mul", part, cosine) for part in (real, imaginary)]
+        aside = [self._node("Mul", part, sine) for part in (imaginary, real)]
+        turned = (self._node("Sub", ahead[0], aside[0]), self._node("Add", ahead[1], aside[1]))
+        planes = [self._node("Div", part, envelope) for part in turned]
+        canvas = self._node("Concat", *planes, axis=1)
+        self._scope = ""
+        return canvas if self._dtype == np.float32 else self._cast(canvas, self._float)
+
+    def _sum(self, name: str, drawn: Waves, rows: str, columns: str, parts: int = 2) -> list[str]:
+        """Add up waves at every crossing of rows and columns; second, a quarter of a wave later."""
+        down, across, phase, height = (
+            self._constant(f"{name}.{part}", np.expand_dims(value.numpy(), (0, axis)))
+            for part, value, axis in (
+                ("down", drawn.down, 2),
+                ("across", drawn.across, 3),
+                ("phase", drawn.phase, 2),
+                ("height", drawn.height, 3),
+            )
+        )
+        angles = self._node("Add", self._node("Mul", rows, down), phase)
+        turned = self._node("Concat", self._node("Cos", angles), self._node("Sin", angles), axis=3)
+        angles = self._node("Mul", columns, across)
+        cosine, sine = (
+            self._node("Mul", height, self._node(kind, angles)) for kind in ("Cos", "Sin")
+        )
+        both = ((cosine, self._node("Neg", sine)), (sine, cosine))[:parts]
+        return [self._node("MatMul", turned, self._node("Concat", *pair, axis=2)) for pair in both]
+
+    def _coordinates(self, wide: str, corner: str, axis: int) -> str:
+        """Return where on the canvas each cell lies, in pixels along ``axis``."""
+        side = "yx"[axis - 2]
+        ends = [1, 1, 1, 1]
+        ends[axis] = _ALL
+        line = self._node(
+            "Slice",
+            wide,
+            self._shape(f"{side}.first", 0, 0, 0, 0),
+            self._shape(f"{side}.end", *ends),
+            self._shape(f"{side}.axes", 0, 1, 2, 3),
+            self._shape(f"{side}.cell", 1, 1, *(CELL if a == axis else 1 for a in (2, 3))),
+        )
+        line = self._cast(line, TensorProto.FLOAT)
+        nothing = self._constant(f"{side}.nothing", np.array(0, np.float32))
+        step = self._constant(f"{side}.step", np.array(CELL, np.float32))
+        steps = self._node("Add", self._node("Mul", line, nothing), step)
+        counted = self._node("CumSum", steps, self._constant(f"{side}.axis", np.array(axis)))
+        # Counted from the first step on, and from where the edge was repeated.
+        start = self._constant(f"{side}.start", np.array(-CELL - BEFORE, np.float32))
+        part = self._node(
+            "Slice",
+            corner,
+            self._shape(f"{side}.from", axis - 2),
+            self._shape(f"{side}.to", axis - 1),
+            self._shape(f"{side}.of", 1),
+        )
+        return self._node("Add", self._node("Add", counted, start), part)
 
     def _enlarge(self, x: str) -> str:
         """Enlarge twofold, bilinearly.

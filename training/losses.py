@@ -12,7 +12,7 @@ asks for, and that come and go with its noise.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - everybody's name for it
@@ -26,19 +26,31 @@ _OPPONENTS: Final = (_LUMA, (1.0, -1.0, 0.0), (0.5, 0.5, -1.0))
 """Light and dark, red and green, yellow and blue. In red, green and blue, which rise and fall
 together, light and dark would be nearly all that counts, and little colours would be lost."""
 
-_LUMA_CELL: Final = 8
+_LUMA_CELL: Final = 4
+_HUE_CELL: Final = 8
+_COLOURFUL: Final = 0.002
 _SOFT: Final = 1e-5
 _FLAT: Final = 0.5
 _BORDER: Final = 12
+_WINDOWS: Final = {"relu1_1": 48, "relu2_1": 24, "relu1_1/2": 48, "relu2_1/2": 24}
+"""The views that are compared window by window, and a window's side in cells of the view: 48 and
+96 pixels of the picture."""
 
 
-def views(pictures: Tensor, features: Features) -> dict[str, Tensor]:
-    """Return everything a style is compared in: VGG19 at three sizes and colour at a quarter."""
+def views(
+    pictures: Tensor, features: Features, part: tuple[slice, slice] | None = None
+) -> dict[str, Tensor]:
+    """Return everything a style is compared in: VGG19 at three sizes and colour at a quarter.
+
+    ``part`` is the rows and columns of which the full size is looked at: fine texture needs no
+    more.
+    """
     half = F.avg_pool2d(pictures, 2)
     quarter = F.avg_pool2d(half, 2)
     opponents = torch.tensor(_OPPONENTS, device=pictures.device)
     seen = {"colour/4": torch.einsum("oc,nchw->nohw", opponents, quarter)}
-    for size, picture in (("", pictures), ("/2", half)):
+    full = pictures if part is None else pictures[..., *part]
+    for size, picture in (("", full), ("/2", half)):
         for tap, what in zip(("relu1_1", "relu2_1", "relu3_1"), features(picture), strict=True):
             seen[tap + size] = what
     seen["relu3_1/4"] = features(quarter)[2]
@@ -47,18 +59,54 @@ def views(pictures: Tensor, features: Features) -> dict[str, Tensor]:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Mean (C) and covariance (C, C) of one view of the painting, channels scaled by ``scale``."""
+    """Mean (C) and covariance (C, C) of one view of the painting, channels scaled by ``scale``.
+
+    ``within`` is the covariance (C, C) within a window, the mean over all windows of the painting.
+    """
 
     scale: Tensor
     mean: Tensor
     covariance: Tensor
+    within: Tensor | None = None
 
 
-def _moments(what: Tensor) -> tuple[Tensor, Tensor]:
-    flat = what.flatten(2)
-    mean = flat.mean(2, keepdim=True)
-    centred = flat - mean
-    return mean.squeeze(2), centred @ centred.transpose(1, 2) / flat.shape[2]
+class _Moments(NamedTuple):
+    """Means (N, C), covariances (N, C, C), and those within each window (windows, C, C)."""
+
+    mean: Tensor
+    covariance: Tensor
+    within: Tensor | None
+
+
+def _moments(name: str, what: Tensor, scale: Tensor) -> _Moments:
+    """Return a view's moments, its channels divided by ``scale``.
+
+    What lies beyond the last whole window on the right and below is in no window.
+    """
+    side, spread = _WINDOWS.get(name, 0), scale[:, None] * scale
+    if not side or min(what.shape[2:]) < side:
+        mean, products = _products(what.flatten(2))
+        return _Moments(mean / scale, _covariance(mean, products) / spread, None)
+    windows = what.unfold(2, side, side).unfold(3, side, side).permute(0, 2, 3, 1, 4, 5)
+    means, squares = _products(windows.flatten(0, 2).flatten(2))
+    within = _covariance(means, squares) / spread
+    if what.shape[2] % side or what.shape[3] % side:
+        mean, products = _products(what.flatten(2))
+    else:
+        # The windows are all there is: nothing is multiplied twice.
+        number = len(what)
+        mean = means.unflatten(0, (number, -1)).mean(1)
+        products = squares.unflatten(0, (number, -1)).mean(1)
+    return _Moments(mean / scale, _covariance(mean, products) / spread, within)
+
+
+def _products(flat: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the means of channels (N, C, cells) and of their products, two by two."""
+    return flat.mean(2), flat @ flat.transpose(1, 2) / flat.shape[2]
+
+
+def _covariance(mean: Tensor, products: Tensor) -> Tensor:
+    return products - mean[:, :, None] * mean[:, None, :]
 
 
 def style_statistics(painting: Tensor, features: Features) -> dict[str, Statistics]:
@@ -69,9 +117,15 @@ def style_statistics(painting: Tensor, features: Features) -> dict[str, Statisti
             deviation = what.flatten(2).std(2).squeeze(0)
             # A channel that hardly varies in the painting must not rule the sum.
             scale = deviation.clamp(min=max(float(deviation.median()) / 4, _TINY))
-            mean, covariance = _moments(what / scale[None, :, None, None])
-            measured[name] = Statistics(scale, mean[0], covariance[0])
+            moments = _moments(name, what, scale)
+            within = None if moments.within is None else moments.within.mean(0)
+            measured[name] = Statistics(scale, moments.mean[0], moments.covariance[0], within)
     return measured
+
+
+def measure(seen: dict[str, Tensor], wanted: dict[str, Statistics]) -> dict[str, _Moments]:
+    """Return the moments of all views, in the scales of the painting."""
+    return {name: _moments(name, seen[name], style.scale) for name, style in wanted.items()}
 
 
 @dataclass(slots=True)
@@ -99,26 +153,47 @@ class Lately:
 
 
 def style_loss(
-    seen: dict[str, Tensor], wanted: dict[str, Statistics], lately: Lately | None = None
+    measured: dict[str, _Moments], wanted: dict[str, Statistics], lately: Lately | None = None
 ) -> Tensor:
     """Return the sum over all views of the relative distances of mean and covariance.
 
     They are those of the pictures, each by itself, or, with ``lately``, of all of late together.
     """
-    total = torch.zeros((), device=next(iter(seen.values())).device)
+    losses = []
     for name, style in wanted.items():
-        mean, covariance = _moments(seen[name] / style.scale[None, :, None, None])
+        mean, covariance, _ = measured[name]
         if lately is not None:
             mean, covariance = lately.join(name, mean, covariance)
         far = (mean - style.mean).square().sum(1) / style.covariance.trace()
         astray = (covariance - style.covariance).square().sum((1, 2))
-        total = total + (far + astray / style.covariance.square().sum()).mean()
-    return total
+        losses.append((far + astray / style.covariance.square().sum()).mean())
+    return torch.stack(losses).sum()
 
 
-def content_floor(wanted: dict[str, Statistics]) -> float:
+def local_loss(measured: dict[str, _Moments], wanted: dict[str, Statistics]) -> Tensor:
+    """Return how far the texture of each window is from what the painting's windows have.
+
+    Asked of a crop as a whole, a network may pay with a few spots of much texture for a wall
+    without any. Covariance is that within a window, whose colour may be what it likes. Deviations
+    count beside it: at none at all a covariance has no gradient.
+    """
+    losses = []
+    for name, style in wanted.items():
+        found, wished = measured[name].within, style.within
+        if found is None or wished is None:
+            continue
+        astray = (found - wished).square().sum((1, 2)) / wished.square().sum()
+        deviations, own = (
+            (x.diagonal(dim1=-2, dim2=-1).clamp(min=0) + _SOFT).sqrt() for x in (found, wished)
+        )
+        weak = (deviations - own).square().sum(1) / own.square().sum()
+        losses.append((astray + weak).mean())
+    return torch.stack(losses).sum() if losses else torch.zeros(())
+
+
+def content_floor(wanted: dict[str, Statistics], view: str) -> float:
     """Return the variance below which a picture counts as flat: half of the painting's."""
-    return _FLAT * float(wanted["relu3_1"].scale.square().mean())
+    return _FLAT * float(wanted[view].scale.square().mean())
 
 
 def content_loss(seen: Tensor, content: Tensor, floor: float) -> Tensor:
@@ -131,17 +206,52 @@ def content_loss(seen: Tensor, content: Tensor, floor: float) -> Tensor:
     return ((seen - content).square().mean((1, 2, 3)) / variance).mean()
 
 
+def content_losses(
+    seen: dict[str, Tensor], content: dict[str, Tensor], wanted: dict[str, Statistics]
+) -> Tensor:
+    """Return the sum of `content_loss` over the views that `contents` gives."""
+    losses = [
+        content_loss(seen[view], what, content_floor(wanted, view))
+        for view, what in content.items()
+    ]
+    return torch.stack(losses).sum()
+
+
+def contents(pictures: Tensor, features: Features) -> dict[str, Tensor]:
+    """Return what of pictures is to be kept: relu3_1 of the half and the quarter picture.
+
+    At full size it would keep the photograph's own texture, where the strokes are to be.
+    """
+    with torch.no_grad():
+        half = F.avg_pool2d(pictures, 2)
+        return {
+            "relu3_1/2": features(half)[2],
+            "relu3_1/4": features(F.avg_pool2d(half, 2))[2],
+        }
+
+
 def luma_loss(painted: Tensor, pictures: Tensor) -> Tensor:
     """Return 1 - correlation of the coarse luma: light stays light, dark stays dark."""
-    weights = torch.tensor(_LUMA, device=painted.device)[None, :, None, None]
-    a, b = (
-        F.avg_pool2d((x * weights).sum(1, keepdim=True), _LUMA_CELL).flatten(1)
-        for x in (painted, pictures)
-    )
-    a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
+    weights = torch.tensor((_LUMA,), device=painted.device)
+    a, b = (_coarse(x, weights, _LUMA_CELL) for x in (painted, pictures))
     # The small number under the root: a flat crop has no correlation, and must not give NaN.
-    norm = (a.square().mean(1) * b.square().mean(1) + _TINY).sqrt()
-    return (1 - (a * b).mean(1) / norm).mean()
+    norm = (a.square().mean(2) * b.square().mean(2) + _TINY).sqrt()
+    return (1 - (a * b).mean(2) / norm).mean()
+
+
+def hue_loss(painted: Tensor, pictures: Tensor) -> Tensor:
+    """Return 1 - correlation of red and green, of yellow and blue, where a picture has colours."""
+    opponents = torch.tensor(_OPPONENTS[1:], device=painted.device)
+    a, b = (_coarse(x, opponents, _HUE_CELL) for x in (painted, pictures))
+    colour = b.square().mean(2)
+    norm = (a.square().mean(2) * colour + _TINY).sqrt()
+    return ((colour / _COLOURFUL).clamp(max=1) * (1 - (a * b).mean(2) / norm)).mean()
+
+
+def _coarse(pictures: Tensor, weights: Tensor, cell: int) -> Tensor:
+    """Return weighted sums of the colours (N, sums, cells), means of cells, less their mean."""
+    coarse = F.avg_pool2d(torch.einsum("oc,nchw->nohw", weights, pictures), cell).flatten(2)
+    return coarse - coarse.mean(2, keepdim=True)
 
 
 def variation_loss(painted: Tensor) -> Tensor:
@@ -157,10 +267,11 @@ def range_loss(painted: Tensor) -> Tensor:
 
 
 def border_loss(edged: Tensor, painted: Tensor) -> Tensor:
-    """Return the mean squared difference along the edges of two paintings, where it shows."""
-    along = torch.ones_like(edged)
-    along[..., _BORDER:-_BORDER, _BORDER:-_BORDER] = 0
-    return ((edged - painted).square() * along).sum() / along.sum()
+    """Return the mean absolute difference along the edges of two paintings, where it shows."""
+    along = torch.ones_like(edged[:, :1], dtype=torch.bool)
+    along[..., _BORDER:-_BORDER, _BORDER:-_BORDER] = False
+    along = along.expand_as(edged)
+    return difference(edged[along], painted[along])
 
 
 def difference(a: Tensor, b: Tensor) -> Tensor:

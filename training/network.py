@@ -1,10 +1,13 @@
-"""The lean style network: 64,000 weights, 1.2 billion multiplications for a frame of 640x360.
+"""The lean style network: 65,000 weights, 1.2 billion multiplications for a frame of 640x360.
 
 Most of the work happens at a quarter of the picture's size. Two strided convolutions go down,
 five depthwise-separable residual blocks paint, and the way back up is a bilinear enlargement,
 the half-size picture added to it, two convolutions and a depth-to-space. There is no
-normalisation: a pixel depends on its neighbourhood alone, so brightness does not pump from frame
-to frame, and what is trained is what runs.
+normalisation: a pixel depends on its neighbourhood and its place on the canvas alone, so brightness
+does not pump from frame to frame, and what is trained is what runs.
+
+Where the picture arrives at a quarter of its size, the canvas (`training.canvas`) is mixed into it:
+what strokes are made of on walls, in the sky and on pure black.
 
 Between the two convolutions that go down lies a fixed blur. A strided convolution looks at every
 second pixel; without a blur it sees fine detail or not as luck has it, and what is painted jumps
@@ -23,9 +26,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 from torch import Tensor, nn
 
-VERSION: Final = 3
+from training.canvas import CHANNELS, Canvas
+
+VERSION: Final = 4
 """Version 1 enlarged by repeating pixels, which showed as a weave of four pixels; version 2 went
-down without a blur."""
+down without a blur; version 3 had no canvas."""
 
 MULTIPLE: Final = 4
 """Height and width of what the network is given are multiples of this."""
@@ -46,6 +51,7 @@ CALM: Final = (1, 4, 6, 4, 1)
 _HALF_CHANNELS: Final = 16
 _QUARTER_CHANNELS: Final = 64
 _BLOCKS: Final = 5
+_FAINT: Final = 0.1
 
 
 class Block(nn.Module):
@@ -65,7 +71,11 @@ class Block(nn.Module):
 
 
 class StyleNetwork(nn.Module):
-    """Takes and gives pictures (N, 3, H, W), RGB, 0..1; what it gives may leave that range."""
+    """Takes and gives pictures (N, 3, H, W), RGB, 0..1; what it gives may leave that range.
+
+    ``canvas`` (N, 2) is where on the canvas the picture's upper left corner lies, in pixels down
+    and across, fractions included; without it that is 0, 0.
+    """
 
     _calm: Tensor
 
@@ -74,15 +84,24 @@ class StyleNetwork(nn.Module):
         self.first = nn.Conv2d(3, _HALF_CHANNELS, 6, stride=2, padding=2)
         self.register_buffer("_calm", _blur(CALM), persistent=False)
         self.second = nn.Conv2d(_HALF_CHANNELS, _QUARTER_CHANNELS, 3, stride=2, padding=1)
+        self.canvas = Canvas()
+        self.lay = nn.Conv2d(CHANNELS, _QUARTER_CHANNELS, 1)
+        with torch.no_grad():
+            self.lay.weight *= _FAINT
+            self.lay.bias.zero_()
         self.blocks = nn.ModuleList(Block(_QUARTER_CHANNELS) for _ in range(_BLOCKS))
         self.narrow = nn.Conv2d(_QUARTER_CHANNELS, _HALF_CHANNELS, 1)
         self.finish = nn.Conv2d(_HALF_CHANNELS, _HALF_CHANNELS, 3, padding=1)
         self.paint = nn.Conv2d(_HALF_CHANNELS, 12, 3, padding=1)
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, pictures: Tensor, canvas: Tensor | None = None) -> Tensor:
         half = F.relu(self.first(pictures))
         calm = F.conv2d(half, self._calm, padding=len(CALM) // 2, groups=_HALF_CHANNELS)
-        quarter = F.relu(self.second(calm))
+        quarter = self.second(calm)
+        if canvas is None:
+            canvas = quarter.new_zeros(1, 2)
+        height, width = quarter.shape[2:]
+        quarter = F.relu(quarter + self.lay(self.canvas(canvas, height, width)))
         for block in self.blocks:
             quarter = block(quarter)
         wide = F.interpolate(self.narrow(quarter), scale_factor=2, mode="bilinear")
@@ -104,10 +123,12 @@ class StyleNetwork(nn.Module):
             weight -= (total - total.mean(1, keepdim=True)) / weight[0, 0, 0].numel()
             bias.copy_(bias.mean(1, keepdim=True).expand_as(bias))
 
-    def paint_whole(self, pictures: Tensor) -> Tensor:
+    def paint_whole(self, pictures: Tensor, canvas: Tensor | None = None) -> Tensor:
         """Paint pictures as far as their edges, as the exported network does."""
         wide = F.pad(pictures, (BEFORE, AFTER, BEFORE, AFTER), mode="replicate")
-        return self(wide)[..., BEFORE:-AFTER, BEFORE:-AFTER]
+        if canvas is None:
+            canvas = pictures.new_zeros(1, 2)
+        return self(wide, canvas - BEFORE)[..., BEFORE:-AFTER, BEFORE:-AFTER]
 
 
 def _blur(taps: tuple[int, ...]) -> Tensor:

@@ -12,7 +12,14 @@ import torch
 from torch import Tensor
 
 from training.features import Features
-from training.losses import Statistics, content_floor, content_loss, style_loss, views
+from training.losses import (
+    Statistics,
+    content_losses,
+    contents,
+    measure,
+    style_loss,
+    views,
+)
 from training.quantise import frames
 from training.steadiness import Frames
 from training.trainer import Plan
@@ -54,9 +61,8 @@ class Judge:
     def _losses(self, painted: Tensor, picture: Frames) -> tuple[float, float]:
         with torch.no_grad():
             seen = views(painted, self.features)
-            content = self.features(floats(picture))[2]
-            kept = content_loss(seen["relu3_1"], content, content_floor(self.wanted))
-            return float(style_loss(seen, self.wanted)), float(kept)
+            kept = content_losses(seen, contents(floats(picture), self.features), self.wanted)
+            return float(style_loss(measure(seen, self.wanted), self.wanted)), float(kept)
 
 
 def held_out(photos: Iterable[Path]) -> list[Frames]:

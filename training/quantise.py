@@ -3,8 +3,9 @@
 Weights and activations become bytes, the weights channel by channel; the ranges of the activations
 are the extremes that the network reaches on given pictures, the mean of them: the extreme of all
 would spend most of the 256 steps on what hardly ever comes. The outermost two convolutions stay in
-fp32, as what lies before and behind them does. The bytes have no sign: with signed weights ONNX
-Runtime's sums overflow on processors that have AVX2 alone, and the picture is spoilt.
+fp32, as what lies before and behind them does, and so does the canvas. The bytes have no sign: with
+signed weights ONNX Runtime's sums overflow on processors that have AVX2 alone, and the picture is
+spoilt.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from onnxruntime.quantization import (
 )
 
 from training.data import read_picture
+from training.graph import CANVAS_NODES
 from training.network import MULTIPLE
 
 _SHORT_SIDE: Final = 360
@@ -51,7 +53,11 @@ def quantise(model: onnx.ModelProto, pictures: list[Path]) -> onnx.ModelProto:
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QUInt8,
-            nodes_to_exclude=[node.name for node in model.graph.node if _EXACT & {*node.input}],
+            nodes_to_exclude=[
+                node.name
+                for node in model.graph.node
+                if _EXACT & {*node.input} or node.name.startswith(CANVAS_NODES)
+            ],
             calibrate_method=CalibrationMethod.MinMax,
             extra_options={"CalibMovingAverage": True},
         )

@@ -55,7 +55,13 @@ class ReferenceNetwork(nn.Sequential):
     def level(self) -> None:
         """Do nothing: no grid of pixels is in its last step."""
 
-    def paint_whole(self, pictures: Tensor) -> Tensor:
+    def forward(self, pictures: Tensor, canvas: Tensor | None = None) -> Tensor:
+        """Paint pictures; it has no canvas, wherever that would lie."""
+        del canvas
+        painted: Tensor = super().forward(pictures)
+        return painted
+
+    def paint_whole(self, pictures: Tensor, canvas: Tensor | None = None) -> Tensor:
         """Paint pictures as far as their edges, which it reflects by itself."""
-        painted: Tensor = self(pictures)
+        painted: Tensor = self(pictures, canvas)
         return painted

@@ -16,7 +16,7 @@ from shared.contracts.errors import ConfigurationError
 from shared.styles.gallery import Card
 from training.data import pictures_in, read_picture
 from training.export import read_network, write_style
-from training.features import Features, features_file
+from training.features import Features, features_file, quickest_kind
 from training.network import MULTIPLE, StyleNetwork
 from training.plot import draw_curve
 from training.trainer import CHECKPOINT_EVERY, Plan, Progress, train
@@ -86,7 +86,7 @@ def carry_out(commission: Commission, report: Callable[[Progress], None]) -> Car
     shown = photos[:: max(1, len(photos) // _PREVIEWS)][:_PREVIEWS]
     network, trunk = read_network(commission.start)
     device = torch.device(commission.device)
-    features = Features(commission.features or features_file(photos), device)
+    features = Features(commission.features or features_file(photos), device, quickest_kind(device))
     commission.folder.mkdir(exist_ok=True)
 
     def look_and_report(progress: Progress) -> None:

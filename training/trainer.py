@@ -30,10 +30,13 @@ from training.losses import (
     Lately,
     Statistics,
     border_loss,
-    content_floor,
-    content_loss,
+    content_losses,
+    contents,
     difference,
+    hue_loss,
+    local_loss,
     luma_loss,
+    measure,
     range_loss,
     style_loss,
     style_statistics,
@@ -49,6 +52,8 @@ _WARM_UP: Final = 0.05
 _GRADIENT_LIMIT: Final = 5.0
 _LARGEST_SHIFT: Final = 3
 _NOISE: Final = 0.025
+_CANVAS: Final = 4096.0
+_AGAIN: Final = 112
 
 Network = StyleNetwork | ReferenceNetwork
 
@@ -56,22 +61,24 @@ Network = StyleNetwork | ReferenceNetwork
 class Plan(Value):
     """Everything that decides how a style is trained, beside its pictures."""
 
-    steps: int = Field(default=800, gt=0, description="steps of training")
+    steps: int = Field(default=1500, gt=0, description="steps of training")
     batch: int = Field(default=1, gt=0, description="pictures a step")
-    size: int = Field(default=176, description="pixels of a crop's side that count")
-    crops: int = Field(default=400, description="different crops of the photographs")
+    size: int = Field(default=192, description="pixels of a crop's side that count")
+    part: int = Field(default=96, description="side of the part looked at in full size")
     style_size: int = Field(default=384, description="painting's short side; more: larger strokes")
     rate: float = Field(default=1e-3, description="highest learning rate")
     style: float = 1.0
+    local: float = Field(default=0.5, description="the painting's texture in every window")
     lately: float = Field(
         default=0.5, gt=0, le=1, description="a crop's share in what is compared with the painting"
     )
-    content: float = Field(default=2.0, description="less: more abstract")
-    luma: float = 0.5
-    variation: float = 1.0
+    content: float = Field(default=1.0, description="less: more abstract")
+    luma: float = Field(default=3.0, description="light stays light, dark stays dark")
+    hue: float = Field(default=0.5, description="colours stay where they are")
+    variation: float = 0.1
     bounds: float = 10.0
-    steady: float = Field(default=50.0, description="like paint for a shifted or noisy picture")
-    steady_end: float = Field(default=100.0, description="the same at the end")
+    steady: float = Field(default=5.0, description="like paint for a shifted or noisy picture")
+    steady_end: float = Field(default=15.0, description="the same at the end")
     border: float = Field(default=30.0, description="like paint where the picture ends")
     seed: int = 0
 
@@ -131,20 +138,16 @@ class _Run:
         self._device = device
         picture = read_picture(painting, plan.style_size)[None].to(device)
         self._wanted: dict[str, Statistics] = style_statistics(picture, features)
-        self._content_floor = content_floor(self._wanted)
         self.lately = Lately(plan.lately)
-        crop = plan.size + 2 * RIM + MULTIPLE
-        self._crops = Crops(photos, size=crop, count=plan.crops, seed=plan.seed)
-        self._content: dict[int, Tensor] = {}
+        self._crops = Crops(photos, size=plan.size + 2 * RIM + MULTIPLE, seed=plan.seed)
         self.optimiser = torch.optim.Adam(network.parameters(), lr=plan.rate, betas=(0.9, 0.99))
 
     def step(self, step: int) -> dict[str, float]:
         """Take one step, or none if a loss is no number; return its weighted losses by name."""
         plan = self._plan
         chance = seeded(plan.seed, step)
-        indices = torch.randint(len(self._crops), (plan.batch,), generator=chance).tolist()
-        wide = torch.stack([self._crops[i] for i in indices]).to(self._device)
-        losses = self._losses(wide, indices, step, chance)
+        crops = [self._crops[step * plan.batch + i] for i in range(plan.batch)]
+        losses = self._losses(torch.stack(crops).to(self._device), step, chance)
         for group in self.optimiser.param_groups:
             group["lr"] = plan.rate * _one_cycle(step / plan.steps)
         self.optimiser.zero_grad(set_to_none=True)
@@ -157,51 +160,75 @@ class _Run:
         told = {name: float(loss.detach()) for name, loss in losses.items()}
         return {name: loss for name, loss in told.items() if math.isfinite(loss)}
 
-    def _losses(
-        self, wide: Tensor, indices: list[int], step: int, chance: torch.Generator
-    ) -> dict[str, Tensor]:
+    def _losses(self, wide: Tensor, step: int, chance: torch.Generator) -> dict[str, Tensor]:
         plan = self._plan
         crop = wide[..., :-MULTIPLE, :-MULTIPLE]
         pictures = inner(crop, RIM)
-        painted = inner(self._network(crop), RIM)
-        seen = views(painted, self._features)
+        # Any fraction of a pixel, so that strokes may later follow a camera.
+        canvas = (_CANVAS * torch.rand(plan.batch, 2, generator=chance)).to(self._device)
+        painted = inner(self._network(crop, canvas), RIM)
+        seen = views(painted, self._features, self._square(plan.part, chance))
+        measured = measure(seen, self._wanted)
+        content = contents(pictures, self._features)
         losses = {
-            "style": plan.style * style_loss(seen, self._wanted, self.lately),
-            "content": plan.content
-            * content_loss(
-                seen["relu3_1"], self._content_of(indices, pictures), self._content_floor
-            ),
+            "style": plan.style * style_loss(measured, self._wanted, self.lately),
+            "local": plan.local * local_loss(measured, self._wanted),
+            "content": plan.content * content_losses(seen, content, self._wanted),
             "luma": plan.luma * luma_loss(painted, pictures),
+            "hue": plan.hue * hue_loss(painted, pictures),
             "variation": plan.variation * variation_loss(painted),
             "bounds": plan.bounds * range_loss(painted),
+            "border": plan.border * self._border_loss(pictures, painted, canvas, chance),
         }
         weight = plan.steady + (plan.steady_end - plan.steady) * step / plan.steps
         if step % 2:
-            losses["shift"] = weight * self._shift_loss(wide, painted, chance)
-            edged = self._network.paint_whole(pictures)
-            losses["border"] = plan.border * border_loss(edged, painted.detach())
+            losses["shift"] = weight * self._shift_loss(wide, painted, canvas, chance)
         else:
-            losses["noise"] = weight * self._noise_loss(crop, painted, chance)
+            losses["noise"] = weight * self._noise_loss(wide, painted, canvas, chance)
         return losses
 
-    def _noise_loss(self, crop: Tensor, painted: Tensor, chance: torch.Generator) -> Tensor:
+    def _square(self, side: int, chance: torch.Generator) -> tuple[slice, slice]:
+        """Return the rows and columns of a square somewhere in the crop, on the network's grid."""
+        places = max(1, (self._plan.size - side) // MULTIPLE + 1)
+        top, left = (MULTIPLE * torch.randint(places, (2,), generator=chance)).tolist()
+        return slice(top, top + side), slice(left, left + side)
+
+    def _border_loss(
+        self, pictures: Tensor, painted: Tensor, canvas: Tensor, chance: torch.Generator
+    ) -> Tensor:
+        """Compare a part painted as if the picture ended there with the same part of the crop."""
+        part = self._square(min(_AGAIN, self._plan.size), chance)
+        edged = self._network.paint_whole(pictures[..., *part], canvas + RIM + self._place(*part))
+        return border_loss(edged, painted[..., *part].detach())
+
+    def _noise_loss(
+        self, wide: Tensor, painted: Tensor, canvas: Tensor, chance: torch.Generator
+    ) -> Tensor:
+        """Compare a part with what is painted of it when there is noise."""
+        rows, columns = self._square(min(_AGAIN, self._plan.size), chance)
+        crop = wide[..., rows.start : rows.stop + 2 * RIM, columns.start : columns.stop + 2 * RIM]
         noise = torch.randn(crop.shape, generator=chance) * _NOISE
-        return difference(inner(self._network(crop + noise.to(self._device)), RIM), painted)
+        noisy = crop + noise.to(self._device)
+        again = inner(self._network(noisy, canvas + self._place(rows, columns)), RIM)
+        return difference(again, painted[..., rows, columns])
 
-    def _shift_loss(self, wide: Tensor, painted: Tensor, chance: torch.Generator) -> Tensor:
-        down, across = torch.randint(_LARGEST_SHIFT + 1, (2,), generator=chance).tolist()
-        side, size = wide.shape[-1] - MULTIPLE, self._plan.size
-        shifted = wide[..., down : down + side, across : across + side]
-        again = inner(self._network(shifted), RIM)
-        return difference(again[..., : size - down, : size - across], painted[..., down:, across:])
+    def _shift_loss(
+        self, wide: Tensor, painted: Tensor, canvas: Tensor, chance: torch.Generator
+    ) -> Tensor:
+        """Compare a part with what is painted of it when camera and canvas have moved together."""
+        moved = torch.randint(_LARGEST_SHIFT + 1, (2,), generator=chance).tolist()
+        part = self._square(min(_AGAIN, self._plan.size), chance)
+        rows, columns = (
+            slice(place.start + by, place.stop + by) for place, by in zip(part, moved, strict=True)
+        )
+        crop = wide[..., rows.start : rows.stop + 2 * RIM, columns.start : columns.stop + 2 * RIM]
+        again = inner(self._network(crop, canvas + self._place(rows, columns)), RIM)
+        both = painted[..., rows, columns]
+        return difference(again[..., : both.shape[-2], : both.shape[-1]], both)
 
-    def _content_of(self, indices: list[int], pictures: Tensor) -> Tensor:
-        """Return the content's relu3_1; each crop is seen once, and kept at half precision."""
-        for index, picture in zip(indices, pictures, strict=True):
-            if index not in self._content:
-                with torch.no_grad():
-                    self._content[index] = self._features(picture[None])[2][0].half()
-        return torch.stack([self._content[i] for i in indices]).float()
+    def _place(self, rows: slice, columns: slice) -> Tensor:
+        """Return how far down and across a part lies, in pixels."""
+        return torch.tensor((rows.start, columns.start), device=self._device)
 
 
 def _one_cycle(done: float) -> float:
@@ -265,7 +292,9 @@ class _Checkpoint:
         """Bring both to where they were, if there is a checkpoint of this very run."""
         if not self.file.exists():
             return Progress()
-        state: dict[str, Any] = torch.load(self.file, weights_only=True)
+        state: dict[str, Any] = torch.load(
+            self.file, weights_only=True, map_location=next(network.parameters()).device
+        )
         if state.get("run") != self.run:
             return Progress()
         network.load_state_dict(state["network"])

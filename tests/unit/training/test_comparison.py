@@ -73,7 +73,7 @@ def test_both_networks_are_compared_after_the_same_steps(
     features: Features, painting: Path, photos: Path, tmp_path: Path
 ) -> None:
     table = comparison_table(
-        Plan(steps=1, size=32, crops=2, style_size=48),
+        Plan(steps=1, size=32, part=32, style_size=48),
         painting=painting,
         photos=pictures_in(photos),
         judged=pictures_in(photos)[:1],
@@ -82,7 +82,7 @@ def test_both_networks_are_compared_after_the_same_steps(
     )
     head, _, lean, reference, _, note, *_ = table.split("\n")
     assert head == "| network | weights | style | content | total |"
-    assert lean.startswith("| lean | 64,124 | ")
+    assert lean.startswith("| lean | 65,212 | ")
     assert reference.startswith("| reference | 1,679,235 | ")
     assert note == "1 steps each on crops of 32 pixels; 1 photographs."
     assert (tmp_path / "lean" / "checkpoint.pt").exists()

@@ -16,7 +16,7 @@ from training.data import Crops, pictures_in, read_picture, seeded
 
 def test_the_same_seed_cuts_the_same_crops_in_any_order(photos: Path) -> None:
     paths = pictures_in(photos)
-    one, other = (Crops(paths, size=64, count=8, seed=5) for _ in range(2))
+    one, other = (Crops(paths, size=64, seed=5) for _ in range(2))
     forward = [one[index] for index in range(8)]
     backward = [other[index] for index in reversed(range(8))]
     assert all(torch.equal(a, b) for a, b in zip(forward, reversed(backward), strict=True))
@@ -24,15 +24,24 @@ def test_the_same_seed_cuts_the_same_crops_in_any_order(photos: Path) -> None:
 
 def test_another_seed_cuts_other_crops(photos: Path) -> None:
     paths = pictures_in(photos)
-    assert not torch.equal(
-        Crops(paths, size=64, count=1, seed=1)[0], Crops(paths, size=64, count=1, seed=2)[0]
-    )
+    assert not torch.equal(Crops(paths, size=64, seed=1)[0], Crops(paths, size=64, seed=2)[0])
 
 
 def test_a_crop_larger_than_the_photograph_is_cut_from_an_enlarged_one(photos: Path) -> None:
-    crop = Crops(pictures_in(photos), size=300, count=1, seed=0)[0]
+    crop = Crops(pictures_in(photos), size=300, seed=0)[0]
     assert crop.shape == (3, 300, 300)
     assert 0 <= crop.min() < crop.max() <= 1
+
+
+def test_one_crop_of_eight_is_as_flat_as_a_wall(photos: Path) -> None:
+    crops = Crops(pictures_in(photos), size=64, seed=0)
+    steps = [
+        float((crop[:, 1:] - crop[:, :-1]).abs().max())
+        for crop in map(crops.__getitem__, range(80))
+    ]
+    flat = [step for step in steps if step < 0.04]
+    assert 4 <= len(flat) <= 18
+    assert min(step for step in steps if step >= 0.04) > 2 * max(flat), "there is nothing between"
 
 
 def test_the_short_side_of_a_picture_is_scaled_and_its_shape_is_kept(photos: Path) -> None:

@@ -148,7 +148,7 @@ def test_a_network_that_is_none_of_ours_is_refused_by_name(tmp_path: Path) -> No
     model = build(make_network(0))
     del model.metadata_props[:]
     file.write_bytes(model.SerializeToString())
-    with pytest.raises(StyleError, match="nothing of its version instead of 3"):
+    with pytest.raises(StyleError, match="nothing of its version instead of 4"):
         read_network(file)
 
 

@@ -17,10 +17,14 @@ from training.losses import (
     Lately,
     Statistics,
     border_loss,
-    content_floor,
     content_loss,
+    content_losses,
+    contents,
     difference,
+    hue_loss,
+    local_loss,
     luma_loss,
+    measure,
     range_loss,
     style_loss,
     style_statistics,
@@ -41,29 +45,35 @@ def blotches(seed: int, size: int = 48) -> Tensor:
     return torch.nn.functional.interpolate(coarse, size=(size, size), mode="bilinear")
 
 
+def far(
+    seen: dict[str, Tensor], wanted: dict[str, Statistics], lately: Lately | None = None
+) -> Tensor:
+    return style_loss(measure(seen, wanted), wanted, lately)
+
+
 def test_a_view_with_another_mean_is_as_far_as_its_variances_say() -> None:
     wanted = {"x": Statistics(ONE, torch.zeros(1), torch.tensor([[4.0]]))}
     seen = {"x": torch.tensor([1.0, 5.0]).reshape(1, 1, 1, 2)}
     # The mean is 3 instead of 0, the variance is 4 as wanted.
-    assert style_loss(seen, wanted).item() == pytest.approx(3**2 / 4)
+    assert far(seen, wanted).item() == pytest.approx(3**2 / 4)
 
 
 def test_a_view_without_variance_is_as_far_as_can_be() -> None:
     wanted = {"x": Statistics(ONE, torch.zeros(1), torch.tensor([[4.0]]))}
-    assert style_loss({"x": torch.zeros(1, 1, 4, 4)}, wanted).item() == pytest.approx(1)
+    assert far({"x": torch.zeros(1, 1, 4, 4)}, wanted).item() == pytest.approx(1)
 
 
 def test_a_channel_counts_in_multiples_of_the_paintings_own_spread() -> None:
     wanted = {"x": Statistics(torch.tensor([10.0]), torch.zeros(1), torch.tensor([[1.0]]))}
     seen = {"x": torch.tensor([-10.0, 10.0]).reshape(1, 1, 1, 2)}
-    assert style_loss(seen, wanted).item() == pytest.approx(0)
+    assert far(seen, wanted).item() == pytest.approx(0)
 
 
 def test_the_painting_has_its_own_style(features: Features) -> None:
     painting = blotches(1)
     wanted = style_statistics(painting, features)
-    assert style_loss(views(painting, features), wanted).item() < 1e-6
-    assert style_loss(views(blotches(2), features), wanted).item() > 0.1
+    assert far(views(painting, features), wanted).item() < 1e-6
+    assert far(views(blotches(2), features), wanted).item() > 0.1
 
 
 def test_a_little_colour_counts_as_much_as_light_and_dark(features: Features) -> None:
@@ -71,34 +81,67 @@ def test_a_little_colour_counts_as_much_as_light_and_dark(features: Features) ->
     grey = blotches(4)[:, :1].expand(1, 3, 48, 48)
     rose = blotches(5)[:, :1] * torch.tensor([0.06, -0.06, 0.0])[None, :, None, None]
     wanted = {"colour/4": style_statistics(grey + rose, features)["colour/4"]}
-    far = {
-        name: style_loss(views(picture, features), wanted).item()
+    losses = {
+        name: far(views(picture, features), wanted).item()
         for name, picture in {"without rose": grey + 0 * rose, "flat": rose + grey.mean()}.items()
     }
-    assert far["without rose"] > 0.5 * far["flat"]
+    assert losses["without rose"] > 0.5 * losses["flat"]
 
 
 def test_light_and_dark_may_be_in_different_crops_if_they_are_asked_of_all_together() -> None:
     wanted = {"x": Statistics(ONE, torch.zeros(1), torch.tensor([[4.0]]))}
     light, dark = ({"x": torch.full((1, 1, 2, 2), value)} for value in (2.0, -2.0))
-    assert style_loss(light, wanted).item() == pytest.approx(2**2 / 4 + 1)
+    assert far(light, wanted).item() == pytest.approx(2**2 / 4 + 1)
     lately = Lately(share=0.5)
-    style_loss(light, wanted, lately)
-    assert style_loss(dark, wanted, lately).item() == pytest.approx(0)
+    far(light, wanted, lately)
+    assert far(dark, wanted, lately).item() == pytest.approx(0)
 
 
 def test_the_crop_at_hand_gets_the_whole_gradient_of_all_together() -> None:
     wanted = {"x": Statistics(ONE, torch.zeros(1), torch.tensor([[4.0]]))}
     lately = Lately(share=0.25)
-    style_loss({"x": torch.tensor([[[[1.0, 1.0]]]])}, wanted, lately)
+    far({"x": torch.tensor([[[[1.0, 1.0]]]])}, wanted, lately)
     seen = torch.tensor([[[[5.0, 5.0]]]], requires_grad=True)
-    loss = style_loss({"x": seen}, wanted, lately)
+    loss = far({"x": seen}, wanted, lately)
     loss.backward()
     # All together: mean 2, variance 3 of the products' mean 7. The gradient is that of a crop
     # which makes up all: 2 * 2 / 4 of the mean, and of the variance 2 * (3 - 4) * (10 - 4) / 16.
     assert loss.item() == pytest.approx(2**2 / 4 + 1 / 16)
     assert seen.grad is not None
     assert seen.grad.sum().item() == pytest.approx(1 - 12 / 16)
+
+
+def test_texture_in_one_window_does_not_pay_for_another_without_any() -> None:
+    """Asked of both windows together they would have what is wanted."""
+    wave = torch.tensor([-1.0, 1.0]).repeat(24).expand(1, 1, 48, 48)
+    wanted = {"relu1_1": Statistics(ONE, torch.zeros(1), ONE[None], within=ONE[None])}
+    even, uneven = torch.cat((wave, wave), 3), torch.cat((2**0.5 * wave, 0 * wave), 3)
+    for seen in (even, uneven):
+        assert far({"relu1_1": seen}, wanted).item() == pytest.approx(0, abs=1e-6)
+    first, second = (
+        local_loss(measure({"relu1_1": seen}, wanted), wanted).item() for seen in (even, uneven)
+    )
+    assert first == pytest.approx(0, abs=1e-4)
+    # Twice the variance is 1 too much, none 1 too little; so are the deviations, 1.41 and 0.
+    assert second == pytest.approx((1 + 0.41**2 + 1 + 1) / 2, abs=0.02)
+
+
+def test_what_differs_from_window_to_window_is_no_texture() -> None:
+    steps = torch.cat((torch.zeros(1, 1, 48, 48), torch.full((1, 1, 48, 48), 5.0)), 3)
+    wanted = {"relu1_1": Statistics(ONE, torch.zeros(1), ONE[None], within=ONE[None])}
+    loss = local_loss(measure({"relu1_1": steps}, wanted), wanted)
+    assert loss.item() == pytest.approx(2, abs=0.01)
+
+
+def test_windows_that_tile_a_view_have_the_same_moments_as_the_whole(features: Features) -> None:
+    seen = views(torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(0)), features)
+    wanted = style_statistics(blotches(1, 96), features)
+    tiled = measure(seen, wanted)["relu1_1"]
+    whole = measure({"x": seen["relu1_1"]}, {"x": wanted["relu1_1"]})["x"]
+    assert tiled.within is not None
+    assert tiled.within.shape[0] == 4
+    torch.testing.assert_close(tiled.mean, whole.mean)
+    torch.testing.assert_close(tiled.covariance, whole.covariance, rtol=1e-3, atol=1e-4)
 
 
 def test_an_error_as_large_as_the_contents_spread_costs_one() -> None:
@@ -117,6 +160,17 @@ def test_light_that_stays_light_costs_nothing_and_a_negative_costs_two() -> None
     assert luma_loss(1 - picture, picture).item() == pytest.approx(2, abs=0.02)
 
 
+def test_hue_that_stays_costs_nothing_and_its_negative_two() -> None:
+    picture = blotches(6)
+    assert hue_loss(0.7 * picture, picture).item() == pytest.approx(0, abs=0.02)
+    assert hue_loss(1 - picture, picture).item() == pytest.approx(2, abs=0.05)
+
+
+def test_a_grey_picture_may_get_whatever_hue_it_likes() -> None:
+    grey = blotches(7)[:, :1].expand(1, 3, 48, 48)
+    assert hue_loss(blotches(8), grey).item() == pytest.approx(0, abs=1e-4)
+
+
 def test_stripes_vary_by_one_a_pixel_across_and_not_at_all_down() -> None:
     stripes = torch.tensor([0.0, 1.0, 0.0, 1.0]).expand(1, 3, 4, 4)
     assert variation_loss(stripes).item() == pytest.approx(1)
@@ -132,9 +186,10 @@ def test_only_what_differs_along_the_edges_counts_there() -> None:
     middle, edge = picture.clone(), picture.clone()
     middle[..., 20:28, 20:28] = 1
     edge[..., :12, :] = 2
-    assert border_loss(middle, picture).item() == 0
+    assert border_loss(middle, picture).item() == pytest.approx(0, abs=0.01)
     # The upper edge is 12 rows of 48, the border of a square of 48 but 24 x 24.
-    assert border_loss(edge, picture).item() == pytest.approx(4 * 12 * 48 / (48 * 48 - 24 * 24))
+    share = 12 * 48 / (48 * 48 - 24 * 24)
+    assert border_loss(edge, picture).item() == pytest.approx(2 * share, abs=0.01)
 
 
 def test_two_paintings_differ_by_their_mean_absolute_change() -> None:
@@ -156,9 +211,11 @@ def test_a_flat_crop_gives_finite_losses_and_gradients(features: Features, level
     painted = picture.clone().requires_grad_()
     seen = views(painted, features)
     loss = (
-        style_loss(seen, wanted)
-        + content_loss(seen["relu3_1"], features(picture)[2], content_floor(wanted))
+        far(seen, wanted)
+        + local_loss(measure(seen, wanted), wanted)
+        + content_losses(seen, contents(picture, features), wanted)
         + luma_loss(painted, picture)
+        + hue_loss(painted, picture)
         + variation_loss(painted)
         + range_loss(painted)
     )

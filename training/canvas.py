@@ -1,0 +1,179 @@
+"""The canvas: a fixed pattern, tied to the frame, on which the network lays its strokes.
+
+A network that depends on a pixel's neighbourhood alone paints a plain wall plain: it has nothing to
+go by there but noise, and strokes that are made of noise flicker. The canvas is something to go by:
+planes of waves, each of one direction and one length with some spread, that stay where they are.
+What the network makes of them is learned; the waves are not. A learned pattern would gather its
+strokes in a few places of every tile and leave the rest bare.
+
+Each plane is phasor noise (Tricard et al., "Procedural phasor noise", ACM Trans. Graph. 38(4),
+2019): the sum of a few waves over its own envelope, so that it is as strong everywhere. Its phase
+is swayed by a slow flow that all planes share, so that strokes bend together. It is computed from
+coordinates: it has no period, any size and any fraction of a pixel.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+CELL: Final = 4
+"""Pixels between two samples of the canvas: it is laid at a quarter of the picture's size."""
+
+SOFT: Final = 2.4
+"""Added to the square of the envelope: where the waves cancel out, a plane fades instead of
+jumping."""
+
+_WAVES: Final = 24
+_SEED: Final = 4
+
+
+class Plane(NamedTuple):
+    """Waves of ``length`` pixels that run at ``angle`` degrees, and by how much both spread."""
+
+    length: float
+    angle: float
+    spread: float = 18.0
+    ratio: float = 1.15
+
+
+PLANES: Final = (
+    *(Plane(13.0, angle) for angle in (0.0, 45.0, 90.0, 135.0)),
+    *(Plane(20.0, angle) for angle in (20.0, 80.0, 140.0)),
+    Plane(38.0, 0.0, spread=90.0),
+)
+"""Every one is laid twice, a quarter of a wave apart, so that strokes may lie anywhere.
+
+Waves of 8 pixels are the shortest that cells can hold.
+"""
+
+CHANNELS: Final = 2 * len(PLANES)
+
+_FLOWS: Final = 6
+_SLOWEST: Final = 340.0
+_FASTEST: Final = 150.0
+_ROUND: Final = 90.0
+_SWAY: Final = 0.22
+"""By how much one flow shears the planes; all six together turn strokes by some 20 degrees."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waves:
+    """Waves: ``height`` cos(``down`` y + ``across`` x + ``phase``).
+
+    Each is (planes, waves), float32; ``down`` and ``across`` are in radians a pixel.
+    """
+
+    down: Tensor
+    across: Tensor
+    phase: Tensor
+    height: Tensor
+
+
+def waves() -> Waves:
+    """Return the waves of `PLANES`; the same ones every time, on every machine."""
+    chance = random.Random(_SEED)  # noqa: S311 - a pattern is no secret
+    rows = []
+    for plane in PLANES:
+        row = []
+        for _ in range(_WAVES):
+            angle = plane.angle + plane.spread * _signed(chance)
+            length = plane.length * plane.ratio ** _signed(chance)
+            row.append((*_pace(length, angle), math.pi * _signed(chance), 1.0))
+        rows.append(row)
+    return _waves(rows)
+
+
+def flows() -> Waves:
+    """Return what the planes' phases are swayed by: shears across slow waves.
+
+    A shear moves along the crests of its wave, so that strokes turn and keep their area.
+    """
+    chance = random.Random(_SEED + 1)  # noqa: S311 - as above
+    slow = []
+    for number in range(_FLOWS):
+        length = _SLOWEST * (_FASTEST / _SLOWEST) ** chance.random()
+        angle = 180.0 * (number + chance.random()) / _FLOWS
+        slow.append((length, angle, math.pi * _signed(chance)))
+    rows = []
+    for plane in PLANES:
+        own = _pace(plane.length, plane.angle)
+        row = []
+        for length, angle, phase in slow:
+            down, across = _pace(length, angle)
+            # The push is along the crests, _SWAY radians of shear in pixels of way.
+            along = (across * own[0] - down * own[1]) / math.hypot(down, across)
+            push = _SWAY * length / (2 * math.pi)
+            row.append((down, across, phase, along * push if plane.spread < _ROUND else 0.0))
+        rows.append(row)
+    return _waves(rows)
+
+
+def _signed(chance: random.Random) -> float:
+    return 2 * chance.random() - 1
+
+
+def _pace(length: float, degrees: float) -> tuple[float, float]:
+    """Return the radians a pixel, down and across, of a wave."""
+    angle, pace = math.radians(degrees), 2 * math.pi / length
+    return pace * math.sin(angle), pace * math.cos(angle)
+
+
+def _waves(rows: list[list[tuple[float, float, float, float]]]) -> Waves:
+    return Waves(*torch.tensor(rows).unbind(2))
+
+
+class Canvas(nn.Module):
+    """Draws the canvas of frames; nothing of it is learned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waves, self._flows = _Sum(waves()), _Sum(flows())
+
+    def forward(self, offset: Tensor, height: int, width: int) -> Tensor:
+        """Return the canvas (N, `CHANNELS`, height, width), at the size of cells.
+
+        ``offset`` (N, 2) is where on the canvas the first cell lies: pixels down and across,
+        fractions included.
+        """
+        y, x = (
+            CELL * torch.arange(cells, dtype=torch.float32, device=offset.device)
+            for cells in (height, width)
+        )
+        rows = y[None, None, :, None] + offset[:, 0, None, None, None]
+        columns = x[None, None, None, :] + offset[:, 1, None, None, None]
+        real, imaginary = self._waves(rows, columns)
+        sway, _ = self._flows(rows, columns)
+        cos, sin = sway.cos(), sway.sin()
+        envelope = (real.square() + imaginary.square() + SOFT).sqrt()
+        planes = (real * cos - imaginary * sin, imaginary * cos + real * sin)
+        return torch.cat([plane / envelope for plane in planes], dim=1)
+
+
+class _Sum(nn.Module):
+    """Adds up waves at every crossing of rows and columns, as products of matrices."""
+
+    _down: Tensor
+    _across: Tensor
+    _phase: Tensor
+    _height: Tensor
+
+    def __init__(self, drawn: Waves) -> None:
+        super().__init__()
+        self.register_buffer("_down", drawn.down[None, :, None, :], persistent=False)
+        self.register_buffer("_across", drawn.across[None, :, :, None], persistent=False)
+        self.register_buffer("_phase", drawn.phase[None, :, None, :], persistent=False)
+        self.register_buffer("_height", drawn.height[None, :, :, None], persistent=False)
+
+    def forward(self, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the sum and the same a quarter of a wave later, (N, planes, rows, columns)."""
+        down = rows * self._down + self._phase
+        across = columns * self._across
+        cos, sin = self._height * across.cos(), self._height * across.sin()
+        turned = torch.cat((down.cos(), down.sin()), dim=3)
+        return turned @ torch.cat((cos, -sin), dim=2), turned @ torch.cat((sin, cos), dim=2)
