@@ -18,7 +18,19 @@ from pydantic import (
 from shared.contracts.style_blend import WHOLE, Portion, blend_text, parse_blend
 from shared.contracts.values import Value
 
-_ADDED_LATER: Final = frozenset({"strength", "preserve_color"})
+LONGEST_S: Final = 360_000
+"""The latest start and the longest duration that may be asked for, in seconds: 100 hours."""
+
+MOST_FRAMES: Final = 100_000_000
+"""The most frames that may be asked for."""
+
+BRUSHES: Final = range(64, 16384 + 1)
+"""What ``brush`` may be."""
+
+_USUAL_BRUSH: Final = 720
+_ADDED_LATER: Final = frozenset(
+    {"strength", "preserve_color", "start", "duration", "max_frames", "brush"}
+)
 
 
 class StyleRequest(Value):
@@ -29,12 +41,26 @@ class StyleRequest(Value):
     ``strength`` is the share of the painting in the result, the rest is the source; two decimals
     count. ``preserve_color`` keeps the source's colours and takes only light and dark from the
     painting.
+
+    ``start``, ``duration`` and ``max_frames`` cut a part out of the video, to try a style on: the
+    frames that begin at ``start`` or later and before ``start + duration``, in seconds of the whole
+    result's time and to the millisecond, and at most the first ``max_frames`` of them. The part's
+    time begins at ``start``, its sound is cut to it. ``None`` cuts nothing.
+
+    ``brush`` is the height in lines at which a picture is painted (of an upright one, the width):
+    a picture with more lines is scaled down, painted and scaled up again, so that its strokes are
+    as large, in parts of the picture, as in a video of ``brush`` lines. A picture with fewer is
+    painted at its own size. ``None`` stands for 720.
     """
 
     style: str
     max_side: int | None = None
     strength: float = Field(default=1.0, ge=0, le=1)
     preserve_color: bool = False
+    start: float = Field(default=0.0, ge=0, le=LONGEST_S)
+    duration: float | None = Field(default=None, ge=0.001, le=LONGEST_S)
+    max_frames: int | None = Field(default=None, ge=1, le=MOST_FRAMES)
+    brush: int | None = Field(default=None, ge=BRUSHES[0], le=BRUSHES[-1])
 
     @property
     def portions(self) -> tuple[Portion, ...]:
@@ -45,6 +71,11 @@ class StyleRequest(Value):
     def strength_percent(self) -> int:
         """The share of the painting in the result, in hundredths."""
         return round(self.strength * WHOLE)
+
+    @property
+    def lines(self) -> int:
+        """The height in lines at which pictures are painted, ``brush`` or its default."""
+        return _USUAL_BRUSH if self.brush is None else self.brush
 
     @property
     def slug(self) -> str:
@@ -59,6 +90,14 @@ class StyleRequest(Value):
             words.append(f"strength-{self.strength_percent}")
         if self.preserve_color:
             words.append("own-color")
+        if self.brush is not None:
+            words.append(f"brush-{self.brush}")
+        if self.start:
+            words.append(f"from-{round(self.start * 1000)}ms")
+        if self.duration is not None:
+            words.append(f"for-{round(self.duration * 1000)}ms")
+        if self.max_frames is not None:
+            words.append(f"frames-{self.max_frames}")
         return "-".join(words)
 
     @field_validator("style")
@@ -70,6 +109,11 @@ class StyleRequest(Value):
     @classmethod
     def _canonical_strength(cls, share: float) -> float:
         return round(share, 2) + 0.0  # -0.0 is another text, and would be another job
+
+    @field_validator("start", "duration")
+    @classmethod
+    def _canonical_time(cls, seconds: float | None) -> float | None:
+        return None if seconds is None else round(seconds, 3) + 0.0
 
     @model_serializer(mode="wrap")
     def _as_short_as_before(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -7,6 +7,10 @@ They are an upload's metadata, or options of a command line.
 ``strength``       share of the painting, 0 to 1
 ``preserve_color`` ``true`` keeps the source's colours
 ``max_side``       cap of the longer side in pixels
+``start``          where to begin: seconds, or ``[HOURS:]MINUTES:SECONDS``
+``duration``       how much of the video to paint, written in the same way
+``max_frames``     how many frames to paint at most
+``brush``          height in lines at which pictures are painted
 =================  =============================================================
 """
 
@@ -18,12 +22,16 @@ from typing import Final
 
 from shared.contracts.errors import StyleError
 from shared.contracts.style_blend import parse_blend
-from shared.contracts.style_request import StyleRequest
+from shared.contracts.style_request import BRUSHES, LONGEST_S, MOST_FRAMES, StyleRequest
 
 SIDES: Final = range(16, 16384 + 1)
 """What ``max_side`` may be."""
 
 _SHARE: Final = re.compile(r"0?\.[0-9]+|[01](\.0*)?|0\.[0-9]*")
+_TIME: Final = re.compile(
+    r"(?:(?:(?P<hours>[0-9]{1,2}):)?(?P<minutes>[0-5]?[0-9]):(?P<rest>[0-5]?[0-9](?:\.[0-9]*)?)"
+    r"|(?P<seconds>[0-9]{1,6}(?:\.[0-9]*)?|\.[0-9]+))"
+)
 _BOOLEANS: Final = {"": False, "false": False, "true": True}
 
 
@@ -39,7 +47,13 @@ def parse_style_request(texts: Mapping[str, str], default_style: str) -> StyleRe
     style = texts.get("style", "").strip() or default_style
     strength = texts.get("strength", "").strip() or "1"
     color = texts.get("preserve_color", "").strip()
-    side = texts.get("max_side", "").strip()
+    max_side = _read_count("max_side", texts, SIDES, problems)
+    start = _read_time("start", texts, problems)
+    duration = _read_time("duration", texts, problems)
+    if duration is not None and not round(duration, 3):
+        problems.append("duration must be longer than 0")
+    max_frames = _read_count("max_frames", texts, range(1, MOST_FRAMES + 1), problems)
+    brush = _read_count("brush", texts, BRUSHES, problems)
     try:
         parse_blend(style)
     except ValueError as error:
@@ -48,17 +62,17 @@ def parse_style_request(texts: Mapping[str, str], default_style: str) -> StyleRe
         problems.append(f"strength must be a number from 0 to 1, not {strength!r}")
     if color.lower() not in _BOOLEANS:
         problems.append(f"preserve_color must be true or false, not {color!r}")
-    if side and not (re.fullmatch("[0-9]{1,5}", side) and int(side) in SIDES):
-        problems.append(
-            f"max_side must be a whole number from {SIDES[0]} to {SIDES[-1]}, not {side!r}"
-        )
     if problems:
         raise StyleError("BAD_REQUEST", "; ".join(problems))
     return StyleRequest(
         style=style,
-        max_side=int(side) if side else None,
+        max_side=max_side,
         strength=float(strength),
         preserve_color=_BOOLEANS[color.lower()],
+        start=start or 0.0,
+        duration=duration,
+        max_frames=max_frames,
+        brush=brush,
     )
 
 
@@ -69,3 +83,31 @@ def format_style_request(request: StyleRequest) -> dict[str, str]:
         for name, value in request.model_dump().items()
         if value is not None
     }
+
+
+def _read_count(
+    name: str, texts: Mapping[str, str], allowed: range, problems: list[str]
+) -> int | None:
+    text = texts.get(name, "").strip()
+    if not text:
+        return None
+    if re.fullmatch("[0-9]{1,9}", text) and int(text) in allowed:
+        return int(text)
+    problems.append(
+        f"{name} must be a whole number from {allowed[0]} to {allowed[-1]}, not {text!r}"
+    )
+    return None
+
+
+def _read_time(name: str, texts: Mapping[str, str], problems: list[str]) -> float | None:
+    text = texts.get(name, "").strip()
+    if not text:
+        return None
+    found = _TIME.fullmatch(text)
+    if found is not None:
+        hours, minutes = int(found["hours"] or 0), int(found["minutes"] or 0)
+        seconds = 3600 * hours + 60 * minutes + float(found["rest"] or found["seconds"])
+        if seconds <= LONGEST_S:
+            return seconds
+    problems.append(f"{name} must be seconds or [HOURS:]MINUTES:SECONDS, not {text!r}")
+    return None

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from shared.contracts.errors import StyleError
 from shared.contracts.layout import job_id, result_blob
 from shared.contracts.style_blend import WHOLE, blend_text, parse_blend
-from shared.contracts.style_request import StyleRequest
+from shared.contracts.style_request import BRUSHES, LONGEST_S, MOST_FRAMES, StyleRequest
 from shared.contracts.style_request_text import format_style_request, parse_style_request
 
 UPLOAD = ("uploads", "x.mp4", "0x1")
@@ -23,6 +23,10 @@ requests = st.builds(
     max_side=st.none() | st.integers(16, 16384),
     strength=st.floats(0, 1),
     preserve_color=st.booleans(),
+    start=st.floats(0, LONGEST_S),
+    duration=st.none() | st.floats(0.001, LONGEST_S),
+    max_frames=st.none() | st.integers(1, MOST_FRAMES),
+    brush=st.none() | st.sampled_from(BRUSHES),
 )
 
 
@@ -68,6 +72,11 @@ def test_other_wishes_are_other_jobs() -> None:
         {"style": "a", "strength": 0.0},
         {"style": "a", "preserve_color": True},
         {"style": "a", "preserve_color": True, "strength": 0.5},
+        {"style": "a", "start": 1.5},
+        {"style": "a", "start": 1.501},
+        {"style": "a", "duration": 1.5},
+        {"style": "a", "max_frames": 48},
+        {"style": "a", "brush": 720},
     ]
     assert len({job_id(*UPLOAD, StyleRequest(**wish)) for wish in others}) == len(others)
 
@@ -114,6 +123,12 @@ def test_a_request_survives_json_and_metadata(request: StyleRequest) -> None:
         ({"strength": "-0"}, "strength must be a number from 0 to 1, not '-0'"),
         ({"strength": "70%"}, "strength must be a number from 0 to 1, not '70%'"),
         ({"preserve_color": "yes"}, "preserve_color must be true or false, not 'yes'"),
+        ({"start": "-1"}, "start must be seconds or [HOURS:]MINUTES:SECONDS, not '-1'"),
+        ({"start": "1:75"}, "start must be seconds or [HOURS:]MINUTES:SECONDS, not '1:75'"),
+        ({"duration": "soon"}, "duration must be seconds or [HOURS:]MINUTES:SECONDS, not 'soon'"),
+        ({"duration": "0.0"}, "duration must be longer than 0"),
+        ({"max_frames": "0"}, "max_frames must be a whole number from 1 to 100000000, not '0'"),
+        ({"brush": "32"}, "brush must be a whole number from 64 to 16384, not '32'"),
         ({"max_side": "8"}, "max_side must be a whole number from 16 to 16384, not '8'"),
     ],
 )
@@ -132,6 +147,15 @@ def test_all_that_makes_no_sense_is_told_at_once() -> None:
             {"style": "a:b", "strength": "x", "preserve_color": "y", "max_side": "z"}, "d"
         )
     assert refusal.value.message.count(";") == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("0", 0.0), ("1.5", 1.5), (".25", 0.25), ("90", 90.0), ("1:30", 90.0), ("1:02:03.5", 3723.5)],
+)
+def test_times_are_written_in_seconds_or_as_on_a_clock(text: str, seconds: float) -> None:
+    request = parse_style_request({"start": text}, "default")
+    assert request == StyleRequest(style="default", start=seconds)
 
 
 def test_empty_texts_wish_for_nothing() -> None:
@@ -157,6 +181,10 @@ def test_an_event_with_a_senseless_request_is_refused_as_such(body: bytes) -> No
         ),
         ({"style": "the-scream", "strength": 0.7}, "beach.the-scream-strength-70.mp4"),
         ({"style": "the-scream", "preserve_color": True}, "beach.the-scream-own-color.mp4"),
+        (
+            {"style": "the-scream", "start": 1.5, "duration": 2, "max_frames": 48, "brush": 480},
+            "beach.the-scream-brush-480-from-1500ms-for-2000ms-frames-48.mp4",
+        ),
     ],
 )
 def test_results_are_named_after_what_was_asked_for(wish: dict[str, object], name: str) -> None:
