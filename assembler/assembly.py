@@ -9,11 +9,12 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from assembler.mux import mux
 from assembler.settings import AssemblerSettings
 from assembler.verify import verify
-from shared.contracts.errors import ResultError
+from shared.contracts.errors import ResultError, TrackError
 from shared.contracts.layout import chunk_blob, result_blob
 from shared.contracts.manifest import Manifest
 from shared.storage.blobs import BlobStore, Content
@@ -21,6 +22,13 @@ from shared.storage.seals import check_seal
 from shared.telemetry.metrics import WorkMetrics
 
 _CONTENT_TYPES = {"mp4": "video/mp4", "mkv": "video/x-matroska"}
+
+
+class Published(NamedTuple):
+    """A result: its blob's name, and a sentence for each track that it had to go without."""
+
+    name: str
+    losses: tuple[str, ...]
 
 
 class Assembly:
@@ -33,10 +41,12 @@ class Assembly:
         # Threads of their own: those of the loop resolve names, which the muxer's fetches wait for.
         self._threads = ThreadPoolExecutor(settings.assemblies, "assembly")
 
-    async def run(self, manifest: Manifest) -> str:
-        """Make the result of ``manifest`` and publish it atomically; return its blob's name.
+    async def run(self, manifest: Manifest) -> Published:
+        """Make the result of ``manifest`` and publish it atomically.
 
-        Doing it twice publishes once: the second finds the first's result.
+        A painted video is not thrown away for a track beside the picture: one that cannot be
+        written as it was is left out. Doing it twice publishes once: the second finds the first's
+        result.
 
         Raises:
             ResultError, ChunkError: the segments do not make exactly the promised result, or there
@@ -59,20 +69,45 @@ class Assembly:
         """Delete a result whose job was cancelled while it was published."""
         await self._blobs.delete(self._settings.results_container, result)
 
-    async def _make(self, manifest: Manifest) -> str:
-        loop = asyncio.get_running_loop()
+    async def _make(self, manifest: Manifest) -> Published:
         with tempfile.TemporaryDirectory(
             prefix="stylestream-", dir=self._settings.work_dir
         ) as folder:
             out = Path(folder) / f"result.{manifest.source.container}"
             side = await self._fetch_side(manifest, Path(folder))
-            with self._metrics.timed("mux"):
-                segments = self._segments(manifest, loop)
-                await loop.run_in_executor(self._threads, mux, manifest, segments, side, out)
-            with self._metrics.timed("verify"):
-                await loop.run_in_executor(self._threads, verify, manifest, side, out)
+            losses = await self._write_what_fits(manifest, side, out)
             with self._metrics.timed("publish"):
-                return await self._publish(manifest, out)
+                return Published(await self._publish(manifest, out), losses)
+
+    async def _write_what_fits(
+        self, manifest: Manifest, side: Path | None, out: Path
+    ) -> tuple[str, ...]:
+        """Write a result without the tracks that spoil it; return a sentence for each of those."""
+        losses: list[str] = []
+        left_out: frozenset[int] = frozenset()
+        while True:
+            try:
+                await self._write(manifest, side, out, left_out)
+            except TrackError as error:
+                if error.tracks <= left_out:
+                    raise
+                losses += [
+                    f"{_named(manifest, number)} is left out: {error.message}"
+                    for number in sorted(error.tracks - left_out)
+                ]
+                left_out |= error.tracks
+            else:
+                return tuple(losses)
+
+    async def _write(
+        self, manifest: Manifest, side: Path | None, out: Path, left_out: frozenset[int]
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        with self._metrics.timed("mux"):
+            segments = self._segments(manifest, loop)
+            await loop.run_in_executor(self._threads, mux, manifest, segments, side, out, left_out)
+        with self._metrics.timed("verify"):
+            await loop.run_in_executor(self._threads, verify, manifest, side, out, left_out)
 
     async def _fetch_side(self, manifest: Manifest, folder: Path) -> Path | None:
         if manifest.side is None:
@@ -121,3 +156,12 @@ class Assembly:
             if taken and taken.metadata.get("job_id") == job:
                 return name
         raise ResultError("RESULT_NAME_TAKEN", f"results/{name} belongs to another job")
+
+
+def _named(manifest: Manifest, number: int) -> str:
+    """Name one of the copied tracks as its user knows it."""
+    if number >= len(manifest.source.tracks):
+        return f"copied track {number + 1}"
+    track = manifest.source.tracks[number]
+    what = ", ".join(word for word in (track.codec, track.language) if word)
+    return f"copied track {number + 1}, {track.kind} ({what}),"

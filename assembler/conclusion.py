@@ -7,7 +7,7 @@ import asyncio
 import structlog
 
 from assembler.announcements import Announcements
-from assembler.assembly import Assembly
+from assembler.assembly import Assembly, Published
 from assembler.job import Job
 from assembler.metrics import AssemblerMetrics
 from assembler.records import Records
@@ -77,7 +77,7 @@ class Conclusion:
         assert job.manifest is not None
         manifest = job.manifest
 
-        async def in_turn() -> str:
+        async def in_turn() -> Published:
             # Room is for work: who waits to try again lets others go first.
             async with self._room:
                 job.assemble()
@@ -89,10 +89,14 @@ class Conclusion:
             job.fail(error.code, error.message)
         except Exception as error:  # a bad job must never stop its partition
             log.error("assembly failed", job_id=job.job_id, exc_info=error)
-            job.fail("ASSEMBLER_ERROR", f"{type(error).__name__}: {error}")
+            job.fail(
+                "ASSEMBLER_ERROR",
+                "The result could not be made: the assembler's log holds the cause, under the "
+                "job's id.",
+            )
         else:
-            job.publish(result)
-            return result
+            job.publish(result.name, result.losses)
+            return result.name
         return None
 
     def _count(self, job: Job) -> None:

@@ -145,13 +145,13 @@ class Job:
         """Note that the result is being made."""
         self._update(state="assembling")
 
-    def publish(self, result: str) -> None:
-        """Note that the result is there for everybody to see."""
+    def publish(self, result: str, losses: Sequence[str] = ()) -> None:
+        """Note that the result is there for everybody to see, and a sentence for what it lacks."""
         damaged = self.manifest is not None and self.manifest.damaged
         self._update(
-            state="degraded" if damaged or self._unpainted else "done",
+            state="degraded" if damaged or losses or self._unpainted else "done",
             result=result,
-            warnings=(*self.status.warnings, *self._explain_unpainted()),
+            warnings=(*self.status.warnings, *losses, *self._explain_unpainted()),
         )
 
     def fail(self, code: str, message: str) -> None:

@@ -16,38 +16,54 @@ from pathlib import Path
 
 import av
 import av.error
+from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from shared.contracts.errors import ChunkError, ResultError
+from shared.contracts.errors import ChunkError, ResultError, TrackError
 from shared.contracts.manifest import Chunk, Manifest, pts_digest
-from shared.media.containers import FORMATS, carried_metadata, movie_timescale, track_metadata
+from shared.media.containers import (
+    EMPTY_MOV_TEXT,
+    add_copy,
+    carried_metadata,
+    is_detour,
+    movie_timescale,
+    open_output,
+    track_metadata,
+)
 
 SIDE_FORMATS = "mov,matroska,ffmetadata"
 """What the splitter writes side files in."""
 
 
 def mux(
-    manifest: Manifest, segments: Iterable[bytes], side_path: Path | None, out_path: Path
+    manifest: Manifest,
+    segments: Iterable[bytes],
+    side_path: Path | None,
+    out_path: Path,
+    left_out: frozenset[int] = frozenset(),
 ) -> None:
     """Write the result to ``out_path``.
 
     ``segments`` are the files of ``manifest.chunks``, in order; they are taken one at a time, so
-    memory does not grow with the video's length. ``side_path`` holds the tracks to copy, if any.
+    memory does not grow with the video's length. ``side_path`` holds the tracks to copy, if any,
+    but for those ``left_out``, counted from 0.
 
     Raises:
         ChunkError: a segment is not what its chunk promises (``CORRUPT_SEGMENT``), or was encoded
             so that it cannot be joined to the first (``MIXED_SEGMENTS``).
         ResultError: there are more or fewer segments than chunks (``SEGMENT_COUNT``).
+        TrackError: a track to copy cannot be written (``TRACK_DATA``).
 
     No file is left behind then.
     """
     try:
         with contextlib.ExitStack() as stack:
             side = None if side_path is None else stack.enter_context(open_side(side_path))
-            _join(manifest, segments, side, out_path)
+            tracks = [] if side is None else copied_streams(side, left_out)
+            _join(manifest, segments, side, tracks, out_path)
     except BaseException:
         out_path.unlink(missing_ok=True)
         raise
@@ -59,24 +75,36 @@ def open_side(path: Path) -> InputContainer:
     return av.open(str(path.absolute()), "r", metadata_errors="replace", options=options)
 
 
-def copied_streams(container: InputContainer) -> list[Stream]:
-    """Return a file's sound and text tracks, in order."""
-    return [stream for stream in container.streams if stream.type in ("audio", "subtitle")]
+def copied_streams(
+    container: InputContainer, left_out: frozenset[int] = frozenset()
+) -> list[Stream]:
+    """Return a file's sound and text tracks, in order, but for those ``left_out``."""
+    streams = [stream for stream in container.streams if stream.type in ("audio", "subtitle")]
+    return [stream for number, stream in enumerate(streams) if number not in left_out]
+
+
+def is_filler(packet: Packet[Stream]) -> bool:
+    """Tell whether a packet is an empty subtitle: MP4's muxer writes those itself, anew."""
+    return packet.size == len(EMPTY_MOV_TEXT) and bytes(packet) == EMPTY_MOV_TEXT
 
 
 def _join(
-    manifest: Manifest, segments: Iterable[bytes], side: InputContainer | None, out_path: Path
+    manifest: Manifest,
+    segments: Iterable[bytes],
+    side: InputContainer | None,
+    tracks: list[Stream],
+    out_path: Path,
 ) -> None:
     pairs = _paired(manifest, segments)
     first = next(pairs, None)
     if first is None:
         raise ResultError("SEGMENT_COUNT", "There is no segment to make a result of.")
-    with _opened_output(manifest, side, out_path) as output:
+    with _opened_output(manifest, side, tracks, out_path) as output:
         joined: _Result | None = None
         for chunk, data in itertools.chain((first,), pairs):
             with _opened_segment(chunk, data) as segment:
                 if joined is None:
-                    joined = _Result(manifest, output, segment, side)
+                    joined = _Result(manifest, output, segment, tracks)
                 joined.append(chunk, segment)
         assert joined is not None
         joined.finish()
@@ -90,26 +118,28 @@ class _Result:
         manifest: Manifest,
         output: OutputContainer,
         first: InputContainer,
-        side: InputContainer | None,
+        tracks: list[Stream],
     ) -> None:
         self._source = manifest.source
         self._output = output
         template = first.streams.video[0]
         self._parameters = template.codec_context.extradata
-        self._video = output.add_stream_from_template(template)
+        self._video = add_copy(output, template)
         self._video.time_base = self._source.time_base
-        self._copies: dict[int, Stream] = {}
-        if side is not None:
-            self._add_copies(side)
-        output.start_encoding()
-        self._waiting = iter(()) if side is None else _packets(side, list(self._copies))
+        self._copies = {stream.index: self._add_copy(stream) for stream in tracks}
+        self._numbers = {stream.index: number_of(stream) for stream in tracks}
+        try:
+            output.start_encoding()
+        except av.error.FFmpegError as error:
+            raise _unwritable(frozenset(self._numbers.values())) from error
+        self._waiting = _packets(tracks)
         self._next: Packet[Stream] | None = next(self._waiting, None)
 
     def append(self, chunk: Chunk, segment: InputContainer) -> None:
         """Append one segment, and the sound that belongs before its frames."""
         stream = segment.streams.video[0]
         self._check_joins(chunk, stream)
-        packets = list(_packets(segment, [stream.index]))
+        packets = list(_packets([stream]))
         _check_frames(chunk, packets)
         for packet in packets:
             assert packet.pts is not None
@@ -124,12 +154,11 @@ class _Result:
         while self._next is not None:
             self._copy_next()
 
-    def _add_copies(self, side: InputContainer) -> None:
-        for stream in copied_streams(side):
-            copy = self._output.add_stream_from_template(stream)
-            copy.metadata.update(track_metadata(stream))
-            copy.disposition = stream.disposition
-            self._copies[stream.index] = copy
+    def _add_copy(self, stream: Stream) -> Stream:
+        copy = add_copy(self._output, stream)
+        copy.metadata.update(track_metadata(stream))
+        copy.disposition = stream.disposition
+        return copy
 
     def _copy_until(self, seconds: Fraction) -> None:
         while self._next is not None and _seconds(self._next) <= seconds:
@@ -137,8 +166,13 @@ class _Result:
 
     def _copy_next(self) -> None:
         assert self._next is not None
-        self._next.stream = self._copies[self._next.stream_index]
-        self._output.mux(self._next)
+        index = self._next.stream_index
+        if self._next.stream.type != "subtitle" or not is_filler(self._next):
+            self._next.stream = self._copies[index]
+            try:
+                self._output.mux(self._next)
+            except (av.error.InvalidDataError, av.error.ArgumentError) as error:
+                raise _unwritable(frozenset({self._numbers[index]})) from error
         self._next = next(self._waiting, None)
 
     def _check_joins(self, chunk: Chunk, stream: VideoStream) -> None:
@@ -164,20 +198,20 @@ class _Result:
 
 @contextlib.contextmanager
 def _opened_output(
-    manifest: Manifest, side: InputContainer | None, path: Path
+    manifest: Manifest, side: InputContainer | None, tracks: list[Stream], path: Path
 ) -> Iterator[OutputContainer]:
     options = {"fflags": "+bitexact", "avoid_negative_ts": "disabled"}
     if manifest.source.container == "mp4":
         options["movflags"] = "+faststart"
         ticks = manifest.source.time_base.denominator
-        rates = [stream.rate for stream in side.streams.audio] if side is not None else []
+        rates = [stream.rate for stream in tracks if isinstance(stream, AudioStream)]
         options["video_track_timescale"] = str(ticks)
         options["movie_timescale"] = str(movie_timescale([ticks, *rates]))
-    name = FORMATS[manifest.source.container]
-    with av.open(str(path.absolute()), "w", format=name, options=options) as output:
+    with open_output(path, manifest.source.container, options, tracks) as output:
         if side is not None:
             output.metadata.update(carried_metadata(side.metadata))
-            output.set_chapters(side.chapters())
+            if not is_detour(output):
+                output.set_chapters(side.chapters())
         yield output
 
 
@@ -208,13 +242,22 @@ def _paired(manifest: Manifest, segments: Iterable[bytes]) -> Iterator[tuple[Chu
         )
 
 
-def _packets(container: InputContainer, indices: list[int]) -> Iterator[Packet[Stream]]:
-    if not indices:
-        return
-    streams = [container.streams[index] for index in indices]
-    for packet in container.demux(streams):
-        if packet.size:
-            yield packet
+def _packets(streams: list[Stream]) -> Iterator[Packet[Stream]]:
+    if streams:
+        container = streams[0].container
+        assert isinstance(container, InputContainer)
+        yield from (packet for packet in container.demux(streams) if packet.size)
+
+
+def number_of(stream: Stream) -> int:
+    """Return the place of a copied track among those of its file, counted from 0."""
+    container = stream.container
+    assert isinstance(container, InputContainer)
+    return [other.index for other in copied_streams(container)].index(stream.index)
+
+
+def _unwritable(tracks: frozenset[int]) -> TrackError:
+    return TrackError("TRACK_DATA", "its packets cannot be written", tracks)
 
 
 def _seconds(packet: Packet[Stream]) -> Fraction:

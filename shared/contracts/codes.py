@@ -32,6 +32,7 @@ _SOURCES = {
     "EMPTY_FILE",
     "ENCRYPTED",
     "INVALID_MEDIA",
+    "NOTHING_TO_PAINT",
     "NOT_A_VIDEO",
     "NO_VIDEO_STREAM",
     "RATE_TOO_HIGH",

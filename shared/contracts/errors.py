@@ -11,6 +11,7 @@
         ├── StyleError          the style is unknown or its file is no style
         ├── ChunkError          a chunk's blob does not hold what its event promised
         └── ResultError         the assembled result is not what the manifest promises
+            └── TrackError      ... because of a track beside the picture, which can go without it
 
 Permanent errors carry a ``code`` for machines (it ends up in status records and metrics) and
 one sentence for people that names the thing and, where there is one, the remedy.
@@ -66,3 +67,14 @@ class ChunkError(PermanentError):
 
 class ResultError(PermanentError):
     """A muxed result that does not hold exactly the manifest's frames."""
+
+
+class TrackError(ResultError):
+    """A copied track that cannot be written, or is not the source's; ``tracks`` are at fault.
+
+    They are counted from 0, in the order of the manifest.
+    """
+
+    def __init__(self, code: str, message: str, tracks: frozenset[int]) -> None:
+        super().__init__(code, message)
+        self.tracks = tracks

@@ -2,19 +2,87 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
 from math import lcm
+from pathlib import Path
+from typing import Final, Literal
 
+import av
+from av.container import OutputContainer
 from av.stream import Stream
 
-FORMATS = {"mp4": "mp4", "mkv": "matroska"}
+ContainerName = Literal["mp4", "mkv"]
+
+FORMATS: Final[Mapping[ContainerName, str]] = {"mp4": "mp4", "mkv": "matroska"}
 """FFmpeg's muxer for each of `Source.container`'s values."""
 
 MAX_TIMESCALE = 2**31 - 1
 """The most ticks a second that FFmpeg writes into an MP4."""
 
-# What a muxer wrote about itself or about an old file's structure says nothing about a new one.
-_STRUCTURAL = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
+EMPTY_MOV_TEXT: Final = b"\0\0"
+"""The sample that FFmpeg's MP4 muxer writes by itself where no subtitle is shown."""
+
+# What a muxer wrote about itself or about an old file's structure says nothing about a new one;
+# some of it would be acted upon: `timecode` makes a track.
+_STRUCTURAL = frozenset(
+    {
+        "major_brand",
+        "minor_version",
+        "compatible_brands",
+        "encoder",
+        "timecode",
+        "reel_name",
+        "creation_time",
+        "duration",
+    }
+)
+
+_TEE_TICK = Fraction(1, 1_000_000)
+
+
+def open_output(
+    path: Path, kind: ContainerName, options: Mapping[str, str], streams: Iterable[Stream]
+) -> OutputContainer:
+    """Open a new file for the packets of ``streams``; ``options`` are the muxer's.
+
+    PyAV asks FFmpeg for the codecs of a format, and the answer for Matroska leaves out those that
+    it stores in the way of AVI (A-law, ADPCM, WMA, AMR, ...). The muxer takes them, though, when it
+    is reached through FFmpeg's ``tee``, which carries no chapters: `is_detour`.
+    """
+    target = str(path.absolute())
+    if kind == "mp4" or all(_is_listed(stream) for stream in streams):
+        return av.open(target, "w", format=FORMATS[kind], options=dict(options))
+    words = ":".join(["f=matroska", *(f"{name}={value}" for name, value in options.items())])
+    return av.open(f"[{words}]{_escaped(target)}", "w", format="tee")
+
+
+def add_copy(output: OutputContainer, stream: Stream) -> Stream:
+    """Add a track for the packets of ``stream`` to a file of `open_output`."""
+    copy = output.add_stream_from_template(stream)
+    if is_detour(output):
+        copy.time_base = _TEE_TICK
+    return copy
+
+
+def is_detour(output: OutputContainer) -> bool:
+    """Tell whether a file of `open_output` is written through ``tee``."""
+    return output.format.name == "tee"
+
+
+def _is_listed(stream: Stream) -> bool:
+    with av.open(io.BytesIO(), "w", format="matroska") as trial:
+        try:
+            trial.add_stream_from_template(stream)
+        except ValueError:
+            return False
+    return True
+
+
+def _escaped(path: str) -> str:
+    """Write a path as one output of ``tee``, which splits its list at bars."""
+    return "".join(f"\\{letter}" if letter in "\\'|" else letter for letter in path)
 
 
 def movie_timescale(rates: Iterable[int]) -> int:
