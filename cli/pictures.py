@@ -91,7 +91,7 @@ def _photo(path: Path, limits: Limits) -> av.VideoFrame | None:
     try:
         with Image.open(path, formats=_PHOTOS) as photo:
             if photo.width * photo.height > limits.max_pixels:
-                raise too_many_pixels(limits)
+                raise too_many_pixels(limits, f"{photo.width}x{photo.height}")
             upright = ImageOps.exif_transpose(photo).convert("RGB")
     except Image.DecompressionBombError as error:
         raise too_many_pixels(limits) from error

@@ -35,6 +35,7 @@ from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
 from shared.storage.seals import seal
 from splitter.decoder.process import split_in_child
+from splitter.media.part import Part
 from splitter.media.split import EncodedChunk, SplitEnd, SplitOptions
 from splitter.metrics import SplitterMetrics
 from splitter.pace import Pace
@@ -142,6 +143,8 @@ class SplitJob:
             chunk_frames=self._settings.chunk_frames,
             first_chunk_frames=self._settings.first_chunk_frames,
             max_side=self._style.max_side,
+            part=Part.of(self._style),
+            longest_pause_s=self._settings.longest_pause_s,
             limits=self._settings.limits,
         )
         items = split_in_child(

@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr
 
 from shared.service.endpoints import check_encrypted, plain_url
 from shared.service.settings import ServiceSettings, listed
+from splitter.media.epochs import LONGEST_PAUSE_S
 from splitter.media.limits import Limits
 
 _DEFAULTS: Final = Limits()
@@ -62,6 +63,12 @@ class SplitterSettings(ServiceSettings):
         ge=0,
         le=1,
         description="share of frames below which damage refuses",
+    )
+    longest_pause_s: float = Field(
+        LONGEST_PAUSE_S,
+        ge=0,
+        description="longest pause that is kept in a broadcast recording (MPEG-TS, MPEG-PS); a "
+        "longer one is taken for a jump of its clock and cut out",
     )
     decoder_memory_bytes: int = Field(
         _DEFAULTS.memory_bytes, ge=2**28, description="memory that decoding one video may take"

@@ -1,4 +1,4 @@
-"""Turn plain text subtitles into those that MP4 knows (3GPP TS 26.245, timed text)."""
+"""Turn plain text subtitles into those that MP4 knows (3GPP TS 26.245, timed text), and back."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ CONVERTIBLE = frozenset({"subrip", "webvtt", "text"})
 
 _MARKUP = re.compile(r"<[^<>]*>|\{\\[^{}]*\}")
 _LONGEST = 0xFFFF
+_LENGTH_BYTES = 2
+_UTF16_MARKS = (b"\xfe\xff", b"\xff\xfe")
 
 
 def as_mov_text(packet: bytes) -> bytes:
@@ -22,3 +24,16 @@ def as_mov_text(packet: bytes) -> bytes:
     text = _MARKUP.sub("", packet.decode(errors="replace")).strip()
     encoded = text.encode()[:_LONGEST].decode(errors="ignore").encode()
     return len(encoded).to_bytes(2, "big") + encoded
+
+
+def as_subrip(sample: bytes) -> bytes:
+    r"""Return a timed text sample's text as a SubRip packet; its styles are left out.
+
+    >>> as_subrip(b"\x00\x05Oh\nno")
+    b'Oh\nno'
+    """
+    length = int.from_bytes(sample[:_LENGTH_BYTES], "big")
+    text = sample[_LENGTH_BYTES : _LENGTH_BYTES + length]
+    if text.startswith(_UTF16_MARKS):
+        return text.decode("utf-16", errors="replace").encode()
+    return text

@@ -14,18 +14,15 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from shared.contracts.errors import SourceRefused
+from splitter.media.integrity import Integrity
 from splitter.media.limits import Limits
 from splitter.media.source import (
     ErrorLog,
     encrypted,
-    exceeds_pixels,
+    excessive_size,
     stream_time_base,
     too_many_pixels,
 )
-
-_CUT_OFF = ("partial file", "ended prematurely", "Truncat")
-"""How FFmpeg's demuxers say that a file is shorter than it claims to be; some say it in the log
-only."""
 
 _NEWER = ("h264", "hevc", "vvc")
 _NO_MEMORY = "allocat"
@@ -35,17 +32,19 @@ _NO_MEMORY = "allocat"
 class Decoder:
     """The decoder of one video stream."""
 
-    def __init__(self, stream: VideoStream, limits: Limits, log: ErrorLog) -> None:
+    def __init__(
+        self, stream: VideoStream, limits: Limits, log: ErrorLog, integrity: Integrity | None = None
+    ) -> None:
+        self._integrity = integrity
         self._stream = stream
         self._limits = limits
         self._log = log
         self._packets = 0
-        self._frames = 0
+        self.frames = 0
         self._failed = 0
         self._damaged_packets = 0
         self._damaged_frames = 0
-        self._cut_off = False
-        self._too_large = False
+        self._too_large: str | None = None
         self._knows_pts = False
         self._first_dts: int | None = None
         self._held_back = 0
@@ -86,7 +85,7 @@ class Decoder:
         for frame in frames:
             if frame.pts is None and frame.dts is not None:
                 frame.pts = frame.dts - self._delay(frame.dts)
-            self._frames += 1
+            self.frames += 1
         self._damaged_frames += sum(frame.is_corrupt for frame in frames)
         return frames
 
@@ -97,7 +96,7 @@ class Decoder:
         a frame is shown in its turn, not as late as it is decoded when B-frames hold it back.
         """
         unknown = not self._knows_pts and self._stream.codec_context.codec.canonical_name in _NEWER
-        if self._frames == 0 and unknown and self._first_dts is not None:
+        if self.frames == 0 and unknown and self._first_dts is not None:
             rate, tick = self._stream.average_rate, stream_time_base(self._stream)
             step = round(1 / (rate * tick)) if rate else 1
             held = self._stream.codec_context.reorder_depth * step
@@ -107,13 +106,11 @@ class Decoder:
     def read_log(self) -> None:
         """Take note of what FFmpeg has logged since the last time, and empty the log."""
         if self._log:
-            self._too_large |= exceeds_pixels(self._log)
-            self._cut_off |= any(sign in line for _, _, line in self._log for sign in _CUT_OFF)
+            self._too_large = self._too_large or excessive_size(self._log)
+            if self._integrity is not None:
+                for _, component, message in self._log:
+                    self._integrity.hear(component, message)
             self._log.clear()
-
-    def note_broken_container(self) -> None:
-        """Remember that the container's structure broke off: the video ends there."""
-        self._cut_off = True
 
     def judge(self) -> None:
         """Refuse a video of which nothing, or too little, could be decoded.
@@ -121,23 +118,21 @@ class Decoder:
         Raises:
             SourceRefused: with the code ``TOO_LARGE``, ``INVALID_MEDIA`` or ``TOO_DAMAGED``.
         """
-        if not self._frames:
+        if not self.frames:
             if self._too_large:
-                raise too_many_pixels(self._limits)
+                raise too_many_pixels(self._limits, self._too_large)
             raise SourceRefused("INVALID_MEDIA", "Not one frame of the video could be decoded.")
-        if self._frames < self._limits.min_decodable * self._packets:
+        if self.frames < self._limits.min_decodable * self._packets:
             raise SourceRefused(
                 "TOO_DAMAGED",
-                f"Only {self._frames} of the video's {self._packets} frames could be decoded.",
+                f"Only {self.frames} of the video's {self._packets} frames could be decoded.",
             )
 
     def warnings(self) -> Iterator[str]:
         """Tell what was lost, one sentence each."""
-        if self._cut_off:
-            yield "the file breaks off before its end"
         if self._failed:
             yield f"{self._failed} of {self._packets} video packets could not be decoded"
         if self._damaged_packets:
             yield f"{self._damaged_packets} of {self._packets} video packets arrived damaged"
         if self._damaged_frames:
-            yield f"{self._damaged_frames} of {self._frames} frames are damaged in part"
+            yield f"{self._damaged_frames} of {self.frames} frames are damaged in part"

@@ -12,6 +12,7 @@ offset, the earliest first timestamp over the tracks that are kept, is subtracte
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -25,9 +26,11 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from shared.contracts.errors import SourceRefused
+from splitter.media.file_end import breaks_off
 from splitter.media.limits import Limits
+from splitter.media.recognise import explain_unopened, still_picture
 
-FORMATS = "mov,matroska,avi,flv,mpegts,mpeg,asf,ogg,gif,mxf,nut,ivf"
+FORMATS = "mov,matroska,avi,flv,mpegts,mpeg,asf,ogg,gif,apng,mxf,nut,ivf,dv,yuv4mpegpipe"
 """The containers that are read, by FFmpeg's names."""
 
 FINEST_TIME_BASE = 35_000_000
@@ -40,10 +43,17 @@ tick faster (nanoseconds, in Matroska) are rounded to microseconds.
 _GENERATE_PTS = 1
 """AVFMT_FLAG_GENPTS, which PyAV sets."""
 
+_SIZE = re.compile(r"Picture size ([0-9]+x[0-9]+)")
 _BROADCAST = ("mpegts", "mpeg")
 _READ_BYTES = 256 * 1024
 _NO_SUCH_PROTOCOL = "none"
-_NOT_A_MOVIE = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
+_HEAD_BYTES = 1024 * 1024
+_NOT_A_MOVIE = (
+    Disposition.attached_pic
+    | Disposition.still_image
+    | Disposition.timed_thumbnails
+    | Disposition.dependent
+)
 
 
 ErrorLog = list[tuple[int, str, str]]
@@ -76,6 +86,8 @@ class OpenSource:
     """What is subtracted from every timestamp, in seconds."""
     time_base: Fraction
     """What the result's picture ticks at."""
+    breaks_off: bool = False
+    """Whether the file's last bytes say that more should follow."""
 
     @property
     def may_jump(self) -> bool:
@@ -104,8 +116,13 @@ def open_source(file: BinaryIO, limits: Limits, log: ErrorLog) -> OpenSource:
         raise SourceRefused(
             "TOO_LARGE", f"The file has {size} bytes; at most {limits.max_bytes} are taken."
         )
+    if still := still_picture(_head(file, 256)):
+        raise SourceRefused("NOT_A_VIDEO", f"The file is a still {still} picture, not a video.")
     file.seek(0)
     container = _open_container(file, limits)
+    position = file.tell()
+    cut_off = breaks_off(file, size, container.format.name)
+    file.seek(position)
     # FFmpeg's guesses at missing timestamps repeat and reverse them where there are B-frames.
     container.flags &= ~_GENERATE_PTS
     try:
@@ -128,6 +145,7 @@ def open_source(file: BinaryIO, limits: Limits, log: ErrorLog) -> OpenSource:
         others=others,
         start=_start(container, video, others),
         time_base=time_base,
+        breaks_off=cut_off,
     )
 
 
@@ -172,26 +190,15 @@ def _refuse_to_open(url: str, flags: int, options: dict[str, str]) -> BinaryIO: 
 
 
 def _why_not_opened(file: BinaryIO) -> SourceRefused:
-    file.seek(0)
-    head = file.read(1024 * 1024)
+    head = _head(file, _HEAD_BYTES)
     if b"encv" in head or b"pssh" in head:
         return encrypted()
-    if _is_container(head):
-        return SourceRefused(
-            "INVALID_MEDIA",
-            "The file begins like a video, but its structure is damaged or cut off.",
-        )
-    return SourceRefused("NOT_A_VIDEO", "The file is not a video in a container that is taken.")
+    return explain_unopened(head)
 
 
-def _is_container(head: bytes) -> bool:
-    """Tell whether a file begins like one of the containers that are read."""
-    return (
-        head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"styp", b"moof")
-        or head.startswith((b"\x1aE\xdf\xa3", b"FLV\x01", b"OggS", b"GIF8", b"\x00\x00\x01\xba"))
-        or (head.startswith(b"RIFF") and head[8:12] == b"AVI ")
-        or (head[:1] == b"G" and head[188:189] == b"G")
-    )
+def _head(file: BinaryIO, size: int) -> bytes:
+    file.seek(0)
+    return file.read(size)
 
 
 def encrypted() -> SourceRefused:
@@ -201,32 +208,41 @@ def encrypted() -> SourceRefused:
     )
 
 
-def too_many_pixels(limits: Limits) -> SourceRefused:
-    """Return the refusal of a picture beyond the pixel limit."""
-    return SourceRefused(
-        "TOO_LARGE", f"The picture has more than the {limits.max_pixels} pixels that are taken."
-    )
+def too_many_pixels(limits: Limits, size: str = "") -> SourceRefused:
+    """Return the refusal of a picture beyond the pixel limit; ``size`` is such as ``640x480``."""
+    picture = f"The picture is {size}" if size else "The picture is too large"
+    return SourceRefused("TOO_LARGE", f"{picture}; at most {limits.max_pixels} pixels are taken.")
 
 
-def exceeds_pixels(log: ErrorLog) -> bool:
-    """Tell whether FFmpeg gave up because of a picture's size."""
-    return any("Picture size" in message for _, _, message in log)
+def excessive_size(log: ErrorLog) -> str | None:
+    """Return the size of the picture that FFmpeg gave up on; None if there was none."""
+    for _, _, message in log:
+        if found := _SIZE.search(message):
+            return found[1]
+    return None
 
 
 def _main_video(container: InputContainer, limits: Limits, log: ErrorLog) -> VideoStream:
     videos = [s for s in container.streams.video if not s.disposition & _NOT_A_MOVIE]
     if not videos:
-        raise SourceRefused("NO_VIDEO_STREAM", "The file holds no video track.")
-    video = next((s for s in videos if s.disposition & Disposition.default), videos[0])
+        pictures = ", only a still picture" if container.streams.video else ""
+        raise SourceRefused("NO_VIDEO_STREAM", f"The file holds no video track{pictures}.")
+    # Beside an animation, an AVIF holds its first picture as a track of one frame.
+    moving = [s for s in videos if s.frames != 1] or videos
+    video = next((s for s in moving if s.disposition & Disposition.default), moving[0])
     if "enc_key_id" in video.metadata:
         raise encrypted()
     if video.codec_context is None:
-        raise SourceRefused("UNSUPPORTED_CODEC", "There is no decoder for the video track.")
+        tag = f" ({video.name})" if getattr(video, "name", None) else ""
+        raise SourceRefused(
+            "UNSUPPORTED_CODEC",
+            f"There is no decoder for the video track{tag}: convert it to H.264, for example.",
+        )
     context = video.codec_context
     if context.width * context.height > limits.max_pixels:
-        raise too_many_pixels(limits)
-    if context.width == 0 and exceeds_pixels(log):
-        raise too_many_pixels(limits)
+        raise too_many_pixels(limits, f"{context.width}x{context.height}")
+    if context.width == 0 and (size := excessive_size(log)):
+        raise too_many_pixels(limits, size)
     return video
 
 

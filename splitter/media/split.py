@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -24,17 +24,33 @@ from shared.contracts.errors import SourceRefused
 from shared.contracts.manifest import Chunk, Source, pts_digest
 from shared.media.chunks import MEZZANINE, ChunkWriter, Encoding
 from splitter.media.decode import Decoder
-from splitter.media.epochs import Epochs
+from splitter.media.epochs import LONGEST_PAUSE_S, Epochs
+from splitter.media.integrity import Integrity
 from splitter.media.limits import Limits
 from splitter.media.normalise import Normaliser
+from splitter.media.part import Part
 from splitter.media.source import ErrorLog, OpenSource, capture_errors, open_source
 from splitter.media.timeline import Timeline
 from splitter.media.tracks import TrackCopier
+
+_STORED_APART_S = 10
+"""The sound that belongs to a frame is stored at most so far behind it, in seconds."""
+
+_PICTURE_CODECS = frozenset(
+    {
+        "apng", "bmp", "exr", "gif", "jpeg2000", "jpegls", "jpegxl", "mjpeg", "png", "ppm", "psd",
+        "qoi", "sgi", "targa", "tiff", "webp",
+    }
+)  # fmt: skip
+"""Codecs of photographs as well as of videos: one frame of them is a picture."""
 
 
 @dataclass(frozen=True, slots=True)
 class SplitOptions:
     """How a source is split; ``max_side`` caps the longer side of the picture in pixels.
+
+    ``part`` is what is painted of the video, ``longest_pause_s`` the longest pause of a broadcast
+    recording that is not taken for a jump of its clock.
 
     A video's first chunk has ``first_chunk_frames``, each further one twice as many as the one
     before, up to ``chunk_frames``: the first segment is there soon, and the pool is busy at once.
@@ -43,6 +59,8 @@ class SplitOptions:
     chunk_frames: int = 32
     first_chunk_frames: int = 32
     max_side: int | None = None
+    part: Part = field(default_factory=Part)
+    longest_pause_s: float = LONGEST_PAUSE_S
     limits: Limits = field(default_factory=Limits)
     encoding: Encoding = MEZZANINE
 
@@ -89,7 +107,10 @@ def split(file: BinaryIO, options: SplitOptions, side_path: Path) -> Iterator[Sp
         leave_nothing.callback(side_path.unlink, missing_ok=True)
         source = open_source(file, options.limits, log)
         stack.enter_context(source.container)
-        copier = stack.enter_context(contextlib.closing(TrackCopier(source, side_path)))
+        source = replace(source, start=source.start + options.part.start)
+        copier = stack.enter_context(
+            contextlib.closing(TrackCopier(source, side_path, options.part))
+        )
         for event in _Splitter(source, copier, options, log).run():
             if isinstance(event, SplitEnd):
                 leave_nothing.pop_all()
@@ -105,9 +126,11 @@ class _Splitter:
         self._source = source
         self._copier = copier
         self._options = options
-        self._decoder = Decoder(source.video, options.limits, log)
-        self._timeline = Timeline(source, options.limits)
-        self._epochs = Epochs(source.may_jump)
+        self._integrity = Integrity(source)
+        self._decoder = Decoder(source.video, options.limits, log, self._integrity)
+        self._timeline = Timeline(source, options.limits, options.part)
+        self._epochs = Epochs(source.may_jump, options.longest_pause_s)
+        self._read_all = True
         self._normaliser: Normaliser | None = None
         self._chunks: _ChunkBuilder | None = None
 
@@ -115,11 +138,18 @@ class _Splitter:
         for packet in self._packets():
             if packet.stream_index != self._source.video.index:
                 self._copier.copy(packet)
-                continue
-            for frame in self._decoder.decode(cast("Packet[VideoStream]", packet)):
+            elif not self._timeline.over:
+                for frame in self._decoder.decode(cast("Packet[VideoStream]", packet)):
+                    yield from self._take(frame)
+                self._tell_copier()
+            if self._timeline.over and self._has_enough(packet):
+                self._read_all = False
+                break
+        if not self._timeline.over:
+            for frame in self._decoder.flush():
                 yield from self._take(frame)
-        for frame in self._decoder.flush():
-            yield from self._take(frame)
+        for frame in self._timeline.flush():
+            yield from self._show(frame)
         yield from self._finish()
 
     def _packets(self) -> Iterator[Packet[Stream]]:
@@ -128,22 +158,47 @@ class _Splitter:
             for packet in self._source.container.demux(streams):
                 self._decoder.read_log()
                 if packet.size:
+                    self._integrity.note(packet)
                     self._epochs.restamp(packet)
                     yield packet
         except (av.error.InvalidDataError, av.error.EOFError, av.error.MemoryError):
             # (A damaged length asks for more memory than there is.)
-            self._decoder.note_broken_container()
+            self._integrity.note_broken_container()
         except IndexError:
             # PyAV stumbles over tracks that appear midway, but only after the last packet.
             return
 
+    def _tell_copier(self) -> None:
+        """Let the sound know how far the picture has come, and where it ends."""
+        if self._timeline.over:
+            self._copier.cut(self._timeline.end_s)
+        elif self._timeline.frames:
+            self._copier.release(self._timeline.last_s)
+
+    def _has_enough(self, packet: Packet[Stream]) -> bool:
+        """Tell whether nothing that is stored from here on belongs to the part."""
+        ticks = packet.dts if packet.dts is not None else packet.pts
+        end = self._timeline.end_s
+        if ticks is not None:
+            seconds = ticks * packet.time_base
+            if packet.stream_index == self._source.video.index:
+                seconds -= self._source.start
+            if seconds > end + _STORED_APART_S:
+                return True
+        return self._copier.has_passed(end)
+
     def _take(self, frame: av.VideoFrame) -> Iterator[SplitEvent]:
+        for shown in self._timeline.place(frame):
+            yield from self._show(shown)
+
+    def _show(self, frame: av.VideoFrame) -> Iterator[SplitEvent]:
         name = frame.format.name
         if self._normaliser is None:
             self._normaliser = Normaliser(frame, max_side=self._options.max_side)
             described = self._describe(frame, self._normaliser)
             self._chunks = _ChunkBuilder(described, self._options)
             yield described
+        assert self._chunks is not None
         try:
             whole = list(self._normaliser.push(frame))
         except av.error.MemoryError:
@@ -153,12 +208,7 @@ class _Splitter:
                 "UNSUPPORTED_PICTURE", f"Pictures in the format {name} cannot be converted."
             ) from error
         for ready in whole:
-            yield from self._place(ready)
-
-    def _place(self, frame: av.VideoFrame) -> Iterator[SplitEvent]:
-        assert self._chunks is not None
-        pts = self._timeline.place(frame)
-        yield from self._chunks.add(frame, pts)
+            yield from self._chunks.add(ready, ready.pts or 0)
 
     def _describe(self, frame: av.VideoFrame, normaliser: Normaliser) -> Source:
         limits = self._options.limits
@@ -191,14 +241,20 @@ class _Splitter:
 
     def _finish(self) -> Iterator[SplitEvent]:
         self._decoder.judge()
+        self._timeline.judge()
         assert self._normaliser is not None
         assert self._chunks is not None
+        self._refuse_pictures()
         for ready in self._normaliser.flush():
-            yield from self._place(ready)
-        self._timeline.judge(self._source.container.format.name)
+            yield from self._chunks.add(ready, ready.pts or 0)
         yield from self._chunks.finish(self._timeline.end)
-        losses = [*self._decoder.warnings(), *self._copier.finish()]
-        changes = [*self._epochs.warnings(), *self._timeline.warnings()]
+        self._copier.finish()
+        losses = [
+            *self._integrity.warnings(to_the_end=self._read_all),
+            *self._decoder.warnings(),
+            *self._copier.losses,
+        ]
+        changes = [*self._epochs.warnings(), *self._timeline.warnings(), *self._copier.changes]
         yield SplitEnd(
             frames=self._timeline.frames,
             chunks=self._chunks.count,
@@ -206,6 +262,13 @@ class _Splitter:
             has_side=self._copier.has_side,
             damaged=bool(losses),
         )
+
+    def _refuse_pictures(self) -> None:
+        codec = self._source.video.codec_context.codec.canonical_name
+        if self._decoder.frames == 1 and codec in _PICTURE_CODECS:
+            raise SourceRefused(
+                "NOT_A_VIDEO", f"The file is a single {codec.upper()} picture, not a video."
+            )
 
 
 class _ChunkBuilder:

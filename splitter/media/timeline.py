@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from math import lcm
+from math import ceil, lcm
 
 import av
 
 from shared.contracts.errors import SourceRefused
 from splitter.media.limits import Limits
+from splitter.media.part import Part
 from splitter.media.source import OpenSource, stream_time_base
 
 _LONGEST_GAP = 2**31 - 1
@@ -18,20 +19,20 @@ _LONGEST_GAP = 2**31 - 1
 _RATE_SAMPLE = 1000
 """The average rate is judged each time so many frames have come."""
 
-_STILL_FORMATS = ("gif",)
-"""Formats that hold pictures as well as videos; one frame makes a picture."""
-
 
 class Timeline:
     """Give every frame its exact, strictly increasing timestamp.
 
     A frame without a timestamp follows the one before at the usual distance. One that does not
-    come after the one before is moved to the next tick: frames are never dropped.
+    come after the one before is moved to the next tick: frames are never dropped, but for those
+    that a player does not show: before zero, unless they are still shown there, and outside the
+    part that is asked for.
     """
 
-    def __init__(self, source: OpenSource, limits: Limits) -> None:
+    def __init__(self, source: OpenSource, limits: Limits, part: Part) -> None:
         self._source = source
         self._limits = limits
+        self._part = part
         self._longest = Fraction(limits.max_duration_s) / source.time_base
         # Ticks of the result per tick of the source and their offset, over one denominator:
         # whole numbers only, since this runs for every frame.
@@ -40,31 +41,99 @@ class Timeline:
         self._den = lcm(scale.denominator, offset.denominator)
         self._scale = int(scale * self._den)
         self._offset = int(offset * self._den)
+        self._until = None if part.length is None else ceil(part.length / source.time_base)
+        self._early: av.VideoFrame | None = None
         self._first = 0
         self._last = 0
+        self._latest: int | None = None
         self._step = self._nominal_step()
         self._duration = 0
         self._moved = 0
         self._guessed = 0
         self._unsure = 0
+        self._beyond: int | None = None
         self.frames = 0
 
     @property
     def end(self) -> int:
         """When the last frame's display ends, in ticks."""
-        return self._last + max(self._duration or self._step, 1)
+        end = self._last + max(self._duration or self._step, 1)
+        ends = [tick for tick in (end, self._beyond, self._until) if tick is not None]
+        return max(min(ends), self._last + 1)
 
-    def place(self, frame: av.VideoFrame) -> int:
-        """Return the timestamp of the next frame in presentation order, in ticks.
+    @property
+    def last_s(self) -> Fraction:
+        """When the last frame begins, in seconds."""
+        return self._seconds(self._last)
+
+    @property
+    def end_s(self) -> Fraction:
+        """When the last frame's display ends, in seconds."""
+        return self._seconds(self.end)
+
+    @property
+    def over(self) -> bool:
+        """Whether a frame came that lies behind the part."""
+        return self._beyond is not None
+
+    def place(self, frame: av.VideoFrame) -> Iterator[av.VideoFrame]:
+        """Take the next frame in presentation order; yield what is shown, ``pts`` in ticks.
 
         Raises:
             SourceRefused: the video exceeds a limit of number (``TOO_MANY_FRAMES``), length
                 (``TOO_LONG``) or rate (``RATE_TOO_HIGH``), or its timestamps cannot be written
                 (``BAD_TIMESTAMPS``).
         """
-        pts = self._wanted(frame)
+        if self.over:
+            return
+        pts = self._latest = self._wanted(frame)
+        if self.frames == 0 and pts < 0:
+            frame.pts = pts
+            self._early = frame
+            return
+        if self._early is not None and pts > 0:
+            yield from self.flush()
+        self._early = None
+        if self._is_beyond(pts):
+            self._beyond = max(pts, self._last + 1)
+            return
+        self._accept(frame, pts)
+        yield frame
+
+    def flush(self) -> Iterator[av.VideoFrame]:
+        """Yield the last frame that begins before zero, if it is still shown there."""
+        early, self._early = self._early, None
+        if early is not None and not self._part.start_ms:
+            self._accept(early, 0)
+            yield early
+
+    def judge(self) -> None:
+        """Refuse what only the end shows: an empty part, or too high a rate.
+
+        Raises:
+            SourceRefused: with the code ``NOTHING_TO_PAINT`` or ``RATE_TOO_HIGH``.
+        """
         if self.frames == 0:
-            self._first = pts = max(pts, 0)
+            raise SourceRefused(
+                "NOTHING_TO_PAINT",
+                f"No frame of the video begins at {float(self._part.start):g} s or later, "
+                "within the part that was asked for.",
+            )
+        self._check_rate()
+
+    def warnings(self) -> Iterator[str]:
+        """Tell what was changed about the source's timestamps."""
+        if self._moved:
+            yield f"{_frames(self._moved)} did not come after the one before: moved by a tick"
+        if self._guessed:
+            yield f"{_frames(self._guessed)} had no timestamp: shown in turn"
+        if self._source.rounds:
+            yield "timestamps were rounded to microseconds"
+
+    def _accept(self, frame: av.VideoFrame, pts: int) -> None:
+        self._duration = self._rounded(frame.duration * self._scale)
+        if self.frames == 0:
+            self._first = pts
         elif pts <= self._last:
             self._moved += 1
             pts = self._last + 1
@@ -76,30 +145,14 @@ class Timeline:
                     f"The video stands still for {float(self._seconds(self._step)):.0f} s, "
                     "more than a file can say.",
                 )
-        self._last = pts
-        self._duration = self._rounded(frame.duration * self._scale)
+        frame.pts = self._last = pts
         self.frames += 1
         self._check()
-        return pts
 
-    def judge(self, format_name: str) -> None:
-        """Refuse what only the end shows: a single picture, or too high a rate.
-
-        Raises:
-            SourceRefused: with the code ``NOT_A_VIDEO`` or ``RATE_TOO_HIGH``.
-        """
-        if self.frames == 1 and format_name in _STILL_FORMATS:
-            raise SourceRefused("NOT_A_VIDEO", "The file is a still image, not a video.")
-        self._check_rate()
-
-    def warnings(self) -> Iterator[str]:
-        """Tell what was changed about the source's timestamps."""
-        if self._moved:
-            yield f"{self._moved} frames did not come after the one before and were moved by a tick"
-        if self._guessed:
-            yield f"{self._guessed} frames had no timestamp and were shown in their turn"
-        if self._source.rounds:
-            yield "timestamps were rounded to microseconds"
+    def _is_beyond(self, pts: int) -> bool:
+        if self._until is not None and pts >= self._until:
+            return True
+        return self._part.max_frames is not None and self.frames >= self._part.max_frames
 
     def _wanted(self, frame: av.VideoFrame) -> int:
         if frame.pts is not None:
@@ -108,7 +161,11 @@ class Timeline:
             self._unsure = 0
             return self._rounded(frame.pts * self._scale - self._offset)
         self._unsure += 1
-        return self._last + self._step if self.frames else 0
+        if self.frames:
+            return self._last + self._step
+        if self._latest is not None:
+            return self._latest + self._step
+        return self._rounded(-self._offset) if self._part.start_ms else 0
 
     def _rounded(self, parts: int) -> int:
         return (2 * parts + self._den) // (2 * self._den)
@@ -133,7 +190,8 @@ class Timeline:
         ):
             raise SourceRefused(
                 "RATE_TOO_HIGH",
-                f"The video has more than {self._limits.max_rate:g} frames a second.",
+                f"The video has {float((self.frames - 1) / seconds) if seconds else 0:.0f} frames "
+                f"a second; at most {self._limits.max_rate:g} are taken.",
             )
 
     def _seconds(self, ticks: int) -> Fraction:
@@ -142,3 +200,7 @@ class Timeline:
     def _nominal_step(self) -> int:
         rate = self._source.video.average_rate
         return max(round(1 / (rate * self._source.time_base)), 1) if rate else 1
+
+
+def _frames(count: int) -> str:
+    return "1 frame" if count == 1 else f"{count} frames"

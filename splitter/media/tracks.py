@@ -1,130 +1,183 @@
 """Copy the sound and the text subtitles of a source into a side file, packet by packet.
 
-Nothing is decoded. The side file is in the container of the later result, so that what the
-assembler copies from it cannot fail to fit: MP4 when every audio track fits there, Matroska
-otherwise. Its timestamps are on the result's timeline. Chapters and metadata travel in it too; a
-source that has those but no tracks to copy gets a small FFmpeg metadata file.
+The side file is in the container of the later result, so that what the assembler copies from it
+cannot fail to fit; `carriage` plans what becomes of each track. Its timestamps are on the result's
+timeline. Chapters and metadata travel in it too; a source that has those but no tracks to copy gets
+a small FFmpeg metadata file.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, cast
 
 import av
 import av.error
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
-from av.stream import AttachmentStream, DataStream, Disposition, Stream
+from av.stream import Stream
 
 from shared.contracts.manifest import Track
-from shared.media.containers import FORMATS, carried_metadata, movie_timescale, track_metadata
-from splitter.media.captions import CONVERTIBLE, as_mov_text
+from shared.media.containers import (
+    ContainerName,
+    add_copy,
+    carried_metadata,
+    is_detour,
+    movie_timescale,
+    open_output,
+    track_metadata,
+)
+from splitter.media.captions import as_mov_text, as_subrip
+from splitter.media.carriage import Carried, Way, plan_carriage
+from splitter.media.languages import alpha3
+from splitter.media.part import Part
+from splitter.media.recode import LosslessRecoder
 from splitter.media.source import OpenSource, stream_time_base
+from splitter.media.stamps import Stamper, padding_of
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
 
-MP4_AUDIO = frozenset({"aac", "mp3", "mp2", "opus", "flac", "ac3", "eac3", "alac", "dts"})
-"""Audio that MP4 holds in a way that players know."""
-
-MP4_TEXT = frozenset({"mov_text"})
-MKV_TEXT = frozenset({"subrip", "ass", "ssa", "webvtt", "text"})
-
 _TEXT_TICK = Fraction(1, 1000)
 
 _DAMAGED = (av.error.InvalidDataError, av.error.ArgumentError)
-
-ContainerName = Literal["mp4", "mkv"]
 
 
 @dataclass(slots=True)
 class _Copy:
     """The state of one track that is being copied."""
 
+    carried: Carried
     stream: Stream
-    start: Fraction
-    """What is subtracted from the source's timestamps, in its ticks."""
-    scale: Fraction
-    """Ticks of the new track per tick of the old one."""
-    tick: Fraction
-    convert: bool = False
-    last_dts: int | None = None
-    next_dts: int = 0
+    stamper: Stamper
+    recoder: LosslessRecoder | None = None
     unusable: bool = False
+    presents: bool = False
+    """Whether a packet came that is to be heard or seen: what an edit list hides after that is no
+    pre-roll."""
+    reached: Fraction = Fraction(0)
+    """Up to where the track was read, in seconds of the result."""
+
+    @property
+    def is_text(self) -> bool:
+        return self.stream.type == "subtitle"
 
 
 class TrackCopier:
-    """Write a source's tracks into a side file while its packets are demuxed."""
+    """Write a source's tracks into a side file while its packets are demuxed.
 
-    def __init__(self, source: OpenSource, path: Path) -> None:
+    ``source.start`` is zero in the side file. Of a part of a video, packets outside it are left
+    out; the last one's duration ends with it, and so does the first one's beginning in MP4.
+    """
+
+    def __init__(self, source: OpenSource, path: Path, part: Part) -> None:
         self._source = source
         self._path = path
-        self._warnings: list[str] = []
-        self._dropped: list[str] = []
+        self._part = part
+        self._end = part.length
         self._lost = 0
-        kept = self._choose(source.others)
-        self.container: ContainerName = _container_for(kept)
-        kept = [stream for stream in kept if self._fits(stream)]
-        self.streams: tuple[Stream, ...] = tuple(kept)
-        self.tracks = tuple(self._describe(stream) for stream in kept)
+        self._held: deque[tuple[_Copy, Packet[Stream]]] = deque()
+        has_chapters = bool(source.container.chapters())
+        self._plan = plan_carriage(source.others, path.parent, has_chapters=has_chapters)
+        self.container: ContainerName = self._plan.container
+        self._losses = list(self._plan.losses)
+        self._changes = list(self._plan.changes)
+        self._carried = tuple(self._plan.carried)
+        self.tracks = tuple(self._describe(carried) for carried in self._carried)
         self._copies: dict[int, _Copy] = {}
         self._output = self._open()
 
     @property
+    def streams(self) -> tuple[Stream, ...]:
+        """The source's tracks whose packets are wanted."""
+        return tuple(carried.stream for carried in self._carried)
+
+    @property
     def dropped(self) -> tuple[str, ...]:
         """What the result will not hold, one clause each."""
-        return tuple(self._dropped)
+        return tuple(self._plan.dropped)
 
     @property
     def has_side(self) -> bool:
         """Whether there is anything to carry over, and so a file."""
         return self._output is not None
 
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """A sentence for each thing that is missing from the result; complete after `finish`."""
+        return tuple(self._losses)
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """A sentence for each thing that is stored in another way, or was left out on purpose."""
+        left_out = f"not in the result: {', '.join(self.dropped)}"
+        return (*self._changes, *([left_out] if self.dropped else []))
+
+    def has_passed(self, end: Fraction) -> bool:
+        """Tell whether all tracks of sound were read up to ``end``, in seconds of the result."""
+        return all(c.reached >= end for c in self._copies.values() if not c.is_text)
+
     def copy(self, packet: Packet[Stream]) -> None:
         """Copy one packet of one of ``streams``."""
-        copy = self._copies[packet.stream_index]
-        if self._output is None or copy.unusable:
+        copy = self._copies.get(packet.stream_index)
+        if self._output is None or copy is None or copy.unusable:
             return
-        copied = _converted(packet) if copy.convert else packet
-        if copy.last_dts is None and not copy.convert and not self._is_writable(packet):
+        if packet.is_discard and copy.presents:
+            return
+        copy.presents |= not packet.is_discard
+        if (
+            copy.stamper.last_dts is None
+            and copy.carried.way is Way.COPY
+            and not self._is_writable(packet)
+        ):
             copy.unusable = True
-            self._warnings.append(f"{copy.stream.type} track {packet.stream_index} is unusable")
+            self._losses.append(f"{copy.stream.type} track {packet.stream_index} is unusable")
             return
-        _stamp(copied, copy)
-        copied.stream = copy.stream
-        try:
-            self._output.mux(copied)
-        except _DAMAGED:
-            # Not necessarily of this track: the muxer holds packets back to sort them.
-            self._lost += 1
+        for ready in self._converted(copy, packet):
+            self._stamp(copy, ready)
+            self._hold(copy, ready)
 
-    def finish(self) -> tuple[str, ...]:
-        """Finish the side file and return the warnings of the whole copy."""
+    def release(self, until: Fraction) -> None:
+        """Let go of what waited to hear where the part ends: not before ``until``, in seconds."""
+        while self._held and _begins(self._held[0][1]) < until:
+            self._write(*self._held.popleft())
+
+    def cut(self, end: Fraction) -> None:
+        """Hear where the part ends, in seconds of the result."""
+        self._end = end if self._end is None else min(end, self._end)
+
+    def finish(self) -> None:
+        """Finish the side file."""
+        for copy in self._copies.values():
+            if copy.recoder is not None:
+                for packet in copy.recoder.flush():
+                    self._stamp(copy, packet)
+                    self._hold(copy, packet)
+                self._lost += copy.recoder.undecodable
+        while self._held:
+            self._write(*self._held.popleft())
         if self._output is not None:
             try:
                 self._output.close()
             except _DAMAGED:
                 self._lost += 1
-            if self.streams and not any(
-                copy.last_dts is not None for copy in self._copies.values()
+            if self._carried and not any(
+                copy.stamper.last_dts is not None for copy in self._copies.values()
             ):
                 # Tracks without a packet make no file that could be opened.
                 self._path.unlink()
-                self.streams = ()
+                self._carried = ()
                 self._output = self._open()
                 if self._output is not None:
                     self._output.close()
         if self._lost:
-            self._warnings.append(
-                f"{self._lost} packets of sound or text were damaged and are lost"
-            )
-        return tuple(self._warnings)
+            self._losses.append(f"{self._lost} packets of sound or text were damaged and are lost")
 
     def close(self) -> None:
         """Let go of the file as it is; without effect after `finish`."""
@@ -132,157 +185,163 @@ class TrackCopier:
             with contextlib.suppress(av.error.FFmpegError):
                 self._output.close()
 
-    def _choose(self, streams: tuple[Stream, ...]) -> list[Stream]:
-        kept: list[Stream] = []
-        chapters = self._source.container.chapters()
-        for stream in streams:
-            is_text = stream.type == "subtitle" and _codec_name(stream) in MP4_TEXT | MKV_TEXT
-            if is_text or _is_playable(stream):
-                kept.append(stream)
-            elif not (chapters and _codec_name(stream) == "bin_data"):
-                # (MP4 stores the titles of chapters, which are kept, as a track of data.)
-                self._dropped.append(_dropped_clause(stream))
-                if stream.type == "audio":
-                    self._warnings.append(
-                        f"audio track {stream.index} cannot be read and is left out"
-                    )
-        return kept
+    def _converted(self, copy: _Copy, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
+        if copy.recoder is not None:
+            yield from copy.recoder.push(packet)
+        elif copy.carried.way is Way.TO_MOV_TEXT:
+            yield _replaced(packet, as_mov_text(bytes(packet)))
+        elif copy.carried.way is Way.TO_SUBRIP:
+            if text := as_subrip(bytes(packet)):
+                yield _replaced(packet, text)
+        else:
+            if self.container == "mp4" and copy.carried.codec == "opus":
+                # (MP4 tells the end of the sound by the last packet's duration.)
+                padding = round(padding_of(packet) / packet.time_base)
+                packet.duration = max((packet.duration or 0) - padding, 0)
+            yield packet
 
-    def _fits(self, stream: Stream) -> bool:
-        """Try a track on its own: a muxer refuses a header as a whole, not the track at fault."""
-        name = _codec_name(stream)
-        texts = MP4_TEXT if self.container == "mp4" else MKV_TEXT
-        if self._converts(stream):
-            return True
-        if stream.type != "subtitle" or name in texts:
-            try:
-                with av.open(io.BytesIO(), "w", format=FORMATS[self.container]) as trial:
-                    trial.add_stream_from_template(stream)
-                    trial.start_encoding()
-            except (ValueError, av.error.FFmpegError):
-                pass
-            else:
-                return True
-        self._dropped.append(f"{stream.type} ({name}, does not fit {self.container})")
-        if stream.type == "audio":
-            self._warnings.append(
-                f"audio track {stream.index} ({name}) is left out: it cannot be copied"
-            )
-        return False
+    def _stamp(self, copy: _Copy, packet: Packet[Stream]) -> None:
+        copy.stamper.stamp(packet)
+        packet.stream = copy.stream
+        copy.reached = max(copy.reached, _begins(packet))
+
+    def _hold(self, copy: _Copy, packet: Packet[Stream]) -> None:
+        if self._part.max_frames is None:
+            self._write(copy, packet)
+        else:
+            self._held.append((copy, packet))
+
+    def _write(self, copy: _Copy, packet: Packet[Stream]) -> None:
+        if not self._part.is_whole and not self._cut_to_part(copy, packet):
+            return
+        assert self._output is not None
+        try:
+            self._output.mux(packet)
+        except _DAMAGED:
+            # Not necessarily of this track: the muxer holds packets back to sort them.
+            self._lost += 1
+
+    def _cut_to_part(self, copy: _Copy, packet: Packet[Stream]) -> bool:
+        """Shorten a packet to the part; tell whether anything is left of it."""
+        begin, duration = packet.pts or 0, packet.duration or 0
+        if self._part.start_ms and begin < 0:
+            if begin + duration <= 0:
+                return False
+            if copy.is_text:
+                packet.pts = packet.dts = 0
+                begin, duration = 0, begin + duration
+        if self._end is not None:
+            end = int(self._end / copy.stamper.tick)
+            if begin >= end:
+                return False
+            duration = min(duration, end - begin)
+        packet.duration = duration
+        return True
 
     def _is_writable(self, packet: Packet[Stream]) -> bool:
         """Try a file of one packet: some headers are found out to be damaged only at the end."""
         copy: Packet[Stream] = Packet(bytes(packet))
         copy.pts = copy.dts = 0
         copy.duration, copy.time_base, copy.is_keyframe = packet.duration, packet.time_base, True
+        trial_path = self._path.with_name(f"{self._path.name}.trial")
         try:
-            with av.open(io.BytesIO(), "w", format=FORMATS[self.container]) as trial:
-                copy.stream = trial.add_stream_from_template(packet.stream)
+            with open_output(trial_path, self.container, {}, [packet.stream]) as trial:
+                copy.stream = add_copy(trial, packet.stream)
                 trial.mux(copy)
         except (ValueError, av.error.FFmpegError):
             return False
+        finally:
+            trial_path.unlink(missing_ok=True)
         return True
 
-    def _converts(self, stream: Stream) -> bool:
-        return self.container == "mp4" and _codec_name(stream) in CONVERTIBLE
-
-    def _describe(self, stream: Stream) -> Track:
+    def _describe(self, carried: Carried) -> Track:
         return Track(
-            kind="audio" if stream.type == "audio" else "subtitle",
-            codec="mov_text" if self._converts(stream) else _codec_name(stream),
-            language=stream.metadata.get("language", ""),
+            kind="audio" if carried.stream.type == "audio" else "subtitle",
+            codec=carried.codec,
+            language=carried.stream.metadata.get("language", ""),
         )
 
     def _open(self) -> OutputContainer | None:
         container = self._source.container
-        chapters = [_shifted(chapter, self._source.start) for chapter in container.chapters()]
+        chapters = list(self._chapters())
         metadata = carried_metadata(container.metadata)
-        if not (self.streams or chapters or metadata):
+        if not (self._carried or chapters or metadata):
             return None
         options = {"fflags": "+bitexact", "avoid_negative_ts": "disabled"}
-        if self.streams and self.container == "mp4":
-            rates = [s.rate for s in self.streams if isinstance(s, AudioStream)]
-            options["movie_timescale"] = str(
-                movie_timescale([self._source.time_base.denominator, *rates])
-            )
-        name = FORMATS[self.container] if self.streams else "ffmetadata"
-        output = av.open(str(self._path), "w", format=name, options=options)
+        if not self._carried:
+            output = av.open(str(self._path), "w", format="ffmetadata", options=options)
+        else:
+            if self.container == "mp4":
+                rates = [s.rate for s in self.streams if isinstance(s, AudioStream)]
+                options["movie_timescale"] = str(
+                    movie_timescale([self._source.time_base.denominator, *rates])
+                )
+            copied = [one.stream for one in self._carried if one.way is Way.COPY]
+            output = open_output(self._path, self.container, options, copied)
         output.metadata.update(metadata)
-        output.set_chapters(chapters)
-        pairs = [(stream, self._add(output, stream)) for stream in self.streams]
+        if not is_detour(output):
+            output.set_chapters(chapters)
+        elif chapters:
+            self._changes.append(
+                f"{len(chapters)} chapters are left out: no file holds both them and the sound"
+            )
+        added = [(carried, *self._add(output, carried)) for carried in self._carried]
         output.start_encoding()
-        for old, new in pairs:
-            before, after = stream_time_base(old), stream_time_base(new)
-            self._copies[old.index] = _Copy(
-                stream=new,
-                start=self._source.start / before,
-                scale=before / after,
-                tick=after,
-                convert=self._converts(old),
+        for carried, stream, recoder in added:
+            before, after = stream_time_base(carried.stream), stream_time_base(stream)
+            if recoder is not None:
+                before = recoder.tick
+            self._copies[carried.stream.index] = _Copy(
+                carried=carried,
+                stream=stream,
+                recoder=recoder,
+                stamper=Stamper(
+                    start=self._source.start / before,
+                    scale=before / after,
+                    tick=after,
+                    strict=output.format.name != "matroska",
+                ),
             )
         return output
 
-    def _add(self, output: OutputContainer, stream: Stream) -> Stream:
+    def _add(
+        self, output: OutputContainer, carried: Carried
+    ) -> tuple[Stream, LosslessRecoder | None]:
         new: Stream
-        if self._converts(stream):
-            new = output.add_mux_stream("mov_text", time_base=_TEXT_TICK)
+        recoder = None
+        if carried.way.recodes:
+            recoder = LosslessRecoder(cast("AudioStream", carried.stream), carried.way, output)
+            new = recoder.stream
+        elif carried.way is Way.COPY:
+            new = add_copy(output, carried.stream)
         else:
-            new = output.add_stream_from_template(stream)
-        new.metadata.update(track_metadata(stream))
-        new.disposition = stream.disposition
-        return new
+            new = output.add_mux_stream(carried.codec, time_base=_TEXT_TICK)
+        new.metadata.update(track_metadata(carried.stream))
+        if self.container == "mp4" and "language" in new.metadata:
+            new.metadata["language"] = alpha3(new.metadata["language"])
+        new.disposition = carried.stream.disposition
+        return new, recoder
+
+    def _chapters(self) -> Iterator[Chapter]:
+        for chapter in self._source.container.chapters():
+            tick = chapter["time_base"] or Fraction(1)
+            moved = round(self._source.start / tick)
+            start, end = chapter["start"] - moved, chapter["end"] - moved
+            if not self._part.is_whole:
+                start = max(start, 0)
+                if self._part.length is not None:
+                    end = min(end, int(self._part.length / tick))
+                if start >= end:
+                    continue
+            yield {**chapter, "start": start, "end": end}
 
 
-def _converted(packet: Packet[Stream]) -> Packet[Stream]:
-    new: Packet[Stream] = Packet(as_mov_text(bytes(packet)))
+def _replaced(packet: Packet[Stream], data: bytes) -> Packet[Stream]:
+    new: Packet[Stream] = Packet(data)
     new.pts, new.dts, new.duration = packet.pts, packet.dts, packet.duration
     return new
 
 
-def _stamp(packet: Packet[Stream], copy: _Copy) -> None:
-    """Give a packet exact, increasing timestamps in the ticks of its new track."""
-    dts = packet.dts if packet.dts is not None else packet.pts
-    dts = copy.next_dts if dts is None else round((dts - copy.start) * copy.scale)
-    pts = dts if packet.pts is None else round((packet.pts - copy.start) * copy.scale)
-    if copy.last_dts is not None and dts <= copy.last_dts:
-        dts = copy.last_dts + 1
-    duration = round((packet.duration or 0) * copy.scale)
-    packet.time_base = copy.tick
-    packet.dts, packet.pts, packet.duration = dts, max(pts, dts), duration
-    copy.last_dts = dts
-    copy.next_dts = dts + max(duration, 1)
-
-
-def _container_for(streams: list[Stream]) -> ContainerName:
-    audio = {_codec_name(stream) for stream in streams if stream.type == "audio"}
-    return "mp4" if audio <= MP4_AUDIO else "mkv"
-
-
-def _is_playable(stream: Stream) -> bool:
-    return isinstance(stream, AudioStream) and bool(
-        stream.codec_context and stream.rate and stream.channels
-    )
-
-
-def _codec_name(stream: Stream) -> str:
-    if stream.codec_context is None:
-        named = isinstance(stream, (AttachmentStream, DataStream))
-        return (stream.name if named else None) or ""
-    return stream.codec_context.codec.canonical_name
-
-
-def _dropped_clause(stream: Stream) -> str:
-    kind: str = stream.type
-    if stream.disposition & Disposition.attached_pic:
-        kind = "cover art"
-    elif stream.type == "data" and "timecode" in stream.metadata:
-        kind = "timecode"
-    elif stream.type == "video":
-        kind = "second video"
-    name = _codec_name(stream)
-    return f"{kind} ({name})" if name else kind
-
-
-def _shifted(chapter: Chapter, start: Fraction) -> Chapter:
-    ticks = round(start / (chapter["time_base"] or Fraction(1)))
-    return {**chapter, "start": chapter["start"] - ticks, "end": chapter["end"] - ticks}
+def _begins(packet: Packet[Stream]) -> Fraction:
+    ticks = packet.dts if packet.dts is not None else packet.pts
+    return (ticks or 0) * packet.time_base

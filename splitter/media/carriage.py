@@ -1,0 +1,210 @@
+"""How each track beside the picture gets into the result, and in which container.
+
+Sound is copied to the byte where the container holds it: MP4 if it can, else Matroska. What neither
+holds is decoded and stored losslessly. Text is converted between the two containers' own kinds.
+Whether a header holds a track is found out by writing one: lists of codecs do not tell.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+import av
+import av.error
+from av.audio.stream import AudioStream
+from av.packet import Packet
+from av.stream import AttachmentStream, DataStream, Disposition, Stream
+
+from shared.media.containers import ContainerName, add_copy, is_detour, open_output
+from splitter.media.captions import CONVERTIBLE
+
+_MP4_AUDIO = frozenset({"aac", "mp3", "mp2", "opus", "flac", "ac3", "eac3", "alac", "dts"})
+"""Audio that MP4 holds in a way that players know."""
+
+_MOV_TEXT = "mov_text"
+_MKV_TEXT = frozenset({"subrip", "ass", "ssa", "webvtt", "text"})
+
+_WHOLE_SAMPLES = frozenset({"u8", "s16", "s32"})
+"""Samples that FLAC stores without loss: of at most 24 bits, which all that need it have."""
+
+_SILENT_BYTES = 64
+
+
+class Way(Enum):
+    """What is done to a track's packets; the value is the codec that comes of it."""
+
+    COPY = ""
+    TO_MOV_TEXT = _MOV_TEXT
+    TO_SUBRIP = "subrip"
+    TO_FLAC = "flac"
+    TO_FLOATS = "pcm_f32le"
+
+    @property
+    def recodes(self) -> bool:
+        """Whether the sound is decoded and encoded again."""
+        return self in (Way.TO_FLAC, Way.TO_FLOATS)
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """A track that the result will hold."""
+
+    stream: Stream
+    way: Way
+
+    @property
+    def codec(self) -> str:
+        """The codec in the result."""
+        return self.way.value or codec_name(self.stream)
+
+
+@dataclass(slots=True)
+class Carriage:
+    """The result's container, its tracks beside the picture, and what it will not hold.
+
+    ``dropped`` has a clause for each track that is left out, ``losses`` and ``changes`` a sentence
+    each: sound that is missed, and sound that is stored in another way.
+    """
+
+    container: ContainerName = "mp4"
+    carried: list[Carried] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    losses: list[str] = field(default_factory=list)
+    changes: list[str] = field(default_factory=list)
+
+
+def plan_carriage(streams: Iterable[Stream], folder: Path, *, has_chapters: bool) -> Carriage:
+    """Plan what becomes of a source's ``streams`` other than its main video.
+
+    ``folder`` is written into while headers are tried.
+    """
+    plan = Carriage()
+    texts: list[Stream] = []
+    sounds: list[AudioStream] = []
+    for stream in streams:
+        if isinstance(stream, AudioStream) and _is_playable(stream):
+            sounds.append(stream)
+        elif stream.type == "subtitle" and codec_name(stream) in {_MOV_TEXT, *_MKV_TEXT}:
+            texts.append(stream)
+        elif stream.type == "audio":
+            _leave_out(plan, stream, "it cannot be read")
+        elif not (has_chapters and codec_name(stream) == "bin_data"):
+            # (MP4 stores the titles of chapters, which are kept, as a track of data.)
+            plan.dropped.append(_clause(stream))
+    ways = _plan_sounds(plan, sounds, folder)
+    for text in texts:
+        way = _way_of_text(codec_name(text), plan.container)
+        if way is None:
+            plan.dropped.append(f"{_clause(text)[:-1]}, does not fit {plan.container})")
+        else:
+            ways[text.index] = Carried(text, way)
+    plan.carried = [ways[index] for index in sorted(ways)]
+    return plan
+
+
+def _plan_sounds(plan: Carriage, sounds: list[AudioStream], folder: Path) -> dict[int, Carried]:
+    copied: dict[ContainerName, set[int]] = {
+        "mp4": {s.index for s in sounds if codec_name(s) in _MP4_AUDIO and _fits(s, "mp4", folder)},
+        "mkv": set(),
+    }
+    rest = [stream for stream in sounds if stream.index not in copied["mp4"]]
+    copied["mkv"] = {stream.index for stream in rest if _fits(stream, "mkv", folder)}
+    others = [stream for stream in rest if stream.index not in copied["mkv"]]
+    floats = any(_lossless_way(stream) is Way.TO_FLOATS for stream in others)
+    if copied["mkv"] or floats:
+        plan.container = "mkv"
+        copied["mkv"] |= {
+            s.index for s in sounds if s.index in copied["mp4"] and _fits(s, "mkv", folder)
+        }
+    ways = {}
+    for stream in sounds:
+        way = Way.COPY if stream.index in copied[plan.container] else _lossless_way(stream)
+        if way is None:
+            _leave_out(plan, stream, "there is no decoder for it, and no container that holds it")
+            continue
+        if way.recodes:
+            stored = "FLAC" if way is Way.TO_FLAC else "PCM"
+            plan.changes.append(
+                f"audio track {stream.index} ({codec_name(stream)}) fits neither MP4 nor Matroska, "
+                f"and is stored without loss as {stored}"
+            )
+        ways[stream.index] = Carried(stream, way)
+    return ways
+
+
+def _leave_out(plan: Carriage, stream: Stream, why: str) -> None:
+    plan.dropped.append(_clause(stream))
+    name = codec_name(stream)
+    named = f" ({name})" if name else ""
+    plan.losses.append(f"audio track {stream.index}{named} is left out: {why}")
+
+
+def _lossless_way(stream: AudioStream) -> Way | None:
+    samples = stream.codec_context.format.name if stream.codec_context.format else ""
+    samples = samples.removesuffix("p")
+    if samples in _WHOLE_SAMPLES:
+        return Way.TO_FLAC
+    return Way.TO_FLOATS if samples in ("flt", "dbl") else None
+
+
+def _way_of_text(codec: str, container: ContainerName) -> Way | None:
+    if container == "mp4":
+        if codec in CONVERTIBLE:
+            return Way.TO_MOV_TEXT
+        return Way.COPY if codec == _MOV_TEXT else None
+    return Way.TO_SUBRIP if codec == _MOV_TEXT else Way.COPY
+
+
+def _fits(stream: Stream, container: ContainerName, folder: Path) -> bool:
+    """Try a track on its own: a muxer refuses a header as a whole, not the track at fault."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder) as trial:
+            path = Path(trial.name)
+            with open_output(path, container, {}, [stream]) as output:
+                copy = add_copy(output, stream)
+                output.start_encoding()
+                if is_detour(output):
+                    output.mux(_silence(copy))
+            return not is_detour(output) or _is_known_again(stream, path)
+    except (ValueError, av.error.FFmpegError):
+        return False
+
+
+def _silence(stream: Stream) -> Packet[Stream]:
+    packet: Packet[Stream] = Packet(bytes(_SILENT_BYTES))
+    packet.pts = packet.dts = 0
+    packet.stream = stream
+    return packet
+
+
+def _is_known_again(stream: Stream, path: Path) -> bool:
+    with av.open(str(path), "r", format="matroska") as found:
+        return any(codec_name(other) == codec_name(stream) for other in found.streams)
+
+
+def _is_playable(stream: AudioStream) -> bool:
+    return bool(stream.codec_context and stream.rate and stream.channels)
+
+
+def codec_name(stream: Stream) -> str:
+    """Return the canonical name of a stream's codec; empty when it is unknown."""
+    if stream.codec_context is None:
+        named = isinstance(stream, (AttachmentStream, DataStream))
+        return (stream.name if named else None) or ""
+    return stream.codec_context.codec.canonical_name
+
+
+def _clause(stream: Stream) -> str:
+    kind: str = stream.type
+    if stream.disposition & Disposition.attached_pic:
+        kind = "cover art"
+    elif stream.type == "data" and "timecode" in stream.metadata:
+        kind = "timecode"
+    elif stream.type == "video":
+        kind = "still picture" if stream.frames == 1 else "second video"
+    name = codec_name(stream)
+    return f"{kind} ({name})" if name else kind

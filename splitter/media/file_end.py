@@ -1,0 +1,87 @@
+"""Tell from a file's last bytes whether it was written to its end, where its format lets one know.
+
+A demuxer reads what there is, and takes the end of the file for the end of the video.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from typing import BinaryIO, Final
+
+_TAIL_BYTES: Final = 128 * 1024
+_OGG_PAGE: Final = struct.Struct("<4sBBqIIIB")
+_OGG_LAST: Final = 4
+_FLV_TAG_HEADER: Final = 11
+_FLV_TAGS: Final = (8, 9, 18)
+_TS_PACKETS: Final = ((188, 0), (192, 4), (204, 0))
+_SYNC: Final = ord("G")
+_RIFF_HEADER: Final = 8
+_UNKNOWN_SIZE: Final = (0, 0xFFFFFFFF)
+
+
+def breaks_off(file: BinaryIO, size: int, format_name: str) -> bool:
+    """Tell whether a file of FFmpeg's format ``format_name`` ends in the midst of something."""
+    check = _CHECKS.get(format_name)
+    if check is None:
+        return False
+    head = _read(file, 0, min(size, 512))
+    tail = _read(file, max(size - _TAIL_BYTES, 0), _TAIL_BYTES)
+    return check(head, tail, size)
+
+
+def _read(file: BinaryIO, offset: int, length: int) -> bytes:
+    file.seek(offset)
+    return file.read(length)
+
+
+def _gif(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
+    return not tail.rstrip(b"\0").endswith(b";")
+
+
+def _apng(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
+    return b"IEND" not in tail[-4096:]
+
+
+def _ogg(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
+    at = tail.rfind(b"OggS")
+    if at < 0 or at + _OGG_PAGE.size > len(tail):
+        return True
+    _, _, flags, *_, segments = _OGG_PAGE.unpack_from(tail, at)
+    sizes = tail[at + _OGG_PAGE.size : at + _OGG_PAGE.size + segments]
+    end = at + _OGG_PAGE.size + segments + sum(sizes)
+    return not flags & _OGG_LAST or len(sizes) < segments or end > len(tail)
+
+
+def _flv(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
+    length = int.from_bytes(tail[-4:], "big")
+    if length == 0:
+        return False
+    at = len(tail) - 4 - length
+    if length < _FLV_TAG_HEADER or at < 0:
+        # (A tag that is longer than what was read cannot be looked at.)
+        return length < _FLV_TAG_HEADER or length > size
+    promised = int.from_bytes(tail[at + 1 : at + 4], "big") + _FLV_TAG_HEADER
+    return tail[at] & 0x1F not in _FLV_TAGS or promised != length
+
+
+def _mpegts(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
+    for length, sync in _TS_PACKETS:
+        if head[sync : sync + 1] == head[sync + length : sync + length + 1] == bytes([_SYNC]):
+            return size % length != 0
+    return False
+
+
+def _avi(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
+    promised = int.from_bytes(head[4:8], "little")
+    return promised not in _UNKNOWN_SIZE and promised + _RIFF_HEADER > size
+
+
+_CHECKS: Final[Mapping[str, Callable[[bytes, bytes, int], bool]]] = {
+    "gif": _gif,
+    "apng": _apng,
+    "ogg": _ogg,
+    "flv": _flv,
+    "mpegts": _mpegts,
+    "avi": _avi,
+}

@@ -1,0 +1,107 @@
+"""Tell whether a file held all that it should: a gap in it must not pass in silence.
+
+What is missing from a file does not fail to decode. There are other witnesses: the demuxer's own
+complaints, what the header promises, the last bytes of the file, and marks on packets.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Final
+
+from av.packet import Packet
+from av.stream import Stream
+
+from splitter.media.source import OpenSource, stream_time_base
+
+_CUT_OFF: Final = ("partial file", "ended prematurely", "Truncat")
+"""How FFmpeg's demuxers say that a file is shorter than it claims to be; some say it in the log
+only."""
+
+_TRACK_LENGTH: Final = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+"""What Matroska files say of a track in a tag."""
+
+_EXACT: Final = frozenset({"avi", "mxf", "mxf_opatom", "ivf"})
+"""Formats whose header counts the frames of each track."""
+
+_ROUGH: Final = frozenset({"matroska,webm", "flv", "asf"})
+"""Formats whose header tells the length of the longest track."""
+
+_ROUGHLY_S: Final = Fraction(1, 4)
+_FRAMES: Final = Fraction(3, 2)
+
+
+class Integrity:
+    """Listens while a file is read."""
+
+    def __init__(self, source: OpenSource) -> None:
+        self._video = source.video
+        self._broke_off = source.breaks_off
+        self._format = source.container.format.name
+        self._promised, self._slack = self._promise(source)
+        self._of_all_tracks = self._format in _ROUGH and _track_length(source.video) is None
+        self._complained = False
+        self._damaged_sound = 0
+        self._reached = Fraction(0)
+        self._longest = Fraction(0)
+
+    def hear(self, component: str, message: str) -> None:
+        """Take note of an error that FFmpeg logged."""
+        if any(sign in message for sign in _CUT_OFF):
+            self._broke_off = True
+        elif component == self._format:
+            self._complained = True
+
+    def note(self, packet: Packet[Stream]) -> None:
+        """Take note of a packet as it is stored, before anything is done to its timestamps."""
+        is_video = packet.stream_index == self._video.index
+        self._damaged_sound += packet.is_corrupt and not is_video
+        if self._promised is None or packet.pts is None:
+            return
+        if is_video or self._of_all_tracks:
+            length = packet.duration or 0
+            self._reached = max(self._reached, (packet.pts + length) * packet.time_base)
+            self._longest = max(self._longest, length * packet.time_base)
+
+    def note_broken_container(self) -> None:
+        """Remember that the container's structure broke off: the video ends there."""
+        self._broke_off = True
+
+    def warnings(self, *, to_the_end: bool) -> Iterator[str]:
+        """Tell what is missing, one sentence each; ``to_the_end``: whether all was read."""
+        if self._broke_off and to_the_end:
+            yield "the file breaks off before its end"
+        if self._complained:
+            yield "the file is damaged: parts of it could not be read"
+        if self._damaged_sound:
+            yield f"{self._damaged_sound} packets of sound or text arrived damaged"
+        if to_the_end and self._promised is not None:
+            missing = self._promised - self._reached
+            if missing > self._slack + _FRAMES * self._longest:
+                yield (
+                    f"the file ends at {float(self._reached):.2f} s, but its header promises "
+                    f"{float(self._promised):.2f} s"
+                )
+
+    def _promise(self, source: OpenSource) -> tuple[Fraction | None, Fraction]:
+        """Return when the file should end by its header, in seconds, and how exact that is."""
+        video = source.video
+        begin = (video.start_time or 0) * stream_time_base(video)
+        length = _track_length(video)
+        if length is not None:
+            return length, Fraction(0)
+        if self._format in _EXACT and video.duration:
+            return begin + video.duration * stream_time_base(video), Fraction(0)
+        if self._format in _ROUGH and source.container.duration:
+            return Fraction(source.container.duration, 1_000_000), _ROUGHLY_S
+        return None, Fraction(0)
+
+
+def _track_length(video: Stream) -> Fraction | None:
+    found = _TRACK_LENGTH.fullmatch(video.metadata.get("DURATION", "")[:18])
+    if found is None:
+        return None
+    hours, minutes, seconds = found.groups()
+    return 3600 * int(hours) + 60 * int(minutes) + Fraction(seconds)

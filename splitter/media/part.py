@@ -1,0 +1,43 @@
+"""The part of a video that is painted: all of it, or what a user cuts out to try a style on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Self
+
+from shared.contracts.style_request import StyleRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which frames are kept: see `StyleRequest`. Times in milliseconds of the whole result."""
+
+    start_ms: int = 0
+    duration_ms: int | None = None
+    max_frames: int | None = None
+
+    @classmethod
+    def of(cls, request: StyleRequest) -> Self:
+        """Return the part that a request asks for."""
+        duration = request.duration
+        return cls(
+            start_ms=round(request.start * 1000),
+            duration_ms=None if duration is None else round(duration * 1000),
+            max_frames=request.max_frames,
+        )
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is cut."""
+        return self == Part()
+
+    @property
+    def start(self) -> Fraction:
+        """Where the part begins, in seconds."""
+        return Fraction(self.start_ms, 1000)
+
+    @property
+    def length(self) -> Fraction | None:
+        """How long the part may be, in seconds; None without a bound."""
+        return None if self.duration_ms is None else Fraction(self.duration_ms, 1000)

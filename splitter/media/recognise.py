@@ -1,0 +1,101 @@
+"""Say what a file is that is not a video here, and how to make one of it.
+
+FFmpeg recognises what it may open; this is for the sentence that a user gets about all the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from shared.contracts.errors import SourceRefused
+
+TAKEN: Final = (
+    "MP4, MOV, 3GP, Matroska, WebM, AVI, FLV, MPEG-TS, MPEG-PS, WMV, Ogg, GIF, APNG, "
+    "animated AVIF, MXF, NUT, IVF, DV and Y4M are taken"
+)
+
+_SEQUENCE_BRANDS: Final = frozenset({b"avis", b"msf1", b"hevc", b"hevx"})
+_STILL_BRANDS: Final = {
+    b"avif": "AVIF",
+    b"heic": "HEIC",
+    b"heix": "HEIC",
+    b"heim": "HEIC",
+    b"heis": "HEIC",
+    b"mif1": "HEIF",
+}
+
+_RAW: Final = (
+    (re.compile(rb"\x00{2,3}\x01[\x67\x27\x47\x09]"), "H.264", "h264"),
+    (re.compile(rb"\x00{2,3}\x01[\x40\x42\x46]\x01"), "H.265", "hevc"),
+    (re.compile(rb"\x00\x00\x01\xb3"), "MPEG video", "mpegvideo"),
+    (re.compile(rb"\x00\x00\x01\xb0"), "MPEG-4 video", "m4v"),
+    (re.compile(rb"\x12\x00\x0a[\x0a-\x10]"), "AV1", "obu"),
+)
+
+_PICTURES: Final = (
+    (re.compile(rb"\x89PNG\r\n"), "a PNG image"),
+    (re.compile(rb"\xff\xd8\xff"), "a JPEG image"),
+    (re.compile(rb"BM.{4}\0\0\0\0", re.DOTALL), "a BMP image"),
+    (re.compile(rb"II\*\0|MM\0\*"), "a TIFF image"),
+    (re.compile(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"), "a JPEG 2000 image"),
+    (re.compile(rb"\0\0\0\x0cJXL |\xff\x0a"), "a JPEG XL image"),
+    (re.compile(rb"RIFF.{4}WEBPVP8X.{4}[^\x02\x12\x22\x32]", re.DOTALL), "a WebP image"),
+    (re.compile(rb"RIFF.{4}WEBPVP8[ L]", re.DOTALL), "a WebP image"),
+)
+
+_OTHERS: Final = (
+    (re.compile(rb"RIFF.{4}WEBP", re.DOTALL),
+     "an animated WebP, which cannot be decoded: convert it to GIF or APNG"),
+    (re.compile(rb"\.RMF"), "a RealMedia file, which is not taken: convert it to Matroska"),
+    (re.compile(rb"ID3|\xff[\xfb\xf3\xf2\xfa]|fLaC|RIFF.{4}WAVE", re.DOTALL), "sound, not a video"),
+    (re.compile(rb"%PDF"), "a PDF document"),
+    (re.compile(rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!"),
+     "an archive: unpack it, and upload the videos in it"),
+    (re.compile(rb"#EXTM3U|ffconcat|\s*<\?xml|\s*<MPD"),
+     "a list that refers to other files, none of which is opened: upload the video itself"),
+)  # fmt: skip
+
+_CONTAINERS: Final = re.compile(
+    rb".{4}(ftyp|moov|mdat|wide|styp|moof|free|skip)"
+    rb"|\x1aE\xdf\xa3|FLV\x01|OggS|GIF8|\x00\x00\x01\xba|RIFF.{4}AVI |DKIF|YUV4MPEG2"
+    rb"|\x06\x0e\x2b\x34|\x30\x26\xb2\x75\x8e\x66\xcf\x11|nut/multimedia|G.{187}G",
+    re.DOTALL,
+)
+
+
+def explain_unopened(head: bytes) -> SourceRefused:
+    """Return the refusal of a file that FFmpeg does not open, from its first bytes."""
+    for pattern, name, demuxer in _RAW:
+        if pattern.match(head):
+            return SourceRefused(
+                "NOT_A_VIDEO",
+                f"The file is a raw {name} stream, which does not say when its frames are shown. "
+                f"Wrap it first: ffmpeg -f {demuxer} -framerate 25 -i FILE -c copy FILE.mkv.",
+            )
+    for pattern, name in _PICTURES:
+        if pattern.match(head):
+            return SourceRefused("NOT_A_VIDEO", f"The file is {name}, not a video.")
+    for pattern, name in _OTHERS:
+        if pattern.match(head):
+            return SourceRefused("NOT_A_VIDEO", f"The file is {name}; {TAKEN}.")
+    if _CONTAINERS.match(head):
+        return SourceRefused(
+            "INVALID_MEDIA",
+            "The file begins like a video, but its structure is damaged or cut off.",
+        )
+    return SourceRefused("NOT_A_VIDEO", f"The file is not a video that is known here: {TAKEN}.")
+
+
+def still_picture(head: bytes) -> str | None:
+    """Return the name of the format if a file begins as a still HEIF picture, else None.
+
+    Such a file opens like an MP4. With an image sequence beside the still it is a video.
+    """
+    if head[4:8] != b"ftyp":
+        return None
+    size = min(int.from_bytes(head[:4], "big"), len(head))
+    major, *others = [head[at : at + 4] for at in (8, *range(16, size - 3, 4))]
+    if major in _STILL_BRANDS and not _SEQUENCE_BRANDS & {major, *others}:
+        return _STILL_BRANDS[major]
+    return None

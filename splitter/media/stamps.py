@@ -1,0 +1,59 @@
+"""The timestamps of copied packets, in the ticks of their new track."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from fractions import Fraction
+
+from av.packet import Packet, PacketSideData
+from av.stream import Stream
+
+_SKIPPED = struct.Struct("<II")
+"""The samples to leave out at the beginning and at the end of a packet."""
+
+_OPUS_RATE = 48000
+
+
+@dataclass(slots=True)
+class Stamper:
+    """Gives one track's packets exact timestamps in order.
+
+    ``start`` is what is subtracted, in the source's ticks, ``scale`` the new track's ticks for one
+    of them. Where ``strict``, no packet may begin with the one before; otherwise none before it.
+    """
+
+    start: Fraction
+    scale: Fraction
+    tick: Fraction
+    strict: bool
+    last_dts: int | None = None
+    _next_dts: int = 0
+    _step: int = 0
+
+    def stamp(self, packet: Packet[Stream]) -> None:
+        """Bring a packet's timestamps to the new track."""
+        dts = packet.dts if packet.dts is not None else packet.pts
+        dts = self._next_dts if dts is None else round((dts - self.start) * self.scale)
+        pts = dts if packet.pts is None else round((packet.pts - self.start) * self.scale)
+        if self.last_dts is not None:
+            dts = max(dts, self.last_dts + self.strict)
+            if dts > self.last_dts:
+                self._step = min(self._step or dts, dts - self.last_dts)
+        # Only the last packet of a track really needs to know: each other lasts until the next.
+        duration = round((packet.duration or 0) * self.scale) or self._step
+        packet.time_base = self.tick
+        packet.dts, packet.pts, packet.duration = dts, max(pts, dts), duration
+        self.last_dts = dts
+        self._next_dts = dts + max(duration, 1)
+
+
+def padding_of(packet: Packet[Stream]) -> Fraction:
+    """Return how much of an Opus packet's end is not to be heard, in seconds."""
+    if not packet.has_sidedata("skip_samples"):
+        return Fraction(0)
+    data = bytes(PacketSideData.from_packet(packet, "skip_samples"))
+    if len(data) < _SKIPPED.size:
+        return Fraction(0)
+    _, at_end = _SKIPPED.unpack_from(data)
+    return Fraction(at_end, _OPUS_RATE)
