@@ -16,6 +16,7 @@ class Figures:
     taken_at: str
     style: str
     stylizers: int
+    precision: str
     inference_frames_per_second: float
     pipeline: PipelineFigures
     ratio: float
@@ -42,6 +43,7 @@ def table(figures: Figures) -> str:
     return "\n".join(
         [
             f"{figures.machine}; {figures.taken_at}; 640x360, style {figures.style}, "
+            f"{figures.precision}, "
             f"{figures.stylizers} stylizer{'s' if figures.stylizers > 1 else ''}",
             "",
             "| figure | value |",

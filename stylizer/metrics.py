@@ -46,11 +46,18 @@ class StylizerMetrics(WorkMetrics):
             ["device"],
             registry=registry,
         )
+        self._precision = Gauge(
+            f"{service}_precision_info",
+            "Always 1; the label says what the network computes in",
+            ["precision"],
+            registry=registry,
+        )
         self._styles: set[str] = set()
 
-    def runs_on(self, device: str) -> None:
-        """Tell the engine's device; on a GPU, its use is measured from now on."""
+    def runs_on(self, device: str, precision: str) -> None:
+        """Tell the engine's device and precision; a GPU's use is measured from now on."""
         self._device.labels(device=device).set(1)
+        self._precision.labels(precision=precision).set(1)
         if device != "cpu":
             watch_gpus(self._registry, self._service)
 

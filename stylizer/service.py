@@ -206,7 +206,7 @@ async def build(
     settings = await fetch_styles(settings, blobs, Retry(metrics))
     engine = open_engine(settings)
     await asyncio.to_thread(engine.load, settings.default_style)
-    metrics.runs_on(settings.engine)
+    metrics.runs_on(settings.engine, engine.precision)
     metrics.offers(engine.styles)
     segments = await clients.publisher(settings.segments_hub)
     painter = RetryingPainter(settings, blobs, engine, metrics, health)

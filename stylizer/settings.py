@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings
 
 from shared.media.chunks import SEGMENT, Encoding
 from shared.service.settings import SETTINGS, ServiceSettings
-from shared.styles.gallery import Precision
+from stylizer.painting.precision import PrecisionSetting
 
 
 def usable_cores() -> int:
@@ -29,10 +29,11 @@ class PaintingSettings(BaseSettings):
         description="where the network runs; a GPU that is asked for and missing is an error, and "
         "tensorrt needs TensorRT, which the images do not hold",
     )
-    precision: Precision = Field(
-        "fp32",
-        description="which networks run: NAME.onnx, NAME.int8.onnx or NAME.fp16.onnx; one that a "
-        "style lacks is an error",
+    precision: PrecisionSetting = Field(
+        "auto",
+        description="what networks compute in; auto: bf16 where the processor has it and the "
+        "picture stays within 50 dB of fp32, else fp32. fp16 and int8 run NAME.fp16.onnx and "
+        "NAME.int8.onnx; one that a style lacks is an error",
     )
     lanes: int | None = Field(
         None,

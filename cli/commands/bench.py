@@ -14,24 +14,25 @@ from cli.commands.common import find_unwritable_file, refuse
 from local.defaults import DEFAULT_STYLE, gallery
 from local.machine import describe_machine
 from shared.contracts.errors import StyleError
+from shared.telemetry import logs
 from stylizer.settings import usable_cores
 
 
 async def bench(arguments: Namespace) -> int:
     """Measure, print JSON or tables, and write the tables where ``--markdown`` says."""
     refuse(_problems(arguments))
-    bare = await asyncio.to_thread(
-        inference.frames_per_second, arguments.style, 640, 360, usable_cores()
-    )
+    logs.configure("WARNING", "console", "bench")
+    bare = await asyncio.to_thread(inference.measure, arguments.style, 640, 360, usable_cores())
     whole = await pipeline.measure(arguments.frames, arguments.style, arguments.stylizers)
     figures = Figures(
         machine=describe_machine(),
         taken_at=datetime.now(UTC).date().isoformat(),
         style=arguments.style,
         stylizers=arguments.stylizers,
-        inference_frames_per_second=bare,
+        precision=bare.precision,
+        inference_frames_per_second=bare.frames_per_second,
         pipeline=whole,
-        ratio=whole.frames_per_second / bare,
+        ratio=whole.frames_per_second / bare.frames_per_second,
         media=[
             await asyncio.to_thread(media.measure, *case)
             for case in ((300, 640, 360), (150, 1280, 720))

@@ -8,6 +8,7 @@ from shared.contracts.messages import ChunkReady
 from shared.styles.gallery import open_gallery
 from stylizer.painting.chunk import paint_chunk
 from stylizer.painting.engine import Engine, OnnxEngine
+from stylizer.painting.precision import choose
 from stylizer.settings import PaintingSettings
 
 
@@ -18,7 +19,8 @@ def open_engine(settings: PaintingSettings) -> OnnxEngine:
         ConfigurationError: the device or the styles cannot be had.
     """
     gallery = open_gallery(settings.styles_dir, settings.default_style)
-    return OnnxEngine(gallery, settings.engine, settings.gpu_mem_limit_mib, settings.precision)
+    precision = choose(settings.precision, settings.engine, gallery, settings.default_style)
+    return OnnxEngine(gallery, settings.engine, settings.gpu_mem_limit_mib, precision)
 
 
 def paint(engine: Engine, event: ChunkReady, mezzanine: bytes, settings: PaintingSettings) -> bytes:

@@ -22,9 +22,10 @@ from shared.contracts.messages import ChunkReady
 from shared.contracts.style_request import StyleRequest
 from shared.media.chunks import ChunkWriter, Encoding, read_chunk
 from shared.media.pixels import from_planar_rgb, to_planar_rgb
-from stylizer.painting.engine import MULTIPLE, Frames
+from stylizer.painting.engine import MULTIPLE
 from stylizer.painting.mixing import keeps_source, mix_in
 from stylizer.painting.overlap import ahead
+from stylizer.painting.sessions import Frames
 
 Paint = Callable[[Frames], Frames]
 

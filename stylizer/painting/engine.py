@@ -1,4 +1,4 @@
-"""The style network behind one small interface, on ONNX Runtime.
+"""The style network behind one small interface.
 
 `Engine` is all that the rest of the service knows; another runtime needs one class here. A style is
 one network. A blend of networks of one trunk is one network, too, made by `interpolation` when it
@@ -9,30 +9,26 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Final, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import structlog
 
 from shared.contracts.errors import ConfigurationError, StyleError
 from shared.contracts.style_blend import WHOLE
 from shared.styles.gallery import Gallery, Precision
+from stylizer.painting.bfloat16 import Bfloat16
 from stylizer.painting.interpolation import NotInterpolable, interpolate
-from stylizer.painting.sessions import Device, Sessions
+from stylizer.painting.precision import ChosenPrecision, network_file
+from stylizer.painting.sessions import Device, Frames, Painter, Sessions
 
 log = structlog.get_logger()
-
-Frames = npt.NDArray[np.uint8]
-"""What the network takes and gives: (N, 3, H, W), planar RGB, H and W multiples of `MULTIPLE`."""
 
 MULTIPLE: Final = 4
 
 _KEPT: Final = 24
 """Styles and blends that stay loaded. There are more possible blends than memory."""
-
-_Painter = Callable[[Frames], Frames]
 
 
 class Engine(Protocol):
@@ -47,7 +43,9 @@ class Engine(Protocol):
 
 
 class OnnxEngine:
-    """Runs style networks with ONNX Runtime; each is loaded once and kept while it is in use.
+    """Runs style networks (ONNX files); each is loaded once and kept while it is in use.
+
+    ONNX Runtime runs them, or OpenVINO where ``precision`` is bfloat16.
 
     Raises:
         ConfigurationError: the device asked for is not there, or styles that lack the precision.
@@ -58,17 +56,18 @@ class OnnxEngine:
         gallery: Gallery,
         device: Device,
         gpu_mem_limit_mib: int | None = None,
-        precision: Precision = "fp32",
+        precision: ChosenPrecision = "fp32",
         *,
         keep: int = _KEPT,
     ) -> None:
         self._gallery = gallery
-        self._precision = precision
+        self.precision: Final = precision
         self._keep = keep
-        self._sessions = Sessions(device, gpu_mem_limit_mib)
-        self._painters: OrderedDict[str, _Painter] = OrderedDict()
+        self._runtime = Bfloat16() if precision == "bf16" else Sessions(device, gpu_mem_limit_mib)
+        self._painters: OrderedDict[str, Painter] = OrderedDict()
         self._loading = threading.RLock()
-        lacking = [s.name for s in gallery.styles.values() if precision not in s.precisions]
+        file = network_file(precision)
+        lacking = [s.name for s in gallery.styles.values() if file not in s.precisions]
         if lacking:
             raise ConfigurationError(
                 [
@@ -112,7 +111,7 @@ class OnnxEngine:
             )
         return painted
 
-    def _painter(self, style: str) -> _Painter:
+    def _painter(self, style: str) -> Painter:
         with self._loading:
             if style not in self._painters:
                 self._painters[style] = self._open(style)
@@ -121,36 +120,28 @@ class OnnxEngine:
             self._painters.move_to_end(style)
             return self._painters[style]
 
-    def _open(self, style: str) -> _Painter:
+    def _open(self, style: str) -> Painter:
         portions = self._gallery.find_all(style)
         if len(portions) == 1:
-            painter = self._run(style, portions[0][0].network(self._precision))
-            log.info("style loaded", style=style, on=self._sessions.device)
+            painter = self._runtime.painter(
+                style, portions[0][0].network(network_file(self.precision))
+            )
+            log.info("style loaded", style=style, on=self._runtime.device, precision=self.precision)
             return painter
         # Rounded weights have no meaningful mean: such a blend runs in full precision.
-        precision: Precision = "fp32" if self._precision == "int8" else self._precision
+        file: Precision = "fp32" if self.precision == "int8" else network_file(self.precision)
         percents = [percent for _, percent in portions]
         try:
-            network = interpolate([s.network(precision) for s, _ in portions], percents)
+            network = interpolate([s.network(file) for s, _ in portions], percents)
         except NotInterpolable as why:
             log.warning("blend costs every network", style=style, cause=str(why))
             return _mix([self._painter(s.name) for s, _ in portions], percents)
-        painter = self._run(style, network)
-        log.info("blend loaded", style=style, on=self._sessions.device)
+        painter = self._runtime.painter(style, network)
+        log.info("blend loaded", style=style, on=self._runtime.device, precision=self.precision)
         return painter
 
-    def _run(self, style: str, network: bytes) -> _Painter:
-        session = self._sessions.open(style, network)
-        name = session.get_inputs()[0].name
 
-        def paint(frames: Frames) -> Frames:
-            painted: Frames = session.run(None, {name: frames})[0]
-            return painted
-
-        return paint
-
-
-def _mix(painters: list[_Painter], percents: list[int]) -> _Painter:
+def _mix(painters: list[Painter], percents: list[int]) -> Painter:
     """Return what paints the weighted mean of several painters' pictures."""
 
     def paint(frames: Frames) -> Frames:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, Literal
 
+import numpy as np
+import numpy.typing as npt
 import onnxruntime as ort
 
 from shared.contracts.errors import ConfigurationError, StyleError
+
+Frames = npt.NDArray[np.uint8]
+"""What a network takes and gives: (N, 3, H, W), planar RGB, H and W multiples of 4."""
+
+Painter = Callable[[Frames], Frames]
+"""Paints frames with one network. Safe to call from several threads at once."""
 
 Device = Literal["cpu", "cuda", "tensorrt"]
 
@@ -40,6 +49,22 @@ class Sessions:
                     "install the extra 'gpu' instead of 'cpu', or set ENGINE=cpu"
                 ]
             )
+
+    def painter(self, style: str, network: bytes) -> Painter:
+        """Return what paints frames with ``network``.
+
+        Raises:
+            StyleError: it is no style network.
+            ConfigurationError: the device does not start.
+        """
+        session = self.open(style, network)
+        name = session.get_inputs()[0].name
+
+        def paint(frames: Frames) -> Frames:
+            painted: Frames = session.run(None, {name: frames})[0]
+            return painted
+
+        return paint
 
     def open(self, style: str, network: bytes) -> ort.InferenceSession:
         """Return a session of the network of ``style``.

@@ -14,7 +14,7 @@ from shared.contracts.messages import ChunkReady
 from shared.contracts.style_request import StyleRequest
 from shared.media.chunks import MEZZANINE, SEGMENT, ChunkWriter, read_chunk
 from stylizer.painting.chunk import paint_chunk
-from stylizer.painting.engine import Frames
+from stylizer.painting.sessions import Frames
 
 TIME_BASE = Fraction(1, 30000)
 

@@ -85,7 +85,7 @@ def test_a_figure_that_a_gpu_does_not_have_hides_no_other(
 
 def test_a_stylizer_on_a_gpu_without_a_driver_says_that_it_is_down() -> None:
     registry = CollectorRegistry()
-    StylizerMetrics(registry).runs_on("cuda")
+    StylizerMetrics(registry).runs_on("cuda", "fp32")
     told = generate_latest(registry).decode()
     assert 'stylizer_device_info{device="cuda"} 1.0' in told
     assert 'stylizer_gpu_up{gpu="0"} 0.0' in told
@@ -93,7 +93,7 @@ def test_a_stylizer_on_a_gpu_without_a_driver_says_that_it_is_down() -> None:
 
 def test_a_stylizer_on_the_cpu_says_nothing_about_gpus() -> None:
     registry = CollectorRegistry()
-    StylizerMetrics(registry).runs_on("cpu")
+    StylizerMetrics(registry).runs_on("cpu", "fp32")
     told = generate_latest(registry).decode()
     assert 'stylizer_device_info{device="cpu"} 1.0' in told
     assert "gpu" not in told

@@ -15,7 +15,7 @@ from shared.contracts.style_request import StyleRequest
 from shared.media.chunks import MEZZANINE, SEGMENT, ChunkWriter, read_chunk
 from shared.media.pixels import plane_arrays
 from stylizer.painting.chunk import paint_chunk, paint_picture
-from stylizer.painting.engine import Frames
+from stylizer.painting.sessions import Frames
 
 SIZES = [(64, 48), (16, 16), (66, 50), (2, 2), (640, 360)]
 

@@ -1,0 +1,79 @@
+"""Runs style networks in bfloat16 on processors that compute in it, with OpenVINO.
+
+ONNX Runtime's own CPU provider computes in fp32 alone. Why OpenVINO itself and not its provider for
+ONNX Runtime: docs/adr/0010-bfloat16-on-cpus.md.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Final
+
+from stylizer.painting.sessions import Frames, Painter, Sessions
+
+if TYPE_CHECKING:
+    import openvino
+
+_OPTIONS: Final = {
+    "INFERENCE_PRECISION_HINT": "bf16",
+    # One model a lane, each with one thread: lanes are how the cores are shared.
+    "NUM_STREAMS": "1",
+    "INFERENCE_NUM_THREADS": "1",
+    "ENABLE_CPU_PINNING": "NO",
+}
+
+
+def is_supported() -> bool:
+    """Tell whether OpenVINO is installed and this processor computes in bfloat16."""
+    if find_spec("openvino") is None:
+        return False
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+class Bfloat16:
+    """Makes painters of fp32 networks that compute in bfloat16; see `Sessions` for the networks."""
+
+    device: Final = "cpu"
+
+    def __init__(self) -> None:
+        import openvino
+
+        self._core = openvino.Core()
+        self._fp32 = Sessions("cpu", None)
+
+    def painter(self, style: str, network: bytes) -> Painter:
+        """Return what paints frames with ``network``. Safe to call from several threads.
+
+        Raises:
+            StyleError: it is no style network.
+        """
+        self._fp32.open(style, network)  # ONNX Runtime judges what a style network is
+        return _Lanes(self._core, self._core.read_model(network, b""))
+
+
+class _Lanes:
+    """As many compiled copies of a model as are in use at once.
+
+    One copy with several streams, called by several threads, was seen to hang now and then. So each
+    call has a copy to itself, compiled (in about 0.1 s) when all others are in use.
+    """
+
+    def __init__(self, core: openvino.Core, model: openvino.Model) -> None:
+        self._core = core
+        self._model = model
+        self._idle: deque[openvino.InferRequest] = deque()
+
+    def __call__(self, frames: Frames) -> Frames:
+        request = self._take()
+        painted: Frames = request.infer({0: frames}, share_inputs=True)[0]
+        self._idle.append(request)  # one that has failed is not used again
+        return painted
+
+    def _take(self) -> openvino.InferRequest:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._core.compile_model(self._model, "CPU", _OPTIONS).create_infer_request()

@@ -1,0 +1,81 @@
+"""Networks in bfloat16, on processors that have it."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from shared.contracts.errors import ConfigurationError, StyleError
+from shared.styles.gallery import Gallery
+from stylizer.painting import bfloat16
+from stylizer.painting.bfloat16 import Bfloat16
+from stylizer.painting.engine import OnnxEngine
+from stylizer.painting.precision import choose
+
+STYLE = "starry-night"
+needs_bfloat16 = pytest.mark.skipif(
+    not bfloat16.is_supported(), reason="OpenVINO or a processor with bfloat16 is missing"
+)
+
+
+def frame(seed: int, height: int = 72, width: int = 128) -> np.ndarray:
+    patches = np.random.default_rng(seed).integers(
+        0, 256, (1, 3, height // 8, width // 8), np.uint8
+    )
+    return patches.repeat(8, axis=2).repeat(8, axis=3)
+
+
+def decibels(one: np.ndarray, other: np.ndarray) -> float:
+    return 10 * np.log10(255**2 / np.mean((one.astype(float) - other) ** 2))
+
+
+@needs_bfloat16
+def test_a_processor_that_has_bfloat16_is_given_it() -> None:
+    assert choose("auto", "cpu", Gallery(), STYLE) == "bf16"
+
+
+def test_a_precision_asked_for_by_name_is_never_replaced() -> None:
+    assert choose("fp32", "cpu", Gallery(), STYLE) == "fp32"
+    with pytest.raises(ConfigurationError, match="PRECISION=bf16 needs ENGINE=cpu"):
+        choose("bf16", "cuda", Gallery(), STYLE)
+
+
+def test_without_bfloat16_networks_run_as_they_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bfloat16, "find_spec", lambda _: None)
+    assert choose("auto", "cpu", Gallery(), STYLE) == "fp32"
+    with pytest.raises(ConfigurationError, match="openvino"):
+        choose("bf16", "cpu", Gallery(), STYLE)
+
+
+@needs_bfloat16
+@pytest.mark.parametrize("style", [*Gallery().styles, "starry-night:0.5,udnie:0.5"])
+def test_every_style_looks_in_bfloat16_as_in_fp32(style: str) -> None:
+    exact, fast = OnnxEngine(Gallery(), "cpu"), OnnxEngine(Gallery(), "cpu", precision="bf16")
+    for height, width in ((72, 128), (120, 88)):
+        picture = frame(1, height, width)
+        assert decibels(exact.paint(style, picture), fast.paint(style, picture)) >= 50
+
+
+@needs_bfloat16
+def test_the_same_frame_gives_the_same_bytes_whoever_paints_beside() -> None:
+    engine = OnnxEngine(Gallery(), "cpu", precision="bf16")
+    frames = [frame(seed) for seed in range(12)]
+    alone = [engine.paint(STYLE, one) for one in frames]
+    start = threading.Barrier(3)
+
+    def paint_all(_: int) -> list[np.ndarray]:
+        start.wait(timeout=30)
+        return [engine.paint(STYLE, one) for one in frames]
+
+    with ThreadPoolExecutor(3) as lanes:
+        for painted in lanes.map(paint_all, range(3)):
+            assert all(np.array_equal(a, b) for a, b in zip(alone, painted, strict=True))
+
+
+@needs_bfloat16
+def test_a_file_that_is_no_style_network_is_refused_in_the_same_words() -> None:
+    with pytest.raises(StyleError, match="no network that ONNX Runtime reads"):
+        Bfloat16().painter("broken", b"not a network")
