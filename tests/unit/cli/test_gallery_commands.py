@@ -120,8 +120,16 @@ def test_programs_get_a_style_an_object_with_all_that_its_card_says(tmp_path: Pa
     ("arguments", "code", "said"),
     [
         (("preview", "{clip}", "--at", "99"), 1, ["there is no picture at 99 s"]),
-        (("preview", "{clip}", "--at", "-1"), 2, ["'-1' is no time in seconds"]),
-        (("styles", "--sheet", "{clip}", "--width", "9"), 2, ["'9' is no number from 64 to 4096"]),
+        (
+            ("preview", "{clip}", "--at", "-1"),
+            2,
+            ["must be a time in seconds, from 0 to 1000000, not '-1'"],
+        ),
+        (
+            ("styles", "--sheet", "{clip}", "--width", "9"),
+            2,
+            ["must be a whole number from 64 to 4096, not '9'"],
+        ),
         (
             ("preview", "gone.mp4", "--strength", "2", "--style", "a:x", "-o", "picture.jpg"),
             2,
