@@ -13,8 +13,10 @@ PASSED_ON = (
 )
 """What of the supervisor's environment its children see: the machine's ways, no settings.
 
-``STYLES_DIR`` is the exception: what the command line accepts as a style, the services must know.
+`painting_settings` are the exception.
 """
+
+_PAINTING = ("ENGINE", "PRECISION")
 
 
 def python(module: str, *arguments: str) -> tuple[str, ...]:
@@ -35,10 +37,16 @@ def inherited() -> dict[str, str]:
     return environment
 
 
-def styles_dir() -> dict[str, str]:
-    """Return the setting that lets services know the styles that the command line knows."""
-    folder = os.environ.get("STYLES_DIR")
-    return {"STYLES_DIR": str(Path(folder).absolute())} if folder else {}
+def painting_settings() -> dict[str, str]:
+    """Return what the environment says of painting: the styles' folder, engine and precision.
+
+    What the command line accepts as a style, the services must know; and a person with a GPU
+    asks for it in the same way on one machine as in a deployment.
+    """
+    settings = {name: os.environ[name] for name in _PAINTING if os.environ.get(name)}
+    if folder := os.environ.get("STYLES_DIR"):
+        settings["STYLES_DIR"] = str(Path(folder).absolute())
+    return settings
 
 
 def cores() -> int:

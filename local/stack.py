@@ -26,7 +26,7 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from client.local_stack import StackState
 from local import azurite
-from local.children import cores, inherited, python, styles_dir
+from local.children import cores, inherited, python, painting_settings
 from local.eventgrid import LocalTopic, written_to
 from local.processes import Command, HttpReady, LineReady, Supervised, TcpReady
 from local.watcher import UploadWatcher
@@ -257,7 +257,7 @@ class Stack:
             "LOAD_BALANCING_INTERVAL_S": "2",
             "OWNERSHIP_EXPIRY_S": "7",
             "DRAIN_TIMEOUT_S": str(DRAIN_TIMEOUT_S),
-            **styles_dir(),
+            **painting_settings(),
             **(settings or {}),
             **self.options.environment,
         }

@@ -58,6 +58,7 @@ async def test_a_stack_gets_ready_scales_and_leaves_nothing_running(
     tmp_path: Path, services: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SECRET", "not for children")
+    monkeypatch.setenv("PRECISION", "fp32")
     directory = tmp_path / "stack"
     options = StackOptions(directory, stylizers=2, environment={**services, "CHUNK_FRAMES": "16"})
 
@@ -98,6 +99,7 @@ def check_environment(environment: dict[str, str], stack: Stack) -> None:
     assert environment["STORAGE_CONNECTION_STRING"] == stack.storage_connection_string
     assert environment["CHUNK_FRAMES"] == "16"
     assert int(environment["LANES"]) >= 1
+    assert environment["PRECISION"] == "fp32"
     assert "AWS_SECRET" not in environment
 
 

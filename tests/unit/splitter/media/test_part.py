@@ -51,7 +51,9 @@ def test_exactly_the_frames_of_the_part_are_there_and_their_sound(
     found = split_video(data, cut(**wish))
     # Then these frames are there, at their times from the part's beginning
     assert [make.number_of(frame) for frame in found.frames()] == [n for n, _ in inside]
-    shifts = {round((t - f.pts * TICK) / TICK) for (_, t), f in zip(inside, found.frames(), strict=True)}
+    shifts = {
+        round((t - f.pts * TICK) / TICK) for (_, t), f in zip(inside, found.frames(), strict=True)
+    }
     assert len(shifts) == 1
     assert abs(shifts.pop() - start / TICK) <= 1
     # And the sound that is heard with them, to the sample at the end
@@ -62,7 +64,10 @@ def test_exactly_the_frames_of_the_part_are_there_and_their_sound(
     heard = [(t, data) for t, data in before if t + length > start and t < end]
     after = make.packets(found.side)
     assert [data for _, data in after] == [data for _, data in heard]
-    assert all(abs(b - a - start) <= Fraction(1, 48000) for (a, _), (b, _) in zip(after, heard, strict=True))
+    assert all(
+        abs(b - a - start) <= Fraction(1, 48000)
+        for (a, _), (b, _) in zip(after, heard, strict=True)
+    )
     out = tmp_path / "result.mp4"
     mux(found.manifest(), iter(found.segments()), found.side, out)
     assert verify(found.manifest(), found.side, out).frames == len(inside)
