@@ -26,7 +26,7 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from client.local_stack import StackState
 from local import azurite
-from local.children import cores, inherited, python, painting_settings
+from local.children import cores, inherited, painting_settings, python
 from local.eventgrid import LocalTopic, written_to
 from local.processes import Command, HttpReady, LineReady, Supervised, TcpReady
 from local.watcher import UploadWatcher
