@@ -15,9 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
-
-from shared.contracts.errors import SourceRefused, StylestreamError
+from shared.contracts.errors import StylestreamError
 from shared.contracts.layout import (
     chunk_blob,
     chunk_partition,
@@ -40,6 +38,7 @@ from splitter.media.split import EncodedChunk, SplitEnd, SplitOptions
 from splitter.metrics import SplitterMetrics
 from splitter.pace import Pace
 from splitter.settings import SplitterSettings
+from splitter.upload import UploadReader, Video
 
 # A split that waits for the stylizers says this often that it is still there.
 _SIGN_OF_LIFE_S: Final = 10.0
@@ -47,16 +46,6 @@ _SIGN_OF_LIFE_S: Final = 10.0
 
 class JobOver(StylestreamError):
     """The job was ended by others while its video was being split."""
-
-
-@dataclass(frozen=True, slots=True)
-class Video:
-    """One version of an uploaded blob."""
-
-    name: str
-    url: str
-    etag: str
-    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +137,9 @@ class SplitJob:
             limits=self._settings.limits,
         )
         items = split_in_child(
-            self._read,
+            UploadReader(
+                self._video, self._settings.uploads_container, self._to.blobs, self._to.retry
+            ),
             self._video.size,
             options,
             side,
@@ -171,23 +162,6 @@ class SplitJob:
                         end = item
         assert source is not None
         return source, end
-
-    async def _read(self, offset: int, length: int) -> bytes:
-        """Read a range of the upload, of the one version that this job is about."""
-        try:
-            return await self._to.retry(
-                lambda: self._to.blobs.read_range(
-                    self._settings.uploads_container,
-                    self._video.name,
-                    offset,
-                    length,
-                    self._video.etag,
-                )
-            )
-        except (ResourceModifiedError, ResourceNotFoundError) as error:
-            raise SourceRefused(
-                "SOURCE_CHANGED", "the upload was replaced or deleted while it was being read"
-            ) from error
 
     async def _ship(self, event: ChunkReady, data: bytes, partition: str) -> None:
         """Store a chunk, then tell the stylizers: an event's blob is always there."""

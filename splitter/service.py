@@ -28,9 +28,10 @@ from splitter.intake.forwarding import Intake
 from splitter.intake.style_request import resolve_style
 from splitter.intake.uploads import Upload, parse_uploads
 from splitter.intake.webhook import Webhook
-from splitter.job import JobOver, Outlets, SplitJob, Video
+from splitter.job import JobOver, Outlets, SplitJob
 from splitter.metrics import SplitterMetrics
 from splitter.settings import SplitterSettings
+from splitter.upload import Video
 
 log = structlog.get_logger()
 

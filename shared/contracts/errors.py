@@ -5,7 +5,10 @@
     StylestreamError
     ├── ConfigurationError      the environment is wrong; exit 2, every problem named at once
     ├── TransientError          a dependency is away; worth another try
+    │   ├── DeniedError         it refuses the credentials; an operator can cure that
+    │   └── NoContainerError    it lacks the container; an operator can cure that
     └── PermanentError          trying again cannot help; the job fails with this cause
+        ├── DoubtfulError       so it seems; believed after a few tries with the same answer
         ├── MessageError        an event that is none of ours, or of an unknown major version
         ├── SourceRefused       the upload is no video that we take
         ├── StyleError          the style is unknown or its file is no style
@@ -36,6 +39,14 @@ class TransientError(StylestreamError):
     """A dependency did not answer as it should; the same call may work later."""
 
 
+class DeniedError(TransientError):
+    """A dependency answers and refuses the credentials; renewed, or granted a role, they work."""
+
+
+class NoContainerError(TransientError):
+    """Storage answers, and has no such container; somebody may be making it."""
+
+
 class PermanentError(StylestreamError):
     """A failure that another try would only repeat."""
 
@@ -43,6 +54,10 @@ class PermanentError(StylestreamError):
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+class DoubtfulError(PermanentError):
+    """A failure that another try should only repeat; it gets a few before it is believed."""
 
 
 class MessageError(PermanentError):

@@ -10,33 +10,25 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
 from azure.core import MatchConditions
-from azure.core.exceptions import (
-    AzureError,
-    ClientAuthenticationError,
-    HttpResponseError,
-    ResourceExistsError,
-    ResourceModifiedError,
-    ResourceNotFoundError,
-)
-from azure.storage.blob import ContentSettings, StorageErrorCode
+from azure.core.exceptions import AzureError
+from azure.storage.blob import ContentSettings
 
-from shared.contracts.errors import PermanentError, TransientError
+from shared.contracts.errors import (
+    DeniedError,
+    DoubtfulError,
+    NoContainerError,
+    PermanentError,
+    StylestreamError,
+    TransientError,
+)
 from shared.storage.accounts import BlobClients
+from shared.storage.answers import Answer, answer, sentence
 
 _DELETES_AT_ONCE: Final = 4
-# Not every 400: a block list, for one, may be refused because another writer was faster.
-_NEVER: Final = {
-    StorageErrorCode.INVALID_METADATA,
-    StorageErrorCode.INVALID_RESOURCE_NAME,
-    StorageErrorCode.INVALID_URI,
-    StorageErrorCode.METADATA_TOO_LARGE,
-    StorageErrorCode.OUT_OF_RANGE_INPUT,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +54,11 @@ class BlobStore:
     """The blobs of an account, or of several as one, addressed by container and name.
 
     Raises:
-        TransientError: from every method, when storage stays away through all retries.
-        PermanentError: from every method, when storage would never take such a request.
+        TransientError: from every method, when storage stays away through all retries; a
+            `DeniedError` when it refuses the credentials, a `NoContainerError` when there is no
+            such container.
+        PermanentError: from every method, ``STORAGE_REFUSED``, when storage would never take such
+            a request; a `DoubtfulError` when that is not certain before a few more tries.
     """
 
     def __init__(self, client: BlobClients) -> None:
@@ -74,9 +69,9 @@ class BlobStore:
         blob = self._client.get_blob_client(container, name)
         try:
             found = await blob.get_blob_properties()
-        except ResourceNotFoundError:
-            return None
         except AzureError as error:
+            if answer(error) is Answer.ABSENT:
+                return None
             raise _failure("look up", container, name, error) from error
         return BlobFacts(blob.url, found.size, _bare(found.etag), dict(found.metadata or {}))
 
@@ -91,44 +86,53 @@ class BlobStore:
 
     async def fetch(self, container: str, name: str) -> Content | None:
         """Return a blob's content with its ETag and metadata; None when there is none."""
+        blob = self._client.get_blob_client(container, name)
         try:
-            stream = await self._client.get_blob_client(container, name).download_blob()
+            stream = await blob.download_blob(decompress=False)
             data, found = await stream.readall(), stream.properties
-        except ResourceNotFoundError:
-            return None
         except AzureError as error:
+            if answer(error) is Answer.ABSENT:
+                return None
             raise _failure("read", container, name, error) from error
         return Content(data, _bare(found.etag), dict(found.metadata or {}))
 
-    async def download(self, container: str, name: str, path: Path) -> bool:
-        """Copy a blob into a file; return False when there is none."""
+    async def download(self, container: str, name: str, path: Path) -> BlobFacts | None:
+        """Copy a blob into a file; return what is known about it, None when there is none."""
+        blob = self._client.get_blob_client(container, name)
         try:
-            stream = await self._client.get_blob_client(container, name).download_blob()
+            stream = await blob.download_blob(decompress=False)
             with path.open("wb") as file:
                 await stream.readinto(file)
-        except ResourceNotFoundError:
-            return False
+            found = stream.properties
         except AzureError as error:
+            if answer(error) is Answer.ABSENT:
+                return None
             raise _failure("read", container, name, error) from error
-        return True
+        return BlobFacts(blob.url, found.size, _bare(found.etag), dict(found.metadata or {}))
 
     async def read_range(
         self, container: str, name: str, offset: int, length: int, etag: str
-    ) -> bytes:
+    ) -> bytes | None:
         """Return ``length`` bytes from ``offset`` of the blob's version ``etag``.
 
-        Raises:
-            ResourceModifiedError, ResourceNotFoundError: that version is gone.
+        They come as they lie there, whatever a ``Content-Encoding`` says about unpacking them.
+
+        Returns:
+            None when that version is gone.
         """
         blob = self._client.get_blob_client(container, name)
         try:
             stream = await blob.download_blob(
-                offset, length, etag=_quoted(etag), match_condition=MatchConditions.IfNotModified
+                offset,
+                length,
+                etag=_quoted(etag),
+                match_condition=MatchConditions.IfNotModified,
+                decompress=False,
             )
             return await stream.readall()
-        except (ResourceModifiedError, ResourceNotFoundError):
-            raise
         except AzureError as error:
+            if answer(error) in (Answer.ABSENT, Answer.CHANGED):
+                return None
             raise _failure("read", container, name, error) from error
 
     async def create(
@@ -154,9 +158,9 @@ class BlobStore:
                     metadata=metadata,
                     content_settings=ContentSettings(content_type=content_type),
                 )
-            except (ResourceExistsError, ResourceModifiedError):
-                return None
             except AzureError as error:
+                if answer(error) in (Answer.EXISTS, Answer.CHANGED):
+                    return None
                 raise _failure("write", container, name, error) from error
         return _bare(written["etag"])
 
@@ -177,9 +181,9 @@ class BlobStore:
         )
         try:
             written = await blob.upload_blob(data, overwrite=True, **condition)
-        except ResourceModifiedError:
-            return None
         except AzureError as error:
+            if etag and answer(error) in (Answer.ABSENT, Answer.CHANGED):
+                return None
             raise _failure("write", container, name, error) from error
         return _bare(written["etag"])
 
@@ -196,9 +200,9 @@ class BlobStore:
             written = await blob.set_blob_metadata(
                 metadata, etag=_quoted(etag), match_condition=MatchConditions.IfNotModified
             )
-        except (ResourceModifiedError, ResourceNotFoundError):
-            return None
         except AzureError as error:
+            if answer(error) in (Answer.ABSENT, Answer.CHANGED):
+                return None
             raise _failure("annotate", container, name, error) from error
         return _bare(written["etag"])
 
@@ -236,24 +240,28 @@ class BlobStore:
         """Delete a blob; one that is gone already is no error."""
         try:
             await self._client.get_blob_client(container, name).delete_blob()
-        except ResourceNotFoundError:
-            return
         except AzureError as error:
+            if answer(error) is Answer.ABSENT:
+                return
             raise _failure("delete", container, name, error) from error
 
 
-def _failure(
-    verb: str, container: str, name: str, error: AzureError
-) -> TransientError | PermanentError:
+def _failure(verb: str, container: str, name: str, error: AzureError) -> StylestreamError:
     what = f"cannot {verb} blob {container}/{name}"
-    if isinstance(error, HttpResponseError) and _code(error) in _NEVER:
-        return PermanentError("STORAGE_REFUSED", f"{what}: {error.message.splitlines()[0]}")
-    if isinstance(error, ClientAuthenticationError) or _status(error) == HTTPStatus.FORBIDDEN:
-        return TransientError(
-            f"{what}: storage refuses the credentials, renew them or grant the role: "
-            f"{error.message}"
-        )
-    return TransientError(f"{what}: {error.message}")
+    match answer(error):
+        case Answer.FINAL:
+            return PermanentError("STORAGE_REFUSED", f"{what}: {sentence(error)}")
+        case Answer.DOUBTFUL:
+            return DoubtfulError("STORAGE_REFUSED", f"{what}: {sentence(error)}")
+        case Answer.DENIED:
+            return DeniedError(
+                f"{what}: storage refuses the credentials, renew them or grant the role: "
+                f"{sentence(error)}"
+            )
+        case Answer.NO_CONTAINER:
+            return NoContainerError(f"{what}: {sentence(error)}")
+        case _:
+            return TransientError(f"{what}: {sentence(error)}")
 
 
 def _bare(etag: object) -> str:
@@ -262,11 +270,3 @@ def _bare(etag: object) -> str:
 
 def _quoted(etag: str) -> str:
     return f'"{etag}"'
-
-
-def _code(error: HttpResponseError) -> object:
-    return getattr(error, "error_code", None)  # which the SDK for storage adds
-
-
-def _status(error: AzureError) -> int | None:
-    return error.status_code if isinstance(error, HttpResponseError) else None

@@ -1,8 +1,8 @@
 """The one retry policy: capped exponential pauses with jitter.
 
 A `TransientError` is tried again for ever, since the dependency will come back and the event must
-not be lost. A `PermanentError` is never tried again. Anything unexpected gets a bounded number of
-tries.
+not be lost. A `PermanentError` is never tried again. A `DoubtfulError`, and anything unexpected,
+gets a bounded number of tries.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
-from shared.contracts.errors import PermanentError, TransientError
+from shared.contracts.errors import DoubtfulError, PermanentError, TransientError
 from shared.telemetry.metrics import WorkMetrics
 
 log = structlog.get_logger()
@@ -33,7 +33,7 @@ class Retry:
         """Await ``work`` until it succeeds.
 
         Raises:
-            PermanentError: from ``work``, at once.
+            PermanentError: from ``work``, at once; a `DoubtfulError` at its last try.
             Exception: what ``work`` raised at its last try, when it is not transient.
         """
         unforeseen = 0
@@ -68,7 +68,8 @@ class Retry:
 
 
 def _worth_another_try(error: BaseException) -> bool:
-    return isinstance(error, Exception) and not isinstance(error, PermanentError)
+    final = isinstance(error, PermanentError) and not isinstance(error, DoubtfulError)
+    return isinstance(error, Exception) and not final
 
 
 def _error(state: RetryCallState) -> BaseException:

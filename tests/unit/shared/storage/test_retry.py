@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import CollectorRegistry
 
-from shared.contracts.errors import PermanentError, TransientError
+from shared.contracts.errors import DoubtfulError, PermanentError, TransientError
 from shared.storage.retry import Retry
 from shared.telemetry.metrics import WorkMetrics
 
@@ -64,6 +64,16 @@ async def test_a_permanent_failure_is_raised_at_once(retry: Retry) -> None:
     with pytest.raises(PermanentError):
         await retry(work)
     assert work.calls == 1
+
+
+async def test_a_failure_that_only_seems_permanent_is_believed_when_it_comes_again(
+    retry: Retry,
+) -> None:
+    work = Work(*(DoubtfulError("CODE", "no") for _ in range(9)))
+    with pytest.raises(PermanentError):
+        await retry(work, attempts=3)
+    assert work.calls == 3
+    assert await retry(Work(DoubtfulError("CODE", "no"))) == "done"
 
 
 async def test_an_unexpected_failure_is_tried_a_bounded_number_of_times(retry: Retry) -> None:

@@ -1,0 +1,91 @@
+"""Reads the upload of one job, and nothing but the bytes that its split began with.
+
+A split of a long video takes hours, and an upload may be touched meanwhile: its metadata, its
+properties, its tier. Each makes another version of the same bytes, and none raises an event. So
+when the version that was read is gone, the one in its place is compared with every part that the
+decoder has had; if all are the same, the split goes on with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import structlog
+
+from shared.contracts.errors import DeniedError, DoubtfulError, NoContainerError, SourceRefused
+from shared.storage.blobs import BlobStore
+from shared.storage.retry import Retry
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """One version of an uploaded blob."""
+
+    name: str
+    url: str
+    etag: str
+    size: int
+
+
+class UploadReader:
+    """Reads parts of one upload: ``await reader(offset, length)``.
+
+    Raises:
+        SourceRefused: ``SOURCE_CHANGED``: other bytes took its place, or none.
+        PermanentError: ``STORAGE_REFUSED``: storage will never hand it out.
+    """
+
+    def __init__(self, video: Video, container: str, blobs: BlobStore, retry: Retry) -> None:
+        self._video = video
+        self._container = container
+        self._blobs = blobs
+        self._retry = retry
+        self._etag = video.etag
+        self._parts: dict[tuple[int, int], bytes] = {}
+        """By offset and length: the digest of each part that was read."""
+
+    async def __call__(self, offset: int, length: int) -> bytes:
+        """Return ``length`` bytes from ``offset``; fewer at the end of the upload."""
+        data = await self._retry(lambda: self._read(offset, length))
+        self._parts[offset, length] = _digest(data)
+        return data
+
+    async def _read(self, offset: int, length: int) -> bytes:
+        try:
+            while (data := await self._part(offset, length, self._etag)) is None:
+                await self._follow()
+        except DeniedError as error:
+            # Storage that refuses everything is an outage, and this waits for its end.
+            await self._blobs.reach(self._container)
+            raise DoubtfulError("STORAGE_REFUSED", str(error)) from error
+        except NoContainerError as error:
+            raise DoubtfulError("STORAGE_REFUSED", str(error)) from error
+        return data
+
+    async def _follow(self) -> None:
+        """Turn to the version that is there now, if it has the same bytes."""
+        facts = await self._blobs.facts(self._container, self._video.name)
+        if facts is None:
+            raise SourceRefused("SOURCE_CHANGED", "the upload was deleted while it was being read")
+        same = facts.size == self._video.size
+        for (offset, length), digest in self._parts.items():
+            if not same:
+                break
+            data = await self._part(offset, length, facts.etag)
+            if data is None:  # it was touched again: so is whoever asks
+                return
+            same = _digest(data) == digest
+        if not same:
+            raise SourceRefused("SOURCE_CHANGED", "the upload was replaced while it was being read")
+        log.info("upload was touched, its bytes are the same", video=self._video.name)
+        self._etag = facts.etag
+
+    async def _part(self, offset: int, length: int, etag: str) -> bytes | None:
+        return await self._blobs.read_range(self._container, self._video.name, offset, length, etag)
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=16).digest()

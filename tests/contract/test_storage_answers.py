@@ -1,0 +1,204 @@
+"""Answers that storage gives in the real world: what heals is waited for, what does not is told."""
+
+from __future__ import annotations
+
+import gzip
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from azure.storage.blob import ContentSettings, StandardBlobTier
+from azure.storage.blob.aio import BlobServiceClient, LinearRetry
+from ports import unused_port
+from prometheus_client import CollectorRegistry
+
+from shared.contracts.errors import (
+    DoubtfulError,
+    NoContainerError,
+    PermanentError,
+    SourceRefused,
+    TransientError,
+)
+from shared.storage.accounts import storage_client
+from shared.storage.blobs import BlobStore
+from shared.storage.retry import Retry
+from shared.telemetry.metrics import WorkMetrics
+from splitter.upload import UploadReader, Video
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+NAME = "film.mp4"
+BYTES = bytes(range(256)) * 64
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def client(storage_connection: str) -> AsyncIterator[BlobServiceClient]:
+    async with storage_client(storage_connection, None, None) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def container(client: BlobServiceClient) -> str:
+    name = f"t{uuid.uuid4().hex[:8]}"
+    await client.create_container(name)
+    return name
+
+
+@pytest.fixture
+def retry() -> Retry:
+    return Retry(WorkMetrics(CollectorRegistry(), "test"))
+
+
+async def upload(client: BlobServiceClient, container: str, data: bytes = BYTES) -> None:
+    await client.get_blob_client(container, NAME).upload_blob(data, overwrite=True)
+
+
+async def reading(client: BlobServiceClient, container: str, retry: Retry) -> UploadReader:
+    blobs = BlobStore(client)
+    facts = await blobs.facts(container, NAME)
+    assert facts
+    return UploadReader(Video(NAME, facts.url, facts.etag, facts.size), container, blobs, retry)
+
+
+async def test_a_missing_container_is_neither_a_missing_blob_nor_one_that_exists(
+    client: BlobServiceClient,
+) -> None:
+    blobs, nowhere = BlobStore(client), f"t{uuid.uuid4().hex[:8]}"
+    for request in (
+        blobs.facts(nowhere, NAME),
+        blobs.fetch(nowhere, NAME),
+        blobs.create(nowhere, NAME, b"x"),
+        blobs.delete(nowhere, NAME),
+        blobs.read_range(nowhere, NAME, 0, 1, "0x1"),
+    ):
+        with pytest.raises(NoContainerError, match="the container is missing: create it"):
+            await request
+
+
+async def test_an_upload_in_the_archive_tier_is_refused_with_the_remedy(
+    client: BlobServiceClient, container: str, retry: Retry
+) -> None:
+    await upload(client, container)
+    await client.get_blob_client(container, NAME).set_standard_blob_tier(StandardBlobTier.ARCHIVE)
+    read = await reading(client, container, retry)
+    with pytest.raises(PermanentError, match="it is in the archive tier: bring it to") as refusal:
+        await read(0, 16)
+    assert refusal.value.code == "STORAGE_REFUSED"
+
+
+async def test_a_version_is_not_replaced_for_ever_where_its_blob_is_gone(
+    client: BlobServiceClient, container: str
+) -> None:
+    blobs = BlobStore(client)
+    etag = await blobs.create(container, "record", b"1")
+    await blobs.delete(container, "record")
+    assert await blobs.replace(container, "record", b"2", etag=etag) is None
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
+async def test_an_upload_is_read_as_it_lies_there_whatever_its_content_encoding_says(
+    client: BlobServiceClient, container: str, retry: Retry, encoding: str
+) -> None:
+    for data in (BYTES, gzip.compress(BYTES)):
+        await upload(client, container, data)
+        await client.get_blob_client(container, NAME).set_http_headers(
+            ContentSettings(content_encoding=encoding)
+        )
+        read = await reading(client, container, retry)
+        assert await read(8, 32) == data[8:40]
+
+
+async def test_an_upload_that_is_touched_and_keeps_its_bytes_is_read_on(
+    client: BlobServiceClient, container: str, retry: Retry
+) -> None:
+    await upload(client, container)
+    read, blob = await reading(client, container, retry), client.get_blob_client(container, NAME)
+    assert await read(0, 100) == BYTES[:100]
+    await blob.set_blob_metadata({"owner": "alice"})
+    assert await read(100, 100) == BYTES[100:200]
+    await blob.set_http_headers(ContentSettings(content_type="video/mp4"))
+    await upload(client, container)  # written again, the same
+    assert await read(200, 100) == BYTES[200:300]
+
+
+@pytest.mark.parametrize("other", [BYTES[:-1], b"x" + BYTES[1:]], ids=["shorter", "other"])
+async def test_an_upload_whose_bytes_were_replaced_is_read_no_further(
+    client: BlobServiceClient, container: str, retry: Retry, other: bytes
+) -> None:
+    await upload(client, container)
+    read = await reading(client, container, retry)
+    await read(0, 100)
+    await upload(client, container, other)
+    with pytest.raises(SourceRefused, match="replaced while it was being read"):
+        await read(100, 100)
+
+
+async def test_an_upload_that_was_deleted_is_read_no_further(
+    client: BlobServiceClient, container: str, retry: Retry
+) -> None:
+    await upload(client, container)
+    read = await reading(client, container, retry)
+    await client.get_blob_client(container, NAME).delete_blob()
+    with pytest.raises(SourceRefused, match="deleted while it was being read"):
+        await read(0, 100)
+
+
+async def test_an_upload_that_alone_is_forbidden_is_refused_and_a_locked_account_waited_for(
+    retry: Retry,
+) -> None:
+    video = Video(NAME, "u", "0x1", 100)
+    async with answering(403, "AuthorizationPermissionMismatch") as (client, answers):
+        answers["container"] = (200, "")
+        with pytest.raises(DoubtfulError, match="refuses the credentials"):
+            await UploadReader(video, "uploads", BlobStore(client), retry)._read(0, 10)
+        answers["container"] = (403, "AuthorizationFailure")
+        with pytest.raises(TransientError, match="refuses the credentials"):
+            await UploadReader(video, "uploads", BlobStore(client), retry)._read(0, 10)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "error"),
+    [
+        (409, "BlobImmutableDueToPolicy", PermanentError),
+        (409, "ContainerBeingDeleted", TransientError),
+        (409, "", TransientError),
+        (429, "TooManyRequests", TransientError),
+        (400, "SomethingNew", DoubtfulError),
+    ],
+)
+async def test_an_answer_that_is_not_exists_is_not_taken_for_it(
+    status: int, code: str, error: type[Exception]
+) -> None:
+    async with answering(status, code) as (client, _):
+        with pytest.raises(error):
+            await BlobStore(client).create("frames", NAME, b"x")
+
+
+@asynccontextmanager
+async def answering(
+    status: int, code: str
+) -> AsyncIterator[tuple[BlobServiceClient, dict[str, tuple[int, str]]]]:
+    """Serve an account whose every answer is ``status`` and ``code``, until told otherwise."""
+    answers = {"blob": (status, code), "container": (status, code)}
+
+    async def say(request: web.Request) -> web.Response:
+        status, code = answers["container" if "restype" in request.query else "blob"]
+        headers = {"ETag": '"0x1"', "Last-Modified": "Fri, 27 Nov 2026 00:00:00 GMT"}
+        return web.Response(
+            status=status, headers=headers | ({"x-ms-error-code": code} if code else {})
+        )
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", say)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    port = unused_port()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        address = f"http://127.0.0.1:{port}/account"
+        async with BlobServiceClient(address, retry_policy=LinearRetry(retry_total=0)) as client:
+            yield client, answers
+    finally:
+        await runner.cleanup()

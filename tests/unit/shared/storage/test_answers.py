@@ -1,0 +1,37 @@
+"""What storage's answers mean: by their code, never by their status alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.storage.answers import Answer, meaning
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "means"),
+    [
+        (404, "BlobNotFound", Answer.ABSENT),
+        (404, "ContainerNotFound", Answer.NO_CONTAINER),
+        (409, "BlobAlreadyExists", Answer.EXISTS),
+        (403, "UnauthorizedBlobOverwrite", Answer.EXISTS),
+        (409, "ContainerBeingDeleted", Answer.AWAY),
+        (409, "BlobArchived", Answer.FINAL),
+        (409, "BlobImmutableDueToPolicy", Answer.FINAL),
+        (412, "ConditionNotMet", Answer.CHANGED),
+        (403, "AuthorizationPermissionMismatch", Answer.DENIED),
+        (401, "NoAuthenticationInformation", Answer.DENIED),
+        (429, "TooManyRequests", Answer.AWAY),
+        (503, "ServerBusy", Answer.AWAY),
+        (500, "InternalError", Answer.AWAY),
+        (None, None, Answer.AWAY),
+        # A client error of a kind that nobody knows is believed when it comes again.
+        (400, "SomethingNew", Answer.DOUBTFUL),
+        (416, "InvalidRange", Answer.DOUBTFUL),
+        # What comes without a code was said by something between us and storage.
+        (404, None, Answer.AWAY),
+        (409, None, Answer.AWAY),
+        (400, None, Answer.AWAY),
+    ],
+)
+def test_the_code_decides(status: int | None, code: str | None, means: Answer) -> None:
+    assert meaning(status, code) is means
