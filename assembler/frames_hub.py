@@ -10,7 +10,7 @@ from shared.contracts.layout import chunk_partition
 from shared.contracts.manifest import Manifest
 from shared.contracts.messages import ChunkReady
 from shared.hubs.publisher import Publisher
-from shared.service.checkpoints import reached
+from shared.service.checkpoints import HubPositions
 from shared.storage.blobs import BlobStore
 
 
@@ -49,4 +49,5 @@ class FramesHub:
         await self._publisher.to_partition(event, partitions[place])
 
     async def _finished(self, partition: str) -> int:
-        return await reached(self._blobs, self._settings, self._settings.frames_hub, partition)
+        positions = HubPositions(self._blobs, self._settings, self._settings.frames_hub)
+        return await positions.reached(partition)

@@ -11,7 +11,7 @@ from assembler.redrive import Redrive
 from shared.contracts.manifest import Manifest
 from shared.contracts.messages import SegmentReady, SplitStarted
 from shared.contracts.status import Failure, Status, utc_now
-from shared.hubs.consumer import Delivery
+from shared.hubs.delivery import Delivery
 from shared.telemetry.spans import Carrier
 
 _NAMED: Final = 10  # a sentence, not a list

@@ -30,8 +30,8 @@ from shared.contracts.messages import (
     SplitStarted,
     decode,
 )
-from shared.hubs.consumer import Delivery
 from shared.hubs.dead_letters import DeadLetters
+from shared.hubs.delivery import Delivery
 from shared.service.clients import AzureClients
 from shared.service.health import Health
 from shared.service.runtime import Service, reader

@@ -12,8 +12,8 @@ from shared.contracts.manifest import Manifest
 from shared.contracts.messages import SplitCompleted, SplitFailed, SplitStarted
 from shared.contracts.status import Status
 from shared.contracts.style_request import StyleRequest
-from shared.hubs.consumer import Delivery
 from shared.hubs.dead_letters import DeadLetters
+from shared.hubs.delivery import Delivery
 from shared.hubs.workers import OneAtATime, Workers
 from shared.service.clients import AzureClients
 from shared.service.health import Health

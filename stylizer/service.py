@@ -10,8 +10,8 @@ from shared.contracts.errors import ChunkError, MessageError, PermanentError
 from shared.contracts.layout import chunk_blob, status_blob
 from shared.contracts.messages import ChunkFailed, ChunkReady, SegmentReady, decode
 from shared.contracts.status import Status
-from shared.hubs.consumer import Delivery
 from shared.hubs.dead_letters import DeadLetters
+from shared.hubs.delivery import Delivery
 from shared.hubs.publisher import Publisher
 from shared.hubs.workers import OneAtATime, Workers
 from shared.service.clients import AzureClients

@@ -11,28 +11,28 @@ back-pressure needs no queue of its own.
 A receive loop can die silently (`shared.hubs.liveness`). Then the client is thrown away and a new
 one goes on from the checkpoints; when that does not help either, the process is given up. A client
 that has not claimed anything for as long is replaced, too: perhaps others own all there is, perhaps
-it waits for ever, as the SDK does without a deadline, for the hub to name its partitions.
+it waits for ever, as the SDK does without a deadline, for the hub to name its partitions. And a hub
+that was made anew is noticed, and read from its beginning.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, cast
 
 import structlog
 from azure.core.exceptions import AzureError
 from azure.eventhub import CloseReason, EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
-from azure.eventhub.amqp import AmqpMessageBodyType
 from azure.eventhub.exceptions import EventHubError
 
-from shared.contracts.errors import TransientError
+from shared.contracts.errors import StylestreamError, TransientError
+from shared.hubs.delivery import Delivery, OwnedPartition, Place
 from shared.hubs.liveness import Liveness
-from shared.hubs.watermark import Ticket, Watermark
-from shared.telemetry import tracing
+from shared.hubs.positions import Positions
+from shared.telemetry.background import Errand, in_rounds
 from shared.telemetry.metrics import ConsumerMetrics
 
 log = structlog.get_logger()
@@ -48,61 +48,14 @@ _CLOSING_S: Final = 10.0
 _REACH_S: Final = 10.0
 
 
-class Delivery:
-    """One event in the hands of a service."""
-
-    __slots__ = ("_ticket", "_watermark", "body", "origin", "partition_id", "sequence_number")
-
-    def __init__(
-        self, event: EventData, context: PartitionContext, watermark: Watermark[EventData]
-    ) -> None:
-        self.body = _body(event)
-        self.partition_id = context.partition_id
-        self.sequence_number = event.sequence_number
-        self.origin = tracing.Received(
-            context.eventhub_name,
-            context.consumer_group,
-            context.partition_id,
-            tracing.extract(event.properties),
-        )
-        self._watermark = watermark
-        self._ticket: Ticket[EventData] = watermark.start(event)
-
-    def done(self) -> None:
-        """Note that the event needs no further work, ever. Repeating it changes nothing."""
-        self._watermark.finish(self._ticket)
-
-
 Connect = Callable[[], Awaitable[EventHubConsumerClient]]
 """Opens a new client of the hub."""
-
-Position = Callable[[str], Awaitable[int]]
-"""Looks up the sequence number up to which a partition is worked off; -1 before its first event."""
 
 Handler = Callable[[Delivery], Awaitable[None]]
 """Takes up one event. It may wait to hold the partition back; it must not raise."""
 
 Released = Callable[[str], None]
 """Hears that a partition is no longer ours: what was not done comes again, here or elsewhere."""
-
-
-@dataclass(slots=True)
-class _Partition:
-    context: PartitionContext
-    watermark: Watermark[EventData] = field(default_factory=Watermark)
-    flushing: asyncio.Lock = field(default_factory=asyncio.Lock)
-    taken: int | None = None
-    """Sequence number of the event taken up last."""
-    checkpointed: int | None = None
-    """Sequence number up to which all is finished and checkpointed; None before the first event."""
-
-    @property
-    def lag(self) -> int:
-        """Events in the partition that are not checkpointed: what the autoscaler sees."""
-        newest = self.context.last_enqueued_event_properties
-        if self.checkpointed is None or not newest:
-            return 0
-        return max(0, int(newest["sequence_number"]) - self.checkpointed)
 
 
 class Consumer:
@@ -115,7 +68,7 @@ class Consumer:
     def __init__(
         self,
         connect: Connect,
-        position: Position,
+        positions: Positions,
         handler: Handler,
         *,
         checkpoint_interval_s: float,
@@ -124,14 +77,15 @@ class Consumer:
         on_hopeless: Callable[[str], None],
     ) -> None:
         self._connect = connect
-        self._position = position
+        self._positions = positions
+        self._patience_s = patience_s
         self._handler = handler
         self._checkpoint_interval_s = checkpoint_interval_s
         self._metrics = metrics
         self._on_hopeless = on_hopeless
         self._on_released: Released | None = None
         self._client: EventHubConsumerClient | None = None
-        self._partitions: dict[str, _Partition] = {}
+        self._partitions: dict[str, OwnedPartition] = {}
         self._liveness = Liveness(patience_s, _REBUILDS, time.monotonic)
         self._look_s = patience_s / 10
         self._claimed = False
@@ -143,7 +97,14 @@ class Consumer:
 
     async def run(self) -> None:
         """Read until cancelled; then flush what is finished and release the partitions."""
-        flusher = asyncio.create_task(self._flush_regularly())
+        flusher = asyncio.create_task(
+            in_rounds(
+                "checkpoints",
+                self._checkpoint_interval_s,
+                self._flush_all,
+                self._metrics.background_failed,
+            )
+        )
         try:
             while True:
                 await self._read_until_silent()
@@ -156,9 +117,18 @@ class Consumer:
         client = await self.client()
         self._claimed = False
         reading = asyncio.create_task(self._receive(client))
-        silence = asyncio.create_task(self._silence())
+        renew = asyncio.Event()
+        looks = [
+            asyncio.create_task(
+                self._rounds("silence", self._look_s, self._look_for_silence, renew)
+            ),
+            asyncio.create_task(
+                self._rounds("positions", self._patience_s, self._look_at_positions, renew)
+            ),
+        ]
+        renewing = asyncio.create_task(renew.wait())
         try:
-            await asyncio.wait({reading, silence}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({reading, renewing}, return_when=asyncio.FIRST_COMPLETED)
             if reading.done():
                 await reading
         finally:
@@ -166,11 +136,22 @@ class Consumer:
             # Closing stops the reading in order: what is finished is flushed, partitions released.
             closing = asyncio.gather(client.close(), return_exceptions=True)
             await asyncio.wait({closing}, timeout=_CLOSING_S)
-            for task in (silence, reading):
+            tasks = {reading, renewing, *looks}
+            for task in tasks:
                 task.cancel()
-            await asyncio.wait({silence, reading}, timeout=_CLOSING_S)
+            await asyncio.wait(tasks, timeout=_CLOSING_S)
             while self._partitions:
                 self._released(self._partitions.popitem()[0])
+
+    async def _rounds(
+        self,
+        errand: Errand,
+        every_s: float,
+        look: Callable[[asyncio.Event], Awaitable[None]],
+        renew: asyncio.Event,
+    ) -> None:
+        failed = self._metrics.background_failed
+        await in_rounds(errand, every_s, lambda: look(renew), failed, until=renew)
 
     async def _receive(self, client: EventHubConsumerClient) -> None:
         await client.receive_batch(
@@ -186,34 +167,47 @@ class Consumer:
             track_last_enqueued_event_properties=True,
         )
 
-    async def _silence(self) -> None:
-        """Return when a new client is called for.
+    async def _look_for_silence(self, renew: asyncio.Event) -> None:
+        """Set ``renew`` when a new client is called for.
 
         The one there is has never claimed a partition, or is deaf: events lie in the hub, and none
         of them comes.
         """
-        while True:
-            await asyncio.sleep(self._look_s)
-            if not self._liveness.silent:
-                continue
-            try:
-                await self.reach()
-                behind = await self._behind()
-            except TransientError:
-                # An outage, not a deaf client: the SDK reconnects by itself.
-                self._liveness.restart()
-                continue
-            if not self._claimed:
-                log.info("no partition was claimed, the connection is made anew")
-                self._liveness.restart()
-                return
-            verdict = self._liveness.judge(behind=behind)
-            if verdict == "rebuild":
-                self._metrics.rebuilt()
-                log.warning("consumer is deaf, its connection is made anew")
-                return
-            if verdict == "hopeless":
-                self._on_hopeless("the consumer gets no events, and new connections did not help")
+        if not self._liveness.silent:
+            return
+        try:
+            await self.reach()
+            behind = await self._behind()
+        except TransientError:
+            # An outage, not a deaf client: the SDK reconnects by itself.
+            self._liveness.restart()
+            return
+        if not self._claimed:
+            log.info("no partition was claimed, the connection is made anew")
+            self._liveness.restart()
+            renew.set()
+            return
+        verdict = self._liveness.judge(behind=behind)
+        if verdict == "rebuild":
+            self._metrics.rebuilt()
+            log.warning("consumer is deaf, its connection is made anew")
+            renew.set()
+        if verdict == "hopeless":
+            self._on_hopeless("the consumer gets no events, and new connections did not help")
+
+    async def _look_at_positions(self, renew: asyncio.Event) -> None:
+        """Set ``renew`` when positions had to be put right: they are not of this hub.
+
+        A hub that was deleted and made again, or restored elsewhere, begins anew. The SDK would ask
+        it for ever for what comes behind a position that it has never reached.
+        """
+        try:
+            corrected = await self._positions.correct(await self.client())
+        except TransientError:
+            return
+        if corrected:
+            log.warning("the hub begins anew, and is read from there", partitions=corrected)
+            renew.set()
 
     async def _behind(self) -> bool:
         """Whether an owned partition holds events that did not come.
@@ -224,11 +218,11 @@ class Consumer:
         found = await asyncio.gather(*map(self._is_behind, list(self._partitions.values())))
         return any(found)
 
-    async def _is_behind(self, partition: _Partition) -> bool:
+    async def _is_behind(self, partition: OwnedPartition) -> bool:
         partition_id = partition.context.partition_id
         taken = partition.taken
         if taken is None:
-            taken = await self._position(partition_id)
+            taken = await self._positions.reached(partition_id)
         client = await self.client()
         found = await self._answer(client.get_partition_properties(partition_id))
         return int(found["last_enqueued_sequence_number"]) > taken
@@ -262,7 +256,7 @@ class Consumer:
 
     async def _on_open(self, context: PartitionContext) -> None:
         self._claimed = True
-        self._partitions[context.partition_id] = _Partition(context)
+        self._partitions[context.partition_id] = OwnedPartition(context)
         self._note_owned()
         log.info("partition claimed", hub=context.eventhub_name, partition=context.partition_id)
 
@@ -304,7 +298,7 @@ class Consumer:
         if self._on_released is not None:
             self._on_released(partition_id)
 
-    def _mine(self, context: PartitionContext) -> _Partition | None:
+    def _mine(self, context: PartitionContext) -> OwnedPartition | None:
         """Return the partition; None when ``context`` is of a client that was thrown away."""
         partition = self._partitions.get(context.partition_id)
         return partition if partition and partition.context is context else None
@@ -321,34 +315,32 @@ class Consumer:
             error=f"{type(error).__name__}: {error}",
         )
 
-    async def _flush_regularly(self) -> None:
-        while True:
-            await asyncio.sleep(self._checkpoint_interval_s)
-            for partition in list(self._partitions.values()):
-                await self._flush(partition)
+    async def _flush_all(self) -> None:
+        for partition in list(self._partitions.values()):
+            await self._flush(partition)
 
-    async def _flush(self, partition: _Partition) -> None:
+    async def _flush(self, partition: OwnedPartition) -> None:
         # The lock keeps an older checkpoint from landing after a newer one.
         async with partition.flushing:
-            if (event := partition.watermark.take()) is not None:
-                await self._checkpoint(partition, event)
+            if (place := partition.watermark.take()) is not None:
+                await self._checkpoint(partition, place)
         self._metrics.lag(partition.context.partition_id, partition.lag)
 
-    async def _checkpoint(self, partition: _Partition, event: EventData) -> None:
+    async def _checkpoint(self, partition: OwnedPartition, place: Place) -> None:
         started = time.perf_counter()
         try:
-            await partition.context.update_checkpoint(event)
-        except (AzureError, TransientError) as error:
-            partition.watermark.put_back(event)
+            # Of an event, the SDK reads nothing here but its place.
+            await partition.context.update_checkpoint(cast("EventData", place))
+        except Exception as error:  # this partition's alone, and the next round tries again
+            partition.watermark.put_back(place)
             self._metrics.checkpoint_failed()
-            log.warning("checkpoint not written, will try again", error=str(error))
+            foreseen = isinstance(error, AzureError | StylestreamError)
+            log.warning(
+                "checkpoint not written, will try again",
+                partition=partition.context.partition_id,
+                error=f"{type(error).__name__}: {error}",
+                exc_info=None if foreseen else error,
+            )
         else:
-            partition.checkpointed = event.sequence_number
+            partition.checkpointed = place.sequence_number
             self._metrics.checkpointed(time.perf_counter() - started)
-
-
-def _body(event: EventData) -> bytes:
-    # Foreign events may hold AMQP values or sequences; as text they fail to decode in one place.
-    if event.body_type is AmqpMessageBodyType.DATA:
-        return b"".join(cast("Iterable[bytes]", event.body))
-    return str(event.body).encode()

@@ -8,7 +8,7 @@ import traceback
 from shared.contracts.errors import PermanentError
 from shared.contracts.status import utc_now
 from shared.contracts.values import Value
-from shared.hubs.consumer import Delivery
+from shared.hubs.delivery import Delivery
 from shared.storage.blobs import BlobStore
 
 

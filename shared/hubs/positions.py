@@ -9,13 +9,39 @@ that is there, and replaces exactly that.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
 
-from azure.eventhub.aio import CheckpointStore
+from azure.eventhub.aio import CheckpointStore, EventHubConsumerClient
 from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
 
 from shared.storage.blobs import BlobStore
+
+
+class Positions(Protocol):
+    """How far the partitions of one hub are worked off.
+
+    Raises:
+        TransientError: from every method, when the hub or storage is away.
+    """
+
+    async def reached(self, partition_id: str) -> int:
+        """Return the sequence number up to which a partition is; -1 before its first event."""
+
+    async def correct(self, client: EventHubConsumerClient) -> int:
+        """Put right the positions that cannot be of this hub; return how many."""
+
+
+def position_in(metadata: Mapping[str, str]) -> int | None:
+    """Return the sequence number in a checkpoint blob's metadata; None when it holds none.
+
+    >>> position_in({"sequencenumber": "41", "offset": "4100"}), position_in({})
+    (41, None)
+    """
+    try:
+        return int(metadata["sequencenumber"])
+    except (KeyError, ValueError):
+        return None
 
 
 class ForwardCheckpointStore(CheckpointStore):
@@ -53,7 +79,10 @@ class ForwardCheckpointStore(CheckpointStore):
         )
 
     async def update_checkpoint(self, checkpoint: dict[str, Any], **_kwargs: Any) -> None:
-        """Write a partition's position, unless the one that is there is as far."""
+        """Write a partition's position, unless the one that is there is as far.
+
+        One that cannot be read, since somebody has spoilt its blob, is written over.
+        """
         place = ("fully_qualified_namespace", "eventhub_name", "consumer_group")
         name = "/".join([*(checkpoint[part] for part in place), "checkpoint"])
         name = f"{name}/{checkpoint['partition_id']}".lower()
@@ -64,7 +93,7 @@ class ForwardCheckpointStore(CheckpointStore):
             found = await self._blobs.facts(self._container, name)
             if found is None:
                 written = await self._blobs.create(self._container, name, b"", metadata=position)
-            elif int(found.metadata["sequencenumber"]) >= reached:
+            elif (there := position_in(found.metadata)) is not None and there >= reached:
                 return
             else:
                 written = await self._blobs.annotate(

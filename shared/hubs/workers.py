@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 import structlog
 
 from shared.contracts.errors import PermanentError, StylestreamError
-from shared.hubs.consumer import Delivery
 from shared.hubs.dead_letters import DeadLetters
+from shared.hubs.delivery import Delivery
 from shared.storage.retry import Retry
 from shared.telemetry import tracing
 from shared.telemetry.metrics import WorkMetrics

@@ -28,6 +28,7 @@ from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 from azure.eventhub.exceptions import EventHubError
 
 from shared.contracts.errors import ConfigurationError, TransientError
+from shared.hubs.positions import position_in
 from shared.service.clients import AzureClients
 from shared.service.settings import ServiceSettings, load
 from shared.storage.blobs import BlobStore
@@ -79,15 +80,28 @@ def right_position(partition: Partition, reached: int | None) -> Position | None
     return None
 
 
-async def reached(blobs: BlobStore, settings: ServiceSettings, hub: str, partition_id: str) -> int:
-    """Return the sequence number up to which a partition is worked off; -1 before its first event.
+@dataclass(frozen=True, slots=True)
+class HubPositions:
+    """How far the services have worked off one hub; see `shared.hubs.positions.Positions`."""
 
-    Raises:
-        TransientError: storage is away.
-    """
-    name = checkpoint_blob(settings, hub, partition_id)
-    found = await blobs.facts(settings.checkpoints_container, name)
-    return int(found.metadata["sequencenumber"]) if found else -1
+    blobs: BlobStore
+    settings: ServiceSettings
+    hub: str
+
+    async def reached(self, partition_id: str) -> int:
+        """Return the sequence number up to which a partition is; -1 before its first event.
+
+        Raises:
+            TransientError: storage is away.
+        """
+        name = checkpoint_blob(self.settings, self.hub, partition_id)
+        found = await self.blobs.facts(self.settings.checkpoints_container, name)
+        position = position_in(found.metadata) if found else None
+        return -1 if position is None else position
+
+    async def correct(self, client: EventHubConsumerClient) -> int:
+        """Put right the positions that cannot be of this hub; see `prepare`."""
+        return await prepare(client, self.blobs, self.settings)
 
 
 async def prepare(
@@ -129,7 +143,7 @@ async def _prepare_one(
     name = checkpoint_blob(settings, client.eventhub_name, partition_id)
     found = await blobs.facts(container, name)
     partition = await _look_up(client, partition_id)
-    reached = int(found.metadata["sequencenumber"]) if found else None
+    reached = position_in(found.metadata) if found else None
     position = right_position(partition, reached)
     if position is None:
         return False

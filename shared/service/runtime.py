@@ -23,13 +23,14 @@ import structlog
 
 from shared.contracts.errors import ConfigurationError, TransientError
 from shared.hubs.consumer import Consumer, Handler
-from shared.service.checkpoints import prepare, reached
+from shared.service.checkpoints import HubPositions, prepare
 from shared.service.clients import AzureClients
 from shared.service.health import Health, HealthServer
 from shared.service.settings import ServiceSettings, load
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
 from shared.telemetry import logs, tracing
+from shared.telemetry.background import in_rounds
 from shared.telemetry.metrics import WorkMetrics, process_registry
 
 log = structlog.get_logger()
@@ -77,7 +78,7 @@ def reader(
     """Return what feeds the events of ``hub`` to ``handler``, as a service's settings have it."""
     return Consumer(
         functools.partial(clients.consumer, hub),
-        functools.partial(reached, blobs, settings, hub),
+        HubPositions(blobs, settings, hub),
         handler,
         checkpoint_interval_s=settings.checkpoint_interval_s,
         patience_s=settings.consumer_patience_s,
@@ -131,7 +132,12 @@ async def _run(
             _read(service.consumer, blobs, settings, health, Retry(metrics))
         )
         probing = asyncio.create_task(
-            _probe(service, settings.probe_interval_s, health, metrics),
+            in_rounds(
+                "probes",
+                settings.probe_interval_s,
+                lambda: _probe(service, health, metrics),
+                metrics.background_failed,
+            )
         )
         await _first_of(reading, stop, health.failed)
         health.serving = False
@@ -165,15 +171,13 @@ async def _read(
     await consumer.run()
 
 
-async def _probe(service: Service, interval_s: float, health: Health, metrics: WorkMetrics) -> None:
-    """Keep asking the dependencies whether they are there: that is what "ready" depends on."""
+async def _probe(service: Service, health: Health, metrics: WorkMetrics) -> None:
+    """Ask the dependencies whether they are there: that is what "ready" depends on."""
     probes = {"event hubs": service.consumer.reach, **service.probes}
-    while True:
-        await asyncio.sleep(interval_s)
-        problems = await asyncio.gather(*map(_problem, probes.values()))
-        for dependency, problem in zip(probes, problems, strict=True):
-            health.report(dependency, problem)
-            metrics.dependency(dependency, up=problem is None)
+    problems = await asyncio.gather(*map(_problem, probes.values()))
+    for dependency, problem in zip(probes, problems, strict=True):
+        health.report(dependency, problem)
+        metrics.dependency(dependency, up=problem is None)
 
 
 async def _problem(probe: Probe) -> str | None:

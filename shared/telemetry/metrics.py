@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import metadata
-from typing import Final
+from typing import Final, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -26,6 +26,7 @@ from prometheus_client import (
 
 from shared.contracts.codes import FAILURE_CODES, OTHER
 from shared.telemetry import tracing
+from shared.telemetry.background import Errand
 
 STAGE_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
@@ -44,8 +45,15 @@ def process_registry() -> CollectorRegistry:
 class ConsumerMetrics:
     """Counts the reading of one hub."""
 
-    def __init__(self, registry: CollectorRegistry, service: str, hub: str) -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        service: str,
+        hub: str,
+        background_failed: Callable[[Errand], None],
+    ) -> None:
         labels = {"hub": hub}
+        self.background_failed = background_failed
         self._received = Counter(
             f"{service}_events_received_total", "Events taken up", ["hub"], registry=registry
         ).labels(**labels)
@@ -186,7 +194,15 @@ class WorkMetrics:
             registry=registry,
         )
 
+        self._background = Counter(
+            f"{service}_background_failures_total",
+            "Rounds of work beside the events that failed for an unforeseen reason, by errand",
+            ["errand"],
+            registry=registry,
+        )
+
         _begin(self._stage, self._stages)
+        _begin(self._background, get_args(Errand))
         _begin(self._chunks, self._chunk_outcomes)
         _begin(self._jobs, self._job_outcomes)
         for counter in (self._errors, self._dead_letters):
@@ -194,7 +210,7 @@ class WorkMetrics:
 
     def reading(self, hub: str) -> ConsumerMetrics:
         """Return the metrics of the service's consumer of ``hub``."""
-        return ConsumerMetrics(self._registry, self._service, hub)
+        return ConsumerMetrics(self._registry, self._service, hub, self.background_failed)
 
     @contextmanager
     def timed(self, stage: str, **facts: str | int) -> Iterator[None]:
@@ -228,6 +244,10 @@ class WorkMetrics:
     def retried(self) -> None:
         """Count a unit of work that is tried again."""
         self._retries.inc()
+
+    def background_failed(self, errand: Errand) -> None:
+        """Count a round of background work that failed."""
+        self._background.labels(errand=errand).inc()
 
     def in_hand(self, change: int) -> None:
         """Note units of work taken up (+) or finished (-)."""

@@ -44,7 +44,7 @@ async def eventhub_connection(tmp_path_factory: pytest.TempPathFactory) -> Async
 
 
 @asynccontextmanager
-async def broker(directory: Path) -> AsyncIterator[str]:
+async def broker(directory: Path, port: int = 0) -> AsyncIterator[str]:
     """Run a broker and yield its connection string."""
     ready = LineReady("ready ")
     hubs = ("uploads:2", "frames:4", "segments:2")
@@ -52,7 +52,7 @@ async def broker(directory: Path) -> AsyncIterator[str]:
         Command(
             name="eventhubs",
             argv=(
-                *(sys.executable, "-m", "local.eventhubs", "--port", "0"),
+                *(sys.executable, "-m", "local.eventhubs", "--port", str(port)),
                 *("--data", str(directory / "hubs")),
                 *(word for hub in hubs for word in ("--hub", hub)),
             ),

@@ -13,12 +13,16 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 from azure.storage.blob.aio import BlobServiceClient
+from contract.conftest import broker
+from ports import unused_port
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
 from shared.contracts.messages import SegmentReady
-from shared.hubs.consumer import Consumer, Delivery
-from shared.service.checkpoints import checkpoint_blob, reached
+from shared.hubs.consumer import Consumer
+from shared.hubs.delivery import Delivery
+from shared.hubs.positions import ForwardCheckpointStore
+from shared.service.checkpoints import HubPositions, checkpoint_blob
 from shared.service.clients import AzureClients
 from shared.service.settings import ServiceSettings
 from shared.storage.blobs import BlobStore
@@ -35,7 +39,7 @@ class Reader:
     def __init__(self, settings: ServiceSettings, blobs: BlobServiceClient) -> None:
         self.settings = settings
         self.taken: list[Delivery] = []
-        self._container = blobs.get_container_client(settings.checkpoints_container)
+        self.container = blobs.get_container_client(settings.checkpoints_container)
         self._arrived = asyncio.Condition()
 
     async def take(self, delivery: Delivery) -> None:
@@ -56,9 +60,10 @@ class Reader:
         async with AzureClients(self.settings) as clients:
             self.hopeless: list[str] = []
             self.metrics = CollectorRegistry()
+            blobs = BlobStore(await clients.blobs())
             consumer = Consumer(
                 functools.partial(clients.consumer, HUB),
-                functools.partial(reached, BlobStore(await clients.blobs()), self.settings, HUB),
+                HubPositions(blobs, self.settings, HUB),
                 self.take,
                 checkpoint_interval_s=interval_s,
                 patience_s=patience_s,
@@ -75,9 +80,10 @@ class Reader:
     async def checkpoints(self) -> dict[str, int]:
         """Return sequence numbers by partition."""
         found: dict[str, int] = {}
-        async for blob in self._container.list_blobs(include=["metadata"]):
+        async for blob in self.container.list_blobs(include=["metadata"]):
             group, kind, partition = blob.name.split("/")[-3:]
-            if kind == "checkpoint" and group == self.settings.consumer_group:
+            ours = kind == "checkpoint" and group == self.settings.consumer_group
+            if ours and "sequencenumber" in blob.metadata:
                 found[partition] = int(blob.metadata["sequencenumber"])
         return found
 
@@ -90,17 +96,21 @@ class Reader:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def reader(storage_connection: str, eventhub_connection: str) -> AsyncIterator[Reader]:
+    async with BlobServiceClient.from_connection_string(storage_connection) as blobs:
+        yield await reader_of(storage_connection, eventhub_connection, blobs)
+
+
+async def reader_of(storage: str, eventhub: str, blobs: BlobServiceClient) -> Reader:
     settings = ServiceSettings(
-        storage_connection_string=storage_connection,  # type: ignore[arg-type]
-        eventhub_connection_string=eventhub_connection,  # type: ignore[arg-type]
+        storage_connection_string=storage,  # type: ignore[arg-type]
+        eventhub_connection_string=eventhub,  # type: ignore[arg-type]
         consumer_group=f"g{uuid.uuid4().hex[:8]}",
         checkpoints_container=f"c{uuid.uuid4().hex[:8]}",
         load_balancing_interval_s=0.5,
         ownership_expiry_s=5,
     )
-    async with BlobServiceClient.from_connection_string(storage_connection) as blobs:
-        await blobs.create_container(settings.checkpoints_container)
-        yield Reader(settings, blobs)
+    await blobs.create_container(settings.checkpoints_container)
+    return Reader(settings, blobs)
 
 
 async def send(reader: Reader, partition: str, *numbers: int) -> None:
@@ -222,6 +232,76 @@ async def test_an_owner_that_stood_still_does_not_put_a_position_back(reader: Re
 
         # Then the position stays where the others have brought it
         assert (await reader.checkpoints())["0"] == reached == last["sequence_number"]
+
+
+async def test_a_position_that_was_spoilt_holds_up_neither_its_partition_nor_the_others(
+    reader: Reader,
+) -> None:
+    await send(reader, "0", 0)
+    await send(reader, "1", 1)
+    async with reader.reading():
+        first = await taken(reader, 2)
+        for delivery in first:
+            delivery.done()
+        await reader.checkpoint_is(lambda c: len(c) == 2)
+        # When somebody takes the metadata off the blobs that hold the positions
+        for delivery in first:
+            name = checkpoint_blob(reader.settings, HUB, delivery.partition_id)
+            await reader.container.get_blob_client(name).set_blob_metadata({})
+        await send(reader, "0", 2)
+        await send(reader, "1", 3)
+        for delivery in await taken(reader, 4):
+            delivery.done()
+        # Then both are written again
+        wanted = {d.partition_id: d.sequence_number for d in await taken(reader, 4)}
+        await reader.checkpoint_is(lambda c: c == wanted)
+
+
+async def test_a_round_of_checkpoints_that_fails_is_counted_and_followed_by_the_next(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, failures = ForwardCheckpointStore.update_checkpoint, [MemoryError("one"), KeyError("x")]
+
+    async def fail_twice(self: ForwardCheckpointStore, *args: Any, **options: Any) -> None:
+        if failures:
+            raise failures.pop()
+        await write(self, *args, **options)
+
+    monkeypatch.setattr(ForwardCheckpointStore, "update_checkpoint", fail_twice)
+    await send(reader, "0", 0)
+    async with reader.reading():
+        (delivery,) = await taken(reader, 1)
+        delivery.done()
+        await reader.checkpoint_is(lambda c: c.get("0") == delivery.sequence_number)
+    failed = reader.metrics.get_sample_value("test_checkpoint_failures_total", {"hub": HUB})
+    assert failed == 2
+
+
+async def test_a_hub_that_was_made_anew_is_read_from_its_beginning(
+    storage_connection: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    port = unused_port()
+    async with (
+        BlobServiceClient.from_connection_string(storage_connection) as blobs,
+        contextlib.AsyncExitStack() as hub,
+    ):
+        old = await hub.enter_async_context(contextlib.AsyncExitStack())
+        connection = await old.enter_async_context(broker(tmp_path_factory.mktemp("old"), port))
+        reader = await reader_of(storage_connection, connection, blobs)
+        await send(reader, "0", *range(5))
+        async with reader.reading(patience_s=1):
+            for delivery in await taken(reader, 5):
+                delivery.done()
+            await reader.checkpoint_is(lambda c: c.get("0") == 4)
+            # When the hub comes back empty, under the same name
+            await old.aclose()
+            await hub.enter_async_context(broker(tmp_path_factory.mktemp("new"), port))
+            await send(reader, "0", 7)
+            # Then its first event is read, and its position is the one that counts
+            delivery = (await taken(reader, 6))[-1]
+            assert delivery.sequence_number == 0
+            delivery.done()
+            await reader.checkpoint_is(lambda c: c.get("0") == 0)
 
 
 async def _events(reader: Reader, count: int) -> list[dict]:

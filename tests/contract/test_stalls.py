@@ -17,8 +17,9 @@ from assembler.redrive import Reach
 from shared.contracts.errors import TransientError
 from shared.contracts.layout import manifest_blob
 from shared.contracts.messages import ChunkReady, SegmentReady, SplitCompleted, decode
-from shared.hubs.consumer import Consumer, Delivery
-from shared.service.checkpoints import reached
+from shared.hubs.consumer import Consumer
+from shared.hubs.delivery import Delivery
+from shared.service.checkpoints import HubPositions
 from shared.service.clients import AzureClients
 from shared.telemetry.metrics import WorkMetrics
 
@@ -45,7 +46,7 @@ async def lose_chunks(bench: Bench, loser: Loser) -> None:
     async with AzureClients(bench.settings) as clients:
         consumer = Consumer(
             functools.partial(clients.consumer, bench.settings.frames_hub),
-            functools.partial(reached, bench.blobs, bench.settings, bench.settings.frames_hub),
+            HubPositions(bench.blobs, bench.settings, bench.settings.frames_hub),
             loser.take,
             checkpoint_interval_s=0.05,
             patience_s=60,

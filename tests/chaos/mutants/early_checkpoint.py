@@ -5,7 +5,7 @@ from __future__ import annotations
 import runpy
 from typing import Any
 
-from shared.hubs.consumer import Delivery
+from shared.hubs.delivery import Delivery
 
 _begin = Delivery.__init__
 
