@@ -18,7 +18,7 @@ from shared.contracts.errors import ResultError, TrackError
 from shared.contracts.layout import chunk_blob, result_blob
 from shared.contracts.manifest import Manifest
 from shared.storage.blobs import BlobStore, Content
-from shared.storage.seals import check_seal
+from shared.storage.seals import check_seal, file_digest
 from shared.telemetry.metrics import WorkMetrics
 
 _CONTENT_TYPES = {"mp4": "video/mp4", "mkv": "video/x-matroska"}
@@ -115,6 +115,10 @@ class Assembly:
         path = folder / Path(manifest.side).name
         if not await self._blobs.download(self._settings.frames_container, manifest.side, path):
             raise ResultError("SIDE_MISSING", "the job's copied tracks are gone from storage")
+        loop = asyncio.get_running_loop()
+        digest = await loop.run_in_executor(self._threads, file_digest, path)
+        if digest != manifest.side_sha256:
+            raise ResultError("CORRUPT_SIDE", "the job's copied tracks were damaged in storage")
         return path
 
     def _segments(self, manifest: Manifest, loop: asyncio.AbstractEventLoop) -> Iterator[bytes]:

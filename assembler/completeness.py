@@ -15,6 +15,7 @@ class Completeness:
 
     def __init__(self) -> None:
         self._announced: dict[int, int] = {}
+        self._frames = 0
         self._promised: dict[int, int] | None = None
 
     @property
@@ -25,7 +26,7 @@ class Completeness:
     @property
     def frames(self) -> int:
         """Count the frames of the chunks announced."""
-        return sum(self._announced.values())
+        return self._frames
 
     @property
     def complete(self) -> bool:
@@ -42,8 +43,11 @@ class Completeness:
         Raises:
             ResultError: it contradicts an earlier announcement or the manifest.
         """
-        if self._announced.setdefault(chunk, frames) != frames:
-            raise _contradiction(chunk, frames, self._announced[chunk])
+        if chunk not in self._announced:
+            self._announced[chunk] = frames
+            self._frames += frames
+        if (before := self._announced[chunk]) != frames:
+            raise _contradiction(chunk, frames, before)
         if self._promised is not None and self._promised.get(chunk) != frames:
             raise _contradiction(chunk, frames, self._promised.get(chunk))
 

@@ -58,11 +58,9 @@ class Conclusion:
             self._count(job)
 
     async def clean_up(self, job: Job) -> None:
-        """Delete what the job needs no more, announce its end, and have done with its events."""
+        """Delete what the job needs no more, and announce its end."""
         await self._retry(lambda: self._sweep(job.job_id))
         await self._retry(lambda: self._announcements.tell(job.status))
-        for delivery in job.deliveries:
-            delivery.done()
 
     async def sweep_after(self, event: AnyMessage) -> None:
         """Delete what came into storage after its job had ended."""

@@ -9,8 +9,8 @@ from typing import Any, Final
 from assembler.completeness import Completeness
 from assembler.redrive import Redrive
 from shared.contracts.manifest import Manifest
-from shared.contracts.messages import SegmentReady, SplitStarted
-from shared.contracts.status import Failure, Status, utc_now
+from shared.contracts.messages import EventPlace, SegmentReady, SplitStarted
+from shared.contracts.status import Failure, Status, Waiting, utc_now
 from shared.hubs.delivery import Delivery
 from shared.telemetry.spans import Carrier
 
@@ -22,7 +22,7 @@ def opening(event: SplitStarted) -> Status:
     now = utc_now()
     return Status(
         job_id=event.job_id,
-        state="splitting",
+        state="queued" if event.queued else "splitting",
         video_name=event.video_name,
         video_url=event.video_url,
         style=event.style,
@@ -44,6 +44,8 @@ class Job:
         self.redrive = Redrive(redrives)
         self.manifest: Manifest | None = None
         self.deliveries: list[Delivery] = []
+        self.upload_event: EventPlace | None = None
+        """The upload's event, as the splitter that took it up last has told."""
         self.concluding = False
         """Whether the job is being brought to its end; nothing it hears changes that any more."""
         self.let_go = False
@@ -75,7 +77,8 @@ class Job:
     @property
     def unsaved(self) -> bool:
         """Whether the stored record is behind."""
-        return self.status != self._stored
+        # Records are never changed but replaced: most rounds over many jobs compare no field.
+        return self.status is not self._stored and self.status != self._stored
 
     @property
     def idle_s(self) -> float:
@@ -103,12 +106,16 @@ class Job:
         return float(ticks * self.manifest.source.time_base)
 
     def due(self, errand: str, every_s: float) -> bool:
-        """Whether the job was idle, and the errand not run, for so long; it counts as run then."""
-        now = self._clock()
-        if now - max(self._progressed, self._ran.get(errand, 0.0)) < every_s:
-            return False
-        self._ran[errand] = now
-        return True
+        """Whether the job was idle, and the errand not run, for so long."""
+        return self._clock() - max(self._progressed, self._ran.get(errand, 0.0)) >= every_s
+
+    def last_ran(self, errand: str) -> float:
+        """Return when an errand was run last, by the job's clock; 0 before the first time."""
+        return self._ran.get(errand, 0.0)
+
+    def ran(self, errand: str) -> None:
+        """Note that an errand is run now."""
+        self._ran[errand] = self._clock()
 
     def sign_of_life(self, sign: object) -> None:
         """Note something that changes while there is work on the job or on what is before it."""
@@ -116,9 +123,17 @@ class Job:
             self._lived = self._clock()
         self._sign = sign
 
-    def unseen(self) -> None:
-        """Note that nobody could look: time without sight is no time without life."""
-        self._lived = self._clock()
+    def wait_for(self, reason: str) -> None:
+        """Note what keeps the job from moving; it is no movement."""
+        waiting = Waiting(reason=reason, since=self.status.updated_at)
+        if not self.status.ended and waiting != self.status.waiting:
+            self.status = self.status.model_copy(update={"waiting": waiting})
+
+    def start(self, event: SplitStarted) -> None:
+        """Note that a splitter has accepted the upload, or begins to split it."""
+        self.upload_event = event.upload_event or self.upload_event
+        if self.status.state == "queued" and not event.queued:
+            self._update(state="splitting")
 
     def announce(self, event: SegmentReady) -> None:
         """Note a finished segment; see `Completeness.announce`."""
@@ -162,13 +177,6 @@ class Job:
         """Note that ``status`` is stored as version ``etag``."""
         self._stored, self.etag = status, etag
 
-    def explain_stall(self) -> str:
-        """Say in one sentence what the job waits for."""
-        if self.manifest is None:
-            return f"no progress for {self.idle_s:.0f} s while the video was being split"
-        missing = _named(self.completeness.missing())
-        return f"no progress for {self.idle_s:.0f} s; missing chunks: {missing}"
-
     def explain_loss(self, lost: Sequence[int]) -> str:
         """Say in one sentence what was sent again and again and never came back."""
         return f"no stylizer brought these chunks, sent again and again: {_named(lost)}"
@@ -186,7 +194,8 @@ class Job:
         if self.status.ended:
             return  # the last word was spoken, maybe by somebody else
         self._progressed = self._clock()
-        self.status = self.status.model_copy(update={**changes, "updated_at": utc_now()})
+        moved = {"waiting": None, "updated_at": utc_now()}
+        self.status = self.status.model_copy(update={**moved, **changes})
 
 
 def _named(chunks: Sequence[int]) -> str:

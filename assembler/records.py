@@ -6,17 +6,20 @@ the record was changed by somebody else takes over what it says.
 
 from __future__ import annotations
 
-import asyncio
 import time
 
 from assembler.job import Job
+from shared.contracts.errors import PermanentError
 from shared.contracts.layout import status_blob
-from shared.contracts.status import Status
+from shared.contracts.status import Status, read_status
+from shared.hubs.workers import OneAtATime
 from shared.storage.blobs import BlobStore
 
 
 class Records:
     """The status records of one container.
+
+    A record that is not readable ends its job, and no other.
 
     Raises:
         TransientError: from every method, when storage is away.
@@ -26,14 +29,18 @@ class Records:
         self._blobs = blobs
         self._container = container
         self._redrives = redrives
-        self._saving = asyncio.Lock()
+        self._one_at_a_time = OneAtATime()
 
     async def find(self, job_id: str) -> Job | None:
-        """Return a job as its record tells it; None when there is no record."""
+        """Return a job as its record tells it; None when there is no record.
+
+        Raises:
+            PermanentError: ``RECORD_UNREADABLE``.
+        """
         stored = await self._blobs.fetch(self._container, status_blob(job_id))
         if stored is None:
             return None
-        return self.new(Status.model_validate_json(stored.data), stored.etag)
+        return self.new(read_status(stored.data), stored.etag)
 
     def new(self, status: Status, etag: str | None = None) -> Job:
         """Return a job that is followed from now on."""
@@ -41,13 +48,13 @@ class Records:
 
     async def save(self, job: Job) -> None:
         """Store a job's record if it is behind; an end that somebody else stored wins."""
-        async with self._saving:
+        async with self._one_at_a_time.of(job.job_id):
             while job.unsaved:
                 await self._store(job)
 
     async def refresh(self, job: Job) -> None:
         """Find out whether somebody else has changed a job's record: a user who cancels it."""
-        async with self._saving:
+        async with self._one_at_a_time.of(job.job_id):
             await self._take_over(job)
 
     async def _store(self, job: Job) -> None:
@@ -68,7 +75,12 @@ class Records:
             return
         if stored.etag == job.etag:
             return
-        other = Status.model_validate_json(stored.data)
+        try:
+            other = read_status(stored.data)
+        except PermanentError as error:
+            job.fail(error.code, error.message)
+            job.etag = stored.etag
+            return
         if other.ended:
             job.status = other
         job.saved(other, stored.etag)

@@ -2,8 +2,9 @@
 
 A chunk that is missing may wait in the hub behind many others, or be painted right now: sending it
 again would help nobody. It is lost only if the stylizers' checkpoint has passed everything that was
-in its partition when the job was sealed, and still no segment was announced. That is a proof, not a
-guess by the clock, so a job may wait for a pool to start for as long as it likes.
+in its partition when the job was sealed, and still no segment was announced; or if the hub was made
+anew and no longer goes that far. That is a proof, not a guess by the clock, so a job may wait for a
+pool to start for as long as it likes.
 """
 
 from __future__ import annotations
@@ -44,16 +45,21 @@ class Redrive:
         self._horizon: dict[int, int] = {}
         """By chunk: what was newest in its partition after it had been sent."""
 
+    def passed(self, missing: Mapping[int, int], reach: Reach) -> list[int]:
+        """Return those of the ``missing`` chunks that wait in the hub no more, in order."""
+        return [
+            chunk
+            for chunk, partition in sorted(missing.items())
+            if self._is_passed(chunk, reach.newest[partition], reach.finished[partition])
+        ]
+
     def judge(self, missing: Mapping[int, int], reach: Reach) -> Verdict:
         """Judge the ``missing`` chunks, each with its partition.
 
-        The chunks of a verdict "resend" have to be sent before the next look.
+        Every segment that was announced before ``reach`` was looked up has to be known. The chunks
+        of a verdict "resend" have to be sent before the next look.
         """
-        lost = [
-            chunk
-            for chunk, partition in sorted(missing.items())
-            if reach.finished[partition] >= self._horizon.setdefault(chunk, reach.newest[partition])
-        ]
+        lost = self.passed(missing, reach)
         if not lost:
             return Verdict("wait")
         if hopeless := [chunk for chunk in lost if self._sent[chunk] == self._rounds]:
@@ -62,3 +68,7 @@ class Redrive:
             self._sent[chunk] += 1
             del self._horizon[chunk]
         return Verdict("resend", tuple(lost))
+
+    def _is_passed(self, chunk: int, newest: int, finished: int) -> bool:
+        horizon = self._horizon.setdefault(chunk, newest)
+        return finished >= horizon or newest < horizon

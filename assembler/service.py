@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import OrderedDict
 from typing import Final
 
@@ -15,10 +14,10 @@ from assembler.frames_hub import FramesHub
 from assembler.job import Job, opening
 from assembler.metrics import AssemblerMetrics
 from assembler.records import Records
+from assembler.rounds import Rounds
 from assembler.settings import AssemblerSettings
-from assembler.stalls import Stalls
+from assembler.stalls import CaughtUp, Stalls
 from shared.contracts.errors import MessageError, PermanentError
-from shared.contracts.layout import manifest_blob
 from shared.contracts.manifest import Manifest
 from shared.contracts.messages import (
     AnyMessage,
@@ -36,14 +35,14 @@ from shared.service.clients import AzureClients
 from shared.service.health import Health
 from shared.service.runtime import Service, reader
 from shared.storage.blobs import BlobStore
+from shared.storage.manifests import load_manifest
 from shared.storage.retry import Retry
 from shared.telemetry import tracing
+from shared.telemetry.background import in_rounds
 
 log = structlog.get_logger()
 
 _REMEMBERED_ENDED: Final = 10_000  # late duplicates of ended jobs then cost no look-up
-# How long nothing may happen to a job before its record is looked at for a user's last word.
-_QUIET_S: Final = 3.0
 
 
 class Assembler:
@@ -55,6 +54,7 @@ class Assembler:
         blobs: BlobStore,
         frames: FramesHub,
         announcements: Announcements,
+        caught_up: CaughtUp,
         metrics: AssemblerMetrics,
     ) -> None:
         self._settings = settings
@@ -62,7 +62,8 @@ class Assembler:
         self._metrics = metrics
         self._retry = Retry(metrics)
         self._records = Records(blobs, settings.jobs_container, settings.redrives)
-        self._stalls = Stalls(settings, blobs, frames, metrics)
+        stalls = Stalls(settings, blobs, frames, caught_up, metrics)
+        self._rounds = Rounds(settings, self._records, stalls, metrics)
         self._conclusion = Conclusion(settings, blobs, self._records, announcements, metrics)
         self._dead_letters = DeadLetters(
             blobs, settings.dead_letters_container, settings.segments_hub
@@ -71,7 +72,15 @@ class Assembler:
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._in_hand: set[asyncio.Task[None]] = set()
         self._leaving = asyncio.Event()
-        self._ticking = asyncio.create_task(self._tick())
+        self._looking_after = asyncio.create_task(
+            in_rounds(
+                "jobs",
+                settings.status_interval_s,
+                self._look_after_jobs,
+                metrics.background_failed,
+                until=self._leaving,
+            )
+        )
 
     async def take(self, delivery: Delivery) -> None:
         """Take up an event: note it, and act when its job is complete or has failed."""
@@ -79,11 +88,7 @@ class Assembler:
             with tracing.processing(delivery.origin):
                 await self._retry(lambda: self._note(delivery))
         except Exception as error:  # no event may stop its partition
-            code = error.code if isinstance(error, PermanentError) else "UNFORESEEN"
-            log.error("event buried", partition=delivery.partition_id, code=code, exc_info=error)
-            self._metrics.failed(code)
-            self._metrics.dead_lettered(code)
-            await self._bury(delivery, error)
+            await self._set_aside(delivery, error)
 
     def let_go(self, partition_id: str) -> None:
         """Forget the open jobs of a partition that is ours no more.
@@ -102,10 +107,15 @@ class Assembler:
             await asyncio.wait(self._in_hand)
         # Not cancelled: half a request to a hub is a connection that nobody closes.
         self._leaving.set()
-        await self._ticking
-        await self._save_all()
+        await self._looking_after
+        await self._rounds.save(list(self._jobs.values()))
 
-    async def _bury(self, delivery: Delivery, error: Exception) -> None:
+    async def _set_aside(self, delivery: Delivery, error: Exception) -> None:
+        """Have done with an event that cannot be processed, and keep it for an operator."""
+        code = error.code if isinstance(error, PermanentError) else "UNFORESEEN"
+        log.error("event buried", partition=delivery.partition_id, code=code, exc_info=error)
+        self._metrics.failed(code)
+        self._metrics.dead_lettered(code)
         await self._retry(lambda: self._dead_letters.bury(delivery, error))
         delivery.done()
 
@@ -137,19 +147,27 @@ class Assembler:
             return None
         if job := self._jobs.get(event.job_id):
             return job
-        job = await self._records.find(event.job_id)
-        if job is None:
-            if not isinstance(event, SplitStarted):
-                raise MessageError(f"{event.type} of a job that was never started", delivery.body)
-            job = self._records.new(opening(event))
-            log.info("job opened", job_id=event.job_id, video=event.video_name)
+        try:
+            job = await self._records.find(event.job_id) or self._open(event, delivery)
+        except MessageError:
+            raise
+        except PermanentError as error:  # its record is not readable
+            job = self._open(event, delivery)
+            job.fail(error.code, error.message)
         self._jobs[job.job_id] = job
         self._metrics.in_hand(+1)
         return job
 
+    def _open(self, event: AnyMessage, delivery: Delivery) -> Job:
+        if not isinstance(event, SplitStarted):
+            raise MessageError(f"{event.type} of a job that was never started", delivery.body)
+        log.info("job opened", job_id=event.job_id, video=event.video_name)
+        return self._records.new(opening(event))
+
     async def _apply(self, event: AnyMessage, job: Job) -> None:
         match event:
             case SplitStarted():
+                job.start(event)
                 await self._records.save(job)
             case SegmentReady():
                 job.announce(event)
@@ -164,10 +182,10 @@ class Assembler:
                 log.warning("a chunk reference in the wrong hub", job_id=event.job_id)
 
     async def _manifest(self, job_id: str) -> Manifest:
-        data = await self._blobs.read(self._settings.jobs_container, manifest_blob(job_id))
-        if data is None:
+        manifest = await load_manifest(self._blobs, self._settings.jobs_container, job_id)
+        if manifest is None:
             raise PermanentError("MANIFEST_MISSING", "the job's manifest is gone from storage")
-        return Manifest.model_validate_json(data)
+        return manifest
 
     def _conclude_if_over(self, job: Job) -> None:
         if job.concluding or job.let_go:
@@ -177,20 +195,21 @@ class Assembler:
         job.concluding = True
         task = asyncio.create_task(self._conclude(job))
         self._in_hand.add(task)
-        task.add_done_callback(self._note_concluded)
-
-    def _note_concluded(self, task: asyncio.Task[None]) -> None:
-        self._in_hand.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            # The deliveries stay unfinished, so the job comes again after a restart.
-            log.error("job left open", exc_info=error)
+        task.add_done_callback(self._in_hand.discard)
 
     async def _conclude(self, job: Job) -> None:
-        await self._conclusion.decide(job)
-        # Before the clean-up: an event that comes later tells of what that may have missed.
-        self._drop(job)
-        self._remember_ended(job.job_id)
-        await self._conclusion.clean_up(job)
+        try:
+            await self._conclusion.decide(job)
+            # Before the clean-up: an event that comes later tells of what that may have missed.
+            self._drop(job)
+            self._remember_ended(job.job_id)
+            await self._conclusion.clean_up(job)
+        except Exception as error:  # a job that cannot be ended in order must not hold up others
+            self._drop(job)
+            self._remember_ended(job.job_id)
+            await self._set_aside(job.deliveries[-1], error)
+        for delivery in job.deliveries:
+            delivery.done()
 
     def _drop(self, job: Job) -> None:
         if self._jobs.get(job.job_id) is job:
@@ -202,41 +221,12 @@ class Assembler:
         if len(self._ended) > _REMEMBERED_ENDED:
             self._ended.popitem(last=False)
 
-    async def _tick(self) -> None:
-        """Keep the records near the truth, and look after the jobs that nobody brings forward."""
-        while not self._leaving.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.status_interval_s):
-                    await self._leaving.wait()
-            try:
-                await self._look_after_jobs()
-            except Exception as error:  # the next round sees to it
-                log.warning("jobs not looked after, will try again", error=str(error))
-                for job in self._jobs.values():
-                    job.unseen()
-
     async def _look_after_jobs(self) -> None:
+        """Keep the records near the truth, and look after the jobs that nobody brings forward."""
         jobs = [job for job in self._jobs.values() if not job.concluding]
-        self._metrics.jobs(
-            open=len(self._jobs),
-            oldest_age_s=max((job.age_s for job in jobs), default=0.0),
-            # A sign of life is looked for every `redrive_after_s`: three in a row were missing.
-            stalled=sum(job.lifeless_s > 3 * self._settings.redrive_after_s for job in jobs),
-        )
-        await self._save_all()
+        await self._rounds.run(jobs)
         for job in jobs:
-            if not job.let_go and job.due("refresh", _QUIET_S):
-                await self._records.refresh(job)
-        try:
-            await self._stalls.look(jobs)
-        finally:
-            for job in jobs:
-                self._conclude_if_over(job)
-
-    async def _save_all(self) -> None:
-        for job in list(self._jobs.values()):
-            if not job.let_go:
-                await self._records.save(job)
+            self._conclude_if_over(job)
 
 
 async def build(
@@ -246,7 +236,11 @@ async def build(
     blobs = BlobStore(await clients.storage())
     frames = FramesHub(settings, blobs, await clients.publisher(settings.frames_hub))
     announcements = await open_announcements(settings, clients, metrics)
-    assembler = Assembler(settings, blobs, frames, announcements, metrics)
+
+    async def caught_up(partition_id: str | None) -> bool:
+        return await consumer.caught_up(partition_id)
+
+    assembler = Assembler(settings, blobs, frames, announcements, caught_up, metrics)
     consumer = reader(
         settings.segments_hub, assembler.take, settings, blobs, clients, metrics, health
     )

@@ -25,7 +25,7 @@ class AssemblerSettings(ServiceSettings):
     stall_timeout_s: float = Field(
         1800.0,
         gt=0,
-        description="time without work on a job, or on others before it, after which it fails",
+        description="time after which a job fails whose split has provably ended without a word",
     )
     status_interval_s: float = Field(
         1.0, gt=0, description="how often a job's status record follows its progress"

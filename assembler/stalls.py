@@ -1,11 +1,15 @@
-"""Looks into jobs that make no progress: finds what was lost, and in the end says so.
+"""Looks into jobs that make no progress: says what they wait for, and finds what was lost.
 
-An event that is lost for good, a hub that was recreated, a stylizer that ended in an unforeseen
-way: whatever is missing shows here, is sent again a few times, and then fails its job by name. A
-job that merely waits, for its turn or for a pool to start, is left alone.
+A job that merely waits, for its turn, for a splitter, or for a pool to start, waits for as long as
+the hubs keep its events; its record says what for. An event that is lost for good, a hub that was
+made anew, a service that ended in an unforeseen way: that shows as an event that its checkpoint has
+passed and nothing came of. Chunks are sent again then, a few times, before the job fails by name.
 """
 
 from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 import structlog
 
@@ -14,65 +18,96 @@ from assembler.job import Job
 from assembler.metrics import AssemblerMetrics
 from assembler.redrive import Reach
 from assembler.settings import AssemblerSettings
-from shared.contracts.errors import ResultError
-from shared.contracts.layout import manifest_blob, progress_blob
+from shared.contracts.layout import progress_blob
 from shared.contracts.manifest import Manifest
+from shared.contracts.status import SplitProgress
+from shared.service.checkpoints import HubPositions
 from shared.storage.blobs import BlobStore
+from shared.storage.manifests import load_manifest
 from shared.telemetry import tracing
 
 log = structlog.get_logger()
 
+CaughtUp = Callable[[str | None], Awaitable[bool]]
+"""Whether all that lies in a partition of the hub of segments was read and noted."""
+
+SPLITTER: Final = "a splitter"
+STYLIZER: Final = "a stylizer"
+
 
 class Stalls:
-    """Looks into idle jobs, each every ``redrive_after_s`` seconds."""
+    """Looks into idle jobs, one at a time.
+
+    Raises:
+        TransientError: from every method, when the hub or storage is away.
+        PermanentError: from `look`: what the job fails of.
+    """
 
     def __init__(
         self,
         settings: AssemblerSettings,
         blobs: BlobStore,
         frames: FramesHub,
+        caught_up: CaughtUp,
         metrics: AssemblerMetrics,
     ) -> None:
         self._settings = settings
         self._blobs = blobs
         self._frames = frames
+        self._caught_up = caught_up
         self._metrics = metrics
+        self._uploads = HubPositions(blobs, settings, settings.uploads_hub)
 
-    async def look(self, jobs: list[Job]) -> None:
-        """Look into those of ``jobs`` whose time has come.
+    async def reach(self, jobs: list[Job]) -> Reach | None:
+        """Return how far the stylizers are; None when none of ``jobs`` waits for them.
 
-        Raises:
-            TransientError: the hub or storage is away.
+        One answer serves all jobs: a hub has many partitions, and asking is not cheap.
         """
-        due = [job for job in jobs if job.due("look", self._settings.redrive_after_s)]
-        # One answer serves all jobs: a hub has many partitions, and asking is not cheap.
-        reach = await self._frames.reach() if any(job.manifest for job in due) else None
-        for job in due:
-            if job.let_go:
-                continue
-            if job.manifest is None:
-                await self._look_for_manifest(job)
-            elif reach is not None:
-                await self._look_for_chunks(job, job.manifest, reach)
-            if job.lifeless_s > self._settings.stall_timeout_s:
-                job.fail("STALLED", job.explain_stall())
+        return await self._frames.reach() if any(job.manifest for job in jobs) else None
+
+    async def look(self, job: Job, reach: Reach | None) -> None:
+        """Look into a job that has not moved for a while."""
+        if job.manifest is None:
+            await self._look_for_manifest(job)
+        elif reach is not None:
+            await self._look_for_chunks(job, job.manifest, reach)
 
     async def _look_for_manifest(self, job: Job) -> None:
+        # In this order: a split that is finished in between is then not taken for a lost one.
+        passed = await self._is_upload_passed(job) and await self._caught_up(job.partition_id)
         container = self._settings.jobs_container
-        manifest = await self._blobs.read(container, manifest_blob(job.job_id))
+        manifest = await load_manifest(self._blobs, container, job.job_id)
+        if job.manifest is not None or job.status.ended:
+            return  # it moved meanwhile
         if manifest is not None:
             log.warning("the end of a split was not announced", job_id=job.job_id)
-            try:
-                job.seal(Manifest.model_validate_json(manifest))
-            except ResultError as error:
-                job.fail(error.code, error.message)
+            job.seal(manifest)
             return
-        progress = await self._blobs.facts(container, progress_blob(job.job_id))
-        job.sign_of_life(progress.etag if progress else None)
+        progress = await self._blobs.read(container, progress_blob(job.job_id))
+        job.sign_of_life(progress)
+        job.wait_for(_split_waits_for(progress))
+        if passed and job.lifeless_s > self._settings.stall_timeout_s:
+            job.fail(
+                "STALLED",
+                f"the upload's event is done, and its split has not ended: nothing was heard of it "
+                f"for {job.lifeless_s:.0f} s; upload the video again",
+            )
+
+    async def _is_upload_passed(self, job: Job) -> bool:
+        if job.upload_event is None:
+            return False
+        reached = await self._uploads.reached(job.upload_event.partition_id)
+        return reached >= job.upload_event.sequence_number
 
     async def _look_for_chunks(self, job: Job, manifest: Manifest, reach: Reach) -> None:
         job.sign_of_life(reach)
+        job.wait_for(STYLIZER)
         missing = await self._frames.places(manifest, job.completeness.missing())
+        if not job.redrive.passed(missing, reach) or not await self._caught_up(job.partition_id):
+            return
+        # What was announced before `reach` was looked up is known by now.
+        still = set(job.completeness.missing())
+        missing = {chunk: place for chunk, place in missing.items() if chunk in still}
         verdict = job.redrive.judge(missing, reach)
         if verdict.action == "give_up":
             job.fail("STALLED", job.explain_loss(verdict.lost))
@@ -82,3 +117,9 @@ class Stalls:
             with tracing.span("redrive", {"job_id": job.job_id}, parent=job.trace):
                 for chunk in verdict.lost:
                     await self._frames.send_again(manifest, chunk)
+
+
+def _split_waits_for(progress: bytes | None) -> str:
+    if progress is None:
+        return SPLITTER
+    return SplitProgress.model_validate_json(progress).waiting_for or SPLITTER

@@ -30,8 +30,9 @@ from shared.contracts.status import SplitProgress, Status, utc_now
 from shared.contracts.style_request import StyleRequest
 from shared.hubs.publisher import Publisher
 from shared.storage.blobs import BlobStore
+from shared.storage.manifests import store_manifest
 from shared.storage.retry import Retry
-from shared.storage.seals import seal
+from shared.storage.seals import file_digest, seal
 from splitter.decoder.process import split_in_child
 from splitter.media.part import Part
 from splitter.media.split import EncodedChunk, SplitEnd, SplitOptions
@@ -235,6 +236,7 @@ class SplitJob:
             await self._to.blobs.delete(self._settings.jobs_container, name)
 
     async def _seal(self, source: Source, end: SplitEnd, side: Path) -> Manifest:
+        digest = await asyncio.to_thread(file_digest, side) if end.has_side else None
         manifest = Manifest(
             job_id=self._job_id,
             video_url=self._video.url,
@@ -244,7 +246,8 @@ class SplitJob:
             source=source,
             chunks=tuple(self._chunks),
             frames=end.frames,
-            side=side_blob(self._job_id, source.container) if end.has_side else None,
+            side=digest and side_blob(self._job_id, source.container, digest),
+            side_sha256=digest,
             warnings=end.warnings,
             damaged=end.damaged,
         )
@@ -254,9 +257,4 @@ class SplitJob:
     async def _store(self, manifest: Manifest, side: Path) -> None:
         if manifest.side is not None:
             await self._to.blobs.create(self._settings.frames_container, manifest.side, side)
-        await self._to.blobs.create(
-            self._settings.jobs_container,
-            manifest_blob(self._job_id),
-            manifest.to_json(),
-            content_type="application/json",
-        )
+        await store_manifest(self._to.blobs, self._settings.jobs_container, manifest)

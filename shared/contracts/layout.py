@@ -33,9 +33,12 @@ def chunk_blob(job: str, index: int) -> str:
     return f"{job}/{index:08d}.mp4"
 
 
-def side_blob(job: str, container: str) -> str:
-    """Name the blob (frames container) of the streams that are copied beside the picture."""
-    return f"{job}/side.{container}"
+def side_blob(job: str, container: str, sha256: str) -> str:
+    """Name the blob (frames container) of the streams that are copied beside the picture.
+
+    Its content, whose digest is a part of the name, need not be the same from one split to another.
+    """
+    return f"{job}/side-{sha256[:16]}.{container}"
 
 
 def chunk_partition(job: str, index: int, partitions: int) -> int:

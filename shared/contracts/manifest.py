@@ -15,8 +15,11 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Literal
 
+from pydantic import ValidationError
+
+from shared.contracts.errors import PermanentError
 from shared.contracts.style_request import StyleRequest
-from shared.contracts.values import ExactFraction, Value
+from shared.contracts.values import ExactFraction, Value, first_problem
 
 
 class Track(Value):
@@ -75,10 +78,26 @@ class Manifest(Value):
     frames: int
     side: str | None = None
     """Blob (frames container) of the copied tracks, chapters and metadata; None without any."""
+    side_sha256: str | None = None
+    """Digest of that blob's content."""
     warnings: tuple[str, ...] = ()
     """What was lost or changed on the way, a sentence each."""
     damaged: bool = False
     """Whether anything was lost: the result is then a degraded one."""
+
+
+def read_manifest(data: bytes) -> Manifest:
+    """Read a stored manifest.
+
+    Raises:
+        PermanentError: ``MANIFEST_UNREADABLE``: it is none of a splitter of this version.
+    """
+    try:
+        return Manifest.model_validate_json(data)
+    except ValidationError as error:
+        raise PermanentError(
+            "MANIFEST_UNREADABLE", f"the job's manifest is not readable ({first_problem(error)})"
+        ) from error
 
 
 def pts_digest(pts: Sequence[int]) -> str:

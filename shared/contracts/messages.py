@@ -18,14 +18,14 @@ ChunkFailed        segments  stylizer->assembler a chunk cannot be stylized
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from shared.contracts.errors import MessageError
 from shared.contracts.manifest import Chunk, Source
 from shared.contracts.style_request import StyleRequest
-from shared.contracts.values import ExactFraction, Value
+from shared.contracts.values import ExactFraction, Value, first_problem
 
 
 class Message(Value):
@@ -60,14 +60,28 @@ class ChunkReady(Message):
         )
 
 
+class EventPlace(Value):
+    """Where an event lies in its hub."""
+
+    partition_id: str
+    sequence_number: int
+
+
 class SplitStarted(Message):
-    """The first word about a job: who it is for, so that its status can be told at once."""
+    """The first word about a job: who it is for, so that its status can be told at once.
+
+    It is said when the upload is accepted, ``queued``, and again when its split begins.
+    """
 
     type: Literal["SplitStarted"] = "SplitStarted"
     video_name: str
     video_url: str
     etag: str
     style: StyleRequest
+    queued: bool = False
+    """Whether the split has yet to begin."""
+    upload_event: EventPlace | None = None
+    """The upload's event in the hub of uploads: until that is done, a splitter has the job."""
 
 
 class SplitCompleted(Message):
@@ -109,7 +123,6 @@ AnyMessage = Annotated[
     ChunkReady | SplitStarted | SplitCompleted | SplitFailed | SegmentReady | ChunkFailed,
     Field(discriminator="type"),
 ]
-_QUOTED: Final = 200
 _ADAPTER: TypeAdapter[AnyMessage] = TypeAdapter(AnyMessage)
 
 
@@ -122,8 +135,4 @@ def decode(body: bytes) -> AnyMessage:
     try:
         return _ADAPTER.validate_json(body)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "body"
-        # The sentence quotes what it stumbled over, and an event may be a megabyte.
-        sentence = f"{where}: {first['msg']}"[:_QUOTED]
-        raise MessageError(f"not a pipeline event: {sentence}", body) from error
+        raise MessageError(f"not a pipeline event: {first_problem(error)}", body) from error

@@ -9,11 +9,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Literal
 
+from pydantic import ValidationError
+
+from shared.contracts.errors import PermanentError
 from shared.contracts.manifest import Source
 from shared.contracts.style_request import StyleRequest
-from shared.contracts.values import Value
+from shared.contracts.values import Value, first_problem
 
-State = Literal["splitting", "stylizing", "assembling", "done", "degraded", "failed", "cancelled"]
+State = Literal[
+    "queued", "splitting", "stylizing", "assembling", "done", "degraded", "failed", "cancelled"
+]
 ENDED: frozenset[State] = frozenset({"done", "degraded", "failed", "cancelled"})
 
 
@@ -29,6 +34,17 @@ class SplitProgress(Value):
     chunks: int
     at: str = ""
     """When the splitter said so: UTC, ISO 8601."""
+    waiting_for: str | None = None
+    """What it waits for; see `Waiting`. None while it splits."""
+
+
+class Waiting(Value):
+    """What a job waits for. Its time is as good as unlimited, and this tells people why."""
+
+    reason: str
+    """Completes "waiting for ...": ``"a stylizer"``, ``"a splitter"``."""
+    since: str
+    """When the job last moved: UTC, ISO 8601."""
 
 
 class Failure(Value):
@@ -60,9 +76,27 @@ class Status(Value):
     source: Source | None = None
     """What the video turned out to be: its size before and after, its tracks, what was dropped."""
     warnings: tuple[str, ...] = ()
+    waiting: Waiting | None = None
+    """What keeps an open job from moving; None while it moves, or has only just stopped."""
     error: Failure | None = None
 
     @property
     def ended(self) -> bool:
         """Whether nothing more will happen to the job."""
         return self.state in ENDED
+
+
+def read_status(data: bytes) -> Status:
+    """Read a stored record.
+
+    Raises:
+        PermanentError: ``RECORD_UNREADABLE``: it was not written by a service of this version.
+    """
+    try:
+        return Status.model_validate_json(data)
+    except ValidationError as error:
+        raise PermanentError(
+            "RECORD_UNREADABLE",
+            f"the job's record is not readable ({first_problem(error)}): somebody has edited it, "
+            "or a service of another version wrote it",
+        ) from error

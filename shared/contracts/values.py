@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Annotated
+from typing import Annotated, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
+
+_QUOTED: Final = 200
 
 
 class Value(BaseModel):
@@ -19,6 +21,16 @@ class Value(BaseModel):
     def to_json(self) -> bytes:
         """Encode as compact UTF-8 JSON."""
         return self.model_dump_json().encode()
+
+
+def first_problem(error: ValidationError) -> str:
+    """Say in a clause what is wrong with a JSON text, and where.
+
+    The clause quotes what it stumbled over, and a text may be a megabyte: it is cut off.
+    """
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"])) or "body"
+    return f"{where}: {first['msg']}"[:_QUOTED]
 
 
 def _fraction(value: object) -> Fraction:

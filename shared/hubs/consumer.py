@@ -215,17 +215,28 @@ class Consumer:
         Raises:
             TransientError: the hub or storage is away.
         """
-        found = await asyncio.gather(*map(self._is_behind, list(self._partitions.values())))
+        partitions = list(self._partitions.items())
+        found = await asyncio.gather(*(self._lies_behind(id_, p.taken) for id_, p in partitions))
         return any(found)
 
-    async def _is_behind(self, partition: OwnedPartition) -> bool:
-        partition_id = partition.context.partition_id
-        taken = partition.taken
-        if taken is None:
-            taken = await self._positions.reached(partition_id)
+    async def caught_up(self, partition_id: str | None) -> bool:
+        """Whether a partition is ours, and the handler is through with all that lies in it.
+
+        Raises:
+            TransientError: the hub or storage is away.
+        """
+        partition = self._partitions.get(partition_id or "")
+        if partition is None:
+            return False
+        return not await self._lies_behind(partition.context.partition_id, partition.handled)
+
+    async def _lies_behind(self, partition_id: str, place: int | None) -> bool:
+        """Whether the hub holds events behind a place; None stands for the stored position."""
+        if place is None:
+            place = await self._positions.reached(partition_id)
         client = await self.client()
         found = await self._answer(client.get_partition_properties(partition_id))
-        return int(found["last_enqueued_sequence_number"]) > taken
+        return int(found["last_enqueued_sequence_number"]) > place
 
     def drain(self) -> None:
         """Take up no further event; those in hand may still finish."""
@@ -276,6 +287,7 @@ class Consumer:
                 partition.taken = event.sequence_number
                 self._metrics.received()
                 await self._handler(Delivery(event, context, partition.watermark))
+                partition.handled = event.sequence_number
 
     async def _on_close(self, context: PartitionContext, reason: CloseReason) -> None:
         partition = self._mine(context)

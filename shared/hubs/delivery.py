@@ -60,6 +60,8 @@ class OwnedPartition:
     flushing: asyncio.Lock = field(default_factory=asyncio.Lock)
     taken: int | None = None
     """Sequence number of the event taken up last."""
+    handled: int | None = None
+    """Sequence number of the last event that the handler has returned from."""
     checkpointed: int | None = None
     """Sequence number up to which all is finished and checkpointed; None before the first event."""
 

@@ -7,6 +7,7 @@ up as a garbled picture: a video decoder conceals what it cannot read.
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Final
 
 from shared.contracts.errors import ChunkError
@@ -31,3 +32,9 @@ def check_seal(content: Content, what: str, code: str) -> None:
         raise ChunkError(code, f"{what} carries no seal: it was not written by the pipeline")
     if hashlib.sha256(content.data).hexdigest() != expected:
         raise ChunkError(code, f"{what} was changed or damaged in storage")
+
+
+def file_digest(path: Path) -> str:
+    """Return what seals a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import time
 import uuid
 
 import pytest
@@ -12,15 +11,25 @@ from contract.test_services import Bench, running, started
 from manifests import manifest
 from prometheus_client import CollectorRegistry
 
-from assembler.frames_hub import FramesHub
+from assembler.job import Job
 from assembler.redrive import Reach
-from shared.contracts.errors import TransientError
-from shared.contracts.layout import manifest_blob
-from shared.contracts.messages import ChunkReady, SegmentReady, SplitCompleted, decode
+from assembler.service import Assembler
+from assembler.stalls import Stalls
+from shared.contracts.layout import chunk_partition, manifest_blob, status_blob
+from shared.contracts.messages import (
+    AnyMessage,
+    ChunkReady,
+    EventPlace,
+    SegmentReady,
+    SplitCompleted,
+    decode,
+)
 from shared.hubs.consumer import Consumer
 from shared.hubs.delivery import Delivery
-from shared.service.checkpoints import HubPositions
+from shared.service.checkpoints import HubPositions, checkpoint_blob
 from shared.service.clients import AzureClients
+from shared.storage.manifests import store_manifest
+from shared.storage.seals import seal as seal_of
 from shared.telemetry.metrics import WorkMetrics
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -59,7 +68,19 @@ async def lose_chunks(bench: Bench, loser: Loser) -> None:
 async def seal(bench: Bench, job: str, chunks: int) -> None:
     await bench.hub.by_job(started(job))
     sealed = manifest(job, [8] * chunks)
-    await bench.blobs.create(bench.settings.jobs_container, manifest_blob(job), sealed.to_json())
+    await store_manifest(bench.blobs, bench.settings.jobs_container, sealed)
+
+
+async def send_chunks(bench: Bench, job: str, chunks: int) -> None:
+    """Send chunks as the splitter does."""
+    sealed = manifest(job, [8] * chunks)
+    async with AzureClients(bench.settings) as clients:
+        frames = await clients.publisher(bench.settings.frames_hub)
+        partitions = await frames.partitions()
+        for chunk in sealed.chunks:
+            event = ChunkReady.of(job, sealed.source, sealed.style, chunk)
+            place = chunk_partition(job, chunk.index, len(partitions))
+            await frames.to_partition(event, partitions[place])
 
 
 async def test_lost_chunks_are_sent_again_a_few_times_and_then_fail_the_job_by_name(
@@ -85,34 +106,6 @@ async def test_lost_chunks_are_sent_again_a_few_times_and_then_fail_the_job_by_n
     assert bench.metrics.get_sample_value("assembler_redriven_chunks_total") == 4
 
 
-async def test_a_job_that_nobody_paints_yet_is_neither_resent_nor_failed(
-    storage_connection: str, eventhub_connection: str
-) -> None:
-    job = uuid.uuid4().hex[:24]
-    async with running(
-        storage_connection, eventhub_connection, redrive_after_s=0.2, redrives=1
-    ) as bench:
-        sealed = manifest(job, [8])
-        async with AzureClients(bench.settings) as clients:
-            frames = await clients.publisher(bench.settings.frames_hub)
-            for partition in await frames.partitions():
-                event = ChunkReady.of(job, sealed.source, sealed.style, sealed.chunks[0])
-                await frames.to_partition(event, partition)
-        await seal(bench, job, 1)
-        await bench.hub.by_job(SplitCompleted(job_id=job, chunks=1, frames=8))
-
-        async def stylizing() -> bool:
-            status = await bench.look(job)
-            return status is not None and status.state == "stylizing"
-
-        await bench.until(stylizing)
-        # Looked into again and again, with a stylizer nowhere
-        for _ in range(10):
-            await asyncio.sleep(0.2)
-            assert await stylizing()
-    assert not bench.metrics.get_sample_value("assembler_redriven_chunks_total")
-
-
 async def test_a_split_whose_end_was_not_announced_is_found_by_its_manifest(
     storage_connection: str, eventhub_connection: str
 ) -> None:
@@ -127,28 +120,210 @@ async def test_a_split_whose_end_was_not_announced_is_found_by_its_manifest(
         await bench.until(sealed)
 
 
-async def test_time_in_which_nobody_could_look_is_no_standstill(
+async def test_chunks_that_lie_unread_are_waited_for_and_the_record_says_so(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    job = uuid.uuid4().hex[:24]
+    async with running(
+        storage_connection, eventhub_connection, redrive_after_s=0.2, stall_timeout_s=0.5
+    ) as bench:
+        await send_chunks(bench, job, 4)
+        await seal(bench, job, 4)
+        await bench.hub.by_job(SplitCompleted(job_id=job, chunks=4, frames=32))
+
+        async def waiting() -> bool:
+            status = await bench.look(job)
+            return status is not None and status.waiting is not None
+
+        await bench.until(waiting)
+        # Looked into for many times the timeout, with a stylizer nowhere
+        for _ in range(15):
+            await asyncio.sleep(0.1)
+            status = await bench.look(job)
+            assert status is not None
+            assert (status.state, status.waiting and status.waiting.reason) == (
+                "stylizing",
+                "a stylizer",
+            )
+            since = status.waiting.since if status.waiting else ""
+        # A segment is progress: from then on it waits anew
+        await bench.hub.by_job(SegmentReady(job_id=job, chunk=0, frames=8))
+
+        async def moved() -> bool:
+            status = await bench.look(job)
+            assert status is not None
+            waiting = status.waiting
+            return status.chunks_stylized == 1 and waiting is not None and waiting.since > since
+
+        await bench.until(moved)
+
+
+async def test_an_upload_that_waits_for_a_splitter_is_waited_for(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    job = uuid.uuid4().hex[:24]
+    async with running(
+        storage_connection, eventhub_connection, redrive_after_s=0.1, stall_timeout_s=0.3
+    ) as bench:
+        # Its event is the next of the hub of uploads, and the splitters have not come to it
+        place = EventPlace(partition_id="0", sequence_number=10_000)
+        await bench.hub.by_job(
+            started(job).model_copy(update={"queued": True, "upload_event": place})
+        )
+
+        async def waiting() -> bool:
+            status = await bench.look(job)
+            return status is not None and status.waiting is not None
+
+        await bench.until(waiting)
+        await asyncio.sleep(1.5)
+        status = await bench.look(job)
+        assert status is not None
+        assert status.state == "queued"
+        assert status.waiting
+        assert status.waiting.reason == "a splitter"
+        # When its split begins, the record says so
+        await bench.hub.by_job(started(job))
+
+        async def splitting() -> bool:
+            status = await bench.look(job)
+            return status is not None and status.state == "splitting"
+
+        await bench.until(splitting)
+
+
+async def test_a_split_whose_event_is_done_and_that_left_nothing_fails_in_the_end(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    job = uuid.uuid4().hex[:24]
+    async with running(
+        storage_connection, eventhub_connection, redrive_after_s=0.2, stall_timeout_s=1
+    ) as bench:
+        place = EventPlace(partition_id="0", sequence_number=4)
+        name = checkpoint_blob(bench.settings, bench.settings.uploads_hub, "0")
+        await bench.blobs.create(
+            bench.settings.checkpoints_container,
+            name,
+            b"",
+            metadata={"offset": "4", "sequencenumber": "4"},
+        )
+        await bench.hub.by_job(started(job).model_copy(update={"upload_event": place}))
+        status = await bench.ended(job)
+    assert status.error
+    assert status.error.code == "STALLED"
+    assert "the upload's event is done, and its split has not ended" in status.error.message
+
+
+async def test_what_was_announced_and_not_yet_heard_is_not_lost(
     storage_connection: str, eventhub_connection: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job, reach, looked = uuid.uuid4().hex[:24], FramesHub.reach, asyncio.Event()
-    back_at = 0.0
+    job, heard, apply = uuid.uuid4().hex[:24], asyncio.Event(), Assembler._apply
 
-    async def away_for_a_while(hub: FramesHub) -> Reach:
-        if time.monotonic() < back_at:
-            raise TransientError("the hub is away")
-        looked.set()
-        return await reach(hub)
+    async def slow_to_hear(assembler: Assembler, event: AnyMessage, job: Job) -> None:
+        if isinstance(event, SegmentReady):
+            await heard.wait()
+        await apply(assembler, event, job)
 
-    monkeypatch.setattr(FramesHub, "reach", away_for_a_while)
+    monkeypatch.setattr(Assembler, "_apply", slow_to_hear)
     async with running(
-        storage_connection, eventhub_connection, redrive_after_s=0.2, stall_timeout_s=1.5
+        storage_connection, eventhub_connection, redrive_after_s=0.2, redrives=0
     ) as bench:
         await seal(bench, job, 2)
         await bench.hub.by_job(SplitCompleted(job_id=job, chunks=2, frames=16))
-        await looked.wait()
-        back_at = time.monotonic() + 3
+        for chunk in (0, 1):
+            await bench.hub.by_job(SegmentReady(job_id=job, chunk=chunk, frames=8))
+
+        async def waiting() -> bool:
+            status = await bench.look(job)
+            return status is not None and status.waiting is not None
+
+        await bench.until(waiting)
+        await asyncio.sleep(1)  # looked into a few times more
+        heard.set()
         status = await bench.ended(job)
-        waited_s = time.monotonic() - back_at
+    # Complete, and nothing of it in storage: that is another failure than chunks that are lost
     assert status.error
-    assert status.error.code == "STALLED"
-    assert waited_s > 1, "it must be looked at for long enough after the outage"
+    assert status.error.code == "SEGMENT_MISSING"
+
+
+async def test_an_unreadable_record_or_manifest_ends_its_job_and_no_other(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    record, sealed, cut, other = (uuid.uuid4().hex[:24] for _ in range(4))
+    async with running(storage_connection, eventhub_connection, redrive_after_s=0.2) as bench:
+        jobs = bench.settings.jobs_container
+        await seal(bench, other, 2)
+        for job in (record, sealed, cut):
+            await bench.hub.by_job(started(job))
+            await bench.until(lambda job=job: bench.look(job))
+        # A state of another version, a manifest of another version, and one that was damaged
+        strange = (await bench.blobs.read(jobs, status_blob(record)) or b"").replace(
+            b'"splitting"', b'"dreaming"'
+        )
+        await bench.blobs.replace(jobs, status_blob(record), strange)
+        newer = manifest(sealed, [8]).to_json().replace(b'"mp4"', b'"webm"')
+        await bench.blobs.create(jobs, manifest_blob(sealed), newer, metadata=seal_of(newer))
+        whole = manifest(cut, [8]).to_json()
+        await bench.blobs.create(
+            jobs, manifest_blob(cut), whole.replace(b"8", b"9", 1), metadata=seal_of(whole)
+        )
+        codes = [(await bench.ended(job)).error for job in (record, sealed, cut)]
+        assert [error and error.code for error in codes] == [
+            "RECORD_UNREADABLE",
+            "MANIFEST_UNREADABLE",
+            "CORRUPT_MANIFEST",
+        ]
+        # The others' records follow their progress, and their users may cancel them
+        await bench.hub.by_job(SegmentReady(job_id=other, chunk=0, frames=8))
+
+        async def progressed() -> bool:
+            status = await bench.look(other)
+            return status is not None and status.chunks_stylized == 1
+
+        await bench.until(progressed)
+        failed = bench.metrics.get_sample_value(
+            "assembler_background_failures_total", {"errand": "jobs"}
+        )
+        assert failed == 0
+
+
+async def test_a_record_that_cannot_be_read_after_a_restart_ends_its_job(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    job = uuid.uuid4().hex[:24]
+    async with running(storage_connection, eventhub_connection) as bench:
+        await bench.blobs.create(bench.settings.jobs_container, status_blob(job), b"{}")
+        await bench.hub.by_job(started(job))
+        await bench.hub.by_job(SegmentReady(job_id=job, chunk=0, frames=8))
+
+        async def ended() -> bool:
+            data = await bench.blobs.read(bench.settings.jobs_container, status_blob(job))
+            return data is not None and b"RECORD_UNREADABLE" in data
+
+        await bench.until(ended)
+
+
+async def test_one_job_that_cannot_be_looked_into_keeps_nobody_else_from_it(
+    storage_connection: str, eventhub_connection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good, look = uuid.uuid4().hex[:24], uuid.uuid4().hex[:24], Stalls.look
+
+    async def fail_on_one(stalls: Stalls, job: Job, reach: Reach | None) -> None:
+        if job.job_id == bad:
+            raise RuntimeError("unforeseen")
+        await look(stalls, job, reach)
+
+    monkeypatch.setattr(Stalls, "look", fail_on_one)
+    async with running(storage_connection, eventhub_connection, redrive_after_s=0.2) as bench:
+        await bench.hub.by_job(started(bad))
+        await seal(bench, good, 2)
+
+        async def sealed() -> bool:
+            status = await bench.look(good)
+            return status is not None and status.chunks == 2
+
+        await bench.until(sealed)
+        failed = bench.metrics.get_sample_value(
+            "assembler_background_failures_total", {"errand": "jobs"}
+        )
+        assert failed

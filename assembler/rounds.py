@@ -1,0 +1,94 @@
+"""Rounds over all open jobs: records brought up to date, last words heard, idle jobs looked into.
+
+What goes wrong with one job is that job's alone. A round asks for a bounded number of jobs, those
+first that were longest not asked for, so that it stays short however many are open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
+
+import structlog
+
+from assembler.job import Job
+from assembler.metrics import AssemblerMetrics
+from assembler.records import Records
+from assembler.settings import AssemblerSettings
+from assembler.stalls import Stalls
+from shared.contracts.errors import PermanentError, TransientError
+
+log = structlog.get_logger()
+
+# How long nothing may happen to a job before its record is looked at for a user's last word.
+_QUIET_S: Final = 3.0
+_AT_ONCE: Final = 32
+_IN_A_ROUND: Final = 512
+
+
+class Rounds:
+    """Looks after open jobs."""
+
+    def __init__(
+        self,
+        settings: AssemblerSettings,
+        records: Records,
+        stalls: Stalls,
+        metrics: AssemblerMetrics,
+    ) -> None:
+        self._settings = settings
+        self._records = records
+        self._stalls = stalls
+        self._metrics = metrics
+
+    async def run(self, jobs: list[Job]) -> None:
+        """Look after ``jobs`` once; some may have ended afterwards."""
+        self._metrics.jobs(
+            open=len(jobs),
+            oldest_age_s=max((job.age_s for job in jobs), default=0.0),
+            # A sign of life is looked for every `redrive_after_s`: three in a row were missing.
+            stalled=sum(job.lifeless_s > 3 * self._settings.redrive_after_s for job in jobs),
+        )
+        await self.save(jobs)
+        await self._errand("refresh", _due(jobs, "refresh", _QUIET_S), self._records.refresh)
+        idle = _due(jobs, "look", self._settings.redrive_after_s)
+        try:
+            reach = await self._stalls.reach(idle)
+        except TransientError as error:
+            log.warning("idle jobs not looked into", jobs=len(idle), error=str(error))
+            return
+        await self._errand("look", idle, lambda job: self._stalls.look(job, reach))
+
+    async def save(self, jobs: Iterable[Job]) -> None:
+        """Store the records that are behind."""
+        await self._errand("save", [job for job in jobs if job.unsaved], self._records.save)
+
+    async def _errand(
+        self, errand: str, jobs: list[Job], run: Callable[[Job], Awaitable[None]]
+    ) -> None:
+        waiting, away = iter(jobs), list[TransientError]()
+
+        async def run_some() -> None:
+            for job in waiting:
+                job.ran(errand)
+                try:
+                    if not job.let_go:
+                        await run(job)
+                except TransientError as error:
+                    away.append(error)
+                except PermanentError as error:
+                    job.fail(error.code, error.message)
+                except Exception as error:  # nobody else's job suffers from it
+                    self._metrics.background_failed("jobs")
+                    log.error("job not looked after", job_id=job.job_id, exc_info=error)
+
+        await asyncio.gather(*(run_some() for _ in range(min(_AT_ONCE, len(jobs)))))
+        if away:
+            log.warning("jobs not looked after", errand=errand, jobs=len(away), error=str(away[0]))
+
+
+def _due(jobs: list[Job], errand: str, every_s: float) -> list[Job]:
+    due = (job for job in jobs if job.due(errand, every_s))
+    return heapq.nsmallest(_IN_A_ROUND, due, key=lambda job: job.last_ran(errand))
