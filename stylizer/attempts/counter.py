@@ -3,6 +3,11 @@
 The count lies in the metadata of the chunk's blob and is raised *before* each attempt: a chunk that
 kills whoever paints it leaves its mark first. Raising it is conditional on the blob's version, so
 two workers that hold the same chunk for a moment count two attempts.
+
+The first attempt runs in the worker's own process, among its other chunks; all later ones run in a
+process of their own (`stylizer.attempts.isolation`). A worker that dies during one of these was
+killed by something else, an eviction or a neighbour, and left the attempt without an outcome: it is
+made again and not counted, though not for ever.
 """
 
 from __future__ import annotations
@@ -16,7 +21,9 @@ from shared.storage.blobs import BlobStore, Content
 MISSING: Final = "CHUNK_MISSING"
 
 _ATTEMPTS: Final = "attempts"
+_FORGIVEN: Final = "forgiven"
 _BY: Final = "attempted_by"
+_FORGIVEN_FOR_EACH: Final = 2
 
 
 class AttemptCounter:
@@ -31,33 +38,65 @@ class AttemptCounter:
         self._blobs = blobs
         self._container = container
 
-    async def begin(self, name: str, chunk: Content) -> int | None:
+    def of(self, name: str, chunk: Content) -> ChunkAttempts:
+        """Return this worker's attempts at a chunk, whose blob is ``chunk`` as it was read."""
+        return ChunkAttempts(self._blobs, self._container, name, chunk, self.limit)
+
+    async def made(self, name: str) -> int:
+        """Return how many attempts at the chunk were counted."""
+        facts = await self._blobs.facts(self._container, name)
+        return _number(facts.metadata, _ATTEMPTS) if facts else 0
+
+
+class ChunkAttempts:
+    """One worker's attempts at one chunk."""
+
+    def __init__(
+        self, blobs: BlobStore, container: str, name: str, chunk: Content, limit: int
+    ) -> None:
+        self._blobs = blobs
+        self._container = container
+        self._name = name
+        self._limit = limit
+        self._etag, self._metadata = chunk.etag, chunk.metadata
+        self._worker = uuid.uuid4().hex
+        self._begun = 0
+
+    async def begin(self) -> int | None:
         """Count another attempt at the chunk; return its number from 1, or None if none is left.
 
-        ``chunk`` is the blob as it was read; that it was counted at since is no obstacle.
+        An attempt whose worker died in isolation keeps its number. That the blob was counted at
+        since it was read is no obstacle.
 
         Raises:
             ChunkError: ``CHUNK_MISSING``: the blob was deleted meanwhile.
         """
-        etag, metadata, mark = chunk.etag, chunk.metadata, uuid.uuid4().hex
-        while (made := _made(metadata)) < self.limit:
-            counted = {**metadata, _ATTEMPTS: str(made + 1), _BY: mark}
-            if await self._blobs.annotate(self._container, name, counted, etag=etag):
-                return made + 1
-            facts = await self._blobs.facts(self._container, name)
+        self._begun += 1
+        mark = f"{self._worker}.{self._begun}"
+        while (counts := self._next()) is not None:
+            counted = {**self._metadata, **counts, _BY: mark}
+            etag = await self._blobs.annotate(self._container, self._name, counted, etag=self._etag)
+            if etag is not None:
+                self._etag, self._metadata = etag, counted
+                return _number(counted, _ATTEMPTS)
+            facts = await self._blobs.facts(self._container, self._name)
             if facts is None:
-                raise ChunkError(MISSING, f"the frames {name} are gone")
+                raise ChunkError(MISSING, f"the frames {self._name} are gone")
+            self._etag, self._metadata = facts.etag, facts.metadata
             if facts.metadata.get(_BY) == mark:
                 # It was counted, and only the answer was lost.
-                return _made(facts.metadata)
-            etag, metadata = facts.etag, facts.metadata
+                return _number(facts.metadata, _ATTEMPTS)
         return None
 
-    async def made(self, name: str) -> int:
-        """Return how many attempts at the chunk were begun."""
-        facts = await self._blobs.facts(self._container, name)
-        return _made(facts.metadata) if facts else 0
+    def _next(self) -> dict[str, str] | None:
+        """Return the counts with one more attempt; None when there are enough."""
+        made = _number(self._metadata, _ATTEMPTS)
+        forgiven = _number(self._metadata, _FORGIVEN)
+        others = not self._metadata.get(_BY, "").startswith(self._worker)
+        if made > 1 and others and forgiven < _FORGIVEN_FOR_EACH * self._limit:
+            return {_ATTEMPTS: str(made), _FORGIVEN: str(forgiven + 1)}
+        return {_ATTEMPTS: str(made + 1)} if made < self._limit else None
 
 
-def _made(metadata: dict[str, str]) -> int:
-    return int(metadata.get(_ATTEMPTS, "0"))
+def _number(metadata: dict[str, str], name: str) -> int:
+    return int(metadata.get(name, "0"))

@@ -1,10 +1,14 @@
 """Gets a chunk painted, in several attempts if need be, and finds out who is to blame.
 
 The first attempt runs in a lane of this process, the others in isolation: a chunk that crashes or
-hangs its painter then harms nobody else. Each is counted where it outlives the worker.
+hangs its painter then harms nobody else. Each is counted where it outlives the worker. After each
+that failed, the engine has to show that it still paints, before the chunk is blamed.
 """
 
 from __future__ import annotations
+
+import re
+from typing import Final
 
 import numpy as np
 import structlog
@@ -27,6 +31,10 @@ from stylizer.settings import StylizerSettings
 log = structlog.get_logger()
 
 _BLANK_SIDE = 64
+# As ONNX Runtime's allocator, CUDA and Python say it.
+_OUT_OF_MEMORY: Final = re.compile(
+    r"out of memory|failed to allocate memory|CUDA failure 2\b|MemoryError|bad_alloc", re.IGNORECASE
+)
 
 
 class RetryingPainter:
@@ -60,7 +68,8 @@ class RetryingPainter:
         check_seal(chunk, f"chunk {event.chunk.index}", "CORRUPT_CHUNK")
         cause = "it ended the workers that tried"
         async with self.lanes.free():
-            while attempt := await self._retry(lambda: self._counter.begin(name, chunk)):
+            attempts = self._counter.of(name, chunk)
+            while attempt := await self._retry(attempts.begin):
                 try:
                     with self._metrics.timed("paint"):
                         return await self._attempt(attempt, event, chunk.data)
@@ -73,8 +82,8 @@ class RetryingPainter:
                     attempt=attempt,
                     cause=cause,
                 )
-                if attempt == 1:
-                    await self._question_engine()
+                self._question_memory(cause)
+                await self._question_engine()
         raise ChunkError("CHUNK_POISONED", f"painting failed {self._counter.limit} times: {cause}")
 
     async def pass_through(self, event: ChunkReady, chunk: Content) -> bytes | None:
@@ -106,6 +115,16 @@ class RetryingPainter:
             raise
         except Exception as error:  # whatever a codec or the network raises: worth a second look
             raise AttemptFailed(f"{type(error).__name__}: {error}") from error
+
+    def _question_memory(self, cause: str) -> None:
+        """Leave when the GPU's memory is used up: in isolation, too, it is what others left of it.
+
+        Raises:
+            GivenBack: it is; the service has failed, and its successor begins with all of it.
+        """
+        if self._settings.engine != "cpu" and _OUT_OF_MEMORY.search(cause):
+            self._health.fail(f"the GPU is out of memory: {cause}")
+            raise GivenBack("the GPU is out of memory")
 
     async def _question_engine(self) -> None:
         """Find out who failed: a worker whose GPU is gone would condemn every chunk it gets.

@@ -1,0 +1,177 @@
+"""Whose fault a failed attempt is: counted in the chunk's blob, where the next worker finds it."""
+
+from __future__ import annotations
+
+import functools
+import io
+import tempfile
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from prometheus_client import CollectorRegistry
+from videos import Video
+
+from shared.contracts.errors import ChunkError
+from shared.contracts.manifest import Source
+from shared.contracts.messages import ChunkReady
+from shared.contracts.style_request import StyleRequest
+from shared.hubs.workers import GivenBack
+from shared.service.health import Health
+from shared.storage.accounts import storage_client
+from shared.storage.blobs import BlobStore, Content
+from shared.storage.seals import seal
+from splitter.media.split import EncodedChunk, SplitOptions, split
+from stylizer.attempts import retrying
+from stylizer.attempts.counter import AttemptCounter
+from stylizer.attempts.isolation import AttemptFailed
+from stylizer.attempts.retrying import RetryingPainter
+from stylizer.metrics import StylizerMetrics
+from stylizer.painting.engine import Frames
+from stylizer.settings import StylizerSettings
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+LIMIT = 3
+NAME = "chunk.mp4"
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def blobs(storage_connection: str) -> AsyncIterator[BlobStore]:
+    async with storage_client(storage_connection, None, None) as client:
+        yield BlobStore(client)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def container(storage_connection: str) -> str:
+    name = f"t{uuid.uuid4().hex[:8]}"
+    async with storage_client(storage_connection, None, None) as client:
+        await client.create_container(name)
+    return name
+
+
+@functools.cache
+def chunk() -> tuple[ChunkReady, bytes]:
+    """The first chunk of a video, and its reference."""
+    video = io.BytesIO(Video(frames=8, size=(64, 48)).make())
+    with tempfile.TemporaryDirectory() as folder:
+        source, first, *_ = split(video, SplitOptions(first_chunk_frames=8), Path(folder) / "side")
+    assert isinstance(source, Source)
+    assert isinstance(first, EncodedChunk)
+    event = ChunkReady.of("0" * 24, source, StyleRequest(style="starry-night"), first.chunk)
+    return event, first.data
+
+
+async def read(blobs: BlobStore, container: str) -> Content:
+    data = chunk()[1]
+    await blobs.create(container, NAME, data, metadata=seal(data))
+    content = await blobs.fetch(container, NAME)
+    assert content
+    return content
+
+
+async def test_attempts_that_fail_are_counted_up_to_the_limit(
+    blobs: BlobStore, container: str
+) -> None:
+    attempts = AttemptCounter(blobs, container, LIMIT).of(NAME, await read(blobs, container))
+    assert [await attempts.begin() for _ in range(4)] == [1, 2, 3, None]
+
+
+async def test_workers_that_die_beside_an_isolated_attempt_do_not_condemn_the_chunk(
+    blobs: BlobStore, container: str
+) -> None:
+    counter = AttemptCounter(blobs, container, LIMIT)
+
+    async def begin_and_die() -> int | None:
+        return await counter.of(NAME, await read(blobs, container)).begin()
+
+    # The first ran among the worker's other chunks: it may have killed it
+    assert await begin_and_die() == 1
+    # The others could not: whatever ended their workers was something else
+    assert [await begin_and_die() for _ in range(5)] == [2, 2, 2, 2, 2]
+    survivor = counter.of(NAME, await read(blobs, container))
+    assert [await survivor.begin() for _ in range(3)] == [2, 3, None]
+    # Nor is it tried for ever, should it be the chunk after all
+    last = [await begin_and_die() for _ in range(2 * LIMIT)]
+    assert last[-1] is None
+
+
+class Gone:
+    """An engine that stops painting: its GPU has fallen off the bus."""
+
+    paints = False
+
+    def paint(self, _style: str, frames: Frames) -> Frames:
+        if not self.paints:
+            raise RuntimeError("CUDA failure 999: unknown error")
+        return np.array(frames)
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let every isolated attempt fail, for the reason in the list."""
+    reasons = ["CUDA failure 999: unknown error"]
+
+    async def fail(*_arguments: object) -> bytes:
+        raise AttemptFailed(reasons[0])
+
+    monkeypatch.setattr(retrying, "run_isolated", fail)
+    return reasons
+
+
+def painter(
+    blobs: BlobStore, container: str, paints: Gone, **settings: object
+) -> tuple[RetryingPainter, Health]:
+    health = Health()
+    chosen = StylizerSettings(
+        storage_connection_string="UseDevelopmentStorage=true",  # type: ignore[arg-type]
+        eventhub_connection_string="Endpoint=sb://localhost;UseDevelopmentEmulator=true",  # type: ignore[arg-type]
+        frames_container=container,
+        chunk_attempts=LIMIT,
+        lanes=1,
+        **settings,  # type: ignore[arg-type]
+    )
+    metrics = StylizerMetrics(CollectorRegistry())
+    return RetryingPainter(chosen, blobs, paints, metrics, health), health
+
+
+@pytest.mark.usefixtures("failing")
+@pytest.mark.parametrize("before", [0, 1, 2])
+async def test_a_worker_whose_engine_is_gone_leaves_however_often_the_chunk_was_tried(
+    blobs: BlobStore, container: str, before: int
+) -> None:
+    for _ in range(before):
+        await AttemptCounter(blobs, container, LIMIT).of(NAME, await read(blobs, container)).begin()
+    painting, health = painter(blobs, container, Gone())
+    with pytest.raises(GivenBack, match="the engine no longer paints"):
+        await painting.paint(chunk()[0], NAME, await read(blobs, container))
+    assert health.failed.is_set()
+
+
+async def test_a_worker_whose_gpu_is_out_of_memory_leaves(
+    blobs: BlobStore, container: str, failing: list[str]
+) -> None:
+    failing[0] = "exit code 1: Failed to allocate memory for requested buffer of size 4294967296"
+    await AttemptCounter(blobs, container, LIMIT).of(NAME, await read(blobs, container)).begin()
+    engine = Gone()
+    engine.paints = True
+    painting, health = painter(blobs, container, engine, engine="cuda")
+    with pytest.raises(GivenBack, match="the GPU is out of memory"):
+        await painting.paint(chunk()[0], NAME, await read(blobs, container))
+    assert health.failed.is_set()
+
+
+async def test_a_chunk_that_fails_where_others_are_painted_is_to_blame(
+    blobs: BlobStore, container: str, failing: list[str]
+) -> None:
+    failing[0] = "the process that painted it ended with SIGSEGV"
+    await AttemptCounter(blobs, container, LIMIT).of(NAME, await read(blobs, container)).begin()
+    engine = Gone()
+    engine.paints = True
+    painting, health = painter(blobs, container, engine)
+    with pytest.raises(ChunkError, match="painting failed 3 times: .*SIGSEGV") as poisoned:
+        await painting.paint(chunk()[0], NAME, await read(blobs, container))
+    assert poisoned.value.code == "CHUNK_POISONED"
+    assert not health.failed.is_set()
