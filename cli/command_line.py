@@ -5,7 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from cli.arguments import hours, not_negative, whole
-from cli.options import add_at, add_dir, add_json, add_request, add_stylizers
+from cli.options import (
+    add_at,
+    add_dir,
+    add_existing,
+    add_json,
+    add_quiet,
+    add_request,
+    add_strict,
+    add_stylizers,
+)
 from cli.parser import CommandParsers, Parser
 from cli.version import version
 from client.local_stack import default_dir
@@ -26,49 +35,8 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"stylestream {version()}")
     commands_ = parser.add_commands("COMMAND")
 
-    run = commands_.add_parser("run", help="repaint videos on this machine, from start to end")
-    run.add_argument("videos", nargs="*", type=Path, metavar="VIDEO", help="default: a sample clip")
-    add_request(run)
-    run.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        help="result file (.mp4 or .mkv), or folder for several videos; default: current folder",
-    )
-    run.add_argument(
-        "--dir", type=Path, help="folder to keep the stack in; default: a temporary one"
-    )
-    add_stylizers(run)
-    add_json(run)
-    run.set_defaults(command="run:run")
-
-    up = commands_.add_parser("up", help="keep a stack running on this machine until Ctrl-C")
-    up.add_argument("--dir", type=Path, default=default_dir(), help="default: %(default)s")
-    add_stylizers(up)
-    up.set_defaults(command="run:up")
-
-    submit = commands_.add_parser("submit", help="give a video to a running stack, or to Azure")
-    submit.add_argument("video", type=Path, metavar="VIDEO")
-    add_request(submit)
-    submit.add_argument("--wait", action="store_true", help="stay until the job has ended")
-    add_dir(submit)
-    add_json(submit)
-    submit.set_defaults(command="jobs:submit")
-
-    status = commands_.add_parser("status", help="tell about one job, or about all")
-    status.add_argument("job", nargs="?", metavar="JOB")
-    add_dir(status)
-    add_json(status)
-    status.set_defaults(command="jobs:status")
-
-    fetch = commands_.add_parser("fetch", help="download a job's result")
-    fetch.add_argument("job", metavar="JOB")
-    fetch.add_argument(
-        "-o", "--output", type=Path, required=True, help="file (.mp4 or .mkv), or folder"
-    )
-    add_dir(fetch)
-    fetch.set_defaults(command="jobs:fetch")
-
+    _add_stack(commands_)
+    _add_jobs(commands_)
     _add_link(commands_)
     _add_operating(commands_)
     _add_gallery(commands_)
@@ -104,6 +72,75 @@ def build_parser() -> Parser:
     completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])
     completion.set_defaults(command="completion:completion")
     return parser
+
+
+def _add_stack(commands_: CommandParsers) -> None:
+    """Add the commands that start a stack on this machine."""
+    run = commands_.add_parser("run", help="repaint videos on this machine, from start to end")
+    run.add_argument(
+        "videos",
+        nargs="*",
+        metavar="VIDEO",
+        help="files, or folders of videos; default: a sample clip",
+    )
+    add_request(run)
+    run.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        help="result file (.mp4 or .mkv), or folder for several videos; default: current folder",
+    )
+    add_existing(run)
+    run.add_argument(
+        "--skip-existing", action="store_true", help="leave out videos whose result exists"
+    )
+    add_strict(run)
+    run.add_argument(
+        "--dir",
+        type=Path,
+        help="folder to keep the stack in; default: the running stack, else a temporary one",
+    )
+    add_stylizers(run)
+    add_json(run)
+    add_quiet(run)
+    run.set_defaults(command="run:run")
+
+    up = commands_.add_parser("up", help="keep a stack running on this machine until Ctrl-C")
+    up.add_argument("--dir", type=Path, default=default_dir(), help="default: %(default)s")
+    add_stylizers(up)
+    add_quiet(up)
+    up.set_defaults(command="up:up")
+
+
+def _add_jobs(commands_: CommandParsers) -> None:
+    """Add the commands for jobs of a running stack, or in Azure."""
+    submit = commands_.add_parser("submit", help="upload videos to a running stack, or to Azure")
+    submit.add_argument("videos", nargs="+", metavar="VIDEO", help="files, or folders of videos")
+    add_request(submit)
+    submit.add_argument("--wait", action="store_true", help="stay until the jobs have ended")
+    add_strict(submit)
+    add_quiet(submit)
+    add_dir(submit)
+    add_json(submit)
+    submit.set_defaults(command="jobs:submit")
+
+    status = commands_.add_parser("status", help="show one job, or all")
+    status.add_argument("job", nargs="?", metavar="JOB")
+    add_dir(status)
+    add_json(status)
+    status.set_defaults(command="jobs:status")
+
+    fetch = commands_.add_parser("fetch", help="download a job's result")
+    fetch.add_argument("job", metavar="JOB")
+    fetch.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        help="file (.mp4 or .mkv), or folder; default: current folder",
+    )
+    add_existing(fetch)
+    add_dir(fetch)
+    fetch.set_defaults(command="jobs:fetch")
 
 
 def _add_link(commands_: CommandParsers) -> None:

@@ -1,12 +1,15 @@
 """The command ``stylestream``: reads its arguments and hands over to `cli.commands`.
 
 Exit codes: 0 done; 1 a job failed, its cause on stderr; 2 wrong usage or configuration, all
-problems named at once; 130 interrupted. Results go to stdout, progress to stderr on a terminal.
+problems named at once; 3 done, but parts of a video were damaged and are missing; 130 interrupted.
+Results go to stdout, progress to stderr.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import logging
 import os
 import sys
@@ -23,13 +26,19 @@ INTERRUPTED: Final = 130
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
+    # Names of files may be bytes that are not text: programs want them as they are.
+    for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
     arguments = build_parser().parse_args(argv)
     # It tells at length of every way to sign in that failed; the sentence at the end suffices.
     logging.getLogger("azure.identity").setLevel(logging.ERROR)
     try:
         module, _, function = arguments.command.partition(":")
         command = getattr(import_module(f"cli.commands.{module}"), function)
-        sys.exit(asyncio.run(command(arguments)))
+        code = asyncio.run(command(arguments))
+        sys.stdout.flush()
+        sys.exit(code)
     except ConfigurationError as error:
         for problem in error.problems:
             print(f"stylestream: {problem}", file=sys.stderr)
@@ -40,10 +49,17 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except (KeyboardInterrupt, asyncio.CancelledError):
         print("stylestream: interrupted; everything it started is stopped", file=sys.stderr)
         sys.exit(INTERRUPTED)
-    except PermissionError as error:
-        print(f"stylestream: {error.filename}: {error.strerror}", file=sys.stderr)
-        sys.exit(USAGE_ERROR)
     except BrokenPipeError:
-        # The reader of stdout has left; flushing what is left at exit must not complain again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()
         sys.exit(1)
+    except OSError as error:
+        name = f"{error.filename}: " if error.filename else ""
+        print(f"stylestream: {name}{error.strerror or error}", file=sys.stderr)
+        _give_up_stdout()
+        sys.exit(USAGE_ERROR if error.filename else 1)
+
+
+def _give_up_stdout() -> None:
+    """Throw away what cannot be written: flushing it at exit must not complain once more."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

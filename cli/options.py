@@ -32,7 +32,7 @@ def add_request(parser: argparse.ArgumentParser) -> None:
 def add_stylizers(parser: argparse.ArgumentParser) -> None:
     """Add the option that says how many stylizers a stack has."""
     parser.add_argument(
-        "--stylizers", type=stylizers, default=1, metavar="N", help="default: %(default)s"
+        "--stylizers", type=stylizers, metavar="N", help="painters at work at once; default: 1"
     )
 
 
@@ -58,3 +58,24 @@ def add_json(
 ) -> None:
     """Add the option for programs that read the output; ``what`` is its help."""
     parser.add_argument("--json", action="store_true", help=what)
+
+
+def add_quiet(parser: argparse.ArgumentParser) -> None:
+    """Add the option for those who only want to know the end."""
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="show results and problems alone, no progress"
+    )
+
+
+def add_existing(parser: argparse.ArgumentParser) -> None:
+    """Add the option for results that exist already."""
+    parser.add_argument("-f", "--force", action="store_true", help="replace results that exist")
+
+
+def add_strict(parser: argparse.ArgumentParser) -> None:
+    """Add the option for those to whom half a video is none."""
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="take a result that lacks damaged parts of its video for a failure",
+    )

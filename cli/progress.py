@@ -1,53 +1,57 @@
-"""Live progress on a terminal: frames split, stylized and assembled, speed and time left."""
+"""Shows how jobs go, on stderr: live lines on a terminal, now and then a plain line elsewhere."""
 
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.live import Live
 from rich.text import Text
 
-from client import View
+from cli.meter import Meter
+from cli.screen import clock, fit, lines, printable
+from shared.contracts.status import SplitProgress, Status
 
+STEP_PERCENT: Final = 10
+"""Where nobody watches, a job gets a line each time that so much more of it is painted."""
 
-class _FramesPerSecond(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:5.1f} frames/s" if speed else "    - frames/s")
+REFRESHES_PER_SECOND: Final = 4
 
 
 class JobProgress:
-    """Shows jobs on stderr, if that is a terminal; says nothing otherwise."""
+    """Shows jobs while its context is open; ``quiet`` shows nothing.
 
-    def __init__(self) -> None:
-        self._console = Console(file=sys.stderr)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            _FramesPerSecond(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
+    On a terminal a job is one line, which gives way to its report as soon as it has ended.
+    """
+
+    def __init__(self, *, quiet: bool = False, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True, highlight=False, markup=False, emoji=False)
+        self._quiet = quiet
+        self._meters: list[Meter] = []
+        self._steps: dict[int, int] = {}
+        self._failed = 0
+        self._note = ""
+        self._live = Live(
+            get_renderable=self._screen,
             console=self._console,
-            disable=not self._console.is_terminal,
+            refresh_per_second=REFRESHES_PER_SECOND,
+            transient=True,
+            redirect_stdout=False,
         )
-        self._tasks: dict[str, dict[str, TaskID]] = {}
+
+    @property
+    def is_live(self) -> bool:
+        """Whether somebody may be watching a terminal."""
+        return self._console.is_terminal and not self._console.is_dumb_terminal and not self._quiet
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        if self.is_live:
+            self._live.start()
         return self
 
     def __exit__(
@@ -56,27 +60,71 @@ class JobProgress:
         _exc: BaseException | None,
         _tb: TracebackType | None,
     ) -> None:
-        self._progress.stop()
+        self._live.stop()
 
     def say(self, text: str) -> None:
-        """Print a line above the bars."""
-        if self._console.is_terminal:
-            self._progress.console.print(text, highlight=False, markup=False)
+        """Print a line: above the live lines, or as one of the plain ones."""
+        if not self._quiet:
+            self._console.print(Text(text), soft_wrap=True)
 
-    def show(self, name: str, view: View) -> None:
-        """Bring a job's bars up to date."""
-        status = view.status
-        if status is None or not self._console.is_terminal:
+    @contextmanager
+    def starting(self, what: str) -> Iterator[Callable[[list[str]], None]]:
+        """Say that something starts, and what it waits for: names given to what this yields."""
+
+        def wait(names: list[str]) -> None:
+            self._note = f"{what}: waiting for {', '.join(names)} ..." if names else ""
+
+        began = time.monotonic()
+        if not self.is_live:
+            self.say(f"{what} ...")
+        self._note = f"{what} ..."
+        try:
+            yield wait
+        finally:
+            self._note = ""
+        self.say(f"ready after {time.monotonic() - began:.1f} s")
+
+    def add(self, name: str, expected: int | None = None) -> Meter:
+        """Begin to show a job; ``expected`` is how many frames its file promises."""
+        meter = Meter(name, expected)
+        self._meters.append(meter)
+        return meter
+
+    def show(self, meter: Meter, status: Status | None, split: SplitProgress | None) -> None:
+        """Bring a job up to date."""
+        begins = meter.stage in {"upload", "queued"} and status is not None
+        meter.update(status, split, time.monotonic())
+        self._failed += meter.ended and meter.stage in {"failed", "cancelled"}
+        if not self.is_live:
+            self._tell_plainly(meter, begins=begins)
+
+    def report(self, text: str) -> None:
+        """Print a line to stdout; on a terminal that is above the live lines."""
+        if self.is_live and sys.stdout.isatty():
+            self._console.print(Text(text), soft_wrap=True)
+        else:
+            print(text, flush=True)
+
+    def _tell_plainly(self, meter: Meter, *, begins: bool) -> None:
+        if begins:
+            self.say(f"{printable(meter.name)}: started")
+        percent = meter.percent
+        if percent is None or meter.ended:
             return
-        bars = self._tasks.setdefault(name, {})
-        total = status.frames or None
-        split = status.frames or (view.split.frames if view.split else 0)
-        assembled = status.frames if status.state in {"done", "degraded"} else 0
-        for stage, completed in (
-            ("split", split),
-            ("stylized", status.frames_stylized),
-            ("assembled", assembled),
-        ):
-            if stage not in bars:
-                bars[stage] = self._progress.add_task(f"{name}  {stage:<9}", total=None)
-            self._progress.update(bars[stage], completed=completed, total=total)
+        step = percent // STEP_PERCENT
+        if step > self._steps.get(id(meter), 0):
+            self._steps[id(meter)] = step
+            speed, left = meter.frames_per_second, meter.seconds_left
+            pace = "" if speed is None else f", {speed:.1f} frames/s"
+            rest = "" if left is None else f", {clock(left)} left"
+            self.say(
+                f"{printable(meter.name)}: {percent}%, {meter.painted} of {meter.total} frames"
+                f"{pace}{rest}"
+            )
+
+    def _screen(self) -> Text:
+        size = self._console.size
+        shown = lines(self._meters, self._failed, size.width, size.height) if self._meters else []
+        if self._note:
+            shown.append(fit(self._note, size.width))
+        return Text("\n".join(shown), no_wrap=True, overflow="crop")

@@ -3,48 +3,103 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from typing import Any, Self
 
-from shared.contracts.status import Status
+from cli.meter import WORDS
+from shared.contracts.errors import PermanentError
+from shared.contracts.status import ENDED, Status
+from shared.contracts.style_request import StyleRequest
+
+SUCCEEDED = frozenset({"done", "degraded"})
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The outcome of one job. ``seconds`` runs from the upload's notice to the latest record."""
+    """How a job goes, or what has come of it.
+
+    ``seconds`` runs from the upload's notice to the latest record. ``frames`` are painted,
+    ``frames_total`` is None until the video has been read. ``result`` is a blob in the container
+    of results, ``output`` a file on this machine.
+    """
 
     job_id: str
     video: str
     status: str
     style: str
+    request: dict[str, Any]
     frames: int
+    frames_total: int | None
     chunks: int
+    started_at: str
+    updated_at: str
     seconds: float
     fps: float
+    result: str | None
     output: str | None
     warnings: tuple[str, ...]
     error: dict[str, str] | None
 
     @classmethod
-    def of(cls, status: Status, output: str | None) -> Report:
-        """Sum up a job's record; ``output`` is where its result went."""
+    def of(cls, status: Status, output: str | None = None) -> Self:
+        """Sum up a job's record; ``output`` is the file that its result was written into."""
         took = (
             datetime.fromisoformat(status.updated_at) - datetime.fromisoformat(status.started_at)
         ).total_seconds()
-        frames = status.frames if status.state in {"done", "degraded"} else status.frames_stylized
+        frames = status.frames if status.state in SUCCEEDED else status.frames_stylized
         return cls(
             job_id=status.job_id,
             video=status.video_name,
             status=status.state,
             style=status.style.style,
+            request=status.style.model_dump(mode="json"),
             frames=frames,
+            frames_total=status.frames or None,
             chunks=status.chunks or status.chunks_stylized,
+            started_at=status.started_at,
+            updated_at=status.updated_at,
             seconds=round(took, 3),
             fps=round(frames / took, 2) if took > 0 else 0.0,
+            result=status.result,
             output=output,
             warnings=status.warnings,
             error=status.error.model_dump() if status.error else None,
         )
+
+    @classmethod
+    def refused(cls, video: str, request: StyleRequest, refusal: PermanentError) -> Self:
+        """Report a file that was not submitted, because no pipeline would take it."""
+        return cls(
+            job_id="",
+            video=video,
+            status="failed",
+            style=request.style,
+            request=request.model_dump(mode="json"),
+            frames=0,
+            frames_total=None,
+            chunks=0,
+            started_at="",
+            updated_at="",
+            seconds=0.0,
+            fps=0.0,
+            result=None,
+            output=None,
+            warnings=(),
+            error={"code": refusal.code, "message": refusal.message},
+        )
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether nothing went wrong, so far as the job has come."""
+        return self.error is None and self.status not in ENDED - SUCCEEDED
+
+    def judged_strictly(self) -> Report:
+        """Return the report with a degraded result as a failure."""
+        if self.status != "degraded":
+            return self
+        why = {"code": "DEGRADED", "message": "parts of the video are damaged (--strict)"}
+        return replace(self, error=why)
 
     def json(self) -> str:
         """Return the report as one line of JSON."""
@@ -54,8 +109,12 @@ class Report:
         """Return the report as one line for people."""
         if self.error is not None:
             return f"{self.video}: {self.status}: {self.error['message']}"
-        text = (
-            f"{self.video}: {self.status}, {self.frames} frames in {self.chunks} chunks, "
-            f"{self.seconds:.1f} s, {self.fps:.1f} frames/s"
-        )
-        return f"{text} -> {self.output}" if self.output else text
+        if self.status in SUCCEEDED:
+            text = f"{self.video}: {self.status}, {self.frames} frames in {self.seconds:.1f} s"
+            text = f"{text}, {self.fps:.1f} frames/s"
+            return f"{text} -> {self.output}" if self.output else text
+        if self.status in ENDED:
+            return f"{self.video}: {self.status} after {self.frames} frames"
+        share = f" of {self.frames_total}" if self.frames_total else ""
+        word = WORDS.get(self.status, self.status)  # type: ignore[call-overload]
+        return f"{self.video}: {word}, {self.frames}{share} frames in {self.seconds:.1f} s"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -13,6 +13,7 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from client.account import USUAL_CONTAINERS, Account, Containers, find_account, open_account
 from client.links import Links
+from client.names import check_upload_name, numbered, upload_name
 from shared.contracts.errors import ConfigurationError, StylestreamError
 from shared.contracts.layout import is_job_id, job_id, progress_blob, status_blob
 from shared.contracts.status import SplitProgress, Status, utc_now
@@ -56,9 +57,12 @@ class Pipeline:
         self._in = containers
 
     async def submit(self, video: Path, style: StyleRequest) -> Submission:
-        """Upload a video; if its name is taken by an earlier upload, under a numbered one."""
+        """Upload a video; if its name is taken by an earlier upload, under a numbered one.
+
+        Characters of the name that storage alters are replaced (see `client.names`).
+        """
         metadata = format_style_request(style)
-        for name in _numbered(video.name):
+        for name in numbered(upload_name(video.name)):
             if await self._blobs.create(self._in.uploads, name, video, metadata=metadata):
                 break
         facts = await self._blobs.facts(self._in.uploads, name)
@@ -170,8 +174,10 @@ class Pipeline:
         """Return an address that takes one upload called ``name`` for some hours.
 
         Raises:
+            ConfigurationError: no upload can have that name.
             StylestreamError: the name is taken, or storage signs no links for this user.
         """
+        check_upload_name(name)
         return await self._links.upload(self._in.uploads, name, hours)
 
     async def download_link(self, job: str, hours: float) -> str:
@@ -208,12 +214,3 @@ def _named(path: Path, result: str) -> Path:
     if path.is_dir():
         return path / name.name
     return path if path.suffix.lower() == name.suffix else path.with_suffix(name.suffix)
-
-
-def _numbered(name: str) -> Iterator[str]:
-    path = PurePosixPath(name)
-    yield name
-    number = 2
-    while True:
-        yield f"{path.stem}-{number}{path.suffix}"
-        number += 1

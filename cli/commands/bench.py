@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 
 from bench import inference, media, pipeline
 from bench.report import Figures, table
-from cli.commands.common import find_unwritable_file, refuse
+from cli.commands.common import refuse
+from cli.results import find_unwritable_file
 from local.defaults import DEFAULT_STYLE, gallery
 from local.machine import describe_machine
 from shared.contracts.errors import StyleError

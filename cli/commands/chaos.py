@@ -7,7 +7,8 @@ from argparse import Namespace
 
 from chaos.campaign import campaign
 from chaos.report import page
-from cli.commands.common import find_unwritable_file, refuse
+from cli.commands.common import refuse
+from cli.results import find_unwritable_file
 
 
 async def chaos(arguments: Namespace) -> int:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from argparse import Namespace
+from pathlib import Path
 from typing import Final
 
 from cli.commands.common import (
-    find_problems,
-    find_result_problems,
+    Patience,
+    exit_code,
+    find_request_problems,
     read_request,
     refuse,
     tell,
@@ -16,50 +19,80 @@ from cli.commands.common import (
 )
 from cli.progress import JobProgress
 from cli.report import Report
-from client import open_pipeline
+from cli.results import fetch_target, find_result_problems
+from cli.videos import find_videos
+from client import Pipeline, StylestreamError, Submission, open_pipeline
+from local.defaults import gallery
 
 _UNNOTICED: Final = (
-    "nothing has noticed the upload yet: is a splitter running? Waiting goes on; Ctrl-C ends it "
-    "and leaves the upload there"
+    "nothing has taken the upload up; is a splitter running? The upload stays, and "
+    "'stylestream status' shows its job once it has begun"
 )
 
 
 async def submit(arguments: Namespace) -> int:
-    """Upload a video and tell its job."""
-    refuse(find_problems([arguments.video], arguments))
+    """Upload videos and print their jobs; with ``--wait``, stay until they have ended."""
+    videos, problems = find_videos(arguments.videos, gallery().styles)
+    refuse(problems + find_request_problems(arguments))
     request = read_request(arguments)
     async with open_pipeline(arguments.dir) as pipeline:
-        submission = await pipeline.submit(arguments.video, request)
-        if not arguments.wait:
-            print(
-                json.dumps({"job_id": submission.job_id, "video": submission.video_name})
-                if arguments.json
-                else submission.job_id
-            )
-            return 0
-        with JobProgress() as progress:
-            status = await wait_for(pipeline, submission, progress, if_unnoticed=_UNNOTICED)
-    return tell([Report.of(status, status.result)], as_json=arguments.json)
+        submissions = []
+        for video in videos:
+            submission = await pipeline.submit(video, request)
+            submissions.append(submission)
+            if not arguments.wait:
+                print(_line(submission, as_json=arguments.json), flush=True)
+        return await _wait(pipeline, submissions, arguments) if arguments.wait else 0
+
+
+async def _wait(pipeline: Pipeline, submissions: list[Submission], arguments: Namespace) -> int:
+    patience = Patience()
+    with JobProgress(quiet=arguments.quiet) as progress:
+
+        async def one(submission: Submission) -> Report | None:
+            meter = progress.add(submission.video_name)
+            status = await wait_for(pipeline, submission, progress, meter, patience, _UNNOTICED)
+            if status is None:
+                return None
+            report = Report.of(status)
+            report = report.judged_strictly() if arguments.strict else report
+            tell(report, progress, as_json=arguments.json)
+            return report
+
+        reports = await asyncio.gather(*map(one, submissions))
+    ended = [report for report in reports if report is not None]
+    return exit_code(ended) if len(ended) == len(reports) else 1
 
 
 async def status(arguments: Namespace) -> int:
-    """Tell about one job or all jobs."""
+    """Show one job, or all of them."""
     async with open_pipeline(arguments.dir) as pipeline:
         if arguments.job is None:
             found = await pipeline.list()
         else:
             found = [await pipeline.status(arguments.job)]
     for record in found:
-        if arguments.json:
-            print(Report.of(record, record.result).json())
-        else:
-            print(f"{record.job_id}  {Report.of(record, record.result).sentence()}")
+        report = Report.of(record)
+        print(report.json() if arguments.json else f"{record.job_id}  {report.sentence()}")
     return 0
 
 
 async def fetch(arguments: Namespace) -> int:
     """Download the result of a job that is done."""
-    refuse(find_result_problems(arguments.output))
+    output: Path | None = arguments.output
+    refuse(find_result_problems(output))
     async with open_pipeline(arguments.dir) as pipeline:
-        print(await pipeline.fetch(arguments.job, arguments.output))
+        record = await pipeline.status(arguments.job)
+        name = record.result or ""
+        target = fetch_target(output, name)
+        if name and target.existing and not arguments.force:
+            raise StylestreamError(f"{target.existing} exists: --force replaces it")
+        print(await pipeline.fetch(arguments.job, target.file(name)))
     return 0
+
+
+def _line(submission: Submission, *, as_json: bool) -> str:
+    if not as_json:
+        return submission.job_id
+    content = {"job_id": submission.job_id, "video": submission.video_name}
+    return json.dumps(content, ensure_ascii=False)

@@ -10,16 +10,11 @@ from pathlib import Path
 
 import av
 
-from cli.commands.common import (
-    find_overwritten,
-    find_problems,
-    find_unreadable,
-    find_unwritable,
-    read_request,
-    refuse,
-)
+from cli.commands.common import find_request_problems, read_request, refuse
 from cli.contact_sheet import Named, draw_sheet, save_sheet
 from cli.pictures import read_picture
+from cli.results import find_overwritten, find_unwritable
+from cli.videos import find_unreadable
 from local.defaults import gallery
 from shared.contracts.style_blend import WHOLE
 from shared.contracts.style_request import StyleRequest
@@ -30,7 +25,7 @@ from stylizer.painting.engine import OnnxEngine
 
 async def preview(arguments: Namespace) -> int:
     """Write one picture of a video before and after, side by side."""
-    problems = find_problems([arguments.video], arguments)
+    problems = [*find_unreadable(arguments.video), *find_request_problems(arguments)]
     refuse(problems + _output_problems(arguments.output, arguments.video))
     request = read_request(arguments)
     logs.configure("WARNING", "console", "preview")
@@ -43,7 +38,7 @@ async def preview(arguments: Namespace) -> int:
 
 async def sheet(picture: Path, at: Fraction | None, width: int, output: Path) -> int:
     """Write a picture painted in every style of the gallery."""
-    refuse(find_unreadable([picture]) + _output_problems(output, picture))
+    refuse([*find_unreadable(picture), *_output_problems(output, picture)])
     logs.configure("WARNING", "console", "styles")
     source = await asyncio.to_thread(read_picture, picture, at=at, width=width)
     engine = OnnxEngine(gallery(), "cpu")

@@ -1,89 +1,184 @@
-"""``stylestream run`` and ``stylestream up``: a stack on this machine."""
+"""``stylestream run``: videos painted on this machine, from start to end."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sys
 import tempfile
 from argparse import Namespace
-from collections.abc import Coroutine
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from cli.commands.common import (
-    RESULT_ENDINGS,
-    find_overwritten,
-    find_problems,
-    find_result_problems,
+    Patience,
+    exit_code,
+    find_request_problems,
     read_request,
     refuse,
     tell,
     wait_for,
 )
+from cli.meter import Meter
+from cli.probe import expected_frames
 from cli.progress import JobProgress
 from cli.report import Report
-from client import Account, Pipeline, open_pipeline
-from client.local_stack import default_dir
-from local.defaults import SAMPLE
+from cli.results import Target, plan_targets
+from cli.videos import find_videos
+from client import Account, Pipeline, StyleRequest, StylestreamError, open_pipeline
+from client.local_stack import default_dir, running_stack
+from local.defaults import SAMPLE, gallery
 from local.stack import Stack, StackOptions
-from shared.contracts.layout import result_blob
-from shared.contracts.style_request import StyleRequest
+from shared.contracts.errors import SourceRefused
 
 T = TypeVar("T")
 
+UPLOADS_AT_ONCE: Final = 4
+_UNNOTICED: Final = "nothing on this machine takes the upload up; given up"
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """One video to paint, and where its result goes."""
+
+    video: Path
+    target: Target
+    meter: Meter
+
 
 async def run(arguments: Namespace) -> int:
-    """Start a stack, repaint the videos, fetch the results, stop the stack."""
-    videos = arguments.videos or [SAMPLE]
-    refuse(find_problems(videos, arguments) + find_result_problems(arguments.output, videos))
+    """Paint videos in the running stack, or in one that is started for them; fetch the results."""
+    videos, problems = find_videos(arguments.videos or [str(SAMPLE)], gallery().styles)
+    problems += find_request_problems(arguments)
+    refuse(problems)
     request = read_request(arguments)
-    refuse(_find_overwritten(videos, request, arguments.output or Path()))
+    targets, problems = plan_targets(arguments.output, videos, request.slug)
+    refuse(problems)
+    with JobProgress(quiet=arguments.quiet) as progress:
+        work = _Run(request, progress, arguments)
+        orders = work.accept(videos, targets)
+        if orders:
+            async with _pipeline(arguments, progress) as (pipeline, stack):
+                # A stack of its own that is thrown away takes its jobs with it.
+                kept = stack is None or not stack.options.disposable
+                await _or_failure(stack, work.paint(pipeline, orders, cancel=kept))
+    return exit_code(work.reports)
+
+
+class _Run:
+    """What one command does with its videos, and what has come of them so far."""
+
+    def __init__(self, request: StyleRequest, progress: JobProgress, arguments: Namespace) -> None:
+        self.reports: list[Report] = []
+        self._request = request
+        self._progress = progress
+        self._arguments = arguments
+        self._patience = Patience()
+        self._uploading = asyncio.Semaphore(UPLOADS_AT_ONCE)
+        self._unfinished: set[str] = set()
+
+    def accept(self, videos: list[Path], targets: list[Target]) -> list[_Order]:
+        """Return the orders that make sense; report at once on files that are not videos.
+
+        Raises:
+            ConfigurationError: a result is there already, and nothing says what becomes of it.
+        """
+        orders: list[tuple[Path, Target]] = []
+        existing: list[str] = []
+        for video, target in zip(videos, targets, strict=True):
+            if target.existing and not self._arguments.force:
+                if self._arguments.skip_existing:
+                    self._progress.say(f"{target.existing} exists: skipped")
+                else:
+                    existing.append(
+                        f"{target.existing} exists: --force replaces it, "
+                        "--skip-existing leaves the video out"
+                    )
+                continue
+            orders.append((video, target))
+        refuse(existing)
+        return [order for one in orders if (order := self._look_into(*one))]
+
+    def _look_into(self, video: Path, target: Target) -> _Order | None:
+        try:
+            expected = expected_frames(video)
+        except SourceRefused as refusal:
+            self._end(Report.refused(video.name, self._request, refusal))
+            return None
+        return _Order(video, target, self._progress.add(video.name, expected))
+
+    async def paint(self, pipeline: Pipeline, orders: list[_Order], *, cancel: bool) -> None:
+        """Paint all, as the pipeline has time for them; ``cancel`` ends jobs that are cut short."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for order in orders:
+                    tasks.create_task(self._paint_one(pipeline, order))
+        except* StylestreamError as group:
+            raise group.exceptions[0] from None
+        finally:
+            for job in self._unfinished if cancel else ():
+                with contextlib.suppress(StylestreamError):
+                    await pipeline.cancel(job)
+
+    async def _paint_one(self, pipeline: Pipeline, order: _Order) -> None:
+        async with self._uploading:
+            submission = await pipeline.submit(order.video, self._request)
+        self._unfinished.add(submission.job_id)
+        status = await wait_for(
+            pipeline, submission, self._progress, order.meter, self._patience, _UNNOTICED
+        )
+        if status is None:
+            raise StylestreamError(f"{order.video}: {_UNNOTICED}")
+        self._unfinished.discard(submission.job_id)
+        report = Report.of(status)
+        if self._arguments.strict:
+            report = report.judged_strictly()
+        if status.result is not None and report.succeeded:
+            path = await pipeline.fetch(status.job_id, order.target.file(status.result))
+            report = Report.of(status, str(path))
+        self._end(report)
+
+    def _end(self, report: Report) -> None:
+        self.reports.append(report)
+        tell(report, self._progress, as_json=self._arguments.json)
+
+
+@asynccontextmanager
+async def _pipeline(
+    arguments: Namespace, progress: JobProgress
+) -> AsyncIterator[tuple[Pipeline, Stack | None]]:
+    """Open the stack that runs already, unless one of its own is asked for; else start one."""
+    own = arguments.dir is not None or arguments.stylizers is not None
+    if not own and running_stack(default_dir()):
+        progress.say(f"painting in the stack that runs in {default_dir()}")
+        async with open_pipeline(default_dir()) as pipeline:
+            yield pipeline, None
+        return
     async with AsyncExitStack() as closing:
-        progress = closing.enter_context(JobProgress())
         directory = arguments.dir or Path(
             closing.enter_context(tempfile.TemporaryDirectory(prefix="stylestream-"))
         )
-        progress.say("starting Event Hubs, storage, and the services on this machine ...")
-        stack = await closing.enter_async_context(
-            Stack(StackOptions(directory, arguments.stylizers))
+        options = StackOptions(
+            directory, arguments.stylizers or 1, disposable=arguments.dir is None
         )
-        pipeline = await closing.enter_async_context(
-            open_pipeline(Account(stack.storage_connection_string))
-        )
-        reports = await _or_failure(stack, _repaint(pipeline, videos, request, arguments, progress))
-        progress.say("stopping ...")
-    return tell(reports, as_json=arguments.json)
+        with progress.starting("starting the pipeline on this machine") as waiting:
+            stack = await closing.enter_async_context(Stack(options, waiting))
+            account = Account(stack.storage_connection_string)
+            pipeline = await closing.enter_async_context(open_pipeline(account))
+        try:
+            yield pipeline, stack
+        except asyncio.CancelledError:
+            print("stylestream: stopping ...", file=sys.stderr, flush=True)
+            raise
 
 
-async def up(arguments: Namespace) -> int:
-    """Keep a stack running until a signal comes."""
-    async with Stack(StackOptions(arguments.dir, arguments.stylizers)) as stack:
-        for name, url in stack.endpoints.items():
-            print(f"{name:<12} {url}")
-        print(f"{'announced':<12} {stack.announcements}")
-        print(f"{'logs':<12} {stack.logs}")
-        print("\nStorage, for any tool that can upload a blob into the container 'uploads':")
-        print(f"  {stack.storage_connection_string}")
-        where = "" if arguments.dir == default_dir() else f" --dir {arguments.dir}"
-        print(f"\nTry, in another terminal:  stylestream submit VIDEO --wait{where}")
-        print("Ctrl-C stops everything.", flush=True)
-        raise await stack.failed()
-
-
-def _find_overwritten(videos: list[Path], request: StyleRequest, output: Path) -> list[str]:
-    """Find videos that look like another's result: of an earlier run in the same folder."""
-    if not output.is_dir():
-        return []
-    results = [
-        output / result_blob(video.name, request.slug, ending.removeprefix("."))
-        for video in videos
-        for ending in RESULT_ENDINGS
-    ]
-    return find_overwritten(f"-o {output}", results, videos)
-
-
-async def _or_failure(stack: Stack, work: Coroutine[None, None, T]) -> T:
+async def _or_failure(stack: Stack | None, work: Coroutine[None, None, T]) -> T:
     """Await ``work`` on a stack, but no longer than the stack itself can live."""
+    if stack is None:
+        return await work
     working = asyncio.create_task(work)
     failing = asyncio.create_task(stack.failed())
     try:
@@ -95,21 +190,3 @@ async def _or_failure(stack: Stack, work: Coroutine[None, None, T]) -> T:
         for task in (working, failing):
             task.cancel()
         await asyncio.gather(working, failing, return_exceptions=True)
-
-
-async def _repaint(
-    pipeline: Pipeline,
-    videos: list[Path],
-    request: StyleRequest,
-    arguments: Namespace,
-    progress: JobProgress,
-) -> list[Report]:
-    async def one(video: Path) -> Report:
-        submission = await pipeline.submit(video, request)
-        status = await wait_for(pipeline, submission, progress)
-        if status.result is None:
-            return Report.of(status, None)
-        path = await pipeline.fetch(status.job_id, arguments.output or Path())
-        return Report.of(status, str(path))
-
-    return list(await asyncio.gather(*(one(video) for video in videos)))

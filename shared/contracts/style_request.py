@@ -98,6 +98,8 @@ class StyleRequest(Value):
             words.append(f"for-{round(self.duration * 1000)}ms")
         if self.max_frames is not None:
             words.append(f"frames-{self.max_frames}")
+        if self.max_side is not None:
+            words.append(f"max-{self.max_side}")
         return "-".join(words)
 
     @field_validator("style")

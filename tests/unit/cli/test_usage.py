@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -61,6 +62,34 @@ def test_no_result_takes_the_place_of_its_source(
     (tmp_path / "link.mp4").symlink_to(videos[0])
     said = f"stylestream: -o {output}: this would overwrite the source {videos[-1]}\n"
     assert refused(capsys, "run", *videos, "-o", output) == said
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+def test_a_result_that_exists_is_replaced_on_demand_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], ending: str
+) -> None:
+    shutil.copyfile(SAMPLE, "clip.mp4")
+    (tmp_path / f"clip.udnie{ending}").touch()
+    for output in (".", "clip.udnie.mp4"):
+        said = refused(capsys, "run", "clip.mp4", "--style", "udnie", "-o", output)
+        assert f"clip.udnie{ending} exists: --force replaces it, --skip-existing leaves" in said
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "clip.mp4", "--style", "udnie", "--skip-existing"])
+    assert ended.value.code == 0
+    assert f"clip.udnie{ending} exists: skipped" in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_a_video_is_a_job_that_failed_before_anything_is_started(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes.mp4").write_text("dear diary " * 50)
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "notes.mp4", "--json"])
+    told = capsys.readouterr()
+    assert ended.value.code == 1
+    assert json.loads(told.out)["error"]["code"] == "NOT_A_VIDEO"
+    assert told.err.startswith("stylestream: notes.mp4: failed: ")
+    assert len(told.err.splitlines()) == 1
 
 
 @pytest.mark.parametrize("command", [("preview",), ("styles", "--sheet")])
@@ -236,7 +265,7 @@ def test_options_may_stand_anywhere() -> None:
     assert spread == parse(["run", "--style", "udnie", "--json", "a.mp4", "b.mp4", "c.mp4"])
     assert parse(["link", "upload", "--hours", "2", "x.mp4"]).name == "x.mp4"
     dashed = parse(["run", "--json", "--", "-dash.mp4"])
-    assert [str(video) for video in dashed.videos] == ["-dash.mp4"]
+    assert [Path(video) for video in dashed.videos] == [Path("-dash.mp4")]
 
 
 def test_the_version_and_the_help_are_told(capsys: pytest.CaptureFixture[str]) -> None:

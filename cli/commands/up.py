@@ -1,0 +1,31 @@
+"""``stylestream up``: a stack that stays on this machine."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from contextlib import AsyncExitStack
+
+from cli.progress import JobProgress
+from client.local_stack import default_dir
+from local.stack import Stack, StackOptions
+
+
+async def up(arguments: Namespace) -> int:
+    """Keep a stack running until a signal comes."""
+    options = StackOptions(arguments.dir, arguments.stylizers or 1)
+    async with AsyncExitStack() as closing:
+        with (
+            JobProgress(quiet=arguments.quiet) as progress,
+            progress.starting("starting the pipeline on this machine") as waiting,
+        ):
+            stack = await closing.enter_async_context(Stack(options, waiting))
+        places = {**stack.endpoints, "announced": stack.announcements, "logs": stack.logs}
+        width = max(map(len, places))
+        for name, place in places.items():
+            print(f"{name:<{width}}  {place}")
+        print("\nStorage, for any tool that can upload a blob into the container 'uploads':")
+        print(f"  {stack.storage_connection_string}")
+        where = "" if arguments.dir == default_dir() else f" --dir {arguments.dir}"
+        print(f"\nTry, in another terminal:  stylestream submit VIDEO --wait{where}")
+        print("Ctrl-C stops everything.", flush=True)
+        raise await stack.failed()

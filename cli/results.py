@@ -1,0 +1,151 @@
+"""Where results go: files with the same names at every run, never too long, never overwritten."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+RESULT_ENDINGS: Final = (".mp4", ".mkv")
+"""MP4, but for sound that MP4 cannot hold."""
+
+LONGEST_NAME_BYTES: Final = 255
+"""What file systems of Linux and macOS take."""
+
+_BESIDE_NAME_BYTES: Final = len(".mp4.part")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where one result goes; its ending is decided by the result."""
+
+    folder: Path
+    name: str
+
+    @property
+    def possible(self) -> list[Path]:
+        """The files that the result may become."""
+        return [self.folder / f"{self.name}{ending}" for ending in RESULT_ENDINGS]
+
+    @property
+    def existing(self) -> Path | None:
+        """The file that the result would replace, if there is one."""
+        return next((path for path in self.possible if path.exists()), None)
+
+    def file(self, result: str) -> Path:
+        """Return the file for a result that is called so in storage."""
+        return self.folder / f"{self.name}{PurePosixPath(result).suffix}"
+
+
+def plan_targets(
+    output: Path | None, videos: Sequence[Path], slug: str
+) -> tuple[list[Target], list[str]]:
+    """Return where the results of ``videos`` go, and a sentence for each reason why they cannot.
+
+    ``output`` is a file, a folder, or None for the current folder. Painting takes hours: it must
+    not end at a name.
+    """
+    if problems := find_result_problems(output, len(videos)):
+        return [], problems
+    if output is None or output.is_dir():
+        targets = [Target(output or Path(), name) for name in result_names(videos, slug)]
+    else:
+        targets = [Target(output.parent, output.stem)]
+    outputs = [path for target in targets for path in target.possible]
+    return targets, find_overwritten(_option(output), outputs, videos)
+
+
+def find_result_problems(output: Path | None, videos: int = 1) -> list[str]:
+    """Return one sentence for each reason why results cannot go to ``output``."""
+    said = _option(output)
+    if output is None or output.is_dir():
+        return find_unwritable(said, output or Path())
+    if videos > 1:
+        return [f"{said}: several videos need a folder that exists"]
+    if output.suffix.lower() not in RESULT_ENDINGS:
+        names = " or ".join(RESULT_ENDINGS)
+        return [f"{said}: a result is a video, and its name must end in {names}"]
+    return find_unwritable(said, output)
+
+
+def result_names(videos: Sequence[Path], slug: str) -> list[str]:
+    """Return a name, without its ending, for each video's result in one folder.
+
+    Videos of one stem keep their endings, and those of one name are numbered in their order:
+
+    >>> result_names([Path("beach.mp4")], "udnie")
+    ['beach.udnie']
+    >>> result_names([Path("a/clip.mp4"), Path("a/clip.mov"), Path("b/clip.mov")], "udnie")
+    ['clip.mp4.udnie', 'clip.mov.udnie', 'clip.mov-2.udnie']
+    """
+    stems = Counter(video.stem for video in videos)
+    names: list[str] = []
+    for video in videos:
+        stem = video.stem if stems[video.stem] == 1 else video.name
+        number = 1
+        while (name := _named(stem, "" if number == 1 else f"-{number}", slug)) in names:
+            number += 1
+        names.append(name)
+    return names
+
+
+def fetch_target(output: Path | None, result: str) -> Target:
+    """Return where a result goes that exists already: in a folder, under its name in storage."""
+    if output is not None and not output.is_dir():
+        return Target(output.parent, output.stem)
+    name = _cut(PurePosixPath(result).stem, LONGEST_NAME_BYTES - _BESIDE_NAME_BYTES)
+    return Target(output or Path(), name)
+
+
+def find_overwritten(said: str, outputs: Iterable[Path], sources: Iterable[Path]) -> list[str]:
+    """Return the sentence that refuses to write a result over what it is made of."""
+    there = [output for output in outputs if output.exists()]
+    return [
+        f"{said}: this would overwrite the source {source}"
+        for source in sources
+        if source.exists() and any(output.samefile(source) for output in there)
+    ]
+
+
+def find_unwritable(said: str, path: Path) -> list[str]:
+    """Return the sentence that says why a file cannot be written, or a folder not written into."""
+    folder = path.absolute().parent
+    try:
+        folder = path if path.is_dir() else folder
+        if not folder.is_dir():
+            return [f"{said}: there is no folder {folder}"]
+        if path.is_file() and not os.access(path, os.W_OK):
+            return [f"{said}: {path} is not writable"]
+        # Permissions are not the whole story: a file system may be read-only, or full.
+        with tempfile.TemporaryFile(dir=folder):
+            return []
+    except OSError as error:
+        return [f"{said}: cannot write into {folder.absolute()}: {error.strerror}"]
+
+
+def find_unwritable_file(said: str, path: Path | None) -> list[str]:
+    """Return the sentence that says why a file cannot be written; none is asked for with None."""
+    if path is None:
+        return []
+    return [f"{said} is a folder"] if path.is_dir() else find_unwritable(said, path)
+
+
+def _option(output: Path | None) -> str:
+    return "the current folder" if output is None else f"-o {output}"
+
+
+def _named(stem: str, number: str, slug: str) -> str:
+    end = f"{number}.{slug}"
+    room = LONGEST_NAME_BYTES - _BESIDE_NAME_BYTES - len(os.fsencode(end))
+    return f"{_cut(stem, room)}{end}"
+
+
+def _cut(text: str, most_bytes: int) -> str:
+    """Return the beginning of a name that fits, cut between characters."""
+    while len(os.fsencode(text)) > most_bytes:
+        text = text[:-1]
+    return text

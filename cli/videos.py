@@ -1,0 +1,81 @@
+"""Finds the videos that a command line names: files, or all of a folder."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+VIDEO_ENDINGS: Final = frozenset(
+    f".{ending}"
+    for ending in (
+        "3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv".split()  # noqa: SIM905 - a list of 17 lines says no more
+    )
+)
+"""Which files of a folder are taken for videos; a file that is named is taken whatever its name."""
+
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+
+
+def find_videos(words: Sequence[str], styles: Iterable[str] = ()) -> tuple[list[Path], list[str]]:
+    """Return the videos that ``words`` name, each once, and a sentence for each that names none.
+
+    Of a folder, results of earlier runs (``beach.the-scream.mp4`` beside ``beach.mov``) are left
+    out: ``styles`` are the names that tell them.
+    """
+    videos: dict[Path, None] = {}
+    problems: list[str] = []
+    for word in words:
+        found, refused = _find(word, tuple(styles))
+        videos |= dict.fromkeys(found)
+        problems += refused
+    return list(videos), problems
+
+
+def _find(word: str, styles: tuple[str, ...]) -> tuple[list[Path], list[str]]:
+    if word == "-":
+        return [], ["-: a video cannot be read from a pipe; write it into a file first"]
+    if _URL.match(word):
+        return [], [f"{word}: only files are taken; download it first, for example with curl -O"]
+    if not word:
+        return [], ["a video's name is empty"]
+    path = Path(word)
+    try:
+        if path.is_dir():
+            return _of_folder(path, styles)
+    except OSError as error:
+        return [], [f"{word}: {error.strerror}"]
+    return [path], find_unreadable(path)
+
+
+def find_unreadable(path: Path) -> list[str]:
+    """Return the sentence that says why a file cannot be read."""
+    try:
+        if path.is_dir():
+            return [f"{path} is a folder; name a file"]
+        if not path.exists():
+            return [f"{path}: no such file"]
+        if not path.is_file():
+            return [f"{path} is not a file"]
+    except OSError as error:
+        return [f"{path}: {error.strerror}"]
+    return [] if os.access(path, os.R_OK) else [f"{path}: not readable"]
+
+
+def _of_folder(folder: Path, styles: tuple[str, ...]) -> tuple[list[Path], list[str]]:
+    files = sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in VIDEO_ENDINGS and path.is_file() and path.name[0] != "."
+    )
+    names = {name for path in files for name in (path.stem, path.name)}
+    videos = [path for path in files if not _is_result(path, names, styles)]
+    return videos, [] if videos else [f"{folder}: there are no videos in this folder"]
+
+
+def _is_result(path: Path, names: set[str], styles: tuple[str, ...]) -> bool:
+    """Tell whether a file is named as the result of another one of ``names``."""
+    source, _, request = path.stem.rpartition(".")
+    return source in names and request.startswith(styles or ("\0",))

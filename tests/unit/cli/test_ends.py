@@ -1,0 +1,95 @@
+"""How a command ends: exit codes, reports, and its patience with a pipeline that does nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from cli.commands import common
+from cli.commands.common import Patience, exit_code
+from cli.report import Report
+from shared.contracts.errors import SourceRefused
+from shared.contracts.status import Failure, State, Status
+from shared.contracts.style_request import StyleRequest
+
+
+def record(state: State, **more: object) -> Status:
+    return Status.model_validate(
+        {
+            "job_id": "0" * 24,
+            "state": state,
+            "video_name": "clip.mp4",
+            "video_url": "https://example.org/clip.mp4",
+            "style": StyleRequest(style="udnie", strength=0.5),
+            "started_at": "2026-01-01T00:00:00.000+00:00",
+            "updated_at": "2026-01-01T00:00:10.000+00:00",
+            **more,
+        }
+    )
+
+
+DONE = Report.of(record("done", frames=100, result="clip.udnie.mp4"), "/tmp/clip.udnie.mp4")
+DEGRADED = Report.of(record("degraded", frames=90, result="clip.udnie.mp4"))
+FAILED = Report.of(record("failed", error=Failure(code="X", message="It broke.")))
+CANCELLED = Report.of(record("cancelled", frames_stylized=8))
+REFUSED = Report.refused("x.txt", StyleRequest(style="udnie"), SourceRefused("X", "It is text."))
+
+
+@pytest.mark.parametrize(
+    ("reports", "code"),
+    [
+        ([], 0),
+        ([DONE], 0),
+        ([DONE, DEGRADED], 3),
+        ([DONE, DEGRADED, FAILED], 1),
+        ([CANCELLED], 1),
+        ([REFUSED], 1),
+        ([DONE, DEGRADED.judged_strictly()], 1),
+        ([DONE.judged_strictly()], 0),
+    ],
+)
+def test_the_worst_end_of_a_job_decides_the_exit_code(reports: list[Report], code: int) -> None:
+    assert exit_code(reports) == code
+
+
+@pytest.mark.parametrize(
+    ("report", "sentence"),
+    [
+        (DONE, "clip.mp4: done, 100 frames in 10.0 s, 10.0 frames/s -> /tmp/clip.udnie.mp4"),
+        (FAILED, "clip.mp4: failed: It broke."),
+        (CANCELLED, "clip.mp4: cancelled after 8 frames"),
+        (
+            Report.of(record("stylizing", frames=64, frames_stylized=8)),
+            "clip.mp4: painting, 8 of 64 frames in 10.0 s",
+        ),
+        (Report.of(record("splitting")), "clip.mp4: reading, 0 frames in 10.0 s"),
+    ],
+)
+def test_a_job_is_one_sentence(report: Report, sentence: str) -> None:
+    assert report.sentence() == sentence
+
+
+def test_a_program_reads_what_was_asked_for_and_what_came_of_it() -> None:
+    told = json.loads(DONE.json())
+    assert told["request"] == {"style": "udnie", "max_side": None, "strength": 0.5}
+    assert (told["frames"], told["frames_total"]) == (100, 100)
+    assert (told["result"], told["output"]) == ("clip.udnie.mp4", "/tmp/clip.udnie.mp4")
+
+
+def test_uploads_wait_for_their_turn_but_not_for_a_pipeline_that_does_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(common.time, "monotonic", lambda: now)
+    patience = Patience(limit_s=30)
+    assert not patience.see("second", None)
+    now = 29
+    assert not patience.see("first", record("splitting"))
+    now = 1000
+    assert not patience.see("second", None), "the first is being painted"
+    patience.see("first", record("done"))
+    now = 1029
+    assert not patience.see("second", None)
+    now = 1031
+    assert patience.see("second", None)

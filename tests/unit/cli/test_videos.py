@@ -1,0 +1,55 @@
+"""What counts as a video on the command line: files, and those of a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cli.videos import find_videos
+
+STYLES = ["udnie", "the-scream"]
+
+
+def test_a_folder_means_its_videos_but_not_the_results_of_earlier_runs(tmp_path: Path) -> None:
+    for name in ("b.MOV", "a.mp4", "notes.txt", ".hidden.mp4", "b.udnie.mp4", "c.udnie.mp4"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder.mp4").mkdir()
+    (tmp_path / "a.mp4.the-scream-strength-70.mp4").touch()
+
+    videos, problems = find_videos([str(tmp_path)], STYLES)
+
+    # c.udnie.mp4 has no source beside it: somebody called a video that.
+    assert [video.name for video in videos] == ["a.mp4", "b.MOV", "c.udnie.mp4"]
+    assert problems == []
+
+
+def test_a_video_that_is_named_twice_is_painted_once(tmp_path: Path) -> None:
+    clip = tmp_path / "clip"
+    clip.touch()
+    assert find_videos([str(clip), str(clip)]) == ([clip], [])
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("-", "-: a video cannot be read from a pipe; write it into a file first"),
+        ("", "a video's name is empty"),
+        ("https://example.org/v.mp4", "https://example.org/v.mp4: only files are taken"),
+        ("nowhere.mp4", "nowhere.mp4: no such file"),
+        ("/dev/null", "/dev/null is not a file"),
+        ("x" * 300, f"{'x' * 300}: File name too long"),
+        ("x/" * 3000, "File name too long"),
+    ],
+)
+def test_what_is_not_a_video_is_a_sentence(word: str, said: str) -> None:
+    videos, (problem,) = find_videos([word])
+    assert videos == [] or videos == [Path(word)]
+    assert said in problem
+
+
+def test_an_empty_folder_is_a_sentence(tmp_path: Path) -> None:
+    assert find_videos([str(tmp_path)]) == (
+        [],
+        [f"{tmp_path}: there are no videos in this folder"],
+    )
