@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from assembler.metrics import AssemblerMetrics
-from assembler.service import build
-from assembler.settings import AssemblerSettings
-from shared.service.runtime import main
+from stylestream import check_packages
 
-main("assembler", AssemblerSettings, AssemblerMetrics, build)
+
+def run() -> None:
+    """Run the service to its end."""
+    check_packages("shared", "assembler")
+    from assembler.metrics import AssemblerMetrics
+    from assembler.service import build
+    from assembler.settings import AssemblerSettings
+    from shared.service.runtime import main
+
+    main("assembler", AssemblerSettings, AssemblerMetrics, build)
+
+
+run()

@@ -62,6 +62,10 @@ def build_parser() -> Parser:
     measure.set_defaults(command="bench:bench")
     _add_chaos(commands_)
 
+    setup = commands_.add_parser("setup", help="install what a stack on this machine needs, once")
+    add_quiet(setup)
+    setup.set_defaults(command="setup:setup")
+
     completion = commands_.add_parser(
         "completion",
         help="print a script that completes commands in a shell",

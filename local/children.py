@@ -8,7 +8,7 @@ import sysconfig
 from pathlib import Path
 
 PASSED_ON = (
-    *("PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"),
+    *("PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ"),
     *("PYTHONPATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "SSL_CERT_FILE"),
 )
 """What of the supervisor's environment its children see: the machine's ways, no settings.
@@ -25,10 +25,10 @@ def python(module: str, *arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-P", "-m", module, *arguments)
 
 
-def inherited() -> dict[str, str]:
-    """Return the environment that every child begins with."""
+def inherited(temporary: Path) -> dict[str, str]:
+    """Return the environment that every child begins with; it has a folder for temporary files."""
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    environment["PYTHONUNBUFFERED"] = "1"
+    environment |= {"PYTHONUNBUFFERED": "1", "TMPDIR": str(temporary)}
     root = str(Path(__file__).resolve().parents[1])
     # A checkout need not be installed: the children find the packages where we found them.
     own = [] if root == sysconfig.get_path("purelib") else [root]

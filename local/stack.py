@@ -155,7 +155,8 @@ class Stack:
         await self._start_services()
 
     async def _start_base(self) -> None:
-        port, environment = self._port(BROKER_PORT), inherited()
+        port = self._port(BROKER_PORT)
+        environment = inherited(self._workspace.temporary)
         ready = LineReady("ready ")
         hubs = {"uploads": 1, "frames": self.options.partitions, "segments": 2}
         self._broker = self._supervise(
@@ -248,7 +249,7 @@ class Stack:
         self, name: str, module: str, port: int, settings: Mapping[str, str] | None = None
     ) -> Supervised:
         environment = {
-            **inherited(),
+            **inherited(self._workspace.temporary),
             "EVENTHUB_CONNECTION_STRING": self.eventhub_connection_string,
             "STORAGE_CONNECTION_STRING": self.storage_connection_string,
             "METRICS_HOST": "127.0.0.1",

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import fcntl
 import hashlib
+import shutil
 import socket
 import time
 from collections.abc import Callable
@@ -40,6 +41,7 @@ class Workspace:
     def __init__(self, directory: Path) -> None:
         self.directory = directory.absolute()
         self.logs = self.directory / "logs"
+        self.temporary = self.directory / "tmp"
         self._held = ExitStack()
         self._block = 0
 
@@ -54,6 +56,9 @@ class Workspace:
         try:
             await _patiently(lambda: lock(self.directory, fcntl.LOCK_EX, self._held), self._in_use)
             await self._claim_ports()
+            # What a stack that was killed has left there is nobody's any more.
+            await asyncio.to_thread(shutil.rmtree, self.temporary, ignore_errors=True)
+            self.temporary.mkdir()
         except BaseException:
             self.release()
             raise

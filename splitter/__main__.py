@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from shared.service.runtime import main
-from splitter.decoder.process import keep_to_ourselves
-from splitter.metrics import SplitterMetrics
-from splitter.service import build
-from splitter.settings import SplitterSettings
+from stylestream import check_packages
 
-keep_to_ourselves()
-main("splitter", SplitterSettings, SplitterMetrics, build)
+
+def run() -> None:
+    """Run the service to its end."""
+    check_packages("shared", "splitter")
+    from shared.service.runtime import main
+    from splitter.decoder.process import keep_to_ourselves
+    from splitter.metrics import SplitterMetrics
+    from splitter.service import build
+    from splitter.settings import SplitterSettings
+
+    keep_to_ourselves()
+    main("splitter", SplitterSettings, SplitterMetrics, build)
+
+
+run()

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from shared.service.runtime import main
-from stylizer.metrics import StylizerMetrics
-from stylizer.service import build
-from stylizer.settings import StylizerSettings
+from stylestream import check_packages
 
-main("stylizer", StylizerSettings, StylizerMetrics, build)
+
+def run() -> None:
+    """Run the service to its end."""
+    check_packages("shared", "stylizer")
+    from shared.service.runtime import main
+    from stylizer.metrics import StylizerMetrics
+    from stylizer.service import build
+    from stylizer.settings import StylizerSettings
+
+    main("stylizer", StylizerSettings, StylizerMetrics, build)
+
+
+run()

@@ -22,6 +22,7 @@ from cli.commands.common import (
     tell,
     wait_for,
 )
+from cli.commands.setup import ensure_azurite
 from cli.meter import Meter
 from cli.probe import expected_frames
 from cli.progress import JobProgress
@@ -157,6 +158,7 @@ async def _pipeline(
         async with open_pipeline(default_dir()) as pipeline:
             yield pipeline, None
         return
+    await ensure_azurite(progress)
     async with AsyncExitStack() as closing:
         directory = arguments.dir or Path(
             closing.enter_context(tempfile.TemporaryDirectory(prefix="stylestream-"))

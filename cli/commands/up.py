@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from contextlib import AsyncExitStack
 
+from cli.commands.setup import ensure_azurite
 from cli.progress import JobProgress
 from client.local_stack import default_dir
 from local.stack import Stack, StackOptions
@@ -14,11 +15,10 @@ async def up(arguments: Namespace) -> int:
     """Keep a stack running until a signal comes."""
     options = StackOptions(arguments.dir, arguments.stylizers or 1)
     async with AsyncExitStack() as closing:
-        with (
-            JobProgress(quiet=arguments.quiet) as progress,
-            progress.starting("starting the pipeline on this machine") as waiting,
-        ):
-            stack = await closing.enter_async_context(Stack(options, waiting))
+        with JobProgress(quiet=arguments.quiet) as progress:
+            await ensure_azurite(progress)
+            with progress.starting("starting the pipeline on this machine") as waiting:
+                stack = await closing.enter_async_context(Stack(options, waiting))
         places = {**stack.endpoints, "announced": stack.announcements, "logs": stack.logs}
         width = max(map(len, places))
         for name, place in places.items():

@@ -9,7 +9,7 @@ from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError
 from azure.storage.blob.aio import BlobServiceClient
 
-from local import azurite
+from local import azurite, azurite_setup
 from shared.contracts.errors import StylestreamError
 
 
@@ -40,14 +40,43 @@ async def test_metadata_comes_with_the_blob(storage_connection: str) -> None:
         assert (await blob.get_blob_properties()).metadata == {"style": "the-scream"}
 
 
-def test_a_missing_installation_is_one_sentence_with_its_remedy(tmp_path: Path) -> None:
-    with pytest.raises(StylestreamError, match=r"^Azurite is not installed in .*run scripts/setup"):
-        azurite.find_package(tmp_path)
+@pytest.fixture
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder in the place of those that may hold Azurite."""
+    place = tmp_path / "azurite"
+    monkeypatch.setattr(azurite_setup, "places", lambda: [place, place])
+    return place
 
 
-def test_a_node_that_is_too_old_is_not_taken() -> None:
-    with pytest.raises(StylestreamError, match=r"^Azurite needs Node 999 or newer.*scripts/setup"):
-        azurite.find_node(999)
+def test_a_missing_installation_is_one_sentence_with_its_remedy(
+    nowhere: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(StylestreamError, match=r"^Azurite is not installed: run 'stylestream set"):
+        azurite.command_line(1, tmp_path)
+
+
+def test_a_node_that_is_too_old_is_not_taken(nowhere: Path, tmp_path: Path) -> None:
+    package = nowhere / "node_modules/azurite"
+    (package / "dist/src/blob").mkdir(parents=True)
+    (package / "dist/src/blob/main.js").touch()
+    (package / "package.json").write_text('{"engines": {"node": ">=999.0.0"}}')
+    with pytest.raises(StylestreamError, match="^Azurite needs Node 999 or newer, and none is"):
+        azurite.command_line(1, tmp_path)
+
+
+def test_an_installation_that_fails_says_what_npm_said(
+    nowhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("node", "npm"):
+        program = tmp_path / name
+        program.write_text(
+            "#!/bin/sh\necho v22.1.0; echo the registry is away >&2; test $1 != install\n"
+        )
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(azurite_setup.SetupError, match="azurite@3.36.0; it said:\nthe registry is"):
+        azurite_setup.install(nowhere)
+    assert not nowhere.exists()
 
 
 def test_the_connection_string_names_the_account_in_full() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -65,7 +66,57 @@ async def test_run_paints_a_video_and_tells_programs_about_it(clip: Path, tmp_pa
     result = Path(report["output"])
     assert times(result) == times(clip)
     assert packets(result) == packets(clip)
-    assert err == "", "progress belongs on terminals only"
+    told = err.splitlines()
+    assert told[0] == "starting the pipeline on this machine ..."
+    assert "a clip.mp4: started" in told
+
+
+async def test_run_uses_the_stack_that_runs_and_keeps_every_name(
+    pipeline, clip: Path, tmp_path: Path
+) -> None:
+    """Nothing is started for it; names that storage or a file system would alter stay apart."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "stylestream").symlink_to(pipeline.stack.options.directory)
+    names = ["back\\slash.mp4", f"{'日' * 80}.mp4", "twin.mp4", "twin.mov"]
+    for name in names:
+        shutil.copyfile(clip, tmp_path / name)
+    code, out, err = await run(
+        "run",
+        *(tmp_path / name for name in names),
+        "-o",
+        tmp_path,
+        "--quiet",
+        XDG_STATE_HOME=str(home),
+    )
+    assert (code, err) == (0, ""), err
+    results = {
+        "back\\slash.starry-night.mp4",
+        f"{'日' * 77}.starry-night.mp4",
+        "twin.mp4.starry-night.mp4",
+        "twin.mov.starry-night.mp4",
+    }
+    found = await asyncio.to_thread(os.listdir, tmp_path)
+    assert {name for name in found if ".starry-night." in name} == results
+    assert len(out.splitlines()) == 4
+
+
+async def test_ctrl_c_ends_a_run_at_once_and_leaves_nothing(clip: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    process = await start("run", "--style", "udnie", "-o", tmp_path / "x.mp4", TMPDIR=str(folder))
+    assert process.stderr
+    async with asyncio.timeout(DEADLINE_S):
+        while b"started" not in await process.stderr.readline():
+            pass
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(5):
+        _, err = await process.communicate()
+    assert process.returncode == 130
+    assert b"stopping ..." in err
+    assert not any(child.is_running() for child in children)
+    assert [*folder.iterdir()] == []
 
 
 async def test_a_job_that_fails_is_exit_code_1_with_its_cause_on_stderr(tmp_path: Path) -> None:
@@ -112,6 +163,9 @@ async def test_submit_status_and_fetch_work_against_a_running_stack(
     code, out, err = await run("fetch", job, "--dir", directory, "-o", tmp_path)
     assert code == 0, err
     assert times(Path(out.strip())) == times(clip)
+    code, out, err = await run("fetch", job, "--dir", directory, "-o", tmp_path)
+    assert code == 1
+    assert "exists: --force replaces it" in err
 
 
 async def test_submit_with_wait_stays_until_the_result_is_there(pipeline, clip: Path) -> None:
@@ -124,7 +178,7 @@ async def test_submit_with_wait_stays_until_the_result_is_there(pipeline, clip: 
 
 
 async def test_uploads_go_where_the_services_look_and_whoever_waits_in_vain_is_told_so_once(
-    pipeline, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    pipeline, clip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     connection = pipeline.stack.storage_connection_string
     elsewhere = {"STORAGE_CONNECTION_STRING": connection, "UPLOADS_CONTAINER": "unwatched"}
@@ -136,13 +190,14 @@ async def test_uploads_go_where_the_services_look_and_whoever_waits_in_vain_is_t
     submission = Submission(told["job_id"], told["video"])
     assert await pipeline.blobs.exists("unwatched", submission.video_name)
 
-    monkeypatch.setattr(common, "UNNOTICED_S", 1.0)
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(3):
-            await common.wait_for(
-                pipeline.jobs, submission, JobProgress(), if_unnoticed="nobody is there"
-            )
-    assert capsys.readouterr().err == "stylestream: nobody is there\n"
+    with JobProgress() as progress:
+        meter = progress.add("clip")
+        patience = common.Patience(limit_s=1.0)
+        status = await common.wait_for(
+            pipeline.jobs, submission, progress, meter, patience, "nobody is there"
+        )
+    assert status is None
+    assert capsys.readouterr().err == "stylestream: a clip.mp4: nobody is there\n"
 
 
 async def test_every_problem_of_a_command_line_is_named_at_once(clip: Path, tmp_path: Path) -> None:

