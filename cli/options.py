@@ -27,6 +27,22 @@ def add_request(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-side", default="", metavar="PIXELS", help="scale larger pictures down"
     )
+    parser.add_argument(
+        "--brush",
+        default="",
+        metavar="LINES",
+        help="height in lines at which pictures are painted; fewer: larger strokes",
+    )
+    parser.add_argument(
+        "--start",
+        default="",
+        metavar="TIME",
+        help="where in the video to begin: seconds, or [HOURS:]MINUTES:SECONDS",
+    )
+    parser.add_argument("--duration", default="", metavar="TIME", help="how much of it to paint")
+    parser.add_argument(
+        "--max-frames", default="", metavar="N", help="paint no more frames than these"
+    )
 
 
 def add_stylizers(parser: argparse.ArgumentParser) -> None:

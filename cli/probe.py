@@ -6,22 +6,29 @@ from pathlib import Path
 
 import av
 
+from shared.contracts.style_request import StyleRequest
 from splitter.media.limits import Limits
 from splitter.media.source import capture_errors, open_source
 
 
-def expected_frames(path: Path) -> int | None:
-    """Return how many frames a file promises; None where it makes no promise.
+def expected_frames(path: Path, request: StyleRequest) -> int | None:
+    """Return how many frames of a file are to be painted; None where it makes no promise.
 
     Raises:
-        SourceRefused: the splitter would not take it, for the same reason.
+        SourceRefused: the splitter would not take the file, for the same reason.
     """
     with path.open("rb") as file, capture_errors() as log:
         source = open_source(file, Limits(), log)
         with source.container as container:
-            if source.video.frames:
-                return source.video.frames
-            rate = source.video.average_rate
-            if container.duration is None or rate is None:
-                return None
-            return max(1, round(container.duration * rate / av.time_base))
+            length_s = (container.duration or 0) / av.time_base
+            rate = float(source.video.average_rate or 0)
+            frames = source.video.frames or round(length_s * rate)
+    if not frames:
+        return None
+    if length_s and (request.start or request.duration is not None):
+        rest_s = max(0.0, length_s - request.start)
+        part_s = rest_s if request.duration is None else min(rest_s, request.duration)
+        frames = round(frames * part_s / length_s)
+    if request.max_frames is not None:
+        frames = min(frames, request.max_frames)
+    return max(1, frames)

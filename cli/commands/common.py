@@ -40,6 +40,10 @@ def read_request(arguments: Namespace) -> StyleRequest:
         "strength": arguments.strength,
         "preserve_color": str(arguments.preserve_color),
         "max_side": arguments.max_side,
+        "brush": arguments.brush,
+        "start": arguments.start,
+        "duration": arguments.duration,
+        "max_frames": arguments.max_frames,
     }
     request = parse_style_request(texts, DEFAULT_STYLE)
     if not os.environ.get("STYLES_CONTAINER"):  # what is in there, the services alone know

@@ -105,7 +105,7 @@ class _Run:
 
     def _look_into(self, video: Path, target: Target) -> _Order | None:
         try:
-            expected = expected_frames(video)
+            expected = expected_frames(video, self._request)
         except SourceRefused as refusal:
             self._end(Report.refused(video.name, self._request, refusal))
             return None

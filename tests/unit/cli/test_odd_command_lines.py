@@ -86,7 +86,7 @@ def nothing_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith(("STORAGE_", "MEDIA_", "EVENTHUB_", "STYLES_")):
             monkeypatch.delenv(name)
     monkeypatch.setattr(Stack, "__aenter__", start)
-    monkeypatch.setattr(inference, "frames_per_second", measure)
+    monkeypatch.setattr(inference, "measure", measure)
     monkeypatch.setattr(OnnxEngine, "__init__", measure)
     monkeypatch.setattr(checks, "find_faults", measure)
     once = functools.cache(defaults.gallery)
