@@ -145,6 +145,7 @@ class SplitJob:
             options,
             side,
             frame_deadline_s=self._settings.frame_deadline_s,
+            required=self._settings.required_layers,
         )
         async with aclosing(items):
             async for item in items:

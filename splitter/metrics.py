@@ -10,6 +10,7 @@ from typing import Literal, get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from shared.telemetry.metrics import STAGE_BUCKETS_S, WorkMetrics
+from splitter.decoder.confinement import LAYERS, Layer
 
 DeliveryOutcome = Literal["delivered", "refused", "stranger", "put_off"]
 """What the webhook answered: yes, never again, who are you, come again."""
@@ -43,6 +44,14 @@ class SplitterMetrics(WorkMetrics):
         )
         for outcome in get_args(DeliveryOutcome):
             self._deliveries.labels(outcome)
+        self._layers = Gauge(
+            f"{service}_sandbox_layers",
+            "Whether a layer of the decoders' sandbox stands on this machine",
+            ["layer"],
+            registry=registry,
+        )
+        for layer in LAYERS:
+            self._layers.labels(layer)
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -54,6 +63,11 @@ class SplitterMetrics(WorkMetrics):
     def outstanding(self, change: int) -> None:
         """Note chunks shipped (+), or painted or given up with their split (-)."""
         self._outstanding.inc(change)
+
+    def sandbox(self, layers: frozenset[Layer]) -> None:
+        """Note the layers of the decoders' sandbox that stand."""
+        for layer in LAYERS:
+            self._layers.labels(layer).set(layer in layers)
 
     def delivery(self, outcome: DeliveryOutcome) -> None:
         """Count a delivery that the webhook answered."""

@@ -23,6 +23,7 @@ from shared.storage.retry import Retry
 from shared.styles.download import fetch_styles
 from shared.styles.gallery import Gallery, open_gallery
 from shared.telemetry import tracing
+from splitter.decoder.selftest import check_sandbox
 from splitter.intake.acceptance import Acceptance
 from splitter.intake.forwarding import Intake
 from splitter.intake.style_request import resolve_style
@@ -184,6 +185,8 @@ async def build(
     settings: SplitterSettings, clients: AzureClients, metrics: SplitterMetrics, health: Health
 ) -> Service:
     """Connect a splitter."""
+    outcome = await check_sandbox(required=settings.sandbox == "required")
+    metrics.sandbox(outcome.layers)
     blobs = BlobStore(await clients.storage())
     outlets = Outlets(
         blobs,

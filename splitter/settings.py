@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import Field, SecretStr
 
 from shared.service.endpoints import check_encrypted, plain_url
 from shared.service.settings import ServiceSettings, listed
+from splitter.decoder.confinement import LAYERS, Layer
 from splitter.media.epochs import LONGEST_PAUSE_S
 from splitter.media.limits import Limits
 
@@ -76,6 +77,11 @@ class SplitterSettings(ServiceSettings):
     decoder_cpu_s: int = Field(
         _DEFAULTS.cpu_s, ge=1, description="processor time that decoding one video may take"
     )
+    sandbox: Literal["required", "optional"] = Field(
+        "optional",
+        description="whether the splitter refuses to start where decoders cannot be confined by "
+        "Landlock and seccomp; required in the images",
+    )
     upload_suffixes: str = Field(
         "", description="accepted name endings, comma-separated such as .mp4,.mov; empty: all"
     )
@@ -138,6 +144,11 @@ class SplitterSettings(ServiceSettings):
     def webhook_secrets(self) -> list[str]:
         """The secrets that are good now."""
         return listed(self.webhook_secret.get_secret_value()) if self.webhook_secret else []
+
+    @property
+    def required_layers(self) -> frozenset[Layer]:
+        """The layers of the decoders' sandbox without which nothing is decoded."""
+        return frozenset(LAYERS) if self.sandbox == "required" else frozenset()
 
     @property
     def limits(self) -> Limits:

@@ -21,10 +21,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 from shared.contracts.errors import SourceRefused
+from splitter.decoder.bounds import Bounds
+from splitter.decoder.confinement import Layer
 from splitter.decoder.wire import (
     LENGTH,
-    MAX_HEADER,
-    MAX_PAYLOAD,
     MESSAGE,
     RANGE,
     GarbageError,
@@ -62,12 +62,14 @@ async def split_in_child(
     side_path: Path,
     *,
     frame_deadline_s: float = 60.0,
+    required: frozenset[Layer] = frozenset(),
 ) -> AsyncGenerator[SplitEvent, None]:
     """Yield what `splitter.media.split.split` yields for the upload of ``size`` bytes.
 
     The child is killed when the generator is closed or cancelled, and when it neither reports nor
     reads for ``frame_deadline_s`` while nobody keeps it waiting. ``side_path`` exists afterwards
-    only if the end was reached and says so.
+    only if the end was reached and says so; its folder is the child's to write in. Without the
+    ``required`` layers of its sandbox the child decodes nothing.
 
     What ``read_range`` raises passes through.
 
@@ -76,20 +78,22 @@ async def split_in_child(
             ``DECODER_CRASHED``, ``DECODER_STALLED``, ``DECODER_OUT_OF_MEMORY``,
             ``DECODER_OUT_OF_TIME`` or ``DECODER_FAILED``.
     """
-    finished = False
-    child = await _Child.start(Job(size, options, side_path), read_range)
+    has_side = False
+    job = Job(size, options, side_path, required)
+    child = await _Child.start(job, read_range)
     try:
         while True:
             event = await child.next_event(frame_deadline_s)
             if isinstance(event, Refusal):
                 raise SourceRefused(event.code, event.message)
-            finished = isinstance(event, SplitEnd)
-            yield event
-            if finished:
+            if isinstance(event, SplitEnd):
+                has_side = event.has_side
+                yield event
                 return
+            yield event
     finally:
         await child.stop()
-        if not finished:
+        if not has_side:
             await asyncio.to_thread(side_path.unlink, missing_ok=True)
 
 
@@ -97,12 +101,18 @@ class _Child:
     """The process, the task that feeds it, and the tail of what it prints."""
 
     def __init__(
-        self, process: Process, feeder: asyncio.Task[None], stderr: asyncio.Task[bytes]
+        self,
+        process: Process,
+        feeder: asyncio.Task[None],
+        stderr: asyncio.Task[bytes],
+        bounds: Bounds,
+        progress: _Progress,
     ) -> None:
         self._process = process
         self._feeder = feeder
         self._stderr = stderr
-        self._progress = _Progress()
+        self._bounds = bounds
+        self._progress = progress
 
     @classmethod
     async def start(cls, job: Job, read_range: ReadRange) -> _Child:
@@ -114,18 +124,16 @@ class _Child:
                     stdin=theirs.fileno(),
                     stdout=asyncio.subprocess.PIPE,
                     stderr=asyncio.subprocess.PIPE,
-                    env=_environment(job.side_path.parent),
+                    env=_environment(),
                     start_new_session=True,
                 )
             except BaseException:
                 ours.close()
                 raise
         assert process.stderr is not None
-        progress = _Progress()
-        feeder = asyncio.create_task(_feed(ours, job, read_range, progress))
-        child = cls(process, feeder, asyncio.create_task(_tail(process.stderr)))
-        child._progress = progress
-        return child
+        progress, bounds = _Progress(), Bounds(job)
+        feeder = asyncio.create_task(_feed(ours, job, read_range, bounds, progress))
+        return cls(process, feeder, asyncio.create_task(_tail(process.stderr)), bounds, progress)
 
     async def next_event(self, deadline_s: float) -> SplitEvent | Refusal:
         """Wait for the child's next message, as long as it makes progress."""
@@ -145,6 +153,10 @@ class _Child:
                     # A storage that fails ends the child as well: its error is the cause.
                     self._feeder.result()
             return message.result()
+        except GarbageError as error:
+            raise SourceRefused(
+                "DECODER_CRASHED", f"The decoder talks nonsense: {error}."
+            ) from error
         finally:
             message.cancel()
             await asyncio.gather(message, return_exceptions=True)
@@ -167,16 +179,13 @@ class _Child:
         stream = self._process.stdout
         try:
             header_size, payload_size = MESSAGE.unpack(await stream.readexactly(MESSAGE.size))
-            if header_size > MAX_HEADER or payload_size > MAX_PAYLOAD:
-                raise GarbageError("a message of the decoder has no believable length")
+            self._bounds.check_sizes(header_size, payload_size)
             header = await stream.readexactly(header_size)
-            return decode_message(header, await stream.readexactly(payload_size))
+            event = decode_message(header, await stream.readexactly(payload_size))
+            self._bounds.check_event(event)
         except asyncio.IncompleteReadError:
             raise await self._why_it_ended() from None
-        except GarbageError as error:
-            raise SourceRefused(
-                "DECODER_CRASHED", f"The decoder talks nonsense: {error}."
-            ) from error
+        return event
 
     async def _why_it_ended(self) -> SourceRefused:
         code = await self._process.wait()
@@ -221,7 +230,11 @@ class _Progress:
 
 
 async def _feed(
-    connection: socket.socket, job: Job, read_range: ReadRange, progress: _Progress
+    connection: socket.socket,
+    job: Job,
+    read_range: ReadRange,
+    bounds: Bounds,
+    progress: _Progress,
 ) -> None:
     """Give the child its job and then every part of the upload that it asks for."""
     reader, writer = await asyncio.open_connection(sock=connection)
@@ -235,8 +248,10 @@ async def _feed(
                 asked = await reader.readexactly(RANGE.size)
             if not asked:
                 return
+            offset, length = RANGE.unpack(asked)
+            bounds.check_range(offset, length)
             with progress.waiting():
-                data = await read_range(*RANGE.unpack(asked))
+                data = await read_range(offset, length)
             with gone:
                 writer.write(LENGTH.pack(len(data)))
                 writer.write(data)
@@ -253,13 +268,12 @@ async def _tail(stream: asyncio.StreamReader) -> bytes:
     return tail
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def _environment() -> dict[str, str]:
     """Return an environment without anything that is not needed, secrets above all."""
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     # One thread per library: address space is limited, and the process does one thing.
     return kept | {
         "PYTHONPATH": str(_ROOT),
-        "TMPDIR": str(folder.absolute()),
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
     }

@@ -6,9 +6,8 @@ import io
 import socket
 from collections import OrderedDict
 
-from splitter.decoder.wire import LENGTH, RANGE
+from splitter.decoder.wire import BLOCK_BYTES, LENGTH, RANGE
 
-BLOCK_BYTES = 1024 * 1024
 CACHED_BLOCKS = 8
 """Enough for a file whose sound lies far from its picture: both are read alternately."""
 

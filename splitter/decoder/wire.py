@@ -18,13 +18,17 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from shared.contracts.manifest import Chunk, Source
+from splitter.decoder.confinement import Layer
 from splitter.media.split import EncodedChunk, SplitEnd, SplitEvent, SplitOptions
 
 LENGTH = struct.Struct("!I")
 RANGE = struct.Struct("!QI")
 MESSAGE = struct.Struct("!II")
 
-MAX_HEADER = 16 * 1024 * 1024
+BLOCK_BYTES = 1024 * 1024
+"""The largest part of the upload that is asked for at once."""
+
+MAX_HEADER = 256 * 1024
 MAX_PAYLOAD = 512 * 1024 * 1024
 """A message that claims more than this is garbage."""
 
@@ -40,6 +44,9 @@ class Job:
     size: int
     options: SplitOptions
     side_path: Path
+    """Where the child puts the tracks, in an existing folder that is all its own."""
+    required: frozenset[Layer] = frozenset()
+    """The layers of the sandbox without which it must not decode."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,22 +5,32 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import resource
 import subprocess
 import sys
+import tempfile
 from contextlib import aclosing
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import pytest
 
 from shared.contracts.errors import SourceRefused
 from splitter.decoder import process as child
+from splitter.decoder.confinement import LAYERS, available
 from splitter.decoder.process import split_in_child
 from splitter.decoder.wire import GarbageError, Refusal, decode_message, encode_message
 from splitter.media.limits import Limits
 from splitter.media.split import SplitOptions, split
 
 ROOT = Path(__file__).resolve().parents[4]
+
+needs_sandbox = pytest.mark.skipif(
+    available() != frozenset(LAYERS),
+    reason=f"this machine lacks {', '.join(sorted(frozenset(LAYERS) - available()))}",
+)
 
 
 class Upload:
@@ -204,8 +214,8 @@ async def test_too_little_memory_is_named(make, side):
 async def test_too_much_processor_time_is_named(stand_in, side):
     stand_in(
         "from splitter.media.limits import Limits\n"
-        "from splitter.decoder.sandbox import confine\n"
-        "confine(Limits(cpu_s=1))\n"
+        "from splitter.decoder.confinement import confine\n"
+        f"confine(Limits(cpu_s=1), {str(side.parent)!r})\n"
         "while True: pass"
     )
     assert (await refusal(Upload(b"x"), side)).code == "DECODER_OUT_OF_TIME"
@@ -240,13 +250,58 @@ async def test_a_crash_tells_the_last_words(stand_in, side):
     assert "lost its head" in (await refusal(Upload(b"x"), side)).message
 
 
-async def test_a_child_that_asks_beyond_the_file_gets_what_is_there(stand_in, side):
+@pytest.mark.parametrize(
+    ("offset", "length"),
+    [(0, 2**31), (0, 2**20 + 1), (0, 0), (3 * 2**20, 2**20 + 1), (10**12, 100), (2**64 - 1, 1)],
+)
+async def test_a_child_that_asks_for_what_it_must_not_have_gets_nothing(
+    stand_in, side, offset, length
+):
+    upload = Upload(bytes(4 * 2**20))
     stand_in(
         "s = socket.socket(fileno=0); s.recv(100000)\n"
-        "s.sendall((10**12).to_bytes(8, 'big') + (100).to_bytes(4, 'big'))\n"
-        "sys.exit(repr(s.recv(4)))"
+        f"s.sendall(({offset}).to_bytes(8, 'big') + ({length}).to_bytes(4, 'big'))\n"
+        "s.recv(4)"
     )
-    assert r"b'\x00\x00\x00\x00'" in (await refusal(Upload(b"x"), side)).message
+    found = await refusal(upload, side)
+    assert found.code == "DECODER_CRASHED"
+    assert f"asked for {length} bytes from {offset} of an upload" in found.message
+    assert upload.reads == []
+
+
+async def test_a_child_that_reads_for_ever_is_ended(stand_in, side):
+    # Given a child that makes nothing of what it reads, and so never stalls
+    upload = Upload(bytes(2**20))
+    stand_in(
+        "s = socket.socket(fileno=0); s.recv(100000)\n"
+        "while True:\n"
+        "    s.sendall(bytes(8) + (2**20).to_bytes(4, 'big'))\n"
+        "    left = 2**20 + 4\n"
+        "    while left: left -= len(s.recv(left))\n"
+    )
+    found = await refusal(upload, side)
+    assert found.code == "DECODER_CRASHED"
+    assert "64 times" in found.message
+    assert len(upload.reads) == 128
+
+
+async def test_what_a_child_sends_without_end_takes_no_memory(stand_in, side, make):
+    # Given a child that describes a small video and then claims a chunk of 512 MiB
+    source = next(split(io.BytesIO(make.Video(frames=2).make()), SplitOptions(), side))
+    message = encode_message(source)
+    stand_in(
+        "s = socket.socket(fileno=0); s.recv(100000)\n"
+        f"os.write(1, {message!r})\n"
+        "os.write(1, (2).to_bytes(4, 'big') + (2**29).to_bytes(4, 'big'))\n"
+        "while True: os.write(1, bytes(65536))\n"
+    )
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = await refusal(Upload(b"x"), side)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    # Then it is ended before that is read
+    assert found.code == "DECODER_CRASHED"
+    assert "too long" in found.message
+    assert grown < 32 * 1024
 
 
 @pytest.mark.parametrize("after", [1, 2])
@@ -310,32 +365,93 @@ async def test_the_child_gives_up_what_it_does_not_need(stand_in, side):
     stand_in(
         "import resource\n"
         "from splitter.media.limits import Limits\n"
-        "from splitter.decoder.sandbox import confine\n"
-        "confine(Limits(memory_bytes=2**30, cpu_s=100, side_bytes=1000))\n"
-        "limits = [resource.getrlimit(k)[0] for k in (resource.RLIMIT_CPU,"
-        " resource.RLIMIT_FSIZE, resource.RLIMIT_CORE)]\n"
-        "limits.append(2**30 < resource.getrlimit(resource.RLIMIT_AS)[0] < 2**31)\n"
-        "status = open('/proc/self/status').read().split()\n"
-        "sys.exit(f\"{limits} {status[status.index('NoNewPrivs:') + 1]}\")"
+        "from splitter.decoder.confinement import confine\n"
+        "status = open('/proc/self/status')\n"
+        f"confine(Limits(memory_bytes=2**30, cpu_s=100, side_bytes=1000), {str(side.parent)!r})\n"
+        "sys.exit(status.read().split('NoNewPrivs:')[1].split()[0])"
     )
     message = (await refusal(Upload(b"x"), side)).message
-    assert "[100, 1000, 0, True] 1" in message
+    assert message.endswith("Its last words: 1")
 
 
-async def test_the_child_has_no_network_where_the_kernel_allows_it(stand_in, side):
-    stand_in(
-        "from splitter.media.limits import Limits\n"
-        "from splitter.decoder.sandbox import confine\n"
-        "server = socket.create_server(('127.0.0.1', 0))\n"
-        "confine(Limits())\n"
-        "try: socket.create_connection(server.getsockname(), 5)\n"
-        "except OSError as error: sys.exit(f'unreachable: {error}')\n"
-        "sys.exit('reached')"
+@needs_sandbox
+async def test_an_ordinary_user_decodes_inside_the_required_sandbox(make, monkeypatch):
+    # Given a decoder that is nobody, without capabilities, as in a container
+    nobody = (
+        "import os\n"
+        "from splitter.decoder import sandbox\n"
+        "if os.getuid() == 0:\n"
+        "    os.setgroups([]), os.setgid(65534), os.setuid(65534)\n"
+        "sandbox.main()"
     )
-    message = (await refusal(Upload(b"x"), side)).message
-    if "reached" in message:
-        pytest.skip("the kernel lets no process leave its network")
-    assert "unreachable" in message
+    monkeypatch.setattr(child, "_COMMAND", (sys.executable, "-c", nobody))
+    upload = Upload(make.Video(frames=20, sounds=[make.Sound()]).make())
+    with tempfile.TemporaryDirectory() as folder:
+        if os.getuid() == 0:
+            os.chown(folder, 65534, 65534)
+        side = Path(folder, "side")
+        events = await collect(upload, side, required=frozenset(LAYERS))
+        assert events[-1].frames == 20
+        assert len(make.packets(side)) > 10
+
+
+@needs_sandbox
+async def test_a_child_that_cannot_be_confined_as_required_decodes_nothing(make, side, monkeypatch):
+    # Given a decoder on a kernel that has lost Landlock
+    monkeypatch.setattr(
+        child,
+        "_COMMAND",
+        (
+            sys.executable,
+            "-c",
+            "from splitter.decoder import landlock, sandbox\n"
+            "landlock.version = lambda: 0\n"
+            "sandbox.main()",
+        ),
+    )
+    upload = Upload(make.Video(frames=5).make())
+    assert (await collect(upload, side))[-1].frames == 5
+    found = await refusal(upload, side, required=frozenset(LAYERS))
+    assert found.code == "DECODER_CRASHED"
+    assert "the kernel has no Landlock (Linux 5.13 or later)" in found.message
+
+
+def with_text(make):
+    """A Matroska file with sound and a line of text."""
+    data = io.BytesIO(
+        make.Video(frames=10, sounds=[make.Sound("pcm_s16le")], format="matroska").make()
+    )
+    file = io.BytesIO()
+    with av.open(data) as source, av.open(file, "w", format="matroska") as target:
+        tracks = [target.add_stream_from_template(stream) for stream in source.streams]
+        text = target.add_mux_stream("subrip", time_base=Fraction(1, 1000))
+        line = av.Packet(b"Hello")
+        line.pts = line.dts = 0
+        line.duration, line.time_base, line.stream = 200, Fraction(1, 1000), text
+        target.mux(line)
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = tracks[packet.stream_index]
+                target.mux(packet)
+    return file.getvalue()
+
+
+def with_high_dynamic_range(make):
+    tags = "transfer=smpte2084:colorprim=bt2020:colormatrix=bt2020nc"
+    return make.Video(frames=4, options={"crf": "15", "x264-params": tags}).make()
+
+
+@pytest.mark.parametrize("video", [with_text, with_high_dynamic_range])
+async def test_what_opens_files_or_loads_modules_late_is_split_alike_in_the_sandbox(
+    make, tmp_path, video
+):
+    data = video(make)
+    folder = tmp_path / "work"
+    folder.mkdir()
+    here = list(split(io.BytesIO(data), SplitOptions(), tmp_path / "here"))
+    assert await collect(Upload(data), folder / "side", SplitOptions()) == here
+    # Then only what the end tells of is left
+    assert [f.name for f in folder.iterdir()] == (["side"] if here[-1].has_side else [])
 
 
 def test_messages_survive_the_wire(make):

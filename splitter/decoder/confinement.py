@@ -1,0 +1,106 @@
+"""Give up, for good, everything that decoding does not need.
+
+A decoder that was taken over by a hostile file is left with its memory, its two channels to the
+splitter, and one folder that it was given to write in. Nothing here needs privileges: it works for
+an ordinary user without capabilities, under ``no_new_privs`` and a container's own filter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import resource
+import signal
+import sys
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+from shared.contracts.errors import StylestreamError
+from splitter.decoder import landlock, seccomp
+from splitter.media.limits import Limits
+
+Layer = Literal["limits", "landlock", "seccomp"]
+"""Resource limits; the kernel's access control for files; its filter of system calls."""
+
+LAYERS: Final[tuple[Layer, ...]] = get_args(Layer)
+
+_OPEN_FILES: Final = 16
+_UNKNOWN_LIMITS: Final = () if sys.platform == "linux" else (OSError, ValueError)
+"""Other systems have these limits in name, but not each of them can be set."""
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_NO_NEW_PRIVS: Final = 38
+
+
+class SandboxError(StylestreamError):
+    """The decoder cannot be confined as it has to be."""
+
+
+def available() -> frozenset[Layer]:
+    """Return the layers that this machine has."""
+    has: dict[Layer, bool] = {
+        "limits": True,
+        "landlock": landlock.version() > 0,
+        "seccomp": seccomp.is_supported(),
+    }
+    return frozenset(layer for layer, there in has.items() if there)
+
+
+def confine(limits: Limits, folder: Path, required: frozenset[Layer] = frozenset()) -> None:
+    """Confine this process, in all layers that the machine has, to the work of one video.
+
+    Files can be opened, made and deleted only in ``folder`` afterwards. Modules that were not
+    imported before cannot be imported any more.
+
+    Raises:
+        SandboxError: a required layer is missing, or other threads run, which would stay free.
+        OSError: the kernel refused a layer that it has.
+    """
+    layers = available()
+    if missing := required - layers:
+        raise SandboxError(missing_sentence(missing))
+    _limit(limits)
+    if sys.platform != "linux":
+        return
+    if len(list(Path("/proc/self/task").iterdir())) > 1:
+        raise SandboxError("A decoder with several threads cannot be confined.")
+    libc = ctypes.CDLL(None)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    if "landlock" in layers:
+        landlock.restrict_to(folder)
+    if "seccomp" in layers:
+        seccomp.restrict_calls()
+
+
+def missing_sentence(missing: frozenset[Layer]) -> str:
+    """Say which layers the machine lacks, and what can be done about it."""
+    needs = {"landlock": "Landlock (Linux 5.13 or later)", "seccomp": "seccomp filters"}
+    lacking = " and ".join(needs.get(layer, layer) for layer in LAYERS if layer in missing)
+    return (
+        f"The decoder cannot be confined: the kernel has no {lacking}, or the container's seccomp "
+        f"profile forbids it. Allow it, or set SANDBOX=optional to decode with what there is."
+    )
+
+
+def _limit(limits: Limits) -> None:
+    for kind, bound in (
+        (resource.RLIMIT_AS, _address_space() + limits.memory_bytes),
+        (resource.RLIMIT_FSIZE, limits.side_bytes),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, _OPEN_FILES),
+        # No further process or thread; the kernel does not hold root to it.
+        (resource.RLIMIT_NPROC, 0),
+    ):
+        with contextlib.suppress(*_UNKNOWN_LIMITS):
+            resource.setrlimit(kind, (bound, bound))
+    # The soft limit ends the process with a signal that names the cause, the hard one does not.
+    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_s, limits.cpu_s + 5))
+
+
+def _address_space() -> int:
+    """Return how much of it the process has already claimed."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except FileNotFoundError:
+        return 512 * 1024 * 1024
+    return pages * resource.getpagesize()

@@ -1,0 +1,153 @@
+"""The system calls that a confined decoder may make; every other one fails with ``EPERM``.
+
+The list is what Python, FFmpeg and x264 need on one thread once all modules are loaded. It has no
+way to make a socket, a process, a thread or a link, to run a program, to signal anybody else,
+or to map memory as code.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import mmap
+import os
+import platform
+import struct
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+_PR_SET_SECCOMP: Final = 22
+_MODE_FILTER: Final = 2
+
+# Classic BPF, linux/bpf_common.h and linux/seccomp.h.
+_INSTRUCTION: Final = struct.Struct("HBBI")
+_LOAD: Final = 0x20
+_JUMP_EQUAL: Final = 0x15
+_JUMP_BITS: Final = 0x45
+_RETURN: Final = 0x06
+_ALLOW: Final = 0x7FFF0000
+_KILL_PROCESS: Final = 0x80000000
+_REFUSE: Final = 0x00050000 | errno.EPERM
+_NUMBER_AT: Final = 0
+_ARCHITECTURE_AT: Final = 4
+_ARGUMENTS_AT: Final = 16
+
+Instruction = tuple[int, int, int, int]
+"""Code, how far to jump when true, how far when false, operand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """A processor's name for audits (``linux/audit.h``) and its numbers of system calls."""
+
+    audit: int
+    calls: dict[str, int]
+
+
+# fmt: off
+_NAMES: Final = (
+    "read", "write", "readv", "writev", "pread64", "pwrite64", "lseek", "close", "fstat",
+    "newfstatat", "openat", "ftruncate", "unlinkat", "sendto", "recvfrom",
+    "brk", "munmap", "mremap", "madvise", "mmap", "mprotect", "futex",
+    "clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday", "times",
+    "getrusage", "getrandom", "sched_yield", "sched_getaffinity",
+    "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall",
+    "getpid", "gettid", "tgkill", "fcntl", "ioctl", "exit", "exit_group",
+)
+ARCHITECTURES: Final = {
+    "x86_64": Architecture(0xC000003E, dict(zip(_NAMES, (
+        0, 1, 19, 20, 17, 18, 8, 3, 5,
+        262, 257, 77, 263, 44, 45,
+        12, 11, 25, 28, 9, 10, 202,
+        228, 229, 230, 35, 96, 100,
+        98, 318, 24, 204,
+        13, 14, 15, 131, 219,
+        39, 186, 234, 72, 16, 60, 231,
+    ), strict=True)) | {"unlink": 87}),
+    "aarch64": Architecture(0xC00000B7, dict(zip(_NAMES, (
+        63, 64, 65, 66, 67, 68, 62, 57, 80,
+        79, 56, 46, 35, 206, 207,
+        214, 215, 216, 233, 222, 226, 98,
+        113, 114, 115, 101, 169, 153,
+        165, 278, 124, 123,
+        134, 135, 139, 132, 128,
+        172, 178, 131, 25, 29, 93, 94,
+    ), strict=True))),
+}
+# fmt: on
+
+_FIOCLEX: Final = 0x5451
+"""Python closes files on exec by it."""
+_FCNTL_COMMANDS: Final = (fcntl.F_GETFD, fcntl.F_SETFD, fcntl.F_GETFL)
+"""Without those that have the kernel send signals."""
+
+
+def is_supported() -> bool:
+    """Whether this kernel filters system calls, and their numbers are known here."""
+    return (
+        sys.platform == "linux"
+        and platform.machine() in ARCHITECTURES
+        and ctypes.CDLL(None).prctl(21, 0, 0, 0, 0) >= 0  # PR_GET_SECCOMP
+    )
+
+
+def restrict_calls() -> None:
+    """Give up, for this thread and for good, all system calls that are not on the list.
+
+    The thread must have set ``no_new_privs``.
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    program = filter_program(ARCHITECTURES[platform.machine()], os.getpid())
+    code = b"".join(_INSTRUCTION.pack(*each) for each in program)
+    buffer = ctypes.create_string_buffer(code, len(code))
+
+    class Program(ctypes.Structure):
+        _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_void_p))
+
+    described = Program(len(program), ctypes.addressof(buffer))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(described), 0, 0):
+        raise OSError(ctypes.get_errno(), f"seccomp: {os.strerror(ctypes.get_errno())}")
+
+
+def filter_program(architecture: Architecture, pid: int) -> list[Instruction]:
+    """Return the filter in classic BPF for the process ``pid``, which may signal itself."""
+    conditional = {
+        "mmap": _unless_bits(2, mmap.PROT_EXEC),
+        "mprotect": _unless_bits(2, mmap.PROT_EXEC),
+        "fcntl": _only(1, _FCNTL_COMMANDS),
+        "ioctl": _only(1, [_FIOCLEX]),
+        "tgkill": _only(0, [pid]),
+    }
+    program: list[Instruction] = [
+        (_LOAD, 0, 0, _ARCHITECTURE_AT),
+        (_JUMP_EQUAL, 1, 0, architecture.audit),
+        (_RETURN, 0, 0, _KILL_PROCESS),
+        (_LOAD, 0, 0, _NUMBER_AT),
+    ]
+    for name, number in architecture.calls.items():
+        body = conditional.get(name, [(_RETURN, 0, 0, _ALLOW)])
+        program += [(_JUMP_EQUAL, 0, len(body), number), *body]
+    return [*program, (_RETURN, 0, 0, _REFUSE)]
+
+
+def _unless_bits(argument: int, bits: int) -> list[Instruction]:
+    return [
+        (_LOAD, 0, 0, _ARGUMENTS_AT + 8 * argument),
+        (_JUMP_BITS, 0, 1, bits),
+        (_RETURN, 0, 0, _REFUSE),
+        (_RETURN, 0, 0, _ALLOW),
+    ]
+
+
+def _only(argument: int, values: Iterable[int]) -> list[Instruction]:
+    # The kernel takes these arguments as 32 bits, which lie first in a little-endian word.
+    body: list[Instruction] = [(_LOAD, 0, 0, _ARGUMENTS_AT + 8 * argument)]
+    for value in values:
+        body += [(_JUMP_EQUAL, 0, 1, value), (_RETURN, 0, 0, _ALLOW)]
+    return [*body, (_RETURN, 0, 0, _REFUSE)]

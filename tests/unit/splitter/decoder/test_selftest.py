@@ -1,0 +1,68 @@
+"""A splitter finds out at start whether decoders can be confined, by trying."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from shared.contracts.errors import ConfigurationError
+from splitter.decoder import selftest
+from splitter.decoder.confinement import LAYERS, available
+from splitter.metrics import SplitterMetrics
+
+
+def without(monkeypatch, *layers: str) -> None:
+    """Let the trial run on a kernel that has lost layers."""
+    lost = {
+        "landlock": "landlock.version = lambda: 0\n",
+        "seccomp": "seccomp.is_supported = lambda: False\n",
+    }
+    code = "from splitter.decoder import landlock, seccomp, selftest\n"
+    code += "".join(lost[layer] for layer in layers) + "selftest.main()"
+    monkeypatch.setattr(selftest, "_COMMAND", (sys.executable, "-c", code))
+
+
+@pytest.mark.skipif(available() != frozenset(LAYERS), reason="this machine lacks layers")
+async def test_nothing_forbidden_succeeds_in_the_sandbox(monkeypatch):
+    outcome = await selftest.check_sandbox(required=True)
+    assert outcome == selftest.Outcome(frozenset(LAYERS), ())
+    # And each layer closes by itself what is its own
+    without(monkeypatch, "seccomp")
+    alone = await selftest.check_sandbox(required=False)
+    assert alone.layers == {"limits", "landlock"}
+    assert not {"read files", "create files"} & set(alone.possible)
+    assert "open sockets" in alone.possible
+
+
+@pytest.mark.parametrize(
+    ("layer", "needs"),
+    [("landlock", "Landlock (Linux 5.13 or later)"), ("seccomp", "seccomp filters")],
+)
+async def test_a_splitter_that_must_confine_and_cannot_does_not_start(monkeypatch, layer, needs):
+    without(monkeypatch, layer)
+    with pytest.raises(ConfigurationError) as caught:
+        await selftest.check_sandbox(required=True)
+    (problem,) = caught.value.problems
+    assert f"the kernel has no {needs}" in problem
+    assert "set SANDBOX=optional" in problem
+    # Left optional, it starts and says what is missing
+    outcome = await selftest.check_sandbox(required=False)
+    assert layer not in outcome.layers
+
+
+async def test_a_trial_that_fails_is_a_sentence(monkeypatch):
+    monkeypatch.setattr(selftest, "_COMMAND", (sys.executable, "-c", "raise SystemExit('broken')"))
+    with pytest.raises(ConfigurationError, match="trial of the sandbox failed: broken"):
+        await selftest.check_sandbox(required=False)
+
+
+def test_the_layers_that_stand_are_a_metric():
+    registry = CollectorRegistry()
+    SplitterMetrics(registry).sandbox(frozenset({"limits", "seccomp"}))
+    values = {
+        layer: registry.get_sample_value("splitter_sandbox_layers", {"layer": layer})
+        for layer in LAYERS
+    }
+    assert values == {"limits": 1, "landlock": 0, "seccomp": 1}
