@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from shared.telemetry.metrics import STAGE_BUCKETS_S, WorkMetrics
-from splitter.decoder.confinement import LAYERS, Layer
+from splitter.protection import LAYERS, Layer
 
 DeliveryOutcome = Literal["delivered", "refused", "stranger", "put_off"]
 """What the webhook answered: yes, never again, who are you, come again."""

@@ -8,9 +8,9 @@ from pydantic import Field, SecretStr
 
 from shared.service.endpoints import check_encrypted, plain_url
 from shared.service.settings import ServiceSettings, listed
-from splitter.decoder.confinement import LAYERS, Layer
 from splitter.media.epochs import LONGEST_PAUSE_S
 from splitter.media.limits import Limits
+from splitter.protection import LAYERS, Layer
 
 _DEFAULTS: Final = Limits()
 

@@ -13,16 +13,12 @@ import resource
 import signal
 import sys
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final
 
 from shared.contracts.errors import StylestreamError
 from splitter.decoder import landlock, seccomp
 from splitter.media.limits import Limits
-
-Layer = Literal["limits", "landlock", "seccomp"]
-"""Resource limits; the kernel's access control for files; its filter of system calls."""
-
-LAYERS: Final[tuple[Layer, ...]] = get_args(Layer)
+from splitter.protection import LAYERS, Layer
 
 _OPEN_FILES: Final = 16
 _UNKNOWN_LIMITS: Final = () if sys.platform == "linux" else (OSError, ValueError)

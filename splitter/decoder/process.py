@@ -22,7 +22,6 @@ from pathlib import Path
 
 from shared.contracts.errors import SourceRefused
 from splitter.decoder.bounds import Bounds
-from splitter.decoder.confinement import Layer
 from splitter.decoder.wire import (
     LENGTH,
     MESSAGE,
@@ -34,6 +33,7 @@ from splitter.decoder.wire import (
     encode_job,
 )
 from splitter.media.split import SplitEnd, SplitEvent, SplitOptions
+from splitter.protection import Layer
 
 ReadRange = Callable[[int, int], Awaitable[bytes]]
 """Read ``length`` bytes of the upload from ``offset``: ``await read_range(offset, length)``."""

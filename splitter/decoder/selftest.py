@@ -21,8 +21,9 @@ from typing import Final
 import structlog
 
 from shared.contracts.errors import ConfigurationError
-from splitter.decoder.confinement import LAYERS, Layer, available, confine, missing_sentence
+from splitter.decoder.confinement import available, confine, missing_sentence
 from splitter.media.limits import Limits
+from splitter.protection import LAYERS, Layer
 
 log = structlog.get_logger()
 

@@ -16,8 +16,9 @@ import sys
 import threading
 from pathlib import Path
 
-from splitter.decoder.confinement import LAYERS, confine
+from splitter.decoder.confinement import confine
 from splitter.media.limits import Limits
+from splitter.protection import LAYERS
 
 FOLDER, HOW = Path(sys.argv[1]), sys.argv[4]
 VICTIM, PORT, SECRET = (int(sys.argv[i]) for i in (2, 3, 5))

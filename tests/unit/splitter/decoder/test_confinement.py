@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from splitter.decoder.confinement import LAYERS, available
+from splitter.decoder.confinement import available
+from splitter.protection import LAYERS
 
 ROOT = Path(__file__).resolve().parents[4]
 HOSTILE = Path(__file__).parent / "hostile.py"

@@ -19,11 +19,12 @@ import pytest
 
 from shared.contracts.errors import SourceRefused
 from splitter.decoder import process as child
-from splitter.decoder.confinement import LAYERS, available
+from splitter.decoder.confinement import available
 from splitter.decoder.process import split_in_child
 from splitter.decoder.wire import GarbageError, Refusal, decode_message, encode_message
 from splitter.media.limits import Limits
 from splitter.media.split import SplitOptions, split
+from splitter.protection import LAYERS
 
 ROOT = Path(__file__).resolve().parents[4]
 

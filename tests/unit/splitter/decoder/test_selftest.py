@@ -9,8 +9,9 @@ from prometheus_client import CollectorRegistry
 
 from shared.contracts.errors import ConfigurationError
 from splitter.decoder import selftest
-from splitter.decoder.confinement import LAYERS, available
+from splitter.decoder.confinement import available
 from splitter.metrics import SplitterMetrics
+from splitter.protection import LAYERS
 
 
 def without(monkeypatch, *layers: str) -> None:

@@ -1,0 +1,10 @@
+"""The layers that keep a decoder which was taken over from everything around it."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+Layer = Literal["limits", "landlock", "seccomp"]
+"""Resource limits; the kernel's access control for files; its filter of system calls."""
+
+LAYERS: Final[tuple[Layer, ...]] = get_args(Layer)
