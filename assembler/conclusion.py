@@ -66,7 +66,7 @@ class Conclusion:
         """Delete what came into storage after its job had ended."""
         if isinstance(event, SplitCompleted | SplitFailed):
             await self._sweep(event.job_id)
-        elif isinstance(event, SegmentReady) and not self._settings.keep_intermediates:
+        elif isinstance(event, SegmentReady) and not self._segments_stay:
             name = chunk_blob(event.job_id, event.chunk)
             await self._blobs.delete(self._settings.segments_container, name)
 
@@ -117,7 +117,13 @@ class Conclusion:
         """Delete what an ended job needs no more: all but its record and its result."""
         if self._settings.keep_intermediates:
             return
-        for container in (self._settings.frames_container, self._settings.segments_container):
-            await self._blobs.delete_all(container, f"{job_id}/")
+        await self._blobs.delete_all(self._settings.frames_container, f"{job_id}/")
+        if not self._segments_stay:
+            await self._blobs.delete_all(self._settings.segments_container, f"{job_id}/")
         for name in (manifest_blob(job_id), progress_blob(job_id)):
             await self._blobs.delete(self._settings.jobs_container, name)
+
+    @property
+    def _segments_stay(self) -> bool:
+        """Whether segments are not to be deleted at once: see `assembler.lingering`."""
+        return self._settings.keep_intermediates or self._settings.segments_linger_s > 0

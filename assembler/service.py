@@ -12,6 +12,7 @@ from assembler.announcements import Announcements, open_announcements
 from assembler.conclusion import Conclusion
 from assembler.frames_hub import FramesHub
 from assembler.job import Job, opening
+from assembler.lingering import Lingering
 from assembler.metrics import AssemblerMetrics
 from assembler.records import Records
 from assembler.rounds import Rounds
@@ -82,6 +83,17 @@ class Assembler:
             )
         )
 
+        lingering = Lingering(settings, blobs)
+        self._lingering = asyncio.create_task(
+            in_rounds(
+                "lingering",
+                lingering.interval_s,
+                lingering.look,
+                metrics.background_failed,
+                until=self._leaving,
+            )
+        )
+
     async def take(self, delivery: Delivery) -> None:
         """Take up an event: note it, and act when its job is complete or has failed."""
         try:
@@ -107,7 +119,7 @@ class Assembler:
             await asyncio.wait(self._in_hand)
         # Not cancelled: half a request to a hub is a connection that nobody closes.
         self._leaving.set()
-        await self._looking_after
+        await asyncio.gather(self._looking_after, self._lingering)
         await self._rounds.save(list(self._jobs.values()))
 
     async def _set_aside(self, delivery: Delivery, error: Exception) -> None:

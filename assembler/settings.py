@@ -30,6 +30,11 @@ class AssemblerSettings(ServiceSettings):
     status_interval_s: float = Field(
         1.0, gt=0, description="how often a job's status record follows its progress"
     )
+    segments_linger_s: float = Field(
+        0.0,
+        ge=0,
+        description="how long segments stay after a job's end, for whoever watches it",
+    )
     eventgrid_topic_endpoint: str | None = Field(
         None, description="Event Grid topic that is told how jobs end; unset: none"
     )

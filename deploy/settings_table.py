@@ -11,19 +11,22 @@ from pathlib import Path
 from typing import Final, Literal, get_args, get_origin
 
 from assembler.settings import AssemblerSettings
-from shared.service.settings import ServiceSettings
+from shared.service.settings import ServiceSettings, StorageSettings
 from splitter.settings import SplitterSettings
 from stylizer.settings import StylizerSettings
+from web.settings import WebSettings
 
 DOCUMENT: Final = Path(__file__).resolve().parents[1] / "docs/deploy.md"
 BEGIN: Final = "<!-- settings: written by deploy/settings_table.py -->\n"
 END: Final = "<!-- end of settings -->\n"
 
-SERVICES: Final[dict[str, type[ServiceSettings]]] = {
-    "all": ServiceSettings,
+SERVICES: Final[dict[str, type[StorageSettings]]] = {
+    "all": StorageSettings,
+    "all but web": ServiceSettings,
     "splitter": SplitterSettings,
     "stylizer": StylizerSettings,
     "assembler": AssemblerSettings,
+    "web": WebSettings,
 }
 
 
@@ -31,8 +34,14 @@ def table() -> str:
     """Return the table as Markdown."""
     lines = ["| variable | read by | default | |", "|---|---|---|---|"]
     for service, settings in SERVICES.items():
+        inherited = {
+            name
+            for base in (StorageSettings, ServiceSettings)
+            if base is not settings and issubclass(settings, base)
+            for name in base.model_fields
+        }
         for name, field in settings.model_fields.items():
-            if service != "all" and name in ServiceSettings.model_fields:
+            if name in inherited:
                 continue
             default = "" if field.default in (None, "") else f"`{field.default}`"
             meaning = f"{field.description or ''}{choices(field.annotation)}"

@@ -38,6 +38,8 @@ from local.workspace import (
     OTHER_ASSEMBLERS_PORT,
     SPLITTER_PORT,
     STORAGE_PORT,
+    STUDIO_METRICS_PORT,
+    STUDIO_PORT,
     TOPIC_PORT,
     Workspace,
 )
@@ -49,19 +51,24 @@ SERVICE_GRACE_S = 10.0
 DRAIN_TIMEOUT_S = 8
 """A person waits at the prompt: shorter than in a cluster, and the drain ends before the grace."""
 
+STUDIO_LINGER_S = 300
+"""Whoever watches a job being painted sees it to its end, also when painting was faster."""
+
 
 @dataclass(frozen=True, slots=True)
 class StackOptions:
     """What a stack is made of.
 
     ``environment`` is added to the services' environment and wins over everything set here. A
-    ``disposable`` stack, whose directory goes with it, is killed where others drain.
+    ``disposable`` stack, whose directory goes with it, is killed where others drain. ``studio``
+    adds the page, see `Stack.studio_address`.
     """
 
     directory: Path
     stylizers: int = 1
     assemblers: int = 1
     partitions: int = 8
+    studio: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     disposable: bool = False
 
@@ -94,6 +101,8 @@ class Stack:
         self._broker: Supervised | None = None
         self._storage: Supervised | None = None
         self._topic_key = secrets.token_urlsafe(32)
+        self.studio_address = ""
+        """Where the page is, with the token that opens it; for whoever started the stack."""
         self._services: list[Supervised] = []
         self._stylizers: list[Supervised] = []
         self._scaling = asyncio.Lock()
@@ -213,6 +222,8 @@ class Stack:
             ),
             *map(self._assembler, range(self.options.assemblers)),
         ]
+        if self.options.studio:
+            self._services.append(self._studio())
         self._stylizers = [self._stylizer(index, count) for index in range(count)]
         self._closing.push_async_callback(self._stop_services)
         await self._start_all([*self._services, *self._stylizers])
@@ -233,6 +244,7 @@ class Stack:
             {
                 "EVENTGRID_TOPIC_ENDPOINT": self.endpoints["announcements"],
                 "EVENTGRID_TOPIC_KEY": self._topic_key,
+                "SEGMENTS_LINGER_S": str(STUDIO_LINGER_S if self.options.studio else 0),
             },
         )
 
@@ -243,6 +255,16 @@ class Stack:
             "stylizer",
             self._port(FIRST_STYLIZER_PORT + index),
             {"LANES": str(lanes)},
+        )
+
+    def _studio(self) -> Supervised:
+        port, token = self._port(STUDIO_PORT), self._workspace.secret("studio-token")
+        self.studio_address = f"http://127.0.0.1:{port}/?token={token}"
+        return self._service(
+            "web",
+            "web",
+            self._port(STUDIO_METRICS_PORT),
+            {"WEB_PORT": str(port), "WEB_TOKEN": token},
         )
 
     def _service(

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import fcntl
 import hashlib
+import secrets
 import shutil
 import socket
 import time
@@ -27,6 +28,7 @@ where no outgoing connection can be sitting on a remembered port."""
 
 BROKER_PORT, STORAGE_PORT, SPLITTER_PORT, ASSEMBLER_PORT, TOPIC_PORT = 1, 2, 3, 4, 5
 OTHER_ASSEMBLERS_PORT = 6
+STUDIO_PORT, STUDIO_METRICS_PORT = 8, 9
 FIRST_STYLIZER_PORT = 10
 MOST_STYLIZERS = BLOCK - FIRST_STYLIZER_PORT
 """Places in a block. The supervisor binds its first port: that tells that the block is taken."""
@@ -90,6 +92,16 @@ class Workspace:
         draft.write_text(state.model_dump_json(indent=2) + "\n", encoding="utf-8")
         draft.replace(path)
 
+    def secret(self, name: str) -> str:
+        """Return a secret of the directory, which stays the same from start to start."""
+        path = self.directory / name
+        with contextlib.suppress(FileNotFoundError):
+            if kept := path.read_text(encoding="ascii").strip():
+                return kept
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(32), encoding="ascii")
+        return path.read_text(encoding="ascii")
+
     async def _claim_ports(self) -> None:
         before = read_state(self.directory)
         if before is not None:
@@ -125,7 +137,7 @@ def _claim(block: int, held: ExitStack) -> None:
     """Bind a block's first port and see that the ports of broker, storage and services are free."""
     with ExitStack() as kept:
         kept.enter_context(socket.socket()).bind(("127.0.0.1", block))
-        for place in (BROKER_PORT, STORAGE_PORT, SPLITTER_PORT, ASSEMBLER_PORT, TOPIC_PORT):
+        for place in (*range(BROKER_PORT, OTHER_ASSEMBLERS_PORT), STUDIO_PORT):
             with socket.socket() as probe:
                 # As servers do: a connection of the stack before may still be in TIME_WAIT.
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -9,6 +9,7 @@ import structlog
 from shared.contracts.errors import ChunkError, MessageError, PermanentError
 from shared.contracts.layout import chunk_blob, status_blob
 from shared.contracts.messages import ChunkFailed, ChunkReady, SegmentReady, decode
+from shared.contracts.segment_place import SegmentPlace
 from shared.contracts.status import Status
 from shared.hubs.dead_letters import DeadLetters
 from shared.hubs.delivery import Delivery
@@ -115,7 +116,11 @@ class Stylizer:
         return chunk
 
     async def _store(self, event: ChunkReady, segment: bytes, unpainted: str | None = None) -> None:
-        metadata = seal(segment) | ({_UNPAINTED: unpainted} if unpainted else {})
+        metadata = {
+            **seal(segment),
+            **SegmentPlace.of(event.chunk, event.time_base).metadata(),
+            **({_UNPAINTED: unpainted} if unpainted else {}),
+        }
         with self._metrics.timed("upload"):
             await self._retry(
                 lambda: self._blobs.create(

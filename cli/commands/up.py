@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import webbrowser
 from argparse import Namespace
 from contextlib import AsyncExitStack
 
@@ -13,12 +15,15 @@ from local.stack import Stack, StackOptions
 
 async def up(arguments: Namespace) -> int:
     """Keep a stack running until a signal comes."""
-    options = StackOptions(arguments.dir, arguments.stylizers or 1)
+    options = StackOptions(arguments.dir, arguments.stylizers or 1, studio=True)
     async with AsyncExitStack() as closing:
         with JobProgress(quiet=arguments.quiet) as progress:
             await ensure_azurite(progress)
             with progress.starting("starting the pipeline on this machine") as waiting:
                 stack = await closing.enter_async_context(Stack(options, waiting))
+        print(f"open {stack.studio_address}\n", flush=True)
+        if arguments.open:
+            await asyncio.to_thread(webbrowser.open, stack.studio_address)
         places = {**stack.endpoints, "announced": stack.announcements, "logs": stack.logs}
         width = max(map(len, places))
         for name, place in places.items():

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from shared.hubs.positions import ForwardCheckpointStore
 from shared.hubs.publisher import Publisher
 from shared.hubs.sender import Sender
-from shared.service.settings import ServiceSettings
+from shared.service.settings import ServiceSettings, StorageSettings
 from shared.storage.accounts import StorageAccounts, storage_client
 from shared.storage.blobs import BlobStore
 
@@ -39,16 +39,15 @@ _TOPIC_RETRY: dict[str, Any] = {
 }
 
 
-class AzureClients:
-    """Opens clients for one service; leaving the context closes all of them, latest first."""
+class StorageClients:
+    """Opens one service's storage; leaving the context closes all that is open, latest first."""
 
-    def __init__(self, settings: ServiceSettings) -> None:
+    def __init__(self, settings: StorageSettings) -> None:
         self._settings = settings
         self._stack = AsyncExitStack()
         self._credential: DefaultAzureCredential | None = None
         self._own: BlobServiceClient | None = None
         self._media: BlobServiceClient | None = None
-        self._positions: ForwardCheckpointStore | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -87,6 +86,25 @@ class AzureClients:
             self._media = await self._account(*account)
         return self._media
 
+    async def _account(self, connection: SecretStr | None, url: str | None) -> BlobServiceClient:
+        credential = None if connection else await self._sign_in()
+        secret = connection.get_secret_value() if connection else None
+        return await self.keep(storage_client(secret, url, credential))
+
+    async def _sign_in(self) -> DefaultAzureCredential:
+        if self._credential is None:
+            self._credential = await self._stack.enter_async_context(DefaultAzureCredential())
+        return self._credential
+
+
+class AzureClients(StorageClients):
+    """Opens storage and hubs for one service."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        super().__init__(settings)
+        self._hubs = settings
+        self._positions: ForwardCheckpointStore | None = None
+
     async def topic(self, endpoint: str, key: SecretStr | None) -> EventGridPublisherClient:
         """Open a sender to an Event Grid topic, with its key or by signing in."""
         from azure.eventgrid.aio import EventGridPublisherClient
@@ -97,7 +115,7 @@ class AzureClients:
     async def sender(self, hub: str) -> Sender:
         """Open what sends to ``hub`` for as long as there are clients."""
         connect = functools.partial(self.producer, hub)
-        return await self.keep(Sender(hub, connect, self._settings.send_deadline_s))
+        return await self.keep(Sender(hub, connect, self._hubs.send_deadline_s))
 
     async def publisher(self, hub: str) -> Publisher:
         """Open what publishes messages to ``hub``."""
@@ -105,13 +123,13 @@ class AzureClients:
 
     async def producer(self, hub: str) -> EventHubProducerClient:
         """Return a new client that sends to ``hub``; the caller closes it."""
-        if connection := self._settings.eventhub_connection_string:
+        if connection := self._hubs.eventhub_connection_string:
             return EventHubProducerClient.from_connection_string(
                 connection.get_secret_value(), eventhub_name=hub, **_EVENTHUB_RETRY
             )
-        assert self._settings.eventhub_fully_qualified_namespace
+        assert self._hubs.eventhub_fully_qualified_namespace
         return EventHubProducerClient(
-            self._settings.eventhub_fully_qualified_namespace,
+            self._hubs.eventhub_fully_qualified_namespace,
             hub,
             await self._sign_in(),
             **_EVENTHUB_RETRY,
@@ -119,7 +137,7 @@ class AzureClients:
 
     async def consumer(self, hub: str) -> EventHubConsumerClient:
         """Return a new load-balanced reader of ``hub``; the caller closes it."""
-        settings = self._settings
+        settings = self._hubs
         options: dict[str, Any] = {
             "checkpoint_store": await self._checkpoint_store(),
             "load_balancing_interval": settings.load_balancing_interval_s,
@@ -142,7 +160,7 @@ class AzureClients:
     async def _checkpoint_store(self) -> ForwardCheckpointStore:
         if self._positions is not None:
             return self._positions
-        settings = self._settings
+        settings = self._hubs
         container = settings.checkpoints_container
         if connection := settings.storage_connection_string:
             store = BlobCheckpointStore.from_connection_string(
@@ -157,13 +175,3 @@ class AzureClients:
         blobs = BlobStore(await self.blobs())
         self._positions = ForwardCheckpointStore(store, blobs, container)
         return self._positions
-
-    async def _account(self, connection: SecretStr | None, url: str | None) -> BlobServiceClient:
-        credential = None if connection else await self._sign_in()
-        secret = connection.get_secret_value() if connection else None
-        return await self.keep(storage_client(secret, url, credential))
-
-    async def _sign_in(self) -> DefaultAzureCredential:
-        if self._credential is None:
-            self._credential = await self._stack.enter_async_context(DefaultAzureCredential())
-        return self._credential

@@ -96,21 +96,22 @@ def main(name: str, settings_type: type[S], metrics_type: type[M], build: Build[
     try:
         settings = load(settings_type)
     except ConfigurationError as error:
-        _refuse(name, error)
+        refuse(name, error)
     logs.configure(settings.log_level, settings.log_format, name)
     health = Health()
     try:
         with tracing.exporting(name, settings.otel_exporter_otlp_endpoint):
             asyncio.run(_run(name, settings, metrics_type, build, health))
     except ConfigurationError as error:
-        _refuse(name, error)
+        refuse(name, error)
     if health.failed.is_set():
         # A thread that hangs would keep an orderly exit waiting for ever.
         os._exit(1)
     sys.exit(0)
 
 
-def _refuse(name: str, error: ConfigurationError) -> NoReturn:
+def refuse(name: str, error: ConfigurationError) -> NoReturn:
+    """Exit 2 with every problem of a configuration on stderr."""
     for problem in error.problems:
         print(f"{name}: {problem}", file=sys.stderr)
     sys.exit(2)
@@ -119,7 +120,7 @@ def _refuse(name: str, error: ConfigurationError) -> NoReturn:
 async def _run(
     name: str, settings: S, metrics_type: type[M], build: Build[S, M], health: Health
 ) -> None:
-    stop = _stop_on_signals()
+    stop = stop_on_signals()
     registry = process_registry()
     metrics = metrics_type(registry, name)
     async with (
@@ -131,11 +132,12 @@ async def _run(
         reading = asyncio.create_task(
             _read(service.consumer, blobs, settings, health, Retry(metrics))
         )
+        probes = {"event hubs": service.consumer.reach, **service.probes}
         probing = asyncio.create_task(
             in_rounds(
                 "probes",
                 settings.probe_interval_s,
-                lambda: _probe(service, health, metrics),
+                lambda: probe(probes, health, metrics),
                 metrics.background_failed,
             )
         )
@@ -171,9 +173,8 @@ async def _read(
     await consumer.run()
 
 
-async def _probe(service: Service, health: Health, metrics: WorkMetrics) -> None:
+async def probe(probes: Mapping[str, Probe], health: Health, metrics: WorkMetrics) -> None:
     """Ask the dependencies whether they are there: that is what "ready" depends on."""
-    probes = {"event hubs": service.consumer.reach, **service.probes}
     problems = await asyncio.gather(*map(_problem, probes.values()))
     for dependency, problem in zip(probes, problems, strict=True):
         health.report(dependency, problem)
@@ -205,7 +206,8 @@ async def _drain(service: Service, timeout_s: float) -> None:
         log.warning("work in hand abandoned; another instance will do it again")
 
 
-def _stop_on_signals() -> asyncio.Event:
+def stop_on_signals() -> asyncio.Event:
+    """Return what the first SIGTERM or Ctrl-C sets; a second one ends the process at once."""
     stop = asyncio.Event()
 
     def on_signal() -> None:

@@ -10,6 +10,7 @@ own: then that is given, too, and the other containers stay in the first.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Literal, Self, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
@@ -31,17 +32,11 @@ SETTINGS: Final = SettingsConfigDict(
 )
 
 
-class ServiceSettings(BaseSettings):
-    """What every service needs to know: where the hubs and blobs are, and how to report."""
+class StorageSettings(BaseSettings):
+    """What every service needs to know: where the blobs are, and how to report."""
 
     model_config = SETTINGS
 
-    eventhub_connection_string: SecretStr | None = Field(
-        None, description="Event Hubs namespace with a key; for local stacks"
-    )
-    eventhub_fully_qualified_namespace: str | None = Field(
-        None, description="Event Hubs namespace to sign in to, such as NAME.servicebus.windows.net"
-    )
     storage_connection_string: SecretStr | None = Field(
         None, description="storage account with a key; for local stacks"
     )
@@ -59,11 +54,6 @@ class ServiceSettings(BaseSettings):
         False, description="speak without TLS beyond loopback, on a network of its own"
     )
 
-    uploads_hub: str = Field("uploads", description="hub of BlobCreated events")
-    frames_hub: str = Field("frames", description="hub of chunk references")
-    segments_hub: str = Field("segments", description="hub of finished segments and splits")
-    consumer_group: str = Field("$Default", description="consumer group read in every hub")
-
     uploads_container: str = Field("uploads", description="where users put videos")
     results_container: str = Field("results", description="where users find results")
     frames_container: str = Field("frames", description="chunks of source frames")
@@ -79,25 +69,6 @@ class ServiceSettings(BaseSettings):
         None, description="blob container with further styles, fetched at start; or STYLES_DIR"
     )
 
-    keep_intermediates: bool = Field(
-        False, description="keep chunks, segments and manifests of jobs that have ended"
-    )
-
-    load_balancing_interval_s: float = Field(
-        5.0, gt=0, description="how often consumers rebalance partitions among themselves"
-    )
-    ownership_expiry_s: float = Field(
-        30.0, gt=0, description="after how long a silent consumer's partitions are taken over"
-    )
-    checkpoint_interval_s: float = Field(
-        1.0, gt=0, description="how often finished work is checkpointed"
-    )
-    send_deadline_s: float = Field(
-        30.0, gt=0, description="time for an answer of a hub, after which a connection is made anew"
-    )
-    consumer_patience_s: float = Field(
-        60.0, gt=4, description="silence after which a consumer's connection is made anew"
-    )
     probe_interval_s: float = Field(
         10.0, gt=0, description="how often dependencies are asked whether they are there (/readyz)"
     )
@@ -127,24 +98,12 @@ class ServiceSettings(BaseSettings):
 
     def problems(self) -> list[str]:
         """Return a sentence for each thing that cannot work together; services add their own."""
-        problems = [
-            problem
-            for one, other in (
-                ("eventhub_connection_string", "eventhub_fully_qualified_namespace"),
-                ("storage_connection_string", "storage_account_url"),
-            )
-            if (problem := self._exactly_one(one, other))
-        ]
+        storage = ("storage_connection_string", "storage_account_url")
+        problems = [*filter(None, [self._exactly_one(*storage)])]
         if self.media_storage_connection_string or self.media_storage_account_url:
             media = ("media_storage_connection_string", "media_storage_account_url")
             problems += filter(None, [self._exactly_one(*media)])
-        problems += self._unencrypted() + self._signatures()
-        if self.ownership_expiry_s < 2 * self.load_balancing_interval_s:
-            problems.append(
-                "OWNERSHIP_EXPIRY_S must be at least twice LOAD_BALANCING_INTERVAL_S, "
-                "or consumers lose partitions that they are working on"
-            )
-        return problems
+        return problems + self._unencrypted() + self._signatures()
 
     @property
     def media_account(self) -> tuple[SecretStr | None, str | None]:
@@ -158,17 +117,21 @@ class ServiceSettings(BaseSettings):
         """The containers that users put into or read from: these lie in the users' account."""
         return frozenset({self.uploads_container, self.results_container, self.jobs_container})
 
+    @property
+    def _reached(self) -> dict[str, Callable[[str], str | None]]:
+        """What tells, by variable, which host it reaches without TLS."""
+        return {
+            "storage_connection_string": plain_storage,
+            "storage_account_url": plain_url,
+            "media_storage_connection_string": plain_storage,
+            "media_storage_account_url": plain_url,
+        }
+
     def _unencrypted(self) -> list[str]:
         """Return a sentence for each variable whose address is reached without TLS."""
         hosts = {
             name: how(_revealed(value))
-            for name, how in (
-                ("eventhub_connection_string", plain_eventhubs),
-                ("storage_connection_string", plain_storage),
-                ("storage_account_url", plain_url),
-                ("media_storage_connection_string", plain_storage),
-                ("media_storage_account_url", plain_url),
-            )
+            for name, how in self._reached.items()
             if (value := getattr(self, name))
         }
         found = (
@@ -197,6 +160,57 @@ class ServiceSettings(BaseSettings):
         if given:
             return f"{given[0]} and {given[1]} exclude each other: set one of them"
         return f"set {one.upper()} or {other.upper()}"
+
+
+class ServiceSettings(StorageSettings):
+    """What a service that works on events needs to know beside: where the hubs are, how to read."""
+
+    eventhub_connection_string: SecretStr | None = Field(
+        None, description="Event Hubs namespace with a key; for local stacks"
+    )
+    eventhub_fully_qualified_namespace: str | None = Field(
+        None, description="Event Hubs namespace to sign in to, such as NAME.servicebus.windows.net"
+    )
+
+    uploads_hub: str = Field("uploads", description="hub of BlobCreated events")
+    frames_hub: str = Field("frames", description="hub of chunk references")
+    segments_hub: str = Field("segments", description="hub of finished segments and splits")
+    consumer_group: str = Field("$Default", description="consumer group read in every hub")
+
+    keep_intermediates: bool = Field(
+        False, description="keep chunks, segments and manifests of jobs that have ended"
+    )
+
+    load_balancing_interval_s: float = Field(
+        5.0, gt=0, description="how often consumers rebalance partitions among themselves"
+    )
+    ownership_expiry_s: float = Field(
+        30.0, gt=0, description="after how long a silent consumer's partitions are taken over"
+    )
+    checkpoint_interval_s: float = Field(
+        1.0, gt=0, description="how often finished work is checkpointed"
+    )
+    send_deadline_s: float = Field(
+        30.0, gt=0, description="time for an answer of a hub, after which a connection is made anew"
+    )
+    consumer_patience_s: float = Field(
+        60.0, gt=4, description="silence after which a consumer's connection is made anew"
+    )
+
+    def problems(self) -> list[str]:
+        """Return a sentence for each thing that cannot work together; services add their own."""
+        hubs = ("eventhub_connection_string", "eventhub_fully_qualified_namespace")
+        problems = [*filter(None, [self._exactly_one(*hubs)]), *super().problems()]
+        if self.ownership_expiry_s < 2 * self.load_balancing_interval_s:
+            problems.append(
+                "OWNERSHIP_EXPIRY_S must be at least twice LOAD_BALANCING_INTERVAL_S, "
+                "or consumers lose partitions that they are working on"
+            )
+        return problems
+
+    @property
+    def _reached(self) -> dict[str, Callable[[str], str | None]]:
+        return {"eventhub_connection_string": plain_eventhubs, **super()._reached}
 
 
 def load(settings: type[S]) -> S:

@@ -42,6 +42,18 @@ class BlobFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class BlobItem:
+    """A blob as a listing shows it; times are POSIX seconds by storage's clock."""
+
+    name: str
+    size: int
+    etag: str
+    created_s: float
+    modified_s: float
+    metadata: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Content:
     """A blob's bytes, and the version and metadata that they were read with."""
 
@@ -72,7 +84,7 @@ class BlobStore:
         except AzureError as error:
             if answer(error) is Answer.ABSENT:
                 return None
-            raise _failure("look up", container, name, error) from error
+            raise failure("look up", container, name, error) from error
         return BlobFacts(blob.url, found.size, _bare(found.etag), dict(found.metadata or {}))
 
     async def exists(self, container: str, name: str) -> bool:
@@ -93,7 +105,7 @@ class BlobStore:
         except AzureError as error:
             if answer(error) is Answer.ABSENT:
                 return None
-            raise _failure("read", container, name, error) from error
+            raise failure("read", container, name, error) from error
         return Content(data, _bare(found.etag), dict(found.metadata or {}))
 
     async def download(self, container: str, name: str, path: Path) -> BlobFacts | None:
@@ -107,7 +119,7 @@ class BlobStore:
         except AzureError as error:
             if answer(error) is Answer.ABSENT:
                 return None
-            raise _failure("read", container, name, error) from error
+            raise failure("read", container, name, error) from error
         return BlobFacts(blob.url, found.size, _bare(found.etag), dict(found.metadata or {}))
 
     async def read_range(
@@ -133,7 +145,7 @@ class BlobStore:
         except AzureError as error:
             if answer(error) in (Answer.ABSENT, Answer.CHANGED):
                 return None
-            raise _failure("read", container, name, error) from error
+            raise failure("read", container, name, error) from error
 
     async def create(
         self,
@@ -161,7 +173,7 @@ class BlobStore:
             except AzureError as error:
                 if answer(error) in (Answer.EXISTS, Answer.CHANGED):
                     return None
-                raise _failure("write", container, name, error) from error
+                raise failure("write", container, name, error) from error
         return _bare(written["etag"])
 
     async def replace(
@@ -184,7 +196,7 @@ class BlobStore:
         except AzureError as error:
             if etag and answer(error) in (Answer.ABSENT, Answer.CHANGED):
                 return None
-            raise _failure("write", container, name, error) from error
+            raise failure("write", container, name, error) from error
         return _bare(written["etag"])
 
     async def annotate(
@@ -203,7 +215,7 @@ class BlobStore:
         except AzureError as error:
             if answer(error) in (Answer.ABSENT, Answer.CHANGED):
                 return None
-            raise _failure("annotate", container, name, error) from error
+            raise failure("annotate", container, name, error) from error
         return _bare(written["etag"])
 
     async def reach(self, container: str) -> None:
@@ -211,7 +223,7 @@ class BlobStore:
         try:
             await self._client.get_container_client(container).get_container_properties()
         except AzureError as error:
-            raise _failure("reach", container, "", error) from error
+            raise failure("reach", container, "", error) from error
 
     async def names(self, container: str, prefix: str = "") -> AsyncIterator[str]:
         """List blob names in lexical order."""
@@ -221,7 +233,33 @@ class BlobStore:
             ):
                 yield name
         except AzureError as error:
-            raise _failure("list", container, prefix, error) from error
+            raise failure("list", container, prefix, error) from error
+
+    async def items(self, container: str, prefix: str = "") -> AsyncIterator[BlobItem]:
+        """List blobs, with their metadata, in lexical order."""
+        try:
+            async for blob in self._client.get_container_client(container).list_blobs(
+                name_starts_with=prefix, include=["metadata"]
+            ):
+                yield BlobItem(
+                    blob.name,
+                    blob.size,
+                    _bare(blob.etag),
+                    blob.creation_time.timestamp(),
+                    blob.last_modified.timestamp(),
+                    dict(blob.metadata or {}),
+                )
+        except AzureError as error:
+            raise failure("list", container, prefix, error) from error
+
+    async def folders(self, container: str) -> AsyncIterator[str]:
+        """List what stands before the first slash of blobs' names, each once."""
+        try:
+            async for found in self._client.get_container_client(container).walk_blobs():
+                if found.name.endswith("/"):
+                    yield found.name.removesuffix("/")
+        except AzureError as error:
+            raise failure("list", container, "", error) from error
 
     async def delete_all(self, container: str, prefix: str) -> int:
         """Delete every blob whose name starts with ``prefix``; return how many there were."""
@@ -243,10 +281,11 @@ class BlobStore:
         except AzureError as error:
             if answer(error) is Answer.ABSENT:
                 return
-            raise _failure("delete", container, name, error) from error
+            raise failure("delete", container, name, error) from error
 
 
-def _failure(verb: str, container: str, name: str, error: AzureError) -> StylestreamError:
+def failure(verb: str, container: str, name: str, error: AzureError) -> StylestreamError:
+    """Return what is raised where storage does not do as it is asked."""
     what = f"cannot {verb} blob {container}/{name}"
     match answer(error):
         case Answer.FINAL:

@@ -16,12 +16,12 @@ from typing import TypeVar
 import structlog
 
 from shared.contracts.errors import ConfigurationError
-from shared.service.settings import ServiceSettings
+from shared.service.settings import StorageSettings
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
 
 log = structlog.get_logger()
-S = TypeVar("S", bound=ServiceSettings)
+S = TypeVar("S", bound=StorageSettings)
 
 
 async def fetch_styles(settings: S, blobs: BlobStore, retry: Retry) -> S:

@@ -16,7 +16,7 @@ import structlog
 
 log = structlog.get_logger()
 
-Errand = Literal["checkpoints", "silence", "positions", "probes", "jobs"]
+Errand = Literal["checkpoints", "silence", "positions", "probes", "jobs", "lingering"]
 """What is done in rounds; the label of a metric."""
 
 

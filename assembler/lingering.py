@@ -1,0 +1,59 @@
+"""Deletes the segments of ended jobs a while after their end.
+
+Until then whoever watches a job being painted sees it to its end. What is to be deleted, and when,
+stands in storage and nowhere else: any assembler does it, also after the one that ended the job
+has gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import Final
+
+from assembler.settings import AssemblerSettings
+from shared.contracts.layout import status_blob
+from shared.contracts.status import Status
+from shared.storage.blobs import BlobStore
+
+_SOONEST_S: Final = 5.0
+_LATEST_S: Final = 60.0
+_READS_AT_ONCE: Final = 8
+
+
+class Lingering:
+    """Looks through the segments from time to time."""
+
+    def __init__(self, settings: AssemblerSettings, blobs: BlobStore) -> None:
+        self._settings = settings
+        self._blobs = blobs
+        # Often enough that nothing stays much longer than it is to.
+        self.interval_s: Final = max(_SOONEST_S, min(_LATEST_S, settings.segments_linger_s / 4))
+        self._without_record: dict[str, float] = {}
+        self._reads = asyncio.Semaphore(_READS_AT_ONCE)
+
+    async def look(self) -> None:
+        """Delete what has stayed long enough."""
+        if not self._settings.segments_linger_s or self._settings.keep_intermediates:
+            return
+        jobs = [job async for job in self._blobs.folders(self._settings.segments_container)]
+        self._without_record = {
+            job: seen for job, seen in self._without_record.items() if job in jobs
+        }
+        await asyncio.gather(*map(self._delete_if_due, jobs))
+
+    async def _delete_if_due(self, job: str) -> None:
+        async with self._reads:
+            record = await self._blobs.read(self._settings.jobs_container, status_blob(job))
+            if self._is_due(job, Status.model_validate_json(record) if record else None):
+                await self._blobs.delete_all(self._settings.segments_container, f"{job}/")
+
+    def _is_due(self, job: str, status: Status | None) -> bool:
+        if status is None:
+            # Deleted by its user; or so new that its record is still to come.
+            seen = self._without_record.setdefault(job, time.monotonic())
+            return time.monotonic() - seen >= self._settings.segments_linger_s
+        self._without_record.pop(job, None)
+        age_s = (datetime.now(UTC) - datetime.fromisoformat(status.updated_at)).total_seconds()
+        return status.ended and age_s >= self._settings.segments_linger_s

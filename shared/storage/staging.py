@@ -1,0 +1,69 @@
+"""Large blobs that come in blocks, in any order and with breaks, and appear at once and whole.
+
+Storage keeps blocks for a week, by the name of the blob that they are for.
+"""
+
+from __future__ import annotations
+
+from azure.core import MatchConditions
+from azure.core.exceptions import AzureError
+from azure.storage.blob import BlobBlock, StorageErrorCode
+
+from shared.storage.accounts import BlobClients
+from shared.storage.answers import Answer, answer
+from shared.storage.blobs import failure
+
+
+class Staging:
+    """Blocks of blobs to come, in one container.
+
+    Raises:
+        TransientError: from every method, when storage stays away through all retries.
+        PermanentError: from every method, when storage would never take such a request.
+    """
+
+    def __init__(self, client: BlobClients, container: str) -> None:
+        self._client = client
+        self._container = container
+
+    async def stage(self, name: str, block: str, data: bytes) -> None:
+        """Keep one block; the same block again replaces it.
+
+        ``block`` names it among the blob's blocks; all their names have one length.
+        """
+        blob = self._client.get_blob_client(self._container, name)
+        try:
+            await blob.stage_block(block, data)
+        except AzureError as error:
+            raise failure("write", self._container, name, error) from error
+
+    async def staged(self, name: str) -> list[str]:
+        """List the blocks that wait for `commit`."""
+        blob = self._client.get_blob_client(self._container, name)
+        try:
+            _, waiting = await blob.get_block_list("uncommitted")
+        except AzureError as error:
+            if answer(error) is Answer.ABSENT:
+                return []
+            raise failure("look up", self._container, name, error) from error
+        return [str(block.id) for block in waiting]
+
+    async def commit(self, name: str, blocks: list[str], metadata: dict[str, str]) -> str | None:
+        """Make a blob of staged blocks, in this order, unless there is one.
+
+        Returns:
+            The new blob's ETag; None when there was one already, or a block is missing.
+        """
+        blob = self._client.get_blob_client(self._container, name)
+        try:
+            written = await blob.commit_block_list(
+                [BlobBlock(block) for block in blocks],
+                metadata=metadata,
+                match_condition=MatchConditions.IfMissing,
+            )
+        except AzureError as error:
+            missing = getattr(error, "error_code", None) == StorageErrorCode.INVALID_BLOCK_LIST
+            if missing or answer(error) in (Answer.EXISTS, Answer.CHANGED):
+                return None
+            raise failure("write", self._container, name, error) from error
+        return str(written["etag"]).strip('"')

@@ -1,0 +1,184 @@
+"""The guard before every request: who is it, may they, and is it their own doing.
+
+There are three ways of signing in, and one is in force. A browser is then known by a sealed cookie,
+except where a proxy says with every request who it is. A request that changes something must come
+from the studio's own page, which browsers tell (``Sec-Fetch-Site``, ``Origin``), or carry the token
+itself, which a foreign page cannot.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from shared.service.settings import listed
+from web.access.entra import CALLBACK, Entra
+from web.access.limits import Limits
+from web.access.seals import Seals
+from web.access.users import EVERYBODY, User
+from web.problems import Problem
+from web.settings import WebSettings
+
+USER: Final = web.RequestKey("user", User)
+SIGN_IN: Final = "/sign-in"
+SIGN_OUT: Final = "/sign-out"
+_STATIC: Final = "/static/"
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_DAY_S: Final = 24 * 3600
+_SESSION_S: Final = 12 * 3600
+_FLOW_S: Final = 600
+
+_NOT_SIGNED_IN: Final = (
+    "open the address that was printed when the studio was started; it holds the token that lets "
+    "you in"
+)
+
+
+class Guard:
+    """Lets requests through to handlers, or answers them itself."""
+
+    def __init__(self, settings: WebSettings, seals: Seals) -> None:
+        self._settings = settings
+        self._seals = seals
+        self._entra = Entra(settings) if settings.web_sign_in == "entra" else None
+        self._operators = frozenset(listed(settings.web_operators))
+        self._limits = Limits()
+        # The prefix binds the cookie to the one host and to TLS. Without TLS there may be several
+        # studios on this machine, and cookies do not tell ports apart.
+        own = hashlib.sha256(settings.secret.encode()).hexdigest()[:8]
+        self._prefix = "__Host-" if settings.encrypted else f"{own}-"
+
+    @property
+    def sign_out(self) -> str | None:
+        """Where somebody signs out; None where nobody signs in."""
+        return SIGN_OUT if self._entra else None
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the addresses of signing in and out."""
+        if self._entra is None:
+            return []
+        return [
+            web.get(SIGN_IN, self._begin),
+            web.get(CALLBACK, self._come_back),
+            web.post(SIGN_OUT, self._leave),
+        ]
+
+    async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer a request, or hand it on with its user noted under `USER`."""
+        if request.path.startswith(_STATIC) or request.path in (SIGN_IN, CALLBACK):
+            return await handler(request)
+        if request.path == "/" and "token" in request.query:
+            return self._enter(request.query["token"])
+        by_token = self._has_token(request)
+        user = EVERYBODY if by_token else self._user(request)
+        if user is None:
+            return self._unknown(request)
+        if request.method not in _SAFE and not by_token and not self._is_own_page(request):
+            raise Problem(
+                HTTPStatus.FORBIDDEN, "the request does not come from the studio's own page"
+            )
+        self._limits.spend(user.id or request.remote or "")
+        request[USER] = user
+        return await handler(request)
+
+    def _enter(self, token: str) -> web.Response:
+        """Exchange the token in an address for a cookie: addresses are kept in histories."""
+        if not self._is_token(token):
+            raise Problem(HTTPStatus.UNAUTHORIZED, _NOT_SIGNED_IN)
+        answer = web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": "/"})
+        self._remember(answer, EVERYBODY)
+        return answer
+
+    def _user(self, request: web.Request) -> User | None:
+        if self._settings.web_sign_in == "proxy":
+            name = request.headers.get(self._settings.web_proxy_header, "")
+            known = name.isascii() and name.isprintable() and name.strip()
+            return User(name, name, name in self._operators) if known else None
+        sealed = request.cookies.get(f"{self._prefix}session", "")
+        session = self._seals.open("session", sealed, self._session_s)
+        return User(**session) if session else None
+
+    def _unknown(self, request: web.Request) -> web.Response:
+        if self._entra is not None and request.path == "/":
+            return web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": SIGN_IN})
+        sentence = _NOT_SIGNED_IN if self._settings.web_sign_in == "token" else "sign in first"
+        if request.path == "/":
+            return web.Response(text=f"{sentence}\n", status=HTTPStatus.UNAUTHORIZED)
+        raise Problem(HTTPStatus.UNAUTHORIZED, sentence)
+
+    async def _begin(self, _request: web.Request) -> web.Response:
+        assert self._entra is not None
+        flow = await self._entra.begin()
+        answer = web.Response(
+            status=HTTPStatus.SEE_OTHER, headers={"Location": str(flow["auth_uri"])}
+        )
+        self._set(answer, "flow", self._seals.seal("flow", flow), _FLOW_S, same_site="Lax")
+        return answer
+
+    async def _come_back(self, request: web.Request) -> web.Response:
+        assert self._entra is not None
+        sealed = request.cookies.get(f"{self._prefix}flow", "")
+        flow = self._seals.open("flow", sealed, _FLOW_S)
+        if flow is None:
+            return web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": SIGN_IN})
+        user = await self._entra.finish(flow, request.query)
+        if user.id in self._operators:
+            user = User(user.id, user.name, operator=True)
+        answer = web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": "/"})
+        answer.del_cookie(f"{self._prefix}flow", path="/", secure=self._settings.encrypted or None)
+        self._remember(answer, user)
+        return answer
+
+    async def _leave(self, _request: web.Request) -> web.Response:
+        answer = web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": SIGN_IN})
+        answer.del_cookie(
+            f"{self._prefix}session", path="/", secure=self._settings.encrypted or None
+        )
+        return answer
+
+    def _remember(self, answer: web.Response, user: User) -> None:
+        session: dict[str, Any] = {"id": user.id, "name": user.name, "operator": user.operator}
+        sealed = self._seals.seal("session", session)
+        # Lax: who comes back from Entra, or follows a link to the page, is signed in there.
+        self._set(answer, "session", sealed, self._session_s, same_site="Lax")
+
+    @property
+    def _session_s(self) -> int:
+        return 30 * _DAY_S if self._settings.web_sign_in == "token" else _SESSION_S
+
+    def _set(
+        self, answer: web.Response, name: str, value: str, age_s: int, *, same_site: str
+    ) -> None:
+        answer.set_cookie(
+            f"{self._prefix}{name}",
+            value,
+            path="/",
+            max_age=age_s,
+            httponly=True,
+            samesite=same_site,
+            secure=self._settings.encrypted,
+        )
+
+    def _has_token(self, request: web.Request) -> bool:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and self._is_token(token.strip())
+
+    def _is_token(self, given: str) -> bool:
+        token = self._settings.web_token
+        if token is None or self._settings.web_sign_in != "token":
+            return False
+        return hmac.compare_digest(given.encode(), token.get_secret_value().encode())
+
+    def _is_own_page(self, request: web.Request) -> bool:
+        if site := request.headers.get("Sec-Fetch-Site"):
+            return site == "same-origin"
+        origin = request.headers.get("Origin", "")
+        own = self._settings.web_public_url
+        host = urlsplit(own).netloc if own else request.host
+        return bool(origin) and urlsplit(origin).netloc == host

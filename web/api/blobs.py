@@ -1,0 +1,118 @@
+"""Hands out a blob over HTTP, whole or a range of it, so that players can seek (RFC 9110)."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import quote
+
+from aiohttp import web
+
+from shared.storage.blobs import BlobFacts, BlobStore
+from web.problems import Problem
+
+_PIECE: Final = 4 << 20
+_TYPES: Final = {
+    "mp4": "video/mp4",
+    "m4v": "video/mp4",
+    "mov": "video/quicktime",
+    "mkv": "video/x-matroska",
+    "webm": "video/webm",
+}
+
+
+async def send_blob(
+    request: web.Request,
+    blobs: BlobStore,
+    container: str,
+    name: str,
+    *,
+    download: bool,
+) -> web.StreamResponse:
+    """Answer a request with a blob's bytes.
+
+    ``download`` has the browser save it under its own name.
+
+    Raises:
+        Problem: there is no such blob, or no such range of it.
+        TransientError: storage cannot be reached.
+    """
+    facts = await blobs.facts(container, name)
+    if facts is None:
+        raise Problem(HTTPStatus.NOT_FOUND, f"{name} is gone from storage")
+    wanted = _range(request, facts)
+    file = name.rsplit("/", 1)[-1]
+    headers = {
+        "Accept-Ranges": "bytes",
+        "ETag": f'"{facts.etag}"',
+        "Cache-Control": "private, no-cache",
+        "Content-Disposition": f"{'attachment' if download else 'inline'}; "
+        f"filename*=UTF-8''{quote(file, safe='')}",
+    }
+    if wanted is None:
+        wanted, status = slice(0, facts.size), HTTPStatus.OK
+    else:
+        status = HTTPStatus.PARTIAL_CONTENT
+        headers["Content-Range"] = f"bytes {wanted.start}-{wanted.stop - 1}/{facts.size}"
+    answer = web.StreamResponse(status=status, headers=headers)
+    answer.content_type = _TYPES.get(file.rpartition(".")[2].lower(), "application/octet-stream")
+    answer.content_length = wanted.stop - wanted.start
+    await answer.prepare(request)
+    if request.method != "HEAD":
+        try:
+            await _send(answer, blobs, container, name, facts, wanted)
+        except ConnectionError:
+            # The browser has left, or the blob has gone: the connection is no good any more.
+            if request.transport is not None:
+                request.transport.close()
+    return answer
+
+
+async def _send(
+    answer: web.StreamResponse,
+    blobs: BlobStore,
+    container: str,
+    name: str,
+    facts: BlobFacts,
+    wanted: slice,
+) -> None:
+    """Send a range in pieces, the next one fetched while one is sent."""
+
+    def fetch(at: int) -> asyncio.Task[bytes | None]:
+        length = min(_PIECE, wanted.stop - at)
+        return asyncio.create_task(blobs.read_range(container, name, at, length, facts.etag))
+
+    pending = fetch(wanted.start)
+    try:
+        for at in range(wanted.start, wanted.stop, _PIECE):
+            piece = await pending
+            if piece is None:
+                # Half an answer must not look like a whole one.
+                raise ConnectionResetError(f"{name} was replaced or deleted while it was sent")
+            if at + _PIECE < wanted.stop:
+                pending = fetch(at + _PIECE)
+            await answer.write(piece)
+        await answer.write_eof()
+    finally:
+        pending.cancel()
+
+
+def _range(request: web.Request, facts: BlobFacts) -> slice | None:
+    """Return the bytes that are asked for; None when all are."""
+    if request.headers.get("If-Range", f'"{facts.etag}"') != f'"{facts.etag}"':
+        return None
+    try:
+        asked = request.http_range
+    except ValueError:
+        return None
+    if asked.start is None and asked.stop is None:
+        return None
+    begin, end, _ = asked.indices(facts.size)
+    if begin >= end:
+        raise Problem(
+            HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+            f"the video has {facts.size} bytes",
+            {"Content-Range": f"bytes */{facts.size}"},
+        )
+    return slice(begin, end)

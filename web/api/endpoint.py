@@ -1,0 +1,83 @@
+"""One address of the API: how it is called, what it takes and gives, and who answers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from web.problems import bad_request
+from web.studio import Studio
+
+M = TypeVar("M", bound=BaseModel)
+
+BYTES: Final = "application/octet-stream"
+
+Handler = Callable[[Studio, web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address of the API.
+
+    ``body`` and ``answer`` are models of JSON, or media types of other content. ``refusals`` are
+    the statuses of the problems that may be answered beside those every address has.
+    """
+
+    method: str
+    path: str
+    summary: str
+    handler: Handler
+    query: type[BaseModel] | None = None
+    body: type[BaseModel] | str | None = None
+    answer: type[BaseModel] | str | None = None
+    status: HTTPStatus = HTTPStatus.OK
+    refusals: tuple[HTTPStatus, ...] = field(default=())
+
+
+def query_of(model: type[M], request: web.Request) -> M:
+    """Return the query of a request.
+
+    Raises:
+        Problem: it says nothing sensible.
+    """
+    return _valid(model, request.query)
+
+
+async def body_of(model: type[M], request: web.Request) -> M:
+    """Return the JSON body of a request.
+
+    Raises:
+        Problem: it is no such JSON.
+    """
+    if request.content_type != "application/json":
+        raise bad_request("the body must be JSON, and say so in its Content-Type")
+    try:
+        return model.model_validate_json(await request.read())
+    except ValidationError as error:
+        raise bad_request(_sentence(error)) from error
+
+
+def answer_of(value: BaseModel, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
+    """Return a value as JSON."""
+    return web.Response(
+        text=value.model_dump_json(), status=status, content_type="application/json"
+    )
+
+
+def _valid(model: type[M], values: Mapping[str, Any]) -> M:
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        raise bad_request(_sentence(error)) from error
+
+
+def _sentence(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(map(str, problem['loc'])) or 'the body'}: {problem['msg'].lower()}"
+        for problem in error.errors()
+    )

@@ -1,0 +1,239 @@
+"""Jobs: list them, follow them, end them, take what came of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable
+from http import HTTPStatus
+from itertools import islice
+from typing import Final
+
+from aiohttp import web
+from pydantic import Field
+
+from shared.contracts.errors import StylestreamError, TransientError
+from shared.contracts.status import State
+from shared.contracts.values import Value
+from web.access.guard import USER
+from web.api.blobs import send_blob
+from web.api.endpoint import Endpoint, answer_of, query_of
+from web.jobs.board import Entry
+from web.models import Job, Jobs
+from web.problems import Problem, not_found
+from web.studio import Studio
+
+_EVENTS: Final = "text/event-stream"
+_INTERVAL_S: Final = 0.5
+_SIGN_OF_LIFE_S: Final = 15.0
+"""So often something is sent, or proxies take a quiet connection for a dead one."""
+
+
+class ListQuery(Value):
+    """Which jobs a list shows."""
+
+    state: State | None = None
+    style: str | None = None
+    after: str | None = None
+    limit: int = Field(50, ge=1, le=500)
+
+
+async def entry_of(studio: Studio, request: web.Request) -> Entry:
+    """Return the job that a request's path names.
+
+    Raises:
+        Problem: there is none that the user may see.
+    """
+    job = request.match_info["job"]
+    entry = await studio.board.find(job, request[USER])
+    if entry is None:
+        raise not_found(f"there is no job {job}")
+    return entry
+
+
+async def list_jobs(studio: Studio, request: web.Request) -> web.StreamResponse:
+    """Answer with a page of jobs."""
+    query = query_of(ListQuery, request)
+    await studio.board.look()
+    jobs = [entry.job for entry in studio.board.visible(request[USER])]
+    if query.after is not None:
+        ids = [job.id for job in jobs]
+        jobs = jobs[ids.index(query.after) + 1 :] if query.after in ids else []
+    wanted = (
+        job for job in jobs if query.state in (None, job.state) and query.style in (None, job.style)
+    )
+    page = list(islice(wanted, query.limit + 1))
+    shown = page[: query.limit]
+    return answer_of(Jobs(jobs=tuple(shown), after=shown[-1].id if page[query.limit :] else None))
+
+
+async def show_job(studio: Studio, request: web.Request) -> web.StreamResponse:
+    """Answer with one job."""
+    return answer_of((await entry_of(studio, request)).job)
+
+
+async def follow_jobs(studio: Studio, request: web.Request) -> web.StreamResponse:
+    """Send every visible job, and then every change, until the client leaves."""
+    return await _follow(studio, request, None)
+
+
+async def follow_job(studio: Studio, request: web.Request) -> web.StreamResponse:
+    """Send one job, and then every change of it, until it has ended."""
+    entry = await entry_of(studio, request)
+    return await _follow(studio, request, entry.job.id)
+
+
+async def _follow(studio: Studio, request: web.Request, only: str | None) -> web.StreamResponse:
+    answer = web.StreamResponse(headers={"X-Accel-Buffering": "no"})
+    answer.content_type = _EVENTS
+    await answer.prepare(request)
+    studio.metrics.viewers(+1)
+    try:
+        await _send_changes(studio, request, answer, only)
+    except ConnectionError:
+        pass  # the client has left
+    finally:
+        studio.metrics.viewers(-1)
+    return answer
+
+
+async def _send_changes(
+    studio: Studio, request: web.Request, answer: web.StreamResponse, only: str | None
+) -> None:
+    clock = asyncio.get_running_loop()
+    seen, quiet_since = None, clock.time()
+    while not studio.closing.is_set():
+        try:
+            await studio.board.look()
+        except TransientError as error:
+            await answer.write(_event("away", json.dumps({"detail": str(error)})))
+        revision = studio.board.revision
+        jobs, gone = studio.board.changed(seen or 0, request[USER])
+        events = [
+            *(_event("job", job.model_dump_json()) for job in jobs if only in (None, job.id)),
+            *(
+                _event("gone", json.dumps(job))
+                for job in gone
+                if seen is not None and only in (None, job)
+            ),
+        ]
+        if seen is None:
+            events.append(_event("ready", "{}"))
+        if not events and clock.time() - quiet_since >= _SIGN_OF_LIFE_S:
+            events.append(b": \n\n")
+        if events:
+            await answer.write(b"".join(events))
+            quiet_since = clock.time()
+        seen = revision
+        if only is not None and any(job.ended for job in jobs if job.id == only):
+            return
+        await studio.pause(_INTERVAL_S)
+
+
+def _event(kind: str, data: str) -> bytes:
+    return f"event: {kind}\ndata: {data}\n\n".encode()
+
+
+async def cancel_job(studio: Studio, request: web.Request) -> web.StreamResponse:
+    """End a job."""
+    entry = await entry_of(studio, request)
+    await _obey(studio.pipeline.cancel(entry.job.id))
+    await studio.board.refresh(entry.job.id)
+    return answer_of((await entry_of(studio, request)).job)
+
+
+async def delete_job(studio: Studio, request: web.Request) -> web.StreamResponse:
+    """Delete an ended job with its upload and its result."""
+    entry = await entry_of(studio, request)
+    await _obey(studio.pipeline.delete(entry.job.id))
+    studio.board.forget(entry.job.id)
+    return web.Response(status=HTTPStatus.NO_CONTENT)
+
+
+async def _obey(order: Awaitable[object]) -> None:
+    try:
+        await order
+    except TransientError:
+        raise
+    except StylestreamError as error:
+        raise Problem(HTTPStatus.CONFLICT, str(error)) from error
+
+
+async def send_result(studio: Studio, request: web.Request) -> web.StreamResponse:
+    """Send the painted video."""
+    entry = await entry_of(studio, request)
+    if entry.status.result is None:
+        raise not_found(f"job {entry.job.id} is {entry.job.state} and has no result")
+    container = studio.settings.results_container
+    download = "download" in request.query
+    return await send_blob(request, studio.blobs, container, entry.status.result, download=download)
+
+
+async def send_source(studio: Studio, request: web.Request) -> web.StreamResponse:
+    """Send the video as it was put in."""
+    entry = await entry_of(studio, request)
+    container = studio.settings.uploads_container
+    return await send_blob(
+        request, studio.blobs, container, entry.status.video_name, download=False
+    )
+
+
+async def send_thumbnail(studio: Studio, request: web.Request) -> web.StreamResponse:
+    """Send a small picture of what is painted."""
+    entry = await entry_of(studio, request)
+    picture = await studio.thumbnails.of(entry.status)
+    if picture is None:
+        raise not_found("nothing of the job is painted yet")
+    return web.Response(
+        body=picture,
+        content_type="image/jpeg",
+        headers={"Cache-Control": "private, max-age=604800, immutable"},
+    )
+
+
+_CONFLICT: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
+_MISSING: Final = (HTTPStatus.NOT_FOUND,)
+_RANGE: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
+_ONE: Final = "/api/jobs/{job:[0-9a-f]{24}}"
+
+ENDPOINTS: Final = (
+    Endpoint("GET", "/api/jobs", "List jobs, newest first", list_jobs, ListQuery, answer=Jobs),
+    Endpoint("GET", "/api/events", "Follow all jobs", follow_jobs, answer=_EVENTS),
+    Endpoint("GET", _ONE, "Show a job", show_job, answer=Job, refusals=_MISSING),
+    Endpoint(
+        "GET", f"{_ONE}/events", "Follow a job", follow_job, answer=_EVENTS, refusals=_MISSING
+    ),
+    Endpoint("POST", f"{_ONE}/cancel", "End a job", cancel_job, answer=Job, refusals=_CONFLICT),
+    Endpoint(
+        "DELETE",
+        _ONE,
+        "Delete an ended job, its upload and its result",
+        delete_job,
+        status=HTTPStatus.NO_CONTENT,
+        refusals=_CONFLICT,
+    ),
+    Endpoint(
+        "GET",
+        f"{_ONE}/result",
+        "Get the painted video; ?download saves it under its name",
+        send_result,
+        answer="video/mp4",
+        refusals=_RANGE,
+    ),
+    Endpoint(
+        "GET",
+        f"{_ONE}/source",
+        "Get the video as it was put in",
+        send_source,
+        answer="application/octet-stream",
+        refusals=_RANGE,
+    ),
+    Endpoint(
+        "GET",
+        f"{_ONE}/thumbnail.jpg",
+        "Get a small picture of what is painted",
+        send_thumbnail,
+        answer="image/jpeg",
+        refusals=_MISSING,
+    ),
+)

@@ -1,0 +1,107 @@
+"""The painted picture while it is being painted, for players."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import web
+
+from web.api.endpoint import Endpoint, answer_of
+from web.api.jobs import entry_of
+from web.live.playlist import CONTENT_TYPE, playlist
+from web.models import LivePicture, Segment
+from web.problems import not_found
+from web.studio import Studio
+
+_FOR_EVER: Final = {"Cache-Control": "private, max-age=31536000, immutable"}
+_NOTHING: Final = "nothing of the job is painted yet, or it has ended a while ago: see its result"
+
+
+async def show_live(studio: Studio, request: web.Request) -> web.StreamResponse:
+    """Answer with what a player needs to know."""
+    entry = await entry_of(studio, request)
+    job = entry.job
+    index = await studio.segments.index(job.id)
+    codec = await studio.segments.codec(job.id) if index.playable else None
+    if codec is None:
+        raise not_found(_NOTHING)
+    if entry.first_seen():
+        begun = datetime.fromisoformat(entry.status.started_at)
+        studio.metrics.first_picture((datetime.now(UTC) - begun).total_seconds())
+    segments = tuple(
+        Segment(number=number, start_s=float(place.start_s), duration_s=float(place.duration_s))
+        for number, place in enumerate(index.playable)
+    )
+    return answer_of(LivePicture(codec=codec, segments=segments, ended=job.ended))
+
+
+async def send_playlist(studio: Studio, request: web.Request) -> web.StreamResponse:
+    """Send the HLS playlist."""
+    entry = await entry_of(studio, request)
+    index = await studio.segments.index(entry.job.id)
+    if not index.playable:
+        raise not_found(_NOTHING)
+    return web.Response(
+        text=playlist(index.playable, ended=entry.job.ended), content_type=CONTENT_TYPE
+    )
+
+
+async def send_init(studio: Studio, request: web.Request) -> web.StreamResponse:
+    """Send the header of the job's fragments."""
+    entry = await entry_of(studio, request)
+    return _fragment(await studio.segments.init(entry.job.id))
+
+
+async def send_fragment(studio: Studio, request: web.Request) -> web.StreamResponse:
+    """Send a segment as a fragment."""
+    entry = await entry_of(studio, request)
+    studio.metrics.segment()
+    number = int(request.match_info["number"])
+    return _fragment(await studio.segments.fragment(entry.job.id, number))
+
+
+def _fragment(data: bytes | None) -> web.Response:
+    if data is None:
+        raise not_found(_NOTHING)
+    return web.Response(body=data, content_type="video/mp4", headers=_FOR_EVER)
+
+
+_ONE: Final = "/api/jobs/{job:[0-9a-f]{24}}"
+_MISSING: Final = (HTTPStatus.NOT_FOUND,)
+
+ENDPOINTS: Final = (
+    Endpoint(
+        "GET",
+        f"{_ONE}/live",
+        "List the fragments that can be played",
+        show_live,
+        answer=LivePicture,
+        refusals=_MISSING,
+    ),
+    Endpoint(
+        "GET",
+        f"{_ONE}/live.m3u8",
+        "Get the playlist for HLS players",
+        send_playlist,
+        answer=CONTENT_TYPE,
+        refusals=_MISSING,
+    ),
+    Endpoint(
+        "GET",
+        f"{_ONE}/live/init.mp4",
+        "Get the header of the fragments",
+        send_init,
+        answer="video/mp4",
+        refusals=_MISSING,
+    ),
+    Endpoint(
+        "GET",
+        f"{_ONE}/live/{{number:[0-9]{{1,8}}}}.m4s",
+        "Get a fragment",
+        send_fragment,
+        answer="video/mp4",
+        refusals=_MISSING,
+    ),
+)

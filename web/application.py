@@ -1,0 +1,128 @@
+"""Answers HTTP: the page, its files and the API, behind one guard and with the same headers."""
+
+from __future__ import annotations
+
+import functools
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from shared.contracts.errors import PermanentError, TransientError
+from web.access.guard import Guard
+from web.api import jobs, live, uploads
+from web.api.openapi import description
+from web.problems import Problem
+from web.studio import Studio
+from web.uploads import BLOCK_BYTES
+
+log = structlog.get_logger()
+
+ENDPOINTS: Final = (*uploads.ENDPOINTS, *jobs.ENDPOINTS, *live.ENDPOINTS)
+
+_STATIC: Final = Path(__file__).parent / "static"
+_CSP: Final = (
+    "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+_HEADERS: Final = {
+    "Content-Security-Policy": _CSP,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+_HSTS: Final = {"Strict-Transport-Security": "max-age=31536000"}
+
+
+def application(studio: Studio) -> web.Application:
+    """Return what answers the studio's requests."""
+    app = web.Application(
+        client_max_size=BLOCK_BYTES + 1,
+        middlewares=[_answering(studio), _guarding(studio.guard)],
+    )
+    for endpoint in ENDPOINTS:
+        app.router.add_route(
+            endpoint.method, endpoint.path, functools.partial(endpoint.handler, studio)
+        )
+    described = description(ENDPOINTS)
+
+    async def describe(_request: web.Request) -> web.Response:
+        return web.json_response(described)
+
+    app.add_routes(
+        [
+            web.get("/", _page("index.html")),
+            web.get("/api", _page("api.html")),
+            web.get("/api/openapi.json", describe),
+            web.static("/static", _STATIC),
+            *studio.guard.routes(),
+        ]
+    )
+    headers = _HEADERS | (_HSTS if studio.settings.encrypted else {})
+
+    async def harden(_request: web.Request, answer: web.StreamResponse) -> None:
+        for name, value in headers.items():
+            answer.headers.setdefault(name, value)
+        # Files of the page carry an ETag: a new version shows at once. The rest is not to be kept.
+        answer.headers.setdefault(
+            "Cache-Control",
+            "no-cache" if isinstance(answer, web.FileResponse) else "no-store",
+        )
+
+    app.on_response_prepare.append(harden)
+    return app
+
+
+def _page(name: str) -> Handler:
+    async def page(_request: web.Request) -> web.StreamResponse:
+        return web.FileResponse(_STATIC / name)
+
+    return page
+
+
+def _guarding(guard: Guard) -> Middleware:
+    @web.middleware
+    async def guarding(request: web.Request, handler: Handler) -> web.StreamResponse:
+        return await guard.check(request, handler)
+
+    return guarding
+
+
+def _answering(studio: Studio) -> Middleware:
+    @web.middleware
+    async def answering(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            answer = await handler(request)
+        except Exception as error:  # whatever it is, whoever asked gets a sentence
+            answer = _problem(error, request).response()
+        studio.metrics.answered(answer.status)
+        return answer
+
+    return answering
+
+
+def _problem(error: Exception, request: web.Request) -> Problem:
+    match error:
+        case Problem():
+            return error
+        case web.HTTPException(status=status, reason=reason):
+            return Problem(HTTPStatus(status), f"{reason}: {request.method} {request.path}")
+        case TransientError():
+            log.warning("request put off", path=request.path, error=str(error))
+            return Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "storage does not answer at the moment: try again",
+                {"Retry-After": "2"},
+            )
+        case PermanentError(message=message):
+            return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, message)
+        case _:
+            log.error("request failed", path=request.path, exc_info=error)
+            return Problem(
+                HTTPStatus.INTERNAL_SERVER_ERROR, "the studio failed on this request: see its log"
+            )

@@ -1,0 +1,221 @@
+"""Keeps what is known about all jobs, for everybody who looks at the studio.
+
+Storage is asked when somebody looks, and then once for all: a record that has not changed is not
+read again, and an ended one is not even asked for. Every change gets the next number, so that
+whoever follows the board asks for what came after the last number that they saw.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from pydantic import ValidationError
+
+from shared.contracts.layout import is_job_id, progress_blob, status_blob
+from shared.contracts.status import SplitProgress, Status
+from shared.storage.blobs import BlobStore
+from web.access.users import OWNER, User
+from web.jobs.pace import Pace
+from web.jobs.views import job_of
+from web.live.segments import Segments
+from web.models import Job
+
+_FRESH_S: Final = 0.5
+"""For this long a look at storage serves everybody."""
+
+_DISCOVERY_S: Final = 2.0
+"""How often all jobs are listed, which finds new and deleted ones."""
+
+_READS_AT_ONCE: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The containers that the board looks into."""
+
+    jobs: str
+    uploads: str
+
+
+@dataclass(slots=True)
+class Entry:
+    """One job on the board."""
+
+    status: Status
+    etag: str
+    job: Job
+    revision: int
+    owner: str | None = None
+    frames: Pace = field(default_factory=Pace)
+    playable: Pace = field(default_factory=Pace)
+    watched: bool = False
+    settled: bool = False
+    """Whether no further segment will come."""
+
+    def first_seen(self) -> bool:
+        """Tell whether nobody has watched the job before, and note that somebody does now."""
+        before, self.watched = self.watched, True
+        return not before and not self.status.ended
+
+
+class Board:
+    """All jobs by id.
+
+    Raises:
+        TransientError: from every method that looks, when storage cannot be reached.
+    """
+
+    def __init__(
+        self, blobs: BlobStore, segments: Segments, places: Places, *, owners: bool
+    ) -> None:
+        self._blobs = blobs
+        self._segments = segments
+        self._in = places
+        self._owners = owners
+        self._entries: dict[str, Entry] = {}
+        self._gone: dict[str, int] = {}
+        self._looking = asyncio.Lock()
+        self._looked = self._discovered = float("-inf")
+        self._reads = asyncio.Semaphore(_READS_AT_ONCE)
+        self.revision = 0
+        """The number of the latest change."""
+
+    async def look(self) -> None:
+        """Bring the board up to date."""
+        async with self._looking:
+            now = time.monotonic()
+            if now - self._looked < _FRESH_S:
+                return
+            if now - self._discovered >= _DISCOVERY_S:
+                await self._discover()
+                self._discovered = now
+            else:
+                await self._follow([job for job, entry in self._entries.items() if _open(entry)])
+            await self._watch_segments()
+            self._looked = time.monotonic()
+
+    async def find(self, job: str, user: User) -> Entry | None:
+        """Return a job that the user may see; None when there is none."""
+        if not is_job_id(job):
+            return None
+        await self.look()
+        if job not in self._entries:
+            await self._follow([job])
+        entry = self._entries.get(job)
+        return entry if entry is not None and user.may_see(entry.owner) else None
+
+    def visible(self, user: User) -> list[Entry]:
+        """Return the jobs that a user may see, newest first."""
+        seen = (entry for entry in self._entries.values() if user.may_see(entry.owner))
+        return sorted(seen, key=lambda entry: (entry.status.started_at, entry.job.id), reverse=True)
+
+    def changed(self, since: int, user: User) -> tuple[list[Job], list[str]]:
+        """Return the jobs that changed after the change ``since``, and the ids of deleted ones."""
+        jobs = [entry.job for entry in self.visible(user) if entry.revision > since]
+        return jobs, [job for job, revision in self._gone.items() if revision > since]
+
+    async def refresh(self, job: str) -> None:
+        """Read one job's record now: somebody has just changed it."""
+        await self._follow([job])
+
+    def forget(self, job: str) -> None:
+        """Take a deleted job off the board."""
+        if self._entries.pop(job, None) is not None:
+            self._gone[job] = self._next()
+
+    async def _discover(self) -> None:
+        listed = {
+            job: item.etag
+            async for item in self._blobs.items(self._in.jobs)
+            if item.name == status_blob(job := item.name.split("/")[0]) and is_job_id(job)
+        }
+        for job in self._entries.keys() - listed.keys():
+            self.forget(job)
+        await self._follow(
+            [
+                job
+                for job, etag in listed.items()
+                if (entry := self._entries.get(job)) is None or entry.etag != etag
+            ]
+        )
+
+    async def _follow(self, jobs: list[str]) -> None:
+        await asyncio.gather(*map(self._read, jobs))
+
+    async def _read(self, job: str) -> None:
+        async with self._reads:
+            stored = await self._blobs.fetch(self._in.jobs, status_blob(job))
+            if stored is None:
+                self.forget(job)
+                return
+            entry = self._entries.get(job)
+            if entry is not None and entry.etag == stored.etag and not _splits(entry):
+                return
+            try:
+                status = Status.model_validate_json(stored.data)
+            except ValidationError:
+                return  # of a later version, or no record: nothing that could be shown
+            split = await self._split(status)
+            if entry is None:
+                entry = Entry(status, "", job_of(status, split), 0)
+                # What had ended before anybody looked is not going to be watched being painted.
+                entry.settled = status.ended
+                entry.owner = await self._owner(status)
+                self._entries[job] = entry
+        entry.status, entry.etag = status, stored.etag
+        entry.frames.see(time.monotonic(), status.frames_stylized)
+        self._show(entry, job_of(status, split, entry.job.live, entry.frames.per_s))
+
+    async def _split(self, status: Status) -> SplitProgress | None:
+        if status.state != "splitting":
+            return None
+        data = await self._blobs.read(self._in.jobs, progress_blob(status.job_id))
+        return SplitProgress.model_validate_json(data) if data else None
+
+    async def _owner(self, status: Status) -> str | None:
+        if not self._owners:
+            return None
+        upload = await self._blobs.facts(self._in.uploads, status.video_name)
+        return upload.metadata.get(OWNER) if upload else None
+
+    async def _watch_segments(self) -> None:
+        await asyncio.gather(*map(self._watch, list(self._being_painted())))
+
+    def _being_painted(self) -> Iterator[Entry]:
+        return (entry for entry in self._entries.values() if not entry.settled)
+
+    async def _watch(self, entry: Entry) -> None:
+        ended = entry.status.ended
+        index = await self._segments.index(entry.status.job_id)
+        playable = float(index.playable_s)
+        entry.playable.see(time.monotonic(), playable)
+        live = entry.job.live.model_copy(
+            update={
+                "playable_s": playable,
+                "ahead": tuple((float(a), float(b)) for a, b in index.painted_ahead()),
+                "speed": entry.playable.per_s,
+            }
+        )
+        self._show(entry, entry.job.model_copy(update={"live": live}))
+        entry.settled = ended
+
+    def _show(self, entry: Entry, job: Job) -> None:
+        if job != entry.job or not entry.revision:
+            entry.job = job
+            entry.revision = self._next()
+
+    def _next(self) -> int:
+        self.revision += 1
+        return self.revision
+
+
+def _open(entry: Entry) -> bool:
+    return not entry.status.ended
+
+
+def _splits(entry: Entry) -> bool:
+    return entry.status.state == "splitting"

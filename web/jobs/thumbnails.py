@@ -1,0 +1,69 @@
+"""The small picture beside a job: its first painted frame, made once and kept with its record."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Iterator
+from typing import Final
+
+import av
+import av.error
+
+from shared.contracts.status import Status
+from shared.media.jpeg import to_jpeg
+from shared.storage.blobs import BlobStore
+from web.live.segments import Segments
+
+_LONGER_SIDE: Final = 480
+_BEGINNING: Final = 8 << 20
+"""So much of a result holds its index and its first frame, but for very long videos."""
+
+
+def thumbnail_blob(job: str) -> str:
+    """Name a job's thumbnail (jobs container)."""
+    return f"{job}/thumbnail.jpg"
+
+
+class Thumbnails:
+    """Finds thumbnails, or makes them of what a job has come to.
+
+    Raises:
+        TransientError: when storage cannot be reached.
+    """
+
+    def __init__(self, blobs: BlobStore, segments: Segments, jobs: str, results: str) -> None:
+        self._blobs = blobs
+        self._segments = segments
+        self._jobs = jobs
+        self._results = results
+
+    async def of(self, status: Status) -> bytes | None:
+        """Return a JPEG; None while nothing of the job is painted."""
+        name = thumbnail_blob(status.job_id)
+        if kept := await self._blobs.read(self._jobs, name):
+            return kept
+        video = await self._painted(status)
+        made = video and await asyncio.to_thread(_first_picture, video)
+        if made:
+            await self._blobs.create(self._jobs, name, made, content_type="image/jpeg")
+        return made or None
+
+    async def _painted(self, status: Status) -> bytes | None:
+        segment = await self._segments.segment(status.job_id, 0)
+        if segment is not None or status.result is None:
+            return segment
+        facts = await self._blobs.facts(self._results, status.result)
+        if facts is None:
+            return None
+        length = min(facts.size, _BEGINNING)
+        return await self._blobs.read_range(self._results, status.result, 0, length, facts.etag)
+
+
+def _first_picture(video: bytes) -> bytes | None:
+    try:
+        with av.open(io.BytesIO(video), "r") as container:
+            frames: Iterator[av.VideoFrame] = container.decode(video=0)
+            return to_jpeg(next(frames), _LONGER_SIDE)
+    except (av.error.FFmpegError, StopIteration, IndexError):
+        return None

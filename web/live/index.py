@@ -1,0 +1,52 @@
+"""Which of a job's segments are painted, and where each belongs.
+
+Segments come out of order. What can be played is the longest run from the first one; those painted
+ahead of a gap are known, too, so that they can be shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from shared.contracts.segment_place import SegmentPlace
+
+
+@dataclass(slots=True)
+class Index:
+    """The segments of one job that are known: those without a gap from the first, and others."""
+
+    playable: list[SegmentPlace] = field(default_factory=list)
+    ahead: dict[int, SegmentPlace] = field(default_factory=dict)
+
+    def add(self, found: Iterable[tuple[int, SegmentPlace]]) -> None:
+        """Note segments by their number."""
+        self.ahead |= {number: place for number, place in found if number >= len(self.playable)}
+        while (place := self.ahead.pop(len(self.playable), None)) is not None:
+            self.playable.append(place)
+
+    def place(self, number: int) -> SegmentPlace | None:
+        """Return where a segment belongs; None when it is not painted yet."""
+        if 0 <= number < len(self.playable):
+            return self.playable[number]
+        return self.ahead.get(number)
+
+    @property
+    def playable_s(self) -> Fraction:
+        """How much can be played from the beginning, in seconds."""
+        if not self.playable:
+            return Fraction(0)
+        last = self.playable[-1]
+        return last.start_s + last.duration_s - self.playable[0].start_s
+
+    def painted_ahead(self) -> list[tuple[Fraction, Fraction]]:
+        """Return from when to when segments lie beyond the first gap, in seconds, joined."""
+        spans: list[tuple[Fraction, Fraction]] = []
+        for _, place in sorted(self.ahead.items()):
+            end = place.start_s + place.duration_s
+            if spans and spans[-1][1] == place.start_s:
+                spans[-1] = (spans[-1][0], end)
+            else:
+                spans.append((place.start_s, end))
+        return spans

@@ -1,0 +1,140 @@
+"""Turns segments as they lie in storage into the fragments that browsers play.
+
+A segment is a whole MP4 whose first frame is at 0. A browser wants one header, `init_fragment`, and
+after it pieces that say where they belong, `media_fragment`. Nothing is decoded or encoded, and
+every timestamp stays exact: a fragment's base is a number of ticks, not of seconds.
+
+The same segment gives the same bytes, whoever asks and whenever.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterator
+from typing import Final
+
+import av
+import av.error
+from av.container import InputContainer, OutputContainer
+from av.stream import Stream
+
+from shared.contracts.errors import ChunkError
+
+_OPTIONS: Final = {
+    # 'frag_discont' takes a fragment's place from its packets, 'frag_custom' makes one of them all.
+    "movflags": "+empty_moov+default_base_moof+frag_custom+frag_discont",
+    "fflags": "+bitexact",
+    "use_editlist": "0",
+    # Each segment has its own bit rate, and all have one header.
+    "write_btrt": "0",
+    "avoid_negative_ts": "disabled",
+}
+_BOX: Final = struct.Struct("!I4s")
+_LENGTH_FOLLOWS: Final = 1
+_LONG: Final = struct.Struct("!Q")
+_PROFILE: Final = slice(1, 4)
+"""Where the parameters of H.264 (``avcC``) name profile, constraints and level."""
+
+
+def init_fragment(segment: bytes) -> bytes:
+    """Return the header (``ftyp`` and ``moov``) that the fragments of a job share.
+
+    Raises:
+        ChunkError: ``segment`` is no segment (``CORRUPT_SEGMENT``).
+    """
+    boxes = _remuxed(segment, 0, 0)
+    return b"".join(data for kind, data in boxes if kind in (b"ftyp", b"moov"))
+
+
+def media_fragment(segment: bytes, first_tick: int, number: int) -> bytes:
+    """Return a segment's fragment (``moof`` and ``mdat``), its first frame at ``first_tick``.
+
+    ``first_tick`` counts ticks of the segment's own track; ``number`` counts fragments from 0.
+
+    Raises:
+        ChunkError: ``segment`` is no segment (``CORRUPT_SEGMENT``).
+    """
+    boxes = _remuxed(segment, first_tick, number)
+    return b"".join(data for kind, data in boxes if kind in (b"moof", b"mdat"))
+
+
+def codec_of(segment: bytes) -> str:
+    """Return what a browser calls a segment's codec, such as ``avc1.640028`` or ``mp4a.40.2``.
+
+    Raises:
+        ChunkError: ``segment`` is no segment (``CORRUPT_SEGMENT``).
+    """
+    with _opened(segment) as container:
+        stream = container.streams[0]
+        context = stream.codec_context
+        if context is None:
+            raise _corrupt("its codec is unknown")
+        name, parameters = context.codec.canonical_name, context.extradata or b""
+        if name == "h264" and len(parameters) >= _PROFILE.stop:
+            return f"avc1.{parameters[_PROFILE].hex()}"
+        return _AUDIO.get(name, name)
+
+
+_AUDIO: Final = {
+    "aac": "mp4a.40.2",
+    "mp3": "mp4a.6b",
+    "opus": "opus",
+    "flac": "flac",
+    "ac3": "ac-3",
+    "eac3": "ec-3",
+    "alac": "alac",
+}
+
+
+def _remuxed(segment: bytes, first_tick: int, number: int) -> list[tuple[bytes, bytes]]:
+    file = io.BytesIO()
+    with _opened(segment) as source, _output(file, source, number) as output:
+        old = source.streams[0]
+        new: Stream = output.add_stream_from_template(old)
+        new.time_base = old.time_base
+        output.start_encoding()
+        for packet in source.demux(old):
+            if not packet.size or packet.pts is None or packet.dts is None:
+                continue
+            packet.pts += first_tick
+            packet.dts += first_tick
+            packet.stream = new
+            output.mux(packet)
+    return list(_boxes(file.getvalue()))
+
+
+def _opened(segment: bytes) -> InputContainer:
+    try:
+        container = av.open(io.BytesIO(segment), "r", format="mp4")
+    except av.error.FFmpegError as error:
+        raise _corrupt(f"it cannot be read: {error}") from error
+    if len(container.streams) != 1:
+        container.close()
+        raise _corrupt(f"it holds {len(container.streams)} tracks")
+    return container
+
+
+def _output(file: io.BytesIO, source: InputContainer, number: int) -> OutputContainer:
+    time_base = source.streams[0].time_base
+    assert time_base is not None
+    # FFmpeg counts fragments from 1.
+    options = _OPTIONS | {"fragment_index": str(number + 1)}
+    if source.streams.video:
+        options["video_track_timescale"] = str(time_base.denominator)
+    return av.open(file, "w", format="mp4", options=options)
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the boxes of a file, each with its header."""
+    at = 0
+    while at < len(data):
+        length, kind = _BOX.unpack_from(data, at)
+        if length == _LENGTH_FOLLOWS:
+            (length,) = _LONG.unpack_from(data, at + _BOX.size)
+        yield kind, data[at : at + length]
+        at += length
+
+
+def _corrupt(what: str) -> ChunkError:
+    return ChunkError("CORRUPT_SEGMENT", f"The segment cannot be played: {what}.")

@@ -1,0 +1,133 @@
+"""Follows the segments of jobs in storage, and hands out their fragments to all viewers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from pathlib import PurePosixPath
+from typing import Final
+
+from shared.contracts.layout import chunk_blob
+from shared.contracts.segment_place import SegmentPlace
+from shared.storage.blobs import BlobStore, Content
+from shared.storage.seals import check_seal
+from web.live.index import Index
+from web.live.remux import codec_of, init_fragment, media_fragment
+from web.shared_work import SharedBytes
+
+_Maker = Callable[[bytes, SegmentPlace], bytes]
+
+_FRESH_S: Final = 0.4
+"""For this long a look at storage serves everybody."""
+
+_THOUSAND: Final = 1000
+_REMEMBERED: Final = 1000
+"""Jobs whose index is kept."""
+
+
+class Segments:
+    """The painted segments of all jobs.
+
+    Raises:
+        TransientError: from every method, when storage cannot be reached.
+    """
+
+    def __init__(self, blobs: BlobStore, container: str, cache_bytes: int) -> None:
+        self._blobs = blobs
+        self._container = container
+        self._fragments = SharedBytes[tuple[str, int | str]](cache_bytes)
+        self._followed: OrderedDict[str, _Followed] = OrderedDict()
+
+    async def index(self, job: str) -> Index:
+        """Return what is painted of a job."""
+        followed = self._followed.setdefault(job, _Followed(self._blobs, self._container, job))
+        self._followed.move_to_end(job)
+        if len(self._followed) > _REMEMBERED:
+            self._followed.popitem(last=False)
+        return await followed.look()
+
+    async def init(self, job: str) -> bytes | None:
+        """Return the header of a job's fragments; None while nothing of it is painted."""
+        return await self._made(job, "init", 0, lambda segment, _: init_fragment(segment))
+
+    async def codec(self, job: str) -> str | None:
+        """Return what browsers call the codec of a job's segments; None while there are none."""
+        made = await self._made(job, "codec", 0, lambda segment, _: codec_of(segment).encode())
+        return None if made is None else made.decode()
+
+    async def fragment(self, job: str, number: int) -> bytes | None:
+        """Return a segment's fragment; None when it is not painted yet, or deleted already."""
+        return await self._made(
+            job,
+            number,
+            number,
+            lambda segment, place: media_fragment(segment, place.first_tick, number),
+        )
+
+    async def segment(self, job: str, number: int) -> bytes | None:
+        """Return a segment as it lies in storage; None when it is not there."""
+        content = await self._fetch(job, number)
+        return None if content is None else content.data
+
+    async def _made(self, job: str, kind: int | str, number: int, make: _Maker) -> bytes | None:
+        async def fetch_and_make() -> bytes:
+            content = await self._fetch(job, number)
+            if content is None:
+                raise _Missing
+            place = SegmentPlace.read(content.metadata)
+            if place is None:
+                raise _Missing
+            return await asyncio.to_thread(make, content.data, place)
+
+        try:
+            return await self._fragments.get((job, kind), fetch_and_make)
+        except _Missing:
+            return None
+
+    async def _fetch(self, job: str, number: int) -> Content | None:
+        content = await self._blobs.fetch(self._container, chunk_blob(job, number))
+        if content is not None:
+            check_seal(content, f"segment {number}", "CORRUPT_SEGMENT")
+        return content
+
+
+class _Missing(Exception):
+    """There is no such segment."""
+
+
+class _Followed:
+    """One job's index, brought up to date by listing what may have come since."""
+
+    def __init__(self, blobs: BlobStore, container: str, job: str) -> None:
+        self._blobs = blobs
+        self._container = container
+        self._job = job
+        self._index = Index()
+        self._looked = float("-inf")
+        self._looking = asyncio.Lock()
+
+    async def look(self) -> Index:
+        async with self._looking:
+            if time.monotonic() - self._looked >= _FRESH_S:
+                await self._catch_up()
+                self._looked = time.monotonic()
+        return self._index
+
+    async def _catch_up(self) -> None:
+        """List from the thousand in which the first gap is, for as long as thousands are full."""
+        while True:
+            begin = len(self._index.playable) // _THOUSAND
+            for thousand in (begin, begin + 1):
+                self._index.add([found async for found in self._list(thousand)])
+            if len(self._index.playable) // _THOUSAND <= begin + 1:
+                return
+
+    async def _list(self, thousand: int) -> AsyncIterator[tuple[int, SegmentPlace]]:
+        # A chunk's number has eight digits.
+        prefix = f"{self._job}/{thousand:05d}"
+        async for item in self._blobs.items(self._container, prefix):
+            place = SegmentPlace.read(item.metadata)
+            if place is not None:
+                yield int(PurePosixPath(item.name).stem), place

@@ -1,0 +1,64 @@
+"""What the studio counts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from shared.telemetry.metrics import WorkMetrics
+
+_ANSWERS: Final = ("2xx", "3xx", "4xx", "5xx")
+_WAIT_BUCKETS_S: Final = (0.5, 1, 1.5, 2, 3, 5, 8, 13, 30, 60, 300)
+
+
+class WebMetrics(WorkMetrics):
+    """A studio's metrics: who watches, what they fetch, and how long they waited for a picture."""
+
+    _stages = ("preview",)
+
+    def __init__(self, registry: CollectorRegistry, service: str = "web") -> None:
+        super().__init__(registry, service)
+        self._viewers = Gauge(f"{service}_viewers", "Open pages", registry=registry)
+        self._requests = Counter(
+            f"{service}_requests_total",
+            "Requests by the first digit of their answer",
+            ["answer"],
+            registry=registry,
+        )
+        for answer in _ANSWERS:
+            self._requests.labels(answer)
+        self._segments = Counter(
+            f"{service}_segments_total",
+            "Fragments of live pictures that were asked for",
+            registry=registry,
+        )
+        self._uploaded = Counter(
+            f"{service}_uploaded_bytes_total", "Bytes of uploads taken", registry=registry
+        )
+        self._first_picture = Histogram(
+            f"{service}_first_picture_seconds",
+            "From a job's start to its first painted picture, for jobs that somebody watched",
+            buckets=_WAIT_BUCKETS_S,
+            registry=registry,
+        )
+
+    def viewers(self, change: int) -> None:
+        """Note pages opened (+) or closed (-)."""
+        self._viewers.inc(change)
+
+    def answered(self, status: int) -> None:
+        """Count an answer."""
+        self._requests.labels(f"{status // 100}xx").inc()
+
+    def segment(self) -> None:
+        """Count a fragment that was asked for."""
+        self._segments.inc()
+
+    def uploaded(self, size: int) -> None:
+        """Count bytes of an upload."""
+        self._uploaded.inc(size)
+
+    def first_picture(self, seconds: float) -> None:
+        """Observe how long a job took to its first painted picture."""
+        self._first_picture.observe(seconds)

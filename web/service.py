@@ -1,0 +1,100 @@
+"""The life of a studio: open storage and a port, answer requests, and leave on SIGTERM.
+
+It works on no events, so that leaving is simple: it is not ready any more, ends the streams that
+are open, answers what was asked, and exits 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, NoReturn
+
+import structlog
+from aiohttp import web
+
+from shared.contracts.errors import ConfigurationError
+from shared.service.clients import StorageClients
+from shared.service.health import Health, HealthServer
+from shared.service.runtime import Probe, probe, refuse, stop_on_signals
+from shared.service.settings import load
+from shared.storage.blobs import BlobStore
+from shared.storage.retry import Retry
+from shared.styles.download import fetch_styles
+from shared.telemetry import logs, tracing
+from shared.telemetry.background import in_rounds
+from shared.telemetry.metrics import process_registry
+from web.application import application
+from web.metrics import WebMetrics
+from web.settings import WebSettings
+from web.studio import Studio
+
+log = structlog.get_logger()
+
+NAME: Final = "web"
+
+
+def main() -> NoReturn:
+    """Run a studio as this process until a signal ends it.
+
+    Exits 0 after answering what was asked, 2 on wrong configuration, with every problem on stderr.
+    """
+    try:
+        settings = load(WebSettings)
+        logs.configure(settings.log_level, settings.log_format, NAME)
+        with tracing.exporting(NAME, settings.otel_exporter_otlp_endpoint):
+            asyncio.run(_run(settings))
+    except ConfigurationError as error:
+        refuse(NAME, error)
+    raise SystemExit(0)
+
+
+async def _run(settings: WebSettings) -> None:
+    stop = stop_on_signals()
+    registry = process_registry()
+    metrics = WebMetrics(registry, NAME)
+    health = Health()
+    async with (
+        HealthServer(settings.metrics_host, settings.metrics_port, registry, health),
+        StorageClients(settings) as clients,
+    ):
+        blobs = BlobStore(await clients.storage())
+        settings = await fetch_styles(settings, blobs, Retry(metrics))
+        studio = Studio.of(settings, blobs, await clients.media_blobs(), metrics)
+        probes: dict[str, Probe] = {
+            "storage": lambda: blobs.reach(settings.segments_container),
+            "users' storage": lambda: blobs.reach(settings.uploads_container),
+        }
+        runner = web.AppRunner(
+            application(studio), access_log=None, shutdown_timeout=settings.drain_timeout_s
+        )
+        await runner.setup()
+        try:
+            await _listen(runner, settings)
+            health.serving = True
+            log.info("ready", port=settings.web_port)
+            await in_rounds(
+                "probes",
+                settings.probe_interval_s,
+                lambda: probe(probes, health, metrics),
+                metrics.background_failed,
+                until=stop,
+            )
+            health.serving = False
+            log.info("draining")
+            studio.closing.set()
+        finally:
+            await runner.cleanup()
+            studio.previews.close()
+    log.info("stopped")
+
+
+async def _listen(runner: web.AppRunner, settings: WebSettings) -> None:
+    try:
+        await web.TCPSite(runner, settings.web_host, settings.web_port).start()
+    except OSError as error:
+        raise ConfigurationError(
+            [
+                f"WEB_PORT: cannot listen on port {settings.web_port} of {settings.web_host}: "
+                f"{error.strerror}"
+            ]
+        ) from error

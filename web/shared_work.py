@@ -1,0 +1,48 @@
+"""Work that several people ask for at once is done once, and its outcome kept for a while."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+
+class SharedBytes(Generic[K]):
+    """Bytes by key, made when first asked for, kept up to a total size; the oldest use goes first.
+
+    Whoever asks while they are being made waits for the same making. A failure is told to all who
+    wait, and not kept.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._kept: OrderedDict[K, bytes] = OrderedDict()
+        self._size = 0
+        self._making: dict[K, asyncio.Task[bytes]] = {}
+
+    async def get(self, key: K, make: Callable[[], Awaitable[bytes]]) -> bytes:
+        """Return what is kept under ``key``, or what ``make`` returns."""
+        if (kept := self._kept.get(key)) is not None:
+            self._kept.move_to_end(key)
+            return kept
+        task = self._making.get(key)
+        if task is None:
+            task = asyncio.create_task(self._make(key, make))
+            self._making[key] = task
+        # Shielded: one who leaves must not take the others' work along.
+        return await asyncio.shield(task)
+
+    async def _make(self, key: K, make: Callable[[], Awaitable[bytes]]) -> bytes:
+        try:
+            made = await make()
+        finally:
+            del self._making[key]
+        self._kept[key] = made
+        self._size += len(made)
+        while self._size > self._most_bytes and len(self._kept) > 1:
+            _, dropped = self._kept.popitem(last=False)
+            self._size -= len(dropped)
+        return made

@@ -1,0 +1,246 @@
+// The list of jobs: kept true by the studio's events, one card a job.
+import { call, get } from "./api.js";
+import { shareOf, stateOf, titleOf } from "./words.js";
+
+const PAGE = 30;
+
+export class Jobs extends EventTarget {
+  #jobs = new Map();
+  #cards = new Map();
+  #uploads = new Map();
+  #fresh = null;
+  #shown = PAGE;
+  #selected = null;
+
+  constructor(list, empty, more, filter, away, announce) {
+    super();
+    Object.assign(this, { list, empty, more, filter, away, announce, styles: [] });
+    more.addEventListener("click", () => ((this.#shown += PAGE), this.#render()));
+    filter.addEventListener("change", () => this.#render());
+  }
+
+  follow() {
+    const events = new EventSource("/api/events");
+    events.addEventListener("open", () => ((this.#fresh = new Set()), this.#isAway(null)));
+    events.addEventListener("job", (event) => this.#take(JSON.parse(event.data)));
+    events.addEventListener("gone", (event) => this.#drop(JSON.parse(event.data)));
+    events.addEventListener("away", () => this.#isAway("Storage does not answer. Trying again …"));
+    // After a break the studio tells all jobs anew: those that it did not tell are gone.
+    events.addEventListener("ready", () => {
+      const fresh = this.#fresh ?? new Set(this.#jobs.keys());
+      this.#fresh = null;
+      for (const id of this.#jobs.keys()) if (!fresh.has(id)) this.#jobs.delete(id);
+      this.#render();
+    });
+    events.addEventListener("error", () => {
+      this.#isAway("The studio does not answer. Trying again …");
+      // Browsers give up when the answer is no stream, as a proxy's is while the studio restarts.
+      if (events.readyState === EventSource.CLOSED) setTimeout(() => this.follow(), 1500);
+    });
+  }
+
+  find(id) {
+    return this.#jobs.get(id);
+  }
+
+  select(id) {
+    this.#selected = id;
+    for (const [job, card] of this.#cards) card.classList.toggle("shown", job === id);
+  }
+
+  // A video that is on its way; returns what tells of its progress.
+  uploading(file, cancel) {
+    const id = crypto.randomUUID();
+    const entry = { name: file.name, share: 0, words: "Uploading", cancel };
+    this.#uploads.set(id, entry);
+    this.#render();
+    return {
+      progress: (share) => ((entry.share = share), this.#renderUpload(id)),
+      failed: (words) => (Object.assign(entry, { words, bad: true }), this.#renderUpload(id)),
+      done: (job) => {
+        entry.job = job;
+        entry.words = "Waiting for the painter";
+        entry.share = 1;
+        if (this.#jobs.has(job)) this.#uploads.delete(id);
+        this.#render();
+      },
+    };
+  }
+
+  #take(job) {
+    const before = this.#jobs.get(job.id);
+    this.#jobs.set(job.id, job);
+    this.#fresh?.add(job.id);
+    for (const [id, entry] of this.#uploads) if (entry.job === job.id) this.#uploads.delete(id);
+    if (before && !before.ended && job.ended) {
+      this.announce.textContent = `${job.video}: ${stateOf(job)}`;
+    }
+    if (this.#fresh === null) this.#render();
+    this.dispatchEvent(new CustomEvent("change", { detail: job }));
+  }
+
+  #drop(id) {
+    this.#jobs.delete(id);
+    this.#render();
+    this.dispatchEvent(new CustomEvent("gone", { detail: id }));
+  }
+
+  #isAway(words) {
+    this.away.hidden = words === null;
+    this.away.textContent = words ?? "";
+  }
+
+  #visible() {
+    const kinds = {
+      "": () => true,
+      open: (job) => !job.ended,
+      done: (job) => job.result !== null,
+      failed: (job) => job.ended && job.result === null,
+    };
+    return [...this.#jobs.values()]
+      .filter(kinds[this.filter.value])
+      .sort((a, b) => (a.started_at < b.started_at ? 1 : -1));
+  }
+
+  #render() {
+    const jobs = this.#visible();
+    const page = jobs.slice(0, this.#shown);
+    this.empty.hidden = jobs.length + this.#uploads.size > 0;
+    this.more.hidden = jobs.length <= this.#shown;
+    const wanted = [
+      ...[...this.#uploads].reverse().map(([id, entry]) => this.#uploadCard(id, entry)),
+      ...page.map((job) => this.#jobCard(job)),
+    ];
+    const kept = new Set(wanted);
+    for (const [id, card] of this.#cards) {
+      if (!kept.has(card)) {
+        card.remove();
+        this.#cards.delete(id);
+      }
+    }
+    // Cards are moved only where the order changed: a moved one would lose the keyboard's focus.
+    wanted.forEach((card, place) => {
+      if (this.list.children[place] !== card) this.list.insertBefore(card, this.list.children[place] ?? null);
+    });
+  }
+
+  #renderUpload(id) {
+    const entry = this.#uploads.get(id);
+    if (entry) this.#uploadCard(id, entry);
+  }
+
+  #uploadCard(id, entry) {
+    const card = this.#cards.get(id) ?? this.#newCard(id, entry.name, "");
+    const sending = entry.share < 1 && !entry.bad;
+    this.#tell(card, sending ? `${entry.words} · ${Math.floor(entry.share * 100)} %` : entry.words, entry.bad);
+    this.#fill(card, entry.share, null, false);
+    const stop = ["Cancel", () => (entry.cancel(), this.#forgetUpload(id))];
+    const close = ["Dismiss", () => this.#forgetUpload(id)];
+    this.#act(card, entry.bad ? [close] : sending ? [stop] : []);
+    return card;
+  }
+
+  #forgetUpload(id) {
+    this.#uploads.delete(id);
+    this.#render();
+  }
+
+  #jobCard(job) {
+    const card = this.#cards.get(job.id) ?? this.#newCard(job.id, job.video, titleOf(job.style, this.styles));
+    card.classList.toggle("shown", job.id === this.#selected);
+    this.#tell(card, stateOf(job), Boolean(job.error));
+    this.#fill(card, shareOf(job), job.frames ? job.frames_split / job.frames : null, !job.ended);
+    card.querySelector(".bar").hidden = job.ended;
+    if (job.frames_painted) this.#picture(card, job);
+    const remove = ["Delete", () => this.#order(card, job, "DELETE", "")];
+    const cancel = ["Cancel", () => this.#order(card, job, "POST", "/cancel")];
+    this.#act(card, job.ended ? [remove] : [cancel], job);
+    return card;
+  }
+
+  #newCard(id, name, style) {
+    const card = element("li", "job");
+    const thumb = element("button", "thumb");
+    thumb.type = "button";
+    thumb.setAttribute("aria-label", `Watch ${name}`);
+    thumb.addEventListener("click", () => this.#watch(id));
+    const title = element("p", "job-name", name);
+    if (style) title.append(" ", element("small", "", style));
+    const state = element("div", "job-state");
+    const bar = element("div", "bar");
+    bar.append(element("i", "split"), element("i"));
+    state.append(bar, element("span"));
+    card.append(thumb, title, element("div", "actions"), state);
+    this.#cards.set(id, card);
+    return card;
+  }
+
+  #watch(id) {
+    const job = this.#jobs.get(id);
+    if (job) this.dispatchEvent(new CustomEvent("watch", { detail: job }));
+  }
+
+  #tell(card, words, bad = false) {
+    const state = card.querySelector(".job-state");
+    state.classList.toggle("bad", bad);
+    if (state.lastElementChild.textContent !== words) state.lastElementChild.textContent = words;
+  }
+
+  #fill(card, share, split, open) {
+    const [behind, front] = card.querySelectorAll(".bar i");
+    card.querySelector(".bar").classList.toggle("unknown", open && share === null);
+    if (share !== null) front.style.width = `${share * 100}%`;
+    else front.style.removeProperty("width");
+    behind.style.width = `${(split ?? 0) * 100}%`;
+  }
+
+  #picture(card, job) {
+    const thumb = card.querySelector(".thumb");
+    if (thumb.firstElementChild) return;
+    const image = element("img");
+    image.alt = "";
+    image.loading = "lazy";
+    image.addEventListener("load", () => image.classList.add("shown"));
+    image.addEventListener("error", () => image.remove());
+    image.src = `/api/jobs/${job.id}/thumbnail.jpg`;
+    thumb.append(image);
+  }
+
+  #act(card, orders, job = null) {
+    const names = [job?.result ? "Download" : "", ...orders.map(([name]) => name)].join();
+    const actions = card.querySelector(".actions");
+    if (actions.dataset.names === names) return;
+    actions.dataset.names = names;
+    actions.replaceChildren();
+    if (job?.result) {
+      const link = element("a", "strong", "Download");
+      link.href = `/api/jobs/${job.id}/result?download`;
+      link.download = job.result;
+      actions.append(link);
+    }
+    for (const [name, act] of orders) {
+      const button = element("button", "quiet", name);
+      button.type = "button";
+      button.addEventListener("click", act);
+      actions.append(button);
+    }
+  }
+
+  async #order(card, job, method, suffix) {
+    if (method === "DELETE" && !window.confirm(`Delete the painting of ${job.video}, and its upload?`)) return;
+    try {
+      await call(`/api/jobs/${job.id}${suffix}`, { method });
+      if (method === "DELETE") this.#drop(job.id);
+      else this.#take(await get(`/api/jobs/${job.id}`));
+    } catch (error) {
+      this.#tell(card, error.message, true);
+    }
+  }
+}
+
+function element(name, className = "", text = "") {
+  const made = document.createElement(name);
+  if (className) made.className = className;
+  if (text) made.textContent = text;
+  return made;
+}

@@ -1,0 +1,231 @@
+// Plays a job's painted part while it grows: fragments go into a Media Source as they come.
+import { get, patiently, pause, Refused } from "./api.js";
+
+const AHEAD_S = 45;
+const BEHIND_S = 60;
+const START_S = 1.6;
+const SLOWEST = 0.5;
+
+export class LivePlayer extends EventTarget {
+  #video;
+  #job;
+  #stop = new AbortController();
+  #buffer = null;
+  #source = null;
+  #segments = [];
+  #ended = false;
+  #next = 0;
+  #news = Promise.withResolvers?.() ?? deferred();
+  #forced = false;
+  #started = false;
+
+  // `total` returns the video's length in seconds as far as it is known.
+  constructor(video, job, total) {
+    super();
+    this.#video = video;
+    this.#job = job;
+    this.total = total;
+    this.speed = null;
+    for (const event of ["seeking", "timeupdate", "waiting"]) {
+      video.addEventListener(event, () => this.#wake(), { signal: this.#stop.signal });
+    }
+    video.addEventListener("seeking", () => this.#jump(), { signal: this.#stop.signal });
+    this.done = this.#run().catch((error) => {
+      if (error.name !== "AbortError") this.#tell("lost", error);
+    });
+  }
+
+  // Something is known to be new about the job.
+  update(job) {
+    this.speed = job.live.speed;
+    this.playable = job.live.playable_s;
+    this.over = job.ended;
+    this.#wake();
+  }
+
+  play() {
+    this.#forced = true;
+    this.#startWhenReady();
+  }
+
+  close() {
+    this.#stop.abort();
+    if (this.#video.src.startsWith("blob:")) URL.revokeObjectURL(this.#video.src);
+    this.#video.removeAttribute("src");
+    this.#video.load();
+  }
+
+  async #run() {
+    await this.#list();
+    if (!("MediaSource" in window || "ManagedMediaSource" in window)) {
+      this.#video.src = `/api/jobs/${this.#job}/live.m3u8`;
+      this.#tell("open");
+      return;
+    }
+    await this.#open();
+    this.#tell("open");
+    for (;;) {
+      this.#stop.signal.throwIfAborted();
+      if (this.#next < this.#segments.length && this.#wanted()) {
+        const number = this.#next++;
+        const data = await this.#fetch(`live/${number}.m4s`);
+        if (number === this.#next - 1) await this.#append(data);
+        this.#startWhenReady();
+        continue;
+      }
+      if (this.#next >= this.#segments.length) {
+        if (this.#ended) this.#finish();
+        else if (await this.#list()) continue;
+      }
+      this.#startWhenReady();
+      await Promise.race([this.#news.promise, pause(1000, this.#stop.signal)]);
+      this.#news = deferred();
+    }
+  }
+
+  async #open() {
+    const Source = window.ManagedMediaSource ?? window.MediaSource;
+    this.#source = new Source();
+    this.#video.disableRemotePlayback = true;
+    this.#video.src = URL.createObjectURL(this.#source);
+    await new Promise((done) => this.#source.addEventListener("sourceopen", done, { once: true }));
+    this.#buffer = this.#source.addSourceBuffer(`video/mp4; codecs="${this.codec}"`);
+    await this.#append(await this.#fetch("live/init.mp4"));
+  }
+
+  // Asks what is painted; true when there is more than before.
+  async #list() {
+    const before = this.#segments.length;
+    const live = await this.#patiently(() => get(`/api/jobs/${this.#job}/live`, this.#options));
+    this.codec = live.codec;
+    this.#segments = live.segments;
+    this.#ended = live.ended;
+    this.#tell("progress");
+    return this.#segments.length > before || this.#ended;
+  }
+
+  async #fetch(name) {
+    const path = `/api/jobs/${this.#job}/${name}`;
+    return this.#patiently(async () => {
+      const answer = await fetch(path, this.#options).catch((error) => {
+        if (error.name === "AbortError") throw error;
+        throw new Refused(0, "The studio does not answer.");
+      });
+      if (!answer.ok) throw new Refused(answer.status, "The painted part is gone.");
+      return answer.arrayBuffer();
+    });
+  }
+
+  get #options() {
+    return { signal: this.#stop.signal };
+  }
+
+  #patiently(work) {
+    return patiently(work, this.#stop.signal, 600);
+  }
+
+  #wanted() {
+    const segment = this.#segments[this.#next];
+    return segment.start_s < this.#video.currentTime + AHEAD_S;
+  }
+
+  async #append(data) {
+    await this.#idle();
+    await this.#tidy();
+    try {
+      this.#buffer.appendBuffer(data);
+    } catch (error) {
+      if (error.name !== "QuotaExceededError") throw error;
+      await this.#remove(0, Math.max(0, this.#video.currentTime - 5));
+      this.#buffer.appendBuffer(data);
+    }
+    await this.#idle();
+  }
+
+  async #tidy() {
+    const { buffered } = this.#buffer;
+    const keep = this.#video.currentTime - BEHIND_S;
+    if (buffered.length && buffered.start(0) < keep - BEHIND_S) await this.#remove(0, keep);
+  }
+
+  async #remove(from, to) {
+    if (to <= from) return;
+    this.#buffer.remove(from, to);
+    await this.#idle();
+  }
+
+  #idle() {
+    if (!this.#buffer.updating) return Promise.resolve();
+    return new Promise((done) => this.#buffer.addEventListener("updateend", done, { once: true }));
+  }
+
+  #finish() {
+    if (this.#source.readyState !== "open" || this.#buffer.updating) return;
+    this.#source.endOfStream();
+    this.#tell("complete");
+  }
+
+  // After a jump to where nothing is buffered, go on from the segment that is shown there.
+  #jump() {
+    const at = this.#video.currentTime;
+    const { buffered } = this.#video;
+    for (let i = 0; i < buffered.length; i++) {
+      if (buffered.start(i) <= at && at <= buffered.end(i)) return;
+    }
+    const found = this.#segments.findLastIndex((segment) => segment.start_s <= at);
+    if (found >= 0) this.#next = found;
+  }
+
+  #startWhenReady() {
+    const video = this.#video;
+    if (this.#started) {
+      this.#keepPace();
+      return;
+    }
+    const ready = video.buffered.length ? video.buffered.end(0) - video.currentTime : 0;
+    const wait = this.#smoothIn();
+    this.wait = wait;
+    const enough = this.#ended ? ready > 0 : ready >= START_S;
+    if (enough && (wait <= 0 || this.#forced)) {
+      this.#started = true;
+      this.#keepPace();
+      video.play().catch(() => {});
+    }
+    this.#tell("progress");
+  }
+
+  // In how many seconds playing could begin and go on to the end without a stop.
+  #smoothIn() {
+    if (this.#ended || this.over) return 0;
+    const speed = this.speed ?? 1;
+    if (speed >= SLOWEST) return 0;
+    const total = this.total();
+    if (!total) return Infinity;
+    return Math.max(0, (total * (1 - speed) - (this.playable ?? 0)) / speed);
+  }
+
+  // Slightly slower than painting, where painting is slower than the video: better than stops.
+  #keepPace() {
+    const speed = this.#ended || this.over ? 1 : (this.speed ?? 1);
+    const video = this.#video;
+    const end = video.buffered.length ? video.buffered.end(video.buffered.length - 1) : 0;
+    const reserve = end - video.currentTime;
+    const rate = speed >= 1 || reserve > 12 ? 1 : Math.max(SLOWEST, speed * 0.96);
+    if (Math.abs(video.playbackRate - rate) > 0.02) video.playbackRate = rate;
+  }
+
+  #wake() {
+    this.#news.resolve();
+  }
+
+  #tell(type, error) {
+    this.dispatchEvent(new CustomEvent(type, { detail: error }));
+  }
+}
+
+function deferred() {
+  let resolve;
+  const promise = new Promise((done) => (resolve = done));
+  return { promise, resolve };
+}
+

@@ -1,0 +1,240 @@
+// The large picture: a still frame or a playing video, before and after, with a divider between.
+import { LivePlayer } from "./player.js";
+import { clock, speedOf } from "./words.js";
+
+const $ = (id) => document.getElementById(id);
+const DRIFT_S = 0.08;
+
+export class Stage {
+  #frame = $("frame");
+  #before = $("before-video");
+  #after = $("after-video");
+  #still = $("after-still");
+  #canvas = $("before-still");
+  #live = null;
+  #job = null;
+  #hasBefore = false;
+
+  constructor() {
+    $("compare").addEventListener("input", () => this.#cut());
+    $("play").addEventListener("click", () => this.#toggle());
+    $("mute").addEventListener("click", () => this.#mute(!this.#after.muted));
+    $("full").addEventListener("click", () => this.#full());
+    $("play-anyway").addEventListener("click", () => this.#live?.play());
+    $("seek").addEventListener("input", (event) => (this.#after.currentTime = event.target.value));
+    this.#frame.addEventListener("dblclick", () => this.#full());
+    for (const event of ["timeupdate", "progress", "durationchange", "play", "pause", "ended"]) {
+      this.#after.addEventListener(event, () => this.#showTime());
+    }
+    for (const event of ["play", "pause", "seeking", "seeked", "timeupdate", "ratechange"]) {
+      this.#after.addEventListener(event, () => this.#follow());
+    }
+    this.#after.addEventListener("waiting", () => this.#hint());
+    this.#after.addEventListener("playing", () => this.#hint());
+    this.#after.addEventListener("loadedmetadata", () => this.#shape(this.#after.videoWidth, this.#after.videoHeight));
+    this.#before.addEventListener("error", () => this.#single(true));
+    this.#before.addEventListener("loadeddata", () => this.#single(false));
+    this.#mute(true);
+    this.#cut();
+  }
+
+  get job() {
+    return this.#job?.id ?? null;
+  }
+
+  // A still frame, on a canvas; its painting comes by `paint`.
+  showFrame(canvas) {
+    this.#leave();
+    this.#canvas.width = canvas.width;
+    this.#canvas.height = canvas.height;
+    this.#canvas.getContext("2d").drawImage(canvas, 0, 0);
+    this.#shape(canvas.width, canvas.height);
+    this.#still.hidden = true;
+    this.#canvas.hidden = false;
+  }
+
+  async paint(url, words) {
+    this.#still.src = url;
+    await this.#still.decode().catch(() => {});
+    this.#still.alt = words;
+    this.#still.hidden = this.#job !== null;
+    this.#single(false);
+  }
+
+  // A job: the painted part while it grows, else its result. `source` is the video as it was put in.
+  showJob(job, source) {
+    this.#leave();
+    this.#job = job;
+    this.#canvas.hidden = this.#still.hidden = true;
+    this.#after.hidden = this.#before.hidden = false;
+    $("transport").hidden = false;
+    this.#single(true);
+    this.#before.src = source ?? `/api/jobs/${job.id}/source`;
+    this.#hasBefore = true;
+    if (job.width) this.#shape(job.width, job.height);
+    this.update(job);
+  }
+
+  update(job) {
+    if (this.#job?.id !== job.id) return;
+    this.#job = job;
+    if (!this.#live && !this.#after.src) this.#begin(job);
+    this.#live?.update(job);
+    this.#hint();
+    this.#showTime();
+  }
+
+  clear() {
+    this.#leave();
+  }
+
+  #begin(job) {
+    if (job.result && (job.ended || !job.live.playable_s)) {
+      this.#after.src = `/api/jobs/${job.id}/result`;
+      this.#after.play().catch(() => {});
+    } else if (job.live.playable_s) {
+      this.#live = new LivePlayer(this.#after, job.id, () => this.#total());
+      this.#live.addEventListener("progress", () => this.#hint());
+      this.#live.addEventListener("lost", (event) => this.#lost(event.detail));
+      this.#live.update(job);
+    }
+  }
+
+  // The painted part is gone: the job has ended a while ago. Its result goes on at the same place.
+  #lost(error) {
+    const job = this.#job;
+    const at = this.#after.currentTime;
+    const playing = !this.#after.paused;
+    this.#live.close();
+    this.#live = null;
+    if (!job?.result) {
+      this.#say(job?.error?.message ?? error?.message ?? "The picture cannot be shown.");
+      return;
+    }
+    this.#after.src = `/api/jobs/${job.id}/result`;
+    this.#after.currentTime = at;
+    if (playing) this.#after.play().catch(() => {});
+  }
+
+  #leave() {
+    this.#live?.close();
+    this.#live = null;
+    this.#job = null;
+    this.#hasBefore = false;
+    for (const video of [this.#after, this.#before]) {
+      video.pause();
+      video.removeAttribute("src");
+      video.load();
+      video.hidden = true;
+    }
+    $("transport").hidden = true;
+    $("hint").hidden = true;
+    this.#single(true);
+  }
+
+  #single(single) {
+    this.#frame.classList.toggle("single", single);
+  }
+
+  #shape(width, height) {
+    if (!width || !height) return;
+    this.#frame.style.aspectRatio = `${width} / ${height}`;
+  }
+
+  #cut() {
+    const share = $("compare").value;
+    this.#frame.style.setProperty("--cut", `${share}%`);
+    $("label-before").style.opacity = share > 12 ? 1 : 0;
+    $("label-after").style.opacity = share < 88 ? 1 : 0;
+  }
+
+  // Keeps the original at the painted picture's time.
+  #follow() {
+    const [before, after] = [this.#before, this.#after];
+    if (!this.#hasBefore || before.readyState < 1) return;
+    before.playbackRate = after.playbackRate;
+    if (Math.abs(before.currentTime - after.currentTime) > DRIFT_S && !before.seeking) {
+      before.currentTime = after.currentTime;
+    }
+    const playing = !after.paused && !after.ended && after.readyState > 2;
+    if (playing && before.paused) before.play().catch(() => {});
+    if (!playing && !before.paused) before.pause();
+  }
+
+  #toggle() {
+    if (this.#after.paused) {
+      this.#live?.play();
+      this.#after.play().catch(() => {});
+    } else {
+      this.#after.pause();
+    }
+  }
+
+  #mute(muted) {
+    this.#after.muted = muted;
+    $("mute").setAttribute("aria-pressed", String(muted));
+    $("mute").setAttribute("aria-label", muted ? "Sound is off" : "Sound is on");
+  }
+
+  #full() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else this.#frame.requestFullscreen?.().catch(() => {});
+  }
+
+  #total() {
+    const length = this.#before.duration;
+    return Number.isFinite(length) && length > 0 ? length : null;
+  }
+
+  #showTime() {
+    const after = this.#after;
+    const job = this.#job;
+    if (!job) return;
+    const end = Number.isFinite(after.duration) ? after.duration : 0;
+    const total = Math.max(job.ended ? 0 : (this.#total() ?? 0), end, job.live.playable_s) || 1;
+    $("seek").max = total;
+    $("seek").value = after.currentTime;
+    $("seek").setAttribute("aria-valuetext", `${clock(after.currentTime)} of ${clock(total)}`);
+    $("clock").textContent = `${clock(after.currentTime)} / ${clock(total)}`;
+    const playing = !after.paused && !after.ended;
+    $("play").setAttribute("aria-label", playing ? "Pause" : "Play");
+    $("play").firstElementChild.firstElementChild.setAttribute("d", playing ? "M7 5h3.6v14H7zM13.4 5H17v14h-3.6z" : "M8 5.5v13l11-6.5z");
+    this.#spans(job, total);
+  }
+
+  #spans(job, total) {
+    const done = this.#live ? job.live.playable_s : total;
+    const spans = [[0, done, ""], ...(this.#live ? job.live.ahead.map(([a, b]) => [a, b, "ahead"]) : [])];
+    $("spans").replaceChildren(
+      ...spans.map(([from, to, kind]) => {
+        const span = document.createElement("i");
+        span.className = kind;
+        span.style.left = `${(100 * from) / total}%`;
+        span.style.width = `${(100 * (to - from)) / total}%`;
+        return span;
+      }),
+    );
+  }
+
+  // What the picture waits for, said over it.
+  #hint() {
+    const job = this.#job;
+    if (!job) return;
+    const wait = this.#live?.wait ?? 0;
+    const starved = this.#after.readyState < 3 && !this.#after.paused && !this.#after.ended;
+    if (job.error) this.#say(job.error.message);
+    else if (job.state === "cancelled" && !this.#live) this.#say("This painting was cancelled.");
+    else if (!this.#live && !this.#after.src) this.#say(job.ended ? "There is nothing to show." : "The first frames are being painted …");
+    else if (this.#live && wait > 0 && this.#after.paused && !this.#after.currentTime) {
+      const when = Number.isFinite(wait) ? ` Plays smoothly in ${clock(wait)}.` : "";
+      this.#say(`Painting at ${speedOf(job)}.${when}`, true);
+    } else if (this.#live && starved && !job.ended) this.#say("Waiting for the painter …");
+    else $("hint").hidden = true;
+  }
+
+  #say(words, playAnyway = false) {
+    $("hint").hidden = false;
+    $("hint").firstElementChild.textContent = words;
+    $("play-anyway").hidden = !playAnyway;
+  }
+}

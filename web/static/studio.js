@@ -1,0 +1,182 @@
+// The page: puts the picture, the choices and the list of jobs together.
+import { get } from "./api.js";
+import { Gallery } from "./gallery.js";
+import { Jobs } from "./jobs.js";
+import { frameOf, painted, pictureOf, smaller } from "./pictures.js";
+import { Stage } from "./stage.js";
+import { stateOf, titleOf } from "./words.js";
+import { upload } from "./upload.js";
+
+// As many pixels as are painted at most, so that strokes are as large as the result's.
+const LARGE = 1280;
+const SMALL = 320;
+const $ = (id) => document.getElementById(id);
+
+const session = await get("/api/session");
+const stage = new Stage();
+const gallery = new Gallery(session.styles, session.default_style);
+const jobs = new Jobs($("list"), $("empty"), $("more"), $("filter"), $("away"), $("announce"));
+jobs.styles = session.styles;
+
+let files = [];
+let frame = null;
+let large = new AbortController();
+// Videos of this visit play beside their painting without being fetched again.
+const sources = new Map();
+
+// The picture
+
+async function showFrame(canvas) {
+  frame = canvas;
+  stage.showFrame(canvas);
+  jobs.select(null);
+  // The gallery first: it is what one chooses by, and the large picture is the dearest.
+  await gallery.show(smaller(canvas, SMALL));
+  await paintLarge();
+}
+
+async function paintLarge() {
+  if (!frame) return;
+  large.abort();
+  large = new AbortController();
+  try {
+    const url = await painted(frame, gallery.manner, large.signal);
+    await stage.paint(url, `Your frame, painted as ${gallery.words}`);
+    URL.revokeObjectURL(url);
+    performance.mark("frame painted");
+  } catch (error) {
+    if (error.name !== "AbortError") trouble(error.message);
+  }
+}
+
+gallery.addEventListener("change", () => {
+  if (stage.job) stage.showFrame(frame);
+  describe();
+  paintLarge();
+});
+gallery.addEventListener("trouble", (event) => trouble(event.detail.message));
+
+function describe(job = null) {
+  if (job) {
+    $("title").textContent = job.video;
+    $("facts").textContent = `${titleOf(job.style, session.styles)} · ${stateOf(job)}`;
+    return;
+  }
+  $("title").textContent = files.length
+    ? files.map((file) => file.name).join(", ")
+    : "An example. Your video's own frame comes here.";
+  $("facts").textContent = gallery.words;
+}
+
+// Choosing files
+
+function choose(chosen) {
+  files = [...chosen];
+  if (!files.length) return;
+  const bytes = files.reduce((sum, file) => sum + file.size, 0);
+  $("chosen").textContent = files.length > 1 ? `${files.length} videos` : files[0].name;
+  $("chosen-more").textContent = `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+  $("paint").disabled = false;
+  $("paint").textContent = files.length > 1 ? `Paint ${files.length} videos` : "Paint";
+  trouble(null);
+  const tooLarge = files.find((file) => file.size > session.max_upload_bytes);
+  if (tooLarge) trouble(`${tooLarge.name} is larger than this studio takes.`);
+  performance.mark("files chosen");
+  describe();
+  const url = URL.createObjectURL(files[0]);
+  frameOf(url, LARGE).then((canvas) => {
+    URL.revokeObjectURL(url);
+    if (canvas) showFrame(canvas);
+    else $("chosen-more").textContent += " · this browser cannot show its frames, painting works all the same";
+  });
+}
+
+$("files").addEventListener("change", (event) => choose(event.target.files));
+for (const target of [$("drop"), $("frame"), document.body]) {
+  target.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    $("drop").classList.add("over");
+    $("frame").classList.add("dropping");
+  });
+}
+for (const event of ["dragleave", "drop"]) {
+  document.body.addEventListener(event, (dropped) => {
+    if (event === "dragleave" && dropped.relatedTarget) return;
+    $("drop").classList.remove("over");
+    $("frame").classList.remove("dropping");
+  });
+}
+document.body.addEventListener("drop", (event) => {
+  event.preventDefault();
+  choose(event.dataTransfer.files);
+});
+
+// Painting
+
+$("choices").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const chosen = files;
+  const request = gallery.request;
+  $("paint").disabled = true;
+  const uploads = chosen.map((file, place) => paint(file, request, place === 0));
+  $("files").value = "";
+  await Promise.allSettled(uploads);
+  $("paint").disabled = !files.length;
+});
+
+async function paint(file, request, watch) {
+  const leaving = new AbortController();
+  const entry = jobs.uploading(file, () => leaving.abort());
+  try {
+    const { job } = await upload(file, request, entry.progress, leaving.signal);
+    performance.mark("upload complete");
+    sources.set(job, URL.createObjectURL(file));
+    awaited = watch ? job : awaited;
+    entry.done(job);
+    const known = jobs.find(job);
+    if (known) changed(known);
+  } catch (error) {
+    if (error.name !== "AbortError") entry.failed(error.message);
+  }
+}
+
+function trouble(words) {
+  $("trouble").hidden = !words;
+  $("trouble").textContent = words ?? "";
+}
+
+// Jobs
+
+let awaited = null;
+
+function watch(job) {
+  awaited = null;
+  stage.showJob(job, sources.get(job.id));
+  jobs.select(job.id);
+  describe(job);
+}
+
+function changed(job) {
+  if (job.id === awaited) watch(job);
+  if (stage.job !== job.id) return;
+  stage.update(job);
+  describe(job);
+}
+
+jobs.addEventListener("change", (event) => changed(event.detail));
+jobs.addEventListener("watch", (event) => {
+  watch(event.detail);
+  $("frame").scrollIntoView({ block: "nearest", behavior: "smooth" });
+});
+jobs.addEventListener("gone", (event) => {
+  if (stage.job === event.detail) showFrame(frame);
+});
+
+if (session.sign_out) {
+  $("sign-out").action = session.sign_out;
+  $("sign-out").hidden = false;
+  $("user").textContent = session.user;
+}
+jobs.follow();
+describe();
+await showFrame(await pictureOf("/static/example.jpg", LARGE));

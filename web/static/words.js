@@ -1,0 +1,55 @@
+// Figures and states in words.
+
+export function clock(seconds) {
+  const whole = Math.max(0, Math.round(seconds));
+  const hours = Math.floor(whole / 3600);
+  const minutes = Math.floor((whole % 3600) / 60);
+  const two = (n) => String(n).padStart(2, "0");
+  return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
+}
+
+export function speedOf(job) {
+  const frames = job.frames_per_s;
+  return job.live.speed ? `${Math.round(job.live.speed * 100)} % of playing speed` : `${frames ?? "?"} frames/s`;
+}
+
+export function titleOf(style, styles) {
+  const parts = style.split(",").map((part) => part.split(":"));
+  return parts
+    .map(([name, weight]) => {
+      const title = styles.find((one) => one.name === name)?.title ?? name;
+      return weight ? `${title} ${Math.round(weight * 100)} %` : title;
+    })
+    .join(", ");
+}
+
+const STATES = {
+  splitting: "Painting",
+  stylizing: "Painting",
+  assembling: "Joining the frames",
+  done: "Done",
+  degraded: "Done, with losses",
+  failed: "Failed",
+  cancelled: "Cancelled",
+};
+
+export function shareOf(job) {
+  if (job.state === "done" || job.state === "degraded") return 1;
+  return job.frames ? job.frames_painted / job.frames : null;
+}
+
+export function stateOf(job) {
+  const words = [job.frames_painted || job.ended ? STATES[job.state] : "Reading the video"];
+  const share = shareOf(job);
+  if (!job.ended) {
+    if (share !== null) words.push(`${Math.floor(share * 100)} %`);
+    else if (job.frames_painted) words.push(`${job.frames_painted} frames`);
+    if (job.frames_per_s) words.push(`${job.frames_per_s} frames/s`);
+    if (job.seconds_left !== null) words.push(`${clock(job.seconds_left)} left`);
+  } else if (job.frames && job.result) {
+    words.push(`${job.frames} frames`);
+  }
+  if (job.error) words.push(job.error.message);
+  else if (job.warnings.length) words.push(job.warnings[0]);
+  return words.join(" · ");
+}

@@ -1,0 +1,175 @@
+"""Takes uploads in blocks, so that a broken connection costs one block and not the video.
+
+An upload that was opened is a sealed text in the browser: the studio keeps nothing of it, and any
+instance can take any block. Storage keeps the blocks for a week, and only a complete list of them
+becomes a blob, at once and under its metadata: the request for a style, and whose it is.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import secrets
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+from shared.contracts.errors import StyleError
+from shared.contracts.layout import job_id
+from shared.contracts.style_request import StyleRequest
+from shared.contracts.style_request_text import format_style_request, parse_style_request
+from shared.storage.blobs import BlobStore
+from shared.storage.staging import Staging
+from shared.styles.gallery import Gallery
+from web.access.seals import Seals
+from web.access.users import OWNER, User
+from web.models import NewUpload, Received, Submitted, Upload
+from web.problems import Problem, bad_request, not_found
+
+BLOCK_BYTES: Final = 4 << 20
+_PURPOSE: Final = "upload"
+_LIFETIME_S: Final = 6 * 24 * 3600
+"""A little less than storage keeps blocks that were not committed."""
+
+_NAME_LENGTH: Final = 200
+_UNWELCOME: Final = re.compile(r'[\x00-\x1f\x7f/\\?#%*:|"<>]')
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What the sealed text of an upload says."""
+
+    name: str
+    size: int
+    owner: str | None
+    metadata: dict[str, str]
+
+    @property
+    def blocks(self) -> int:
+        return math.ceil(self.size / BLOCK_BYTES)
+
+    def length(self, number: int) -> int:
+        return min(BLOCK_BYTES, self.size - number * BLOCK_BYTES)
+
+
+class Uploads:
+    """Opens uploads, takes their blocks, and completes them.
+
+    Raises:
+        Problem: from every method, when the request cannot be fulfilled.
+        TransientError: from every method, when storage cannot be reached.
+    """
+
+    def __init__(
+        self,
+        blobs: BlobStore,
+        staging: Staging,
+        container: str,
+        seals: Seals,
+        gallery: Gallery,
+        default_style: str,
+        most_bytes: int,
+    ) -> None:
+        self._blobs = blobs
+        self._staging = staging
+        self._container = container
+        self._seals = seals
+        self._gallery = gallery
+        self._default_style = default_style
+        self._most_bytes = most_bytes
+
+    def open(self, new: NewUpload, user: User) -> Upload:
+        """Return what an upload's blocks are sent with."""
+        if new.size > self._most_bytes:
+            raise Problem(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"the video has {new.size} bytes, and this studio takes up to {self._most_bytes}",
+            )
+        request = self._request(new)
+        video = _safe(new.name)
+        # A folder of its own: two people's videos of one name must not mix their blocks.
+        name = f"{secrets.token_hex(4)}/{video}"
+        opened = {
+            "name": name,
+            "size": new.size,
+            "owner": user.id,
+            "metadata": format_style_request(request),
+        }
+        sealed = self._seals.seal(_PURPOSE, opened)
+        return Upload(
+            upload=sealed,
+            video=video,
+            block_bytes=BLOCK_BYTES,
+            blocks=_opened(opened).blocks,
+        )
+
+    async def take(self, upload: str, number: int, data: bytes, user: User) -> None:
+        """Keep one block; the same block again replaces it."""
+        opened = self._unseal(upload, user)
+        if not 0 <= number < opened.blocks:
+            raise bad_request(f"the upload has blocks 0 to {opened.blocks - 1}, not {number}")
+        if len(data) != opened.length(number):
+            raise bad_request(
+                f"block {number} must have {opened.length(number)} bytes, and has {len(data)}"
+            )
+        await self._staging.stage(opened.name, _block(number), data)
+
+    async def received(self, upload: str, user: User) -> Received:
+        """Tell which blocks are there."""
+        opened = self._unseal(upload, user)
+        staged = await self._staging.staged(opened.name)
+        return Received(blocks=tuple(sorted(int(block) for block in staged)))
+
+    async def complete(self, upload: str, user: User) -> Submitted:
+        """Make the video of its blocks, which starts its job; doing it twice starts one job."""
+        opened = self._unseal(upload, user)
+        blocks = [_block(number) for number in range(opened.blocks)]
+        owner = {OWNER: opened.owner} if opened.owner else {}
+        etag = await self._staging.commit(opened.name, blocks, {**opened.metadata, **owner})
+        if etag is None:
+            facts = await self._blobs.facts(self._container, opened.name)
+            if facts is None:
+                raise Problem(
+                    HTTPStatus.CONFLICT, "not all blocks of the upload are there: send the others"
+                )
+            etag = facts.etag
+        style = parse_style_request(opened.metadata, self._default_style)
+        video = opened.name.partition("/")[2]
+        return Submitted(job=job_id(self._container, opened.name, etag, style), video=video)
+
+    def _request(self, new: NewUpload) -> StyleRequest:
+        texts = new.model_dump(exclude={"name", "size"})
+        try:
+            request = parse_style_request(texts, self._default_style)
+            self._gallery.find_all(request.style)
+        except StyleError as error:
+            raise bad_request(error.message) from error
+        return request
+
+    def _unseal(self, upload: str, user: User) -> _Opened:
+        value = self._seals.open(_PURPOSE, upload, _LIFETIME_S)
+        if value is None or value["owner"] != user.id:
+            raise not_found("there is no such upload, or it is older than six days: begin again")
+        return _opened(value)
+
+
+def _opened(value: dict[str, Any]) -> _Opened:
+    return _Opened(value["name"], value["size"], value["owner"], value["metadata"])
+
+
+def _block(number: int) -> str:
+    """Name a block; all names have one length, as storage demands."""
+    return f"{number:05d}"
+
+
+def _safe(name: str) -> str:
+    """Return a file's name as blob names, file systems and headers take it.
+
+    What is too long loses its middle's end: the ending stays.
+    """
+    words = " ".join(_UNWELCOME.sub("_", name.rsplit("/", 1)[-1]).split()).strip(". ") or "video"
+    stem, dot, ending = words.rpartition(".")
+    if not stem or len(ending) > 8:  # noqa: PLR2004 - longer than any video's ending
+        stem, dot, ending = words, "", ""
+    room = _NAME_LENGTH - len((dot + ending).encode())
+    return stem.encode()[:room].decode(errors="ignore") + dot + ending
