@@ -11,7 +11,7 @@ import time
 from assembler.job import Job
 from shared.contracts.errors import PermanentError
 from shared.contracts.layout import status_blob
-from shared.contracts.status import Status, read_status
+from shared.contracts.status import Status, read_status, write_summary
 from shared.hubs.workers import OneAtATime
 from shared.storage.blobs import BlobStore
 
@@ -59,10 +59,13 @@ class Records:
 
     async def _store(self, job: Job) -> None:
         status, name = job.status, status_blob(job.job_id)
+        record, summary = status.to_json(), write_summary(status)
         if job.etag is None:
-            etag = await self._blobs.create(self._container, name, status.to_json())
+            etag = await self._blobs.create(self._container, name, record, metadata=summary)
         else:
-            etag = await self._blobs.replace(self._container, name, status.to_json(), etag=job.etag)
+            etag = await self._blobs.replace(
+                self._container, name, record, etag=job.etag, metadata=summary
+            )
         if etag is not None:
             job.saved(status, etag)
         else:

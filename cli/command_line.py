@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 from cli.arguments import hours, not_negative, whole
 from cli.options import (
@@ -19,6 +20,7 @@ from cli.parser import CommandParsers, Parser
 from cli.version import version
 from client.local_stack import default_dir
 from local.defaults import DEFAULT_STYLE
+from shared.contracts.status import State
 
 
 def build_parser() -> Parser:
@@ -127,10 +129,15 @@ def _add_jobs(commands_: CommandParsers) -> None:
     add_quiet(submit)
     add_dir(submit)
     add_json(submit)
-    submit.set_defaults(command="jobs:submit")
+    submit.set_defaults(command="submit:submit")
 
     status = commands_.add_parser("status", help="show one job, or all")
     status.add_argument("job", nargs="?", metavar="JOB")
+    status.add_argument("-w", "--watch", action="store_true", help="show it again and again")
+    status.add_argument("--state", choices=get_args(State), help="only jobs that are in it")
+    status.add_argument(
+        "-n", "--limit", type=whole(1, 1_000_000), metavar="N", help="only the newest"
+    )
     add_dir(status)
     add_json(status)
     status.set_defaults(command="jobs:status")
@@ -146,6 +153,27 @@ def _add_jobs(commands_: CommandParsers) -> None:
     add_existing(fetch)
     add_dir(fetch)
     fetch.set_defaults(command="jobs:fetch")
+
+    opening = commands_.add_parser("open", help="show a job's result in a video player")
+    opening.add_argument("job", metavar="JOB")
+    add_dir(opening)
+    opening.set_defaults(command="jobs:open_result")
+
+    remove = commands_.add_parser("rm", help="delete ended jobs: upload, result and record")
+    remove.add_argument("jobs", nargs="+", metavar="JOB")
+    add_dir(remove)
+    remove.set_defaults(command="jobs:rm")
+
+    logs = commands_.add_parser("logs", help="print the logs of a stack on this machine")
+    logs.add_argument(
+        "process", nargs="?", metavar="PROCESS", help="such as splitter; default: all"
+    )
+    logs.add_argument(
+        "-n", "--lines", type=whole(0, 1_000_000), default=10, help="default: %(default)s"
+    )
+    logs.add_argument("-f", "--follow", action="store_true", help="go on with what comes")
+    add_dir(logs)
+    logs.set_defaults(command="logs:logs")
 
 
 def _add_link(commands_: CommandParsers) -> None:

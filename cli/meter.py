@@ -48,6 +48,8 @@ class Meter:
         self.stage = WORDS.get(status.state, status.state)
         if status.state == "splitting" and self.painted:
             self.stage = "painting"
+        if status.waiting is not None:
+            self.stage = "waiting"
         self.ended = status.ended
         if status.state in {"done", "degraded"}:
             self.painted = self.frames

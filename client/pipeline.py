@@ -16,7 +16,14 @@ from client.links import Links
 from client.names import check_upload_name, numbered, upload_name
 from shared.contracts.errors import ConfigurationError, StylestreamError
 from shared.contracts.layout import is_job_id, job_id, progress_blob, status_blob
-from shared.contracts.status import SplitProgress, Status, utc_now
+from shared.contracts.status import (
+    SplitProgress,
+    Status,
+    read_status,
+    read_summary,
+    utc_now,
+    write_summary,
+)
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.style_request_text import format_style_request
 from shared.storage.blobs import BlobStore
@@ -99,13 +106,19 @@ class Pipeline:
         return view.status
 
     async def list(self) -> list[Status]:
-        """Return the records of all jobs, newest first."""
-        records = [
-            await self._blobs.read(self._in.jobs, name)
-            async for name in self._blobs.names(self._in.jobs)
-            if name == status_blob(name.split("/")[0])
-        ]
-        found = [Status.model_validate_json(record) for record in records if record]
+        """Return all jobs, newest first, as one listing tells of them: see `write_summary`.
+
+        What lacks there (``source``, ``warnings``) is in the record of one job: `status`.
+        """
+        found: list[Status] = []
+        async for name, metadata in self._blobs.described(self._in.jobs):
+            if name != status_blob(name.split("/")[0]):
+                continue
+            status = read_summary(metadata)
+            if status is None and (record := await self._blobs.read(self._in.jobs, name)):
+                status = read_status(record)
+            if status is not None:
+                found.append(status)
         return sorted(found, key=lambda status: status.started_at, reverse=True)
 
     async def fetch(self, job: str, path: Path) -> Path:
@@ -149,7 +162,10 @@ class Pipeline:
             changes = {"state": "cancelled", "updated_at": utc_now()}
             cancelled = status.model_copy(update=changes)
             record = cancelled.to_json()
-            if await self._blobs.replace(self._in.jobs, name, record, etag=stored.etag):
+            summary = write_summary(cancelled)
+            if await self._blobs.replace(
+                self._in.jobs, name, record, etag=stored.etag, metadata=summary
+            ):
                 return cancelled
 
     async def delete(self, job: str) -> None:

@@ -1,86 +1,52 @@
-"""``stylestream submit``, ``status`` and ``fetch``: jobs of a running stack, or in Azure."""
+"""``stylestream status``, ``fetch``, ``open`` and ``rm``: jobs of a running stack, or in Azure."""
 
 from __future__ import annotations
 
 import asyncio
-import json
+import shutil
+import sys
+import tempfile
 from argparse import Namespace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from cli.commands.common import (
-    Patience,
-    exit_code,
-    find_request_problems,
-    read_request,
-    refuse,
-    tell,
-    wait_for,
-)
-from cli.progress import JobProgress
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
 from cli.report import Report
 from cli.results import fetch_target, find_result_problems
-from cli.videos import find_videos
-from client import Pipeline, StylestreamError, Submission, open_pipeline
-from local.defaults import gallery
+from cli.table import table
+from client import ConfigurationError, Pipeline, Status, StylestreamError, open_pipeline
 
-_UNNOTICED: Final = (
-    "nothing has taken the upload up; is a splitter running? The upload stays, and "
-    "'stylestream status' shows its job once it has begun"
-)
-
-
-async def submit(arguments: Namespace) -> int:
-    """Upload videos and print their jobs; with ``--wait``, stay until they have ended."""
-    videos, problems = find_videos(arguments.videos, gallery().styles)
-    refuse(problems + find_request_problems(arguments))
-    request = read_request(arguments)
-    async with open_pipeline(arguments.dir) as pipeline:
-        submissions = []
-        for video in videos:
-            submission = await pipeline.submit(video, request)
-            submissions.append(submission)
-            if not arguments.wait:
-                print(_line(submission, as_json=arguments.json), flush=True)
-        return await _wait(pipeline, submissions, arguments) if arguments.wait else 0
-
-
-async def _wait(pipeline: Pipeline, submissions: list[Submission], arguments: Namespace) -> int:
-    patience = Patience()
-    with JobProgress(quiet=arguments.quiet) as progress:
-
-        async def one(submission: Submission) -> Report | None:
-            meter = progress.add(submission.video_name)
-            status = await wait_for(pipeline, submission, progress, meter, patience, _UNNOTICED)
-            if status is None:
-                return None
-            report = Report.of(status)
-            report = report.judged_strictly() if arguments.strict else report
-            tell(report, progress, as_json=arguments.json)
-            return report
-
-        reports = await asyncio.gather(*map(one, submissions))
-    ended = [report for report in reports if report is not None]
-    return exit_code(ended) if len(ended) == len(reports) else 1
+REFRESH_S: Final = 1.0
+_OPENERS: Final = ("open",) if sys.platform == "darwin" else ("xdg-open",)
 
 
 async def status(arguments: Namespace) -> int:
-    """Show one job, or all of them."""
+    """Show one job, or the newest; with ``--watch`` again and again."""
     async with open_pipeline(arguments.dir) as pipeline:
-        if arguments.job is None:
-            found = await pipeline.list()
-        else:
-            found = [await pipeline.status(arguments.job)]
-    for record in found:
-        report = Report.of(record)
-        print(report.json() if arguments.json else f"{record.job_id}  {report.sentence()}")
+        if arguments.watch:
+            return await _watch(pipeline, arguments)
+        found = await _find(pipeline, arguments)
+    if arguments.json:
+        for record in found:
+            print(Report.of(record).json())
+    elif arguments.job is not None:
+        print(Report.of(found[0]).sentence())
+    elif found:
+        print("\n".join(table(found, _width(), datetime.now(UTC))))
+    else:
+        print("no jobs" + (f" are {arguments.state}" if arguments.state else " yet"))
     return 0
 
 
 async def fetch(arguments: Namespace) -> int:
     """Download the result of a job that is done."""
     output: Path | None = arguments.output
-    refuse(find_result_problems(output))
+    if problems := find_result_problems(output):
+        raise ConfigurationError(problems)
     async with open_pipeline(arguments.dir) as pipeline:
         record = await pipeline.status(arguments.job)
         name = record.result or ""
@@ -91,8 +57,56 @@ async def fetch(arguments: Namespace) -> int:
     return 0
 
 
-def _line(submission: Submission, *, as_json: bool) -> str:
-    if not as_json:
-        return submission.job_id
-    content = {"job_id": submission.job_id, "video": submission.video_name}
-    return json.dumps(content, ensure_ascii=False)
+async def open_result(arguments: Namespace) -> int:
+    """Show a job's result in this machine's video player."""
+    opener = next(filter(None, map(shutil.which, _OPENERS)), None)
+    if opener is None:
+        raise StylestreamError(
+            f"{_OPENERS[0]} is not installed, so no player can be asked for: use "
+            "'stylestream fetch'"
+        )
+    # The player reads the file after this command has ended.
+    folder = Path(tempfile.mkdtemp(prefix="stylestream-open-"))
+    async with open_pipeline(arguments.dir) as pipeline:
+        path = await pipeline.fetch(arguments.job, folder)
+    print(path)
+    player = await asyncio.create_subprocess_exec(
+        opener, path, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+    )
+    return await player.wait()
+
+
+async def rm(arguments: Namespace) -> int:
+    """Delete ended jobs: their uploads, results and records."""
+    async with open_pipeline(arguments.dir) as pipeline:
+        for job in arguments.jobs:
+            await pipeline.delete(job)
+            print(f"{job}: deleted")
+    return 0
+
+
+async def _find(pipeline: Pipeline, arguments: Namespace) -> list[Status]:
+    if arguments.job is not None:
+        return [await pipeline.status(arguments.job)]
+    found = await pipeline.list()
+    if arguments.state:
+        found = [record for record in found if record.state == arguments.state]
+    return found[: arguments.limit]
+
+
+async def _watch(pipeline: Pipeline, arguments: Namespace) -> int:
+    """Show jobs until Ctrl-C, or until the one that is asked for has ended."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    with Live(console=console, auto_refresh=False, screen=False) as live:
+        while True:
+            found = await _find(pipeline, arguments)
+            lines = table(found, console.width, datetime.now(UTC))[: max(2, console.height - 1)]
+            live.update(Text("\n".join(lines), no_wrap=True, overflow="crop"), refresh=True)
+            if arguments.job is not None and found[0].ended:
+                return 0
+            await asyncio.sleep(REFRESH_S)
+
+
+def _width() -> int:
+    """Return the width of the terminal; elsewhere lines are as long as they are."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 500

@@ -6,8 +6,10 @@ ending its record, and all services follow.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import ValidationError
 
@@ -19,6 +21,10 @@ from shared.contracts.values import Value, first_problem
 State = Literal[
     "queued", "splitting", "stylizing", "assembling", "done", "degraded", "failed", "cancelled"
 ]
+_SUMMARY: Final = "summary"
+_MOST_CHARACTERS: Final = 7000
+"""Storage takes 8 KiB of metadata, names included."""
+
 ENDED: frozenset[State] = frozenset({"done", "degraded", "failed", "cancelled"})
 
 
@@ -100,3 +106,21 @@ def read_status(data: bytes) -> Status:
             f"the job's record is not readable ({first_problem(error)}): somebody has edited it, "
             "or a service of another version wrote it",
         ) from error
+
+
+def write_summary(status: Status) -> dict[str, str]:
+    """Return metadata that tells a listing about a job; empty where it would not fit.
+
+    It is the record without what only a look at one job shows.
+    """
+    content = status.model_dump(mode="json", exclude={"source", "warnings"}, exclude_defaults=True)
+    text = json.dumps(content, separators=(",", ":"))
+    return {_SUMMARY: text} if len(text) <= _MOST_CHARACTERS else {}
+
+
+def read_summary(metadata: Mapping[str, str]) -> Status | None:
+    """Return what `write_summary` told; None where it told nothing."""
+    try:
+        return Status.model_validate_json(metadata[_SUMMARY])
+    except (KeyError, ValidationError):
+        return None

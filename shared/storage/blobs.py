@@ -177,9 +177,15 @@ class BlobStore:
         return _bare(written["etag"])
 
     async def replace(
-        self, container: str, name: str, data: bytes, *, etag: str | None = None
+        self,
+        container: str,
+        name: str,
+        data: bytes,
+        *,
+        etag: str | None = None,
+        metadata: dict[str, str] | None = None,
     ) -> str | None:
-        """Write a blob, over version ``etag`` if given.
+        """Write a blob, its metadata included, over version ``etag`` if given.
 
         Returns:
             The new ETag; None when the blob is no longer at ``etag`` (nothing was written).
@@ -192,7 +198,7 @@ class BlobStore:
             else {}
         )
         try:
-            written = await blob.upload_blob(data, overwrite=True, **condition)
+            written = await blob.upload_blob(data, overwrite=True, metadata=metadata, **condition)
         except AzureError as error:
             if etag and answer(error) in (Answer.ABSENT, Answer.CHANGED):
                 return None
@@ -260,6 +266,16 @@ class BlobStore:
                     yield found.name.removesuffix("/")
         except AzureError as error:
             raise failure("list", container, "", error) from error
+
+    async def described(self, container: str) -> AsyncIterator[tuple[str, dict[str, str]]]:
+        """List blob names in lexical order, each with the blob's metadata."""
+        try:
+            async for blob in self._client.get_container_client(container).list_blobs(
+                include=["metadata"]
+            ):
+                yield str(blob.name), dict(blob.metadata or {})
+        except AzureError as error:
+            raise _failure("list", container, "", error) from error
 
     async def delete_all(self, container: str, prefix: str) -> int:
         """Delete every blob whose name starts with ``prefix``; return how many there were."""

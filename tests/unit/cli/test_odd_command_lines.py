@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench import inference
-from cli.commands import catalogue, common, completion, jobs, run, training
+from cli.commands import catalogue, common, completion, run, submit, training
 from cli.main import main
 from local import defaults
 from local.stack import Stack
@@ -22,7 +22,7 @@ LINES = 500
 COMMANDS = (
     *("run", "run", "up", "submit", "status", "fetch", "cancel", "link upload", "link download"),
     *("dead-letters", "styles", "preview", "train", "config", "bench", "chaos", "completion"),
-    *("link", "runn", "", "--help", "--version", "-"),
+    *("logs", "open", "rm", "link", "runn", "", "--help", "--version", "-"),
 )
 OPTIONS = (
     *("--style", "--strength", "--max-side", "--preserve-color", "-o", "--output", "--dir"),
@@ -90,7 +90,7 @@ def nothing_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(OnnxEngine, "__init__", measure)
     monkeypatch.setattr(checks, "find_faults", measure)
     once = functools.cache(defaults.gallery)
-    for module in (catalogue, common, completion, jobs, run, training):
+    for module in (catalogue, common, completion, run, submit, training):
         monkeypatch.setattr(module, "gallery", once)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)

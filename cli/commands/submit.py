@@ -1,0 +1,69 @@
+"""``stylestream submit``: videos for a running stack, or for one in Azure."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from argparse import Namespace
+from typing import Final
+
+from cli.commands.common import (
+    Patience,
+    exit_code,
+    find_request_problems,
+    read_request,
+    refuse,
+    tell,
+    wait_for,
+)
+from cli.progress import JobProgress
+from cli.report import Report
+from cli.videos import find_videos
+from client import Pipeline, Submission, open_pipeline
+from local.defaults import gallery
+
+_UNNOTICED: Final = (
+    "nothing has taken the upload up; is a splitter running? The upload stays, and "
+    "'stylestream status' shows its job once it has begun"
+)
+
+
+async def submit(arguments: Namespace) -> int:
+    """Upload videos and print their jobs; with ``--wait``, stay until they have ended."""
+    videos, problems = find_videos(arguments.videos, gallery().styles)
+    refuse(problems + find_request_problems(arguments))
+    request = read_request(arguments)
+    async with open_pipeline(arguments.dir) as pipeline:
+        submissions = []
+        for video in videos:
+            submission = await pipeline.submit(video, request)
+            submissions.append(submission)
+            if not arguments.wait:
+                print(_line(submission, as_json=arguments.json), flush=True)
+        return await _wait(pipeline, submissions, arguments) if arguments.wait else 0
+
+
+async def _wait(pipeline: Pipeline, submissions: list[Submission], arguments: Namespace) -> int:
+    patience = Patience()
+    with JobProgress(quiet=arguments.quiet) as progress:
+
+        async def one(submission: Submission) -> Report | None:
+            meter = progress.add(submission.video_name)
+            status = await wait_for(pipeline, submission, progress, meter, patience, _UNNOTICED)
+            if status is None:
+                return None
+            report = Report.of(status)
+            report = report.judged_strictly() if arguments.strict else report
+            tell(report, progress, as_json=arguments.json)
+            return report
+
+        reports = await asyncio.gather(*map(one, submissions))
+    ended = [report for report in reports if report is not None]
+    return exit_code(ended) if len(ended) == len(reports) else 1
+
+
+def _line(submission: Submission, *, as_json: bool) -> str:
+    if not as_json:
+        return submission.job_id
+    content = {"job_id": submission.job_id, "video": submission.video_name}
+    return json.dumps(content, ensure_ascii=False)

@@ -1,0 +1,56 @@
+"""The list of jobs: what one listing of storage tells, without a look at every record."""
+
+from __future__ import annotations
+
+from azure.storage.blob.aio import BlobServiceClient
+
+from client import Containers, Pipeline, Status, StyleRequest
+from shared.contracts.layout import manifest_blob, progress_blob, status_blob
+from shared.contracts.status import Failure, Waiting, read_summary, write_summary
+
+
+def job(number: int, **more: object) -> Status:
+    return Status(
+        job_id=f"{number:024x}",
+        state="stylizing",
+        video_name=f"日本 {number}.mp4",
+        video_url="https://example.org/x.mp4",
+        style=StyleRequest(style="udnie", strength=0.5),
+        started_at=f"2026-01-01T00:00:{number:02}.000+00:00",
+        updated_at="2026-01-01T00:01:00.000+00:00",
+        frames=100,
+        frames_stylized=40,
+        **more,
+    )
+
+
+async def test_one_listing_tells_of_all_jobs_newest_first(storage_connection: str) -> None:
+    jobs = [
+        job(1),
+        job(2, waiting=Waiting(reason="a stylizer", since="2026-01-01T00:00:30.000+00:00")),
+        job(3, error=Failure(code="X", message="It „broke“: <&>.")),
+    ]
+    async with BlobServiceClient.from_connection_string(storage_connection) as account:
+        container = await account.create_container("listed-jobs")
+        for status in jobs:
+            # The record itself is not looked at.
+            await container.upload_blob(
+                status_blob(status.job_id), b"-", metadata=write_summary(status)
+            )
+        # One of a version that wrote no summary.
+        await container.upload_blob(status_blob(job(4).job_id), job(4).to_json())
+        for name in (manifest_blob(jobs[0].job_id), progress_blob(jobs[0].job_id)):
+            await container.upload_blob(name, b"-")
+
+        assert await Pipeline(account, Containers(jobs="listed-jobs")).list() == [job(4), *reversed(jobs)]
+
+
+def test_a_summary_too_long_for_metadata_is_left_out() -> None:
+    status = job(1).model_copy(update={"video_name": "日" * 1024, "result": "日" * 1024})
+    assert write_summary(status) == {}
+    assert read_summary({}) is None
+
+
+def test_a_summary_leaves_out_what_one_job_alone_shows() -> None:
+    status = job(1, warnings=("a" * 9000,))
+    assert read_summary(write_summary(status)) == job(1)

@@ -1,0 +1,61 @@
+"""The logs of a stack, as they are and as they grow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cli.commands.logs import _print_from
+from cli.main import main
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/splitter.log").write_text("one\ntwo\nthree\n")
+    (tmp_path / "logs/stylizer-1.log").write_text("uno\n")
+    return tmp_path
+
+
+def told(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    with pytest.raises(SystemExit) as ended:
+        main(["logs", *map(str, words)])
+    out, err = capsys.readouterr()
+    assert ended.value.code == (2 if err else 0)
+    return out or err
+
+
+def test_the_last_lines_of_every_process_are_printed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told(capsys, "--dir", folder, "-n", "2") == (
+        "splitter    two\nsplitter    three\nstylizer-1  uno\n"
+    )
+    assert told(capsys, "stylizer-1", "--dir", folder) == "stylizer-1  uno\n"
+
+
+def test_what_is_not_there_is_a_sentence(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = told(capsys, "painter", "--dir", folder)
+    assert "there is no process 'painter'; there are: splitter, stylizer-1" in said
+    assert "no stack has run in" in told(capsys, "--dir", tmp_path / "nowhere")
+
+
+def test_a_log_is_followed_by_whole_lines_also_where_it_begins_anew(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = folder / "logs/splitter.log"
+    place = log.stat().st_size
+    with log.open("a") as file:
+        file.write("four\nhalf a li")
+    place = _print_from(log, place, 8)
+    assert capsys.readouterr().out == "splitter  four\n"
+    with log.open("a") as file:
+        file.write("ne\n")
+    _print_from(log, place, 8)
+    assert capsys.readouterr().out == "splitter  half a line\n"
+    log.write_text("anew\n")
+    _print_from(log, place, 8)
+    assert capsys.readouterr().out == "splitter  anew\n"
