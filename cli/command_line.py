@@ -263,7 +263,12 @@ def _add_gallery(commands_: CommandParsers) -> None:
 def _add_train(commands_: CommandParsers) -> None:
     train = commands_.add_parser("train", help="make a style of a painting of your own")
     train.add_argument("--style", type=Path, required=True, metavar="PAINTING", dest="painting")
-    train.add_argument("--content", type=Path, required=True, metavar="DIR", help="photographs")
+    train.add_argument(
+        "--content",
+        type=Path,
+        metavar="DIR",
+        help="photographs to practise on; default: the pictures of this machine",
+    )
     train.add_argument("-o", "--output", type=Path, required=True, metavar="NAME.onnx")
     train.add_argument(
         "--from",

@@ -38,7 +38,13 @@ from shared.contracts.errors import SourceRefused
 T = TypeVar("T")
 
 UPLOADS_AT_ONCE: Final = 4
-_UNNOTICED: Final = "nothing on this machine takes the upload up; given up"
+PATIENCE_S: Final = 120.0
+"""A stack that is being watched takes an upload up within seconds, on a busy machine too."""
+
+_UNNOTICED: Final = (
+    f"nothing has taken the upload up for {PATIENCE_S:g} s, though all processes run; with "
+    "--dir FOLDER their logs are kept"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,7 @@ class _Run:
         self._request = request
         self._progress = progress
         self._arguments = arguments
-        self._patience = Patience()
+        self._patience = Patience(PATIENCE_S)
         self._uploading = asyncio.Semaphore(UPLOADS_AT_ONCE)
         self._unfinished: set[str] = set()
 
@@ -132,7 +138,7 @@ class _Run:
             pipeline, submission, self._progress, order.meter, self._patience, _UNNOTICED
         )
         if status is None:
-            raise StylestreamError(f"{order.video}: {_UNNOTICED}")
+            raise StylestreamError(f"{order.video}: given up")
         self._unfinished.discard(submission.job_id)
         report = Report.of(status)
         if self._arguments.strict:

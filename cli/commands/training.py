@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sys
 import threading
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from local.defaults import gallery
 from shared.contracts.errors import ConfigurationError, StyleError
 
 if TYPE_CHECKING:
     from training.trainer import Progress
+
+PHOTOGRAPHS: Final = (
+    Path("~/Pictures"),
+    Path("/usr/share/backgrounds"),
+    Path("/usr/share/wallpapers"),
+)
+"""Where pictures are, on many machines."""
+
+LEAST_PHOTOGRAPHS: Final = 24
+"""Fewer would be learnt by heart."""
 
 
 async def train(arguments: Namespace) -> int:
@@ -22,7 +34,10 @@ async def train(arguments: Namespace) -> int:
         from training.trainer import Plan
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            [f"training needs {error.name}: install the extra 'train' (scripts/setup --train)"]
+            [
+                f"training needs the package {error.name}: install the extra 'train' "
+                "(in a checkout: scripts/setup --train)"
+            ]
         ) from error
     chosen = {
         "steps": arguments.steps,
@@ -32,7 +47,7 @@ async def train(arguments: Namespace) -> int:
     }
     commission = Commission(
         painting=arguments.painting,
-        content=arguments.content,
+        content=arguments.content or _find_photographs(),
         start=_start(arguments.start),
         output=arguments.output,
         card=_card(arguments),
@@ -49,6 +64,29 @@ async def train(arguments: Namespace) -> int:
             ended.set()
     print(f"{arguments.output}: {card.title}, {card.painter}; previews in {commission.folder}")
     return 0
+
+
+def _find_photographs() -> Path:
+    """Return a folder of pictures on this machine that a training can practise on.
+
+    Raises:
+        ConfigurationError: there are not enough of them.
+    """
+    from training.data import pictures_in
+
+    for folder in PHOTOGRAPHS:
+        with contextlib.suppress(ConfigurationError, OSError):
+            photos = len(pictures_in(folder.expanduser()))
+            if photos >= LEAST_PHOTOGRAPHS:
+                print(f"practising on {photos} pictures in {folder}", file=sys.stderr)
+                return folder.expanduser()
+    looked = ", ".join(map(str, PHOTOGRAPHS))
+    raise ConfigurationError(
+        [
+            "training practises on photographs of anything, some hundreds of them: name a folder "
+            f"with --content; there are fewer than {LEAST_PHOTOGRAPHS} in {looked}"
+        ]
+    )
 
 
 def _start(style: str) -> Path:

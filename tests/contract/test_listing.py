@@ -42,7 +42,10 @@ async def test_one_listing_tells_of_all_jobs_newest_first(storage_connection: st
         for name in (manifest_blob(jobs[0].job_id), progress_blob(jobs[0].job_id)):
             await container.upload_blob(name, b"-")
 
-        assert await Pipeline(account, Containers(jobs="listed-jobs")).list() == [job(4), *reversed(jobs)]
+        assert await Pipeline(account, Containers(jobs="listed-jobs")).list() == [
+            job(4),
+            *reversed(jobs),
+        ]
 
 
 def test_a_summary_too_long_for_metadata_is_left_out() -> None:

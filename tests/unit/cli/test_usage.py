@@ -16,8 +16,10 @@ from PIL import Image
 
 from cli.command_line import build_parser
 from cli.commands import bench
+from cli.commands import training as commands_training
 from cli.main import main
 from local.defaults import SAMPLE
+from shared.contracts.errors import ConfigurationError
 
 COMMAND = Path(sys.executable).with_name("stylestream")
 READ_ONLY = Path("/proc")
@@ -343,3 +345,13 @@ def test_a_painting_is_looked_at_before_anything_is_downloaded(training: Trainin
 
 def test_a_training_begins_with_a_style_that_is_there(training: Training) -> None:
     assert "--from nope: there is no style 'nope'" in training.refused("--from", "nope")
+
+
+def test_photographs_to_practise_on_are_found_or_asked_for(
+    training: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands_training, "PHOTOGRAPHS", (training.painting.parent / "photos",))
+    with pytest.raises(ConfigurationError, match="name a folder with --content; there are fewer"):
+        commands_training._find_photographs()
+    monkeypatch.setattr(commands_training, "LEAST_PHOTOGRAPHS", 1)
+    assert commands_training._find_photographs() == training.painting.parent / "photos"
