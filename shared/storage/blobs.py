@@ -275,7 +275,7 @@ class BlobStore:
             ):
                 yield str(blob.name), dict(blob.metadata or {})
         except AzureError as error:
-            raise _failure("list", container, "", error) from error
+            raise failure("list", container, "", error) from error
 
     async def delete_all(self, container: str, prefix: str) -> int:
         """Delete every blob whose name starts with ``prefix``; return how many there were."""
