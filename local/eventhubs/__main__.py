@@ -9,13 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 from local.eventhubs.config import Settings, parse_arguments
 from local.eventhubs.errors import ConfigurationError
 from local.eventhubs.server import EventHubs
+
+_FILES: Final = 4_096  # enough for every connection and partition that is allowed
+
+
+def raise_file_limit() -> None:
+    """Let the process open as many files as it needs, if it may: 256 is the rule on macOS."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def serve(settings: Settings) -> None:
@@ -43,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
     )
+    raise_file_limit()
     try:
         settings = parse_arguments(sys.argv[1:] if arguments is None else arguments)
         asyncio.run(serve(settings))

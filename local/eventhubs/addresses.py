@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote
 
-from local.eventhubs.amqp.errors import ARGUMENT_ERROR, NOT_FOUND, LinkFault
+from local.eventhubs.amqp.errors import ARGUMENT_ERROR, NOT_FOUND, NOT_IMPLEMENTED, LinkFault
 from local.eventhubs.amqp.values import Described
 
 CBS: Final = "$cbs"
@@ -20,7 +20,9 @@ _SELECTOR: Final = re.compile(
         \s*(>=?)\s*'?(@latest|-?\d{1,19})'?\s*$""",
     re.VERBOSE,
 )
-_SELECTOR_FILTER: Final = "apache.org:selector-filter:string"
+# What a filter is stands in its descriptor, as a symbol or as the number registered for it; the
+# key is a name of the client's choice (part 3: messaging, section 3.5.8).
+_SELECTOR_FILTER: Final = ("apache.org:selector-filter:string", 0x0000_468C_0000_0004)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,10 @@ def parse_receive_address(address: str) -> ReceiveAddress:
 
 
 def parse_position(source: Any) -> Position:
-    """Return where the filter of a source lets a reader start; without one, at the start."""
+    """Return where the filter of a source lets a reader start; without one, at the start.
+
+    ``LinkFault`` if there is a filter that is not understood: events would come that it excludes.
+    """
     selector = _selector_of(source)
     if selector is None:
         return Position("start")
@@ -102,8 +107,17 @@ def _selector_of(source: Any) -> str | None:
     filters = fields[7] if isinstance(fields, list) and len(fields) > 7 else None  # noqa: PLR2004
     if not isinstance(filters, dict):
         return None
-    entry = filters.get(_SELECTOR_FILTER)
-    value = entry.value if isinstance(entry, Described) else entry
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
-    return value if isinstance(value, str) else None
+    selector: str | None = None
+    for key, entry in filters.items():
+        kind, value = (
+            (entry.descriptor, entry.value) if isinstance(entry, Described) else (key, entry)
+        )
+        if isinstance(value, bytes):
+            value = value.decode("utf-8", "replace")
+        if entry is None:
+            continue
+        if kind not in _SELECTOR_FILTER or not isinstance(value, str) or selector is not None:
+            message = f"The filter '{key}' ({kind}) is not supported: one selector is."
+            raise LinkFault(NOT_IMPLEMENTED, message)
+        selector = value
+    return selector

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote_plus
 
-from local.eventhubs.addresses import path_of
+from local.eventhubs.addresses import MANAGEMENT, path_of
 from local.eventhubs.amqp.errors import AUTH_FAILED
 from local.eventhubs.errors import EventHubsError
 
@@ -76,8 +76,14 @@ def check_token(token: str, audience: str, policy: Policy, now_s: float) -> Gran
     if expires_s <= now_s:
         message = "ExpiredToken: The token is expired."
         raise TokenRefusedError(message)
-    resource, path = path_of(unquote_plus(fields["sr"])), path_of(audience)
+    resource, path = _hub_of(unquote_plus(fields["sr"])), _hub_of(audience)
     if not Grant(resource, expires_s).covers(path, now_s):
         message = "Unauthorized: The token is for another resource."
         raise TokenRefusedError(message)
     return Grant(path, expires_s)
+
+
+def _hub_of(address: str) -> str:
+    """Return the path that a token is for: the SDKs for JavaScript and Go name a hub's node."""
+    path = path_of(address)
+    return path.removesuffix(MANAGEMENT).rstrip("/")

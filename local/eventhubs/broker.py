@@ -19,9 +19,11 @@ from local.eventhubs.hub import Hub, HubSpec, Partition, now_ms
 from local.eventhubs.limits import Limits
 from local.eventhubs.log.files import sync_directory
 from local.eventhubs.log.partition import Retention
+from local.eventhubs.notices import Notices
 
 _LOGGER: Final = logging.getLogger(__name__)
 _VERSION: Final = 2
+_SHOWN: Final = 100  # characters of a name that a client made up
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,7 @@ class Broker:
         pool: Executor,
     ) -> None:
         self.policy = policy
+        self.notices = Notices()
         self.limits = limits
         try:
             self._hubs = {
@@ -165,13 +168,12 @@ class Broker:
         """Return the hub; ``LinkFault`` if there is none of that name."""
         hub = self._hubs.get(name.lower())
         if hub is None:
+            there = ", ".join(sorted(each.name for each in self._hubs.values())) or "none"
+            text = f"a client asks for the hub '{name[:_SHOWN]}'; the hubs that exist: {there}"
+            self.notices.warn("unknown hubs", text)
             message = f"The messaging entity '{name}' could not be found."
             raise LinkFault(NOT_FOUND, message)
         return hub
-
-    def has_hub(self, name: str) -> bool:
-        """Whether there is a hub of that name."""
-        return name.lower() in self._hubs
 
     @property
     def partitions(self) -> list[Partition]:

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from local.eventhubs import addresses
 from local.eventhubs.amqp.errors import (
+    ARGUMENT_ERROR,
     INVALID_FIELD,
     NOT_ALLOWED,
     NOT_IMPLEMENTED,
@@ -22,6 +23,7 @@ from local.eventhubs.amqp.errors import (
     AmqpError,
     DecodeError,
     LinkFault,
+    TlsError,
 )
 from local.eventhubs.amqp.links import SETTLED, Delivery, IncomingLink, Link, OutgoingLink
 from local.eventhubs.amqp.message import parse_request
@@ -29,7 +31,7 @@ from local.eventhubs.authorization import Grant
 from local.eventhubs.broker import Broker
 from local.eventhubs.eventdata import BATCH_FORMAT, split
 from local.eventhubs.groups import Reader, ReaderSeats
-from local.eventhubs.hub import Hub, Partition, now_ms
+from local.eventhubs.hub import Hub, Partition
 from local.eventhubs.nodes import answer_cbs, answer_management
 from local.eventhubs.pump import Outlet, ReaderPump
 
@@ -37,6 +39,7 @@ _ANY_SIZE: Final = 0xFFFF_FFFF_FFFF_FFFF
 _EPOCH: Final = "com.microsoft:epoch"
 _TIMEOUT: Final = "com.microsoft:timeout"
 _RUNTIME_METRIC: Final = "com.microsoft:enable-receiver-runtime-metric"
+_LONGEST_KEY: Final = 128  # on the service too
 # A token may be valid for years; a timer need not be.
 _LONGEST_TIMER_S: Final = 86_400.0
 
@@ -67,6 +70,15 @@ class Client:
     def authenticated(self) -> None:
         """Allow everything: the client knows the key."""
         self.add_grant(Grant("", float("inf")))
+
+    def failed(self, error: AmqpError) -> None:
+        """Tell the operator why the connection is closed."""
+        hint = (
+            " (add UseDevelopmentEmulator=true to the client's connection string)"
+            if isinstance(error, TlsError)
+            else ""
+        )
+        self._broker.notices.warn("closed connections", f"closing a connection: {error}{hint}")
 
     def leave(self) -> None:
         """Give back everything: the connection is gone."""
@@ -226,6 +238,9 @@ class Client:
             message = f"The message format {delivery.message_format:#x} is not known."
             raise LinkFault(NOT_IMPLEMENTED, message)
         events, key = split(delivery.payload, delivery.message_format)
+        if key is not None and len(key) > _LONGEST_KEY:
+            message = f"A partition key has at most {_LONGEST_KEY} characters, not {len(key)}."
+            raise LinkFault(ARGUMENT_ERROR, message)
         if partition is None:
             partition = hub.partition_for(key)
         self.uncommitted_bytes += len(delivery.payload)
@@ -264,7 +279,7 @@ class Client:
             if grant is not None:
                 self.add_grant(grant)
         else:
-            reply = answer_management(self._broker, request, self._grants, time.time(), now_ms())
+            reply = answer_management(self._broker, request, self._grants, time.time())
         if not delivery.settled:
             link.settle(delivery.delivery_id, delivery.delivery_id)
         waiting = self._replies[reply_link]

@@ -16,7 +16,7 @@ class Limits(ConnectionLimits):
     sender_credit: int = 300
     request_credit: int = 100
 
-    max_connections: int = 900  # files are opened too, and 1,024 is a common limit for both
+    max_connections: int = 900  # or fewer, where the process may not open as many files
     max_waiting_replies: int = 100  # of one request link without credit
     max_request_bytes: int = 65_536  # of one request to $cbs or $management
     # The service allows five readers without an epoch on a partition of a group.

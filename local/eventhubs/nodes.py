@@ -21,6 +21,8 @@ _BAD_REQUEST: Final = 400
 _UNAUTHORIZED: Final = 401
 _NOT_FOUND: Final = 404
 
+_SHOWN: Final = 200  # characters of an audience
+
 _SAS_TOKEN: Final = "servicebus.windows.net:sastoken"  # noqa: S105 - the name of a type
 _HUB_TYPE: Final = "com.microsoft:eventhub"
 _PARTITION_TYPE: Final = "com.microsoft:partition"
@@ -44,23 +46,35 @@ def answer_cbs(broker: Broker, request: Request, now_s: float) -> tuple[Grant | 
     try:
         grant = check_token(token, audience, broker.policy, now_s)
     except TokenRefusedError as error:
+        _tell_of_refusal(broker, audience, error)
         return None, _failure(request, error.status, error.condition, str(error))
     name = path_of(audience).split("/")[0]
-    if name and not broker.has_hub(name):
+    try:
+        if name:
+            broker.hub(name)
+    except LinkFault:
         description = f"The messaging entity '{audience}' could not be found."
         return None, _failure(request, _NOT_FOUND, NOT_FOUND, description)
     status = {"status-code": Int(_ACCEPTED), "status-description": "Accepted"}
     return grant, build_reply(request, status)
 
 
-def answer_management(
-    broker: Broker, request: Request, grants: list[Grant], now_s: float, now_ms: int
-) -> bytes:
-    """Return the reply to a request for the properties of a hub or a partition."""
+def answer_management(broker: Broker, request: Request, grants: list[Grant], now_s: float) -> bytes:
+    """Return the reply to a request for the properties of a hub or a partition.
+
+    The SDKs for .NET and Java put no token to ``$cbs`` for it, but into each request.
+    """
     properties = request.properties
     name, kind = properties.get("name"), properties.get("type")
     if properties.get("operation") != "READ" or not isinstance(name, str):
         return _failure(request, _BAD_REQUEST, ARGUMENT_ERROR, "Only READ with a name is known.")
+    token = properties.get("security_token")
+    if isinstance(token, str):
+        try:
+            grants = [*grants, check_token(token, name, broker.policy, now_s)]
+        except TokenRefusedError as error:
+            _tell_of_refusal(broker, name, error)
+            return _failure(request, error.status, error.condition, str(error))
     if not any(grant.covers(path_of(name), now_s) for grant in grants):
         description = "Unauthorized access. 'Listen' claim(s) are required."
         return _failure(request, _UNAUTHORIZED, AUTH_FAILED, description)
@@ -68,7 +82,7 @@ def answer_management(
         if kind == _HUB_TYPE:
             body = _hub_properties(broker, name)
         elif kind == _PARTITION_TYPE:
-            body = _partition_properties(broker, name, str(properties.get("partition")), now_ms)
+            body = _partition_properties(broker, name, str(properties.get("partition")), now_s)
         else:
             description = f"There is no type '{kind}' to read."
             return _failure(request, _BAD_REQUEST, ARGUMENT_ERROR, description)
@@ -90,7 +104,7 @@ def _hub_properties(broker: Broker, name: str) -> dict[Any, Any]:
 
 
 def _partition_properties(
-    broker: Broker, name: str, partition_id: str, now_ms: int
+    broker: Broker, name: str, partition_id: str, now_s: float
 ) -> dict[Any, Any]:
     hub = broker.hub(name)
     partition = hub.partition(partition_id)
@@ -107,8 +121,16 @@ def _partition_properties(
         "last_enqueued_offset": last.offset,
         "last_enqueued_time_utc": NEVER if never else Timestamp(last.enqueued_ms),
         "is_partition_empty": partition.is_empty,
-        "runtime_info_retrieval_time_utc": Timestamp(now_ms),
+        "runtime_info_retrieval_time_utc": Timestamp(int(now_s * 1000)),
     }
+
+
+def _tell_of_refusal(broker: Broker, audience: str, error: TokenRefusedError) -> None:
+    broker.notices.warn(
+        "refused tokens",
+        f"a client is refused for '{audience[:_SHOWN]}': {error} "
+        f"The policy served here is '{broker.policy.name}'.",
+    )
 
 
 def _failure(request: Request, status: int, condition: str, description: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import socket
 import uuid
 from collections.abc import Iterable, Mapping
@@ -26,6 +27,9 @@ from local.eventhubs.log.partition import Retention
 _LOGGER: Final = logging.getLogger(__name__)
 # Partitions sync their files side by side; more threads than this gain nothing on a disk.
 _WRITERS: Final = 4
+_BACKLOG: Final = 512
+# Files that are open for a moment (segments that are read or begun), and those of the interpreter.
+_OTHER_FILES: Final = 48
 _RETENTION_INTERVAL_S: Final = 60.0
 # A client that is alive answers a close at once; one that hangs is not waited for.
 _STOP_S: Final = 0.5
@@ -73,6 +77,7 @@ class EventHubs:
         self._retention = retention or Retention()
         self._limits = limits or Limits()
         self._container_id = f"{uuid.uuid4().hex}_G0"
+        self._max_connections = 0
         self._connections: set[Connection] = set()
         self._no_connections = asyncio.Event()
         self._no_connections.set()
@@ -155,19 +160,47 @@ class EventHubs:
             self._directory = None
 
     async def _listen(self) -> None:
-        loop = asyncio.get_running_loop()
+        at_once = self._share_descriptors()
+        listener = socket.socket(socket.AF_INET)
         try:
-            self._server = await loop.create_server(
-                self._accept, self._host, self._port, family=socket.AF_INET, backlog=512
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((self._host, self._port))
+            self._server = await asyncio.get_running_loop().create_server(
+                self._accept, sock=listener, backlog=at_once
             )
+            # What asyncio accepts in one go is no measure for how many may wait.
+            listener.listen(_BACKLOG)
         except OSError as error:
+            listener.close()
             message = f"Cannot listen on {self._host}:{self._port}: {error.strerror}."
             raise ConfigurationError(message) from error
-        self._port = self._server.sockets[0].getsockname()[1]
+        self._port = listener.getsockname()[1]
+
+    def _share_descriptors(self) -> int:
+        """Leave enough files for the events; return how many clients to accept at once.
+
+        As many have a file before the first of them can be refused.
+        """
+        assert self._broker is not None
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        at_once = min(_BACKLOG, files // 8)
+        left = files - at_once - len(self._broker.partitions) - _OTHER_FILES
+        if left < 1:
+            message = (
+                f"The process may open {files} files, too few for "
+                f"{len(self._broker.partitions)} partitions and clients: raise ulimit -n."
+            )
+            raise ConfigurationError(message)
+        self._max_connections = min(self._limits.max_connections, left)
+        return at_once
 
     def _accept(self) -> asyncio.Protocol:
-        if self._broker is None or len(self._connections) >= self._limits.max_connections:
-            _LOGGER.warning("refused a connection: there are %d", len(self._connections))
+        if self._broker is None or len(self._connections) >= self._max_connections:
+            if self._broker is not None:
+                there = len(self._connections)
+                self._broker.notices.warn(
+                    "refused connections", f"a connection is refused: there are {there}"
+                )
             return _Refusal()
         connection = Connection(
             partial(Client, self._broker),

@@ -65,6 +65,9 @@ class Application(Protocol):
     def run_pumps(self) -> None:
         """Send on: the socket takes more."""
 
+    def failed(self, error: AmqpError) -> None:
+        """The client broke the rules, and its connection is closed for it."""
+
     def leave(self) -> None:
         """Give back everything: the connection is gone."""
 
@@ -182,7 +185,7 @@ class Connection(asyncio.Protocol):
                 self._on_open(peer.idle_time_out)
             case ConnectionEnded(error):
                 if error is not None:
-                    _LOGGER.info("closing a connection: %s", error)
+                    self._application.failed(error)
                 self._finish()
 
     def _on_open(self, idle_time_out_ms: int | None) -> None:

@@ -25,6 +25,7 @@ from local.eventhubs.amqp.errors import (
     ConnectionFault,
     FramingError,
     SessionFault,
+    TlsError,
 )
 from local.eventhubs.amqp.frames import (
     AMQP_FRAME,
@@ -55,6 +56,8 @@ from local.eventhubs.amqp.session import Session, SessionEnded
 _MIN_MAX_FRAME_SIZE: Final = 512
 # A client may announce 4 GiB; more than this at once helps nobody.
 _MAX_PEER_FRAME_SIZE: Final = MIB
+# RFC 8446, section 5.1: a record of type handshake, of any version.
+_TLS_HANDSHAKE: Final = b"\x16\x03"
 
 
 class State(Enum):
@@ -202,6 +205,8 @@ class Engine:
         # Section 2.2: answer with a header that would do, and hang up.
         self._out += SASL_HEADER
         self.state = State.CLOSED
+        if header.startswith(_TLS_HANDSHAKE):
+            return ConnectionEnded(TlsError())
         return ConnectionEnded(FramingError(f"{header!r} is not a protocol header spoken here"))
 
     def _on_sasl(self, frame: Frame) -> Event | None:

@@ -5,6 +5,7 @@
     AmqpError                 told to the peer as an AMQP error
     ├── ConnectionFault       the connection is closed
     │   ├── FramingError      no frame can be cut from the bytes
+    │   │   └── TlsError      they are TLS
     │   └── DecodeError       a frame or a value cannot be read
     ├── SessionFault          the session is ended
     └── LinkFault             the link is detached, or the delivery rejected
@@ -57,6 +58,13 @@ class FramingError(ConnectionFault):
 
     def __init__(self, description: str) -> None:
         super().__init__(FRAMING_ERROR, description)
+
+
+class TlsError(FramingError):
+    """The client speaks TLS."""
+
+    def __init__(self) -> None:
+        super().__init__("the client speaks TLS, and this is AMQP without it")
 
 
 class DecodeError(ConnectionFault):

@@ -351,11 +351,15 @@ async def connect() -> AsyncIterator[Callable[..., Any]]:
         client.writer.transport.abort()
 
 
+_LIMITED = 'ulimit -n "$0" && exec "$@"'
+
+
 class BrokerProcess:
     """The broker as a process of its own, which can be killed and started again."""
 
-    def __init__(self, directory: Path, *arguments: str) -> None:
+    def __init__(self, directory: Path, *arguments: str, files: int | None = None) -> None:
         self.directory = directory
+        self.files = files
         self.arguments = arguments
         self.port = 0
         self.connection_string = ""
@@ -365,6 +369,7 @@ class BrokerProcess:
         """Start on the same port as before, and wait for the ready line."""
         self.process = subprocess.Popen(
             [
+                *(() if self.files is None else ("bash", "-c", _LIMITED, str(self.files))),
                 *(sys.executable, "-m", "local.eventhubs", "--data", str(self.directory)),
                 *("--port", str(self.port), *self.arguments),
             ],
@@ -400,8 +405,9 @@ def start_broker(tmp_path: Path) -> Iterator[Callable[..., BrokerProcess]]:
     """Starts brokers as processes, and kills what is left of them."""
     started: list[BrokerProcess] = []
 
-    def start(*arguments: str) -> BrokerProcess:
-        broker = BrokerProcess(tmp_path / "hubs", *(arguments or ("--hub", "frames:4")))
+    def start(*arguments: str, files: int | None = None) -> BrokerProcess:
+        arguments = arguments or ("--hub", "frames:4")
+        broker = BrokerProcess(tmp_path / "hubs", *arguments, files=files)
         broker.start()
         started.append(broker)
         return broker

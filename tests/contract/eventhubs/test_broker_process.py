@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import subprocess
@@ -91,6 +92,42 @@ async def test_it_serves_the_hubs_of_the_emulators_configuration(
     assert len(await sdk.receive(connection, 1, group="paint")) == 1
     with pytest.raises(EventHubError, match="could not be found"):
         await sdk.receive(connection, 1, group="sculpt")
+
+
+async def wait_for_the_end(client: Any, hung_up: asyncio.Queue[int]) -> None:
+    with contextlib.suppress(ConnectionError):
+        await client[0].read()
+    hung_up.put_nowait(1)
+
+
+async def test_where_few_files_may_be_open_connections_are_refused_and_sends_are_not(
+    start_broker: Any, sdk: Any
+) -> None:
+    # Given a broker that may open 128 files, and a producer with a connection for each partition
+    broker = start_broker(files=128)
+    connection = f"{broker.connection_string}EntityPath=frames"
+    for partition in "0123":
+        await sdk.send(connection, ["before"], partition)
+    # When 200 clients connect at once and stay
+    opening = [asyncio.open_connection("127.0.0.1", broker.port) for _ in range(200)]
+    clients = await asyncio.gather(*opening)
+    hung_up = asyncio.Queue[int]()
+    reading = [asyncio.create_task(wait_for_the_end(client, hung_up)) for client in clients]
+    async with asyncio.timeout(30):
+        # 16 descriptors are for those that queue, 48 for the process, 4 for partitions.
+        for _ in range(200 - (128 - 16 - 48 - 4)):
+            await hung_up.get()
+    # Then the producer is served on, in every partition
+    for partition in "0123":
+        await sdk.send(connection, ["after"] * 10, partition)
+    for task, (_, writer) in zip(reading, clients, strict=True):
+        task.cancel()
+        writer.transport.abort()
+    _, _, err = broker.stop()
+    assert "Traceback" not in err
+    assert len(err.splitlines()) < 30
+    broker.start()
+    assert len(await sdk.receive(connection, 11)) == 11
 
 
 async def test_nothing_acknowledged_is_lost_when_the_process_is_killed_under_load(

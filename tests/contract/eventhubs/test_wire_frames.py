@@ -14,9 +14,8 @@ import pytest
 
 from local.eventhubs import EventHubs, Limits
 from local.eventhubs.amqp.encoder import encode
-from local.eventhubs.amqp.message import parse_request
 from local.eventhubs.amqp.performatives import Close, Detach, End, Flow, Transfer
-from local.eventhubs.amqp.values import Array, Described, Symbol, ULong
+from local.eventhubs.amqp.values import Described, Symbol, ULong
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -95,61 +94,6 @@ async def test_every_performative_is_sent_at_full_width_with_numbers_of_its_own(
     closed = await wire.receive()
     assert (closed.code, closed.fields) == (0x18, [None])
     assert await wire.closed()
-
-
-async def test_a_wrong_key_is_refused_with_401(hubs: Any, connect: Any) -> None:
-    wire = await connect(hubs.port)
-    await wire.open()
-    await wire.begin()
-    reply = await wire.authorize(hubs.name, key="WRONG")
-    assert (reply["status-code"], reply["error-condition"]) == (401, "com.microsoft:auth-failed")
-
-
-async def test_an_unknown_hub_is_refused_with_404_before_any_link(hubs: Any, connect: Any) -> None:
-    wire = await connect(hubs.port)
-    await wire.open()
-    await wire.begin()
-    reply = await wire.authorize("nowhere")
-    assert (reply["status-code"], reply["error-condition"]) == (404, "amqp:not-found")
-
-
-async def test_a_link_without_a_token_is_refused_with_its_termini_echoed(
-    hubs: Any, connect: Any
-) -> None:
-    wire = await connect(hubs.port)
-    await wire.open()
-    await wire.begin()
-    wire.attach("out", 0, hubs.name, receive=False)
-    attached = await wire.receive()
-    assert attached.fields[6].value == [hubs.name]
-    detached = await wire.receive()
-    assert detached.fields[1] is True
-    assert detached.fields[2].value[0] == "amqp:unauthorized-access"
-    assert len(detached.fields[2].value) == 3
-
-
-async def test_management_answers_with_the_fields_and_types_of_the_service(
-    hubs: Any, connect: Any
-) -> None:
-    wire = await connect(hubs.port)
-    await wire.open()
-    await wire.begin()
-    await wire.authorize(hubs.name)
-    wire.attach("in", 1, "$management", receive=True)
-    wire.attach("out", 2, "$management", receive=False)
-    wire.send(Flow(1, 5000, 1, 5000, 1, 0, 10))
-    properties = {"operation": "READ", "type": "com.microsoft:eventhub", "name": hubs.name}
-    request = encode(Described(ULong(0x73), [7])) + encode(Described(ULong(0x74), properties))
-    wire.send(Transfer(2, 1, b"t", 0), request)
-    # The request is settled first, then answered unsettled
-    assert (await wire.until(0x15)).fields[4].descriptor == 0x24
-    reply = await wire.receive()
-    assert (reply.code, reply.fields[4]) == (0x14, False)
-    answer = parse_request(reply.payload)
-    assert answer.properties == {"operation": "READ", "status-code": 200}
-    assert answer.body["partition_ids"] == Array(("0", "1", "2", "3"))
-    assert b"\xb1\x00\x00\x00\x010\x00\x00\x00\x011" in reply.payload
-    assert answer.body["georeplication_factor"] == 1
 
 
 async def test_the_credit_of_a_reader_is_never_exceeded(hubs: Any, connect: Any) -> None:

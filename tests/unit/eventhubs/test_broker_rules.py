@@ -26,6 +26,7 @@ from local.eventhubs.amqp.values import Described, Symbol, ULong
 from local.eventhubs.authorization import Policy, TokenRefusedError, check_token
 from local.eventhubs.config import parse_arguments, parse_hub
 from local.eventhubs.groups import Reader, ReaderSeats
+from local.eventhubs.notices import Notices
 
 POLICY = Policy("me", "secret")
 
@@ -76,6 +77,43 @@ def test_selectors_say_where_to_start(selector: object, position: Position) -> N
     assert parse_position(source(selector)) == position
 
 
+SELECTOR = "apache.org:selector-filter:string"
+
+
+@pytest.mark.parametrize(
+    ("key", "descriptor"),
+    [
+        (SELECTOR, Symbol(SELECTOR)),
+        ("jms-selector", ULong(0x0000468C00000004)),
+        ("selector", Symbol(SELECTOR)),
+    ],
+)
+def test_a_selector_is_known_by_its_descriptor_whatever_its_key(
+    key: str, descriptor: object
+) -> None:
+    filters = {
+        Symbol("none"): None,
+        Symbol(key): Described(descriptor, "amqp.annotation.x-opt-offset > '@latest'"),
+    }
+    asked = Described(ULong(0x28), ["address", *[None] * 6, filters])
+    assert parse_position(asked) == Position("latest")
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"no-local": Described(ULong(0x0000468C00000003), [])},
+        {SELECTOR: Described(Symbol("apache.org:legacy-amqp-direct-binding:string"), "x")},
+        {SELECTOR: 5},
+        {key: Described(Symbol(SELECTOR), "amqp.annotation.x-opt-offset > '1'") for key in "ab"},
+    ],
+)
+def test_a_filter_that_is_not_understood_is_refused(filters: dict[str, object]) -> None:
+    with pytest.raises(LinkFault, match="not supported") as refused:
+        parse_position(Described(ULong(0x28), ["address", *[None] * 6, filters]))
+    assert refused.value.condition == "amqp:not-implemented"
+
+
 def test_without_a_selector_a_reader_starts_at_the_start() -> None:
     assert parse_position(Described(ULong(0x28), ["address"])) == Position("start")
     assert parse_position(None) == Position("start")
@@ -108,6 +146,13 @@ def test_a_token_for_the_namespace_lets_into_every_hub() -> None:
     assert check_token(token("sb://host/"), "sb://host/any", POLICY, 0).path == "any"
 
 
+@pytest.mark.parametrize("audience", ["sb://host/frames/$management", "sb://host/$management"])
+def test_a_token_for_a_management_node_lets_into_what_it_manages(audience: str) -> None:
+    grant = check_token(token(audience), audience, POLICY, 0)
+    assert grant.covers("frames", 0)
+    assert grant.covers("other", 0) == ("frames" not in audience)
+
+
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
@@ -131,6 +176,21 @@ def test_other_tokens_are_refused_with_401(bad: str, reason: str) -> None:
 def test_a_key_does_not_show_in_a_repr() -> None:
     assert "secret" not in repr(POLICY)
     assert "secret" not in repr(parse_arguments(["--data", "d", "--key", "secret"]))
+
+
+def test_the_operator_is_told_the_first_of_many_things_and_how_many_more(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now_s = 0.0
+    notices = Notices(lambda: now_s)
+    for number in range(500):
+        notices.warn("knocks", f"knock {number}")
+    notices.warn("rings", "ring")
+    now_s = 61.0
+    notices.warn("knocks", "knock again")
+    told = [record.getMessage() for record in caplog.records]
+    expected = [*(f"knock {number}" for number in range(10)), "ring"]
+    assert told == [*expected, "knock again (490 more lines on knocks were left out)"]
 
 
 class Sitting:
