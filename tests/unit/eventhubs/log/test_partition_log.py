@@ -86,7 +86,9 @@ def test_a_tail_torn_at_any_byte_is_cut_and_the_rest_is_whole(tmp_path: Path) ->
 
 
 @given(st.integers(0, 10**6), st.integers(0, 7))
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_a_flipped_bit_costs_its_own_event_and_no_other(
     tmp_path: Path, position: int, bit: int
 ) -> None:
