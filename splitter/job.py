@@ -1,52 +1,51 @@
 """One job's split: runs the decoder, ships each chunk as it comes, and writes the manifest last.
 
-Beside the decoder runs a look-out: it records how far the split has come, and reads in the job's
-record how much of it is painted, and whether the job has been ended by others, a failed chunk or a
-user who cancels. Then the split ends, too, and leaves nothing behind.
+The decoder runs in a slot (`splitter.slots`), which a split that waits for the stylizers leaves to
+others: it ends its decoder then, and later decodes again what it has shipped, to go on behind it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
-import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from shared.contracts.errors import StylestreamError
+import structlog
+
+from shared.contracts.errors import SourceRefused
 from shared.contracts.layout import (
     chunk_blob,
     chunk_partition,
     manifest_blob,
     progress_blob,
     side_blob,
-    status_blob,
 )
 from shared.contracts.manifest import Chunk, Manifest, Source
 from shared.contracts.messages import ChunkReady
-from shared.contracts.status import SplitProgress, Status, utc_now
-from shared.contracts.style_request import StyleRequest
 from shared.hubs.publisher import Publisher
 from shared.storage.blobs import BlobStore
 from shared.storage.manifests import store_manifest
 from shared.storage.retry import Retry
-from shared.storage.seals import file_digest, seal
+from shared.storage.seals import SEAL, file_digest, seal
 from splitter.decoder.process import split_in_child
+from splitter.lookout import JobOver, Lookout
 from splitter.media.part import Part
-from splitter.media.split import EncodedChunk, SplitEnd, SplitOptions
+from splitter.media.split import EncodedChunk, SplitEnd, SplitEvent, SplitOptions
 from splitter.metrics import SplitterMetrics
+from splitter.openings import Opening
 from splitter.pace import Pace
 from splitter.settings import SplitterSettings
-from splitter.upload import UploadReader, Video
+from splitter.slots import Slots
+from splitter.upload import UploadReader
 
-# A split that waits for the stylizers says this often that it is still there.
-_SIGN_OF_LIFE_S: Final = 10.0
+log = structlog.get_logger()
 
-
-class JobOver(StylestreamError):
-    """The job was ended by others while its video was being split."""
+# What ends a decoder may have been its neighbours' doing, or a full disk's.
+_WORTH_A_SECOND_TRY: Final = {"DECODER_FAILED", "DECODER_OUT_OF_MEMORY", "DECODER_STALLED"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,26 +60,31 @@ class Outlets:
 
 
 class SplitJob:
-    """Splits one video. Doing it twice writes the same blobs and sends the same events again."""
+    """Splits one video. Doing it twice writes the same blobs and sends the same events again.
+
+    ``begin`` is awaited once, when there is a slot for the first time.
+    """
 
     def __init__(
         self,
-        job_id: str,
-        video: Video,
-        style: StyleRequest,
+        opening: Opening,
+        begin: Callable[[], Awaitable[None]],
         settings: SplitterSettings,
+        slots: Slots,
         outlets: Outlets,
     ) -> None:
-        self._job_id = job_id
-        self._video = video
-        self._style = style
+        self._opening = opening
+        self._begin = begin
+        self._job_id = opening.job_id
         self._settings = settings
+        self._slots = slots
         self._to = outlets
         self._room = asyncio.Semaphore(settings.uploads_ahead)
         self._chunks: list[Chunk] = []
-        self._puts: set[asyncio.Task[str | None]] = set()
-        self._recorded = SplitProgress(frames=0, chunks=0)
-        self._recorded_at = time.monotonic()
+        self._shipped: set[int] = set()
+        self._puts: set[asyncio.Task[None]] = set()
+        self._second_try = False
+        self._lookout = Lookout(opening.job_id, settings, outlets.blobs, outlets.retry)
 
     async def run(self) -> Manifest:
         """Split the video to its end and store the sealed manifest.
@@ -88,15 +92,16 @@ class SplitJob:
         Raises:
             SourceRefused: the video is none, or none that the service takes.
             JobOver: the job ended meanwhile; what the split had stored is deleted.
+            GivenBack: the service is leaving; another will split the video.
         """
         try:
             with tempfile.TemporaryDirectory(
                 prefix="stylestream-", dir=self._settings.work_dir
             ) as folder:
                 side = Path(folder) / "side"
-                source, end = await self._ship_chunks(side)
+                source, end = await self._split_and_look_out(side)
                 manifest = await self._seal(source, end, side)
-            await self._look_at_job()
+            await self._lookout.look()
         except JobOver:
             await self._clean_up()
             raise
@@ -106,7 +111,7 @@ class SplitJob:
             raise
         return manifest
 
-    async def _ship_chunks(self, side: Path) -> tuple[Source, SplitEnd]:
+    async def _split_and_look_out(self, side: Path) -> tuple[Source, SplitEnd]:
         partitions = await self._to.retry(self._to.frames.partitions)
         pace = Pace(
             self._settings.outstanding_chunks * len(partitions),
@@ -114,56 +119,109 @@ class SplitJob:
             self._to.metrics,
         )
         try:
-            async with asyncio.TaskGroup() as shipments:
-                look_out = shipments.create_task(self._look_out(pace))
-                split = await self._split(side, pace, partitions, shipments)
-                look_out.cancel()
+            async with asyncio.TaskGroup() as both:
+                looking_out = both.create_task(self._lookout.run(pace, self._chunks))
+                split = await self._split_in_turns(side, pace, partitions)
+                looking_out.cancel()
         except ExceptionGroup as group:
-            # The group's other members are shipments cancelled because of the first.
-            raise group.exceptions[0] from group
+            raise _first(group) from group
         finally:
             pace.end()
         return split
 
-    async def _split(
-        self, side: Path, pace: Pace, partitions: list[str], shipments: asyncio.TaskGroup
+    async def _split_in_turns(
+        self, side: Path, pace: Pace, partitions: list[str]
     ) -> tuple[Source, SplitEnd]:
+        """Split while there is a slot, as often as it takes to come to the video's end."""
+        begun = False
+        while True:
+            self._lookout.waiting_for = "a splitter"
+            async with self._slots.hold():
+                self._lookout.waiting_for = None
+                if not begun:
+                    await self._begin()
+                    begun = True
+                try:
+                    split = await self._split(side, pace, partitions)
+                except SourceRefused as error:
+                    if self._second_try or error.code not in _WORTH_A_SECOND_TRY:
+                        raise
+                    # A neighbour may have used up memory or processor time.
+                    self._second_try = True
+                    log.warning("split tried again", job_id=self._job_id, code=error.code)
+                    continue
+            if split is not None:
+                return split
+            self._lookout.waiting_for = "a stylizer"
+            await _first_of(pace.reopen(), self._slots.leaving())
+
+    async def _split(
+        self, side: Path, pace: Pace, partitions: list[str]
+    ) -> tuple[Source, SplitEnd] | None:
+        """Split from the beginning, shipping what was not shipped; None when called away."""
         source: Source | None = None
+        end: SplitEnd | None = None
+        try:
+            async with asyncio.TaskGroup() as shipments, aclosing(self._items(side)) as items:
+                async for item in items:
+                    match item:
+                        case Source():
+                            source = item
+                        case EncodedChunk():
+                            assert source is not None
+                            if not await self._is_next(item.chunk, pace):
+                                return None
+                            if item.chunk.index in self._shipped:
+                                continue
+                            await self._room.acquire()
+                            event = ChunkReady.of(
+                                self._job_id, source, self._opening.style, item.chunk
+                            )
+                            place = chunk_partition(self._job_id, item.chunk.index, len(partitions))
+                            shipments.create_task(self._ship(event, item.data, partitions[place]))
+                        case SplitEnd():
+                            end = item
+        except ExceptionGroup as group:
+            # The group's other members are shipments cancelled because of the first.
+            raise _first(group) from group
+        assert source is not None
+        assert end is not None
+        return source, end
+
+    def _items(self, side: Path) -> AsyncGenerator[SplitEvent]:
+        video, style = self._opening.video, self._opening.style
         options = SplitOptions(
-            chunk_frames=self._settings.chunk_frames,
-            first_chunk_frames=self._settings.first_chunk_frames,
-            max_side=self._style.max_side,
-            part=Part.of(self._style),
-            longest_pause_s=self._settings.longest_pause_s,
+            chunk_frames=self._opening.chunk_frames,
+            first_chunk_frames=self._opening.first_chunk_frames,
+            max_side=style.max_side,
+            part=Part.of(style),
+            longest_pause_s=self._opening.longest_pause_s,
             limits=self._settings.limits,
         )
-        items = split_in_child(
-            UploadReader(
-                self._video, self._settings.uploads_container, self._to.blobs, self._to.retry
-            ),
-            self._video.size,
+        read = UploadReader(video, self._settings.uploads_container, self._to.blobs, self._to.retry)
+        return split_in_child(
+            read,
+            video.size,
             options,
             side,
             frame_deadline_s=self._settings.frame_deadline_s,
             required=self._settings.required_layers,
         )
-        async with aclosing(items):
-            async for item in items:
-                match item:
-                    case Source():
-                        source = item
-                    case EncodedChunk():
-                        assert source is not None
-                        await pace.ship()
-                        await self._room.acquire()
-                        self._chunks.append(item.chunk)
-                        event = ChunkReady.of(self._job_id, source, self._style, item.chunk)
-                        partition = chunk_partition(self._job_id, item.chunk.index, len(partitions))
-                        shipments.create_task(self._ship(event, item.data, partitions[partition]))
-                    case SplitEnd():
-                        end = item
-        assert source is not None
-        return source, end
+
+    async def _is_next(self, chunk: Chunk, pace: Pace) -> bool:
+        """Wait until a chunk may leave; False when the slot is for another before that."""
+        if chunk.index < len(self._chunks):
+            if self._chunks[chunk.index] != chunk:
+                raise _changed(chunk)
+            return True
+        try:
+            self._lookout.waiting_for = "a stylizer" if pace.full else None
+            if not await pace.ship(self._slots.called):
+                return False
+        finally:
+            self._lookout.waiting_for = None
+        self._chunks.append(chunk)
+        return True
 
     async def _ship(self, event: ChunkReady, data: bytes, partition: str) -> None:
         """Store a chunk, then tell the stylizers: an event's blob is always there."""
@@ -173,58 +231,26 @@ class SplitJob:
                 await self._to.retry(lambda: self._to.frames.to_partition(event, partition))
         finally:
             self._room.release()
+        self._shipped.add(event.chunk.index)
         self._to.metrics.chunk("split", event.chunk.frames)
 
     async def _store_chunk(self, chunk: Chunk, data: bytes) -> None:
-        put = asyncio.create_task(
-            self._to.retry(
-                lambda: self._to.blobs.create(
-                    self._settings.frames_container,
-                    chunk_blob(self._job_id, chunk.index),
-                    data,
-                    metadata=seal(data),
-                    content_type="video/mp4",
-                )
-            )
-        )
+        put = asyncio.create_task(self._to.retry(lambda: self._put(chunk, data)))
         self._puts.add(put)
         put.add_done_callback(self._puts.discard)
         # Cancelled half way it could still reach storage, behind the back of whoever cleans up.
         await asyncio.shield(put)
 
-    async def _look_out(self, pace: Pace) -> None:
-        """Keep the split's record true and the pace informed, until the job is over."""
-        while True:
-            await asyncio.sleep(self._settings.progress_interval_s)
-            await self._record_progress()
-            status = await self._look_at_job()
-            if status is not None:
-                pace.heard(status.chunks_stylized)
-
-    async def _look_at_job(self) -> Status | None:
-        record = await self._to.retry(
-            lambda: self._to.blobs.read(self._settings.jobs_container, status_blob(self._job_id))
-        )
-        status = None if record is None else Status.model_validate_json(record)
-        if status is not None and status.ended:
-            raise JobOver(f"the job is {status.state}")
-        return status
-
-    async def _record_progress(self) -> None:
-        chunks = self._chunks
-        frames = chunks[-1].first_frame + chunks[-1].frames if chunks else 0
-        known = (self._recorded.frames, self._recorded.chunks) == (frames, len(chunks))
-        if known and time.monotonic() - self._recorded_at < _SIGN_OF_LIFE_S:
+    async def _put(self, chunk: Chunk, data: bytes) -> None:
+        container, name = self._settings.frames_container, chunk_blob(self._job_id, chunk.index)
+        mine = seal(data)
+        if await self._to.blobs.create(
+            container, name, data, metadata=mine, content_type="video/mp4"
+        ):
             return
-        self._recorded = SplitProgress(frames=frames, chunks=len(chunks), at=utc_now())
-        self._recorded_at = time.monotonic()
-        await self._to.retry(
-            lambda: self._to.blobs.replace(
-                self._settings.jobs_container,
-                progress_blob(self._job_id),
-                self._recorded.to_json(),
-            )
-        )
+        there = await self._to.blobs.facts(container, name)
+        if there is not None and there.metadata.get(SEAL) != mine[SEAL]:
+            raise _changed(chunk)
 
     async def _clean_up(self) -> None:
         await asyncio.gather(*self._puts, return_exceptions=True)
@@ -240,10 +266,10 @@ class SplitJob:
         digest = await asyncio.to_thread(file_digest, side) if end.has_side else None
         manifest = Manifest(
             job_id=self._job_id,
-            video_url=self._video.url,
-            video_name=self._video.name,
-            etag=self._video.etag,
-            style=self._style,
+            video_url=self._opening.video.url,
+            video_name=self._opening.video.name,
+            etag=self._opening.video.etag,
+            style=self._opening.style,
             source=source,
             chunks=tuple(self._chunks),
             frames=end.frames,
@@ -259,3 +285,28 @@ class SplitJob:
         if manifest.side is not None:
             await self._to.blobs.create(self._settings.frames_container, manifest.side, side)
         await store_manifest(self._to.blobs, self._settings.jobs_container, manifest)
+
+
+def _changed(chunk: Chunk) -> SourceRefused:
+    return SourceRefused(
+        "SOURCE_CHANGED",
+        f"chunk {chunk.index} was split otherwise before, from other bytes or by another version "
+        "of the splitter: upload the video again",
+    )
+
+
+def _first(group: BaseExceptionGroup) -> BaseException:
+    """Return the error that cancelled a group's other members."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def _first_of(*waits: Coroutine[None, None, None]) -> None:
+    tasks = [asyncio.create_task(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -9,8 +9,13 @@ through, each after a while.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, Literal
 
 from splitter.metrics import SplitterMetrics
+
+# A split that has left its slot begins anew when it goes on: for one chunk that is too much.
+_PATIENCE_AWAY: Final = 10
 
 
 class Pace:
@@ -29,30 +34,76 @@ class Pace:
         """Chunks shipped and not known to be painted."""
         return max(0, self._shipped - self._painted)
 
+    @property
+    def full(self) -> bool:
+        """Whether the next chunk has to wait."""
+        return self.outstanding >= self._window
+
     def heard(self, painted: int) -> None:
         """Learn how many of the job's chunks are painted; a restarted assembler counts anew."""
         if painted > self._painted:
             self._change(painted=painted)
             self._moved.set()
 
-    async def ship(self) -> None:
-        """Wait until the next chunk may be shipped, and count it."""
+    async def ship(self, called: Callable[[], Awaitable[None]] | None = None) -> bool:
+        """Wait until the next chunk may be shipped, and count it.
+
+        Returns:
+            False when ``called`` returned before: nothing was counted.
+        """
         with self._metrics.waiting():
-            while self.outstanding >= self._window:
+            while self.full:
                 self._moved.clear()
-                try:
-                    async with asyncio.timeout(self._patience_s):
-                        await self._moved.wait()
-                except TimeoutError:
-                    break
+                match await self._next(called):
+                    case "called":
+                        return False
+                    case "patience":
+                        break
+                    case "moved":
+                        continue
         self._change(shipped=self._shipped + 1)
+        return True
+
+    async def reopen(self) -> None:
+        """Wait until half of the window is free, or for as long as is worth it."""
+        while 2 * self.outstanding > self._window:
+            self._moved.clear()
+            if not await self._moves(_PATIENCE_AWAY * self._patience_s):
+                return
 
     def end(self) -> None:
         """Count none of the job's chunks as outstanding any more: its split is over."""
         self._change(painted=max(self._painted, self._shipped))
+
+    async def _moves(self, patience_s: float) -> bool:
+        """Wait until something was painted; return whether it was."""
+        try:
+            async with asyncio.timeout(patience_s):
+                return await self._moved.wait()
+        except TimeoutError:
+            return False
+
+    async def _next(
+        self, called: Callable[[], Awaitable[None]] | None
+    ) -> Literal["moved", "called", "patience"]:
+        """Return what happens first: something is painted, a call, or patience is at its end."""
+        moves = asyncio.create_task(self._moves(self._patience_s))
+        call = asyncio.create_task(_await(called or asyncio.Event().wait))
+        try:
+            await asyncio.wait({call, moves}, return_when=asyncio.FIRST_COMPLETED)
+            if call.done():
+                return "called"
+            return "moved" if moves.result() else "patience"
+        finally:
+            call.cancel()
+            moves.cancel()
 
     def _change(self, *, shipped: int | None = None, painted: int | None = None) -> None:
         before = self.outstanding
         self._shipped = self._shipped if shipped is None else shipped
         self._painted = self._painted if painted is None else painted
         self._metrics.outstanding(self.outstanding - before)
+
+
+async def _await(work: Callable[[], Awaitable[object]]) -> None:
+    await work()

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
 import structlog
 
-from shared.contracts.errors import PermanentError, StyleError
-from shared.contracts.layout import job_id, manifest_blob, status_blob
+from shared.contracts.errors import PermanentError, TransientError
+from shared.contracts.layout import job_id, status_blob
 from shared.contracts.manifest import Manifest
-from shared.contracts.messages import SplitCompleted, SplitFailed, SplitStarted
-from shared.contracts.status import Status
-from shared.contracts.style_request import StyleRequest
+from shared.contracts.messages import EventPlace, SplitCompleted, SplitFailed, SplitStarted
+from shared.contracts.status import read_status
 from shared.hubs.dead_letters import DeadLetters
 from shared.hubs.delivery import Delivery
-from shared.hubs.workers import OneAtATime, Workers
+from shared.hubs.workers import GivenBack, OneAtATime, Workers
 from shared.service.clients import AzureClients
 from shared.service.health import Health
 from shared.service.runtime import Service, reader
-from shared.storage.blobs import BlobStore
+from shared.storage.blobs import BlobFacts, BlobStore
+from shared.storage.manifests import load_manifest
 from shared.storage.retry import Retry
 from shared.styles.download import fetch_styles
 from shared.styles.gallery import Gallery, open_gallery
@@ -29,25 +32,54 @@ from splitter.intake.forwarding import Intake
 from splitter.intake.style_request import resolve_style
 from splitter.intake.uploads import Upload, parse_uploads
 from splitter.intake.webhook import Webhook
-from splitter.job import JobOver, Outlets, SplitJob
+from splitter.job import Outlets, SplitJob
+from splitter.lookout import JobOver
 from splitter.metrics import SplitterMetrics
+from splitter.openings import Opening, Openings
 from splitter.settings import SplitterSettings
+from splitter.slots import Slots
 from splitter.upload import Video
 
 log = structlog.get_logger()
 
+# Videos in hand, most of them waiting for a slot or for the stylizers, at a few kilobytes each.
+_OPEN: Final = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class SplitRequest:
-    """One version of an upload and how it is to be painted: all that its job is made of.
+    """An upload's event and what its job was begun with: all that a split is made of.
 
-    ``problem`` is why the style cannot be had: the job is opened to say so.
+    ``problem`` is why the upload cannot be split: the job is opened to say so.
     """
 
-    job_id: str
-    video: Video
-    style: StyleRequest
-    problem: StyleError | None
+    upload: Upload
+    opening: Opening
+    problem: PermanentError | None
+    delivery: Delivery
+    losses: int
+    """How often the delivery's partition had been lost when it came."""
+
+    @property
+    def job_id(self) -> str:
+        """The job's id."""
+        return self.opening.job_id
+
+    def started(self, *, queued: bool) -> SplitStarted:
+        """Return what the assembler is told: that the job is there, or that its split begins."""
+        video = self.opening.video
+        return SplitStarted(
+            job_id=self.job_id,
+            video_name=video.name,
+            video_url=video.url,
+            etag=video.etag,
+            style=self.opening.style,
+            queued=queued,
+            upload_event=EventPlace(
+                partition_id=self.delivery.partition_id,
+                sequence_number=self.delivery.sequence_number,
+            ),
+        )
 
 
 class Splitter:
@@ -69,6 +101,12 @@ class Splitter:
         self._gallery = gallery
         self._to = outlets
         self._same_job = OneAtATime()
+        self._openings = Openings(outlets.blobs, settings.jobs_container, settings.split_attempts)
+        self._dead_letters = DeadLetters(
+            outlets.blobs, settings.dead_letters_container, settings.uploads_hub
+        )
+        self.slots = Slots(settings.splits)
+        self._losses: Counter[str] = Counter()
 
     async def split(self, delivery: Delivery) -> None:
         """Split the videos that an Event Grid event tells of.
@@ -77,7 +115,7 @@ class Splitter:
             MessageError: it is no Event Grid event.
         """
         for upload in parse_uploads(delivery.body):
-            if self._is_accepted(upload) and (request := await self._look_up(upload)):
+            if self._is_accepted(upload) and (request := await self._look_up(upload, delivery)):
                 async with self._same_job.of(request.job_id):
                     await self._run(request)
 
@@ -87,26 +125,51 @@ class Splitter:
             log.info("upload ignored", container=upload.container, video=upload.name, reason=reason)
         return reason is None
 
-    async def _look_up(self, upload: Upload) -> SplitRequest | None:
-        """Return the job of what lies in storage now; None when the upload is gone.
+    async def _look_up(self, upload: Upload, delivery: Delivery) -> SplitRequest | None:
+        """Return the job of an upload; None when the upload is gone.
 
         What is there now counts: new metadata, such as a style, make a version without an event,
-        and the event of a new video meets the job that this one has opened.
+        and the event of a new video meets the job that this one has opened. What was begun before
+        goes on as it was begun.
         """
-        facts = await self._to.retry(lambda: self._to.blobs.facts(upload.container, upload.name))
+        retry, openings = self._to.retry, self._openings
+        losses = self._losses[delivery.partition_id]
+        if begun := await retry(lambda: openings.find(upload.name, upload.etag)):
+            return SplitRequest(upload, begun, None, delivery, losses)
+        facts = await retry(lambda: self._settled(upload))
         if facts is None:
             log.info("upload is gone", video=upload.name)
             return None
         style, problem = resolve_style(
             upload.name, facts.metadata, self._gallery, self._settings.default_style
         )
-        job = job_id(upload.container, upload.name, facts.etag, style)
-        video = Video(upload.name, facts.url, facts.etag, facts.size)
-        return SplitRequest(job, video, style, problem)
+        opening = Opening(
+            job_id=job_id(upload.container, upload.name, facts.etag, style),
+            video=Video(name=upload.name, url=facts.url, etag=facts.etag, size=facts.size),
+            style=style,
+            chunk_frames=self._settings.chunk_frames,
+            first_chunk_frames=self._settings.first_chunk_frames,
+            longest_pause_s=self._settings.longest_pause_s,
+        )
+        if problem is None:
+            for etag in (facts.etag, upload.etag):
+                opening = await retry(partial(openings.keep, upload.name, etag, opening))
+        return SplitRequest(upload, opening, problem, delivery, losses)
+
+    async def _settled(self, upload: Upload) -> BlobFacts | None:
+        """Look the upload up.
+
+        Raises:
+            TransientError: a copy from elsewhere is still on its way into it.
+        """
+        facts = await self._to.blobs.facts(upload.container, upload.name)
+        if facts is not None and facts.copying:
+            raise TransientError(f"{upload.container}/{upload.name} is still being copied")
+        return facts
 
     async def _run(self, request: SplitRequest) -> None:
         if await self._has_ended(request.job_id):
-            log.info("job ended already", job_id=request.job_id, video=request.video.name)
+            log.info("job ended already", job_id=request.job_id, video=request.upload.name)
             return
         await self._open(request)
         outcome = await self._split(request)
@@ -117,20 +180,29 @@ class Splitter:
         record = await self._to.retry(
             lambda: self._to.blobs.read(self._settings.jobs_container, status_blob(job))
         )
-        return record is not None and Status.model_validate_json(record).ended
+        try:
+            return record is not None and read_status(record).ended
+        except PermanentError:  # it is for the assembler to say so
+            return False
 
     async def _open(self, request: SplitRequest) -> None:
-        video, style = request.video, request.style
-        tracing.annotate(job_id=request.job_id, style=style.style)
-        started = SplitStarted(
-            job_id=request.job_id,
-            video_name=video.name,
-            video_url=video.url,
-            etag=video.etag,
-            style=style,
-        )
-        await self._to.retry(lambda: self._to.segments.by_job(started))
-        log.info("split started", job_id=request.job_id, video=video.name, style=style.style)
+        """Tell of the job before there is room for its split: its user sees that it is there."""
+        style = request.opening.style.style
+        tracing.annotate(job_id=request.job_id, style=style)
+        await self._to.retry(lambda: self._to.segments.by_job(request.started(queued=True)))
+        log.info("job accepted", job_id=request.job_id, video=request.upload.name, style=style)
+
+    def let_go(self, partition_id: str) -> None:
+        """Leave what waits for a slot to whoever has its partition now."""
+        self._losses[partition_id] += 1
+
+    async def _begin(self, request: SplitRequest) -> None:
+        if self._losses[request.delivery.partition_id] != request.losses:
+            raise GivenBack("its partition went to another")
+        upload, opening = request.upload, request.opening
+        await self._to.retry(lambda: self._openings.begin(upload.name, upload.etag, opening))
+        await self._to.retry(lambda: self._to.segments.by_job(request.started(queued=False)))
+        log.info("split started", job_id=request.job_id, video=upload.name)
 
     async def _split(self, request: SplitRequest) -> SplitCompleted | SplitFailed | None:
         """Split the video and return what there is to tell; None when the job ended meanwhile."""
@@ -141,30 +213,40 @@ class Splitter:
             if manifest is None:
                 with self._to.metrics.timed("split"):
                     manifest = await SplitJob(
-                        request.job_id, request.video, request.style, self._settings, self._to
+                        request.opening,
+                        lambda: self._begin(request),
+                        self._settings,
+                        self.slots,
+                        self._to,
                     ).run()
+        except GivenBack:
+            raise
         except JobOver as over:
             self._to.metrics.job("over")
             log.info("split ended early", job_id=request.job_id, reason=str(over))
             return None
         except Exception as error:  # a bad upload must never stop its partition
-            return self._failure(request.job_id, error)
+            return await self._failure(request, error)
         return SplitCompleted(
             job_id=manifest.job_id, chunks=len(manifest.chunks), frames=manifest.frames
         )
 
     async def _sealed_before(self, job: str) -> Manifest | None:
         """Return the manifest of a video that was split to its end before."""
-        data = await self._to.retry(
-            lambda: self._to.blobs.read(self._settings.jobs_container, manifest_blob(job))
+        return await self._to.retry(
+            lambda: load_manifest(self._to.blobs, self._settings.jobs_container, job)
         )
-        return None if data is None else Manifest.model_validate_json(data)
 
-    def _failure(self, job: str, error: Exception) -> SplitFailed:
+    async def _failure(self, request: SplitRequest, error: Exception) -> SplitFailed:
+        job = request.job_id
         code = error.code if isinstance(error, PermanentError) else "SPLITTER_ERROR"
         unexpected = None if isinstance(error, PermanentError) else error
         log.warning("split failed", job_id=job, code=code, error=str(error), exc_info=unexpected)
         self._to.metrics.failed(code)
+        if code == "SPLIT_POISONED":
+            self._to.metrics.dead_lettered(code)
+            attempts = self._settings.split_attempts
+            await self._to.retry(lambda: self._dead_letters.bury(request.delivery, error, attempts))
         return SplitFailed(job_id=job, code=code, message=str(error) or type(error).__name__)
 
     async def _announce(self, outcome: SplitCompleted | SplitFailed) -> None:
@@ -201,17 +283,26 @@ async def build(
     if settings.webhook_port is not None:
         intake = Intake(await clients.sender(settings.uploads_hub))
         await clients.keep(Webhook(settings, acceptance, intake, metrics))
+    splitter = Splitter(settings, acceptance, gallery, outlets)
     workers = Workers(
-        settings.splits,
-        Splitter(settings, acceptance, gallery, outlets).split,
+        _OPEN,
+        splitter.split,
         DeadLetters(blobs, settings.dead_letters_container, settings.uploads_hub),
         metrics,
     )
+
+    def drain() -> None:
+        workers.drain()
+        splitter.slots.drain()
+
+    consumer = reader(settings.uploads_hub, workers.take, settings, blobs, clients, metrics, health)
+    consumer.on_released(splitter.let_go)
     return Service(
-        reader(settings.uploads_hub, workers.take, settings, blobs, clients, metrics, health),
+        consumer,
         workers.finish,
         probes={
             "storage": lambda: blobs.reach(settings.frames_container),
             "users' storage": lambda: blobs.reach(settings.uploads_container),
         },
+        drain=drain,
     )

@@ -29,6 +29,9 @@ class SplitterSettings(ServiceSettings):
     )
     default_style: str = Field("starry-night", description="style of uploads that name none")
     splits: int = Field(8, ge=1, le=32, description="videos split at once")
+    split_attempts: int = Field(
+        5, ge=1, description="splits of a video that end their splitter before it is given up"
+    )
     outstanding_chunks: int = Field(
         8,
         ge=1,

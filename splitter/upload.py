@@ -9,19 +9,18 @@ decoder has had; if all are the same, the split goes on with it.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 
 import structlog
 
 from shared.contracts.errors import DeniedError, DoubtfulError, NoContainerError, SourceRefused
+from shared.contracts.values import Value
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Video:
+class Video(Value):
     """One version of an uploaded blob."""
 
     name: str

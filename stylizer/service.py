@@ -223,9 +223,14 @@ async def build(
         DeadLetters(blobs, settings.dead_letters_container, settings.frames_hub),
         metrics,
     )
+
+    def drain() -> None:
+        workers.drain()
+        painter.lanes.drain()
+
     return Service(
         reader(settings.frames_hub, workers.take, settings, blobs, clients, metrics, health),
         workers.finish,
         probes={"storage": lambda: blobs.reach(settings.segments_container)},
-        drain=painter.lanes.drain,
+        drain=drain,
     )

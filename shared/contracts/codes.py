@@ -38,6 +38,7 @@ _SOURCES = {
     "RATE_TOO_HIGH",
     "SOURCE_CHANGED",
     "SPLITTER_ERROR",
+    "SPLIT_POISONED",
     "TOO_DAMAGED",
     "TOO_LARGE",
     "TOO_LONG",

@@ -43,10 +43,17 @@ class Workers:
         self._metrics = metrics
         self._retry = Retry(metrics)
         self._in_hand: set[asyncio.Task[None]] = set()
+        self._draining = False
+
+    def drain(self) -> None:
+        """Take up nothing more, not even what waits for room already."""
+        self._draining = True
 
     async def take(self, delivery: Delivery) -> None:
         """Take up a delivery; waits while there is no room."""
         await self._room.acquire()
+        if self._draining:
+            return
         task = asyncio.create_task(self._finish(delivery))
         self._in_hand.add(task)
         self._metrics.in_hand(+1)

@@ -39,6 +39,8 @@ class BlobFacts:
     size: int
     etag: str
     metadata: dict[str, str]
+    copying: bool = False
+    """Whether storage is still copying it from elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,10 @@ class BlobStore:
             if answer(error) is Answer.ABSENT:
                 return None
             raise failure("look up", container, name, error) from error
-        return BlobFacts(blob.url, found.size, _bare(found.etag), dict(found.metadata or {}))
+        copying = found.copy is not None and found.copy.status == "pending"
+        return BlobFacts(
+            blob.url, found.size, _bare(found.etag), dict(found.metadata or {}), copying
+        )
 
     async def exists(self, container: str, name: str) -> bool:
         """Tell whether there is such a blob."""

@@ -16,6 +16,9 @@ from azure.eventgrid import EventGridEvent
 from shared.contracts.errors import MessageError
 
 _BLOB_CREATED: Final = "Microsoft.Storage.BlobCreated"
+# Of an empty file that appears. Data Lake and SFTP say FlushWithClose and SftpCommit when it is
+# written.
+_BEGINNINGS: Final = {"CreateFile", "SftpCreate"}
 # An error quotes what it stumbled over, and an event may be a megabyte.
 _QUOTED: Final = 200
 # Both services write the subject with a leading slash, some relays without.
@@ -67,8 +70,7 @@ def parse_upload(event: Any, body: bytes) -> Upload | None:
         MessageError: it is no Event Grid event; ``body`` is what it came in.
     """
     kind, subject, data = parse_event(event, body)
-    # Data Lake raises CreateFile when an empty file appears, and FlushWithClose when it is written.
-    if kind != _BLOB_CREATED or data.get("api") == "CreateFile":
+    if kind != _BLOB_CREATED or data.get("api") in _BEGINNINGS:
         return None
     match = _SUBJECT.fullmatch(subject) if isinstance(subject, str) else None
     etag, url = str(data.get("eTag", "")).strip('"'), str(data.get("url", ""))

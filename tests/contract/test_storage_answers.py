@@ -59,7 +59,9 @@ async def reading(client: BlobServiceClient, container: str, retry: Retry) -> Up
     blobs = BlobStore(client)
     facts = await blobs.facts(container, NAME)
     assert facts
-    return UploadReader(Video(NAME, facts.url, facts.etag, facts.size), container, blobs, retry)
+    return UploadReader(
+        Video(name=NAME, url=facts.url, etag=facts.etag, size=facts.size), container, blobs, retry
+    )
 
 
 async def test_a_missing_container_is_neither_a_missing_blob_nor_one_that_exists(
@@ -148,7 +150,7 @@ async def test_an_upload_that_was_deleted_is_read_no_further(
 async def test_an_upload_that_alone_is_forbidden_is_refused_and_a_locked_account_waited_for(
     retry: Retry,
 ) -> None:
-    video = Video(NAME, "u", "0x1", 100)
+    video = Video(name=NAME, url="u", etag="0x1", size=100)
     async with answering(403, "AuthorizationPermissionMismatch") as (client, answers):
         answers["container"] = (200, "")
         with pytest.raises(DoubtfulError, match="refuses the credentials"):

@@ -1,0 +1,88 @@
+"""Looks out beside a split: how far it is, how much of it is painted, and whether it is over.
+
+A job is ended by others, too: a failed chunk or a user who cancels. Its split ends with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from shared.contracts.errors import PermanentError, StylestreamError
+from shared.contracts.layout import progress_blob, status_blob
+from shared.contracts.manifest import Chunk
+from shared.contracts.status import SplitProgress, Status, read_status, utc_now
+from shared.storage.blobs import BlobStore
+from shared.storage.retry import Retry
+from splitter.pace import Pace
+from splitter.settings import SplitterSettings
+
+# A split that waits says this often that it is still there.
+_SIGN_OF_LIFE_S: Final = 10.0
+
+
+class JobOver(StylestreamError):
+    """The job was ended by others while its video was being split."""
+
+
+class Lookout:
+    """Keeps one split's record true, and reads the job's."""
+
+    def __init__(
+        self, job_id: str, settings: SplitterSettings, blobs: BlobStore, retry: Retry
+    ) -> None:
+        self.waiting_for: str | None = None
+        """What keeps the split; completes "waiting for ..."."""
+        self._job_id = job_id
+        self._settings = settings
+        self._blobs = blobs
+        self._retry = retry
+        self._recorded: SplitProgress | None = None
+        self._recorded_at = 0.0
+
+    async def run(self, pace: Pace, chunks: Sequence[Chunk]) -> None:
+        """Look out until cancelled, over a split that adds to ``chunks``.
+
+        Raises:
+            JobOver: the job has ended.
+        """
+        while True:
+            await asyncio.sleep(self._settings.progress_interval_s)
+            await self._record(chunks)
+            status = await self.look()
+            if status is not None:
+                pace.heard(status.chunks_stylized)
+
+    async def look(self) -> Status | None:
+        """Return the job's record; None while there is none, or none that can be read.
+
+        Raises:
+            JobOver: the job has ended.
+        """
+        record = await self._retry(
+            lambda: self._blobs.read(self._settings.jobs_container, status_blob(self._job_id))
+        )
+        try:
+            status = None if record is None else read_status(record)
+        except PermanentError:  # it is for the assembler to say so
+            return None
+        if status is not None and status.ended:
+            raise JobOver(f"the job is {status.state}")
+        return status
+
+    async def _record(self, chunks: Sequence[Chunk]) -> None:
+        """Store how far the split is, unless that is known."""
+        frames = chunks[-1].first_frame + chunks[-1].frames if chunks else 0
+        now = SplitProgress(frames=frames, chunks=len(chunks), waiting_for=self.waiting_for)
+        recent = time.monotonic() - self._recorded_at < _SIGN_OF_LIFE_S
+        if recent and now == self._recorded:
+            return
+        self._recorded, self._recorded_at = now, time.monotonic()
+        data = now.model_copy(update={"at": utc_now()}).to_json()
+        await self._retry(
+            lambda: self._blobs.replace(
+                self._settings.jobs_container, progress_blob(self._job_id), data
+            )
+        )

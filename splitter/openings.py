@@ -1,0 +1,101 @@
+"""What jobs were begun with, so that they end with it, whatever changes meanwhile.
+
+An event of an upload may come again hours later, to another splitter: after a kill, a release, or
+new settings. By then the upload's metadata may be another, and so its ETag, its style, or the cut
+into chunks. So the first to take an event up writes down what it has made of it, once, under a name
+that the event alone gives; who comes later goes on with that.
+
+Beside it stands how often the split was begun without getting on: a video that takes its splitter
+down is counted where that cannot lose it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from shared.contracts.errors import PermanentError
+from shared.contracts.layout import progress_blob
+from shared.contracts.status import SplitProgress
+from shared.contracts.style_request import StyleRequest
+from shared.contracts.values import Value
+from shared.storage.blobs import BlobStore
+from splitter.upload import Video
+
+_ATTEMPTS: Final = "attempts"
+_CHUNKS: Final = "chunks"
+
+
+class Opening(Value):
+    """One version of an upload, its job, its style, and how it is cut into chunks."""
+
+    job_id: str
+    video: Video
+    style: StyleRequest
+    chunk_frames: int
+    first_chunk_frames: int
+    longest_pause_s: float
+
+
+class Openings:
+    """The openings in one container, ``attempts`` at each without progress.
+
+    Raises:
+        TransientError: from every method, when storage is away.
+    """
+
+    def __init__(self, blobs: BlobStore, container: str, attempts: int) -> None:
+        self._blobs = blobs
+        self._container = container
+        self._attempts = attempts
+
+    async def find(self, name: str, etag: str) -> Opening | None:
+        """Return what version ``etag`` of upload ``name`` was begun with; None if it was not."""
+        data = await self._blobs.read(self._container, _blob(name, etag))
+        return None if data is None else Opening.model_validate_json(data)
+
+    async def keep(self, name: str, etag: str, opening: Opening) -> Opening:
+        """Write down what is begun; return what somebody else wrote before, if it was."""
+        blob = _blob(name, etag)
+        if await self._blobs.create(
+            self._container, blob, opening.to_json(), content_type="application/json"
+        ):
+            return opening
+        return await self.find(name, etag) or opening
+
+    async def begin(self, name: str, etag: str, opening: Opening) -> None:
+        """Count that the split is begun once more.
+
+        It is counted anew after one that got further than ever, or that ended while it waited: that
+        was not what ended its splitter.
+
+        Raises:
+            PermanentError: ``SPLIT_POISONED``: it was begun too often.
+        """
+        blob, progress, begun = _blob(name, etag), await self._progress(opening.job_id), None
+        while begun is None:
+            facts = await self._blobs.facts(self._container, blob)
+            if facts is None:
+                return
+            before = int(facts.metadata.get(_CHUNKS, "-1"))
+            innocent = progress.chunks > before or progress.waiting_for is not None
+            made = 0 if innocent else int(facts.metadata.get(_ATTEMPTS, "0"))
+            if made >= self._attempts:
+                raise PermanentError(
+                    "SPLIT_POISONED",
+                    f"splitting ended its splitter {made} times at the same place: "
+                    "the video is not tried again",
+                )
+            counted = {_ATTEMPTS: str(made + 1), _CHUNKS: str(max(progress.chunks, before))}
+            begun = await self._blobs.annotate(self._container, blob, counted, etag=facts.etag)
+
+    async def _progress(self, job_id: str) -> SplitProgress:
+        data = await self._blobs.read(self._container, progress_blob(job_id))
+        if data is None:
+            return SplitProgress(frames=0, chunks=0)
+        return SplitProgress.model_validate_json(data)
+
+
+def _blob(name: str, etag: str) -> str:
+    identity = hashlib.sha256(f"{name}\n{etag}".encode()).hexdigest()[:24]
+    return f"{identity}/opening.json"

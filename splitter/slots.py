@@ -1,0 +1,101 @@
+"""Slots for decoders: as many as fit into memory, and never held by a split that only waits.
+
+A split that waits for the stylizers keeps its slot for as long as nobody else needs it. When
+another does, the one that has waited longest is called: it ends its decoder and goes on later, from
+where it was. So however many long videos wait, a short one is split at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from shared.hubs.workers import GivenBack
+
+
+class Slots:
+    """Lends ``count`` slots, in the order in which they are asked for."""
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._wanting: deque[asyncio.Future[None]] = deque()
+        self._idle: deque[asyncio.Future[None]] = deque()
+        self._called = 0
+        """Holders that were called and have not left yet."""
+        self._leaving = asyncio.Event()
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncIterator[None]:
+        """Wait for a slot and hold it.
+
+        Raises:
+            GivenBack: the service is leaving.
+        """
+        await self._take()
+        try:
+            yield
+        finally:
+            self._hand_on()
+
+    async def called(self) -> None:
+        """Return, to a holder with nothing to do, when it should leave its slot to another."""
+        if self._leaving.is_set():
+            return
+        if len(self._wanting) > self._called:
+            self._called += 1
+            return
+        call = asyncio.get_running_loop().create_future()
+        self._idle.append(call)
+        try:
+            await call
+        finally:
+            if call in self._idle:
+                self._idle.remove(call)
+
+    def drain(self) -> None:
+        """Lend nothing any more, and call everybody who has nothing to do."""
+        self._leaving.set()
+        for future in (*self._wanting, *self._idle):
+            if not future.done():
+                future.set_result(None)
+        self._wanting.clear()
+        self._idle.clear()
+
+    async def leaving(self) -> None:
+        """Return when the service is leaving."""
+        await self._leaving.wait()
+
+    async def _take(self) -> None:
+        if not self._leaving.is_set() and self._free and not self._wanting:
+            self._free -= 1
+            return
+        if not self._leaving.is_set():
+            await self._wait()
+        if self._leaving.is_set():
+            raise GivenBack("the service is leaving")
+
+    async def _wait(self) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self._wanting.append(turn)
+        if self._idle:
+            self._called += 1
+            self._idle.popleft().set_result(None)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn in self._wanting:
+                self._wanting.remove(turn)
+            elif not turn.cancelled():
+                self._hand_on()
+            raise
+
+    def _hand_on(self) -> None:
+        self._called = max(0, self._called - 1)
+        while self._wanting:
+            turn = self._wanting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1

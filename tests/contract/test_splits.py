@@ -1,0 +1,255 @@
+"""Splits beside and after each other: short videos wait for no long one, and no cut changes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from azure.eventhub import EventData
+from azure.storage.blob.aio import BlobServiceClient
+from prometheus_client import CollectorRegistry
+from videos import Video
+
+from assembler.job import opening as first_record
+from shared.contracts.errors import PermanentError
+from shared.contracts.layout import chunk_blob, progress_blob, status_blob
+from shared.contracts.manifest import Manifest
+from shared.contracts.messages import SplitStarted
+from shared.contracts.status import SplitProgress
+from shared.contracts.style_request import StyleRequest
+from shared.hubs.sender import Sender
+from shared.service.clients import AzureClients
+from shared.service.health import Health
+from shared.service.runtime import Service
+from shared.storage.blobs import BlobStore
+from shared.storage.manifests import load_manifest
+from splitter import service as splitter
+from splitter.metrics import SplitterMetrics
+from splitter.openings import Opening, Openings
+from splitter.settings import SplitterSettings
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+DEADLINE_S = 40.0
+SIZE = (64, 48)
+
+
+class Bench:
+    """Containers and a consumer group of a test's own, and the splitters that it starts there."""
+
+    def __init__(self, settings: SplitterSettings, client: BlobServiceClient, hub: Sender) -> None:
+        self.settings = settings
+        self.blobs = BlobStore(client)
+        self._client = client
+        self._hub = hub
+
+    async def upload(self, name: str, frames: int) -> str:
+        """Upload a video and tell of it; return its version."""
+        blob = self._client.get_blob_client(self.settings.uploads_container, name)
+        written = await blob.upload_blob(Video(frames=frames, size=SIZE).make())
+        etag = str(written["etag"]).strip('"')
+        await self.tell(name, etag)
+        return etag
+
+    async def tell(self, name: str, etag: str) -> None:
+        container = self.settings.uploads_container
+        blob = self._client.get_blob_client(container, name)
+        event = {
+            "specversion": "1.0",
+            "id": uuid.uuid4().hex,
+            "source": "/test",
+            "type": "Microsoft.Storage.BlobCreated",
+            "subject": f"/blobServices/default/containers/{container}/blobs/{name}",
+            "data": {"api": "PutBlob", "eTag": etag, "url": blob.url},
+        }
+        await self._hub.call(lambda client: client.send_batch([EventData(json.dumps(event))]))
+
+    async def job(self, name: str, etag: str) -> Opening:
+        found: list[Opening] = []
+
+        async def look() -> bool:
+            opening = await Openings(self.blobs, self.settings.jobs_container, 5).find(name, etag)
+            found[:] = [opening] if opening else []
+            return bool(found)
+
+        await self.until(look)
+        return found[0]
+
+    async def sealed(self, job: str) -> Manifest:
+        await self.until(lambda: self.manifest(job))
+        manifest = await self.manifest(job)
+        assert manifest
+        return manifest
+
+    async def manifest(self, job: str) -> Manifest | None:
+        return await load_manifest(self.blobs, self.settings.jobs_container, job)
+
+    async def progress(self, job: str) -> SplitProgress | None:
+        data = await self.blobs.read(self.settings.jobs_container, progress_blob(job))
+        return SplitProgress.model_validate_json(data) if data else None
+
+    async def painted(self, job: Opening, chunks: int) -> None:
+        """Say in the job's record that so many chunks are painted."""
+        started = SplitStarted(
+            job_id=job.job_id,
+            video_name=job.video.name,
+            video_url=job.video.url,
+            etag=job.video.etag,
+            style=StyleRequest(style="starry-night"),
+        )
+        record = first_record(started).model_copy(update={"chunks_stylized": chunks})
+        await self.blobs.replace(
+            self.settings.jobs_container, status_blob(job.job_id), record.to_json()
+        )
+
+    async def until(self, look: Callable[[], Awaitable[object]]) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while not await look():
+                await asyncio.sleep(0.05)
+
+    @asynccontextmanager
+    async def splitting(self, **settings: object) -> AsyncIterator[Service]:
+        """Run a splitter; leaving ends it as SIGTERM does."""
+        chosen = self.settings.model_copy(update=settings)
+        async with AzureClients(chosen) as clients:
+            metrics = SplitterMetrics(CollectorRegistry())
+            service = await splitter.build(chosen, clients, metrics, Health())
+            reading = asyncio.create_task(service.consumer.run())
+            try:
+                yield service
+            finally:
+                service.consumer.drain()
+                service.drain()
+                await service.finish()
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
+
+
+@asynccontextmanager
+async def bench_of(storage: str, eventhub: str, **settings: object) -> AsyncIterator[Bench]:
+    name = uuid.uuid4().hex[:8]
+    chosen = SplitterSettings(
+        storage_connection_string=storage,  # type: ignore[arg-type]
+        eventhub_connection_string=eventhub,  # type: ignore[arg-type]
+        consumer_group=f"g{name}",
+        checkpoints_container=f"c{name}",
+        uploads_container=f"u{name}",
+        jobs_container=f"j{name}",
+        frames_container=f"f{name}",
+        dead_letters_container=f"d{name}",
+        load_balancing_interval_s=0.5,
+        ownership_expiry_s=5,
+        progress_interval_s=0.1,
+        chunk_frames=8,
+        outstanding_chunks=1,
+        **settings,  # type: ignore[arg-type]
+    )
+    async with AzureClients(chosen) as clients:
+        client = await clients.blobs()
+        for kind in "cujfd":
+            await client.create_container(f"{kind}{name}")
+        yield Bench(chosen, client, await clients.sender(chosen.uploads_hub))
+
+
+async def test_a_short_video_waits_for_none_of_the_long_ones_that_wait_for_painting(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    async with (
+        bench_of(storage_connection, eventhub_connection, splits=2) as bench,
+        bench.splitting(),
+    ):
+        # More long videos than slots, each far longer than the window of four chunks
+        long = [await bench.job(n, await bench.upload(n, 80)) for n in ("a.mp4", "b.mp4", "c.mp4")]
+
+        async def all_wait() -> bool:
+            found = [await bench.progress(job.job_id) for job in long]
+            return all(p is not None and p.waiting_for == "a stylizer" for p in found)
+
+        await bench.until(all_wait)
+        # When a short one comes, nobody paints, and it is split all the same
+        clip = await bench.job("clip.mp4", await bench.upload("clip.mp4", 8))
+        assert (await bench.sealed(clip.job_id)).frames == 8
+        assert [await bench.manifest(job.job_id) for job in long] == [None] * 3
+        # When the long ones are painted, each comes to its end, with every chunk
+        for painted in (4, 8, 12):
+            for job in long:
+                await bench.painted(job, painted)
+            await asyncio.sleep(0.3)
+        for job in long:
+            sealed = await bench.sealed(job.job_id)
+            assert sealed.frames == 80
+            for chunk in sealed.chunks:
+                name = chunk_blob(job.job_id, chunk.index)
+                assert await bench.blobs.facts(bench.settings.frames_container, name)
+
+
+async def test_a_split_goes_on_with_its_cut_whatever_the_settings_and_its_metadata_are_by_then(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    async with bench_of(storage_connection, eventhub_connection) as bench:
+        async with bench.splitting():
+            etag = await bench.upload("film.mp4", 80)
+            job = await bench.job("film.mp4", etag)
+
+            async def waits() -> bool:
+                found = await bench.progress(job.job_id)
+                return found is not None and found.waiting_for == "a stylizer"
+
+            await bench.until(waits)
+        # A splitter that leaves gives a video back that only waits, at once. Its user touches it.
+        blob = bench._client.get_blob_client(bench.settings.uploads_container, "film.mp4")
+        await blob.set_blob_metadata({"style": "the-scream", "owner": "alice"})
+        await bench.painted(job, 100)
+        # Another release cuts otherwise, and hears of the upload again
+        async with bench.splitting(chunk_frames=16, first_chunk_frames=16):
+            sealed = await bench.sealed(job.job_id)
+    assert sealed.frames == 80
+    assert {chunk.frames for chunk in sealed.chunks} == {8}
+    assert sealed.style.style == "starry-night"
+
+
+async def test_a_video_that_ends_its_splitter_again_and_again_is_given_up(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    async with bench_of(storage_connection, eventhub_connection, split_attempts=2) as bench:
+        etag = await bench.upload("killer.mp4", 8)
+        container = bench.settings.jobs_container
+        openings = Openings(bench.blobs, container, 2)
+        async with bench.splitting(split_attempts=2):
+            job = await bench.job("killer.mp4", etag)
+            await bench.sealed(job.job_id)
+        # Two splitters have begun with it, and nothing came of it
+        await bench.blobs.delete(container, f"{job.job_id}/manifest.json")
+        await bench.blobs.delete(container, progress_blob(job.job_id))
+        await openings.begin("killer.mp4", etag, job)
+        with pytest.raises(PermanentError, match="ended its splitter 2 times at the same place"):
+            await openings.begin("killer.mp4", etag, job)
+        await bench.tell("killer.mp4", etag)
+        async with bench.splitting():
+
+            async def buried() -> bool:
+                letters = bench.blobs.names(bench.settings.dead_letters_container)
+                return [name async for name in letters] != []
+
+            await bench.until(buried)
+        assert await bench.manifest(job.job_id) is None
+
+
+async def test_a_split_that_waited_when_its_splitter_was_killed_is_not_counted(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    async with bench_of(storage_connection, eventhub_connection) as bench:
+        async with bench.splitting():
+            etag = await bench.upload("film.mp4", 8)
+            job = await bench.job("film.mp4", etag)
+            await bench.sealed(job.job_id)
+        waits = SplitProgress(frames=8, chunks=1, waiting_for="a stylizer")
+        await bench.blobs.replace(
+            bench.settings.jobs_container, progress_blob(job.job_id), waits.to_json()
+        )
+        openings = Openings(bench.blobs, bench.settings.jobs_container, 2)
+        for _ in range(10):
+            await openings.begin("film.mp4", etag, job)

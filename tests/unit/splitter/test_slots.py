@@ -1,0 +1,102 @@
+"""Slots go to whoever has something to do, in the order in which they asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+
+import pytest
+
+from shared.hubs.workers import GivenBack
+from splitter.slots import Slots
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+class Split:
+    """Holds a slot until it is called, having nothing to do, or told to leave."""
+
+    def __init__(self, slots: Slots, *, idle: bool) -> None:
+        self.has_it = False
+        self.leave = asyncio.Event()
+        self._slots = slots
+        self._idle = idle
+        self.task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        async with self._slots.hold():
+            self.has_it = True
+            await (self._slots.called() if self._idle else self.leave.wait())
+        self.has_it = False
+
+
+async def test_a_split_that_only_waits_leaves_its_slot_to_another_and_to_no_more_than_one() -> None:
+    slots = Slots(3)
+    waiting = [Split(slots, idle=True) for _ in range(3)]
+    await settle()
+    assert [split.has_it for split in waiting] == [True] * 3
+    clip = Split(slots, idle=False)
+    await settle()
+    assert clip.has_it
+    assert [split.has_it for split in waiting] == [False, True, True]
+    clip.leave.set()
+    await settle()
+    assert [split.has_it for split in waiting] == [False, True, True]
+    slots.drain()
+    await asyncio.gather(*(split.task for split in (*waiting, clip)))
+
+
+async def test_a_split_that_has_something_to_do_keeps_its_slot() -> None:
+    slots = Slots(1)
+    busy, clip = Split(slots, idle=False), Split(slots, idle=False)
+    await settle()
+    assert (busy.has_it, clip.has_it) == (True, False)
+    busy.leave.set()
+    await settle()
+    assert clip.has_it
+    clip.leave.set()
+    await clip.task
+
+
+async def test_one_that_gets_idle_while_others_wait_is_called_at_once() -> None:
+    slots = Slots(1)
+    async with slots.hold():
+        clip = Split(slots, idle=False)
+        await settle()
+        await asyncio.wait_for(slots.called(), 1)
+    await settle()
+    assert clip.has_it
+    clip.leave.set()
+    await clip.task
+
+
+async def test_a_slot_is_not_lost_with_whoever_gives_up_waiting_for_it() -> None:
+    slots = Slots(1)
+    async with slots.hold():
+        given_up, next_one = Split(slots, idle=False), Split(slots, idle=False)
+        await settle()
+        given_up.task.cancel()
+        await settle()
+    await settle()
+    assert next_one.has_it
+    next_one.leave.set()
+    await next_one.task
+    async with asyncio.timeout(1), slots.hold():
+        pass
+
+
+async def test_a_service_that_leaves_lends_nothing_and_calls_everybody() -> None:
+    slots = Slots(1)
+    idle = Split(slots, idle=True)
+    await settle()
+    slots.drain()
+    await idle.task
+    late: list[Awaitable[None]] = [Split(slots, idle=False).task for _ in range(2)]
+    for result in await asyncio.gather(*late, return_exceptions=True):
+        assert isinstance(result, GivenBack)
+    with pytest.raises(GivenBack):
+        async with slots.hold():
+            pass
