@@ -19,6 +19,7 @@ from shared.contracts.layout import chunk_blob, result_blob
 from shared.contracts.manifest import Manifest
 from shared.storage.blobs import BlobStore, Content
 from shared.storage.seals import check_seal, file_digest
+from shared.storage.work_folders import work_folder
 from shared.telemetry.metrics import WorkMetrics
 
 _CONTENT_TYPES = {"mp4": "video/mp4", "mkv": "video/x-matroska"}
@@ -70,11 +71,9 @@ class Assembly:
         await self._blobs.delete(self._settings.results_container, result)
 
     async def _make(self, manifest: Manifest) -> Published:
-        with tempfile.TemporaryDirectory(
-            prefix="stylestream-", dir=self._settings.work_dir
-        ) as folder:
-            out = Path(folder) / f"result.{manifest.source.container}"
-            side = await self._fetch_side(manifest, Path(folder))
+        with work_folder(self._settings.work_dir) as folder:
+            out = folder / f"result.{manifest.source.container}"
+            side = await self._fetch_side(manifest, folder)
             losses = await self._write_what_fits(manifest, side, out)
             with self._metrics.timed("publish"):
                 return Published(await self._publish(manifest, out), losses)

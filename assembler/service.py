@@ -38,6 +38,7 @@ from shared.service.runtime import Service, reader
 from shared.storage.blobs import BlobStore
 from shared.storage.manifests import load_manifest
 from shared.storage.retry import Retry
+from shared.storage.work_folders import sweep_work_folders
 from shared.telemetry import tracing
 from shared.telemetry.background import in_rounds
 
@@ -245,6 +246,7 @@ async def build(
     settings: AssemblerSettings, clients: AzureClients, metrics: AssemblerMetrics, health: Health
 ) -> Service:
     """Connect an assembler."""
+    await asyncio.to_thread(sweep_work_folders, settings.work_dir)
     blobs = BlobStore(await clients.storage())
     frames = FramesHub(settings, blobs, await clients.publisher(settings.frames_hub))
     announcements = await open_announcements(settings, clients, metrics)

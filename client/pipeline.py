@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from azure.storage.blob.aio import BlobServiceClient
 from client.account import USUAL_CONTAINERS, Account, Containers, find_account, open_account
 from client.links import Links
 from client.names import check_upload_name, numbered, upload_name
-from shared.contracts.errors import ConfigurationError, StylestreamError
+from shared.contracts.errors import ConfigurationError, PermanentError, StylestreamError
 from shared.contracts.layout import is_job_id, job_id, progress_blob, status_blob
 from shared.contracts.status import (
     SplitProgress,
@@ -116,7 +117,9 @@ class Pipeline:
                 continue
             status = read_summary(metadata)
             if status is None and (record := await self._blobs.read(self._in.jobs, name)):
-                status = read_status(record)
+                # One that cannot be read hides no other: its job fails, and its record says so.
+                with contextlib.suppress(PermanentError):
+                    status = read_status(record)
             if status is not None:
                 found.append(status)
         return sorted(found, key=lambda status: status.started_at, reverse=True)

@@ -7,7 +7,6 @@ others: it ends its decoder then, and later decodes again what it has shipped, t
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from shared.storage.blobs import BlobStore
 from shared.storage.manifests import store_manifest
 from shared.storage.retry import Retry
 from shared.storage.seals import SEAL, file_digest, seal
+from shared.storage.work_folders import work_folder
 from splitter.decoder.process import split_in_child
 from splitter.lookout import JobOver, Lookout
 from splitter.media.part import Part
@@ -95,10 +95,8 @@ class SplitJob:
             GivenBack: the service is leaving; another will split the video.
         """
         try:
-            with tempfile.TemporaryDirectory(
-                prefix="stylestream-", dir=self._settings.work_dir
-            ) as folder:
-                side = Path(folder) / "side"
+            with work_folder(self._settings.work_dir) as folder:
+                side = folder / "side"
                 source, end = await self._split_and_look_out(side)
                 manifest = await self._seal(source, end, side)
             await self._lookout.look()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +24,7 @@ from shared.service.runtime import Service, reader
 from shared.storage.blobs import BlobFacts, BlobStore
 from shared.storage.manifests import load_manifest
 from shared.storage.retry import Retry
+from shared.storage.work_folders import sweep_work_folders
 from shared.styles.download import fetch_styles
 from shared.styles.gallery import Gallery, open_gallery
 from shared.telemetry import tracing
@@ -269,6 +271,7 @@ async def build(
     """Connect a splitter."""
     outcome = await check_sandbox(required=settings.sandbox == "required")
     metrics.sandbox(outcome.layers)
+    await asyncio.to_thread(sweep_work_folders, settings.work_dir)
     blobs = BlobStore(await clients.storage())
     outlets = Outlets(
         blobs,

@@ -1,0 +1,52 @@
+"""What a killed process leaves in a work folder goes with the next start; what is in use stays."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from shared.storage.work_folders import sweep_work_folders, work_folder
+
+ROOT = Path(__file__).resolve().parents[4]
+HOLD = """
+import sys, time
+from shared.storage.work_folders import work_folder
+with work_folder(sys.argv[1]) as folder:
+    (folder / "side").write_bytes(bytes(1000))
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_folder_is_gone_with_its_work(tmp_path: Path) -> None:
+    with work_folder(str(tmp_path)) as folder:
+        (folder / "side").write_bytes(b"tracks")
+        assert sweep_work_folders(str(tmp_path)) == 0
+        assert (folder / "side").read_bytes() == b"tracks"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_swept_and_what_another_works_in_is_not(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "somebody-elses").mkdir()
+    holders = [
+        subprocess.Popen(
+            [sys.executable, "-c", HOLD, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE
+        )
+        for _ in range(2)
+    ]
+    for holder in holders:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"ready\n"
+    assert sweep_work_folders(str(tmp_path)) == 0
+    holders[0].kill()
+    holders[0].wait()
+    assert sweep_work_folders(str(tmp_path)) == 1
+    assert len(list(tmp_path.iterdir())) == 2
+    holders[1].kill()
+    holders[1].wait()
+    for holder in holders:
+        assert holder.stdout is not None
+        holder.stdout.close()
