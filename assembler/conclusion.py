@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 import structlog
 
@@ -12,7 +13,7 @@ from assembler.job import Job
 from assembler.metrics import AssemblerMetrics
 from assembler.records import Records
 from assembler.settings import AssemblerSettings
-from shared.contracts.errors import PermanentError
+from shared.contracts.errors import PermanentError, ResultError
 from shared.contracts.layout import chunk_blob, manifest_blob, progress_blob
 from shared.contracts.messages import AnyMessage, SegmentReady, SplitCompleted, SplitFailed
 from shared.storage.blobs import BlobStore
@@ -20,6 +21,9 @@ from shared.storage.retry import Retry
 from shared.telemetry import tracing
 
 log = structlog.get_logger()
+
+POISONED: Final = "ASSEMBLY_POISONED"
+_ATTEMPTS: Final = "assemblies"
 
 
 class Conclusion:
@@ -75,9 +79,15 @@ class Conclusion:
         assert job.manifest is not None
         manifest = job.manifest
 
+        begun = False
+
         async def in_turn() -> Published:
+            nonlocal begun
             # Room is for work: who waits to try again lets others go first.
             async with self._room:
+                if not begun:
+                    await self._begin(manifest.job_id)
+                    begun = True
                 job.assemble()
                 return await self._assembly.run(manifest)
 
@@ -96,6 +106,27 @@ class Conclusion:
             job.publish(result.name, result.losses)
             return result.name
         return None
+
+    async def _begin(self, job_id: str) -> None:
+        """Count that the result is begun once more, where an assembler's death cannot lose it.
+
+        Raises:
+            ResultError: ``ASSEMBLY_POISONED``: it was begun too often.
+        """
+        container, name = self._settings.jobs_container, manifest_blob(job_id)
+        counted = None
+        while counted is None:
+            facts = await self._blobs.facts(container, name)
+            if facts is None:
+                return
+            made = int(facts.metadata.get(_ATTEMPTS, "0"))
+            if made >= self._settings.assembly_attempts:
+                raise ResultError(
+                    POISONED,
+                    f"making the result ended its assembler {made} times: it is not tried again",
+                )
+            metadata = {**facts.metadata, _ATTEMPTS: str(made + 1)}
+            counted = await self._blobs.annotate(container, name, metadata, etag=facts.etag)
 
     def _count(self, job: Job) -> None:
         status = job.status

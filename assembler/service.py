@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from assembler.announcements import Announcements, open_announcements
-from assembler.conclusion import Conclusion
+from assembler.conclusion import POISONED, Conclusion
 from assembler.frames_hub import FramesHub
 from assembler.job import Job, opening
 from assembler.lingering import Lingering
@@ -18,7 +18,7 @@ from assembler.records import Records
 from assembler.rounds import Rounds
 from assembler.settings import AssemblerSettings
 from assembler.stalls import CaughtUp, Stalls
-from shared.contracts.errors import MessageError, PermanentError
+from shared.contracts.errors import MessageError, PermanentError, ResultError
 from shared.contracts.manifest import Manifest
 from shared.contracts.messages import (
     AnyMessage,
@@ -213,6 +213,8 @@ class Assembler:
     async def _conclude(self, job: Job) -> None:
         try:
             await self._conclusion.decide(job)
+            if (error := job.status.error) and error.code == POISONED and not job.ended_before:
+                await self._set_aside(job.deliveries[-1], ResultError(POISONED, error.message))
             # Before the clean-up: an event that comes later tells of what that may have missed.
             self._drop(job)
             self._remember_ended(job.job_id)

@@ -15,6 +15,9 @@ class AssemblerSettings(ServiceSettings):
         None, description="folder for results while they are made; default: the system's"
     )
     assemblies: int = Field(1, ge=1, le=32, description="results made at once")
+    assembly_attempts: int = Field(
+        10, ge=1, description="tries to make a result that end the assembler before it is given up"
+    )
     downloads_ahead: int = Field(8, ge=1, le=64, description="segments fetched ahead of the muxer")
     redrive_after_s: float = Field(
         30.0, gt=0, description="time without progress after which a job is looked into"

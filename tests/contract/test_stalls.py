@@ -287,6 +287,34 @@ async def test_an_unreadable_record_or_manifest_ends_its_job_and_no_other(
         assert failed == 0
 
 
+async def test_a_result_that_ended_its_assemblers_is_given_up_with_a_dead_letter(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    job = uuid.uuid4().hex[:24]
+    async with running(
+        storage_connection, eventhub_connection, assembly_attempts=2, keep_intermediates=True
+    ) as bench:
+        jobs, name = bench.settings.jobs_container, manifest_blob(job)
+        await seal(bench, job, 1)
+        facts = await bench.blobs.facts(jobs, name)
+        assert facts
+        # Two assemblers have begun with it, and were heard of no more
+        begun = {**facts.metadata, "assemblies": "2"}
+        await bench.blobs.annotate(jobs, name, begun, etag=facts.etag)
+        await bench.hub.by_job(SplitCompleted(job_id=job, chunks=1, frames=8))
+        await bench.hub.by_job(SegmentReady(job_id=job, chunk=0, frames=8))
+        status = await bench.ended(job)
+        assert status.error
+        assert status.error.code == "ASSEMBLY_POISONED"
+
+        async def buried() -> bool:
+            return [letter["code"] for letter in await bench.dead_letters()] == [
+                "ASSEMBLY_POISONED"
+            ]
+
+        await bench.until(buried)
+
+
 async def test_a_record_that_cannot_be_read_after_a_restart_ends_its_job(
     storage_connection: str, eventhub_connection: str
 ) -> None:
