@@ -16,7 +16,7 @@ from deploy.kubernetes.manifests import Manifests, quantity, read_environment
 from deploy.scaling.assumptions import Assumptions
 from deploy.scaling.autoscaler import ScalingRule
 from shared.service import runtime
-from splitter import job
+from splitter import lookout
 
 ROOT = Path(__file__).resolve().parents[3]
 KUBERNETES = ROOT / "deploy/kubernetes"
@@ -97,7 +97,7 @@ def test_records_in_azure_are_rewritten_rarely_and_splits_still_hear_of_painting
     window = settings["outstanding_chunks"] * model.partitions * settings["chunk_frames"]
     assert window / (status_s + progress_s) > 2 * model.split_speed
     redrive_s = pods.setting_of(manifests, "assembler", "redrive_after_s")
-    assert job._SIGN_OF_LIFE_S + progress_s < redrive_s, "a split that lives must look alive"
+    assert lookout._SIGN_OF_LIFE_S + progress_s < redrive_s, "a split that lives must look alive"
 
 
 def test_a_stylizers_scaling_rule_can_be_simulated(manifests: Manifests) -> None:
