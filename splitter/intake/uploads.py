@@ -70,7 +70,7 @@ def parse_upload(event: Any, body: bytes) -> Upload | None:
         MessageError: it is no Event Grid event; ``body`` is what it came in.
     """
     kind, subject, data = parse_event(event, body)
-    if kind != _BLOB_CREATED or data.get("api") in _BEGINNINGS:
+    if kind != _BLOB_CREATED or str(data.get("api")) in _BEGINNINGS:
         return None
     match = _SUBJECT.fullmatch(subject) if isinstance(subject, str) else None
     etag, url = str(data.get("eTag", "")).strip('"'), str(data.get("url", ""))

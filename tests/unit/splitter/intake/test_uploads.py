@@ -86,6 +86,7 @@ def test_a_subject_without_leading_slash_and_a_quoted_etag_mean_the_same() -> No
         cloud_event(type="Microsoft.Storage.BlobDeleted"),
         grid_event(eventType="Microsoft.Storage.BlobDeleted"),
         cloud_event(data={**DATA, "api": "CreateFile", "contentLength": 0}),
+        cloud_event(data={**DATA, "api": "SftpCreate", "contentLength": 0}),
     ],
 )
 def test_events_that_are_no_finished_uploads_are_left_out(event: dict[str, Any]) -> None:
