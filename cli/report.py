@@ -63,7 +63,7 @@ class Report:
             fps=round(frames / took, 2) if took > 0 else 0.0,
             result=status.result,
             output=output,
-            warnings=status.warnings,
+            warnings=(*status.warnings, *_left_out(status)),
             error=status.error.model_dump() if status.error else None,
         )
 
@@ -118,3 +118,9 @@ class Report:
         share = f" of {self.frames_total}" if self.frames_total else ""
         word = WORDS.get(self.status, self.status)  # type: ignore[call-overload]
         return f"{self.video}: {word}, {self.frames}{share} frames in {self.seconds:.1f} s"
+
+
+def _left_out(status: Status) -> tuple[str, ...]:
+    """Say which tracks of the video its result does not hold."""
+    dropped = status.source.dropped if status.source else ()
+    return (f"not in the result: {', '.join(dropped)}",) if dropped else ()

@@ -13,7 +13,7 @@ import hashlib
 import struct
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Literal
+from typing import Final, Literal, NamedTuple
 
 from pydantic import ValidationError
 
@@ -50,6 +50,18 @@ class Source(Value):
     """Streams that the result will not hold, one clause each, such as ``"cover art (mjpeg)"``."""
 
 
+class Bars(NamedTuple):
+    """Black at the edges of a picture: rows at top and bottom, columns left and right; even."""
+
+    top: int = 0
+    bottom: int = 0
+    left: int = 0
+    right: int = 0
+
+
+NO_BARS: Final = Bars()
+
+
 class Chunk(Value):
     """A run of consecutive frames: the unit of message, retry, checkpoint and failure.
 
@@ -62,6 +74,8 @@ class Chunk(Value):
     first_pts: int
     duration: int
     pts_digest: str
+    bars: Bars = NO_BARS
+    """What stays unpainted in all of the chunk's frames."""
 
 
 class Manifest(Value):

@@ -8,9 +8,10 @@ out is, in this order: what the source is, its chunks while decoding goes on, an
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -21,8 +22,9 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from shared.contracts.errors import SourceRefused
-from shared.contracts.manifest import Chunk, Source, pts_digest
+from shared.contracts.manifest import NO_BARS, Bars, Chunk, Source, pts_digest
 from shared.media.chunks import MEZZANINE, ChunkWriter, Encoding
+from splitter.media.bars import may_have_bars, still_black
 from splitter.media.decode import Decoder
 from splitter.media.epochs import LONGEST_PAUSE_S, Epochs
 from splitter.media.integrity import Integrity
@@ -30,6 +32,7 @@ from splitter.media.limits import Limits
 from splitter.media.normalise import Normaliser
 from splitter.media.part import Part
 from splitter.media.source import ErrorLog, OpenSource, capture_errors, open_source
+from splitter.media.survey import find_bars
 from splitter.media.timeline import Timeline
 from splitter.media.tracks import TrackCopier
 
@@ -111,7 +114,8 @@ def split(file: BinaryIO, options: SplitOptions, side_path: Path) -> Iterator[Sp
         copier = stack.enter_context(
             contextlib.closing(TrackCopier(source, side_path, options.part))
         )
-        for event in _Splitter(source, copier, options, log).run():
+        surveyor = partial(find_bars, file, options.limits, log, options.max_side)
+        for event in _Splitter(source, copier, options, log, surveyor).run():
             if isinstance(event, SplitEnd):
                 leave_nothing.pop_all()
             yield event
@@ -121,8 +125,14 @@ class _Splitter:
     """The state of one pass over one source."""
 
     def __init__(
-        self, source: OpenSource, copier: TrackCopier, options: SplitOptions, log: ErrorLog
+        self,
+        source: OpenSource,
+        copier: TrackCopier,
+        options: SplitOptions,
+        log: ErrorLog,
+        find_bars: Callable[[], Bars],
     ) -> None:
+        self._find_bars = find_bars
         self._source = source
         self._copier = copier
         self._options = options
@@ -196,7 +206,7 @@ class _Splitter:
         if self._normaliser is None:
             self._normaliser = Normaliser(frame, max_side=self._options.max_side)
             described = self._describe(frame, self._normaliser)
-            self._chunks = _ChunkBuilder(described, self._options)
+            self._chunks = _ChunkBuilder(described, self._options, self._find_bars)
             yield described
         assert self._chunks is not None
         try:
@@ -274,7 +284,12 @@ class _Splitter:
 class _ChunkBuilder:
     """Gathers frames into chunks; a chunk ends when the frame after it says when."""
 
-    def __init__(self, source: Source, options: SplitOptions) -> None:
+    def __init__(
+        self, source: Source, options: SplitOptions, find_bars: Callable[[], Bars]
+    ) -> None:
+        self._find_bars: Callable[[], Bars] | None = find_bars
+        self._video_bars = NO_BARS
+        self._bars = NO_BARS
         self._source = source
         self._options = options
         self._writer: ChunkWriter | None = None
@@ -295,6 +310,12 @@ class _ChunkBuilder:
                 time_base=self._source.time_base,
                 sample_aspect_ratio=self._source.sample_aspect_ratio,
             )
+            if self._find_bars is not None and may_have_bars(frame):
+                self._video_bars = self._find_bars()
+                self._find_bars = None
+            self._bars = self._video_bars
+        if self._bars != NO_BARS:
+            self._bars = still_black(frame, self._bars)
         self._pts.append(pts)
         frame.pts = pts - self._pts[0]
         self._writer.write(frame)
@@ -313,6 +334,7 @@ class _ChunkBuilder:
             first_pts=self._pts[0],
             duration=duration,
             pts_digest=pts_digest(self._pts),
+            bars=self._bars,
         )
         data = self._writer.close(duration)
         self.count += 1

@@ -17,12 +17,13 @@ import av
 import numpy as np
 
 from shared.contracts.errors import ChunkError
-from shared.contracts.manifest import pts_digest
+from shared.contracts.manifest import NO_BARS, Bars, pts_digest
 from shared.contracts.messages import ChunkReady
 from shared.contracts.style_request import StyleRequest
 from shared.media.chunks import ChunkWriter, Encoding, read_chunk
 from shared.media.pixels import from_planar_rgb, to_planar_rgb
 from stylizer.painting.engine import MULTIPLE
+from stylizer.painting.framing import Framing
 from stylizer.painting.mixing import keeps_source, mix_in
 from stylizer.painting.overlap import ahead
 from stylizer.painting.sessions import Frames
@@ -37,8 +38,7 @@ class _Batch(NamedTuple):
 
     pts: list[int]
     originals: list[av.VideoFrame | None]
-    width: int
-    height: int
+    framing: Framing
     planes: Frames
 
 
@@ -62,7 +62,8 @@ def paint_chunk(
     )
     pts: list[int] = []
     frames = read_chunk(mezzanine, frames=event.chunk.frames)
-    with closing(_painted(frames, paint, event.style, batch)) as painted:
+    bars = event.chunk.bars
+    with closing(_painted(frames, paint, event.style, batch, bars)) as painted:
         for frame in painted:
             pts.append(frame.pts or 0)
             frame.time_base = Fraction(1, event.time_base.denominator)
@@ -82,12 +83,16 @@ def paint_picture(source: av.VideoFrame, paint: Paint, style: StyleRequest) -> a
 
 
 def _painted(
-    frames: Iterable[av.VideoFrame], paint: Paint, style: StyleRequest, batch: int
+    frames: Iterable[av.VideoFrame],
+    paint: Paint,
+    style: StyleRequest,
+    batch: int,
+    bars: Bars = NO_BARS,
 ) -> Generator[av.VideoFrame]:
     if not style.strength_percent:
         yield from frames
         return
-    with ahead(_batches(frames, batch, keep=keeps_source(style)), _BATCHES_AHEAD) as batches:
+    with ahead(_batches(frames, batch, style, bars), _BATCHES_AHEAD) as batches:
         painted = (some._replace(planes=paint(some.planes)) for some in batches)
         with ahead(painted, _BATCHES_AHEAD) as results:
             for some in results:
@@ -95,24 +100,32 @@ def _painted(
 
 
 def _finished(batch: _Batch, style: StyleRequest) -> Iterator[av.VideoFrame]:
-    pictures = batch.planes[:, :, : batch.height, : batch.width]
+    framing = batch.framing
+    width, height = framing.working
+    pictures = batch.planes[:, :, :height, :width]
     for pts, original, planes in zip(batch.pts, batch.originals, pictures, strict=True):
-        frame = from_planar_rgb(planes)
+        frame = framing.leave(from_planar_rgb(planes))
         if original is not None:
-            mix_in(original, frame, style)
+            if keeps_source(style):
+                mix_in(framing.cut(original), frame, style)
+            if framing.crops:
+                frame = framing.surround(frame, original)
         frame.pts = pts
         yield frame
 
 
-def _batches(frames: Iterable[av.VideoFrame], size: int, *, keep: bool) -> Iterator[_Batch]:
+def _batches(
+    frames: Iterable[av.VideoFrame], size: int, style: StyleRequest, bars: Bars
+) -> Iterator[_Batch]:
     iterator = iter(frames)
     while group := list(itertools.islice(iterator, size)):
+        framing = Framing.of(group[0].width, group[0].height, bars, style.lines)
+        keep = keeps_source(style) or framing.crops
         yield _Batch(
             pts=[frame.pts or 0 for frame in group],
             originals=[frame if keep else None for frame in group],
-            width=group[0].width,
-            height=group[0].height,
-            planes=_planes(group),
+            framing=framing,
+            planes=_planes([framing.enter(frame) for frame in group]),
         )
 
 

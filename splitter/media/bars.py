@@ -1,0 +1,104 @@
+"""Find the black bars round a video's picture, which are left unpainted.
+
+A picture that is dark at an edge for a moment has no bars: they are looked for in pictures from all
+over the video. Where a stretch of it fills them, as films of changing shape do, there are none in
+that stretch; a line of subtitles does not fill them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Self
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.contracts.manifest import NO_BARS, Bars
+from shared.media.pixels import plane_arrays
+
+_BLACK: Final = 24
+"""The most luma that counts as black, which is 16: encoders leave some noise."""
+
+_THINNEST: Final = 0.02
+"""The share of a side below which a bar is no bar."""
+
+_AGREEING: Final = 1 / 3
+"""The share of a video's pictures that must end at the same line."""
+
+_EXCEPTIONS: Final = 1 / 4
+"""The share of a video's pictures that may fill the bars."""
+
+_FEWEST: Final = 4
+"""Pictures that are not black altogether, to tell bars by."""
+
+_FILLED: Final = 0.1
+"""The share of a bar's pixels that are lit when there is a picture in it, not text."""
+
+
+def may_have_bars(frame: av.VideoFrame) -> bool:
+    """Tell at a glance whether two opposite edges of a ``yuv420p`` picture are black."""
+    luma = plane_arrays(frame)[0]
+    return bool(
+        (luma[:2].max() <= _BLACK and luma[-2:].max() <= _BLACK)
+        or (luma[:, :2].max() <= _BLACK and luma[:, -2:].max() <= _BLACK)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Lit:
+    """Of one picture, the share of each row and of each column that is not black."""
+
+    rows: NDArray[np.float64]
+    columns: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame) -> Self:
+        """Look at a ``yuv420p`` picture."""
+        lit = plane_arrays(frame)[0] > _BLACK
+        return cls(lit.mean(axis=1), lit.mean(axis=0))
+
+    @property
+    def sides(self) -> tuple[NDArray[np.float64], ...]:
+        """The shares from each edge inwards: top, bottom, left, right."""
+        return self.rows, self.rows[::-1], self.columns, self.columns[::-1]
+
+
+def agree(pictures: Iterable[Lit]) -> Bars:
+    """Return the bars of a video from some of its pictures."""
+    seen = [picture.sides for picture in pictures if picture.rows.any()]
+    if len(seen) < _FEWEST:
+        return NO_BARS
+    return Bars(*(_bar(side) for side in zip(*seen, strict=True)))
+
+
+def _bar(side: Sequence[NDArray[np.float64]]) -> int:
+    """Return how thick the bar is at one side of some pictures."""
+    thick = [int((shares > 0).argmax()) // 2 * 2 for shares in side]
+    # Text in a bar makes it look thinner, a dark picture makes it look thicker; most show it.
+    bar = max(sorted(set(thick)), key=lambda bar: sum(bar <= other <= bar + 2 for other in thick))
+    agreeing = sum(bar <= other <= bar + 2 for other in thick)
+    if agreeing < _AGREEING * len(side) or bar < _THINNEST * len(side[0]):
+        return 0
+    filled = sum(shares[:bar].mean() > _FILLED for shares in side)
+    return bar if filled <= _EXCEPTIONS * len(side) else 0
+
+
+def still_black(frame: av.VideoFrame, bars: Bars) -> Bars:
+    """Return ``bars`` without those that are filled in a ``yuv420p`` picture."""
+    luma = plane_arrays(frame)[0]
+    height, width = luma.shape
+    parts = (
+        luma[: bars.top],
+        luma[height - bars.bottom :],
+        luma[:, : bars.left],
+        luma[:, width - bars.right :],
+    )
+    return Bars(*(0 if _is_filled(part) else bar for bar, part in zip(bars, parts, strict=True)))
+
+
+def _is_filled(part: NDArray[np.uint8]) -> bool:
+    if not part.size or part.max() <= _BLACK:
+        return False
+    return bool((part > _BLACK).mean() > _FILLED)

@@ -1,0 +1,57 @@
+"""Look at pictures from all over a video before it is split: at what a stream cannot know."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import BinaryIO, Final
+
+import av
+import av.error
+
+from shared.contracts.errors import SourceRefused
+from shared.contracts.manifest import NO_BARS, Bars
+from splitter.media.bars import Lit, agree
+from splitter.media.limits import Limits
+from splitter.media.normalise import Normaliser
+from splitter.media.source import ErrorLog, OpenSource, open_source, stream_time_base
+
+_PICTURES: Final = 12
+
+
+def find_bars(file: BinaryIO, limits: Limits, log: ErrorLog, max_side: int | None) -> Bars:
+    """Return a video's black bars, in pixels of the normalised picture; none where unsure.
+
+    ``file`` is left where it was, and ``log`` as it was.
+    """
+    position, before = file.tell(), list(log)
+    try:
+        source = open_source(file, limits, log)
+        with source.container:
+            return agree(Lit.of(picture) for picture in _pictures(source, max_side))
+    except (SourceRefused, av.error.FFmpegError):
+        return NO_BARS
+    finally:
+        file.seek(position)
+        log[:] = before
+
+
+def _pictures(source: OpenSource, max_side: int | None) -> Iterator[av.VideoFrame]:
+    """Yield normalised pictures at even distances, as far as the container can be sought in."""
+    duration = source.container.duration
+    if not duration:
+        return
+    length = Fraction(duration, av.time_base)
+    tick = stream_time_base(source.video)
+    normaliser: Normaliser | None = None
+    for number in range(_PICTURES):
+        at = source.start + length * (2 * number + 1) / (2 * _PICTURES)
+        with contextlib.suppress(av.error.FFmpegError, IndexError):
+            source.container.seek(int(at / tick), stream=source.video)
+            frame = next(iter(source.container.decode(source.video)), None)
+            if frame is None or frame.is_corrupt:
+                continue
+            normaliser = normaliser or Normaliser(frame, max_side=max_side)
+            yield from normaliser.push(frame)
+            yield from normaliser.flush()
