@@ -2,8 +2,8 @@
 
 A picture in PQ (SMPTE ST 2084) or HLG (ARIB STD-B67) is decoded to the light of a display, its
 highlights are rolled off by the curve of ITU-R BT.2390 so that reference white (203 cd/m2, ITU-R
-BT.2408) stays a bright white, colours that BT.709 cannot show are desaturated just as far as
-needed, and the light is encoded for an ordinary display (ITU-R BT.1886). All of it is computed once
+BT.2408) stays a bright white, colours that BT.709 cannot show are desaturated or dimmed just as far
+as needed, and the light is encoded for an ordinary display (ITU-R BT.1886). All of it is computed once
 per video, for a lattice of colours; FFmpeg interpolates between them, frame by frame.
 """
 
@@ -160,15 +160,18 @@ def _roll_off(light: Colours, peak: float) -> Colours:
 
 
 def _within_gamut(light: Colours) -> Colours:
-    """Mix just as much grey of the same luminance into a colour as brings it between 0 and 1."""
+    """Bring colours between 0 and 1 without bleaching them.
+
+    Of a colour below 0 just as much grey of its luminance is mixed in as is needed. One above 1 is
+    dimmed instead: a bright orange would turn into a pale pink. Greys are never above 1 here.
+    """
     grey = np.clip(light @ np.array([0.2126, 0.7152, 0.0722]), 0.0, 1.0)[..., None]
     low = light.min(axis=-1, keepdims=True)
-    high = light.max(axis=-1, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
-        to_zero = np.where(low < 0, grey / (grey - low), 1.0)
-        to_one = np.where(high > 1, (1 - grey) / (high - grey), 1.0)
-    kept = np.nan_to_num(np.clip(np.minimum(to_zero, to_one), 0.0, 1.0), nan=0.0)
-    return np.asarray(np.clip(grey + (light - grey) * kept, 0.0, 1.0))
+        kept = np.nan_to_num(np.where(low < 0, grey / (grey - low), 1.0), nan=0.0)
+    mixed = grey + (light - grey) * np.clip(kept, 0.0, 1.0)
+    brightest = np.maximum(mixed.max(axis=-1, keepdims=True), 1.0)
+    return np.asarray(np.clip(mixed / brightest, 0.0, 1.0))
 
 
 def _pq_light(codes: Colours) -> Colours:

@@ -127,3 +127,44 @@ def test_high_dynamic_range_is_scaled_and_evened_like_any_other():
     normaliser = Normaliser(frame, max_side=64)
     (out,) = normaliser.push(frame)
     assert (out.width, out.height) == normaliser.size == (64, 32)
+
+
+def saturation(colour):
+    """How far a colour is from grey, as a display is told."""
+    return 1 - colour.min(axis=-1) / colour.max(axis=-1)
+
+
+def mapped_by_hable(codes, look):
+    """What FFmpeg's zscale and tonemap=hable make of a colour: all channels by one factor."""
+    a, b, c, d, e, f = 0.15, 0.50, 0.10, 0.20, 0.02, 0.30
+
+    def hable(x):
+        return (x * (x * a + b * c) + d * e) / (x * (x * a + b) + d * f) - e / f
+
+    scene = np.where(codes <= 0.5, codes**2 / 3, (np.exp((codes - 0.55991073) / 0.17883277)
+                                                   + 0.28466892) / 12)  # fmt: skip
+    luminance = scene @ np.array([0.2627, 0.6780, 0.0593])
+    light = 10.0 * scene * luminance[..., None] ** 0.2
+    light = np.maximum(light @ np.array(look.gamut.value).T, 0.0)
+    brightest = light.max(axis=-1, keepdims=True)
+    mapped = light * hable(brightest) / hable(10.0) / brightest
+    return np.clip(mapped, 0.0, 1.0) ** (1 / 2.4)
+
+
+@pytest.mark.parametrize(
+    ("red", "green", "blue"),
+    [
+        (0.75, 0.72, 0.25),  # yellow
+        (0.75, 0.55, 0.20),  # orange
+        (0.90, 0.85, 0.40),
+        (0.90, 0.60, 0.30),
+        (0.80, 0.35, 0.25),  # red
+        (0.70, 0.50, 0.42),  # skin
+    ],
+)
+def test_bright_warm_colours_are_not_bleached(red, green, blue):
+    colour = np.array([[red, green, blue]])
+    ours, theirs = to_bt709(colour, HLG), mapped_by_hable(colour, HLG)
+    assert saturation(ours)[0] >= 0.8 * saturation(theirs)[0]
+    # And it is as bright as before, but for what its saturation costs
+    assert ours.max() >= 0.95 * theirs.max()
