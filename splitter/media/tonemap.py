@@ -2,9 +2,9 @@
 
 A picture in PQ (SMPTE ST 2084) or HLG (ARIB STD-B67) is decoded to the light of a display, its
 highlights are rolled off by the curve of ITU-R BT.2390 so that reference white (203 cd/m2, ITU-R
-BT.2408) stays a bright white, colours that BT.709 cannot show are desaturated or dimmed just as far
-as needed, and the light is encoded for an ordinary display (ITU-R BT.1886). All of it is computed once
-per video, for a lattice of colours; FFmpeg interpolates between them, frame by frame.
+BT.2408) stays a bright white, colours that BT.709 cannot show are desaturated or dimmed just as
+far as needed, and the light is encoded for an ordinary display (ITU-R BT.1886). All of it is
+computed once per video, for a lattice of colours; FFmpeg interpolates between them, frame by frame.
 """
 
 from __future__ import annotations
