@@ -134,7 +134,13 @@ class Conclusion:
         if status.error:
             self._metrics.failed(status.error.code)
         if status.result:
-            self._metrics.published(status.frames, job.video_s, job.age_s)
+            self._metrics.published(
+                status.video_name,
+                frames=status.frames,
+                video_seconds=job.video_s,
+                wait_seconds=job.wait_s,
+            )
+        self._metrics.worked(status.video_name, status.cost)
         log.info(
             "job ended",
             job_id=job.job_id,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from assembler.completeness import Completeness
 from assembler.redrive import Redrive
 from shared.contracts.manifest import Manifest
 from shared.contracts.messages import EventPlace, SegmentReady, SplitStarted
-from shared.contracts.status import Failure, Status, Waiting, utc_now
+from shared.contracts.status import Cost, Failure, Status, Waiting, iso, utc_now
 from shared.hubs.delivery import Delivery
 from shared.telemetry.spans import Carrier
 
@@ -26,6 +26,7 @@ def opening(event: SplitStarted) -> Status:
         video_name=event.video_name,
         video_url=event.video_url,
         style=event.style,
+        uploaded_at=iso(event.uploaded_at) if event.uploaded_at else "",
         started_at=now,
         updated_at=now,
     )
@@ -54,6 +55,8 @@ class Job:
         """Whether its end is no news: it had ended when it was taken up."""
         self._clock = clock
         self._unpainted: dict[int, str] = {}
+        self._work: dict[int, SegmentReady] = {}
+        self._assembling: float | None = None
         self._progressed = self._lived = clock()
         self._ran: dict[str, float] = {}
         self._sign: object = None
@@ -93,8 +96,20 @@ class Job:
     @property
     def age_s(self) -> float:
         """Seconds since the job was opened, by the clock on the wall."""
-        opened = datetime.fromisoformat(self.status.started_at)
-        return max(0.0, (datetime.now(UTC) - opened).total_seconds())
+        return seconds_between(self.status.started_at, utc_now())
+
+    @property
+    def wait_s(self) -> float:
+        """Seconds since the upload was written; since the job was opened when nobody knows that."""
+        return seconds_between(self.status.uploaded_at or self.status.started_at, utc_now())
+
+    @property
+    def first_segment_s(self) -> float | None:
+        """Seconds from the upload to the first painted segment; None before that."""
+        status = self.status
+        if status.first_segment_at is None:
+            return None
+        return seconds_between(status.uploaded_at or status.started_at, status.first_segment_at)
 
     @property
     def video_s(self) -> float:
@@ -140,8 +155,13 @@ class Job:
         self.completeness.announce(event.chunk, event.frames)
         if event.unpainted:
             self._unpainted[event.chunk] = event.unpainted
+        # Of an event that comes twice, the work counts once.
+        self._work.setdefault(event.chunk, event)
         self._update(
-            chunks_stylized=self.completeness.chunks, frames_stylized=self.completeness.frames
+            chunks_stylized=self.completeness.chunks,
+            frames_stylized=self.completeness.frames,
+            first_segment_at=self.status.first_segment_at or utc_now(),
+            cost=self._cost(),
         )
 
     def seal(self, manifest: Manifest) -> None:
@@ -158,6 +178,7 @@ class Job:
 
     def assemble(self) -> None:
         """Note that the result is being made."""
+        self._assembling = self._clock()
         self._update(state="assembling")
 
     def publish(self, result: str, losses: Sequence[str] = ()) -> None:
@@ -166,6 +187,7 @@ class Job:
         self._update(
             state="degraded" if damaged or losses or self._unpainted else "done",
             result=result,
+            cost=self._cost(),
             warnings=(*self.status.warnings, *losses, *self._explain_unpainted()),
         )
 
@@ -180,6 +202,14 @@ class Job:
     def explain_loss(self, lost: Sequence[int]) -> str:
         """Say in one sentence what was sent again and again and never came back."""
         return f"no stylizer brought these chunks, sent again and again: {_named(lost)}"
+
+    def _cost(self) -> Cost:
+        assembling = 0.0 if self._assembling is None else self._clock() - self._assembling
+        painting = self._work.values()
+        return Cost(
+            cpu_s=round(sum(e.work_s for e in painting if not e.gpu) + assembling, 3),
+            gpu_s=round(sum(e.work_s for e in painting if e.gpu), 3),
+        )
 
     def _explain_unpainted(self) -> list[str]:
         if not self._unpainted:
@@ -196,6 +226,12 @@ class Job:
         self._progressed = self._clock()
         moved = {"waiting": None, "updated_at": utc_now()}
         self.status = self.status.model_copy(update={**moved, **changes})
+
+
+def seconds_between(earlier: str, later: str) -> float:
+    """Return the seconds between two moments in ISO 8601; 0 where clocks disagree on the order."""
+    passed = datetime.fromisoformat(later) - datetime.fromisoformat(earlier)
+    return max(0.0, passed.total_seconds())
 
 
 def _named(chunks: Sequence[int]) -> str:

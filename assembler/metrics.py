@@ -7,14 +7,41 @@ from typing import Final, Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from shared.contracts.status import State
+from shared.contracts.status import Cost, State
 from shared.telemetry.metrics import WorkMetrics
 
 # From a clip on a warm pool to hours of film behind a cold one.
 _JOB_BUCKETS_S: Final = (1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200)
 
+_TENANTS: Final = 32
+_LONGEST: Final = 63
+_NO_FOLDER: Final = ""
+_OTHERS: Final = "(others)"
+
 AnnouncementOutcome = Literal["delivered", "refused", "put_off"]
 """What became of a try: the topic has the news, will never take it, or was away."""
+
+
+class Tenants:
+    """Tells apart whose uploads are whose, by the first folder of their names.
+
+    Folders are made by whoever may upload: only the first `_TENANTS` are told apart.
+    """
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+
+    def of(self, video_name: str) -> str:
+        """Return the label of an upload's tenant."""
+        folder, slash, _ = video_name.partition("/")
+        if not slash:
+            return _NO_FOLDER
+        if folder in self._known:
+            return folder
+        if len(self._known) == _TENANTS or len(folder) > _LONGEST or not folder.isprintable():
+            return _OTHERS
+        self._known.add(folder)
+        return folder
 
 
 class AssemblerMetrics(WorkMetrics):
@@ -44,10 +71,25 @@ class AssemblerMetrics(WorkMetrics):
             "Playing time of the results published",
             registry=registry,
         )
-        self._wall = Histogram(
-            f"{service}_job_seconds",
-            "Time from the start of a job to its published result",
+        self._tenants = Tenants()
+        self._first_segment = Histogram(
+            f"{service}_first_segment_seconds",
+            "Time from an upload to its first painted segment",
+            ["tenant"],
             buckets=_JOB_BUCKETS_S,
+            registry=registry,
+        )
+        self._result = Histogram(
+            f"{service}_result_seconds",
+            "Time from an upload to its published result",
+            ["tenant"],
+            buckets=_JOB_BUCKETS_S,
+            registry=registry,
+        )
+        self._work = Counter(
+            f"{service}_work_seconds_total",
+            "Painting and making the results of the jobs that ended",
+            ["tenant", "on"],
             registry=registry,
         )
         self._announcements = Counter(
@@ -69,11 +111,23 @@ class AssemblerMetrics(WorkMetrics):
         self._oldest.set(oldest_age_s)
         self._stalled.set(stalled)
 
-    def published(self, frames: int, video_seconds: float, wall_seconds: float) -> None:
-        """Count a published result: its frames, its playing time, and how long its job took."""
+    def published(
+        self, video_name: str, *, frames: int, video_seconds: float, wait_seconds: float
+    ) -> None:
+        """Count a result: its frames, its playing time, and how long its upload has waited."""
         self._frames.inc(frames)
         self._video.inc(video_seconds)
-        self._wall.observe(wall_seconds)
+        self._result.labels(self._tenants.of(video_name)).observe(wait_seconds)
+
+    def first_segment(self, video_name: str, wait_s: float) -> None:
+        """Observe how long an upload has waited for its first painted segment."""
+        self._first_segment.labels(self._tenants.of(video_name)).observe(wait_s)
+
+    def worked(self, video_name: str, cost: Cost) -> None:
+        """Count what a job that ended has taken."""
+        tenant = self._tenants.of(video_name)
+        self._work.labels(tenant, "cpu").inc(cost.cpu_s)
+        self._work.labels(tenant, "gpu").inc(cost.gpu_s)
 
     def announcement(self, state: State, outcome: AnnouncementOutcome) -> None:
         """Count a try to announce a job that ended in ``state``."""

@@ -183,7 +183,10 @@ class Assembler:
                 job.start(event)
                 await self._records.save(job)
             case SegmentReady():
+                first = job.status.first_segment_at is None
                 job.announce(event)
+                if first and job.first_segment_s is not None:
+                    self._metrics.first_segment(job.status.video_name, job.first_segment_s)
             case SplitCompleted():
                 if job.manifest is None:
                     job.seal(await self._manifest(job.job_id))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Literal, get_args, get_origin
 
 from assembler.settings import AssemblerSettings
+from exporter.settings import ExporterSettings
 from shared.service.settings import ServiceSettings, StorageSettings
 from splitter.settings import SplitterSettings
 from stylizer.settings import StylizerSettings
@@ -26,6 +27,7 @@ SERVICES: Final[dict[str, type[StorageSettings]]] = {
     "splitter": SplitterSettings,
     "stylizer": StylizerSettings,
     "assembler": AssemblerSettings,
+    "exporter": ExporterSettings,
     "web": WebSettings,
 }
 

@@ -76,6 +76,7 @@ class SplitRequest:
             video_url=video.url,
             etag=video.etag,
             style=self.opening.style,
+            uploaded_at=video.uploaded_at,
             queued=queued,
             upload_event=EventPlace(
                 partition_id=self.delivery.partition_id,
@@ -147,7 +148,13 @@ class Splitter:
         )
         opening = Opening(
             job_id=job_id(upload.container, upload.name, facts.etag, style),
-            video=Video(name=upload.name, url=facts.url, etag=facts.etag, size=facts.size),
+            video=Video(
+                name=upload.name,
+                url=facts.url,
+                etag=facts.etag,
+                size=facts.size,
+                uploaded_at=facts.modified,
+            ),
             style=style,
             chunk_frames=self._settings.chunk_frames,
             first_chunk_frames=self._settings.first_chunk_frames,

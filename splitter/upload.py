@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 
 import structlog
+from pydantic import AwareDatetime
 
 from shared.contracts.errors import DeniedError, DoubtfulError, NoContainerError, SourceRefused
 from shared.contracts.values import Value
@@ -27,6 +28,8 @@ class Video(Value):
     url: str
     etag: str
     size: int
+    uploaded_at: AwareDatetime | None = None
+    """When it was written, by storage's clock."""
 
 
 class UploadReader:

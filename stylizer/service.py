@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import structlog
 
@@ -93,7 +94,9 @@ class Stylizer:
         chunk: Content | None = None
         try:
             chunk = await self._fetch(event)
+            started = time.monotonic()
             segment = await self._painter.paint(event, _name(event), chunk)
+            work_s = time.monotonic() - started
         except PermanentError as error:
             if error.code == MISSING and await self._ended(event.job_id):
                 # A late duplicate, or a job that failed or was cancelled meanwhile.
@@ -104,7 +107,7 @@ class Stylizer:
         await self._store(event, segment)
         self._metrics.chunk("stylized")
         self._metrics.painted(event.style.style, event.chunk.frames)
-        return _ready(event)
+        return _ready(event, work_s=work_s, gpu=self._settings.engine != "cpu")
 
     async def _fetch(self, event: ChunkReady) -> Content:
         with self._metrics.timed("download"):
@@ -184,12 +187,16 @@ def _name(event: ChunkReady) -> str:
     return chunk_blob(event.job_id, event.chunk.index)
 
 
-def _ready(event: ChunkReady, unpainted: str | None = None) -> SegmentReady:
+def _ready(
+    event: ChunkReady, unpainted: str | None = None, *, work_s: float = 0.0, gpu: bool = False
+) -> SegmentReady:
     return SegmentReady(
         job_id=event.job_id,
         chunk=event.chunk.index,
         frames=event.chunk.frames,
         unpainted=unpainted,
+        work_s=round(work_s, 3),
+        gpu=gpu,
     )
 
 

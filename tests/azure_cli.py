@@ -1,4 +1,4 @@
-"""A stand-in for the Azure command line: there is no subscription that the real one could ask."""
+"""A stand-in for a command line that asks Azure or a cluster: there is none that could be asked."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ from typing import Any
 
 
 class Az:
-    """A program called az in ``folder``: answers from a table, and keeps a record."""
+    """A program in ``folder``: answers from a table, and keeps a record of words and input."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        program = folder / "az"
+    def __init__(self, folder: Path, name: str = "az") -> None:
+        self._folder = folder / f"of-{name}"
+        self._folder.mkdir()
+        program = folder / name
         program.write_text(
             f"#!{sys.executable}\n"
             "import json, pathlib, sys\n"
-            f"folder = pathlib.Path({str(folder)!r})\n"
-            "with (folder / 'calls').open('a') as calls:\n"
-            "    calls.write(json.dumps(sys.argv[1:]) + '\\n')\n"
+            f"folder = pathlib.Path({str(self._folder)!r})\n"
+            "given = '' if sys.stdin is None or sys.stdin.isatty() else sys.stdin.read()\n"
+            "for file, words in (('calls', sys.argv[1:]), ('inputs', given)):\n"
+            "    with (folder / file).open('a') as record:\n"
+            "        record.write(json.dumps(words) + '\\n')\n"
             "for entry in json.loads((folder / 'answers').read_text()):\n"
             "    if set(entry['to']) <= set(sys.argv[1:]):\n"
             "        print(json.dumps(entry['says']))\n"
@@ -35,5 +38,13 @@ class Az:
 
     @property
     def calls(self) -> list[list[str]]:
-        lines = (self._folder / "calls").read_text().splitlines()
+        return self._recorded("calls")
+
+    @property
+    def inputs(self) -> list[str]:
+        """What each call was given on its standard input."""
+        return self._recorded("inputs")
+
+    def _recorded(self, what: str) -> list[Any]:
+        lines = (self._folder / what).read_text().splitlines()
         return [json.loads(line) for line in lines]

@@ -39,6 +39,7 @@ REQUIRED: Final = (
     "SPLITTER_CLIENT_ID",
     "STYLIZER_CLIENT_ID",
     "ASSEMBLER_CLIENT_ID",
+    "EXPORTER_CLIENT_ID",
     "KEDA_CLIENT_ID",
     "AZURE_CONTAINER_REGISTRY_ENDPOINT",
     "STYLIZER_POOL",
@@ -97,13 +98,15 @@ def _kustomization(environment: Mapping[str, str]) -> dict[str, object]:
         "value": int(environment["STYLIZER_MAX_REPLICAS"]),
     }
     pool = environment["STYLIZER_POOL"]
-    # Also a parameter of the deployment, which then lets the splitter write into the hub.
-    webhook = ["webhook"] if environment.get("WEBHOOK") == "true" else []
+    # Parameters of the deployment, too: the first lets the splitter write into the hub, the second
+    # makes the endpoints that are then the only way out.
+    chosen = {"webhook": "WEBHOOK", "private": "PRIVATE_NETWORK"}
+    components = [name for name, flag in chosen.items() if environment.get(flag) == "true"]
     return {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": [f"overlays/{pool}", *([DEVICE_PLUGIN.name] if pool == "gpu" else [])],
-        "components": ["images", *webhook],
+        "components": ["images", *components],
         "patches": [
             {
                 "target": {"kind": "ScaledObject", "name": "stylizer"},

@@ -120,6 +120,9 @@ param grafana bool = true
 @description('Who is written to when an alert fires; empty: alerts are shown in the portal alone.')
 param alertEmail string = ''
 
+@description('Where docs/runbook.md is published, such as a page of your wiki: alerts link to its sections.')
+param runbookUrl string = 'docs/runbook.md'
+
 @minValue(30)
 @maxValue(730)
 @description('Days that logs are kept.')
@@ -378,6 +381,9 @@ module alerts 'modules/alerts.bicep' = {
     metricsId: dashboards.outputs.metricsId
     clusterName: cluster.outputs.name
     email: alertEmail
+    runbookUrl: runbookUrl
+    uploadsTopicId: events.outputs.uploadsTopicId
+    eventHubsId: eventHubs.outputs.id
   }
 }
 
@@ -417,6 +423,7 @@ output INTERNAL_STORAGE_ACCOUNT string = internal.outputs.name
 output SPLITTER_CLIENT_ID string = identities.outputs.splitterClientId
 output STYLIZER_CLIENT_ID string = identities.outputs.stylizerClientId
 output ASSEMBLER_CLIENT_ID string = identities.outputs.assemblerClientId
+output EXPORTER_CLIENT_ID string = identities.outputs.exporterClientId
 output KEDA_CLIENT_ID string = identities.outputs.kedaClientId
 output STYLES_CONTAINER string = layout.styles
 // One on a machine with a GPU, two on one without; the hub of frames has 32 partitions.

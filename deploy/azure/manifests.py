@@ -37,11 +37,11 @@ def write_images(environment: Mapping[str, str], tag: str) -> None:
         "kind": "Component",
         "images": [
             {
-                "name": f"stylestream/{name}",
+                "name": f"localhost/stylestream/{name}",
                 "newName": f"{registry}/stylestream/{name}",
                 "newTag": tag,
             }
-            for name in ("splitter", "assembler", stylizer_image(environment))
+            for name in ("splitter", "assembler", "exporter", stylizer_image(environment))
         ],
     }
     write_json(folder(environment) / IMAGES, component)

@@ -43,6 +43,13 @@ REGISTERED: Final = (
     "Microsoft.Network",
 )
 
+COMPUTES: Final = ("T4_v3", "A100_v4", "H100_v5", "H200_v5")
+"""How the names of GPU machines end that the image's CUDA 13 runs on.
+
+The A10 sizes are given NVIDIA's GRID driver 570 by AKS, and CUDA 13 wants 580; the V100 and older
+are not in it any more.
+"""
+
 SPOT: Final = "lowPriorityCores"
 """The one quota of all spare capacity, whatever the machine."""
 
@@ -86,6 +93,12 @@ def check(location: str, wanted: list[Pool]) -> tuple[list[str], list[str]]:
     usage = free_cores(az("vm", "list-usage", "--location", location))
     notes: list[str] = []
     for pool in wanted:
+        if pool.name == "gpu" and not pool.size.endswith(COMPUTES):
+            found.append(
+                f"{pool.size} cannot run CUDA 13, which the image for GPUs is made for: set "
+                f"GPU_VM_SIZE to a size that ends with {', '.join(COMPUTES)}"
+            )
+            continue
         skus = az(
             *("vm", "list-skus", "--location", location, "--all"),
             *("--resource-type", "virtualMachines", "--size", pool.size),

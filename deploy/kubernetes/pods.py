@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from assembler.settings import AssemblerSettings
 from deploy.kubernetes.manifests import Manifests, quantity
+from exporter.settings import ExporterSettings
 from shared.service.settings import ServiceSettings
 from splitter.settings import SplitterSettings
 from stylizer.settings import StylizerSettings
@@ -24,7 +25,10 @@ SERVICES: Final[dict[str, type[ServiceSettings]]] = {
     "splitter": SplitterSettings,
     "stylizer": StylizerSettings,
     "assembler": AssemblerSettings,
+    "exporter": ExporterSettings,
 }
+# Those that have work in hand when they end, and drain.
+WORKERS: Final = ("splitter", "stylizer", "assembler")
 # Containers of ours that know the settings that all services share, and no others.
 HELPERS: Final = {"prepare-checkpoints", "set-up", "watcher"}
 # What shared.service.runtime allows, after a drain, for closing connections.
@@ -73,7 +77,7 @@ def _invalid(settings: type[ServiceSettings], environment: dict[str, str]) -> st
 
 def a_drain_fits_into_the_grace_period(manifests: Manifests) -> Problems:
     """Nothing is killed while it still finishes what it has in hand."""
-    for service in SERVICES:
+    for service in WORKERS:
         deployment = manifests.find("Deployment", service)
         if deployment is None:
             continue

@@ -26,12 +26,12 @@ import promql_parser
 import yaml
 
 from deploy.monitoring.generate import DASHBOARDS
-from deploy.monitoring.grafana import Choice, Dashboard, Panel
+from deploy.monitoring.grafana import DEPLOYMENT, Choice, Dashboard, Panel
 from deploy.monitoring.prometheus import Prometheus, QueryError, Series, require, running
 from deploy.monitoring.screens import draw
 
 HERE: Final = Path(__file__).parent
-RULES: Final = HERE / "rules/alerts.yml"
+RULES: Final = tuple(sorted((HERE / "rules").glob("*.yml")))
 
 EXPECTED_ALERTS: Final = {"StylestreamDeadLetters"}
 """What a rehearsal sets off: events that are none of ours, and one bad upload among good ones."""
@@ -61,9 +61,9 @@ def main(folder: Path, images: Path | None) -> None:
     """Check, and draw into ``images`` if it is given."""
     require()
     problems = [*_unreadable()]
-    _promtool("check", "rules", str(RULES))
+    _promtool("check", "rules", *map(str, RULES))
     _promtool("check", "config", str(HERE.parent / "compose/prometheus.yml"))
-    _promtool("test", "rules", *map(str, sorted((HERE / "rules/tests").glob("*.yml"))))
+    _promtool("test", "rules", *map(str, sorted((HERE / "rules/tests").glob("*.*"))))
     window = Window(**json.loads((folder / "window.json").read_text(encoding="utf-8")))
     with running(folder / "prometheus", "{}") as prometheus:
         problems += _alerts(prometheus, window)
@@ -95,8 +95,13 @@ def filled_in(expr: str, dashboard: Dashboard, range_s: float) -> str:
 
 def _unreadable() -> Iterator[str]:
     """Yield what an independent reader of PromQL says against any expression."""
-    rules = yaml.safe_load(RULES.read_text(encoding="utf-8"))
-    exprs = {rule["alert"]: rule["expr"] for group in rules["groups"] for rule in group["rules"]}
+    exprs = {
+        rule.get("alert") or rule["record"]: rule["expr"]
+        for file in RULES
+        for group in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]
+        for rule in group["rules"]
+    }
+    exprs["deployments"] = DEPLOYMENT
     for dashboard in DASHBOARDS.values():
         for panel, query in _queries(dashboard):
             exprs[f"{dashboard.uid}: {panel.title}: {query}"] = filled_in(query, dashboard, 3600)

@@ -10,6 +10,7 @@ from typing import Final
 
 from deploy.monitoring.grafana import Dashboard
 from deploy.monitoring.health import HEALTH
+from deploy.monitoring.levels import LEVELS
 from deploy.monitoring.scaling import SCALING
 from deploy.monitoring.throughput import THROUGHPUT
 
@@ -19,6 +20,7 @@ DASHBOARDS: Final[dict[str, Dashboard]] = {
     "throughput.json": THROUGHPUT,
     "pipeline-health.json": HEALTH,
     "scaling-cost.json": SCALING,
+    "service-levels.json": LEVELS,
 }
 
 

@@ -43,6 +43,8 @@ class Panel:
     stacked: bool = False
     names: dict[str, tuple[str, str]] = field(default_factory=dict)
     """For states: the text and colour of each value."""
+    runbook: str | None = None
+    """The alert whose section of the runbook the panel links to."""
 
     @property
     def height(self) -> int:
@@ -77,6 +79,18 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
+class Address:
+    """A variable that the reader may set, for links to begin with."""
+
+    name: str
+    label: str
+    default: str
+
+
+RUNBOOK: Final = Address("runbook", "Runbook", "https://example.com/runbook.md")
+
+
+@dataclass(frozen=True, slots=True)
 class Dashboard:
     """A page of rows; ``uid`` makes its address and never changes."""
 
@@ -90,6 +104,10 @@ class Dashboard:
         """Return what Grafana's provisioning reads."""
         return json.dumps(self._form(), indent=2, ensure_ascii=False) + "\n"
 
+    def _variables(self) -> tuple[Choice | Number | Address, ...]:
+        linked = any(panel.runbook for row in self.rows for panel in row.panels)
+        return (*self.variables, *([RUNBOOK] if linked else []))
+
     def _form(self) -> dict[str, Any]:
         return {
             "uid": self.uid,
@@ -102,8 +120,8 @@ class Dashboard:
             "refresh": "10s",
             "time": {"from": "now-1h", "to": "now"},
             "timezone": "browser",
-            "templating": {"list": [_SOURCE_VARIABLE, *map(_variable, self.variables)]},
-            "annotations": {"list": []},
+            "templating": {"list": [_SOURCE_VARIABLE, *map(_variable, self._variables())]},
+            "annotations": {"list": [_DEPLOYMENTS]},
             "panels": list(_laid_out(self.rows)),
         }
 
@@ -118,9 +136,26 @@ _SOURCE_VARIABLE: Final = {
 }
 
 
-def _variable(variable: Choice | Number) -> dict[str, Any]:
+DEPLOYMENT: Final = (
+    "count by (service, version) (stylestream_build_info) "
+    "unless count by (service, version) (stylestream_build_info offset 5m)"
+)
+"""Has a value where a version of a service runs that did not run before."""
+
+_DEPLOYMENTS: Final = {
+    "name": "Deployments",
+    "datasource": _SOURCE,
+    "enable": True,
+    "iconColor": "blue",
+    "expr": DEPLOYMENT,
+    "step": "60s",
+    "titleFormat": "{{service}} {{version}}",
+}
+
+
+def _variable(variable: Choice | Number | Address) -> dict[str, Any]:
     form: dict[str, Any] = {"name": variable.name, "label": variable.label, "hide": 0}
-    if isinstance(variable, Number):
+    if isinstance(variable, Number | Address):
         current = {"text": variable.default, "value": variable.default}
         return form | {"type": "textbox", "query": variable.default, "current": current}
     return form | {
@@ -172,7 +207,15 @@ def _panel(panel: Panel) -> dict[str, Any]:
         ],
         "fieldConfig": {"defaults": _defaults(panel), "overrides": []},
         "options": _OPTIONS[panel.kind],
+        "links": _links(panel),
     }
+
+
+def _links(panel: Panel) -> list[dict[str, Any]]:
+    if panel.runbook is None:
+        return []
+    url = f"${{{RUNBOOK.name}}}#{panel.runbook.lower()}"
+    return [{"title": f"Runbook: {panel.runbook}", "url": url, "targetBlank": True}]
 
 
 def _target(panel: Panel, query: Query, letter: str) -> dict[str, Any]:

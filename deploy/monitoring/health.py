@@ -46,8 +46,8 @@ _NOW: Final = Row(
     (
         _number(
             "Chunks waiting",
-            "Events of the hub frames that no living stylizer has finished.",
-            "sum(stylizer_lag_events)",
+            "Events of the hub frames that are not finished, also while no stylizer is there.",
+            'max(stylestream_backlog_events{service="stylizer"})',
             red_from=10_000,
         ),
         _number(

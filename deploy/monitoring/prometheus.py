@@ -68,7 +68,7 @@ def running(folder: Path, config: str) -> Iterator[Prometheus]:
     """Run a server whose data lie in ``folder``, where a later one finds them."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "prometheus.yml").write_text(config, encoding="utf-8")
-    port = _unused_port()
+    port = unused_port()
     server = Prometheus(f"http://127.0.0.1:{port}")
     with (folder / "prometheus.log").open("w") as log:
         process = subprocess.Popen(
@@ -104,7 +104,8 @@ def _await_ready(server: Prometheus, process: subprocess.Popen[bytes], log: Path
     raise RuntimeError(f"prometheus did not start:\n{log.read_text()}")
 
 
-def _unused_port() -> int:
+def unused_port() -> int:
+    """Return a port of this machine that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import secrets
 import shutil
 import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from pathlib import Path
@@ -29,10 +30,12 @@ from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubProducerClient
 
 from client import Account, Pipeline, open_pipeline
-from deploy.monitoring.prometheus import Prometheus, require, running
+from deploy.monitoring.prometheus import Prometheus, require, running, unused_port
+from local.processes import Command, HttpReady, Supervised
 from local.stack import Stack, StackOptions
 from shared.contracts.style_request import StyleRequest
 
+ROOT: Final = Path(__file__).resolve().parents[2]
 RULES: Final = Path(__file__).parent / "rules"
 SCRAPE_S: Final = 1
 STYLIZERS: Final = 2
@@ -74,9 +77,9 @@ def main(folder: Path) -> None:
 async def _rehearse(folder: Path) -> None:
     webhook = _Webhook()
     options = StackOptions(folder / "stack", STYLIZERS, environment=_SETTINGS | webhook.environment)
-    async with Stack(options) as stack:
+    async with Stack(options) as stack, _exporting(stack, folder) as exporter:
         with _played_gpu() as gpu:
-            targets = _targets(stack, gpu)
+            targets = _targets(stack, gpu) | {"exporter": [exporter]}
             with running(folder / "prometheus", _config(targets)) as prometheus:
                 start_s = time.time()
                 await _all_scraped(prometheus, sum(map(len, targets.values())))
@@ -187,6 +190,31 @@ def _config(targets: dict[str, list[str]]) -> str:
             ],
         }
     )
+
+
+@asynccontextmanager
+async def _exporting(stack: Stack, folder: Path) -> AsyncIterator[str]:
+    """Run an exporter beside the stack; yield its address."""
+    address = f"127.0.0.1:{unused_port()}"
+    host, port = address.split(":")
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "EVENTHUB_CONNECTION_STRING": stack.eventhub_connection_string,
+        "STORAGE_CONNECTION_STRING": stack.storage_connection_string,
+        "METRICS_HOST": host,
+        "METRICS_PORT": port,
+        # The stack's services read in the group that an exporter would look in.
+        "ONLOOKER_GROUP": "exporter",
+        "LOOK_INTERVAL_S": "2",
+        "UPLOADS_INTERVAL_S": "2",
+    }
+    argv = (sys.executable, "-P", "-m", "exporter")
+    log, ready = folder / "exporter.log", HttpReady(f"http://{address}/readyz")
+    process = Supervised(Command("exporter", argv, environment, log, ready))
+    await process.start()
+    yield address
+    await process.stop()
 
 
 @contextmanager

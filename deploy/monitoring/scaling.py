@@ -28,7 +28,10 @@ _POOL: Final = Row(
             "stylizer for each $threshold chunks.",
             "short",
             (
-                Query("ceil(sum(stylizer_lag_events) / $threshold)", "wanted"),
+                Query(
+                    "ceil(max(stylestream_backlog_events{service='stylizer'}) / $threshold)",
+                    "wanted",
+                ),
                 Query(_REPLICAS, "there"),
             ),
         ),
@@ -37,7 +40,10 @@ _POOL: Final = Row(
             "Chunks that wait, by stylizer. Above the line the pool should grow.",
             "suffix: chunks",
             (
-                Query(f"sum(stylizer_lag_events) / {_REPLICAS}", "for each stylizer"),
+                Query(
+                    f"max(stylestream_backlog_events{{service='stylizer'}}) / {_REPLICAS}",
+                    "for each stylizer",
+                ),
                 Query("vector($threshold)", "threshold"),
             ),
         ),

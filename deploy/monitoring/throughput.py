@@ -12,7 +12,7 @@ _PAINTED: Final = (
 
 
 def _job_quantile(quantile: float) -> Query:
-    buckets = "sum by (le) (rate(assembler_job_seconds_bucket[$__rate_interval]))"
+    buckets = "sum by (le) (rate(assembler_result_seconds_bucket[$__rate_interval]))"
     return Query(f"histogram_quantile({quantile}, {buckets})", f"{quantile:.0%}")
 
 
@@ -98,15 +98,15 @@ _OVERALL: Final = Row(
                 Query("sum(rate(assembler_video_seconds_total[$__rate_interval]))", "pipeline"),
                 Query(
                     "sum(rate(assembler_video_seconds_total[$__rate_interval])) / "
-                    "sum(rate(assembler_job_seconds_sum[$__rate_interval]))",
+                    "sum(rate(assembler_result_seconds_sum[$__rate_interval]))",
                     "one job",
                 ),
             ),
         ),
         Panel(
             "Upload to result",
-            "How long the jobs took that were published; half of them, and all but one in twenty, "
-            "took no longer.",
+            "How long uploads waited for their results, from when they were written; half of them, "
+            "and all but one in twenty, waited no longer.",
             "s",
             (_job_quantile(0.5), _job_quantile(0.95)),
             width=12,

@@ -2,83 +2,99 @@
 
 Codes travel: a splitter's code reaches the assembler in an event, a decoder's in a pipe. Whoever
 makes a label of one asks here first, so that no stranger's text can make new time series.
+
+This is also the one place that says whose fault a code is. A user's mistake is told to the user and
+wakes nobody; alerts and service levels count those of the service.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
+
+Fault = Literal["user", "service"]
+"""Whose mistake a failure is: of whoever uploaded or sent something, or of the pipeline."""
 
 OTHER: Final = "OTHER"
 """Stands in metrics for every code that is not listed."""
 
-_EVENTS = {"BAD_MESSAGE", "STORAGE_REFUSED", "UNFORESEEN"}
+USER_CODES: Final = frozenset(
+    {
+        # A request, an event or a name that nobody can take.
+        "BAD_MESSAGE",
+        "BAD_REQUEST",
+        "STORAGE_REFUSED",
+        "UNKNOWN_STYLE",
+        # An upload that is no video that we take.
+        "BAD_RESOLUTION",
+        "BAD_TIMESTAMPS",
+        "DECODER_CRASHED",
+        "DECODER_FAILED",
+        "DECODER_OUT_OF_MEMORY",
+        "DECODER_OUT_OF_TIME",
+        "DECODER_STALLED",
+        "EMPTY_FILE",
+        "ENCRYPTED",
+        "INVALID_MEDIA",
+        "NOTHING_TO_PAINT",
+        "NOT_A_VIDEO",
+        "NO_VIDEO_STREAM",
+        "RATE_TOO_HIGH",
+        "SOURCE_CHANGED",
+        "TOO_DAMAGED",
+        "TOO_LARGE",
+        "TOO_LONG",
+        "TOO_MANY_FRAMES",
+        "UNSUPPORTED_CODEC",
+        "UNSUPPORTED_PICTURE",
+    }
+)
 
-_REQUESTS = {
-    "BAD_REQUEST",
-    "NO_STYLE_NETWORK",
-    "STYLE_CHANGED",
-    "STYLE_UNREADABLE",
-    "UNKNOWN_STYLE",
-}
+SERVICE_CODES: Final = frozenset(
+    {
+        # Unforeseen: the log has the trace.
+        "ASSEMBLER_ERROR",
+        "SPLITTER_ERROR",
+        "SPLIT_POISONED",
+        "STYLIZER_ERROR",
+        "UNFORESEEN",
+        # Styles that the operator offers.
+        "NO_STYLE_NETWORK",
+        "STYLE_CHANGED",
+        "STYLE_UNREADABLE",
+        # Chunks.
+        "CHUNK_MISSING",
+        "CHUNK_POISONED",
+        "CORRUPT_CHUNK",
+        "WRONG_TIMESTAMPS",
+        # Segments and results.
+        "ASSEMBLY_POISONED",
+        "CONTRADICTING_SEGMENTS",
+        "CORRUPT_MANIFEST",
+        "CORRUPT_SEGMENT",
+        "CORRUPT_SIDE",
+        "FRAME_COUNT",
+        "FRAME_TIME",
+        "MANIFEST_MISSING",
+        "MANIFEST_UNREADABLE",
+        "MIXED_SEGMENTS",
+        "NOT_A_KEYFRAME",
+        "NO_SPACE",
+        "RECORD_UNREADABLE",
+        "RESULT_NAME_TAKEN",
+        "SEGMENT_COUNT",
+        "SEGMENT_MISSING",
+        "SIDE_MISSING",
+        "STALLED",
+        "TRACK_COUNT",
+        "TRACK_DATA",
+        "TRACK_TIME",
+        "UNREADABLE",
+    }
+)
 
-_SOURCES = {
-    "BAD_RESOLUTION",
-    "BAD_TIMESTAMPS",
-    "DECODER_CRASHED",
-    "DECODER_FAILED",
-    "DECODER_OUT_OF_MEMORY",
-    "DECODER_OUT_OF_TIME",
-    "DECODER_STALLED",
-    "EMPTY_FILE",
-    "ENCRYPTED",
-    "INVALID_MEDIA",
-    "NOTHING_TO_PAINT",
-    "NOT_A_VIDEO",
-    "NO_VIDEO_STREAM",
-    "RATE_TOO_HIGH",
-    "SOURCE_CHANGED",
-    "SPLITTER_ERROR",
-    "SPLIT_POISONED",
-    "TOO_DAMAGED",
-    "TOO_LARGE",
-    "TOO_LONG",
-    "TOO_MANY_FRAMES",
-    "UNSUPPORTED_CODEC",
-    "UNSUPPORTED_PICTURE",
-}
+FAILURE_CODES: Final = USER_CODES | SERVICE_CODES
 
-_CHUNKS = {
-    "CHUNK_MISSING",
-    "CHUNK_POISONED",
-    "CORRUPT_CHUNK",
-    "STYLIZER_ERROR",
-    "WRONG_TIMESTAMPS",
-}
 
-_RESULTS = {
-    "ASSEMBLER_ERROR",
-    "ASSEMBLY_POISONED",
-    "CONTRADICTING_SEGMENTS",
-    "CORRUPT_MANIFEST",
-    "CORRUPT_SEGMENT",
-    "CORRUPT_SIDE",
-    "FRAME_COUNT",
-    "FRAME_TIME",
-    "MANIFEST_MISSING",
-    "MANIFEST_UNREADABLE",
-    "MIXED_SEGMENTS",
-    "NOT_A_KEYFRAME",
-    "NO_SPACE",
-    "RECORD_UNREADABLE",
-    "RESULT_NAME_TAKEN",
-    "SEGMENT_COUNT",
-    "SEGMENT_MISSING",
-    "SIDE_MISSING",
-    "STALLED",
-    "TRACK_COUNT",
-    "TRACK_DATA",
-    "TRACK_TIME",
-    "UNREADABLE",
-}
-
-FAILURE_CODES: Final = frozenset(_EVENTS | _REQUESTS | _SOURCES | _CHUNKS | _RESULTS)
+def fault(code: str) -> Fault:
+    """Return whose fault a code is; one that is not listed is the service's."""
+    return "user" if code in USER_CODES else "service"

@@ -20,12 +20,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
 from shared.contracts.errors import MessageError
 from shared.contracts.manifest import Chunk, Source
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.values import ExactFraction, Value, first_problem
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Message(Value):
@@ -82,6 +84,8 @@ class SplitStarted(Message):
     """Whether the split has yet to begin."""
     upload_event: EventPlace | None = None
     """The upload's event in the hub of uploads: until that is done, a splitter has the job."""
+    uploaded_at: AwareDatetime | None = None
+    """When this version of the upload was written, by storage's clock."""
 
 
 class SplitCompleted(Message):
@@ -108,6 +112,10 @@ class SegmentReady(Message):
     frames: int
     unpainted: str | None = None
     """Why the segment shows the original frames, if it does."""
+    work_s: Seconds = 0.0
+    """Time that its lane took to paint it, in seconds; 0 when it had been painted before."""
+    gpu: bool = False
+    """Whether it was painted on a GPU."""
 
 
 class ChunkFailed(Message):

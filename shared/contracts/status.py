@@ -30,7 +30,12 @@ ENDED: frozenset[State] = frozenset({"done", "degraded", "failed", "cancelled"})
 
 def utc_now() -> str:
     """Return the time as ISO 8601 in UTC, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return iso(datetime.now(UTC))
+
+
+def iso(moment: datetime) -> str:
+    """Return a moment as ISO 8601 in UTC, to the millisecond."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 class SplitProgress(Value):
@@ -60,6 +65,17 @@ class Failure(Value):
     message: str
 
 
+class Cost(Value):
+    """What painting a job and making its result have taken so far, in seconds.
+
+    A lane of a stylizer and the making of a result count as one processor each, whatever of it
+    they really use; painting on a GPU counts as that alone. What its split took is not in it.
+    """
+
+    cpu_s: float = 0.0
+    gpu_s: float = 0.0
+
+
 class Status(Value):
     """A job's state, how far it has come, and what came of it. Times are UTC, ISO 8601."""
 
@@ -75,12 +91,17 @@ class Status(Value):
     """Chunks of the whole video; 0 until the split is complete."""
     frames_stylized: int = 0
     chunks_stylized: int = 0
+    uploaded_at: str = ""
+    """When the upload was written; empty when nobody knows."""
     started_at: str
+    first_segment_at: str | None = None
+    """When the first segment was painted."""
     updated_at: str
     result: str | None = None
     """Name of the result in the results container."""
     source: Source | None = None
     """What the video turned out to be: its size before and after, its tracks, what was dropped."""
+    cost: Cost = Cost()
     warnings: tuple[str, ...] = ()
     waiting: Waiting | None = None
     """What keeps an open job from moving; None while it moves, or has only just stopped."""

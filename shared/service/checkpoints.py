@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from azure.core.exceptions import AzureError
@@ -142,7 +143,7 @@ async def _prepare_one(
     container = settings.checkpoints_container
     name = checkpoint_blob(settings, client.eventhub_name, partition_id)
     found = await blobs.facts(container, name)
-    partition = await _look_up(client, partition_id)
+    partition = look_up(await client.get_partition_properties(partition_id))
     reached = position_in(found.metadata) if found else None
     position = right_position(partition, reached)
     if position is None:
@@ -161,12 +162,10 @@ async def _prepare_one(
     return etag is not None
 
 
-async def _look_up(
-    client: EventHubConsumerClient | EventHubProducerClient, partition_id: str
-) -> Partition:
-    found = await client.get_partition_properties(partition_id)
+def look_up(found: Mapping[str, Any]) -> Partition:
+    """Return what the SDK has found out about a partition."""
     return Partition(
-        partition_id,
+        str(found["id"]),
         int(found["beginning_sequence_number"]),
         int(found["last_enqueued_sequence_number"]),
         str(found["last_enqueued_offset"]),

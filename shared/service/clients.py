@@ -157,6 +157,25 @@ class AzureClients(StorageClients):
             **options,
         )
 
+    async def onlooker(self, hub: str, group: str) -> EventHubConsumerClient:
+        """Return a new client that looks into ``hub`` and takes no partition; the caller closes it.
+
+        The services' own group admits no second reader beside an owner: ``group`` is another.
+        """
+        settings = self._hubs
+        if connection := settings.eventhub_connection_string:
+            return EventHubConsumerClient.from_connection_string(
+                connection.get_secret_value(), group, eventhub_name=hub, **_EVENTHUB_RETRY
+            )
+        assert settings.eventhub_fully_qualified_namespace
+        return EventHubConsumerClient(
+            settings.eventhub_fully_qualified_namespace,
+            hub,
+            group,
+            await self._sign_in(),
+            **_EVENTHUB_RETRY,
+        )
+
     async def _checkpoint_store(self) -> ForwardCheckpointStore:
         if self._positions is not None:
             return self._positions

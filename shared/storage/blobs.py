@@ -10,12 +10,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from azure.core import MatchConditions
 from azure.core.exceptions import AzureError
-from azure.storage.blob import ContentSettings
+from azure.storage.blob import BlobProperties, ContentSettings
 
 from shared.contracts.errors import (
     DeniedError,
@@ -39,6 +40,7 @@ class BlobFacts:
     size: int
     etag: str
     metadata: dict[str, str]
+    modified: datetime
     copying: bool = False
     """Whether storage is still copying it from elsewhere."""
 
@@ -87,10 +89,7 @@ class BlobStore:
             if answer(error) is Answer.ABSENT:
                 return None
             raise failure("look up", container, name, error) from error
-        copying = found.copy is not None and found.copy.status == "pending"
-        return BlobFacts(
-            blob.url, found.size, _bare(found.etag), dict(found.metadata or {}), copying
-        )
+        return _facts(blob.url, found)
 
     async def exists(self, container: str, name: str) -> bool:
         """Tell whether there is such a blob."""
@@ -125,7 +124,7 @@ class BlobStore:
             if answer(error) is Answer.ABSENT:
                 return None
             raise failure("read", container, name, error) from error
-        return BlobFacts(blob.url, found.size, _bare(found.etag), dict(found.metadata or {}))
+        return _facts(blob.url, found)
 
     async def read_range(
         self, container: str, name: str, offset: int, length: int, etag: str
@@ -322,6 +321,12 @@ def failure(verb: str, container: str, name: str, error: AzureError) -> Stylestr
             return NoContainerError(f"{what}: {sentence(error)}")
         case _:
             return TransientError(f"{what}: {sentence(error)}")
+
+
+def _facts(url: str, found: BlobProperties) -> BlobFacts:
+    copying = found.copy is not None and found.copy.status == "pending"
+    metadata = dict(found.metadata or {})
+    return BlobFacts(url, found.size, _bare(found.etag), metadata, found.last_modified, copying)
 
 
 def _bare(etag: object) -> str:

@@ -24,7 +24,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-from shared.contracts.codes import FAILURE_CODES, OTHER
+from shared.contracts.codes import FAILURE_CODES, OTHER, fault
 from shared.telemetry import tracing
 from shared.telemetry.background import Errand
 
@@ -40,6 +40,26 @@ def process_registry() -> CollectorRegistry:
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
     return registry
+
+
+def announce_build(registry: CollectorRegistry, service: str) -> None:
+    """Say which service runs, and in which version."""
+    Gauge(
+        "stylestream_build_info",
+        "Always 1; the labels say what runs",
+        ["service", "version"],
+        registry=registry,
+    ).labels(service=service, version=_version()).set(1)
+
+
+def dependency_gauge(registry: CollectorRegistry, service: str) -> Gauge:
+    """Return what tells, by dependency, whether it answers."""
+    return Gauge(
+        f"{service}_dependency_up",
+        "Whether a dependency answered when it was last asked",
+        ["dependency"],
+        registry=registry,
+    )
 
 
 class ConsumerMetrics:
@@ -152,12 +172,7 @@ class WorkMetrics:
     def __init__(self, registry: CollectorRegistry, service: str) -> None:
         self._registry = registry
         self._service = service
-        Gauge(
-            "stylestream_build_info",
-            "Always 1; the labels say what runs",
-            ["service", "version"],
-            registry=registry,
-        ).labels(service=service, version=_version()).set(1)
+        announce_build(registry, service)
         self._stage = Histogram(
             f"{service}_stage_seconds",
             "Time one unit of work spent in a stage",
@@ -175,7 +190,10 @@ class WorkMetrics:
             f"{service}_jobs_total", "Jobs by outcome", ["outcome"], registry=registry
         )
         self._errors = Counter(
-            f"{service}_errors_total", "Permanent failures by code", ["code"], registry=registry
+            f"{service}_errors_total",
+            "Permanent failures by code, and by whose fault they are",
+            ["code", "fault"],
+            registry=registry,
         )
         self._dead_letters = Counter(
             f"{service}_dead_letters_total",
@@ -187,12 +205,7 @@ class WorkMetrics:
             f"{service}_retries_total", "Units of work tried again", registry=registry
         )
         self._in_hand = Gauge(f"{service}_in_hand", "Units of work in hand", registry=registry)
-        self._dependency = Gauge(
-            f"{service}_dependency_up",
-            "Whether a dependency answered when it was last asked",
-            ["dependency"],
-            registry=registry,
-        )
+        self._dependency = dependency_gauge(registry, service)
 
         self._background = Counter(
             f"{service}_background_failures_total",
@@ -205,8 +218,9 @@ class WorkMetrics:
         _begin(self._background, get_args(Errand))
         _begin(self._chunks, self._chunk_outcomes)
         _begin(self._jobs, self._job_outcomes)
-        for counter in (self._errors, self._dead_letters):
-            _begin(counter, (*FAILURE_CODES, OTHER))
+        for code in (*FAILURE_CODES, OTHER):
+            self._errors.labels(code, fault(code))
+            self._dead_letters.labels(code)
 
     def reading(self, hub: str) -> ConsumerMetrics:
         """Return the metrics of the service's consumer of ``hub``."""
@@ -235,7 +249,8 @@ class WorkMetrics:
 
     def failed(self, code: str) -> None:
         """Count a permanent failure; a code that is none of ours counts as ``OTHER``."""
-        self._errors.labels(code=_known(code)).inc()
+        known = _known(code)
+        self._errors.labels(code=known, fault=fault(known)).inc()
 
     def dead_lettered(self, code: str) -> None:
         """Count an event that was laid aside; ``code`` as in `failed`."""

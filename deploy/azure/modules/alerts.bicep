@@ -1,5 +1,6 @@
-// The alerts of deploy/monitoring/rules/alerts.yml, as rules of the Azure Monitor workspace: the file
-// that promtool tests is the only place where they are written.
+// The rules of deploy/monitoring/rules, as rules of the Azure Monitor workspace: the files that promtool
+// tests are the only place where they are written. And alerts on what Azure itself measures of Event
+// Grid and Event Hubs, which no Prometheus sees.
 
 param location string
 param tags object
@@ -9,11 +10,27 @@ param clusterName string
 @description('Who is written to when an alert fires; empty: alerts are shown in the portal alone.')
 param email string
 
-var groups = loadYamlContent('../../monitoring/rules/alerts.yml').groups
+@description('Where docs/runbook.md is published: alerts link to its sections.')
+param runbookUrl string
+
+@description('Ids of what is watched by its own metrics: the topic of uploads, and the namespace.')
+param uploadsTopicId string
+param eventHubsId string
+
+var groups = concat(
+  loadYamlContent('../../monitoring/rules/outages.yml').groups,
+  loadYamlContent('../../monitoring/rules/alerts.yml').groups,
+  loadYamlContent('../../monitoring/rules/objectives.yml').groups
+)
 
 var severities = {
   page: 1
   ticket: 3
+}
+
+var resolved = {
+  autoResolved: true
+  timeToResolve: 'PT10M'
 }
 
 var mailed = [
@@ -53,20 +70,96 @@ resource rules 'Microsoft.AlertsManagement/prometheusRuleGroups@2023-03-01' = [
       ]
       rules: [
         for rule in group.rules: {
-          alert: rule.alert
+          record: contains(rule, 'record') ? rule.record : null
+          alert: contains(rule, 'alert') ? rule.alert : null
           expression: rule.expr
           // 15m in Prometheus' file is PT15M here.
           for: contains(rule, 'for') ? toUpper('PT${rule.for}') : null
-          severity: severities[rule.labels.severity]
-          labels: rule.labels
-          annotations: rule.annotations
-          actions: empty(email) ? [] : mailed
-          resolveConfiguration: {
-            autoResolved: true
-            timeToResolve: 'PT10M'
-          }
+          severity: contains(rule, 'alert') ? severities[rule.labels.severity] : null
+          labels: contains(rule, 'labels') ? rule.labels : null
+          // Azure knows no external labels to begin an address with.
+          annotations: contains(rule, 'alert') ? union(rule.annotations, { runbook_url: '${runbookUrl}#${toLower(rule.alert)}' }) : null
+          actions: contains(rule, 'alert') && !empty(email) ? mailed : null
+          resolveConfiguration: contains(rule, 'alert') ? resolved : null
         }
       ]
+    }
+  }
+]
+
+// What Azure measures: a metric, and how much of it in five minutes is too much.
+var measured = [
+  {
+    name: 'stylestream-uploads-dead-lettered'
+    description: 'Event Grid gave up on announcing uploads. See StylestreamUploadsUnannounced in the runbook.'
+    scope: uploadsTopicId
+    metric: 'DeadLetteredCount'
+    most: 0
+    severity: severities.page
+  }
+  {
+    name: 'stylestream-uploads-delivery-failing'
+    description: 'Event Grid cannot deliver to the hub of uploads, and tries again. See StylestreamUploadsUnannounced in the runbook.'
+    scope: uploadsTopicId
+    metric: 'DeliveryAttemptFailCount'
+    most: 5
+    severity: severities.ticket
+  }
+  {
+    name: 'stylestream-uploads-dropped'
+    description: 'Event Grid dropped announcements of uploads. See StylestreamUploadsUnannounced in the runbook.'
+    scope: uploadsTopicId
+    metric: 'DroppedEventCount'
+    most: 0
+    severity: severities.page
+  }
+  {
+    name: 'stylestream-hubs-throttled'
+    description: 'Event Hubs throttles: more throughput units. See StylestreamSlowStage in the runbook.'
+    scope: eventHubsId
+    metric: 'ThrottledRequests'
+    most: 100
+    severity: severities.ticket
+  }
+  {
+    name: 'stylestream-hubs-failing'
+    description: 'Event Hubs answers with errors of its own. See StylestreamDependencyAway in the runbook.'
+    scope: eventHubsId
+    metric: 'ServerErrors'
+    most: 100
+    severity: severities.ticket
+  }
+]
+
+resource platform 'Microsoft.Insights/metricAlerts@2018-03-01' = [
+  for item in measured: {
+    name: item.name
+    location: 'global'
+    tags: tags
+    properties: {
+      enabled: true
+      description: item.description
+      severity: item.severity
+      scopes: [
+        item.scope
+      ]
+      evaluationFrequency: 'PT1M'
+      windowSize: 'PT5M'
+      autoMitigate: true
+      criteria: {
+        'odata.type': 'Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria'
+        allOf: [
+          {
+            criterionType: 'StaticThresholdCriterion'
+            name: 'too-many'
+            metricName: item.metric
+            timeAggregation: 'Total'
+            operator: 'GreaterThan'
+            threshold: item.most
+          }
+        ]
+      }
+      actions: empty(email) ? [] : mailed
     }
   }
 ]

@@ -130,6 +130,7 @@ resource announcements 'Microsoft.EventGrid/topics@2025-02-15' = {
   }
 }
 
+output uploadsTopicId string = uploads.id
 output topicId string = announcements.id
 output topicName string = announcements.name
 output topicEndpoint string = announcements.properties.endpoint

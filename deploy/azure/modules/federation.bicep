@@ -25,6 +25,11 @@ var accounts = [
     account: 'assembler'
   }
   {
+    identity: 'exporter'
+    namespace: namespace
+    account: 'exporter'
+  }
+  {
     // Where the add-on runs its operator; the trigger authentication names the identity.
     identity: 'keda'
     namespace: 'kube-system'

@@ -22,6 +22,12 @@ resource assembler 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30'
   tags: tags
 }
 
+resource exporter 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
+  name: '${prefix}-exporter'
+  location: location
+  tags: tags
+}
+
 resource keda 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   name: '${prefix}-keda'
   location: location
@@ -39,12 +45,14 @@ output principals object = {
   splitter: splitter.properties.principalId
   stylizer: stylizer.properties.principalId
   assembler: assembler.properties.principalId
+  exporter: exporter.properties.principalId
   keda: keda.properties.principalId
 }
 
 output splitterClientId string = splitter.properties.clientId
 output stylizerClientId string = stylizer.properties.clientId
 output assemblerClientId string = assembler.properties.clientId
+output exporterClientId string = exporter.properties.clientId
 output kedaClientId string = keda.properties.clientId
 
 output clusterId string = cluster.id

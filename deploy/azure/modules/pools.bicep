@@ -64,6 +64,11 @@ resource cpu 'Microsoft.ContainerService/managedClusters/agentPools@2025-07-01' 
     maxPods: 60
     enableEncryptionAtHost: hostEncryption
     vnetSubnetID: nodesSubnetId
+    // A pool that is to go back to zero must not attract pods of the cluster's own, which the
+    // autoscaler does not move.
+    nodeTaints: [
+      'sku=cpu:NoSchedule'
+    ]
     nodeLabels: {
       'stylestream/pool': 'cpu'
     }

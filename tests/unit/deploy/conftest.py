@@ -15,6 +15,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from assembler.metrics import AssemblerMetrics
+from exporter.metrics import ExporterMetrics
 from splitter.metrics import SplitterMetrics
 from stylizer.metrics import StylizerMetrics
 from stylizer.painting.gpu import GpuCollector
@@ -84,6 +85,10 @@ def figures() -> set[str]:
         for families in (registry, *_registries())
         for family in families.collect()
         for ending in endings[family.type]
+    } | {
+        # The exporter's have no value before something was seen.
+        metric._name
+        for metric in vars(ExporterMetrics(CollectorRegistry())).values()
     }
 
 

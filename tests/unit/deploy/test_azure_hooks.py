@@ -32,6 +32,7 @@ OUTPUTS = {
     "SPLITTER_CLIENT_ID": "id-of-the-splitter",
     "STYLIZER_CLIENT_ID": "id-of-the-stylizer",
     "ASSEMBLER_CLIENT_ID": "id-of-the-assembler",
+    "EXPORTER_CLIENT_ID": "id-of-the-exporter",
     "KEDA_CLIENT_ID": "id-of-keda",
     "STYLIZER_POOL": "gpu",
     "STYLIZER_MAX_REPLICAS": "8",
@@ -129,7 +130,7 @@ def test_until_images_are_built_the_manifests_name_none_that_could_be_anothers(
     configure.main()
 
     component = yaml.safe_load((environment / "images/kustomization.yaml").read_text())
-    assert len(component["images"]) == 3, "kustomize refuses a component without anything in it"
+    assert len(component["images"]) == 4, "kustomize refuses a component without anything in it"
     assert {image["newTag"] for image in component["images"]} == {manifests.UNBUILT}
 
 
@@ -169,8 +170,8 @@ def test_images_are_built_once_and_named_in_the_manifests(az: Az, environment: P
         image["name"]: f"{image['newName']}:{image['newTag']}" for image in component["images"]
     }
     assert named == {
-        f"stylestream/{name}": f"imagesabc.azurecr.io/stylestream/{name}:{tag}"
-        for name in ("splitter", "assembler", "stylizer-gpu")
+        f"localhost/stylestream/{name}": f"imagesabc.azurecr.io/stylestream/{name}:{tag}"
+        for name in ("splitter", "assembler", "exporter", "stylizer-gpu")
     }
 
 
@@ -227,7 +228,7 @@ def test_the_registrys_task_builds_stages_of_the_dockerfile_from_its_context(
     task = yaml.safe_load(text)
 
     targets = re.findall(r"--target (\S+)", text)
-    assert targets == ["splitter", "assembler", "{{.Values.stylizer}}"]
+    assert targets == ["splitter", "assembler", "exporter", "{{.Values.stylizer}}"]
     assert {"splitter", "assembler", "stylizer-gpu", "stylizer-cpu"} <= stages.keys()
     assert task["env"] == ["DOCKER_BUILDKIT=1"]
     built = re.findall(r"--tag (\S+) \.", text)

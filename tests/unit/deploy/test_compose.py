@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from assembler.settings import AssemblerSettings
+from exporter.settings import ExporterSettings
 from local.eventhubs.config import load_emulator_config, parse_arguments
 from local.stack import CONTAINERS
 from shared.service.settings import ServiceSettings
@@ -25,6 +26,7 @@ SETTINGS: dict[str, type[ServiceSettings]] = {
     "splitter": SplitterSettings,
     "stylizer": StylizerSettings,
     "assembler": AssemblerSettings,
+    "exporter": ExporterSettings,
     "watcher": ServiceSettings,
     "set-up": ServiceSettings,
     "cli": ServiceSettings,
@@ -115,7 +117,7 @@ def test_a_position_behind_the_end_of_its_hub_is_an_older_hubs(
 
 
 def test_services_start_after_set_up_which_starts_after_storage(services: Compose) -> None:
-    for name in ("watcher", "splitter", "stylizer", "assembler"):
+    for name in ("watcher", "splitter", "stylizer", "assembler", "exporter"):
         condition = services[name]["depends_on"]["set-up"]["condition"]
         assert condition == "service_completed_successfully"
     assert services["set-up"]["depends_on"]["azurite"]["condition"] == "service_healthy"
@@ -137,10 +139,12 @@ def test_our_containers_may_write_nothing_but_what_is_given_to_them(compose: Com
         (file, name): service
         for file, content in compose.items()
         for name, service in content["services"].items()
-        if "image" in service and service["image"].startswith("stylestream/") and file != "gpu.yml"
+        if "image" in service
+        and service["image"].startswith("localhost/stylestream/")
+        and file != "gpu.yml"
     }
 
-    assert len(ours) == 7
+    assert len(ours) == 8
     for service in ours.values():
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
@@ -197,7 +201,7 @@ def test_prometheus_asks_every_service(services: Compose) -> None:
     text = (ROOT / "deploy/compose/prometheus.yml").read_text(encoding="utf-8")
 
     names = re.findall(r"names: \[(\w+)\]", text)
-    assert names == ["splitter", "stylizer", "assembler"]
+    assert names == ["splitter", "stylizer", "assembler", "exporter"]
     assert set(names) <= services.keys()
     assert set(re.findall(r"port: (\d+)", text)) == {
         str(ServiceSettings.model_fields["metrics_port"].default)

@@ -91,6 +91,7 @@ def test_addresses_of_dashboards_never_change() -> None:
         "throughput.json": "stylestream-throughput",
         "pipeline-health.json": "stylestream-health",
         "scaling-cost.json": "stylestream-scaling",
+        "service-levels.json": "stylestream-levels",
     }
 
 
@@ -153,11 +154,13 @@ def test_the_documentation_names_every_figure_and_none_that_there_is_not(figures
     text = (ROOT / "docs/monitoring.md").read_text(encoding="utf-8")
     named = {
         name.replace("SERVICE", service)
-        for name in re.findall(r"`((?:SERVICE|splitter|stylizer|assembler|stylestream)_\w+)`", text)
+        for name in re.findall(
+            r"`((?:SERVICE|splitter|stylizer|assembler|exporter|stylestream)_\w+)`", text
+        )
         for service in METRICS
     }
     there = {re.sub(r"_(bucket|sum|count)$", "", figure) for figure in figures}
-    ours = {name for name in there if name.startswith(("stylestream", *METRICS))}
+    ours = {name for name in there if name.startswith(("stylestream", "exporter", *METRICS))}
     assert named == ours
 
 

@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[3]
-IMAGES = ("splitter", "stylizer-cpu", "stylizer-gpu", "assembler", "local")
+IMAGES = ("splitter", "stylizer-cpu", "stylizer-gpu", "assembler", "exporter", "local")
 
 Stages = dict[str, list[tuple[str, str]]]
 

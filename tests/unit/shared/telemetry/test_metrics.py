@@ -32,13 +32,19 @@ def test_a_known_code_is_counted_under_its_name(
 ) -> None:
     metrics.failed("NOT_A_VIDEO")
     metrics.dead_lettered("BAD_MESSAGE")
-    assert registry.get_sample_value("test_errors_total", {"code": "NOT_A_VIDEO"}) == 1
+    assert (
+        registry.get_sample_value("test_errors_total", {"code": "NOT_A_VIDEO", "fault": "user"})
+        == 1
+    )
     assert registry.get_sample_value("test_dead_letters_total", {"code": "BAD_MESSAGE"}) == 1
 
 
 def test_the_first_failure_of_its_kind_is_an_increase(registry: CollectorRegistry) -> None:
     WorkMetrics(registry, "test")
-    assert registry.get_sample_value("test_errors_total", {"code": "TOO_DAMAGED"}) == 0
+    assert (
+        registry.get_sample_value("test_errors_total", {"code": "TOO_DAMAGED", "fault": "user"})
+        == 0
+    )
     assert registry.get_sample_value("test_dead_letters_total", {"code": "BAD_MESSAGE"}) == 0
 
 
@@ -48,7 +54,9 @@ def test_codes_that_strangers_make_up_share_one_time_series(
     for number in range(100):
         metrics.failed(f"MADE_UP_{number}")
         metrics.dead_lettered(f"made up {number}\n")
-    assert registry.get_sample_value("test_errors_total", {"code": "OTHER"}) == 100
+    assert (
+        registry.get_sample_value("test_errors_total", {"code": "OTHER", "fault": "service"}) == 100
+    )
     assert registry.get_sample_value("test_dead_letters_total", {"code": "OTHER"}) == 100
     codes = {s.labels["code"] for f in registry.collect() for s in f.samples if "code" in s.labels}
     assert codes == FAILURE_CODES | {"OTHER"}

@@ -1,0 +1,137 @@
+"""Makes a cluster ready for the manifests: the last part of azd's predeploy hook.
+
+What plain ``kubectl apply`` cannot do by itself. It waits for the kinds that the cluster's add-ons
+bring, and for a role that was assigned seconds ago. Deployments that an autoscaler looks after are
+made with no replica: applied without a number, as they have to be, each would begin with one, and
+the first of them would fetch a node with a GPU for nothing. And the job of an earlier deployment
+makes room, for no job can be changed. ::
+
+    python3 -m deploy.azure.cluster                                 # in azd's environment
+    python3 -m deploy.azure.cluster deploy/kubernetes/overlays/gpu  # before the first apply by hand
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from deploy.azure.manifests import folder
+
+KINDS: Final = ("crd/scaledobjects.keda.sh", "crd/podmonitors.azmonitoring.coreos.com")
+NAMESPACE: Final = "stylestream"
+JOB: Final = "prepare-checkpoints"
+
+PATIENCE_S: Final = 600.0
+PAUSE_S: Final = 15.0
+
+Manifest = dict[str, Any]
+
+
+class KubectlError(Exception):
+    """kubectl is missing, or the cluster refused."""
+
+
+def main() -> None:
+    """Make ready, or exit with 1 and what the cluster said."""
+    manifests = Path(sys.argv[1]) if len(sys.argv) > 1 else folder(os.environ)
+    try:
+        wait_for_kinds()
+        made = make_asleep(manifests)
+        kubectl("delete", "job", JOB, "--namespace", NAMESPACE, "--ignore-not-found")
+    except KubectlError as error:
+        sys.exit(f"cluster: {error}")
+    print(f"cluster: ready; made without replicas: {', '.join(made) or 'nothing new'}")
+
+
+def wait_for_kinds(pause: Callable[[float], None] = time.sleep) -> None:
+    """Return when the cluster knows the kinds, and we may ask it.
+
+    Raises:
+        KubectlError: it still does not after `PATIENCE_S`.
+    """
+    left_s = PATIENCE_S
+    while True:
+        try:
+            kubectl("get", *KINDS, "--output", "name")
+            return
+        except KubectlError as error:
+            if left_s <= 0:
+                raise
+            print(f"cluster: not yet: {error}", file=sys.stderr)
+        pause(PAUSE_S)
+        left_s -= PAUSE_S
+
+
+def make_asleep(manifests: Path) -> list[str]:
+    """Create the scaled Deployments that do not exist, with no replica; return their names.
+
+    Created, and not applied: what was applied with a number, and later without, gets the default.
+    """
+    wanted = list(documents(kubectl("create", *_DRY, "--kustomize", str(manifests))))
+    scaled = {m["spec"]["scaleTargetRef"]["name"] for m in wanted if m["kind"] == "ScaledObject"}
+    there = {
+        name_of(m)
+        for m in documents(
+            kubectl("get", "deployments", "--namespace", NAMESPACE, "--output", "json")
+        )
+    }
+    new = [
+        m
+        for m in wanted
+        if m["kind"] == "Deployment" and name_of(m) in scaled and name_of(m) not in there
+    ]
+    if new:
+        namespace = [m for m in wanted if m["kind"] == "Namespace"]
+        _put("apply", namespace)
+        _put("create", [m | {"spec": m["spec"] | {"replicas": 0}} for m in new])
+    return [name_of(m) for m in new]
+
+
+_DRY: Final = ("--dry-run=client", "--output", "json")
+
+
+def _put(verb: str, manifests: list[Manifest]) -> None:
+    listed = {"apiVersion": "v1", "kind": "List", "items": manifests}
+    kubectl(verb, "--filename", "-", text=json.dumps(listed))
+
+
+def documents(text: str) -> Iterator[Manifest]:
+    """Yield the manifests of kubectl's output: one JSON document after the other, or lists."""
+    decoder, text = json.JSONDecoder(), text.strip()
+    while text:
+        document, end = decoder.raw_decode(text)
+        yield from document["items"] if document["kind"].endswith("List") else [document]
+        text = text[end:].lstrip()
+
+
+def name_of(manifest: Manifest) -> str:
+    """Return a manifest's name."""
+    return str(manifest["metadata"]["name"])
+
+
+def kubectl(*arguments: str, text: str = "") -> str:
+    """Run kubectl and return what it wrote.
+
+    Raises:
+        KubectlError: with the last line that it said.
+    """
+    try:
+        done = subprocess.run(
+            ["kubectl", *arguments], input=text, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError as error:
+        raise KubectlError("kubectl is not installed") from error
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise KubectlError(f"kubectl {' '.join(arguments[:2])}: {said[-1]}")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    main()

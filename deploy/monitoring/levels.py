@@ -1,0 +1,201 @@
+"""The dashboard that answers: do users get what was promised, and who waits for whom?"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from deploy.monitoring.grafana import Dashboard, Panel, Query, Row
+
+_RATE: Final = "[$__rate_interval]"
+_LOST: Final = "sum_over_time(slo:jobs_lost:rate5m[$__range])"
+_JUDGED: Final = "sum_over_time(slo:jobs_judged:rate5m[$__range])"
+_LATE: Final = "sum_over_time(slo:starts_late:rate5m[$__range])"
+_STARTS: Final = "sum_over_time(slo:starts:rate5m[$__range])"
+
+
+def _share(title: str, about: str, expr: str) -> Panel:
+    return Panel(title, about, "percentunit", (Query(expr),), kind="stat", width=6)
+
+
+_OBJECTIVES: Final = Row(
+    "Objectives, in the time shown",
+    (
+        _share(
+            "Jobs that brought a result",
+            "Of those that no user's mistake ended. The objective is 99.5 %.",
+            f"1 - {_LOST} / ({_JUDGED} > 0)",
+        ),
+        _share(
+            "Error budget left",
+            "What may still be lost before the objective is missed; below 0 it is.",
+            f"1 - {_LOST} / ({_JUDGED} > 0) / 0.005",
+        ),
+        _share(
+            "Uploads begun within ten minutes",
+            "Whose first segment was painted in time. The objective is 95 %.",
+            f"1 - {_LATE} / ({_STARTS} > 0)",
+        ),
+        _share(
+            "Budget of late starts left",
+            "How many uploads may still be begun late; below 0 the objective is missed.",
+            f"1 - {_LATE} / ({_STARTS} > 0) / 0.05",
+        ),
+    ),
+)
+
+
+def _quantiles(metric: str) -> tuple[Query, ...]:
+    buckets = f"sum by (le) (rate({metric}_bucket{_RATE}))"
+    return tuple(
+        Query(f"histogram_quantile({quantile}, {buckets})", f"{quantile:.0%}")
+        for quantile in (0.5, 0.95)
+    )
+
+
+_WAITING: Final = Row(
+    "What users wait for",
+    (
+        Panel(
+            "Upload to first segment",
+            "From when the upload was written; half of them, and all but one in twenty, waited no "
+            "longer. Event Grid, the autoscaler and cold starts are in it.",
+            "s",
+            _quantiles("assembler_first_segment_seconds"),
+            red_from=600,
+            runbook="StylestreamSlowToStart",
+        ),
+        Panel(
+            "Upload to result",
+            "From when the upload was written to when its result was published.",
+            "s",
+            _quantiles("assembler_result_seconds"),
+        ),
+        Panel(
+            "Failures by fault",
+            "Jobs and events a minute that failed, the user's fault or the service's.",
+            "suffix: /min",
+            (
+                Query(
+                    f"60 * sum by (fault) (rate(assembler_errors_total{_RATE}))",
+                    "{{fault}}",
+                ),
+            ),
+            stacked=True,
+            runbook="StylestreamOwnFault",
+        ),
+    ),
+)
+
+_BACKLOG: Final = Row(
+    "Who waits, seen by the exporter",
+    (
+        Panel(
+            "Backlog",
+            "Events that are retained and not worked off, also while nobody reads them.",
+            "suffix: events",
+            (Query("max by (service) (stylestream_backlog_events)", "for the {{service}}"),),
+            runbook="StylestreamNobodyPaints",
+        ),
+        Panel(
+            "Oldest waiting event",
+            "Its age. An open job's events wait until it ends.",
+            "s",
+            (Query("max by (service) (stylestream_backlog_age_seconds)", "for the {{service}}"),),
+            runbook="StylestreamNobodySplits",
+        ),
+        Panel(
+            "Retention left",
+            "Until the hub drops the oldest event that waits.",
+            "s",
+            (
+                Query(
+                    "min by (service) (stylestream_backlog_retention_left_seconds)",
+                    "for the {{service}}",
+                ),
+            ),
+            runbook="StylestreamRetentionRunsOut",
+        ),
+        Panel(
+            "Partitions read",
+            "Share of the partitions that a living consumer owns; 0 while a pool is at zero.",
+            "percentunit",
+            (
+                Query(
+                    "max by (service) (stylestream_hub_owned_partitions / "
+                    "stylestream_hub_partitions)",
+                    "by the {{service}}",
+                ),
+            ),
+            runbook="StylestreamNobodyAssembles",
+        ),
+        Panel(
+            "Uploads not announced",
+            "Age of the oldest upload that no event in the hub of uploads is younger than.",
+            "s",
+            (Query("max(stylestream_uploads_unannounced_seconds)", "waits"),),
+            red_from=300,
+            runbook="StylestreamUploadsUnannounced",
+        ),
+        Panel(
+            "Events expired",
+            "Events that a hub dropped before they were worked off.",
+            "suffix: events",
+            (
+                Query(
+                    "max by (service) (stylestream_backlog_expired_events)", "for the {{service}}"
+                ),
+            ),
+            red_from=1,
+            runbook="StylestreamEventsExpired",
+        ),
+    ),
+)
+
+_TENANTS: Final = Row(
+    "By tenant",
+    (
+        Panel(
+            "Results",
+            "Results a minute, by the first folder of the uploads' names.",
+            "suffix: /min",
+            (
+                Query(
+                    f"60 * sum by (tenant) (rate(assembler_result_seconds_count{_RATE}))",
+                    "{{tenant}}",
+                ),
+            ),
+            stacked=True,
+        ),
+        Panel(
+            "Mean wait for a result",
+            "Where one tenant's videos wait longer than the others'.",
+            "s",
+            (
+                Query(
+                    f"sum by (tenant) (rate(assembler_result_seconds_sum{_RATE})) / "
+                    f"sum by (tenant) (rate(assembler_result_seconds_count{_RATE}) > 0)",
+                    "{{tenant}}",
+                ),
+            ),
+        ),
+        Panel(
+            "Work",
+            "Processors and GPUs that painted the jobs that ended and made their results.",
+            "suffix: s/s",
+            (
+                Query(
+                    f"sum by (tenant, on) (rate(assembler_work_seconds_total{_RATE}))",
+                    "{{tenant}} {{on}}",
+                ),
+            ),
+            stacked=True,
+        ),
+    ),
+)
+
+LEVELS: Final = Dashboard(
+    uid="stylestream-levels",
+    title="stylestream: service levels",
+    about="Whether users get what was promised, and who waits for whom.",
+    rows=(_OBJECTIVES, _WAITING, _BACKLOG, _TENANTS),
+)

@@ -1,0 +1,1 @@
+"""The exporter: what nobody else can report while all pools are at zero."""

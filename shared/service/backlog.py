@@ -1,0 +1,199 @@
+"""How far a hub has been worked off, seen from outside: also while nobody reads it.
+
+A consumer's own lag is gone with the consumer, so a pool at zero has none to report. What stays is
+in the hub (its partitions' ends), in the checkpoint blobs (how far they have been worked off), and
+in the ownership blobs (who reads them now).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from azure.core.exceptions import AzureError
+from azure.eventhub import EventData
+from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
+from azure.eventhub.exceptions import EventHubError
+
+from shared.contracts.errors import TransientError
+from shared.service.checkpoints import BEGINNING, Partition, checkpoint_blob, look_up
+from shared.service.settings import ServiceSettings
+from shared.storage.blobs import BlobItem, BlobStore
+
+_DEADLINE_S: Final = 30.0
+# Ownership is renewed a few times before it expires; the blob's time is storage's, ours is ours.
+_EXPIRIES: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionBacklog:
+    """One partition: its events, and how far they have been worked off."""
+
+    partition: Partition
+    position: int | None
+    """Sequence number of the last event worked off; None without a checkpoint."""
+    owner: str | None
+    """Who reads it now; None when nobody does."""
+
+    @property
+    def reached(self) -> int:
+        """The last event that needs no more work; what has expired unread needs none, either."""
+        if self.partition.empty:
+            return self.partition.last
+        before_first = self.partition.first - 1
+        if self.position is None or self.position > self.partition.last:
+            # Beyond the end: the position is that of an earlier hub of the same name.
+            return before_first
+        return max(self.position, before_first)
+
+    @property
+    def waiting(self) -> int:
+        """Events that are retained and not worked off."""
+        return self.partition.last - self.reached
+
+    @property
+    def expired(self) -> int:
+        """Events that the hub has dropped before they were worked off."""
+        if self.position is None or self.position > self.partition.last:
+            return 0
+        return max(self.reached - self.position, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """A hub."""
+
+    hub: str
+    partitions: tuple[PartitionBacklog, ...]
+    newest_s: float
+    """When its newest event was enqueued, POSIX seconds; 0 when there never was one."""
+
+    @property
+    def waiting(self) -> int:
+        """Events that are retained and not worked off."""
+        return sum(partition.waiting for partition in self.partitions)
+
+    @property
+    def expired(self) -> int:
+        """Events that the hub has dropped before they were worked off."""
+        return sum(partition.expired for partition in self.partitions)
+
+    @property
+    def enqueued(self) -> int:
+        """Events ever sent to the hub."""
+        return sum(one.partition.last + 1 for one in self.partitions)
+
+    @property
+    def finished(self) -> int:
+        """Events ever worked off or expired."""
+        return self.enqueued - self.waiting
+
+    @property
+    def owned(self) -> int:
+        """Partitions that somebody reads now."""
+        return sum(partition.owner is not None for partition in self.partitions)
+
+
+async def look(
+    client: EventHubConsumerClient, blobs: BlobStore, settings: ServiceSettings
+) -> Backlog:
+    """Return the backlog of ``client``'s hub.
+
+    Raises:
+        TransientError: the hub or storage did not answer.
+    """
+    hub = client.eventhub_name
+    async with _answering(hub):
+        # Positions first: read after the ends, they could lie beyond them.
+        marks = await _marks(blobs, settings, hub)
+        fresh_s = time.time() - _EXPIRIES * settings.ownership_expiry_s
+        ids = await client.get_partition_ids()
+        found = await asyncio.gather(*(client.get_partition_properties(one) for one in ids))
+    newest_s = max((one["last_enqueued_time_utc"].timestamp() for one in found), default=0.0)
+    partitions = tuple(
+        PartitionBacklog(
+            partition,
+            _position(marks, checkpoint_blob(settings, hub, partition.id)),
+            _owner(marks, ownership_blob(settings, hub, partition.id), fresh_s),
+        )
+        for partition in map(look_up, found)
+    )
+    return Backlog(hub, partitions, max(newest_s, 0.0))
+
+
+async def oldest_s(client: EventHubConsumerClient, one: PartitionBacklog) -> float:
+    """Return when a partition's first waiting event was enqueued, POSIX seconds.
+
+    Only looks: ``client`` has to be of a consumer group that no service reads in.
+
+    Raises:
+        TransientError: the hub did not answer.
+    """
+    found: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+
+    async def note(_context: PartitionContext, events: list[EventData]) -> None:
+        if events and not found.done():
+            assert events[0].enqueued_time is not None
+            found.set_result(events[0].enqueued_time.timestamp())
+
+    async def give_up(_context: PartitionContext, error: Exception) -> None:
+        if not found.done():
+            found.set_exception(error)
+
+    reading = asyncio.create_task(
+        client.receive_batch(
+            note,
+            on_error=give_up,
+            partition_id=one.partition.id,
+            starting_position=one.reached if one.reached >= 0 else BEGINNING,
+            max_batch_size=1,
+            prefetch=1,
+        )
+    )
+    try:
+        async with _answering(client.eventhub_name):
+            return await found
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+
+
+def ownership_blob(settings: ServiceSettings, hub: str, partition_id: str) -> str:
+    """Name the blob in which the SDK's checkpoint store keeps who reads a partition."""
+    return checkpoint_blob(settings, hub, partition_id).replace("/checkpoint/", "/ownership/")
+
+
+async def _marks(blobs: BlobStore, settings: ServiceSettings, hub: str) -> Mapping[str, BlobItem]:
+    """Return checkpoint and ownership blobs of a hub by name."""
+    prefix = checkpoint_blob(settings, hub, "").removesuffix("checkpoint/")
+    found = blobs.items(settings.checkpoints_container, prefix)
+    return {blob.name: blob async for blob in found}
+
+
+def _position(marks: Mapping[str, BlobItem], name: str) -> int | None:
+    blob = marks.get(name)
+    return None if blob is None else int(blob.metadata["sequencenumber"])
+
+
+def _owner(marks: Mapping[str, BlobItem], name: str, fresh_s: float) -> str | None:
+    blob = marks.get(name)
+    if blob is None or blob.modified_s < fresh_s:
+        return None
+    # A consumer that leaves in good order gives its partitions back by an owner without a name.
+    return blob.metadata.get("ownerid") or None
+
+
+@asynccontextmanager
+async def _answering(hub: str) -> AsyncIterator[None]:
+    """Give what is asked inside its time, and call what goes wrong by one name."""
+    try:
+        async with asyncio.timeout(_DEADLINE_S):
+            yield
+    except TimeoutError as error:
+        raise TransientError(f"hub {hub} did not answer within {_DEADLINE_S:g} s") from error
+    except (AzureError, EventHubError) as error:
+        raise TransientError(f"cannot look into hub {hub}: {error}") from error

@@ -1,0 +1,104 @@
+"""What makes a cluster ready before manifests are applied for the first time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure_cli import Az
+
+from deploy.azure import cluster
+
+
+@pytest.fixture
+def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Az:
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    monkeypatch.setattr("sys.argv", ["cluster", "manifests"])
+    return Az(tmp_path / "bin", "kubectl")
+
+
+def deployment(name: str) -> dict[str, Any]:
+    return {"kind": "Deployment", "metadata": {"name": name}, "spec": {"template": {}}}
+
+
+WANTED = {
+    "kind": "List",
+    "items": [
+        {"kind": "Namespace", "metadata": {"name": "stylestream"}},
+        *map(deployment, ("splitter", "stylizer", "exporter")),
+        *(
+            {
+                "kind": "ScaledObject",
+                "metadata": {"name": n},
+                "spec": {"scaleTargetRef": {"name": n}},
+            }
+            for n in ("splitter", "stylizer")
+        ),
+    ],
+}
+
+
+def answers(*there: str) -> list[tuple[str, Any]]:
+    existing = {"kind": "DeploymentList", "items": [deployment(name) for name in there]}
+    return [
+        (" ".join(("get", *cluster.KINDS)), "there"),
+        ("create --kustomize manifests", WANTED),
+        ("get deployments", existing),
+        ("apply", "applied"),
+        ("create --filename", "created"),
+        ("delete job", "deleted"),
+    ]
+
+
+def test_at_first_pools_are_made_without_replicas(
+    kubectl: Az, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubectl.answers(*answers())
+
+    cluster.main()
+
+    verbs = [call[0] for call in kubectl.calls]
+    assert verbs == ["get", "create", "get", "apply", "create", "delete"]
+    namespace, made = (json.loads(text)["items"] for text in kubectl.inputs if text)
+    assert [item["kind"] for item in namespace] == ["Namespace"]
+    assert [(item["metadata"]["name"], item["spec"]["replicas"]) for item in made] == [
+        ("splitter", 0),
+        ("stylizer", 0),
+    ]
+    # With its configuration saved, the next apply would set the default of one.
+    assert "--save-config" not in kubectl.calls[4]
+    assert "made without replicas: splitter, stylizer" in capsys.readouterr().out
+
+
+def test_pools_that_are_there_keep_what_the_autoscaler_has_decided(kubectl: Az) -> None:
+    kubectl.answers(*answers("splitter", "stylizer", "exporter"))
+
+    cluster.main()
+
+    assert [call[0] for call in kubectl.calls] == ["get", "create", "get", "delete"]
+    assert kubectl.calls[-1][:3] == ["delete", "job", "prepare-checkpoints"]
+
+
+def test_a_role_that_is_seconds_old_is_waited_for(kubectl: Az) -> None:
+    kubectl.answers()
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            kubectl.answers(*answers())
+
+    cluster.wait_for_kinds(pause)
+
+    assert pauses == [cluster.PAUSE_S] * 3
+
+
+def test_a_cluster_that_never_answers_ends_the_deployment_with_its_words(kubectl: Az) -> None:
+    kubectl.answers()
+
+    with pytest.raises(cluster.KubectlError, match="kubectl get crd/.*: ERROR: nobody knows"):
+        cluster.wait_for_kinds(lambda _seconds: None)
+    assert len(kubectl.calls) == cluster.PATIENCE_S / cluster.PAUSE_S + 1
