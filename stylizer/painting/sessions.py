@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
@@ -26,6 +27,8 @@ _PROVIDERS: Final[dict[Device, list[str]]] = {
     "tensorrt": ["TensorrtExecutionProvider", "CUDAExecutionProvider"],
 }
 _CHANNELS: Final = 3
+_AS_REQUESTED: Final = 1
+"""How a pool grows: by what is asked for, not to the next power of two."""
 
 
 class Sessions:
@@ -100,6 +103,8 @@ class Sessions:
         if self.device == "cpu":
             options.intra_op_num_threads = 1
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+            _share_memory()
+            options.add_session_config_entry("session.use_env_allocators", "1")
         else:
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         return options
@@ -116,6 +121,20 @@ class Sessions:
             (name, cuda) if name == "CUDAExecutionProvider" else name
             for name in _PROVIDERS[self.device]
         ]
+
+
+@functools.cache
+def _share_memory() -> None:
+    """Give all sessions of this process one pool of memory on the CPU.
+
+    Each would keep one of its own for ever otherwise, as large as the largest picture that it has
+    painted: memory would grow with every style. The pool grows with what is painted at once.
+    """
+    pool = ort.OrtArenaCfg({"max_mem": 0, "arena_extend_strategy": _AS_REQUESTED})
+    place = ort.OrtMemoryInfo(
+        "Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT
+    )
+    ort.create_and_register_allocator(place, pool)
 
 
 def _check_signature(style: str, session: ort.InferenceSession) -> None:
