@@ -19,6 +19,8 @@ from shared.contracts.layout import status_blob
 from shared.contracts.status import Status
 
 _TEMPORARY: Final = ("frames", "segments", "jobs")
+_KEPT: Final = ("/status.json", "/opening.json")
+"""What stays of a job: its record, and what its upload's event is recognised by."""
 
 
 class StorageView:
@@ -50,7 +52,7 @@ class StorageView:
             f"{container}/{name}"
             for container in _TEMPORARY
             async for name in self._account.get_container_client(container).list_blob_names()
-            if not name.endswith("/status.json")
+            if not name.endswith(_KEPT)
         ]
         return tuple(found)
 
