@@ -113,13 +113,14 @@ export class Gallery extends EventTarget {
   }
 
   #slider(name, weight) {
-    const label = document.createElement("label");
-    label.className = "slider";
-    const title = document.createElement("span");
+    const slider = document.createElement("div");
+    slider.className = "slider";
+    const title = document.createElement("label");
     title.textContent = titleOf(name, this.styles);
+    title.htmlFor = `weight-${name}`;
     const output = document.createElement("output");
     const input = document.createElement("input");
-    Object.assign(input, { type: "range", min: 5, max: 100, step: 5, value: weight });
+    Object.assign(input, { type: "range", min: 5, max: 100, step: 5, value: weight, id: `weight-${name}` });
     const tell = () => {
       this.#weights.set(name, Number(input.value));
       const total = [...this.#weights.values()].reduce((a, b) => a + b);
@@ -130,9 +131,9 @@ export class Gallery extends EventTarget {
     };
     input.addEventListener("input", tell);
     input.addEventListener("change", () => this.#changed());
-    label.append(title, output, input);
+    slider.append(title, output, input);
     queueMicrotask(tell);
-    return label;
+    return slider;
   }
 
   async #paintAll() {

@@ -3,7 +3,11 @@ import { LivePlayer } from "./player.js";
 import { clock, speedOf } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
-const DRIFT_S = 0.08;
+// The original is brought back to the painted picture's time: gently, because its sound may be heard,
+// and by a jump only where it is far off.
+const GENTLE_S = 0.025;
+const FAR_S = 0.3;
+const GENTLY = 0.06;
 
 export class Stage {
   #frame = $("frame");
@@ -14,11 +18,12 @@ export class Stage {
   #live = null;
   #job = null;
   #hasBefore = false;
+  #muted = true;
 
   constructor() {
     $("compare").addEventListener("input", () => this.#cut());
     $("play").addEventListener("click", () => this.#toggle());
-    $("mute").addEventListener("click", () => this.#mute(!this.#after.muted));
+    $("mute").addEventListener("click", () => this.#mute(!this.#muted));
     $("full").addEventListener("click", () => this.#full());
     $("play-anyway").addEventListener("click", () => this.#live?.play());
     $("seek").addEventListener("input", (event) => (this.#after.currentTime = event.target.value));
@@ -32,7 +37,10 @@ export class Stage {
     this.#after.addEventListener("waiting", () => this.#hint());
     this.#after.addEventListener("playing", () => this.#hint());
     this.#after.addEventListener("loadedmetadata", () => this.#shape(this.#after.videoWidth, this.#after.videoHeight));
-    this.#before.addEventListener("error", () => this.#single(true));
+    this.#before.addEventListener("error", () => {
+      this.#hasBefore = false;
+      this.#single(true);
+    });
     this.#before.addEventListener("loadeddata", () => this.#single(false));
     this.#mute(true);
     this.#cut();
@@ -98,6 +106,7 @@ export class Stage {
       this.#live.addEventListener("lost", (event) => this.#lost(event.detail));
       this.#live.update(job);
     }
+    this.#mute();
   }
 
   // The painted part is gone: the job has ended a while ago. Its result goes on at the same place.
@@ -113,6 +122,7 @@ export class Stage {
     }
     this.#after.src = `/api/jobs/${job.id}/result`;
     this.#after.currentTime = at;
+    this.#mute();
     if (playing) this.#after.play().catch(() => {});
   }
 
@@ -152,9 +162,15 @@ export class Stage {
   #follow() {
     const [before, after] = [this.#before, this.#after];
     if (!this.#hasBefore || before.readyState < 1) return;
-    before.playbackRate = after.playbackRate;
-    if (Math.abs(before.currentTime - after.currentTime) > DRIFT_S && !before.seeking) {
-      before.currentTime = after.currentTime;
+    // A part that was cut out of the video begins at 0.
+    const late = before.currentTime - (after.currentTime + this.#job.start);
+    const jump = after.paused ? GENTLE_S : FAR_S;
+    if (Math.abs(late) > jump && !before.seeking) {
+      before.currentTime = after.currentTime + this.#job.start;
+      before.playbackRate = after.playbackRate;
+    } else {
+      const nudge = Math.abs(late) < GENTLE_S ? 0 : -Math.sign(late) * GENTLY;
+      before.playbackRate = after.playbackRate * (1 + nudge);
     }
     const playing = !after.paused && !after.ended && after.readyState > 2;
     if (playing && before.paused) before.play().catch(() => {});
@@ -170,8 +186,11 @@ export class Stage {
     }
   }
 
-  #mute(muted) {
-    this.#after.muted = muted;
+  // While a job is being painted its picture is silent, and the original beside it is heard.
+  #mute(muted = this.#muted) {
+    this.#muted = muted;
+    this.#before.muted = muted || !this.#live;
+    this.#after.muted = muted || Boolean(this.#live);
     $("mute").setAttribute("aria-pressed", String(muted));
     $("mute").setAttribute("aria-label", muted ? "Sound is off" : "Sound is on");
   }
