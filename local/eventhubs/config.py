@@ -145,7 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", metavar="FILE", help="hubs from the emulator's Config.json")
     parser.add_argument("--policy", default=DEFAULT_POLICY, help="name of the key (%(default)s)")
     parser.add_argument("--key", default=DEFAULT_KEY, help="the shared access key (%(default)s)")
-    parser.add_argument("--retention-hours", default="24", help="drop older events (%(default)s)")
+    parser.add_argument("--retention-hours", default="168", help="drop older events (%(default)s)")
     parser.add_argument(
         "--retention-mib", default="1024", help="keep no more in a partition (%(default)s)"
     )

@@ -16,6 +16,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from weakref import WeakValueDictionary
 
 from local.eventhubs.addresses import DEFAULT_GROUP, Position
 from local.eventhubs.amqp.errors import (
@@ -200,7 +201,8 @@ class Hub:
             )
             for number in range(spec.partitions)
         }
-        self._seats: dict[tuple[str, str], ReaderSeats] = {}
+        # Seats are kept by those who sit in them: a client may ask for any number of groups.
+        self._seats: WeakValueDictionary[tuple[str, str], ReaderSeats] = WeakValueDictionary()
         self._next = 0
 
     def partition(self, name: str) -> Partition:

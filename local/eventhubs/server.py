@@ -197,9 +197,10 @@ class EventHubs:
     def _accept(self) -> asyncio.Protocol:
         if self._broker is None or len(self._connections) >= self._max_connections:
             if self._broker is not None:
-                there = len(self._connections)
                 self._broker.notices.warn(
-                    "refused connections", f"a connection is refused: there are {there}"
+                    "refused connections",
+                    f"a connection is refused: {len(self._connections)} are open, which is as many "
+                    f"as the process has files for, or as max_connections allows",
                 )
             return _Refusal()
         connection = Connection(

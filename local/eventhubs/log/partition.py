@@ -49,7 +49,7 @@ _READ_SIZE: Final = 128 * 1024
 class Retention:
     """How long events are kept: dropped by whole segments, oldest first."""
 
-    max_age_ms: int = 24 * 3_600_000
+    max_age_ms: int = 7 * 24 * 3_600_000  # as long as the service keeps them at most
     max_bytes: int = 1024 * _MIB  # of one partition
     segment_bytes: int = 16 * _MIB
 

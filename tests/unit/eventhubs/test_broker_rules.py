@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote_plus
 
@@ -12,7 +13,7 @@ import pytest
 from azure.eventhub._pyamqp.utils import generate_sas_token
 
 from local import eventhubs
-from local.eventhubs import ConfigurationError, HubSpec
+from local.eventhubs import ConfigurationError, HubSpec, Retention
 from local.eventhubs.addresses import (
     Position,
     ReceiveAddress,
@@ -26,6 +27,7 @@ from local.eventhubs.amqp.values import Described, Symbol, ULong
 from local.eventhubs.authorization import Policy, TokenRefusedError, check_token
 from local.eventhubs.config import parse_arguments, parse_hub
 from local.eventhubs.groups import Reader, ReaderSeats
+from local.eventhubs.hub import Hub
 from local.eventhubs.notices import Notices
 
 POLICY = Policy("me", "secret")
@@ -236,6 +238,16 @@ def test_an_epoch_clears_out_every_reader_without_one() -> None:
         sitting.sit("5", None)
     sitting.sit("owner", 0)
     assert sitting.evicted == ["0", "1", "2", "3", "4"]
+
+
+def test_a_hub_forgets_the_groups_that_nobody_reads_for(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        hub = Hub(HubSpec("frames", 1), 0, tmp_path / "frames", Retention(), pool)
+        kept = hub.seats("kept", "0")
+        for number in range(1_000):
+            hub.seats(f"group {number}", "0")
+        assert list(hub._seats) == [("kept", "0")]
+        assert hub.seats("Kept", "0") is kept
 
 
 def test_a_hub_is_declared_with_or_without_groups() -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local.eventhubs.errors import LogCorruptError
@@ -85,41 +84,60 @@ def test_a_tail_torn_at_any_byte_is_cut_and_the_rest_is_whole(tmp_path: Path) ->
         assert everything(again)[-1] == (2, b"new")
 
 
-@given(st.integers(0, 10**6), st.integers(0, 7))
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-def test_a_flipped_bit_costs_its_own_event_and_no_other(
-    tmp_path: Path, position: int, bit: int
-) -> None:
-    # Given eight acknowledged events, some of which look like a beginning of a record inside
-    directory = tmp_path / uuid.uuid4().hex
-    log = PartitionLog(directory, Retention())
-    bodies = [bytes([n]) * 40 + b"\0" * 30 + bytes([0, 0, 0, 20, n]) * n for n in range(8)]
-    for number, body in enumerate(bodies):
-        append(log, [body], number, "key" if number % 2 else None)
-    last = log.last
-    log.close()
-    # When one bit of the file flips
-    (path,) = directory.glob("*.log")
-    data = bytearray(path.read_bytes())
-    data[position % len(data)] ^= 1 << bit
-    path.write_bytes(data)
-    # Then all others are there, in this start and the next, with their numbers and places
-    for _ in range(2):
-        again = PartitionLog(directory, Retention())
-        kept = everything(again)
+class FlippedBits:
+    """A log of eight acknowledged events, of which one bit after the other flips."""
+
+    def __init__(self, directory: Path) -> None:
+        # Some look like the beginning of a record inside.
+        bodies = [bytes([n]) * 40 + b"\0" * 30 + bytes([0, 0, 0, 20, n]) * n for n in range(8)]
+        self._directory = directory
+        log = PartitionLog(directory, Retention())
+        for number, body in enumerate(bodies):
+            append(log, [body], number, "key" if number % 2 else None)
+        log.close()
+        self._last = log.last
+        self._stored = set(enumerate(bodies))
+        (self._path,) = directory.glob("*.log")
+        self._data = self._path.read_bytes()
+        self.count = 8 * len(self._data)
+
+    def check(self, bit: int) -> None:
+        """Flip a bit of the stored file: it costs its own event and no other."""
+        data = bytearray(self._data)
+        data[bit // 8] ^= 1 << bit % 8
+        self._path.write_bytes(data)
+        log = PartitionLog(self._directory, Retention())
+        kept = everything(log)
         assert len(kept) >= 7
-        assert set(kept) <= set(enumerate(bodies))
+        assert set(kept) <= self._stored
         # And no number or place is given out twice
-        assert again.end_offset >= last.offset
+        append(log, [b"next"], 100)
+        assert log.last.sequence >= 8
+        assert log.last.offset > self._last.offset
+        log.close()
+        again = PartitionLog(self._directory, Retention())
+        assert everything(again) == [*kept, (log.last.sequence, b"next")]
         again.close()
-    again = PartitionLog(directory, Retention())
-    append(again, [b"next"], 100)
-    assert again.last.sequence >= 8
-    assert again.last.offset > last.offset
-    assert everything(again) == [*kept, (again.last.sequence, b"next")]
-    again.close()
+
+
+@pytest.fixture(scope="module")
+def flipped_bits(tmp_path_factory: pytest.TempPathFactory) -> FlippedBits:
+    return FlippedBits(tmp_path_factory.mktemp("log") / "0")
+
+
+@given(bit=st.integers(0, 10**6))
+@settings(max_examples=40, deadline=None)
+def test_a_flipped_bit_costs_its_own_event_and_no_other(
+    flipped_bits: FlippedBits, bit: int
+) -> None:
+    flipped_bits.check(bit % flipped_bits.count)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_every_flipped_bit_costs_its_own_event_and_no_other(flipped_bits: FlippedBits) -> None:
+    for bit in range(flipped_bits.count):
+        flipped_bits.check(bit)
 
 
 def test_what_a_damaged_sector_held_is_named_and_all_else_is_read(
