@@ -151,6 +151,22 @@ def test_our_containers_may_write_nothing_but_what_is_given_to_them(compose: Com
         assert service["security_opt"] == ["no-new-privileges:true"]
 
 
+def test_no_container_can_take_the_whole_machine(compose: Compose) -> None:
+    for file in ("docker-compose.yml", "embedded.yml"):
+        for name, service in compose[file]["services"].items():
+            if "image" in service:
+                assert {"mem_limit", "pids_limit", "cpus"} <= service.keys(), f"{file}: {name}"
+                # Painting alone may have every core.
+                assert service["cpus"] or name == "stylizer"
+
+
+def test_decoders_fit_into_the_splitters_memory(services: Compose) -> None:
+    splitter = services["splitter"]
+    decoder = int(splitter["environment"]["DECODER_MEMORY_BYTES"])
+    limit = int(splitter["mem_limit"].removesuffix("g")) * 2**30
+    assert int(splitter["environment"]["SPLITS"]) * decoder + 2**29 <= limit
+
+
 def test_ports_are_published_on_this_machine_only(compose: Compose) -> None:
     for content in compose.values():
         for service in content["services"].values():
