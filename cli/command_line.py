@@ -209,6 +209,11 @@ def _add_operating(commands_: CommandParsers) -> None:
     add_dir(cancel)
     cancel.set_defaults(command="operate:cancel")
 
+    doctor = commands_.add_parser("doctor", help="look a deployment over, say what is wrong")
+    add_dir(doctor)
+    add_json(doctor, "one JSON object a finding on stdout")
+    doctor.set_defaults(command="doctor:doctor")
+
     letters = commands_.add_parser("dead-letters", help="list events that nobody could process")
     letters.add_argument(
         "--redrive",

@@ -21,6 +21,7 @@ With ``directory`` the directory of a running stack, and ``video`` the path of a
 
 from client.account import Account, Containers, find_account
 from client.dead_letters import Letter, Letters, open_dead_letters
+from client.diagnosis import Finding, diagnose
 from client.pipeline import Pipeline, Submission, View, open_pipeline
 from shared.contracts.errors import ConfigurationError, StylestreamError, TransientError
 from shared.contracts.status import Status
@@ -30,6 +31,7 @@ __all__ = [
     "Account",
     "ConfigurationError",
     "Containers",
+    "Finding",
     "Letter",
     "Letters",
     "Pipeline",
@@ -39,6 +41,7 @@ __all__ = [
     "Submission",
     "TransientError",
     "View",
+    "diagnose",
     "find_account",
     "open_dead_letters",
     "open_pipeline",

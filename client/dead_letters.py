@@ -98,13 +98,13 @@ async def open_dead_letters(directory: Path | None = None) -> AsyncIterator[Lett
         ConfigurationError: nothing says where storage and hubs are.
         TransientError: storage cannot be reached.
     """
-    settings = _settings(directory)
-    await _reach_storage(settings)
+    settings = find_settings(directory)
+    await reach_storage(settings)
     async with AzureClients(settings) as clients:
         yield Letters(settings, clients, BlobStore(await clients.storage()))
 
 
-async def _reach_storage(settings: ServiceSettings) -> None:
+async def reach_storage(settings: ServiceSettings) -> None:
     """Return once storage lets us in; the services' own clients would try for a minute."""
     secret = settings.storage_connection_string
     connection_string = secret.get_secret_value() if secret else None
@@ -112,7 +112,7 @@ async def _reach_storage(settings: ServiceSettings) -> None:
         await BlobStore(client).reach(settings.dead_letters_container)
 
 
-def _settings(directory: Path | None) -> ServiceSettings:
+def find_settings(directory: Path | None) -> ServiceSettings:
     """Return how to reach the hubs and storage: the environment's, or those of a running stack."""
     named = ("STORAGE_CONNECTION_STRING", "STORAGE_ACCOUNT_URL")
     if directory is None and any(map(os.environ.get, named)):

@@ -248,6 +248,18 @@ async def test_dead_letters_of_a_running_stack_are_listed(pipeline) -> None:
     assert (code, err) == (0, "")
 
 
+async def test_the_doctor_looks_a_running_stack_over(pipeline) -> None:
+    code, out, err = await run("doctor", "--dir", pipeline.stack.options.directory)
+    assert err == ""
+    assert "ok       container uploads: answers" in out
+    assert "ok       hub frames: 8 partitions, 8 read by the stylizer" in out
+    assert "clock: 0 s" in out
+    # Other tests may have left dead letters; nothing else is wrong with the stack.
+    problems = [line for line in out.splitlines() if line.startswith("problem")]
+    assert all("dead letters" in line for line in problems)
+    assert code == bool(problems)
+
+
 async def test_styles_and_settings_are_listed_without_secrets() -> None:
     code, out, _ = await run("styles")
     assert code == 0

@@ -1,0 +1,23 @@
+"""``stylestream doctor``: looks a deployment over, and says what is wrong and how to mend it."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from dataclasses import asdict
+
+from client import diagnose
+
+
+async def doctor(arguments: Namespace) -> int:
+    """Print a line for each thing looked at; exit 1 if anything is wrong."""
+    sound = True
+    async for finding in diagnose(arguments.dir):
+        sound = sound and finding.good
+        if arguments.json:
+            print(json.dumps({"good": finding.good, **asdict(finding)}))
+        elif finding.good:
+            print(f"ok       {finding.what}")
+        else:
+            print(f"problem  {finding.what}\n         {finding.remedy}")
+    return 0 if sound else 1

@@ -1,0 +1,45 @@
+"""What a look at a hub says about it, and with which advice."""
+
+from __future__ import annotations
+
+import pytest
+
+from client.diagnosis import judge_clock, judge_hub
+from shared.service.backlog import Backlog, PartitionBacklog
+from shared.service.checkpoints import Partition
+
+
+def hub(*partitions: PartitionBacklog, name: str = "frames") -> Backlog:
+    return Backlog(name, partitions, 0.0)
+
+
+def one(last: int, position: int | None, *, first: int = 0, owner: str | None = "me"):
+    return PartitionBacklog(Partition("0", first, last, "0", last < first), position, owner)
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        pytest.param(hub(one(9, 4)), None, id="a hub that is worked off"),
+        pytest.param(hub(one(9, 9, owner=None)), None, id="a pool that sleeps"),
+        pytest.param(hub(one(9, 4, owner=None)), "no stylizer reads them", id="nobody reads"),
+        pytest.param(hub(one(9, None)), "no position for partitions 0", id="no position"),
+        pytest.param(hub(one(3, 99)), "are an earlier hub's", id="another hub's positions"),
+        pytest.param(hub(one(9, 2, first=5)), "2 events were dropped", id="expired"),
+        pytest.param(hub(one(9, 9), name="Frames"), "not in lower case", id="upper case"),
+    ],
+)
+def test_a_hub_is_judged_by_what_is_wrong_with_it(seen: Backlog, said: str | None) -> None:
+    found = list(judge_hub("stylizer", seen))
+
+    problems = [finding for finding in found if not finding.good]
+    assert len(found) == 1
+    assert (problems == []) is (said is None)
+    if said is not None:
+        assert said in found[0].what
+        assert found[0].remedy
+
+
+@pytest.mark.parametrize(("skew_s", "good"), [(2.0, True), (-299.0, True), (301.0, False)])
+def test_clocks_may_differ_by_what_sign_ins_forgive(skew_s: float, *, good: bool) -> None:
+    assert judge_clock(skew_s).good is good
