@@ -101,16 +101,26 @@ class HubPositions:
         return -1 if position is None else position
 
     async def correct(self, client: EventHubConsumerClient) -> int:
-        """Put right the positions that cannot be of this hub; see `prepare`."""
-        return await prepare(client, self.blobs, self.settings)
+        """Put right the positions that cannot be of this hub: those behind its partitions' ends.
+
+        All others are the consumers' own while they run; see `prepare`.
+
+        Raises:
+            TransientError: the hub or storage did not answer.
+        """
+        return await prepare(client, self.blobs, self.settings, only_impossible=True)
 
 
 async def prepare(
     client: EventHubConsumerClient | EventHubProducerClient,
     blobs: BlobStore,
     settings: ServiceSettings,
+    *,
+    only_impossible: bool = False,
 ) -> int:
     """Write the positions that ``client``'s hub lacks; return how many.
+
+    With ``only_impossible``, those alone that lie behind their partition's end.
 
     Safe to run at any time, by several at once, and beside consumers: a position that somebody
     else writes meanwhile stays.
@@ -123,7 +133,10 @@ async def prepare(
         async with asyncio.timeout(_DEADLINE_S):
             partitions = await client.get_partition_ids()
             written = await asyncio.gather(
-                *(_prepare_one(client, blobs, settings, partition) for partition in partitions)
+                *(
+                    _prepare_one(client, blobs, settings, partition, only_impossible)
+                    for partition in partitions
+                )
             )
     except TimeoutError as error:
         raise TransientError(
@@ -139,6 +152,7 @@ async def _prepare_one(
     blobs: BlobStore,
     settings: ServiceSettings,
     partition_id: str,
+    only_impossible: bool,
 ) -> bool:
     container = settings.checkpoints_container
     name = checkpoint_blob(settings, client.eventhub_name, partition_id)
@@ -146,7 +160,8 @@ async def _prepare_one(
     partition = look_up(await client.get_partition_properties(partition_id))
     reached = position_in(found.metadata) if found else None
     position = right_position(partition, reached)
-    if position is None:
+    possible = reached is None or reached <= partition.last
+    if position is None or (only_impossible and possible):
         return False
     if found is None:
         etag = await blobs.create(container, name, b"", metadata=position.metadata)

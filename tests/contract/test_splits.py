@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import psutil
 import pytest
 from azure.eventhub import EventData
 from azure.storage.blob.aio import BlobServiceClient
@@ -46,10 +47,10 @@ class Bench:
         self._client = client
         self._hub = hub
 
-    async def upload(self, name: str, frames: int) -> str:
+    async def upload(self, name: str, frames: int, size: tuple[int, int] = SIZE) -> str:
         """Upload a video and tell of it; return its version."""
         blob = self._client.get_blob_client(self.settings.uploads_container, name)
-        written = await blob.upload_blob(Video(frames=frames, size=SIZE).make())
+        written = await blob.upload_blob(Video(frames=frames, size=size).make())
         etag = str(written["etag"]).strip('"')
         await self.tell(name, etag)
         return etag
@@ -84,6 +85,15 @@ class Bench:
         assert manifest
         return manifest
 
+    def failed(self) -> set[str]:
+        """Return the codes that the splitter has failed jobs with."""
+        samples = [sample for metric in self.metrics.collect() for sample in metric.samples]
+        return {
+            sample.labels["code"]
+            for sample in samples
+            if sample.name == "splitter_errors_total" and sample.value
+        }
+
     async def manifest(self, job: str) -> Manifest | None:
         return await load_manifest(self.blobs, self.settings.jobs_container, job)
 
@@ -115,7 +125,8 @@ class Bench:
         """Run a splitter; leaving ends it as SIGTERM does."""
         chosen = self.settings.model_copy(update=settings)
         async with AzureClients(chosen) as clients:
-            metrics = SplitterMetrics(CollectorRegistry())
+            self.metrics = CollectorRegistry()
+            metrics = SplitterMetrics(self.metrics)
             service = await splitter.build(chosen, clients, metrics, Health())
             reading = asyncio.create_task(service.consumer.run())
             try:
@@ -209,6 +220,42 @@ async def test_a_split_goes_on_with_its_cut_whatever_the_settings_and_its_metada
     assert sealed.frames == 80
     assert {chunk.frames for chunk in sealed.chunks} == {8}
     assert sealed.style.style == "starry-night"
+
+
+def decoders() -> list[psutil.Process]:
+    """The decoding children of this process that live."""
+    children = psutil.Process().children(recursive=True)
+    return [child for child in children if "splitter.decoder" in " ".join(child.cmdline())]
+
+
+async def test_a_decoder_that_is_killed_once_is_started_again_and_blamed_the_second_time(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    # Too large for the pipe between the two
+    large = (320, 240)
+    async with bench_of(storage_connection, eventhub_connection) as bench, bench.splitting():
+        job = await bench.job("once.mp4", await bench.upload("once.mp4", 160, large))
+
+        async def waits() -> bool:
+            found = await bench.progress(job.job_id)
+            return found is not None and found.waiting_for == "a stylizer"
+
+        await bench.until(waits)
+        # As the kernel does that runs out of memory, for whoever's sake
+        [decoder] = decoders()
+        decoder.kill()
+        await bench.painted(job, 100)
+        assert (await bench.sealed(job.job_id)).frames == 160
+
+        bad = await bench.job("bad.mp4", await bench.upload("bad.mp4", 160, large))
+
+        async def blamed() -> bool:
+            for decoder in decoders():
+                decoder.kill()
+            return bench.failed() == {"DECODER_OUT_OF_MEMORY"}
+
+        await bench.until(blamed)
+        assert await bench.manifest(bad.job_id) is None
 
 
 async def test_a_video_that_ends_its_splitter_again_and_again_is_given_up(
