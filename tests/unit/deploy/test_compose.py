@@ -15,18 +15,20 @@ from assembler.settings import AssemblerSettings
 from exporter.settings import ExporterSettings
 from local.eventhubs.config import load_emulator_config, parse_arguments
 from local.stack import CONTAINERS
-from shared.service.settings import ServiceSettings
+from shared.service.settings import ServiceSettings, StorageSettings
 from splitter.settings import SplitterSettings
 from stylizer.settings import StylizerSettings
+from web.settings import WebSettings
 
 ROOT = Path(__file__).resolve().parents[3]
 EMULATOR_CONFIG = ROOT / "deploy/compose/Config.json"
 
-SETTINGS: dict[str, type[ServiceSettings]] = {
+SETTINGS: dict[str, type[StorageSettings]] = {
     "splitter": SplitterSettings,
     "stylizer": StylizerSettings,
     "assembler": AssemblerSettings,
     "exporter": ExporterSettings,
+    "web": WebSettings,
     "watcher": ServiceSettings,
     "set-up": ServiceSettings,
     "cli": ServiceSettings,
@@ -56,12 +58,15 @@ def test_a_services_environment_makes_valid_settings(
     for variable, value in services[name]["environment"].items():
         monkeypatch.setenv(variable, re.sub(r"\$\{\w+:-(.*)\}", r"\1", value))
 
+    monkeypatch.setenv("WEB_TOKEN", "chosen-by-whoever-starts-the-stack")
+
     loaded = SETTINGS[name]()
 
-    assert loaded.eventhub_connection_string is not None
-    connection = loaded.eventhub_connection_string.get_secret_value()
-    assert connection.startswith("Endpoint=sb://eventhubs;")
-    assert connection.endswith("UseDevelopmentEmulator=true;")
+    if isinstance(loaded, ServiceSettings):
+        assert loaded.eventhub_connection_string is not None
+        connection = loaded.eventhub_connection_string.get_secret_value()
+        assert connection.startswith("Endpoint=sb://eventhubs;")
+        assert connection.endswith("UseDevelopmentEmulator=true;")
     assert loaded.storage_connection_string is not None
     assert (
         "BlobEndpoint=http://azurite:10000/" in loaded.storage_connection_string.get_secret_value()
@@ -144,7 +149,7 @@ def test_our_containers_may_write_nothing_but_what_is_given_to_them(compose: Com
         and file != "gpu.yml"
     }
 
-    assert len(ours) == 8
+    assert len(ours) == 9
     for service in ours.values():
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
@@ -217,7 +222,7 @@ def test_prometheus_asks_every_service(services: Compose) -> None:
     text = (ROOT / "deploy/compose/prometheus.yml").read_text(encoding="utf-8")
 
     names = re.findall(r"names: \[(\w+)\]", text)
-    assert names == ["splitter", "stylizer", "assembler", "exporter"]
+    assert names == ["splitter", "stylizer", "assembler", "web", "exporter"]
     assert set(names) <= services.keys()
     assert set(re.findall(r"port: (\d+)", text)) == {
         str(ServiceSettings.model_fields["metrics_port"].default)

@@ -1,0 +1,86 @@
+"""Take the pictures of the studio for README.md and docs/studio.md, from a running stack.
+
+    .venv/bin/python scripts/studio_pictures.py [VIDEO]
+
+It starts a stack, puts a video in by the page, and takes its pictures while it is being painted.
+Needs Chromium and what ``scripts/setup --test`` installs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from playwright.async_api import Browser, Page, async_playwright
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+IMAGES: Final = ROOT / "docs/images"
+SAMPLE: Final = ROOT / "local/sample.mp4"
+FLAGS: Final = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+    "--autoplay-policy=no-user-gesture-required",
+)
+_QUALITY: Final = 88
+_TIME: Final = "() => document.getElementById('after-video').currentTime"
+_MARKS: Final = "() => performance.getEntriesByName('frame painted').length"
+_FIGURES: Final = "() => performance.getEntriesByType('mark').map((m) => [m.name, m.startTime])"
+
+
+async def main(video: Path) -> None:
+    """Take all pictures."""
+    sys.path.insert(0, str(ROOT))
+    from local.stack import Stack, StackOptions
+
+    program = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+    with tempfile.TemporaryDirectory() as folder:
+        options = StackOptions(Path(folder), studio=True, disposable=True)
+        async with Stack(options) as stack, async_playwright() as playwright:
+            browser = await playwright.chromium.launch(executable_path=program, args=FLAGS)
+            await take(browser, stack.studio_address, video)
+            await browser.close()
+
+
+async def take(browser: Browser, address: str, video: Path) -> None:
+    """Put a video in, and take pictures of the page at three widths, in both schemes."""
+    page = await open_page(browser, address, width=1440, height=960)
+    await page.set_input_files("#files", video)
+    await until(page, _MARKS, 2)
+    await page.screenshot(path=IMAGES / "studio-choose.jpg", quality=_QUALITY, type="jpeg")
+    await page.get_by_role("button", name="Paint").click()
+    await until(page, _TIME, 2)
+    await page.screenshot(path=IMAGES / "studio.jpg", quality=_QUALITY, type="jpeg")
+    print(await page.evaluate(_FIGURES))
+    for width, scheme in ((375, "dark"), (768, "light")):
+        other = await open_page(browser, address, width=width, height=900, scheme=scheme)
+        await other.locator(".thumb").first.click()
+        await until(other, _TIME, 1)
+        path = IMAGES / f"studio-{width}.jpg"
+        await other.screenshot(path=path, quality=_QUALITY, type="jpeg", full_page=True)
+
+
+async def open_page(
+    browser: Browser, address: str, *, width: int, height: int, scheme: str = "light"
+) -> Page:
+    """Open the page as somebody new."""
+    context = await browser.new_context(viewport={"width": width, "height": height})
+    page = await context.new_page()
+    await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    await page.goto(address)
+    await until(page, _MARKS, 1)
+    return page
+
+
+async def until(page: Page, figure: str, least: float) -> None:
+    """Wait until a figure of the page is large enough; its policy forbids its own polling."""
+    async with asyncio.timeout(180):
+        while await page.evaluate(figure) < least:  # noqa: ASYNC110 - the page cannot call us
+            await asyncio.sleep(0.1)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]) if sys.argv[1:] else SAMPLE))

@@ -1,0 +1,69 @@
+"""The studio's Kubernetes component agrees with the studio and with the rules of the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from deploy.kubernetes.manifests import Manifests
+from web.settings import WebSettings
+
+COMPONENT = Path(__file__).resolve().parents[3] / "deploy/kubernetes/studio"
+
+
+@pytest.fixture(scope="module")
+def manifests() -> Manifests:
+    return Manifests.read(*sorted(COMPONENT.glob("[!k]*.yaml")))
+
+
+def test_the_component_lists_its_files_but_the_example(manifests: Manifests) -> None:
+    listed = yaml.safe_load((COMPONENT / "kustomization.yaml").read_text(encoding="utf-8"))
+    there = {path.name for path in COMPONENT.glob("*.yaml")}
+    assert set(listed["resources"]) == there - {"kustomization.yaml", "ingress.yaml"}
+    for document in manifests.documents:
+        assert document["metadata"]["namespace"] == "stylestream"
+
+
+def test_the_studio_reads_what_it_is_given_and_answers_where_it_is_asked(
+    manifests: Manifests,
+) -> None:
+    ((_, container),) = manifests.containers()
+    known = {name.upper() for name in WebSettings.model_fields}
+    assert {variable["name"] for variable in container["env"]} <= known
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports == {
+        "http": WebSettings.model_fields["web_port"].default,
+        "metrics": WebSettings.model_fields["metrics_port"].default,
+    }
+    service = manifests.find("Service", "web")
+    ingress = manifests.find("Ingress", "studio")
+    assert service is not None
+    assert ingress is not None
+    assert service["spec"]["ports"][0]["targetPort"] == "http"
+    (rule,) = ingress["spec"]["rules"]
+    backend = rule["http"]["paths"][0]["backend"]["service"]
+    assert backend == {"name": "web", "port": {"name": service["spec"]["ports"][0]["name"]}}
+
+
+def test_a_pods_end_allows_for_its_drain(manifests: Manifests) -> None:
+    ((_, template),) = manifests.templates()
+    (container,) = template["spec"]["containers"]
+    drain = next(v["value"] for v in container["env"] if v["name"] == "DRAIN_TIMEOUT_S")
+    assert template["spec"]["terminationGracePeriodSeconds"] > float(drain) + 10
+
+
+def test_the_studio_runs_confined_and_reaches_nothing_but_tls(manifests: Manifests) -> None:
+    ((_, template),) = manifests.templates()
+    pod, (container,) = template["spec"], template["spec"]["containers"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    policy = manifests.find("NetworkPolicy", "allow-studio")
+    assert policy is not None
+    assert policy["spec"]["egress"] == [{"ports": [{"protocol": "TCP", "port": 443}]}]
