@@ -27,6 +27,11 @@ FLAGS: Final = (
 )
 _QUALITY: Final = 88
 _TIME: Final = "() => document.getElementById('after-video').currentTime"
+_STARTED: Final = """() => {
+  const wait = document.getElementById("play-anyway");
+  if (wait.checkVisibility()) wait.click();
+  return document.getElementById("after-video").paused ? 0 : 1;
+}"""
 _MARKS: Final = "() => performance.getEntriesByName('frame painted').length"
 _FIGURES: Final = "() => performance.getEntriesByType('mark').map((m) => [m.name, m.startTime])"
 
@@ -52,7 +57,10 @@ async def take(browser: Browser, address: str, video: Path) -> None:
     await until(page, _MARKS, 2)
     await page.screenshot(path=IMAGES / "studio-choose.jpg", quality=_QUALITY, type="jpeg")
     await page.get_by_role("button", name="Paint").click()
-    await until(page, _TIME, 2)
+    # Where painting is slower than the video the page would wait, and then there is nothing to see.
+    await until(page, _STARTED, 1)
+    await until(page, _TIME, 1)
+    await page.evaluate("() => window.scrollTo(0, 0)")
     await page.screenshot(path=IMAGES / "studio.jpg", quality=_QUALITY, type="jpeg")
     print(await page.evaluate(_FIGURES))
     for width, scheme in ((375, "dark"), (768, "light")):

@@ -1,0 +1,66 @@
+"""Segments of ended jobs stay for those who watch them, and not for ever."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from azure.storage.blob.aio import BlobServiceClient
+
+from assembler.lingering import Lingering
+from assembler.settings import AssemblerSettings
+from shared.contracts.layout import chunk_blob, status_blob
+from shared.contracts.status import State, Status
+from shared.contracts.style_request import StyleRequest
+from shared.storage.blobs import BlobStore
+
+LINGER_S = 60.0
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_segments_go_when_their_job_has_ended_long_enough_ago(storage_connection):
+    suffix = secrets.token_hex(4)
+    settings = AssemblerSettings(
+        eventhub_connection_string="given",
+        storage_connection_string=storage_connection,
+        segments_container=f"segments-{suffix}",
+        jobs_container=f"jobs-{suffix}",
+        segments_linger_s=LINGER_S,
+    )
+    async with BlobServiceClient.from_connection_string(storage_connection) as client:
+        for container in (settings.segments_container, settings.jobs_container):
+            await client.create_container(container)
+        blobs = BlobStore(client)
+
+        async def job(state: State, ago_s: float) -> str:
+            at = (datetime.now(UTC) - timedelta(seconds=ago_s)).isoformat()
+            status = Status(
+                job_id=secrets.token_hex(12),
+                state=state,
+                video_name="a.mp4",
+                video_url="x",
+                style=StyleRequest(style="udnie"),
+                started_at=at,
+                updated_at=at,
+            )
+            name = status_blob(status.job_id)
+            await blobs.create(settings.jobs_container, name, status.to_json())
+            for chunk in range(2):
+                segment = chunk_blob(status.job_id, chunk)
+                await blobs.create(settings.segments_container, segment, b"segment")
+            return status.job_id
+
+        over = await job("done", LINGER_S + 1)
+        failed = await job("failed", LINGER_S + 1)
+        fresh = await job("done", 1)
+        open_ = await job("stylizing", 10 * LINGER_S)
+        unrecorded = secrets.token_hex(12)
+        await blobs.create(settings.segments_container, chunk_blob(unrecorded, 0), b"segment")
+
+        await Lingering(settings, blobs).look()
+
+        left = {folder async for folder in blobs.folders(settings.segments_container)}
+    assert left == {fresh, open_, unrecorded}
+    assert over not in left
+    assert failed not in left
