@@ -20,6 +20,7 @@ from local.eventhubs.log.segment import (
     decode_records,
     find_record,
     record_size,
+    sample_records,
 )
 
 _LOGGER: Final = logging.getLogger(__name__)
@@ -70,6 +71,12 @@ class Segment:
             self.sequences.append(record.sequence)
             self.offsets.append(record.offset)
             self.times.append(record.enqueued_ms)
+
+    def build_index(self) -> None:
+        """Index a segment that was sealed before this process began."""
+        data = self.read(self.header.first_offset, self.size)
+        for event in sample_records(data, self.header.first_offset, _INDEX_INTERVAL):
+            self.index(event)
 
     def note(self, hole: Hole) -> None:
         """Remember a hole, and tell the operator."""

@@ -222,9 +222,7 @@ class PartitionLog:
             at += 1
         segment = self._segments[at]
         if not segment.offsets:
-            # A segment that was sealed before this process began has no index yet.
-            for event in segment.records(segment.header.first_offset, _READ_SIZE):
-                segment.index(event)
+            segment.build_index()
         entry = bisect_left(column(segment), wanted) - 1
         start = segment.offsets[entry] if entry >= 0 else segment.header.first_offset
         for event in segment.records(start, _READ_SIZE):

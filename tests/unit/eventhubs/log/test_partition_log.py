@@ -8,31 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from unit.eventhubs.log.logs import append, everything
 
-from local.eventhubs.errors import LogCorruptError
 from local.eventhubs.log.files import segment_name
 from local.eventhubs.log.partition import PartitionLog, Retention
-from local.eventhubs.log.segment import HEADER_SIZE, RECORD_HEADER_SIZE, SegmentHeader
-
-
-def append(
-    log: PartitionLog, messages: list[bytes], now_ms: int = 1, key: str | None = None
-) -> None:
-    log.stage(messages, key, now_ms)
-    job = log.take_staged()
-    if job is not None:
-        job.run()
-        log.commit(job)
-
-
-def everything(log: PartitionLog) -> list[tuple[int, bytes]]:
-    events, offset = [], log.begin_offset
-    while batch := log.read(offset, 7, 200):
-        events += [(event.sequence, event.message) for event in batch]
-        offset = batch[-1].next_offset
-    return events
+from local.eventhubs.log.segment import (
+    HEADER_SIZE,
+    SegmentHeader,
+)
 
 
 def test_events_are_there_after_a_restart_with_key_and_time(tmp_path: Path) -> None:
@@ -82,117 +65,6 @@ def test_a_tail_torn_at_any_byte_is_cut_and_the_rest_is_whole(tmp_path: Path) ->
         assert path.stat().st_size == HEADER_SIZE + safe
         append(again, [b"new"])
         assert everything(again)[-1] == (2, b"new")
-
-
-class FlippedBits:
-    """A log of eight acknowledged events, of which one bit after the other flips."""
-
-    def __init__(self, directory: Path) -> None:
-        # Some look like the beginning of a record inside.
-        bodies = [bytes([n]) * 40 + b"\0" * 30 + bytes([0, 0, 0, 20, n]) * n for n in range(8)]
-        self._directory = directory
-        log = PartitionLog(directory, Retention())
-        for number, body in enumerate(bodies):
-            append(log, [body], number, "key" if number % 2 else None)
-        log.close()
-        self._last = log.last
-        self._stored = set(enumerate(bodies))
-        (self._path,) = directory.glob("*.log")
-        self._data = self._path.read_bytes()
-        self.count = 8 * len(self._data)
-
-    def check(self, bit: int) -> None:
-        """Flip a bit of the stored file: it costs its own event and no other."""
-        data = bytearray(self._data)
-        data[bit // 8] ^= 1 << bit % 8
-        self._path.write_bytes(data)
-        log = PartitionLog(self._directory, Retention())
-        kept = everything(log)
-        assert len(kept) >= 7
-        assert set(kept) <= self._stored
-        # And no number or place is given out twice
-        append(log, [b"next"], 100)
-        assert log.last.sequence >= 8
-        assert log.last.offset > self._last.offset
-        log.close()
-        again = PartitionLog(self._directory, Retention())
-        assert everything(again) == [*kept, (log.last.sequence, b"next")]
-        again.close()
-
-
-@pytest.fixture(scope="module")
-def flipped_bits(tmp_path_factory: pytest.TempPathFactory) -> FlippedBits:
-    return FlippedBits(tmp_path_factory.mktemp("log") / "0")
-
-
-@given(bit=st.integers(0, 10**6))
-@settings(max_examples=40, deadline=None)
-def test_a_flipped_bit_costs_its_own_event_and_no_other(
-    flipped_bits: FlippedBits, bit: int
-) -> None:
-    flipped_bits.check(bit % flipped_bits.count)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
-def test_every_flipped_bit_costs_its_own_event_and_no_other(flipped_bits: FlippedBits) -> None:
-    for bit in range(flipped_bits.count):
-        flipped_bits.check(bit)
-
-
-def test_what_a_damaged_sector_held_is_named_and_all_else_is_read(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    # Given segments of which a sector in the middle of each is overwritten
-    retention = Retention(segment_bytes=20_000)
-    log = PartitionLog(tmp_path, retention)
-    for number in range(300):
-        append(log, [bytes([number % 256]) * 200], number)
-    log.close()
-    paths = sorted(tmp_path.glob("*.log"))
-    for path in paths:
-        data = bytearray(path.read_bytes())
-        data[5_000:5_512] = bytes(range(256)) * 2
-        path.write_bytes(data)
-    # When everything is read, twice
-    again = PartitionLog(tmp_path, retention)
-    kept = everything(again)
-    assert everything(again) == kept
-    # Then only the events in those sectors are missing, and each file is named once
-    assert 300 - 4 * len(paths) <= len(kept) < 300
-    assert [number for number, _ in kept] == sorted({number for number, _ in kept})
-    damaged = [record.getMessage() for record in caplog.records if "damaged" in record.message]
-    assert [str(path) in message for path, message in zip(paths, sorted(damaged), strict=True)]
-    # And any position finds the next event that is there
-    numbers = [number for number, _ in kept]
-    for wanted in range(300):
-        offset = again.offset_from_sequence(wanted, inclusive=True)
-        (event, *_) = again.read(offset, 1) or [None]
-        expected = next((number for number in numbers if number >= wanted), None)
-        assert (event and event.sequence) == expected
-    again.close()
-
-
-def test_a_last_event_that_is_damaged_keeps_its_number(tmp_path: Path) -> None:
-    # Given three events, and the last one's size, number or body damaged
-    for place in range(RECORD_HEADER_SIZE + 3):
-        directory = tmp_path / str(place)
-        log = PartitionLog(directory, Retention())
-        append(log, [b"a", b"b", b"c" * 10])
-        at = HEADER_SIZE + log.last.offset + place
-        log.close()
-        (path,) = directory.glob("*.log")
-        data = bytearray(path.read_bytes())
-        data[at] ^= 4
-        path.write_bytes(data)
-        # When it is opened and appended to
-        again = PartitionLog(directory, Retention())
-        append(again, [b"d"])
-        # Then a reader that has passed the third event gets the new one
-        assert everything(again) == [(0, b"a"), (1, b"b"), (3, b"d")]
-        after = again.offset_from_offset(log.last.offset, inclusive=False)
-        assert [event.message for event in again.read(after, 10)] == [b"d"]
-        again.close()
 
 
 @pytest.mark.parametrize("segment_bytes", [100, 1_000, 1_000_000])
@@ -264,26 +136,6 @@ def test_a_segment_that_was_only_begun_does_not_count(tmp_path: Path) -> None:
         assert everything(again) == [(0, b"a" * 60), (1, b"new")]
         again.close()
         job.path.unlink()
-
-
-def test_a_damaged_header_is_made_again_from_the_name(tmp_path: Path) -> None:
-    retention = Retention(segment_bytes=100)
-    log = PartitionLog(tmp_path, retention)
-    for number in range(4):
-        append(log, [bytes([number]) * 90], number)
-    log.close()
-    whole = everything(log)
-    for path in sorted(tmp_path.glob("*.log")):
-        for place in (0, 10, 20, 30, 40):
-            data = bytearray(path.read_bytes())
-            data[place] ^= 16
-            path.write_bytes(data)
-            again = PartitionLog(tmp_path, retention)
-            assert everything(again) == whole
-            assert again.last.sequence == 3
-            assert again.enforce_retention(now_ms=1_000) == 0
-            again.close()
-            assert SegmentHeader.decode(path.read_bytes()[:HEADER_SIZE])
 
 
 def test_old_segments_are_dropped_by_size_and_by_age(tmp_path: Path) -> None:
@@ -364,13 +216,3 @@ def test_a_death_while_a_segment_is_emptied_loses_no_number(tmp_path: Path) -> N
         append(again, [b"c"])
         assert everything(again) == [(2, b"c")]
         again.close()
-
-
-def test_a_damaged_header_is_refused() -> None:
-    header = SegmentHeader(1, 2, 3, 4)
-    assert SegmentHeader.decode(header.encode() + b"more") == header
-    for place in range(HEADER_SIZE):
-        damaged = bytearray(header.encode())
-        damaged[place] ^= 1
-        with pytest.raises(LogCorruptError):
-            SegmentHeader.decode(bytes(damaged))
