@@ -1,8 +1,9 @@
-"""What all tests share: how the code under test logs."""
+"""What all tests share: how the code under test logs, and how properties are tested."""
 
 from __future__ import annotations
 
 import structlog
+from hypothesis import HealthCheck, settings
 
 # The default draws tracebacks with all local variables, which takes seconds where many are told of.
 structlog.configure(
@@ -11,3 +12,7 @@ structlog.configure(
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
     ]
 )
+
+# How long an example takes tells how busy the machine is, and not whether the code is right.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")

@@ -64,7 +64,7 @@ def flipped_bits(tmp_path_factory: pytest.TempPathFactory) -> FlippedBits:
 
 
 @given(bit=st.integers(0, 10**6))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_flipped_bit_costs_its_own_event_and_no_other(
     flipped_bits: FlippedBits, bit: int
 ) -> None:
@@ -79,7 +79,7 @@ def test_every_flipped_bit_costs_its_own_event_and_no_other(flipped_bits: Flippe
 
 
 @given(st.integers(0, 10**6))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_samples_are_records_whatever_is_damaged_between_them(bit: int) -> None:
     data = b"".join(encode_record(n, n, None, bytes([n]) * (n % 50)) for n in range(100))
     stored = {event.offset: event for event in decode_records(data, 7)}
