@@ -113,7 +113,7 @@ class Conclusion:
         Raises:
             ResultError: ``ASSEMBLY_POISONED``: it was begun too often.
         """
-        container, name = self._settings.jobs_container, manifest_blob(job_id)
+        container, name = self._settings.frames_container, manifest_blob(job_id)
         counted = None
         while counted is None:
             facts = await self._blobs.facts(container, name)
@@ -157,8 +157,7 @@ class Conclusion:
         await self._blobs.delete_all(self._settings.frames_container, f"{job_id}/")
         if not self._segments_stay:
             await self._blobs.delete_all(self._settings.segments_container, f"{job_id}/")
-        for name in (manifest_blob(job_id), progress_blob(job_id)):
-            await self._blobs.delete(self._settings.jobs_container, name)
+        await self._blobs.delete(self._settings.jobs_container, progress_blob(job_id))
 
     @property
     def _segments_stay(self) -> bool:

@@ -144,6 +144,15 @@ class Job:
         if not self.status.ended and waiting != self.status.waiting:
             self.status = self.status.model_copy(update={"waiting": waiting})
 
+    def identify(self, event: SplitStarted) -> None:
+        """Learn from the splitter what the job is about, whatever the record made of it."""
+        said = {
+            "video_name": event.video_name,
+            "video_url": event.video_url,
+            "style": event.style,
+        }
+        self.status = self.status.model_copy(update=said)
+
     def start(self, event: SplitStarted) -> None:
         """Note that a splitter has accepted the upload, or begins to split it."""
         self.upload_event = event.upload_event or self.upload_event

@@ -1,17 +1,21 @@
 """Keeps the jobs' status records: written under their ETag, so that the last word is one word.
 
 Two assemblers may hold one job for a moment, and a user may end it at any time: whoever finds that
-the record was changed by somebody else takes over what it says.
+the record was changed by somebody else takes over the end that it tells of. Nothing else: users can
+write records, so what a record says steers nothing, and an end that no assembler can have stored
+counts as a cancellation.
 """
 
 from __future__ import annotations
 
 import time
+from datetime import datetime
 
 from assembler.job import Job
+from shared.contracts.codes import FAILURE_CODES
 from shared.contracts.errors import PermanentError
 from shared.contracts.layout import status_blob
-from shared.contracts.status import Status, read_status, write_summary
+from shared.contracts.status import Status, read_status, utc_now, write_summary
 from shared.hubs.workers import OneAtATime
 from shared.storage.blobs import BlobStore
 
@@ -25,14 +29,15 @@ class Records:
         TransientError: from every method, when storage is away.
     """
 
-    def __init__(self, blobs: BlobStore, container: str, redrives: int) -> None:
+    def __init__(self, blobs: BlobStore, container: str, results: str, redrives: int) -> None:
         self._blobs = blobs
         self._container = container
+        self._results = results
         self._redrives = redrives
         self._one_at_a_time = OneAtATime()
 
     async def find(self, job_id: str) -> Job | None:
-        """Return a job as its record tells it; None when there is no record.
+        """Return a job that has a record, and whether it has ended; None when there is none.
 
         Raises:
             PermanentError: ``RECORD_UNREADABLE``.
@@ -40,7 +45,12 @@ class Records:
         stored = await self._blobs.fetch(self._container, status_blob(job_id))
         if stored is None:
             return None
-        return self.new(read_status(stored.data), stored.etag)
+        status = _read(stored.data, job_id)
+        if status.ended and not await self._is_true(status):
+            status = _cancelled(status)
+        elif not status.ended:
+            status = status.model_copy(update={"result": None, "error": None})
+        return self.new(status, stored.etag)
 
     def new(self, status: Status, etag: str | None = None) -> Job:
         """Return a job that is followed from now on."""
@@ -79,11 +89,55 @@ class Records:
         if stored.etag == job.etag:
             return
         try:
-            other = read_status(stored.data)
+            other = _read(stored.data, job.job_id)
         except PermanentError as error:
             job.fail(error.code, error.message)
             job.etag = stored.etag
             return
         if other.ended:
-            job.status = other
+            true = _same_video(job.status, other) and await self._is_true(other)
+            job.status = other if true else _cancelled(job.status)
         job.saved(other, stored.etag)
+
+    async def _is_true(self, ended: Status) -> bool:
+        """Whether an assembler, or a user who cancels, can have ended the job like this."""
+        match ended.state:
+            case "cancelled":
+                return ended.result is None and ended.error is None
+            case "failed":
+                known = ended.error is not None and ended.error.code in FAILURE_CODES
+                return known and ended.result is None
+            case _:
+                # A result names its job, and only assemblers can write results.
+                return ended.result is not None and await self._is_result_of(ended)
+
+    async def _is_result_of(self, ended: Status) -> bool:
+        try:
+            result = await self._blobs.facts(self._results, ended.result or "")
+        except PermanentError:  # no blob can have that name
+            return False
+        return result is not None and result.metadata.get("job_id") == ended.job_id
+
+
+def _read(data: bytes, job_id: str) -> Status:
+    status = read_status(data)
+    try:
+        datetime.fromisoformat(status.started_at)
+    except ValueError as error:
+        raise PermanentError("RECORD_UNREADABLE", "the job's record has no start") from error
+    if status.job_id != job_id:
+        raise PermanentError("RECORD_UNREADABLE", "the job's record is another job's")
+    return status
+
+
+def _same_video(one: Status, other: Status) -> bool:
+    return (one.video_name, one.video_url, one.style) == (
+        other.video_name,
+        other.video_url,
+        other.style,
+    )
+
+
+def _cancelled(status: Status) -> Status:
+    ended = {"state": "cancelled", "result": None, "error": None, "updated_at": utc_now()}
+    return status.model_copy(update=ended)

@@ -63,7 +63,9 @@ class Assembler:
         self._blobs = blobs
         self._metrics = metrics
         self._retry = Retry(metrics)
-        self._records = Records(blobs, settings.jobs_container, settings.redrives)
+        self._records = Records(
+            blobs, settings.jobs_container, settings.results_container, settings.redrives
+        )
         stalls = Stalls(settings, blobs, frames, caught_up, metrics)
         self._rounds = Rounds(settings, self._records, stalls, metrics)
         self._conclusion = Conclusion(settings, blobs, self._records, announcements, metrics)
@@ -143,6 +145,8 @@ class Assembler:
         job.deliveries.append(delivery)
         if job.concluding:
             return
+        if isinstance(event, SplitStarted):
+            job.identify(event)
         try:
             if not job.status.ended:
                 await self._apply(event, job)
@@ -198,7 +202,7 @@ class Assembler:
                 log.warning("a chunk reference in the wrong hub", job_id=event.job_id)
 
     async def _manifest(self, job_id: str) -> Manifest:
-        manifest = await load_manifest(self._blobs, self._settings.jobs_container, job_id)
+        manifest = await load_manifest(self._blobs, self._settings.frames_container, job_id)
         if manifest is None:
             raise PermanentError("MANIFEST_MISSING", "the job's manifest is gone from storage")
         return manifest

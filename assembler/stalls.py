@@ -75,15 +75,14 @@ class Stalls:
     async def _look_for_manifest(self, job: Job) -> None:
         # In this order: a split that is finished in between is then not taken for a lost one.
         passed = await self._is_upload_passed(job) and await self._caught_up(job.partition_id)
-        container = self._settings.jobs_container
-        manifest = await load_manifest(self._blobs, container, job.job_id)
+        manifest = await load_manifest(self._blobs, self._settings.frames_container, job.job_id)
         if job.manifest is not None or job.status.ended:
             return  # it moved meanwhile
         if manifest is not None:
             log.warning("the end of a split was not announced", job_id=job.job_id)
             job.seal(manifest)
             return
-        progress = await self._blobs.read(container, progress_blob(job.job_id))
+        progress = await self._blobs.read(self._settings.jobs_container, progress_blob(job.job_id))
         job.sign_of_life(progress)
         job.wait_for(_split_waits_for(progress))
         if passed and job.lifeless_s > self._settings.stall_timeout_s:

@@ -19,6 +19,7 @@ KEPT_BYTES: Final = 256 * 1024
 
 _METADATA: Final = "x-ms-meta-"
 _KEPT_CONTAINERS: Final = frozenset({"jobs", "dead-letters"})
+_MANIFEST: Final = "/manifest.json"
 _BUSY: Final = (
     b"HTTP/1.1 503 The server is busy.\r\nx-ms-error-code: ServerBusy\r\nContent-Length: 0\r\n\r\n"
 )
@@ -67,7 +68,8 @@ class StorageProxy(Relay):
     ) -> bool:
         """Serve one request; tell whether the connection goes on."""
         upstream, downstream = await self.connect()
-        sent = _Sent(keep=_place(request)[0] in _KEPT_CONTAINERS)
+        container, name, _ = _place(request)
+        sent = _Sent(keep=container in _KEPT_CONTAINERS or name.endswith(_MANIFEST))
         try:
             downstream.write(request.raw)
             async for wire, content in read_body(reader, request):

@@ -134,7 +134,7 @@ class Pipeline:
             StylestreamError: the job has no result, the result is gone, or the file cannot be
                 written.
         """
-        result = _result_of(await self.status(job))
+        result = await self._result(job)
         path = _named(path, result)
         draft = path.with_name(path.name + ".part")
         try:
@@ -185,9 +185,20 @@ class Pipeline:
         upload = await self._blobs.facts(self._in.uploads, status.video_name)
         if upload and job == job_id(self._in.uploads, status.video_name, upload.etag, status.style):
             await self._blobs.delete(self._in.uploads, status.video_name)
-        if status.result is not None:
+        if status.result is not None and await self._is_of(job, status.result):
             await self._blobs.delete(self._in.results, status.result)
         await self._blobs.delete_all(self._in.jobs, f"{job}/")
+
+    async def _result(self, job: str) -> str:
+        """Return the name of a job's own result, whatever else its record may name."""
+        result = _result_of(await self.status(job))
+        if not await self._is_of(job, result):
+            raise StylestreamError(f"{self._in.results}/{result} is gone, or another job's")
+        return result
+
+    async def _is_of(self, job: str, result: str) -> bool:
+        facts = await self._blobs.facts(self._in.results, result)
+        return facts is not None and facts.metadata.get("job_id") == job
 
     async def upload_link(self, name: str, hours: float) -> str:
         """Return an address that takes one upload called ``name`` for some hours.
@@ -205,7 +216,7 @@ class Pipeline:
         Raises:
             StylestreamError: there is no result, or storage signs no links for this user.
         """
-        result = _result_of(await self.status(job))
+        result = await self._result(job)
         return await self._links.download(self._in.results, result, hours)
 
 

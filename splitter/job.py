@@ -19,7 +19,6 @@ from shared.contracts.errors import SourceRefused
 from shared.contracts.layout import (
     chunk_blob,
     chunk_partition,
-    manifest_blob,
     progress_blob,
     side_blob,
 )
@@ -257,8 +256,7 @@ class SplitJob:
         await self._to.retry(
             lambda: self._to.blobs.delete_all(self._settings.frames_container, f"{self._job_id}/")
         )
-        for name in (progress_blob(self._job_id), manifest_blob(self._job_id)):
-            await self._to.blobs.delete(self._settings.jobs_container, name)
+        await self._to.blobs.delete(self._settings.jobs_container, progress_blob(self._job_id))
 
     async def _seal(self, source: Source, end: SplitEnd, side: Path) -> Manifest:
         digest = await asyncio.to_thread(file_digest, side) if end.has_side else None
@@ -282,7 +280,7 @@ class SplitJob:
     async def _store(self, manifest: Manifest, side: Path) -> None:
         if manifest.side is not None:
             await self._to.blobs.create(self._settings.frames_container, manifest.side, side)
-        await store_manifest(self._to.blobs, self._settings.jobs_container, manifest)
+        await store_manifest(self._to.blobs, self._settings.frames_container, manifest)
 
 
 def _changed(chunk: Chunk) -> SourceRefused:

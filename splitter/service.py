@@ -243,7 +243,7 @@ class Splitter:
     async def _sealed_before(self, job: str) -> Manifest | None:
         """Return the manifest of a video that was split to its end before."""
         return await self._to.retry(
-            lambda: load_manifest(self._to.blobs, self._settings.jobs_container, job)
+            lambda: load_manifest(self._to.blobs, self._settings.frames_container, job)
         )
 
     async def _failure(self, request: SplitRequest, error: Exception) -> SplitFailed:

@@ -152,7 +152,7 @@ def good() -> History:
             event("segments", 3, 5.1, segment_ready(1)),
         ),
         calls=(
-            call("write", "jobs", f"{JOB}/manifest.json", 3.2, body=MANIFEST.to_json()),
+            call("write", "frames", f"{JOB}/manifest.json", 3.2, body=MANIFEST.to_json()),
             segment(0, 4.0),
             checkpoint("uploads", 0, 4.0),
             checkpoint("frames", 0, 4.5),

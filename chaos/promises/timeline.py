@@ -82,7 +82,7 @@ class Timeline:
 
     def manifest(self, job: str) -> Manifest | None:
         """Return a job's manifest as it was first written."""
-        for call in self.blobs.get(("jobs", manifest_blob(job)), ()):
+        for call in self.blobs.get(("frames", manifest_blob(job)), ()):
             if call.operation == "write" and call.body and call.status:
                 return Manifest.model_validate_json(call.body)
         return None

@@ -15,7 +15,7 @@ _ONCE: Final = ("frames", "segments")
 def check(timeline: Timeline) -> Iterator[Violation]:
     """Look at every writing of every blob that must be written once."""
     for (container, name), calls in timeline.blobs.items():
-        if container in _ONCE or name.endswith("/manifest.json"):
+        if container in _ONCE:
             yield from _check_blob(f"{container}/{name}", calls)
     yield from _check_announcements(timeline)
 

@@ -47,7 +47,7 @@ def chunk_partition(job: str, index: int, partitions: int) -> int:
 
 
 def manifest_blob(job: str) -> str:
-    """Name a job's manifest (jobs container)."""
+    """Name a job's manifest (frames container, out of users' reach)."""
     return f"{job}/manifest.json"
 
 

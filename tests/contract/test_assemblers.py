@@ -7,13 +7,15 @@ import uuid
 import pytest
 from contract.test_services import Bench, assembling, running, started
 from contract.test_stalls import seal
+from manifests import manifest
 from prometheus_client import CollectorRegistry
 
-from assembler.job import Job
+from assembler.job import Job, opening
 from assembler.records import Records
-from shared.contracts.layout import status_blob
+from shared.contracts.layout import chunk_blob, status_blob
 from shared.contracts.messages import ChunkFailed, SplitCompleted
 from shared.contracts.status import Failure, Status
+from shared.storage.manifests import store_manifest
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -51,10 +53,18 @@ async def _is(truth: bool) -> bool:
     return truth
 
 
+async def there(bench: Bench, job: str) -> Status:
+    """Wait until a job has a record."""
+    await bench.until(lambda: bench.look(job))
+    status = await bench.look(job)
+    assert status is not None
+    return status
+
+
 async def failed_behind_others(bench: Bench, **others: object) -> tuple[Job, Status | None]:
     """Fail a job whose record somebody else has changed meanwhile; return it and its record."""
     job_id, container = uuid.uuid4().hex[:24], bench.settings.jobs_container
-    records = Records(bench.blobs, container, redrives=3)
+    records = Records(bench.blobs, container, bench.settings.results_container, redrives=3)
     await bench.hub.by_job(started(job_id))
     await bench.until(lambda: bench.look(job_id))
     job = await records.find(job_id)
@@ -100,3 +110,114 @@ async def test_a_record_that_was_deleted_is_written_anew(
 
         status: Status = await bench.ended(job_id)
         assert status.state == "failed"
+
+
+async def test_a_record_that_names_another_job_ends_its_own_and_touches_nothing_of_the_other(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    async with running(storage_connection, eventhub_connection) as bench:
+        jobs, frames = bench.settings.jobs_container, bench.settings.frames_container
+        mine, victim = (uuid.uuid4().hex[:24] for _ in range(2))
+        for job in (mine, victim):
+            await bench.hub.by_job(started(job))
+        record = await there(bench, mine)
+        await there(bench, victim)
+        await bench.blobs.create(frames, chunk_blob(victim, 0), b"a chunk on its way")
+        # Given a user who cancels with a record that names somebody else's job
+        forged = record.model_copy(update={"state": "cancelled", "job_id": victim})
+        await bench.blobs.replace(jobs, status_blob(mine), forged.to_json())
+
+        async def mended() -> bool:
+            return (await there(bench, mine)).job_id == mine
+
+        await bench.until(mended)
+        status = await there(bench, mine)
+        assert status.error
+        assert status.error.code == "RECORD_UNREADABLE"
+        assert await bench.blobs.read(frames, chunk_blob(victim, 0)) == b"a chunk on its way"
+        assert not (await there(bench, victim)).ended
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"state": "done", "result": "others.mp4"},
+        {"state": "done"},
+        {"state": "failed", "error": Failure(code="MADE_UP", message="buy now")},
+        {"state": "cancelled", "result": "others.mp4"},
+        {"state": "cancelled", "video_name": "others.mp4"},
+    ],
+)
+async def test_an_end_that_no_assembler_stored_is_a_cancellation(
+    storage_connection: str, eventhub_connection: str, claim: dict[str, object]
+) -> None:
+    async with running(storage_connection, eventhub_connection) as bench:
+        # Given somebody else's result
+        await bench.blobs.create(
+            bench.settings.results_container, "others.mp4", b"film", metadata={"job_id": "another"}
+        )
+        job, stored = await failed_behind_others(bench, **claim)
+    assert stored is not None
+    assert (stored.state, stored.result, stored.error) == ("cancelled", None, None)
+    assert stored.video_name == job.status.video_name != "others.mp4"
+
+
+async def test_the_end_that_another_assembler_stored_is_taken_over(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    async with running(storage_connection, eventhub_connection) as bench:
+        records = Records(
+            bench.blobs,
+            bench.settings.jobs_container,
+            bench.settings.results_container,
+            redrives=3,
+        )
+        job_id = uuid.uuid4().hex[:24]
+        await bench.hub.by_job(started(job_id))
+        await there(bench, job_id)
+        one, other = [await records.find(job_id) for _ in range(2)]
+        assert one
+        assert other
+        result = f"{job_id}.mp4"
+        await bench.blobs.create(
+            bench.settings.results_container, result, b"film", metadata={"job_id": job_id}
+        )
+        one.publish(result)
+        await records.save(one)
+        other.fail("OUT_OF_PAINT", "no paint is left")
+        await records.save(other)
+        assert (other.status.state, other.status.result) == ("done", result)
+
+
+async def test_a_restart_believes_the_splitter_and_not_the_record(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    async with running(storage_connection, eventhub_connection) as bench:
+        jobs, job_id = bench.settings.jobs_container, uuid.uuid4().hex[:24]
+        # Given a record that was edited while no assembler ran
+        said = started(job_id)
+        edited = opening(said).model_copy(
+            update={"video_name": "others.mov", "result": "others.mp4", "frames_stylized": 7}
+        )
+        await bench.blobs.create(jobs, status_blob(job_id), edited.to_json())
+        await bench.hub.by_job(said)
+        await bench.hub.by_job(
+            ChunkFailed(job_id=job_id, chunk=0, code="CHUNK_POISONED", message="")
+        )
+        status = await bench.ended(job_id)
+        assert (status.state, status.video_name, status.result) == ("failed", said.video_name, None)
+
+
+async def test_a_manifest_among_the_records_is_not_followed(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    async with running(storage_connection, eventhub_connection) as bench:
+        job = uuid.uuid4().hex[:24]
+        await bench.hub.by_job(started(job))
+        # Given a user's manifest, where users may write
+        forged = manifest(job, [8])
+        await store_manifest(bench.blobs, bench.settings.jobs_container, forged)
+        await bench.hub.by_job(SplitCompleted(job_id=job, chunks=1, frames=8))
+        status = await bench.ended(job)
+        assert status.error
+        assert status.error.code == "MANIFEST_MISSING"

@@ -95,7 +95,7 @@ class Bench:
         }
 
     async def manifest(self, job: str) -> Manifest | None:
-        return await load_manifest(self.blobs, self.settings.jobs_container, job)
+        return await load_manifest(self.blobs, self.settings.frames_container, job)
 
     async def progress(self, job: str) -> SplitProgress | None:
         data = await self.blobs.read(self.settings.jobs_container, progress_blob(job))
@@ -269,7 +269,7 @@ async def test_a_video_that_ends_its_splitter_again_and_again_is_given_up(
             job = await bench.job("killer.mp4", etag)
             await bench.sealed(job.job_id)
         # Two splitters have begun with it, and nothing came of it
-        await bench.blobs.delete(container, f"{job.job_id}/manifest.json")
+        await bench.blobs.delete(bench.settings.frames_container, f"{job.job_id}/manifest.json")
         await bench.blobs.delete(container, progress_blob(job.job_id))
         await openings.begin("killer.mp4", etag, job)
         with pytest.raises(PermanentError, match="ended its splitter 2 times at the same place"):

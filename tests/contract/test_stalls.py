@@ -68,7 +68,7 @@ async def lose_chunks(bench: Bench, loser: Loser) -> None:
 async def seal(bench: Bench, job: str, chunks: int) -> None:
     await bench.hub.by_job(started(job))
     sealed = manifest(job, [8] * chunks)
-    await store_manifest(bench.blobs, bench.settings.jobs_container, sealed)
+    await store_manifest(bench.blobs, bench.settings.frames_container, sealed)
 
 
 async def send_chunks(bench: Bench, job: str, chunks: int) -> None:
@@ -251,7 +251,7 @@ async def test_an_unreadable_record_or_manifest_ends_its_job_and_no_other(
 ) -> None:
     record, sealed, cut, other = (uuid.uuid4().hex[:24] for _ in range(4))
     async with running(storage_connection, eventhub_connection, redrive_after_s=0.2) as bench:
-        jobs = bench.settings.jobs_container
+        jobs, frames = bench.settings.jobs_container, bench.settings.frames_container
         await seal(bench, other, 2)
         for job in (record, sealed, cut):
             await bench.hub.by_job(started(job))
@@ -262,10 +262,10 @@ async def test_an_unreadable_record_or_manifest_ends_its_job_and_no_other(
         )
         await bench.blobs.replace(jobs, status_blob(record), strange)
         newer = manifest(sealed, [8]).to_json().replace(b'"mp4"', b'"webm"')
-        await bench.blobs.create(jobs, manifest_blob(sealed), newer, metadata=seal_of(newer))
+        await bench.blobs.create(frames, manifest_blob(sealed), newer, metadata=seal_of(newer))
         whole = manifest(cut, [8]).to_json()
         await bench.blobs.create(
-            jobs, manifest_blob(cut), whole.replace(b"8", b"9", 1), metadata=seal_of(whole)
+            frames, manifest_blob(cut), whole.replace(b"8", b"9", 1), metadata=seal_of(whole)
         )
         codes = [(await bench.ended(job)).error for job in (record, sealed, cut)]
         assert [error and error.code for error in codes] == [
@@ -294,13 +294,13 @@ async def test_a_result_that_ended_its_assemblers_is_given_up_with_a_dead_letter
     async with running(
         storage_connection, eventhub_connection, assembly_attempts=2, keep_intermediates=True
     ) as bench:
-        jobs, name = bench.settings.jobs_container, manifest_blob(job)
+        frames, name = bench.settings.frames_container, manifest_blob(job)
         await seal(bench, job, 1)
-        facts = await bench.blobs.facts(jobs, name)
+        facts = await bench.blobs.facts(frames, name)
         assert facts
         # Two assemblers have begun with it, and were heard of no more
         begun = {**facts.metadata, "assemblies": "2"}
-        await bench.blobs.annotate(jobs, name, begun, etag=facts.etag)
+        await bench.blobs.annotate(frames, name, begun, etag=facts.etag)
         await bench.hub.by_job(SplitCompleted(job_id=job, chunks=1, frames=8))
         await bench.hub.by_job(SegmentReady(job_id=job, chunk=0, frames=8))
         status = await bench.ended(job)

@@ -221,9 +221,9 @@ async def test_an_upload_that_the_webhook_tells_of_becomes_a_job(
         assert (await door.post(door.grid_event("clip.mp4", data=data)))[0] == 200
 
         async with asyncio.timeout(DEADLINE_S):
-            while not (sealed := await manifests(BlobStore(storage), settings.jobs_container)):
+            while not (sealed := await manifests(BlobStore(storage), settings.frames_container)):
                 await asyncio.sleep(0.05)
-        manifest = await BlobStore(storage).read(settings.jobs_container, sealed[0])
+        manifest = await BlobStore(storage).read(settings.frames_container, sealed[0])
         assert Manifest.model_validate_json(manifest or b"").style.style == "the-scream"
         service.consumer.drain()
         await service.finish()
