@@ -58,6 +58,16 @@ def open_output(
     return av.open(f"[{words}]{_escaped(target)}", "w", format="tee")
 
 
+def open_trial(path: Path, kind: ContainerName, stream: Stream) -> OutputContainer:
+    """Open a file to try a track in: in memory, or at ``path`` where FFmpeg must open it itself.
+
+    (PyAV leaves a file open whose header could not be written.)
+    """
+    if kind == "mp4" or _is_listed(stream):
+        return av.open(io.BytesIO(), "w", format=FORMATS[kind])
+    return open_output(path, kind, {}, [stream])
+
+
 def add_copy(output: OutputContainer, stream: Stream) -> Stream:
     """Add a track for the packets of ``stream`` to a file of `open_output`."""
     copy = output.add_stream_from_template(stream)

@@ -19,7 +19,7 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 from av.stream import AttachmentStream, DataStream, Disposition, Stream
 
-from shared.media.containers import ContainerName, add_copy, is_detour, open_output
+from shared.media.containers import ContainerName, add_copy, is_detour, open_trial
 from splitter.media.captions import CONVERTIBLE
 
 _MP4_AUDIO = frozenset({"aac", "mp3", "mp2", "opus", "flac", "ac3", "eac3", "alac", "dts"})
@@ -164,7 +164,7 @@ def _fits(stream: Stream, container: ContainerName, folder: Path) -> bool:
     try:
         with tempfile.NamedTemporaryFile(dir=folder) as trial:
             path = Path(trial.name)
-            with open_output(path, container, {}, [stream]) as output:
+            with open_trial(path, container, stream) as output:
                 copy = add_copy(output, stream)
                 output.start_encoding()
                 if is_detour(output):

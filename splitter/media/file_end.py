@@ -17,6 +17,13 @@ _FLV_TAGS: Final = (8, 9, 18)
 _TS_PACKETS: Final = ((188, 0), (192, 4), (204, 0))
 _SYNC: Final = ord("G")
 _RIFF_HEADER: Final = 8
+_HEAD_BYTES: Final = 4096
+_ASF_FILE_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_NUT_INDEX: Final = b"NX\xdd\x67\x2f\x23\xe6\x4e"
+_PACK: Final = b"\0\0\1\xba"
+_PACK_BYTES: Final = 14
+_PES_HEADER: Final = 6
+_PROGRAM_END: Final = b"\xb9"
 _UNKNOWN_SIZE: Final = (0, 0xFFFFFFFF)
 
 
@@ -25,7 +32,7 @@ def breaks_off(file: BinaryIO, size: int, format_name: str) -> bool:
     check = _CHECKS.get(format_name)
     if check is None:
         return False
-    head = _read(file, 0, min(size, 512))
+    head = _read(file, 0, min(size, _HEAD_BYTES))
     tail = _read(file, max(size - _TAIL_BYTES, 0), _TAIL_BYTES)
     return check(head, tail, size)
 
@@ -77,6 +84,36 @@ def _avi(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
     return promised not in _UNKNOWN_SIZE and promised + _RIFF_HEADER > size
 
 
+def _asf(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
+    at = head.find(_ASF_FILE_PROPERTIES)
+    if at < 0:
+        return False
+    promised = int.from_bytes(head[at + 40 : at + 48], "little")
+    is_broadcast = head[at + 88 : at + 89] != b"" and bool(head[at + 88] & 1)
+    return promised > size and not is_broadcast
+
+
+def _nut(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
+    return _NUT_INDEX not in tail
+
+
+def _mpeg(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
+    """Walk from the last pack header on: the packets after it end where the file does."""
+    at = tail.rfind(_PACK)
+    if at < 0:
+        return False
+    at += _PACK_BYTES + (tail[at + 13 : at + 14] or b"\0")[0] % 8
+    while tail[at : at + 3] == b"\0\0\1" and tail[at + 3 : at + 4] != _PROGRAM_END:
+        at += _PES_HEADER + int.from_bytes(tail[at + 4 : at + 6], "big")
+    return at > len(tail)
+
+
+def _dv(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
+    # (The larger kinds of DV have frames of a multiple of this.)
+    is_pal = bool(head[3] & 0x80)
+    return size % (144_000 if is_pal else 120_000) != 0
+
+
 _CHECKS: Final[Mapping[str, Callable[[bytes, bytes, int], bool]]] = {
     "gif": _gif,
     "apng": _apng,
@@ -84,4 +121,8 @@ _CHECKS: Final[Mapping[str, Callable[[bytes, bytes, int], bool]]] = {
     "flv": _flv,
     "mpegts": _mpegts,
     "avi": _avi,
+    "asf": _asf,
+    "nut": _nut,
+    "mpeg": _mpeg,
+    "dv": _dv,
 }

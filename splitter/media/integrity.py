@@ -29,8 +29,11 @@ _EXACT: Final = frozenset({"avi", "mxf", "mxf_opatom", "ivf"})
 _ROUGH: Final = frozenset({"matroska,webm", "flv", "asf"})
 """Formats whose header tells the length of the longest track."""
 
+_IN_A_ROW: Final = {"yuv4mpegpipe": 0, "ivf": 16, "gif": 256}
+"""Formats that hold pictures one after the other, and how many bytes may follow the last one."""
+
 _ROUGHLY_S: Final = Fraction(1, 4)
-_FRAMES: Final = Fraction(3, 2)
+_LONGEST_STEP_S: Final = Fraction(1)
 
 
 class Integrity:
@@ -44,8 +47,10 @@ class Integrity:
         self._of_all_tracks = self._format in _ROUGH and _track_length(source.video) is None
         self._complained = False
         self._damaged_sound = 0
-        self._reached = Fraction(0)
-        self._longest = Fraction(0)
+        self._size = source.size
+        self._read_to: int | None = None
+        self._latest = Fraction(0)
+        self._step = Fraction(0)
 
     def hear(self, component: str, message: str) -> None:
         """Take note of an error that FFmpeg logged."""
@@ -58,12 +63,16 @@ class Integrity:
         """Take note of a packet as it is stored, before anything is done to its timestamps."""
         is_video = packet.stream_index == self._video.index
         self._damaged_sound += packet.is_corrupt and not is_video
-        if self._promised is None or packet.pts is None:
-            return
-        if is_video or self._of_all_tracks:
-            length = packet.duration or 0
-            self._reached = max(self._reached, (packet.pts + length) * packet.time_base)
-            self._longest = max(self._longest, length * packet.time_base)
+        if packet.pos is not None and packet.pos >= 0:
+            self._read_to = packet.pos + packet.size
+        # AVI does not say when B-frames are shown, only when they are decoded.
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if self._promised is not None and stamp is not None and (is_video or self._of_all_tracks):
+            begin = stamp * packet.time_base
+            if begin > self._latest:
+                length = (packet.duration or 0) * packet.time_base
+                self._step = max(length, min(begin - self._latest, _LONGEST_STEP_S))
+                self._latest = begin
 
     def note_broken_container(self) -> None:
         """Remember that the container's structure broke off: the video ends there."""
@@ -73,17 +82,24 @@ class Integrity:
         """Tell what is missing, one sentence each; ``to_the_end``: whether all was read."""
         if self._broke_off and to_the_end:
             yield "the file breaks off before its end"
-        if self._complained:
+        if self._complained or (to_the_end and self._stopped_early()):
             yield "the file is damaged: parts of it could not be read"
         if self._damaged_sound:
             yield f"{self._damaged_sound} packets of sound or text arrived damaged"
         if to_the_end and self._promised is not None:
-            missing = self._promised - self._reached
-            if missing > self._slack + _FRAMES * self._longest:
+            reached = self._latest + self._step
+            if self._promised - reached > self._slack + self._step / 2:
                 yield (
-                    f"the file ends at {float(self._reached):.2f} s, but its header promises "
+                    f"the file ends at {float(reached):.2f} s, but its header promises "
                     f"{float(self._promised):.2f} s"
                 )
+
+    def _stopped_early(self) -> bool:
+        """Tell whether bytes are left that nobody made anything of."""
+        allowed = _IN_A_ROW.get(self._format)
+        if allowed is None or self._read_to is None:
+            return False
+        return self._size - self._read_to > allowed
 
     def _promise(self, source: OpenSource) -> tuple[Fraction | None, Fraction]:
         """Return when the file should end by its header, in seconds, and how exact that is."""

@@ -86,7 +86,9 @@ class OpenSource:
     """What is subtracted from every timestamp, in seconds."""
     time_base: Fraction
     """What the result's picture ticks at."""
-    breaks_off: bool = False
+    size: int
+    """The file's size in bytes."""
+    breaks_off: bool
     """Whether the file's last bytes say that more should follow."""
 
     @property
@@ -145,6 +147,7 @@ def open_source(file: BinaryIO, limits: Limits, log: ErrorLog) -> OpenSource:
         others=others,
         start=_start(container, video, others),
         time_base=time_base,
+        size=size,
         breaks_off=cut_off,
     )
 

@@ -171,7 +171,12 @@ class _Splitter:
                     self._integrity.note(packet)
                     self._epochs.restamp(packet)
                     yield packet
-        except (av.error.InvalidDataError, av.error.EOFError, av.error.MemoryError):
+        except (
+            av.error.InvalidDataError,
+            av.error.EOFError,
+            av.error.PatchWelcomeError,
+            av.error.MemoryError,
+        ):
             # (A damaged length asks for more memory than there is.)
             self._integrity.note_broken_container()
         except IndexError:

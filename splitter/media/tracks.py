@@ -31,6 +31,7 @@ from shared.media.containers import (
     is_detour,
     movie_timescale,
     open_output,
+    open_trial,
     track_metadata,
 )
 from splitter.media.captions import as_mov_text, as_subrip
@@ -244,7 +245,7 @@ class TrackCopier:
         copy.duration, copy.time_base, copy.is_keyframe = packet.duration, packet.time_base, True
         trial_path = self._path.with_name(f"{self._path.name}.trial")
         try:
-            with open_output(trial_path, self.container, {}, [packet.stream]) as trial:
+            with open_trial(trial_path, self.container, packet.stream) as trial:
                 copy.stream = add_copy(trial, packet.stream)
                 trial.mux(copy)
         except (ValueError, av.error.FFmpegError):
@@ -277,6 +278,16 @@ class TrackCopier:
                 )
             copied = [one.stream for one in self._carried if one.way is Way.COPY]
             output = open_output(self._path, self.container, options, copied)
+        try:
+            self._prepare(output, metadata, chapters)
+        except BaseException:
+            output.close()
+            raise
+        return output
+
+    def _prepare(
+        self, output: OutputContainer, metadata: dict[str, str], chapters: list[Chapter]
+    ) -> None:
         output.metadata.update(metadata)
         if not is_detour(output):
             output.set_chapters(chapters)
@@ -301,7 +312,6 @@ class TrackCopier:
                     strict=output.format.name != "matroska",
                 ),
             )
-        return output
 
     def _add(
         self, output: OutputContainer, carried: Carried
