@@ -23,11 +23,13 @@ def network(
     before: str = "Identity",
     raw: bool = True,
     label: bytes | None = None,
+    canvas: bool = False,
 ) -> bytes:
     """Return a network that paints ``gain`` times its input.
 
     ``before`` is an operator that comes first, to tell two structures apart; ``raw`` stores the
-    weight as bytes, as exporters do; ``label`` is an unused tensor of int8.
+    weight as bytes, as exporters do; ``label`` is an unused tensor of int8. With a ``canvas``, what
+    is painted gets brighter by the sum of each frame's place on it.
     """
     names = [f"painted{index}" for index in range(outputs)]
     weight = np.full((1, 1, 1, 1), gain, np.float32)
@@ -38,15 +40,28 @@ def network(
     ]
     if label is not None:
         tensors.append(numpy_helper.from_array(np.frombuffer(label, np.int8), "label"))
+    places = [helper.make_tensor_value_info("canvas", TensorProto.INT32, ["places", 2])]
+    tensors.append(numpy_helper.from_array(np.array([-1, 1, 1, 1]), "each"))
+    lay = [
+        helper.make_node("Cast", ["canvas"], ["place"], to=FLOAT),
+        helper.make_node("ReduceSum", ["place", "along"], ["sum"]),
+        helper.make_node("Reshape", ["sum", "each"], ["light"]),
+        helper.make_node("Add", ["scaled", "light"], ["laid"]),
+    ]
+    tensors.append(numpy_helper.from_array(np.array([1]), "along"))
     graph = helper.make_graph(
         [
             helper.make_node("Cast", ["frames"], ["real"], to=FLOAT),
             helper.make_node(before, ["real"], ["same"]),
             helper.make_node("Mul", ["same", "w"], ["scaled"]),
-            *(helper.make_node("Cast", ["scaled"], [name], to=element) for name in names),
+            *(lay if canvas else []),
+            *(
+                helper.make_node("Cast", ["laid" if canvas else "scaled"], [name], to=element)
+                for name in names
+            ),
         ],
         "tiny",
-        [helper.make_tensor_value_info("frames", element, shape)],
+        [helper.make_tensor_value_info("frames", element, shape), *(places if canvas else [])],
         [helper.make_tensor_value_info(name, element, shape) for name in names],
         tensors,
     )

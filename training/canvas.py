@@ -9,7 +9,8 @@ strokes in a few places of every tile and leave the rest bare.
 Each plane is phasor noise (Tricard et al., "Procedural phasor noise", ACM Trans. Graph. 38(4),
 2019): the sum of a few waves over its own envelope, so that it is as strong everywhere. Its phase
 is swayed by a slow flow that all planes share, so that strokes bend together. It is computed from
-coordinates: it has no period, any size and any fraction of a pixel.
+coordinates, at any size and any place. The coordinates and the waves' paces are whole numbers: what
+the sines are taken of is exact even where the network computes in eight bits of mantissa.
 """
 
 from __future__ import annotations
@@ -24,6 +25,15 @@ from torch import Tensor, nn
 
 CELL: Final = 4
 """Pixels between two samples of the canvas: it is laid at a quarter of the picture's size."""
+
+UNIT: Final = 4
+"""Steps of coordinates in a pixel: the canvas can be moved by quarters."""
+
+PERIOD: Final = 2**15
+"""Steps after which all begins again: 8192 pixels. Products of coordinates fit into 32 bits."""
+
+TURN: Final = 2 * math.pi / PERIOD
+"""Radians of a step of phase."""
 
 SOFT: Final = 2.4
 """Added to the square of the envelope: where the waves cancel out, a plane fades instead of
@@ -64,9 +74,10 @@ _SWAY: Final = 0.22
 
 @dataclass(frozen=True, slots=True)
 class Waves:
-    """Waves: ``height`` cos(``down`` y + ``across`` x + ``phase``).
+    """Waves: ``height`` cos(`TURN` (``down`` y + ``across`` x + ``phase``)).
 
-    Each is (planes, waves), float32; ``down`` and ``across`` are in radians a pixel.
+    Each is (planes, waves). ``down``, ``across`` and ``phase`` are int32: turns in a `PERIOD`, and
+    steps of phase. Heights are float32; coordinates count in `UNIT` to the pixel.
     """
 
     down: Tensor
@@ -84,7 +95,7 @@ def waves() -> Waves:
         for _ in range(_WAVES):
             angle = plane.angle + plane.spread * _signed(chance)
             length = plane.length * plane.ratio ** _signed(chance)
-            row.append((*_pace(length, angle), math.pi * _signed(chance), 1.0))
+            row.append((*_pace(length, angle), _phase(chance), 1.0))
         rows.append(row)
     return _waves(rows)
 
@@ -99,17 +110,15 @@ def flows() -> Waves:
     for number in range(_FLOWS):
         length = _SLOWEST * (_FASTEST / _SLOWEST) ** chance.random()
         angle = 180.0 * (number + chance.random()) / _FLOWS
-        slow.append((length, angle, math.pi * _signed(chance)))
+        slow.append((length, angle, _phase(chance)))
     rows = []
     for plane in PLANES:
-        own = _pace(plane.length, plane.angle)
         row = []
         for length, angle, phase in slow:
-            down, across = _pace(length, angle)
-            # The push is along the crests, _SWAY radians of shear in pixels of way.
-            along = (across * own[0] - down * own[1]) / math.hypot(down, across)
-            push = _SWAY * length / (2 * math.pi)
-            row.append((down, across, phase, along * push if plane.spread < _ROUND else 0.0))
+            # By so many lengths of the plane's waves it is pushed along the crests of the flow.
+            push = _SWAY * length / (2 * math.pi) / plane.length if plane.spread < _ROUND else 0.0
+            along = math.sin(math.radians(plane.angle - angle))
+            row.append((*_pace(length, angle), phase, 2 * math.pi * push * along))
         rows.append(row)
     return _waves(rows)
 
@@ -118,14 +127,19 @@ def _signed(chance: random.Random) -> float:
     return 2 * chance.random() - 1
 
 
-def _pace(length: float, degrees: float) -> tuple[float, float]:
-    """Return the radians a pixel, down and across, of a wave."""
-    angle, pace = math.radians(degrees), 2 * math.pi / length
-    return pace * math.sin(angle), pace * math.cos(angle)
+def _pace(length: float, degrees: float) -> tuple[int, int]:
+    """Return the turns in a period, down and across, of a wave of so many pixels."""
+    angle, turns = math.radians(degrees), PERIOD / UNIT / length
+    return round(turns * math.sin(angle)), round(turns * math.cos(angle))
 
 
-def _waves(rows: list[list[tuple[float, float, float, float]]]) -> Waves:
-    return Waves(*torch.tensor(rows).unbind(2))
+def _phase(chance: random.Random) -> int:
+    return round(PERIOD * chance.random())
+
+
+def _waves(rows: list[list[tuple[int, int, int, float]]]) -> Waves:
+    down, across, phase, height = torch.tensor(rows, dtype=torch.float64).unbind(2)
+    return Waves(down.int(), across.int(), phase.int(), height.float())
 
 
 class Canvas(nn.Module):
@@ -138,15 +152,16 @@ class Canvas(nn.Module):
     def forward(self, offset: Tensor, height: int, width: int) -> Tensor:
         """Return the canvas (N, `CHANNELS`, height, width), at the size of cells.
 
-        ``offset`` (N, 2) is where on the canvas the first cell lies: pixels down and across,
-        fractions included.
+        ``offset`` (N, 2) is where on the canvas the first cell lies: pixels down and across, of
+        which quarters count.
         """
         y, x = (
-            CELL * torch.arange(cells, dtype=torch.float32, device=offset.device)
+            UNIT * CELL * torch.arange(cells, dtype=torch.int32, device=offset.device)
             for cells in (height, width)
         )
-        rows = y[None, None, :, None] + offset[:, 0, None, None, None]
-        columns = x[None, None, None, :] + offset[:, 1, None, None, None]
+        first = (UNIT * offset).round().int() % PERIOD
+        rows = y[None, None, :, None] + first[:, 0, None, None, None]
+        columns = x[None, None, None, :] + first[:, 1, None, None, None]
         real, imaginary = self._waves(rows, columns)
         sway, _ = self._flows(rows, columns)
         cos, sin = sway.cos(), sway.sin()
@@ -172,8 +187,13 @@ class _Sum(nn.Module):
 
     def forward(self, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
         """Return the sum and the same a quarter of a wave later, (N, planes, rows, columns)."""
-        down = rows * self._down + self._phase
-        across = columns * self._across
+        down = _angles(rows * self._down + self._phase)
+        across = _angles(columns * self._across)
         cos, sin = self._height * across.cos(), self._height * across.sin()
         turned = torch.cat((down.cos(), down.sin()), dim=3)
         return turned @ torch.cat((cos, -sin), dim=2), turned @ torch.cat((sin, cos), dim=2)
+
+
+def _angles(steps: Tensor) -> Tensor:
+    """Return steps of phase as radians, half a turn less: the smaller, the more exact."""
+    return TURN * (steps % PERIOD - PERIOD // 2).float()

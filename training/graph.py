@@ -5,8 +5,8 @@ installed, and so that every weight has a name to be read back or averaged by. T
 folded into the first and the last convolution. The edge is repeated a few pixels outwards before
 the network paints, and cropped again afterwards.
 
-Where on the canvas the frames lie is an input that may be left out: `CANVAS`, one row of pixels
-down and across for all frames or one for each.
+Where on the canvas the frames lie is a second input, `CANVAS`: quarters of pixels, down and across,
+as int32, one row for all frames or one for each.
 
 Every node runs on ONNX Runtime's CPU and on its CUDA alike: one file serves both.
 """
@@ -22,7 +22,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from training.canvas import CELL, SOFT, Waves, flows, waves
+from training.canvas import CELL, PERIOD, SOFT, TURN, UNIT, Waves, flows, waves
 from training.network import AFTER, BEFORE, CALM, VERSION, StyleNetwork, convolutions
 
 OPSET: Final = 17
@@ -146,13 +146,19 @@ class _Graph:
         def frames(name: str) -> onnx.ValueInfoProto:
             return helper.make_tensor_value_info(name, TensorProto.UINT8, ["N", 3, "H", "W"])
 
-        canvas = helper.make_tensor_value_info(CANVAS, TensorProto.FLOAT, ["places", 2])
+        canvas = helper.make_tensor_value_info(CANVAS, TensorProto.INT32, ["places", 2])
         return helper.make_graph(
             self._nodes, "style", [frames("frames"), canvas], [frames("stylized")], self._weights
         )
 
     def _constant(self, name: str, value: npt.NDArray[Any]) -> str:
         self._weights.append(numpy_helper.from_array(value, name))
+        return name
+
+    def _once(self, name: str, value: npt.NDArray[Any]) -> str:
+        """Take in a constant that several nodes share."""
+        if all(tensor.name != name for tensor in self._weights):
+            self._constant(name, value)
         return name
 
     def _node(self, kind: str, *inputs: str, to: str | None = None, **attributes: Any) -> str:
@@ -194,8 +200,9 @@ class _Graph:
         shape they would be computed on the CPU.
         """
         self._scope = CANVAS_NODES
-        self._constant(CANVAS, np.zeros((1, 2), np.float32))
+        period = self._constant("period", np.array(PERIOD, np.int32))
         corner = self._node("Reshape", CANVAS, self._shape("corner", -1, 2, 1, 1))
+        corner = self._node("Mod", corner, period)
         rows, columns = (self._coordinates(wide, corner, axis) for axis in (2, 3))
         real, imaginary = self._sum("waves", waves(), rows, columns)
         (sway,) = self._sum("flows", flows(), rows, columns, parts=1)
@@ -223,17 +230,26 @@ class _Graph:
                 ("height", drawn.height, 3),
             )
         )
-        angles = self._node("Add", self._node("Mul", rows, down), phase)
+        angles = self._angles(self._node("Add", self._node("Mul", rows, down), phase))
         turned = self._node("Concat", self._node("Cos", angles), self._node("Sin", angles), axis=3)
-        angles = self._node("Mul", columns, across)
+        angles = self._angles(self._node("Mul", columns, across))
         cosine, sine = (
             self._node("Mul", height, self._node(kind, angles)) for kind in ("Cos", "Sin")
         )
         both = ((cosine, self._node("Neg", sine)), (sine, cosine))[:parts]
         return [self._node("MatMul", turned, self._node("Concat", *pair, axis=2)) for pair in both]
 
+    def _angles(self, steps: str) -> str:
+        """Turn steps of phase, whole numbers, into radians from minus half a turn on."""
+        left = self._node("Sub", self._node("Mod", steps, "period"), self._half())
+        turn = self._once("turn", np.array(TURN, np.float32))
+        return self._node("Mul", self._cast(left, TensorProto.FLOAT), turn)
+
+    def _half(self) -> str:
+        return self._once("half", np.array(PERIOD // 2, np.int32))
+
     def _coordinates(self, wide: str, corner: str, axis: int) -> str:
-        """Return where on the canvas each cell lies, in pixels along ``axis``."""
+        """Return where on the canvas each cell lies along ``axis``, in steps."""
         side = "yx"[axis - 2]
         ends = [1, 1, 1, 1]
         ends[axis] = _ALL
@@ -245,13 +261,13 @@ class _Graph:
             self._shape(f"{side}.axes", 0, 1, 2, 3),
             self._shape(f"{side}.cell", 1, 1, *(CELL if a == axis else 1 for a in (2, 3))),
         )
-        line = self._cast(line, TensorProto.FLOAT)
-        nothing = self._constant(f"{side}.nothing", np.array(0, np.float32))
-        step = self._constant(f"{side}.step", np.array(CELL, np.float32))
-        steps = self._node("Add", self._node("Mul", line, nothing), step)
+        nothing = self._once("nothing", np.array(0, np.int32))
+        step = self._once("step", np.array(UNIT * CELL, np.int32))
+        steps = self._node("Mul", self._cast(line, TensorProto.INT32), nothing)
+        steps = self._node("Add", steps, step)
         counted = self._node("CumSum", steps, self._constant(f"{side}.axis", np.array(axis)))
         # Counted from the first step on, and from where the edge was repeated.
-        start = self._constant(f"{side}.start", np.array(-CELL - BEFORE, np.float32))
+        start = self._once("origin", np.array(-UNIT * (CELL + BEFORE), np.int32))
         part = self._node(
             "Slice",
             corner,

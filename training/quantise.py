@@ -26,7 +26,7 @@ from onnxruntime.quantization import (
 )
 
 from training.data import read_picture
-from training.graph import CANVAS_NODES
+from training.graph import CANVAS, CANVAS_NODES
 from training.network import MULTIPLE
 
 _SHORT_SIDE: Final = 360
@@ -69,7 +69,10 @@ class _Pictures(CalibrationDataReader):
 
     def __init__(self, pictures: list[Path]) -> None:
         chosen = pictures[:: max(1, len(pictures) // _PICTURES)][:_PICTURES]
-        self._frames: Iterator[dict[str, Any]] = ({"frames": frames(path)} for path in chosen)
+        corner = np.zeros((1, 2), np.int32)
+        self._frames: Iterator[dict[str, Any]] = (
+            {"frames": frames(path), CANVAS: corner} for path in chosen
+        )
 
     def get_next(self) -> dict[str, Any] | None:
         return next(self._frames, None)

@@ -9,6 +9,8 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
+from training.canvas import UNIT
+from training.graph import CANVAS
 from training.steadiness import Frames, Paint
 
 
@@ -25,9 +27,8 @@ def painter(
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = ort.InferenceSession(file, options, ["CPUExecutionProvider"])
 
-    given = {
-        name.name: np.array([canvas], np.float32) for name in session.get_overridable_initializers()
-    }
+    place = (UNIT * np.array([canvas])).round().astype(np.int32)
+    given = {each.name: place for each in session.get_inputs() if each.name == CANVAS}
 
     def paint(frame: Frames) -> Frames:
         return session.run(None, {"frames": frame, **given})[0]

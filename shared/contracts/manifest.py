@@ -62,6 +62,16 @@ class Bars(NamedTuple):
 NO_BARS: Final = Bars()
 
 
+class Place(NamedTuple):
+    """Where a frame's upper left corner lies on the stylizer's canvas, in quarters of pixels.
+
+    The canvas moves along with what the camera shows; after a cut it begins at 0, 0.
+    """
+
+    down: int
+    across: int
+
+
 class Chunk(Value):
     """A run of consecutive frames: the unit of message, retry, checkpoint and failure.
 
@@ -76,6 +86,9 @@ class Chunk(Value):
     pts_digest: str
     bars: Bars = NO_BARS
     """What stays unpainted in all of the chunk's frames."""
+    canvas: tuple[Place, ...] = ()
+    """The places of the first frames; all further ones lie where the last of these lies, at 0, 0 if
+    there are none."""
 
 
 class Manifest(Value):

@@ -29,6 +29,8 @@ _BYTES_A_CHUNK: Final = 64 * 1024
 _MACROBLOCK: Final = 16
 _DIGEST_LENGTH: Final = 32
 _MAX_TICKS: Final = 2**62
+_MAX_WAY: Final = 2**30
+"""Quarters of pixels that a camera may move; stylizers count them in 32 bits."""
 
 
 class Bounds:
@@ -123,3 +125,7 @@ class Bounds:
             -_MAX_TICKS < chunk.first_pts < _MAX_TICKS and 0 < chunk.duration < _MAX_TICKS
         ):
             raise GarbageError(f"chunk {chunk.index} has impossible times")
+        if len(chunk.canvas) > chunk.frames or any(
+            abs(way) > _MAX_WAY for place in chunk.canvas for way in place
+        ):
+            raise GarbageError(f"chunk {chunk.index} lies in impossible places")

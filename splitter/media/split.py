@@ -22,9 +22,10 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from shared.contracts.errors import SourceRefused
-from shared.contracts.manifest import NO_BARS, Bars, Chunk, Source, pts_digest
+from shared.contracts.manifest import NO_BARS, Bars, Chunk, Place, Source, pts_digest
 from shared.media.chunks import MEZZANINE, ChunkWriter, Encoding
 from splitter.media.bars import may_have_bars, still_black
+from splitter.media.camera import Camera
 from splitter.media.decode import Decoder
 from splitter.media.epochs import LONGEST_PAUSE_S, Epochs
 from splitter.media.integrity import Integrity
@@ -299,7 +300,9 @@ class _ChunkBuilder:
         self._options = options
         self._writer: ChunkWriter | None = None
         self._wanted = min(options.first_chunk_frames, options.chunk_frames)
+        self._camera = Camera()
         self._pts: list[int] = []
+        self._places: list[Place] = []
         self._frames = 0
         self.count = 0
 
@@ -322,6 +325,7 @@ class _ChunkBuilder:
         if self._bars != NO_BARS:
             self._bars = still_black(frame, self._bars)
         self._pts.append(pts)
+        self._places.append(self._camera.follow(frame, self._video_bars))
         frame.pts = pts - self._pts[0]
         self._writer.write(frame)
 
@@ -340,10 +344,20 @@ class _ChunkBuilder:
             duration=duration,
             pts_digest=pts_digest(self._pts),
             bars=self._bars,
+            canvas=_while_moving(self._places),
         )
         data = self._writer.close(duration)
         self.count += 1
         self._frames += len(self._pts)
         self._writer = None
         self._pts = []
+        self._places = []
         return EncodedChunk(chunk, data)
+
+
+def _while_moving(places: list[Place]) -> tuple[Place, ...]:
+    """Return the places as far as they change; none where all are at 0, 0."""
+    last = len(places)
+    while last > 1 and places[last - 1] == places[last - 2]:
+        last -= 1
+    return () if places[:last] == [Place(0, 0)] else tuple(places[:last])

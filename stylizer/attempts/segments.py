@@ -39,5 +39,5 @@ def pass_through(event: ChunkReady, mezzanine: bytes, settings: PaintingSettings
     style = event.style.model_copy(update={"strength": 0.0})
     unpainted = event.model_copy(update={"style": style})
     return paint_chunk(
-        unpainted, mezzanine, lambda frames: frames, batch=1, encoding=settings.encoding
+        unpainted, mezzanine, lambda frames, _: frames, batch=1, encoding=settings.encoding
     )

@@ -10,7 +10,7 @@ from collections import deque
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
-from stylizer.painting.sessions import Frames, Painter, Sessions
+from stylizer.painting.sessions import Canvas, Frames, Painter, Sessions
 
 if TYPE_CHECKING:
     import openvino
@@ -66,9 +66,11 @@ class _Lanes:
         self._model = model
         self._idle: deque[openvino.InferRequest] = deque()
 
-    def __call__(self, frames: Frames) -> Frames:
+    def __call__(self, frames: Frames, canvas: Canvas) -> Frames:
         request = self._take()
-        painted: Frames = request.infer({0: frames}, share_inputs=True)[0]
+        # Without a canvas the model has one input.
+        given = dict(zip(range(len(self._model.inputs)), (frames, canvas), strict=False))
+        painted: Frames = request.infer(given, share_inputs=True)[0]
         self._idle.append(request)  # one that has failed is not used again
         return painted
 

@@ -31,9 +31,9 @@ def _faults(style: Style, precision: Precision, sessions: Sessions) -> Iterator[
     which = f"style {style.name!r}: its {precision} network"
     for shape in _SHAPES:
         try:
-            (painted,) = session.run(
-                None, {session.get_inputs()[0].name: np.zeros(shape, np.uint8)}
-            )
+            given = (np.zeros(shape, np.uint8), np.zeros((1, 2), np.int32))
+            names = [each.name for each in session.get_inputs()]
+            (painted,) = session.run(None, dict(zip(names, given, strict=False)))
         except Exception as error:  # ONNX Runtime raises its own classes, without a common root
             yield f"{which} fails on frames {shape}: {error}"
             return

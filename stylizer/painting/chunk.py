@@ -8,7 +8,7 @@ chunk's length.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from fractions import Fraction
 from typing import Final, NamedTuple
@@ -17,7 +17,7 @@ import av
 import numpy as np
 
 from shared.contracts.errors import ChunkError
-from shared.contracts.manifest import NO_BARS, Bars, pts_digest
+from shared.contracts.manifest import NO_BARS, Chunk, Place, pts_digest
 from shared.contracts.messages import ChunkReady
 from shared.contracts.style_request import StyleRequest
 from shared.media.chunks import ChunkWriter, Encoding, read_chunk
@@ -26,19 +26,20 @@ from stylizer.painting.engine import MULTIPLE
 from stylizer.painting.framing import Framing
 from stylizer.painting.mixing import keeps_source, mix_in
 from stylizer.painting.overlap import ahead
-from stylizer.painting.sessions import Frames
+from stylizer.painting.sessions import Canvas, Frames
 
-Paint = Callable[[Frames], Frames]
+Paint = Callable[[Frames, Canvas], Frames]
 
 _BATCHES_AHEAD: Final = 2
 
 
 class _Batch(NamedTuple):
-    """Some frames on their way: their times, what is kept of them, and their padded pixels."""
+    """Some frames on their way: times, what is kept of them, places, and their padded pixels."""
 
     pts: list[int]
     originals: list[av.VideoFrame | None]
     framing: Framing
+    canvas: Canvas
     planes: Frames
 
 
@@ -62,8 +63,7 @@ def paint_chunk(
     )
     pts: list[int] = []
     frames = read_chunk(mezzanine, frames=event.chunk.frames)
-    bars = event.chunk.bars
-    with closing(_painted(frames, paint, event.style, batch, bars)) as painted:
+    with closing(_painted(frames, paint, event.style, batch, event.chunk)) as painted:
         for frame in painted:
             pts.append(frame.pts or 0)
             frame.time_base = Fraction(1, event.time_base.denominator)
@@ -78,7 +78,7 @@ def paint_chunk(
 
 def paint_picture(source: av.VideoFrame, paint: Paint, style: StyleRequest) -> av.VideoFrame:
     """Return one ``yuv420p`` frame as its segment would show it, but for the encoding."""
-    (painted,) = _painted([source], paint, style, 1)
+    (painted,) = _painted([source], paint, style, 1, None)
     return painted
 
 
@@ -87,13 +87,13 @@ def _painted(
     paint: Paint,
     style: StyleRequest,
     batch: int,
-    bars: Bars = NO_BARS,
+    chunk: Chunk | None,
 ) -> Generator[av.VideoFrame]:
     if not style.strength_percent:
         yield from frames
         return
-    with ahead(_batches(frames, batch, style, bars), _BATCHES_AHEAD) as batches:
-        painted = (some._replace(planes=paint(some.planes)) for some in batches)
+    with ahead(_batches(frames, batch, style, chunk), _BATCHES_AHEAD) as batches:
+        painted = (some._replace(planes=paint(some.planes, some.canvas)) for some in batches)
         with ahead(painted, _BATCHES_AHEAD) as results:
             for some in results:
                 yield from _finished(some, style)
@@ -115,9 +115,10 @@ def _finished(batch: _Batch, style: StyleRequest) -> Iterator[av.VideoFrame]:
 
 
 def _batches(
-    frames: Iterable[av.VideoFrame], size: int, style: StyleRequest, bars: Bars
+    frames: Iterable[av.VideoFrame], size: int, style: StyleRequest, chunk: Chunk | None
 ) -> Iterator[_Batch]:
-    iterator = iter(frames)
+    iterator, places = iter(frames), _places(() if chunk is None else chunk.canvas)
+    bars = NO_BARS if chunk is None else chunk.bars
     while group := list(itertools.islice(iterator, size)):
         framing = Framing.of(group[0].width, group[0].height, bars, style.lines)
         keep = keeps_source(style) or framing.crops
@@ -125,8 +126,15 @@ def _batches(
             pts=[frame.pts or 0 for frame in group],
             originals=[frame if keep else None for frame in group],
             framing=framing,
+            canvas=np.array([framing.place(next(places)) for _ in group], np.int32),
             planes=_planes([framing.enter(frame) for frame in group]),
         )
+
+
+def _places(told: Sequence[Place]) -> Iterator[Place]:
+    """Return a place for every frame: where no more are told, the camera has stopped."""
+    stopped = told[-1] if told else Place(0, 0)
+    return itertools.chain(told, itertools.repeat(stopped))
 
 
 def _planes(frames: list[av.VideoFrame]) -> Frames:

@@ -21,11 +21,14 @@ from shared.styles.gallery import Gallery, Precision
 from stylizer.painting.bfloat16 import Bfloat16
 from stylizer.painting.interpolation import NotInterpolable, interpolate
 from stylizer.painting.precision import ChosenPrecision, network_file
-from stylizer.painting.sessions import Device, Frames, Painter, Sessions
+from stylizer.painting.sessions import Canvas, Device, Frames, Painter, Sessions
 
 log = structlog.get_logger()
 
 MULTIPLE: Final = 4
+
+CORNER: Final[Canvas] = np.zeros((1, 2), np.int32)
+"""Where frames lie whose camera has not moved."""
 
 _KEPT: Final = 24
 """Styles and blends that stay loaded. There are more possible blends than memory."""
@@ -34,8 +37,10 @@ _KEPT: Final = 24
 class Engine(Protocol):
     """Paints frames. Safe to call from several threads at once."""
 
-    def paint(self, style: str, frames: Frames) -> Frames:
+    def paint(self, style: str, frames: Frames, canvas: Canvas = CORNER) -> Frames:
         """Return the painted frames, same shape and type; ``style`` is a name or a blend.
+
+        ``canvas`` is where on the canvas they lie, all or each.
 
         Raises:
             StyleError: the style is unknown or its file is no style network.
@@ -98,12 +103,12 @@ class OnnxEngine:
         except StyleError as error:
             raise ConfigurationError([error.message]) from error
 
-    def paint(self, style: str, frames: Frames) -> Frames:
+    def paint(self, style: str, frames: Frames, canvas: Canvas = CORNER) -> Frames:
         """Return the painted frames; see `Engine`."""
         height, width = frames.shape[2:]
         if not height or height % MULTIPLE or not width or width % MULTIPLE:
             raise ValueError(f"{width}x{height} is not on the network's grid of {MULTIPLE} pixels")
-        painted = self._painter(style)(frames)
+        painted = self._painter(style)(frames, canvas)
         if painted.shape != frames.shape:
             raise StyleError(
                 "NO_STYLE_NETWORK",
@@ -144,10 +149,10 @@ class OnnxEngine:
 def _mix(painters: list[Painter], percents: list[int]) -> Painter:
     """Return what paints the weighted mean of several painters' pictures."""
 
-    def paint(frames: Frames) -> Frames:
+    def paint(frames: Frames, canvas: Canvas) -> Frames:
         total = np.full(frames.shape, WHOLE // 2, np.uint16)
         for painter, percent in zip(painters, percents, strict=True):
-            total += np.multiply(painter(frames), percent, dtype=np.uint16)
+            total += np.multiply(painter(frames, canvas), percent, dtype=np.uint16)
         total //= WHOLE
         return total.astype(np.uint8)
 

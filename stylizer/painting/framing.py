@@ -17,10 +17,11 @@ import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorTrc, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from shared.contracts.manifest import Bars
+from shared.contracts.manifest import Bars, Place
 from shared.media.pixels import plane_arrays
 
 _SCALING: Final = Interpolation.BICUBIC | Interpolation.ACCURATE_RND
+_QUARTERS: Final = 4
 _SUBSAMPLED: Final = (1, 2, 2)
 """By how much each plane of 4:2:0 is smaller than the picture."""
 
@@ -64,6 +65,15 @@ class Framing:
     def crops(self) -> bool:
         """Whether a part of the picture stays as it is."""
         return self.size != self.whole
+
+    def place(self, place: Place) -> Place:
+        """Return where on the canvas the working picture lies, for a frame's own place there."""
+        corner = (place.down + _QUARTERS * self.top, place.across + _QUARTERS * self.left)
+        down, across = (
+            round(Fraction(way * small, large))
+            for way, small, large in zip(corner, self.working[::-1], self.size[::-1], strict=True)
+        )
+        return Place(down, across)
 
     def enter(self, frame: av.VideoFrame) -> av.VideoFrame:
         """Return what the network is to paint of a frame."""

@@ -64,8 +64,9 @@ def _likeness_db(gallery: Gallery, style: str) -> float:
     """Compare one picture in bfloat16 and in fp32: PSNR in decibels."""
     network = gallery.find_all(style)[0][0].network("fp32")
     frame = _test_frame()
-    exact = Sessions("cpu", None).painter(style, network)(frame)
-    fast = bfloat16.Bfloat16().painter(style, network)(frame)
+    corner = np.zeros((1, 2), np.int32)
+    exact = Sessions("cpu", None).painter(style, network)(frame, corner)
+    fast = bfloat16.Bfloat16().painter(style, network)(frame, corner)
     error = np.mean((exact.astype(np.float32) - fast) ** 2)
     return float(10 * np.log10(255**2 / max(error, 1e-9)))
 

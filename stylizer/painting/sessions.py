@@ -15,8 +15,14 @@ from shared.contracts.errors import ConfigurationError, StyleError
 Frames = npt.NDArray[np.uint8]
 """What a network takes and gives: (N, 3, H, W), planar RGB, H and W multiples of 4."""
 
-Painter = Callable[[Frames], Frames]
-"""Paints frames with one network. Safe to call from several threads at once."""
+Canvas = npt.NDArray[np.int32]
+"""Where on the canvas frames lie: (1 or N, 2), quarters of pixels down and across."""
+
+Painter = Callable[[Frames, Canvas], Frames]
+"""Paints frames with one network. Safe to call from several threads at once.
+
+A network without a canvas paints them the same wherever they lie.
+"""
 
 Device = Literal["cpu", "cuda", "tensorrt"]
 
@@ -33,6 +39,8 @@ _AS_REQUESTED: Final = 1
 
 class Sessions:
     """Makes sessions of networks, each with one uint8 input and output (N, 3, H, W) of any size.
+
+    A second input, ``canvas``, int32 (N, 2), takes the place of frames on the canvas.
 
     On a CPU every call uses its caller's thread alone: N callers on N cores give the throughput
     of one N-threaded call, and are far steadier when the machine has other work.
@@ -61,10 +69,12 @@ class Sessions:
             ConfigurationError: the device does not start.
         """
         session = self.open(style, network)
-        name = session.get_inputs()[0].name
+        names = [given.name for given in session.get_inputs()]
 
-        def paint(frames: Frames) -> Frames:
-            painted: Frames = session.run(None, {name: frames})[0]
+        def paint(frames: Frames, canvas: Canvas) -> Frames:
+            # Without a canvas there is one name.
+            given = dict(zip(names, (frames, canvas), strict=False))
+            painted: Frames = session.run(None, given)[0]
             return painted
 
         return paint
@@ -138,7 +148,10 @@ def _share_memory() -> None:
 
 
 def _check_signature(style: str, session: ort.InferenceSession) -> None:
-    for what, ends in (("input", session.get_inputs()), ("output", session.get_outputs())):
+    inputs = session.get_inputs()
+    if len(inputs) > 1 and _takes_places(inputs[1]):
+        inputs = inputs[:1] + inputs[2:]
+    for what, ends in (("input", inputs), ("output", session.get_outputs())):
         if len(ends) != 1 or not _takes_pictures(ends[0].type, ends[0].shape):
             found = ", ".join(f"{end.name} {end.type} {end.shape}" for end in ends)
             raise StyleError(
@@ -146,6 +159,10 @@ def _check_signature(style: str, session: ort.InferenceSession) -> None:
                 f"style {style!r}: its network must have one {what}, uint8 (N, 3, H, W) with free "
                 f"N, H and W, and has {found or 'none'}",
             )
+
+
+def _takes_places(given: ort.NodeArg) -> bool:
+    return (given.name, given.type, given.shape[1:]) == ("canvas", "tensor(int32)", [2])
 
 
 def _takes_pictures(element: str, shape: list[int | str | None]) -> bool:

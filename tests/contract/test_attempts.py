@@ -30,7 +30,7 @@ from stylizer.attempts.counter import AttemptCounter
 from stylizer.attempts.isolation import AttemptFailed
 from stylizer.attempts.retrying import RetryingPainter
 from stylizer.metrics import StylizerMetrics
-from stylizer.painting.engine import Frames
+from stylizer.painting.engine import Canvas, Frames
 from stylizer.settings import StylizerSettings
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -103,7 +103,7 @@ class Gone:
 
     paints = False
 
-    def paint(self, _style: str, frames: Frames) -> Frames:
+    def paint(self, _style: str, frames: Frames, _canvas: Canvas | None = None) -> Frames:
         if not self.paints:
             raise RuntimeError("CUDA failure 999: unknown error")
         return np.array(frames)

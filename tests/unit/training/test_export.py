@@ -21,7 +21,7 @@ from stylizer.painting.interpolation import NotInterpolable, interpolate
 from training.data import pictures_in
 from training.evaluate import decibels
 from training.export import read_network, write_style
-from training.graph import build
+from training.graph import Precision, build
 from training.network import StyleNetwork
 from training.quantise import frames, quantise
 from training.steadiness import Frames
@@ -30,21 +30,25 @@ CARD = {"title": "Blotches", "painter": "Chance", "year": 2020, "licence": "MIT"
 
 
 def make_network(seed: int) -> StyleNetwork:
-    """Return a network of strong colours, none of which is trained."""
+    """Return a network of strong colours and strokes, none of which is trained."""
     torch.manual_seed(seed)
     network = StyleNetwork()
     with torch.no_grad():
+        network.lay.weight *= 10
         network.paint.weight *= 4
         network.paint.bias += 0.5
     return network
 
 
-def paint(model: onnx.ModelProto | bytes, picture: Frames) -> Frames:
+def paint(
+    model: onnx.ModelProto | bytes, picture: Frames, canvas: tuple[int, int] = (0, 0)
+) -> Frames:
     options = ort.SessionOptions()
     options.log_severity_level = 3
     data = model if isinstance(model, bytes) else model.SerializeToString()
     session = ort.InferenceSession(data, options, ["CPUExecutionProvider"])
-    return session.run(None, {"frames": picture})[0]
+    given = {"frames": picture, "canvas": np.array([canvas], np.int32)}
+    return session.run(None, given)[0]
 
 
 def noise(*shape: int) -> Frames:
@@ -68,6 +72,50 @@ def test_the_exported_network_paints_as_the_trained_one_does(
     assert exported.shape == shape
     assert np.abs(exported - trained).max() <= 1
     assert trained.std() > 20, "a picture of one colour would prove nothing"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("place", [(0, 0), (13, -30), (400_002, 9), (-1, -400_001)])
+def test_the_exported_canvas_lies_where_the_trained_one_does(
+    network: StyleNetwork, precision: Precision, place: tuple[int, int]
+) -> None:
+    wall = np.full((1, 3, 48, 64), 128, np.uint8)
+    pixels = torch.tensor([place], dtype=torch.float64) / 4
+    with torch.no_grad():
+        painted = network.paint_whole(torch.from_numpy(wall).float() / 255, pixels)
+    trained = painted.mul(255).round().clamp(0, 255).numpy()
+    exported = paint(build(network, precision=precision), wall, place)
+    assert np.abs(exported - trained).max() <= (1 if precision == "fp32" else 3)
+    assert trained.std() > 5, "a wall without strokes would prove nothing"
+
+
+def test_a_wide_frame_is_painted_as_its_parts_are_where_they_lie(network: StyleNetwork) -> None:
+    """So chunks, tiles and retries agree whatever they are cut into."""
+    model = build(network)
+    frame = noise(1, 3, 160, 400)
+    whole = paint(model, frame, (7, 9))
+    right = paint(model, np.ascontiguousarray(frame[..., 200:]), (7, 9 + 4 * 200))
+    assert np.array_equal(whole[..., 264:-64], right[..., 64:-64])
+
+
+def test_a_network_of_version_3_is_given_a_faint_canvas_and_the_same_one_every_time(
+    tmp_path: Path,
+) -> None:
+    model = build(make_network(3))
+    kept = [t for t in model.graph.initializer if not t.name.startswith("lay.")]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    for entry in model.metadata_props:
+        entry.value = "3" if entry.key == "network" else entry.value
+    file = tmp_path / "old.onnx"
+    file.write_bytes(model.SerializeToString())
+    torch.manual_seed(1)
+    one = read_network(file)[0]
+    torch.manual_seed(2)
+    other = read_network(file)[0]
+    assert torch.equal(one.lay.weight, other.lay.weight)
+    assert 0 < one.lay.weight.abs().max() < 0.1
+    torch.testing.assert_close(one.second.weight, make_network(3).second.weight)
 
 
 def test_the_fp16_network_paints_nearly_the_same(network: StyleNetwork) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.contracts.manifest import Chunk, Source
+from shared.contracts.manifest import Chunk, Place, Source
 from splitter.decoder.bounds import Bounds
 from splitter.decoder.wire import GarbageError, Job
 from splitter.media.limits import Limits
@@ -40,7 +40,8 @@ def told(*events) -> None:
 
 
 def test_a_whole_split_is_let_through():
-    told(SOURCE, chunk(0), chunk(1), chunk(2, 3), SplitEnd(19, 3, (), has_side=False))
+    moving = chunk(1, canvas=[Place(4 * n, -n) for n in range(8)])
+    told(SOURCE, chunk(0), moving, chunk(2, 3), SplitEnd(19, 3, (), has_side=False))
 
 
 @pytest.mark.parametrize(
@@ -63,6 +64,8 @@ def test_a_whole_split_is_let_through():
         [SOURCE, chunk(0, duration=0)],
         [SOURCE, chunk(0, first_pts=2**63)],
         [SOURCE, chunk(0, pts_digest="0" * 10_000)],
+        [SOURCE, chunk(0, canvas=[Place(0, 0)] * 9)],
+        [SOURCE, chunk(0, canvas=[Place(0, -(2**31))])],
         [SOURCE, SplitEnd(0, 0, (), has_side=False)],
         [SOURCE, chunk(0), SplitEnd(9, 1, (), has_side=False)],
         [SOURCE, chunk(0), SplitEnd(8, 2, (), has_side=False)],

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from shared.contracts.errors import ChunkError
-from shared.contracts.manifest import Chunk, pts_digest
+from shared.contracts.manifest import Chunk, Place, pts_digest
 from shared.contracts.messages import ChunkReady
 from shared.contracts.style_request import StyleRequest
 from shared.media.chunks import MEZZANINE, SEGMENT, ChunkWriter, read_chunk
 from stylizer.painting.chunk import paint_chunk
-from stylizer.painting.sessions import Frames
+from stylizer.painting.sessions import Canvas, Frames
 
 TIME_BASE = Fraction(1, 30000)
 
@@ -47,7 +47,7 @@ def chunk(pts: list[int], width: int, height: int) -> tuple[ChunkReady, bytes]:
     return event, writer.close(end)
 
 
-def negative(frames: Frames) -> Frames:
+def negative(frames: Frames, _canvas: Canvas) -> Frames:
     return 255 - frames
 
 
@@ -62,9 +62,9 @@ def test_every_frame_is_painted_in_order_at_its_time(size: tuple[int, int], batc
     event, mezzanine = chunk(pts, *size)
     seen: list[tuple[int, ...]] = []
 
-    def paint(frames: Frames) -> Frames:
+    def paint(frames: Frames, canvas: Canvas) -> Frames:
         seen.append(frames.shape)
-        return negative(frames)
+        return negative(frames, canvas)
 
     segment = paint_chunk(event, mezzanine, paint, batch=batch, encoding=SEGMENT)
 
@@ -81,7 +81,7 @@ def test_the_network_sees_repeated_edges_where_the_frame_ends() -> None:
     event, mezzanine = chunk([0], 66, 50)
     seen: list[Frames] = []
 
-    def paint(frames: Frames) -> Frames:
+    def paint(frames: Frames, _canvas: Canvas) -> Frames:
         seen.append(frames.copy())
         return frames
 
@@ -90,6 +90,32 @@ def test_the_network_sees_repeated_edges_where_the_frame_ends() -> None:
     assert frames.shape == (1, 3, 52, 68)
     assert np.array_equal(frames[:, :, 50], frames[:, :, 49])
     assert np.array_equal(frames[..., 67], frames[..., 65])
+
+
+@pytest.mark.parametrize("batch", [1, 2, 8])
+@pytest.mark.parametrize(
+    ("told", "places"),
+    [
+        ((), [[0, 0]] * 4),
+        ((Place(3, -4),), [[3, -4]] * 4),
+        ((Place(0, 0), Place(8, 1), Place(16, 2)), [[0, 0], [8, 1], [16, 2], [16, 2]]),
+    ],
+)
+def test_every_frame_lies_where_its_chunk_says(
+    batch: int, told: tuple[Place, ...], places: list[list[int]]
+) -> None:
+    event, mezzanine = chunk([0, 1001, 2002, 3003], 64, 48)
+    moved = event.chunk.model_copy(update={"canvas": told})
+    seen: list[list[int]] = []
+
+    def paint(frames: Frames, canvas: Canvas) -> Frames:
+        assert (canvas.dtype, canvas.shape) == (np.int32, (len(frames), 2))
+        seen.extend(canvas.tolist())
+        return frames
+
+    moving = event.model_copy(update={"chunk": moved})
+    paint_chunk(moving, mezzanine, paint, batch=batch, encoding=SEGMENT)
+    assert seen == places
 
 
 def test_the_same_chunk_gives_the_same_bytes() -> None:
@@ -112,7 +138,7 @@ def test_a_chunk_with_other_frames_than_its_event_says_is_refused() -> None:
 def test_a_failure_of_the_network_is_told_as_it_is() -> None:
     event, mezzanine = chunk([0, 1001, 2002], 64, 48)
 
-    def paint(_frames: Frames) -> Frames:
+    def paint(_frames: Frames, _canvas: Canvas) -> Frames:
         raise RuntimeError("out of memory")
 
     with pytest.raises(RuntimeError, match="out of memory"):

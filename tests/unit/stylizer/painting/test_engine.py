@@ -100,6 +100,25 @@ def test_a_card_that_names_another_trunk_than_its_network_is_found_by_checking(
     assert "grew from trunk oak, its card says elm" in fault
 
 
+def test_frames_are_painted_where_they_lie_on_the_canvas(tmp_path: Path) -> None:
+    hang(tmp_path, "moving", network(0.5, "oak", canvas=True), trunk="oak")
+    hang(tmp_path, "grown", network(0.25, "oak", canvas=True))
+    hang(tmp_path, "still", network(0.25, "elm"))
+    engine = OnnxEngine(Gallery(tmp_path), "cpu")
+
+    def levels(style: str, *places: list[int]) -> list[int]:
+        canvas = np.array(places or [[0, 0]], np.int32)
+        return engine.paint(style, GREY, canvas)[:, 0, 0, 0].tolist()
+
+    assert engine.paint("moving", GREY)[:, 0, 0, 0].tolist() == [100, 100]
+    assert levels("moving", [3, 4]) == [107, 107]
+    assert levels("moving", [0, 1], [0, 2]) == [101, 102]
+    assert levels("still", [0, 1], [0, 2]) == [50, 50], "it has no canvas"
+    assert levels("grown:0.50,moving:0.50", [0, 1], [0, 2]) == [76, 77]
+    assert levels("moving:0.50,still:0.50", [0, 2], [0, 4]) == [76, 77]
+    assert not list(find_faults(Gallery(tmp_path).find("moving")))
+
+
 @pytest.mark.parametrize("trunk", ["oak", None], ids=["by weights", "by pictures"])
 def test_a_blend_paints_the_mean_of_its_styles(tmp_path: Path, trunk: str | None) -> None:
     hang(tmp_path, "bright", network(1.0, trunk))

@@ -6,13 +6,13 @@ import av
 import numpy as np
 import pytest
 
-from shared.contracts.manifest import Bars
+from shared.contracts.manifest import Bars, Place
 from shared.contracts.style_request import StyleRequest
 from shared.media.chunks import SEGMENT, read_chunk
 from shared.media.pixels import plane_arrays
 from stylizer.painting.chunk import paint_chunk, paint_picture
 from stylizer.painting.framing import Framing
-from stylizer.painting.sessions import Frames
+from stylizer.painting.sessions import Canvas, Frames
 from tests.unit.stylizer.painting.test_chunk import chunk
 
 
@@ -21,7 +21,7 @@ def picture(width: int, height: int) -> av.VideoFrame:
     return av.VideoFrame.from_ndarray(ramp, format="gray").reformat(format="yuv420p")
 
 
-def stripes(frames: Frames) -> Frames:
+def stripes(frames: Frames, _canvas: Canvas) -> Frames:
     """Paint stripes of eight pixels, as a network has strokes of so many."""
     painted = np.zeros_like(frames)
     painted[..., np.arange(frames.shape[-1]) // 8 % 2 == 0] = 255
@@ -52,7 +52,7 @@ def test_strokes_are_as_large_a_part_of_the_picture_as_at_the_working_height(
 def test_a_picture_of_no_more_lines_is_painted_at_its_own_size(width: int, height: int) -> None:
     seen = []
 
-    def look(frames: Frames) -> Frames:
+    def look(frames: Frames, _canvas: Canvas) -> Frames:
         seen.append(frames.shape[2:])
         return frames
 
@@ -77,7 +77,7 @@ def test_bars_are_what_they_were_and_the_rest_is_painted(wish: dict[str, object]
     )
     shapes = []
 
-    def white(frames: Frames) -> Frames:
+    def white(frames: Frames, _canvas: Canvas) -> Frames:
         shapes.append(frames.shape[2:])
         return np.full_like(frames, 255)
 
@@ -93,3 +93,9 @@ def test_bars_are_what_they_were_and_the_rest_is_painted(wish: dict[str, object]
         outside[8:16], outside[:, 12:20] = False, False  # (the encoder rings at the border)
         assert np.abs(after - before)[outside].max() < 12
         assert after[20:, 24:].mean() > before[20:, 24:].mean() + 25
+
+
+def test_a_part_that_is_painted_smaller_lies_on_the_canvas_where_it_lies_in_the_picture() -> None:
+    framing = Framing.of(1280, 720, Bars(top=80, bottom=80), 360)
+    assert framing.place(Place(0, 0)) == Place(160, 0)
+    assert framing.place(Place(-320, 100)) == Place(0, 50)

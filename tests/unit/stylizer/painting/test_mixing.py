@@ -15,7 +15,7 @@ from shared.contracts.style_request import StyleRequest
 from shared.media.chunks import MEZZANINE, SEGMENT, ChunkWriter, read_chunk
 from shared.media.pixels import plane_arrays
 from stylizer.painting.chunk import paint_chunk, paint_picture
-from stylizer.painting.sessions import Frames
+from stylizer.painting.sessions import Canvas, Frames
 
 SIZES = [(64, 48), (16, 16), (66, 50), (2, 2), (640, 360)]
 
@@ -30,11 +30,11 @@ def coloured(width: int, height: int, seed: int = 0) -> av.VideoFrame:
     return frame
 
 
-def negative(frames: Frames) -> Frames:
+def negative(frames: Frames, _canvas: Canvas) -> Frames:
     return 255 - frames
 
 
-def refuse(frames: Frames) -> Frames:
+def refuse(frames: Frames, _canvas: Canvas) -> Frames:
     raise AssertionError("the network is not needed")
 
 

@@ -1,0 +1,170 @@
+"""Follows the camera: where on the canvas of the stylizer each frame lies.
+
+Strokes that stand still while the picture moves look like dirt on a pane. So the movement of the
+whole picture from frame to frame is measured here, where all frames pass in order, and its sum is
+written into the chunks: painters move the canvas along, and chunks stay independent of each other.
+
+Movement is measured by phase correlation (Kuglin and Hines, 1975) of small pictures. What most of
+the picture does counts; people who cross a picture that stands still do not move its canvas.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import av
+import numpy as np
+from numpy import fft  # now: later on, in the sandbox, there is no file to import it from
+from numpy.typing import NDArray
+
+from shared.contracts.manifest import NO_BARS, Bars, Place
+from shared.media.pixels import plane_arrays
+
+_SIDE: Final = 160
+"""Pixels, at the least, of the longer side of the small pictures, if the frame has as many."""
+
+_BLUR: Final = 1.0
+"""Deviation, in small pixels, of the peak that is looked for: it is then a bell, and its top can be
+found to a small part of a pixel."""
+
+_SURE: Final = 0.25
+"""Height of a peak, 1 for a picture that has moved as a whole, below which nothing was seen."""
+
+_STILL: Final = 0.04
+"""Movements, in small pixels, that are taken for none: strokes must not tremble on a still shot.
+"""
+
+_FARTHEST: Final = 0.25
+"""Movements by more than this part of a side are taken for a cut."""
+
+_NEAR: Final = 10.0
+"""Small pixels within which a frame is compared with the same earlier one."""
+
+_BETTER: Final = 0.8
+"""A movement must explain a fifth of what has changed, or nothing has moved."""
+
+_QUARTERS: Final = 4
+_TINY: Final = 1e-9
+
+
+class _View(NamedTuple):
+    """A frame's small picture, its spectrum, and where on the canvas the frame lies."""
+
+    picture: NDArray[np.float32]
+    spectrum: NDArray[np.complex64]
+    down: float
+    across: float
+
+
+class Camera:
+    """Adds up the movement of the whole picture; a cut begins at 0, 0 again.
+
+    Every frame is compared with the same earlier one for as long as both show much the same, so
+    that errors do not add up and slow movements grow large enough to be seen.
+    """
+
+    def __init__(self) -> None:
+        self._window: NDArray[np.float32] = np.empty((0, 0), np.float32)
+        self._reference: _View | None = None
+        self._before: _View | None = None
+
+    def follow(self, frame: av.VideoFrame, bars: Bars = NO_BARS) -> Place:
+        """Return the place of the next frame, looked at between ``bars``; all have one size."""
+        light = plane_arrays(frame)[0]
+        light = light[bars.top : len(light) - bars.bottom, bars.left : frame.width - bars.right]
+        block = max(1, min(max(light.shape) // _SIDE, *light.shape))
+        small = _small(light, block)
+        if self._window.shape != small.shape:
+            self._prepare(*small.shape)
+            self._reference = self._before = None
+        spectrum = fft.rfft2((small - small.mean()) * self._window).astype(np.complex64)
+        view = self._placed(_View(small, spectrum, 0.0, 0.0))
+        self._before = view
+        return Place(round(_QUARTERS * view.down * block), round(_QUARTERS * view.across * block))
+
+    def _placed(self, view: _View) -> _View:
+        for known in (self._reference, self._before):
+            if known is None or self._before is None:
+                continue
+            moved = self._movement(known.spectrum, view.spectrum)
+            if moved is None:
+                continue
+            placed = view._replace(down=self._before.down, across=self._before.across)
+            if _explains(moved, known.picture, view.picture):
+                placed = view._replace(down=known.down - moved[0], across=known.across - moved[1])
+            self._reference = known if max(map(abs, moved)) < _NEAR else placed
+            return placed
+        self._reference = view
+        return view
+
+    def _prepare(self, height: int, width: int) -> None:
+        # A window, because the spectrum takes the right edge for the neighbour of the left one.
+        self._window = np.outer(np.hanning(height), np.hanning(width)).astype(np.float32)
+        down, across = fft.fftfreq(height)[:, None], fft.rfftfreq(width)[None]
+        bell = np.exp(-2 * (np.pi * _BLUR) ** 2 * (down**2 + across**2)).astype(np.float32)
+        self._bell = bell / fft.irfft2(bell, (height, width))[0, 0]
+
+    def _movement(
+        self, before: NDArray[np.complex64], now: NDArray[np.complex64]
+    ) -> tuple[float, float] | None:
+        """Return by how many small pixels the picture moved, down and across; None after a cut."""
+        cross = now * before.conj()
+        cross *= self._bell / (np.abs(cross) + _TINY)
+        height, width = self._window.shape
+        peaks = fft.irfft2(cross, (height, width))
+        row, column = divmod(int(peaks.argmax()), width)
+        if peaks[row, column] < _SURE:
+            return None
+        down = _signed(row, height) + _top(peaks[:, column], row)
+        across = _signed(column, width) + _top(peaks[row], column)
+        if abs(down) > _FARTHEST * height or abs(across) > _FARTHEST * width:
+            return None
+        return _unless_still(down), _unless_still(across)
+
+
+def _small(light: NDArray[np.uint8], block: int) -> NDArray[np.float32]:
+    """Return means of blocks of luma, of two lines each.
+
+    By numpy: in the sandbox swscale cannot make grey pictures.
+    """
+    rows, columns = (length // block for length in light.shape)
+    whole = light[: rows * block, : columns * block].reshape(rows, block, -1)
+    some = whole[:, :: max(1, block // 2)]
+    lines = some.sum(1, dtype=np.uint16).reshape(rows, columns, block)
+    total: NDArray[np.float32] = lines.sum(2, dtype=np.uint32).astype(np.float32)
+    return total / np.float32(block * some.shape[1])
+
+
+def _unless_still(moved: float) -> float:
+    return 0.0 if abs(moved) < _STILL else moved
+
+
+def _explains(
+    moved: tuple[float, float], before: NDArray[np.float32], now: NDArray[np.float32]
+) -> bool:
+    """Tell whether the picture before, moved, is much more like the one now than unmoved.
+
+    Where somebody moves in front of a plain wall, their edges are all there is to correlate.
+    """
+    there = before
+    for axis, by in enumerate(moved):
+        whole = int(np.floor(by))
+        part = np.float32(by - whole)
+        there = (1 - part) * np.roll(there, whole, axis) + part * np.roll(there, whole + 1, axis)
+    margins = [int(np.ceil(abs(by))) + 1 for by in moved]
+    inside = tuple(slice(margin, -margin) for margin in margins)
+    still, follows = (np.abs(now - other)[inside].mean() for other in (before, there))
+    return bool(follows < _BETTER * still)
+
+
+def _signed(place: int, length: int) -> int:
+    return place - length if place > length // 2 else place
+
+
+def _top(line: NDArray[np.floating], place: int) -> float:
+    """Return how far beside ``place`` the top of the bell lies."""
+    low, high, after = (
+        float(np.log(max(line[(place + by) % len(line)], _TINY))) for by in (-1, 0, 1)
+    )
+    bend = low - 2 * high + after
+    return (low - after) / (2 * bend) if bend else 0.0

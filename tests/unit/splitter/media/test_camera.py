@@ -1,0 +1,135 @@
+"""The canvas follows the camera, and nothing else that moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from shared.contracts.manifest import Bars, Place
+from splitter.media.camera import Camera
+from splitter.media.split import EncodedChunk, SplitOptions, split
+
+HEIGHT, WIDTH = 180, 320
+PIXEL = 4
+"""Places are told in quarters of pixels."""
+
+
+def scenery(seed: int) -> NDArray[np.uint8]:
+    """Return a landscape of blotches, large and small, four times as fine as frames are."""
+    chance = np.random.default_rng(seed)
+    side = 2048
+    total = np.zeros((side, side))
+    for cell in (8, 32, 128):
+        coarse = chance.normal(0, 30, (side // cell, side // cell))
+        total += np.kron(coarse, np.ones((cell, cell)))
+    return np.clip(128 + total, 0, 255).astype(np.uint8)
+
+
+def shoot(scene: NDArray[np.uint8], down: float, across: float, seed: int = 0) -> av.VideoFrame:
+    """Return what a camera sees, with noise of two levels, of the scene from a place on."""
+    top, left = round(PIXEL * down) + 400, round(PIXEL * across) + 200
+    part = scene[top : top + PIXEL * HEIGHT, left : left + PIXEL * WIDTH].astype(float)
+    grey = part.reshape(HEIGHT, PIXEL, WIDTH, PIXEL).mean((1, 3))
+    grey += np.random.default_rng(seed).normal(0, 2, grey.shape)
+    pixels = np.clip(grey, 0, 255).round().astype(np.uint8)
+    return av.VideoFrame.from_ndarray(pixels, format="gray").reformat(format="yuv420p")
+
+
+def pan(speed: float, frames: int = 20) -> Iterator[av.VideoFrame]:
+    scene = scenery(1)
+    return (shoot(scene, speed * n / 2, speed * n, seed=n) for n in range(frames))
+
+
+@pytest.mark.parametrize("speed", [0.5, 1, 2, 4, 7])
+def test_the_canvas_moves_with_a_pan_to_within_half_a_pixel(speed: float) -> None:
+    camera = Camera()
+    places = [camera.follow(frame) for frame in pan(speed)]
+    assert places[0] == Place(0, 0)
+    for number, place in enumerate(places[8:], 8):
+        assert place.down == pytest.approx(PIXEL * speed * number / 2, abs=PIXEL / 2)
+        assert place.across == pytest.approx(PIXEL * speed * number, abs=PIXEL / 2)
+
+
+def test_on_a_still_shot_nothing_moves_at_all() -> None:
+    camera = Camera()
+    assert {camera.follow(frame) for frame in pan(0)} == {Place(0, 0)}
+
+
+def test_somebody_who_crosses_the_picture_moves_no_canvas() -> None:
+    scene, camera = scenery(2), Camera()
+    body = np.random.default_rng(3).integers(0, 256, (80, 40), np.uint8)
+    for number in range(20):
+        frame = shoot(scene, 0, 0, seed=number)
+        pixels = frame.to_ndarray(format="gray").copy()
+        pixels[60:140, 8 * number : 8 * number + 40] = body
+        assert camera.follow(av.VideoFrame.from_ndarray(pixels, format="gray")) == Place(0, 0)
+
+
+def test_somebody_in_front_of_a_plain_wall_moves_no_canvas() -> None:
+    camera = Camera()
+    body = np.kron(np.random.default_rng(4).integers(0, 256, (10, 5)), np.ones((8, 8)))
+    for number in range(20):
+        wall = np.full((HEIGHT, WIDTH), 190.0)
+        # Who stands where she is, and sways.
+        sway = round(4 * np.sin(number))
+        wall[60:140, 100 + sway : 140 + sway] = body
+        wall += np.random.default_rng(number).normal(0, 2, wall.shape)
+        pixels = np.clip(wall, 0, 255).astype(np.uint8)
+        place = camera.follow(av.VideoFrame.from_ndarray(pixels, format="gray"))
+        assert max(map(abs, place)) <= 4 * PIXEL, "it must not drift away"
+
+
+def test_a_cut_begins_anew() -> None:
+    camera = Camera()
+    for frame in pan(4):
+        moved = camera.follow(frame)
+    assert moved != Place(0, 0)
+    assert camera.follow(shoot(scenery(9), 0, 0)) == Place(0, 0)
+
+
+@pytest.mark.parametrize("size", [(2, 2), (2, 640), (640, 2), (16, 16), (1920, 1080)])
+def test_a_picture_may_have_any_size(size: tuple[int, int]) -> None:
+    camera = Camera()
+    for level in (0, 90, 255):
+        pixels = np.full((size[1], size[0]), level, np.uint8)
+        frame = av.VideoFrame.from_ndarray(pixels, format="gray").reformat(format="yuv420p")
+        assert camera.follow(frame) == Place(0, 0)
+
+
+def test_chunks_hold_the_places_of_their_frames_and_go_on_where_the_last_one_ended(
+    tmp_path: Path,
+) -> None:
+    # Given a camera that pans for eight frames, then stands still for eight
+    file = tmp_path / "pan.mp4"
+    scene = scenery(1)
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(25), options={"crf": "12"})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for number in range(16):
+            container.mux(stream.encode(shoot(scene, 0, 4 * min(number, 8))))
+        container.mux(stream.encode(None))
+    # When it is split into chunks of four frames
+    options = SplitOptions(chunk_frames=4, first_chunk_frames=4)
+    with file.open("rb") as source:
+        events = list(split(source, options, tmp_path / "side"))
+    chunks = [event.chunk for event in events if isinstance(event, EncodedChunk)]
+    # Then the first two move, the third stops, and the last is still and says so once
+    assert [len(chunk.canvas) for chunk in chunks][:2] == [4, 4]
+    assert len(chunks[3].canvas) == 1
+    assert chunks[1].canvas[0].across == pytest.approx(4 * 4 * PIXEL, abs=PIXEL)
+    assert chunks[3].canvas[0].across == pytest.approx(8 * 4 * PIXEL, abs=PIXEL)
+
+
+def test_black_bars_that_stand_still_do_not_hold_the_canvas() -> None:
+    camera, bars = Camera(), Bars(top=24, bottom=24)
+    for frame in pan(4):
+        pixels = frame.to_ndarray(format="gray").copy()
+        pixels[:24] = pixels[-24:] = 16
+        place = camera.follow(av.VideoFrame.from_ndarray(pixels, format="gray"), bars)
+    assert place.across == pytest.approx(PIXEL * 4 * 19, abs=PIXEL / 2)
