@@ -15,7 +15,8 @@ _JOB_BUCKETS_S: Final = (1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200,
 
 _TENANTS: Final = 32
 _LONGEST: Final = 63
-_NO_FOLDER: Final = ""
+# An empty label would be none at all.
+_NO_FOLDER: Final = "(none)"
 _OTHERS: Final = "(others)"
 
 AnnouncementOutcome = Literal["delivered", "refused", "put_off"]

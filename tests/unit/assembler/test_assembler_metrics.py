@@ -49,7 +49,7 @@ def test_announcements_count_from_zero_for_every_end_of_a_job_and_what_became_of
 def test_tenants_are_the_first_folders_and_their_number_is_bounded() -> None:
     tenants = Tenants()
 
-    assert tenants.of("alone.mp4") == ""
+    assert tenants.of("alone.mp4") == "(none)"
     assert tenants.of("team/film.mp4") == tenants.of("team/more/film.mp4") == "team"
     assert tenants.of("bad\nname/film.mp4") == tenants.of(f"{'x' * 64}/film.mp4") == "(others)"
     assert len({tenants.of(f"folder {n}/film.mp4") for n in range(1000)}) == 32

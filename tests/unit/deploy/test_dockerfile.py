@@ -169,3 +169,30 @@ def probe(port: int) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
+
+
+def test_processors_and_gpus_run_the_same_onnx_runtime() -> None:
+    pins = pinned()
+    assert pins["onnxruntime"] == pins["onnxruntime-gpu"]
+
+
+def test_the_bill_of_materials_names_what_wheels_bring_along() -> None:
+    script = ROOT / "deploy/docker/sbom.py"
+    done = subprocess.run(
+        [sys.executable, str(script), sys.prefix], capture_output=True, text=True, check=True
+    )
+    bill = json.loads(done.stdout)
+
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    by_name = {one["name"]: one for one in bill["components"]}
+    assert by_name["av"]["purl"].startswith("pkg:pypi/av@")
+    assert by_name["libavcodec"]["group"] == "FFmpeg"
+    assert by_name["libavcodec"]["version"].count(".") == 2
+    assert by_name["libx264"]["licenses"] == [{"license": {"id": "GPL-2.0-or-later"}}]
+    references = [one["bom-ref"] for one in bill["components"]]
+    assert len(references) == len(set(references))
+
+
+def test_every_environment_of_an_image_holds_its_bill(stages: Stages) -> None:
+    for stage in ("packages", "packages-cpu", "packages-local", "packages-gpu"):
+        assert "sbom.py /opt/venv" in instructions(stages, stage, "RUN")[-1]
