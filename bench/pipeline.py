@@ -42,6 +42,10 @@ class PipelineFigures:
     first_segment_s: float
     result_after_last_segment_s: float
     processes: dict[str, ProcessCost]
+    start_s: float
+    """From nothing to a stack whose services are ready."""
+    stop_s: float
+    """To the end of a stack that is thrown away."""
 
 
 async def measure(frames: int, style: str, stylizers: int) -> PipelineFigures:
@@ -54,15 +58,18 @@ async def measure(frames: int, style: str, stylizers: int) -> PipelineFigures:
     with tempfile.TemporaryDirectory(prefix="stylestream-") as folder:
         clip = Path(folder) / "clip.mp4"
         await asyncio.to_thread(write_clip, clip, frames)
-        async with (
-            Stack(StackOptions(Path(folder) / "stack", stylizers)) as stack,
-            open_pipeline(Account(stack.storage_connection_string)) as pipeline,
-        ):
+        # As `stylestream run` starts one, and throws it away.
+        options = StackOptions(Path(folder) / "stack", stylizers, disposable=True)
+        starting = time.monotonic()
+        async with Stack(options) as stack, open_pipeline(_account(stack)) as pipeline:
+            start_s = time.monotonic() - starting
             await _paint(pipeline, SAMPLE, request)
             with _CostMeter(stack) as meter:
                 began = time.time()
                 status = await _paint(pipeline, clip, request)
             moments = await segment_moments(stack.eventhub_connection_string, _HUB, status.job_id)
+            stopping = time.monotonic()
+        stop_s = time.monotonic() - stopping
     ended = datetime.fromisoformat(status.updated_at).timestamp()
     return PipelineFigures(
         frames=status.frames,
@@ -71,7 +78,13 @@ async def measure(frames: int, style: str, stylizers: int) -> PipelineFigures:
         first_segment_s=moments.first_segment - began,
         result_after_last_segment_s=ended - moments.last_segment,
         processes=meter.costs(status.frames),
+        start_s=start_s,
+        stop_s=stop_s,
     )
+
+
+def _account(stack: Stack) -> Account:
+    return Account(stack.storage_connection_string)
 
 
 async def _paint(pipeline: Pipeline, clip: Path, request: StyleRequest) -> Status:

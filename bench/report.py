@@ -34,6 +34,8 @@ def table(figures: Figures) -> str:
         ("upload to first segment", f"{pipeline.first_segment_s:.2f} s"),
         ("last segment to result", f"{pipeline.result_after_last_segment_s:.2f} s"),
         ("whole job", f"{pipeline.seconds:.1f} s for {pipeline.frames} frames"),
+        ("start of a stack", f"{pipeline.start_s:.1f} s"),
+        ("stop of a temporary stack", f"{pipeline.stop_s:.1f} s"),
     ]
     costs = [
         (name, f"{cost.cpu_ms_per_frame:.2f}", f"{cost.peak_memory_mib:.0f}")

@@ -29,7 +29,7 @@ class Meter:
 
     name: str
     expected: int | None = None
-    stage: str = "upload"
+    stage: str = "waiting"
     painted: int = 0
     frames: int = 0
     """Frames of the whole video; 0 until the split is complete."""

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from cli.meter import Meter
-from cli.screen import clock, fit, lines, printable
+from cli.screen import NOT_BEGUN, clock, fit, lines, printable
 from shared.contracts.status import SplitProgress, Status
 
 STEP_PERCENT: Final = 10
@@ -92,7 +92,7 @@ class JobProgress:
 
     def show(self, meter: Meter, status: Status | None, split: SplitProgress | None) -> None:
         """Bring a job up to date."""
-        begins = meter.stage in {"upload", "queued"} and status is not None
+        begins = meter.stage in NOT_BEGUN and status is not None and status.state != "queued"
         meter.update(status, split, time.monotonic())
         self._failed += meter.ended and meter.stage in {"failed", "cancelled"}
         if not self.is_live:

@@ -14,6 +14,9 @@ WITH_BAR: Final = 70
 WITH_FRAMES: Final = 110
 """From these widths on there is room for a bar, and for the numbers of frames."""
 
+NOT_BEGUN: Final = frozenset({"waiting", "upload", "queued"})
+"""Stages of a job that nobody has begun to work on."""
+
 _SPEED, _LEFT, _STAGE, _PERCENT = 6, 6, 8, 4
 
 
@@ -36,7 +39,7 @@ def lines(meters: Sequence[Meter], failed: int, width: int, height: int) -> list
     suffice, jobs that are being painted go before those that wait.
     """
     living = [meter for meter in meters if not meter.ended]
-    busy_first = sorted(living, key=lambda meter: meter.stage in {"queued", "upload"})
+    busy_first = sorted(living, key=lambda meter: meter.stage in NOT_BEGUN)
     room = max(1, height - 3)
     shown = busy_first[:room]
     result = [row(meter, width) for meter in shown]

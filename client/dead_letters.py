@@ -87,7 +87,7 @@ def _read(name: str, data: bytes) -> DeadLetter:
     try:
         return DeadLetter.model_validate_json(data)
     except ValidationError as error:
-        raise StylestreamError(f"dead-letters/{name} is no dead letter") from error
+        raise StylestreamError(f"dead-letters/{name} is not a dead letter") from error
 
 
 @asynccontextmanager

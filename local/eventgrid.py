@@ -75,7 +75,7 @@ class LocalTopic:
             for event in events:
                 CloudEvent.from_dict(event)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            return web.Response(status=400, text=f"no CloudEvents: {error}\n")
+            return web.Response(status=400, text=f"not CloudEvents: {error}\n")
         for event in events:
             self._receive(event)
         return web.Response()

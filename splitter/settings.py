@@ -125,7 +125,7 @@ class SplitterSettings(ServiceSettings):
         """Return what cannot work, an unguarded webhook included."""
         problems = super().problems()
         problems += [
-            f"UPLOAD_ACCOUNTS: {url!r} is no address such as https://NAME.blob.core.windows.net"
+            f"UPLOAD_ACCOUNTS: {url!r} is not an address such as https://NAME.blob.core.windows.net"
             for url in listed(self.upload_accounts)
             if not url.startswith(("https://", "http://"))
         ]

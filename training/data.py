@@ -25,13 +25,13 @@ def read_picture(path: Path, short_side: int | None = None) -> Tensor:
     """Return a picture as (3, H, W), RGB, 0..1; ``short_side`` scales it.
 
     Raises:
-        ConfigurationError: the file is no picture.
+        ConfigurationError: the file is not a picture.
     """
     try:
         with Image.open(path) as image:
             picture = image.convert("RGB")
     except OSError as error:
-        raise ConfigurationError([f"{path} is no picture: {error}"]) from error
+        raise ConfigurationError([f"{path} is not a picture: {error}"]) from error
     if short_side is not None:
         scale = short_side / min(picture.size)
         size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))

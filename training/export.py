@@ -31,7 +31,7 @@ def read_network(path: Path) -> tuple[StyleNetwork, str]:
         network = read_weights(model)
     except (OSError, DecodeError, ValueError, KeyError) as error:
         raise StyleError(
-            "NO_STYLE_NETWORK", f"{path} is no network that training can go on from: {error}"
+            "NO_STYLE_NETWORK", f"{path} is not a network that training can continue from: {error}"
         ) from error
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     return network, metadata.get(_TRUNK) or hashlib.sha256(data).hexdigest()

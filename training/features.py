@@ -48,7 +48,7 @@ class Features(nn.Module):
         try:
             weights = load_file(file)
         except (OSError, SafetensorError) as error:
-            raise ConfigurationError([f"{file} is no safetensors file: {error}"]) from error
+            raise ConfigurationError([f"{file} is not a safetensors file: {error}"]) from error
         wanted = {f"{name}.{part}" for name in CONVOLUTIONS for part in ("weight", "bias")}
         if missing := sorted(wanted - weights.keys()):
             raise ConfigurationError([f"{file} lacks {', '.join(missing)}"])

@@ -77,7 +77,7 @@ def carry_out(commission: Commission, report: Callable[[Progress], None]) -> Car
 
     Raises:
         ConfigurationError: naming every thing that cannot work.
-        StyleError: ``start`` is no network that training can go on from.
+        StyleError: ``start`` is not a network that training can continue from.
     """
     if problems := find_problems(commission):
         raise ConfigurationError(problems)
@@ -125,7 +125,7 @@ def _read_painting(painting: Path) -> None:
         read_picture(painting)
     except (ValueError, SyntaxError, Image.DecompressionBombError) as error:
         # Pillow's words for broken files.
-        raise ConfigurationError([f"{painting} is no picture: {error}"]) from error
+        raise ConfigurationError([f"{painting} is not a picture: {error}"]) from error
 
 
 def paint_previews(network: StyleNetwork, photos: list[Path], device: torch.device) -> Image.Image:

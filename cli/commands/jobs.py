@@ -103,8 +103,11 @@ async def _watch(pipeline: Pipeline, arguments: Namespace) -> int:
             lines = table(found, console.width, datetime.now(UTC))[: max(2, console.height - 1)]
             live.update(Text("\n".join(lines), no_wrap=True, overflow="crop"), refresh=True)
             if arguments.job is not None and found[0].ended:
-                return 0
+                break
             await asyncio.sleep(REFRESH_S)
+    if not console.is_terminal:
+        print()  # where nothing is redrawn, the last line is left open
+    return 0
 
 
 def _width() -> int:

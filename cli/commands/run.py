@@ -9,7 +9,7 @@ import tempfile
 from argparse import Namespace
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -113,7 +113,7 @@ class _Run:
         try:
             expected = expected_frames(video, self._request)
         except SourceRefused as refusal:
-            self._end(Report.refused(video.name, self._request, refusal))
+            self._end(Report.refused(video.name, self._request, refusal), video)
             return None
         return _Order(video, target, self._progress.add(video.name, expected))
 
@@ -132,6 +132,7 @@ class _Run:
 
     async def _paint_one(self, pipeline: Pipeline, order: _Order) -> None:
         async with self._uploading:
+            order.meter.stage = "upload"
             submission = await pipeline.submit(order.video, self._request)
         self._unfinished.add(submission.job_id)
         status = await wait_for(
@@ -146,9 +147,11 @@ class _Run:
         if status.result is not None and report.succeeded:
             path = await pipeline.fetch(status.job_id, order.target.file(status.result))
             report = Report.of(status, str(path))
-        self._end(report)
+        self._end(report, order.video)
 
-    def _end(self, report: Report) -> None:
+    def _end(self, report: Report, video: Path) -> None:
+        # Its upload may have a number, but the user knows the file.
+        report = replace(report, video=video.name)
         self.reports.append(report)
         tell(report, self._progress, as_json=self._arguments.json)
 

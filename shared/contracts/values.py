@@ -40,8 +40,8 @@ def _fraction(value: object) -> Fraction:
         try:
             return Fraction(value)
         except (ValueError, ZeroDivisionError) as error:
-            raise ValueError(f"{value!r} is no exact fraction") from error
-    raise ValueError(f"{value!r} is no exact fraction: give it as a string such as '1/30000'")
+            raise ValueError(f"{value!r} is not an exact fraction") from error
+    raise ValueError(f"{value!r} is not an exact fraction: give it as a string such as '1/30000'")
 
 
 ExactFraction = Annotated[

@@ -78,7 +78,7 @@ def from_planar_rgb(planes: NDArray[np.uint8]) -> av.VideoFrame:
     """
     channels, height, width = planes.shape
     if channels != len(_PLANE_OF_CHANNEL) or planes.dtype != np.uint8:
-        raise ValueError(f"{planes.dtype} {planes.shape} is no planar RGB picture")
+        raise ValueError(f"{planes.dtype} {planes.shape} is not a planar RGB picture")
     scratch = _scratch.rgb_frame(width, height)
     targets = plane_arrays(scratch)
     for channel, plane in enumerate(_PLANE_OF_CHANNEL):

@@ -140,7 +140,7 @@ class Gallery:
 
     def _hang(self, folder: Path, problems: list[str]) -> None:
         if not folder.is_dir():
-            problems.append(f"STYLES_DIR: {folder} is no folder")
+            problems.append(f"STYLES_DIR: {folder} is not a folder")
         for path in sorted(folder.glob("*.json")):
             name = path.stem
             if not _NAME.fullmatch(name):
@@ -149,7 +149,7 @@ class Gallery:
             try:
                 card = Card.model_validate_json(path.read_bytes())
             except (OSError, ValidationError) as error:
-                problems.append(f"{path} is no style card: {_first_fault(error)}")
+                problems.append(f"{path} is not a style card: {_first_fault(error)}")
                 continue
             style = Style(name, card, path.with_suffix(".onnx"))
             try:

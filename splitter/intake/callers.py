@@ -89,7 +89,7 @@ class Tokens:
     async def check(self, token: str) -> None:
         """Return if the token is good; raises like `Callers.admit`."""
         if not token.isascii():
-            raise Stranger("bad token: it is no text that a token could be")
+            raise Stranger("bad token: it cannot be a token")
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(_KEYS_DEADLINE_S):

@@ -59,7 +59,7 @@ def split_events(body: bytes) -> list[Any]:
     try:
         content = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise MessageError("not an Event Grid event: it is no JSON", body) from error
+        raise MessageError("not an Event Grid event: it is not JSON", body) from error
     return content if isinstance(content, list) else [content]
 
 
@@ -103,5 +103,5 @@ def _grid_event(event: dict[str, Any]) -> tuple[str, object, dict[str, Any]]:
 
 def _data(data: object) -> dict[str, Any]:
     if not isinstance(data, dict):
-        raise TypeError("its data is no object")
+        raise TypeError("its data is not an object")
     return data

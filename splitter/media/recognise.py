@@ -12,7 +12,7 @@ from shared.contracts.errors import SourceRefused
 
 TAKEN: Final = (
     "MP4, MOV, 3GP, Matroska, WebM, AVI, FLV, MPEG-TS, MPEG-PS, WMV, Ogg, GIF, APNG, "
-    "animated AVIF, MXF, NUT, IVF, DV and Y4M are taken"
+    "animated AVIF, MXF, NUT, IVF, DV and Y4M are supported"
 )
 
 _SEQUENCE_BRANDS: Final = frozenset({b"avis", b"msf1", b"hevc", b"hevx"})
@@ -84,7 +84,7 @@ def explain_unopened(head: bytes) -> SourceRefused:
             "INVALID_MEDIA",
             "The file begins like a video, but its structure is damaged or cut off.",
         )
-    return SourceRefused("NOT_A_VIDEO", f"The file is not a video that is known here: {TAKEN}.")
+    return SourceRefused("NOT_A_VIDEO", f"The file is not a video in a supported container; {TAKEN}.")
 
 
 def still_picture(head: bytes) -> str | None:

@@ -116,7 +116,7 @@ def open_source(file: BinaryIO, limits: Limits, log: ErrorLog) -> OpenSource:
         raise SourceRefused("EMPTY_FILE", "The file is empty.")
     if size > limits.max_bytes:
         raise SourceRefused(
-            "TOO_LARGE", f"The file has {size} bytes; at most {limits.max_bytes} are taken."
+            "TOO_LARGE", f"The file has {size} bytes; at most {limits.max_bytes} are accepted."
         )
     if still := still_picture(_head(file, 256)):
         raise SourceRefused("NOT_A_VIDEO", f"The file is a still {still} picture, not a video.")
@@ -214,7 +214,8 @@ def encrypted() -> SourceRefused:
 def too_many_pixels(limits: Limits, size: str = "") -> SourceRefused:
     """Return the refusal of a picture beyond the pixel limit; ``size`` is such as ``640x480``."""
     picture = f"The picture is {size}" if size else "The picture is too large"
-    return SourceRefused("TOO_LARGE", f"{picture}; at most {limits.max_pixels} pixels are taken.")
+    most = f"at most {limits.max_pixels} pixels are accepted"
+    return SourceRefused("TOO_LARGE", f"{picture}; {most}.")
 
 
 def excessive_size(log: ErrorLog) -> str | None:

@@ -191,7 +191,7 @@ class Timeline:
             raise SourceRefused(
                 "RATE_TOO_HIGH",
                 f"The video has {float((self.frames - 1) / seconds) if seconds else 0:.0f} frames "
-                f"a second; at most {self._limits.max_rate:g} are taken.",
+                f"a second; at most {self._limits.max_rate:g} are accepted.",
             )
 
     def _seconds(self, ticks: int) -> Fraction:

@@ -65,7 +65,7 @@ def _average(row: Sequence[TensorProto], percents: Sequence[int]) -> None:
         shares = [w.astype(np.float64) * p / WHOLE for w, p in zip(weights, percents, strict=True)]
         row[0].CopyFrom(from_array(np.sum(shares, axis=0).astype(weights[0].dtype), name))
     elif any(not np.array_equal(weights[0], other) for other in weights[1:]):
-        raise NotInterpolable(f"the weights {name!r} are no floating-point numbers")
+        raise NotInterpolable(f"the weights {name!r} are not floating-point numbers")
 
 
 def _check_alike(one: ModelProto, other: ModelProto) -> None:

@@ -93,7 +93,7 @@ class Sessions:
                 raise ConfigurationError([f"ENGINE={self.device}: {error}"]) from error
             raise StyleError(
                 "STYLE_UNREADABLE",
-                f"style {style!r} is no network that ONNX Runtime reads: {error}",
+                f"style {style!r} is not a network that ONNX Runtime reads: {error}",
             ) from error
         _check_signature(style, session)
         wanted = _PROVIDERS[self.device][0]

@@ -100,7 +100,7 @@ def test_checking_names_every_fault_and_the_styles_that_are_in_order(tmp_path: P
     assert "whole            in order" in ran.stdout
     told = ran.stderr.strip().splitlines()
     assert len(told) == 2
-    assert "'text' is no network that ONNX Runtime reads" in told[0]
+    assert "'text' is not a network that ONNX Runtime reads" in told[0]
     assert "'two-pictures': its network must have one output" in told[1]
 
 

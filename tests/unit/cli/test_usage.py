@@ -340,7 +340,7 @@ def test_a_painting_is_looked_at_before_anything_is_downloaded(training: Trainin
     whole = training.painting.read_bytes()
     for broken in (b"no picture", whole[: len(whole) // 2]):
         training.painting.write_bytes(broken)
-        assert f"{training.painting} is no picture: " in training.refused()
+        assert f"{training.painting} is not a picture: " in training.refused()
 
 
 def test_a_training_begins_with_a_style_that_is_there(training: Training) -> None:

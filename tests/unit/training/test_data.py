@@ -56,7 +56,7 @@ def test_a_folder_without_pictures_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_file_that_is_no_picture_is_refused_by_name(tmp_path: Path) -> None:
     file = tmp_path / "text.jpg"
     file.write_text("not a picture")
-    with pytest.raises(ConfigurationError, match="text.jpg is no picture"):
+    with pytest.raises(ConfigurationError, match="text.jpg is not a picture"):
         read_picture(file)
 
 

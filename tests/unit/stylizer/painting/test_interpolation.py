@@ -92,7 +92,7 @@ def test_unlike_networks_have_no_mean(other: bytes, reason: str) -> None:
 def test_weights_that_are_whole_numbers_have_no_mean() -> None:
     one, other = (network(0.5, "oak", label=label) for label in (b"xy", b"xz"))
     assert painted(interpolate([one, one], [50, 50])) == 100
-    with pytest.raises(NotInterpolable, match="'label' are no floating-point numbers"):
+    with pytest.raises(NotInterpolable, match="'label' are not floating-point numbers"):
         interpolate([one, other], [50, 50])
 
 
