@@ -84,7 +84,7 @@ def explain_unopened(head: bytes) -> SourceRefused:
             "INVALID_MEDIA",
             "The file begins like a video, but its structure is damaged or cut off.",
         )
-    return SourceRefused("NOT_A_VIDEO", f"The file is not a video in a supported container; {TAKEN}.")
+    return SourceRefused("NOT_A_VIDEO", f"The file is not a supported video; {TAKEN}.")
 
 
 def still_picture(head: bytes) -> str | None:
