@@ -93,7 +93,7 @@ class Saboteur:
             case "cut" | "hold" | "silence" | "slow":
                 await _disturb(verb, self._relay(target), fault.seconds)
             case "storage":
-                await self._refuse(fault.seconds)
+                await self._refuse(target.rpartition(" ")[2], fault.seconds)
             case "answers":
                 await self._lose_answers(fault.seconds)
             case _:
@@ -107,6 +107,10 @@ class Saboteur:
                 await tampering.repeat_any()
             case "damage a chunk":
                 await tampering.damage()
+            case "damage a segment":
+                await tampering.damage_segment()
+            case "damage copied tracks":
+                await tampering.damage_tracks()
             case "poison a chunk":
                 await tampering.poison()
             case "cancel a job":
@@ -156,10 +160,10 @@ class Saboteur:
             async with self._starting:
                 await stack.scale(before)
 
-    async def _refuse(self, seconds: float) -> None:
-        self._arena.storage_proxy.busy = True
+    async def _refuse(self, status: str, seconds: float) -> None:
+        self._arena.storage_proxy.refusing = status
         await asyncio.sleep(seconds)
-        self._arena.storage_proxy.busy = False
+        self._arena.storage_proxy.refusing = None
 
     async def _lose_answers(self, seconds: float) -> None:
         self._arena.storage_proxy.losing_answers = True

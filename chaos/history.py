@@ -91,6 +91,8 @@ class Upload:
     at: float
     tampered: frozenset[int] = frozenset()
     """Chunks whose stored frames the run has damaged: alone a reason for the job to fail."""
+    damaged_by: frozenset[str] = frozenset()
+    """Codes that its job may fail with, since what lies in storage was damaged otherwise."""
     poisoned: frozenset[int] = frozenset()
     """Chunks that the run made deadly to whoever painted them: another such reason."""
     cancelled: bool = False

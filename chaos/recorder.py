@@ -43,6 +43,11 @@ class Recorder:
         upload = self._take_upload(job_id)
         self.uploads.append(replace(upload, tampered=upload.tampered | {chunk}))
 
+    def note_damage_by(self, job_id: str, code: str) -> None:
+        """Note that the run has damaged what its job may fail of with ``code``."""
+        upload = self._take_upload(job_id)
+        self.uploads.append(replace(upload, damaged_by=upload.damaged_by | {code}))
+
     def note_poison(self, job_id: str, chunk: int) -> None:
         """Note that the run has made a chunk deadly."""
         upload = self._take_upload(job_id)

@@ -20,9 +20,13 @@ KEPT_BYTES: Final = 256 * 1024
 _METADATA: Final = "x-ms-meta-"
 _KEPT_CONTAINERS: Final = frozenset({"jobs", "dead-letters"})
 _MANIFEST: Final = "/manifest.json"
-_BUSY: Final = (
-    b"HTTP/1.1 503 The server is busy.\r\nx-ms-error-code: ServerBusy\r\nContent-Length: 0\r\n\r\n"
-)
+REFUSALS: Final = {
+    "503": "ServerBusy",
+    "429": "TooManyRequests",
+    "403": "AuthorizationFailure",
+    "409": "ContainerBeingDeleted",
+}
+"""Statuses of answers that heal, and the codes that storage says so with."""
 
 Ambush = Callable[[BlobCall], Awaitable[None]]
 
@@ -38,8 +42,8 @@ class StorageProxy(Relay):
     def __init__(self, target: Target, note: Callable[[BlobCall], None]) -> None:
         super().__init__(target)
         self._note = note
-        self.busy = False
-        """Whether storage answers 503 to everything."""
+        self.refusing: str | None = None
+        """Status that storage answers to everything; see `REFUSALS`."""
         self.losing_answers = False
         """Whether connections break after a write has been done and before its answer comes."""
         self.ambushes: list[Ambush] = []
@@ -52,8 +56,8 @@ class StorageProxy(Relay):
         while (request := await read_head(reader)) is not None:
             began = time.time()
             await line.clear()
-            if self.busy:
-                await _answer_busy(request, reader, writer)
+            if self.refusing is not None:
+                await _refuse(self.refusing, request, reader, writer)
                 continue
             if not await self._pass_on(line, request, began, reader, writer):
                 return
@@ -128,12 +132,15 @@ class _Sent:
         return None if self._kept is None else bytes(self._kept)
 
 
-async def _answer_busy(
-    request: Head, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+async def _refuse(
+    status: str, request: Head, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
     async for _ in read_body(reader, request):
         pass
-    writer.write(_BUSY)
+    code = REFUSALS[status]
+    writer.write(
+        f"HTTP/1.1 {status} {code}\r\nx-ms-error-code: {code}\r\nContent-Length: 0\r\n\r\n".encode()
+    )
     await writer.drain()
 
 

@@ -79,14 +79,14 @@ class StorageView:
             found.append(Result(blob.name, job, digest, self._pictures[digest]))
         return tuple(found)
 
-    async def read_chunk(self, name: str) -> bytes:
-        """Return a chunk's content."""
-        download = await self._account.get_blob_client("frames", name).download_blob()
+    async def read_blob(self, container: str, name: str) -> bytes:
+        """Return a blob's content."""
+        download = await self._account.get_blob_client(container, name).download_blob()
         return bytes(await download.readall())
 
-    async def rewrite_chunk(self, name: str, damaged: bytes) -> None:
-        """Put other content into a chunk's blob; its metadata stays."""
-        blob = self._account.get_blob_client("frames", name)
+    async def rewrite(self, container: str, name: str, damaged: bytes) -> None:
+        """Put other content into a blob; its metadata stays."""
+        blob = self._account.get_blob_client(container, name)
         found = await blob.get_blob_properties()
         await blob.upload_blob(damaged, overwrite=True, metadata=dict(found.metadata or {}))
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import re
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 from chaos.arena import Arena, signal_group
@@ -19,6 +20,7 @@ _CANDIDATES_S: Final = 2.0
 _DAMAGED_BYTES: Final = 64
 _NEWEST: Final = 2
 _CHUNK: Final = re.compile(r"([0-9a-f]{24})/(\d{8})\.mp4")
+_TRACKS: Final = re.compile(r"([0-9a-f]{24})/side-[0-9a-f]{16}\.\w+")
 _CHUNK_READ: Final = ("frames", "read")
 _CHUNK_WRITE: Final = ("frames", "write")
 
@@ -49,12 +51,34 @@ class Tampering:
                 return
             job, index = chance.choice(found)
             name = chunk_blob(job, index)
-            content = bytearray(await arena.storage.read_chunk(name))
+            content = bytearray(await arena.storage.read_blob("frames", name))
             # Well inside the pictures' data: the container still opens.
             place = chance.randrange(len(content) // 2, len(content) * 3 // 4)
             content[place : place + _DAMAGED_BYTES] = chance.randbytes(_DAMAGED_BYTES)
             arena.recorder.note_damage(job, index)
-            await arena.storage.rewrite_chunk(name, bytes(content))
+            await arena.storage.rewrite("frames", name, bytes(content))
+
+    async def damage_segment(self) -> None:
+        """Damage a segment that no assembler has read yet."""
+        await self._damage_stored("segments", _CHUNK, "CORRUPT_SEGMENT")
+
+    async def damage_tracks(self) -> None:
+        """Damage the tracks that a job's video was stripped of, before an assembler reads them."""
+        await self._damage_stored("frames", _TRACKS, "CORRUPT_SIDE")
+
+    async def _damage_stored(self, container: str, kind: re.Pattern[str], code: str) -> None:
+        arena, chance = self._arena, self._chance
+        assemblers = [process.pid for process in arena.instances("assembler")]
+        with _stopped(assemblers):
+            found = await self._unread(container, kind)
+            if not found:
+                return
+            name = chance.choice(found)
+            content = bytearray(await arena.storage.read_blob(container, name))
+            place = chance.randrange(len(content))
+            content[place] ^= 1 + chance.randrange(255)
+            arena.recorder.note_damage_by(name.split("/")[0], code)
+            await arena.storage.rewrite(container, name, bytes(content))
 
     async def poison(self) -> None:
         """Make a chunk that nobody has read yet deadly, until its job has ended."""
@@ -83,16 +107,27 @@ class Tampering:
             if (call := await self._arena.storage.cancel(job)) is not None:
                 recorder.note_call(call)
 
-    @contextmanager
-    def _standing_still(self) -> Iterator[None]:
-        pids = [process.pid for process in self._arena.stylizers]
-        for pid in pids:
-            signal_group(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            for pid in pids:
-                signal_group(pid, signal.SIGCONT)
+    def _standing_still(self) -> AbstractContextManager[None]:
+        return _stopped([process.pid for process in self._arena.stylizers])
+
+    async def _unread(self, container: str, kind: re.Pattern[str]) -> list[str]:
+        """Return the blobs that are stored and were never read; waits for one."""
+        recorder = self._arena.recorder
+
+        def now() -> list[str]:
+            jobs = {upload.job_id for upload in recorder.uploads}
+            calls = [
+                c for c in recorder.calls if c.container == container and kind.fullmatch(c.name)
+            ]
+            written = {c.name for c in calls if c.operation == "write" and c.succeeded}
+            touched = {c.name for c in calls if c.operation in ("read", "delete")}
+            return [n for n in sorted(written - touched) if n.split("/")[0] in jobs]
+
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CANDIDATES_S):
+                while not now():
+                    await recorder.progress()
+        return now()
 
     async def _unread_chunks(self) -> list[tuple[str, int]]:
         """Return job and number of chunks that are stored and were never read; waits for one."""
@@ -114,3 +149,15 @@ class Tampering:
         written = {c.name for c in chunks if (c.container, c.operation) == _CHUNK_WRITE}
         matches = map(_CHUNK.fullmatch, sorted(written - read - gone))
         return [(match[1], int(match[2])) for match in matches if match and match[1] in jobs]
+
+
+@contextmanager
+def _stopped(pids: list[int | None]) -> Iterator[None]:
+    """Stop processes with all their children meanwhile."""
+    for pid in pids:
+        signal_group(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            signal_group(pid, signal.SIGCONT)

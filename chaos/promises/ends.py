@@ -60,6 +60,7 @@ def _check_end(upload: Upload, status: Status | None, timeline: Timeline) -> Ite
     if there:
         yield Violation("END", job, f"it failed and has a result, {there}")
     code = status.error.code if status.error else None
-    if not ((code == _OF_DAMAGE and upload.tampered) or (code == _OF_POISON and upload.poisoned)):
+    ours = (code == _OF_DAMAGE and upload.tampered) or (code == _OF_POISON and upload.poisoned)
+    if not ours and code not in upload.damaged_by:
         why = status.error.message if status.error else "without a cause"
         yield Violation("END", job, f"{upload.name} failed for no fault of its own: {code}: {why}")

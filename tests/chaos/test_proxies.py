@@ -10,7 +10,7 @@ import pytest
 
 from chaos.history import BlobCall
 from chaos.relay import Relay
-from chaos.storage_proxy import StorageProxy
+from chaos.storage_proxy import REFUSALS, StorageProxy
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -184,9 +184,12 @@ async def test_requests_on_one_connection_are_passed_on_and_noted(proxy, calls) 
     assert (listed.operation, listed.container) == ("list", "frames")
 
 
-async def test_busy_storage_is_asked_nothing(proxy, calls) -> None:
-    proxy.busy = True
-    assert b" 503 " in await ask(proxy.port, PUT)
+@pytest.mark.parametrize(("status", "code"), REFUSALS.items())
+async def test_storage_that_refuses_is_asked_nothing(proxy, calls, status, code) -> None:
+    proxy.refusing = status
+    answer = await ask(proxy.port, PUT)
+    assert f" {status} ".encode() in answer
+    assert f"x-ms-error-code: {code}".encode() in answer
     assert calls == []
 
 

@@ -52,6 +52,14 @@ RUNS: dict[str, tuple[int, tuple[Kind, ...]]] = {
         ("storage answers 503", "answers of storage are lost"),
     ),
     "a stored chunk is damaged and a job is cancelled": (14, ("damage a chunk", "cancel a job")),
+    "segments and copied tracks are damaged": (
+        18,
+        ("damage a segment", "damage copied tracks"),
+    ),
+    "storage throttles, refuses everybody, and deletes containers": (
+        19,
+        ("storage answers 429", "storage answers 403", "storage answers 409"),
+    ),
     "the broker's connections fall silent": (15, ("silence connections to the broker",)),
 }
 
