@@ -124,6 +124,28 @@ def test_the_webhook_comes_with_the_right_that_it_needs(
     assert parameters["parameters"]["webhook"]["value"] == "${WEBHOOK=false}"
 
 
+@pytest.mark.parametrize(("said", "there"), [("true", True), ("false", False), (None, False)])
+def test_with_private_endpoints_pods_reach_these_and_entra_alone(
+    environment: Path, monkeypatch: pytest.MonkeyPatch, said: str | None, *, there: bool
+) -> None:
+    if said is not None:
+        monkeypatch.setenv("PRIVATE_NETWORK", said)
+
+    configure.main()
+
+    kustomization = yaml.safe_load((environment / "kustomization.yaml").read_text())
+    assert ("private" in kustomization["components"]) is there
+    component = yaml.safe_load((environment / "private/kustomization.yaml").read_text())
+    (change,) = yaml.safe_load(component["patches"][0]["patch"])
+    endpoints, entra = change["value"]
+    network = (AZURE / "modules/network.bicep").read_text(encoding="utf-8")
+    (subnet,) = endpoints["to"]
+    assert f"addressPrefix: '{subnet['ipBlock']['cidr']}'" in network
+    assert {port["port"] for port in endpoints["ports"]} == {443, 5671}
+    assert [port["port"] for port in entra["ports"]] == [443]
+    assert "0.0.0.0/0" not in component["patches"][0]["patch"]
+
+
 def test_until_images_are_built_the_manifests_name_none_that_could_be_anothers(
     environment: Path,
 ) -> None:

@@ -175,3 +175,30 @@ def test_a_deployment_in_which_nobody_would_paint_is_refused(
     monkeypatch.setenv("GPU_MAX_NODES", "0")
 
     assert "nobody would paint" in ask(capsys)[2]
+
+
+@pytest.mark.parametrize(
+    ("size", "runs"),
+    [
+        ("Standard_NC4as_T4_v3", True),
+        ("Standard_NC24ads_A100_v4", True),
+        ("Standard_NV36ads_A10_v5", False),
+        ("Standard_NC6s_v3", False),
+    ],
+)
+def test_machines_whose_gpus_cannot_run_the_image_are_refused_before_anything_is_made(
+    az: Az,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    size: str,
+    *,
+    runs: bool,
+) -> None:
+    room(az)
+    monkeypatch.setenv("AZURE_LOCATION", "eastus")
+    monkeypatch.setenv("GPU_VM_SIZE", size)
+
+    code, _, err = ask(capsys)
+
+    assert (f"{size} cannot run CUDA 13" in err) is not runs
+    assert runs or code == 1
