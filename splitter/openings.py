@@ -40,13 +40,17 @@ class Opening(Value):
 class Openings:
     """The openings in one container, ``attempts`` at each without progress.
 
+    ``container`` is out of users' reach: an opening says under which job a video is split. How far
+    splits have come is told in ``progress``.
+
     Raises:
         TransientError: from every method, when storage is away.
     """
 
-    def __init__(self, blobs: BlobStore, container: str, attempts: int) -> None:
+    def __init__(self, blobs: BlobStore, container: str, progress: str, attempts: int) -> None:
         self._blobs = blobs
         self._container = container
+        self._progress_container = progress
         self._attempts = attempts
 
     async def find(self, name: str, etag: str) -> Opening | None:
@@ -90,7 +94,7 @@ class Openings:
             begun = await self._blobs.annotate(self._container, blob, counted, etag=facts.etag)
 
     async def _progress(self, job_id: str) -> SplitProgress:
-        data = await self._blobs.read(self._container, progress_blob(job_id))
+        data = await self._blobs.read(self._progress_container, progress_blob(job_id))
         if data is None:
             return SplitProgress(frames=0, chunks=0)
         return SplitProgress.model_validate_json(data)

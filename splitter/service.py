@@ -104,7 +104,12 @@ class Splitter:
         self._gallery = gallery
         self._to = outlets
         self._same_job = OneAtATime()
-        self._openings = Openings(outlets.blobs, settings.jobs_container, settings.split_attempts)
+        self._openings = Openings(
+            outlets.blobs,
+            settings.frames_container,
+            settings.jobs_container,
+            settings.split_attempts,
+        )
         self._dead_letters = DeadLetters(
             outlets.blobs, settings.dead_letters_container, settings.uploads_hub
         )

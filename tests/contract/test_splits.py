@@ -68,11 +68,15 @@ class Bench:
         }
         await self._hub.call(lambda client: client.send_batch([EventData(json.dumps(event))]))
 
+    def openings(self, attempts: int) -> Openings:
+        inside = self.settings
+        return Openings(self.blobs, inside.frames_container, inside.jobs_container, attempts)
+
     async def job(self, name: str, etag: str) -> Opening:
         found: list[Opening] = []
 
         async def look() -> bool:
-            opening = await Openings(self.blobs, self.settings.jobs_container, 5).find(name, etag)
+            opening = await self.openings(5).find(name, etag)
             found[:] = [opening] if opening else []
             return bool(found)
 
@@ -264,7 +268,7 @@ async def test_a_video_that_ends_its_splitter_again_and_again_is_given_up(
     async with bench_of(storage_connection, eventhub_connection, split_attempts=2) as bench:
         etag = await bench.upload("killer.mp4", 8)
         container = bench.settings.jobs_container
-        openings = Openings(bench.blobs, container, 2)
+        openings = bench.openings(2)
         async with bench.splitting(split_attempts=2):
             job = await bench.job("killer.mp4", etag)
             await bench.sealed(job.job_id)
@@ -297,6 +301,25 @@ async def test_a_split_that_waited_when_its_splitter_was_killed_is_not_counted(
         await bench.blobs.replace(
             bench.settings.jobs_container, progress_blob(job.job_id), waits.to_json()
         )
-        openings = Openings(bench.blobs, bench.settings.jobs_container, 2)
+        openings = bench.openings(2)
         for _ in range(10):
             await openings.begin("film.mp4", etag, job)
+
+
+async def test_an_opening_among_the_records_is_not_followed(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    async with bench_of(storage_connection, eventhub_connection) as bench:
+        async with bench.splitting():
+            etag = await bench.upload("first.mp4", 8)
+            first = await bench.job("first.mp4", etag)
+            await bench.sealed(first.job_id)
+        # Given a user's opening, where users may write, that names somebody else's job
+        etag = await bench.upload("second.mp4", 8)
+        jobs = bench.settings.jobs_container
+        await Openings(bench.blobs, jobs, jobs, 5).keep("second.mp4", etag, first)
+        async with bench.splitting():
+            second = await bench.job("second.mp4", etag)
+            await bench.sealed(second.job_id)
+    assert second.video.name == "second.mp4"
+    assert second.job_id != first.job_id
