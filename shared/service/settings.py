@@ -56,9 +56,7 @@ class StorageSettings(BaseSettings):
 
     uploads_container: str = Field("uploads", description="where users put videos")
     results_container: str = Field("results", description="where users find results")
-    frames_container: str = Field(
-        "frames", description="chunks of source frames; manifests"
-    )
+    frames_container: str = Field("frames", description="chunks of source frames; manifests")
     segments_container: str = Field("segments", description="chunks of stylized frames")
     jobs_container: str = Field("jobs", description="status records of jobs")
     checkpoints_container: str = Field("checkpoints", description="consumers' positions")
