@@ -152,6 +152,8 @@ def _explains(
         part = np.float32(by - whole)
         there = (1 - part) * np.roll(there, whole, axis) + part * np.roll(there, whole + 1, axis)
     margins = [int(np.ceil(abs(by))) + 1 for by in moved]
+    if any(2 * margin >= side for margin, side in zip(margins, now.shape, strict=True)):
+        return False
     inside = tuple(slice(margin, -margin) for margin in margins)
     still, follows = (np.abs(now - other)[inside].mean() for other in (before, there))
     return bool(follows < _BETTER * still)
