@@ -15,6 +15,7 @@ import functools
 import os
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, NoReturn, TypeVar
@@ -132,7 +133,11 @@ async def _run(
         reading = asyncio.create_task(
             _read(service.consumer, blobs, settings, health, Retry(metrics))
         )
-        probes = {"event hubs": service.consumer.reach, **service.probes}
+        probes = {
+            "event hubs": service.consumer.reach,
+            "clock": lambda: check_clock(blobs, settings),
+            **service.probes,
+        }
         probing = asyncio.create_task(
             in_rounds(
                 "probes",
@@ -179,6 +184,28 @@ async def probe(probes: Mapping[str, Probe], health: Health, metrics: WorkMetric
     for dependency, problem in zip(probes, problems, strict=True):
         health.report(dependency, problem)
         metrics.dependency(dependency, up=problem is None)
+
+
+async def check_clock(blobs: BlobStore, settings: ServiceSettings) -> None:
+    """Return if this machine's clock and storage's agree, or if storage cannot be asked.
+
+    Consumers hold how long an owner was silent, by storage's clock, against their own: one that is
+    ahead takes partitions from owners that live, again and again.
+
+    Raises:
+        TransientError: the clocks are too far apart.
+    """
+    try:
+        ahead_s = time.time() - await blobs.clock_s(settings.checkpoints_container)
+    except TransientError:
+        return
+    if abs(ahead_s) > settings.ownership_expiry_s / 2:
+        direction = "ahead of" if ahead_s > 0 else "behind"
+        raise TransientError(
+            f"this machine's clock is {abs(ahead_s):.0f} s {direction} storage's, too much for "
+            f"OWNERSHIP_EXPIRY_S={settings.ownership_expiry_s:g}: consumers take partitions from "
+            "each other; set the clock"
+        )
 
 
 async def _problem(probe: Probe) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,6 +23,8 @@ from shared.contracts.errors import (
     SourceRefused,
     TransientError,
 )
+from shared.service.runtime import check_clock
+from shared.service.settings import ServiceSettings
 from shared.storage.accounts import storage_client
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
@@ -158,6 +161,22 @@ async def test_an_upload_that_alone_is_forbidden_is_refused_and_a_locked_account
         answers["container"] = (403, "AuthorizationFailure")
         with pytest.raises(TransientError, match="refuses the credentials"):
             await UploadReader(video, "uploads", BlobStore(client), retry)._read(0, 10)
+
+
+async def test_a_clock_that_is_far_from_storages_is_reported_and_one_that_is_near_is_not(
+    storage_connection: str, container: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ServiceSettings(
+        storage_connection_string=storage_connection,  # type: ignore[arg-type]
+        eventhub_connection_string="Endpoint=sb://localhost;UseDevelopmentEmulator=true",  # type: ignore[arg-type]
+        checkpoints_container=container,
+    )
+    async with storage_client(storage_connection, None, None) as client:
+        await check_clock(BlobStore(client), settings)
+        now = time.time()
+        monkeypatch.setattr("shared.service.runtime.time.time", lambda: now + 40)
+        with pytest.raises(TransientError, match=r"clock is (39|40|41) s ahead of storage's"):
+            await check_clock(BlobStore(client), settings)
 
 
 @pytest.mark.parametrize(
