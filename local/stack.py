@@ -10,25 +10,21 @@ services, which drain while hubs and storage are still there, then Azurite, and 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import secrets
-import signal
-import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self
 
-from azure.core.exceptions import ResourceExistsError
-from azure.storage.blob.aio import BlobServiceClient
-
 from client.local_stack import StackState
 from local import azurite
 from local.children import cores, inherited, painting_settings, python
 from local.eventgrid import LocalTopic, written_to
-from local.processes import Command, HttpReady, LineReady, Supervised, TcpReady
+from local.processes import Command, Supervised
+from local.readiness import HttpReady, LineReady, TcpReady
+from local.tasks import cancel, cancelled_by_signals, together
 from local.watcher import UploadWatcher
 from local.workspace import (
     ASSEMBLER_PORT,
@@ -156,7 +152,7 @@ class Stack:
     async def _start(self) -> None:
         await self._workspace.claim()
         self._closing.callback(self._workspace.release)
-        self._end_on_signals()
+        self._closing.enter_context(cancelled_by_signals())
         self.storage_connection_string = azurite.connection_string(self._port(STORAGE_PORT))
         self._closing.callback(self._write_state, "stopped")
         await self._start_base()
@@ -190,20 +186,12 @@ class Stack:
         self._closing.push_async_callback(self._broker.stop)
         self._closing.push_async_callback(self._storage.stop)
         await self._start_all([self._broker, self._storage])
-        await self._create_containers()
+        await azurite.create_containers(self.storage_connection_string, CONTAINERS)
         self.eventhub_connection_string = ready.find(self._broker.output) or ""
         self.endpoints |= {
             "eventhubs": f"sb://localhost:{port}",
             "storage": azurite.endpoint(storage_port),
         }
-
-    async def _create_containers(self) -> None:
-        async with BlobServiceClient.from_connection_string(
-            self.storage_connection_string
-        ) as client:
-            for container in CONTAINERS:
-                with contextlib.suppress(ResourceExistsError):
-                    await client.create_container(container)
 
     async def _open_topic(self) -> None:
         receive = written_to(self.announcements)
@@ -230,7 +218,7 @@ class Stack:
         watcher = UploadWatcher(self.storage_connection_string, self.eventhub_connection_string)
         watching = asyncio.create_task(watcher.run(), name="upload watcher")
         watching.add_done_callback(self._watcher_ended)
-        self._closing.push_async_callback(_cancel, watching)
+        self._closing.push_async_callback(cancel, watching)
         self._write_state("running")
 
     async def _stop_services(self) -> None:
@@ -322,22 +310,7 @@ class Stack:
 
         self._awaited |= {process.name for process in processes}
         self._on_waiting(sorted(self._awaited))
-        await _together(*map(start, processes))
-
-    def _end_on_signals(self) -> None:
-        opener, loop = asyncio.current_task(), asyncio.get_running_loop()
-        if opener is None or threading.current_thread() is not threading.main_thread():
-            return
-
-        def end(received: signal.Signals) -> None:
-            loop.remove_signal_handler(received)
-            opener.cancel()
-
-        for received in (signal.SIGTERM, signal.SIGHUP):
-            # Under nohup, a closed terminal is nothing to end for.
-            if signal.getsignal(received) is not signal.SIG_IGN:
-                loop.add_signal_handler(received, end, received)
-                self._closing.callback(loop.remove_signal_handler, received)
+        await together(*map(start, processes))
 
     def _port(self, place: int) -> int:
         return self._workspace.port(place)
@@ -354,19 +327,3 @@ class Stack:
                 processes={process.name: process.pid for process in self.processes},
             )
         )
-
-
-async def _together(*starts: Awaitable[None]) -> None:
-    """Await all; the first failure cancels the others and is raised alone."""
-    tasks = [asyncio.ensure_future(start) for start in starts]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

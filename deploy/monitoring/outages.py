@@ -26,7 +26,8 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from deploy.monitoring.prometheus import Prometheus, Series, require, running, unused_port
 from local import azurite
-from local.processes import Command, HttpReady, LineReady, Supervised, TcpReady
+from local.processes import Command, Supervised
+from local.readiness import HttpReady, LineReady, TcpReady
 from local.watcher import UploadWatcher
 
 ROOT: Final = Path(__file__).resolve().parents[2]

@@ -31,7 +31,8 @@ from azure.eventhub.aio import EventHubProducerClient
 
 from client import Account, Pipeline, open_pipeline
 from deploy.monitoring.prometheus import Prometheus, require, running, unused_port
-from local.processes import Command, HttpReady, Supervised
+from local.processes import Command, Supervised
+from local.readiness import HttpReady
 from local.stack import Stack, StackOptions
 from shared.contracts.style_request import StyleRequest
 

@@ -13,7 +13,8 @@ import pytest_asyncio
 from ports import unused_port
 
 from local import azurite
-from local.processes import Command, LineReady, Supervised, TcpReady
+from local.processes import Command, Supervised
+from local.readiness import LineReady, TcpReady
 
 ROOT = Path(__file__).resolve().parents[2]
 

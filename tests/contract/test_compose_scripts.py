@@ -14,7 +14,7 @@ from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 from azure.storage.blob.aio import BlobServiceClient
 from ports import unused_port
 
-from local.processes import HttpReady
+from local.readiness import HttpReady
 from shared.service.settings import ServiceSettings
 
 ROOT = Path(__file__).resolve().parents[2]

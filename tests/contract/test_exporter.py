@@ -18,7 +18,8 @@ from prometheus_client import CollectorRegistry
 
 from exporter.service import export
 from exporter.settings import ExporterSettings
-from local.processes import Command, LineReady, Supervised
+from local.processes import Command, Supervised
+from local.readiness import LineReady
 from shared.hubs.delivery import Delivery
 from shared.service import checkpoints
 from shared.service.clients import AzureClients

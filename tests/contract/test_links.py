@@ -25,7 +25,8 @@ from ports import unused_port
 from client.account import Account, open_account
 from client.links import Links
 from local import azurite
-from local.processes import Command, Supervised, TcpReady
+from local.processes import Command, Supervised
+from local.readiness import TcpReady
 from shared.contracts.errors import StylestreamError
 
 BLOCK_BLOB = {"x-ms-blob-type": "BlockBlob"}

@@ -27,7 +27,8 @@ from assembler.settings import AssemblerSettings
 from deploy.scaling.autoscaler import SYNC_S, Autoscaler, ScalingRule
 from deploy.scaling.keda import Lag, Partition, lag_of
 from deploy.scaling.lag import look, report
-from local.processes import Command, LineReady, Supervised
+from local.processes import Command, Supervised
+from local.readiness import LineReady
 from local.watcher import UploadWatcher
 from shared.service import checkpoints
 from shared.service.clients import AzureClients

@@ -17,7 +17,8 @@ from ports import unused_port
 from prometheus_client import CollectorRegistry
 from styles import hang, network
 
-from local.processes import Command, HttpReady, Supervised
+from local.processes import Command, Supervised
+from local.readiness import HttpReady
 from shared.contracts.errors import ConfigurationError
 from shared.service.settings import ServiceSettings
 from shared.storage.accounts import storage_client

@@ -18,7 +18,8 @@ from videos import Video, times
 
 from client import Account, open_pipeline
 from local import azurite
-from local.processes import Command, HttpReady, Supervised, TcpReady
+from local.processes import Command, Supervised
+from local.readiness import HttpReady, TcpReady
 from local.watcher import UploadWatcher
 from shared.contracts.status import Status
 from shared.contracts.style_request import StyleRequest

@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local.processes import Command, HttpReady, LineReady, Readiness, Supervised, TcpReady
+from local.processes import Command, Supervised
+from local.readiness import HttpReady, LineReady, Readiness, TcpReady
 from shared.contracts.errors import StylestreamError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -227,7 +228,8 @@ def children_of_a_killed_supervisor(tmp_path: Path) -> list[int]:
     """Let another process supervise two children and kill it once both are ready."""
     supervisor = f"""
         import asyncio, pathlib, sys
-        from local.processes import Command, LineReady, Supervised
+        from local.processes import Command, Supervised
+        from local.readiness import LineReady
         async def main():
             children = [
                 Supervised(Command(n, (sys.executable, "-c", {READY_AND_STAY!r}), {{}},

@@ -1,0 +1,50 @@
+"""Waiting for several tasks, and ending one."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import Awaitable, Iterator
+from contextlib import ExitStack, contextmanager
+
+
+async def together(*starts: Awaitable[None]) -> None:
+    """Await all; the first failure cancels the others and is raised alone."""
+    tasks = [asyncio.ensure_future(start) for start in starts]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def cancel(task: asyncio.Task[None]) -> None:
+    """End a task and wait until it has ended."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@contextmanager
+def cancelled_by_signals() -> Iterator[None]:
+    """Let SIGTERM, and SIGHUP of a terminal that closes, cancel the current task.
+
+    Only the main thread hears signals; in another, nothing changes.
+    """
+    current, loop = asyncio.current_task(), asyncio.get_running_loop()
+    with ExitStack() as closing:
+        if current is not None and threading.current_thread() is threading.main_thread():
+            for received in (signal.SIGTERM, signal.SIGHUP):
+                # Under nohup, a closed terminal is nothing to end for.
+                if signal.getsignal(received) is not signal.SIG_IGN:
+                    loop.add_signal_handler(received, _end, loop, received, current)
+                    closing.callback(loop.remove_signal_handler, received)
+        yield
+
+
+def _end(
+    loop: asyncio.AbstractEventLoop, received: signal.Signals, task: asyncio.Task[object]
+) -> None:
+    loop.remove_signal_handler(received)
+    task.cancel()
