@@ -46,6 +46,9 @@ log = structlog.get_logger()
 
 # Videos in hand, most of them waiting for a slot or for the stylizers, at a few kilobytes each.
 _OPEN: Final = 1000
+_UNFORESEEN: Final = (
+    "The video could not be split: the splitter's log holds the cause, under the job's id."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +264,8 @@ class Splitter:
             self._to.metrics.dead_lettered(code)
             attempts = self._settings.split_attempts
             await self._to.retry(lambda: self._dead_letters.bury(request.delivery, error, attempts))
-        return SplitFailed(job_id=job, code=code, message=str(error) or type(error).__name__)
+        message = str(error) if unexpected is None else _UNFORESEEN
+        return SplitFailed(job_id=job, code=code, message=message)
 
     async def _announce(self, outcome: SplitCompleted | SplitFailed) -> None:
         await self._to.retry(lambda: self._to.segments.by_job(outcome))

@@ -59,7 +59,8 @@ def _events(job: Job, connection: socket.socket) -> Iterator[SplitEvent | Refusa
         )
     except av.error.FFmpegError as error:
         traceback.print_exc()
-        yield Refusal("DECODER_FAILED", f"The video could not be processed: {error}.")
+        why = error.strerror or "FFmpeg gave up"
+        yield Refusal("DECODER_FAILED", f"The video could not be processed: {why}.")
 
 
 @contextlib.contextmanager
