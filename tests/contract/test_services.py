@@ -216,12 +216,14 @@ async def test_a_job_whose_end_a_dying_assembler_left_untold_is_announced(
         LocalTopic(0, "key", arrived.put_nowait) as topic,
         running(storage_connection, eventhub_connection, **told_to(topic.endpoint)) as bench,
     ):
-        record = opening(started(job)).model_copy(update={"state": "done", "result": "v.mp4"})
+        result = f"{job}.mp4"
+        await bench.blobs.create("results", result, b"a video", metadata={"job_id": job})
+        record = opening(started(job)).model_copy(update={"state": "done", "result": result})
         await bench.blobs.create(bench.settings.jobs_container, status_blob(job), record.to_json())
         await bench.hub.by_job(SegmentReady(job_id=job, chunk=1, frames=32))
         [told] = await announced(arrived, [job])
     assert told["id"] == f"{job}-done"
-    assert told["data"]["result"] == "v.mp4"
+    assert told["data"]["result"] == result
 
 
 @session_loop
