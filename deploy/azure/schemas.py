@@ -72,6 +72,7 @@ MODELS: Final = {
         "DataCollectionRuleAssociationProxyOnlyResource",
     ),
     "Microsoft.Insights/dataCollectionRules": ("monitor", "models", "DataCollectionRuleResource"),
+    "Microsoft.Insights/metricAlerts": ("monitor", "models", "MetricAlertResource"),
     "Microsoft.ManagedIdentity/userAssignedIdentities": ("msi", "v2024_11_30.models", "Identity"),
     "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials": (
         "msi",
@@ -249,7 +250,7 @@ class _Schema:
     def _subtype(self, model: Any, value: dict[str, Value]) -> Any:
         """Return the model that a discriminating property, such as ``endpointType``, chooses."""
         for attribute, names in getattr(model, "_subtype_map", {}).items():
-            key = model._attribute_map[attribute]["key"]  # noqa: SLF001 - the packages' only way
+            key = _plain(model._attribute_map[attribute]["key"])  # noqa: SLF001 - the packages' only way
             if value.get(key) in names:
                 return getattr(self._models, names[value[key]])
         return model
@@ -280,6 +281,11 @@ def _fields(model: Any) -> dict[str, str]:
     return found
 
 
+def _plain(key: str) -> str:
+    """Return a property's name; a dot that is part of it is escaped in the packages."""
+    return key.replace("\\\\.", ".").replace("\\.", ".")
+
+
 def _old_fields(model: Any) -> dict[str, str]:
     documented = {}
     for base in reversed(model.__mro__):
@@ -287,8 +293,7 @@ def _old_fields(model: Any) -> dict[str, str]:
             documented[attribute] = kind.rpartition(".")[2] if " or ~" in kind else ""
     found = {}
     for attribute, entry in model._attribute_map.items():  # noqa: SLF001
-        # A dot that is part of a name is escaped there.
-        key = entry["key"].replace("\\\\.", ".")
+        key = _plain(entry["key"])
         readonly = getattr(model, "_validation", {}).get(attribute, {}).get("readonly")
         kind = f"{entry['type']} {documented.get(attribute, '')}".strip()
         found[key] = f"READONLY {kind}" if readonly else kind

@@ -17,11 +17,7 @@ param runbookUrl string
 param uploadsTopicId string
 param eventHubsId string
 
-var groups = concat(
-  loadYamlContent('../../monitoring/rules/outages.yml').groups,
-  loadYamlContent('../../monitoring/rules/alerts.yml').groups,
-  loadYamlContent('../../monitoring/rules/objectives.yml').groups
-)
+var groups = concat(loadYamlContent('../../monitoring/rules/outages.yml').groups, loadYamlContent('../../monitoring/rules/alerts.yml').groups, loadYamlContent('../../monitoring/rules/objectives.yml').groups)
 
 var severities = {
   page: 1
@@ -78,7 +74,7 @@ resource rules 'Microsoft.AlertsManagement/prometheusRuleGroups@2023-03-01' = [
           severity: contains(rule, 'alert') ? severities[rule.labels.severity] : null
           labels: contains(rule, 'labels') ? rule.labels : null
           // Azure knows no external labels to begin an address with.
-          annotations: contains(rule, 'alert') ? union(rule.annotations, { runbook_url: '${runbookUrl}#${toLower(rule.alert)}' }) : null
+          annotations: contains(rule, 'alert') ? json(replace(string(rule.annotations), '{{ $externalLabels.runbook }}', runbookUrl)) : null
           actions: contains(rule, 'alert') && !empty(email) ? mailed : null
           resolveConfiguration: contains(rule, 'alert') ? resolved : null
         }
