@@ -27,7 +27,7 @@ from cli.meter import Meter
 from cli.probe import expected_frames
 from cli.progress import JobProgress
 from cli.report import Report
-from cli.results import Target, plan_targets
+from cli.results import Target, find_result_problems, plan_targets
 from cli.videos import find_videos
 from client import Account, Pipeline, StyleRequest, StylestreamError, open_pipeline
 from client.local_stack import default_dir, running_stack
@@ -60,7 +60,7 @@ async def run(arguments: Namespace) -> int:
     """Paint videos in the running stack, or in one that is started for them; fetch the results."""
     videos, problems = find_videos(arguments.videos or [str(SAMPLE)], gallery().styles)
     problems += find_request_problems(arguments)
-    refuse(problems)
+    refuse(problems + find_result_problems(arguments.output, len(videos)))
     request = read_request(arguments)
     targets, problems = plan_targets(arguments.output, videos, request.slug)
     refuse(problems)

@@ -115,7 +115,8 @@ async def test_ctrl_c_ends_a_run_at_once_and_leaves_nothing(clip: Path, tmp_path
         _, err = await process.communicate()
     assert process.returncode == 130
     assert b"stopping ..." in err
-    assert not any(child.is_running() for child in children)
+    _, left = await asyncio.to_thread(psutil.wait_procs, children, timeout=5)
+    assert not [child for child in left if child.status() != psutil.STATUS_ZOMBIE]
     assert [*folder.iterdir()] == []
 
 
