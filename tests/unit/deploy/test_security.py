@@ -130,3 +130,11 @@ def test_the_hub_of_uploads_has_no_other_senders_than_event_grid_webhook_and_who
         if role.endswith("Sender") and on in {"hub uploads", "Event Hubs namespace"}
     }
     assert senders == {"Event Grid", "who deploys", "splitter, with the webhook only"}
+
+
+def test_the_tests_that_the_threat_model_names_are_there() -> None:
+    text = (ROOT / "docs/security.md").read_text(encoding="utf-8")
+    model = text.split("## Threat model")[1].split("\n## ")[0]
+    named = re.findall(r"`((?:unit|contract|e2e)/[^`]+)`", model)
+    assert len(named) > 10
+    assert [name for name in named if not (ROOT / "tests" / name).exists()] == []
