@@ -46,7 +46,7 @@ def choose(
     if setting == "bf16" and not possible:
         raise ConfigurationError(
             [
-                "PRECISION=bf16 needs ENGINE=cpu, the package openvino (extra 'cpu') and a "
+                "PRECISION=bf16 needs ENGINE=cpu, the package openvino and a "
                 "processor with AVX512_BF16 or AMX; PRECISION=auto takes what there is"
             ]
         )
