@@ -32,7 +32,7 @@ class PaintingSettings(BaseSettings):
     precision: PrecisionSetting = Field(
         "auto",
         description="what networks compute in; auto: bf16 where the processor has it and the "
-        "picture stays within 50 dB of fp32, else fp32. fp16 and int8 run NAME.fp16.onnx and "
+        "picture stays within 45 dB of fp32, else fp32. fp16 and int8 run NAME.fp16.onnx and "
         "NAME.int8.onnx; one that a style lacks is an error",
     )
     lanes: int | None = Field(

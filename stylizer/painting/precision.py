@@ -17,8 +17,8 @@ log = structlog.get_logger()
 PrecisionSetting = Literal["auto", "bf16", "fp32", "fp16", "int8"]
 ChosenPrecision = Literal["bf16", "fp32", "fp16", "int8"]
 
-LEAST_DB: Final = 50.0
-"""How near to fp32 a picture has to be: at 50 dB, differences are a fraction of a level."""
+LEAST_DB: Final = 45.0
+"""How near to fp32 a picture has to be: at 45 dB, differences are of about one level."""
 
 _PROBE: Final = (1, 3, 96, 160)
 _PATCH: Final = 16

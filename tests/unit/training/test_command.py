@@ -89,5 +89,6 @@ def test_without_pytorch_it_names_the_extra_to_install(
     anywhere = dict.fromkeys(("painting", "photos", "features", "start", "output"), tmp_path)
     assert call(**anywhere) == 2
     assert capsys.readouterr().err == (
-        "stylestream: training needs torch: install the extra 'train' (scripts/setup --train)\n"
+        "stylestream: training needs the package torch: install the extra 'train' (in a checkout: "
+        "scripts/setup --train)\n"
     )
