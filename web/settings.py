@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
@@ -11,6 +12,9 @@ from shared.service.endpoints import is_loopback
 from shared.service.settings import StorageSettings
 
 LEAST_SECRET: Final = 32
+
+FEDERATED_TOKEN: Final = "AZURE_FEDERATED_TOKEN_FILE"  # noqa: S105 - its name
+"""Where workload identity puts the token with which a pod signs in."""
 
 SignIn = Literal["token", "entra", "proxy"]
 
@@ -72,14 +76,16 @@ class WebSettings(StorageSettings):
             case "token":
                 return [] if self.web_token else ["set WEB_TOKEN, or WEB_SIGN_IN to another way"]
             case "entra":
-                missing = [
-                    name.upper()
-                    for name in ("entra_tenant_id", "entra_client_id", "web_public_url")
-                    if not getattr(self, name)
-                ]
-                return [f"WEB_SIGN_IN=entra needs {', '.join(missing)}"] if missing else []
+                return self._entra_problems()
             case "proxy":
                 return []
+
+    def _entra_problems(self) -> list[str]:
+        wanted = ("entra_tenant_id", "entra_client_id", "web_public_url")
+        missing = [name.upper() for name in wanted if not getattr(self, name)]
+        if not self.entra_client_secret and FEDERATED_TOKEN not in os.environ:
+            missing.append("ENTRA_CLIENT_SECRET (or a pod with workload identity)")
+        return [f"WEB_SIGN_IN=entra needs {', '.join(missing)}"] if missing else []
 
     def _secret_problems(self) -> list[str]:
         problems = [

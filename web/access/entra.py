@@ -17,11 +17,10 @@ import msal
 
 from web.access.users import User
 from web.problems import Problem
-from web.settings import WebSettings
+from web.settings import FEDERATED_TOKEN, WebSettings
 
 CALLBACK: Final = "/signed-in"
 _AUTHORITY: Final = "https://login.microsoftonline.com"
-_FEDERATED: Final = "AZURE_FEDERATED_TOKEN_FILE"
 
 
 class Entra:
@@ -81,7 +80,7 @@ class Entra:
         if secret := self._settings.entra_client_secret:
             return secret.get_secret_value()
         # Read anew each time: the kubelet renews it.
-        return {"client_assertion": Path(os.environ[_FEDERATED]).read_text(encoding="ascii")}
+        return {"client_assertion": Path(os.environ[FEDERATED_TOKEN]).read_text(encoding="ascii")}
 
 
 def user_of(claims: Mapping[str, Any], operator_role: str) -> User:

@@ -92,10 +92,6 @@ export class Stage {
     this.#showTime();
   }
 
-  clear() {
-    this.#leave();
-  }
-
   #begin(job) {
     if (job.result && (job.ended || !job.live.playable_s)) {
       this.#after.src = `/api/jobs/${job.id}/result`;

@@ -29,7 +29,8 @@ STORAGE = {"STORAGE_CONNECTION_STRING": "UseDevelopmentStorage=true"}
         ({"WEB_SIGN_IN": "proxy"}, "WEB_SIGN_IN=proxy needs WEB_SECRET"),
         (
             {"WEB_SIGN_IN": "entra", "WEB_SECRET": LONG},
-            "WEB_SIGN_IN=entra needs ENTRA_TENANT_ID, ENTRA_CLIENT_ID, WEB_PUBLIC_URL",
+            "WEB_SIGN_IN=entra needs ENTRA_TENANT_ID, ENTRA_CLIENT_ID, WEB_PUBLIC_URL, "
+            "ENTRA_CLIENT_SECRET",
         ),
     ],
 )
