@@ -56,7 +56,7 @@ async def take(browser: Browser, address: str, video: Path) -> None:
     await page.set_input_files("#files", video)
     await until(page, _MARKS, 2)
     await page.screenshot(path=IMAGES / "studio-choose.jpg", quality=_QUALITY, type="jpeg")
-    await page.get_by_role("button", name="Paint").click()
+    await page.get_by_role("button", name="Paint", exact=True).click()
     # Where painting is slower than the video the page would wait, and then there is nothing to see.
     await until(page, _STARTED, 1)
     await until(page, _TIME, 1)

@@ -144,7 +144,7 @@ async def test_a_video_plays_while_it_is_being_painted_and_on_past_its_end(page,
     await choose(page, clip)
     await expect(page.locator(".card img.shown")).to_have_count(7, timeout=PATIENCE_MS)
     await page.locator(".card", has_text="The Great Wave").click()
-    await page.get_by_role("button", name="Paint").click()
+    await page.get_by_role("button", name="Paint", exact=True).click()
 
     playing = await when(page, lambda seen: seen["time"] > 0.5)
     assert "Done" not in playing["state"]
@@ -188,7 +188,7 @@ async def test_what_cannot_be_painted_says_why_and_its_name_runs_nothing(page, t
     video = tmp_path / HOSTILE.replace("/", "")
     video.write_bytes(b"this is a text")
     await choose(page, video)
-    await page.get_by_role("button", name="Paint").click()
+    await page.get_by_role("button", name="Paint", exact=True).click()
     job = page.locator(".job", has_text="onerror")
     await expect(job.locator(".job-state.bad")).to_contain_text("Failed", timeout=PATIENCE_MS)
     await expect(job.locator(".job-name")).to_contain_text("img src=x onerror")
@@ -204,7 +204,7 @@ async def test_a_restart_in_mid_play_is_only_a_pause(page, stack, tmp_path):
     long = tmp_path / "long.mp4"
     long.write_bytes(Video(frames=600, size=(160, 96)).make())
     await choose(page, long)
-    await page.get_by_role("button", name="Paint").click()
+    await page.get_by_role("button", name="Paint", exact=True).click()
     await when(page, lambda seen: seen["time"] > 0.3)
     studio = next(process for process in stack.processes if process.name == "web")
     os.kill(studio.pid, 9)
@@ -218,7 +218,7 @@ async def test_a_job_can_be_cancelled(page, tmp_path):
     long = tmp_path / "cancelled.mp4"
     long.write_bytes(Video(frames=300, size=(480, 272)).make())
     await choose(page, long)
-    await page.get_by_role("button", name="Paint").click()
+    await page.get_by_role("button", name="Paint", exact=True).click()
     job = page.locator(".job", has_text="cancelled.mp4")
     state = job.locator(".job-state")
     await expect(state).to_contain_text(re.compile("Reading|Painting"), timeout=PATIENCE_MS)
