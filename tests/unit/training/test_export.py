@@ -191,7 +191,7 @@ def test_the_int8_network_is_within_40_db(network: StyleNetwork, photos: Path) -
 def test_a_network_that_is_none_of_ours_is_refused_by_name(tmp_path: Path) -> None:
     file = tmp_path / "other.onnx"
     file.write_bytes(b"no network")
-    with pytest.raises(StyleError, match=r"other\.onnx is no network"):
+    with pytest.raises(StyleError, match=r"other\.onnx is not a network"):
         read_network(file)
     model = build(make_network(0))
     del model.metadata_props[:]
