@@ -16,7 +16,8 @@ from bench.clip import write_clip
 from shared.contracts.manifest import Manifest, Source
 from shared.contracts.style_request import StyleRequest
 from shared.media.chunks import SEGMENT, ChunkWriter, read_chunk
-from splitter.media.split import EncodedChunk, SplitOptions, split
+from splitter.media.chunking import EncodedChunk
+from splitter.media.split import SplitOptions, split
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,9 @@ from shared.storage.seals import SEAL, file_digest, seal
 from shared.storage.work_folders import work_folder
 from splitter.decoder.process import split_in_child
 from splitter.lookout import JobOver, Lookout
+from splitter.media.chunking import EncodedChunk
 from splitter.media.part import Part
-from splitter.media.split import EncodedChunk, SplitEnd, SplitEvent, SplitOptions
+from splitter.media.split import SplitEnd, SplitEvent, SplitOptions
 from splitter.metrics import SplitterMetrics
 from splitter.openings import Opening
 from splitter.pace import Pace

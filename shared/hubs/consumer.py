@@ -10,9 +10,8 @@ back-pressure needs no queue of its own.
 
 A receive loop can die silently (`shared.hubs.liveness`). Then the client is thrown away and a new
 one goes on from the checkpoints; when that does not help either, the process is given up. A client
-that has not claimed anything for as long is replaced, too: perhaps others own all there is, perhaps
-it waits for ever, as the SDK does without a deadline, for the hub to name its partitions. And a hub
-that was made anew is noticed, and read from its beginning.
+that has claimed nothing for as long is replaced, too. And a hub that was made anew is noticed, and
+read from its beginning.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 from azure.eventhub.exceptions import EventHubError
 
 from shared.contracts.errors import StylestreamError, TransientError
-from shared.hubs.delivery import Delivery, OwnedPartition, Place
+from shared.hubs.delivery import Delivery, Handler, OwnedPartition, Place, Released
 from shared.hubs.liveness import Liveness
 from shared.hubs.positions import Positions
 from shared.telemetry.background import Errand, in_rounds
@@ -50,12 +49,6 @@ _REACH_S: Final = 10.0
 
 Connect = Callable[[], Awaitable[EventHubConsumerClient]]
 """Opens a new client of the hub."""
-
-Handler = Callable[[Delivery], Awaitable[None]]
-"""Takes up one event. It may wait to hold the partition back; it must not raise."""
-
-Released = Callable[[str], None]
-"""Hears that a partition is no longer ours: what was not done comes again, here or elsewhere."""
 
 
 class Consumer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
@@ -79,3 +79,10 @@ def _body(event: EventData) -> bytes:
     if event.body_type is AmqpMessageBodyType.DATA:
         return b"".join(cast("Iterable[bytes]", event.body))
     return str(event.body).encode()
+
+
+Handler = Callable[[Delivery], Awaitable[None]]
+"""Takes up one event. It may wait to hold the partition back; it must not raise."""
+
+Released = Callable[[str], None]
+"""Hears that a partition is no longer ours: what was not done comes again, here or elsewhere."""

@@ -23,7 +23,8 @@ from typing import Final, NoReturn, TypeVar
 import structlog
 
 from shared.contracts.errors import ConfigurationError, TransientError
-from shared.hubs.consumer import Consumer, Handler
+from shared.hubs.consumer import Consumer
+from shared.hubs.delivery import Handler
 from shared.service.checkpoints import HubPositions, prepare
 from shared.service.clients import AzureClients
 from shared.service.health import Health, HealthServer

@@ -14,7 +14,8 @@ from splitter.decoder.wire import (
     Job,
     Refusal,
 )
-from splitter.media.split import EncodedChunk, SplitEnd, SplitEvent
+from splitter.media.chunking import EncodedChunk
+from splitter.media.split import SplitEnd, SplitEvent
 
 _REREAD: Final = 64
 """How often, on average, a file's bytes may be read: badly interleaved ones are read repeatedly."""

@@ -18,7 +18,8 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from shared.contracts.manifest import Chunk, Source
-from splitter.media.split import EncodedChunk, SplitEnd, SplitEvent, SplitOptions
+from splitter.media.chunking import EncodedChunk
+from splitter.media.split import SplitEnd, SplitEvent, SplitOptions
 from splitter.protection import Layer
 
 LENGTH = struct.Struct("!I")

@@ -22,10 +22,9 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from shared.contracts.errors import SourceRefused
-from shared.contracts.manifest import NO_BARS, Bars, Chunk, Place, Source, pts_digest
-from shared.media.chunks import MEZZANINE, ChunkWriter, Encoding
-from splitter.media.bars import may_have_bars, still_black
-from splitter.media.camera import Camera
+from shared.contracts.manifest import Bars, Source
+from shared.media.chunks import MEZZANINE, Encoding
+from splitter.media.chunking import ChunkBuilder, EncodedChunk
 from splitter.media.decode import Decoder
 from splitter.media.epochs import LONGEST_PAUSE_S, Epochs
 from splitter.media.integrity import Integrity
@@ -67,14 +66,6 @@ class SplitOptions:
     longest_pause_s: float = LONGEST_PAUSE_S
     limits: Limits = field(default_factory=Limits)
     encoding: Encoding = MEZZANINE
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedChunk:
-    """A chunk and its file."""
-
-    chunk: Chunk
-    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +134,7 @@ class _Splitter:
         self._epochs = Epochs(source.may_jump, options.longest_pause_s)
         self._read_all = True
         self._normaliser: Normaliser | None = None
-        self._chunks: _ChunkBuilder | None = None
+        self._chunks: ChunkBuilder | None = None
 
     def run(self) -> Iterator[SplitEvent]:
         for packet in self._packets():
@@ -212,7 +203,13 @@ class _Splitter:
         if self._normaliser is None:
             self._normaliser = Normaliser(frame, max_side=self._options.max_side)
             described = self._describe(frame, self._normaliser)
-            self._chunks = _ChunkBuilder(described, self._options, self._find_bars)
+            self._chunks = ChunkBuilder(
+                described,
+                self._options.encoding,
+                first_frames=self._options.first_chunk_frames,
+                most_frames=self._options.chunk_frames,
+                find_bars=self._find_bars,
+            )
             yield described
         assert self._chunks is not None
         try:
@@ -285,79 +282,3 @@ class _Splitter:
             raise SourceRefused(
                 "NOT_A_VIDEO", f"The file is a single {codec.upper()} picture, not a video."
             )
-
-
-class _ChunkBuilder:
-    """Gathers frames into chunks; a chunk ends when the frame after it says when."""
-
-    def __init__(
-        self, source: Source, options: SplitOptions, find_bars: Callable[[], Bars]
-    ) -> None:
-        self._find_bars: Callable[[], Bars] | None = find_bars
-        self._video_bars = NO_BARS
-        self._bars = NO_BARS
-        self._source = source
-        self._options = options
-        self._writer: ChunkWriter | None = None
-        self._wanted = min(options.first_chunk_frames, options.chunk_frames)
-        self._camera = Camera()
-        self._pts: list[int] = []
-        self._places: list[Place] = []
-        self._frames = 0
-        self.count = 0
-
-    def add(self, frame: av.VideoFrame, pts: int) -> Iterator[EncodedChunk]:
-        if len(self._pts) == self._wanted:
-            yield self._close(pts)
-            self._wanted = min(2 * self._wanted, self._options.chunk_frames)
-        if self._writer is None:
-            self._writer = ChunkWriter(
-                self._options.encoding,
-                width=self._source.width,
-                height=self._source.height,
-                time_base=self._source.time_base,
-                sample_aspect_ratio=self._source.sample_aspect_ratio,
-            )
-            if self._find_bars is not None and may_have_bars(frame):
-                self._video_bars = self._find_bars()
-                self._find_bars = None
-            self._bars = self._video_bars
-        if self._bars != NO_BARS:
-            self._bars = still_black(frame, self._bars)
-        self._pts.append(pts)
-        self._places.append(self._camera.follow(frame, self._video_bars))
-        frame.pts = pts - self._pts[0]
-        self._writer.write(frame)
-
-    def finish(self, end: int) -> Iterator[EncodedChunk]:
-        if self._writer is not None:
-            yield self._close(end)
-
-    def _close(self, end: int) -> EncodedChunk:
-        assert self._writer is not None
-        duration = end - self._pts[0]
-        chunk = Chunk(
-            index=self.count,
-            first_frame=self._frames,
-            frames=len(self._pts),
-            first_pts=self._pts[0],
-            duration=duration,
-            pts_digest=pts_digest(self._pts),
-            bars=self._bars,
-            canvas=_while_moving(self._places),
-        )
-        data = self._writer.close(duration)
-        self.count += 1
-        self._frames += len(self._pts)
-        self._writer = None
-        self._pts = []
-        self._places = []
-        return EncodedChunk(chunk, data)
-
-
-def _while_moving(places: list[Place]) -> tuple[Place, ...]:
-    """Return the places as far as they change; none where all are at 0, 0."""
-    last = len(places)
-    while last > 1 and places[last - 1] == places[last - 2]:
-        last -= 1
-    return () if places[:last] == [Place(0, 0)] else tuple(places[:last])

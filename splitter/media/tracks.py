@@ -37,6 +37,7 @@ from shared.media.containers import (
 from splitter.media.captions import as_mov_text, as_subrip
 from splitter.media.carriage import Carried, Way, plan_carriage
 from splitter.media.languages import alpha3
+from splitter.media.packets import begins, with_data
 from splitter.media.part import Part
 from splitter.media.recode import LosslessRecoder
 from splitter.media.source import OpenSource, stream_time_base
@@ -145,7 +146,7 @@ class TrackCopier:
 
     def release(self, until: Fraction) -> None:
         """Let go of what waited to hear where the part ends: not before ``until``, in seconds."""
-        while self._held and _begins(self._held[0][1]) < until:
+        while self._held and begins(self._held[0][1]) < until:
             self._write(*self._held.popleft())
 
     def cut(self, end: Fraction) -> None:
@@ -189,10 +190,10 @@ class TrackCopier:
         if copy.recoder is not None:
             yield from copy.recoder.push(packet)
         elif copy.carried.way is Way.TO_MOV_TEXT:
-            yield _replaced(packet, as_mov_text(bytes(packet)))
+            yield with_data(packet, as_mov_text(bytes(packet)))
         elif copy.carried.way is Way.TO_SUBRIP:
             if text := as_subrip(bytes(packet)):
-                yield _replaced(packet, text)
+                yield with_data(packet, text)
         else:
             if self.container == "mp4" and copy.carried.codec == "opus":
                 # (MP4 tells the end of the sound by the last packet's duration.)
@@ -203,7 +204,7 @@ class TrackCopier:
     def _stamp(self, copy: _Copy, packet: Packet[Stream]) -> None:
         copy.stamper.stamp(packet)
         packet.stream = copy.stream
-        copy.reached = max(copy.reached, _begins(packet))
+        copy.reached = max(copy.reached, begins(packet))
 
     def _hold(self, copy: _Copy, packet: Packet[Stream]) -> None:
         if self._part.max_frames is None:
@@ -343,14 +344,3 @@ class TrackCopier:
                 if start >= end:
                     continue
             yield {**chapter, "start": start, "end": end}
-
-
-def _replaced(packet: Packet[Stream], data: bytes) -> Packet[Stream]:
-    new: Packet[Stream] = Packet(data)
-    new.pts, new.dts, new.duration = packet.pts, packet.dts, packet.duration
-    return new
-
-
-def _begins(packet: Packet[Stream]) -> Fraction:
-    ticks = packet.dts if packet.dts is not None else packet.pts
-    return (ticks or 0) * packet.time_base

@@ -24,7 +24,8 @@ from shared.service.health import Health
 from shared.storage.accounts import storage_client
 from shared.storage.blobs import BlobStore, Content
 from shared.storage.seals import seal
-from splitter.media.split import EncodedChunk, SplitOptions, split
+from splitter.media.chunking import EncodedChunk
+from splitter.media.split import SplitOptions, split
 from stylizer.attempts import retrying
 from stylizer.attempts.counter import AttemptCounter
 from stylizer.attempts.isolation import AttemptFailed

@@ -22,7 +22,8 @@ from shared.contracts.style_request import StyleRequest
 from shared.storage.accounts import storage_client
 from shared.storage.blobs import BlobStore
 from shared.storage.seals import file_digest
-from splitter.media.split import EncodedChunk, SplitEnd, SplitOptions, split
+from splitter.media.chunking import EncodedChunk
+from splitter.media.split import SplitEnd, SplitOptions, split
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -12,8 +12,9 @@ import pytest
 from shared.contracts.manifest import Chunk, Place, Source
 from splitter.decoder.bounds import Bounds
 from splitter.decoder.wire import GarbageError, Job
+from splitter.media.chunking import EncodedChunk
 from splitter.media.limits import Limits
-from splitter.media.split import EncodedChunk, SplitEnd, SplitOptions
+from splitter.media.split import SplitEnd, SplitOptions
 
 MIB = 2**20
 FOLDER = Path(__file__).parent

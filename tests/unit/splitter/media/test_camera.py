@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from shared.contracts.manifest import Bars, Place
 from splitter.media.camera import Camera
-from splitter.media.split import EncodedChunk, SplitOptions, split
+from splitter.media.chunking import EncodedChunk
+from splitter.media.split import SplitOptions, split
 
 HEIGHT, WIDTH = 180, 320
 PIXEL = 4

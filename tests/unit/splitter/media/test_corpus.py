@@ -25,7 +25,8 @@ from assembler.verify import verify
 from shared.contracts.errors import SourceRefused
 from shared.media.chunks import read_chunk
 from shared.media.pixels import to_planar_rgb
-from splitter.media.split import EncodedChunk, SplitOptions, split
+from splitter.media.chunking import EncodedChunk
+from splitter.media.split import SplitOptions, split
 
 FOLDER = Path(os.environ.get("STYLESTREAM_TEST_VIDEOS", "/nonexistent"))
 MANIFEST = FOLDER / "manifest.json"
