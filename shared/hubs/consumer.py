@@ -8,10 +8,9 @@ when the partition was lost to another owner (whose checkpoint ours would overwr
 Taking an event up waits for the service's handler, so a service that is full simply stops reading:
 back-pressure needs no queue of its own.
 
-A receive loop can die silently (`shared.hubs.liveness`). Then the client is thrown away and a new
-one goes on from the checkpoints; when that does not help either, the process is given up. A client
-that has claimed nothing for as long is replaced, too. And a hub that was made anew is noticed, and
-read from its beginning.
+A receive loop can die silently (`shared.hubs.liveness`). Then a new client goes on from the
+checkpoints; when that does not help either, the process is given up. A client that has claimed
+nothing for as long is replaced, too. A hub that was made anew is read from its beginning.
 """
 
 from __future__ import annotations

@@ -38,7 +38,8 @@ class Orientation:
         if self.mirror_x:
             filters.append(("hflip", ""))
         if self.mirror_y:
-            filters.append(("vflip", ""))
+            # A flip alone gives the same memory with rows that run backwards: no views of that.
+            filters += [("vflip", ""), ("copy", "")]
         return filters
 
 

@@ -219,10 +219,11 @@ async def test_what_was_announced_and_not_yet_heard_is_not_lost(
 ) -> None:
     job, heard, apply = uuid.uuid4().hex[:24], asyncio.Event(), Assembler._apply
 
-    async def slow_to_hear(assembler: Assembler, event: AnyMessage, job: Job) -> None:
-        if isinstance(event, SegmentReady):
+    async def slow_to_hear(assembler: Assembler, event: AnyMessage, of: Job) -> None:
+        # Of this job alone: the hub still holds the events of earlier tests.
+        if isinstance(event, SegmentReady) and event.job_id == job:
             await heard.wait()
-        await apply(assembler, event, job)
+        await apply(assembler, event, of)
 
     monkeypatch.setattr(Assembler, "_apply", slow_to_hear)
     async with running(
@@ -308,9 +309,7 @@ async def test_a_result_that_ended_its_assemblers_is_given_up_with_a_dead_letter
         assert status.error.code == "ASSEMBLY_POISONED"
 
         async def buried() -> bool:
-            return [letter["code"] for letter in await bench.dead_letters()] == [
-                "ASSEMBLY_POISONED"
-            ]
+            return "ASSEMBLY_POISONED" in [letter["code"] for letter in await bench.dead_letters()]
 
         await bench.until(buried)
 

@@ -254,7 +254,7 @@ async def test_the_doctor_looks_a_running_stack_over(pipeline) -> None:
     assert err == ""
     assert "ok       container uploads: answers" in out
     assert "ok       hub frames: 8 partitions, 8 read by the stylizer" in out
-    assert "clock: 0 s" in out
+    assert re.search("clock: [0-2] s", out), "storage tells the time in whole seconds"
     # Other tests may have left dead letters; nothing else is wrong with the stack.
     problems = [line for line in out.splitlines() if line.startswith("problem")]
     assert all("dead letters" in line for line in problems)

@@ -86,9 +86,9 @@ def test_arrays_of_another_shape_or_type_are_refused():
     frame = from_planar_rgb(flat((0, 0, 0)))
     with pytest.raises(ValueError, match="cannot hold"):
         to_planar_rgb(frame, np.empty((3, 16, 30), np.uint8))
-    with pytest.raises(ValueError, match="no planar RGB"):
+    with pytest.raises(ValueError, match="not a planar RGB"):
         from_planar_rgb(np.empty((4, 16, 32), np.uint8))
-    with pytest.raises(ValueError, match="no planar RGB"):
+    with pytest.raises(ValueError, match="not a planar RGB"):
         from_planar_rgb(np.empty((3, 16, 32), np.float32))
 
 
