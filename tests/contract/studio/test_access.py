@@ -1,0 +1,100 @@
+"""Who may use the studio, and what its HTTP API says of itself."""
+
+from __future__ import annotations
+
+import json
+import secrets
+
+import pytest
+from studio_bench import TOKEN, only_upload, opened, problem, upload
+
+from web.application import ENDPOINTS
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_only_who_has_the_token_gets_in(studio):
+    async with studio.session(Accept="*/*") as stranger:
+        for path in ("/api/session", "/api/jobs", "/api/events", "/api/openapi.json"):
+            async with stranger.get(path) as answer:
+                assert answer.status == 401
+                assert "address that was printed" in await problem(answer)
+        async with stranger.get("/", params={"token": "wrong"}) as answer:
+            assert answer.status == 401
+        async with stranger.get("/api/jobs") as answer:
+            assert answer.status == 401
+
+        async with stranger.get("/", params={"token": TOKEN}) as answer:
+            assert answer.status == 200
+            assert "token" not in str(answer.url)
+            assert "stylestream" in await answer.text()
+        async with stranger.get("/api/jobs") as answer:
+            assert answer.status == 200
+        (cookie,) = stranger.cookie_jar
+        assert cookie["httponly"]
+        assert cookie["samesite"] == "Lax"
+        assert TOKEN not in cookie.value
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Sec-Fetch-Site": "same-origin"}, 404),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Origin": "https://elsewhere.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({}, 403),
+    ],
+)
+async def test_a_foreign_page_changes_nothing_with_the_users_cookie(studio, headers, status):
+    async with studio.session(Accept="*/*") as browser:
+        await (await browser.get("/", params={"token": TOKEN})).read()
+        path = f"/api/jobs/{secrets.token_hex(12)}/cancel"
+        async with browser.post(path, headers=headers) as answer:
+            assert answer.status == status
+            await problem(answer)
+
+
+async def test_every_answer_forbids_what_pages_could_be_abused_for(studio):
+    async with studio.session() as session:
+        for path in ("/", "/static/studio.js", "/api/jobs", "/api/nothing"):
+            async with session.get(path) as answer:
+                policy = answer.headers["Content-Security-Policy"]
+                assert policy.startswith("default-src 'self';")
+                assert "unsafe" not in policy
+                assert answer.headers["X-Content-Type-Options"] == "nosniff"
+                assert answer.headers["Referrer-Policy"] == "no-referrer"
+
+
+async def test_behind_a_proxy_each_user_sees_their_own_jobs(storage_connection):
+    async with opened(
+        storage_connection, web_sign_in="proxy", web_operators="boss", web_token=None
+    ) as studio:
+        own = {"X-Forwarded-User": "ann", "Sec-Fetch-Site": "same-origin"}
+        async with studio.session(**own) as ann:
+            done = await upload(ann, b"x" * 10, name="a.mp4")
+        await studio.job(job_id=done["job"], video_name=await only_upload(studio))
+        seen = {}
+        for name in ("ann", "bob", "boss"):
+            async with studio.session(**{"X-Forwarded-User": name}) as session:
+                async with session.get("/api/jobs") as answer:
+                    seen[name] = [job["id"] for job in (await answer.json())["jobs"]]
+                async with session.get(f"/api/jobs/{done['job']}") as answer:
+                    assert answer.status == (200 if seen[name] else 404)
+        assert seen == {"ann": [done["job"]], "bob": [], "boss": [done["job"]]}
+        async with studio.session(Accept="*/*") as nobody, nobody.get("/api/jobs") as answer:
+            assert answer.status == 401
+
+
+async def test_the_description_lists_exactly_what_is_answered(studio):
+    async with studio.session() as session, session.get("/api/openapi.json") as answer:
+        described = await answer.json()
+    operations = {
+        (method.upper(), path) for path, methods in described["paths"].items() for method in methods
+    }
+    assert len(operations) == len(ENDPOINTS)
+    assert ("PUT", "/api/uploads/{upload}/{number}") in operations
+    text = json.dumps(described)
+    for reference in set(text.split('"#/components/schemas/')[1:]):
+        assert reference.split('"')[0] in described["components"]["schemas"]

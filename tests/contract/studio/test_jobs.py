@@ -1,0 +1,121 @@
+"""Jobs and their results over the studio's HTTP API."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+
+import aiohttp
+import pytest
+from studio_bench import body, problem
+
+from shared.contracts.layout import status_blob
+from shared.contracts.status import Failure
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_jobs_are_listed_by_pages_and_filtered(studio):
+    jobs = [await studio.job(started_at=f"2026-01-0{n}T00:00:00.000+00:00") for n in range(1, 6)]
+    failed = Failure(code="NOT_A_VIDEO", message="This is not a video.")
+    await studio.job(state="failed", error=failed, started_at="2025-01-01T00:00:00.000+00:00")
+    async with studio.session() as session:
+        found, after = [], None
+        while True:
+            asked = {"limit": "2", "state": "stylizing"} | ({"after": after} if after else {})
+            async with session.get("/api/jobs", params=asked) as answer:
+                page = await answer.json()
+            found += [job["id"] for job in page["jobs"]]
+            if (after := page["after"]) is None:
+                break
+        async with session.get("/api/jobs", params={"state": "failed"}) as answer:
+            (lost,) = (await answer.json())["jobs"]
+        async with session.get("/api/jobs", params={"limit": "0"}) as answer:
+            assert answer.status == 400
+    assert found == [status.job_id for status in reversed(jobs)]
+    assert lost["error"] == {"code": "NOT_A_VIDEO", "message": "This is not a video."}
+
+
+async def test_a_job_is_cancelled_then_deleted_and_gone(studio):
+    job = (await studio.job()).job_id
+    async with studio.session() as session:
+        async with session.delete(f"/api/jobs/{job}") as answer:
+            assert answer.status == 409
+            assert "cancel it first" in await problem(answer)
+        async with session.post(f"/api/jobs/{job}/cancel") as answer:
+            assert (await answer.json())["state"] == "cancelled"
+        async with session.post(f"/api/jobs/{job}/cancel") as answer:
+            assert answer.status == 409
+        async with session.delete(f"/api/jobs/{job}") as answer:
+            assert answer.status == 204
+        async with session.get(f"/api/jobs/{job}") as answer:
+            assert answer.status == 404
+    assert [name async for name in studio.blobs.names(studio.names["jobs"])] == []
+
+
+async def test_followers_hear_of_all_jobs_then_of_every_change(studio):
+    status = await studio.job()
+    async with studio.session() as session, session.get("/api/events") as events:
+        assert events.content_type == "text/event-stream"
+        first = await heard(events)
+        assert first[0] == ("job", status.job_id)
+        assert first[1][0] == "ready"
+        other = await studio.job()
+        assert (await heard(events))[0] == ("job", other.job_id)
+        await studio.blobs.delete(studio.names["jobs"], status_blob(other.job_id))
+        assert (await heard(events))[0] == ("gone", other.job_id)
+
+
+async def heard(events: aiohttp.ClientResponse) -> list[tuple[str, str]]:
+    async with asyncio.timeout(10):
+        lines = (await events.content.readany()).decode().strip()
+    found = []
+    for event in lines.split("\n\n"):
+        kind, data = (line.partition(": ")[2] for line in event.splitlines())
+        value = json.loads(data)
+        found.append((kind, value.get("id", "") if isinstance(value, dict) else value))
+    return found
+
+
+async def test_a_result_comes_whole_or_in_ranges_and_under_its_name(studio):
+    video = secrets.token_bytes((4 << 20) + 1000)
+    await studio.blobs.create(studio.names["results"], "x/Fête.the-scream.mp4", video)
+    job = (await studio.job(state="done", result="x/Fête.the-scream.mp4")).job_id
+    address = f"/api/jobs/{job}/result"
+    async with studio.session() as session:
+        async with session.get(address) as answer:
+            assert (answer.status, answer.content_type) == (200, "video/mp4")
+            assert await answer.read() == video
+            etag = answer.headers["ETag"]
+        for asked, part in (
+            ("bytes=10-19", video[10:20]),
+            ("bytes=-7", video[-7:]),
+            (f"bytes={len(video) - 3}-", video[-3:]),
+        ):
+            headers = {"Range": asked, "If-Range": etag}
+            async with session.get(address, headers=headers) as answer:
+                assert answer.status == 206
+                assert await answer.read() == part
+        async with session.get(address, headers={"Range": "bytes=99999999-"}) as answer:
+            assert answer.status == 416
+            await problem(answer)
+        async with session.get(f"{address}?download") as answer:
+            disposition = answer.headers["Content-Disposition"]
+            assert disposition == "attachment; filename*=UTF-8''F%C3%AAte.the-scream.mp4"
+    unfinished = (await studio.job()).job_id
+    async with studio.session() as session, session.get(f"/api/jobs/{unfinished}/result") as answer:
+        assert answer.status == 404
+        assert "has no result" in await problem(answer)
+
+
+async def test_a_thumbnail_is_made_once_and_outlives_the_segments(studio):
+    job = (await studio.job()).job_id
+    async with studio.session() as session:
+        async with session.get(f"/api/jobs/{job}/thumbnail.jpg") as answer:
+            assert answer.status == 404
+        await studio.segment(job, 0)
+        first = await body(session, f"/api/jobs/{job}/thumbnail.jpg")
+        await studio.blobs.delete_all(studio.names["segments"], job)
+        assert await body(session, f"/api/jobs/{job}/thumbnail.jpg") == first
+    assert first.startswith(b"\xff\xd8")

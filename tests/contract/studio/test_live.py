@@ -1,0 +1,80 @@
+"""The picture while it is being painted."""
+
+from __future__ import annotations
+
+import asyncio
+from io import BytesIO
+
+import av
+import pytest
+from studio_bench import FRAME, body, problem
+from videos import number_of
+
+from shared.contracts.layout import chunk_blob
+from shared.storage.blobs import BlobStore
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_what_is_painted_without_a_gap_can_be_played(studio):
+    job = (await studio.job()).job_id
+    async with studio.session() as session:
+        async with session.get(f"/api/jobs/{job}/live") as answer:
+            assert answer.status == 404
+        for number in (0, 1, 3):
+            await studio.segment(job, number)
+        await asyncio.sleep(0.5)  # for so long one look at storage serves everybody
+        async with session.get(f"/api/jobs/{job}/live") as answer:
+            live = await answer.json()
+        async with session.get(f"/api/jobs/{job}") as answer:
+            shown = (await answer.json())["live"]
+        stream = b""
+        for name in ("init.mp4", "0.m4s", "1.m4s"):
+            async with session.get(f"/api/jobs/{job}/live/{name}") as answer:
+                assert "immutable" in answer.headers["Cache-Control"]
+                stream += await answer.read()
+        async with session.get(f"/api/jobs/{job}/live.m3u8") as answer:
+            playlist = await answer.text()
+        async with session.get(f"/api/jobs/{job}/live/2.m4s") as answer:
+            assert answer.status == 404
+    assert [segment["number"] for segment in live["segments"]] == [0, 1]
+    assert live["codec"].startswith("avc1.")
+    assert shown["playable_s"] == pytest.approx(8 * FRAME / 30000)
+    assert shown["ahead"] == [pytest.approx([12 * FRAME / 30000, 16 * FRAME / 30000])]
+    assert playlist.count("#EXTINF") == 2
+    assert "#EXT-X-ENDLIST" not in playlist
+    with av.open(BytesIO(stream)) as container:
+        frames = [(frame.pts, number_of(frame)) for frame in container.decode(video=0)]
+    assert frames == [(number * FRAME, number) for number in range(8)]
+
+
+async def test_many_viewers_of_one_fragment_ask_storage_once(studio, monkeypatch):
+    job = (await studio.job()).job_id
+    await studio.segment(job, 0)
+    reads = []
+    fetch = BlobStore.fetch
+
+    async def counted(store, container, name):
+        if container == studio.names["segments"]:
+            reads.append(name)
+        return await fetch(store, container, name)
+
+    monkeypatch.setattr(BlobStore, "fetch", counted)
+    async with studio.session() as session:
+        address = f"/api/jobs/{job}/live/0.m4s"
+        bodies = await asyncio.gather(*(body(session, address) for _ in range(20)))
+    assert len(set(bodies)) == 1
+    assert len(reads) == 1
+
+
+async def test_a_damaged_segment_is_not_shown(studio):
+    job = (await studio.job()).job_id
+    await studio.segment(job, 0)
+    container, name = studio.names["segments"], chunk_blob(job, 0)
+    stored = await studio.blobs.fetch(container, name)
+    await studio.blobs.delete(container, name)
+    damaged = stored.data[:-9] + b"disturbed"
+    await studio.blobs.create(container, name, damaged, metadata=stored.metadata)
+    async with studio.session() as session, session.get(f"/api/jobs/{job}/live/0.m4s") as answer:
+        assert answer.status == 422
+        assert "damaged in storage" in await problem(answer)
