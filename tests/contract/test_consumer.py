@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
-import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -14,132 +12,21 @@ import pytest
 import pytest_asyncio
 from azure.storage.blob.aio import BlobServiceClient
 from contract.conftest import broker
+from hub_reader import HUB, Reader, reader_of, send, taken
 from ports import unused_port
-from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
-from shared.contracts.messages import SegmentReady
-from shared.hubs.consumer import Consumer
-from shared.hubs.delivery import Delivery
 from shared.hubs.positions import ForwardCheckpointStore
-from shared.service.checkpoints import HubPositions, checkpoint_blob
+from shared.service.checkpoints import checkpoint_blob
 from shared.service.clients import AzureClients
-from shared.service.settings import ServiceSettings
-from shared.storage.blobs import BlobStore
-from shared.telemetry.metrics import WorkMetrics
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-DEADLINE_S = 20.0
-HUB = "segments"
-
-
-class Reader:
-    """A consumer in a group of its own, whose deliveries wait for the test to finish them."""
-
-    def __init__(self, settings: ServiceSettings, blobs: BlobServiceClient) -> None:
-        self.settings = settings
-        self.taken: list[Delivery] = []
-        self.container = blobs.get_container_client(settings.checkpoints_container)
-        self._arrived = asyncio.Condition()
-
-    async def take(self, delivery: Delivery) -> None:
-        async with self._arrived:
-            self.taken.append(delivery)
-            self._arrived.notify_all()
-
-    async def until(self, count: int) -> list[Delivery]:
-        async with asyncio.timeout(DEADLINE_S), self._arrived:
-            await self._arrived.wait_for(lambda: len(self.taken) >= count)
-        return self.taken
-
-    @contextlib.asynccontextmanager
-    async def reading(
-        self, interval_s: float = 0.05, patience_s: float = 60
-    ) -> AsyncIterator[Consumer]:
-        self.taken.clear()
-        async with AzureClients(self.settings) as clients:
-            self.hopeless: list[str] = []
-            self.metrics = CollectorRegistry()
-            blobs = BlobStore(await clients.blobs())
-            consumer = Consumer(
-                functools.partial(clients.consumer, HUB),
-                HubPositions(blobs, self.settings, HUB),
-                self.take,
-                checkpoint_interval_s=interval_s,
-                patience_s=patience_s,
-                metrics=WorkMetrics(self.metrics, "test").reading(HUB),
-                on_hopeless=self.hopeless.append,
-            )
-            running = asyncio.create_task(consumer.run())
-            try:
-                yield consumer
-            finally:
-                running.cancel()
-                await asyncio.gather(running, return_exceptions=True)
-
-    async def checkpoints(self) -> dict[str, int]:
-        """Return sequence numbers by partition."""
-        found: dict[str, int] = {}
-        async for blob in self.container.list_blobs(include=["metadata"]):
-            group, kind, partition = blob.name.split("/")[-3:]
-            ours = kind == "checkpoint" and group == self.settings.consumer_group
-            if ours and "sequencenumber" in blob.metadata:
-                found[partition] = int(blob.metadata["sequencenumber"])
-        return found
-
-    async def checkpoint_is(self, wanted: Callable[[dict[str, int]], bool]) -> dict[str, int]:
-        async with asyncio.timeout(DEADLINE_S):
-            while not wanted(found := await self.checkpoints()):
-                await asyncio.sleep(0.05)
-        return found
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def reader(storage_connection: str, eventhub_connection: str) -> AsyncIterator[Reader]:
     async with BlobServiceClient.from_connection_string(storage_connection) as blobs:
         yield await reader_of(storage_connection, eventhub_connection, blobs)
-
-
-async def reader_of(storage: str, eventhub: str, blobs: BlobServiceClient) -> Reader:
-    settings = ServiceSettings(
-        storage_connection_string=storage,  # type: ignore[arg-type]
-        eventhub_connection_string=eventhub,  # type: ignore[arg-type]
-        consumer_group=f"g{uuid.uuid4().hex[:8]}",
-        checkpoints_container=f"c{uuid.uuid4().hex[:8]}",
-        load_balancing_interval_s=0.5,
-        ownership_expiry_s=5,
-    )
-    await blobs.create_container(settings.checkpoints_container)
-    return Reader(settings, blobs)
-
-
-async def send(reader: Reader, partition: str, *numbers: int) -> None:
-    async with AzureClients(reader.settings) as clients:
-        publisher = await clients.publisher(HUB)
-        for number in numbers:
-            await publisher.to_partition(
-                SegmentReady(job_id=reader.settings.consumer_group, chunk=number, frames=1),
-                partition,
-            )
-
-
-def ours(reader: Reader, deliveries: list[Delivery]) -> list[Delivery]:
-    """Leave out what other tests sent to the same hub, and mark it done."""
-    mine = []
-    for delivery in deliveries:
-        if reader.settings.consumer_group.encode() in delivery.body:
-            mine.append(delivery)
-        else:
-            delivery.done()
-    return mine
-
-
-async def taken(reader: Reader, count: int) -> list[Delivery]:
-    """Wait for ``count`` of this test's own deliveries."""
-    seen = count
-    while len(mine := ours(reader, await reader.until(seen))) < count:
-        seen = len(reader.taken) + 1
-    return mine
 
 
 async def test_a_checkpoint_waits_for_the_slowest_of_a_partitions_events(reader: Reader) -> None:

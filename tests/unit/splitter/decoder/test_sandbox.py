@@ -8,96 +8,19 @@ import os
 import resource
 import subprocess
 import sys
-import tempfile
 from contextlib import aclosing
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import pytest
+from decoder_child import Upload, children, collect, open_files, refusal
 
-from shared.contracts.errors import SourceRefused
-from splitter.decoder import process as child
-from splitter.decoder.confinement import available
 from splitter.decoder.process import split_in_child
-from splitter.decoder.wire import GarbageError, Refusal, decode_message, encode_message
+from splitter.decoder.wire import encode_message
 from splitter.media.limits import Limits
 from splitter.media.split import SplitOptions, split
-from splitter.protection import LAYERS
 
 ROOT = Path(__file__).resolve().parents[4]
-
-needs_sandbox = pytest.mark.skipif(
-    available() != frozenset(LAYERS),
-    reason=f"this machine lacks {', '.join(sorted(frozenset(LAYERS) - available()))}",
-)
-
-
-class Upload:
-    """Bytes behind a range read, as the blob storage gives them."""
-
-    def __init__(self, data):
-        self.data = data
-        self.reads = []
-
-    async def read(self, offset, length):
-        self.reads.append((offset, length))
-        await asyncio.sleep(0)
-        return self.data[offset : offset + length]
-
-
-async def collect(upload, side, options=None, **more):
-    events = split_in_child(
-        upload.read, len(upload.data), options or SplitOptions(chunk_frames=8), side, **more
-    )
-    async with aclosing(events):
-        return [event async for event in events]
-
-
-async def refusal(upload, side, **more):
-    with pytest.raises(SourceRefused) as caught:
-        await collect(upload, side, **more)
-    assert not side.exists()
-    return caught.value
-
-
-def open_files():
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
-# What other tests' fixtures keep running, such as a whole stack, are children of this process, too.
-_OTHERS: set[str] = set()
-
-
-def all_children():
-    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
-
-
-def children():
-    return sorted(all_children() - _OTHERS)
-
-
-@pytest.fixture(autouse=True)
-def _only_own_children():
-    _OTHERS.clear()
-    _OTHERS.update(all_children())
-
-
-@pytest.fixture
-def side(tmp_path):
-    return tmp_path / "side"
-
-
-@pytest.fixture
-def stand_in(monkeypatch):
-    """Put a few lines of Python in the decoder's place."""
-
-    def put(code):
-        prelude = "import os, sys, time, signal, socket\n"
-        monkeypatch.setattr(child, "_COMMAND", (sys.executable, "-c", prelude + code))
-
-    return put
 
 
 async def test_the_child_gives_what_splitting_in_place_gives(make, side, tmp_path):
@@ -373,99 +296,3 @@ async def test_the_child_gives_up_what_it_does_not_need(stand_in, side):
     )
     message = (await refusal(Upload(b"x"), side)).message
     assert message.endswith("Its last words: 1")
-
-
-@needs_sandbox
-async def test_an_ordinary_user_decodes_inside_the_required_sandbox(make, monkeypatch):
-    # Given a decoder that is nobody, without capabilities, as in a container
-    nobody = (
-        "import os\n"
-        "from splitter.decoder import sandbox\n"
-        "if os.getuid() == 0:\n"
-        "    os.setgroups([]), os.setgid(65534), os.setuid(65534)\n"
-        "sandbox.main()"
-    )
-    monkeypatch.setattr(child, "_COMMAND", (sys.executable, "-c", nobody))
-    upload = Upload(make.Video(frames=20, sounds=[make.Sound()]).make())
-    with tempfile.TemporaryDirectory() as folder:
-        if os.getuid() == 0:
-            os.chown(folder, 65534, 65534)
-        side = Path(folder, "side")
-        events = await collect(upload, side, required=frozenset(LAYERS))
-        assert events[-1].frames == 20
-        assert len(make.packets(side)) > 10
-
-
-@needs_sandbox
-async def test_a_child_that_cannot_be_confined_as_required_decodes_nothing(make, side, monkeypatch):
-    # Given a decoder on a kernel that has lost Landlock
-    monkeypatch.setattr(
-        child,
-        "_COMMAND",
-        (
-            sys.executable,
-            "-c",
-            "from splitter.decoder import landlock, sandbox\n"
-            "landlock.version = lambda: 0\n"
-            "sandbox.main()",
-        ),
-    )
-    upload = Upload(make.Video(frames=5).make())
-    assert (await collect(upload, side))[-1].frames == 5
-    found = await refusal(upload, side, required=frozenset(LAYERS))
-    assert found.code == "DECODER_CRASHED"
-    assert "the kernel has no Landlock (Linux 5.13 or later)" in found.message
-
-
-def with_text(make):
-    """A Matroska file with sound and a line of text."""
-    data = io.BytesIO(
-        make.Video(frames=10, sounds=[make.Sound("pcm_s16le")], format="matroska").make()
-    )
-    file = io.BytesIO()
-    with av.open(data) as source, av.open(file, "w", format="matroska") as target:
-        tracks = [target.add_stream_from_template(stream) for stream in source.streams]
-        text = target.add_mux_stream("subrip", time_base=Fraction(1, 1000))
-        line = av.Packet(b"Hello")
-        line.pts = line.dts = 0
-        line.duration, line.time_base, line.stream = 200, Fraction(1, 1000), text
-        target.mux(line)
-        for packet in source.demux():
-            if packet.size:
-                packet.stream = tracks[packet.stream_index]
-                target.mux(packet)
-    return file.getvalue()
-
-
-def with_high_dynamic_range(make):
-    tags = "transfer=smpte2084:colorprim=bt2020:colormatrix=bt2020nc"
-    return make.Video(frames=4, options={"crf": "15", "x264-params": tags}).make()
-
-
-@pytest.mark.parametrize("video", [with_text, with_high_dynamic_range])
-async def test_what_opens_files_or_loads_modules_late_is_split_alike_in_the_sandbox(
-    make, tmp_path, video
-):
-    data = video(make)
-    folder = tmp_path / "work"
-    folder.mkdir()
-    here = list(split(io.BytesIO(data), SplitOptions(), tmp_path / "here"))
-    assert await collect(Upload(data), folder / "side", SplitOptions()) == here
-    # Then only what the end tells of is left
-    assert [f.name for f in folder.iterdir()] == (["side"] if here[-1].has_side else [])
-
-
-def test_messages_survive_the_wire(make):
-    events = list(split(io.BytesIO(make.Video(frames=3).make()), SplitOptions(), Path(os.devnull)))
-    for event in [*events, Refusal("CODE", "a sentence")]:
-        message = encode_message(event)
-        header, payload = (int.from_bytes(message[i : i + 4], "big") for i in (0, 4))
-        body = message[8 : 8 + header]
-        assert len(message) == 8 + header + payload
-        assert decode_message(body, message[8 + header :]) == event
-
-
-@pytest.mark.parametrize("body", [b"", b"null", b"{}", b'{"kind":"chunk"}', b'{"kind":"end"}'])
-def test_what_is_no_message_is_garbage(body):
-    with pytest.raises(GarbageError):
-        decode_message(body, b"")

@@ -1,0 +1,104 @@
+"""Records and manifests that cannot be read: they harm their own job alone."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from contract.test_services import running, started
+from contract.test_stalls import seal
+from manifests import manifest
+
+from assembler.job import Job
+from assembler.redrive import Reach
+from assembler.stalls import Stalls
+from shared.contracts.layout import manifest_blob, status_blob
+from shared.contracts.messages import (
+    SegmentReady,
+)
+from shared.storage.seals import seal as seal_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_an_unreadable_record_or_manifest_ends_its_job_and_no_other(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    record, sealed, cut, other = (uuid.uuid4().hex[:24] for _ in range(4))
+    async with running(storage_connection, eventhub_connection, redrive_after_s=0.2) as bench:
+        jobs, frames = bench.settings.jobs_container, bench.settings.frames_container
+        await seal(bench, other, 2)
+        for job in (record, sealed, cut):
+            await bench.hub.by_job(started(job))
+            await bench.until(lambda job=job: bench.look(job))
+        # A state of another version, a manifest of another version, and one that was damaged
+        strange = (await bench.blobs.read(jobs, status_blob(record)) or b"").replace(
+            b'"splitting"', b'"dreaming"'
+        )
+        await bench.blobs.replace(jobs, status_blob(record), strange)
+        newer = manifest(sealed, [8]).to_json().replace(b'"mp4"', b'"webm"')
+        await bench.blobs.create(frames, manifest_blob(sealed), newer, metadata=seal_of(newer))
+        whole = manifest(cut, [8]).to_json()
+        await bench.blobs.create(
+            frames, manifest_blob(cut), whole.replace(b"8", b"9", 1), metadata=seal_of(whole)
+        )
+        codes = [(await bench.ended(job)).error for job in (record, sealed, cut)]
+        assert [error and error.code for error in codes] == [
+            "RECORD_UNREADABLE",
+            "MANIFEST_UNREADABLE",
+            "CORRUPT_MANIFEST",
+        ]
+        # The others' records follow their progress, and their users may cancel them
+        await bench.hub.by_job(SegmentReady(job_id=other, chunk=0, frames=8))
+
+        async def progressed() -> bool:
+            status = await bench.look(other)
+            return status is not None and status.chunks_stylized == 1
+
+        await bench.until(progressed)
+        failed = bench.metrics.get_sample_value(
+            "assembler_background_failures_total", {"errand": "jobs"}
+        )
+        assert failed == 0
+
+
+async def test_a_record_that_cannot_be_read_after_a_restart_ends_its_job(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    job = uuid.uuid4().hex[:24]
+    async with running(storage_connection, eventhub_connection) as bench:
+        await bench.blobs.create(bench.settings.jobs_container, status_blob(job), b"{}")
+        await bench.hub.by_job(started(job))
+        await bench.hub.by_job(SegmentReady(job_id=job, chunk=0, frames=8))
+
+        async def ended() -> bool:
+            data = await bench.blobs.read(bench.settings.jobs_container, status_blob(job))
+            return data is not None and b"RECORD_UNREADABLE" in data
+
+        await bench.until(ended)
+
+
+async def test_one_job_that_cannot_be_looked_into_keeps_nobody_else_from_it(
+    storage_connection: str, eventhub_connection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good, look = uuid.uuid4().hex[:24], uuid.uuid4().hex[:24], Stalls.look
+
+    async def fail_on_one(stalls: Stalls, job: Job, reach: Reach | None) -> None:
+        if job.job_id == bad:
+            raise RuntimeError("unforeseen")
+        await look(stalls, job, reach)
+
+    monkeypatch.setattr(Stalls, "look", fail_on_one)
+    async with running(storage_connection, eventhub_connection, redrive_after_s=0.2) as bench:
+        await bench.hub.by_job(started(bad))
+        await seal(bench, good, 2)
+
+        async def sealed() -> bool:
+            status = await bench.look(good)
+            return status is not None and status.chunks == 2
+
+        await bench.until(sealed)
+        failed = bench.metrics.get_sample_value(
+            "assembler_background_failures_total", {"errand": "jobs"}
+        )
+        assert failed
