@@ -60,6 +60,7 @@ def build_parser() -> Parser:
     measure.add_argument("--style", default=DEFAULT_STYLE, help="default: %(default)s")
     measure.add_argument("--markdown", type=Path, help="also write the tables into this file")
     add_stylizers(measure)
+    measure.set_defaults(stylizers=1)
     add_json(measure, "one JSON object on stdout")
     measure.set_defaults(command="bench:bench")
     _add_chaos(commands_)

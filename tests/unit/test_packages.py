@@ -26,7 +26,9 @@ def run(*arguments: str, cwd: Path, path: list[Path]) -> subprocess.CompletedPro
 
 
 @pytest.mark.parametrize("form", ["shared.py", "shared/__init__.py"])
-@pytest.mark.parametrize("command", ["stylestream", "splitter", "stylizer", "assembler"])
+@pytest.mark.parametrize(
+    "command", ["stylestream", "splitter", "stylizer", "assembler", "exporter", "web"]
+)
 def test_another_package_called_shared_is_one_sentence(
     tmp_path: Path, command: str, form: str
 ) -> None:

@@ -259,6 +259,11 @@ def test_a_mistyped_word_gets_a_suggestion(
     assert said in refused(capsys, *words.split())
 
 
+def test_a_benchmark_has_one_stylizer_unless_told_otherwise() -> None:
+    assert build_parser().parse_args(["bench"]).stylizers == 1
+    assert build_parser().parse_args(["bench", "--stylizers", "2"]).stylizers == 2
+
+
 def test_options_may_stand_anywhere() -> None:
     parse = build_parser().parse_args
     spread = parse(["run", "a.mp4", "--style", "udnie", "b.mp4", "--json", "c.mp4"])
