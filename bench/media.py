@@ -15,7 +15,8 @@ from assembler.mux import mux
 from bench.clip import write_clip
 from shared.contracts.manifest import Manifest, Source
 from shared.contracts.style_request import StyleRequest
-from shared.media.chunks import SEGMENT, ChunkWriter, read_chunk
+from shared.media.chunks import ChunkWriter, read_chunk
+from shared.media.encodings import SEGMENT
 from splitter.media.chunking import EncodedChunk
 from splitter.media.split import SplitOptions, split
 

@@ -41,8 +41,6 @@ SETTINGS: Final = {
     # Many small chunks: many places to be hit at.
     "CHUNK_FRAMES": "8",
     "FIRST_CHUNK_FRAMES": "4",
-    "SEGMENT_PRESET": "ultrafast",
-    "SEGMENT_CRF": "12",
     "CHUNK_ATTEMPTS": str(CHUNK_ATTEMPTS),
     "CHECKPOINT_INTERVAL_S": "0.5",
     # Azurite dates ownership in whole seconds, so an expiry much below this would flap.

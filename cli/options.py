@@ -34,6 +34,15 @@ def add_request(parser: argparse.ArgumentParser) -> None:
         help="height in lines at which pictures are painted; fewer: larger strokes",
     )
     parser.add_argument(
+        "--quality",
+        default="",
+        metavar="0..100",
+        help="of the result's encoding; higher: better and larger; default: 60",
+    )
+    parser.add_argument(
+        "--codec", default="", help="of the result: h264, hevc or av1; default: h264"
+    )
+    parser.add_argument(
         "--start",
         default="",
         metavar="TIME",

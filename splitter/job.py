@@ -24,7 +24,9 @@ from shared.contracts.layout import (
 )
 from shared.contracts.manifest import Chunk, Manifest, Source
 from shared.contracts.messages import ChunkReady
+from shared.contracts.style_request import StyleRequest
 from shared.hubs.publisher import Publisher
+from shared.media.encodings import smallest_side
 from shared.storage.blobs import BlobStore
 from shared.storage.manifests import store_manifest
 from shared.storage.retry import Retry
@@ -164,6 +166,7 @@ class SplitJob:
                 async for item in items:
                     match item:
                         case Source():
+                            _refuse_small(item, self._opening.style)
                             source = item
                         case EncodedChunk():
                             assert source is not None
@@ -307,3 +310,13 @@ async def _first_of(*waits: Coroutine[None, None, None]) -> None:
     finally:
         for task in tasks:
             task.cancel()
+
+
+def _refuse_small(source: Source, style: StyleRequest) -> None:
+    least = smallest_side(style.codec)
+    if min(source.width, source.height) < least:
+        raise SourceRefused(
+            "BAD_RESOLUTION",
+            f"The picture is {source.width}x{source.height}; as {style.codec} each side must have "
+            f"at least {least} pixels.",
+        )

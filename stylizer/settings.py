@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
-from shared.media.chunks import SEGMENT, Encoding
 from shared.service.settings import SETTINGS, ServiceSettings
 from stylizer.painting.precision import PrecisionSetting
 
@@ -50,21 +48,12 @@ class PaintingSettings(BaseSettings):
     gpu_mem_limit_mib: int | None = Field(
         None, ge=256, description="cap on the engine's GPU memory"
     )
-    segment_crf: int = Field(
-        20, ge=0, le=51, description="x264 quality of the result; lower is better and larger"
-    )
-    segment_preset: str = Field("superfast", description="x264 speed of the result's encoder")
     default_style: str = Field(
         "starry-night", description="style that is loaded before being ready"
     )
     styles_dir: str | None = Field(
         None, description="folder with further styles (NAME.onnx and NAME.json)"
     )
-
-    @property
-    def encoding(self) -> Encoding:
-        """How segments are encoded."""
-        return replace(SEGMENT, crf=self.segment_crf, preset=self.segment_preset)
 
     @property
     def lane_count(self) -> int:

@@ -18,7 +18,8 @@ from shared.contracts.layout import chunk_blob, status_blob
 from shared.contracts.segment_place import SegmentPlace
 from shared.contracts.status import Status, utc_now
 from shared.contracts.style_request import StyleRequest
-from shared.media.chunks import SEGMENT, ChunkWriter
+from shared.media.chunks import ChunkWriter
+from shared.media.encodings import SEGMENT
 from shared.storage.blobs import BlobStore
 from shared.storage.seals import seal
 from web.application import application

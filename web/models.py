@@ -57,6 +57,8 @@ class Job(Value):
     start: float = 0.0
     duration: float | None = None
     brush: int | None = None
+    quality: int | None = None
+    codec: str = "h264"
     state: State
     ended: bool
     frames: int | None = None
@@ -114,6 +116,8 @@ class NewUpload(Value):
     duration: str = ""
     max_frames: str = ""
     brush: str = ""
+    quality: str = ""
+    codec: str = ""
 
 
 class Upload(Value):

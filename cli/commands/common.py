@@ -41,6 +41,8 @@ def read_request(arguments: Namespace) -> StyleRequest:
         "preserve_color": str(arguments.preserve_color),
         "max_side": arguments.max_side,
         "brush": arguments.brush,
+        "quality": arguments.quality,
+        "codec": arguments.codec,
         "start": arguments.start,
         "duration": arguments.duration,
         "max_frames": arguments.max_frames,

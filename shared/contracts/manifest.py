@@ -42,6 +42,8 @@ class Source(Value):
     coded_width: int
     coded_height: int
     codec: str
+    bit_depth: int = 8
+    """Bits a sample of the file's picture."""
     time_base: ExactFraction
     sample_aspect_ratio: ExactFraction = Fraction(1)
     container: Literal["mp4", "mkv"] = "mp4"

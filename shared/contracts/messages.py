@@ -47,6 +47,8 @@ class ChunkReady(Message):
     time_base: ExactFraction
     sample_aspect_ratio: ExactFraction
     style: StyleRequest
+    bit_depth: int = 8
+    """Bits a sample of the video's picture; the chunk has 8 whatever these are."""
 
     @classmethod
     def of(cls, job_id: str, source: Source, style: StyleRequest, chunk: Chunk) -> Self:
@@ -59,6 +61,7 @@ class ChunkReady(Message):
             time_base=source.time_base,
             sample_aspect_ratio=source.sample_aspect_ratio,
             style=style,
+            bit_depth=source.bit_depth,
         )
 
 

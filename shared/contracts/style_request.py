@@ -6,7 +6,7 @@ later is left out of it where nobody asks for it, so that a plain request is the
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import (
     Field,
@@ -27,9 +27,23 @@ MOST_FRAMES: Final = 100_000_000
 BRUSHES: Final = range(64, 16384 + 1)
 """What ``brush`` may be."""
 
+QUALITIES: Final = range(100 + 1)
+"""What ``quality`` may be."""
+
+Codec = Literal["h264", "hevc", "av1"]
+
 _USUAL_BRUSH: Final = 720
 _ADDED_LATER: Final = frozenset(
-    {"strength", "preserve_color", "start", "duration", "max_frames", "brush"}
+    {
+        "strength",
+        "preserve_color",
+        "start",
+        "duration",
+        "max_frames",
+        "brush",
+        "quality",
+        "codec",
+    }
 )
 
 
@@ -51,6 +65,9 @@ class StyleRequest(Value):
     a picture with more lines is scaled down, painted and scaled up again, so that its strokes are
     as large, in parts of the picture, as in a video of ``brush`` lines. A picture with fewer is
     painted at its own size. ``None`` stands for 720.
+
+    ``quality`` is that of the result's encoding, from 0 to 100, on a scale that means about the
+    same for every ``codec``; ``None`` stands for 60.
     """
 
     style: str
@@ -61,6 +78,8 @@ class StyleRequest(Value):
     duration: float | None = Field(default=None, ge=0.001, le=LONGEST_S)
     max_frames: int | None = Field(default=None, ge=1, le=MOST_FRAMES)
     brush: int | None = Field(default=None, ge=BRUSHES[0], le=BRUSHES[-1])
+    quality: int | None = Field(default=None, ge=QUALITIES[0], le=QUALITIES[-1])
+    codec: Codec = "h264"
 
     @property
     def portions(self) -> tuple[Portion, ...]:
@@ -100,6 +119,10 @@ class StyleRequest(Value):
             words.append(f"frames-{self.max_frames}")
         if self.max_side is not None:
             words.append(f"max-{self.max_side}")
+        if self.quality is not None:
+            words.append(f"quality-{self.quality}")
+        if self.codec != "h264":
+            words.append(self.codec)
         return "-".join(words)
 
     @field_validator("style")

@@ -11,6 +11,8 @@ They are an upload's metadata, or options of a command line.
 ``duration``       how much of the video to paint, written in the same way
 ``max_frames``     how many frames to paint at most
 ``brush``          height in lines at which pictures are painted
+``quality``        of the result's encoding, 0 to 100
+``codec``          of the result: ``h264``, ``hevc`` or ``av1``
 =================  =============================================================
 """
 
@@ -18,11 +20,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, cast, get_args
 
 from shared.contracts.errors import StyleError
 from shared.contracts.style_blend import parse_blend
-from shared.contracts.style_request import BRUSHES, LONGEST_S, MOST_FRAMES, StyleRequest
+from shared.contracts.style_request import (
+    BRUSHES,
+    LONGEST_S,
+    MOST_FRAMES,
+    QUALITIES,
+    Codec,
+    StyleRequest,
+)
 
 SIDES: Final = range(16, 16384 + 1)
 """What ``max_side`` may be."""
@@ -54,6 +63,10 @@ def parse_style_request(texts: Mapping[str, str], default_style: str) -> StyleRe
         problems.append("duration must be longer than 0")
     max_frames = _read_count("max_frames", texts, range(1, MOST_FRAMES + 1), problems)
     brush = _read_count("brush", texts, BRUSHES, problems)
+    quality = _read_count("quality", texts, QUALITIES, problems)
+    codec = texts.get("codec", "").strip().lower() or "h264"
+    if codec not in get_args(Codec):
+        problems.append(f"codec must be {', '.join(get_args(Codec)[:-1])} or av1, not {codec!r}")
     try:
         parse_blend(style)
     except ValueError as error:
@@ -73,6 +86,8 @@ def parse_style_request(texts: Mapping[str, str], default_style: str) -> StyleRe
         duration=duration,
         max_frames=max_frames,
         brush=brush,
+        quality=quality,
+        codec=cast("Codec", codec),
     )
 
 

@@ -1,31 +1,36 @@
 """Chunk files: a run of frames as one small MP4, written and read in memory.
 
-The splitter writes chunks in the near-lossless ``MEZZANINE`` encoding, the stylizer reads them and
-writes its segments in the ``SEGMENT`` encoding, and the assembler joins segments without decoding
-them. Joining works because every file here is one closed group of pictures that begins with an
-IDR frame and has no B-frames, so decoding order is presentation order and no picture refers to
-another file.
+The splitter writes chunks in a near-lossless encoding, the stylizer reads them and writes its
+segments as the request asks (`shared.media.encodings`), and the assembler joins segments without
+decoding them. Joining works because every file here is one closed group of pictures that begins
+with a key frame and whose packets are in the order of display, so no picture refers to another
+file.
 
-The bytes are a pure function of the frames, their timestamps and the encoding: x264 runs on one
-thread, because its output repeats for a fixed number of threads only, and without the code paths
-that differ between processors.
+The bytes are a pure function of the frames, their timestamps and the encoding: encoders run on one
+thread, because x264's output repeats for a fixed number of threads only.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import cast
 
 import av
 import av.error
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from av.video.reformatter import (
+    ColorPrimaries,
+    ColorRange,
+    Colorspace,
+    ColorTrc,
+    VideoReformatter,
+)
 from av.video.stream import VideoStream
 
 from shared.contracts.errors import ChunkError
 from shared.media.containers import MAX_TIMESCALE
+from shared.media.encodings import Encoding
 
 NOMINAL_RATE = 60
 """Frames a second that the stream's level is chosen for.
@@ -33,31 +38,6 @@ NOMINAL_RATE = 60
 Every segment of a video must carry the same parameter sets, and a chunk does not know the rate of
 its video: a fixed, generous one serves both.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Encoding:
-    """How x264 encodes a chunk.
-
-    ``crf`` is the constant rate factor (0 to 51, lower is better and larger); ``preset`` trades
-    time for size.
-    """
-
-    preset: str
-    crf: float
-    codec: str = "libx264"
-    pixel_format: str = "yuv420p"
-
-
-MEZZANINE = Encoding(preset="ultrafast", crf=12.0)
-"""What travels between splitter and stylizer: visually lossless, and cheap on both sides."""
-
-SEGMENT = Encoding(preset="veryfast", crf=20.0)
-"""What the viewer gets."""
-
-# One IDR frame however long the chunk is; 'cpu-independent' costs nothing at these presets and
-# keeps the bytes the same on every x86 and Arm machine of a pool.
-_X264_PARAMS = "keyint=infinite:scenecut=0:bframes=0:cpu-independent=1"
 
 
 class ChunkWriter:
@@ -81,6 +61,8 @@ class ChunkWriter:
         if width % 2 or height % 2 or min(width, height) <= 0:
             raise ValueError(f"4:2:0 frames need even sides, not {width}x{height}")
         self._size = (width, height)
+        self._pixel_format = encoding.pixel_format
+        self._reformatter = VideoReformatter()
         self._multiplier = time_base.numerator
         self._time_base = Fraction(1, time_base.denominator)
         self._pts: list[int] = []
@@ -99,7 +81,9 @@ class ChunkWriter:
         self._stream = self._add_stream(encoding, sample_aspect_ratio)
 
     def _add_stream(self, encoding: Encoding, sample_aspect_ratio: Fraction) -> VideoStream:
-        stream = cast("VideoStream", self._container.add_stream(encoding.codec, rate=NOMINAL_RATE))
+        stream = cast(
+            "VideoStream", self._container.add_stream(encoding.encoder, rate=NOMINAL_RATE)
+        )
         context = stream.codec_context
         context.width, context.height = self._size
         context.pix_fmt = encoding.pixel_format
@@ -110,17 +94,13 @@ class ChunkWriter:
         context.colorspace = Colorspace.ITU709
         context.color_primaries = ColorPrimaries.BT709
         context.color_trc = ColorTrc.BT709
-        context.options = {
-            "preset": encoding.preset,
-            "crf": str(encoding.crf),
-            "x264-params": _X264_PARAMS,
-            # Captions ride along as side data of decoded frames; the picture path carries none.
-            "a53cc": "0",
-        }
+        if encoding.tag is not None:
+            context.codec_tag = encoding.tag
+        context.options = dict(encoding.options)
         return stream
 
     def write(self, frame: av.VideoFrame) -> None:
-        """Encode one frame of the writer's size.
+        """Encode one ``yuv420p`` frame of the writer's size.
 
         ``frame.pts`` counts ticks of the writer's time base from the chunk's first frame (0), and
         must increase. The frame's time base and picture type are overwritten.
@@ -132,6 +112,8 @@ class ChunkWriter:
         self._pts.append(frame.pts)
         frame.pts *= self._multiplier
         frame.time_base = self._time_base
+        if frame.format.name != self._pixel_format:
+            frame = self._reformatter.reformat(frame, format=self._pixel_format, threads=1)
         # A decoded frame remembers how it was coded, and x264 would take that as an order.
         frame.pict_type = 0
         self._packets += cast("list[av.Packet[VideoStream]]", self._stream.encode(frame))

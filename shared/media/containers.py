@@ -70,7 +70,10 @@ def open_trial(path: Path, kind: ContainerName, stream: Stream) -> OutputContain
 
 def add_copy(output: OutputContainer, stream: Stream) -> Stream:
     """Add a track for the packets of ``stream`` to a file of `open_output`."""
-    copy = output.add_stream_from_template(stream)
+    # 'opaque' makes no encoder for it: of some codecs PyAV knows a decoder alone.
+    copy = output.add_stream_from_template(stream, opaque=True)
+    if output.format.name == FORMATS["mp4"] and stream.type == "video":
+        copy.codec_tag = stream.codec_tag  # FFmpeg's own choice for HEVC does not play everywhere
     if is_detour(output):
         copy.time_base = _TEE_TICK
     return copy

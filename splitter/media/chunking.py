@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import av
 
 from shared.contracts.manifest import NO_BARS, Bars, Chunk, Place, Source, pts_digest
-from shared.media.chunks import ChunkWriter, Encoding
+from shared.media.chunks import ChunkWriter
+from shared.media.encodings import Encoding
 from splitter.media.bars import may_have_bars, still_black
 from splitter.media.camera import Camera
 

@@ -23,7 +23,7 @@ from av.video.stream import VideoStream
 
 from shared.contracts.errors import SourceRefused
 from shared.contracts.manifest import Bars, Source
-from shared.media.chunks import MEZZANINE, Encoding
+from shared.media.encodings import MEZZANINE, Encoding
 from splitter.media.chunking import ChunkBuilder, EncodedChunk
 from splitter.media.decode import Decoder
 from splitter.media.epochs import LONGEST_PAUSE_S, Epochs
@@ -245,6 +245,7 @@ class _Splitter:
             coded_width=frame.width,
             coded_height=frame.height,
             codec=self._source.video.codec_context.codec.canonical_name,
+            bit_depth=max((part.bits for part in frame.format.components), default=8),
             time_base=self._source.time_base,
             sample_aspect_ratio=1 / aspect if normaliser.turned else aspect,
             container=self._copier.container,

@@ -40,7 +40,7 @@ def main() -> None:
         answer.flush()
         event, _, mezzanine = sys.stdin.buffer.read().partition(b"\n")
         try:
-            segment = work(ChunkReady.model_validate_json(event), mezzanine, settings)
+            segment = work(ChunkReady.model_validate_json(event), mezzanine)
         except PermanentError as error:
             words = {"code": error.code, "message": error.message}
             answer.write(json.dumps(words).encode() + b"\n")
@@ -48,12 +48,10 @@ def main() -> None:
             answer.write(b"{}\n" + segment)
 
 
-def _prepared(
-    work: Work, settings: PaintingSettings
-) -> Callable[[ChunkReady, bytes, PaintingSettings], bytes]:
+def _prepared(work: Work, settings: PaintingSettings) -> Callable[[ChunkReady, bytes], bytes]:
     if work == "pass_through":
         return pass_through
-    return functools.partial(paint, open_engine(settings))
+    return functools.partial(paint, open_engine(settings), batch=settings.batch_size)
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ class RetryingPainter:
 
     def _paint_here(self, event: ChunkReady, mezzanine: bytes) -> bytes:
         try:
-            return segments.paint(self._engine, event, mezzanine, self._settings)
+            return segments.paint(self._engine, event, mezzanine, batch=self._settings.batch_size)
         except PermanentError:
             raise
         except Exception as error:  # whatever a codec or the network raises: worth a second look

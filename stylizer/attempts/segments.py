@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 
 from shared.contracts.messages import ChunkReady
+from shared.media.encodings import segment_encoding
 from shared.styles.gallery import open_gallery
 from stylizer.painting.chunk import paint_chunk
 from stylizer.painting.engine import Engine, OnnxEngine
@@ -23,21 +24,20 @@ def open_engine(settings: PaintingSettings) -> OnnxEngine:
     return OnnxEngine(gallery, settings.engine, settings.gpu_mem_limit_mib, precision)
 
 
-def paint(engine: Engine, event: ChunkReady, mezzanine: bytes, settings: PaintingSettings) -> bytes:
+def paint(engine: Engine, event: ChunkReady, mezzanine: bytes, *, batch: int) -> bytes:
     """Return the segment of a chunk in the style that its event asks for; see `paint_chunk`."""
     return paint_chunk(
         event,
         mezzanine,
         functools.partial(engine.paint, event.style.style),
-        batch=settings.batch_size,
-        encoding=settings.encoding,
+        batch=batch,
+        encoding=segment_encoding(event.style, event.bit_depth),
     )
 
 
-def pass_through(event: ChunkReady, mezzanine: bytes, settings: PaintingSettings) -> bytes:
+def pass_through(event: ChunkReady, mezzanine: bytes) -> bytes:
     """Return the segment of a chunk with its original frames: painted at no strength at all."""
     style = event.style.model_copy(update={"strength": 0.0})
     unpainted = event.model_copy(update={"style": style})
-    return paint_chunk(
-        unpainted, mezzanine, lambda frames, _: frames, batch=1, encoding=settings.encoding
-    )
+    encoding = segment_encoding(event.style, event.bit_depth)
+    return paint_chunk(unpainted, mezzanine, lambda frames, _: frames, batch=1, encoding=encoding)

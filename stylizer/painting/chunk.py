@@ -20,7 +20,8 @@ from shared.contracts.errors import ChunkError
 from shared.contracts.manifest import NO_BARS, Chunk, Place, pts_digest
 from shared.contracts.messages import ChunkReady
 from shared.contracts.style_request import StyleRequest
-from shared.media.chunks import ChunkWriter, Encoding, read_chunk
+from shared.media.chunks import ChunkWriter, read_chunk
+from shared.media.encodings import Encoding
 from shared.media.pixels import from_planar_rgb, to_planar_rgb
 from stylizer.painting.engine import MULTIPLE
 from stylizer.painting.framing import Framing

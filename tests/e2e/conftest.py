@@ -23,7 +23,7 @@ from shared.storage.blobs import BlobStore
 
 DEADLINE_S = 90.0
 # Small chunks make short videos long jobs: many events, many places to be killed at.
-ENVIRONMENT = {"CHUNK_FRAMES": "8", "SEGMENT_PRESET": "ultrafast", "SEGMENT_CRF": "12"}
+ENVIRONMENT = {"CHUNK_FRAMES": "8"}
 
 
 class Pipeline:

@@ -39,7 +39,7 @@ def chromium() -> str | None:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def stack(tmp_path_factory) -> AsyncIterator[Stack]:
     folder = tmp_path_factory.mktemp("studio")
-    environment = {"SEGMENT_PRESET": "ultrafast", "CHUNK_FRAMES": "16"}
+    environment = {"CHUNK_FRAMES": "16"}
     options = StackOptions(folder / "stack", environment=environment, studio=True)
     async with Stack(options) as running:
         yield running

@@ -16,7 +16,8 @@ from videos import Sound, Video, number_of, number_picture, packets
 
 from shared.contracts.manifest import Manifest, Source
 from shared.contracts.style_request import StyleRequest
-from shared.media.chunks import SEGMENT, ChunkWriter, read_chunk
+from shared.media.chunks import ChunkWriter, read_chunk
+from shared.media.encodings import SEGMENT
 from splitter.media.chunking import EncodedChunk
 from splitter.media.split import SplitEnd, SplitOptions, split
 

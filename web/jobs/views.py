@@ -27,6 +27,8 @@ def job_of(
         start=status.style.start,
         duration=status.style.duration,
         brush=status.style.brush,
+        quality=status.style.quality,
+        codec=status.style.codec,
         state=status.state,
         ended=status.ended,
         frames=status.frames or None,

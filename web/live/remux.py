@@ -20,6 +20,8 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Stream
 
 from shared.contracts.errors import ChunkError
+from shared.media.containers import add_copy
+from web.live.codec_names import browser_codec
 
 _OPTIONS: Final = {
     # 'frag_discont' takes a fragment's place from its packets, 'frag_custom' makes one of them all.
@@ -33,8 +35,6 @@ _OPTIONS: Final = {
 _BOX: Final = struct.Struct("!I4s")
 _LENGTH_FOLLOWS: Final = 1
 _LONG: Final = struct.Struct("!Q")
-_PROFILE: Final = slice(1, 4)
-"""Where the parameters of H.264 (``avcC``) name profile, constraints and level."""
 
 
 def init_fragment(segment: bytes) -> bytes:
@@ -60,7 +60,7 @@ def media_fragment(segment: bytes, first_tick: int, number: int) -> bytes:
 
 
 def codec_of(segment: bytes) -> str:
-    """Return what a browser calls a segment's codec, such as ``avc1.640028`` or ``mp4a.40.2``.
+    """Return what a browser calls a segment's codec, such as ``avc1.640028``; see `browser_codec`.
 
     Raises:
         ChunkError: ``segment`` is no segment (``CORRUPT_SEGMENT``).
@@ -70,28 +70,14 @@ def codec_of(segment: bytes) -> str:
         context = stream.codec_context
         if context is None:
             raise _corrupt("its codec is unknown")
-        name, parameters = context.codec.canonical_name, context.extradata or b""
-        if name == "h264" and len(parameters) >= _PROFILE.stop:
-            return f"avc1.{parameters[_PROFILE].hex()}"
-        return _AUDIO.get(name, name)
-
-
-_AUDIO: Final = {
-    "aac": "mp4a.40.2",
-    "mp3": "mp4a.6b",
-    "opus": "opus",
-    "flac": "flac",
-    "ac3": "ac-3",
-    "eac3": "ec-3",
-    "alac": "alac",
-}
+        return browser_codec(context.codec.canonical_name, context.extradata or b"")
 
 
 def _remuxed(segment: bytes, first_tick: int, number: int) -> list[tuple[bytes, bytes]]:
     file = io.BytesIO()
     with _opened(segment) as source, _output(file, source, number) as output:
         old = source.streams[0]
-        new: Stream = output.add_stream_from_template(old)
+        new: Stream = add_copy(output, old)
         new.time_base = old.time_base
         output.start_encoding()
         for packet in source.demux(old):

@@ -85,11 +85,15 @@ export class LivePlayer extends EventTarget {
 
   async #open() {
     const Source = window.ManagedMediaSource ?? window.MediaSource;
+    const type = `video/mp4; codecs="${this.codec}"`;
+    if (!Source.isTypeSupported(type)) {
+      throw new Refused(0, "This browser does not play the result's codec: download it when it is done.");
+    }
     this.#source = new Source();
     this.#video.disableRemotePlayback = true;
     this.#video.src = URL.createObjectURL(this.#source);
     await new Promise((done) => this.#source.addEventListener("sourceopen", done, { once: true }));
-    this.#buffer = this.#source.addSourceBuffer(`video/mp4; codecs="${this.codec}"`);
+    this.#buffer = this.#source.addSourceBuffer(type);
     await this.#append(await this.#fetch("live/init.mp4"));
   }
 

@@ -11,7 +11,8 @@ import pytest
 from assembler.mux import mux
 from assembler.verify import verify
 from shared.contracts.errors import ChunkError, ResultError
-from shared.media.chunks import SEGMENT, ChunkWriter
+from shared.media.chunks import ChunkWriter
+from shared.media.encodings import SEGMENT
 from splitter.media.split import SplitOptions
 
 SHORT = SplitOptions(chunk_frames=8)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from shared.contracts.errors import StyleError
 from shared.contracts.layout import job_id, result_blob
 from shared.contracts.style_blend import WHOLE, blend_text, parse_blend
-from shared.contracts.style_request import BRUSHES, LONGEST_S, MOST_FRAMES, StyleRequest
+from shared.contracts.style_request import BRUSHES, LONGEST_S, MOST_FRAMES, QUALITIES, StyleRequest
 from shared.contracts.style_request_text import format_style_request, parse_style_request
 
 UPLOAD = ("uploads", "x.mp4", "0x1")
@@ -27,6 +27,8 @@ requests = st.builds(
     duration=st.none() | st.floats(0.001, LONGEST_S),
     max_frames=st.none() | st.integers(1, MOST_FRAMES),
     brush=st.none() | st.sampled_from(BRUSHES),
+    quality=st.none() | st.sampled_from(QUALITIES),
+    codec=st.sampled_from(["h264", "hevc", "av1"]),
 )
 
 
@@ -77,6 +79,8 @@ def test_other_wishes_are_other_jobs() -> None:
         {"style": "a", "duration": 1.5},
         {"style": "a", "max_frames": 48},
         {"style": "a", "brush": 720},
+        {"style": "a", "quality": 60},
+        {"style": "a", "codec": "av1"},
     ]
     assert len({job_id(*UPLOAD, StyleRequest(**wish)) for wish in others}) == len(others)
 
@@ -129,6 +133,8 @@ def test_a_request_survives_json_and_metadata(request: StyleRequest) -> None:
         ({"duration": "0.0"}, "duration must be longer than 0"),
         ({"max_frames": "0"}, "max_frames must be a whole number from 1 to 100000000, not '0'"),
         ({"brush": "32"}, "brush must be a whole number from 64 to 16384, not '32'"),
+        ({"quality": "101"}, "quality must be a whole number from 0 to 100, not '101'"),
+        ({"codec": "vp9"}, "codec must be h264, hevc or av1, not 'vp9'"),
         ({"max_side": "8"}, "max_side must be a whole number from 16 to 16384, not '8'"),
     ],
 )
@@ -184,6 +190,10 @@ def test_an_event_with_a_senseless_request_is_refused_as_such(body: bytes) -> No
         (
             {"style": "the-scream", "start": 1.5, "duration": 2, "max_frames": 48, "brush": 480},
             "beach.the-scream-brush-480-from-1500ms-for-2000ms-frames-48.mp4",
+        ),
+        (
+            {"style": "udnie", "quality": 80, "codec": "hevc"},
+            "beach.udnie-quality-80-hevc.mp4",
         ),
     ],
 )

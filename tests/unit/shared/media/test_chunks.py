@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 from fractions import Fraction
 
@@ -12,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.contracts.errors import ChunkError
-from shared.media.chunks import MEZZANINE, SEGMENT, ChunkWriter, read_chunk
+from shared.media.chunks import ChunkWriter, read_chunk
+from shared.media.encodings import MEZZANINE, SEGMENT
 
 
 def write(make, pts, duration, *, encoding=MEZZANINE, time_base=Fraction(1, 30000), **options):
@@ -157,11 +157,3 @@ def test_a_file_with_another_number_of_frames_than_promised_is_refused(make, pro
     data = write(make, [0, 1001, 2002], 3003)
     with pytest.raises(ChunkError, match="frames"):
         list(read_chunk(data, frames=promised))
-
-
-def test_an_encoding_can_be_changed_in_part(make):
-    pts = [i * 1001 for i in range(8)]
-    coarse = dataclasses.replace(SEGMENT, crf=40.0)
-    assert len(write(make, pts, 8008, encoding=coarse)) < len(
-        write(make, pts, 8008, encoding=SEGMENT)
-    )

@@ -60,11 +60,11 @@ def test_no_limit_is_infinite(monkeypatch: pytest.MonkeyPatch, name: str) -> Non
 def test_every_wrong_value_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENGINE", "abacus")
     monkeypatch.setenv("LANES", "many")
-    monkeypatch.setenv("SEGMENT_CRF", "99")
+    monkeypatch.setenv("BATCH", "99")
     told = problems(StylizerSettings)
     assert "ENGINE" in told
     assert "LANES" in told
-    assert "SEGMENT_CRF" in told
+    assert "BATCH" in told
 
 
 @pytest.mark.usefixtures("_connected")

@@ -12,7 +12,8 @@ from shared.contracts.errors import ChunkError
 from shared.contracts.manifest import Chunk, Place, pts_digest
 from shared.contracts.messages import ChunkReady
 from shared.contracts.style_request import StyleRequest
-from shared.media.chunks import MEZZANINE, SEGMENT, ChunkWriter, read_chunk
+from shared.media.chunks import ChunkWriter, read_chunk
+from shared.media.encodings import MEZZANINE, SEGMENT
 from stylizer.painting.chunk import paint_chunk
 from stylizer.painting.sessions import Canvas, Frames
 

@@ -8,7 +8,8 @@ import pytest
 
 from shared.contracts.manifest import Bars, Place
 from shared.contracts.style_request import StyleRequest
-from shared.media.chunks import SEGMENT, read_chunk
+from shared.media.chunks import read_chunk
+from shared.media.encodings import SEGMENT
 from shared.media.pixels import plane_arrays
 from stylizer.painting.chunk import paint_chunk, paint_picture
 from stylizer.painting.framing import Framing

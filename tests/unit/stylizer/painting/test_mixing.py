@@ -12,7 +12,8 @@ import pytest
 from shared.contracts.manifest import Chunk, pts_digest
 from shared.contracts.messages import ChunkReady
 from shared.contracts.style_request import StyleRequest
-from shared.media.chunks import MEZZANINE, SEGMENT, ChunkWriter, read_chunk
+from shared.media.chunks import ChunkWriter, read_chunk
+from shared.media.encodings import MEZZANINE, SEGMENT
 from shared.media.pixels import plane_arrays
 from stylizer.painting.chunk import paint_chunk, paint_picture
 from stylizer.painting.sessions import Canvas, Frames
