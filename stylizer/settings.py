@@ -30,8 +30,8 @@ class PaintingSettings(BaseSettings):
     precision: PrecisionSetting = Field(
         "auto",
         description="what networks compute in; auto: bf16 where the processor has it and the "
-        "picture stays within 45 dB of fp32, else fp32. fp16 and int8 run NAME.fp16.onnx and "
-        "NAME.int8.onnx; one that a style lacks is an error",
+        "picture stays within 45 dB of fp32, else fp32. fp16 runs NAME.fp16.onnx, and a style "
+        "that lacks it is an error",
     )
     lanes: int | None = Field(
         None,

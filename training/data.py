@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from shared.contracts.errors import ConfigurationError
+from training.network import MULTIPLE
 
 _SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 _SMALLEST: Final = 1.0
@@ -37,6 +38,13 @@ def read_picture(path: Path, short_side: int | None = None) -> Tensor:
         size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
         picture = picture.resize(size, Image.Resampling.LANCZOS)
     return torch.from_numpy(np.array(picture, np.uint8)).permute(2, 0, 1).float() / 255
+
+
+def frames(path: Path, short_side: int = 360) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Return a picture as one frame for a network: (1, 3, H, W), uint8, sides of 4s."""
+    picture = (read_picture(path, short_side) * 255).round().byte().numpy()
+    height, width = (length // MULTIPLE * MULTIPLE for length in picture.shape[1:])
+    return np.ascontiguousarray(picture[None, :, :height, :width])
 
 
 def pictures_in(folder: Path) -> list[Path]:

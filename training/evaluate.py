@@ -20,13 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.data import read_picture
+from training.data import frames, read_picture
 from training.features import Features
 from training.gates import GATES, PAINTING_SIDE, look
 from training.gatys import paint as paint_by_optimising
 from training.losses import style_statistics
 from training.quality import Judge, floats, held_out
-from training.quantise import frames
 from training.runtime import metadata, painter, version
 from training.speed import speed_table
 from training.steadiness import SHIFTS, Frames, along_video, under_noise, under_shift
@@ -141,17 +140,14 @@ def steadiness_table(files: list[Path], photos: list[Path], videos: list[Path]) 
 
 
 def precision_table(files: list[Path], photos: list[Path]) -> str:
-    """Return how near int8 and fp16 come to fp32, in dB."""
-    rows: Rows = [("style", "int8", "fp16")]
+    """Return how near fp16 comes to fp32, in dB."""
+    rows: Rows = [("style", "fp16")]
     for file in files:
         pictures = [frames(photo) for photo in photos]
         exact = [painter(file)(picture) for picture in pictures]
-        cells = []
-        for variant in ("int8", "fp16"):
-            paint = painter(file.with_suffix(f".{variant}.onnx"))
-            near = [decibels(paint(p), e) for p, e in zip(pictures, exact, strict=True)]
-            cells.append(f"{np.mean(near):.1f} (least {min(near):.1f})")
-        rows.append((file.stem, *cells))
+        paint = painter(file.with_suffix(".fp16.onnx"))
+        near = [decibels(paint(p), e) for p, e in zip(pictures, exact, strict=True)]
+        rows.append((file.stem, f"{np.mean(near):.1f} (least {min(near):.1f})"))
     return markdown(rows)
 
 

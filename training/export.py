@@ -14,7 +14,6 @@ from shared.contracts.errors import StyleError
 from shared.styles.gallery import Card
 from training.graph import build, read_weights
 from training.network import StyleNetwork
-from training.quantise import quantise
 
 _TRUNK: Final = "trunk"
 
@@ -44,19 +43,15 @@ def write_style(
     card: dict[str, Any],
     trunk: str,
     settings: dict[str, Any],
-    calibration: list[Path],
 ) -> Card:
-    """Write ``path`` (``NAME.onnx``), its int8 and fp16 variants and its card; return the card.
+    """Write ``path`` (``NAME.onnx``), its fp16 variant and its card; return the card.
 
-    ``card`` holds title, painter, year and licence; ``calibration`` is pictures as the network
-    will meet them, from which the ranges of the int8 variant are taken.
+    ``card`` holds title, painter, year and licence.
     """
     said = {name: str(value) for name, value in card.items() if value is not None}
     said |= {_TRUNK: trunk, "settings": json.dumps(settings, sort_keys=True)}
-    exact = build(network, metadata=said)
     files = {
-        path: exact,
-        path.with_suffix(".int8.onnx"): quantise(exact, calibration),
+        path: build(network, metadata=said),
         path.with_suffix(".fp16.onnx"): build(network, precision="fp16", metadata=said),
     }
     digests = {}
@@ -64,7 +59,7 @@ def write_style(
         data = model.SerializeToString(deterministic=True)
         file.write_bytes(data)
         digests[file] = hashlib.sha256(data).hexdigest()
-    whole, int8, fp16 = digests.values()
-    written = Card(**card, trunk=trunk, sha256=whole, variants={"int8": int8, "fp16": fp16})
+    whole, fp16 = digests.values()
+    written = Card(**card, trunk=trunk, sha256=whole, variants={"fp16": fp16})
     path.with_suffix(".json").write_text(written.model_dump_json(indent=2) + "\n")
     return written

@@ -27,8 +27,6 @@ from training.network import AFTER, BEFORE, CALM, VERSION, StyleNetwork, convolu
 
 OPSET: Final = 17
 CANVAS: Final = "canvas"
-CANVAS_NODES: Final = "canvas_"
-"""How the names of the nodes begin that draw the canvas."""
 
 _IR_VERSION: Final = 8
 _WHITE: Final = 255
@@ -199,7 +197,7 @@ class _Graph:
         Coordinates are counted along one row and one column of the picture: computed from its
         shape they would be computed on the CPU.
         """
-        self._scope = CANVAS_NODES
+        self._scope = "canvas_"
         period = self._constant("period", np.array(PERIOD, np.int32))
         corner = self._node("Reshape", CANVAS, self._shape("corner", -1, 2, 1, 1))
         corner = self._node("Mod", corner, period)

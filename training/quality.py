@@ -11,6 +11,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from training.data import frames
 from training.features import Features
 from training.losses import (
     Statistics,
@@ -20,7 +21,6 @@ from training.losses import (
     style_loss,
     views,
 )
-from training.quantise import frames
 from training.steadiness import Frames
 from training.trainer import Plan
 

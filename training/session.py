@@ -115,7 +115,6 @@ def carry_out(commission: Commission, report: Callable[[Progress], None]) -> Car
         card=commission.card,
         trunk=trunk,
         settings=settings,
-        calibration=photos,
     )
 
 

@@ -1,4 +1,4 @@
-"""What a frame costs: this network in its precisions, and the one that it is measured against.
+"""What a frame costs: this network, and the one that it is measured against.
 
 By the clock, so that threads show what they are worth: the machine must do nothing else. All
 networks take turns, so that what slows the machine for a while slows them alike.
@@ -36,7 +36,7 @@ def speed_table(file: Path, sizes: tuple[Size, ...] = SIZES, rounds: int = _ROUN
     """Return ms a frame, medians, at several sizes and numbers of threads.
 
     Args:
-        file: the network of a style, its int8 variant beside it.
+        file: the network of a style.
         sizes: those of the frames.
         rounds: how often the network is measured that ours is measured against; ours more often.
     """
@@ -45,11 +45,10 @@ def speed_table(file: Path, sizes: tuple[Size, ...] = SIZES, rounds: int = _ROUN
         ["network", "weights"],
         ["Johnson et al. 32-64-128", f"{_weights(reference):,}"],
         [version(file), f"{_weights(own):,}"],
-        [f"{version(file)} in int8", f"{_weights(own):,}"],
         ["times as fast", ""],
     ]
     for size in sizes:
-        networks = (_exported(reference, size), file, file.with_suffix(".int8.onnx"))
+        networks = (_exported(reference, size), file)
         for threads in THREADS:
             medians = _medians([painter(each, threads) for each in networks], size, rounds)
             column = [

@@ -2,8 +2,8 @@
 
 A style is two files: ``NAME.onnx``, the network, and ``NAME.json``, its card. The name is
 lower-case letters, digits and hyphens, because it becomes part of result names and of upload
-paths. Beside them may lie the same network in another precision, ``NAME.int8.onnx`` or
-``NAME.fp16.onnx``, if the card names it under ``variants``.
+paths. Beside them may lie the same network in half precision, ``NAME.fp16.onnx``, if the card names
+it under ``variants``.
 
 Every file is compared with its card when the gallery is opened: a style that cannot be used is told
 by name before the first video comes, not by the job that asks for it.
@@ -27,8 +27,8 @@ from shared.contracts.values import Value
 _BUNDLED: Final = Path(__file__).parent
 _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
-Precision = Literal["fp32", "int8", "fp16"]
-"""How a network's weights are kept: int8 is faster on a CPU, fp16 on a GPU."""
+Precision = Literal["fp32", "fp16"]
+"""How a network's weights are kept: fp16 is faster on a GPU."""
 
 
 class Card(Value):
@@ -44,7 +44,7 @@ class Card(Value):
     licence: str
     sha256: str
     trunk: str | None = None
-    variants: Mapping[Literal["int8", "fp16"], str] = {}
+    variants: Mapping[Literal["fp16"], str] = {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import structlog
 
 from shared.contracts.errors import ConfigurationError, StyleError
 from shared.contracts.style_blend import WHOLE
-from shared.styles.gallery import Gallery, Precision
+from shared.styles.gallery import Gallery
 from stylizer.painting.bfloat16 import Bfloat16
 from stylizer.painting.interpolation import NotInterpolable, interpolate
 from stylizer.painting.precision import ChosenPrecision, network_file
@@ -133,8 +133,7 @@ class OnnxEngine:
             )
             log.info("style loaded", style=style, on=self._runtime.device, precision=self.precision)
             return painter
-        # Rounded weights have no meaningful mean: such a blend runs in full precision.
-        file: Precision = "fp32" if self.precision == "int8" else network_file(self.precision)
+        file = network_file(self.precision)
         percents = [percent for _, percent in portions]
         try:
             network = interpolate([s.network(file) for s, _ in portions], percents)

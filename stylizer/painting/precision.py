@@ -14,8 +14,8 @@ from stylizer.painting.sessions import Device, Frames, Sessions
 
 log = structlog.get_logger()
 
-PrecisionSetting = Literal["auto", "bf16", "fp32", "fp16", "int8"]
-ChosenPrecision = Literal["bf16", "fp32", "fp16", "int8"]
+PrecisionSetting = Literal["auto", "bf16", "fp32", "fp16"]
+ChosenPrecision = Literal["bf16", "fp32", "fp16"]
 
 LEAST_DB: Final = 45.0
 """How near to fp32 a picture has to be: at 45 dB, differences are of about one level."""

@@ -88,11 +88,11 @@ def test_a_preview_shows_before_and_after_side_by_side(
 
 def test_checking_names_every_fault_and_the_styles_that_are_in_order(tmp_path: Path) -> None:
     whole = network(0.5, "oak")
-    hang(tmp_path, "whole", whole, trunk="oak", variants={"int8": sha256(whole)})
-    (tmp_path / "whole.int8.onnx").write_bytes(whole)
+    hang(tmp_path, "whole", whole, trunk="oak", variants={"fp16": sha256(whole)})
+    (tmp_path / "whole.fp16.onnx").write_bytes(whole)
     ran = run("styles", "--check", styles=tmp_path)
     assert ran.returncode == 0, ran.stderr
-    assert "whole            in order: fp32, int8" in ran.stdout
+    assert "whole            in order: fp32, fp16" in ran.stdout
     hang(tmp_path, "two-pictures", network(outputs=2))
     hang(tmp_path, "text", b"no network")
     ran = run("styles", "--check", styles=tmp_path)

@@ -41,10 +41,9 @@ def test_a_bundled_style_is_steady(style: str, picture: Frames) -> None:
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_a_bundled_style_is_all_but_the_same_in_int8_and_fp16(style: str, picture: Frames) -> None:
+def test_a_bundled_style_is_all_but_the_same_in_fp16(style: str, picture: Frames) -> None:
     exact = painter(style)(picture)
     assert exact.std() > 20, "a picture of one colour would prove nothing"
-    assert decibels(painter(style, "int8")(picture), exact) >= 35
     assert decibels(painter(style, "fp16")(picture), exact) >= 55
 
 

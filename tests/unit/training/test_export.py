@@ -18,12 +18,10 @@ import onnx
 from shared.contracts.errors import StyleError
 from shared.styles.gallery import Gallery
 from stylizer.painting.interpolation import NotInterpolable, interpolate
-from training.data import pictures_in
 from training.evaluate import decibels
 from training.export import read_network, write_style
 from training.graph import Precision, build
 from training.network import StyleNetwork
-from training.quantise import frames, quantise
 from training.steadiness import Frames
 
 CARD = {"title": "Blotches", "painter": "Chance", "year": 2020, "licence": "MIT"}
@@ -149,12 +147,11 @@ def test_a_written_style_hangs_in_a_gallery_and_can_be_read_back(
         card=CARD,
         trunk="a trunk",
         settings={"steps": 1},
-        calibration=pictures_in(photos),
     )
     style = Gallery(tmp_path).find("blotches")
     assert style.card == card
     assert style.card.trunk == "a trunk"
-    assert style.precisions == ("fp32", "int8", "fp16")
+    assert style.precisions == ("fp32", "fp16")
     again, trunk = read_network(file)
     assert trunk == "a trunk"
     for one, other in zip(network.parameters(), again.parameters(), strict=True):
@@ -174,18 +171,10 @@ def test_the_same_network_is_written_to_the_same_bytes(
             card=CARD,
             trunk="t",
             settings={},
-            calibration=pictures_in(photos),
         )
         for name in ("one", "other")
     ]
     assert written[0] == written[1]
-
-
-def test_the_int8_network_is_within_40_db(network: StyleNetwork, photos: Path) -> None:
-    exact = build(network)
-    small = quantise(exact, pictures_in(photos))
-    picture = frames(pictures_in(photos)[1], 96)
-    assert decibels(paint(small, picture), paint(exact, picture)) >= 40
 
 
 def test_a_network_that_is_none_of_ours_is_refused_by_name(tmp_path: Path) -> None:

@@ -97,11 +97,10 @@ def test_speed_is_told_at_every_size_and_number_of_threads_and_as_a_ratio() -> N
     table = speed_table(file, sizes=((32, 16), (256, 144)), rounds=3)
     head, _, *rows = [line.strip("| ").split(" | ") for line in table.split("\n\n")[0].splitlines()]
     assert head[2:4] == ["32x16, 1 thread", "32x16, 2 threads"]
-    reference, fp32, int8 = ([float(cell) for cell in row[2:]] for row in rows[:3])
+    reference, fp32 = ([float(cell) for cell in row[2:]] for row in rows[:2])
     assert reference[2] > 5 * fp32[2], "1.7 million weights, and no stride at its ends"
     assert fp32[2] > fp32[0]
-    assert int8[2] > int8[0]
-    assert [float(cell) for cell in rows[3][2:]] == pytest.approx(
+    assert [float(cell) for cell in rows[2][2:]] == pytest.approx(
         [a / b for a, b in zip(reference, fp32, strict=True)], abs=1, rel=0.2
     )
 

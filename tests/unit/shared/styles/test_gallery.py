@@ -34,19 +34,21 @@ def test_a_users_folder_adds_styles(tmp_path: Path) -> None:
 def test_files_that_are_not_what_their_cards_say_are_all_named_when_the_gallery_opens(
     tmp_path: Path,
 ) -> None:
-    for name in ("changed", "gone", "changed-int8", "gone-fp16"):
+    for name in ("changed", "gone", "changed-fp16", "gone-fp16"):
         hang(tmp_path, name, b"network")
     (tmp_path / "changed.onnx").write_bytes(b"tampered")
     (tmp_path / "gone.onnx").unlink()
-    hang(tmp_path, "changed-int8", b"network", variants={"int8": sha256(b"quantised")})
-    (tmp_path / "changed-int8.int8.onnx").write_bytes(b"tampered")
+    hang(tmp_path, "changed-fp16", b"network", variants={"fp16": sha256(b"halved")})
+    (tmp_path / "changed-fp16.fp16.onnx").write_bytes(b"tampered")
     hang(tmp_path, "gone-fp16", b"network", variants={"fp16": sha256(b"halved")})
     with pytest.raises(ConfigurationError) as refusal:
         Gallery(tmp_path)
-    changed, int8, gone, fp16 = sorted(refusal.value.problems, key=lambda told: told.split("'")[1])
+    changed, changed_fp16, gone, gone_fp16 = sorted(
+        refusal.value.problems, key=lambda told: told.split("'")[1]
+    )
     assert "changed.onnx is not the file that its card names" in changed
-    assert "changed-int8.int8.onnx is not the file that its card names" in int8
-    assert "gone-fp16.fp16.onnx: No such file" in fp16
+    assert "changed-fp16.fp16.onnx is not the file that its card names" in changed_fp16
+    assert "gone-fp16.fp16.onnx: No such file" in gone_fp16
     assert "gone.onnx: No such file" in gone
 
 
@@ -60,13 +62,14 @@ def test_a_network_that_is_changed_while_the_gallery_is_open_is_refused(tmp_path
 
 
 def test_a_network_comes_in_every_precision_that_its_card_names(tmp_path: Path) -> None:
-    hang(tmp_path, "my-own", b"network", variants={"int8": sha256(b"quantised")})
-    (tmp_path / "my-own.int8.onnx").write_bytes(b"quantised")
+    hang(tmp_path, "my-own", b"network", variants={"fp16": sha256(b"halved")})
+    (tmp_path / "my-own.fp16.onnx").write_bytes(b"halved")
     style = Gallery(tmp_path).find("my-own")
-    assert style.precisions == ("fp32", "int8")
-    assert style.network("int8") == b"quantised"
-    with pytest.raises(StyleError, match="'my-own' has no fp16 network; it has: fp32, int8"):
-        style.network("fp16")
+    assert style.precisions == ("fp32", "fp16")
+    assert style.network("fp16") == b"halved"
+    hang(tmp_path, "whole-only", b"network")
+    with pytest.raises(StyleError, match="'whole-only' has no fp16 network; it has: fp32"):
+        Gallery(tmp_path).find("whole-only").network("fp16")
 
 
 def test_a_blend_is_found_with_its_shares(tmp_path: Path) -> None:
