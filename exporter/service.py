@@ -29,6 +29,7 @@ from shared.service.health import Health, HealthServer
 from shared.service.settings import load
 from shared.storage.blobs import BlobStore
 from shared.telemetry import logs
+from shared.telemetry.background import is_cancelled
 from shared.telemetry.metrics import process_registry
 
 log = structlog.get_logger()
@@ -188,7 +189,7 @@ async def export(
     health.serving = True
 
     async def every(interval_s: float, name: str, look: Callable[[], Awaitable[None]]) -> None:
-        while True:
+        while not is_cancelled():
             problem = await _problem(look)
             health.report(name, problem)
             metrics.dependency(name, up=problem is None)

@@ -30,6 +30,8 @@ from azure.eventhub.exceptions import EventHubError
 from azure.storage.blob import BlobProperties
 from azure.storage.blob.aio import ContainerClient
 
+from shared.telemetry.background import is_cancelled
+
 EventSchema = Literal["cloudevents", "eventgrid"]
 
 EVENT_TYPE = "Microsoft.Storage.BlobCreated"
@@ -88,7 +90,7 @@ class UploadWatcher:
         async with container, producer:
             await self._connect(producer)
             failures = 0
-            while not _is_cancelled():
+            while not is_cancelled():
                 try:
                     pause_s = await self._look(container, producer)
                     failures = 0
@@ -196,16 +198,6 @@ def _message(
     properties.update(versions)
     message.properties = properties
     return message
-
-
-def _is_cancelled() -> bool:
-    """Return whether this task was ever cancelled, even if nobody felt it.
-
-    The SDK waits with ``asyncio.wait_for``, which swallows a cancellation that comes together with
-    what it waits for (Python before 3.12, python/cpython#86296).
-    """
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _version(blob: BlobProperties) -> tuple[str, str]:

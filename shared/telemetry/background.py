@@ -20,6 +20,17 @@ Errand = Literal["checkpoints", "silence", "positions", "probes", "jobs", "linge
 """What is done in rounds; the label of a metric."""
 
 
+def is_cancelled() -> bool:
+    """Return whether this task was ever cancelled, even if nobody felt it.
+
+    The Event Hubs SDK waits with ``asyncio.wait_for``, which swallows a cancellation that comes
+    together with what it waits for (Python before 3.12, python/cpython#86296). A loop around such
+    calls would go on for ever, and whoever cancelled it would wait as long.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 async def in_rounds(
     errand: Errand,
     every_s: float,
@@ -34,7 +45,7 @@ async def in_rounds(
     hears of every round that raised; ``work`` itself sees to errors that it foresees.
     """
     leaving = until or asyncio.Event()
-    while not leaving.is_set():
+    while not leaving.is_set() and not is_cancelled():
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(every_s):
                 await leaving.wait()
