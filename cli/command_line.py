@@ -15,6 +15,7 @@ from cli.options import (
     add_request,
     add_strict,
     add_stylizers,
+    add_talk,
 )
 from cli.parser import CommandParsers, Parser
 from cli.version import version
@@ -109,14 +110,14 @@ def _add_stack(commands_: CommandParsers) -> None:
     )
     add_stylizers(run)
     add_json(run)
-    add_quiet(run)
+    add_talk(run)
     run.set_defaults(command="run:run")
 
     up = commands_.add_parser("up", help="keep a stack running on this machine until Ctrl-C")
     up.add_argument("--dir", type=Path, default=default_dir(), help="default: %(default)s")
     up.add_argument("--open", action="store_true", help="open the studio in a browser")
     add_stylizers(up)
-    add_quiet(up)
+    add_talk(up)
     up.set_defaults(command="up:up")
 
 
@@ -240,10 +241,10 @@ def _add_gallery(commands_: CommandParsers) -> None:
         "-o",
         "--output",
         type=Path,
-        default=Path("styles.png"),
         metavar="SHEET",
-        help="default: %(default)s",
+        help="default: PICTURE.styles.png in the current folder",
     )
+    add_existing(styles, "a sheet that exists")
     styles.add_argument(
         "--width",
         type=whole(64, 4096),
@@ -259,8 +260,9 @@ def _add_gallery(commands_: CommandParsers) -> None:
     add_request(preview)
     add_at(preview)
     preview.add_argument(
-        "-o", "--output", type=Path, default=Path("preview.png"), help="default: %(default)s"
+        "-o", "--output", type=Path, help="default: VIDEO.STYLE.png in the current folder"
     )
+    add_existing(preview, "a picture that exists")
     preview.set_defaults(command="preview:preview")
 
     _add_train(commands_)

@@ -87,14 +87,27 @@ def add_json(
 
 def add_quiet(parser: argparse.ArgumentParser) -> None:
     """Add the option for those who only want to know the end."""
+    _add_quiet(parser)
+
+
+def add_talk(parser: argparse.ArgumentParser) -> None:
+    """Add the options of commands that have a stack: less than usual on the terminal, or more."""
+    either = parser.add_mutually_exclusive_group()
+    _add_quiet(either)
+    either.add_argument(
+        "-v", "--verbose", action="store_true", help="also show what the services log, on stderr"
+    )
+
+
+def _add_quiet(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "-q", "--quiet", action="store_true", help="show results and problems alone, no progress"
     )
 
 
-def add_existing(parser: argparse.ArgumentParser) -> None:
-    """Add the option for results that exist already."""
-    parser.add_argument("-f", "--force", action="store_true", help="replace results that exist")
+def add_existing(parser: argparse.ArgumentParser, what: str = "results that exist") -> None:
+    """Add the option for files that exist already; ``what`` is replaced then."""
+    parser.add_argument("-f", "--force", action="store_true", help=f"replace {what}")
 
 
 def add_strict(parser: argparse.ArgumentParser) -> None:

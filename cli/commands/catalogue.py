@@ -28,7 +28,7 @@ async def styles(arguments: Namespace) -> int:
     if arguments.sheet is not None:
         from cli.commands.preview import sheet
 
-        return await sheet(arguments.sheet, arguments.at, arguments.width, arguments.output)
+        return await sheet(arguments)
     for style in gallery().styles.values():
         card = style.card
         if arguments.json:

@@ -77,17 +77,22 @@ def refuse(problems: list[str]) -> None:
 class Patience:
     """How long jobs that nobody takes up are waited for, while none of them is being painted.
 
-    A busy pipeline lets uploads wait for their turn; one that does nothing will not begin.
+    A busy pipeline lets uploads wait for their turn; one that does nothing will not begin. Before
+    its upload is complete, a job is not waited for.
     """
 
     def __init__(self, limit_s: float = UNNOTICED_S) -> None:
         self._limit_s = limit_s
+        self._known: set[str] = set()
         self._active: set[str] = set()
         self._idle_since = time.monotonic()
 
     def see(self, job: str, status: Status | None) -> bool:
         """Note what a job's record says; return whether waiting for it makes no sense any more."""
         now = time.monotonic()
+        if job not in self._known:
+            self._known.add(job)
+            self._idle_since = now
         if status is not None and not status.ended:
             self._active.add(job)
         elif status is not None:

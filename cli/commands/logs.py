@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from argparse import Namespace
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +13,10 @@ from client import ConfigurationError
 from client.local_stack import default_dir
 
 POLL_S: Final = 0.25
+_WIDTH: Final = len("stylizer-1")
+"""Most processes' names are no longer than this one."""
+
+Say = Callable[[str], None]
 
 
 async def logs(arguments: Namespace) -> int:
@@ -22,12 +28,40 @@ async def logs(arguments: Namespace) -> int:
     while arguments.follow:
         await asyncio.sleep(POLL_S)
         for file, place in places.items():
-            places[file] = _print_from(file, place, width)
+            places[file] = _hand_on(file, place, width, _print)
     return 0
 
 
+@contextlib.asynccontextmanager
+async def shown(folder: Path, say: Say) -> AsyncIterator[None]:
+    """Hand to ``say`` every line that a stack's processes log in ``folder`` from now on."""
+    places = {file: file.stat().st_size for file in _logs(folder)}
+
+    def look() -> None:
+        for file in _logs(folder):
+            places[file] = _hand_on(file, places.get(file, 0), _WIDTH, say)
+
+    async def follow() -> None:
+        while True:
+            look()
+            await asyncio.sleep(POLL_S)
+
+    following = asyncio.create_task(follow())
+    try:
+        yield
+    finally:
+        following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
+        look()
+
+
+def _logs(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.log")) if folder.is_dir() else []
+
+
 def _find(folder: Path, process: str | None) -> list[Path]:
-    found = sorted(folder.glob("*.log")) if folder.is_dir() else []
+    found = _logs(folder)
     if not found:
         raise ConfigurationError([f"no stack has run in {folder.parent}: there are no logs"])
     if process is None:
@@ -41,12 +75,12 @@ def _find(folder: Path, process: str | None) -> list[Path]:
 
 def _print_tail(file: Path, lines: int, width: int) -> int:
     data = file.read_bytes()
-    _print(file, data.splitlines()[-lines:] if lines else [], width)
+    _say_each(file, data.splitlines()[-lines:] if lines else [], width, _print)
     return len(data)
 
 
-def _print_from(file: Path, place: int, width: int) -> int:
-    """Print the whole lines after ``place``; a log that has begun anew is read from its start."""
+def _hand_on(file: Path, place: int, width: int, say: Say) -> int:
+    """Hand on the whole lines after ``place``; a log that has begun anew is read from its start."""
     try:
         with file.open("rb") as log:
             if log.seek(0, 2) < place:
@@ -56,10 +90,14 @@ def _print_from(file: Path, place: int, width: int) -> int:
     except FileNotFoundError:
         return 0
     whole = data[: data.rfind(b"\n") + 1]
-    _print(file, whole.splitlines(), width)
+    _say_each(file, whole.splitlines(), width, say)
     return place + len(whole)
 
 
-def _print(file: Path, lines: list[bytes], width: int) -> None:
+def _say_each(file: Path, lines: list[bytes], width: int, say: Say) -> None:
     for line in lines:
-        print(f"{file.stem:<{width}}  {line.decode(errors='replace')}", flush=True)
+        say(f"{file.stem:<{width}}  {line.decode(errors='replace')}")
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 from argparse import Namespace
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -13,7 +12,7 @@ import av
 from cli.commands.common import find_request_problems, read_request, refuse
 from cli.contact_sheet import Named, draw_sheet, save_sheet
 from cli.pictures import read_picture
-from cli.results import find_overwritten, find_unwritable
+from cli.results import find_overwritten, find_unwritable, result_names
 from cli.videos import find_unreadable
 from local.defaults import gallery
 from shared.contracts.style_blend import WHOLE
@@ -26,21 +25,26 @@ from stylizer.painting.engine import OnnxEngine
 async def preview(arguments: Namespace) -> int:
     """Write one picture of a video before and after, side by side."""
     problems = [*find_unreadable(arguments.video), *find_request_problems(arguments)]
-    refuse(problems + _output_problems(arguments.output, arguments.video))
+    if problems and arguments.output is None:
+        refuse(problems)
+    output = arguments.output or _beside(arguments.video, read_request(arguments).slug)
+    refuse(problems + _output_problems(output, arguments.video, force=arguments.force))
     request = read_request(arguments)
     logs.configure("WARNING", "console", "preview")
     source = await asyncio.to_thread(
         read_picture, arguments.video, at=arguments.at, max_side=request.max_side
     )
     after = (_title(request), await asyncio.to_thread(_paint, source, request))
-    return _write([("source", source), after], arguments.output, columns=2)
+    return _write([("source", source), after], output, columns=2)
 
 
-async def sheet(picture: Path, at: Fraction | None, width: int, output: Path) -> int:
+async def sheet(arguments: Namespace) -> int:
     """Write a picture painted in every style of the gallery."""
-    refuse([*find_unreadable(picture), *_output_problems(output, picture)])
+    picture: Path = arguments.sheet
+    output = arguments.output or _beside(picture, "styles")
+    refuse([*find_unreadable(picture), *_output_problems(output, picture, force=arguments.force)])
     logs.configure("WARNING", "console", "styles")
-    source = await asyncio.to_thread(read_picture, picture, at=at, width=width)
+    source = await asyncio.to_thread(read_picture, picture, at=arguments.at, width=arguments.width)
     engine = OnnxEngine(gallery(), "cpu")
     pictures: list[Named] = [("source", source)]
     for style in gallery().styles:
@@ -57,19 +61,28 @@ def _paint(source: av.VideoFrame, request: StyleRequest) -> av.VideoFrame:
 
 def _title(request: StyleRequest) -> str:
     portions = request.portions
-    wishes = [style if len(portions) == 1 else f"{style} {share} %" for style, share in portions]
+    words = [style if len(portions) == 1 else f"{style} {share} %" for style, share in portions]
     if request.strength_percent != WHOLE:
-        wishes.append(f"strength {request.strength_percent} %")
+        words.append(f"strength {request.strength_percent} %")
     if request.preserve_color:
-        wishes.append("colours of the source")
-    return ", ".join(wishes)
+        words.append("colours of the source")
+    return ", ".join(words)
 
 
-def _output_problems(output: Path, source: Path) -> list[str]:
+def _beside(source: Path, what: str) -> Path:
+    """Return the usual file for a picture of ``source``: in the current folder."""
+    return Path(f"{result_names([source], what)[0]}.png")
+
+
+def _output_problems(output: Path, source: Path, *, force: bool) -> list[str]:
     if output.suffix.lower() != ".png":
         return [f"-o {output}: the picture is a PNG, and its name must end in .png"]
     said = f"-o {output}"
-    return find_overwritten(said, [output], [source]) or find_unwritable(said, output)
+    if overwritten := find_overwritten(said, [output], [source]):
+        return overwritten
+    if output.is_file() and not force:
+        return [f"{output} exists: --force replaces it"]
+    return find_unwritable(said, output)
 
 
 def _write(pictures: list[Named], output: Path, columns: int | None) -> int:

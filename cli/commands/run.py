@@ -8,7 +8,12 @@ import sys
 import tempfile
 from argparse import Namespace
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
@@ -22,6 +27,7 @@ from cli.commands.common import (
     tell,
     wait_for,
 )
+from cli.commands.logs import shown
 from cli.commands.setup import ensure_azurite
 from cli.meter import Meter
 from cli.probe import expected_frames
@@ -164,8 +170,8 @@ async def _pipeline(
     own = arguments.dir is not None or arguments.stylizers is not None
     if not own and running_stack(default_dir()):
         progress.say(f"painting in the stack that runs in {default_dir()}")
-        async with open_pipeline(default_dir()) as pipeline:
-            yield pipeline, None
+        async with _logs(arguments, default_dir(), progress), open_pipeline(default_dir()) as found:
+            yield found, None
         return
     await ensure_azurite(progress)
     async with AsyncExitStack() as closing:
@@ -175,6 +181,7 @@ async def _pipeline(
         options = StackOptions(
             directory, arguments.stylizers or 1, disposable=arguments.dir is None
         )
+        await closing.enter_async_context(_logs(arguments, directory, progress))
         with progress.starting("starting the pipeline on this machine") as waiting:
             stack = await closing.enter_async_context(Stack(options, waiting))
             account = Account(stack.storage_connection_string)
@@ -184,6 +191,13 @@ async def _pipeline(
         except asyncio.CancelledError:
             print("stylestream: stopping ...", file=sys.stderr, flush=True)
             raise
+
+
+def _logs(
+    arguments: Namespace, directory: Path, progress: JobProgress
+) -> AbstractAsyncContextManager[None]:
+    """Show what the services of the stack in ``directory`` log, if that is asked for."""
+    return shown(directory / "logs", progress.say) if arguments.verbose else nullcontext()
 
 
 async def _or_failure(stack: Stack | None, work: Coroutine[None, None, T]) -> T:

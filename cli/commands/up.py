@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import webbrowser
 from argparse import Namespace
 from contextlib import AsyncExitStack
 
+from cli.commands.logs import shown
 from cli.commands.setup import ensure_azurite
 from cli.progress import JobProgress
 from client.local_stack import default_dir
@@ -19,6 +21,8 @@ async def up(arguments: Namespace) -> int:
     async with AsyncExitStack() as closing:
         with JobProgress(quiet=arguments.quiet) as progress:
             await ensure_azurite(progress)
+            if arguments.verbose:
+                await closing.enter_async_context(shown(arguments.dir / "logs", _log))
             with progress.starting("starting the pipeline on this machine") as waiting:
                 stack = await closing.enter_async_context(Stack(options, waiting))
         print(f"open {stack.studio_address}\n", flush=True)
@@ -34,3 +38,7 @@ async def up(arguments: Namespace) -> int:
         print(f"\nTry, in another terminal:  stylestream submit VIDEO --wait{where}")
         print("Ctrl-C stops everything.", flush=True)
         raise await stack.failed()
+
+
+def _log(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

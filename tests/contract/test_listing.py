@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
+import pytest
 from azure.storage.blob.aio import BlobServiceClient
 
 from client import Containers, Pipeline, Status, StyleRequest
@@ -46,6 +50,28 @@ async def test_one_listing_tells_of_all_jobs_newest_first(storage_connection: st
             job(4),
             *reversed(jobs),
         ]
+
+
+@pytest.mark.slow
+async def test_a_thousand_jobs_are_listed_in_about_a_second(storage_connection: str) -> None:
+    async with BlobServiceClient.from_connection_string(storage_connection) as account:
+        container = await account.create_container("many-jobs")
+        writing = asyncio.Semaphore(16)
+
+        async def write(number: int) -> None:
+            status = job(number % 60).model_copy(update={"job_id": f"{number:024x}"})
+            async with writing:
+                await container.upload_blob(
+                    status_blob(status.job_id), status.to_json(), metadata=write_summary(status)
+                )
+
+        await asyncio.gather(*map(write, range(1000)))
+        began = time.perf_counter()
+        found = await Pipeline(account, Containers(jobs="many-jobs")).list()
+        took_s = time.perf_counter() - began
+    assert len(found) == 1000
+    print(f"1,000 jobs listed in {took_s:.2f} s")
+    assert took_s < 5, "the promise is one second; a busy machine gets five"
 
 
 def test_a_summary_too_long_for_metadata_is_left_out() -> None:

@@ -93,3 +93,17 @@ def test_uploads_wait_for_their_turn_but_not_for_a_pipeline_that_does_nothing(
     assert not patience.see("second", None)
     now = 1031
     assert patience.see("second", None)
+
+
+def test_a_long_start_and_a_long_upload_do_not_count_as_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(common.time, "monotonic", lambda: now)
+    patience = Patience(limit_s=30)
+    now = 600
+    assert not patience.see("job", None), "its upload has only just ended"
+    now = 629
+    assert not patience.see("job", None)
+    now = 631
+    assert patience.see("job", None)

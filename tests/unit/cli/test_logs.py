@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from cli.commands.logs import _print_from
+from cli.commands.logs import shown
 from cli.main import main
 
 
@@ -43,19 +44,25 @@ def test_what_is_not_there_is_a_sentence(
     assert "no stack has run in" in told(capsys, "--dir", tmp_path / "nowhere")
 
 
-def test_a_log_is_followed_by_whole_lines_also_where_it_begins_anew(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    log = folder / "logs/splitter.log"
-    place = log.stat().st_size
-    with log.open("a") as file:
-        file.write("four\nhalf a li")
-    place = _print_from(log, place, 8)
-    assert capsys.readouterr().out == "splitter  four\n"
-    with log.open("a") as file:
-        file.write("ne\n")
-    _print_from(log, place, 8)
-    assert capsys.readouterr().out == "splitter  half a line\n"
-    log.write_text("anew\n")
-    _print_from(log, place, 8)
-    assert capsys.readouterr().out == "splitter  anew\n"
+async def test_a_log_is_followed_by_whole_lines_also_where_it_begins_anew(folder: Path) -> None:
+    log, told = folder / "logs/splitter.log", asyncio.Queue[str]()
+
+    async def following() -> str:
+        async with asyncio.timeout(60):
+            return await told.get()
+
+    async with shown(folder / "logs", told.put_nowait):
+        with log.open("a") as file:
+            file.write("four\nhalf a li")
+        assert await following() == "splitter    four"
+        with log.open("a") as file:
+            file.write("ne\n")
+        assert await following() == "splitter    half a line"
+        log.write_text("anew\n")
+        assert await following() == "splitter    anew"
+        (folder / "logs/assembler.log").write_text("begun\n")
+        assert await following() == "assembler   begun"
+        with log.open("a") as file:
+            file.write("last words\n")
+    assert told.get_nowait() == "splitter    last words"
+    assert told.empty()

@@ -104,6 +104,21 @@ def test_no_picture_takes_the_place_of_its_source(
     assert photo.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        (("preview", SAMPLE, "--style", "udnie"), "sample.udnie.png"),
+        (("styles", "--sheet", SAMPLE), "sample.styles.png"),
+    ],
+)
+def test_a_picture_that_exists_stays_unless_it_is_to_be_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: tuple[object, ...], name: str
+) -> None:
+    (tmp_path / name).write_bytes(b"mine")
+    assert refused(capsys, *command) == f"stylestream: {name} exists: --force replaces it\n"
+    assert (tmp_path / name).read_bytes() == b"mine"
+
+
 @pytest.mark.parametrize("command", [("run", SAMPLE), ("fetch", "0" * 24)])
 @pytest.mark.parametrize("output", ["x.png", "x"])
 def test_a_result_is_not_named_what_it_is_not(
