@@ -11,10 +11,11 @@ from typing import Final
 import numpy as np
 
 from shared.service.settings import load
-from stylizer.attempts.segments import open_engine
+from stylizer.attempts.segments import open_engine, settle
+from stylizer.painting.bound import Frames
 from stylizer.painting.engine import OnnxEngine
-from stylizer.painting.sessions import Frames
-from stylizer.settings import PaintingSettings
+from stylizer.painting.precision import EngineSetting
+from stylizer.settings import PaintingSettings, with_engine
 
 _ROUNDS: Final = 5
 _CALLS_A_ROUND: Final = 60
@@ -22,22 +23,29 @@ _CALLS_A_ROUND: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class NetworkSpeed:
-    """The bare network on this machine, and what it computes in."""
+    """The bare network on this machine, what it runs on, and what it computes in."""
 
     frames_per_second: float
+    device: str
     precision: str
 
 
-def measure(style: str, width: int, height: int, lanes: int) -> NetworkSpeed:
-    """Return the median over rounds of frames/s of ``lanes`` callers on one engine."""
-    engine = open_engine(load(PaintingSettings))
-    engine.load(style)
+def measure(
+    style: str, width: int, height: int, lanes: int, engine: EngineSetting | None = None
+) -> NetworkSpeed:
+    """Return the median over rounds of frames/s of ``lanes`` callers on one engine.
+
+    ``engine`` goes before what the environment says.
+    """
+    settings = settle(with_engine(load(PaintingSettings), engine))
+    opened = open_engine(settings)
+    opened.load(style)
     noise = np.random.default_rng(0)
     frames = noise.integers(0, 256, (1, 3, height, width), np.uint8)
     with ThreadPoolExecutor(lanes) as callers:
-        _round(engine, style, frames, callers)
-        speed = statistics.median(_round(engine, style, frames, callers) for _ in range(_ROUNDS))
-    return NetworkSpeed(speed, engine.precision)
+        _round(opened, style, frames, callers)
+        speed = statistics.median(_round(opened, style, frames, callers) for _ in range(_ROUNDS))
+    return NetworkSpeed(speed, settings.engine, opened.precision)
 
 
 def _round(engine: OnnxEngine, style: str, frames: Frames, callers: ThreadPoolExecutor) -> float:

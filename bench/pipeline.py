@@ -6,6 +6,7 @@ import asyncio
 import os
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -48,8 +49,12 @@ class PipelineFigures:
     """To the end of a stack that is thrown away."""
 
 
-async def measure(frames: int, style: str, stylizers: int) -> PipelineFigures:
+async def measure(
+    frames: int, style: str, stylizers: int, environment: Mapping[str, str]
+) -> PipelineFigures:
     """Paint the sample to warm a new stack up, then measure a job of ``frames`` frames.
+
+    ``environment`` is added to that of the stack's services.
 
     Raises:
         StylestreamError: a job failed.
@@ -59,7 +64,9 @@ async def measure(frames: int, style: str, stylizers: int) -> PipelineFigures:
         clip = Path(folder) / "clip.mp4"
         await asyncio.to_thread(write_clip, clip, frames)
         # As `stylestream run` starts one, and throws it away.
-        options = StackOptions(Path(folder) / "stack", stylizers, disposable=True)
+        options = StackOptions(
+            Path(folder) / "stack", stylizers, environment=environment, disposable=True
+        )
         starting = time.monotonic()
         async with Stack(options) as stack, open_pipeline(_account(stack)) as pipeline:
             start_s = time.monotonic() - starting

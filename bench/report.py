@@ -16,6 +16,7 @@ class Figures:
     taken_at: str
     style: str
     stylizers: int
+    device: str
     precision: str
     inference_frames_per_second: float
     pipeline: PipelineFigures
@@ -45,7 +46,7 @@ def table(figures: Figures) -> str:
     return "\n".join(
         [
             f"{figures.machine}; {figures.taken_at}; 640x360, style {figures.style}, "
-            f"{figures.precision}, "
+            f"{figures.device} {figures.precision}, "
             f"{figures.stylizers} stylizer{'s' if figures.stylizers > 1 else ''}",
             "",
             "| figure | value |",

@@ -9,6 +9,7 @@ from cli.arguments import hours, not_negative, whole
 from cli.options import (
     add_at,
     add_dir,
+    add_engine,
     add_existing,
     add_json,
     add_quiet,
@@ -61,6 +62,7 @@ def build_parser() -> Parser:
     measure.add_argument("--style", default=DEFAULT_STYLE, help="default: %(default)s")
     measure.add_argument("--markdown", type=Path, help="also write the tables into this file")
     add_stylizers(measure)
+    add_engine(measure)
     measure.set_defaults(stylizers=1)
     add_json(measure, "one JSON object on stdout")
     measure.set_defaults(command="bench:bench")
@@ -109,6 +111,7 @@ def _add_stack(commands_: CommandParsers) -> None:
         help="folder to keep the stack in; default: the running stack, else a temporary one",
     )
     add_stylizers(run)
+    add_engine(run)
     add_json(run)
     add_talk(run)
     run.set_defaults(command="run:run")
@@ -118,6 +121,7 @@ def _add_stack(commands_: CommandParsers) -> None:
     up.add_argument("--open", action="store_true", help="open the studio in a browser")
     add_stylizers(up)
     add_talk(up)
+    add_engine(up)
     up.set_defaults(command="up:up")
 
 
@@ -253,12 +257,14 @@ def _add_gallery(commands_: CommandParsers) -> None:
         help="of each picture; default: %(default)s",
     )
     add_at(styles)
+    add_engine(styles)
     styles.set_defaults(command="catalogue:styles")
 
     preview = commands_.add_parser("preview", help="show one picture of a video before and after")
     preview.add_argument("video", type=Path, metavar="VIDEO")
     add_request(preview)
     add_at(preview)
+    add_engine(preview)
     preview.add_argument(
         "-o", "--output", type=Path, help="default: VIDEO.STYLE.png in the current folder"
     )

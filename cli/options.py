@@ -61,6 +61,16 @@ def add_stylizers(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says what networks run on."""
+    parser.add_argument(
+        "--engine",
+        choices=["auto", "cpu", "cuda", "tensorrt"],
+        help="what networks run on; auto, the default, takes a GPU that works, and any other is "
+        "used or refused; before the variable ENGINE",
+    )
+
+
 def add_dir(parser: argparse.ArgumentParser) -> None:
     """Add the option that names a running stack."""
     parser.add_argument(

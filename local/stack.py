@@ -21,6 +21,7 @@ from typing import Literal, Self
 from client.local_stack import StackState
 from local import azurite
 from local.children import cores, inherited, painting_settings, python
+from local.engines import engine_sentence
 from local.eventgrid import LocalTopic, written_to
 from local.processes import Command, Supervised
 from local.readiness import HttpReady, LineReady, TcpReady
@@ -141,6 +142,10 @@ class Stack:
             self._stylizers = [*self._stylizers[:stylizers], *coming]
             await self._start_all(coming)
             self._write_state("running")
+
+    def engine_sentence(self) -> str:
+        """Return what networks run on, where a GPU was considered; else nothing."""
+        return engine_sentence(self._stylizers[0].output) if self._stylizers else ""
 
     async def failed(self) -> StylestreamError:
         """Wait until a process cannot be kept alive, and return the cause."""

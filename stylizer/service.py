@@ -26,7 +26,7 @@ from shared.styles.download import fetch_styles
 from shared.telemetry import tracing
 from stylizer.attempts.counter import MISSING
 from stylizer.attempts.retrying import RetryingPainter
-from stylizer.attempts.segments import open_engine
+from stylizer.attempts.segments import open_engine, settle
 from stylizer.metrics import StylizerMetrics
 from stylizer.settings import StylizerSettings
 
@@ -107,7 +107,7 @@ class Stylizer:
         await self._store(event, segment)
         self._metrics.chunk("stylized")
         self._metrics.painted(event.style.style, event.chunk.frames)
-        return _ready(event, work_s=work_s, gpu=self._settings.engine != "cpu")
+        return _ready(event, work_s=work_s, gpu=self._settings.on_gpu)
 
     async def _fetch(self, event: ChunkReady) -> Content:
         with self._metrics.timed("download"):
@@ -216,6 +216,7 @@ async def build(
     """
     blobs = BlobStore(await clients.storage())
     settings = await fetch_styles(settings, blobs, Retry(metrics))
+    settings = await asyncio.to_thread(settle, settings)
     engine = open_engine(settings)
     await asyncio.to_thread(engine.load, settings.default_style)
     metrics.runs_on(settings.engine, engine.precision)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
 from shared.service.settings import SETTINGS, ServiceSettings
-from stylizer.painting.precision import PrecisionSetting
+from stylizer.painting.precision import EngineSetting, PrecisionSetting
+
+Settings = TypeVar("Settings", bound="PaintingSettings")
 
 
 def usable_cores() -> int:
@@ -22,15 +24,16 @@ class PaintingSettings(BaseSettings):
 
     model_config = SETTINGS
 
-    engine: Literal["cpu", "cuda", "tensorrt"] = Field(
-        "cpu",
-        description="where the network runs; a GPU that is asked for and missing is an error, and "
-        "tensorrt needs TensorRT, which the images do not hold",
+    engine: EngineSetting = Field(
+        "auto",
+        description="where the network runs; auto: a GPU that ONNX Runtime starts and that paints "
+        "a test frame right, else the processor. One that is asked for and missing is an error, "
+        "and tensorrt needs TensorRT, which the images do not hold",
     )
     precision: PrecisionSetting = Field(
         "auto",
-        description="what networks compute in; auto: bf16 where the processor has it and the "
-        "picture stays within 45 dB of fp32, else fp32. fp16 runs NAME.fp16.onnx, and a style "
+        description="what networks compute in; auto: on a GPU fp16 within 40 dB of fp32, on a "
+        "processor that has it bf16 within 45 dB, else fp32. fp16 runs NAME.fp16.onnx, and a style "
         "that lacks it is an error",
     )
     lanes: int | None = Field(
@@ -56,18 +59,33 @@ class PaintingSettings(BaseSettings):
     )
 
     @property
+    def on_gpu(self) -> bool:
+        """Whether the network runs on a GPU; known once `settle` has chosen."""
+        return self.engine in {"cuda", "tensorrt"}
+
+    @property
+    def chosen(self) -> dict[str, str]:
+        """What `settle` has chosen, as the environment of a process that is to do likewise."""
+        return {"ENGINE": self.engine, "PRECISION": self.precision}
+
+    @property
     def lane_count(self) -> int:
         """How many chunks are painted at once."""
         if self.lanes is not None:
             return self.lanes
-        return usable_cores() if self.engine == "cpu" else 2
+        return 2 if self.on_gpu else usable_cores()
 
     @property
     def batch_size(self) -> int:
         """How many frames go through the network at once; batching slows a CPU and speeds a GPU."""
         if self.batch is not None:
             return self.batch
-        return 1 if self.engine == "cpu" else 8
+        return 8 if self.on_gpu else 1
+
+
+def with_engine(settings: Settings, engine: EngineSetting | None) -> Settings:
+    """Return the settings with an engine that goes before theirs, if one is named."""
+    return settings if engine is None else settings.model_copy(update={"engine": engine})
 
 
 class StylizerSettings(PaintingSettings, ServiceSettings):

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from bench import inference, media, pipeline
 from bench.report import Figures, table
-from cli.commands.common import refuse
+from cli.commands.common import engine_environment, find_engine_problems, refuse
 from cli.results import find_unwritable_file
 from local.defaults import DEFAULT_STYLE, gallery
 from local.machine import describe_machine
@@ -23,13 +23,21 @@ async def bench(arguments: Namespace) -> int:
     """Measure, print JSON or tables, and write the tables where ``--markdown`` says."""
     refuse(_problems(arguments))
     logs.configure("WARNING", "console", "bench")
-    bare = await asyncio.to_thread(inference.measure, arguments.style, 640, 360, usable_cores())
-    whole = await pipeline.measure(arguments.frames, arguments.style, arguments.stylizers)
+    bare = await asyncio.to_thread(
+        inference.measure, arguments.style, 640, 360, usable_cores(), arguments.engine
+    )
+    whole = await pipeline.measure(
+        arguments.frames,
+        arguments.style,
+        arguments.stylizers,
+        engine_environment(arguments.engine),
+    )
     figures = Figures(
         machine=describe_machine(),
         taken_at=datetime.now(UTC).date().isoformat(),
         style=arguments.style,
         stylizers=arguments.stylizers,
+        device=bare.device,
         precision=bare.precision,
         inference_frames_per_second=bare.frames_per_second,
         pipeline=whole,
@@ -50,6 +58,7 @@ async def bench(arguments: Namespace) -> int:
 
 def _problems(arguments: Namespace) -> list[str]:
     problems = find_unwritable_file(f"--markdown {arguments.markdown}", arguments.markdown)
+    problems += find_engine_problems(arguments.engine)
     try:
         gallery().find(arguments.style)
     except StyleError as error:
@@ -64,4 +73,6 @@ def _command(arguments: Namespace) -> str:
         words.append(f"--style {arguments.style}")
     if arguments.stylizers > 1:
         words.append(f"--stylizers {arguments.stylizers}")
+    if arguments.engine is not None:
+        words.append(f"--engine {arguments.engine}")
     return " ".join([*words, f"--markdown {arguments.markdown}"])

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from argparse import Namespace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cli.meter import Meter
 from cli.parser import suggestion
@@ -17,6 +17,9 @@ from local.defaults import DEFAULT_STYLE, gallery
 from shared.contracts.errors import ConfigurationError, StyleError
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.style_request_text import parse_style_request
+
+if TYPE_CHECKING:
+    from stylizer.painting.precision import EngineSetting
 
 FAILED: Final = 1
 DEGRADED: Final = 3
@@ -72,6 +75,27 @@ def refuse(problems: list[str]) -> None:
     """Raise `ConfigurationError` if there are problems."""
     if problems:
         raise ConfigurationError(problems)
+
+
+def find_engine_problems(engine: EngineSetting | None) -> list[str]:
+    """Return why a GPU that ``--engine`` names is out of the question, before anything starts.
+
+    Whether it works is for the services to find out.
+    """
+    if engine != "cuda" and engine != "tensorrt":  # noqa: PLR1714 - a set would hide the type
+        return []
+    from stylizer.painting.sessions import Sessions
+
+    try:
+        Sessions(engine, None)
+    except ConfigurationError as error:
+        return error.problems
+    return []
+
+
+def engine_environment(engine: EngineSetting | None) -> dict[str, str]:
+    """Return what a stack's services are to be given for ``--engine``."""
+    return {} if engine is None else {"ENGINE": engine}
 
 
 class Patience:

@@ -9,22 +9,26 @@ from pathlib import Path
 
 import av
 
-from cli.commands.common import find_request_problems, read_request, refuse
+from cli.commands.common import find_engine_problems, find_request_problems, read_request, refuse
 from cli.contact_sheet import Named, draw_sheet, save_sheet
 from cli.pictures import read_picture
 from cli.results import find_overwritten, find_unwritable, result_names
 from cli.videos import find_unreadable
-from local.defaults import gallery
+from local.defaults import DEFAULT_STYLE, gallery
 from shared.contracts.style_blend import WHOLE
 from shared.contracts.style_request import StyleRequest
+from shared.service.settings import load
 from shared.telemetry import logs
 from stylizer.painting.chunk import paint_picture
 from stylizer.painting.engine import OnnxEngine
+from stylizer.painting.precision import EngineSetting, choose
+from stylizer.settings import PaintingSettings, with_engine
 
 
 async def preview(arguments: Namespace) -> int:
     """Write one picture of a video before and after, side by side."""
     problems = [*find_unreadable(arguments.video), *find_request_problems(arguments)]
+    problems += find_engine_problems(arguments.engine)
     if problems and arguments.output is None:
         refuse(problems)
     output = arguments.output or _beside(arguments.video, read_request(arguments).slug)
@@ -34,7 +38,7 @@ async def preview(arguments: Namespace) -> int:
     source = await asyncio.to_thread(
         read_picture, arguments.video, at=arguments.at, max_side=request.max_side
     )
-    after = (_title(request), await asyncio.to_thread(_paint, source, request))
+    after = (_title(request), await asyncio.to_thread(_paint, source, request, arguments.engine))
     return _write([("source", source), after], output, columns=2)
 
 
@@ -42,21 +46,31 @@ async def sheet(arguments: Namespace) -> int:
     """Write a picture painted in every style of the gallery."""
     picture: Path = arguments.sheet
     output = arguments.output or _beside(picture, "styles")
-    refuse([*find_unreadable(picture), *_output_problems(output, picture, force=arguments.force)])
+    problems = [*find_unreadable(picture), *find_engine_problems(arguments.engine)]
+    refuse(problems + _output_problems(output, picture, force=arguments.force))
     logs.configure("WARNING", "console", "styles")
     source = await asyncio.to_thread(read_picture, picture, at=arguments.at, width=arguments.width)
-    engine = OnnxEngine(gallery(), "cpu")
+    opened = await asyncio.to_thread(_engine, arguments.engine)
     pictures: list[Named] = [("source", source)]
     for style in gallery().styles:
-        paint = functools.partial(engine.paint, style)
+        paint = functools.partial(opened.paint, style)
         request = StyleRequest(style=style)
         pictures.append((style, await asyncio.to_thread(paint_picture, source, paint, request)))
     return _write(pictures, output, columns=None)
 
 
-def _paint(source: av.VideoFrame, request: StyleRequest) -> av.VideoFrame:
-    engine = OnnxEngine(gallery(), "cpu")
-    return paint_picture(source, functools.partial(engine.paint, request.style), request)
+def _paint(
+    source: av.VideoFrame, request: StyleRequest, engine: EngineSetting | None
+) -> av.VideoFrame:
+    opened = _engine(engine)
+    return paint_picture(source, functools.partial(opened.paint, request.style), request)
+
+
+def _engine(asked: EngineSetting | None) -> OnnxEngine:
+    """Open the engine for single pictures: in fp32, since starts are longer than paintings here."""
+    settings = with_engine(load(PaintingSettings), asked)
+    choice = choose(settings.engine, "fp32", gallery(), DEFAULT_STYLE, settings.gpu_mem_limit_mib)
+    return OnnxEngine(gallery(), choice.device, settings.gpu_mem_limit_mib)
 
 
 def _title(request: StyleRequest) -> str:

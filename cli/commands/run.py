@@ -20,7 +20,9 @@ from typing import Final, TypeVar
 
 from cli.commands.common import (
     Patience,
+    engine_environment,
     exit_code,
+    find_engine_problems,
     find_request_problems,
     read_request,
     refuse,
@@ -66,6 +68,7 @@ async def run(arguments: Namespace) -> int:
     """Paint videos in the running stack, or in one that is started for them; fetch the results."""
     videos, problems = find_videos(arguments.videos or [str(SAMPLE)], gallery().styles)
     problems += find_request_problems(arguments)
+    problems += find_engine_problems(arguments.engine)
     refuse(problems + find_result_problems(arguments.output, len(videos)))
     request = read_request(arguments)
     targets, problems = plan_targets(arguments.output, videos, request.slug)
@@ -167,7 +170,7 @@ async def _pipeline(
     arguments: Namespace, progress: JobProgress
 ) -> AsyncIterator[tuple[Pipeline, Stack | None]]:
     """Open the stack that runs already, unless one of its own is asked for; else start one."""
-    own = arguments.dir is not None or arguments.stylizers is not None
+    own = any(o is not None for o in (arguments.dir, arguments.stylizers, arguments.engine))
     if not own and running_stack(default_dir()):
         progress.say(f"painting in the stack that runs in {default_dir()}")
         async with _logs(arguments, default_dir(), progress), open_pipeline(default_dir()) as found:
@@ -179,13 +182,18 @@ async def _pipeline(
             closing.enter_context(tempfile.TemporaryDirectory(prefix="stylestream-"))
         )
         options = StackOptions(
-            directory, arguments.stylizers or 1, disposable=arguments.dir is None
+            directory,
+            arguments.stylizers or 1,
+            environment=engine_environment(arguments.engine),
+            disposable=arguments.dir is None,
         )
         await closing.enter_async_context(_logs(arguments, directory, progress))
         with progress.starting("starting the pipeline on this machine") as waiting:
             stack = await closing.enter_async_context(Stack(options, waiting))
             account = Account(stack.storage_connection_string)
             pipeline = await closing.enter_async_context(open_pipeline(account))
+        if said := stack.engine_sentence():
+            progress.say(said)
         try:
             yield pipeline, stack
         except asyncio.CancelledError:

@@ -8,6 +8,7 @@ import webbrowser
 from argparse import Namespace
 from contextlib import AsyncExitStack
 
+from cli.commands.common import engine_environment, find_engine_problems, refuse
 from cli.commands.logs import shown
 from cli.commands.setup import ensure_azurite
 from cli.progress import JobProgress
@@ -17,7 +18,13 @@ from local.stack import Stack, StackOptions
 
 async def up(arguments: Namespace) -> int:
     """Keep a stack running until a signal comes."""
-    options = StackOptions(arguments.dir, arguments.stylizers or 1, studio=True)
+    refuse(find_engine_problems(arguments.engine))
+    options = StackOptions(
+        arguments.dir,
+        arguments.stylizers or 1,
+        studio=True,
+        environment=engine_environment(arguments.engine),
+    )
     async with AsyncExitStack() as closing:
         with JobProgress(quiet=arguments.quiet) as progress:
             await ensure_azurite(progress)
@@ -25,6 +32,8 @@ async def up(arguments: Namespace) -> int:
                 await closing.enter_async_context(shown(arguments.dir / "logs", _log))
             with progress.starting("starting the pipeline on this machine") as waiting:
                 stack = await closing.enter_async_context(Stack(options, waiting))
+            if said := stack.engine_sentence():
+                progress.say(said)
         print(f"open {stack.studio_address}\n", flush=True)
         if arguments.open:
             await asyncio.to_thread(webbrowser.open, stack.studio_address)

@@ -35,6 +35,7 @@ HELPERS: Final = {"prepare-checkpoints", "set-up", "watcher"}
 CLOSING_S: Final = 10.0
 # What a stylizer on processors was measured to hold: 90 to 113 bytes a pixel of each frame that is
 # decoded, painted and encoded at a time, beside the process with its networks.
+GPUS: Final = ("cuda", "tensorrt")
 BYTES_A_PIXEL: Final = 115
 STYLIZER_BYTES: Final = 400 * 2**20
 
@@ -167,7 +168,7 @@ def the_largest_pictures_can_be_painted(manifests: Manifests) -> Problems:
     On a GPU its own memory is what counts, and GPU_MEM_LIMIT_MIB.
     """
     stylizer = manifests.find("Deployment", "stylizer")
-    if stylizer is None or setting_of(manifests, "stylizer", "engine") != "cpu":
+    if stylizer is None or setting_of(manifests, "stylizer", "engine") in GPUS:
         return
     (container,) = stylizer["spec"]["template"]["spec"]["containers"]
     environment, limits = manifests.environment(container), container["resources"]["limits"]

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Final
 
 import structlog
 
 from shared.telemetry import tracing
+
+ENGINE_CHOSEN: Final = "engine chosen"
+"""The event of a stylizer that says what its networks run on; the local stack reads it."""
 
 
 def configure(level: str, style: str, service: str) -> None:

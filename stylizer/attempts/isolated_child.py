@@ -20,7 +20,7 @@ from shared.contracts.errors import PermanentError
 from shared.contracts.messages import ChunkReady
 from shared.service.settings import load
 from stylizer.attempts.isolation import READY, Work
-from stylizer.attempts.segments import open_engine, paint, pass_through
+from stylizer.attempts.segments import open_engine, paint, pass_through, settle
 from stylizer.settings import PaintingSettings
 
 _PR_SET_PDEATHSIG = 1
@@ -51,6 +51,7 @@ def main() -> None:
 def _prepared(work: Work, settings: PaintingSettings) -> Callable[[ChunkReady, bytes], bytes]:
     if work == "pass_through":
         return pass_through
+    settings = settle(settings)
     return functools.partial(paint, open_engine(settings), batch=settings.batch_size)
 
 

@@ -13,7 +13,9 @@ import os
 import signal
 import sys
 from asyncio.subprocess import Process
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Literal
 
 from shared.contracts.errors import PermanentError, StylestreamError
@@ -33,10 +35,17 @@ class AttemptFailed(StylestreamError):
     """An attempt that ended badly for a reason that another attempt need not share."""
 
 
-async def run_isolated(work: Work, event: ChunkReady, mezzanine: bytes, deadline_s: float) -> bytes:
+async def run_isolated(
+    work: Work,
+    event: ChunkReady,
+    mezzanine: bytes,
+    deadline_s: float,
+    chosen: Mapping[str, str] = MappingProxyType({}),
+) -> bytes:
     """Return the segment that the child makes.
 
-    The child reads the same environment as this process, but for all that opens hubs and storage.
+    The child reads the same environment as this process, but for all that opens hubs and storage,
+    and what this process has ``chosen`` for itself.
     It is killed at the deadline, which does not count its start, and when the caller is cancelled.
 
     Raises:
@@ -49,7 +58,7 @@ async def run_isolated(work: Work, event: ChunkReady, mezzanine: bytes, deadline
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=_environment(),
+        env={**_environment(), **chosen},
     )
     try:
         await _ready(child)

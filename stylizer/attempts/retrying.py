@@ -22,7 +22,7 @@ from shared.storage.retry import Retry
 from shared.storage.seals import check_seal
 from stylizer.attempts import segments
 from stylizer.attempts.counter import AttemptCounter
-from stylizer.attempts.isolation import AttemptFailed, run_isolated
+from stylizer.attempts.isolation import AttemptFailed, Work, run_isolated
 from stylizer.attempts.lanes import Lanes
 from stylizer.metrics import StylizerMetrics
 from stylizer.painting.engine import Engine
@@ -90,9 +90,7 @@ class RetryingPainter:
         """Return a segment of the chunk's own frames; None when not even that can be made."""
         try:
             check_seal(chunk, f"chunk {event.chunk.index}", "CORRUPT_CHUNK")
-            return await run_isolated(
-                "pass_through", event, chunk.data, self._settings.chunk_deadline_s
-            )
+            return await self._isolated("pass_through", event, chunk.data)
         except (PermanentError, AttemptFailed) as error:
             log.warning("chunk cannot pass unpainted", job_id=event.job_id, error=str(error))
             return None
@@ -106,7 +104,13 @@ class RetryingPainter:
             self._metrics.attempt("in_process")
             return await self.lanes.run(lambda: self._paint_here(event, mezzanine))
         self._metrics.attempt("isolated")
-        return await run_isolated("paint", event, mezzanine, self._settings.chunk_deadline_s)
+        return await self._isolated("paint", event, mezzanine)
+
+    async def _isolated(self, work: Work, event: ChunkReady, mezzanine: bytes) -> bytes:
+        settings = self._settings
+        return await run_isolated(
+            work, event, mezzanine, settings.chunk_deadline_s, settings.chosen
+        )
 
     def _paint_here(self, event: ChunkReady, mezzanine: bytes) -> bytes:
         try:
@@ -122,7 +126,7 @@ class RetryingPainter:
         Raises:
             GivenBack: it is; the service has failed, and its successor begins with all of it.
         """
-        if self._settings.engine != "cpu" and _OUT_OF_MEMORY.search(cause):
+        if self._settings.on_gpu and _OUT_OF_MEMORY.search(cause):
             self._health.fail(f"the GPU is out of memory: {cause}")
             raise GivenBack("the GPU is out of memory")
 

@@ -1,27 +1,57 @@
-"""The two ways to make a chunk's segment, the same in the service and in its isolated child."""
+"""The two ways to make a chunk's segment, the same in the service and in its isolated child.
+
+A service decides once, with `settle`, what it runs on; its children are told.
+"""
 
 from __future__ import annotations
 
 import functools
+from typing import TypeVar
+
+import structlog
 
 from shared.contracts.messages import ChunkReady
 from shared.media.encodings import segment_encoding
 from shared.styles.gallery import open_gallery
+from shared.telemetry.logs import ENGINE_CHOSEN
 from stylizer.painting.chunk import paint_chunk
 from stylizer.painting.engine import Engine, OnnxEngine
 from stylizer.painting.precision import choose
 from stylizer.settings import PaintingSettings
 
+log = structlog.get_logger()
+
+Settings = TypeVar("Settings", bound=PaintingSettings)
+
+
+def settle(settings: Settings) -> Settings:
+    """Return the settings with what this machine can do in the place of every "auto".
+
+    Raises:
+        ConfigurationError: what the settings ask for by name cannot be had.
+    """
+    gallery = open_gallery(settings.styles_dir, settings.default_style)
+    device, precision, passed_over = choose(
+        settings.engine,
+        settings.precision,
+        gallery,
+        settings.default_style,
+        settings.gpu_mem_limit_mib,
+    )
+    log.info(ENGINE_CHOSEN, device=device, precision=precision, passed_over=list(passed_over))
+    return settings.model_copy(update={"engine": device, "precision": precision})
+
 
 def open_engine(settings: PaintingSettings) -> OnnxEngine:
-    """Open the engine that the settings ask for.
+    """Open the engine that settled settings name.
 
     Raises:
         ConfigurationError: the device or the styles cannot be had.
     """
     gallery = open_gallery(settings.styles_dir, settings.default_style)
-    precision = choose(settings.precision, settings.engine, gallery, settings.default_style)
-    return OnnxEngine(gallery, settings.engine, settings.gpu_mem_limit_mib, precision)
+    if settings.engine == "auto" or settings.precision == "auto":
+        raise ValueError("an engine is opened with what `settle` returns")
+    return OnnxEngine(gallery, settings.engine, settings.gpu_mem_limit_mib, settings.precision)
 
 
 def paint(engine: Engine, event: ChunkReady, mezzanine: bytes, *, batch: int) -> bytes:

@@ -23,11 +23,11 @@ from shared.contracts.style_request import StyleRequest
 from shared.media.chunks import ChunkWriter, read_chunk
 from shared.media.encodings import Encoding
 from shared.media.pixels import from_planar_rgb, to_planar_rgb
+from stylizer.painting.bound import Canvas, Frames
 from stylizer.painting.engine import MULTIPLE
 from stylizer.painting.framing import Framing
 from stylizer.painting.mixing import keeps_source, mix_in
 from stylizer.painting.overlap import ahead
-from stylizer.painting.sessions import Canvas, Frames
 
 Paint = Callable[[Frames, Canvas], Frames]
 

@@ -19,9 +19,10 @@ from shared.contracts.errors import ConfigurationError, StyleError
 from shared.contracts.style_blend import WHOLE
 from shared.styles.gallery import Gallery
 from stylizer.painting.bfloat16 import Bfloat16
+from stylizer.painting.bound import Canvas, Frames, Painter
 from stylizer.painting.interpolation import NotInterpolable, interpolate
-from stylizer.painting.precision import ChosenPrecision, network_file
-from stylizer.painting.sessions import Canvas, Device, Frames, Painter, Sessions
+from stylizer.painting.precision import ChosenPrecision, find_lacking, network_file
+from stylizer.painting.sessions import Device, Sessions
 
 log = structlog.get_logger()
 
@@ -71,16 +72,8 @@ class OnnxEngine:
         self._runtime = Bfloat16() if precision == "bf16" else Sessions(device, gpu_mem_limit_mib)
         self._painters: OrderedDict[str, Painter] = OrderedDict()
         self._loading = threading.RLock()
-        file = network_file(precision)
-        lacking = [s.name for s in gallery.styles.values() if file not in s.precisions]
-        if lacking:
-            raise ConfigurationError(
-                [
-                    f"PRECISION={precision}: style {name!r} has no {precision} network "
-                    f"({name}.{precision}.onnx, named in its card)"
-                    for name in lacking
-                ]
-            )
+        if lacking := find_lacking(gallery, precision):
+            raise ConfigurationError(lacking)
 
     @property
     def loaded(self) -> frozenset[str]:

@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any, Final, Literal
 
-import numpy as np
-import numpy.typing as npt
 import onnxruntime as ort
 
 from shared.contracts.errors import ConfigurationError, StyleError
-
-Frames = npt.NDArray[np.uint8]
-"""What a network takes and gives: (N, 3, H, W), planar RGB, H and W multiples of 4."""
-
-Canvas = npt.NDArray[np.int32]
-"""Where on the canvas frames lie: (1 or N, 2), quarters of pixels down and across."""
-
-Painter = Callable[[Frames, Canvas], Frames]
-"""Paints frames with one network. Safe to call from several threads at once.
-
-A network without a canvas paints them the same wherever they lie.
-"""
+from stylizer.painting.bound import BoundPainter, Canvas, Frames, Painter
 
 Device = Literal["cpu", "cuda", "tensorrt"]
 
@@ -57,9 +44,12 @@ class Sessions:
             raise ConfigurationError(
                 [
                     f"ENGINE={device}: this installation of ONNX Runtime has no {missing[0]}; "
-                    "install the extra 'gpu' instead of 'cpu', or set ENGINE=cpu"
+                    "scripts/setup --gpu installs the one for NVIDIA's GPUs, and ENGINE=cpu, or "
+                    "auto, does without"
                 ]
             )
+        if device != "cpu":
+            _load_cuda()
 
     def painter(self, style: str, network: bytes) -> Painter:
         """Return what paints frames with ``network``.
@@ -69,6 +59,8 @@ class Sessions:
             ConfigurationError: the device does not start.
         """
         session = self.open(style, network)
+        if self.device != "cpu":
+            return BoundPainter(session, "cuda")
         names = [given.name for given in session.get_inputs()]
 
         def paint(frames: Frames, canvas: Canvas) -> Frames:
@@ -124,6 +116,8 @@ class Sessions:
         cuda: dict[str, Any] = {
             "cudnn_conv_algo_search": "HEURISTIC",
             "arena_extend_strategy": "kSameAsRequested",
+            # TF32 keeps ten bits of each factor: fp32 is for those who want them all.
+            "use_tf32": "0",
         }
         if self._gpu_mem_limit_mib:
             cuda["gpu_mem_limit"] = self._gpu_mem_limit_mib << 20
@@ -131,6 +125,16 @@ class Sessions:
             (name, cuda) if name == "CUDAExecutionProvider" else name
             for name in _PROVIDERS[self.device]
         ]
+
+
+@functools.cache
+def _load_cuda() -> None:
+    """Load NVIDIA's libraries from their Python packages, where `scripts/setup --gpu` put them.
+
+    Where the system has them, as in the image, there are no such packages.
+    """
+    if find_spec("nvidia") is not None and hasattr(ort, "preload_dlls"):
+        ort.preload_dlls()
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,7 +11,7 @@ import pytest
 
 from shared.contracts.errors import ConfigurationError, StyleError
 from shared.styles.gallery import Gallery
-from stylizer.painting import bfloat16
+from stylizer.painting import bfloat16, precision
 from stylizer.painting.bfloat16 import Bfloat16
 from stylizer.painting.engine import OnnxEngine
 from stylizer.painting.precision import LEAST_DB, choose
@@ -34,20 +35,50 @@ def decibels(one: np.ndarray, other: np.ndarray) -> float:
 
 @needs_bfloat16
 def test_a_processor_that_has_bfloat16_is_given_it() -> None:
-    assert choose("auto", "cpu", Gallery(), STYLE) == "bf16"
+    assert choose("auto", "auto", Gallery(), STYLE) == ("cpu", "bf16", ())
 
 
-def test_a_precision_asked_for_by_name_is_never_replaced() -> None:
-    assert choose("fp32", "cpu", Gallery(), STYLE) == "fp32"
+def test_what_is_asked_for_by_name_is_never_replaced() -> None:
+    assert choose("cpu", "fp32", Gallery(), STYLE) == ("cpu", "fp32", ())
     with pytest.raises(ConfigurationError, match="PRECISION=bf16 needs ENGINE=cpu"):
-        choose("bf16", "cuda", Gallery(), STYLE)
+        choose("cuda", "bf16", Gallery(), STYLE)
+    with pytest.raises(ConfigurationError) as refusal:
+        choose("cuda", "auto", Gallery(), STYLE)
+    assert all("ENGINE=cuda" in problem for problem in refusal.value.problems)
 
 
 def test_without_bfloat16_networks_run_as_they_did(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bfloat16, "find_spec", lambda _: None)
-    assert choose("auto", "cpu", Gallery(), STYLE) == "fp32"
+    assert choose("cpu", "auto", Gallery(), STYLE) == ("cpu", "fp32", ())
     with pytest.raises(ConfigurationError, match="openvino"):
-        choose("bf16", "cpu", Gallery(), STYLE)
+        choose("cpu", "bf16", Gallery(), STYLE)
+
+
+def test_a_gpu_that_does_not_start_is_passed_over_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(precision, "has_gpu_provider", lambda: True)
+    device, _, passed_over = choose("auto", "fp32", Gallery(), STYLE)
+    assert device == "cpu"
+    (sentence,) = passed_over
+    assert "ENGINE=cuda" in sentence
+
+
+@pytest.mark.parametrize(
+    ("named", "change", "verdict"),
+    [
+        ("fp32", 2, None),
+        ("fp32", 3, "3 levels away"),
+        ("fp16", 2, None),
+        ("fp16", 8, r"only 30.1 dB near"),
+    ],
+)
+def test_a_gpu_has_to_paint_what_the_processor_paints(
+    named: precision.ChosenPrecision, change: int, verdict: str | None
+) -> None:
+    exact = np.full((1, 3, 8, 8), 100, np.uint8)
+    told = precision._difference("cuda", named, exact, exact + np.uint8(change))
+    assert told is None if verdict is None else re.search(verdict, told or "")
 
 
 @needs_bfloat16

@@ -1,0 +1,52 @@
+"""What a stack says of its engine is what a stylizer has logged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+import structlog
+from structlog.types import EventDict
+
+from local.engines import engine_sentence
+from stylizer.attempts import segments
+from stylizer.painting import precision
+from stylizer.settings import PaintingSettings
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
+    """Return what gives the log of a stylizer's choice."""
+    records: list[str] = []
+
+    def keep(_logger: object, _method: str, record: EventDict) -> str:
+        records.append(json.dumps(record))
+        raise structlog.DropEvent
+
+    monkeypatch.setattr(segments, "log", structlog.wrap_logger(None, processors=[keep]))
+
+    def settled() -> str:
+        segments.settle(PaintingSettings(engine="auto", precision="fp32"))
+        assert records
+        return "\n".join(records)
+
+    return settled
+
+
+def test_a_machine_without_a_gpu_says_nothing(logged: Callable[[], str]) -> None:
+    assert not engine_sentence(logged())
+    assert not engine_sentence("not started yet")
+
+
+def test_a_gpu_that_was_passed_over_is_said_with_the_cause(
+    logged: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "has_gpu_provider", lambda: True)
+    told = engine_sentence(logged())
+    assert told.startswith("painting on the processor, not on a GPU: ENGINE=cuda: ")
+
+
+def test_a_gpu_that_paints_is_named() -> None:
+    record = {"event": "engine chosen", "device": "cuda", "precision": "fp16", "passed_over": []}
+    assert engine_sentence(json.dumps(record)) == "painting on the GPU: cuda, fp16"

@@ -1,0 +1,58 @@
+"""Networks on buffers that stay: the GPU's way, run on the processor."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from styles import hang, network
+
+from shared.styles.gallery import Gallery
+from stylizer.painting.bound import BoundPainter
+from stylizer.painting.engine import CORNER
+from stylizer.painting.sessions import Sessions
+
+STYLE = "starry-night"
+
+
+def bound(style: str = STYLE, gallery: Gallery | None = None) -> BoundPainter:
+    data = (gallery or Gallery()).find(style).network("fp32")
+    return BoundPainter(Sessions("cpu", None).open(style, data), "cpu")
+
+
+def noise(seed: int, number: int = 1, height: int = 32, width: int = 48) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (number, 3, height, width), np.uint8)
+
+
+def test_bound_buffers_paint_what_plain_runs_paint_in_every_shape() -> None:
+    plain = Sessions("cpu", None).painter(STYLE, Gallery().find(STYLE).network("fp32"))
+    painter = bound()
+    for number, height in ((1, 32), (2, 32), (1, 64), (3, 16), (1, 20), (2, 24), (1, 32)):
+        frames = noise(number, number, height)
+        places = np.array([[8 * i, 3] for i in range(number)], np.int32)
+        assert np.array_equal(painter(frames, places), plain(frames, places))
+        assert np.array_equal(painter(frames, CORNER), plain(frames, CORNER))
+
+
+def test_a_painting_stays_as_it_is_when_the_next_is_made() -> None:
+    painter = bound()
+    first = painter(noise(1), CORNER)
+    kept = first.copy()
+    assert not np.array_equal(painter(noise(2), CORNER), kept)
+    assert np.array_equal(first, kept)
+
+
+def test_callers_at_once_do_not_meet() -> None:
+    painter = bound()
+    frames = [noise(seed) for seed in range(16)]
+    alone = [painter(one, CORNER) for one in frames]
+    with ThreadPoolExecutor(4) as lanes:
+        together = list(lanes.map(lambda one: painter(one, CORNER), frames))
+    assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
+
+
+def test_a_network_without_a_canvas_is_bound_as_well(tmp_path: Path) -> None:
+    hang(tmp_path, "still", network(0.25))
+    grey = np.full((2, 3, 8, 12), 200, np.uint8)
+    assert np.unique(bound("still", Gallery(tmp_path))(grey, CORNER)).tolist() == [50]
