@@ -39,7 +39,7 @@ class AssemblerSettings(ServiceSettings):
         description="how long segments stay after a job's end, for whoever watches it",
     )
     eventgrid_topic_endpoint: str | None = Field(
-        None, description="Event Grid topic that is told how jobs end; unset: none"
+        None, description="Event Grid topic for the ends of jobs; unset: none"
     )
     eventgrid_topic_key: SecretStr | None = Field(
         None, description="key of that topic, for local stacks; without one: signing in"

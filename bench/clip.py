@@ -1,4 +1,4 @@
-"""The clip that is measured: the sample, forth and back, as long as wished."""
+"""The clip that is measured: the sample, forth and back, as long as asked."""
 
 from __future__ import annotations
 

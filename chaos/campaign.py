@@ -1,4 +1,4 @@
-"""Run after run, for as long as wished, on stack after stack."""
+"""Run after run, for as long as asked, on stack after stack."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Finds and opens the storage account that a pipeline's users put their videos into.
 
-Whoever opens it sits at a prompt: what a service would wait for, they are told at once, and with
+Whoever opens it sits at a prompt: what a service would wait for is reported at once, and with
 the remedy.
 """
 

@@ -125,7 +125,7 @@ class Pipeline:
         return sorted(found, key=lambda status: status.started_at, reverse=True)
 
     async def fetch(self, job: str, path: Path) -> Path:
-        """Download a job's result; return where it lies.
+        """Download a job's result; return where it is.
 
         A folder gets the result under its own name; a file gets the true ending of the result,
         which is Matroska where MP4 cannot hold the sound. An existing file is replaced, whole.

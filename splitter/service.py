@@ -123,7 +123,7 @@ class Splitter:
         """Split the videos that an Event Grid event tells of.
 
         Raises:
-            MessageError: it is no Event Grid event.
+            MessageError: it is not an Event Grid event.
         """
         for upload in parse_uploads(delivery.body):
             if self._is_accepted(upload) and (request := await self._look_up(upload, delivery)):

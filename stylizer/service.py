@@ -68,7 +68,7 @@ class Stylizer:
         """See to it that the event's chunk is painted, or known to the assembler as failed.
 
         Raises:
-            MessageError: it is no reference to a chunk.
+            MessageError: it is not a reference to a chunk.
             GivenBack: the service is leaving; the event is for another.
         """
         event = _reference(delivery)

@@ -22,7 +22,7 @@ def read_network(path: Path) -> tuple[StyleNetwork, str]:
     """Return a style's network and its trunk: the SHA-256 of the file that its line began with.
 
     Raises:
-        StyleError: the file is no network of this kind.
+        StyleError: the file is not a network of this kind.
     """
     try:
         data = path.read_bytes()

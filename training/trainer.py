@@ -143,7 +143,7 @@ class _Run:
         self.optimiser = torch.optim.Adam(network.parameters(), lr=plan.rate, betas=(0.9, 0.99))
 
     def step(self, step: int) -> dict[str, float]:
-        """Take one step, or none if a loss is no number; return its weighted losses by name."""
+        """Take one step, or none if a loss is not a number; return its weighted losses by name."""
         plan = self._plan
         chance = seeded(plan.seed, step)
         crops = [self._crops[step * plan.batch + i] for i in range(plan.batch)]

@@ -48,7 +48,7 @@ def main() -> None:
             "![Latency](images/scaling-latency.png)\n",
             "### By threshold (`unprocessedEventThreshold`)\n",
             *by_threshold(rule, usual),
-            "### One GPU that never sleeps\n",
+            "### One GPU that is always on\n",
             *by_warmth(rule, usual),
             "### Assumptions\n",
             *assumptions_table(),

@@ -214,7 +214,7 @@ class Hub:
         return partition
 
     def partition_for(self, key: str | None) -> Partition:
-        """Return the partition of a key, the same for ever; without a key, the next in turn."""
+        """Return the partition of a key, the same forever; without a key, the next in turn."""
         if key is None:
             number = self._next
             self._next = (number + 1) % len(self.partitions)

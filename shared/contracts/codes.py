@@ -1,10 +1,10 @@
 """Every code that a failure may carry: in a job's record, in an announcement, as a metric's label.
 
 Codes travel: a splitter's code reaches the assembler in an event, a decoder's in a pipe. Whoever
-makes a label of one asks here first, so that no stranger's text can make new time series.
+makes a label of one asks here first, so that no user's text can make new time series.
 
-This is also the one place that says whose fault a code is. A user's mistake is told to the user and
-wakes nobody; alerts and service levels count those of the service.
+This is also the one place that says whose fault a code is. A user's mistake is reported to the
+user and to nobody else; alerts and service levels count those of the service.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ USER_CODES: Final = frozenset(
         "BAD_REQUEST",
         "STORAGE_REFUSED",
         "UNKNOWN_STYLE",
-        # An upload that is no video that we take.
+        # An upload that is not a video that we take.
         "BAD_RESOLUTION",
         "BAD_TIMESTAMPS",
         "DECODER_CRASHED",

@@ -9,9 +9,9 @@
     │   └── NoContainerError    it lacks the container; an operator can cure that
     └── PermanentError          trying again cannot help; the job fails with this cause
         ├── DoubtfulError       so it seems; believed after a few tries with the same answer
-        ├── MessageError        an event that is none of ours, or of an unknown major version
-        ├── SourceRefused       the upload is no video that we take
-        ├── StyleError          the style is unknown or its file is no style
+        ├── MessageError        an event that is not the pipeline's, or of an unknown major version
+        ├── SourceRefused       the upload is not a video that we take
+        ├── StyleError          the style is unknown or its file is not a style
         ├── ChunkError          a chunk's blob does not hold what its event promised
         └── ResultError         the assembled result is not what the manifest promises
             └── TrackError      ... because of a track beside the picture, which can go without it
@@ -73,7 +73,7 @@ class SourceRefused(PermanentError):
 
 
 class StyleError(PermanentError):
-    """A style that is unknown, or a file that is no valid style."""
+    """A style that is unknown, or a file that is not a valid style."""
 
 
 class ChunkError(PermanentError):

@@ -1,4 +1,4 @@
-"""Where everything lies: names of jobs and blobs, each a pure function of what it stands for.
+"""Where everything is: names of jobs and blobs, each a pure function of what it stands for.
 
 Because a name never depends on who writes or when, doing work twice writes the same blob.
 """

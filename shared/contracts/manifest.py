@@ -65,7 +65,7 @@ NO_BARS: Final = Bars()
 
 
 class Place(NamedTuple):
-    """Where a frame's upper left corner lies on the stylizer's canvas, in quarters of pixels.
+    """Where a frame's upper left corner is on the stylizer's canvas, in quarters of pixels.
 
     The canvas moves along with what the camera shows; after a cut it begins at 0, 0.
     """
@@ -89,7 +89,7 @@ class Chunk(Value):
     bars: Bars = NO_BARS
     """What stays unpainted in all of the chunk's frames."""
     canvas: tuple[Place, ...] = ()
-    """The places of the first frames; all further ones lie where the last of these lies, at 0, 0 if
+    """The places of the first frames; all further ones are where the last of these is, at 0, 0 if
     there are none."""
 
 
@@ -119,7 +119,7 @@ def read_manifest(data: bytes) -> Manifest:
     """Read a stored manifest.
 
     Raises:
-        PermanentError: ``MANIFEST_UNREADABLE``: it is none of a splitter of this version.
+        PermanentError: ``MANIFEST_UNREADABLE``: a splitter of this version did not write it.
     """
     try:
         return Manifest.model_validate_json(data)

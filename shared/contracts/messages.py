@@ -7,7 +7,7 @@ service.
 =================  ========  ==================  =============================================
 event              hub       from -> to          meaning
 =================  ========  ==================  =============================================
-ChunkReady         frames    splitter->stylizer  a chunk's frames lie in blob storage
+ChunkReady         frames    splitter->stylizer  a chunk's frames are in blob storage
 SplitStarted       segments  splitter->assembler a video was accepted, its source is probed
 SplitCompleted     segments  splitter->assembler the manifest is sealed
 SplitFailed        segments  splitter->assembler the video cannot be split
@@ -66,14 +66,14 @@ class ChunkReady(Message):
 
 
 class EventPlace(Value):
-    """Where an event lies in its hub."""
+    """Where an event is in its hub."""
 
     partition_id: str
     sequence_number: int
 
 
 class SplitStarted(Message):
-    """The first word about a job: who it is for, so that its status can be told at once.
+    """The first word about a job: who it is for, so that its status can be shown at once.
 
     It is said when the upload is accepted, ``queued``, and again when its split begins.
     """
@@ -141,7 +141,7 @@ def decode(body: bytes) -> AnyMessage:
     """Read an event's body.
 
     Raises:
-        MessageError: when it is no event of ours, or of a version that this code cannot read.
+        MessageError: it is not an event of the pipeline, or of an unknown version.
     """
     try:
         return _ADAPTER.validate_json(body)

@@ -1,4 +1,4 @@
-"""The status record: what a user is told about a job.
+"""The status record: what a user sees of a job.
 
 The assembler alone writes it, under the record's ETag, with one exception: a user cancels a job by
 ending its record, and all services follow.
@@ -140,7 +140,7 @@ def write_summary(status: Status) -> dict[str, str]:
 
 
 def read_summary(metadata: Mapping[str, str]) -> Status | None:
-    """Return what `write_summary` told; None where it told nothing."""
+    """Return what `write_summary` wrote; None where it wrote nothing."""
     try:
         return Status.model_validate_json(metadata[_SUMMARY])
     except (KeyError, ValidationError):

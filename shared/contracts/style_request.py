@@ -1,6 +1,6 @@
 """What a user may ask of the painter, in one canonical form.
 
-A request's JSON is part of its job's identity: equal wishes have equal JSON, and what was added
+A request's JSON is part of its job's identity: equal requests have equal JSON, and what was added
 later is left out of it where nobody asks for it, so that a plain request is the job it always was.
 """
 

@@ -191,7 +191,7 @@ class Consumer:
         """Set ``renew`` when positions had to be put right: they are not of this hub.
 
         A hub that was deleted and made again, or restored elsewhere, begins anew. The SDK would ask
-        it for ever for what comes behind a position that it has never reached.
+        it forever for what comes behind a position that it has never reached.
         """
         try:
             corrected = await self._positions.correct(await self.client())

@@ -16,7 +16,7 @@ from shared.telemetry import tracing
 
 
 class Place(NamedTuple):
-    """Where an event lies in its partition: all of it that has to outlive its work.
+    """Where an event is in its partition: all of it that has to outlive its work.
 
     Finished events wait in memory behind one that is not, for as long as a job is open.
     """

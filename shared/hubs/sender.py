@@ -1,7 +1,7 @@
 """A connection to one hub that is not trusted to notice its own death.
 
 The SDK waits for an acknowledgement for as long as the connection seems to live, and a peer that
-vanished without a word (a dropped mapping of a NAT, a dead node) seems to live for ever; whatever
+vanished without a word (a dropped mapping of a NAT, a dead node) seems to live forever; whatever
 is sent later waits behind it. So every request has a deadline, and a client that misses one is
 thrown away.
 """

@@ -2,14 +2,14 @@
 
 KEDA measures lag against checkpoint blobs. Where a partition has none it guesses from the first and
 last event that are retained, and guesses 0 when that is one event and not the partition's very
-first: a pool without replicas then sleeps for ever (KEDA's ``azure_eventhub_scaler.go``,
+first: a pool without replicas then sleeps forever (KEDA's ``azure_eventhub_scaler.go``,
 ``GetUnprocessedEventCountWithoutCheckpoint``). So every service writes at its start what is missing
 in its hub, and before any service has ever started, a job does it for all hubs::
 
     python -m shared.service.checkpoints
 
 Two kinds of wrong positions are put right as well. One beyond its partition's end is that of an
-earlier hub with the same name, behind whose end a consumer would wait for ever. And where all
+earlier hub with the same name, behind whose end a consumer would wait forever. And where all
 events behind a position have expired, nobody could ever work off the lag that is counted, which
 would keep a pool running for nothing.
 """
@@ -129,7 +129,7 @@ async def prepare(
         TransientError: the hub or storage did not answer.
     """
     try:
-        # The SDK itself waits for ever on a connection that died without a word.
+        # The SDK itself waits forever on a connection that died without a word.
         async with asyncio.timeout(_DEADLINE_S):
             partitions = await client.get_partition_ids()
             written = await asyncio.gather(

@@ -1,6 +1,6 @@
 """Tells which addresses are spoken to without TLS, so that settings can refuse them.
 
-Keys and pictures must not cross a network in the clear. Loopback is no network; inside one of its
+Keys and pictures must not cross a network in the clear. Loopback is not one; inside one of its
 own, such as compose's, whoever runs the stack says so with ``ALLOW_HTTP``.
 """
 

@@ -107,7 +107,7 @@ def main(name: str, settings_type: type[S], metrics_type: type[M], build: Build[
     except ConfigurationError as error:
         refuse(name, error)
     if health.failed.is_set():
-        # A thread that hangs would keep an orderly exit waiting for ever.
+        # A thread that hangs would keep an orderly exit waiting forever.
         os._exit(1)
     sys.exit(0)
 

@@ -1,6 +1,6 @@
 """Opens storage accounts with the retries that the pipeline wants, and makes one of two.
 
-A container lies in one account: what users touch in theirs, all else in the pipeline's own. Whoever
+A container is in one account: what users touch in theirs, all else in the pipeline's own. Whoever
 reads or writes a blob names its container and need not know that there may be two accounts.
 """
 

@@ -26,7 +26,7 @@ class Answer(Enum):
     CHANGED = auto()
     """The blob is not, or no longer, at the version that the request named."""
     FINAL = auto()
-    """The same request will be answered alike for ever."""
+    """The same request will be answered alike forever."""
     DOUBTFUL = auto()
     """A request that should be wrong; believed once it has been answered so a few times."""
     DENIED = auto()

@@ -306,7 +306,7 @@ class BlobStore:
         return len(names)
 
     async def delete(self, container: str, name: str) -> None:
-        """Delete a blob; one that is gone already is no error."""
+        """Delete a blob; one that is gone already is not an error."""
         try:
             await self._client.get_blob_client(container, name).delete_blob()
         except AzureError as error:

@@ -1,6 +1,6 @@
 """The one retry policy: capped exponential pauses with jitter.
 
-A `TransientError` is tried again for ever, since the dependency will come back and the event must
+A `TransientError` is tried again forever, since the dependency will come back and the event must
 not be lost. A `PermanentError` is never tried again. A `DoubtfulError`, and anything unexpected,
 gets a bounded number of tries.
 """

@@ -1,4 +1,4 @@
-"""Styles that lie in a blob container: fetched when a service starts, then a folder like any other.
+"""Styles in a blob container: fetched when a service starts, then a folder like any other.
 
 The container holds what a styles folder holds, at its top: ``NAME.onnx`` and ``NAME.json``. Put the
 networks there before their cards: a service that starts in between refuses a card without one.

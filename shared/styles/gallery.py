@@ -49,7 +49,7 @@ class Card(Value):
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """A style in the gallery: its name, its card, and where its network lies."""
+    """A style in the gallery: its name, its card, and where its network is."""
 
     name: str
     card: Card
@@ -122,7 +122,7 @@ class Gallery:
         if name not in self._styles:
             raise StyleError(
                 "UNKNOWN_STYLE",
-                f"there is no style {name!r}; there are: {', '.join(sorted(self._styles))}",
+                f"there is not a style {name!r}; there are: {', '.join(sorted(self._styles))}",
             )
         return self._styles[name]
 
@@ -130,7 +130,7 @@ class Gallery:
         """Return the styles of a blend, or the one style, each with its share in hundredths.
 
         Raises:
-            StyleError: one of them is not there, or ``blend`` is no blend.
+            StyleError: one of them is not there, or ``blend`` is not a blend.
         """
         try:
             portions = parse_blend(blend)

@@ -25,7 +25,7 @@ def is_cancelled() -> bool:
 
     The Event Hubs SDK waits with ``asyncio.wait_for``, which swallows a cancellation that comes
     together with what it waits for (Python before 3.12, python/cpython#86296). A loop around such
-    calls would go on for ever, and whoever cancelled it would wait as long.
+    calls would go on forever, and whoever cancelled it would wait as long.
     """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

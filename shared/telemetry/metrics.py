@@ -248,7 +248,7 @@ class WorkMetrics:
         self._jobs.labels(outcome=outcome).inc()
 
     def failed(self, code: str) -> None:
-        """Count a permanent failure; a code that is none of ours counts as ``OTHER``."""
+        """Count a permanent failure; an unknown code counts as ``OTHER``."""
         known = _known(code)
         self._errors.labels(code=known, fault=fault(known)).inc()
 

@@ -1,7 +1,7 @@
 """Run the split of one upload in a sandboxed child process, and watch over it.
 
 The child asks for the parts of the upload that it needs, so a file of any size is streamed, and
-its index is found wherever it lies. Its results come through a pipe: a consumer that is busy keeps
+its index is found wherever it is. Its results come through a pipe: a consumer that is busy keeps
 the child waiting, and so bounds memory. Whatever becomes of the child, a crash, a limit, a stall
 or nonsense, arrives as a `SourceRefused` with a code of its own.
 """

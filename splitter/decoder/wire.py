@@ -35,7 +35,7 @@ MAX_PAYLOAD = 512 * 1024 * 1024
 
 
 class GarbageError(Exception):
-    """The child said something that is no message."""
+    """The child said something that is not a message."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Decides which uploads are the pipeline's business: the account, the container, the name's ending.
 
-An event only says where a blob lies. Whoever can write events could name any address, so the
+An event only says where a blob is. Whoever can write events could name any address, so the
 address is compared with those of our own storage account and never followed.
 """
 
@@ -14,7 +14,7 @@ from splitter.settings import SplitterSettings
 
 
 class Acceptance:
-    """Tells uploads to the users' account from those that are none of ours.
+    """Tells uploads to the users' account from all others.
 
     ``account_url`` is the account's address; settings may name further ones of the same account.
     """
@@ -25,11 +25,11 @@ class Acceptance:
         self._accounts = {_address(url) for url in (account_url, *listed(settings.upload_accounts))}
 
     def refusal(self, upload: Upload) -> str | None:
-        """Say why an upload is none of ours; None when it is one."""
+        """Say why an upload is not in the users' account; None when it is."""
         if not self._is_ours(upload):
-            return "it lies in a foreign storage account"
+            return "it is in a foreign storage account"
         if upload.container != self._container:
-            return "it lies in another container"
+            return "it is in another container"
         if not upload.name.lower().endswith(self._suffixes):
             return "its name ends otherwise than videos' names"
         return None

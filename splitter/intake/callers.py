@@ -36,7 +36,7 @@ _KEYS_LIFE_S: Final = 3600
 _KEYS_DEADLINE_S: Final = 10
 
 
-class Stranger(StylestreamError):
+class CallerRefused(StylestreamError):
     """A caller who did not prove to be one of those who may call."""
 
 
@@ -51,7 +51,7 @@ class Callers:
         """Return if the caller may call.
 
         Raises:
-            Stranger: the caller may not.
+            CallerRefused: the caller may not.
             TransientError: Entra's keys are not to be had, so nobody can tell.
         """
         secret = headers.get(HEADER) or query.get(PARAMETER)
@@ -59,7 +59,7 @@ class Callers:
             return
         authorization = headers.get("Authorization", "")
         if self._tokens is None or not authorization.lower().startswith(_BEARER):
-            raise Stranger("wrong secret" if secret else "no secret and no token")
+            raise CallerRefused("wrong secret" if secret else "no secret and no token")
         await self._tokens.check(authorization[len(_BEARER) :].strip())
 
     def _is_known(self, secret: str) -> bool:
@@ -89,7 +89,7 @@ class Tokens:
     async def check(self, token: str) -> None:
         """Return if the token is good; raises like `Callers.admit`."""
         if not token.isascii():
-            raise Stranger("bad token: it cannot be a token")
+            raise CallerRefused("bad token: it cannot be a token")
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(_KEYS_DEADLINE_S):
@@ -108,7 +108,7 @@ class Tokens:
         except (PyJWKClientConnectionError, TimeoutError) as error:
             raise TransientError(f"cannot get Entra's keys: {error}") from error
         except PyJWTError as error:
-            raise Stranger(f"bad token: {error}") from error
+            raise CallerRefused(f"bad token: {error}") from error
         # Version 1 tokens name the calling application "appid", version 2 tokens "azp".
         if not {claims.get("azp"), claims.get("appid")} & {*self._callers}:
-            raise Stranger("a token of an application that may not call")
+            raise CallerRefused("a token of an application that may not call")

@@ -1,4 +1,4 @@
-"""Puts events that came over HTTP into the hub of uploads, where those from Event Grid lie."""
+"""Puts events that came over HTTP into the hub of uploads, where those from Event Grid are."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ _SUBJECT: Final = re.compile(
 class Upload:
     """One version of one blob that was written completely.
 
-    ``url`` is where the event says that the blob lies. It tells which account is meant; nobody
+    ``url`` is where the event says that the blob is. It tells which account is meant; nobody
     goes there.
     """
 
@@ -45,7 +45,7 @@ def parse_uploads(body: bytes) -> list[Upload]:
     """Return the uploads that an event body tells of; events of other types are left out.
 
     Raises:
-        MessageError: the body is no Event Grid event.
+        MessageError: the body is not an Event Grid event.
     """
     return [upload for event in split_events(body) if (upload := parse_upload(event, body))]
 
@@ -54,7 +54,7 @@ def split_events(body: bytes) -> list[Any]:
     """Return the events of a body, which holds one or a list.
 
     Raises:
-        MessageError: the body is no JSON.
+        MessageError: the body is not JSON.
     """
     try:
         content = json.loads(body)
@@ -67,7 +67,7 @@ def parse_upload(event: Any, body: bytes) -> Upload | None:
     """Return the upload that an event tells of; None when its type is another.
 
     Raises:
-        MessageError: it is no Event Grid event; ``body`` is what it came in.
+        MessageError: it is not an Event Grid event; ``body`` is what it came in.
     """
     kind, subject, data = parse_event(event, body)
     if kind != _BLOB_CREATED or str(data.get("api")) in _BEGINNINGS:
@@ -83,7 +83,7 @@ def parse_event(event: Any, body: bytes) -> tuple[str, object, dict[str, Any]]:
     """Return an event's type, subject and data, in whichever schema it is.
 
     Raises:
-        MessageError: it is no Event Grid event; ``body`` is what it came in.
+        MessageError: it is not an Event Grid event; ``body`` is what it came in.
     """
     try:
         return _cloud_event(event) if "specversion" in event else _grid_event(event)

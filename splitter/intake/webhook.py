@@ -1,15 +1,15 @@
 """The other way in: Event Grid delivers over HTTP instead of into the hub.
 
 Nothing is worked on here. An accepted event goes into the hub of uploads, from where it is taken up
-like any other, and only when it lies there durably is it acknowledged: a splitter that dies in
+like any other, and only when it is stored there is it acknowledged: a splitter that dies in
 between loses nothing, because Event Grid delivers again.
 
 ======  ==================================================================================
 answer  when, and what Event Grid makes of it
 ======  ==================================================================================
-200     every event lies in the hub, or is none of our business: delivered
-400     something in the body is no event (the others lie in the hub): never again
-401     the caller is a stranger: never again
+200     every event is in the hub, or concerns other blobs: delivered
+400     something in the body is not an event (the others are in the hub): never again
+401     the caller may not deliver events: never again
 408     the body did not come in time: again
 413     the body is larger than an event can be: never again
 503     the hub or Entra is away: again, after the time in ``Retry-After``
@@ -31,7 +31,7 @@ from aiohttp import web
 from shared.contracts.errors import ConfigurationError, MessageError, PermanentError, TransientError
 from shared.service.settings import listed
 from splitter.intake.acceptance import Acceptance
-from splitter.intake.callers import Callers, Stranger
+from splitter.intake.callers import CallerRefused, Callers
 from splitter.intake.forwarding import Intake
 from splitter.intake.uploads import parse_upload, split_events
 from splitter.intake.validation import permission, validation_code
@@ -167,7 +167,7 @@ def _refusal(error: Exception) -> web.Response:
     match error:
         case web.HTTPException(status=status, text=text):
             return web.Response(status=status, text=text)
-        case Stranger():
+        case CallerRefused():
             log.warning("webhook caller refused", reason=str(error))
             challenge = {"WWW-Authenticate": "Bearer"}
             return web.Response(status=401, text="not authorized\n", headers=challenge)

@@ -22,7 +22,7 @@ _BLACK: Final = 24
 """The most luma that counts as black, which is 16: encoders leave some noise."""
 
 _THINNEST: Final = 0.02
-"""The share of a side below which a bar is no bar."""
+"""The share of a side below which a bar is not a bar."""
 
 _AGREEING: Final = 1 / 3
 """The share of a video's pictures that must end at the same line."""

@@ -94,7 +94,7 @@ def split(file: BinaryIO, options: SplitOptions, side_path: Path) -> Iterator[Sp
     with the video's length.
 
     Raises:
-        SourceRefused: the upload is no video that is taken; it may come after chunks, when only
+        SourceRefused: the upload is not a video that is taken; it may come after chunks, when only
             decoding shows what is wrong.
     """
     with capture_errors() as log, contextlib.ExitStack() as stack:

@@ -7,7 +7,7 @@ two workers that hold the same chunk for a moment count two attempts.
 The first attempt runs in the worker's own process, among its other chunks; all later ones run in a
 process of their own (`stylizer.attempts.isolation`). A worker that dies during one of these was
 killed by something else, an eviction or a neighbour, and left the attempt without an outcome: it is
-made again and not counted, though not for ever.
+made again and not counted, though not forever.
 """
 
 from __future__ import annotations

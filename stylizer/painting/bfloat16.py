@@ -49,7 +49,7 @@ class Bfloat16:
         """Return what paints frames with ``network``. Safe to call from several threads.
 
         Raises:
-            StyleError: it is no style network.
+            StyleError: it is not a style network.
         """
         self._fp32.open(style, network)  # ONNX Runtime judges what a style network is
         return _Lanes(self._core, self._core.read_model(network, b""))

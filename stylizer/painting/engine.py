@@ -44,7 +44,7 @@ class Engine(Protocol):
         ``canvas`` is where on the canvas they lie, all or each.
 
         Raises:
-            StyleError: the style is unknown or its file is no style network.
+            StyleError: the style is unknown or its file is not a style network.
         """
 
 

@@ -55,7 +55,7 @@ class Sessions:
         """Return what paints frames with ``network``.
 
         Raises:
-            StyleError: it is no style network.
+            StyleError: it is not a style network.
             ConfigurationError: the device does not start.
         """
         session = self.open(style, network)
@@ -75,7 +75,7 @@ class Sessions:
         """Return a session of the network of ``style``.
 
         Raises:
-            StyleError: it is no style network.
+            StyleError: it is not a style network.
             ConfigurationError: the device does not start.
         """
         try:
@@ -141,7 +141,7 @@ def _load_cuda() -> None:
 def _share_memory() -> None:
     """Give all sessions of this process one pool of memory on the CPU.
 
-    Each would keep one of its own for ever otherwise, as large as the largest picture that it has
+    Each would keep one of its own forever otherwise, as large as the largest picture that it has
     painted: memory would grow with every style. The pool grows with what is painted at once.
     """
     pool = ort.OrtArenaCfg({"max_mem": 0, "arena_extend_strategy": _AS_REQUESTED})

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from local.azurite import connection_string
 from shared.contracts.errors import TransientError
-from splitter.intake.callers import Callers, Stranger
+from splitter.intake.callers import CallerRefused, Callers
 from splitter.settings import EVENT_GRID, SplitterSettings
 
 TENANT = "11111111-2222-3333-4444-555555555555"
@@ -123,7 +123,7 @@ async def test_event_grids_tokens_of_both_versions_are_let_in(entra: Entra) -> N
 )
 async def test_a_token_is_turned_away(entra: Entra, what: str, changes: dict[str, Any]) -> None:
     callers = Callers(settings(await entra.start()))
-    with pytest.raises(Stranger):
+    with pytest.raises(CallerRefused):
         await callers.admit(bearer(claims(**changes)), {})
 
 
@@ -141,7 +141,7 @@ async def test_forged_tokens_are_turned_away(entra: Entra) -> None:
         {},
     ]
     for headers in forged:
-        with pytest.raises(Stranger):
+        with pytest.raises(CallerRefused):
             await callers.admit(headers, {})
     assert entra.asked == 1, "unknown keys must not make us ask Entra each time"
 
@@ -160,5 +160,5 @@ async def test_with_both_ways_set_up_either_is_enough(entra: Entra) -> None:
     await callers.admit({"X-Webhook-Key": SECRET}, {})
     # A wrong secret beside a good token is what a changed secret looks like.
     await callers.admit({**bearer(claims()), "X-Webhook-Key": "of-yesterday-of-yesterday"}, {})
-    with pytest.raises(Stranger):
+    with pytest.raises(CallerRefused):
         await callers.admit({"X-Webhook-Key": "of-yesterday-of-yesterday"}, {})

@@ -52,7 +52,7 @@ async def body_of(model: type[M], request: web.Request) -> M:
     """Return the JSON body of a request.
 
     Raises:
-        Problem: it is no such JSON.
+        Problem: it is not such JSON.
     """
     if request.content_type != "application/json":
         raise bad_request("the body must be JSON, and say so in its Content-Type")

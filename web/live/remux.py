@@ -1,4 +1,4 @@
-"""Turns segments as they lie in storage into the fragments that browsers play.
+"""Turns segments as they are stored into the fragments that browsers play.
 
 A segment is a whole MP4 whose first frame is at 0. A browser wants one header, `init_fragment`, and
 after it pieces that say where they belong, `media_fragment`. Nothing is decoded or encoded, and
@@ -41,7 +41,7 @@ def init_fragment(segment: bytes) -> bytes:
     """Return the header (``ftyp`` and ``moov``) that the fragments of a job share.
 
     Raises:
-        ChunkError: ``segment`` is no segment (``CORRUPT_SEGMENT``).
+        ChunkError: ``segment`` is not a segment (``CORRUPT_SEGMENT``).
     """
     boxes = _remuxed(segment, 0, 0)
     return b"".join(data for kind, data in boxes if kind in (b"ftyp", b"moov"))
@@ -53,7 +53,7 @@ def media_fragment(segment: bytes, first_tick: int, number: int) -> bytes:
     ``first_tick`` counts ticks of the segment's own track; ``number`` counts fragments from 0.
 
     Raises:
-        ChunkError: ``segment`` is no segment (``CORRUPT_SEGMENT``).
+        ChunkError: ``segment`` is not a segment (``CORRUPT_SEGMENT``).
     """
     boxes = _remuxed(segment, first_tick, number)
     return b"".join(data for kind, data in boxes if kind in (b"moof", b"mdat"))
@@ -63,7 +63,7 @@ def codec_of(segment: bytes) -> str:
     """Return what a browser calls a segment's codec, such as ``avc1.640028``; see `browser_codec`.
 
     Raises:
-        ChunkError: ``segment`` is no segment (``CORRUPT_SEGMENT``).
+        ChunkError: ``segment`` is not a segment (``CORRUPT_SEGMENT``).
     """
     with _opened(segment) as container:
         stream = container.streams[0]

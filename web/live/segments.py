@@ -67,7 +67,7 @@ class Segments:
         )
 
     async def segment(self, job: str, number: int) -> bytes | None:
-        """Return a segment as it lies in storage; None when it is not there."""
+        """Return a segment as it is stored; None when it is not there."""
         content = await self._fetch(job, number)
         return None if content is None else content.data
 

@@ -118,7 +118,7 @@ class Link:
         """Answer the attach and detach at once with ``error``.
 
         The termini are echoed rather than null, as the specification would have
-        it: azure-eventhub waits for ever on an attach with null termini.
+        it: azure-eventhub waits forever on an attach with null termini.
         """
         self._answer(max_message_size=None, properties=None)
         self.detach(error)
