@@ -27,6 +27,7 @@ from chaos.relay import Relay
 from chaos.storage_proxy import StorageProxy
 from chaos.storage_view import StorageView
 from local import azurite
+from local.eventgrid import PATH as TOPIC_PATH
 from local.eventhubs.config import DEFAULT_KEY, DEFAULT_POLICY
 from local.processes import Supervised
 from local.stack import Stack, StackOptions
@@ -34,7 +35,7 @@ from shared.contracts.layout import job_id
 from shared.contracts.status import Status
 from shared.contracts.style_request import StyleRequest
 
-STYLE: Final = "starry-night"
+STYLES: Final = ("starry-night", "udnie")
 CHUNK_ATTEMPTS: Final = 5
 
 SETTINGS: Final = {
@@ -49,6 +50,11 @@ SETTINGS: Final = {
     "CONSUMER_PATIENCE_S": "5",
     "SEND_DEADLINE_S": "5",
     "REDRIVE_AFTER_S": "5",
+    # Below the longest time without any stylizer: a job that only waits must not fail.
+    "STALL_TIMEOUT_S": "12",
+    # Windows and slots are few, so that small clips fill them.
+    "OUTSTANDING_CHUNKS": "1",
+    "SPLITS": "1",
 }
 """What the services of an arena are told. Takeovers are quick, so that runs can be short."""
 
@@ -70,6 +76,7 @@ class Arena:
         *,
         stylizers: int = 2,
         assemblers: int = 1,
+        splitters: int = 1,
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self.recorder = Recorder()
@@ -78,8 +85,13 @@ class Arena:
         self.storage_proxy = StorageProxy(
             lambda: _port(self.stack.endpoints.get("storage")), self.recorder.note_call
         )
+        self.topic_away = False
+        self.topic_proxy = Relay(
+            lambda: None if self.topic_away else _port(self.stack.endpoints.get("announcements"))
+        )
         self._directory = directory
         self._stylizers, self._assemblers = stylizers, assemblers
+        self._splitters = splitters
         self._settings = {**SETTINGS, **(settings or {})}
         self._rested: dict[str, int] = {}
         self._videos: dict[str, bytes] = {}
@@ -123,18 +135,19 @@ class Arena:
             process.command = replace(process.command, argv=(*interpreter, module))
             await process.start()
 
-    async def submit(self, clip: ClipPlan) -> Upload:
+    async def submit(self, clip: ClipPlan, style: str = STYLES[0]) -> Upload:
         """Upload a clip under a new name."""
         recorder = self.recorder
         name = f"{len(recorder.uploads):03d}-{clip.name}.mp4"
         if clip.name not in self._videos:
             self._videos[clip.name] = await asyncio.to_thread(make_clip, clip)
         video = self._videos[clip.name]
-        if clip.name not in self.clips:
-            self.clips[clip.name] = Clip(await asyncio.to_thread(look_at, video))
-        etag = await self.storage.upload(name, video, STYLE)
-        job = job_id("uploads", name, etag, StyleRequest(style=STYLE))
-        upload = Upload(job, name, clip.name, at=time.time())
+        what = wanted(clip, style)
+        if what not in self.clips:
+            self.clips[what] = Clip(await asyncio.to_thread(look_at, video))
+        etag = await self.storage.upload(name, video, style)
+        job = job_id("uploads", name, etag, StyleRequest(style=style))
+        upload = Upload(job, name, what, at=time.time())
         recorder.note_upload(upload)
         return upload
 
@@ -228,6 +241,7 @@ class Arena:
         enter = self._closing.enter_async_context
         await enter(self.broker_proxy)
         await enter(self.storage_proxy)
+        await enter(self.topic_proxy)
         environment = {
             **self._settings,
             "EVENTHUB_CONNECTION_STRING": (
@@ -236,10 +250,15 @@ class Arena:
                 "UseDevelopmentEmulator=true;"
             ),
             "STORAGE_CONNECTION_STRING": azurite.connection_string(self.storage_proxy.port),
+            "EVENTGRID_TOPIC_ENDPOINT": f"http://127.0.0.1:{self.topic_proxy.port}{TOPIC_PATH}",
         }
         self.stack = Stack(
             StackOptions(
-                self._directory, self._stylizers, self._assemblers, environment=environment
+                self._directory,
+                self._stylizers,
+                self._assemblers,
+                self._splitters,
+                environment=environment,
             )
         )
         await enter(self.stack)
@@ -271,6 +290,11 @@ class Arena:
         return tuple(
             Announcement(event["subject"], Status.model_validate(event["data"])) for event in events
         )
+
+
+def wanted(clip: ClipPlan, style: str) -> str:
+    """Return the name of a clip painted in a style: its results have the same bytes."""
+    return f"{clip.name} in {style}"
 
 
 def signal_group(pid: int | None, number: signal.Signals) -> None:

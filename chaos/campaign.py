@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from chaos.arena import Arena
+from chaos.arena import STYLES, Arena
 from chaos.faults import Committed
 from chaos.figures import Figures
 from chaos.history import Clip
@@ -25,7 +25,11 @@ STACK_S: Final = 150.0
 _FAULTS: Final = range(1, 7)
 
 _ASSEMBLERS: Final = 2
-"""So that jobs change hands when one of them dies, freezes, or comes back."""
+_SPLITTERS: Final = 2
+"""So that jobs and uploads change hands when one of them dies, freezes, or comes back."""
+
+_UPLOADS: Final = (2, 2, 3, 5)
+"""Videos of a run; five are more than all splitters have slots for."""
 
 
 @dataclass
@@ -45,25 +49,33 @@ class Findings:
 
 
 async def campaign(
-    minutes: float, seed: int, tell: Callable[[str], None], keep: Path | None = None
+    minutes: float,
+    seed: int,
+    tell: Callable[[str], None],
+    keep: Path | None = None,
+    note: Callable[[Findings], None] = lambda _: None,
 ) -> Findings:
     """Run until the time is over; the n-th run's seed is ``seed + n``.
 
     Everything about a run follows from its seed, so a campaign of no minutes that starts with the
     seed repeats that run alone. ``keep`` is where stacks whose runs broke a promise leave logs.
+    ``note`` is called after every stack with what was found so far.
     """
     findings, clips = Findings(seed), dict[str, Clip]()
     began = time.monotonic()
     while not findings.runs or time.monotonic() - began < 60 * minutes:
         with tempfile.TemporaryDirectory(prefix="stylestream-chaos-") as folder:
             before = len(findings.violations)
-            async with Arena(Path(folder), clips, assemblers=_ASSEMBLERS) as arena:
+            async with Arena(
+                Path(folder), clips, assemblers=_ASSEMBLERS, splitters=_SPLITTERS
+            ) as arena:
                 ends_at = min(time.monotonic() + STACK_S, began + 60 * minutes)
                 await _use_up(arena, findings, ends_at, tell)
             if keep is not None and len(findings.violations) > before:
                 _keep_logs(Path(folder), keep / f"stack-{findings.stacks}")
         findings.stacks += 1
         findings.seconds = time.monotonic() - began
+        note(findings)
     return findings
 
 
@@ -72,7 +84,7 @@ async def _use_up(
 ) -> None:
     """Run in one arena until it is time for another."""
     if not arena.clips:
-        _take(findings, await calm_run(arena), tell)
+        _take(findings, await calm_run(arena, styles=STYLES), tell)
     committed: list[Committed] = []
     while True:
         outcome = await _one(arena, findings.seed + findings.runs)
@@ -91,7 +103,13 @@ async def _use_up(
 async def _one(arena: Arena, seed: int) -> Outcome:
     chance = random.Random(seed)  # noqa: S311 - a seed must repeat the run
     await arena.stack.scale(chance.choice((2, 3)))
-    return await chaos_run(arena, seed, KINDS, faults=chance.choice(_FAULTS))
+    return await chaos_run(
+        arena,
+        seed,
+        KINDS,
+        faults=chance.choice(_FAULTS),
+        uploads=chance.choice(_UPLOADS),
+    )
 
 
 def _take(findings: Findings, outcome: Outcome, tell: Callable[[str], None]) -> None:

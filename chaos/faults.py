@@ -22,7 +22,13 @@ from chaos.tampering import Tampering
 from local.processes import Supervised
 
 _SLOW_S: Final = 0.15
+_ACCOUNTS: Final = {
+    "the users' account": frozenset({"uploads", "results", "jobs"}),
+    "the internal account": frozenset({"frames", "segments", "checkpoints", "dead-letters"}),
+}
+"""The containers of each account, as in a deployment that has two."""
 _LOOK_S: Final = 0.05
+_DECODER_S: Final = 3.0
 _BACK_S: Final = 30.0
 """A killed process that is not back by then never comes back."""
 
@@ -56,7 +62,9 @@ class Saboteur:
         chance = random.Random(fault.seed)  # noqa: S311 - a seed must repeat the run
         killed: tuple[Supervised, ...] = ()
         orphans: tuple[str, ...] = ()
-        if verb in ("kill", "terminate"):
+        if target == "a decoder":
+            await kill_decoder(self._arena.instances("splitter"), chance)
+        elif verb in ("kill", "terminate"):
             async with self._starting:
                 killed = self._victims(target, chance)
                 orphans = self._held_by(killed)
@@ -92,6 +100,10 @@ class Saboteur:
                 await self._scale(fault.seconds, chance)
             case "cut" | "hold" | "silence" | "slow":
                 await _disturb(verb, self._relay(target), fault.seconds)
+            case "take":
+                await self._take_away(fault.seconds)
+            case "away":
+                await self._be_away(target.rpartition(": ")[2], fault.seconds)
             case "storage":
                 await self._refuse(target.rpartition(" ")[2], fault.seconds)
             case "answers":
@@ -160,6 +172,29 @@ class Saboteur:
             async with self._starting:
                 await stack.scale(before)
 
+    async def _take_away(self, seconds: float) -> None:
+        """Leave the pool without a stylizer, as a cluster is that has no GPU to give."""
+        stack = self._arena.stack
+        async with self._scaling:
+            before = len(self._arena.stylizers)
+            async with self._starting:
+                await stack.scale(0)
+            await asyncio.sleep(seconds)
+            async with self._starting:
+                await stack.scale(before)
+
+    async def _be_away(self, target: str, seconds: float) -> None:
+        arena = self._arena
+        if target == "the topic":
+            arena.topic_away = True
+            arena.topic_proxy.cut()
+            await asyncio.sleep(seconds)
+            arena.topic_away = False
+        else:
+            arena.storage_proxy.away |= _ACCOUNTS[target]
+            await asyncio.sleep(seconds)
+            arena.storage_proxy.away -= _ACCOUNTS[target]
+
     async def _refuse(self, status: str, seconds: float) -> None:
         self._arena.storage_proxy.refusing = status
         await asyncio.sleep(seconds)
@@ -169,6 +204,25 @@ class Saboteur:
         self._arena.storage_proxy.losing_answers = True
         await asyncio.sleep(seconds)
         self._arena.storage_proxy.losing_answers = False
+
+
+async def kill_decoder(splitters: Sequence[Supervised], chance: random.Random) -> None:
+    """Kill a process that decodes an upload, and nothing else; wait a little for one."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DECODER_S):
+            while not (decoders := _decoders(splitters)):  # noqa: ASYNC110 - it is a process that we wait for
+                await asyncio.sleep(_LOOK_S)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                chance.choice(decoders).kill()
+
+
+def _decoders(splitters: Sequence[Supervised]) -> list[psutil.Process]:
+    found = []
+    for splitter in splitters:
+        if splitter.pid is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found += psutil.Process(splitter.pid).children(recursive=True)
+    return found
 
 
 async def _disturb(verb: str, relay: Relay, seconds: float) -> None:

@@ -24,7 +24,9 @@ Kind = Literal[
     "kill the broker",
     "terminate storage",
     "kill everything",
+    "kill a decoder",
     "scale the pool",
+    "take all stylizers away",
     "cut connections to the broker",
     "hold connections to the broker",
     "silence connections to the broker",
@@ -36,7 +38,12 @@ Kind = Literal[
     "storage answers 503",
     "storage answers 429",
     "storage answers 403",
+    "storage answers 401",
+    "storage answers 404",
     "storage answers 409",
+    "away for a while: the users' account",
+    "away for a while: the internal account",
+    "away for a while: the topic",
     "answers of storage are lost",
     "events come twice",
     "old events come again, shuffled",
@@ -56,6 +63,9 @@ _LASTING_S: Final[dict[str, tuple[float, float]]] = {
     "storage answers": (0.5, 3.0),
     "answers of": (0.5, 2.0),
     "scale": (1.0, 3.0),
+    # Longer than a job may stand still under the run's settings when something was lost.
+    "take all": (2.0, 20.0),
+    "away": (1.0, 8.0),
 }
 
 

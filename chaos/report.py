@@ -27,13 +27,14 @@ _PROMISES: Final = {
 _SHOWN: Final = 20
 
 _METHOD: Final = """\
-Each run uploads two small clips into a whole stack on one machine, with two or three stylizers
-and two assemblers, and commits faults at points of the work drawn from a seed, several of them
-at once. The services reach the hubs and the storage through proxies that cut, hold, silence and
-slow down connections and note every request. The verdict comes from outside: from the events in
-the hubs, the requests to storage and the results, never from what the services say about
-themselves. Every result must be byte-identical to that of a run without faults, which in turn
-is compared with its source frame by frame, time by time, sound packet by sound packet.
+Each run uploads two to five small clips, in two styles, into a whole stack on one machine, with
+two splitters of one slot each, two or three stylizers and two assemblers, and commits faults at
+points of the work drawn from a seed, several of them at once. The services reach the hubs, the
+storage and the topic through proxies that cut, hold, silence and slow down connections, turn them
+away, and note every request. The verdict comes from outside: from the events in the hubs, the
+requests to storage and the results, never from what the services say about themselves. Every result
+must be byte-identical to that of a run without faults, which in turn is compared with its source
+frame by frame, time by time, sound packet by sound packet.
 
 What this does not show: the loss of a disk, faults of the real Event Hubs and storage services,
 which these stand-ins do not have, and `SIGKILL` of Azurite, which keeps metadata in memory between

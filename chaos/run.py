@@ -8,7 +8,7 @@ import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 
-from chaos.arena import Arena
+from chaos.arena import STYLES, Arena, wanted
 from chaos.clips import CLIPS, ClipPlan
 from chaos.faults import Committed, Saboteur
 from chaos.plan import Fault, Kind, plan_faults
@@ -27,9 +27,19 @@ class Outcome:
     settled: bool
 
 
-async def calm_run(arena: Arena, clips: Sequence[ClipPlan] = CLIPS) -> Outcome:
-    """Upload every clip without any fault; the results become what later runs are held against."""
-    outcome = await _run(arena, 0, clips, (), patience_s=60.0)
+Wish = tuple[ClipPlan, str]
+"""A clip and the style that it is to be painted in."""
+
+
+async def calm_run(
+    arena: Arena, clips: Sequence[ClipPlan] = CLIPS, styles: Sequence[str] = STYLES[:1]
+) -> Outcome:
+    """Upload every clip in every style without any fault.
+
+    The results become what later runs are held against.
+    """
+    wishes = [(clip, style) for clip in clips for style in styles]
+    outcome = await _run(arena, 0, wishes, (), patience_s=60.0 * len(styles))
     await arena.take_references()
     return outcome
 
@@ -41,19 +51,24 @@ async def chaos_run(
     *,
     faults: int,
     clips: Sequence[ClipPlan] = CLIPS,
+    uploads: int = 2,
     patience_s: float = 150.0,
 ) -> Outcome:
     """Upload clips and commit faults of the given kinds, all drawn from ``seed``."""
     chance = random.Random(seed)  # noqa: S311 - a seed must repeat the run
-    chosen = chance.sample(clips, min(2, len(clips)))
+    chosen = [*chance.sample(clips, min(2, len(clips))), *chance.choices(clips, k=uploads - 2)]
     # About as many chunks as the clips have, twice: written by the splitter and by the pool.
     steps = sum(2 * clip.frames // 8 for clip in chosen)
     plan = plan_faults(seed, steps, kinds, faults)
-    return await _run(arena, seed, chosen, plan, patience_s)
+    # What was never painted in peace has nothing to be held against.
+    wishes = [
+        (c, chance.choice([s for s in STYLES if wanted(c, s) in arena.clips])) for c in chosen
+    ]
+    return await _run(arena, seed, wishes, plan, patience_s)
 
 
 async def _run(
-    arena: Arena, seed: int, clips: Sequence[ClipPlan], plan: Sequence[Fault], patience_s: float
+    arena: Arena, seed: int, wishes: Sequence[Wish], plan: Sequence[Fault], patience_s: float
 ) -> Outcome:
     known = set(check(await arena.history()))
     saboteur, first_step = Saboteur(arena), arena.recorder.steps
@@ -67,8 +82,8 @@ async def _run(
 
     committing = [asyncio.create_task(commit(fault)) for fault in plan]
     try:
-        for clip in clips:
-            await arena.submit(clip)
+        for clip, style in wishes:
+            await arena.submit(clip, style)
         await arena.jobs_ended(patience_s)
         jobs_ended.set()
         committed = await asyncio.gather(*committing)

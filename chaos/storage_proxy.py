@@ -23,7 +23,9 @@ _MANIFEST: Final = "/manifest.json"
 REFUSALS: Final = {
     "503": "ServerBusy",
     "429": "TooManyRequests",
+    "401": "InvalidAuthenticationInfo",
     "403": "AuthorizationFailure",
+    "404": "ContainerNotFound",
     "409": "ContainerBeingDeleted",
 }
 """Statuses of answers that heal, and the codes that storage says so with."""
@@ -44,6 +46,8 @@ class StorageProxy(Relay):
         self._note = note
         self.refusing: str | None = None
         """Status that storage answers to everything; see `REFUSALS`."""
+        self.away: frozenset[str] = frozenset()
+        """Containers of an account that cannot be reached, while another answers."""
         self.losing_answers = False
         """Whether connections break after a write has been done and before its answer comes."""
         self.ambushes: list[Ambush] = []
@@ -56,6 +60,8 @@ class StorageProxy(Relay):
         while (request := await read_head(reader)) is not None:
             began = time.time()
             await line.clear()
+            if _place(request)[0] in self.away:
+                return
             if self.refusing is not None:
                 await _refuse(self.refusing, request, reader, writer)
                 continue

@@ -33,6 +33,7 @@ from local.workspace import (
     FIRST_STYLIZER_PORT,
     MOST_STYLIZERS,
     OTHER_ASSEMBLERS_PORT,
+    OTHER_SPLITTERS_PORT,
     SPLITTER_PORT,
     STORAGE_PORT,
     STUDIO_METRICS_PORT,
@@ -64,6 +65,7 @@ class StackOptions:
     directory: Path
     stylizers: int = 1
     assemblers: int = 1
+    splitters: int = 1
     partitions: int = 8
     studio: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -168,7 +170,7 @@ class Stack:
         port = self._port(BROKER_PORT)
         environment = inherited(self._workspace.temporary)
         ready = LineReady("ready ")
-        hubs = {"uploads": 1, "frames": self.options.partitions, "segments": 2}
+        hubs = {"uploads": self.options.splitters, "frames": self.options.partitions, "segments": 2}
         self._broker = self._supervise(
             "eventhubs",
             python(
@@ -206,13 +208,7 @@ class Stack:
     async def _start_services(self) -> None:
         count = self.options.stylizers
         self._services = [
-            self._service(
-                "splitter",
-                "splitter",
-                self._port(SPLITTER_PORT),
-                # The watcher's events name this address, whatever way the splitter takes to it.
-                {"UPLOAD_ACCOUNTS": self.endpoints["storage"]},
-            ),
+            *map(self._splitter, range(self.options.splitters)),
             *map(self._assembler, range(self.options.assemblers)),
         ]
         if self.options.studio:
@@ -228,6 +224,15 @@ class Stack:
 
     async def _stop_services(self) -> None:
         await asyncio.gather(*(p.stop() for p in (*self._services, *self._stylizers)))
+
+    def _splitter(self, index: int) -> Supervised:
+        return self._service(
+            f"splitter-{index + 1}" if index else "splitter",
+            "splitter",
+            self._port(OTHER_SPLITTERS_PORT + index - 1 if index else SPLITTER_PORT),
+            # The watcher's events name this address, whatever way the splitter takes to it.
+            {"UPLOAD_ACCOUNTS": self.endpoints["storage"]},
+        )
 
     def _assembler(self, index: int) -> Supervised:
         return self._service(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 
-from chaos.campaign import campaign
+from chaos.campaign import Findings, campaign
 from chaos.report import page
 from cli.commands.common import refuse
 from cli.results import find_unwritable_file
@@ -18,10 +18,12 @@ async def chaos(arguments: Namespace) -> int:
         print(line, file=sys.stderr, flush=True)
 
     refuse(find_unwritable_file(f"--report {arguments.report}", arguments.report))
-    findings = await campaign(arguments.minutes, arguments.seed, tell, arguments.logs)
-    text = page(findings)
-    # Hours of findings reach the terminal, whatever has become of the file's place meanwhile.
-    print(text, flush=True)
-    if arguments.report:
-        arguments.report.write_text(text, encoding="utf-8")
+
+    def note(findings: Findings) -> None:
+        # Hours of findings outlive an end that nobody has foreseen.
+        if arguments.report:
+            arguments.report.write_text(page(findings), encoding="utf-8")
+
+    findings = await campaign(arguments.minutes, arguments.seed, tell, arguments.logs, note)
+    print(page(findings), flush=True)
     return int(bool(findings.violations))
