@@ -94,6 +94,7 @@ class Arena:
         self._splitters = splitters
         self._settings = {**SETTINGS, **(settings or {})}
         self._rested: dict[str, int] = {}
+        self._most_memory: dict[str, int] = {}
         self._videos: dict[str, bytes] = {}
         self._closing = AsyncExitStack()
 
@@ -154,6 +155,7 @@ class Arena:
     async def repeat(self, events: Sequence[HubEvent], chance: random.Random) -> None:
         """Send copies of events, some of them elsewhere."""
         stack = self.stack
+        self.recorder.note_copies(events)
         await send_copies(
             stack.eventhub_connection_string, events, stack.options.partitions, chance
         )
@@ -185,7 +187,7 @@ class Arena:
 
     async def _nothing_left(self) -> bool:
         try:
-            if not await self._ended() or await self.storage.leftovers():
+            if not await self._ended() or self._work_folders() or await self.storage.leftovers():
                 return False
             reached = await self.storage.checkpoints()
         except AzureError:
@@ -212,7 +214,9 @@ class Arena:
             positions=tuple(
                 Position(*place, end, checkpoints.get(place, -1)) for place, end in ends.items()
             ),
-            leftovers=await self.storage.leftovers(),
+            leftovers=(*await self.storage.leftovers(), *self._work_folders()),
+            copied=frozenset(recorder.copied),
+            peaks=await asyncio.to_thread(self._peaks),
             chunk_attempts=int(self._settings["CHUNK_ATTEMPTS"]),
         )
 
@@ -269,6 +273,19 @@ class Arena:
         self._reader = await enter(
             HubReader(self.stack.eventhub_connection_string, self.recorder.note_event)
         )
+
+    def _work_folders(self) -> tuple[str, ...]:
+        """List what services have in their place for files; folders that work goes on in, too."""
+        places = (self._directory / "tmp").glob("stylestream-*")
+        return tuple(f"work/{place.name}" for place in places)
+
+    def _peaks(self) -> dict[str, int]:
+        for process in self.stack.processes:
+            service = process.name.partition("-")[0]
+            if (usage := process.usage()) is not None:
+                peak = max(usage.peak_rss_bytes, self._most_memory.get(service, 0))
+                self._most_memory[service] = peak
+        return dict(self._most_memory)
 
     async def _ended(self) -> bool:
         try:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Self
 
 from chaos.faults import Committed
 from chaos.history import History
 from chaos.promises.checkpoints import went_back
-from chaos.promises.timeline import Timeline
+from chaos.promises.timeline import NEVER, Timeline
 from shared.contracts.layout import chunk_blob
 
 _KILL: Final = "kill stylizer"
@@ -35,6 +35,12 @@ class Figures:
     """From the kill of a stylizer to the next chunk begun of each partition it left with work."""
     finished_s: tuple[float, ...] = ()
     """The same until the next such chunk was announced."""
+    opened_s: tuple[float, ...] = ()
+    """From each upload to its job's first record."""
+    ended_s: tuple[float, ...] = ()
+    """From each upload to its job's end."""
+    peaks: Mapping[str, int] = field(default_factory=dict)
+    """The most memory, in bytes, that a process of each service has had."""
 
     def __add__(self, other: Figures) -> Figures:
         return Figures(
@@ -46,6 +52,12 @@ class Figures:
             self.checkpoints_back + other.checkpoints_back,
             self.taken_up_s + other.taken_up_s,
             self.finished_s + other.finished_s,
+            self.opened_s + other.opened_s,
+            self.ended_s + other.ended_s,
+            {
+                service: max(self.peaks.get(service, 0), other.peaks.get(service, 0))
+                for service in sorted({*self.peaks, *other.peaks})
+            },
         )
 
     @classmethod
@@ -81,6 +93,17 @@ class Figures:
             checkpoints_back=went_back(timeline),
             taken_up_s=tuple(taken_up for taken_up, _ in pairs),
             finished_s=tuple(finished for _, finished in pairs),
+            opened_s=tuple(
+                timeline.records[upload.job_id][0][0] - upload.at
+                for upload in history.uploads
+                if timeline.records[upload.job_id]
+            ),
+            ended_s=tuple(
+                ended - upload.at
+                for upload in history.uploads
+                if (ended := timeline.ended(upload.job_id)) < NEVER
+            ),
+            peaks=history.peaks,
         )
 
 

@@ -150,6 +150,13 @@ class History:
     announcements: tuple[Announcement, ...] = ()
     positions: tuple[Position, ...] = ()
     leftovers: tuple[str, ...] = ()
-    """Blobs ``container/name`` that were there at the end beside uploads, results and records."""
+    """What was there at the end beside uploads, results and records.
+
+    Blobs as ``container/name``, work folders as ``work/name``.
+    """
+    copied: frozenset[tuple[str, int]] = frozenset()
+    """Chunks, by job and number, whose events the run itself has sent again."""
+    peaks: Mapping[str, int] = field(default_factory=dict)
+    """The most memory, in bytes, that a process of each service has had."""
     chunk_attempts: int = 5
     """How often a chunk may be tried."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
 from chaos.history import BlobCall, HubEvent, Upload
+from shared.contracts.messages import ChunkReady
 
 _CHUNKS: Final = frozenset({"frames", "segments"})
 
@@ -20,6 +22,8 @@ class Recorder:
         self.uploads: list[Upload] = []
         self.steps = 0
         """Chunks and segments written so far: how far the work has come."""
+        self.copied: set[tuple[str, int]] = set()
+        """Chunks, by job and number, whose events the run has sent again."""
         self._progress = asyncio.Event()
 
     def note_call(self, call: BlobCall) -> None:
@@ -33,6 +37,11 @@ class Recorder:
         """Note an event in a hub."""
         self.events.append(event)
         self._tell()
+
+    def note_copies(self, events: Iterable[HubEvent]) -> None:
+        """Note that the run sends events again."""
+        messages = [event.message for event in events]
+        self.copied |= {(m.job_id, m.chunk.index) for m in messages if isinstance(m, ChunkReady)}
 
     def note_upload(self, upload: Upload) -> None:
         """Note that the run has uploaded a video."""

@@ -22,7 +22,9 @@ _PROMISES: Final = {
     "I6": "a chunk is tried a bounded number of times, then a dead letter and the job tell of it",
     "END": "every upload comes to an end, and fails only for a cause",
     "TOLD": "the end of every job is announced, as its record has it",
-    "TIDY": "an ended job leaves its record alone",
+    "TIDY": "an ended job leaves its record alone, in storage and in the work folders",
+    "SHOWN": "a job's record counts what is painted, neither more nor less",
+    "LEAN": "a chunk that is finished is not sent to the stylizers again",
 }
 _SHOWN: Final = 20
 
@@ -82,8 +84,15 @@ def _summary(findings: Findings) -> list[str]:
         f"| jobs | {figures.jobs} |",
         f"| chunks | {figures.chunks} |",
         f"| violations | {len(findings.violations)} |",
+        f"| runs that had not settled when their patience ended | {len(findings.unsettled)} |",
         f"| kill of a stylizer to the next chunk begun elsewhere | {_times(figures.taken_up_s)} |",
         f"| kill of a stylizer to the next chunk announced | {_times(figures.finished_s)} |",
+        f"| an upload to its job's record | {_spread(figures.opened_s)} |",
+        f"| an upload to its job's end | {_spread(figures.ended_s)} |",
+        *(
+            f"| most memory of a process: {service} | {peak / 2**20:.0f} MiB |"
+            for service, peak in figures.peaks.items()
+        ),
         f"| chunks begun more than once | {figures.begun_again / chunks:.1%} |",
         f"| work begun in vain | {figures.beginnings / chunks - 1:.1%} |",
         f"| checkpoints written over later ones | {figures.checkpoints_back} |",
@@ -94,6 +103,12 @@ def _summary(findings: Findings) -> list[str]:
         f"{SETTINGS['LOAD_BALANCING_INTERVAL_S']} s (settings `OWNERSHIP_EXPIRY_S` and "
         "`LOAD_BALANCING_INTERVAL_S`).",
     ]
+
+
+def _spread(values: Sequence[float]) -> str:
+    if not values:
+        return "not seen"
+    return f"p50 {percentile(values, 0.5):.1f} s, most {max(values):.1f} s ({len(values)} jobs)"
 
 
 def _times(values: Sequence[float]) -> str:

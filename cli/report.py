@@ -40,6 +40,8 @@ class Report:
     output: str | None
     warnings: tuple[str, ...]
     error: dict[str, str] | None
+    waiting: dict[str, str] | None = None
+    """What keeps the job from moving, ``reason`` and ``since``; None while it moves."""
 
     @classmethod
     def of(cls, status: Status, output: str | None = None) -> Self:
@@ -65,6 +67,7 @@ class Report:
             output=output,
             warnings=(*status.warnings, *_left_out(status)),
             error=status.error.model_dump() if status.error else None,
+            waiting=status.waiting.model_dump() if status.waiting and not status.ended else None,
         )
 
     @classmethod
@@ -117,7 +120,10 @@ class Report:
             return f"{self.video}: {self.status} after {self.frames} frames"
         share = f" of {self.frames_total}" if self.frames_total else ""
         word = WORDS.get(self.status, self.status)  # type: ignore[call-overload]
-        return f"{self.video}: {word}, {self.frames}{share} frames in {self.seconds:.1f} s"
+        text = f"{self.video}: {word}, {self.frames}{share} frames in {self.seconds:.1f} s"
+        if self.waiting is None:
+            return text
+        return f"{text}, waiting for {self.waiting['reason']} since {self.waiting['since']}"
 
 
 def _left_out(status: Status) -> tuple[str, ...]:

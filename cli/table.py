@@ -31,6 +31,9 @@ def _row(job: Status, width: int, now: datetime) -> str:
         video = f"{job.video_name} -> {job.result}"
     else:
         video = f"{job.video_name} in {job.style.style}"
+    if job.waiting is not None and not job.ended:
+        since = (now - datetime.fromisoformat(job.waiting.since)).total_seconds()
+        video = f"{video}: waiting for {job.waiting.reason} for {_age(since)}"
     state = "waiting" if job.waiting is not None else WORDS.get(job.state, job.state)
     return _line(job.job_id, state, _share(job), _age(age), video, width)
 

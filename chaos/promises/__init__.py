@@ -9,14 +9,16 @@ I5     when the work is done, no event is left behind the checkpoints
 I6     a chunk is tried a bounded number of times; then a dead letter and the job tell of it
 END    every upload comes to an end, and fails only for a cause
 TOLD   the end of every job is announced, as its record has it
-TIDY   an ended job leaves its record alone
+TIDY   an ended job leaves its record alone, in storage and in the work folders
+SHOWN  a job's record counts what is painted, neither more nor less
+LEAN   a chunk that is finished is not sent to the stylizers again
 =====  =====================================================================================
 """
 
 from __future__ import annotations
 
 from chaos.history import History
-from chaos.promises import attempts, checkpoints, ends, results, writes
+from chaos.promises import attempts, checkpoints, ends, progress, results, writes
 from chaos.promises.timeline import Timeline
 from chaos.promises.violation import Promise, Violation
 
@@ -28,6 +30,7 @@ _RULES = (
     results.check,
     attempts.check,
     ends.check,
+    progress.check,
 )
 
 

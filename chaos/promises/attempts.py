@@ -19,6 +19,10 @@ def check(timeline: Timeline) -> Iterator[Violation]:
         ]
         if max(tries, default=0) > limit:
             yield Violation("I6", name, f"it was tried {max(tries)} times, not at most {limit}")
+    for job, status in timeline.history.statuses.items():
+        tried = _most_tries(job, timeline)
+        if status.error and status.error.code == "CHUNK_POISONED" and tried < limit:
+            yield Violation("I6", job, f"a chunk was blamed after {tried} tries, not {limit}")
     for (job, chunk), announcements in timeline.announced.items():
         given_up = min((a.at for a in announcements if a.frames is None), default=None)
         if given_up is None:
@@ -26,3 +30,17 @@ def check(timeline: Timeline) -> Iterator[Violation]:
         places = timeline.chunk_places.get((job, chunk), [])
         if not any(place in timeline.buried for place in places):
             yield Violation("I6", job, f"chunk {chunk} was given up without a dead letter")
+
+
+def _most_tries(job: str, timeline: Timeline) -> int:
+    return max(
+        (
+            int(call.metadata["attempts"])
+            for (container, name), calls in timeline.blobs.items()
+            if container == "frames" and name.startswith(f"{job}/")
+            for call in calls
+            # Counted is also what storage took without its answer getting through.
+            if "attempts" in call.metadata and (call.succeeded or not call.status)
+        ),
+        default=0,
+    )

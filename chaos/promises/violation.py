@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Promise = Literal["I1", "I2", "I3", "I4", "I5", "I6", "END", "TOLD", "TIDY"]
+Promise = Literal["I1", "I2", "I3", "I4", "I5", "I6", "END", "TOLD", "TIDY", "SHOWN", "LEAN"]
 
 
 @dataclass(frozen=True, slots=True)

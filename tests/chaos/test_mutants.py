@@ -16,10 +16,13 @@ from chaos.clips import CLIPS
 from chaos.promises import Promise, check
 from shared.contracts.messages import SegmentReady, SplitCompleted
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(400)]
 
 SHORT, LONG, _ = CLIPS
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
+UNSETTLED_S = 5.0
+"""A sound stack settles within a second or two; how long a slow one takes spoils nothing here."""
+
 SERVICES = {"stylizer-1": "stylizer", "assembler": "assembler"}
 
 Promises = Callable[[], Awaitable[set[Promise]]]
@@ -28,7 +31,11 @@ Promises = Callable[[], Awaitable[set[Promise]]]
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Arena]:
     """A stack with one stylizer, which writes checkpoints whenever it can."""
-    settings = {"CHECKPOINT_INTERVAL_S": "0.05"}
+    settings = {
+        "CHECKPOINT_INTERVAL_S": "0.05",
+        # A split comes to its end also while nobody paints.
+        "OUTSTANDING_CHUNKS": "8",
+    }
     folder = tmp_path_factory.mktemp("mutants")
     async with Arena(folder, {}, stylizers=1, settings=settings) as arena:
         yield arena
@@ -76,6 +83,36 @@ async def test_completeness_that_counts_duplicates_is_found(stack) -> None:
         await stack.jobs_ended(PATIENCE_S)
         stack.pool_signal(signal.SIGCONT)
         assert await promises() & {"I3", "END"}
+
+
+async def test_checkpoints_that_are_one_event_ahead_are_found(stack) -> None:
+    async with broken(stack, "stylizer-1", "checkpoints_off_by_one") as promises:
+        await stack.submit(LONG)
+        await stack.jobs_ended(PATIENCE_S)
+        assert "I1" in await promises()
+
+
+async def test_checkpoints_that_end_in_silence_are_found(stack) -> None:
+    async with broken(stack, "stylizer-1", "silent_checkpoints") as promises:
+        await stack.submit(SHORT)
+        await stack.jobs_ended(PATIENCE_S)
+        assert not await stack.settle(UNSETTLED_S)
+        assert await promises() == {"I5"}
+
+
+async def test_damaged_sound_that_is_not_noticed_is_found(stack) -> None:
+    async with broken(stack, "assembler", "unchecked_tracks") as promises:
+        stack.pool_signal(signal.SIGSTOP)
+        await stack.submit(SHORT)
+        await seen(stack, SplitCompleted, 1)
+        [tracks] = [blob for blob in await stack.storage.leftovers() if "/side-" in blob]
+        container, _, name = tracks.partition("/")
+        sound = bytearray(await stack.storage.read_blob(container, name))
+        sound[len(sound) // 2] ^= 0xFF
+        await stack.storage.rewrite(container, name, bytes(sound))
+        stack.pool_signal(signal.SIGCONT)
+        await stack.jobs_ended(PATIENCE_S)
+        assert await promises() & {"I2", "I3"} == {"I3"}
 
 
 async def seen(arena: Arena, kind: type, count: int) -> None:

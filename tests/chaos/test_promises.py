@@ -14,6 +14,7 @@ from histories import (
     call,
     checkpoint,
     chunk_failed,
+    chunk_ready,
     event,
     failed,
     good,
@@ -25,7 +26,7 @@ from histories import (
     without,
 )
 
-from chaos.history import Announcement, History, Position, Result
+from chaos.history import Announcement, BlobCall, History, Position, Result
 from chaos.promises import Promise, check
 
 
@@ -54,7 +55,9 @@ def cancelled_by_nobody() -> History:
     )
 
 
-def given_up(*, buried: bool, code: str = "CORRUPT_CHUNK", fault: str = "tampered") -> History:
+def given_up(
+    *, buried: bool, code: str = "CORRUPT_CHUNK", fault: str = "tampered", tries: int = 5
+) -> History:
     """Chunk 1 was spoilt by a fault and given up at 5."""
     history = with_upload(**{fault: frozenset({1})}) if fault else good()
     events = [e for e in history.events if e.at != 5.1]
@@ -69,7 +72,20 @@ def given_up(*, buried: bool, code: str = "CORRUPT_CHUNK", fault: str = "tampere
         announcements=(Announcement(JOB, failed(code)),),
     )
     history = also(history, segment(0, 4.0), record(6.5, failed(code)))
+    history = also(history, *(tried(1, number, 4.0) for number in range(1, tries + 1)))
     return also(history, letter(1, 5.0)) if buried else history
+
+
+def tried(chunk: int, number: int, at: float) -> BlobCall:
+    """Count an attempt, as a stylizer does before it paints."""
+    name = f"{JOB}/{chunk:08d}.mp4"
+    return call("metadata", "frames", name, at, metadata={"attempts": str(number)})
+
+
+def shown(at: float, **more: object) -> History:
+    """Let the record say something else at a time."""
+    others = [c for c in good().calls if c.name.endswith("status.json") and c.began == at]
+    return also(without(good(), *others), record(at, status(**more)))
 
 
 def test_a_job_as_it_should_be_breaks_no_promise() -> None:
@@ -176,12 +192,32 @@ SPOILT: dict[str, tuple[Promise, Callable[[], History]]] = {
     ),
     "too many tries": (
         "I6",
-        lambda: also(
-            good(),
-            call("metadata", "frames", f"{JOB}/00000000.mp4", 3.9, metadata={"attempts": "6"}),
-        ),
+        lambda: also(good(), tried(0, 6, 3.9)),
     ),
     "a chunk given up without a dead letter": ("I6", lambda: given_up(buried=False)),
+    "a chunk blamed after the first try": (
+        "I6",
+        lambda: given_up(buried=True, code="CHUNK_POISONED", fault="poisoned", tries=1),
+    ),
+    "damaged sound that is published": (
+        "I3",
+        lambda: replace(
+            with_result(picture=replace(PICTURE, sound=("b",))),
+            uploads=with_upload(damaged_by=frozenset({"CORRUPT_SIDE"})).uploads,
+        ),
+    ),
+    "a record that counts more than is painted": (
+        "SHOWN",
+        lambda: shown(4.5, state="stylizing", result=None, frames_stylized=8),
+    ),
+    "a record that has always counted seven frames": (
+        "SHOWN",
+        lambda: shown(6.5, frames=8, frames_stylized=7),
+    ),
+    "a finished chunk that is sent again": (
+        "LEAN",
+        lambda: more_events(event("frames", 2, 20.0, chunk_ready(0))),
+    ),
     "an upload that nobody knows of": (
         "END",
         lambda: replace(good(), statuses={}, announcements=()),

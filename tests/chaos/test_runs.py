@@ -21,7 +21,7 @@ pytestmark = [
 
 RUNS: dict[str, tuple[int, tuple[Kind, ...]]] = {
     "a stylizer is killed while events come twice": (1, ("kill stylizer", "events come twice")),
-    "the splitter is killed": (2, ("kill splitter", "kill splitter")),
+    "the splitter is killed": (2, ("kill splitter", "kill a decoder")),
     "the assembler is killed while old events come again": (
         3,
         ("kill assembler", "old events come again, shuffled"),
@@ -58,7 +58,21 @@ RUNS: dict[str, tuple[int, tuple[Kind, ...]]] = {
     ),
     "storage throttles, refuses everybody, and deletes containers": (
         19,
-        ("storage answers 429", "storage answers 403", "storage answers 409"),
+        (
+            "storage answers 429",
+            "storage answers 401",
+            "storage answers 403",
+            "storage answers 404",
+            "storage answers 409",
+        ),
+    ),
+    "half of the storage is away, and then the topic": (
+        20,
+        (
+            "away for a while: the users' account",
+            "away for a while: the internal account",
+            "away for a while: the topic",
+        ),
     ),
     "the broker's connections fall silent": (15, ("silence connections to the broker",)),
 }
@@ -66,6 +80,8 @@ RUNS: dict[str, tuple[int, tuple[Kind, ...]]] = {
 SLOW_RUNS: dict[str, tuple[int, tuple[Kind, ...]]] = {
     # Five attempts, each in a process of its own.
     "a chunk kills whoever paints it": (17, ("poison a chunk",)),
+    # Longer than anything may stand still that is lost.
+    "no stylizer is left for a while": (21, ("take all stylizers away",)),
     # A client of storage takes a silent connection for a slow one for a whole minute.
     "the storage's connections fall silent": (16, ("silence connections to storage",)),
 }

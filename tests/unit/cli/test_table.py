@@ -8,7 +8,7 @@ import pytest
 from rich.cells import cell_len
 
 from cli.table import table
-from shared.contracts.status import Failure, State, Status
+from shared.contracts.status import Failure, State, Status, Waiting
 from shared.contracts.style_request import StyleRequest
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -41,6 +41,12 @@ def test_a_job_is_a_line() -> None:
         "bbbbbbbbbbbbbbbbbbbbbbbb failed           2h  clip.mp4: It broke.",
         "cccccccccccccccccccccccc done      100%   3d  clip.mp4 -> clip.udnie.mp4",
     ]
+
+
+def test_a_job_that_waits_names_what_for_and_for_how_long() -> None:
+    waiting = Waiting(reason="a stylizer", since="2026-01-01T23:35:00.000+00:00")
+    [_, line] = table([JOBS[0].model_copy(update={"waiting": waiting})], 100, NOW)
+    assert line.endswith("  clip.mp4 in udnie: waiting for a stylizer for 25m")
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])

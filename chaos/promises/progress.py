@@ -1,0 +1,48 @@
+"""SHOWN and LEAN: the record tells the truth about the work, and finished work is left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from chaos.promises.timeline import NEVER, Timeline
+from chaos.promises.violation import Violation
+
+_UNDER_WAY_S: Final = 10.0
+"""A chunk may be sent again while the news that it is finished is on its way."""
+
+
+def check(timeline: Timeline) -> Iterator[Violation]:
+    """Compare records with announcements, and look for chunks that were sent in vain."""
+    for job in timeline.jobs:
+        yield from _check_shown(job, timeline)
+    for (job, chunk), places in timeline.chunk_places.items():
+        if (job, chunk) in timeline.history.copied:
+            continue
+        # A split that begins anew, since its splitter died, announces all that it wrote before.
+        after = max(timeline.first_announced(job, chunk), timeline.split_ended(job))
+        again = [p for p in places if after + _UNDER_WAY_S < timeline.by_place[p].at < NEVER]
+        if again:
+            yield Violation("LEAN", job, f"chunk {chunk} was finished and sent {len(again)} times")
+
+
+def _check_shown(job: str, timeline: Timeline) -> Iterator[Violation]:
+    painted = [
+        min((a.at, a.frames) for a in announced if a.frames is not None)
+        for (of, _), announced in timeline.announced.items()
+        if of == job and any(a.frames is not None for a in announced)
+    ]
+    for at, status in timeline.records.get(job, ()):
+        there = sum(frames for announced_at, frames in painted if announced_at <= at)
+        if status.frames_stylized > there:
+            yield Violation(
+                "SHOWN",
+                job,
+                f"its record counted {status.frames_stylized} painted frames of {there}",
+            )
+        elif status.result is not None and status.frames_stylized != status.frames:
+            yield Violation(
+                "SHOWN",
+                job,
+                f"it is {status.state} with {status.frames_stylized} of {status.frames} frames",
+            )
