@@ -18,6 +18,7 @@ from shared.contracts.errors import ResultError, TrackError
 from shared.contracts.layout import chunk_blob, result_blob
 from shared.contracts.manifest import Manifest
 from shared.storage.blobs import BlobStore, Content
+from shared.storage.sealed_files import SealedFile
 from shared.storage.seals import check_seal, file_digest
 from shared.storage.work_folders import work_folder
 from shared.telemetry.metrics import WorkMetrics
@@ -74,19 +75,19 @@ class Assembly:
         with work_folder(self._settings.work_dir) as folder:
             out = folder / f"result.{manifest.source.container}"
             side = await self._fetch_side(manifest, folder)
-            losses = await self._write_what_fits(manifest, side, out)
+            checked, losses = await self._write_what_fits(manifest, side, out)
             with self._metrics.timed("publish"):
-                return Published(await self._publish(manifest, out), losses)
+                return Published(await self._publish(manifest, checked), losses)
 
     async def _write_what_fits(
         self, manifest: Manifest, side: Path | None, out: Path
-    ) -> tuple[str, ...]:
+    ) -> tuple[SealedFile, tuple[str, ...]]:
         """Write a result without the tracks that spoil it; return a sentence for each of those."""
         losses: list[str] = []
         left_out: frozenset[int] = frozenset()
         while True:
             try:
-                await self._write(manifest, side, out, left_out)
+                checked = await self._write(manifest, side, out, left_out)
             except TrackError as error:
                 if error.tracks <= left_out:
                     raise
@@ -96,17 +97,20 @@ class Assembly:
                 ]
                 left_out |= error.tracks
             else:
-                return tuple(losses)
+                return checked, tuple(losses)
 
     async def _write(
         self, manifest: Manifest, side: Path | None, out: Path, left_out: frozenset[int]
-    ) -> None:
+    ) -> SealedFile:
         loop = asyncio.get_running_loop()
         with self._metrics.timed("mux"):
             segments = self._segments(manifest, loop)
             await loop.run_in_executor(self._threads, mux, manifest, segments, side, out, left_out)
         with self._metrics.timed("verify"):
+            # Before the check, so that nothing can be damaged between the two.
+            digest = await loop.run_in_executor(self._threads, file_digest, out)
             await loop.run_in_executor(self._threads, verify, manifest, side, out, left_out)
+        return SealedFile(out, digest)
 
     async def _fetch_side(self, manifest: Manifest, folder: Path) -> Path | None:
         if manifest.side is None:
@@ -139,7 +143,7 @@ class Assembly:
             check_seal(segment, f"segment {index}", "CORRUPT_SEGMENT")
             yield segment.data
 
-    async def _publish(self, manifest: Manifest, path: Path) -> str:
+    async def _publish(self, manifest: Manifest, result: SealedFile) -> str:
         """Upload under the upload's name; one taken by another job's result gets this job's id."""
         container = self._settings.results_container
         style, kind, job = manifest.style.slug, manifest.source.container, manifest.job_id
@@ -150,7 +154,7 @@ class Assembly:
             if await self._blobs.create(
                 container,
                 name,
-                path,
+                result,
                 metadata={"job_id": job},
                 content_type=_CONTENT_TYPES[kind],
             ):

@@ -308,6 +308,7 @@ async def build(
         splitter.split,
         DeadLetters(blobs, settings.dead_letters_container, settings.uploads_hub),
         metrics,
+        health.report,
     )
 
     def drain() -> None:

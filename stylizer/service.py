@@ -230,6 +230,7 @@ async def build(
         stylizer.stylize,
         DeadLetters(blobs, settings.dead_letters_container, settings.frames_hub),
         metrics,
+        health.report,
     )
 
     def drain() -> None:

@@ -71,6 +71,7 @@ SERVICE_CODES: Final = frozenset(
         "CONTRADICTING_SEGMENTS",
         "CORRUPT_MANIFEST",
         "CORRUPT_SEGMENT",
+        "CORRUPT_RESULT",
         "CORRUPT_SIDE",
         "FRAME_COUNT",
         "FRAME_TIME",

@@ -29,6 +29,7 @@ from shared.contracts.errors import (
 )
 from shared.storage.accounts import BlobClients
 from shared.storage.answers import Answer, answer, sentence
+from shared.storage.sealed_files import SealedFile
 
 _DELETES_AT_ONCE: Final = 4
 
@@ -156,7 +157,7 @@ class BlobStore:
         self,
         container: str,
         name: str,
-        data: bytes | Path,
+        data: bytes | Path | SealedFile,
         *,
         metadata: dict[str, str] | None = None,
         content_type: str = "application/octet-stream",
@@ -167,7 +168,7 @@ class BlobStore:
             The new blob's ETag; None when there was one already (nothing was written).
         """
         blob = self._client.get_blob_client(container, name)
-        with data.open("rb") if isinstance(data, Path) else nullcontext(data) as content:
+        with nullcontext(data) if isinstance(data, bytes) else data.open("rb") as content:
             try:
                 written = await blob.upload_blob(
                     content,

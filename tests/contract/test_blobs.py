@@ -11,9 +11,11 @@ import pytest
 import pytest_asyncio
 from azure.storage.blob.aio import BlobServiceClient, LinearRetry
 
-from shared.contracts.errors import PermanentError, TransientError
+from shared.contracts.errors import PermanentError, ResultError, TransientError
 from shared.storage.accounts import storage_client
 from shared.storage.blobs import BlobStore
+from shared.storage.sealed_files import SealedFile
+from shared.storage.seals import file_digest
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 NAMES = ["plain.mp4", "a folder/b.mp4", "日本語 🎬 'q' \"d\" #?%25.mp4", "dots../..x"]
@@ -47,6 +49,29 @@ async def test_the_first_writer_wins_and_the_second_learns_of_it(
     facts = await blobs.facts(container, name)
     assert facts
     assert (facts.size, facts.metadata) == (5, {"job_id": "1"})
+
+
+@pytest.mark.parametrize("limit", [64 << 20, 8], ids=["in one request", "in blocks"])
+@pytest.mark.parametrize("damaged", [False, True])
+async def test_a_file_that_was_damaged_since_it_was_checked_is_not_published(
+    storage_connection: str, container: str, tmp_path: Path, *, limit: int, damaged: bool
+) -> None:
+    path = tmp_path / "result"
+    path.write_bytes(b"checked, and then published")
+    sealed = SealedFile(path, file_digest(path))
+    name = f"{limit}-{damaged}"
+    # As a disk does that gives back other bytes the second time.
+    path.write_bytes(b"checked, and then " + (b"perished!" if damaged else b"published"))
+    async with BlobServiceClient.from_connection_string(
+        storage_connection, max_single_put_size=limit, max_block_size=limit
+    ) as client:
+        blobs = BlobStore(client)
+        if damaged:
+            with pytest.raises(ResultError, match="damaged in the work folder"):
+                await blobs.create(container, name, sealed)
+        else:
+            assert await blobs.create(container, name, sealed)
+        assert await blobs.exists(container, name) is not damaged
 
 
 async def test_a_large_file_is_written_whole_or_not_at_all(
