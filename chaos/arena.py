@@ -200,7 +200,7 @@ class Arena:
         ``surely`` asks the broker for the ends of the hubs, which takes seconds, in place of
         trusting that a settled arena has seen all events.
         """
-        ends = await self._reader.catch_up() if surely else self._reader.reached
+        ends = await self._reader.catch_up() if surely else dict(self._reader.reached)
         checkpoints = await self.storage.checkpoints()
         recorder = self.recorder
         return History(
