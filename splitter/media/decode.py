@@ -25,6 +25,9 @@ from splitter.media.source import (
 )
 
 _NEWER = ("h264", "hevc", "vvc")
+_ONE_EACH = ("h264", "hevc", "av1", "prores", "mjpeg", "dnxhd", "ffv1")
+"""Codecs each packet of which is a picture that is shown."""
+
 _NO_MEMORY = "allocat"
 """Decoders report a lack of memory as a damaged packet; healthy frames must not be lost to it."""
 
@@ -41,6 +44,12 @@ class Decoder:
         self._log = log
         self._packets = 0
         self.frames = 0
+        self._pictures = 0
+        self._is_one_each = (
+            integrity is not None
+            and integrity.holds_pictures_one_by_one
+            and stream.codec_context.codec.canonical_name in _ONE_EACH
+        )
         self._failed = 0
         self._damaged_packets = 0
         self._damaged_frames = 0
@@ -61,6 +70,8 @@ class Decoder:
             raise encrypted()
         # Packets that an edit list hides are decoded for the sake of later ones, and not shown.
         self._packets += not packet.is_discard
+        # Before the first picture, some may only be there for the sake of others.
+        self._pictures += not packet.is_discard and (self.frames > 0 or packet.is_keyframe)
         self._knows_pts |= packet.pts is not None
         if self._first_dts is None:
             self._first_dts = packet.dts
@@ -108,8 +119,8 @@ class Decoder:
         if self._log:
             self._too_large = self._too_large or excessive_size(self._log)
             if self._integrity is not None:
-                for _, component, message in self._log:
-                    self._integrity.hear(component, message)
+                for level, component, message in self._log:
+                    self._integrity.hear(level, component, message)
             self._log.clear()
 
     def judge(self) -> None:
@@ -132,6 +143,8 @@ class Decoder:
         """Tell what was lost, one sentence each."""
         if self._failed:
             yield f"{self._failed} of {self._packets} video packets could not be decoded"
+        if not self._failed and self.frames < self._pictures and self._is_one_each:
+            yield f"{self._pictures - self.frames} of {self._packets} video packets gave no picture"
         if self._damaged_packets:
             yield f"{self._damaged_packets} of {self._packets} video packets arrived damaged"
         if self._damaged_frames:

@@ -7,10 +7,12 @@ complaints, what the header promises, the last bytes of the file, and marks on p
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Final
 
+import av.logging
 from av.packet import Packet
 from av.stream import Stream
 
@@ -19,6 +21,9 @@ from splitter.media.source import OpenSource, stream_time_base
 _CUT_OFF: Final = ("partial file", "ended prematurely", "Truncat")
 """How FFmpeg's demuxers say that a file is shorter than it claims to be; some say it in the log
 only."""
+
+_THROWN_AWAY: Final = "freeing incomplete packet"
+"""How the demuxer of ASF says, by the way, that it lost a packet."""
 
 _TRACK_LENGTH: Final = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 """What Matroska files say of a track in a tag."""
@@ -32,6 +37,19 @@ _ROUGH: Final = frozenset({"matroska,webm", "flv", "asf"})
 _IN_A_ROW: Final = {"yuv4mpegpipe": 0, "ivf": 16, "gif": 256}
 """Formats that hold pictures one after the other, and how many bytes may follow the last one."""
 
+_SAMPLES_EACH: Final = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+"""Formats that hold pictures one by one, two fields in one packet."""
+
+_LAST_BEGINS: Final = ("nut",)
+"""Formats whose header tells when the last frame begins, not when it ends."""
+
+_STEADY: Final = ("mpeg", "mpegts", "asf")
+"""Formats in which packets of sound follow one another without a gap, by their timestamps."""
+_STEADY_VIDEO: Final = ("mpeg1video", "mpeg2video")
+_LOST_SHARE: Final = Fraction(3, 4)
+"""A gap of this share of a packet's length is one that a packet is missing from."""
+_LEAST_GAP_S: Final = Fraction(1, 200)
+
 _ROUGHLY_S: Final = Fraction(1, 4)
 _LONGEST_STEP_S: Final = Fraction(1)
 
@@ -44,17 +62,33 @@ class Integrity:
         self._broke_off = source.breaks_off
         self._format = source.container.format.name
         self._promised, self._slack = self._promise(source)
-        self._of_all_tracks = self._format in _ROUGH and _track_length(source.video) is None
+        self._of_all_tracks = self._format in (*_ROUGH, *_LAST_BEGINS) and _track_length(source.video) is None
         self._complained = False
         self._damaged_sound = 0
+        self._structure = source.structure
+        self._counts: Counter[int] = Counter()
+        self._promised_counts = {
+            stream.index: source.promised[stream.id]
+            for stream in (source.video, *source.others)
+            if stream.id in source.promised
+        }
+        self._ends: dict[int, Fraction] = {}
+        self._gaps: Counter[int] = Counter()
         self._size = source.size
         self._read_to: int | None = None
         self._latest = Fraction(0)
         self._step = Fraction(0)
 
-    def hear(self, component: str, message: str) -> None:
-        """Take note of an error that FFmpeg logged."""
-        if any(sign in message for sign in _CUT_OFF):
+    @property
+    def holds_pictures_one_by_one(self) -> bool:
+        """Whether each of the video's packets is a picture of its own, codec permitting."""
+        return self._format in _SAMPLES_EACH
+
+    def hear(self, level: int, component: str, message: str) -> None:
+        """Take note of what FFmpeg logged."""
+        if level > av.logging.ERROR:
+            self._complained |= _THROWN_AWAY in message and component == self._format
+        elif any(sign in message for sign in _CUT_OFF):
             self._broke_off = True
         elif component == self._format:
             self._complained = True
@@ -63,6 +97,9 @@ class Integrity:
         """Take note of a packet as it is stored, before anything is done to its timestamps."""
         is_video = packet.stream_index == self._video.index
         self._damaged_sound += packet.is_corrupt and not is_video
+        self._counts[packet.stream_index] += 1
+        if self._format in _STEADY:
+            self._look_for_gap(packet)
         if packet.pos is not None and packet.pos >= 0:
             self._read_to = packet.pos + packet.size
         # AVI does not say when B-frames are shown, only when they are decoded.
@@ -82,17 +119,46 @@ class Integrity:
         """Tell what is missing, one sentence each; ``to_the_end``: whether all was read."""
         if self._broke_off and to_the_end:
             yield "the file breaks off before its end"
-        if self._complained or (to_the_end and self._stopped_early()):
+        broken = self._structure.is_broken or (to_the_end and self._stopped_early())
+        if self._complained or broken:
             yield "the file is damaged: parts of it could not be read"
         if self._damaged_sound:
             yield f"{self._damaged_sound} packets of sound or text arrived damaged"
+        for index, gaps in sorted(self._gaps.items()):
+            kind = "video" if index == self._video.index else "audio"
+            yield f"packets are missing from {kind} track {index}: its timestamps have {gaps} gaps"
+        for index, promised in sorted(self._promised_counts.items()):
+            if to_the_end and self._counts[index] < promised:
+                yield (
+                    f"track {index} has {self._counts[index]} packets, but the file's index "
+                    f"promises {promised}"
+                )
         if to_the_end and self._promised is not None:
-            reached = self._latest + self._step
+            reached = self._latest
+            if self._format not in _LAST_BEGINS:
+                reached += self._step
             if self._promised - reached > self._slack + self._step / 2:
                 yield (
                     f"the file ends at {float(reached):.2f} s, but its header promises "
                     f"{float(self._promised):.2f} s"
                 )
+
+    def _look_for_gap(self, packet: Packet[Stream]) -> None:
+        """See whether a packet begins where the one before it on its track ended."""
+        stream, stamp = packet.stream, packet.dts if packet.dts is not None else packet.pts
+        steady = stream.type == "audio" or (
+            stream.codec_context is not None
+            and stream.codec_context.codec.canonical_name in _STEADY_VIDEO
+        )
+        if not steady or stamp is None or not packet.duration:
+            return
+        begin, length = stamp * packet.time_base, packet.duration * packet.time_base
+        before = self._ends.get(packet.stream_index)
+        if before is not None and (
+            max(_LOST_SHARE * length, _LEAST_GAP_S) <= begin - before <= _LONGEST_STEP_S
+        ):
+            self._gaps[packet.stream_index] += 1
+        self._ends[packet.stream_index] = begin + length
 
     def _stopped_early(self) -> bool:
         """Tell whether bytes are left that nobody made anything of."""
@@ -110,6 +176,8 @@ class Integrity:
             return length, Fraction(0)
         if self._format in _EXACT and video.duration:
             return begin + video.duration * stream_time_base(video), Fraction(0)
+        if self._format in _LAST_BEGINS and source.container.duration:
+            return Fraction(source.container.duration, 1_000_000), Fraction(0)
         if self._format in _ROUGH and source.container.duration:
             return Fraction(source.container.duration, 1_000_000), _ROUGHLY_S
         return None, Fraction(0)

@@ -28,7 +28,9 @@ from av.video.stream import VideoStream
 from shared.contracts.errors import SourceRefused
 from splitter.media.file_end import breaks_off
 from splitter.media.limits import Limits
+from splitter.media.mp4_index import promised_samples
 from splitter.media.recognise import explain_unopened, still_picture
+from splitter.media.structure import Structure
 
 FORMATS = "mov,matroska,avi,flv,mpegts,mpeg,asf,ogg,gif,apng,mxf,nut,ivf,dv,yuv4mpegpipe"
 """The containers that are read, by FFmpeg's names."""
@@ -45,6 +47,8 @@ _GENERATE_PTS = 1
 
 _SIZE = re.compile(r"Picture size ([0-9]+x[0-9]+)")
 _BROADCAST = ("mpegts", "mpeg")
+_MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
+_ASF_SIGN = bytes.fromhex("3026b2758e66cf11")
 _READ_BYTES = 256 * 1024
 _NO_SUCH_PROTOCOL = "none"
 _HEAD_BYTES = 1024 * 1024
@@ -67,12 +71,19 @@ class _Readable(Protocol):
 
 
 class _Nameless:
-    """A file without its name, which FFmpeg would take as a hint of the content."""
+    """A file without its name, which FFmpeg would take as a hint; its structure is followed."""
 
-    def __init__(self, file: _Readable) -> None:
-        self.read = file.read
+    def __init__(self, file: _Readable, structure: Structure) -> None:
+        self._file = file
+        self._structure = structure
         self.seek = file.seek
         self.tell = file.tell
+
+    def read(self, size: int, /) -> bytes:
+        offset = self._file.tell()
+        data = self._file.read(size)
+        self._structure.read(offset, data)
+        return data
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +101,10 @@ class OpenSource:
     """The file's size in bytes."""
     breaks_off: bool
     """Whether the file's last bytes say that more should follow."""
+    promised: dict[int, int]
+    """How many packets the index of an MP4 has, by its tracks' identifiers."""
+    structure: Structure
+    """What was found of breaks in the file, as far as it was read."""
 
     @property
     def may_jump(self) -> bool:
@@ -118,12 +133,19 @@ def open_source(file: BinaryIO, limits: Limits, log: ErrorLog) -> OpenSource:
         raise SourceRefused(
             "TOO_LARGE", f"The file has {size} bytes; at most {limits.max_bytes} are accepted."
         )
-    if still := still_picture(_head(file, 256)):
+    head = _head(file, 256)
+    if still := still_picture(head):
         raise SourceRefused("NOT_A_VIDEO", f"The file is a still {still} picture, not a video.")
     file.seek(0)
-    container = _open_container(file, limits)
+    if head.startswith(_ASF_SIGN):
+        # This demuxer tells what it throws away, but not as an error.
+        av.logging.set_level(av.logging.INFO)
+    structure = Structure(head)
+    container = _open_container(file, limits, structure)
     position = file.tell()
-    cut_off = breaks_off(file, size, container.format.name)
+    name = container.format.name
+    cut_off = breaks_off(file, size, name)
+    promised = promised_samples(file, size) if name == _MP4 else {}
     file.seek(position)
     # FFmpeg's guesses at missing timestamps repeat and reverse them where there are B-frames.
     container.flags &= ~_GENERATE_PTS
@@ -149,6 +171,8 @@ def open_source(file: BinaryIO, limits: Limits, log: ErrorLog) -> OpenSource:
         time_base=time_base,
         size=size,
         breaks_off=cut_off,
+        promised=promised,
+        structure=structure,
     )
 
 
@@ -161,19 +185,22 @@ def stream_time_base(stream: Stream) -> Fraction:
 @contextlib.contextmanager
 def capture_errors() -> Iterator[ErrorLog]:
     """Collect what FFmpeg logs at error level on this thread: some causes are told there only."""
-    level = av.logging.get_level()
+    level, skips = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.ERROR)
+    # What was said of another file, or while its pictures were surveyed, has to be said again.
+    av.logging.set_skip_repeated(False)
     try:
         with av.logging.Capture() as log:
             yield log
     finally:
         av.logging.set_level(level)
+        av.logging.set_skip_repeated(skips)
 
 
-def _open_container(file: BinaryIO, limits: Limits) -> InputContainer:
+def _open_container(file: BinaryIO, limits: Limits, structure: Structure) -> InputContainer:
     try:
         return av.open(
-            _Nameless(file),
+            _Nameless(file, structure),
             "r",
             buffer_size=_READ_BYTES,
             io_open=_refuse_to_open,

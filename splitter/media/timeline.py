@@ -16,6 +16,8 @@ from splitter.media.source import OpenSource, stream_time_base
 _LONGEST_GAP = 2**31 - 1
 """MP4 counts the ticks from one frame to the next in 31 bits, as FFmpeg writes it."""
 
+_LATEST = 2**62
+
 _RATE_SAMPLE = 1000
 """The average rate is judged each time so many frames have come."""
 
@@ -87,6 +89,10 @@ class Timeline:
         if self.over:
             return
         pts = self._latest = self._wanted(frame)
+        if abs(pts) > _LATEST:
+            raise SourceRefused(
+                "BAD_TIMESTAMPS", "A frame's timestamp is so large that no file can hold it."
+            )
         if self.frames == 0 and pts < 0:
             frame.pts = pts
             self._early = frame

@@ -1,0 +1,114 @@
+"""Count what the index of an MP4 promises for each of its tracks.
+
+The demuxer believes an index whose parts contradict each other, and reads what it can find by it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO, Final
+
+_MOST_BYTES: Final = 64 * 1024 * 1024
+_EDITED_AWAY: Final = -1
+_AT_ONCE: Final = 1
+
+
+def promised_samples(file: BinaryIO, size: int) -> dict[int, int]:
+    """Return how many samples each track should give at the least, by its identifier.
+
+    Tracks of which an edit list shows a part only are left out, and so are fragments.
+    """
+    for kind, begin, end in _boxes_of_file(file, size):
+        if kind == b"moov" and end - begin <= _MOST_BYTES:
+            file.seek(begin)
+            return _tracks(file.read(end - begin))
+    return {}
+
+
+def _boxes_of_file(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
+    at = 0
+    while at + 8 <= size:
+        file.seek(at)
+        header = file.read(16)
+        length, kind = int.from_bytes(header[:4], "big"), header[4:8]
+        skip = 8
+        if length == _AT_ONCE:
+            length, skip = int.from_bytes(header[8:16], "big"), 16
+        elif length == 0:
+            length = size - at
+        if length < skip:
+            return
+        yield kind, at + skip, min(at + length, size)
+        at += length
+
+
+def _tracks(moov: bytes) -> dict[int, int]:
+    boxes = dict(_boxes(moov))
+    if b"mvex" in boxes:
+        return {}
+    movie_ticks = _ticks_and_length(boxes.get(b"mvhd", b""))[0]
+    found = {}
+    for kind, trak in _boxes(moov):
+        if kind != b"trak":
+            continue
+        track = dict(_boxes(trak))
+        media = dict(_boxes(track.get(b"mdia", b"")))
+        table = dict(_boxes(dict(_boxes(media.get(b"minf", b""))).get(b"stbl", b"")))
+        ticks, length = _ticks_and_length(media.get(b"mdhd", b""))
+        edits = dict(_boxes(track.get(b"edts", b""))).get(b"elst", b"")
+        hidden = _hidden(edits, length, movie_ticks, ticks)
+        header = track.get(b"tkhd", b"")
+        sizes = table.get(b"stsz", table.get(b"stz2", b""))
+        if hidden is None or len(header) < 24 or not length:
+            continue
+        identifier = int.from_bytes(header[20:24] if header[0] else header[12:16], "big")
+        # The counts of sizes and of durations are one another's witness.
+        samples = int.from_bytes(sizes[8:12], "big")
+        if samples == _samples_by_duration(table.get(b"stts", b"")):
+            found[identifier] = samples - -(-hidden * samples // length)
+    return found
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = 0
+    while at + 8 <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        if length < 8:
+            return
+        yield data[at + 4 : at + 8], data[at + 8 : at + length]
+        at += length
+
+
+def _ticks_and_length(header: bytes) -> tuple[int, int]:
+    """Return the ticks a second and the length in ticks of an ``mvhd`` or ``mdhd`` box."""
+    layout, at = (">IQ", 20) if header[:1] == b"\1" else (">II", 12)
+    if len(header) < at + struct.calcsize(layout):
+        return 0, 0
+    ticks, length = struct.unpack_from(layout, header, at)
+    return ticks, length
+
+
+def _hidden(edits: bytes, length: int, movie_ticks: int, ticks: int) -> int | None:
+    """Return how much an edit list hides of a track's beginning; None if it does more than that."""
+    if not edits:
+        return 0
+    entry = struct.Struct(">QqI" if edits[0] else ">IiI")
+    count = int.from_bytes(edits[4:8], "big")
+    if len(edits) < 8 + count * entry.size:
+        return None
+    shown = [entry.unpack_from(edits, 8 + number * entry.size) for number in range(count)]
+    shown = [edit for edit in shown if edit[1] != _EDITED_AWAY]
+    if len(shown) != 1 or not movie_ticks:
+        return None
+    duration, begin, _ = shown[0]
+    # (A length of zero is that of all there is.)
+    reaches = (duration + 1) * ticks >= (length - begin) * movie_ticks
+    return begin if reaches or not duration else None
+
+
+def _samples_by_duration(table: bytes) -> int:
+    count = int.from_bytes(table[4:8], "big")
+    if len(table) < 8 + 8 * count:
+        return -1
+    return sum(samples for samples, _ in struct.iter_unpack(">II", table[8 : 8 + 8 * count]))

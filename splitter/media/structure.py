@@ -1,0 +1,137 @@
+"""Follow the structure of a file while it is read: a break in it is a loss that no demuxer tells.
+
+Some formats chain what they hold, each piece giving its length; their demuxers look for the next
+piece wherever the chain breaks, and say nothing.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Generator
+from typing import Final
+
+_Walk = Generator[int, bytes, bool]
+"""Asks for a number of bytes at a time; returns whether all was as it should be."""
+
+_PIECE_BYTES: Final = 64 * 1024
+
+_GIF_EXTENSION, _GIF_IMAGE, _GIF_END = 0x21, 0x2C, 0x3B
+_GIF_HAS_TABLE: Final = 0x80
+_PACK, _SYSTEM_HEADER, _PROGRAM_END = 0xBA, 0xBB, 0xB9
+
+
+class Structure:
+    """Gets a file's bytes as they are read, and walks through them once, from the first on.
+
+    Bytes that are read again, or ahead of their turn, are passed over.
+    """
+
+    def __init__(self, head: bytes) -> None:
+        """``head`` are the file's first bytes, by which its format is known."""
+        walk = next((walk for sign, walk in _WALKS.items() if head.startswith(sign)), None)
+        self._walk = walk() if walk else None
+        self._wanted = next(self._walk) if self._walk else 0
+        self._seen = 0
+        self._kept = bytearray()
+        self.is_broken = False
+
+    def read(self, offset: int, data: bytes) -> None:
+        """Take note of ``data``, which was read at ``offset``."""
+        if self._walk is None or not offset <= self._seen < offset + len(data):
+            return
+        self._kept += data[self._seen - offset :]
+        self._seen = offset + len(data)
+        at = 0
+        try:
+            while len(self._kept) - at >= self._wanted:
+                at, piece = at + self._wanted, bytes(self._kept[at : at + self._wanted])
+                self._wanted = self._walk.send(piece)
+        except StopIteration as end:
+            self._walk = None
+            self.is_broken = not end.value
+            at = len(self._kept)
+        del self._kept[:at]
+
+
+def _skip(length: int, check: int = 0) -> Generator[int, bytes, int]:
+    """Pass over bytes; return their CRC, which goes on from ``check``."""
+    while length:
+        piece = yield min(length, _PIECE_BYTES)
+        check = zlib.crc32(piece, check)
+        length -= len(piece)
+    return check
+
+
+def _gif() -> _Walk:
+    screen = yield 13
+    yield from _skip(_gif_table(screen[10]))
+    while True:
+        kind = (yield 1)[0]
+        if kind == _GIF_END:
+            return True
+        if kind == _GIF_EXTENSION:
+            yield 1
+        elif kind == _GIF_IMAGE:
+            image = yield 9
+            yield from _skip(_gif_table(image[8]) + 1)
+        elif kind:
+            return False
+        else:
+            continue
+        while length := (yield 1)[0]:
+            yield length
+
+
+def _gif_table(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & _GIF_HAS_TABLE else 0
+
+
+def _png() -> _Walk:
+    yield 8
+    promised = frames = 0
+    while True:
+        header = yield 8
+        length, kind = int.from_bytes(header[:4], "big"), header[4:]
+        check = zlib.crc32(kind)
+        if kind == b"acTL" and length >= 4:
+            counts = yield 4
+            promised, check = int.from_bytes(counts, "big"), zlib.crc32(counts, check)
+            length -= 4
+        frames += kind == b"fcTL"
+        check = yield from _skip(length, check)
+        if int.from_bytes((yield 4), "big") != check:
+            return False
+        if kind == b"IEND":
+            return frames == promised
+
+
+def _program_stream() -> _Walk:
+    while True:
+        code = yield 4
+        while not any(code[:3]):
+            # Zeros may stand before a start code.
+            code = code[1:] + (yield 1)
+        if code[:3] != b"\0\0\1":
+            return False
+        kind = code[3]
+        if kind == _PACK:
+            if (yield 1)[0] >> 6 == 1:
+                rest = yield 9
+                yield from _skip(rest[8] & 7)
+            else:
+                yield 7
+        elif kind >= _SYSTEM_HEADER:
+            length = int.from_bytes((yield 2), "big")
+            if not length:
+                # (The length of a picture may be left open.)
+                return True
+            yield from _skip(length)
+        elif kind != _PROGRAM_END:
+            return False
+
+
+_WALKS: Final[dict[bytes, Callable[[], _Walk]]] = {
+    b"GIF8": _gif,
+    b"\x89PNG\r\n\x1a\n": _png,
+    b"\0\0\1\xba": _program_stream,
+}
