@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Final
 
@@ -37,7 +37,9 @@ _ROUGH: Final = frozenset({"matroska,webm", "flv", "asf"})
 _IN_A_ROW: Final = {"yuv4mpegpipe": 0, "ivf": 16, "gif": 256}
 """Formats that hold pictures one after the other, and how many bytes may follow the last one."""
 
-_SAMPLES_EACH: Final = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+_MP4: Final = "mov,mp4,m4a,3gp,3g2,mj2"
+
+_SAMPLES_EACH: Final = (_MP4, "matroska,webm")
 """Formats that hold pictures one by one, two fields in one packet."""
 
 _LAST_BEGINS: Final = ("nut",)
@@ -57,19 +59,24 @@ _LONGEST_STEP_S: Final = Fraction(1)
 class Integrity:
     """Listens while a file is read."""
 
-    def __init__(self, source: OpenSource) -> None:
+    def __init__(self, source: OpenSource, kept: Iterable[Stream] = ()) -> None:
+        """``kept`` are the tracks beside the video that are read."""
         self._video = source.video
+        self._sounds = [stream for stream in kept if stream.type == "audio"]
         self._broke_off = source.breaks_off
         self._format = source.container.format.name
         self._promised, self._slack = self._promise(source)
-        self._of_all_tracks = self._format in (*_ROUGH, *_LAST_BEGINS) and _track_length(source.video) is None
+        self._of_all_tracks = (
+            self._format in (*_ROUGH, *_LAST_BEGINS) and _track_length(source.video) is None
+        )
         self._complained = False
         self._damaged_sound = 0
         self._structure = source.structure
+        self._packets: set[int] = set()
         self._counts: Counter[int] = Counter()
         self._promised_counts = {
             stream.index: source.promised[stream.id]
-            for stream in (source.video, *source.others)
+            for stream in (source.video, *self._sounds)
             if stream.id in source.promised
         }
         self._ends: dict[int, Fraction] = {}
@@ -97,7 +104,8 @@ class Integrity:
         """Take note of a packet as it is stored, before anything is done to its timestamps."""
         is_video = packet.stream_index == self._video.index
         self._damaged_sound += packet.is_corrupt and not is_video
-        self._counts[packet.stream_index] += 1
+        self._packets.add(packet.stream_index)
+        self._counts[packet.stream_index] += not packet.is_discard
         if self._format in _STEADY:
             self._look_for_gap(packet)
         if packet.pos is not None and packet.pos >= 0:
@@ -127,12 +135,8 @@ class Integrity:
         for index, gaps in sorted(self._gaps.items()):
             kind = "video" if index == self._video.index else "audio"
             yield f"packets are missing from {kind} track {index}: its timestamps have {gaps} gaps"
-        for index, promised in sorted(self._promised_counts.items()):
-            if to_the_end and self._counts[index] < promised:
-                yield (
-                    f"track {index} has {self._counts[index]} packets, but the file's index "
-                    f"promises {promised}"
-                )
+        if to_the_end and self._format == _MP4:
+            yield from self._missing_by_index()
         if to_the_end and self._promised is not None:
             reached = self._latest
             if self._format not in _LAST_BEGINS:
@@ -142,6 +146,17 @@ class Integrity:
                     f"the file ends at {float(reached):.2f} s, but its header promises "
                     f"{float(self._promised):.2f} s"
                 )
+
+    def _missing_by_index(self) -> Iterator[str]:
+        for index, promised in sorted(self._promised_counts.items()):
+            if self._counts[index] < promised:
+                yield (
+                    f"track {index} has {self._counts[index]} packets, but the file's index "
+                    f"promises {promised}"
+                )
+        for sound in self._sounds:
+            if sound.duration and sound.index not in self._packets:
+                yield f"audio track {sound.index} is empty, but the file's index gives it a length"
 
     def _look_for_gap(self, packet: Packet[Stream]) -> None:
         """See whether a packet begins where the one before it on its track ended."""

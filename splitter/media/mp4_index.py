@@ -11,13 +11,15 @@ from typing import BinaryIO, Final
 
 _MOST_BYTES: Final = 64 * 1024 * 1024
 _EDITED_AWAY: Final = -1
-_AT_ONCE: Final = 1
+_LONG: Final = 1
+_BOX_HEADER: Final = 8
+_TRACK_HEADER: Final = 24
 
 
 def promised_samples(file: BinaryIO, size: int) -> dict[int, int]:
-    """Return how many samples each track should give at the least, by its identifier.
+    """Return how many packets each track should present at the least, by its identifier.
 
-    Tracks of which an edit list shows a part only are left out, and so are fragments.
+    Tracks of which an edit list shows a part only are left out, and so are fragments and PCM.
     """
     for kind, begin, end in _boxes_of_file(file, size):
         if kind == b"moov" and end - begin <= _MOST_BYTES:
@@ -28,12 +30,12 @@ def promised_samples(file: BinaryIO, size: int) -> dict[int, int]:
 
 def _boxes_of_file(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
     at = 0
-    while at + 8 <= size:
+    while at + _BOX_HEADER <= size:
         file.seek(at)
         header = file.read(16)
         length, kind = int.from_bytes(header[:4], "big"), header[4:8]
-        skip = 8
-        if length == _AT_ONCE:
+        skip = _BOX_HEADER
+        if length == _LONG:
             length, skip = int.from_bytes(header[8:16], "big"), 16
         elif length == 0:
             length = size - at
@@ -60,7 +62,8 @@ def _tracks(moov: bytes) -> dict[int, int]:
         hidden = _hidden(edits, length, movie_ticks, ticks)
         header = track.get(b"tkhd", b"")
         sizes = table.get(b"stsz", table.get(b"stz2", b""))
-        if hidden is None or len(header) < 24 or not length:
+        # (PCM is not stored in packets: each of its samples has an entry, all of one size.)
+        if hidden is None or len(header) < _TRACK_HEADER or not length or any(sizes[4:8]):
             continue
         identifier = int.from_bytes(header[20:24] if header[0] else header[12:16], "big")
         # The counts of sizes and of durations are one another's witness.
@@ -72,9 +75,9 @@ def _tracks(moov: bytes) -> dict[int, int]:
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     at = 0
-    while at + 8 <= len(data):
+    while at + _BOX_HEADER <= len(data):
         length = int.from_bytes(data[at : at + 4], "big")
-        if length < 8:
+        if length < _BOX_HEADER:
             return
         yield data[at + 4 : at + 8], data[at + 8 : at + length]
         at += length

@@ -29,6 +29,7 @@ from shared.contracts.errors import SourceRefused
 from splitter.media.file_end import breaks_off
 from splitter.media.limits import Limits
 from splitter.media.mp4_index import promised_samples
+from splitter.media.programs import tracks_beside
 from splitter.media.recognise import explain_unopened, still_picture
 from splitter.media.structure import Structure
 
@@ -48,6 +49,7 @@ _GENERATE_PTS = 1
 _SIZE = re.compile(r"Picture size ([0-9]+x[0-9]+)")
 _BROADCAST = ("mpegts", "mpeg")
 _MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
+_TS = "mpegts"
 _ASF_SIGN = bytes.fromhex("3026b2758e66cf11")
 _READ_BYTES = 256 * 1024
 _NO_SUCH_PROTOCOL = "none"
@@ -93,6 +95,8 @@ class OpenSource:
     container: InputContainer
     video: VideoStream
     others: tuple[Stream, ...]
+    of_other_programs: int
+    """How many tracks belong to programs that do not hold the video."""
     start: Fraction
     """What is subtracted from every timestamp, in seconds."""
     time_base: Fraction
@@ -159,7 +163,14 @@ def open_source(file: BinaryIO, limits: Limits, log: ErrorLog) -> OpenSource:
     context.thread_type = "NONE"
     context.thread_count = 1
     context.options = {"max_pixels": str(limits.max_pixels)}
-    others = tuple(stream for stream in container.streams if stream.index != video.index)
+    beside = tracks_beside(_head(file, _HEAD_BYTES), video.id) if name == _TS else None
+    file.seek(position)
+    others = tuple(
+        stream
+        for stream in container.streams
+        if stream.index != video.index and (beside is None or stream.id in beside)
+    )
+    of_others = len(container.streams) - 1 - len(others)
     time_base = Fraction(1, stream_time_base(video).denominator)
     if time_base.denominator > FINEST_TIME_BASE:
         time_base = Fraction(1, 1_000_000)
@@ -167,6 +178,7 @@ def open_source(file: BinaryIO, limits: Limits, log: ErrorLog) -> OpenSource:
         container=container,
         video=video,
         others=others,
+        of_other_programs=of_others,
         start=_start(container, video, others),
         time_base=time_base,
         size=size,

@@ -128,7 +128,7 @@ class _Splitter:
         self._source = source
         self._copier = copier
         self._options = options
-        self._integrity = Integrity(source)
+        self._integrity = Integrity(source, copier.streams)
         self._decoder = Decoder(source.video, options.limits, log, self._integrity)
         self._timeline = Timeline(source, options.limits, options.part)
         self._epochs = Epochs(source.may_jump, options.longest_pause_s)

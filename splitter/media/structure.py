@@ -15,8 +15,9 @@ _Walk = Generator[int, bytes, bool]
 
 _PIECE_BYTES: Final = 64 * 1024
 
-_GIF_EXTENSION, _GIF_IMAGE, _GIF_END = 0x21, 0x2C, 0x3B
+_GIF_EXTENSION, _GIF_CONTROL, _GIF_IMAGE, _GIF_END = 0x21, 0xF9, 0x2C, 0x3B
 _GIF_HAS_TABLE: Final = 0x80
+_COUNT_BYTES: Final = 4
 _PACK, _SYSTEM_HEADER, _PROGRAM_END = 0xBA, 0xBB, 0xB9
 
 
@@ -68,7 +69,8 @@ def _gif() -> _Walk:
     while True:
         kind = (yield 1)[0]
         if kind == _GIF_END:
-            return True
+            # What follows may be anything but another picture.
+            return (yield 1)[0] not in (_GIF_EXTENSION, _GIF_IMAGE, _GIF_CONTROL)
         if kind == _GIF_EXTENSION:
             yield 1
         elif kind == _GIF_IMAGE:
@@ -93,10 +95,10 @@ def _png() -> _Walk:
         header = yield 8
         length, kind = int.from_bytes(header[:4], "big"), header[4:]
         check = zlib.crc32(kind)
-        if kind == b"acTL" and length >= 4:
-            counts = yield 4
+        if kind == b"acTL" and length >= _COUNT_BYTES:
+            counts = yield _COUNT_BYTES
             promised, check = int.from_bytes(counts, "big"), zlib.crc32(counts, check)
-            length -= 4
+            length -= _COUNT_BYTES
         frames += kind == b"fcTL"
         check = yield from _skip(length, check)
         if int.from_bytes((yield 4), "big") != check:

@@ -87,6 +87,9 @@ class TrackCopier:
         self._held: deque[tuple[_Copy, Packet[Stream]]] = deque()
         has_chapters = bool(source.container.chapters())
         self._plan = plan_carriage(source.others, path.parent, has_chapters=has_chapters)
+        if source.of_other_programs:
+            tracks = "track" if source.of_other_programs == 1 else "tracks"
+            self._plan.dropped.append(f"{source.of_other_programs} {tracks} of other programs")
         self.container: ContainerName = self._plan.container
         self._losses = list(self._plan.losses)
         self._changes = list(self._plan.changes)

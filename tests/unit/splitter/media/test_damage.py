@@ -63,6 +63,7 @@ SOURCES = {
     "gif": video("gif", "gif", pixel_format="gray", time_base=Fraction(1, 100), options={}),
     "apng": video("apng", "apng", pixel_format="gray", **COUNTED),
     "y4m": video("yuv4mpegpipe", "rawvideo", **COUNTED),
+    "ogg": video("ogg", "libvpx", **COUNTED, **sound("libopus")),
 }
 
 SILENT = {

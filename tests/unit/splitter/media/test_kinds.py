@@ -166,6 +166,74 @@ def test_a_pause_of_seconds_in_a_transport_stream_is_kept_once(make, split_video
     assert not any("joined" in warning for warning in found.end.warnings)
 
 
+def test_programs_of_a_transport_stream_are_kept_apart(make, split_video):
+    # Given a file of two programs, each with its own picture and sound
+    data = two_programs(make)
+    found = split_video(data)
+    # Then picture and sound are the first one's, and the other's tracks are reported
+    assert [track.codec for track in found.source.tracks] == ["mp2"]
+    assert found.source.dropped == ("2 tracks of other programs",)
+    numbers = [make.number_of(frame) for frame in found.frames()]
+    assert numbers == list(range(30))
+    assert not found.end.damaged
+
+
+def two_programs(make):
+    """Join two transport streams packet by packet, the second one's tracks and tables renumbered.
+
+    (PyAV makes files of one program only.)
+    """
+    streams = []
+    for codec in ("mp2", "aac"):
+        video = make.Video(frames=30, format="mpegts", time_base=TS_TICK,
+                           sounds=[make.Sound(codec)], options={"bf": "0"})  # fmt: skip
+        streams.append(video.make())
+    first, second = ([s[i : i + 188] for i in range(0, len(s), 188)] for s in streams)
+    moved = {0x100: 0x200, 0x101: 0x201, 0x1000: 0x1100}
+    programs, other = [], []
+    for packet in second:
+        pid = int.from_bytes(packet[1:3], "big") & 0x1FFF
+        if pid in moved:
+            changed = bytearray(packet)
+            changed[1:3] = (int.from_bytes(packet[1:3], "big") & 0xE000 | moved[pid]).to_bytes(2)
+            if pid == 0x1000:
+                # The table names the program, the clock's track and the two tracks.
+                renumber(changed, {b"\xe1\x00": b"\xe2\x00", b"\xe1\x01": b"\xe2\x01"})
+            other.append(bytes(changed))
+    for packet in first:
+        pid = int.from_bytes(packet[1:3], "big") & 0x1FFF
+        if pid == 0:
+            changed = bytearray(packet)
+            table = packet[5:17] + (2).to_bytes(2) + b"\xf1\x00"
+            table = table[:1] + (0xB000 | len(table) + 1).to_bytes(2) + table[3:]
+            changed[5 : 5 + len(table) + 4] = table + crc(table)
+            packet = bytes(changed)  # noqa: PLW2901
+        programs.append(packet)
+    mixed = [p for pair in itertools.zip_longest(programs, other) for p in pair if p]
+    return b"".join(mixed)
+
+
+def renumber(packet, names):
+    """Change identifiers in a table of programs, and its check."""
+    length = int.from_bytes(packet[6:8], "big") & 0xFFF
+    table = bytes(packet[5 : 8 + length - 4])
+    for before, after in names.items():
+        table = table.replace(before, after)
+    table = table[:3] + (2).to_bytes(2) + table[5:]
+    packet[5 : 8 + length] = table + crc(table)
+
+
+def crc(table):
+    """Compute the check of a table, MPEG's CRC-32."""
+    check = 0xFFFFFFFF
+    for byte in table:
+        check ^= byte << 24
+        for _ in range(8):
+            check = check << 1 ^ (0x04C11DB7 if check & 0x80000000 else 0)
+            check &= 0xFFFFFFFF
+    return check.to_bytes(4)
+
+
 def refusal(split_video, data):
     with pytest.raises(SourceRefused) as caught:
         split_video(data)

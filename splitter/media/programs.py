@@ -1,0 +1,77 @@
+"""Tell the programs of a transport stream apart: a broadcaster sends several in one.
+
+FFmpeg knows them, but PyAV does not pass them on. Their tables come several times a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+_LAYOUTS: Final = ((188, 0), (192, 4), (204, 0))
+"""How long packets are, and where each one's sync byte is."""
+
+_PACKET_BYTES: Final = 188
+_SYNC: Final = ord("G")
+_TABLE_HEADER: Final = 3
+_CHECK_BYTES: Final = 4
+_PROGRAMS, _PROGRAM = 0x00, 0x02
+
+
+def tracks_beside(head: bytes, video: int) -> frozenset[int] | None:
+    """Return the identifiers of the tracks in the programs that hold the track ``video``.
+
+    ``head`` is the beginning of the file. None if it does not tell.
+    """
+    packets = list(_packets(head))
+    found: set[int] = set()
+    for table in _tables(packets, 0, _PROGRAMS):
+        for at in range(8, len(table) - _CHECK_BYTES, 4):
+            if any(table[at : at + 2]):
+                for program in _tables(packets, _identifier(table, at + 2), _PROGRAM):
+                    tracks = set(_tracks(program))
+                    found |= tracks if video in tracks else set()
+    return frozenset(found) or None
+
+
+def _packets(head: bytes) -> Iterator[tuple[int, bool, bytes]]:
+    """Yield each packet's track, whether something begins in it, and its payload."""
+    for length, sync in _LAYOUTS:
+        if head[sync : sync + 1] == head[sync + length : sync + length + 1] == bytes([_SYNC]):
+            break
+    else:
+        return
+    for at in range(sync, len(head) - _PACKET_BYTES + 1, length):
+        packet = head[at : at + _PACKET_BYTES]
+        adaptation, has_payload = packet[3] & 0x20, packet[3] & 0x10
+        if packet[0] == _SYNC and has_payload:
+            begin = 5 + packet[4] if adaptation else 4
+            yield _identifier(packet, 1), bool(packet[1] & 0x40), packet[begin:]
+
+
+def _tables(packets: list[tuple[int, bool, bytes]], track: int, kind: int) -> Iterator[bytes]:
+    """Yield the first whole table on a track; it may stretch over several packets."""
+    table: bytes | None = None
+    for identifier, begins, payload in packets:
+        if identifier != track or not payload:
+            continue
+        if begins:
+            table = payload[1 + payload[0] :]
+        elif table is not None:
+            table += payload
+        if table is not None and len(table) >= _TABLE_HEADER:
+            length = _TABLE_HEADER + (int.from_bytes(table[1:3], "big") & 0xFFF)
+            if table[0] == kind and len(table) >= length:
+                yield table[:length]
+                return
+
+
+def _tracks(program: bytes) -> Iterator[int]:
+    at = 12 + (int.from_bytes(program[10:12], "big") & 0xFFF)
+    while at + 5 <= len(program) - _CHECK_BYTES:
+        yield _identifier(program, at + 1)
+        at += 5 + (int.from_bytes(program[at + 3 : at + 5], "big") & 0xFFF)
+
+
+def _identifier(data: bytes, at: int) -> int:
+    return int.from_bytes(data[at : at + 2], "big") & 0x1FFF
