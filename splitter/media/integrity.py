@@ -47,7 +47,11 @@ _LAST_BEGINS: Final = ("nut",)
 
 _STEADY: Final = ("mpeg", "mpegts", "asf")
 """Formats in which packets of sound follow one another without a gap, by their timestamps."""
-_STEADY_VIDEO: Final = ("mpeg1video", "mpeg2video")
+_STEADY_CODECS: Final = frozenset(
+    {"mp1", "mp2", "mp3", "aac", "aac_latm", "ac3", "eac3", "dts", "wmav1", "wmav2"}
+    | {"mpeg1video", "mpeg2video"}
+)
+"""Codecs of theirs whose packets are of one length: one that is missing leaves its gap."""
 _LOST_SHARE: Final = Fraction(3, 4)
 """A gap of this share of a packet's length is one that a packet is missing from."""
 _LEAST_GAP_S: Final = Fraction(1, 200)
@@ -125,6 +129,8 @@ class Integrity:
 
     def warnings(self, *, to_the_end: bool) -> Iterator[str]:
         """Tell what is missing, one sentence each; ``to_the_end``: whether all was read."""
+        if to_the_end:
+            self._structure.finish(self._size)
         if self._broke_off and to_the_end:
             yield "the file breaks off before its end"
         broken = self._structure.is_broken or (to_the_end and self._stopped_early())
@@ -134,7 +140,8 @@ class Integrity:
             yield f"{self._damaged_sound} packets of sound or text arrived damaged"
         for index, gaps in sorted(self._gaps.items()):
             kind = "video" if index == self._video.index else "audio"
-            yield f"packets are missing from {kind} track {index}: its timestamps have {gaps} gaps"
+            times = "one gap" if gaps == 1 else f"{gaps} gaps"
+            yield f"packets are missing from {kind} track {index}: its timestamps have {times}"
         if to_the_end and self._format == _MP4:
             yield from self._missing_by_index()
         if to_the_end and self._promised is not None:
@@ -161,11 +168,10 @@ class Integrity:
     def _look_for_gap(self, packet: Packet[Stream]) -> None:
         """See whether a packet begins where the one before it on its track ended."""
         stream, stamp = packet.stream, packet.dts if packet.dts is not None else packet.pts
-        steady = stream.type == "audio" or (
-            stream.codec_context is not None
-            and stream.codec_context.codec.canonical_name in _STEADY_VIDEO
-        )
-        if not steady or stamp is None or not packet.duration:
+        context = stream.codec_context
+        if context is None or context.codec.canonical_name not in _STEADY_CODECS:
+            return
+        if stamp is None or not packet.duration:
             return
         begin, length = stamp * packet.time_base, packet.duration * packet.time_base
         before = self._ends.get(packet.stream_index)

@@ -11,13 +11,16 @@ from collections.abc import Callable, Generator
 from typing import Final
 
 _Walk = Generator[int, bytes, bool]
-"""Asks for a number of bytes at a time; returns whether all was as it should be."""
+"""Asks for a number of bytes at a time; returns whether all was as it should be.
+
+At the end of the file an `EOFError` is raised in it."""
 
 _PIECE_BYTES: Final = 64 * 1024
 
 _GIF_EXTENSION, _GIF_CONTROL, _GIF_IMAGE, _GIF_END = 0x21, 0xF9, 0x2C, 0x3B
 _GIF_HAS_TABLE: Final = 0x80
 _COUNT_BYTES: Final = 4
+_OGG_PAGE_BYTES, _OGG_LAST = 27, 4
 _PACK, _SYSTEM_HEADER, _PROGRAM_END = 0xBA, 0xBB, 0xB9
 
 
@@ -53,6 +56,18 @@ class Structure:
             at = len(self._kept)
         del self._kept[:at]
 
+    def finish(self, size: int) -> None:
+        """Hear that nothing more will be read; a file of ``size`` bytes may end too soon."""
+        if self._walk is None or self._seen < size:
+            return
+        try:
+            self._walk.throw(EOFError())
+        except StopIteration as end:
+            self.is_broken = not end.value
+        except EOFError:
+            self.is_broken = True
+        self._walk = None
+
 
 def _skip(length: int, check: int = 0) -> Generator[int, bytes, int]:
     """Pass over bytes; return their CRC, which goes on from ``check``."""
@@ -70,7 +85,10 @@ def _gif() -> _Walk:
         kind = (yield 1)[0]
         if kind == _GIF_END:
             # What follows may be anything but another picture.
-            return (yield 1)[0] not in (_GIF_EXTENSION, _GIF_IMAGE, _GIF_CONTROL)
+            try:
+                return (yield 1)[0] not in (_GIF_EXTENSION, _GIF_IMAGE, _GIF_CONTROL)
+            except EOFError:
+                return True
         if kind == _GIF_EXTENSION:
             yield 1
         elif kind == _GIF_IMAGE:
@@ -109,10 +127,13 @@ def _png() -> _Walk:
 
 def _program_stream() -> _Walk:
     while True:
-        code = yield 4
-        while not any(code[:3]):
-            # Zeros may stand before a start code.
-            code = code[1:] + (yield 1)
+        try:
+            code = yield 4
+            while not any(code[:3]):
+                # Zeros may stand before a start code.
+                code = code[1:] + (yield 1)
+        except EOFError:
+            return True
         if code[:3] != b"\0\0\1":
             return False
         kind = code[3]
@@ -132,8 +153,28 @@ def _program_stream() -> _Walk:
             return False
 
 
+def _ogg() -> _Walk:
+    numbers: dict[bytes, int] = {}
+    ended = set()
+    while True:
+        try:
+            page = yield _OGG_PAGE_BYTES
+        except EOFError:
+            return ended == set(numbers)
+        track, number = page[14:18], int.from_bytes(page[18:22], "little")
+        # (The first page of a track may have any number.)
+        if not page.startswith(b"OggS") or number != numbers.get(track, number):
+            return False
+        numbers[track] = number + 1
+        if page[5] & _OGG_LAST:
+            ended.add(track)
+        sizes = (yield page[26]) if page[26] else b""
+        yield from _skip(sum(sizes))
+
+
 _WALKS: Final[dict[bytes, Callable[[], _Walk]]] = {
     b"GIF8": _gif,
     b"\x89PNG\r\n\x1a\n": _png,
     b"\0\0\1\xba": _program_stream,
+    b"OggS": _ogg,
 }

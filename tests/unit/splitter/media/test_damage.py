@@ -67,16 +67,17 @@ SOURCES = {
 }
 
 SILENT = {
-    "mp4": 0.06,
-    "matroska": 0.03,
-    "webm": 0.03,
-    "mpegts": 0.06,
-    "mpeg": 0.12,
-    "asf": 0.1,
-    "mxf": 0.03,
-    "nut": 0.18,
-    "gif": 0.15,
-    "apng": 0.06,
+    "mp4": 0.03,
+    "webm": 0.02,
+    "mpegts": 0.04,
+    "mpeg": 0.02,
+    "avi": 0.03,
+    "flv": 0.02,
+    "asf": 0.03,
+    "mxf": 0.02,
+    "nut": 0.02,
+    "ivf": 0.02,
+    "gif": 0.03,
 }
 """The share of damaged files whose loss leaves no trace in them: an index or a
 length that was changed is believed, and some formats neither count nor chain what they hold."""
