@@ -78,11 +78,7 @@ class Integrity:
         self._structure = source.structure
         self._packets: set[int] = set()
         self._counts: Counter[int] = Counter()
-        self._promised_counts = {
-            stream.index: source.promised[stream.id]
-            for stream in (source.video, *self._sounds)
-            if stream.id in source.promised
-        }
+        self._promised_counts = source.promised
         self._ends: dict[int, Fraction] = {}
         self._gaps: Counter[int] = Counter()
         self._size = source.size
@@ -155,10 +151,12 @@ class Integrity:
                 )
 
     def _missing_by_index(self) -> Iterator[str]:
-        for index, promised in sorted(self._promised_counts.items()):
-            if self._counts[index] < promised:
+        counts = self._promised_counts()
+        for track in (self._video, *self._sounds):
+            found, promised = self._counts[track.index], counts.get(track.id, 0)
+            if found < promised:
                 yield (
-                    f"track {index} has {self._counts[index]} packets, but the file's index "
+                    f"{track.type} track {track.index} has {found} packets, but the file's index "
                     f"promises {promised}"
                 )
         for sound in self._sounds:

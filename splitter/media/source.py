@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import BinaryIO, Protocol
 
 import av
@@ -105,8 +106,8 @@ class OpenSource:
     """The file's size in bytes."""
     breaks_off: bool
     """Whether the file's last bytes say that more should follow."""
-    promised: dict[int, int]
-    """How many packets the index of an MP4 has, by its tracks' identifiers."""
+    promised: Callable[[], dict[int, int]]
+    """Reads how many packets the index of an MP4 has, by its tracks' identifiers."""
     structure: Structure
     """What was found of breaks in the file, as far as it was read."""
 
@@ -149,7 +150,6 @@ def open_source(file: BinaryIO, limits: Limits, log: ErrorLog) -> OpenSource:
     position = file.tell()
     name = container.format.name
     cut_off = breaks_off(file, size, name)
-    promised = promised_samples(file, size) if name == _MP4 else {}
     file.seek(position)
     # FFmpeg's guesses at missing timestamps repeat and reverse them where there are B-frames.
     container.flags &= ~_GENERATE_PTS
@@ -183,7 +183,7 @@ def open_source(file: BinaryIO, limits: Limits, log: ErrorLog) -> OpenSource:
         time_base=time_base,
         size=size,
         breaks_off=cut_off,
-        promised=promised,
+        promised=partial(promised_samples, file, size) if name == _MP4 else dict,
         structure=structure,
     )
 

@@ -155,7 +155,7 @@ def _program_stream() -> _Walk:
 
 def _ogg() -> _Walk:
     numbers: dict[bytes, int] = {}
-    ended = set()
+    ended: set[bytes] = set()
     while True:
         try:
             page = yield _OGG_PAGE_BYTES
