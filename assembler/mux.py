@@ -98,7 +98,7 @@ def _join(
     pairs = _paired(manifest, segments)
     first = next(pairs, None)
     if first is None:
-        raise ResultError("SEGMENT_COUNT", "There is not a segment to make a result of.")
+        raise ResultError("SEGMENT_COUNT", "There is no segment to make a result of.")
     with _opened_output(manifest, side, tracks, out_path) as output:
         joined: _Result | None = None
         for chunk, data in itertools.chain((first,), pairs):

@@ -130,7 +130,7 @@ def _add_jobs(commands_: CommandParsers) -> None:
     submit = commands_.add_parser("submit", help="upload videos to a running stack, or to Azure")
     submit.add_argument("videos", nargs="+", metavar="VIDEO", help="files, or folders of videos")
     add_request(submit)
-    submit.add_argument("--wait", action="store_true", help="stay until the jobs have ended")
+    submit.add_argument("--wait", action="store_true", help="wait until the jobs have ended")
     add_strict(submit)
     add_quiet(submit)
     add_dir(submit)
@@ -139,10 +139,10 @@ def _add_jobs(commands_: CommandParsers) -> None:
 
     status = commands_.add_parser("status", help="show one job, or all")
     status.add_argument("job", nargs="?", metavar="JOB")
-    status.add_argument("-w", "--watch", action="store_true", help="show it again and again")
-    status.add_argument("--state", choices=get_args(State), help="only jobs that are in it")
+    status.add_argument("-w", "--watch", action="store_true", help="keep the display up to date")
+    status.add_argument("--state", choices=get_args(State), help="only jobs in this state")
     status.add_argument(
-        "-n", "--limit", type=whole(1, 1_000_000), metavar="N", help="only the newest"
+        "-n", "--limit", type=whole(1, 1_000_000), metavar="N", help="only the newest N jobs"
     )
     add_dir(status)
     add_json(status)
@@ -175,9 +175,13 @@ def _add_jobs(commands_: CommandParsers) -> None:
         "process", nargs="?", metavar="PROCESS", help="such as splitter; default: all"
     )
     logs.add_argument(
-        "-n", "--lines", type=whole(0, 1_000_000), default=10, help="default: %(default)s"
+        "-n",
+        "--lines",
+        type=whole(0, 1_000_000),
+        default=10,
+        help="last lines of each log; default: %(default)s",
     )
-    logs.add_argument("-f", "--follow", action="store_true", help="go on with what comes")
+    logs.add_argument("-f", "--follow", action="store_true", help="keep printing new lines")
     add_dir(logs)
     logs.set_defaults(command="logs:logs")
 
@@ -215,12 +219,12 @@ def _add_operating(commands_: CommandParsers) -> None:
     add_dir(cancel)
     cancel.set_defaults(command="operate:cancel")
 
-    doctor = commands_.add_parser("doctor", help="look a deployment over, say what is wrong")
+    doctor = commands_.add_parser("doctor", help="check a deployment and say what is wrong")
     add_dir(doctor)
     add_json(doctor, "one JSON object a finding on stdout")
     doctor.set_defaults(command="doctor:doctor")
 
-    letters = commands_.add_parser("dead-letters", help="list events that nobody could process")
+    letters = commands_.add_parser("dead-letters", help="list events that could not be processed")
     letters.add_argument(
         "--redrive",
         nargs="+",
@@ -261,7 +265,7 @@ def _add_gallery(commands_: CommandParsers) -> None:
     styles.set_defaults(command="catalogue:styles")
 
     preview = commands_.add_parser("preview", help="show one picture of a video before and after")
-    preview.add_argument("video", type=Path, metavar="VIDEO")
+    preview.add_argument("video", type=Path, metavar="VIDEO", help="video or photo")
     add_request(preview)
     add_at(preview)
     add_engine(preview)
@@ -275,13 +279,13 @@ def _add_gallery(commands_: CommandParsers) -> None:
 
 
 def _add_train(commands_: CommandParsers) -> None:
-    train = commands_.add_parser("train", help="make a style of a painting of your own")
+    train = commands_.add_parser("train", help="train a style from a painting of your own")
     train.add_argument("--style", type=Path, required=True, metavar="PAINTING", dest="painting")
     train.add_argument(
         "--content",
         type=Path,
         metavar="DIR",
-        help="photographs to practise on; default: the pictures of this machine",
+        help="photographs to train with; default: pictures found on this machine",
     )
     train.add_argument("-o", "--output", type=Path, required=True, metavar="NAME.onnx")
     train.add_argument(
@@ -313,7 +317,7 @@ def _add_train(commands_: CommandParsers) -> None:
 def _add_chaos(commands_: CommandParsers) -> None:
     """Add the command that breaks stacks on purpose."""
     chaos = commands_.add_parser(
-        "chaos", help="break stacks on this machine on purpose, and check that promises hold"
+        "chaos", help="inject faults into stacks on this machine, and check the guarantees"
     )
     chaos.add_argument(
         "--minutes",

@@ -31,16 +31,16 @@ def add_request(parser: argparse.ArgumentParser) -> None:
         "--brush",
         default="",
         metavar="LINES",
-        help="height in lines at which pictures are painted; fewer: larger strokes",
+        help="height in lines at which pictures are painted; fewer lines make larger strokes",
     )
     parser.add_argument(
         "--quality",
         default="",
         metavar="0..100",
-        help="of the result's encoding; higher: better and larger; default: 60",
+        help="quality of the result's encoding; higher is better and larger; default: 60",
     )
     parser.add_argument(
-        "--codec", default="", help="of the result: h264, hevc or av1; default: h264"
+        "--codec", default="", help="codec of the result: h264, hevc or av1; default: h264"
     )
     parser.add_argument(
         "--start",
@@ -49,15 +49,13 @@ def add_request(parser: argparse.ArgumentParser) -> None:
         help="where in the video to begin: seconds, or [HOURS:]MINUTES:SECONDS",
     )
     parser.add_argument("--duration", default="", metavar="TIME", help="how much of it to paint")
-    parser.add_argument(
-        "--max-frames", default="", metavar="N", help="paint no more frames than these"
-    )
+    parser.add_argument("--max-frames", default="", metavar="N", help="paint at most N frames")
 
 
 def add_stylizers(parser: argparse.ArgumentParser) -> None:
     """Add the option that says how many stylizers a stack has."""
     parser.add_argument(
-        "--stylizers", type=stylizers, metavar="N", help="painters at work at once; default: 1"
+        "--stylizers", type=stylizers, metavar="N", help="number of stylizers; default: 1"
     )
 
 
@@ -66,8 +64,8 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine",
         choices=["auto", "cpu", "cuda", "tensorrt"],
-        help="what networks run on; auto, the default, takes a GPU that works, and any other is "
-        "used or refused; before the variable ENGINE",
+        help="what networks run on; auto, the default, uses a GPU that works; "
+        "overrides the variable ENGINE",
     )
 
 
@@ -84,7 +82,10 @@ def add_dir(parser: argparse.ArgumentParser) -> None:
 def add_at(parser: argparse.ArgumentParser) -> None:
     """Add the option that chooses a picture of a video."""
     parser.add_argument(
-        "--at", type=seconds, metavar="SECONDS", help="default: a third of the way into the video"
+        "--at",
+        type=seconds,
+        metavar="SECONDS",
+        help="time of the frame; default: a third of the way in",
     )
 
 
@@ -96,7 +97,7 @@ def add_json(
 
 
 def add_quiet(parser: argparse.ArgumentParser) -> None:
-    """Add the option for those who only want to know the end."""
+    """Add the option that leaves out progress."""
     _add_quiet(parser)
 
 
@@ -110,9 +111,7 @@ def add_talk(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_quiet(parser: argparse._ActionsContainer) -> None:
-    parser.add_argument(
-        "-q", "--quiet", action="store_true", help="show results and problems alone, no progress"
-    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="show only results and problems")
 
 
 def add_existing(parser: argparse.ArgumentParser, what: str = "results that exist") -> None:
@@ -121,9 +120,9 @@ def add_existing(parser: argparse.ArgumentParser, what: str = "results that exis
 
 
 def add_strict(parser: argparse.ArgumentParser) -> None:
-    """Add the option for those to whom half a video is none."""
+    """Add the option that makes a degraded result a failure."""
     parser.add_argument(
         "--strict",
         action="store_true",
-        help="take a result that lacks damaged parts of its video for a failure",
+        help="treat a result that lacks damaged parts of its video as a failure",
     )

@@ -31,7 +31,7 @@ async def preview(arguments: Namespace) -> int:
     problems += find_engine_problems(arguments.engine)
     if problems and arguments.output is None:
         refuse(problems)
-    output = arguments.output or _beside(arguments.video, read_request(arguments).slug)
+    output = arguments.output or _beside(arguments.video, _look(read_request(arguments)).slug)
     refuse(problems + _output_problems(output, arguments.video, force=arguments.force))
     request = read_request(arguments)
     logs.configure("WARNING", "console", "preview")
@@ -81,6 +81,12 @@ def _title(request: StyleRequest) -> str:
     if request.preserve_color:
         words.append("colours of the source")
     return ", ".join(words)
+
+
+def _look(request: StyleRequest) -> StyleRequest:
+    """Return a request without all that does not show in a single picture."""
+    shown = request.model_dump(include={"style", "max_side", "strength", "preserve_color", "brush"})
+    return StyleRequest(**shown)
 
 
 def _beside(source: Path, what: str) -> Path:

@@ -122,7 +122,7 @@ class Gallery:
         if name not in self._styles:
             raise StyleError(
                 "UNKNOWN_STYLE",
-                f"there is not a style {name!r}; there are: {', '.join(sorted(self._styles))}",
+                f"there is no style {name!r}; there are: {', '.join(sorted(self._styles))}",
             )
         return self._styles[name]
 

@@ -88,7 +88,7 @@ def scan(message: bytes) -> list[Section]:
             if isinstance(code, str):
                 code = _SYMBOLIC.get(code)
         if not isinstance(code, int) or not HEADER <= code <= FOOTER or value >= len(message):
-            error = f"there is not a message section {code!r}"
+            error = f"there is no message section {code!r}"
             raise DecodeError(error)
         form = _FORMS.get(code)
         if form is not None and message[value] not in form:
