@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -70,6 +71,15 @@ def command_line(port: int, directory: Path) -> tuple[str, ...]:
         "--location",
         str(directory),
     )
+
+
+def bytes_taken(directory: Path) -> tuple[tuple[str, int], ...]:
+    """Return the files under ``directory`` that hold blobs' bytes, each with its size."""
+    try:
+        with os.scandir(directory / "__blobstorage__") as files:
+            return tuple(sorted((file.name, file.stat().st_size) for file in files))
+    except FileNotFoundError:  # nothing was stored yet, or a file went away under our eyes
+        return ()
 
 
 def _oldest_node_for(package: Path) -> int:

@@ -15,6 +15,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal, Self
 
@@ -216,7 +217,11 @@ class Stack:
         self._stylizers = [self._stylizer(index, count) for index in range(count)]
         self._closing.push_async_callback(self._stop_services)
         await self._start_all([*self._services, *self._stylizers])
-        watcher = UploadWatcher(self.storage_connection_string, self.eventhub_connection_string)
+        watcher = UploadWatcher(
+            self.storage_connection_string,
+            self.eventhub_connection_string,
+            bytes_taken=partial(azurite.bytes_taken, self._workspace.directory / "azurite"),
+        )
         watching = asyncio.create_task(watcher.run(), name="upload watcher")
         watching.add_done_callback(self._watcher_ended)
         self._closing.push_async_callback(cancel, watching)

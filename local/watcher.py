@@ -2,7 +2,8 @@
 
 Azurite announces nothing, so the uploads container is listed a few times a second, and each blob
 version (name and ETag) that is new gets one event in the hub, in the shape that Event Grid gives
-events that it delivers to an event hub. Any tool that can upload a blob so starts a job.
+events that it delivers to an event hub. Any tool that can upload a blob so starts a job. Where the
+watcher can see whether storage takes in any bytes, it lists rarely while it does not.
 
 What was seen is kept in memory alone: after a restart the blobs that are still there are announced
 again, under the same event ids, and the splitter recognises their jobs. Nothing is lost, because a
@@ -20,6 +21,7 @@ import json
 import logging
 import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -50,6 +52,9 @@ LONGEST_PAUSE_S = 5.0
 DEADLINE_S = 30.0
 """For one listing or one send: what takes longer is taken for lost and done again."""
 
+BytesTaken = Callable[[], object]
+"""Returns something that differs whenever storage has taken in bytes in between."""
+
 OUTAGES = (AzureError, EventHubError, TimeoutError)
 
 _log = logging.getLogger(__name__)
@@ -67,6 +72,7 @@ class UploadWatcher:
         hub: str = "uploads",
         interval_s: float = 0.5,
         schema: EventSchema = "cloudevents",
+        bytes_taken: BytesTaken | None = None,
     ) -> None:
         self._storage = storage_connection_string
         self._eventhub = eventhub_connection_string
@@ -74,6 +80,9 @@ class UploadWatcher:
         self._hub = hub
         self._interval_s = interval_s
         self._schema: EventSchema = schema
+        self._bytes_taken = bytes_taken
+        self._taken: object = None
+        self._busy_at = time.monotonic()
         self._seen: set[tuple[str, str]] = set()
 
     async def run(self) -> None:
@@ -99,7 +108,23 @@ class UploadWatcher:
                         _log.warning("uploads cannot be watched for now: %s", error)
                     failures += 1
                     pause_s = min(LONGEST_PAUSE_S, self._interval_s * 2 ** min(failures, 10))
-                await asyncio.sleep(pause_s)
+                await self._pause(pause_s)
+
+    async def _pause(self, pause_s: float) -> None:
+        """Wait ``pause_s``, and longer while storage takes in nothing."""
+        await asyncio.sleep(pause_s)
+        until = time.monotonic() + LONGEST_PAUSE_S - pause_s
+        while time.monotonic() < until and self._is_quiet():  # noqa: ASYNC110 - of storage's files
+            await asyncio.sleep(self._interval_s)
+
+    def _is_quiet(self) -> bool:
+        """Whether no byte came for so long that no upload can be waiting for its last request."""
+        if self._bytes_taken is None:
+            return False
+        taken = self._bytes_taken()
+        if taken != self._taken:
+            self._taken, self._busy_at = taken, time.monotonic()
+        return time.monotonic() - self._busy_at > LONGEST_PAUSE_S
 
     async def _connect(self, producer: EventHubProducerClient) -> None:
         """Open the connection ahead: it takes longer than all that happens to an event later."""

@@ -24,7 +24,7 @@ from shared.storage.retry import Retry
 from shared.storage.seals import seal
 from shared.styles.download import fetch_styles
 from shared.telemetry import tracing
-from stylizer.attempts.counter import MISSING
+from stylizer.attempts.counter import MISSING, was_begun
 from stylizer.attempts.retrying import RetryingPainter
 from stylizer.attempts.segments import open_engine, settle
 from stylizer.metrics import StylizerMetrics
@@ -41,7 +41,7 @@ _CAUSE_LENGTH = 1000
 class Stylizer:
     """Sees to it that chunks become segments, several at once.
 
-    One event goes through: understand, find what was painted before, else fetch, paint, store;
+    One event goes through: understand, fetch, find what was painted before, else paint, store;
     announce. What a step returns is what the next one works on.
     """
 
@@ -74,7 +74,7 @@ class Stylizer:
         event = _reference(delivery)
         tracing.annotate(job_id=event.job_id, chunk=event.chunk.index)
         async with self._same_chunk.of(_name(event)):
-            outcome = await self._painted_before(event) or await self._paint(event, delivery)
+            outcome = await self._paint(event, delivery)
             if outcome is not None:
                 await self._announce(outcome)
 
@@ -94,6 +94,11 @@ class Stylizer:
         chunk: Content | None = None
         try:
             chunk = await self._fetch(event)
+            # Without an attempt there is no segment, and nothing to look for.
+            if (chunk is None or was_begun(chunk)) and (done := await self._painted_before(event)):
+                return done
+            if chunk is None:
+                raise ChunkError(MISSING, f"the frames of chunk {event.chunk.index} are gone")
             started = time.monotonic()
             segment = await self._painter.paint(event, _name(event), chunk)
             work_s = time.monotonic() - started
@@ -109,14 +114,11 @@ class Stylizer:
         self._metrics.painted(event.style.style, event.chunk.frames)
         return _ready(event, work_s=work_s, gpu=self._settings.on_gpu)
 
-    async def _fetch(self, event: ChunkReady) -> Content:
+    async def _fetch(self, event: ChunkReady) -> Content | None:
         with self._metrics.timed("download"):
-            chunk = await self._retry(
+            return await self._retry(
                 lambda: self._blobs.fetch(self._settings.frames_container, _name(event))
             )
-        if chunk is None:
-            raise ChunkError(MISSING, f"the frames of chunk {event.chunk.index} are gone")
-        return chunk
 
     async def _store(self, event: ChunkReady, segment: bytes, unpainted: str | None = None) -> None:
         metadata = {

@@ -55,6 +55,8 @@ class ForwardCheckpointStore(CheckpointStore):
         self._store = store
         self._blobs = blobs
         self._container = container
+        self._written: dict[str, tuple[int, str]] = {}
+        """By blob: the position that was written here last, and the ETag that this gave."""
 
     async def list_ownership(
         self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, **kwargs: Any
@@ -88,7 +90,11 @@ class ForwardCheckpointStore(CheckpointStore):
         name = f"{name}/{checkpoint['partition_id']}".lower()
         reached = int(checkpoint["sequence_number"])
         position = {"offset": str(checkpoint["offset"]), "sequencenumber": str(reached)}
+        before, etag = self._written.get(name, (reached, ""))
         written = None
+        if before < reached:
+            # Nobody else has written since: the ordinary case, which is worth no look.
+            written = await self._blobs.annotate(self._container, name, position, etag=etag)
         while written is None:
             found = await self._blobs.facts(self._container, name)
             if found is None:
@@ -99,3 +105,4 @@ class ForwardCheckpointStore(CheckpointStore):
                 written = await self._blobs.annotate(
                     self._container, name, position, etag=found.etag
                 )
+        self._written[name] = (reached, written)

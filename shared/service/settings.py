@@ -188,7 +188,7 @@ class ServiceSettings(StorageSettings):
         30.0, gt=0, description="after how long a silent consumer's partitions are taken over"
     )
     checkpoint_interval_s: float = Field(
-        1.0, gt=0, description="how often finished work is checkpointed"
+        3.0, gt=0, description="how often finished work is checkpointed"
     )
     send_deadline_s: float = Field(
         30.0, gt=0, description="time for an answer of a hub, after which a connection is made anew"

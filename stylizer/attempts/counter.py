@@ -26,6 +26,11 @@ _BY: Final = "attempted_by"
 _FORGIVEN_FOR_EACH: Final = 2
 
 
+def was_begun(chunk: Content) -> bool:
+    """Whether anybody has ever begun to paint a chunk."""
+    return _ATTEMPTS in chunk.metadata
+
+
 class AttemptCounter:
     """The attempts at the chunks of one container, ``limit`` for each.
 
