@@ -153,7 +153,7 @@ class Saboteur:
                     ports |= ports_of(psutil.Process(process.pid))
         claims: dict[str, int] = {}
         for call in self._arena.recorder.calls:
-            if call.container == "checkpoints" and "/frames/" in call.name and call.succeeded:
+            if call.container == "frames-checkpoints" and call.succeeded:
                 head, _, partition = call.name.rpartition("/")
                 if head.endswith("/ownership"):
                     claims[partition] = call.client

@@ -19,6 +19,7 @@ from shared.contracts.layout import status_blob
 from shared.contracts.status import Status
 
 _TEMPORARY: Final = ("frames", "segments", "jobs")
+_READ_HUBS: Final = ("uploads", "frames", "segments")
 _KEPT: Final = ("/status.json", "/opening.json")
 """What stays of a job: its record, and what its upload's event is recognised by."""
 
@@ -59,11 +60,12 @@ class StorageView:
     async def checkpoints(self) -> dict[tuple[str, str], int]:
         """Return the stored position of every partition that has one, by hub and partition."""
         found: dict[tuple[str, str], int] = {}
-        container = self._account.get_container_client("checkpoints")
-        async for blob in container.list_blobs(include=["metadata"]):
-            _, hub, _, kind, partition = blob.name.split("/")
-            if kind == "checkpoint":
-                found[hub, partition] = int((blob.metadata or {})["sequencenumber"])
+        for hub in _READ_HUBS:
+            container = self._account.get_container_client(f"{hub}-checkpoints")
+            async for blob in container.list_blobs(include=["metadata"]):
+                _, _, _, kind, partition = blob.name.split("/")
+                if kind == "checkpoint":
+                    found[hub, partition] = int((blob.metadata or {})["sequencenumber"])
         return found
 
     async def results(self) -> tuple[Result, ...]:

@@ -162,7 +162,7 @@ async def _skew_s(clients: AzureClients, settings: ServiceSettings) -> float:
         said = parsedate_to_datetime(response.http_response.headers["Date"])
         heard.append((datetime.now(UTC) - said).total_seconds())
 
-    container = (await clients.blobs()).get_container_client(settings.checkpoints_container)
+    container = (await clients.blobs()).get_container_client(settings.frames_container)
     # Whoever refuses us tells the time as well.
     with contextlib.suppress(AzureError):
         await container.get_container_properties(raw_response_hook=note)

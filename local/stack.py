@@ -44,7 +44,10 @@ from local.workspace import (
 )
 from shared.contracts.errors import StylestreamError
 
-CONTAINERS = ("uploads", "results", "frames", "segments", "jobs", "checkpoints", "dead-letters")
+CONTAINERS = (
+    *("uploads", "results", "frames", "segments", "jobs", "dead-letters"),
+    *("uploads-checkpoints", "frames-checkpoints", "segments-checkpoints"),
+)
 
 SERVICE_GRACE_S = 10.0
 DRAIN_TIMEOUT_S = 8

@@ -87,7 +87,12 @@ def record(at: float, what: Status) -> BlobCall:
 def checkpoint(hub: str, sequence: int, at: float) -> BlobCall:
     name = f"localhost/{hub}/$default/checkpoint/0"
     return call(
-        "metadata", "checkpoints", name, at, metadata={"sequencenumber": str(sequence)}, status=200
+        "metadata",
+        f"{hub}-checkpoints",
+        name,
+        at,
+        metadata={"sequencenumber": str(sequence)},
+        status=200,
     )
 
 

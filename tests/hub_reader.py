@@ -30,7 +30,7 @@ class Reader:
     def __init__(self, settings: ServiceSettings, blobs: BlobServiceClient) -> None:
         self.settings = settings
         self.taken: list[Delivery] = []
-        self.container = blobs.get_container_client(settings.checkpoints_container)
+        self.container = blobs.get_container_client(settings.checkpoints_container(HUB))
         self._arrived = asyncio.Condition()
 
     async def take(self, delivery: Delivery) -> None:
@@ -90,11 +90,11 @@ async def reader_of(storage: str, eventhub: str, blobs: BlobServiceClient) -> Re
         storage_connection_string=storage,  # type: ignore[arg-type]
         eventhub_connection_string=eventhub,  # type: ignore[arg-type]
         consumer_group=f"g{uuid.uuid4().hex[:8]}",
-        checkpoints_container=f"c{uuid.uuid4().hex[:8]}",
+        segments_checkpoints_container=f"c{uuid.uuid4().hex[:8]}",
         load_balancing_interval_s=0.5,
         ownership_expiry_s=5,
     )
-    await blobs.create_container(settings.checkpoints_container)
+    await blobs.create_container(settings.checkpoints_container(HUB))
     return Reader(settings, blobs)
 
 

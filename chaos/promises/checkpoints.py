@@ -50,7 +50,7 @@ def check(timeline: Timeline) -> Iterator[Violation]:
 def _position(call: BlobCall) -> tuple[str, str, int] | None:
     """Return the hub, the partition and the sequence number that a call checkpoints."""
     parts = call.name.split("/")
-    if call.container != "checkpoints" or "checkpoint" not in parts or not call.status:
+    if not call.container.endswith("-checkpoints") or "checkpoint" not in parts or not call.status:
         return None
     if "sequencenumber" not in call.metadata:
         return None

@@ -3,8 +3,8 @@
 What plain ``kubectl apply`` cannot do by itself. It waits for the kinds that the cluster's add-ons
 bring, and for a role that was assigned seconds ago. Deployments that an autoscaler looks after are
 made with no replica: applied without a number, as they have to be, each would begin with one, and
-the first of them would fetch a node with a GPU for nothing. And the job of an earlier deployment
-makes room, for no job can be changed. ::
+the first of them would fetch a node with a GPU for nothing. And the jobs of an earlier deployment
+make room, for no job can be changed. ::
 
     python3 -m deploy.azure.cluster                                 # in azd's environment
     python3 -m deploy.azure.cluster deploy/kubernetes/overlays/gpu  # before the first apply by hand
@@ -25,7 +25,9 @@ from deploy.azure.manifests import folder
 
 KINDS: Final = ("crd/scaledobjects.keda.sh", "crd/podmonitors.azmonitoring.coreos.com")
 NAMESPACE: Final = "stylestream"
-JOB: Final = "prepare-checkpoints"
+JOBS: Final = tuple(
+    f"prepare-checkpoints-{service}" for service in ("splitter", "stylizer", "assembler")
+)
 
 PATIENCE_S: Final = 600.0
 PAUSE_S: Final = 15.0
@@ -43,7 +45,7 @@ def main() -> None:
     try:
         wait_for_kinds()
         made = make_asleep(manifests)
-        kubectl("delete", "job", JOB, "--namespace", NAMESPACE, "--ignore-not-found")
+        kubectl("delete", "job", *JOBS, "--namespace", NAMESPACE, "--ignore-not-found")
     except KubectlError as error:
         sys.exit(f"cluster: {error}")
     print(f"cluster: ready; made without replicas: {', '.join(made) or 'nothing new'}")

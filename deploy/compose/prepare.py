@@ -61,10 +61,14 @@ async def _prepare(settings: ServiceSettings) -> None:
                 await storage.get_container_client(container).create_container()
         log.info("containers are there", containers=containers_of(settings))
 
-        checkpoints = storage.get_container_client(settings.checkpoints_container)
         # Before the hubs are asked: in a stack that runs already, both go on.
+        kept = [
+            storage.get_container_client(settings.checkpoints_container(hub))
+            for hub in hubs_of(settings)
+        ]
         positions = {
-            blob.name: int((blob.metadata or {}).get("sequencenumber", -1))
+            (checkpoints, blob.name): int((blob.metadata or {}).get("sequencenumber", -1))
+            for checkpoints in kept
             async for blob in checkpoints.list_blobs(include=["metadata"])
         }
         last_events: dict[tuple[str, str], int] = {}
@@ -74,7 +78,7 @@ async def _prepare(settings: ServiceSettings) -> None:
                 last_events |= await _ask(client, hub)
         log.info("hubs answer", hubs=hubs_of(settings))
 
-        for name, position in positions.items():
+        for (checkpoints, name), position in positions.items():
             if is_stale(name, position, last_events):
                 await checkpoints.delete_blob(name)
                 log.info("position in an earlier hub forgotten", checkpoint=name)

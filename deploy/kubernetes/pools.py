@@ -96,7 +96,7 @@ def _addresses_agree(name: str, metadata: Manifest, config: dict[str, str]) -> P
         ("eventHubNamespace", namespace.split(".")[0]),
         ("storageAccountName", account.split(".")[0]),
         ("consumerGroup", config.get("CONSUMER_GROUP")),
-        ("blobContainer", config.get("CHECKPOINTS_CONTAINER")),
+        ("blobContainer", config.get(f"{_READS[name]}_CHECKPOINTS_CONTAINER")),
     ):
         if metadata[key] != wanted:
             yield f"ScaledObject {name}: {key} is {metadata[key]}, the services use {wanted}"

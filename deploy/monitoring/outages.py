@@ -43,8 +43,8 @@ STEADY_S: Final = 60
 COOLDOWN_S: Final = 90
 
 _CONTAINERS: Final = (
-    *("uploads", "results", "frames", "segments"),
-    *("jobs", "checkpoints", "dead-letters"),
+    *("uploads", "results", "frames", "segments", "jobs", "dead-letters"),
+    *("uploads-checkpoints", "frames-checkpoints", "segments-checkpoints"),
 )
 _HUBS: Final = {"uploads": 1, "frames": 4, "segments": 1}
 _METRICS: Final = (

@@ -62,8 +62,9 @@ async def report(settings: ServiceSettings) -> list[str]:
     """Return a line for every hub of the settings, and one for each of its partitions."""
     lines = []
     async with AzureClients(settings) as clients:
-        checkpoints = (await clients.blobs()).get_container_client(settings.checkpoints_container)
+        storage = await clients.blobs()
         for hub in (settings.uploads_hub, settings.frames_hub, settings.segments_hub):
+            checkpoints = storage.get_container_client(settings.checkpoints_container(hub))
             client = await clients.keep(await clients.producer(hub))
             partitions = await look(client, checkpoints, settings)
             lag = lag_of(partitions.values())

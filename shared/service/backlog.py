@@ -170,7 +170,7 @@ def ownership_blob(settings: ServiceSettings, hub: str, partition_id: str) -> st
 async def _marks(blobs: BlobStore, settings: ServiceSettings, hub: str) -> Mapping[str, BlobItem]:
     """Return checkpoint and ownership blobs of a hub by name."""
     prefix = checkpoint_blob(settings, hub, "").removesuffix("checkpoint/")
-    found = blobs.items(settings.checkpoints_container, prefix)
+    found = blobs.items(settings.checkpoints_container(hub), prefix)
     return {blob.name: blob async for blob in found}
 
 

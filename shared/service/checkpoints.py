@@ -4,9 +4,11 @@ KEDA measures lag against checkpoint blobs. Where a partition has none it guesse
 last event that are retained, and guesses 0 when that is one event and not the partition's very
 first: a pool without replicas then sleeps forever (KEDA's ``azure_eventhub_scaler.go``,
 ``GetUnprocessedEventCountWithoutCheckpoint``). So every service writes at its start what is missing
-in its hub, and before any service has ever started, a job does it for all hubs::
+in its hub, and before any service has ever started, jobs do it with the services' identities, each
+of which may write the positions of the hub that it reads and no others::
 
-    python -m shared.service.checkpoints
+    python -m shared.service.checkpoints            # of all hubs
+    python -m shared.service.checkpoints stylizer   # of the one that stylizers read
 
 Two kinds of wrong positions are put right as well. One beyond its partition's end is that of an
 earlier hub with the same name, behind whose end a consumer would wait forever. And where all
@@ -16,9 +18,10 @@ would keep a pool running for nothing.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -38,6 +41,9 @@ from shared.telemetry import logs
 log = structlog.get_logger()
 
 _DEADLINE_S: Final = 30.0
+
+READERS: Final = {"splitter": "uploads_hub", "stylizer": "frames_hub", "assembler": "segments_hub"}
+"""The setting that names the hub that each service reads."""
 
 BEGINNING: Final = "-1"
 """The offset before a partition's first event, the same for the service and its emulators."""
@@ -96,7 +102,7 @@ class HubPositions:
             TransientError: storage is away.
         """
         name = checkpoint_blob(self.settings, self.hub, partition_id)
-        found = await self.blobs.facts(self.settings.checkpoints_container, name)
+        found = await self.blobs.facts(self.settings.checkpoints_container(self.hub), name)
         position = position_in(found.metadata) if found else None
         return -1 if position is None else position
 
@@ -154,7 +160,7 @@ async def _prepare_one(
     partition_id: str,
     only_impossible: bool,
 ) -> bool:
-    container = settings.checkpoints_container
+    container = settings.checkpoints_container(client.eventhub_name)
     name = checkpoint_blob(settings, client.eventhub_name, partition_id)
     found = await blobs.facts(container, name)
     partition = look_up(await client.get_partition_properties(partition_id))
@@ -208,7 +214,13 @@ def namespace_of(settings: ServiceSettings) -> str:
 
 
 def main() -> None:
-    """Prepare every hub of the settings, or exit with 1 (no answer) or 2 (wrong configuration)."""
+    """Prepare the hubs that the named services read, or all of them.
+
+    Exits with 1 (no answer) or 2 (wrong configuration).
+    """
+    parser = argparse.ArgumentParser(prog="checkpoints")
+    parser.add_argument("services", nargs="*", choices=[[], *READERS], metavar="SERVICE")
+    services = parser.parse_args().services or READERS
     try:
         settings = load(ServiceSettings)
     except ConfigurationError as error:
@@ -216,16 +228,16 @@ def main() -> None:
         sys.exit(2)
     logs.configure(settings.log_level, settings.log_format, "checkpoints")
     try:
-        asyncio.run(prepare_all(settings))
+        asyncio.run(prepare_all(settings, services))
     except TransientError as error:
         sys.exit(f"checkpoints: {error}")
 
 
-async def prepare_all(settings: ServiceSettings) -> None:
-    """Prepare every hub of the settings."""
+async def prepare_all(settings: ServiceSettings, services: Iterable[str] = READERS) -> None:
+    """Prepare the hubs that ``services`` read."""
     async with AzureClients(settings) as clients:
         blobs = BlobStore(await clients.blobs())
-        for hub in (settings.uploads_hub, settings.frames_hub, settings.segments_hub):
+        for hub in (getattr(settings, READERS[service]) for service in services):
             # A sender may look a hub up, too, and every service may send to or read what it names.
             async with await clients.producer(hub) as client:
                 written = await prepare(client, blobs, settings)

@@ -103,7 +103,7 @@ class AzureClients(StorageClients):
     def __init__(self, settings: ServiceSettings) -> None:
         super().__init__(settings)
         self._hubs = settings
-        self._positions: ForwardCheckpointStore | None = None
+        self._positions: dict[str, ForwardCheckpointStore] = {}
 
     async def topic(self, endpoint: str, key: SecretStr | None) -> EventGridPublisherClient:
         """Open a sender to an Event Grid topic, with its key or by signing in."""
@@ -139,7 +139,7 @@ class AzureClients(StorageClients):
         """Return a new load-balanced reader of ``hub``; the caller closes it."""
         settings = self._hubs
         options: dict[str, Any] = {
-            "checkpoint_store": await self._checkpoint_store(),
+            "checkpoint_store": await self._checkpoint_store(hub),
             "load_balancing_interval": settings.load_balancing_interval_s,
             "partition_ownership_expiration_interval": settings.ownership_expiry_s,
             **_EVENTHUB_RETRY,
@@ -176,11 +176,11 @@ class AzureClients(StorageClients):
             **_EVENTHUB_RETRY,
         )
 
-    async def _checkpoint_store(self) -> ForwardCheckpointStore:
-        if self._positions is not None:
-            return self._positions
+    async def _checkpoint_store(self, hub: str) -> ForwardCheckpointStore:
         settings = self._hubs
-        container = settings.checkpoints_container
+        container = settings.checkpoints_container(hub)
+        if container in self._positions:
+            return self._positions[container]
         if connection := settings.storage_connection_string:
             store = BlobCheckpointStore.from_connection_string(
                 connection.get_secret_value(), container
@@ -192,5 +192,5 @@ class AzureClients(StorageClients):
             )
         await self._stack.enter_async_context(store)
         blobs = BlobStore(await self.blobs())
-        self._positions = ForwardCheckpointStore(store, blobs, container)
-        return self._positions
+        self._positions[container] = ForwardCheckpointStore(store, blobs, container)
+        return self._positions[container]

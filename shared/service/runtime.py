@@ -197,7 +197,7 @@ async def check_clock(blobs: BlobStore, settings: ServiceSettings) -> None:
         TransientError: the clocks are too far apart.
     """
     try:
-        ahead_s = time.time() - await blobs.clock_s(settings.checkpoints_container)
+        ahead_s = time.time() - await blobs.clock_s(settings.frames_container)
     except TransientError:
         return
     if abs(ahead_s) > settings.ownership_expiry_s / 2:

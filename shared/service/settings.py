@@ -59,7 +59,15 @@ class StorageSettings(BaseSettings):
     frames_container: str = Field("frames", description="chunks of source frames; manifests")
     segments_container: str = Field("segments", description="chunks of stylized frames")
     jobs_container: str = Field("jobs", description="status records of jobs")
-    checkpoints_container: str = Field("checkpoints", description="consumers' positions")
+    uploads_checkpoints_container: str = Field(
+        "uploads-checkpoints", description="splitters' positions in the hub of uploads"
+    )
+    frames_checkpoints_container: str = Field(
+        "frames-checkpoints", description="stylizers' positions in the hub of frames"
+    )
+    segments_checkpoints_container: str = Field(
+        "segments-checkpoints", description="assemblers' positions in the hub of segments"
+    )
     dead_letters_container: str = Field("dead-letters", description="events nobody could process")
 
     styles_dir: str | None = Field(
@@ -207,6 +215,14 @@ class ServiceSettings(StorageSettings):
                 "or consumers lose partitions that they are working on"
             )
         return problems
+
+    def checkpoints_container(self, hub: str) -> str:
+        """Return the container of the positions in ``hub``, which its reader alone may write."""
+        return {
+            self.uploads_hub: self.uploads_checkpoints_container,
+            self.frames_hub: self.frames_checkpoints_container,
+            self.segments_hub: self.segments_checkpoints_container,
+        }[hub]
 
     @property
     def _reached(self) -> dict[str, Callable[[str], str | None]]:

@@ -110,7 +110,7 @@ async def test_an_owner_that_stood_still_does_not_put_a_position_back(reader: Re
     await send(reader, "0", 0, 1, 2, 3)
     async with AzureClients(reader.settings) as clients:
         first, *_, last = await _events(reader, 4)
-        store = await clients._checkpoint_store()
+        store = await clients._checkpoint_store(HUB)
         await store.update_checkpoint(last)
         reached = (await reader.checkpoints())["0"]
 

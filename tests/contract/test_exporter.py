@@ -20,6 +20,7 @@ from exporter.service import export
 from exporter.settings import ExporterSettings
 from local.processes import Command, Supervised
 from local.readiness import LineReady
+from local.stack import CONTAINERS
 from shared.hubs.delivery import Delivery
 from shared.service import checkpoints
 from shared.service.clients import AzureClients
@@ -31,7 +32,6 @@ from shared.telemetry.metrics import WorkMetrics
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 90.0
-CONTAINERS = ("uploads", "results", "frames", "segments", "jobs", "checkpoints", "dead-letters")
 
 
 class Exporter:
@@ -181,7 +181,7 @@ async def test_a_hub_that_is_away_is_reported_as_away(exporter: Exporter) -> Non
 
     # A container of positions that is gone: the exporter waits for it as for any dependency.
     blobs = await exporter.clients.blobs()
-    await blobs.delete_container(exporter.settings.checkpoints_container)
+    await blobs.delete_container(exporter.settings.uploads_checkpoints_container)
     hub = {"dependency": "hub of splitter"}
     async with asyncio.timeout(DEADLINE_S):
         while exporter.registry.get_sample_value("exporter_dependency_up", hub) != 0:

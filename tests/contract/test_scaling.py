@@ -29,6 +29,7 @@ from deploy.scaling.keda import Lag, Partition, lag_of
 from deploy.scaling.lag import look, report
 from local.processes import Command, Supervised
 from local.readiness import LineReady
+from local.stack import CONTAINERS
 from local.watcher import UploadWatcher
 from shared.service import checkpoints
 from shared.service.clients import AzureClients
@@ -47,7 +48,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 60.0
 CHUNK_FRAMES, CHUNKS = 4, 12
-CONTAINERS = ("uploads", "results", "frames", "segments", "jobs", "checkpoints", "dead-letters")
 RULE = ScalingRule(
     threshold=5,
     activation=0,
@@ -68,10 +68,14 @@ class Bench:
         self.settings = settings
         self.clients = clients
 
+    def reads(self, hub: str) -> None:
+        """Have stylizers read ``hub``."""
+        self.settings = self.settings.model_copy(update={"frames_hub": hub})
+
     async def partitions(self, hub: str) -> dict[str, Partition]:
         client = await self.clients.keep(await self.clients.producer(hub))
         blobs = await self.clients.blobs()
-        container = blobs.get_container_client(self.settings.checkpoints_container)
+        container = blobs.get_container_client(self.settings.checkpoints_container(hub))
         return await look(client, container, self.settings)
 
     async def lag(self, hub: str) -> Lag:
@@ -103,7 +107,8 @@ class Bench:
         assert settings.storage_connection_string
         assert settings.eventhub_connection_string
         store = BlobCheckpointStore.from_connection_string(
-            settings.storage_connection_string.get_secret_value(), settings.checkpoints_container
+            settings.storage_connection_string.get_secret_value(),
+            settings.checkpoints_container(hub),
         )
         client = EventHubConsumerClient.from_connection_string(
             settings.eventhub_connection_string.get_secret_value(),
@@ -175,6 +180,7 @@ async def bench(storage_connection: str, broker: str) -> AsyncIterator[Bench]:
 
 
 async def test_a_prepared_position_makes_the_sdk_begin_with_the_first_event(bench: Bench) -> None:
+    bench.reads("fresh")
     await bench.send("fresh", "0", "a", "b")
     await bench.send("fresh", "1", "c")
 
@@ -189,10 +195,12 @@ async def test_a_prepared_position_makes_the_sdk_begin_with_the_first_event(benc
 
 
 async def test_a_position_of_an_earlier_hub_is_forgotten(bench: Bench) -> None:
+    bench.reads("anew")
     await bench.send("anew", "0", "a", "b")
     blobs = await bench.clients.blobs()
     name = checkpoints.checkpoint_blob(bench.settings, "anew", "0")
-    await blobs.get_blob_client(bench.settings.checkpoints_container, name).upload_blob(
+    container = bench.settings.checkpoints_container("anew")
+    await blobs.get_blob_client(container, name).upload_blob(
         b"", metadata={"offset": "123456", "sequencenumber": "1000"}
     )
     # Which KEDA takes for a position slightly ahead of what it knows: nothing to do

@@ -126,7 +126,9 @@ async def running(storage: str, eventhub: str, **settings: object) -> AsyncItera
         storage_connection_string=storage,  # type: ignore[arg-type]
         eventhub_connection_string=eventhub,  # type: ignore[arg-type]
         consumer_group=f"g{name}",
-        checkpoints_container=f"c{name}",
+        uploads_checkpoints_container=f"c{name}",
+        frames_checkpoints_container=f"c{name}",
+        segments_checkpoints_container=f"c{name}",
         jobs_container=f"j{name}",
         dead_letters_container=f"d{name}",
         load_balancing_interval_s=0.5,
@@ -137,7 +139,7 @@ async def running(storage: str, eventhub: str, **settings: object) -> AsyncItera
     async with AzureClients(chosen) as clients:
         client = await clients.blobs()
         for container in (
-            chosen.checkpoints_container,
+            chosen.segments_checkpoints_container,
             chosen.jobs_container,
             chosen.dead_letters_container,
         ):

@@ -154,7 +154,7 @@ async def bench_of(storage: str, eventhub: str, **settings: object) -> AsyncIter
         storage_connection_string=storage,  # type: ignore[arg-type]
         eventhub_connection_string=eventhub,  # type: ignore[arg-type]
         consumer_group=f"g{name}",
-        checkpoints_container=f"c{name}",
+        uploads_checkpoints_container=f"c{name}",
         uploads_container=f"u{name}",
         jobs_container=f"j{name}",
         frames_container=f"f{name}",

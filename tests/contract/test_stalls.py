@@ -199,7 +199,7 @@ async def test_a_split_whose_event_is_done_and_that_left_nothing_fails_in_the_en
         place = EventPlace(partition_id="0", sequence_number=4)
         name = checkpoint_blob(bench.settings, bench.settings.uploads_hub, "0")
         await bench.blobs.create(
-            bench.settings.checkpoints_container,
+            bench.settings.checkpoints_container(bench.settings.uploads_hub),
             name,
             b"",
             metadata={"offset": "4", "sequencenumber": "4"},

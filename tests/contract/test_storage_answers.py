@@ -169,7 +169,7 @@ async def test_a_clock_that_is_far_from_storages_is_reported_and_one_that_is_nea
     settings = ServiceSettings(
         storage_connection_string=storage_connection,  # type: ignore[arg-type]
         eventhub_connection_string="Endpoint=sb://localhost;UseDevelopmentEmulator=true",  # type: ignore[arg-type]
-        checkpoints_container=container,
+        frames_container=container,
     )
     async with storage_client(storage_connection, None, None) as client:
         await check_clock(BlobStore(client), settings)

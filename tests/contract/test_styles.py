@@ -19,6 +19,7 @@ from styles import hang, network
 
 from local.processes import Command, Supervised
 from local.readiness import HttpReady
+from local.stack import CONTAINERS
 from shared.contracts.errors import ConfigurationError
 from shared.service.settings import ServiceSettings
 from shared.storage.accounts import storage_client
@@ -29,7 +30,6 @@ from shared.styles.gallery import Gallery
 from shared.telemetry.metrics import WorkMetrics
 
 ROOT = Path(__file__).resolve().parents[2]
-CONTAINERS = ("uploads", "results", "frames", "segments", "jobs", "checkpoints", "dead-letters")
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 

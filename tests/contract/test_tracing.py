@@ -20,6 +20,7 @@ from videos import Sound, Video
 from assembler import service as assembler
 from assembler.metrics import AssemblerMetrics
 from assembler.settings import AssemblerSettings
+from local.stack import CONTAINERS
 from local.watcher import UploadWatcher
 from shared.service.clients import AzureClients
 from shared.service.health import Health
@@ -37,7 +38,6 @@ DEADLINE_S = 60.0
 CHUNKS = 3
 GROUP = "traced"
 HUBS = {"uploads", "frames", "segments"}
-CONTAINERS = ("uploads", "results", "frames", "segments", "jobs", "checkpoints", "dead_letters")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -57,7 +57,10 @@ def where(storage_connection: str, own_hubs: str) -> dict[str, object]:
         "consumer_group": f"{GROUP}{name}",
         "load_balancing_interval_s": 0.5,
         "ownership_expiry_s": 5,
-        **{f"{container}_container": f"{container[:4]}{name}" for container in CONTAINERS},
+        **{
+            f"{container.replace('-', '_')}_container": f"{container}{name}"
+            for container in CONTAINERS
+        },
     }
 
 
@@ -91,7 +94,7 @@ async def spans(where: dict[str, object]) -> list[ReadableSpan]:
     async with AzureClients(settings) as clients:
         blobs = await clients.blobs()
         for container in CONTAINERS:
-            await blobs.create_container(str(where[f"{container}_container"]))
+            await blobs.create_container(str(where[f"{container.replace('-', '_')}_container"]))
         video = Video(frames=24, size=(64, 48), sounds=[Sound(duration_s=0.8)]).make()
         uploads = blobs.get_container_client(settings.uploads_container)
         await uploads.upload_blob("v.mp4", video)

@@ -69,11 +69,12 @@ class Pipeline:
     async def lag(self) -> int:
         """Sum up over hubs and partitions the events behind the services' checkpoints."""
         reached = {}
-        async for name in self.blobs.names("checkpoints"):
-            _, hub, _, kind, partition = name.split("/")
-            facts = await self.blobs.facts("checkpoints", name)
-            if facts and kind == "checkpoint":
-                reached[hub, partition] = int(facts.metadata["sequencenumber"])
+        for hub in ("uploads", "frames", "segments"):
+            async for name in self.blobs.names(f"{hub}-checkpoints"):
+                _, _, _, kind, partition = name.split("/")
+                facts = await self.blobs.facts(f"{hub}-checkpoints", name)
+                if facts and kind == "checkpoint":
+                    reached[hub, partition] = int(facts.metadata["sequencenumber"])
 
         async def behind(hub: str) -> int:
             async with self._reader(hub) as client:

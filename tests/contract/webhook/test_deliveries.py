@@ -191,7 +191,7 @@ async def test_an_upload_that_the_webhook_tells_of_becomes_a_job(
         uploads_container=f"u{name}",
         jobs_container=f"j{name}",
         frames_container=f"f{name}",
-        checkpoints_container=f"c{name}",
+        uploads_checkpoints_container=f"c{name}",
         dead_letters_container=f"d{name}",
         load_balancing_interval_s=0.5,
         ownership_expiry_s=5,

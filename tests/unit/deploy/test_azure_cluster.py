@@ -79,7 +79,7 @@ def test_pools_that_are_there_keep_what_the_autoscaler_has_decided(kubectl: Az) 
     cluster.main()
 
     assert [call[0] for call in kubectl.calls] == ["get", "create", "get", "delete"]
-    assert kubectl.calls[-1][:3] == ["delete", "job", "prepare-checkpoints"]
+    assert kubectl.calls[-1][:3] == ["delete", "job", "prepare-checkpoints-splitter"]
 
 
 def test_a_role_that_is_seconds_old_is_waited_for(kubectl: Az) -> None:

@@ -24,6 +24,7 @@ from shared.service.settings import ServiceSettings
 ROOT = Path(__file__).resolve().parents[3]
 AZURE = ROOT / "deploy/azure"
 MODULES = sorted((AZURE / "modules").glob("*.bicep"))
+POSITIONS = {"uploads-checkpoints", "frames-checkpoints", "segments-checkpoints"}
 LAYOUT = json.loads((AZURE / "layout.json").read_text(encoding="utf-8"))
 ACCESS = json.loads((AZURE / "access.json").read_text(encoding="utf-8"))
 
@@ -168,7 +169,7 @@ def test_positions_and_what_users_own_never_expire() -> None:
         if not entry["deleteAfterDays"]
     }
 
-    assert kept == {"uploads", "results", "styles", "checkpoints"}
+    assert kept == {"uploads", "results", "styles", *POSITIONS}
 
 
 def test_orphans_outlive_the_events_that_refer_to_them() -> None:
@@ -179,7 +180,7 @@ def test_orphans_outlive_the_events_that_refer_to_them() -> None:
 
 
 def test_soft_delete_is_off_where_positions_are_kept(main: File) -> None:
-    assert "checkpoints" in {entry["container"] for entry in LAYOUT["accounts"]["internal"]}
+    assert {entry["container"] for entry in LAYOUT["accounts"]["internal"]} >= POSITIONS
     assert bicep.bodies(main.modules["internal"])["params"]["softDeleteDays"] == 0
     assert bicep.bodies(main.modules["media"])["params"]["softDeleteDays"] == bicep.Expression(
         "softDeleteDays"

@@ -255,6 +255,9 @@ BREAKS: dict[str, Break] = {
     "the services use stylestream": lambda d: trigger_of(d, "stylizer").update(
         consumerGroup="$Default"
     ),
+    "blobContainer is uploads-checkpoints": lambda d: trigger_of(d, "stylizer").update(
+        blobContainer="uploads-checkpoints"
+    ),
     "has to be in lower case": lambda d: d["ConfigMap", "pipeline"]["data"].update(
         EVENTHUB_FULLY_QUALIFIED_NAMESPACE="Style.servicebus.windows.net"
     ),
@@ -264,9 +267,9 @@ BREAKS: dict[str, Break] = {
     "no lag asks for all replicas": lambda d: trigger_of(d, "stylizer").update(
         unprocessedEventThreshold="300"
     ),
-    "get no token": lambda d: d["Job", "prepare-checkpoints"]["spec"]["template"]["metadata"][
-        "labels"
-    ].pop("azure.workload.identity/use"),
+    "get no token": lambda d: d["Job", "prepare-checkpoints-stylizer"]["spec"]["template"][
+        "metadata"
+    ]["labels"].pop("azure.workload.identity/use"),
     "names no identity": lambda d: d["ServiceAccount", "stylizer"]["metadata"].pop("annotations"),
 }
 

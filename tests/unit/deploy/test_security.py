@@ -123,6 +123,18 @@ def test_nobody_but_who_deploys_may_change_videos_that_users_uploaded() -> None:
     assert ("splitter", "Storage Blob Data Reader", "media uploads") in assigned
 
 
+def test_only_the_reader_of_a_hub_may_move_its_positions() -> None:
+    readers = {"uploads": "splitter", "frames": "stylizer", "segments": "assembler"}
+    for hub, reader in readers.items():
+        assert (reader, "Azure Event Hubs Data Receiver", f"hub {hub}") in of_services()
+        writers = {
+            who
+            for who, role, on in of_services() | of_surroundings()
+            if on == f"internal {hub}-checkpoints" and role != "Storage Blob Data Reader"
+        }
+        assert writers == {reader}
+
+
 def test_the_hub_of_uploads_has_no_other_senders_than_event_grid_webhook_and_who_deploys() -> None:
     senders = {
         who
