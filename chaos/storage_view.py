@@ -20,7 +20,7 @@ from shared.contracts.status import Status
 
 _TEMPORARY: Final = ("frames", "segments", "jobs")
 _READ_HUBS: Final = ("uploads", "frames", "segments")
-_KEPT: Final = ("/status.json", "/opening.json")
+_KEPT: Final = ("/status.json", "/opening.json", "/budget.json")
 """What stays of a job: its record, and what its upload's event is recognised by."""
 
 

@@ -7,6 +7,7 @@ others: it ends its decoder then, and later decodes again what it has shipped, t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from shared.storage.retry import Retry
 from shared.storage.seals import SEAL, file_digest, seal
 from shared.storage.work_folders import work_folder
 from splitter.decoder.process import split_in_child
+from splitter.intake.budgets import PAUSE_S
 from splitter.lookout import JobOver, Lookout
 from splitter.media.chunking import EncodedChunk
 from splitter.media.part import Part
@@ -64,18 +66,21 @@ class Outlets:
 class SplitJob:
     """Splits one video. Doing it twice writes the same blobs and sends the same events again.
 
-    ``begin`` is awaited once, when there is a slot for the first time.
+    ``admit`` is asked until it says yes, before a slot is asked for: a video may be over its
+    uploader's budget. ``begin`` is awaited once, when there is a slot for the first time.
     """
 
     def __init__(
         self,
         opening: Opening,
+        admit: Callable[[], Awaitable[bool]],
         begin: Callable[[], Awaitable[None]],
         settings: SplitterSettings,
         slots: Slots,
         outlets: Outlets,
     ) -> None:
         self._opening = opening
+        self._admit = admit
         self._begin = begin
         self._job_id = opening.job_id
         self._settings = settings
@@ -134,6 +139,7 @@ class SplitJob:
     ) -> tuple[Source, SplitEnd]:
         """Split while there is a slot, as often as it takes to come to the video's end."""
         begun = False
+        await self._wait_for_budget()
         while True:
             self._lookout.waiting_for = "a splitter"
             async with self._slots.hold():
@@ -154,6 +160,15 @@ class SplitJob:
                 return split
             self._lookout.waiting_for = "a stylizer"
             await _first_of(pace.reopen(), self._slots.leaving())
+
+    async def _wait_for_budget(self) -> None:
+        """Return when the video is admitted, or the service is leaving."""
+        while not await self._to.retry(self._admit):
+            self._lookout.waiting_for = "budget"
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PAUSE_S):
+                    await self._slots.leaving()
+                    return
 
     async def _split(
         self, side: Path, pace: Pace, partitions: list[str]

@@ -30,6 +30,7 @@ from shared.styles.gallery import Gallery, open_gallery
 from shared.telemetry import tracing
 from splitter.decoder.selftest import check_sandbox
 from splitter.intake.acceptance import Acceptance
+from splitter.intake.budgets import Budgets
 from splitter.intake.forwarding import Intake
 from splitter.intake.style_request import resolve_style
 from splitter.intake.uploads import Upload, parse_uploads
@@ -115,6 +116,9 @@ class Splitter:
         )
         self._dead_letters = DeadLetters(
             outlets.blobs, settings.dead_letters_container, settings.uploads_hub
+        )
+        self._budgets = Budgets(
+            settings.budget, outlets.blobs, settings.frames_container, settings.jobs_container
         )
         self.slots = Slots(settings.splits)
         self._losses: Counter[str] = Counter()
@@ -213,6 +217,14 @@ class Splitter:
         """Leave what waits for a slot to whoever has its partition now."""
         self._losses[partition_id] += 1
 
+    async def _admit(self, request: SplitRequest) -> bool:
+        video = request.opening.video
+        return await self._budgets.admit(video.name, video.size, request.job_id)
+
+    async def _charge(self, request: SplitRequest, frames: int) -> None:
+        name, job = request.opening.video.name, request.job_id
+        await self._to.retry(lambda: self._budgets.charge(name, job, frames))
+
     async def _begin(self, request: SplitRequest) -> None:
         if self._losses[request.delivery.partition_id] != request.losses:
             raise GivenBack("its partition went to another")
@@ -231,11 +243,13 @@ class Splitter:
                 with self._to.metrics.timed("split"):
                     manifest = await SplitJob(
                         request.opening,
+                        lambda: self._admit(request),
                         lambda: self._begin(request),
                         self._settings,
                         self.slots,
                         self._to,
                     ).run()
+                await self._charge(request, manifest.frames)
         except GivenBack:
             raise
         except JobOver as over:

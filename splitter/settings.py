@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr
 
 from shared.service.endpoints import check_encrypted, plain_url
 from shared.service.settings import ServiceSettings, listed
+from splitter.budget import Budget
 from splitter.media.epochs import LONGEST_PAUSE_S
 from splitter.media.limits import Limits
 from splitter.protection import LAYERS, Layer
@@ -94,6 +95,22 @@ class SplitterSettings(ServiceSettings):
         "comma-separated",
     )
 
+    budget_open_jobs: int | None = Field(
+        None,
+        ge=1,
+        description="jobs of one uploader (an upload's first folder) that may be open at once; "
+        "further ones wait; unset: any number",
+    )
+    budget_daily_videos: int | None = Field(
+        None, ge=1, description="videos of one uploader that are begun in a day (UTC)"
+    )
+    budget_daily_bytes: int | None = Field(
+        None, ge=1, description="bytes of one uploader's videos that are begun in a day"
+    )
+    budget_daily_frames: int | None = Field(
+        None, ge=1, description="frames of one uploader's videos that are split in a day"
+    )
+
     webhook_port: int | None = Field(
         None, ge=0, le=65535, description="HTTP port that Event Grid delivers to; unset: off"
     )
@@ -152,6 +169,16 @@ class SplitterSettings(ServiceSettings):
     def required_layers(self) -> frozenset[Layer]:
         """The layers of the decoders' sandbox without which nothing is decoded."""
         return frozenset(LAYERS) if self.sandbox == "required" else frozenset()
+
+    @property
+    def budget(self) -> Budget:
+        """What each uploader may have."""
+        return Budget(
+            open_jobs=self.budget_open_jobs,
+            videos=self.budget_daily_videos,
+            size=self.budget_daily_bytes,
+            frames=self.budget_daily_frames,
+        )
 
     @property
     def limits(self) -> Limits:

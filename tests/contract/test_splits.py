@@ -21,7 +21,7 @@ from shared.contracts.errors import PermanentError
 from shared.contracts.layout import chunk_blob, progress_blob, status_blob
 from shared.contracts.manifest import Manifest
 from shared.contracts.messages import SplitStarted
-from shared.contracts.status import SplitProgress
+from shared.contracts.status import SplitProgress, read_status
 from shared.contracts.style_request import StyleRequest
 from shared.hubs.sender import Sender
 from shared.service.clients import AzureClients
@@ -123,6 +123,14 @@ class Bench:
             self.settings.jobs_container, status_blob(job.job_id), record.to_json()
         )
 
+    async def end(self, job: Opening) -> None:
+        """Say in the job's record that it was cancelled."""
+        await self.painted(job, 0)
+        name = status_blob(job.job_id)
+        record = read_status(await self.blobs.read(self.settings.jobs_container, name) or b"")
+        ended = record.model_copy(update={"state": "cancelled"})
+        await self.blobs.replace(self.settings.jobs_container, name, ended.to_json())
+
     async def until(self, look: Callable[[], Awaitable[object]]) -> None:
         async with asyncio.timeout(DEADLINE_S):
             while not await look():
@@ -203,6 +211,33 @@ async def test_a_short_video_waits_for_none_of_the_long_ones_that_wait_for_paint
             for chunk in sealed.chunks:
                 name = chunk_blob(job.job_id, chunk.index)
                 assert await bench.blobs.facts(bench.settings.frames_container, name)
+
+
+async def test_an_uploader_over_budget_waits_until_one_of_their_jobs_ends_and_others_do_not(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    async with (
+        bench_of(storage_connection, eventhub_connection, budget_open_jobs=1) as bench,
+        bench.splitting(),
+    ):
+        first = await bench.job("eve/1.mp4", await bench.upload("eve/1.mp4", 8))
+        await bench.sealed(first.job_id)
+        # A second one of the same folder waits, and its record will say for what
+        second = await bench.job("eve/2.mp4", await bench.upload("eve/2.mp4", 8))
+
+        async def waits() -> bool:
+            found = await bench.progress(second.job_id)
+            return found is not None and found.waiting_for == "budget"
+
+        await bench.until(waits)
+        # It holds up nobody else
+        other = await bench.job("bob/1.mp4", await bench.upload("bob/1.mp4", 8))
+        await bench.sealed(other.job_id)
+        assert await bench.manifest(second.job_id) is None
+        # When the first job ends, it goes on
+        await bench.end(first)
+        assert (await bench.sealed(second.job_id)).frames == 8
+    assert bench.failed() == set()
 
 
 async def test_a_split_goes_on_with_its_cut_whatever_the_settings_and_its_metadata_are_by_then(

@@ -1,0 +1,74 @@
+"""What an uploader may have, and what they have had: pure, and held against each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.contracts.values import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What each uploader may have; None: as much as they like."""
+
+    open_jobs: int | None = None
+    videos: int | None = None
+    """Admitted in a day."""
+    size: int | None = None
+    """Bytes of the videos admitted in a day."""
+    frames: int | None = None
+    """Frames split in a day."""
+
+    @property
+    def unlimited(self) -> bool:
+        """Whether nobody is ever over budget."""
+        return self == Budget()
+
+
+class Entry(Value):
+    """A video that was admitted."""
+
+    day: str
+    """UTC, ISO 8601."""
+    size: int
+    frames: int = 0
+    """0 until its split is complete."""
+    ended: bool = False
+    """Whether its job is known to have ended."""
+
+
+class Ledger(Value):
+    """What one uploader was admitted with, by job."""
+
+    jobs: dict[str, Entry]
+
+    def excess(self, budget: Budget, day: str) -> str | None:
+        """Return which part of the budget is used up; None when another video may come."""
+        today = [entry for entry in self.jobs.values() if entry.day == day]
+        used = {
+            "open_jobs": (len(self.open), budget.open_jobs),
+            "videos": (len(today), budget.videos),
+            "bytes": (sum(entry.size for entry in today), budget.size),
+            "frames": (sum(entry.frames for entry in today), budget.frames),
+        }
+        over = (part for part, (spent, most) in used.items() if most is not None and spent >= most)
+        return next(over, None)
+
+    @property
+    def open(self) -> list[str]:
+        """The jobs that are not known to have ended."""
+        return [job for job, entry in self.jobs.items() if not entry.ended]
+
+    def end(self, jobs: set[str]) -> Ledger:
+        """Return the ledger when it is known that ``jobs`` have ended."""
+        return Ledger(
+            jobs={
+                job: entry.model_copy(update={"ended": entry.ended or job in jobs})
+                for job, entry in self.jobs.items()
+            }
+        )
+
+    def put(self, job: str, entry: Entry, day: str) -> Ledger:
+        """Return the ledger with an entry more, and on ``day`` without ended ones of earlier."""
+        kept = {j: e for j, e in self.jobs.items() if e.day == day or not e.ended}
+        return Ledger(jobs={**kept, job: entry})
