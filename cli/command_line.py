@@ -193,13 +193,19 @@ def _add_link(commands_: CommandParsers) -> None:
     upload = ways.add_parser(
         "upload",
         help="print an address that takes a video",
-        description="Print an address that takes one video until it expires. To send a file: "
-        "curl --upload-file VIDEO --header 'x-ms-blob-type: BlockBlob' ADDRESS",
+        description="Print an address that takes one video, once, until it expires. To send a "
+        "file: curl --upload-file VIDEO --header 'x-ms-blob-type: BlockBlob' ADDRESS",
     )
     upload.add_argument(
         "name",
         metavar="NAME",
         help="of the upload, such as beach.mp4; the-scream/beach.mp4 asks for a style",
+    )
+    upload.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="take any number of versions, each a job, and files in blocks; default: one, in one "
+        "request",
     )
     upload.set_defaults(command="links:upload")
     download = ways.add_parser("download", help="print an address that gives a job's result")

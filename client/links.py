@@ -38,14 +38,18 @@ class Links:
     def __init__(self, client: BlobServiceClient) -> None:
         self._client = client
 
-    async def upload(self, container: str, name: str, hours: float) -> str:
-        """Return a link to put a blob that is not there yet.
+    async def upload(
+        self, container: str, name: str, hours: float, *, overwrite: bool = False
+    ) -> str:
+        """Return a link to put a blob that is not there yet, once and in one request.
 
-        It allows writing besides creating, because tools send large files in blocks.
+        With ``overwrite`` as often as one likes, and in blocks, as tools send large files.
         """
         if await self._exists(container, name):
             raise StylestreamError(f"{container}/{name} is there already: choose another name")
-        return await self._link(container, name, hours, BlobSasPermissions(create=True, write=True))
+        return await self._link(
+            container, name, hours, BlobSasPermissions(create=True, write=overwrite)
+        )
 
     async def download(self, container: str, name: str, hours: float) -> str:
         """Return a link to get a blob that is there."""

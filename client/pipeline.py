@@ -200,15 +200,17 @@ class Pipeline:
         facts = await self._blobs.facts(self._in.results, result)
         return facts is not None and facts.metadata.get("job_id") == job
 
-    async def upload_link(self, name: str, hours: float) -> str:
-        """Return an address that takes one upload called ``name`` for some hours.
+    async def upload_link(self, name: str, hours: float, *, overwrite: bool = False) -> str:
+        """Return an address that takes one upload called ``name`` for some hours, once.
+
+        With ``overwrite`` it takes any number of versions, and large files in blocks.
 
         Raises:
             ConfigurationError: no upload can have that name.
             StylestreamError: the name is taken, or storage signs no links for this user.
         """
         check_upload_name(name)
-        return await self._links.upload(self._in.uploads, name, hours)
+        return await self._links.upload(self._in.uploads, name, hours, overwrite=overwrite)
 
     async def download_link(self, job: str, hours: float) -> str:
         """Return an address that gives a job's result for some hours.

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from shared.contracts.values import Value
+
+PAUSE_S: Final = 5.0
+"""How long an uploader who is over budget is believed to be: storage is asked no more often."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,8 @@ from shared.storage.manifests import store_manifest
 from shared.storage.retry import Retry
 from shared.storage.seals import SEAL, file_digest, seal
 from shared.storage.work_folders import work_folder
+from splitter.budget import PAUSE_S
 from splitter.decoder.process import split_in_child
-from splitter.intake.budgets import PAUSE_S
 from splitter.lookout import JobOver, Lookout
 from splitter.media.chunking import EncodedChunk
 from splitter.media.part import Part

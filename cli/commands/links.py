@@ -10,7 +10,10 @@ from client import open_pipeline
 async def upload(arguments: Namespace) -> int:
     """Print a link to upload a video to."""
     async with open_pipeline(arguments.dir) as pipeline:
-        print(await pipeline.upload_link(arguments.name, arguments.hours))
+        link = await pipeline.upload_link(
+            arguments.name, arguments.hours, overwrite=arguments.overwrite
+        )
+        print(link)
     return 0
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import time
 from datetime import UTC, datetime
-from typing import Final
 
 import structlog
 
@@ -21,12 +20,9 @@ from shared.contracts.errors import PermanentError
 from shared.contracts.layout import status_blob
 from shared.contracts.status import read_status
 from shared.storage.blobs import BlobStore
-from splitter.budget import Budget, Entry, Ledger
+from splitter.budget import PAUSE_S, Budget, Entry, Ledger
 
 log = structlog.get_logger()
-
-PAUSE_S: Final = 5.0
-"""How long an uploader who is over budget is believed to be: storage is asked no more often."""
 
 
 class Budgets:

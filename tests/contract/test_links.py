@@ -75,12 +75,25 @@ async def test_an_upload_link_takes_a_video_and_allows_nothing_else(
     assert await put(http, link) == 201
 
     assert await (await container.download_blob(NAME)).readall() == b"video"
+    # Once: another version would be another job
+    assert await put(http, link, b"other") == 403
+    assert await (await container.download_blob(NAME)).readall() == b"video"
     assert (await get(http, link))[0] == 403
     assert await put(http, link.replace("holiday", "elsewhere")) == 403
     async with http.delete(yarl(link)) as answer:
         assert answer.status == 403
     listing = link.replace(urlsplit(link).path, f"/devstoreaccount1/{container.container_name}")
     assert (await get(http, f"{listing}&restype=container&comp=list"))[0] == 403
+
+
+async def test_a_link_that_may_overwrite_takes_any_number_of_versions(
+    client: BlobServiceClient, container: ContainerClient, http: aiohttp.ClientSession
+) -> None:
+    link = await Links(client).upload(container.container_name, NAME, hours=1, overwrite=True)
+
+    assert [await put(http, link), await put(http, link, b"other")] == [201, 201]
+
+    assert await (await container.download_blob(NAME)).readall() == b"other"
 
 
 async def test_a_download_link_gives_the_result_and_allows_nothing_else(
@@ -206,7 +219,7 @@ async def test_who_signs_in_makes_links_with_a_delegated_key_for_tls_alone(tmp_p
     finally:
         await process.stop()
 
-    for link, permission in ((up, "cw"), (down, "r")):
+    for link, permission in ((up, "c"), (down, "r")):
         granted = parse_qs(urlsplit(link).query)
         assert granted["sp"] == [permission]
         assert granted["spr"] == ["https"]
