@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from http import HTTPStatus
 from typing import Any, Final, Self
 
@@ -32,6 +33,7 @@ from shared.contracts.errors import ConfigurationError, MessageError, PermanentE
 from shared.service.settings import listed
 from splitter.intake.acceptance import Acceptance
 from splitter.intake.callers import CallerRefused, Callers
+from splitter.intake.connections import Complaints, Connections
 from splitter.intake.forwarding import Intake
 from splitter.intake.uploads import parse_upload, split_events
 from splitter.intake.validation import permission, validation_code
@@ -42,6 +44,7 @@ log = structlog.get_logger()
 
 PATH: Final = "/events"
 _MAX_BODY: Final = 1 << 20  # Event Grid's own limit for a delivery
+_HEAD_DEADLINE_S: Final = 30.0
 _BODY_DEADLINE_S: Final = 15.0
 _RETRY_AFTER_S: Final = 10
 _CLOSING_S: Final = 10.0
@@ -76,7 +79,10 @@ class Webhook:
         self._acceptance = acceptance
         self._intake = intake
         self._metrics = metrics
-        app = web.Application(client_max_size=_MAX_BODY)
+        self._complaints = Complaints()
+        self._connections = Connections(_HEAD_DEADLINE_S)
+        self._sweeping: asyncio.Task[None] | None = None
+        app = web.Application(client_max_size=_MAX_BODY, middlewares=[self._connections.note])
         app.add_routes([web.post(PATH, self._deliver), web.options(PATH, self._handshake)])
         # No access log: the address that is called may hold the secret.
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSING_S)
@@ -90,11 +96,20 @@ class Webhook:
             raise ConfigurationError(
                 [f"WEBHOOK_PORT: cannot listen on port {self._port}: {error.strerror}"]
             ) from error
+        self._sweeping = asyncio.create_task(self._sweep())
         log.info("webhook open", port=self.port)
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         await self._runner.cleanup()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_HEAD_DEADLINE_S / 5)
+            if self._runner.server is not None:
+                self._connections.sweep(self._runner.server.connections, time.monotonic())
 
     @property
     def port(self) -> int:
@@ -104,9 +119,8 @@ class Webhook:
     async def _handshake(self, request: web.Request) -> web.Response:
         headers = permission(request.headers, self._origins)
         if headers is None:
-            log.warning(
-                "webhook origin refused", origin=request.headers.get("WebHook-Request-Origin")
-            )
+            origin = request.headers.get("WebHook-Request-Origin")
+            self._complaints.warn("webhook origin refused", origin=origin)
             return web.Response(status=403, text="this origin may not deliver here\n")
         return web.Response(headers=headers)
 
@@ -115,7 +129,7 @@ class Webhook:
             await self._callers.admit(request.headers, request.query)
             answer = await self._answer(await _body(request))
         except Exception as error:  # whatever it is, Event Grid must learn what to do
-            answer = _refusal(error)
+            answer = _refusal(error, self._complaints)
         self._metrics.delivery(_OUTCOMES[answer.status])
         return answer
 
@@ -163,16 +177,16 @@ async def _body(request: web.Request) -> bytes:
         raise MessageError("the body cannot be read", b"") from error
 
 
-def _refusal(error: Exception) -> web.Response:
+def _refusal(error: Exception, complaints: Complaints) -> web.Response:
     match error:
         case web.HTTPException(status=status, text=text):
             return web.Response(status=status, text=text)
         case CallerRefused():
-            log.warning("webhook caller refused", reason=str(error))
+            complaints.warn("webhook caller refused", reason=str(error))
             challenge = {"WWW-Authenticate": "Bearer"}
             return web.Response(status=401, text="not authorized\n", headers=challenge)
         case PermanentError(code=code, message=message):
-            log.warning("webhook delivery refused", code=code, error=message)
+            complaints.warn("webhook delivery refused", code=code, error=message)
             return web.Response(status=413 if code == "TOO_LARGE" else 400, text=f"{message}\n")
         case TransientError():
             log.warning("webhook delivery put off", error=str(error))

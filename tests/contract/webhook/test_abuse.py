@@ -1,0 +1,40 @@
+"""Callers of the webhook who hold connections open, or come by the thousand."""
+
+from __future__ import annotations
+
+import asyncio
+from urllib.parse import urlsplit
+
+import pytest
+from structlog.testing import capture_logs
+from webhook_door import Door, Hub, open_door, through
+
+from splitter.intake import webhook
+from splitter.intake.forwarding import Intake
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_connections_without_a_request_are_closed(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook, "_HEAD_DEADLINE_S", 0.2)
+    async with open_door(hub, Intake(through(hub.producer))) as door:
+        port = urlsplit(door.address).port
+        mute = await asyncio.open_connection("127.0.0.1", port)
+        half = await asyncio.open_connection("127.0.0.1", port)
+        half[1].write(b"POST /events HTTP/1.1\r\nHost: localhost\r\n")
+        await half[1].drain()
+        async with asyncio.timeout(60):
+            assert [await reader.read() for reader, _ in (mute, half)] == [b"", b""]
+        for _, writer in (mute, half):
+            writer.close()
+        assert (await door.post(door.cloud_event("a.mp4")))[0] == 200
+
+
+async def test_many_refusals_are_one_line_and_all_of_them_are_counted(door: Door) -> None:
+    with capture_logs() as lines:
+        for _ in range(20):
+            assert (await door.post(door.cloud_event("a.mp4"), secret="another"))[0] == 401
+    assert [line["event"] for line in lines].count("webhook caller refused") == 1
+    assert door.counted() == {"stranger": 20}
