@@ -24,7 +24,12 @@ from local.processes import Supervised
 _SLOW_S: Final = 0.15
 _ACCOUNTS: Final = {
     "the users' account": frozenset({"uploads", "results", "jobs"}),
-    "the internal account": frozenset({"frames", "segments", "checkpoints", "dead-letters"}),
+    "the internal account": frozenset(
+        {
+            *("frames", "segments", "dead-letters"),
+            *("uploads-checkpoints", "frames-checkpoints", "segments-checkpoints"),
+        }
+    ),
 }
 """The containers of each account, as in a deployment that has two."""
 _LOOK_S: Final = 0.05
