@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from shared.contracts.errors import PermanentError, TransientError
+from shared.contracts.errors import PermanentError, SourceRefused, TransientError
 from shared.contracts.layout import job_id, status_blob
 from shared.contracts.manifest import Manifest
 from shared.contracts.messages import EventPlace, SplitCompleted, SplitFailed, SplitStarted
@@ -155,9 +155,15 @@ class Splitter:
         if facts is None:
             log.info("upload is gone", video=upload.name)
             return None
+        problem: PermanentError | None
         style, problem = resolve_style(
             upload.name, facts.metadata, self._gallery, self._settings.default_style
         )
+        if upload.appendable:
+            problem = SourceRefused(
+                "APPEND_BLOB",
+                "The upload is an append blob, which has no end: upload it as a block blob.",
+            )
         opening = Opening(
             job_id=job_id(upload.container, upload.name, facts.etag, style),
             video=Video(

@@ -25,6 +25,7 @@ USER_CODES: Final = frozenset(
         "STORAGE_REFUSED",
         "UNKNOWN_STYLE",
         # An upload that is not a video that we take.
+        "APPEND_BLOB",
         "BAD_RESOLUTION",
         "BAD_TIMESTAMPS",
         "DECODER_CRASHED",

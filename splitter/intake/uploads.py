@@ -39,6 +39,8 @@ class Upload:
     name: str
     etag: str
     url: str
+    appendable: bool = False
+    """Whether it is an append blob, of which nobody ever says that it is complete."""
 
 
 def parse_uploads(body: bytes) -> list[Upload]:
@@ -76,7 +78,8 @@ def parse_upload(event: Any, body: bytes) -> Upload | None:
     etag, url = str(data.get("eTag", "")).strip('"'), str(data.get("url", ""))
     if match is None or not etag or not url:
         raise MessageError("a BlobCreated event without a blob's path, eTag or url", body)
-    return Upload(match["container"], match["name"], etag, url)
+    appendable = data.get("blobType") == "AppendBlob"
+    return Upload(match["container"], match["name"], etag, url, appendable)
 
 
 def parse_event(event: Any, body: bytes) -> tuple[str, object, dict[str, Any]]:

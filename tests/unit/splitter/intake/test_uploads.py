@@ -67,6 +67,12 @@ def test_both_schemas_tell_of_the_same_upload(event: dict[str, Any]) -> None:
     assert parse([event]) == [UPLOAD]
 
 
+def test_an_append_blob_is_told_from_one_that_is_complete() -> None:
+    [upload] = parse(cloud_event(data=DATA | {"blobType": "AppendBlob"}))
+    assert upload.appendable
+    assert not UPLOAD.appendable
+
+
 def test_a_batch_tells_of_all_its_uploads() -> None:
     other = cloud_event(subject=SUBJECT.replace("beach 1", "日本語 'q' 🎬"))
     assert parse([cloud_event(), other]) == [
