@@ -4,7 +4,8 @@ What plain ``kubectl apply`` cannot do by itself. It waits for the kinds that th
 bring, and for a role that was assigned seconds ago. Deployments that an autoscaler looks after are
 made with no replica: applied without a number, as they have to be, each would begin with one, and
 the first of them would fetch a node with a GPU for nothing. And the jobs of an earlier deployment
-make room, for no job can be changed. ::
+make room, for no job can be changed. The key that seals the studio's sessions is made here,
+once, and is nowhere but in the cluster. ::
 
     python3 -m deploy.azure.cluster                                 # in azd's environment
     python3 -m deploy.azure.cluster deploy/kubernetes/overlays/gpu  # before the first apply by hand
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 import time
@@ -28,6 +30,8 @@ NAMESPACE: Final = "stylestream"
 JOBS: Final = tuple(
     f"prepare-checkpoints-{service}" for service in ("splitter", "stylizer", "assembler")
 )
+STUDIO: Final = "web"
+STUDIO_SECRET: Final = "studio"  # noqa: S105 - its name
 
 PATIENCE_S: Final = 600.0
 PAUSE_S: Final = 15.0
@@ -44,7 +48,9 @@ def main() -> None:
     manifests = Path(sys.argv[1]) if len(sys.argv) > 1 else folder(os.environ)
     try:
         wait_for_kinds()
-        made = make_asleep(manifests)
+        wanted = list(documents(kubectl("create", *_DRY, "--kustomize", str(manifests))))
+        made = make_asleep(wanted)
+        make_studio_secret(wanted)
         kubectl("delete", "job", *JOBS, "--namespace", NAMESPACE, "--ignore-not-found")
     except KubectlError as error:
         sys.exit(f"cluster: {error}")
@@ -70,12 +76,11 @@ def wait_for_kinds(pause: Callable[[float], None] = time.sleep) -> None:
         left_s -= PAUSE_S
 
 
-def make_asleep(manifests: Path) -> list[str]:
+def make_asleep(wanted: list[Manifest]) -> list[str]:
     """Create the scaled Deployments that do not exist, with no replica; return their names.
 
     Created, and not applied: what was applied with a number, and later without, gets the default.
     """
-    wanted = list(documents(kubectl("create", *_DRY, "--kustomize", str(manifests))))
     scaled = {m["spec"]["scaleTargetRef"]["name"] for m in wanted if m["kind"] == "ScaledObject"}
     there = {
         name_of(m)
@@ -89,10 +94,29 @@ def make_asleep(manifests: Path) -> list[str]:
         if m["kind"] == "Deployment" and name_of(m) in scaled and name_of(m) not in there
     ]
     if new:
-        namespace = [m for m in wanted if m["kind"] == "Namespace"]
-        _put("apply", namespace)
+        _put("apply", _namespace(wanted))
         _put("create", [m | {"spec": m["spec"] | {"replicas": 0}} for m in new])
     return [name_of(m) for m in new]
+
+
+def make_studio_secret(wanted: list[Manifest]) -> None:
+    """Create the key that the studio's pods share, if there is a studio and no key yet."""
+    if STUDIO not in {name_of(m) for m in wanted if m["kind"] == "Deployment"}:
+        return
+    there = documents(kubectl("get", "secrets", "--namespace", NAMESPACE, "--output", "json"))
+    if STUDIO_SECRET in map(name_of, there):
+        return
+    _put("apply", _namespace(wanted))
+    metadata = {"name": STUDIO_SECRET, "namespace": NAMESPACE}
+    key = {"secret": secrets.token_hex(32)}
+    _put(
+        "create",
+        [{"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": key}],
+    )
+
+
+def _namespace(wanted: list[Manifest]) -> list[Manifest]:
+    return [m for m in wanted if m["kind"] == "Namespace"]
 
 
 _DRY: Final = ("--dry-run=client", "--output", "json")

@@ -22,7 +22,12 @@ MANIFESTS: Final = ROOT / "deploy/kubernetes"
 DEVICE_PLUGIN: Final = ROOT / "deploy/azure/kubernetes/device-plugin.yaml"
 
 # Variables of the manifests' files that the deployment's outputs call otherwise.
-RENAMED: Final = {"STORAGE_ACCOUNT": "INTERNAL_STORAGE_ACCOUNT"}
+RENAMED: Final = {
+    "STORAGE_ACCOUNT": "INTERNAL_STORAGE_ACCOUNT",
+    "WEB_PUBLIC_URL": "STUDIO_URL",
+    "ENTRA_TENANT_ID": "AZURE_TENANT_ID",
+    "ENTRA_CLIENT_ID": "STUDIO_CLIENT_ID",
+}
 
 # Variables that the file of examples need not have.
 ALSO: Final = ("STYLES_CONTAINER",)
@@ -47,11 +52,17 @@ REQUIRED: Final = (
     "AZURE_ENV_NAME",
 )
 
+# What it makes, or was given, for a studio.
+REQUIRED_BY_STUDIO: Final = ("STUDIO_URL", "STUDIO_CLIENT_ID", "WEB_CLIENT_ID", "AZURE_TENANT_ID")
+
 
 def main() -> None:
     """Write the manifests, or exit with 1 and every output that is missing."""
     if missing := [name for name in REQUIRED if not os.environ.get(name)]:
         sys.exit(f"configure: run it by azd; there is no {', '.join(missing)}")
+    missing = [name for name in REQUIRED_BY_STUDIO if not os.environ.get(name)]
+    if has_studio(os.environ) and missing:
+        sys.exit(f"configure: STUDIO=true needs {', '.join(missing)}: see docs/studio.md")
     print(f"configure: wrote {configure(os.environ).relative_to(ROOT)}")
 
 
@@ -62,8 +73,12 @@ def configure(environment: Mapping[str, str]) -> Path:
     built = images.read_bytes() if images.exists() else None
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(MANIFESTS, target, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-    for name, also in (("config.env", ALSO), ("identities.env", ())):
-        file = target / "azure" / name
+    filled: list[tuple[str, tuple[str, ...]]] = [("azure/config.env", ALSO)]
+    filled.append(("azure/identities.env", ()))
+    if has_studio(environment):
+        filled += [("studio-azure/studio.env", ()), ("studio-azure/identity.env", ())]
+    for name, also in filled:
+        file = target / name
         text = filled_in(file.read_text(encoding="utf-8"), environment, also)
         file.write_text(text, encoding="utf-8")
     shutil.copy(DEVICE_PLUGIN, target)
@@ -73,6 +88,11 @@ def configure(environment: Mapping[str, str]) -> Path:
     if built is not None:
         images.write_bytes(built)
     return target
+
+
+def has_studio(environment: Mapping[str, str]) -> bool:
+    """Tell whether this environment has a studio."""
+    return environment.get("STUDIO") == "true"
 
 
 def filled_in(text: str, environment: Mapping[str, str], also: tuple[str, ...] = ()) -> str:
@@ -100,7 +120,7 @@ def _kustomization(environment: Mapping[str, str]) -> dict[str, object]:
     pool = environment["STYLIZER_POOL"]
     # Parameters of the deployment, too: the first lets the splitter write into the hub, the second
     # makes the endpoints that are then the only way out.
-    chosen = {"webhook": "WEBHOOK", "private": "PRIVATE_NETWORK"}
+    chosen = {"webhook": "WEBHOOK", "private": "PRIVATE_NETWORK", "studio-azure": "STUDIO"}
     components = [name for name, flag in chosen.items() if environment.get(flag) == "true"]
     return {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",

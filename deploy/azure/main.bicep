@@ -114,6 +114,15 @@ param clientIpRanges string = ''
 @description('Whether uploads may be announced by HTTPS, too, to the splitter\'s webhook behind an ingress of your own.')
 param webhook bool = false
 
+@description('Whether there is a studio: the page that videos are dropped on, behind an ingress of your own.')
+param studio bool = false
+
+@description('Address under which browsers reach the studio, such as https://NAME.')
+param studioUrl string = ''
+
+@description('Application (client) id that people sign in to the studio with.')
+param studioClientId string = ''
+
 @description('Whether to make a Grafana with the dashboards of deploy/monitoring.')
 param grafana bool = true
 
@@ -176,6 +185,7 @@ module identities 'modules/identities.bicep' = {
     prefix: prefix
     location: location
     tags: tags
+    studio: studio
   }
 }
 
@@ -258,6 +268,7 @@ module grants 'modules/access.bicep' = {
     principals: identities.outputs.principals
     access: access
     webhook: webhook
+    studio: studio
   }
 }
 
@@ -354,6 +365,7 @@ module federation 'modules/federation.bicep' = {
     prefix: prefix
     issuer: cluster.outputs.issuer
     namespace: layout.kubernetesNamespace
+    studio: studio
   }
 }
 
@@ -424,9 +436,13 @@ output SPLITTER_CLIENT_ID string = identities.outputs.splitterClientId
 output STYLIZER_CLIENT_ID string = identities.outputs.stylizerClientId
 output ASSEMBLER_CLIENT_ID string = identities.outputs.assemblerClientId
 output EXPORTER_CLIENT_ID string = identities.outputs.exporterClientId
+output WEB_CLIENT_ID string = identities.outputs.webClientId
 output KEDA_CLIENT_ID string = identities.outputs.kedaClientId
 output STYLES_CONTAINER string = layout.styles
 // One on a machine with a GPU, two on one without; the hub of frames has 32 partitions.
 output STYLIZER_MAX_REPLICAS int = gpuMaxNodes > 0 ? gpuMaxNodes : min(cpuMaxNodes * 2, 32)
 output STYLIZER_POOL string = gpuMaxNodes > 0 ? 'gpu' : 'cpu'
+// Back to azd, for the manifests.
+output STUDIO_URL string = studio ? studioUrl : ''
+output STUDIO_CLIENT_ID string = studio ? studioClientId : ''
 output GRAFANA_ENDPOINT string = dashboards.outputs.grafanaEndpoint

@@ -41,7 +41,7 @@ def write_images(environment: Mapping[str, str], tag: str) -> None:
                 "newName": f"{registry}/stylestream/{name}",
                 "newTag": tag,
             }
-            for name in ("splitter", "assembler", "exporter", stylizer_image(environment))
+            for name in ("splitter", "assembler", "exporter", "web", stylizer_image(environment))
         ],
     }
     write_json(folder(environment) / IMAGES, component)

@@ -9,12 +9,16 @@ param topicName string
 @description('Object ids of the identities by name.')
 param principals object
 
-@description('The table: roles (ids by name), and hubs, webhook, containers, topics (who gets which role on what).')
+@description('The table: roles (ids by name), and hubs, webhook, containers, studio, topics (who gets which role on what).')
 param access object
 
 @description('Whether the splitter puts into a hub what comes over HTTP.')
 param webhook bool
 
+@description('Whether there is a studio.')
+param studio bool
+
+var onContainers = studio ? concat(access.containers, access.studio) : access.containers
 var onHubs = webhook ? concat(access.hubs, access.webhook) : access.hubs
 
 var accountNames = {
@@ -41,13 +45,13 @@ resource onHub 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
 ]
 
 resource container 'Microsoft.Storage/storageAccounts/blobServices/containers@2024-01-01' existing = [
-  for grant in access.containers: {
+  for grant in onContainers: {
     name: '${accountNames[grant.account]}/default/${grant.container}'
   }
 ]
 
 resource onContainer 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
-  for (grant, index) in access.containers: {
+  for (grant, index) in onContainers: {
     scope: container[index]
     name: guid(container[index].id, principals[grant.identity], grant.role)
     properties: {

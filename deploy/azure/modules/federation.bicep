@@ -8,6 +8,17 @@ param issuer string
 @description('Kubernetes namespace that the services run in.')
 param namespace string
 
+@description('Whether there is a studio.')
+param studio bool
+
+var ofStudio = [
+  {
+    identity: 'web'
+    namespace: namespace
+    account: 'web'
+  }
+]
+
 var accounts = [
   {
     identity: 'splitter'
@@ -37,14 +48,16 @@ var accounts = [
   }
 ]
 
+var trusted = studio ? concat(accounts, ofStudio) : accounts
+
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = [
-  for item in accounts: {
+  for item in trusted: {
     name: '${prefix}-${item.identity}'
   }
 ]
 
 resource credential 'Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials@2024-11-30' = [
-  for (item, index) in accounts: {
+  for (item, index) in trusted: {
     parent: identity[index]
     name: 'kubernetes'
     properties: {

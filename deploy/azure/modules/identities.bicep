@@ -4,6 +4,9 @@ param prefix string
 param location string
 param tags object
 
+@description('Whether there is a studio, and so somebody for it to be.')
+param studio bool
+
 resource splitter 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   name: '${prefix}-splitter'
   location: location
@@ -28,6 +31,12 @@ resource exporter 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' 
   tags: tags
 }
 
+resource web 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = if (studio) {
+  name: '${prefix}-web'
+  location: location
+  tags: tags
+}
+
 resource keda 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   name: '${prefix}-keda'
   location: location
@@ -46,6 +55,7 @@ output principals object = {
   stylizer: stylizer.properties.principalId
   assembler: assembler.properties.principalId
   exporter: exporter.properties.principalId
+  web: studio ? web!.properties.principalId : ''
   keda: keda.properties.principalId
 }
 
@@ -53,6 +63,7 @@ output splitterClientId string = splitter.properties.clientId
 output stylizerClientId string = stylizer.properties.clientId
 output assemblerClientId string = assembler.properties.clientId
 output exporterClientId string = exporter.properties.clientId
+output webClientId string = studio ? web!.properties.clientId : ''
 output kedaClientId string = keda.properties.clientId
 
 output clusterId string = cluster.id

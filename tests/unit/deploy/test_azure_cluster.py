@@ -82,6 +82,41 @@ def test_pools_that_are_there_keep_what_the_autoscaler_has_decided(kubectl: Az) 
     assert kubectl.calls[-1][:3] == ["delete", "job", "prepare-checkpoints-splitter"]
 
 
+def studio(*secrets: str) -> list[tuple[str, Any]]:
+    wanted = {"kind": "List", "items": [*WANTED["items"], deployment("web")]}
+    there = [{"kind": "Secret", "metadata": {"name": name}} for name in secrets]
+    return [
+        ("create --kustomize manifests", wanted),
+        ("get secrets", {"kind": "SecretList", "items": there}),
+        *answers("splitter", "stylizer", "exporter"),
+    ]
+
+
+def test_a_studio_gets_a_key_of_its_own_once(kubectl: Az) -> None:
+    kubectl.answers(*studio("another"))
+
+    cluster.main()
+
+    (made,) = (
+        item
+        for text in kubectl.inputs
+        if text
+        for item in json.loads(text)["items"][-1:]
+        if item["kind"] == "Secret"
+    )
+    assert (made["metadata"]["name"], made["metadata"]["namespace"]) == ("studio", "stylestream")
+    assert len(made["stringData"]["secret"]) == 64
+    assert not any(made["stringData"]["secret"] in word for call in kubectl.calls for word in call)
+
+
+def test_a_studios_key_is_never_changed(kubectl: Az) -> None:
+    kubectl.answers(*studio("studio"))
+
+    cluster.main()
+
+    assert not any(kubectl.inputs)
+
+
 def test_a_role_that_is_seconds_old_is_waited_for(kubectl: Az) -> None:
     kubectl.answers()
     pauses: list[float] = []

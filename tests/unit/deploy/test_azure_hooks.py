@@ -12,6 +12,7 @@ from azure_cli import Az
 
 from assembler.settings import AssemblerSettings
 from deploy.azure import bicep, configure, images, manifests
+from deploy.kubernetes.manifests import read_environment
 from splitter.settings import SplitterSettings
 from stylizer.settings import StylizerSettings
 
@@ -146,13 +147,55 @@ def test_with_private_endpoints_pods_reach_these_and_entra_alone(
     assert "0.0.0.0/0" not in component["patches"][0]["patch"]
 
 
+STUDIO = {
+    "STUDIO": "true",
+    "STUDIO_URL": "https://studio.company.com",
+    "STUDIO_CLIENT_ID": "id-of-the-application",
+    "WEB_CLIENT_ID": "id-of-the-studio",
+    "AZURE_TENANT_ID": "id-of-the-tenant",
+}
+
+
+def test_a_studio_is_put_where_it_is_asked_for_and_who_signs_in_is_said(
+    environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure.main()
+    without = yaml.safe_load((environment / "kustomization.yaml").read_text())
+    for name, value in STUDIO.items():
+        monkeypatch.setenv(name, value)
+
+    configure.main()
+
+    kustomization = yaml.safe_load((environment / "kustomization.yaml").read_text())
+    assert set(kustomization["components"]) - set(without["components"]) == {"studio-azure"}
+    component = environment / "studio-azure"
+    assert read_environment(component / "studio.env") == {
+        "WEB_SIGN_IN": "entra",
+        "WEB_PUBLIC_URL": "https://studio.company.com",
+        "ENTRA_TENANT_ID": "id-of-the-tenant",
+        "ENTRA_CLIENT_ID": "id-of-the-application",
+    }
+    assert read_environment(component / "identity.env") == {"WEB_CLIENT_ID": "id-of-the-studio"}
+
+
+def test_a_studio_without_an_address_is_refused(
+    environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in STUDIO.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("STUDIO_URL")
+
+    with pytest.raises(SystemExit, match="STUDIO=true needs STUDIO_URL"):
+        configure.main()
+
+
 def test_until_images_are_built_the_manifests_name_none_that_could_be_anothers(
     environment: Path,
 ) -> None:
     configure.main()
 
     component = yaml.safe_load((environment / "images/kustomization.yaml").read_text())
-    assert len(component["images"]) == 4, "kustomize refuses a component without anything in it"
+    assert len(component["images"]) == 5, "kustomize refuses a component without anything in it"
     assert {image["newTag"] for image in component["images"]} == {manifests.UNBUILT}
 
 
@@ -193,7 +236,7 @@ def test_images_are_built_once_and_named_in_the_manifests(az: Az, environment: P
     }
     assert named == {
         f"localhost/stylestream/{name}": f"imagesabc.azurecr.io/stylestream/{name}:{tag}"
-        for name in ("splitter", "assembler", "exporter", "stylizer-gpu")
+        for name in ("splitter", "assembler", "exporter", "web", "stylizer-gpu")
     }
 
 
@@ -250,7 +293,7 @@ def test_the_registrys_task_builds_stages_of_the_dockerfile_from_its_context(
     task = yaml.safe_load(text)
 
     targets = re.findall(r"--target (\S+)", text)
-    assert targets == ["splitter", "assembler", "exporter", "{{.Values.stylizer}}"]
+    assert targets == ["splitter", "assembler", "exporter", "web", "{{.Values.stylizer}}"]
     assert {"splitter", "assembler", "stylizer-gpu", "stylizer-cpu"} <= stages.keys()
     assert task["env"] == ["DOCKER_BUILDKIT=1"]
     built = re.findall(r"--tag (\S+) \.", text)

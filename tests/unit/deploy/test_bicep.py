@@ -214,10 +214,14 @@ def test_roles_are_given_on_what_exists_to_who_exists(modules: dict[str, File]) 
     identities = modules["modules/identities.bicep"].outputs["principals"].keys()
     hubs = {hub["name"] for hub in LAYOUT["hubs"]}
 
-    grants = [*ACCESS["hubs"], *ACCESS["webhook"], *ACCESS["containers"], *ACCESS["topics"]]
+    grants = [
+        grant
+        for table in ("hubs", "webhook", "containers", "studio", "topics")
+        for grant in ACCESS[table]
+    ]
     assert {grant["identity"] for grant in grants} == set(identities)
     assert {grant["hub"] for grant in ACCESS["hubs"]} == hubs
-    for grant in ACCESS["containers"]:
+    for grant in (*ACCESS["containers"], *ACCESS["studio"]):
         containers = {entry["container"] for entry in LAYOUT["accounts"][grant["account"]]}
         assert grant["container"] in containers
     assert {grant["role"] for grant in grants} <= ACCESS["roles"].keys()
@@ -261,12 +265,15 @@ def test_the_splitter_cannot_touch_uploads_and_no_stylizer_can_touch_results() -
 
 
 def test_the_manifests_service_accounts_are_trusted(modules: dict[str, File]) -> None:
-    accounts = modules["modules/federation.bicep"].variables["accounts"]
+    variables = modules["modules/federation.bicep"].variables
+    accounts = [*variables["accounts"], *variables["ofStudio"]]
     base = ROOT / "deploy/kubernetes/base"
+    files = [base / f"{name}.yaml" for name in ("splitter", "stylizer", "assembler", "exporter")]
+    files.append(ROOT / "deploy/kubernetes/studio/web.yaml")
     manifests = [
         manifest
-        for name in ("splitter", "stylizer", "assembler", "exporter")
-        for manifest in yaml.safe_load_all((base / f"{name}.yaml").read_text(encoding="utf-8"))
+        for file in files
+        for manifest in yaml.safe_load_all(file.read_text(encoding="utf-8"))
     ]
 
     names = {m["metadata"]["name"] for m in manifests if m["kind"] == "ServiceAccount"}

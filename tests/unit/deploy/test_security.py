@@ -64,6 +64,14 @@ def of_services() -> set[Grant]:
             (g["identity"], g["role"], f"{g['account']} {g['container']}")
             for g in access["containers"]
         ),
+        *(
+            (
+                f"{g['identity']}, with the studio only",
+                g["role"],
+                f"{g['account']} {g['container']}",
+            )
+            for g in access["studio"]
+        ),
         *((g["identity"], g["role"], "topic") for g in access["topics"]),
     }
 
@@ -102,9 +110,11 @@ def test_the_documented_roles_of_the_surroundings_are_the_assigned_ones() -> Non
 def test_all_assignments_of_services_are_made_from_the_table() -> None:
     access = bicep.read(MODULES / "access.bicep")
     made = [r.body for r in access.resources.values() if r.type.endswith("roleAssignments")]
-    assert {each.items for each in made} == {"onHubs", "access.containers", "access.topics"}
+    assert {each.items for each in made} == {"onHubs", "onContainers", "access.topics"}
     choice = "webhook ? concat(access.hubs, access.webhook) : access.hubs"
     assert access.variables["onHubs"].text == choice
+    choice = "studio ? concat(access.containers, access.studio) : access.containers"
+    assert access.variables["onContainers"].text == choice
 
 
 def test_no_service_may_do_anything_on_a_whole_account_or_namespace() -> None:
@@ -112,14 +122,14 @@ def test_no_service_may_do_anything_on_a_whole_account_or_namespace() -> None:
         assert on == "topic" or len(on.split()) == 2
 
 
-def test_nobody_but_who_deploys_may_change_videos_that_users_uploaded() -> None:
+def test_nobody_but_who_deploys_and_the_studio_may_change_videos_that_users_uploaded() -> None:
     assigned = of_services() | of_surroundings()
     changes = {
         who
         for who, role, on in assigned
         if on in {"media uploads", "media account"} and role != "Storage Blob Data Reader"
     }
-    assert changes == {"who deploys"}
+    assert changes == {"who deploys", "web, with the studio only"}
     assert ("splitter", "Storage Blob Data Reader", "media uploads") in assigned
 
 
