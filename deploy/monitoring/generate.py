@@ -12,6 +12,7 @@ from deploy.monitoring.grafana import Dashboard
 from deploy.monitoring.health import HEALTH
 from deploy.monitoring.levels import LEVELS
 from deploy.monitoring.scaling import SCALING
+from deploy.monitoring.studio import STUDIO
 from deploy.monitoring.throughput import THROUGHPUT
 
 FOLDER: Final = Path(__file__).parent / "dashboards"
@@ -21,6 +22,7 @@ DASHBOARDS: Final[dict[str, Dashboard]] = {
     "pipeline-health.json": HEALTH,
     "scaling-cost.json": SCALING,
     "service-levels.json": LEVELS,
+    "studio.json": STUDIO,
 }
 
 

@@ -19,11 +19,12 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 from azure.eventhub import EventData
@@ -45,7 +46,7 @@ _SETTINGS: Final = {"CHUNK_FRAMES": "16", "PROBE_INTERVAL_S": "2"}
 # The figures' course is the same in small, and the rehearsal shorter.
 _MAX_SIDE: Final = 400
 _HUBS: Final = ("uploads", "frames", "segments")
-_SERVICES: Final = ("splitter", "stylizer", "assembler")
+_SERVICES: Final = ("splitter", "stylizer", "assembler", "web")
 _DELIVERY: Final = {
     "specversion": "1.0",
     "id": "1",
@@ -55,6 +56,7 @@ _DELIVERY: Final = {
 }
 # So that the last moments, too, lie within the rates' windows.
 _REST_S: Final = 5.0
+_PATIENCE_S: Final = 300.0
 
 _PLAYED_GPU: Final = """\
 stylizer_gpu_up{gpu="0"} 1
@@ -77,7 +79,9 @@ def main(folder: Path) -> None:
 
 async def _rehearse(folder: Path) -> None:
     webhook = _Webhook()
-    options = StackOptions(folder / "stack", STYLIZERS, environment=_SETTINGS | webhook.environment)
+    options = StackOptions(
+        folder / "stack", STYLIZERS, studio=True, environment=_SETTINGS | webhook.environment
+    )
     async with Stack(options) as stack, _exporting(stack, folder) as exporter:
         with _played_gpu() as gpu:
             targets = _targets(stack, gpu) | {"exporter": [exporter]}
@@ -86,6 +90,7 @@ async def _rehearse(folder: Path) -> None:
                 await _all_scraped(prometheus, sum(map(len, targets.values())))
                 await webhook.knock()
                 await _work(stack, folder)
+                await _watch(stack.studio_address)
                 await asyncio.gather(*(_lint(url) for url in _services(stack).values()))
                 await asyncio.sleep(_REST_S)
                 window = {"start_s": start_s, "end_s": time.time()}
@@ -104,6 +109,65 @@ async def _work(stack: Stack, folder: Path) -> None:
         assert await _outcome(pipeline, sample, "starry-night") == "done"
         assert await _outcome(pipeline, text, "starry-night") == "failed"
         assert await _outcome(pipeline, sample, "the-scream") == "done"
+
+
+async def _watch(address: str) -> None:
+    """Do what a page does: preview a style, upload a video, and play it while it is painted."""
+    where = urlsplit(address)
+    token = parse_qs(where.query)["token"][0]
+    sample = files("local").joinpath("sample.mp4").read_bytes()
+    async with aiohttp.ClientSession(
+        f"http://{where.netloc}", headers={"Authorization": f"Bearer {token}"}
+    ) as session:
+        path = "/api/previews?width=64&height=48&style=great-wave"
+        async with session.post(path, data=bytes(64 * 48 * 3)) as answer:
+            assert answer.status == HTTPStatus.OK
+        new = {"name": "sample.mp4", "size": len(sample), "style": "great-wave"}
+        async with session.post("/api/uploads", json=new) as answer:
+            upload = await answer.json()
+        path, size = f"/api/uploads/{upload['upload']}", upload["block_bytes"]
+        for number in range(upload["blocks"]):
+            block = sample[number * size : (number + 1) * size]
+            async with session.put(f"{path}/{number}", data=block) as answer:
+                assert answer.status == HTTPStatus.NO_CONTENT
+        async with session.post(f"{path}/complete") as answer:
+            job = (await answer.json())["job"]
+        await _play(session, job)
+
+
+async def _play(session: aiohttp.ClientSession, job: str) -> None:
+    # Every change of the job, as the page hears of it: after each, what is painted by then.
+    played = 0
+    async with asyncio.timeout(_PATIENCE_S), _followed(session, job) as changes:
+        async for _ in changes:
+            async with session.get(f"/api/jobs/{job}/live") as answer:
+                live = await answer.json() if answer.status == HTTPStatus.OK else {"segments": ()}
+            for segment in live["segments"][played:]:
+                fragment = f"/api/jobs/{job}/live/{segment['number']}.m4s"
+                async with session.get(fragment) as answer:
+                    assert answer.status == HTTPStatus.OK
+                played += 1
+    assert played, "nothing was painted"
+
+
+@asynccontextmanager
+async def _followed(session: aiohttp.ClientSession, job: str) -> AsyncIterator[AsyncIterator[None]]:
+    while True:
+        answer = await session.get(f"/api/jobs/{job}/events")
+        if answer.status == HTTPStatus.OK:
+            break
+        answer.release()
+        await asyncio.sleep(0.2)  # its splitter has not heard of it yet
+
+    async def changes() -> AsyncIterator[None]:
+        async for line in answer.content:
+            if line.startswith(b"data:"):
+                yield
+
+    try:
+        yield changes()
+    finally:
+        answer.close()
 
 
 class _Webhook:

@@ -25,7 +25,7 @@ _COLUMNS: Final = 24
 _INCHES: Final = (14.0, 0.27)
 _DPI: Final = 72
 _PALETTE: Final = 64
-_UNITS: Final = {"short": "", "percentunit": "share", "currencyUSD": "$", "watt": "W"}
+_UNITS: Final = {"short": "", "percentunit": "share", "currencyUSD": "$", "watt": "W", "Bps": "B/s"}
 _INK: Final = "#c8c9d0"
 _COLOURS: Final = ("#73bf69", "#f2cc0c", "#8ab8ff", "#ff9830", "#f2495c", "#b877d9", "#5794f2")
 

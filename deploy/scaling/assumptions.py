@@ -55,8 +55,11 @@ class Assumptions:
     """From a job's last segment to its published result, besides muxing; measured on one machine,
     where storage is near: 0.84 s (docs/performance.md)."""
 
-    node_cold_s: tuple[float, float] = (300.0, 480.0)
-    """From asking for a GPU node to a pod that runs on it: virtual machine, driver, image."""
+    node_cold_s: tuple[float, float] = (240.0, 300.0)
+    """From asking for a GPU node to one whose driver works: virtual machine, driver, plugin."""
+    image_pull_s: tuple[float, float] = (60.0, 180.0)
+    """Pulling the image for GPUs onto a new node, CUDA most of it: an estimate, some 3 GB packed at
+    20 to 50 MB/s with unpacking. What a node has pulled once, it has."""
     pod_start_s: float = 20.0
     """Starting a stylizer on a node that has its image."""
     node_idle_s: float = 300.0
@@ -67,6 +70,8 @@ class Assumptions:
     """Until the partitions of a pod that vanished are taken over: OWNERSHIP_EXPIRY_S."""
     evictions_an_hour: float = 0.05
     """Of a spot node; it is taken without the notice that Azure gives, the worse case."""
+    no_capacity_s: tuple[float, float] = (0.0, 0.0)
+    """From when to when there are no nodes to be had; those that run at its beginning are taken."""
 
     @property
     def chunk_s(self) -> float:

@@ -39,11 +39,14 @@ class Cluster:
         self.paid_s = 0.0
         self.cold_starts = 0
         self.evictions = 0
+        start_s, end_s = assumptions.no_capacity_s
+        if end_s > start_s:
+            agenda.after(start_s, self._evict_all)
 
     @property
     def nodes(self) -> int:
         """How many nodes are paid for now."""
-        return len(self._nodes)
+        return sum(node.asked_s <= self._agenda.now_s for node in self._nodes)
 
     def resize(self, replicas: int) -> None:
         """Want so many stylizers from now on."""
@@ -86,13 +89,26 @@ class Cluster:
         return [node for node in self._nodes if node.idle_periods]
 
     def _ask(self) -> None:
-        node = Node(self._agenda.now_s)
+        refused_s = self._refused_s()
+        node = Node(self._agenda.now_s + refused_s)
         self._nodes.append(node)
         self._coming += 1
         self.cold_starts += 1
-        self._agenda.after(
-            self._chance.uniform(*self._assumptions.node_cold_s), lambda: self._arrive(node)
-        )
+        assumptions = self._assumptions
+        # One chance for both: a region's slow moment is slow for machines and images.
+        luck = self._chance.random()
+        parts = (assumptions.node_cold_s, assumptions.image_pull_s)
+        cold_s = sum(least + (most - least) * luck for least, most in parts)
+        self._agenda.after(refused_s + cold_s, lambda: self._arrive(node))
+
+    def _refused_s(self) -> float:
+        """Return for how long there will be no node to be had, which nobody pays for."""
+        start_s, end_s = self._assumptions.no_capacity_s
+        return end_s - self._agenda.now_s if start_s <= self._agenda.now_s < end_s else 0.0
+
+    def _evict_all(self) -> None:
+        for node in [node for node in self._nodes if node.idle_periods]:
+            self._evict(node)
 
     def _arrive(self, node: Node) -> None:
         self._coming -= 1

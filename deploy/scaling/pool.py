@@ -24,6 +24,7 @@ class Chunk:
     video: int
     index: int
     frames: int
+    sent_s: float = 0.0
 
 
 @dataclass(slots=True, eq=False)

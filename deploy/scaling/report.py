@@ -96,7 +96,7 @@ def by_load_and_speed(outcomes: dict[tuple[int, float], Outcome]) -> list[str]:
         [
             f"{videos:,}",
             f"{speed:g}",
-            *_latencies(outcome),
+            *latencies(outcome),
             str(max(sample.working for sample in outcome.samples)),
             f"{hours:.2f}",
             f"{1000 * hours / videos:.1f}",
@@ -107,7 +107,7 @@ def by_load_and_speed(outcomes: dict[tuple[int, float], Outcome]) -> list[str]:
         for (videos, speed), outcome in outcomes.items()
         for hours in [outcome.node_hours / DAYS[videos]]
     ]
-    return _table(
+    return table(
         "videos a day | frames/s a GPU | p50 | p95 | p99 | most GPUs | node hours a day "
         "| node hours a 1,000 videos | $ a day, spot | $ a day, on demand | cold nodes a day",
         rows,
@@ -125,9 +125,9 @@ def by_threshold(rule: ScalingRule, usual: dict[int, Outcome]) -> list[str]:
             hours = outcome.node_hours / DAYS[videos]
             mark = "**" if same else ""
             rows.append(
-                [f"{videos:,}", f"{mark}{threshold}{mark}", *_latencies(outcome), f"{hours:.2f}"]
+                [f"{videos:,}", f"{mark}{threshold}{mark}", *latencies(outcome), f"{hours:.2f}"]
             )
-    return _table("videos a day | threshold | p50 | p95 | p99 | node hours a day", rows)
+    return table("videos a day | threshold | p50 | p95 | p99 | node hours a day", rows)
 
 
 def by_warmth(rule: ScalingRule, usual: dict[int, Outcome]) -> list[str]:
@@ -137,8 +137,8 @@ def by_warmth(rule: ScalingRule, usual: dict[int, Outcome]) -> list[str]:
         warm = run(dataclasses.replace(rule, least=1), videos)
         for least, outcome in ((0, asleep), (1, warm)):
             hours = outcome.node_hours / DAYS[videos]
-            rows.append([f"{videos:,}", str(least), *_latencies(outcome), f"{hours:.2f}"])
-    return _table("videos a day | minReplicaCount | p50 | p95 | p99 | node hours a day", rows)
+            rows.append([f"{videos:,}", str(least), *latencies(outcome), f"{hours:.2f}"])
+    return table("videos a day | minReplicaCount | p50 | p95 | p99 | node hours a day", rows)
 
 
 def assumptions_table() -> list[str]:
@@ -146,9 +146,7 @@ def assumptions_table() -> list[str]:
     usual = dataclasses.asdict(Assumptions(videos_a_day=0))
     for varied in ("videos_a_day", "days", "seed"):
         usual.pop(varied)
-    return _table(
-        "assumption | value", [[f"`{name}`", str(value)] for name, value in usual.items()]
-    )
+    return table("assumption | value", [[f"`{name}`", str(value)] for name, value in usual.items()])
 
 
 def price_of(node: str) -> float:
@@ -156,11 +154,13 @@ def price_of(node: str) -> float:
     return float(json.loads(PRICES.read_text(encoding="utf-8"))["prices"][node]["usd"])
 
 
-def _latencies(outcome: Outcome) -> list[str]:
+def latencies(outcome: Outcome) -> list[str]:
+    """Return the percentiles that all tables have."""
     return [f"{outcome.latency_s(share):.0f} s" for share in (0.5, 0.95, 0.99)]
 
 
-def _table(heading: str, rows: Iterable[Sequence[str]]) -> list[str]:
+def table(heading: str, rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return a table as lines of Markdown."""
     columns = heading.count("|") + 1
     return [
         f"| {heading} |",

@@ -41,6 +41,10 @@ class Outcome:
     cold_starts: int
     evictions: int
     repeated_chunks: int
+    oldest_chunk_s: float = 0.0
+    """The longest that a chunk was in the hub of frames before it was painted."""
+    oldest_upload_s: float = 0.0
+    """The longest that an upload was in its hub before its split had ended."""
 
     def latency_s(self, share: float) -> float:
         """Return the time within which ``share`` of the videos are done."""
@@ -83,6 +87,7 @@ class Simulation:
         self._cluster = Cluster(self._agenda, assumptions, self._pool)
         self._autoscaler = Autoscaler(rule)
         self._replicas = rule.least
+        self._oldest_chunk_s = self._oldest_upload_s = 0.0
         self._jobs = [_Job(video) for video in uploads(assumptions)]
         self._splitters = _Splitters(assumptions.splits)
         self._latencies_s: list[float] = []
@@ -102,6 +107,8 @@ class Simulation:
             self._cluster.cold_starts,
             self._cluster.evictions,
             self._pool.repeated,
+            self._oldest_chunk_s,
+            self._oldest_upload_s,
         )
 
     def _look(self) -> None:
@@ -155,17 +162,19 @@ class Simulation:
 
     def _send(self, number: int, frames: int) -> None:
         job = self._jobs[number]
-        self._pool.put(Chunk(number, job.sent, frames))
+        self._pool.put(Chunk(number, job.sent, frames, self._agenda.now_s))
         job.sent += 1
         if job.sent < job.video.chunks:
             self._split(number)
             return
+        self._oldest_upload_s = max(self._oldest_upload_s, self._agenda.now_s - job.video.arrives_s)
         self._splitters.busy -= 1
         self._splitters.idle_since_s = self._agenda.now_s
         self._split_next()
 
     def _painted(self, chunk: Chunk) -> None:
         self._watch(chunk)
+        self._oldest_chunk_s = max(self._oldest_chunk_s, self._agenda.now_s - chunk.sent_s)
         job = self._jobs[chunk.video]
         job.painted += 1
         if job.held:

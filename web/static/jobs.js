@@ -29,7 +29,7 @@ export class Jobs extends EventTarget {
     events.addEventListener("ready", () => {
       const fresh = this.#fresh ?? new Set(this.#jobs.keys());
       this.#fresh = null;
-      for (const id of this.#jobs.keys()) if (!fresh.has(id)) this.#jobs.delete(id);
+      for (const id of [...this.#jobs.keys()]) if (!fresh.has(id)) this.#drop(id);
       this.#render();
     });
     events.addEventListener("error", () => {

@@ -17,7 +17,7 @@ param runbookUrl string
 param uploadsTopicId string
 param eventHubsId string
 
-var groups = concat(loadYamlContent('../../monitoring/rules/outages.yml').groups, loadYamlContent('../../monitoring/rules/alerts.yml').groups, loadYamlContent('../../monitoring/rules/objectives.yml').groups)
+var groups = concat(loadYamlContent('../../monitoring/rules/outages.yml').groups, loadYamlContent('../../monitoring/rules/alerts.yml').groups, loadYamlContent('../../monitoring/rules/objectives.yml').groups, loadYamlContent('../../monitoring/rules/studio.yml').groups)
 
 var severities = {
   page: 1

@@ -19,6 +19,7 @@ from exporter.metrics import ExporterMetrics
 from splitter.metrics import SplitterMetrics
 from stylizer.metrics import StylizerMetrics
 from stylizer.painting.gpu import GpuCollector
+from web.metrics import WebMetrics
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -101,3 +102,6 @@ def _registries() -> Iterator[CollectorRegistry]:
         registry = CollectorRegistry()
         metrics(registry).reading(hub)
         yield registry
+    registry = CollectorRegistry()
+    WebMetrics(registry)
+    yield registry

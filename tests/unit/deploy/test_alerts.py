@@ -17,7 +17,7 @@ from shared.contracts.codes import FAILURE_CODES
 ROOT = Path(__file__).resolve().parents[3]
 RULES = ROOT / "deploy/monitoring/rules"
 RUNBOOK = (ROOT / "docs/runbook.md").read_text(encoding="utf-8")
-SERVICES = ("splitter", "stylizer", "assembler", "exporter")
+SERVICES = ("splitter", "stylizer", "assembler", "exporter", "web")
 # Of kube-state-metrics, what the managed Prometheus of AKS keeps without being asked for more.
 COLLECTED = {
     "kube_deployment_spec_replicas",
@@ -85,7 +85,7 @@ def test_the_runbook_begins_with_a_command_on_something_that_there_is(alert: str
         case ["kubectl", "-n", "stylestream", *words]:
             for kind, name in re.findall(r"(deployment/|name=)(\w+)", " ".join(words)):
                 assert kind
-                assert (ROOT / f"deploy/kubernetes/base/{name}.yaml").is_file()
+                assert any((ROOT / "deploy/kubernetes").glob(f"*/{name}.yaml"))
         case ["az", "eventgrid", *_]:
             pass
         case other:

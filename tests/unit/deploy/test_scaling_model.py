@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.scaling import report
+from deploy.scaling import hard_days, report
 from deploy.scaling.agenda import Agenda
 from deploy.scaling.assumptions import GPU_SPEEDS, Assumptions
 from deploy.scaling.autoscaler import SYNC_S, Autoscaler, ScalingRule
@@ -18,6 +18,7 @@ from deploy.scaling.cluster import Cluster
 from deploy.scaling.keda import LARGEST, Lag, Partition, lag_of, unprocessed
 from deploy.scaling.pool import Chunk, Pool
 from deploy.scaling.simulation import Simulation
+from deploy.scaling.sizes import STANDARD_PARTITIONS, busiest_frames_s, size_of
 from deploy.scaling.workload import uploads
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -141,6 +142,7 @@ def test_a_pool_shrinks_only_when_the_lag_stayed_low_and_then_step_by_step() -> 
         {"outstanding": 3},
         {"splits": 1, "gpu_speed": 30.0},
         {"node_cold_s": (1.0, 900.0), "evictions_an_hour": 5.0},
+        {"no_capacity_s": (40_000.0, 47_200.0)},
     ],
 )
 def test_every_chunk_is_painted_once_and_every_video_ends(changes: dict[str, object]) -> None:
@@ -170,7 +172,11 @@ def test_the_same_seed_gives_the_same_days_and_another_seed_others() -> None:
 
 def test_nodes_are_paid_from_the_asking_to_the_deletion() -> None:
     assumptions = Assumptions(
-        videos_a_day=1, node_cold_s=(400.0, 400.0), node_idle_s=300.0, evictions_an_hour=0.0
+        videos_a_day=1,
+        node_cold_s=(300.0, 300.0),
+        image_pull_s=(100.0, 100.0),
+        node_idle_s=300.0,
+        evictions_an_hour=0.0,
     )
     agenda = Agenda()
     pool = Pool(agenda, assumptions, lambda _: None)
@@ -184,7 +190,12 @@ def test_nodes_are_paid_from_the_asking_to_the_deletion() -> None:
 
 
 def test_a_node_that_is_still_there_is_used_again() -> None:
-    assumptions = Assumptions(videos_a_day=1, node_cold_s=(400.0, 400.0), evictions_an_hour=0.0)
+    assumptions = Assumptions(
+        videos_a_day=1,
+        node_cold_s=(400.0, 400.0),
+        image_pull_s=(0.0, 0.0),
+        evictions_an_hour=0.0,
+    )
     agenda = Agenda()
     cluster = Cluster(agenda, assumptions, Pool(agenda, assumptions, lambda _: None))
     for at_s, replicas in ((0, 1), (1000, 0), (1200, 1), (2000, 0)):
@@ -192,6 +203,39 @@ def test_a_node_that_is_still_there_is_used_again() -> None:
     agenda.run()
     assert cluster.cold_starts == 1
     assert cluster.paid_s == 2000 + assumptions.node_idle_s
+
+
+def test_while_no_node_is_to_be_had_nobody_paints_and_nobody_pays() -> None:
+    gap = (43_200.0, 46_800.0)
+    assumptions = Assumptions(videos_a_day=100, quiet=0.0, no_capacity_s=gap)
+
+    outcome = Simulation(assumptions, RULE).run()
+
+    within = [sample for sample in outcome.samples if gap[0] < sample.time_s < gap[1]]
+    assert {(sample.working, sample.nodes) for sample in within} == {(0, 0)}
+    assert any(sample.working for sample in outcome.samples if sample.time_s < gap[0])
+    # What came at its beginning waited for its end.
+    assert outcome.oldest_chunk_s > 3000
+    assert hard_days.recovery_s(outcome, gap[1]) > 0
+
+
+def test_a_namespace_ends_where_its_hub_has_no_two_partitions_for_each_stylizer() -> None:
+    quarter, whole = (size_of(Assumptions(videos)) for videos in (25_000, 100_000))
+
+    assert 2 * quarter.stylizers <= STANDARD_PARTITIONS < 2 * whole.stylizers
+    assert (quarter.standard, whole.standard, whole.premium) == (1, 4, 2)
+    assert whole.splitters == pytest.approx(4 * quarter.splitters, abs=3)
+    # Events are few: it is not throughput units that run out.
+    assert whole.units == 1
+
+
+def test_the_busiest_hour_is_reckoned_as_the_videos_are_drawn() -> None:
+    assumptions = Assumptions(videos_a_day=20_000)
+    videos = uploads(assumptions)
+
+    afternoon = sum(v.frames for v in videos if 14 * 3600 <= v.arrives_s < 16 * 3600) / 7200
+
+    assert busiest_frames_s(assumptions) == pytest.approx(afternoon, rel=0.1)
 
 
 def test_partitions_of_a_stylizer_that_vanishes_wait_and_its_chunk_begins_anew() -> None:
@@ -227,6 +271,11 @@ def test_the_document_tells_the_assumptions_and_the_rule_of_today() -> None:
     assert "\n".join(report.assumptions_table()) in document, "write docs/scaling.md anew"
     assert f"**{rule.threshold}**" in document
     assert rule.threshold in report.THRESHOLDS
+
+
+def test_the_document_tells_the_sizes_of_today() -> None:
+    document = report.DOCUMENT.read_text(encoding="utf-8")
+    assert "\n".join(hard_days.by_size()) in document, "run: python -m deploy.scaling.hard_days"
 
 
 def test_the_speeds_are_within_the_range_that_the_cost_tables_assume() -> None:

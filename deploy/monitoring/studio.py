@@ -1,0 +1,136 @@
+"""The dashboard that answers: who watches in the studio, and how long do they wait?"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from deploy.monitoring.grafana import Dashboard, Panel, Query, Row
+
+_RATE: Final = "[$__rate_interval]"
+
+
+def _quantile(quantile: float, buckets: str, window: str, by: str = "le") -> str:
+    return f"histogram_quantile({quantile}, sum by ({by}) (rate({buckets}[{window}])))"
+
+
+_WATCHING: Final = Row(
+    "Watching",
+    (
+        Panel(
+            "Viewers",
+            "Open pages, over all of the studio's pods.",
+            "short",
+            (Query("sum(web_viewers)"),),
+            kind="stat",
+            width=6,
+        ),
+        Panel(
+            "Segments asked for",
+            "Fragments of live pictures in the time shown.",
+            "short",
+            (Query("sum(increase(web_segments_total[$__range]))"),),
+            kind="stat",
+            width=6,
+        ),
+        Panel(
+            "First painted picture",
+            "From a job's start to its first picture on a page; 95 in 100 came sooner.",
+            "s",
+            (Query(_quantile(0.95, "web_first_picture_seconds_bucket", "$__range")),),
+            kind="stat",
+            width=6,
+            red_from=60,
+            runbook="StylestreamStudioSlow",
+        ),
+        Panel(
+            "Answers of the studio's own fault",
+            "Requests answered with 500 or more, in the time shown.",
+            "short",
+            (Query('sum(increase(web_requests_total{answer="5xx"}[$__range]))'),),
+            kind="stat",
+            width=6,
+            red_from=1,
+            runbook="StylestreamStudioFailing",
+        ),
+        Panel(
+            "Viewers by pod",
+            "A pod that ends hands its viewers over: their pages connect again.",
+            "short",
+            (Query("sum by (instance) (web_viewers)", "{{instance}}"),),
+            stacked=True,
+        ),
+        Panel(
+            "Segments",
+            "Fragments asked for, a second. What browsers have kept is not asked for again.",
+            "suffix: /s",
+            (Query(f"sum(rate(web_segments_total{_RATE}))", "segments"),),
+        ),
+        Panel(
+            "Wait for the first painted picture",
+            "How many jobs that somebody watched waited how long.",
+            "short",
+            (Query(f"sum by (le) (increase(web_first_picture_seconds_bucket{_RATE}))", "{{le}}"),),
+            kind="heatmap",
+        ),
+    ),
+)
+
+_SERVING: Final = Row(
+    "Serving",
+    (
+        Panel(
+            "Answers",
+            "Requests by the first digit of their answer, a second.",
+            "suffix: /s",
+            (Query(f"sum by (answer) (rate(web_requests_total{_RATE}))", "{{answer}}"),),
+            stacked=True,
+            runbook="StylestreamStudioFailing",
+        ),
+        Panel(
+            "Previews",
+            "Time to paint one style on a user's own frame.",
+            "s",
+            tuple(
+                Query(
+                    _quantile(q, 'web_stage_seconds_bucket{stage="preview"}', "$__rate_interval"),
+                    f"{q:.0%}",
+                )
+                for q in (0.5, 0.95)
+            ),
+            runbook="StylestreamStudioSlow",
+        ),
+        Panel(
+            "Uploads",
+            "Bytes of uploads that went through the studio, a second.",
+            "Bps",
+            (Query(f"sum(rate(web_uploaded_bytes_total{_RATE}))", "taken"),),
+        ),
+        Panel(
+            "Processors",
+            "Cores that the studio's pods use.",
+            "suffix: cores",
+            (
+                Query(
+                    "sum(rate(process_cpu_seconds_total[$__rate_interval]) * on (job, instance) "
+                    'group_left (service) stylestream_build_info{service="web"})',
+                    "cores",
+                ),
+            ),
+        ),
+        Panel(
+            "Storage",
+            "Whether it answered the studio when it was last asked.",
+            "short",
+            (Query("min by (dependency) (web_dependency_up)", "{{dependency}}"),),
+            kind="state-timeline",
+            names={"1": ("answers", "green"), "0": ("away", "red")},
+        ),
+    ),
+)
+
+STUDIO: Final = Dashboard(
+    uid="stylestream-studio",
+    title="stylestream: studio",
+    about="Who watches, what they fetch, and how long they wait for a painted picture.",
+    rows=(_WATCHING, _SERVING),
+)
