@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 
@@ -39,9 +40,22 @@ def show_az(*arguments: str) -> None:
     Raises:
         AzureCliError: it failed; why, was to be read.
     """
-    done = subprocess.run([_program(), *arguments], check=False)
+    show(_program(), *arguments)
+
+
+def show(*command: str) -> None:
+    """Run any program for people to watch.
+
+    Raises:
+        AzureCliError: it is not installed, or failed; why, was to be read.
+    """
+    words = " ".join((Path(command[0]).stem, *command[1:3]))
+    try:
+        done = subprocess.run(command, check=False)
+    except FileNotFoundError as error:
+        raise AzureCliError(f"{command[0]} is not installed") from error
     if done.returncode:
-        raise AzureCliError(f"az {' '.join(arguments[:2])}: exit code {done.returncode}")
+        raise AzureCliError(f"{words}: exit code {done.returncode}")
 
 
 def _program() -> str:

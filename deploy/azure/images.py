@@ -1,8 +1,9 @@
 """Builds the images in the registry and writes down which: azd's predeploy hook.
 
 Built by an ACR task, so that nobody needs Docker, and with BuildKit, which ``az acr build`` does
-not use: without it every image would build the GPU's stages, too. The tag is made from what goes
-into the images, so what is unchanged is neither built again nor restarted. ::
+not use: without it every image would build the GPU's stages, too. A subscription without ACR tasks,
+as free ones are, has ``IMAGE_BUILDER=docker``: Docker on this machine builds and pushes. The tag is
+made from what goes into the images, so what is unchanged is neither built again nor restarted. ::
 
     python3 -m deploy.azure.images        # in azd's environment
 """
@@ -12,16 +13,18 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from deploy.azure.cli import AzureCliError, az, show_az
-from deploy.azure.manifests import ROOT, stylizer_image, write_images
+from deploy.azure.cli import AzureCliError, az, show, show_az
+from deploy.azure.manifests import ROOT, image_names, stylizer_image, write_images
 
 TASK: Final = "deploy/docker/acr-task.yaml"
 TASK_TIMEOUT_S: Final = 7200
 TAG_LENGTH: Final = 12
+DOCKERFILE: Final = "deploy/docker/Dockerfile"
+PLATFORM: Final = "linux/amd64"
 
 
 def main() -> None:
@@ -29,20 +32,47 @@ def main() -> None:
     environment = os.environ
     tag = context_tag(ROOT)
     try:
-        build(environment["AZURE_CONTAINER_REGISTRY_NAME"], stylizer_image(environment), tag)
+        build(environment, tag)
     except AzureCliError as error:
         sys.exit(f"images: {error}")
     write_images(environment, tag)
     print(f"images: {tag}")
 
 
-def build(registry: str, stylizer: str, tag: str) -> None:
-    """Build the images of ``tag`` unless they are there."""
-    if not is_there(registry, stylizer, tag):
-        show_az(
-            *("acr", "run", "--registry", registry, "--file", TASK),
-            *("--timeout", str(TASK_TIMEOUT_S)),
-            *("--set", f"tag={tag}", "--set", f"stylizer={stylizer}", str(ROOT)),
+def build(environment: Mapping[str, str], tag: str) -> None:
+    """Build the images of ``tag`` unless they are there.
+
+    Raises:
+        AzureCliError: they could not be built, or nobody knows the builder that was asked for.
+    """
+    registry, stylizer = environment["AZURE_CONTAINER_REGISTRY_NAME"], stylizer_image(environment)
+    if is_there(registry, stylizer, tag):
+        return
+    match environment.get("IMAGE_BUILDER") or "acr":
+        case "acr":
+            _build_in_registry(registry, stylizer, tag)
+        case "docker":
+            _build_here(environment, tag)
+        case other:
+            raise AzureCliError(f"IMAGE_BUILDER is acr or docker, not {other}")
+
+
+def _build_in_registry(registry: str, stylizer: str, tag: str) -> None:
+    show_az(
+        *("acr", "run", "--registry", registry, "--file", TASK),
+        *("--timeout", str(TASK_TIMEOUT_S)),
+        *("--set", f"tag={tag}", "--set", f"stylizer={stylizer}", str(ROOT)),
+    )
+
+
+def _build_here(environment: Mapping[str, str], tag: str) -> None:
+    az("acr", "login", "--name", environment["AZURE_CONTAINER_REGISTRY_NAME"])
+    for name in image_names(environment):
+        image = f"{environment['AZURE_CONTAINER_REGISTRY_ENDPOINT']}/stylestream/{name}:{tag}"
+        show(
+            *("docker", "buildx", "build", "--platform", PLATFORM, "--file", DOCKERFILE),
+            *("--target", name, "--build-arg", f"VERSION={tag}", "--tag", image, "--push"),
+            str(ROOT),
         )
 
 

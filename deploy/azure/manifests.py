@@ -24,6 +24,11 @@ def folder(environment: Mapping[str, str]) -> Path:
     return ROOT / ".azure" / environment["AZURE_ENV_NAME"] / "kubernetes"
 
 
+def image_names(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of an environment's images; the stylizer's last, which is built last."""
+    return ("splitter", "assembler", "exporter", "web", stylizer_image(environment))
+
+
 def stylizer_image(environment: Mapping[str, str]) -> str:
     """Return the name of the image that paints on this environment's machines."""
     return f"stylizer-{environment['STYLIZER_POOL']}"
@@ -41,7 +46,7 @@ def write_images(environment: Mapping[str, str], tag: str) -> None:
                 "newName": f"{registry}/stylestream/{name}",
                 "newTag": tag,
             }
-            for name in ("splitter", "assembler", "exporter", "web", stylizer_image(environment))
+            for name in image_names(environment)
         ],
     }
     write_json(folder(environment) / IMAGES, component)

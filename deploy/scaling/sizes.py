@@ -22,8 +22,8 @@ STANDARD_UNITS: Final = 40
 UNIT_EVENTS: Final = 1000.0
 """Events a second that one throughput unit takes in."""
 PARTITIONS_EACH: Final = 2
-"""Partitions that a stylizer should own, at least. Chunks are dealt evenly to partitions: where some
-stylizers own one and others two, those with two set the pace, and the rest idle."""
+"""Partitions that a stylizer should own, at least. Chunks are dealt evenly to partitions: where
+some stylizers own one and others two, those with two set the pace, and the rest idle."""
 
 EVENTS_A_CHUNK: Final = 2
 """A chunk's reference into the hub of frames, and the word of its segment."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import os
 import re
@@ -10,6 +11,8 @@ import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
@@ -123,6 +126,33 @@ SAME_PICTURE = """async ([job, at]) => {
   return { result: differ(live, done), original: differ(live, original), size: live.length };
 }"""
 
+# What the page plays beside the picture, decoded by the browser at the sound's own rate.
+HEARD = """async (job) => {
+  const source = await fetch(`/api/jobs/${job}/source`);
+  const context = new OfflineAudioContext(1, 48000, 48000);
+  const sound = await context.decodeAudioData(await source.arrayBuffer());
+  const bytes = new Uint8Array(sound.getChannelData(0).buffer);
+  let text = "";
+  for (let i = 0; i < bytes.length; i += 32768)
+    text += String.fromCharCode(...bytes.subarray(i, i + 32768));
+  return btoa(text);
+}"""
+
+
+def sound_of(path: Path) -> np.ndarray:
+    """The samples of a file's first sound, its first channel."""
+    with av.open(path) as container:
+        frames = [frame.to_ndarray()[0] for frame in container.decode(audio=0)]
+    return np.concatenate(frames)
+
+
+def sounds_differ_by(heard: np.ndarray, original: np.ndarray) -> float:
+    """The largest difference of two sounds; decoders may keep or drop the encoder's run-in."""
+    run_in = 2112
+    middle = original[run_in : run_in + 8 * 48000 - 3 * run_in]
+    starts = {run_in + shift for shift in (-run_in, -2048, -1024, 0, 1024, 2048, run_in)}
+    return min(float(np.abs(heard[at:][: len(middle)] - middle).max()) for at in starts)
+
 
 async def look(page: Page) -> dict:
     return await page.evaluate(LOOK)
@@ -172,6 +202,9 @@ async def test_a_video_plays_while_it_is_being_painted_and_on_past_its_end(page,
     assert same["size"] == 160 * 96 * 4
     assert same["result"] == 0
     assert same["original"] > 60
+    heard = np.frombuffer(base64.b64decode(await page.evaluate(HEARD, status.job_id)), np.float32)
+    assert np.abs(heard).max() > 0.05
+    assert sounds_differ_by(heard, sound_of(clip)) < 0.001
 
     async with page.expect_download() as started:
         await page.get_by_role("link", name="Download").click()

@@ -249,6 +249,38 @@ def test_images_that_are_there_are_not_built_again(az: Az, environment: Path) ->
     assert [call[:2] for call in az.calls] == [["acr", "repository"]]
 
 
+def test_without_tasks_in_the_registry_docker_builds_and_pushes_the_same(
+    az: Az, environment: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("IMAGE_BUILDER", "docker")
+    configure.main()
+    az.answers(("acr login", None))
+    docker = Az(tmp_path / "bin", "docker")
+    docker.answers(("buildx build", None))
+
+    images.main()
+
+    tag = images.context_tag(images.ROOT)
+    assert [call[:2] for call in az.calls] == [["acr", "repository"], ["acr", "login"]]
+    built = [call[call.index("--tag") + 1] for call in docker.calls]
+    assert built == [
+        f"imagesabc.azurecr.io/stylestream/{name}:{tag}"
+        for name in ("splitter", "assembler", "exporter", "web", "stylizer-gpu")
+    ]
+    assert all("--push" in call for call in docker.calls)
+
+
+def test_a_builder_that_nobody_knows_ends_the_deployment(
+    az: Az, environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMAGE_BUILDER", "kaniko")
+    configure.main()
+    az.answers()
+
+    with pytest.raises(SystemExit, match="IMAGE_BUILDER is acr or docker, not kaniko"):
+        images.main()
+
+
 def test_a_failed_build_ends_the_deployment(az: Az, environment: Path) -> None:
     configure.main()
     az.answers()
