@@ -125,7 +125,7 @@ def by_outage(rule: ScalingRule) -> list[str]:
             ]
         )
     return table(
-        "for | p50 | p95 | p99 | then until the lag is as before | oldest upload | oldest chunk "
+        "for | p50 | p95 | p99 | then until no upload waits | oldest upload | oldest chunk "
         "| retention left, uploads | frames",
         rows,
     )
@@ -174,12 +174,11 @@ def run(rule: ScalingRule, assumptions: Assumptions) -> Outcome:
 
 
 def recovery_s(outcome: Outcome, over_s: float) -> float:
-    """Return how long after ``over_s`` the lag is first what it was before the outage."""
-    usual = max(sample.lag for sample in outcome.samples if sample.time_s < _NOON_S)
+    """Return how long after ``over_s`` no upload waits for a splitter any more."""
     return next(
         sample.time_s - over_s
         for sample in outcome.samples
-        if sample.time_s >= over_s and sample.lag <= usual
+        if sample.time_s >= over_s and not sample.uploads
     )
 
 

@@ -28,6 +28,8 @@ class Sample:
     wanted: int
     working: int
     nodes: int
+    uploads: int
+    """How many wait for a splitter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ class Simulation:
                 self._replicas,
                 len(self._pool.stylizers),
                 self._cluster.nodes,
+                len(self._splitters.waiting),
             )
         )
         if len(self._latencies_s) < len(self._jobs) or self._replicas:
