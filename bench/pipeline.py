@@ -50,11 +50,15 @@ class PipelineFigures:
 
 
 async def measure(
-    frames: int, style: str, stylizers: int, environment: Mapping[str, str]
+    frames: int,
+    style: str,
+    stylizers: int,
+    environment: Mapping[str, str],
+    size: tuple[int, int] = (640, 360),
 ) -> PipelineFigures:
     """Paint the sample to warm a new stack up, then measure a job of ``frames`` frames.
 
-    ``environment`` is added to that of the stack's services.
+    ``environment`` is added to that of the stack's services; ``size`` is width and height.
 
     Raises:
         StylestreamError: a job failed.
@@ -62,7 +66,7 @@ async def measure(
     request = StyleRequest(style=style)
     with tempfile.TemporaryDirectory(prefix="stylestream-") as folder:
         clip = Path(folder) / "clip.mp4"
-        await asyncio.to_thread(write_clip, clip, frames)
+        await asyncio.to_thread(write_clip, clip, frames, *size)
         # As `stylestream run` starts one, and throws it away.
         options = StackOptions(
             Path(folder) / "stack", stylizers, environment=environment, disposable=True

@@ -37,6 +37,11 @@ _OUT_OF_MEMORY: Final = re.compile(
 )
 
 
+def is_out_of_memory(cause: str) -> bool:
+    """Tell whether an error says that memory was used up."""
+    return _OUT_OF_MEMORY.search(cause) is not None
+
+
 class RetryingPainter:
     """Makes segments of chunks, as many at once as there are lanes."""
 
@@ -126,7 +131,7 @@ class RetryingPainter:
         Raises:
             GivenBack: it is; the service has failed, and its successor begins with all of it.
         """
-        if self._settings.on_gpu and _OUT_OF_MEMORY.search(cause):
+        if self._settings.on_gpu and is_out_of_memory(cause):
             self._health.fail(f"the GPU is out of memory: {cause}")
             raise GivenBack("the GPU is out of memory")
 

@@ -1,0 +1,146 @@
+"""What a machine has for painting on a GPU, and what its GPU does while something runs."""
+
+from __future__ import annotations
+
+import ctypes.util
+import io
+import threading
+from fractions import Fraction
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Self
+
+import av
+import numpy as np
+from av.codec.hwaccel import HWAccel
+
+from local.machine import describe_machine
+from shared.media.chunks import ChunkWriter
+from shared.media.encodings import MEZZANINE
+
+_SIDE = 256
+_SAMPLING_S = 0.1
+
+
+def facts() -> dict[str, Any]:
+    """Return versions, devices, the driver's libraries, and whether its codecs work."""
+    import onnxruntime as ort
+
+    return {
+        "machine": describe_machine(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "providers": ort.get_available_providers(),
+        "gpus": _gpus(),
+        "libraries": {name: ctypes.util.find_library(name) for name in _LIBRARIES},
+        "h264_nvenc": _nvenc_problem() or "works",
+        "cuda decoder": _nvdec_problem() or "works",
+    }
+
+
+_PACKAGES = ("onnxruntime", "onnxruntime-gpu", "openvino", "av", "numpy", "nvidia-ml-py")
+_LIBRARIES = ("cuda", "cudart", "cudnn", "nvinfer", "nvcuvid", "nvidia-encode")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _nvml() -> Any | None:
+    """Return NVML, opened, where the package and the driver are there."""
+    try:
+        nvml: Any = import_module("pynvml")
+        nvml.nvmlInit()
+    except Exception:  # NVML's own errors are known only where the package is
+        return None
+    return nvml
+
+
+def _gpus() -> list[dict[str, Any]]:
+    nvml = _nvml()
+    if nvml is None:
+        return []
+    handles = map(nvml.nvmlDeviceGetHandleByIndex, range(nvml.nvmlDeviceGetCount()))
+    return [
+        {
+            "name": nvml.nvmlDeviceGetName(gpu),
+            "memory_mib": nvml.nvmlDeviceGetMemoryInfo(gpu).total >> 20,
+            "compute_capability": nvml.nvmlDeviceGetCudaComputeCapability(gpu),
+            "driver": nvml.nvmlSystemGetDriverVersion(),
+        }
+        for gpu in handles
+    ]
+
+
+def _frame() -> av.VideoFrame:
+    frame = av.VideoFrame.from_ndarray(
+        np.full((_SIDE * 3 // 2, _SIDE), 128, np.uint8), format="yuv420p"
+    )
+    frame.pts = 0
+    return frame
+
+
+def _nvenc_problem() -> str | None:
+    """Encode one frame with NVENC; return what is wrong."""
+    try:
+        encoder = av.CodecContext.create("h264_nvenc", "w")
+        encoder.width = encoder.height = _SIDE
+        encoder.pix_fmt = "yuv420p"
+        encoder.time_base = Fraction(1, 60)
+        encoder.options = {"preset": "p4", "rc": "constqp", "qp": "20", "bf": "0"}
+        if not [*encoder.encode(_frame()), *encoder.encode(None)]:
+            return "it gave no packet"
+    except (av.error.FFmpegError, ValueError) as error:
+        return str(error)
+    return None
+
+
+def _nvdec_problem() -> str | None:
+    """Decode one frame on the GPU; return what is wrong."""
+    writer = ChunkWriter(MEZZANINE, width=_SIDE, height=_SIDE, time_base=Fraction(1, 60))
+    writer.write(_frame())
+    file = io.BytesIO(writer.close(1))
+    try:
+        with av.open(file, "r", hwaccel=HWAccel("cuda", allow_software_fallback=False)) as container:
+            next(container.decode(video=0))
+    except (av.error.FFmpegError, RuntimeError, NotImplementedError) as error:
+        return str(error)
+    return None
+
+
+class GpuWatch:
+    """Samples use and memory of the first GPU while its context is open."""
+
+    def __init__(self) -> None:
+        self.use: float | None = None
+        """Mean share of time in which the GPU computed, 0 to 1; None where nobody tells."""
+        self.memory_mib: int | None = None
+        """The most memory in use."""
+        self._nvml = _nvml()
+        self._stop = threading.Event()
+        self._uses: list[int] = []
+
+    def __enter__(self) -> Self:
+        if self._nvml is not None:
+            self._thread = threading.Thread(target=self._sample, daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        if self._nvml is None:
+            return
+        self._stop.set()
+        self._thread.join()
+        self.use = sum(self._uses) / len(self._uses) / 100
+
+    def _sample(self) -> None:
+        nvml: Any = self._nvml
+        gpu = nvml.nvmlDeviceGetHandleByIndex(0)
+        while True:
+            self._uses.append(nvml.nvmlDeviceGetUtilizationRates(gpu).gpu)
+            used = nvml.nvmlDeviceGetMemoryInfo(gpu).used >> 20
+            self.memory_mib = max(self.memory_mib or 0, used)
+            if self._stop.wait(_SAMPLING_S):
+                return

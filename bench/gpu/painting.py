@@ -1,0 +1,170 @@
+"""Whether the engine starts and paints right, how fast it is, and the whole way of a chunk."""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.clip import write_clip
+from bench.gpu.machine import GpuWatch
+from bench.gpu.plan import Clock, Plan, Precision, Size, SkippedError
+from shared.contracts.errors import ConfigurationError
+from shared.contracts.manifest import Source
+from shared.contracts.messages import ChunkReady
+from shared.contracts.style_request import StyleRequest
+from shared.styles.gallery import Gallery
+from splitter.media.chunking import EncodedChunk
+from splitter.media.split import SplitOptions, split
+from stylizer.attempts.retrying import is_out_of_memory
+from stylizer.attempts.segments import paint
+from stylizer.painting.engine import OnnxEngine
+from stylizer.painting.precision import choose
+
+Row = dict[str, Any]
+"""One line of a table: names of figures and figures."""
+
+_CHUNK_FRAMES = 56
+"""So many frames give chunks of 8, 16 and 32; the last is measured."""
+
+_SMALL_LIMIT_MIB = 256
+_REFUSAL = (
+    "from shared.styles.gallery import Gallery\n"
+    "from stylizer.painting.precision import choose\n"
+    "choose('cuda', 'auto', Gallery(), {style!r})\n"
+)
+
+
+def starts(plan: Plan, _clock: Clock) -> Iterator[Row]:
+    """Start the engine in each precision, judged as a stylizer judges it."""
+    for precision in plan.precisions:
+        began = time.perf_counter()
+        try:
+            choose(plan.engine, precision, Gallery(), plan.style)
+            verdict = "right"
+        except ConfigurationError as error:
+            verdict = "; ".join(error.problems)
+        yield {
+            "precision": precision,
+            "verdict": verdict,
+            "seconds": round(time.perf_counter() - began, 2),
+        }
+
+
+def engine_speed(plan: Plan, clock: Clock) -> Iterator[Row]:
+    """Measure the bare engine at every size, precision, batch and number of lanes."""
+    for precision in plan.precisions:
+        engine = _engine(plan, precision)
+        for width, height in plan.sizes:
+            for batch in plan.batches:
+                frames = np.random.default_rng(0).integers(
+                    0, 256, (batch, 3, height, width), np.uint8
+                )
+                call = functools.partial(engine.paint, plan.style, frames)
+                for lanes in plan.lanes:
+                    if not clock.left():
+                        return
+                    yield {
+                        **_described((width, height), precision, lanes),
+                        "batch": batch,
+                        **_measured(call, lanes, batch, plan.measure_s),
+                    }
+
+
+def path_speed(plan: Plan, clock: Clock) -> Iterator[Row]:
+    """Measure the whole way of a chunk: decoded, painted, encoded; without hubs and storage."""
+    precision = plan.precisions[0]
+    engine = _engine(plan, precision)
+    for width, height in plan.sizes:
+        event, mezzanine = _chunk((width, height), plan.style)
+        batch = 1 if plan.engine == "cpu" else 8
+        call = functools.partial(paint, engine, event, mezzanine, batch=batch)
+        for lanes in plan.lanes:
+            if not clock.left():
+                return
+            yield {
+                **_described((width, height), precision, lanes),
+                "batch": batch,
+                **_measured(call, lanes, event.chunk.frames, plan.measure_s),
+            }
+
+
+def faults(plan: Plan, _clock: Clock) -> Iterator[Row]:
+    """Take memory and the card away, and see whether the stylizer would notice by itself."""
+    hidden = subprocess.run(
+        [sys.executable, "-P", "-c", _REFUSAL.format(style=plan.style)],
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = hidden.stderr.strip().splitlines()
+    refused = hidden.returncode != 0 and "ConfigurationError" in hidden.stderr
+    yield {"fault": "the card is hidden", "noticed": refused, "said": said[-1] if said else ""}
+    if plan.engine == "cpu":
+        raise SkippedError("out of memory: a GPU's memory is needed to use it up")
+    width, height = plan.sizes[-1]
+    engine = OnnxEngine(Gallery(), plan.engine, _SMALL_LIMIT_MIB, plan.precisions[0])
+    try:
+        engine.paint(plan.style, np.zeros((plan.batches[-1], 3, height, width), np.uint8))
+    except Exception as error:  # ONNX Runtime raises its own classes, without a common root
+        noticed, said_ = is_out_of_memory(str(error)), str(error)
+    else:
+        noticed, said_ = False, f"it painted within {_SMALL_LIMIT_MIB} MiB"
+    yield {"fault": "out of memory", "noticed": noticed, "said": said_}
+
+
+def _engine(plan: Plan, precision: Precision) -> OnnxEngine:
+    return OnnxEngine(Gallery(), plan.engine, None, precision)
+
+
+def _described(size: Size, precision: Precision, lanes: int) -> Row:
+    return {"size": f"{size[0]}x{size[1]}", "precision": precision, "lanes": lanes}
+
+
+def _measured(call: Callable[[], object], lanes: int, frames: int, seconds: float) -> Row:
+    """Call in ``lanes`` threads for a time, after once to warm up; each call makes ``frames``."""
+    try:
+        call()
+    except Exception as error:  # a size that does not fit is a result, too
+        return {"problem": f"{type(error).__name__}: {error}"[:200]}
+    end = time.perf_counter() + seconds
+
+    def repeat(_lane: int) -> int:
+        calls = 0
+        while not calls or time.perf_counter() < end:
+            call()
+            calls += 1
+        return calls
+
+    with GpuWatch() as gpu, ThreadPoolExecutor(lanes) as threads:
+        began, cpu = time.perf_counter(), time.process_time()
+        painted = frames * sum(threads.map(repeat, range(lanes)))
+        took, cpu = time.perf_counter() - began, time.process_time() - cpu
+    return {
+        "frames_per_second": round(painted / took, 2),
+        "cpu_ms_per_frame": round(1000 * cpu / painted, 2),
+        "gpu_use": gpu.use,
+        "gpu_memory_mib": gpu.memory_mib,
+    }
+
+
+def _chunk(size: Size, style: str) -> tuple[ChunkReady, bytes]:
+    with tempfile.TemporaryDirectory(prefix="stylestream-") as folder:
+        clip = Path(folder) / "clip.mp4"
+        write_clip(clip, _CHUNK_FRAMES, *size)
+        with clip.open("rb") as file:
+            source, *parts = split(file, SplitOptions(), Path(folder) / "side")
+    assert isinstance(source, Source)
+    largest = [part for part in parts if isinstance(part, EncodedChunk)][-1]
+    event = ChunkReady.of("check-gpu", source, StyleRequest(style=style), largest.chunk)
+    return event, largest.data

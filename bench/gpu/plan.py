@@ -1,0 +1,68 @@
+"""What is measured, at which sizes, and how long there is for it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+Size = tuple[int, int]
+"""Width and height."""
+
+Precision = Literal["fp32", "fp16"]
+
+
+class SkippedError(Exception):
+    """A step cannot be made here; the message says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One run of the check. Times are in seconds."""
+
+    engine: Literal["cpu", "cuda", "tensorrt"]
+    sizes: tuple[Size, ...]
+    precisions: tuple[Precision, ...]
+    batches: tuple[int, ...]
+    lanes: tuple[int, ...]
+    measure_s: float
+    """For one figure, at least one call."""
+    stack_size: Size
+    stack_frames: int
+    style: str
+
+
+FULL = Plan(
+    engine="cuda",
+    sizes=((640, 360), (1920, 1080), (3840, 2160)),
+    precisions=("fp16", "fp32"),
+    batches=(1, 2, 4, 8, 16),
+    lanes=(1, 2),
+    measure_s=0.8,
+    stack_size=(1920, 1080),
+    stack_frames=600,
+    style="starry-night",
+)
+
+REHEARSAL = Plan(
+    engine="cpu",
+    sizes=((64, 48), (128, 72)),
+    precisions=("fp32",),
+    batches=(1, 2),
+    lanes=(1, 2),
+    measure_s=0.0,
+    stack_size=(128, 72),
+    stack_frames=24,
+    style="starry-night",
+)
+
+
+class Clock:
+    """The time that is left of a box of seconds."""
+
+    def __init__(self, box_s: float) -> None:
+        self._end = time.monotonic() + box_s
+
+    def left(self) -> float:
+        """Return the seconds that are left, not below 0."""
+        return max(0.0, self._end - time.monotonic())
