@@ -79,13 +79,15 @@ def _painting(function: str) -> Step:
     return step
 
 
-def _stack(plan: Plan, _clock: Clock) -> Iterator[dict[str, Any]]:
+def _stack(plan: Plan, clock: Clock) -> Iterator[dict[str, Any]]:
     from bench.pipeline import measure
 
     environment = {"ENGINE": plan.engine}
-    figures = asyncio.run(
-        measure(plan.stack_frames, plan.style, 1, environment, size=plan.stack_size)
-    )
+    job = measure(plan.stack_frames, plan.style, 1, environment, size=plan.stack_size)
+    try:
+        figures = asyncio.run(asyncio.wait_for(job, clock.left()))
+    except TimeoutError:
+        raise SkippedError("the job did not end within the time that was left") from None
     for figure, value in asdict(figures).items():
         yield {"figure": figure, "value": json.dumps(value)}
 

@@ -103,7 +103,9 @@ def _nvdec_problem() -> str | None:
     writer.write(_frame())
     file = io.BytesIO(writer.close(1))
     try:
-        with av.open(file, "r", hwaccel=HWAccel("cuda", allow_software_fallback=False)) as container:
+        with av.open(
+            file, "r", hwaccel=HWAccel("cuda", allow_software_fallback=False)
+        ) as container:
             next(container.decode(video=0))
     except (av.error.FFmpegError, RuntimeError, NotImplementedError) as error:
         return str(error)
