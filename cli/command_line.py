@@ -307,6 +307,9 @@ def _add_train(commands_: CommandParsers) -> None:
     train.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     train.add_argument("--steps", type=whole(1, 1_000_000), metavar="N")
     train.add_argument(
+        "--batch", type=whole(1, 1024), metavar="N", help="pictures a step; more for a GPU"
+    )
+    train.add_argument(
         "--style-size", type=whole(32, 4096), metavar="PIXELS", help="larger: larger strokes"
     )
     train.add_argument(

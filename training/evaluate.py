@@ -22,7 +22,7 @@ from torch import Tensor
 
 from training.data import frames, read_picture
 from training.features import Features
-from training.gates import GATES, PAINTING_SIDE, look
+from training.gates import CANVASES, GATES, PAINTING_SIDE, look
 from training.gatys import paint as paint_by_optimising
 from training.losses import style_statistics
 from training.quality import Judge, floats, held_out
@@ -74,7 +74,8 @@ def gates_table(
     pictures = [frames(photo) for photo in photos]
     for file in files:
         painting = frames(Path(paintings[file.stem]), PAINTING_SIDE)
-        seen = look(painter(file), pictures, painting, videos)
+        paints = [painter(file, canvas=canvas) for canvas in CANVASES]
+        seen = look(paints, pictures, painting, videos)
         cells = [gate.cell(figure) for gate, figure in zip(GATES, seen, strict=True)]
         held = sum(gate.holds(figure) for gate, figure in zip(GATES, seen, strict=True))
         rows.append((file.stem, *cells, f"{held} of {len(GATES)}"))

@@ -6,6 +6,7 @@ wall. So strokes have a gate of their own, and steadiness another.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,7 +19,12 @@ from training.steadiness import Frames, Paint, along_video, under_noise
 PAINTING_SIDE: Final = 720
 """The short side at which a painting is read to be measured."""
 
+CANVASES: Final = tuple((97.0 * number, 61.0 * number) for number in range(12))
+"""Places on the canvas, in pixels, at which a wall is painted to measure its rim."""
+
 _VIDEO_FRAMES: Final = 24
+_FINE: Final = 3
+"""Below this limit, two decimals are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +43,7 @@ class Gate:
 
     def cell(self, figure: float) -> str:
         """Return the figure for a table, in bold where it misses."""
-        text = f"{figure:.2f}" if (self.least or self.most or 0) < 1 else f"{figure:.1f}"
+        text = f"{figure:.2f}" if (self.least or self.most or 0) < _FINE else f"{figure:.1f}"
         return text if self.holds(figure) else f"**{text}**"
 
     def __str__(self) -> str:
@@ -58,12 +64,13 @@ GATES: Final = (
 
 
 def look(
-    paint: Paint, pictures: list[Frames], painting: Frames, videos: list[Path]
+    paints: Sequence[Paint], pictures: list[Frames], painting: Frames, videos: list[Path]
 ) -> tuple[float, ...]:
     """Return a style's figures, one for each of `GATES`.
 
-    ``pictures`` are photographs that it was not trained on, ``videos`` real ones; the worst counts.
+    ``paints`` is the style at each of `CANVASES`, ``pictures`` are photographs that it was not trained on, ``videos`` real ones; the worst counts.
     """
+    paint = paints[0]
     energy = looks.strokes_in_flat_areas(paint, pictures)
     return (
         energy / looks.energy_of_painting(painting),
@@ -72,7 +79,7 @@ def look(
         max(
             (along_video(paint, video, frames=_VIDEO_FRAMES).painted for video in videos), default=0
         ),
-        looks.rim(paint),
+        looks.rim(paints),
         looks.repetition(paint),
         looks.evenness(paint),
         looks.grid(paint),

@@ -8,7 +8,7 @@ grid are measured on painted walls: nearly flat, light and dark, with the noise 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import cv2
@@ -97,19 +97,30 @@ def walls() -> list[Frames]:
     return found
 
 
-def rim(paint: Paint) -> float:
-    """Return by how many levels the worst rim of a wall differs in colour from its middle."""
+def rim(paints: Sequence[Paint]) -> float:
+    """Return by how many levels the worst rim of a wall differs in colour from its middle.
+
+    Each of ``paints`` paints on another part of the canvas: strokes, which lie elsewhere on each,
+    cancel out, and what belongs to the edge is left.
+    """
     worst = 0.0
     for wall in walls():
-        painted = paint(wall)[0].astype(np.float64)
-        height, width = painted.shape[1:]
-        middle = painted[:, _MARGIN * 2 : -_MARGIN * 2, _MARGIN * 2 : -_MARGIN * 2].mean((1, 2))
-        for outer, inner in itertools.pairwise(_RIMS):
-            ring = np.zeros((height, width), bool)
-            ring[outer : height - outer, outer : width - outer] = True
-            ring[inner : height - inner, inner : width - inner] = False
-            worst = max(worst, float(np.abs(painted[:, ring].mean(1) - middle).mean()))
+        rings = np.mean([_rings(paint(wall)[0].astype(np.float64)) for paint in paints], axis=0)
+        worst = max(worst, float(np.abs(rings).mean(1).max()))
     return worst
+
+
+def _rings(painted: Plane) -> Plane:
+    """Return how each of `_RIMS` differs from the middle of a picture: levels (rings, 3)."""
+    height, width = painted.shape[1:]
+    middle = painted[:, _MARGIN * 2 : -_MARGIN * 2, _MARGIN * 2 : -_MARGIN * 2].mean((1, 2))
+    found = []
+    for outer, inner in itertools.pairwise(_RIMS):
+        ring = np.zeros((height, width), bool)
+        ring[outer : height - outer, outer : width - outer] = True
+        ring[inner : height - inner, inner : width - inner] = False
+        found.append(painted[:, ring].mean(1) - middle)
+    return np.array(found)
 
 
 def evenness(paint: Paint) -> float:

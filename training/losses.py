@@ -32,6 +32,10 @@ _COLOURFUL: Final = 0.002
 _SOFT: Final = 1e-5
 _FLAT: Final = 0.5
 _BORDER: Final = 12
+_STRIP: Final = 8
+_STRIPS: Final = 5
+_GRID: Final = 4
+_WEAVE_CELLS: Final = 8
 _WINDOWS: Final = {"relu1_1": 48, "relu2_1": 24, "relu1_1/2": 48, "relu2_1/2": 24}
 """The views that are compared window by window, and a window's side in cells of the view: 48 and
 96 pixels of the picture."""
@@ -267,11 +271,34 @@ def range_loss(painted: Tensor) -> Tensor:
 
 
 def border_loss(edged: Tensor, painted: Tensor) -> Tensor:
-    """Return the mean absolute difference along the edges of two paintings, where it shows."""
-    along = torch.ones_like(edged[:, :1], dtype=torch.bool)
+    """Return the mean absolute difference of two paintings along their edges, where it shows.
+
+    Strokes may end otherwise at an edge, but the colour of a wall may not: so the mean colour of
+    strips along each edge counts as well, and further in.
+    """
+    differences = edged - painted
+    along = torch.ones_like(differences, dtype=torch.bool)
     along[..., _BORDER:-_BORDER, _BORDER:-_BORDER] = False
-    along = along.expand_as(edged)
-    return difference(edged[along], painted[along])
+    strips = [
+        F.avg_pool1d(differences.mean(side), _STRIP)[..., strip]
+        for side in (2, 3)
+        for strip in (slice(_STRIPS), slice(-_STRIPS, None))
+    ]
+    return _absolute(differences[along]) + _absolute(torch.stack(strips))
+
+
+def grid_loss(painted: Tensor) -> Tensor:
+    """Return how far the pixels of a cell of the network differ in light, wherever the cell lies.
+
+    In what a network paints nothing may come again every four pixels: neither as a grid, nor as a
+    weave along strokes.
+    """
+    weights = torch.tensor((_LUMA,), device=painted.device)
+    light = torch.einsum("oc,nchw->nohw", weights, painted)
+    # Less its surroundings, of which the slope would count as a difference within a cell.
+    fine = F.avg_pool2d(light, 5, 1, 2, count_include_pad=False)
+    cells = F.pixel_unshuffle(light - fine, _GRID)
+    return _absolute(F.avg_pool2d(cells, _WEAVE_CELLS))
 
 
 def difference(a: Tensor, b: Tensor) -> Tensor:
@@ -280,4 +307,8 @@ def difference(a: Tensor, b: Tensor) -> Tensor:
     A square would be ruled by the few pixels where a stroke has moved. It is rounded off below one
     level of 255, where nobody sees it.
     """
-    return ((a - b).square() + _SOFT).sqrt().mean()
+    return _absolute(a - b)
+
+
+def _absolute(differences: Tensor) -> Tensor:
+    return (differences.square() + _SOFT).sqrt().mean()

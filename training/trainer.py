@@ -33,6 +33,7 @@ from training.losses import (
     content_losses,
     contents,
     difference,
+    grid_loss,
     hue_loss,
     local_loss,
     luma_loss,
@@ -77,6 +78,7 @@ class Plan(Value):
     hue: float = Field(default=0.5, description="colours stay where they are")
     variation: float = 0.1
     bounds: float = 10.0
+    grid: float = Field(default=20.0, description="nothing comes again every four pixels")
     steady: float = Field(default=5.0, description="like paint for a shifted or noisy picture")
     steady_end: float = Field(default=15.0, description="the same at the end")
     border: float = Field(default=30.0, description="like paint where the picture ends")
@@ -178,6 +180,7 @@ class _Run:
             "hue": plan.hue * hue_loss(painted, pictures),
             "variation": plan.variation * variation_loss(painted),
             "bounds": plan.bounds * range_loss(painted),
+            "grid": plan.grid * grid_loss(painted),
             "border": plan.border * self._border_loss(pictures, painted, canvas, chance),
         }
         weight = plan.steady + (plan.steady_end - plan.steady) * step / plan.steps

@@ -41,6 +41,7 @@ async def train(arguments: Namespace) -> int:
         ) from error
     chosen = {
         "steps": arguments.steps,
+        "batch": arguments.batch,
         "style_size": arguments.style_size,
         "content": arguments.content_weight,
         "seed": arguments.seed,

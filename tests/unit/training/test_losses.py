@@ -21,6 +21,7 @@ from training.losses import (
     content_losses,
     contents,
     difference,
+    grid_loss,
     hue_loss,
     local_loss,
     luma_loss,
@@ -182,14 +183,33 @@ def test_only_what_leaves_the_range_costs() -> None:
 
 
 def test_only_what_differs_along_the_edges_counts_there() -> None:
-    picture = torch.zeros(1, 3, 48, 48)
+    picture = torch.zeros(1, 3, 112, 112)
     middle, edge = picture.clone(), picture.clone()
-    middle[..., 20:28, 20:28] = 1
+    middle[..., 48:64, 48:64] = 1
     edge[..., :12, :] = 2
     assert border_loss(middle, picture).item() == pytest.approx(0, abs=0.01)
-    # The upper edge is 12 rows of 48, the border of a square of 48 but 24 x 24.
-    share = 12 * 48 / (48 * 48 - 24 * 24)
-    assert border_loss(edge, picture).item() == pytest.approx(2 * share, abs=0.01)
+    # The upper edge is 12 rows of 112, the border of a square of 112 but 88 x 88.
+    share = 12 * 112 / (112 * 112 - 88 * 88)
+    # Strips of 8 pixels, five from each side: the upper ones differ by 2, 1 and not at all,
+    # those along the left and the right in 12 rows of 112.
+    strips = ((2 + 1) / 5 + 0 + 2 * 2 * 12 / 112) / 4
+    assert border_loss(edge, picture).item() == pytest.approx(2 * share + strips, abs=0.01)
+
+
+def test_strokes_that_end_otherwise_cost_less_than_a_wall_of_another_colour() -> None:
+    wall = torch.full((1, 3, 112, 112), 0.5)
+    strokes = 0.1 * (torch.arange(112) % 2 * 2 - 1)
+    assert border_loss(wall + 0.1, wall).item() > 1.5 * border_loss(wall + strokes, wall).item()
+
+
+def test_what_comes_again_every_four_pixels_is_a_grid_and_a_slope_is_none() -> None:
+    rows, columns = torch.arange(96.0)[:, None], torch.arange(96.0)[None]
+    slope = (rows + 2 * columns).expand(1, 3, 96, 96) / 288
+    weave = 0.1 * ((rows % 4 == 0) & (columns % 4 == 0)).float()
+    odd = 0.1 * ((rows % 5 == 0) & (columns % 5 == 0)).float()
+    none, grid, other = (grid_loss(slope + pattern).item() for pattern in (0, weave, odd))
+    assert none == pytest.approx(0, abs=0.005)
+    assert grid > 2 * other
 
 
 def test_two_paintings_differ_by_their_mean_absolute_change() -> None:

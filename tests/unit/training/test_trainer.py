@@ -124,7 +124,7 @@ def test_every_second_step_looks_at_noise_the_others_at_shifts_and_all_at_the_bo
 
 
 def test_asked_for_nothing_but_steadiness_it_becomes_steadier(run: Run, tmp_path: Path) -> None:
-    parts = ("style", "local", "content", "luma", "hue", "variation", "bounds", "border")
+    parts = ("style", "local", "content", "luma", "hue", "variation", "bounds", "grid", "border")
     plan = PLAN.model_copy(update={**dict.fromkeys(parts, 0.0), "steps": 12, "rate": 3e-3})
     torch.manual_seed(0)
     changes = []
