@@ -33,7 +33,7 @@ class PaintingSettings(BaseSettings):
     precision: PrecisionSetting = Field(
         "auto",
         description="what networks compute in; auto: on a GPU fp16 within 40 dB of fp32, on a "
-        "processor that has it bf16 within 45 dB, else fp32. fp16 runs NAME.fp16.onnx, and a style "
+        "processor that has it bf16 within 48 dB, else fp32. fp16 runs NAME.fp16.onnx, and a style "
         "that lacks it is an error",
     )
     lanes: int | None = Field(

@@ -68,7 +68,8 @@ def look(
 ) -> tuple[float, ...]:
     """Return a style's figures, one for each of `GATES`.
 
-    ``paints`` is the style at each of `CANVASES`, ``pictures`` are photographs that it was not trained on, ``videos`` real ones; the worst counts.
+    ``paints`` is the style at each of `CANVASES`, ``pictures`` are photographs that it was not
+    trained on, ``videos`` real ones; the worst counts.
     """
     paint = paints[0]
     energy = looks.strokes_in_flat_areas(paint, pictures)

@@ -25,7 +25,7 @@ EngineSetting = Literal["auto", "cpu", "cuda", "tensorrt"]
 PrecisionSetting = Literal["auto", "bf16", "fp32", "fp16"]
 ChosenPrecision = Literal["bf16", "fp32", "fp16"]
 
-LEAST_DB: Final = 45.0
+LEAST_DB: Final = 48.0
 """How near to fp32 a picture in bfloat16 has to be: differences are of about one level."""
 
 GPU_LEAST_DB: Final = 40.0

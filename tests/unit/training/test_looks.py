@@ -135,6 +135,8 @@ def test_a_gate_holds_on_its_own_side_and_is_shown_in_bold_beyond() -> None:
 
 
 def test_who_paints_nothing_misses_the_strokes_alone(picture: Frames) -> None:
-    seen = dict(zip((gate.name for gate in GATES), look([keep], [picture], picture, []), strict=True))
+    seen = dict(
+        zip((gate.name for gate in GATES), look([keep], [picture], picture, []), strict=True)
+    )
     missed = [gate.name for gate in GATES if not gate.holds(seen[gate.name])]
     assert missed == ["strokes"]
