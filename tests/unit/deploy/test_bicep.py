@@ -14,10 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.azure import bicep, document
+from deploy.azure import bicep
 from deploy.azure.bicep import File
 from deploy.kubernetes.manifests import quantity
-from exporter.settings import ExporterSettings
 from local.stack import CONTAINERS
 from shared.service.settings import ServiceSettings
 
@@ -331,19 +330,6 @@ def test_the_alerts_can_be_written_as_azures(modules: dict[str, File]) -> None:
                 assert re.fullmatch(r"\d+[mh]", rule.get("for", "0m")), "becomes PT15M or PT1H"
                 if "alert" in rule:
                     assert rule["labels"]["severity"] in file.variables["severities"]
-
-
-def test_the_documented_parameters_and_costs_are_those_of_the_files() -> None:
-    text = document.DOCUMENT.read_text(encoding="utf-8")
-
-    assert text == document.with_tables(text), "run: python -m deploy.azure.document"
-
-
-def test_the_exporter_reckons_with_the_hubs_retention() -> None:
-    assert {hub["name"]: hub["retentionHours"] for hub in LAYOUT["hubs"]} == {
-        hub: ExporterSettings.model_fields[f"{hub}_retention_h"].default
-        for hub in ("uploads", "frames", "segments")
-    }
 
 
 def test_pools_that_go_back_to_zero_attract_no_pods_of_the_clusters_own(

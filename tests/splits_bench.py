@@ -1,0 +1,177 @@
+"""Splitters beside a broker and containers of a test's own, and looks at what they keep."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import numpy as np
+from azure.eventhub import EventData
+from azure.storage.blob.aio import BlobServiceClient
+from prometheus_client import CollectorRegistry
+from videos import Video, number_picture
+
+from assembler.job import opening as first_record
+from shared.contracts.layout import progress_blob, status_blob
+from shared.contracts.manifest import Manifest
+from shared.contracts.messages import SplitStarted
+from shared.contracts.status import SplitProgress, read_status
+from shared.contracts.style_request import StyleRequest
+from shared.hubs.sender import Sender
+from shared.service.clients import AzureClients
+from shared.service.health import Health
+from shared.service.runtime import Service
+from shared.storage.blobs import BlobStore
+from shared.storage.manifests import load_manifest
+from splitter import service as splitter
+from splitter.metrics import SplitterMetrics
+from splitter.openings import Opening, Openings
+from splitter.settings import SplitterSettings
+
+DEADLINE_S = 90.0
+SIZE = (64, 48)
+Draw = Callable[[int, int, int], np.ndarray]
+
+
+class Bench:
+    """Containers and a consumer group of a test's own, and the splitters that it starts there."""
+
+    def __init__(self, settings: SplitterSettings, client: BlobServiceClient, hub: Sender) -> None:
+        self.settings = settings
+        self.blobs = BlobStore(client)
+        self._client = client
+        self._hub = hub
+
+    async def upload(
+        self, name: str, frames: int, size: tuple[int, int] = SIZE, draw: Draw = number_picture
+    ) -> str:
+        """Upload a video and tell of it; return its version."""
+        blob = self._client.get_blob_client(self.settings.uploads_container, name)
+        written = await blob.upload_blob(Video(frames=frames, size=size, draw=draw).make())
+        etag = str(written["etag"]).strip('"')
+        await self.tell(name, etag)
+        return etag
+
+    async def tell(self, name: str, etag: str) -> None:
+        container = self.settings.uploads_container
+        blob = self._client.get_blob_client(container, name)
+        event = {
+            "specversion": "1.0",
+            "id": uuid.uuid4().hex,
+            "source": "/test",
+            "type": "Microsoft.Storage.BlobCreated",
+            "subject": f"/blobServices/default/containers/{container}/blobs/{name}",
+            "data": {"api": "PutBlob", "eTag": etag, "url": blob.url},
+        }
+        await self._hub.call(lambda client: client.send_batch([EventData(json.dumps(event))]))
+
+    def openings(self, attempts: int) -> Openings:
+        inside = self.settings
+        return Openings(self.blobs, inside.frames_container, inside.jobs_container, attempts)
+
+    async def job(self, name: str, etag: str) -> Opening:
+        found: list[Opening] = []
+
+        async def look() -> bool:
+            opening = await self.openings(5).find(name, etag)
+            found[:] = [opening] if opening else []
+            return bool(found)
+
+        await self.until(look)
+        return found[0]
+
+    async def sealed(self, job: str) -> Manifest:
+        await self.until(lambda: self.manifest(job))
+        manifest = await self.manifest(job)
+        assert manifest
+        return manifest
+
+    def failed(self) -> set[str]:
+        """Return the codes that the splitter has failed jobs with."""
+        samples = [sample for metric in self.metrics.collect() for sample in metric.samples]
+        return {
+            sample.labels["code"]
+            for sample in samples
+            if sample.name == "splitter_errors_total" and sample.value
+        }
+
+    async def manifest(self, job: str) -> Manifest | None:
+        return await load_manifest(self.blobs, self.settings.frames_container, job)
+
+    async def progress(self, job: str) -> SplitProgress | None:
+        data = await self.blobs.read(self.settings.jobs_container, progress_blob(job))
+        return SplitProgress.model_validate_json(data) if data else None
+
+    async def painted(self, job: Opening, chunks: int) -> None:
+        """Say in the job's record that so many chunks are painted."""
+        started = SplitStarted(
+            job_id=job.job_id,
+            video_name=job.video.name,
+            video_url=job.video.url,
+            etag=job.video.etag,
+            style=StyleRequest(style="starry-night"),
+        )
+        record = first_record(started).model_copy(update={"chunks_stylized": chunks})
+        await self.blobs.replace(
+            self.settings.jobs_container, status_blob(job.job_id), record.to_json()
+        )
+
+    async def end(self, job: Opening) -> None:
+        """Say in the job's record that it was cancelled."""
+        await self.painted(job, 0)
+        name = status_blob(job.job_id)
+        record = read_status(await self.blobs.read(self.settings.jobs_container, name) or b"")
+        ended = record.model_copy(update={"state": "cancelled"})
+        await self.blobs.replace(self.settings.jobs_container, name, ended.to_json())
+
+    async def until(self, look: Callable[[], Awaitable[object]]) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while not await look():
+                await asyncio.sleep(0.05)
+
+    @asynccontextmanager
+    async def splitting(self, **settings: object) -> AsyncIterator[Service]:
+        """Run a splitter; leaving ends it as SIGTERM does."""
+        chosen = self.settings.model_copy(update=settings)
+        async with AzureClients(chosen) as clients:
+            self.metrics = CollectorRegistry()
+            metrics = SplitterMetrics(self.metrics)
+            service = await splitter.build(chosen, clients, metrics, Health())
+            reading = asyncio.create_task(service.consumer.run())
+            try:
+                yield service
+            finally:
+                service.consumer.drain()
+                service.drain()
+                await service.finish()
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
+
+
+@asynccontextmanager
+async def bench_of(storage: str, eventhub: str, **settings: object) -> AsyncIterator[Bench]:
+    name = uuid.uuid4().hex[:8]
+    chosen = SplitterSettings(
+        storage_connection_string=storage,  # type: ignore[arg-type]
+        eventhub_connection_string=eventhub,  # type: ignore[arg-type]
+        consumer_group=f"g{name}",
+        uploads_checkpoints_container=f"c{name}",
+        uploads_container=f"u{name}",
+        jobs_container=f"j{name}",
+        frames_container=f"f{name}",
+        dead_letters_container=f"d{name}",
+        load_balancing_interval_s=0.5,
+        ownership_expiry_s=5,
+        progress_interval_s=0.1,
+        chunk_frames=8,
+        outstanding_chunks=1,
+        **settings,  # type: ignore[arg-type]
+    )
+    async with AzureClients(chosen) as clients:
+        client = await clients.blobs()
+        for kind in "cujfd":
+            await client.create_container(f"{kind}{name}")
+        yield Bench(chosen, client, await clients.sender(chosen.uploads_hub))

@@ -1,0 +1,23 @@
+"""What pages and services say of Azure agrees with the files that are deployed."""
+
+from __future__ import annotations
+
+import json
+
+from deploy.azure import document
+from exporter.settings import ExporterSettings
+
+LAYOUT = json.loads((document.MAIN.parent / "layout.json").read_text(encoding="utf-8"))
+
+
+def test_the_documented_parameters_and_costs_are_those_of_the_files() -> None:
+    text = document.DOCUMENT.read_text(encoding="utf-8")
+
+    assert text == document.with_tables(text), "run: python -m deploy.azure.document"
+
+
+def test_the_exporter_reckons_with_the_hubs_retention() -> None:
+    assert {hub["name"]: hub["retentionHours"] for hub in LAYOUT["hubs"]} == {
+        hub: ExporterSettings.model_fields[f"{hub}_retention_h"].default
+        for hub in ("uploads", "frames", "segments")
+    }
