@@ -99,8 +99,12 @@ class Tampering:
     async def cancel(self) -> None:
         """Cancel one of the newest jobs, as its user would."""
         recorder = self._arena.recorder
-        begun = {call.name for call in recorder.calls if call.container == "jobs"}
-        jobs = [u.job_id for u in recorder.uploads if status_blob(u.job_id) in begun]
+        records = {
+            call.name
+            for call in recorder.calls
+            if call.container == "jobs" and call.operation == "write" and call.succeeded
+        }
+        jobs = [u.job_id for u in recorder.uploads if status_blob(u.job_id) in records]
         if jobs:
             job = self._chance.choice(jobs[-_NEWEST:])
             recorder.note_cancelling(job)

@@ -120,7 +120,7 @@ async def test_bad_uploads_fail_with_a_sentence_and_hold_up_nobody(pipeline) -> 
         status = await pipeline.ended(job)
         assert status.state == "failed", name
         assert status.error
-        assert 10 < len(status.error.message) < 200
+        assert 10 < len(status.error.message) < 400
         assert "\n" not in status.error.message
         codes[name] = status.error.code
     assert codes["unknown style"] == "UNKNOWN_STYLE"

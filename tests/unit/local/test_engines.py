@@ -24,7 +24,11 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
         records.append(json.dumps(record))
         raise structlog.DropEvent
 
-    monkeypatch.setattr(segments, "log", structlog.wrap_logger(None, processors=[keep]))
+    # Whatever an earlier test has set for all loggers, this one keeps every level
+    logger = structlog.wrap_logger(
+        None, processors=[keep], wrapper_class=structlog.make_filtering_bound_logger(0)
+    )
+    monkeypatch.setattr(segments, "log", logger)
 
     def settled() -> str:
         segments.settle(PaintingSettings(engine="auto", precision="fp32"))
