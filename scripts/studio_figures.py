@@ -2,7 +2,7 @@
 
     .venv/bin/python scripts/studio_figures.py [VIDEO]
 
-From choosing a file to painted thumbnails of every style, from an upload's end to the first painted picture
+From choosing a file to all painted thumbnails, from an upload's end to the first painted picture
 on the page, and the processor time of 50 viewers of one job. Needs Chromium and what
 ``scripts/setup --test`` installs, and a machine that nothing else keeps busy.
 """
@@ -95,9 +95,7 @@ async def measure_page(page: Page, video: Path, run: int) -> None:
     await page.set_input_files("#files", video)
     await until(page, _GALLERIES, 2)
     chosen, shown = await mark(page, "files chosen"), await mark(page, "gallery painted")
-    print(
-        f"run {run}: file chosen to painted thumbnails of every style: {(shown - chosen) / 1000:.2f} s"
-    )
+    print(f"run {run}: file chosen to all painted thumbnails: {(shown - chosen) / 1000:.2f} s")
     await page.get_by_role("button", name="Paint", exact=True).click()
     await until(page, _PAINTED, 1)
     complete, painted = await mark(page, "upload complete"), await mark(page, "painted")
