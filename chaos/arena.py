@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import os
 import random
 import signal
 import time
@@ -24,6 +22,7 @@ from chaos.history import Announcement, Clip, History, HubEvent, Position, Uploa
 from chaos.hubs import HubReader, send_copies
 from chaos.recorder import Recorder
 from chaos.relay import Relay
+from chaos.signals import signal_group
 from chaos.storage_proxy import StorageProxy
 from chaos.storage_view import StorageView
 from local import azurite
@@ -312,13 +311,6 @@ class Arena:
 def wanted(clip: ClipPlan, style: str) -> str:
     """Return the name of a clip painted in a style: its results have the same bytes."""
     return f"{clip.name} in {style}"
-
-
-def signal_group(pid: int | None, number: signal.Signals) -> None:
-    """Send a signal to a process and its children, unless another fault has killed it."""
-    if pid is not None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(pid, number)
 
 
 def _port(endpoint: str | None) -> int | None:

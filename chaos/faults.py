@@ -14,10 +14,11 @@ from typing import Final
 
 import psutil
 
-from chaos.arena import Arena, signal_group
+from chaos.arena import Arena
 from chaos.plan import Fault, Kind
 from chaos.poison import ports_of
 from chaos.relay import Relay
+from chaos.signals import signal_group
 from chaos.tampering import Tampering
 from local.processes import Supervised
 

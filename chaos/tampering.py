@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
-from chaos.arena import Arena, signal_group
+from chaos.arena import Arena
 from chaos.poison import Poison
+from chaos.signals import signal_group
 from shared.contracts.layout import chunk_blob, status_blob
 
 _COPIES: Final = 12

@@ -1,0 +1,38 @@
+"""Signals of the chaos harness on real processes."""
+
+from __future__ import annotations
+
+import fcntl
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from chaos.signals import CLOCK, signal_group
+
+BUSY = "import uuid\nprint('ready', flush=True)\nwhile True: uuid.uuid1()"
+
+
+def test_a_stopped_process_holds_no_lock_that_others_wait_for() -> None:
+    try:
+        clock = CLOCK.open("rb+")
+    except OSError as error:
+        pytest.skip(f"this user makes identifiers without a lock: {error}")
+    with (
+        clock,
+        subprocess.Popen(
+            [sys.executable, "-c", BUSY], stdout=subprocess.PIPE, start_new_session=True
+        ) as process,
+    ):
+        try:
+            assert process.stdout
+            process.stdout.readline()
+            for _ in range(50):
+                signal_group(process.pid, signal.SIGSTOP)
+                # It would be held by the stopped process in most rounds
+                fcntl.flock(clock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(clock, fcntl.LOCK_UN)
+                signal_group(process.pid, signal.SIGCONT)
+        finally:
+            process.kill()
