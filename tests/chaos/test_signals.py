@@ -6,6 +6,7 @@ import fcntl
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -34,5 +35,6 @@ def test_a_stopped_process_holds_no_lock_that_others_wait_for() -> None:
                 fcntl.flock(clock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 fcntl.flock(clock, fcntl.LOCK_UN)
                 signal_group(process.pid, signal.SIGCONT)
+                time.sleep(0.002)  # it must have run on, to be somewhere else the next time
         finally:
             process.kill()
