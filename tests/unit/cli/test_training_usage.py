@@ -15,19 +15,8 @@ from cli.commands import training as commands_training
 from shared.contracts.errors import ConfigurationError
 
 COMMAND = Path(sys.executable).with_name("stylestream")
-READ_ONLY = Path("/proc")
-"""A folder that nobody can write into, whoever runs the tests."""
 
-needs_read_only = pytest.mark.skipif(not READ_ONLY.is_dir(), reason="there is no /proc")
-
-
-@pytest.fixture(autouse=True)
-def no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
-        if name.startswith(("STORAGE_", "MEDIA_", "EVENTHUB_", "STYLES_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("bare_environment")
 
 
 class Training:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -25,14 +24,7 @@ READ_ONLY = Path("/proc")
 
 needs_read_only = pytest.mark.skipif(not READ_ONLY.is_dir(), reason="there is no /proc")
 
-
-@pytest.fixture(autouse=True)
-def no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
-        if name.startswith(("STORAGE_", "MEDIA_", "EVENTHUB_", "STYLES_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("bare_environment")
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
