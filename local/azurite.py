@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from azure.core.exceptions import ResourceExistsError
+from azure.storage.blob import CorsRule
 from azure.storage.blob.aio import BlobServiceClient
 
 from local.azurite_setup import OLDEST_NODE, find_installed, find_node
@@ -24,6 +25,9 @@ ACCOUNT_KEY = (
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 )
 """The emulator's one account and its key, the same on every machine and public by design."""
+
+_PREFLIGHT_S = 3600
+"""For so long browsers need not ask again whether they may."""
 
 REMEDY = "run 'stylestream setup'"
 
@@ -94,3 +98,11 @@ async def create_containers(connection: str, names: Iterable[str]) -> None:
         for name in names:
             with contextlib.suppress(ResourceExistsError):
                 await client.create_container(name)
+
+
+async def allow_origin(connection: str, origin: str) -> None:
+    """Let pages of one origin, such as ``http://127.0.0.1:8080``, put what a link allows."""
+    async with BlobServiceClient.from_connection_string(connection) as client:
+        await client.set_service_properties(
+            cors=[CorsRule([origin], ["PUT"], max_age_in_seconds=_PREFLIGHT_S)]
+        )

@@ -216,6 +216,7 @@ class Stack:
             *map(self._assembler, range(self.options.assemblers)),
         ]
         if self.options.studio:
+            await azurite.allow_origin(self.storage_connection_string, self._studio_origin)
             self._services.append(self._studio())
         self._stylizers = [self._stylizer(index, count) for index in range(count)]
         self._closing.push_async_callback(self._stop_services)
@@ -263,14 +264,18 @@ class Stack:
             {"LANES": str(lanes)},
         )
 
+    @property
+    def _studio_origin(self) -> str:
+        return f"http://127.0.0.1:{self._port(STUDIO_PORT)}"
+
     def _studio(self) -> Supervised:
         port, token = self._port(STUDIO_PORT), self._workspace.secret("studio-token")
-        self.studio_address = f"http://127.0.0.1:{port}/?token={token}"
+        self.studio_address = f"{self._studio_origin}/?token={token}"
         return self._service(
             "web",
             "web",
             self._port(STUDIO_METRICS_PORT),
-            {"WEB_PORT": str(port), "WEB_TOKEN": token},
+            {"WEB_PORT": str(port), "WEB_TOKEN": token, "WEB_DIRECT_UPLOADS": "true"},
         )
 
     def _service(

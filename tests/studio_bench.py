@@ -37,6 +37,7 @@ class Opened:
     """A running studio, its storage, and how to ask it."""
 
     def __init__(self, client: BlobServiceClient, names: dict[str, str], url: str) -> None:
+        self.account = client
         self.blobs = BlobStore(client)
         self.names = names
         self.url = url

@@ -6,6 +6,7 @@ import functools
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import web
@@ -29,7 +30,6 @@ _CSP: Final = (
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 _HEADERS: Final = {
-    "Content-Security-Policy": _CSP,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -63,7 +63,11 @@ def application(studio: Studio) -> web.Application:
             *studio.guard.routes(),
         ]
     )
-    headers = _HEADERS | (_HSTS if studio.settings.encrypted else {})
+    headers = {
+        "Content-Security-Policy": _policy(studio),
+        **_HEADERS,
+        **(_HSTS if studio.settings.encrypted else {}),
+    }
 
     async def harden(_request: web.Request, answer: web.StreamResponse) -> None:
         for name, value in headers.items():
@@ -76,6 +80,14 @@ def application(studio: Studio) -> web.Application:
 
     app.on_response_prepare.append(harden)
     return app
+
+
+def _policy(studio: Studio) -> str:
+    """Return the page's policy: requests go to the studio, and uploads to storage if they may."""
+    if not studio.settings.web_direct_uploads:
+        return _CSP
+    storage = urlsplit(studio.storage_url)
+    return f"{_CSP}; connect-src 'self' {storage.scheme}://{storage.netloc}"
 
 
 def _page(name: str) -> Handler:

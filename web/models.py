@@ -121,18 +121,24 @@ class NewUpload(Value):
 
 
 class Upload(Value):
-    """An upload that was opened: its blocks go to ``/api/uploads/{upload}/{number}``."""
+    """An upload that was opened: its blocks go to ``/api/uploads/{upload}/{number}``.
+
+    Where there is a ``link``, they may go straight to storage instead: Put Block at ``link``, the
+    block's id its number as five digits in Base64.
+    """
 
     upload: str
     video: str
     block_bytes: int
     blocks: int
+    link: str | None = None
 
 
 class Received(Value):
-    """Which blocks of an upload are there already."""
+    """Which blocks of an upload are there already, and a new link for the others."""
 
     blocks: tuple[int, ...]
+    link: str | None = None
 
 
 class Submitted(Value):

@@ -60,6 +60,11 @@ class WebSettings(StorageSettings):
     )
     default_style: str = Field("starry-night", description="style that is chosen at first")
     max_upload_mib: int = Field(64 * 1024, ge=1, le=190 * 1024, description="largest upload")
+    web_direct_uploads: bool = Field(
+        False,
+        description="whether browsers send videos straight to storage, by signed links; the users' "
+        "account must allow it (CORS) to the studio's origin",
+    )
     previews_at_once: int = Field(
         2, ge=1, le=64, description="pictures painted at once for previews"
     )

@@ -10,13 +10,14 @@ from typing import Self
 from azure.storage.blob.aio import BlobServiceClient
 
 from client.account import Containers
+from client.links import Links
 from client.pipeline import Pipeline
 from shared.storage.blobs import BlobStore
 from shared.storage.staging import Staging
 from shared.styles.gallery import Gallery, open_gallery
 from web.access.guard import Guard
 from web.access.seals import Seals
-from web.jobs.board import Board, Places
+from web.jobs.board import Board
 from web.jobs.thumbnails import Thumbnails
 from web.live.segments import Segments
 from web.metrics import WebMetrics
@@ -42,6 +43,8 @@ class Studio:
     thumbnails: Thumbnails
     uploads: Uploads
     previews: Previews
+    storage_url: str
+    """Address of the users' storage account."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the end begins: streams to clients are to be ended."""
 
@@ -71,7 +74,6 @@ class Studio:
         )
         cache_bytes = settings.fragments_cache_mib * _MIB
         segments = Segments(blobs, settings.segments_container, cache_bytes)
-        places = Places(settings.jobs_container, settings.uploads_container)
         return cls(
             settings=settings,
             metrics=metrics,
@@ -80,18 +82,19 @@ class Studio:
             blobs=blobs,
             pipeline=Pipeline(media, containers),
             segments=segments,
-            board=Board(blobs, segments, places, owners=settings.web_sign_in != "token"),
+            board=Board(blobs, segments, settings.jobs_container),
             thumbnails=Thumbnails(
                 blobs, segments, settings.jobs_container, settings.results_container
             ),
             uploads=Uploads(
                 blobs,
                 Staging(media, settings.uploads_container),
-                settings.uploads_container,
                 seals,
                 gallery,
                 settings.default_style,
                 settings.max_upload_mib * _MIB,
+                Links(media) if settings.web_direct_uploads else None,
             ),
             previews=Previews(gallery, settings.previews_at_once),
+            storage_url=media.url,
         )

@@ -2,7 +2,12 @@
 
 An upload that was opened is a sealed text in the browser: the studio keeps nothing of it, and any
 instance can take any block. Storage keeps the blocks for a week, and only a complete list of them
-becomes a blob, at once and under its metadata: the request for a style, and whose it is.
+becomes a blob, at once and under its metadata, the request for a style. Whose it is says the first
+folder of its name.
+
+Where the account allows it, browsers send blocks straight to storage, by a link for that one name.
+Whoever has the link can also make the blob of them, with metadata of their own: what that may do is
+no more than what an upload's metadata may always do.
 """
 
 from __future__ import annotations
@@ -14,7 +19,10 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
-from shared.contracts.errors import StyleError
+import structlog
+
+from client.links import Links
+from shared.contracts.errors import StyleError, StylestreamError, TransientError
 from shared.contracts.layout import job_id
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.style_request_text import format_style_request, parse_style_request
@@ -22,14 +30,19 @@ from shared.storage.blobs import BlobStore
 from shared.storage.staging import Staging
 from shared.styles.gallery import Gallery
 from web.access.seals import Seals
-from web.access.users import OWNER, User
+from web.access.users import User
 from web.models import NewUpload, Received, Submitted, Upload
 from web.problems import Problem, bad_request, not_found
+
+log = structlog.get_logger()
 
 BLOCK_BYTES: Final = 4 << 20
 _PURPOSE: Final = "upload"
 _LIFETIME_S: Final = 6 * 24 * 3600
 """A little less than storage keeps blocks that were not committed."""
+
+_LINK_HOURS: Final = 2.0
+"""Whoever uploads for longer asks for another link."""
 
 _NAME_LENGTH: Final = 200
 _UNWELCOME: Final = re.compile(r'[\x00-\x1f\x7f/\\?#%*:|"<>]')
@@ -64,21 +77,22 @@ class Uploads:
         self,
         blobs: BlobStore,
         staging: Staging,
-        container: str,
         seals: Seals,
         gallery: Gallery,
         default_style: str,
         most_bytes: int,
+        links: Links | None,
     ) -> None:
         self._blobs = blobs
         self._staging = staging
-        self._container = container
+        self._container = staging.container
         self._seals = seals
         self._gallery = gallery
         self._default_style = default_style
         self._most_bytes = most_bytes
+        self._links = links
 
-    def open(self, new: NewUpload, user: User) -> Upload:
+    async def open(self, new: NewUpload, user: User) -> Upload:
         """Return what an upload's blocks are sent with."""
         if new.size > self._most_bytes:
             raise Problem(
@@ -87,8 +101,8 @@ class Uploads:
             )
         request = self._request(new)
         video = _safe(new.name)
-        # A folder of its own: two people's videos of one name must not mix their blocks.
-        name = f"{secrets.token_hex(4)}/{video}"
+        # A folder for each upload: two videos of one name must not mix their blocks.
+        name = f"{user.folder}/{secrets.token_hex(4)}/{video}"
         opened = {
             "name": name,
             "size": new.size,
@@ -101,6 +115,7 @@ class Uploads:
             video=video,
             block_bytes=BLOCK_BYTES,
             blocks=_opened(opened).blocks,
+            link=await self._link(name),
         )
 
     async def take(self, upload: str, number: int, data: bytes, user: User) -> None:
@@ -118,14 +133,14 @@ class Uploads:
         """Tell which blocks are there."""
         opened = self._unseal(upload, user)
         staged = await self._staging.staged(opened.name)
-        return Received(blocks=tuple(sorted(int(block) for block in staged)))
+        there = (n for n in range(opened.blocks) if staged.get(_block(n)) == opened.length(n))
+        return Received(blocks=tuple(there), link=await self._link(opened.name))
 
     async def complete(self, upload: str, user: User) -> Submitted:
         """Make the video of its blocks, which starts its job; doing it twice starts one job."""
         opened = self._unseal(upload, user)
         blocks = [_block(number) for number in range(opened.blocks)]
-        owner = {OWNER: opened.owner} if opened.owner else {}
-        etag = await self._staging.commit(opened.name, blocks, {**opened.metadata, **owner})
+        etag = await self._staging.commit(opened.name, blocks, opened.metadata)
         if etag is None:
             facts = await self._blobs.facts(self._container, opened.name)
             if facts is None:
@@ -134,8 +149,20 @@ class Uploads:
                 )
             etag = facts.etag
         style = parse_style_request(opened.metadata, self._default_style)
-        video = opened.name.partition("/")[2]
+        video = opened.name.rpartition("/")[2]
         return Submitted(job=job_id(self._container, opened.name, etag, style), video=video)
+
+    async def _link(self, name: str) -> str | None:
+        """Return a link for an upload's blocks; None where they have to go through the studio."""
+        if self._links is None:
+            return None
+        try:
+            return await self._links.upload(self._container, name, _LINK_HOURS, overwrite=True)
+        except TransientError:
+            raise
+        except StylestreamError as error:  # it is complete, or storage hands out no key
+            log.info("upload without a link", reason=str(error))
+            return None
 
     def _request(self, new: NewUpload) -> StyleRequest:
         texts = new.model_dump(exclude={"name", "size"})

@@ -219,6 +219,7 @@ module media 'modules/storage.bicep' = {
     redundancy: mediaRedundancy
     closed: privateNetwork
     clientIpRanges: empty(clientIpRanges) ? [] : split(clientIpRanges, ',')
+    origins: studio ? [studioUrl] : []
     logsId: logs.outputs.id
   }
 }
@@ -235,6 +236,7 @@ module internal 'modules/storage.bicep' = {
     redundancy: 'Standard_LRS'
     closed: privateNetwork
     clientIpRanges: []
+    origins: []
     logsId: logs.outputs.id
   }
 }

@@ -26,6 +26,11 @@ class Staging:
         self._client = client
         self._container = container
 
+    @property
+    def container(self) -> str:
+        """The container that the blobs come into."""
+        return self._container
+
     async def stage(self, name: str, block: str, data: bytes) -> None:
         """Keep one block; the same block again replaces it.
 
@@ -37,16 +42,16 @@ class Staging:
         except AzureError as error:
             raise failure("write", self._container, name, error) from error
 
-    async def staged(self, name: str) -> list[str]:
-        """List the blocks that wait for `commit`."""
+    async def staged(self, name: str) -> dict[str, int]:
+        """Return the sizes, in bytes, of the blocks that wait for `commit`."""
         blob = self._client.get_blob_client(self._container, name)
         try:
             _, waiting = await blob.get_block_list("uncommitted")
         except AzureError as error:
             if answer(error) is Answer.ABSENT:
-                return []
+                return {}
             raise failure("look up", self._container, name, error) from error
-        return [str(block.id) for block in waiting]
+        return {str(block.id): int(block.size) for block in waiting}
 
     async def commit(self, name: str, blocks: list[str], metadata: dict[str, str]) -> str | None:
         """Make a blob of staged blocks, in this order, unless there is one.

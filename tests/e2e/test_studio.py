@@ -176,12 +176,17 @@ async def test_a_video_plays_while_it_is_being_painted_and_on_past_its_end(page,
     styles = len(open_gallery(None, "starry-night").styles)
     await expect(page.locator(".card img.shown")).to_have_count(styles, timeout=PATIENCE_MS)
     await page.locator(".card", has_text="The Great Wave").click()
+    puts: list[str] = []
+    page.on("request", lambda request: request.method == "PUT" and puts.append(request.url))
     await page.get_by_role("button", name="Paint", exact=True).click()
 
     playing = await when(page, lambda seen: seen["time"] > 0.5)
     assert "Done" not in playing["state"]
     assert playing["source"].startswith("blob:")
     assert len(playing["buffered"]) == 1
+    # Its one block went straight to storage.
+    assert [url.partition("?")[0].rpartition("/")[2] for url in puts] == ["beach.mp4"]
+    assert puts[0].startswith(stack.endpoints["storage"])
 
     await page.get_by_label("Sound is off").click()
     heard = await when(page, lambda seen: seen["heard"] > 0 and abs(seen["apart"]) < 0.1)

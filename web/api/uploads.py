@@ -78,7 +78,7 @@ def _style(studio: Studio, query: PreviewQuery) -> StyleRequest:
 async def open_upload(studio: Studio, request: web.Request) -> web.StreamResponse:
     """Open an upload."""
     new = await body_of(NewUpload, request)
-    return answer_of(studio.uploads.open(new, request[USER]), HTTPStatus.CREATED)
+    return answer_of(await studio.uploads.open(new, request[USER]), HTTPStatus.CREATED)
 
 
 async def take_block(studio: Studio, request: web.Request) -> web.StreamResponse:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from shared.contracts.layout import is_job_id, progress_blob, status_blob
 from shared.contracts.status import SplitProgress, Status
 from shared.storage.blobs import BlobStore
-from web.access.users import OWNER, User
+from web.access.users import User
 from web.jobs.pace import Pace
 from web.jobs.views import job_of
 from web.live.segments import Segments
@@ -33,14 +33,6 @@ _DISCOVERY_S: Final = 2.0
 _READS_AT_ONCE: Final = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
-    """The containers that the board looks into."""
-
-    jobs: str
-    uploads: str
-
-
 @dataclass(slots=True)
 class Entry:
     """One job on the board."""
@@ -49,7 +41,6 @@ class Entry:
     etag: str
     job: Job
     revision: int
-    owner: str | None = None
     frames: Pace = field(default_factory=Pace)
     playable: Pace = field(default_factory=Pace)
     watched: bool = False
@@ -69,13 +60,10 @@ class Board:
         TransientError: from every method that looks, when storage cannot be reached.
     """
 
-    def __init__(
-        self, blobs: BlobStore, segments: Segments, places: Places, *, owners: bool
-    ) -> None:
+    def __init__(self, blobs: BlobStore, segments: Segments, container: str) -> None:
         self._blobs = blobs
         self._segments = segments
-        self._in = places
-        self._owners = owners
+        self._container = container
         self._entries: dict[str, Entry] = {}
         self._gone: dict[str, int] = {}
         self._looking = asyncio.Lock()
@@ -106,11 +94,12 @@ class Board:
         if job not in self._entries:
             await self._follow([job])
         entry = self._entries.get(job)
-        return entry if entry is not None and user.may_see(entry.owner) else None
+        return entry if entry is not None and user.may_see(entry.status.video_name) else None
 
     def visible(self, user: User) -> list[Entry]:
         """Return the jobs that a user may see, newest first."""
-        seen = (entry for entry in self._entries.values() if user.may_see(entry.owner))
+        entries = self._entries.values()
+        seen = (entry for entry in entries if user.may_see(entry.status.video_name))
         return sorted(seen, key=lambda entry: (entry.status.started_at, entry.job.id), reverse=True)
 
     def changed(self, since: int, user: User) -> tuple[list[Job], list[str]]:
@@ -130,7 +119,7 @@ class Board:
     async def _discover(self) -> None:
         listed = {
             job: item.etag
-            async for item in self._blobs.items(self._in.jobs)
+            async for item in self._blobs.items(self._container)
             if item.name == status_blob(job := item.name.split("/")[0]) and is_job_id(job)
         }
         for job in self._entries.keys() - listed.keys():
@@ -148,7 +137,7 @@ class Board:
 
     async def _read(self, job: str) -> None:
         async with self._reads:
-            stored = await self._blobs.fetch(self._in.jobs, status_blob(job))
+            stored = await self._blobs.fetch(self._container, status_blob(job))
             if stored is None:
                 self.forget(job)
                 return
@@ -164,7 +153,6 @@ class Board:
                 entry = Entry(status, "", job_of(status, split), 0)
                 # What had ended before anybody looked is not going to be watched being painted.
                 entry.settled = status.ended
-                entry.owner = await self._owner(status)
                 self._entries[job] = entry
         entry.status, entry.etag = status, stored.etag
         entry.frames.see(time.monotonic(), status.frames_stylized)
@@ -173,14 +161,8 @@ class Board:
     async def _split(self, status: Status) -> SplitProgress | None:
         if status.state != "splitting":
             return None
-        data = await self._blobs.read(self._in.jobs, progress_blob(status.job_id))
+        data = await self._blobs.read(self._container, progress_blob(status.job_id))
         return SplitProgress.model_validate_json(data) if data else None
-
-    async def _owner(self, status: Status) -> str | None:
-        if not self._owners:
-            return None
-        upload = await self._blobs.facts(self._in.uploads, status.video_name)
-        return upload.metadata.get(OWNER) if upload else None
 
     async def _watch_segments(self) -> None:
         await asyncio.gather(*map(self._watch, list(self._being_painted())))

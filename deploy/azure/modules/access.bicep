@@ -9,7 +9,7 @@ param topicName string
 @description('Object ids of the identities by name.')
 param principals object
 
-@description('The table: roles (ids by name), and hubs, webhook, containers, studio, topics (who gets which role on what).')
+@description('The table: roles (ids by name), and hubs, webhook, containers, studio, delegators, topics (who gets which role on what).')
 param access object
 
 @description('Whether the splitter puts into a hub what comes over HTTP.')
@@ -19,6 +19,7 @@ param webhook bool
 param studio bool
 
 var onContainers = studio ? concat(access.containers, access.studio) : access.containers
+var onAccounts = studio ? access.delegators : []
 var onHubs = webhook ? concat(access.hubs, access.webhook) : access.hubs
 
 var accountNames = {
@@ -54,6 +55,25 @@ resource onContainer 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   for (grant, index) in onContainers: {
     scope: container[index]
     name: guid(container[index].id, principals[grant.identity], grant.role)
+    properties: {
+      principalId: principals[grant.identity]
+      principalType: 'ServicePrincipal'
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', access.roles[grant.role])
+    }
+  }
+]
+
+resource account 'Microsoft.Storage/storageAccounts@2024-01-01' existing = [
+  for grant in onAccounts: {
+    name: accountNames[grant.account]
+  }
+]
+
+// A key for signed links is handed out by an account, and by nothing smaller. It opens nothing by itself.
+resource onAccount 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for (grant, index) in onAccounts: {
+    scope: account[index]
+    name: guid(account[index].id, principals[grant.identity], grant.role)
     properties: {
       principalId: principals[grant.identity]
       principalType: 'ServicePrincipal'

@@ -24,6 +24,9 @@ param closed bool
 @description('Public IPv4 addresses or ranges that get in although the account is closed.')
 param clientIpRanges array
 
+@description('Origins whose pages may put blobs by signed links, such as https://NAME.')
+param origins array
+
 param logsId string
 
 var recoverable = {
@@ -74,6 +77,21 @@ resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2024-01-01' = {
   name: 'default'
   properties: {
     isVersioningEnabled: false
+    cors: {
+      corsRules: [
+        for origin in origins: {
+          allowedOrigins: [
+            origin
+          ]
+          allowedMethods: [
+            'PUT'
+          ]
+          allowedHeaders: []
+          exposedHeaders: []
+          maxAgeInSeconds: 3600
+        }
+      ]
+    }
     deleteRetentionPolicy: softDeleteDays > 0 ? recoverable : gone
     containerDeleteRetentionPolicy: softDeleteDays > 0 ? recoverable : gone
   }

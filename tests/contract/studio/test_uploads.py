@@ -85,7 +85,9 @@ async def test_what_cannot_be_painted_is_refused_before_it_is_sent(studio, asked
 async def test_any_name_becomes_one_that_blobs_and_files_can_have(studio, name):
     async with studio.session() as session:
         done = await upload(session, b"video", name=name)
-    folder, _, file = (await only_upload(studio)).partition("/")
+    owner, folder, *rest = (await only_upload(studio)).split("/", 2)
+    (file,) = rest
+    assert owner == "studio"
     assert len(folder) == 8
     assert file == done["video"]
     assert not set(file) & set('/\\<>"\x00')

@@ -174,6 +174,7 @@ def test_a_studio_is_put_where_it_is_asked_for_and_who_signs_in_is_said(
         "WEB_PUBLIC_URL": "https://studio.company.com",
         "ENTRA_TENANT_ID": "id-of-the-tenant",
         "ENTRA_CLIENT_ID": "id-of-the-application",
+        "WEB_DIRECT_UPLOADS": "true",
     }
     assert read_environment(component / "identity.env") == {"WEB_CLIENT_ID": "id-of-the-studio"}
 

@@ -23,6 +23,7 @@ from shared.service.settings import ServiceSettings
 ROOT = Path(__file__).resolve().parents[3]
 AZURE = ROOT / "deploy/azure"
 MODULES = sorted((AZURE / "modules").glob("*.bicep"))
+ACCOUNTS = ("media", "internal")
 POSITIONS = {"uploads-checkpoints", "frames-checkpoints", "segments-checkpoints"}
 LAYOUT = json.loads((AZURE / "layout.json").read_text(encoding="utf-8"))
 ACCESS = json.loads((AZURE / "access.json").read_text(encoding="utf-8"))
@@ -209,13 +210,26 @@ def test_only_uploads_start_jobs(modules: dict[str, File]) -> None:
     assert wanted["subjectBeginsWith"].text.endswith("/containers/${uploadsContainer}/'")
 
 
+def test_pages_of_the_studio_alone_may_put_by_signed_links(
+    main: File, modules: dict[str, File]
+) -> None:
+    blobs = bicep.bodies(modules["modules/storage.bicep"].resources["blobs"])
+    rules = blobs["properties"]["cors"]["corsRules"]
+    assert rules.items == "origins"
+    assert rules.body["allowedOrigins"] == [bicep.Expression("origin")]
+    assert rules.body["allowedMethods"] == ["PUT"]
+    origins = {name: bicep.bodies(main.modules[name])["params"]["origins"] for name in ACCOUNTS}
+    page = bicep.Choice([bicep.Expression("studioUrl")], [])
+    assert origins == {"media": page, "internal": []}
+
+
 def test_roles_are_given_on_what_exists_to_who_exists(modules: dict[str, File]) -> None:
     identities = modules["modules/identities.bicep"].outputs["principals"].keys()
     hubs = {hub["name"] for hub in LAYOUT["hubs"]}
 
     grants = [
         grant
-        for table in ("hubs", "webhook", "containers", "studio", "topics")
+        for table in ("hubs", "webhook", "containers", "studio", "delegators", "topics")
         for grant in ACCESS[table]
     ]
     assert {grant["identity"] for grant in grants} == set(identities)

@@ -72,6 +72,10 @@ def of_services() -> set[Grant]:
             )
             for g in access["studio"]
         ),
+        *(
+            (f"{g['identity']}, with the studio only", g["role"], f"{g['account']} account")
+            for g in access["delegators"]
+        ),
         *((g["identity"], g["role"], "topic") for g in access["topics"]),
     }
 
@@ -110,15 +114,22 @@ def test_the_documented_roles_of_the_surroundings_are_the_assigned_ones() -> Non
 def test_all_assignments_of_services_are_made_from_the_table() -> None:
     access = bicep.read(MODULES / "access.bicep")
     made = [r.body for r in access.resources.values() if r.type.endswith("roleAssignments")]
-    assert {each.items for each in made} == {"onHubs", "onContainers", "access.topics"}
+    assert {each.items for each in made} == {
+        "onHubs",
+        "onContainers",
+        "onAccounts",
+        "access.topics",
+    }
     choice = "webhook ? concat(access.hubs, access.webhook) : access.hubs"
     assert access.variables["onHubs"].text == choice
     choice = "studio ? concat(access.containers, access.studio) : access.containers"
     assert access.variables["onContainers"].text == choice
+    assert access.variables["onAccounts"] == bicep.Choice(bicep.Expression("access.delegators"), [])
 
 
-def test_no_service_may_do_anything_on_a_whole_account_or_namespace() -> None:
-    for _identity, _role, on in documented("The services' roles"):
+def test_no_service_may_do_anything_on_a_whole_account_or_namespace_but_sign_links() -> None:
+    for _identity, role, on in documented("The services' roles"):
+        assert on == "topic" or role == "Storage Blob Delegator" or "account" not in on
         assert on == "topic" or len(on.split()) == 2
 
 

@@ -72,9 +72,17 @@ def test_an_identity_token_says_who_it_is_and_whether_an_operator(roles, operato
 
 def test_users_see_their_own_jobs_and_operators_all():
     ann, boss = User("ann", "", operator=False), User("boss", "", operator=True)
-    assert [ann.may_see(owner) for owner in ("ann", "bob", None)] == [True, False, False]
-    assert all(boss.may_see(owner) for owner in ("ann", "bob", None))
-    assert not User(None, "", operator=False).may_see(None)
+    bob = User("bob", "", operator=False)
+    videos = (
+        f"{ann.folder}/1/a.mp4",
+        f"{bob.folder}/1/a.mp4",
+        "ann/a.mp4",
+        "a.mp4",
+        "studio/a.mp4",
+    )
+    assert [ann.may_see(video) for video in videos] == [True, False, False, False, False]
+    assert all(boss.may_see(video) for video in videos)
+    assert not any(User(None, "", operator=False).may_see(video) for video in videos)
 
 
 def test_who_asks_too_often_waits_and_others_do_not():
