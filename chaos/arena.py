@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
+import shutil
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -19,9 +21,12 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from chaos.clips import ClipPlan, look_at, make_clip
 from chaos.history import Announcement, Clip, History, HubEvent, Position, Upload
+from chaos.hub_relay import HubRelay
 from chaos.hubs import HubReader, send_copies
+from chaos.promises.timeline import Timeline
 from chaos.recorder import Recorder
 from chaos.relay import Relay
+from chaos.settings import OTHER_SETTINGS, SETTINGS, STYLES
 from chaos.signals import signal_group
 from chaos.storage_proxy import StorageProxy
 from chaos.storage_view import StorageView
@@ -34,29 +39,8 @@ from shared.contracts.layout import job_id
 from shared.contracts.status import Status
 from shared.contracts.style_request import StyleRequest
 
-STYLES: Final = ("starry-night", "udnie")
-CHUNK_ATTEMPTS: Final = 5
-
-SETTINGS: Final = {
-    # Many small chunks: many places to be hit at.
-    "CHUNK_FRAMES": "8",
-    "FIRST_CHUNK_FRAMES": "4",
-    "CHUNK_ATTEMPTS": str(CHUNK_ATTEMPTS),
-    "CHECKPOINT_INTERVAL_S": "0.5",
-    # Azurite dates ownership in whole seconds, so an expiry much below this would flap.
-    "LOAD_BALANCING_INTERVAL_S": "1",
-    "OWNERSHIP_EXPIRY_S": "4",
-    "CONSUMER_PATIENCE_S": "5",
-    "SEND_DEADLINE_S": "5",
-    "REDRIVE_AFTER_S": "5",
-    # Below the longest time without any stylizer: a job that only waits must not fail.
-    "STALL_TIMEOUT_S": "12",
-    # Windows and slots are few, so that small clips fill them.
-    "OUTSTANDING_CHUNKS": "1",
-    "SPLITS": "1",
-}
-"""What the services of an arena are told. Takeovers are quick, so that runs can be short."""
-
+_PARTITIONS: Final = 8
+_ANEW_S: Final = 60.0
 _LOOK_S: Final = 0.2
 _STILL_S: Final = 0.8
 """A pipeline in which nothing was left to do for this long has come to its end."""
@@ -80,7 +64,7 @@ class Arena:
     ) -> None:
         self.recorder = Recorder()
         self.clips = clips
-        self.broker_proxy = Relay(lambda: _port(self.stack.endpoints.get("eventhubs")))
+        self.broker_proxy = HubRelay(lambda: _port(self.stack.endpoints.get("eventhubs")))
         self.storage_proxy = StorageProxy(
             lambda: _port(self.stack.endpoints.get("storage")), self.recorder.note_call
         )
@@ -92,6 +76,12 @@ class Arena:
         self._stylizers, self._assemblers = stylizers, assemblers
         self._splitters = splitters
         self._settings = {**SETTINGS, **(settings or {})}
+        self.past: list[History] = []
+        """What was seen before the hubs were made anew, each time."""
+        self._submitted = 0
+        self.other_settings = False
+        """Whether `OTHER_SETTINGS` are rolled out."""
+        self._environments: dict[str, Mapping[str, str]] = {}
         self._rested: dict[str, int] = {}
         self._most_memory: dict[str, int] = {}
         self._videos: dict[str, bytes] = {}
@@ -135,10 +125,37 @@ class Arena:
             process.command = replace(process.command, argv=(*interpreter, module))
             await process.start()
 
+    def set_up(self, process: Supervised) -> None:
+        """Let a process start with the settings that are rolled out, from its next start on."""
+        usual = self._environments.setdefault(process.name, process.command.environment)
+        changes = OTHER_SETTINGS if self.other_settings else {}
+        process.command = replace(process.command, environment={**usual, **changes})
+
+    async def renew_hubs(self) -> None:
+        """Make all hubs anew, empty, while nothing is under way; what was seen becomes past."""
+        self.past.append(await self.history(surely=True))
+        broker = self.process("eventhubs")
+        await broker.stop()
+        await asyncio.to_thread(shutil.rmtree, self._directory / "eventhubs")
+        self.recorder.begin_anew()
+        await broker.start()
+        await self._reader.begin_anew()
+        with contextlib.suppress(TimeoutError):  # if nobody notices, the run's verdict tells
+            async with asyncio.timeout(_ANEW_S):
+                while await self._reaches_beyond():  # noqa: ASYNC110 - it is services that we wait for
+                    await asyncio.sleep(_LOOK_S)
+
+    async def pass_over(self, partition: str) -> None:
+        """Let the stylizers' position pass all that lies in a partition of the hub of frames."""
+        sequence, offset = self._reader.end_of("frames", partition)
+        self.recorder.note_lost(("frames", partition, n) for n in range(sequence + 1))
+        await self.storage.pass_over("frames", partition, sequence, offset)
+
     async def submit(self, clip: ClipPlan, style: str = STYLES[0]) -> Upload:
         """Upload a clip under a new name."""
         recorder = self.recorder
-        name = f"{len(recorder.uploads):03d}-{clip.name}.mp4"
+        name = f"{self._submitted:03d}-{clip.name}.mp4"
+        self._submitted += 1
         if clip.name not in self._videos:
             self._videos[clip.name] = await asyncio.to_thread(make_clip, clip)
         video = self._videos[clip.name]
@@ -184,6 +201,12 @@ class Arena:
             await asyncio.sleep(_LOOK_S)
         return False
 
+    async def _reaches_beyond(self) -> bool:
+        ends = await self._reader.catch_up()
+        return any(
+            reached > ends[place] for place, reached in (await self.storage.checkpoints()).items()
+        )
+
     async def _nothing_left(self) -> bool:
         try:
             if not await self._ended() or self._work_folders() or await self.storage.leftovers():
@@ -215,15 +238,24 @@ class Arena:
             ),
             leftovers=(*await self.storage.leftovers(), *self._work_folders()),
             copied=frozenset(recorder.copied),
+            lost=frozenset(recorder.lost),
+            troubles=tuple(recorder.troubles),
+            window=int(self._settings["OUTSTANDING_CHUNKS"]) * _PARTITIONS,
+            pace_patience_s=float(self._settings["PACE_PATIENCE_S"]),
             peaks=await asyncio.to_thread(self._peaks),
             chunk_attempts=int(self._settings["CHUNK_ATTEMPTS"]),
         )
 
     async def take_references(self) -> None:
         """Let the results that are there now be what later results are compared with."""
-        for result in await self.storage.results():
-            clip = next(u.clip for u in self.recorder.uploads if u.job_id == result.job_id)
-            self.clips[clip] = replace(self.clips[clip], reference=result.sha256)
+        timeline = Timeline(await self.history())
+        clips = {upload.job_id: upload.clip for upload in self.recorder.uploads}
+        for result in timeline.history.results:
+            cut = timeline.cut(result.job_id)
+            if cut is not None and result.job_id in clips:
+                clip = self.clips[clips[result.job_id]]
+                references = {**clip.references, cut: result.sha256}
+                self.clips[clips[result.job_id]] = replace(clip, references=references)
 
     async def rest(self) -> None:
         """Start processes anew that have died often, between two runs."""
@@ -261,6 +293,7 @@ class Arena:
                 self._stylizers,
                 self._assemblers,
                 self._splitters,
+                partitions=_PARTITIONS,
                 environment=environment,
             )
         )

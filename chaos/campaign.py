@@ -11,18 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from chaos.arena import STYLES, Arena
-from chaos.faults import Committed
+from chaos.arena import Arena
+from chaos.faults import Committed, Saboteur
 from chaos.figures import Figures
 from chaos.history import Clip
-from chaos.plan import KINDS, Kind
+from chaos.plan import Kind, deal
 from chaos.promises import Violation, check
 from chaos.run import Outcome, calm_run, chaos_run
+from chaos.settings import STYLES
 
 STACK_S: Final = 150.0
 """A stack is replaced about this often, so that starts and stops are tried, too."""
-
-_FAULTS: Final = range(1, 7)
 
 _ASSEMBLERS: Final = 2
 _SPLITTERS: Final = 2
@@ -84,7 +83,9 @@ async def _use_up(
 ) -> None:
     """Run in one arena until it is time for another."""
     if not arena.clips:
-        _take(findings, await calm_run(arena, styles=STYLES), tell)
+        for _ in range(2):
+            _take(findings, await calm_run(arena, styles=STYLES), tell)
+            await Saboteur(arena).roll_out()
     committed: list[Committed] = []
     while True:
         outcome = await _one(arena, findings.seed + findings.runs)
@@ -93,11 +94,11 @@ async def _use_up(
         committed += outcome.faults
         if time.monotonic() >= ends_at or not outcome.settled:
             break
-    history = await arena.history(surely=True)
     known = {violation for _, violation in findings.violations}
-    late = [violation for violation in check(history) if violation not in known]
-    findings.violations += [(findings.seed + findings.runs - 1, violation) for violation in late]
-    findings.figures += Figures.of(history, committed)
+    for history in (*arena.past, await arena.history(surely=True)):
+        late = [violation for violation in check(history) if violation not in known]
+        findings.violations += [(findings.seed + findings.runs - 1, v) for v in late]
+        findings.figures += Figures.of(history, committed)
 
 
 async def _one(arena: Arena, seed: int) -> Outcome:
@@ -106,8 +107,7 @@ async def _one(arena: Arena, seed: int) -> Outcome:
     return await chaos_run(
         arena,
         seed,
-        KINDS,
-        faults=chance.choice(_FAULTS),
+        deal(seed),
         uploads=chance.choice(_UPLOADS),
     )
 

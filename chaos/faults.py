@@ -15,11 +15,11 @@ from typing import Final
 import psutil
 
 from chaos.arena import Arena
-from chaos.plan import Fault, Kind
+from chaos.plan import Fault, Kind, recovery_s
 from chaos.poison import ports_of
 from chaos.relay import Relay
 from chaos.signals import signal_group
-from chaos.tampering import Tampering
+from chaos.tampering import Tampering, stopped
 from local.processes import Supervised
 
 _SLOW_S: Final = 0.15
@@ -35,7 +35,7 @@ _ACCOUNTS: Final = {
 """The containers of each account, as in a deployment that has two."""
 _LOOK_S: Final = 0.05
 _DECODER_S: Final = 3.0
-_BACK_S: Final = 30.0
+_BACK_S: Final = 60.0
 """A killed process that is not back by then never comes back."""
 
 
@@ -81,9 +81,22 @@ class Saboteur:
             await self._return(killed, before)
         else:
             await self._trouble(fault, chance)
+        healed = time.time()
+        self._arena.recorder.note_trouble(began, healed + recovery_s(fault.kind))
         return Committed(
-            fault.kind, began, time.time(), tuple(process.name for process in killed), orphans
+            fault.kind, began, healed, tuple(process.name for process in killed), orphans
         )
+
+    async def roll_out(self) -> None:
+        """Give all services other settings, one after another; or take those back."""
+        arena = self._arena
+        arena.other_settings = not arena.other_settings
+        for service in ("stylizer", "splitter", "assembler"):
+            for process in arena.instances(service):
+                async with self._starting:
+                    arena.set_up(process)
+                    before = _send((process,), signal.SIGTERM)
+                await self._return((process,), before)
 
     async def _return(self, processes: Sequence[Supervised], before: Sequence[int | None]) -> None:
         """Wait until all processes are back, but for those that the pool has no place for now."""
@@ -114,8 +127,19 @@ class Saboteur:
                 await self._refuse(target.rpartition(" ")[2], fault.seconds)
             case "answers":
                 await self._lose_answers(fault.seconds)
+            case "roll" | "make" | "lose":
+                await self._overturn(verb, chance)
             case _:
                 await self._tamper(fault.kind, Tampering(self._arena, chance))
+
+    async def _overturn(self, verb: str, chance: random.Random) -> None:
+        match verb:
+            case "roll":
+                await self.roll_out()
+            case "make":
+                await self._arena.renew_hubs()
+            case "lose":
+                await self._lose_chunks(chance)
 
     async def _tamper(self, kind: Kind, tampering: Tampering) -> None:
         match kind:
@@ -196,10 +220,27 @@ class Saboteur:
             arena.topic_proxy.cut()
             await asyncio.sleep(seconds)
             arena.topic_away = False
+        elif target.endswith(" hub"):
+            arena.broker_proxy.turn_away(target.split()[1])
+            await asyncio.sleep(seconds)
+            arena.broker_proxy.turn_away(None)
         else:
             arena.storage_proxy.away |= _ACCOUNTS[target]
             await asyncio.sleep(seconds)
             arena.storage_proxy.away -= _ACCOUNTS[target]
+
+    async def _lose_chunks(self, chance: random.Random) -> None:
+        """Lose chunks' events that nobody has read, as a hub does whose retention has ended."""
+        async with self._starting:
+            pool = tuple(self._arena.stylizers)
+            with stopped([process.pid for process in pool]):
+                partition = await Tampering(self._arena, chance).unread_partition()
+                if partition is None:
+                    return
+                await self._arena.pass_over(partition)
+                # Who reads a partition already would read on; the next one goes by the position.
+                before = _send(pool, signal.SIGKILL)
+        await self._return(pool, before)
 
     async def _refuse(self, status: str, seconds: float) -> None:
         self._arena.storage_proxy.refusing = status

@@ -19,6 +19,13 @@ from shared.contracts.status import Status
 Operation = Literal["read", "facts", "write", "metadata", "delete", "list", "other"]
 
 
+Place = tuple[str, str, int]
+"""Hub, partition and sequence number."""
+
+Cut = tuple[int, ...]
+"""The frames of each chunk: another cut gives other bytes of the same pictures."""
+
+
 @dataclass(frozen=True, slots=True)
 class BlobCall:
     """One request of a service to blob storage."""
@@ -104,8 +111,8 @@ class Clip:
     """A clip, and the result of a run without faults."""
 
     source: Picture
-    reference: str | None = None
-    """Digest of the undisturbed result; None while there is none."""
+    references: Mapping[Cut, str] = field(default_factory=dict)
+    """Digests of the undisturbed results, by how the clip was cut into chunks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +163,15 @@ class History:
     """
     copied: frozenset[tuple[str, int]] = frozenset()
     """Chunks, by job and number, whose events the run itself has sent again."""
+    lost: frozenset[Place] = frozenset()
+    """Events that the run itself has kept from those who were to read them."""
+    troubles: tuple[tuple[float, float], ...] = ()
+    """From when to when faults were at work, or what they had broken recovered."""
     peaks: Mapping[str, int] = field(default_factory=dict)
     """The most memory, in bytes, that a process of each service has had."""
+    window: int = 8
+    """How many of a job's chunks may wait to be painted."""
+    pace_patience_s: float = 60.0
+    """Time without a painted chunk after which one more may."""
     chunk_attempts: int = 5
     """How often a chunk may be tried."""

@@ -41,6 +41,7 @@ class HubReader:
         self._connection_string = connection_string
         self._note = note
         self._reached: dict[tuple[str, str], int] = {}
+        self._offsets: dict[tuple[str, str], str] = {}
         self._reading: list[asyncio.Task[None]] = []
         self._clients: dict[str, EventHubConsumerClient] = {}
         self._partitions: list[tuple[str, str]] = []
@@ -57,6 +58,17 @@ class HubReader:
     def reached(self) -> Mapping[tuple[str, str], int]:
         """The last sequence number noted of every partition that has had events."""
         return self._reached
+
+    def end_of(self, hub: str, partition: str) -> tuple[int, str]:
+        """Return sequence number and offset of the last event noted of a partition."""
+        return self._reached[hub, partition], self._offsets[hub, partition]
+
+    async def begin_anew(self) -> None:
+        """Read hubs that have been made anew, from their beginning."""
+        await self._stop()
+        self._reached.clear()
+        self._offsets.clear()
+        await self._start()
 
     async def catch_up(self) -> dict[tuple[str, str], int]:
         """Return when all is noted that is in the hubs now: the partitions' ends, -1 if empty.
@@ -123,6 +135,7 @@ class HubReader:
         assert event.enqueued_time is not None
         if sequence > self._reached.get(place, -1):
             self._reached[place] = sequence
+            self._offsets[place] = str(event.offset)
             body = b"".join(cast("Sequence[bytes]", event.body))
             self._note(HubEvent(*place, sequence, event.enqueued_time.timestamp(), body))
 

@@ -41,10 +41,17 @@ Kind = Literal[
     "storage answers 401",
     "storage answers 404",
     "storage answers 409",
+    "storage answers 412",
     "away for a while: the users' account",
     "away for a while: the internal account",
     "away for a while: the topic",
+    "away for a while: the uploads hub",
+    "away for a while: the frames hub",
+    "away for a while: the segments hub",
     "answers of storage are lost",
+    "roll out other settings",
+    "make the hubs anew",
+    "lose chunks' events",
     "events come twice",
     "old events come again, shuffled",
     "damage a chunk",
@@ -54,6 +61,12 @@ Kind = Literal[
     "cancel a job",
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+
+BEFORE_UPLOADS: Final[frozenset[Kind]] = frozenset({"make the hubs anew"})
+"""What strikes before a run's first upload: events of uploads would be gone for good."""
+
+_HANDS: Final = range(1, 7)
+"""How many faults a run has: each number once in as many runs."""
 
 _LASTING_S: Final[dict[str, tuple[float, float]]] = {
     # Longer than an ownership lives under the run's settings: others take over meanwhile.
@@ -82,17 +95,37 @@ class Fault:
     """For whatever else it draws by chance."""
 
 
-def plan_faults(seed: int, steps: int, kinds: Sequence[Kind], count: int) -> tuple[Fault, ...]:
-    """Draw ``count`` faults, in order of their steps; each kind once before any comes again."""
+def deal(seed: int) -> tuple[Kind, ...]:
+    """Return the kinds of fault of a run; of runs with seeds in a row, every kind comes up equally.
+
+    The seeds share shuffled decks of all kinds: each takes a few cards behind those of the seed
+    before it. So what a run breaks follows from its seed alone, whichever campaign it is part of.
+    """
+    block, place = divmod(seed, len(_HANDS))
+    hands = random.Random(block).sample(_HANDS, len(_HANDS))  # noqa: S311 - as above
+    first = block * sum(_HANDS) + sum(hands[:place])
+    return tuple(map(_card, range(first, first + hands[place])))
+
+
+def _card(number: int) -> Kind:
+    deck, place = divmod(number, len(KINDS))
+    return random.Random(deck).sample(KINDS, len(KINDS))[place]  # noqa: S311 - as above
+
+
+def plan_faults(seed: int, steps: int, kinds: Sequence[Kind]) -> tuple[Fault, ...]:
+    """Draw when and for how long each of ``kinds`` strikes; in order of their steps."""
     chance = random.Random(seed)  # noqa: S311 - a seed must repeat the run
-    drawn: list[Kind] = []
-    while len(drawn) < count:
-        drawn += chance.sample(kinds, len(kinds))
     faults = [
         Fault(kind, chance.randrange(1, steps), _seconds(kind, chance), chance.getrandbits(32))
-        for kind in drawn[:count]
+        for kind in kinds
     ]
     return tuple(sorted(faults, key=lambda fault: fault.step))
+
+
+def recovery_s(kind: Kind) -> float:
+    """Return how long after a fault's end its effects may still be felt."""
+    # A client of storage takes a silent connection for a slow one for a whole minute.
+    return 90.0 if kind == "silence connections to storage" else 20.0
 
 
 def _seconds(kind: Kind, chance: random.Random) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from chaos.history import BlobCall, HubEvent, Upload
+from chaos.history import BlobCall, HubEvent, Place, Upload
 from shared.contracts.messages import ChunkReady
 
 _CHUNKS: Final = frozenset({"frames", "segments"})
@@ -24,7 +24,18 @@ class Recorder:
         """Chunks and segments written so far: how far the work has come."""
         self.copied: set[tuple[str, int]] = set()
         """Chunks, by job and number, whose events the run has sent again."""
+        self.lost: set[Place] = set()
+        """Events that the run has taken away from whoever was to read them."""
+        self.troubles: list[tuple[float, float]] = []
+        """From when to when faults were at work, or what they had broken recovered."""
         self._progress = asyncio.Event()
+
+    def begin_anew(self) -> None:
+        """Forget all that was seen, as the hubs do that are made anew."""
+        for seen in (self.calls, self.events, self.uploads, self.troubles):
+            seen.clear()
+        self.copied.clear()
+        self.lost.clear()
 
     def note_call(self, call: BlobCall) -> None:
         """Note a request to storage."""
@@ -42,6 +53,14 @@ class Recorder:
         """Note that the run sends events again."""
         messages = [event.message for event in events]
         self.copied |= {(m.job_id, m.chunk.index) for m in messages if isinstance(m, ChunkReady)}
+
+    def note_lost(self, places: Iterable[Place]) -> None:
+        """Note that the run lets events be passed over."""
+        self.lost |= set(places)
+
+    def note_trouble(self, began: float, until: float) -> None:
+        """Note that a fault was at work."""
+        self.troubles.append((began, until))
 
     def note_upload(self, upload: Upload) -> None:
         """Note that the run has uploaded a video."""

@@ -116,10 +116,17 @@ class Relay:
         upstream, downstream = await self.connect()
         try:
             async with asyncio.TaskGroup() as both_ways:
-                both_ways.create_task(_pump(line, reader, downstream))
+                both_ways.create_task(_pump(line, reader, downstream, self.heed))
                 both_ways.create_task(_pump(line, upstream, writer))
         finally:
             downstream.transport.abort()
+
+    def heed(self, line: Line, data: bytes) -> None:
+        """Look at what a client sends, before it is passed on.
+
+        Raises:
+            ConnectionResetError: it is turned away.
+        """
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect to the target.
@@ -147,8 +154,15 @@ class Relay:
             self._serving.discard(task)
 
 
-async def _pump(line: Line, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _pump(
+    line: Line,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    heed: Callable[[Line, bytes], None] | None = None,
+) -> None:
     while data := await reader.read(_PIECE):
+        if heed is not None:
+            heed(line, data)
         await line.clear()
         writer.write(data)
         await writer.drain()

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from chaos.arena import SETTINGS
 from chaos.campaign import Findings
 from chaos.figures import percentile
 from chaos.plan import KINDS
+from chaos.settings import SETTINGS
 from local.machine import describe_machine
 
 _PROMISES: Final = {
@@ -25,13 +25,17 @@ _PROMISES: Final = {
     "TIDY": "an ended job leaves its record alone, in storage and in the work folders",
     "SHOWN": "a job's record counts what is painted, neither more nor less",
     "LEAN": "a chunk that is finished is not sent to the stylizers again",
+    "PROMPT": "no job stands still, and no record falls behind, while nothing is broken",
+    "FAIR": "a job never has more chunks waiting than its window has room for",
+    "SMALL": "no service takes more memory than its share",
 }
 _SHOWN: Final = 20
 
 _METHOD: Final = """\
 Each run uploads two to five small clips, in two styles, into a whole stack on one machine, with
 two splitters of one slot each, two or three stylizers and two assemblers, and commits faults at
-points of the work drawn from a seed, several of them at once. The services reach the hubs, the
+points of the work drawn from a seed, several of them at once, dealt from a shuffled deck of all
+kinds, so that every kind comes up equally often. The services reach the hubs, the
 storage and the topic through proxies that cut, hold, silence and slow down connections, turn them
 away, and note every request. The verdict comes from outside: from the events in the hubs, the
 requests to storage and the results, never from what the services say about themselves. Every result

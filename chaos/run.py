@@ -9,11 +9,12 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from chaos.arena import STYLES, Arena, wanted
+from chaos.arena import Arena, wanted
 from chaos.clips import CLIPS, ClipPlan
 from chaos.faults import Committed, Saboteur
-from chaos.plan import Fault, Kind, plan_faults
+from chaos.plan import BEFORE_UPLOADS, Fault, Kind, plan_faults
 from chaos.promises import Violation, check
+from chaos.settings import STYLES
 
 _OF_A_STILL_PIPELINE: Final = frozenset({"I5", "TIDY"})
 """Promises of which nothing can be said while there is something left to do."""
@@ -53,17 +54,16 @@ async def chaos_run(
     seed: int,
     kinds: Sequence[Kind],
     *,
-    faults: int,
     clips: Sequence[ClipPlan] = CLIPS,
     uploads: int = 2,
     patience_s: float = 150.0,
 ) -> Outcome:
-    """Upload clips and commit faults of the given kinds, all drawn from ``seed``."""
+    """Upload clips and commit a fault of each of the given kinds, all drawn from ``seed``."""
     chance = random.Random(seed)  # noqa: S311 - a seed must repeat the run
     chosen = [*chance.sample(clips, min(2, len(clips))), *chance.choices(clips, k=uploads - 2)]
     # About as many chunks as the clips have, twice: written by the splitter and by the pool.
     steps = sum(2 * clip.frames // 8 for clip in chosen)
-    plan = plan_faults(seed, steps, kinds, faults)
+    plan = plan_faults(seed, steps, kinds)
     # What was never painted in peace has nothing to be held against.
     wishes = [
         (c, chance.choice([s for s in STYLES if wanted(c, s) in arena.clips])) for c in chosen
@@ -74,8 +74,11 @@ async def chaos_run(
 async def _run(
     arena: Arena, seed: int, wishes: Sequence[Wish], plan: Sequence[Fault], patience_s: float
 ) -> Outcome:
-    known = set(check(await arena.history()))
     saboteur, first_step = Saboteur(arena), arena.recorder.steps
+    before = [fault for fault in plan if fault.kind in BEFORE_UPLOADS]
+    during = [fault for fault in plan if fault not in before]
+    committed = [await saboteur.commit(fault) for fault in before]
+    known = set(check(await arena.history()))
     began = time.monotonic()
     jobs_ended = asyncio.Event()
 
@@ -84,13 +87,13 @@ async def _run(
         await _first_of(arena.recorder.reach(first_step + fault.step), jobs_ended.wait())
         return await saboteur.commit(fault)
 
-    committing = [asyncio.create_task(commit(fault)) for fault in plan]
+    committing = [asyncio.create_task(commit(fault)) for fault in during]
     try:
         for clip, style in wishes:
             await arena.submit(clip, style)
         await arena.jobs_ended(patience_s)
         jobs_ended.set()
-        committed = await asyncio.gather(*committing)
+        committed += await asyncio.gather(*committing)
         settled = await arena.settle(patience_s)
     finally:
         for task in committing:

@@ -27,6 +27,7 @@ REFUSALS: Final = {
     "403": "AuthorizationFailure",
     "404": "ContainerNotFound",
     "409": "ContainerBeingDeleted",
+    "412": "ConditionNotMet",
 }
 """Statuses of answers that heal, and the codes that storage says so with."""
 
@@ -45,7 +46,7 @@ class StorageProxy(Relay):
         super().__init__(target)
         self._note = note
         self.refusing: str | None = None
-        """Status that storage answers to everything; see `REFUSALS`."""
+        """Status that storage answers to everything that it can answer so; see `REFUSALS`."""
         self.away: frozenset[str] = frozenset()
         """Containers of an account that cannot be reached, while another answers."""
         self.losing_answers = False
@@ -62,7 +63,7 @@ class StorageProxy(Relay):
             await line.clear()
             if _place(request)[0] in self.away:
                 return
-            if self.refusing is not None:
+            if self.refusing is not None and _can_refuse(self.refusing, request):
                 await _refuse(self.refusing, request, reader, writer)
                 continue
             if not await self._pass_on(line, request, began, reader, writer):
@@ -136,6 +137,11 @@ class _Sent:
     @property
     def body(self) -> bytes | None:
         return None if self._kept is None else bytes(self._kept)
+
+
+def _can_refuse(status: str, request: Head) -> bool:
+    """Tell whether storage may answer a request so: a version must be asked for to be wrong."""
+    return status != "412" or "if-match" in request.headers
 
 
 async def _refuse(

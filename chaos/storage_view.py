@@ -68,6 +68,14 @@ class StorageView:
                     found[hub, partition] = int((blob.metadata or {})["sequencenumber"])
         return found
 
+    async def pass_over(self, hub: str, partition: str, sequence: int, offset: str) -> None:
+        """Put a partition's position to an event, as if it and all before it were done."""
+        container = self._account.get_container_client(f"{hub}-checkpoints")
+        async for blob in container.list_blobs():
+            if blob.name.endswith(f"/{hub}/$default/checkpoint/{partition}"):
+                position = {"offset": offset, "sequencenumber": str(sequence)}
+                await container.get_blob_client(blob.name).set_blob_metadata(position)
+
     async def results(self) -> tuple[Result, ...]:
         """Read all results; the same bytes are looked at once."""
         container = self._account.get_container_client("results")

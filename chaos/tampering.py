@@ -15,6 +15,7 @@ from chaos.arena import Arena
 from chaos.poison import Poison
 from chaos.signals import signal_group
 from shared.contracts.layout import chunk_blob, status_blob
+from shared.contracts.messages import ChunkReady
 
 _COPIES: Final = 12
 _CANDIDATES_S: Final = 2.0
@@ -70,7 +71,7 @@ class Tampering:
     async def _damage_stored(self, container: str, kind: re.Pattern[str], code: str) -> None:
         arena, chance = self._arena, self._chance
         assemblers = [process.pid for process in arena.instances("assembler")]
-        with _stopped(assemblers):
+        with stopped(assemblers):
             found = await self._unread(container, kind)
             if not found:
                 return
@@ -97,6 +98,17 @@ class Tampering:
         finally:
             arena.storage_proxy.ambushes.remove(poison.strike)
 
+    async def unread_partition(self) -> str | None:
+        """Return a partition of the hub of frames with chunks that nobody has begun, if one has."""
+        unread = set(await self._unread_chunks())
+        found = [
+            event.partition
+            for event in self._arena.recorder.events
+            if isinstance(message := event.message, ChunkReady) and event.hub == "frames"
+            if (message.job_id, message.chunk.index) in unread
+        ]
+        return self._chance.choice(found) if found else None
+
     async def cancel(self) -> None:
         """Cancel one of the newest jobs, as its user would."""
         recorder = self._arena.recorder
@@ -113,7 +125,7 @@ class Tampering:
                 recorder.note_call(call)
 
     def _standing_still(self) -> AbstractContextManager[None]:
-        return _stopped([process.pid for process in self._arena.stylizers])
+        return stopped([process.pid for process in self._arena.stylizers])
 
     async def _unread(self, container: str, kind: re.Pattern[str]) -> list[str]:
         """Return the blobs that are stored and were never read; waits for one."""
@@ -157,7 +169,7 @@ class Tampering:
 
 
 @contextmanager
-def _stopped(pids: list[int | None]) -> Iterator[None]:
+def stopped(pids: list[int | None]) -> Iterator[None]:
     """Stop processes with all their children meanwhile."""
     for pid in pids:
         signal_group(pid, signal.SIGSTOP)

@@ -12,13 +12,16 @@ TOLD   the end of every job is announced, as its record has it
 TIDY   an ended job leaves its record alone, in storage and in the work folders
 SHOWN  a job's record counts what is painted, neither more nor less
 LEAN   a chunk that is finished is not sent to the stylizers again
+PROMPT no job stands still, and no record falls behind, while nothing is broken
+FAIR   a job never has more chunks waiting than its window has room for
+SMALL  no service takes more memory than its share
 =====  =====================================================================================
 """
 
 from __future__ import annotations
 
 from chaos.history import History
-from chaos.promises import attempts, checkpoints, ends, progress, results, writes
+from chaos.promises import attempts, checkpoints, ends, memory, progress, results, waiting, writes
 from chaos.promises.timeline import Timeline
 from chaos.promises.violation import Promise, Violation
 
@@ -31,6 +34,8 @@ _RULES = (
     attempts.check,
     ends.check,
     progress.check,
+    waiting.check,
+    memory.check,
 )
 
 

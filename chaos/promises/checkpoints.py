@@ -37,7 +37,8 @@ def check(timeline: Timeline) -> Iterator[Violation]:
             continue
         hub, partition, sequence = position
         for number in range(passed.get((hub, partition), -1) + 1, sequence + 1):
-            event = timeline.by_place.get((hub, partition, number))
+            place = (hub, partition, number)
+            event = None if place in timeline.history.lost else timeline.by_place.get(place)
             if event is not None and (what := _unfinished(event, call.began, timeline)):
                 yield Violation(
                     "I1",

@@ -34,7 +34,8 @@ def _check_exact(upload: Upload, result: Result, timeline: Timeline) -> Iterator
                 f"the {what} of {result.name} are not the source's "
                 f"({len(found)} of them, not {len(wanted)}, or others)",
             )
-    if clip.reference is not None and result.sha256 != clip.reference:
+    cut = timeline.cut(upload.job_id)
+    if cut is not None and result.sha256 != clip.references.get(cut, result.sha256):
         yield Violation(
             "I3", upload.job_id, f"{result.name} differs from the result of a run without faults"
         )

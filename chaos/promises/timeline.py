@@ -9,7 +9,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from chaos.history import BlobCall, History, HubEvent
+from chaos.history import BlobCall, Cut, History, HubEvent, Place
 from shared.contracts.layout import manifest_blob, status_blob
 from shared.contracts.manifest import Manifest
 from shared.contracts.messages import (
@@ -23,9 +23,6 @@ from shared.contracts.status import Status
 from shared.hubs.dead_letters import DeadLetter
 
 NEVER: Final = float("inf")
-
-Place = tuple[str, str, int]
-"""Hub, partition and sequence number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +83,11 @@ class Timeline:
             if call.operation == "write" and call.body and call.status:
                 return Manifest.model_validate_json(call.body)
         return None
+
+    def cut(self, job: str) -> Cut | None:
+        """Return how a job's video was cut into chunks; None before its split's end."""
+        manifest = self.manifest(job)
+        return None if manifest is None else tuple(chunk.frames for chunk in manifest.chunks)
 
     def _sort_in(self, event: HubEvent) -> None:
         message, place = event.message, (event.hub, event.partition, event.sequence)

@@ -5,7 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Promise = Literal["I1", "I2", "I3", "I4", "I5", "I6", "END", "TOLD", "TIDY", "SHOWN", "LEAN"]
+Promise = Literal[
+    "I1",
+    "I2",
+    "I3",
+    "I4",
+    "I5",
+    "I6",
+    "END",
+    "TOLD",
+    "TIDY",
+    "SHOWN",
+    "LEAN",
+    "PROMPT",
+    "FAIR",
+    "SMALL",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,24 @@ def test_a_write_whose_answer_was_lost_counts_as_done_if_it_is_what_is_there() -
     assert check(also(history, unanswered)) == []
 
 
+def test_events_that_the_run_has_taken_away_may_be_passed() -> None:
+    history = also(good(), checkpoint("frames", 1, 4.6))
+    assert check(replace(history, lost=frozenset({("frames", "0", 1)}))) == []
+
+
+def test_a_job_that_stands_still_while_something_is_broken_breaks_no_promise() -> None:
+    assert check(replace(late_record(40.0), troubles=((5.0, 30.0),))) == []
+
+
+def late_record(at: float) -> History:
+    """All is painted and published in time, but the record and what follows from it come late."""
+    late = [c for c in good().calls if c.name.endswith("status.json") or c.began > 6.5]
+    told = status(frames=8, frames_stylized=8)
+    opened, ended = record(3.6, status(state="stylizing", result=None)), record(at, told)
+    history = also(without(good(), *late), opened, ended, checkpoint("segments", 3, at + 1))
+    return replace(history, statuses={JOB: told}, announcements=(Announcement(JOB, told),))
+
+
 SPOILT: dict[str, tuple[Promise, Callable[[], History]]] = {
     "a chunk passed before its segment was announced": (
         "I1",
@@ -248,6 +266,10 @@ SPOILT: dict[str, tuple[Promise, Callable[[], History]]] = {
             good(), announcements=(*good().announcements, Announcement(JOB, failed("STALLED")))
         ),
     ),
+    "a job that stands still in peace": ("PROMPT", lambda: late_record(70.0)),
+    "a record that follows late": ("PROMPT", lambda: late_record(40.0)),
+    "a job that takes all places": ("FAIR", lambda: replace(good(), window=1)),
+    "a service that grows": ("SMALL", lambda: replace(good(), peaks={"eventhubs": 2**28})),
     "something left over": (
         "TIDY",
         lambda: replace(good(), leftovers=(f"frames/{JOB}/00000000.mp4",)),

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from chaos.history import BlobCall
+from chaos.hub_relay import HubRelay
 from chaos.relay import Relay
 from chaos.storage_proxy import REFUSALS, StorageProxy
 
@@ -121,6 +122,20 @@ async def test_without_a_target_a_client_is_turned_away() -> None:
         writer.transport.abort()
 
 
+async def test_one_hub_can_be_away_while_others_answer(connect_to) -> None:
+    async with serving(echo) as port, HubRelay(lambda: port) as relay:
+        frames, segments = await connect_to(relay.port), await connect_to(relay.port)
+        await frames.say(b"sb://localhost/frames/ConsumerGroups")
+        await segments.say(b"sb%3a%2f%2flocalhost%2fsegments")
+        relay.turn_away("frames")
+        for client in (frames, await connect_to(relay.port)):
+            with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+                await client.say(b"sb://localhost/frames")
+        assert await segments.say(b"hello") == b"hello"
+        relay.turn_away(None)
+        assert await (await connect_to(relay.port)).say(b"/frames") == b"/frames"
+
+
 async def storage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Answer every request as storage would a successful write or a list in chunks."""
     head = await reader.readuntil(b"\r\n\r\n")
@@ -187,10 +202,16 @@ async def test_requests_on_one_connection_are_passed_on_and_noted(proxy, calls) 
 @pytest.mark.parametrize(("status", "code"), REFUSALS.items())
 async def test_storage_that_refuses_is_asked_nothing(proxy, calls, status, code) -> None:
     proxy.refusing = status
-    answer = await ask(proxy.port, PUT)
+    answer = await ask(proxy.port, PUT.replace(b"If-None-Match", b"If-Match"))
     assert f" {status} ".encode() in answer
     assert f"x-ms-error-code: {code}".encode() in answer
     assert calls == []
+
+
+async def test_a_request_of_no_version_is_not_told_that_the_version_is_wrong(proxy, calls) -> None:
+    proxy.refusing = "412"
+    assert b" 201 " in await ask(proxy.port, PUT)
+    assert [call.status for call in calls] == [201]
 
 
 async def test_a_lost_answer_is_of_a_write_that_was_done(proxy, calls) -> None:
