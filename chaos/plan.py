@@ -65,7 +65,7 @@ KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 BEFORE_UPLOADS: Final[frozenset[Kind]] = frozenset({"make the hubs anew"})
 """What strikes before a run's first upload: events of uploads would be gone for good."""
 
-_HANDS: Final = range(1, 7)
+_HANDS: Final = range(1, 9)
 """How many faults a run has: each number once in as many runs."""
 
 _LASTING_S: Final[dict[str, tuple[float, float]]] = {
