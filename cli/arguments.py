@@ -11,6 +11,9 @@ from typing import Final
 
 from client.links import MOST_HOURS
 
+LONGEST_LOOP_S: Final = 10
+"""A loop is looked at again and again, and its file grows with it."""
+
 MOST_SECONDS: Final = 1_000_000
 """No video is longer, and a container's clock holds it."""
 
@@ -79,3 +82,16 @@ def seconds(text: str) -> Fraction:
             f"must be a time in seconds, from 0 to {MOST_SECONDS}, not {text!r}"
         )
     return at
+
+
+def loop_seconds(text: str) -> float:
+    """Read for how long a loop is to be."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= LONGEST_LOOP_S:
+        raise argparse.ArgumentTypeError(
+            f"must be a number of seconds up to {LONGEST_LOOP_S}, not {text!r}"
+        )
+    return number

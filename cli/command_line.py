@@ -12,6 +12,7 @@ from cli.options import (
     add_engine,
     add_existing,
     add_json,
+    add_loop,
     add_quiet,
     add_request,
     add_strict,
@@ -256,7 +257,7 @@ def _add_gallery(commands_: CommandParsers) -> None:
         "--output",
         type=Path,
         metavar="SHEET",
-        help="default: PICTURE.styles.png in the current folder",
+        help="default: PICTURE.styles.png, or .webp, in the current folder",
     )
     add_existing(styles, "a sheet that exists")
     styles.add_argument(
@@ -267,6 +268,7 @@ def _add_gallery(commands_: CommandParsers) -> None:
         help="of each picture; default: %(default)s",
     )
     add_at(styles)
+    add_loop(styles)
     add_engine(styles)
     styles.set_defaults(command="catalogue:styles")
 
@@ -274,9 +276,13 @@ def _add_gallery(commands_: CommandParsers) -> None:
     preview.add_argument("video", type=Path, metavar="VIDEO", help="video or photo")
     add_request(preview)
     add_at(preview)
+    add_loop(preview)
     add_engine(preview)
     preview.add_argument(
-        "-o", "--output", type=Path, help="default: VIDEO.STYLE.png in the current folder"
+        "-o",
+        "--output",
+        type=Path,
+        help="default: VIDEO.STYLE.png, or .webp, in the current folder",
     )
     add_existing(preview, "a picture that exists")
     preview.set_defaults(command="preview:preview")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cli.arguments import seconds, stylizers
+from cli.arguments import loop_seconds, seconds, stylizers
 from client.local_stack import default_dir
 from local.defaults import DEFAULT_STYLE
 
@@ -16,7 +16,14 @@ def add_request(parser: argparse.ArgumentParser) -> None:
         "--style",
         default=DEFAULT_STYLE,
         metavar="STYLE",
-        help="name, or blend such as starry-night:0.6,the-scream:0.4; default: %(default)s",
+        help="name, blend such as starry-night:0.6,the-scream:0.4, or either over time: "
+        "starry-night@0s,great-wave@10s; default: %(default)s",
+    )
+    parser.add_argument(
+        "--fade",
+        default="",
+        metavar="TIME",
+        help="how long one style turns into the next; default: 1",
     )
     parser.add_argument(
         "--strength", default="1", metavar="SHARE", help="share of the painting, 0 to 1; default: 1"
@@ -86,6 +93,16 @@ def add_at(parser: argparse.ArgumentParser) -> None:
         type=seconds,
         metavar="SECONDS",
         help="time of the frame; default: a third of the way in",
+    )
+
+
+def add_loop(parser: argparse.ArgumentParser) -> None:
+    """Add the option that shows a moment instead of a picture."""
+    parser.add_argument(
+        "--loop",
+        type=loop_seconds,
+        metavar="SECONDS",
+        help="write an animated WebP of so many seconds, from the time of the frame on",
     )
 
 

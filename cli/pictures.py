@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import av
 import av.error
@@ -38,9 +38,16 @@ _PHOTOS: Final = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 _NO_VIDEO: Final = ("NOT_A_VIDEO", "NO_VIDEO_STREAM")
 
 
+class Picture(NamedTuple):
+    """A frame, and when it is shown, in seconds; 0 for a photo."""
+
+    frame: av.VideoFrame
+    at: Fraction
+
+
 def read_picture(
     path: Path, *, at: Fraction | None = None, width: int | None = None, max_side: int | None = None
-) -> av.VideoFrame:
+) -> Picture:
     """Return a picture as ``yuv420p``, upright, BT.709.
 
     Of a video it is the picture shown ``at`` so many seconds; None is a third of the way into it.
@@ -50,7 +57,7 @@ def read_picture(
         StylestreamError: there is no such picture; the sentence names the file.
     """
     try:
-        picture = _read(path, at)
+        picture, shown_at = _read(path, at)
     except SourceRefused as refusal:
         raise StylestreamError(f"{path}: {refusal.message}") from refusal
     except OSError as error:
@@ -63,10 +70,10 @@ def read_picture(
     if width is not None:
         max_side = _longer_side(picture, width)
     normaliser = Normaliser(picture, max_side=max_side)
-    return [*normaliser.push(picture), *normaliser.flush()][-1]
+    return Picture([*normaliser.push(picture), *normaliser.flush()][-1], shown_at)
 
 
-def _read(path: Path, at: Fraction | None, *, jump: bool = True) -> av.VideoFrame:
+def _read(path: Path, at: Fraction | None, *, jump: bool = True) -> Picture:
     limits = Limits()
     with path.open("rb") as file, capture_errors() as log:
         try:
@@ -75,7 +82,7 @@ def _read(path: Path, at: Fraction | None, *, jump: bool = True) -> av.VideoFram
             photo = _photo(path, limits) if refusal.code in _NO_VIDEO else None
             if photo is None:
                 raise
-            return photo
+            return Picture(photo, Fraction(0))
         with source.container:
             if at is None:
                 at = _third(source)
@@ -117,16 +124,18 @@ def _jump(source: OpenSource, at: Fraction) -> bool:
 
 def _shown(
     path: Path, source: OpenSource, decoder: Decoder, at: Fraction, *, jumped: bool
-) -> av.VideoFrame | None:
+) -> Picture | None:
     """Return the last picture that does not begin later than ``at``; None after a jump too far."""
-    shown: av.VideoFrame | None = None
-    shown_at = end = Fraction(0)
+    shown: Picture | None = None
+    end = Fraction(0)
     for begin, frame in _frames(source, decoder):
         if begin > at and (shown is not None or jumped):
             return shown
         # Where a file does not tell for how long its last frame is shown, it is as long as before.
-        length = (frame.duration or 0) * stream_time_base(source.video) or begin - shown_at
-        shown, shown_at, end = frame, begin, begin + length
+        length = (frame.duration or 0) * stream_time_base(source.video) or (
+            begin - shown.at if shown else begin
+        )
+        shown, end = Picture(frame, begin), begin + length
     if shown is None and not jumped:
         decoder.judge()
     if shown is not None and at > end:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -290,11 +290,18 @@ class SplitJob:
             frames=end.frames,
             side=digest and side_blob(self._job_id, source.container, digest),
             side_sha256=digest,
-            warnings=end.warnings,
+            warnings=(*end.warnings, *self._unseen(source)),
             damaged=end.damaged,
         )
         await self._to.retry(lambda: self._store(manifest, side))
         return manifest
+
+    def _unseen(self, source: Source) -> Iterator[str]:
+        """Say which styles would begin after the video; those after a part are left for later."""
+        style, last = self._opening.style, self._chunks[-1]
+        if style.duration is None and style.max_frames is None:
+            end = style.starts_at + (last.first_pts + last.duration) * source.time_base
+            yield from style.schedule.unseen(end)
 
     async def _store(self, manifest: Manifest, side: Path) -> None:
         if manifest.side is not None:

@@ -111,7 +111,8 @@ class Stylizer:
             return await self._pass_through(event, chunk, error) or self._failure(event, error)
         await self._store(event, segment)
         self._metrics.chunk("stylized")
-        self._metrics.painted(event.style.style, event.chunk.frames)
+        begins_in = event.style.at(event.shown_at(0)).style
+        self._metrics.painted(begins_in, event.chunk.frames)
         return _ready(event, work_s=work_s, gpu=self._settings.on_gpu)
 
     async def _fetch(self, event: ChunkReady) -> Content | None:

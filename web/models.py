@@ -59,6 +59,7 @@ class Job(Value):
     brush: int | None = None
     quality: int | None = None
     codec: str = "h264"
+    fade: float | None = None
     state: State
     ended: bool
     frames: int | None = None
@@ -118,6 +119,7 @@ class NewUpload(Value):
     brush: str = ""
     quality: str = ""
     codec: str = ""
+    fade: str = ""
 
 
 class Upload(Value):

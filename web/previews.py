@@ -9,7 +9,6 @@ The stylizer's painting is used as a library, as the command line does; see docs
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
@@ -88,5 +87,4 @@ class Previews:
 
         rows = np.frombuffer(pixels, np.uint8).reshape(height, width, _CHANNELS)
         source = from_planar_rgb(np.ascontiguousarray(rows.transpose(2, 0, 1)))
-        paint = functools.partial(self._engine.paint, style.style)
-        return to_jpeg(paint_picture(source, paint, style))
+        return to_jpeg(paint_picture(source, self._engine.paint, style))

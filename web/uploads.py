@@ -168,7 +168,7 @@ class Uploads:
         texts = new.model_dump(exclude={"name", "size"})
         try:
             request = parse_style_request(texts, self._default_style)
-            self._gallery.find_all(request.style)
+            self._gallery.require(request)
         except StyleError as error:
             raise bad_request(error.message) from error
         return request

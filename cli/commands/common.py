@@ -15,6 +15,7 @@ from cli.report import Report
 from client import Pipeline, Status, Submission
 from local.defaults import DEFAULT_STYLE, gallery
 from shared.contracts.errors import ConfigurationError, StyleError
+from shared.contracts.style_blend import parse_blend
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.style_request_text import parse_style_request
 
@@ -49,13 +50,15 @@ def read_request(arguments: Namespace) -> StyleRequest:
         "start": arguments.start,
         "duration": arguments.duration,
         "max_frames": arguments.max_frames,
+        "fade": arguments.fade,
     }
     request = parse_style_request(texts, DEFAULT_STYLE)
     if not os.environ.get("STYLES_CONTAINER"):  # what is in there, the services alone know
         styles = gallery()
-        unknown = [style for style, _ in request.portions if style not in styles]
+        named = [style for blend in request.blends for style, _ in parse_blend(blend)]
+        unknown = [style for style in named if style not in styles]
         try:
-            styles.find_all(request.style)
+            styles.require(request)
         except StyleError as error:
             near = suggestion(unknown[0], styles.styles) if unknown else ""
             raise StyleError(error.code, f"{error.message}{near}") from error

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
-import av
-
 from cli.commands.common import find_engine_problems, find_request_problems, read_request, refuse
-from cli.contact_sheet import Named, draw_sheet, save_sheet
-from cli.pictures import read_picture
+from cli.contact_sheet import draw_sheet, save_sheet
+from cli.loop import paint_loop, save_loop
+from cli.pictures import Picture, read_picture
 from cli.results import find_overwritten, find_unwritable, result_names
 from cli.videos import find_unreadable
 from local.defaults import DEFAULT_STYLE, gallery
-from shared.contracts.style_blend import WHOLE
+from shared.contracts.style_blend import WHOLE, parse_blend
 from shared.contracts.style_request import StyleRequest
 from shared.service.settings import load
 from shared.telemetry import logs
@@ -24,46 +23,62 @@ from stylizer.painting.engine import OnnxEngine
 from stylizer.painting.precision import EngineSetting, choose
 from stylizer.settings import PaintingSettings, with_engine
 
+Titled = tuple[str, StyleRequest]
+
 
 async def preview(arguments: Namespace) -> int:
-    """Write one picture of a video before and after, side by side."""
+    """Write one picture of a video, or a loop, before and after, side by side."""
     problems = [*find_unreadable(arguments.video), *find_request_problems(arguments)]
     problems += find_engine_problems(arguments.engine)
     if problems and arguments.output is None:
         refuse(problems)
-    output = arguments.output or _beside(arguments.video, _look(read_request(arguments)).slug)
-    refuse(problems + _output_problems(output, arguments.video, force=arguments.force))
-    request = read_request(arguments)
+    output = arguments.output or _beside(arguments, _look(read_request(arguments)).slug)
+    refuse(problems + _output_problems(output, arguments))
+    request = _look(read_request(arguments))
     logs.configure("WARNING", "console", "preview")
-    source = await asyncio.to_thread(
+    picture = await asyncio.to_thread(
         read_picture, arguments.video, at=arguments.at, max_side=request.max_side
     )
-    after = (_title(request), await asyncio.to_thread(_paint, source, request, arguments.engine))
-    return _write([("source", source), after], output, columns=2)
+    title = _title(request if arguments.loop else request.at(picture.at))
+    return await asyncio.to_thread(_write, arguments, picture, [(title, request)], output, 2)
 
 
 async def sheet(arguments: Namespace) -> int:
-    """Write a picture painted in every style of the gallery."""
-    picture: Path = arguments.sheet
-    output = arguments.output or _beside(picture, "styles")
-    problems = [*find_unreadable(picture), *find_engine_problems(arguments.engine)]
-    refuse(problems + _output_problems(output, picture, force=arguments.force))
+    """Write a picture, or a loop, painted in every style of the gallery."""
+    arguments.video = arguments.sheet
+    output = arguments.output or _beside(arguments, "styles")
+    problems = [*find_unreadable(arguments.video), *find_engine_problems(arguments.engine)]
+    refuse(problems + _output_problems(output, arguments))
     logs.configure("WARNING", "console", "styles")
-    source = await asyncio.to_thread(read_picture, picture, at=arguments.at, width=arguments.width)
-    opened = await asyncio.to_thread(_engine, arguments.engine)
-    pictures: list[Named] = [("source", source)]
-    for style in gallery().styles:
-        paint = functools.partial(opened.paint, style)
-        request = StyleRequest(style=style)
-        pictures.append((style, await asyncio.to_thread(paint_picture, source, paint, request)))
-    return _write(pictures, output, columns=None)
+    picture = await asyncio.to_thread(
+        read_picture, arguments.video, at=arguments.at, width=arguments.width
+    )
+    side = max(picture.frame.width, picture.frame.height)
+    requests = [(style, StyleRequest(style=style, max_side=side)) for style in gallery().styles]
+    return await asyncio.to_thread(_write, arguments, picture, requests, output, None)
 
 
-def _paint(
-    source: av.VideoFrame, request: StyleRequest, engine: EngineSetting | None
-) -> av.VideoFrame:
-    opened = _engine(engine)
-    return paint_picture(source, functools.partial(opened.paint, request.style), request)
+def _write(
+    arguments: Namespace,
+    picture: Picture,
+    requests: Sequence[Titled],
+    output: Path,
+    columns: int | None,
+) -> int:
+    """Write what is asked for: the source, and what each request makes of it."""
+    engine = _engine(arguments.engine)
+    if arguments.loop:
+        part = {"start": int(picture.at * 1000) / 1000, "duration": arguments.loop}
+        moving = [(name, request.model_copy(update=part)) for name, request in requests]
+        save_loop(paint_loop(arguments.video, moving, engine, columns), output)
+    else:
+        painted = [
+            (name, paint_picture(picture.frame, engine.paint, request.at(picture.at)))
+            for name, request in requests
+        ]
+        save_sheet(draw_sheet([("source", picture.frame), *painted], columns), output)
+    print(output)
+    return 0
 
 
 def _engine(asked: EngineSetting | None) -> OnnxEngine:
@@ -74,8 +89,8 @@ def _engine(asked: EngineSetting | None) -> OnnxEngine:
 
 
 def _title(request: StyleRequest) -> str:
-    portions = request.portions
-    words = [style if len(portions) == 1 else f"{style} {share} %" for style, share in portions]
+    styles = [_named(blend) for blend in request.blends]
+    words = [" > ".join(styles)]
     if request.strength_percent != WHOLE:
         words.append(f"strength {request.strength_percent} %")
     if request.preserve_color:
@@ -83,29 +98,36 @@ def _title(request: StyleRequest) -> str:
     return ", ".join(words)
 
 
+def _named(blend: str) -> str:
+    portions = parse_blend(blend)
+    return ", ".join(
+        style if len(portions) == 1 else f"{style} {share} %" for style, share in portions
+    )
+
+
 def _look(request: StyleRequest) -> StyleRequest:
     """Return a request without all that does not show in a single picture."""
-    shown = request.model_dump(include={"style", "max_side", "strength", "preserve_color", "brush"})
-    return StyleRequest(**shown)
+    shown = {"style", "fade", "max_side", "strength", "preserve_color", "brush"}
+    return StyleRequest(**request.model_dump(include=shown))
 
 
-def _beside(source: Path, what: str) -> Path:
-    """Return the usual file for a picture of ``source``: in the current folder."""
-    return Path(f"{result_names([source], what)[0]}.png")
+def _beside(arguments: Namespace, what: str) -> Path:
+    """Return the usual file for a picture of a video: in the current folder."""
+    return Path(f"{result_names([arguments.video], what)[0]}{_ending(arguments)}")
 
 
-def _output_problems(output: Path, source: Path, *, force: bool) -> list[str]:
-    if output.suffix.lower() != ".png":
-        return [f"-o {output}: the picture is a PNG, and its name must end in .png"]
+def _ending(arguments: Namespace) -> str:
+    return ".webp" if arguments.loop else ".png"
+
+
+def _output_problems(output: Path, arguments: Namespace) -> list[str]:
+    ending = _ending(arguments)
+    if output.suffix.lower() != ending:
+        kind = "loop is a WebP" if arguments.loop else "picture is a PNG"
+        return [f"-o {output}: the {kind}, and its name must end in {ending}"]
     said = f"-o {output}"
-    if overwritten := find_overwritten(said, [output], [source]):
+    if overwritten := find_overwritten(said, [output], [arguments.video]):
         return overwritten
-    if output.is_file() and not force:
+    if output.is_file() and not arguments.force:
         return [f"{output} exists: --force replaces it"]
     return find_unwritable(said, output)
-
-
-def _write(pictures: list[Named], output: Path, columns: int | None) -> int:
-    save_sheet(draw_sheet(pictures, columns), output)
-    print(output)
-    return 0

@@ -18,6 +18,7 @@ ChunkFailed        segments  stylizer->assembler a chunk cannot be stylized
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
@@ -63,6 +64,13 @@ class ChunkReady(Message):
             style=style,
             bit_depth=source.bit_depth,
         )
+
+    def shown_at(self, pts: int) -> Fraction:
+        """Return when a frame of the chunk is shown, in seconds of the whole result.
+
+        ``pts`` are ticks since the chunk's first frame.
+        """
+        return self.style.starts_at + (self.chunk.first_pts + pts) * self.time_base
 
 
 class EventPlace(Value):

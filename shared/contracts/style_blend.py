@@ -49,9 +49,7 @@ def parse_blend(text: str) -> tuple[Portion, ...]:
         )
     if not sum(weights.values()):
         raise ValueError(f"the weights of {text!r} add up to 0: one style must have a share")
-    return tuple(
-        Portion(name, percent) for name, percent in sorted(_hundredths(weights).items()) if percent
-    )
+    return _portions(weights)
 
 
 def blend_text(portions: tuple[Portion, ...]) -> str:
@@ -59,6 +57,32 @@ def blend_text(portions: tuple[Portion, ...]) -> str:
     if len(portions) == 1:
         return portions[0].style
     return ",".join(f"{style}:{percent / WHOLE:.2f}" for style, percent in portions)
+
+
+def blend_between(one: str, other: str, share: Fraction) -> str:
+    """Return the text of what is ``share`` of the way from ``one`` style, or blend, to another.
+
+    >>> blend_between("a", "a:0.5,b:0.5", Fraction(1, 2))
+    'a:0.75,b:0.25'
+    """
+    weights: defaultdict[str, Fraction] = defaultdict(Fraction)
+    for text, weight in ((one, 1 - share), (other, share)):
+        for style, percent in parse_blend(text):
+            weights[style] += percent * weight
+    return blend_text(_portions(weights))
+
+
+def blend_slug(text: str) -> str:
+    """Return a style, or a blend, as a part of a file's name: no colon, no comma, no dot."""
+    portions = parse_blend(text)
+    if len(portions) == 1:
+        return portions[0].style
+    return "-".join(f"{style}-{percent}" for style, percent in portions)
+
+
+def _portions(weights: Mapping[str, Fraction]) -> tuple[Portion, ...]:
+    shares = sorted(_hundredths(weights).items())
+    return tuple(Portion(name, percent) for name, percent in shares if percent)
 
 
 def _weight(name: str, text: str) -> Fraction:

@@ -6,20 +6,21 @@ later is left out of it where nobody asks for it, so that a plain request is the
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from fractions import Fraction
+from typing import Any, Final, Literal, Self
 
 from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
     field_validator,
     model_serializer,
+    model_validator,
 )
 
-from shared.contracts.style_blend import WHOLE, Portion, blend_text, parse_blend
+from shared.contracts.style_blend import WHOLE
+from shared.contracts.style_schedule import Schedule, cues_text, parse_cues
+from shared.contracts.times import LONGEST_S
 from shared.contracts.values import Value
-
-LONGEST_S: Final = 360_000
-"""The latest start and the longest duration that may be asked for, in seconds: 100 hours."""
 
 MOST_FRAMES: Final = 100_000_000
 """The most frames that may be asked for."""
@@ -43,6 +44,7 @@ _ADDED_LATER: Final = frozenset(
         "brush",
         "quality",
         "codec",
+        "fade",
     }
 )
 
@@ -50,7 +52,11 @@ _ADDED_LATER: Final = frozenset(
 class StyleRequest(Value):
     """How a job is painted.
 
-    ``style`` is a style's name or a blend such as ``great-wave:0.40,starry-night:0.60``.
+    ``style`` is a style's name, a blend such as ``great-wave:0.40,starry-night:0.60``, or several
+    of them over time, such as ``great-wave@0s,starry-night@10s``, each from its time on. They fade
+    into each other for ``fade`` seconds from there; ``None`` stands for 1. Times are those of the
+    whole result, as ``start`` is: a part looks as it will in the whole.
+
     ``max_side`` caps the longer side of the picture in pixels; ``None`` keeps the source's size.
     ``strength`` is the share of the painting in the result, the rest is the source; two decimals
     count. ``preserve_color`` keeps the source's colours and takes only light and dark from the
@@ -80,11 +86,27 @@ class StyleRequest(Value):
     brush: int | None = Field(default=None, ge=BRUSHES[0], le=BRUSHES[-1])
     quality: int | None = Field(default=None, ge=QUALITIES[0], le=QUALITIES[-1])
     codec: Codec = "h264"
+    fade: float | None = Field(default=None, ge=0, le=LONGEST_S)
 
     @property
-    def portions(self) -> tuple[Portion, ...]:
-        """The styles asked for, and their shares."""
-        return parse_blend(self.style)
+    def schedule(self) -> Schedule:
+        """The styles asked for, and their times."""
+        return Schedule.of(self.style, _milliseconds(self.fade))
+
+    @property
+    def blends(self) -> tuple[str, ...]:
+        """The styles asked for, each a name or a blend, in the order of their times."""
+        return tuple(cue.style for cue in self.schedule.cues)
+
+    @property
+    def starts_at(self) -> Fraction:
+        """``start``, exactly."""
+        return Fraction(round(self.start * 1000), 1000)
+
+    def at(self, seconds: Fraction) -> Self:
+        """Return the request for the one picture that is shown at ``seconds`` of the whole."""
+        style = self.schedule.look_at(seconds).style
+        return self.model_copy(update={"style": style, "fade": None})
 
     @property
     def strength_percent(self) -> int:
@@ -99,12 +121,7 @@ class StyleRequest(Value):
     @property
     def slug(self) -> str:
         """The request as a part of a file's name: no colon, no comma, no dot."""
-        portions = self.portions
-        words = (
-            [portions[0].style]
-            if len(portions) == 1
-            else [f"{style}-{percent}" for style, percent in portions]
-        )
+        words = [self.schedule.slug]
         if self.strength_percent != WHOLE:
             words.append(f"strength-{self.strength_percent}")
         if self.preserve_color:
@@ -128,17 +145,22 @@ class StyleRequest(Value):
     @field_validator("style")
     @classmethod
     def _canonical_style(cls, text: str) -> str:
-        return blend_text(parse_blend(text))
+        return cues_text(parse_cues(text))
 
     @field_validator("strength")
     @classmethod
     def _canonical_strength(cls, share: float) -> float:
         return round(share, 2) + 0.0  # -0.0 is another text, and would be another job
 
-    @field_validator("start", "duration")
+    @field_validator("start", "duration", "fade")
     @classmethod
     def _canonical_time(cls, seconds: float | None) -> float | None:
         return None if seconds is None else round(seconds, 3) + 0.0
+
+    @model_validator(mode="after")
+    def _fades_fit(self) -> Self:
+        Schedule.of(self.style, _milliseconds(self.fade))
+        return self
 
     @model_serializer(mode="wrap")
     def _as_short_as_before(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -149,3 +171,7 @@ class StyleRequest(Value):
             for name, value in content.items()
             if name not in _ADDED_LATER or value != fields[name].default
         }
+
+
+def _milliseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1000)

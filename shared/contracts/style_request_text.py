@@ -3,7 +3,9 @@
 They are an upload's metadata, or options of a command line.
 
 =================  =============================================================
-``style``          a style's name, or a blend: ``starry-night:0.6,great-wave:0.4``
+``style``          a style's name, or a blend: ``starry-night:0.6,great-wave:0.4``, or several
+                   of these over time: ``starry-night@0s,great-wave@10s``
+``fade``           how long one turns into the next, written as a time
 ``strength``       share of the painting, 0 to 1
 ``preserve_color`` ``true`` keeps the source's colours
 ``max_side``       cap of the longer side in pixels
@@ -23,24 +25,20 @@ from collections.abc import Mapping
 from typing import Final, cast, get_args
 
 from shared.contracts.errors import StyleError
-from shared.contracts.style_blend import parse_blend
 from shared.contracts.style_request import (
     BRUSHES,
-    LONGEST_S,
     MOST_FRAMES,
     QUALITIES,
     Codec,
     StyleRequest,
 )
+from shared.contracts.style_schedule import Schedule
+from shared.contracts.times import FORMS, parse_time
 
 SIDES: Final = range(16, 16384 + 1)
 """What ``max_side`` may be."""
 
 _SHARE: Final = re.compile(r"0?\.[0-9]+|[01](\.0*)?|0\.[0-9]*")
-_TIME: Final = re.compile(
-    r"(?:(?:(?P<hours>[0-9]{1,2}):)?(?P<minutes>[0-5]?[0-9]):(?P<rest>[0-5]?[0-9](?:\.[0-9]*)?)"
-    r"|(?P<seconds>[0-9]{1,6}(?:\.[0-9]*)?|\.[0-9]+))"
-)
 _BOOLEANS: Final = {"": False, "false": False, "true": True}
 
 
@@ -67,8 +65,9 @@ def parse_style_request(texts: Mapping[str, str], default_style: str) -> StyleRe
     codec = texts.get("codec", "").strip().lower() or "h264"
     if codec not in get_args(Codec):
         problems.append(f"codec must be {', '.join(get_args(Codec)[:-1])} or av1, not {codec!r}")
+    fade = _read_time("fade", texts, problems)
     try:
-        parse_blend(style)
+        Schedule.of(style, None if fade is None else round(1000 * fade))
     except ValueError as error:
         problems.append(str(error))
     if not _SHARE.fullmatch(strength):
@@ -88,6 +87,7 @@ def parse_style_request(texts: Mapping[str, str], default_style: str) -> StyleRe
         brush=brush,
         quality=quality,
         codec=cast("Codec", codec),
+        fade=fade,
     )
 
 
@@ -118,11 +118,7 @@ def _read_time(name: str, texts: Mapping[str, str], problems: list[str]) -> floa
     text = texts.get(name, "").strip()
     if not text:
         return None
-    found = _TIME.fullmatch(text)
-    if found is not None:
-        hours, minutes = int(found["hours"] or 0), int(found["minutes"] or 0)
-        seconds = 3600 * hours + 60 * minutes + float(found["rest"] or found["seconds"])
-        if seconds <= LONGEST_S:
-            return seconds
-    problems.append(f"{name} must be seconds or [HOURS:]MINUTES:SECONDS, not {text!r}")
-    return None
+    seconds = parse_time(text)
+    if seconds is None:
+        problems.append(f"{name} must be {FORMS}, not {text!r}")
+    return seconds

@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from shared.contracts.errors import ConfigurationError, StyleError
 from shared.contracts.style_blend import parse_blend
+from shared.contracts.style_request import StyleRequest
 from shared.contracts.values import Value
 
 _BUNDLED: Final = Path(__file__).parent
@@ -137,6 +138,15 @@ class Gallery:
         except ValueError as error:
             raise StyleError("BAD_REQUEST", str(error)) from error
         return tuple((self.find(name), percent) for name, percent in portions)
+
+    def require(self, request: StyleRequest) -> None:
+        """Look up all styles that a request names.
+
+        Raises:
+            StyleError: one of them is not there.
+        """
+        for blend in request.blends:
+            self.find_all(blend)
 
     def _hang(self, folder: Path, problems: list[str]) -> None:
         if not folder.is_dir():

@@ -34,7 +34,7 @@ def resolve_style(
     except StyleError as error:
         return StyleRequest(style=default), error
     try:
-        gallery.find_all(request.style)
+        gallery.require(request)
     except StyleError as error:
         return request, error
     return request, None

@@ -5,7 +5,6 @@ A service decides once, with `settle`, what it runs on; its children are told.
 
 from __future__ import annotations
 
-import functools
 from typing import TypeVar
 
 import structlog
@@ -14,6 +13,7 @@ from shared.contracts.messages import ChunkReady
 from shared.media.encodings import segment_encoding
 from shared.styles.gallery import open_gallery
 from shared.telemetry.logs import ENGINE_CHOSEN
+from stylizer.painting.bound import Canvas, Frames
 from stylizer.painting.chunk import paint_chunk
 from stylizer.painting.engine import Engine, OnnxEngine
 from stylizer.painting.precision import choose
@@ -55,11 +55,11 @@ def open_engine(settings: PaintingSettings) -> OnnxEngine:
 
 
 def paint(engine: Engine, event: ChunkReady, mezzanine: bytes, *, batch: int) -> bytes:
-    """Return the segment of a chunk in the style that its event asks for; see `paint_chunk`."""
+    """Return the segment of a chunk in the styles that its event asks for; see `paint_chunk`."""
     return paint_chunk(
         event,
         mezzanine,
-        functools.partial(engine.paint, event.style.style),
+        engine.paint,
         batch=batch,
         encoding=segment_encoding(event.style, event.bit_depth),
     )
@@ -70,4 +70,8 @@ def pass_through(event: ChunkReady, mezzanine: bytes) -> bytes:
     style = event.style.model_copy(update={"strength": 0.0})
     unpainted = event.model_copy(update={"style": style})
     encoding = segment_encoding(event.style, event.bit_depth)
-    return paint_chunk(unpainted, mezzanine, lambda frames, _: frames, batch=1, encoding=encoding)
+    return paint_chunk(unpainted, mezzanine, _unchanged, batch=1, encoding=encoding)
+
+
+def _unchanged(_style: str, frames: Frames, _canvas: Canvas, *, passing: bool) -> Frames:  # noqa: ARG001
+    return frames

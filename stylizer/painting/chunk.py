@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from fractions import Fraction
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import av
 import numpy as np
@@ -20,6 +20,7 @@ from shared.contracts.errors import ChunkError
 from shared.contracts.manifest import NO_BARS, Chunk, Place, pts_digest
 from shared.contracts.messages import ChunkReady
 from shared.contracts.style_request import StyleRequest
+from shared.contracts.style_schedule import Look
 from shared.media.chunks import ChunkWriter, read_chunk
 from shared.media.encodings import Encoding
 from shared.media.pixels import from_planar_rgb, to_planar_rgb
@@ -29,14 +30,23 @@ from stylizer.painting.framing import Framing
 from stylizer.painting.mixing import keeps_source, mix_in
 from stylizer.painting.overlap import ahead
 
-Paint = Callable[[Frames, Canvas], Frames]
+LookOf = Callable[[av.VideoFrame], Look]
+"""Says what a frame is painted in."""
 
 _BATCHES_AHEAD: Final = 2
 
 
-class _Batch(NamedTuple):
-    """Some frames on their way: times, what is kept of them, places, and their padded pixels."""
+class Paint(Protocol):
+    """Paints frames in a style or a blend; see `Engine.paint`."""
 
+    def __call__(self, style: str, frames: Frames, canvas: Canvas, /, *, passing: bool) -> Frames:
+        """Return the painted frames."""
+
+
+class _Batch(NamedTuple):
+    """Frames of one look on their way: times, what is kept of them, places, and padded pixels."""
+
+    look: Look
     pts: list[int]
     originals: list[av.VideoFrame | None]
     framing: Framing
@@ -64,7 +74,8 @@ def paint_chunk(
     )
     pts: list[int] = []
     frames = read_chunk(mezzanine, frames=event.chunk.frames)
-    with closing(_painted(frames, paint, event.style, batch, event.chunk)) as painted:
+    look_of = _look_of(event)
+    with closing(_painted(frames, paint, event.style, batch, look_of, event.chunk)) as painted:
         for frame in painted:
             pts.append(frame.pts or 0)
             frame.time_base = Fraction(1, event.time_base.denominator)
@@ -78,9 +89,17 @@ def paint_chunk(
 
 
 def paint_picture(source: av.VideoFrame, paint: Paint, style: StyleRequest) -> av.VideoFrame:
-    """Return one ``yuv420p`` frame as its segment would show it, but for the encoding."""
-    (painted,) = _painted([source], paint, style, 1, None)
+    """Return one ``yuv420p`` frame as its segment would show it, but for the encoding.
+
+    ``style`` is the request for this picture: see `StyleRequest.at`.
+    """
+    (painted,) = _painted([source], paint, style, 1, lambda _: Look(style.style), None)
     return painted
+
+
+def _look_of(event: ChunkReady) -> LookOf:
+    schedule = event.style.schedule
+    return lambda frame: schedule.look_at(event.shown_at(frame.pts or 0))
 
 
 def _painted(
@@ -88,13 +107,19 @@ def _painted(
     paint: Paint,
     style: StyleRequest,
     batch: int,
+    look_of: LookOf,
     chunk: Chunk | None,
 ) -> Generator[av.VideoFrame]:
     if not style.strength_percent:
         yield from frames
         return
-    with ahead(_batches(frames, batch, style, chunk), _BATCHES_AHEAD) as batches:
-        painted = (some._replace(planes=paint(some.planes, some.canvas)) for some in batches)
+    with ahead(_batches(frames, batch, style, look_of, chunk), _BATCHES_AHEAD) as batches:
+        painted = (
+            some._replace(
+                planes=paint(some.look.style, some.planes, some.canvas, passing=some.look.passing)
+            )
+            for some in batches
+        )
         with ahead(painted, _BATCHES_AHEAD) as results:
             for some in results:
                 yield from _finished(some, style)
@@ -116,20 +141,34 @@ def _finished(batch: _Batch, style: StyleRequest) -> Iterator[av.VideoFrame]:
 
 
 def _batches(
-    frames: Iterable[av.VideoFrame], size: int, style: StyleRequest, chunk: Chunk | None
+    frames: Iterable[av.VideoFrame],
+    size: int,
+    style: StyleRequest,
+    look_of: LookOf,
+    chunk: Chunk | None,
 ) -> Iterator[_Batch]:
-    iterator, places = iter(frames), _places(() if chunk is None else chunk.canvas)
+    places = _places(() if chunk is None else chunk.canvas)
     bars = NO_BARS if chunk is None else chunk.bars
-    while group := list(itertools.islice(iterator, size)):
+    for look, group in _groups(frames, size, look_of):
         framing = Framing.of(group[0].width, group[0].height, bars, style.lines)
         keep = keeps_source(style) or framing.crops
         yield _Batch(
+            look=look,
             pts=[frame.pts or 0 for frame in group],
             originals=[frame if keep else None for frame in group],
             framing=framing,
             canvas=np.array([framing.place(next(places)) for _ in group], np.int32),
             planes=_planes([framing.enter(frame) for frame in group]),
         )
+
+
+def _groups(
+    frames: Iterable[av.VideoFrame], size: int, look_of: LookOf
+) -> Iterator[tuple[Look, list[av.VideoFrame]]]:
+    """Yield up to ``size`` consecutive frames of one look, and the look."""
+    for look, alike in itertools.groupby(frames, look_of):
+        while group := list(itertools.islice(alike, size)):
+            yield look, group
 
 
 def _places(told: Sequence[Place]) -> Iterator[Place]:

@@ -34,14 +34,20 @@ CORNER: Final[Canvas] = np.zeros((1, 2), np.int32)
 _KEPT: Final = 24
 """Styles and blends that stay loaded. There are more possible blends than memory."""
 
+_PASSING_KEPT: Final = 8
+"""Steps of fades that stay loaded: lanes paint chunks of one fade at the same time."""
+
 
 class Engine(Protocol):
     """Paints frames. Safe to call from several threads at once."""
 
-    def paint(self, style: str, frames: Frames, canvas: Canvas = CORNER) -> Frames:
+    def paint(
+        self, style: str, frames: Frames, canvas: Canvas = CORNER, *, passing: bool = False
+    ) -> Frames:
         """Return the painted frames, same shape and type; ``style`` is a name or a blend.
 
-        ``canvas`` is where on the canvas they lie, all or each.
+        ``canvas`` is where on the canvas they lie, all or each. A blend that is ``passing`` is for
+        few frames: it is opened the quickest way, and does not stay.
 
         Raises:
             StyleError: the style is unknown or its file is not a style network.
@@ -71,6 +77,8 @@ class OnnxEngine:
         self._keep = keep
         self._runtime = Bfloat16() if precision == "bf16" else Sessions(device, gpu_mem_limit_mib)
         self._painters: OrderedDict[str, Painter] = OrderedDict()
+        self._passing: OrderedDict[str, Painter] = OrderedDict()
+        self._costly: set[str] = set()
         self._loading = threading.RLock()
         if lacking := find_lacking(gallery, precision):
             raise ConfigurationError(lacking)
@@ -78,7 +86,7 @@ class OnnxEngine:
     @property
     def loaded(self) -> frozenset[str]:
         """The styles and blends that are loaded now."""
-        return frozenset(self._painters)
+        return frozenset(self._painters) | frozenset(self._passing)
 
     @property
     def styles(self) -> Collection[str]:
@@ -96,12 +104,14 @@ class OnnxEngine:
         except StyleError as error:
             raise ConfigurationError([error.message]) from error
 
-    def paint(self, style: str, frames: Frames, canvas: Canvas = CORNER) -> Frames:
+    def paint(
+        self, style: str, frames: Frames, canvas: Canvas = CORNER, *, passing: bool = False
+    ) -> Frames:
         """Return the painted frames; see `Engine`."""
         height, width = frames.shape[2:]
         if not height or height % MULTIPLE or not width or width % MULTIPLE:
             raise ValueError(f"{width}x{height} is not on the network's grid of {MULTIPLE} pixels")
-        painted = self._painter(style)(frames, canvas)
+        painted = self._painter(style, passing=passing)(frames, canvas)
         if painted.shape != frames.shape:
             raise StyleError(
                 "NO_STYLE_NETWORK",
@@ -109,16 +119,17 @@ class OnnxEngine:
             )
         return painted
 
-    def _painter(self, style: str) -> Painter:
+    def _painter(self, style: str, *, passing: bool = False) -> Painter:
+        painters, most = (self._passing, _PASSING_KEPT) if passing else (self._painters, self._keep)
         with self._loading:
-            if style not in self._painters:
-                self._painters[style] = self._open(style)
-                if len(self._painters) > self._keep:
-                    self._painters.popitem(last=False)
-            self._painters.move_to_end(style)
-            return self._painters[style]
+            if style not in painters:
+                painters[style] = self._open(style, passing=passing)
+                if len(painters) > most:
+                    painters.popitem(last=False)
+            painters.move_to_end(style)
+            return painters[style]
 
-    def _open(self, style: str) -> Painter:
+    def _open(self, style: str, *, passing: bool) -> Painter:
         portions = self._gallery.find_all(style)
         if len(portions) == 1:
             painter = self._runtime.painter(
@@ -131,11 +142,19 @@ class OnnxEngine:
         try:
             network = interpolate([s.network(file) for s, _ in portions], percents)
         except NotInterpolable as why:
-            log.warning("blend costs every network", style=style, cause=str(why))
+            self._warn_of_cost([s.name for s, _ in portions], style, str(why))
             return _mix([self._painter(s.name) for s, _ in portions], percents)
+        if passing:
+            return self._runtime.passing_painter(style, network)
         painter = self._runtime.painter(style, network)
         log.info("blend loaded", style=style, on=self._runtime.device, precision=self.precision)
         return painter
+
+    def _warn_of_cost(self, names: list[str], style: str, cause: str) -> None:
+        """Say that a blend costs every network, once for all blends of the same styles."""
+        if (named := ",".join(names)) not in self._costly:
+            self._costly.add(named)
+            log.warning("blend costs every network", style=style, cause=cause)
 
 
 def _mix(painters: list[Painter], percents: list[int]) -> Painter:

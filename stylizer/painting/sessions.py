@@ -71,6 +71,10 @@ class Sessions:
 
         return paint
 
+    def passing_painter(self, style: str, network: bytes) -> Painter:
+        """Return what paints a few frames with ``network``; see `painter`."""
+        return self.painter(style, network)
+
     def open(self, style: str, network: bytes) -> ort.InferenceSession:
         """Return a session of the network of ``style``.
 

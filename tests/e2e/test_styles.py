@@ -15,6 +15,9 @@ from shared.contracts.layout import job_id
 from shared.contracts.status import Status
 from shared.contracts.style_request import StyleRequest
 from shared.media.pixels import plane_arrays
+from shared.styles.gallery import Gallery
+from stylizer.painting.chunk import paint_picture
+from stylizer.painting.engine import OnnxEngine
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 
@@ -79,6 +82,30 @@ async def test_strength_0_gives_the_video_back(pipeline) -> None:
     video = colourful()
     _, result = await painted(pipeline, "as-it-was.mp4", video, style="the-scream", strength=0.0)
     assert all(distance(*pair) < 2 for pair in zip(planes(video), planes(result), strict=True))
+
+
+async def test_styles_over_time_change_at_their_frames(pipeline) -> None:
+    # Given twenty frames in 0.8 s, in two styles, and a third that would come too late
+    video = colourful()
+    style = "starry-night@0s,the-scream@0.4s,udnie@9s"
+    # When they are painted
+    status, result = await painted(pipeline, "over-time.mp4", video, style=style, fade=0.2)
+    # Then every frame is there, before the fade in the one style, behind it in the other
+    assert times(result) == times(video)
+    assert status.warnings == (
+        "the video ends at 0.8 s: the style udnie, which was to begin at 9s, is not seen",
+    )
+    assert status.result.startswith("over-time.starry-night-then-the-scream-at-400ms-then-udnie")
+    engine, (luma, *_) = OnnxEngine(Gallery(), "cpu"), planes(result)
+    for number, expected in ((0, "starry-night"), (9, "starry-night"), (16, "the-scream")):
+        with av.open(io.BytesIO(video)) as container:
+            frame = list(container.decode(video=0))[number]
+        looks = {
+            name: plane_arrays(paint_picture(frame, engine.paint, StyleRequest(style=name)))[0]
+            for name in ("starry-night", "the-scream")
+        }
+        nearest = min(looks, key=lambda name: distance(luma[number], looks[name]))
+        assert nearest == expected, number
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from http import HTTPStatus
 from typing import Final
 
 from aiohttp import web
+from pydantic import Field
 
 from shared.contracts.errors import StyleError
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.style_request_text import parse_style_request
+from shared.contracts.times import LONGEST_S
 from shared.contracts.values import Value
 from web.access.guard import USER
 from web.api.endpoint import BYTES, Endpoint, answer_of, body_of, query_of
@@ -28,6 +31,9 @@ class PreviewQuery(Value):
     strength: str = ""
     preserve_color: str = ""
     brush: str = ""
+    fade: str = ""
+    at: float = Field(default=0.0, ge=0, le=LONGEST_S)
+    """When the picture is shown, in seconds: styles over time depend on it."""
 
 
 async def show_session(studio: Studio, request: web.Request) -> web.StreamResponse:
@@ -66,13 +72,13 @@ async def paint_preview(studio: Studio, request: web.Request) -> web.StreamRespo
 
 
 def _style(studio: Studio, query: PreviewQuery) -> StyleRequest:
-    texts = query.model_dump(exclude={"width", "height"})
+    texts = query.model_dump(exclude={"width", "height", "at"})
     try:
         style = parse_style_request(texts, studio.settings.default_style)
-        studio.gallery.find_all(style.style)
+        studio.gallery.require(style)
     except StyleError as error:
         raise bad_request(error.message) from error
-    return style
+    return style.at(Fraction(query.at))
 
 
 async def open_upload(studio: Studio, request: web.Request) -> web.StreamResponse:

@@ -29,6 +29,7 @@ def job_of(
         brush=status.style.brush,
         quality=status.style.quality,
         codec=status.style.codec,
+        fade=status.style.fade,
         state=status.state,
         ended=status.ended,
         frames=status.frames or None,

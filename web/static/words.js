@@ -14,11 +14,15 @@ export function speedOf(job) {
 }
 
 export function titleOf(style, styles) {
-  const parts = style.split(",").map((part) => part.split(":"));
-  return parts
-    .map(([name, weight]) => {
-      const title = styles.find((one) => one.name === name)?.title ?? name;
-      return weight ? `${title} ${Math.round(weight * 100)} %` : title;
+  return style
+    .split(",")
+    .map((part) => {
+      const [blend, time] = part.split("@");
+      const [name, weight] = blend.split(":");
+      const words = [styles.find((one) => one.name === name)?.title ?? name];
+      if (weight) words.push(`${Math.round(weight * 100)} %`);
+      if (time && time !== "0s") words.push(`from ${time}`);
+      return words.join(" ");
     })
     .join(", ");
 }

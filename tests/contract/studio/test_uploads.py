@@ -62,6 +62,7 @@ async def test_an_upload_goes_on_where_it_was_broken_off(studio):
     [
         ({"name": "a.mp4", "size": 1, "style": "nobody"}, "there is no style 'nobody'"),
         ({"name": "a.mp4", "size": 1, "strength": "2"}, "strength must be a number from 0 to 1"),
+        ({"name": "a.mp4", "size": 1, "style": "udnie@0,x@5"}, "there is no style 'x'"),
         ({"name": "a.mp4", "size": 0}, "size"),
         ({"size": 5}, "name"),
     ],
@@ -120,6 +121,9 @@ async def test_a_preview_is_the_picture_as_a_job_would_paint_it(studio):
         unpainted = asked | {"strength": "0"}
         async with session.post("/api/previews", params=unpainted, data=pixels.tobytes()) as answer:
             source = await answer.read()
+        later = asked | {"style": "the-scream@0s,great-wave@5s", "at": "6"}
+        async with session.post("/api/previews", params=later, data=pixels.tobytes()) as answer:
+            assert await answer.read() == painted
         for wrong in ({"width": "63"}, {"width": "4000"}, {"style": "x"}, {"height": "ten"}):
             async with session.post(
                 "/api/previews", params=asked | wrong, data=pixels.tobytes()

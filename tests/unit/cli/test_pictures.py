@@ -11,11 +11,16 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
+from styles import hang, network
 from videos import Video, number_of, number_picture
 
 from cli.contact_sheet import CAPTION, MARGIN, draw_sheet
+from cli.loop import paint_loop, save_loop
 from cli.pictures import read_picture
 from shared.contracts.errors import StylestreamError
+from shared.contracts.style_request import StyleRequest
+from shared.styles.gallery import Gallery
+from stylizer.painting.engine import OnnxEngine
 
 STEP = Fraction(1001, 30000)
 
@@ -51,14 +56,15 @@ def test_the_picture_at_a_time_is_the_one_a_player_shows(
         pts=pts,
     )
     path = write(tmp_path / "clip", video.make())
-    picture = read_picture(path, at=frame * STEP + STEP / 2)
+    picture, at = read_picture(path, at=frame * STEP + STEP / 2)
     assert number_of(picture) == frame
+    assert abs(at - frame * STEP) < Fraction(1, 1000)  # (Matroska counts milliseconds)
     assert (picture.width, picture.height) == (128, 96)
 
 
 def test_without_a_time_it_is_a_picture_from_within_the_video(tmp_path: Path) -> None:
     path = write(tmp_path / "clip.mp4", Video(frames=60, size=(128, 96)).make())
-    assert 18 <= number_of(read_picture(path)) <= 21
+    assert 18 <= number_of(read_picture(path).frame) <= 21
 
 
 def test_a_time_after_the_end_is_refused_with_the_end(tmp_path: Path) -> None:
@@ -69,7 +75,7 @@ def test_a_time_after_the_end_is_refused_with_the_end(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "webp", "bmp", "tiff"])
 def test_a_photo_is_a_picture_too(tmp_path: Path, ending: str) -> None:
-    picture = read_picture(photo(tmp_path / f"photo.{ending}", (128, 96), 77))
+    picture = read_picture(photo(tmp_path / f"photo.{ending}", (128, 96), 77)).frame
     assert number_of(picture) == 77
     assert picture.format.name == "yuv420p"
 
@@ -79,7 +85,7 @@ def test_a_photo_that_lies_on_its_side_is_turned_upright(tmp_path: Path) -> None
     exif = Image.Exif()
     exif[0x0112] = 6  # show it turned by 90 degrees clockwise
     turned.save(tmp_path / "photo.jpg", exif=exif, quality=95)
-    picture = read_picture(tmp_path / "photo.jpg", width=64)
+    picture = read_picture(tmp_path / "photo.jpg", width=64).frame
     assert (picture.width, picture.height) == (64, 48)
     assert number_of(picture) == 9
 
@@ -97,7 +103,7 @@ def test_a_photo_that_lies_on_its_side_is_turned_upright(tmp_path: Path) -> None
 def test_pictures_are_scaled_down_to_a_width_and_never_up(
     tmp_path: Path, size: tuple[int, int], width: int | None, expected: tuple[int, int]
 ) -> None:
-    picture = read_picture(photo(tmp_path / "photo.png", size), width=width)
+    picture = read_picture(photo(tmp_path / "photo.png", size), width=width).frame
     assert (picture.width, picture.height) == expected
 
 
@@ -132,7 +138,7 @@ def test_of_a_video_that_breaks_off_the_pictures_before_are_shown(
 ) -> None:
     whole = Video(frames=60, size=(128, 96), format="mpegts").make()
     path = write(tmp_path / "clip.ts", whole[: int(len(whole) * kept)])
-    assert number_of(read_picture(path, at=5 * STEP)) == 5
+    assert number_of(read_picture(path, at=5 * STEP).frame) == 5
     with pytest.raises(StylestreamError, match=r"no picture at 1\.9 s"):
         read_picture(path, at=Fraction(19, 10))
 
@@ -165,3 +171,36 @@ def test_a_sheet_shows_every_picture_in_its_cell_with_a_name_below(
         assert np.ptp(beside) < 30, "the name ends where its picture does"
     assert seen == sorted(seen)
     assert len(set(seen)) == count
+
+
+def test_a_loop_shows_every_frame_of_its_part_at_its_time(tmp_path: Path) -> None:
+    # Given a video, and a style over time that turns dark at half a second
+    path = write(tmp_path / "clip.mp4", Video(frames=40, size=(128, 96)).make())
+    hang(tmp_path, "bright", network(1.0, "oak"))
+    hang(tmp_path, "dark", network(0.25, "oak"))
+    styles = StyleRequest(style="bright@0,dark@0.5", fade=0.2, start=0.3, duration=0.6)
+    # When a part of it is written as a loop
+    sheets = paint_loop(path, [("styles", styles)], OnnxEngine(Gallery(tmp_path), "cpu"), 2)
+    save_loop(sheets, tmp_path / "loop.webp")
+    # Then it has the part's frames, each beside its painting
+    with Image.open(tmp_path / "loop.webp") as loop:
+        assert (loop.n_frames, loop.info["loop"]) == (18, 0)
+        light = []
+        for number in range(loop.n_frames):
+            loop.seek(number)
+            picture = np.asarray(loop.convert("RGB")).astype(float)
+            across = 128 + 2 * MARGIN
+            before, after = (
+                picture[MARGIN:][:96, left:][:, :128].mean() for left in (MARGIN, across)
+            )
+            light.append(after / before)
+            assert abs(loop.info["duration"] - 1001 / 30) < 1
+    assert all(share > 0.95 for share in light[:6])
+    assert light[6:13] == sorted(light[6:13], reverse=True)
+    assert all(share < 0.4 for share in light[13:])
+
+
+def test_a_photo_has_no_loop(tmp_path: Path) -> None:
+    engine, asked = OnnxEngine(Gallery(), "cpu"), StyleRequest(style="udnie", duration=1)
+    with pytest.raises(StylestreamError, match=r"photo\.png: The file is a PNG image"):
+        list(paint_loop(photo(tmp_path / "photo.png", (64, 64)), [("x", asked)], engine, 2))

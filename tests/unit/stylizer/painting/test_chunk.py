@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 import av
 import numpy as np
@@ -11,10 +12,13 @@ import pytest
 from shared.contracts.errors import ChunkError
 from shared.contracts.manifest import Chunk, Place, pts_digest
 from shared.contracts.messages import ChunkReady
+from shared.contracts.style_blend import parse_blend
 from shared.contracts.style_request import StyleRequest
 from shared.media.chunks import ChunkWriter, read_chunk
 from shared.media.encodings import MEZZANINE, SEGMENT
+from shared.styles.gallery import Gallery
 from stylizer.painting.chunk import paint_chunk
+from stylizer.painting.engine import OnnxEngine
 from stylizer.painting.sessions import Canvas, Frames
 
 TIME_BASE = Fraction(1, 30000)
@@ -48,7 +52,7 @@ def chunk(pts: list[int], width: int, height: int) -> tuple[ChunkReady, bytes]:
     return event, writer.close(end)
 
 
-def negative(frames: Frames, _canvas: Canvas) -> Frames:
+def negative(_style: str, frames: Frames, _canvas: Canvas, **_: object) -> Frames:
     return 255 - frames
 
 
@@ -63,9 +67,9 @@ def test_every_frame_is_painted_in_order_at_its_time(size: tuple[int, int], batc
     event, mezzanine = chunk(pts, *size)
     seen: list[tuple[int, ...]] = []
 
-    def paint(frames: Frames, canvas: Canvas) -> Frames:
+    def paint(_style: str, frames: Frames, canvas: Canvas, **_: object) -> Frames:
         seen.append(frames.shape)
-        return negative(frames, canvas)
+        return negative("", frames, canvas)
 
     segment = paint_chunk(event, mezzanine, paint, batch=batch, encoding=SEGMENT)
 
@@ -82,7 +86,7 @@ def test_the_network_sees_repeated_edges_where_the_frame_ends() -> None:
     event, mezzanine = chunk([0], 66, 50)
     seen: list[Frames] = []
 
-    def paint(frames: Frames, _canvas: Canvas) -> Frames:
+    def paint(_style: str, frames: Frames, _canvas: Canvas, **_: object) -> Frames:
         seen.append(frames.copy())
         return frames
 
@@ -109,7 +113,7 @@ def test_every_frame_lies_where_its_chunk_says(
     moved = event.chunk.model_copy(update={"canvas": told})
     seen: list[list[int]] = []
 
-    def paint(frames: Frames, canvas: Canvas) -> Frames:
+    def paint(_style: str, frames: Frames, canvas: Canvas, **_: object) -> Frames:
         assert (canvas.dtype, canvas.shape) == (np.int32, (len(frames), 2))
         seen.extend(canvas.tolist())
         return frames
@@ -139,8 +143,62 @@ def test_a_chunk_with_other_frames_than_its_event_says_is_refused() -> None:
 def test_a_failure_of_the_network_is_told_as_it_is() -> None:
     event, mezzanine = chunk([0, 1001, 2002], 64, 48)
 
-    def paint(_frames: Frames, _canvas: Canvas) -> Frames:
+    def paint(_style: str, _frames: Frames, _canvas: Canvas, **_: object) -> Frames:
         raise RuntimeError("out of memory")
 
     with pytest.raises(RuntimeError, match="out of memory"):
         paint_chunk(event, mezzanine, paint, batch=1, encoding=SEGMENT)
+
+
+def solid(style: str, frames: Frames, _canvas: Canvas, *, passing: bool) -> Frames:
+    """Paint the share of style ``b`` as a level: 0 where there is none, 200 where it is all."""
+    shares = dict(parse_blend(style))
+    assert passing == (len(shares) > 1)
+    return np.full_like(frames, 2 * shares.get("b", 0))
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8])
+@pytest.mark.parametrize("cuts", [(0, 12), (0, 1, 5, 6, 12), (0, 4, 8, 12)])
+def test_styles_change_at_the_very_frame_however_the_video_is_cut(
+    batch: int, cuts: tuple[int, ...]
+) -> None:
+    # Given frames at quarters of a second from 0.5 s on, and a fade from 1 s to 2 s
+    style = StyleRequest(style="a@0s,b@1s", start=0.5)
+    levels: list[int] = []
+    for first, end in pairwise(cuts):
+        pts = [7500 * number for number in range(end - first)]
+        event, mezzanine = chunk(pts, 16, 16)
+        placed = event.chunk.model_copy(update={"first_pts": 7500 * first})
+        event = event.model_copy(update={"chunk": placed, "style": style})
+        # When the chunks are painted
+        segment = paint_chunk(event, mezzanine, solid, batch=batch, encoding=SEGMENT)
+        frames = read_chunk(segment, frames=len(pts))
+        levels += [round(float(luma(frame).mean())) for frame in frames]
+    # Then the frames before are of the one style, those behind of the other, bit by bit
+    shares = [round((level - levels[0]) / (levels[-1] - levels[0]), 1) for level in levels]
+    assert shares == [0, 0, 0, 0.3, 0.5, 0.8, 1, 1, 1, 1, 1, 1]
+    assert len(set(levels[:3])) == len(set(levels[6:])) == 1
+
+
+def test_outside_a_fade_pictures_are_those_of_the_style_alone() -> None:
+    engine = OnnxEngine(Gallery(), "cpu")
+    event, mezzanine = chunk([3000 * number for number in range(10)], 64, 48)
+
+    def planes(style: str, **more: object) -> list[Frames]:
+        seen: list[Frames] = []
+
+        def paint(*given: object, **how: object) -> Frames:
+            seen.extend(painted := engine.paint(*given, **how))
+            return painted
+
+        asked = event.model_copy(update={"style": StyleRequest(style=style, **more)})
+        paint_chunk(asked, mezzanine, paint, batch=2, encoding=SEGMENT)
+        return seen
+
+    night, wave = planes("starry-night"), planes("great-wave")
+    faded = planes("starry-night@0,great-wave@0.3", fade=0.3)
+    assert all(np.array_equal(faded[frame], night[frame]) for frame in range(4))
+    assert all(np.array_equal(faded[frame], wave[frame]) for frame in range(6, 10))
+    assert not any(
+        np.array_equal(faded[frame], plain[frame]) for frame in (4, 5) for plain in (night, wave)
+    )

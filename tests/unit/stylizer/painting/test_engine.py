@@ -181,3 +181,16 @@ def test_memory_is_bounded_however_many_blends_are_asked_for(tmp_path: Path) -> 
         assert levels(engine, blend)[0] in (2 * percent - 1, 2 * percent)
         assert blend in engine.loaded
         assert len(engine.loaded) <= 3
+
+
+def test_the_steps_of_a_fade_are_blends_that_do_not_stay(tmp_path: Path) -> None:
+    hang(tmp_path, "bright", network(1.0, "oak"))
+    hang(tmp_path, "dim", network(0.0, "oak"))
+    engine = OnnxEngine(Gallery(tmp_path), "cpu", keep=2)
+    assert levels(engine, "bright") == [200]
+    for percent in range(5, 100, 5):
+        blend = f"bright:{percent / 100:.2f},dim:{1 - percent / 100:.2f}"
+        step = engine.paint(blend, GREY, passing=True)
+        assert step[0, 0, 0, 0] in (2 * percent - 1, 2 * percent)
+    assert "bright" in engine.loaded, "the fade drove out what is painted before it"
+    assert len(engine.loaded) <= 9

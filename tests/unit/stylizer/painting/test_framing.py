@@ -22,7 +22,7 @@ def picture(width: int, height: int) -> av.VideoFrame:
     return av.VideoFrame.from_ndarray(ramp, format="gray").reformat(format="yuv420p")
 
 
-def stripes(frames: Frames, _canvas: Canvas) -> Frames:
+def stripes(_style: str, frames: Frames, _canvas: Canvas, **_: object) -> Frames:
     """Paint stripes of eight pixels, as a network has strokes of so many."""
     painted = np.zeros_like(frames)
     painted[..., np.arange(frames.shape[-1]) // 8 % 2 == 0] = 255
@@ -53,7 +53,7 @@ def test_strokes_are_as_large_a_part_of_the_picture_as_at_the_working_height(
 def test_a_picture_of_no_more_lines_is_painted_at_its_own_size(width: int, height: int) -> None:
     seen = []
 
-    def look(frames: Frames, _canvas: Canvas) -> Frames:
+    def look(_style: str, frames: Frames, _canvas: Canvas, **_: object) -> Frames:
         seen.append(frames.shape[2:])
         return frames
 
@@ -78,7 +78,7 @@ def test_bars_are_what_they_were_and_the_rest_is_painted(wish: dict[str, object]
     )
     shapes = []
 
-    def white(frames: Frames, _canvas: Canvas) -> Frames:
+    def white(_style: str, frames: Frames, _canvas: Canvas, **_: object) -> Frames:
         shapes.append(frames.shape[2:])
         return np.full_like(frames, 255)
 

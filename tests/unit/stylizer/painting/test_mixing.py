@@ -31,11 +31,11 @@ def coloured(width: int, height: int, seed: int = 0) -> av.VideoFrame:
     return frame
 
 
-def negative(frames: Frames, _canvas: Canvas) -> Frames:
+def negative(_style: str, frames: Frames, _canvas: Canvas, **_: object) -> Frames:
     return 255 - frames
 
 
-def refuse(frames: Frames, _canvas: Canvas) -> Frames:
+def refuse(_style: str, frames: Frames, _canvas: Canvas, **_: object) -> Frames:
     raise AssertionError("the network is not needed")
 
 
