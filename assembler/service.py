@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Coroutine
 from typing import Final
 
 import structlog
@@ -30,6 +31,7 @@ from shared.contracts.messages import (
     SplitStarted,
     decode,
 )
+from shared.hubs.burials import Burials
 from shared.hubs.dead_letters import DeadLetters
 from shared.hubs.delivery import Delivery
 from shared.service.clients import AzureClients
@@ -57,6 +59,7 @@ class Assembler:
         frames: FramesHub,
         announcements: Announcements,
         caught_up: CaughtUp,
+        burials: Burials,
         metrics: AssemblerMetrics,
     ) -> None:
         self._settings = settings
@@ -69,9 +72,7 @@ class Assembler:
         stalls = Stalls(settings, blobs, frames, caught_up, metrics)
         self._rounds = Rounds(settings, self._records, stalls, metrics)
         self._conclusion = Conclusion(settings, blobs, self._records, announcements, metrics)
-        self._dead_letters = DeadLetters(
-            blobs, settings.dead_letters_container, settings.segments_hub
-        )
+        self._burials = burials
         self._jobs: dict[str, Job] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._in_hand: set[asyncio.Task[None]] = set()
@@ -103,7 +104,7 @@ class Assembler:
             with tracing.processing(delivery.origin):
                 await self._retry(lambda: self._note(delivery))
         except Exception as error:  # no event may stop its partition
-            await self._set_aside(delivery, error)
+            self._put_in_hand(self._set_aside(delivery, error))
 
     def let_go(self, partition_id: str) -> None:
         """Forget the open jobs of a partition that is ours no more.
@@ -116,6 +117,10 @@ class Assembler:
                 job.let_go = True
                 self._drop(job)
 
+    def drain(self) -> None:
+        """Leave what cannot be laid aside to the next."""
+        self._burials.drain()
+
     async def finish(self) -> None:
         """Return when the results in the making are published and all records are stored."""
         while self._in_hand:
@@ -125,14 +130,15 @@ class Assembler:
         await asyncio.gather(self._looking_after, self._lingering)
         await self._rounds.save(list(self._jobs.values()))
 
+    def _put_in_hand(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._in_hand.add(task)
+        task.add_done_callback(self._in_hand.discard)
+
     async def _set_aside(self, delivery: Delivery, error: Exception) -> None:
         """Have done with an event that cannot be processed, and keep it for an operator."""
-        code = error.code if isinstance(error, PermanentError) else "UNFORESEEN"
-        log.error("event buried", partition=delivery.partition_id, code=code, exc_info=error)
-        self._metrics.failed(code)
-        self._metrics.dead_lettered(code)
-        await self._retry(lambda: self._dead_letters.bury(delivery, error))
-        delivery.done()
+        if await self._burials.bury(delivery, error):
+            delivery.done()
 
     async def _note(self, delivery: Delivery) -> None:
         event = decode(delivery.body)
@@ -213,15 +219,13 @@ class Assembler:
         if not (job.status.ended or job.completeness.complete):
             return
         job.concluding = True
-        task = asyncio.create_task(self._conclude(job))
-        self._in_hand.add(task)
-        task.add_done_callback(self._in_hand.discard)
+        self._put_in_hand(self._conclude(job))
 
     async def _conclude(self, job: Job) -> None:
         try:
             await self._conclusion.decide(job)
             if (error := job.status.error) and error.code == POISONED and not job.ended_before:
-                await self._set_aside(job.deliveries[-1], ResultError(POISONED, error.message))
+                await self._burials.bury(job.deliveries[-1], ResultError(POISONED, error.message))
             # Before the clean-up: an event that comes later tells of what that may have missed.
             self._drop(job)
             self._remember_ended(job.job_id)
@@ -229,7 +233,8 @@ class Assembler:
         except Exception as error:  # a job that cannot be ended in order must not hold up others
             self._drop(job)
             self._remember_ended(job.job_id)
-            await self._set_aside(job.deliveries[-1], error)
+            if not await self._burials.bury(job.deliveries[-1], error):
+                return
         for delivery in job.deliveries:
             delivery.done()
 
@@ -263,7 +268,9 @@ async def build(
     async def caught_up(partition_id: str | None) -> bool:
         return await consumer.caught_up(partition_id)
 
-    assembler = Assembler(settings, blobs, frames, announcements, caught_up, metrics)
+    letters = DeadLetters(blobs, settings.dead_letters_container, settings.segments_hub)
+    burials = Burials(letters, metrics, health.report)
+    assembler = Assembler(settings, blobs, frames, announcements, caught_up, burials, metrics)
     consumer = reader(
         settings.segments_hub, assembler.take, settings, blobs, clients, metrics, health
     )
@@ -275,4 +282,5 @@ async def build(
             "storage": lambda: blobs.reach(settings.segments_container),
             "users' storage": lambda: blobs.reach(settings.results_container),
         },
+        drain=assembler.drain,
     )

@@ -11,7 +11,8 @@ from shared.contracts.errors import ChunkError, MessageError, PermanentError
 from shared.contracts.layout import chunk_blob, status_blob
 from shared.contracts.messages import ChunkFailed, ChunkReady, SegmentReady, decode
 from shared.contracts.segment_place import SegmentPlace
-from shared.contracts.status import Status
+from shared.contracts.status import read_status
+from shared.hubs.burials import Burials
 from shared.hubs.dead_letters import DeadLetters
 from shared.hubs.delivery import Delivery
 from shared.hubs.publisher import Publisher
@@ -176,7 +177,10 @@ class Stylizer:
         record = await self._retry(
             lambda: self._blobs.read(self._settings.jobs_container, status_blob(job_id))
         )
-        return record is not None and Status.model_validate_json(record).ended
+        try:
+            return record is not None and read_status(record).ended
+        except PermanentError:  # it is for the assembler to say so
+            return False
 
 
 def _reference(delivery: Delivery) -> ChunkReady:
@@ -227,14 +231,10 @@ async def build(
     segments = await clients.publisher(settings.segments_hub)
     painter = RetryingPainter(settings, blobs, engine, metrics, health)
     stylizer = Stylizer(settings, blobs, segments, painter, metrics)
+    letters = DeadLetters(blobs, settings.dead_letters_container, settings.frames_hub)
+    burials = Burials(letters, metrics, health.report)
     # For every chunk in a lane one more is on its way in or out, so that lanes never wait for I/O.
-    workers = Workers(
-        2 * settings.lane_count,
-        stylizer.stylize,
-        DeadLetters(blobs, settings.dead_letters_container, settings.frames_hub),
-        metrics,
-        health.report,
-    )
+    workers = Workers(2 * settings.lane_count, stylizer.stylize, burials, metrics)
 
     def drain() -> None:
         workers.drain()

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Final
 
 import structlog
 
-from shared.contracts.errors import PermanentError, StylestreamError
-from shared.hubs.dead_letters import DeadLetters
+from shared.contracts.errors import StylestreamError
+from shared.hubs.burials import Burials
 from shared.hubs.delivery import Delivery
-from shared.storage.retry import Retry
 from shared.telemetry import tracing
 from shared.telemetry.metrics import WorkMetrics
 
 log = structlog.get_logger()
-
-_BURIALS: Final = "dead letters"
-AGAIN_S: Final = 30.0
-"""Between two rounds of tries to lay an event aside."""
 
 
 class GivenBack(StylestreamError):
@@ -33,36 +26,32 @@ class Workers:
 
     ``work`` sees to its own retries. What it raises in the end, a `MessageError` for a delivery
     that cannot be understood or anything unforeseen, buries the delivery: no event may stop a
-    partition. Only `GivenBack` leaves it unfinished. A delivery that cannot even be buried is tried
-    again for as long as the service runs, which ``report`` is told: a dependency and its problem.
+    partition. Only `GivenBack` leaves it unfinished.
     """
 
     def __init__(
         self,
         room: int,
         work: Callable[[Delivery], Awaitable[None]],
-        dead_letters: DeadLetters,
+        burials: Burials,
         metrics: WorkMetrics,
-        report: Callable[[str, str | None], None],
     ) -> None:
         self._room = asyncio.Semaphore(room)
         self._work = work
-        self._dead_letters = dead_letters
+        self._burials = burials
         self._metrics = metrics
-        self._retry = Retry(metrics)
         self._in_hand: set[asyncio.Task[None]] = set()
-        self._report = report
-        self._unburied: set[Delivery] = set()
-        self._draining = asyncio.Event()
+        self._draining = False
 
     def drain(self) -> None:
         """Take up nothing more, not even what waits for room already."""
-        self._draining.set()
+        self._draining = True
+        self._burials.drain()
 
     async def take(self, delivery: Delivery) -> None:
         """Take up a delivery; waits while there is no room."""
         await self._room.acquire()
-        if self._draining.is_set():
+        if self._draining:
             return
         task = asyncio.create_task(self._finish(delivery))
         self._in_hand.add(task)
@@ -82,43 +71,9 @@ class Workers:
             log.info("event given back", partition=delivery.partition_id, reason=str(reason))
             return
         except Exception as error:
-            code = error.code if isinstance(error, PermanentError) else "UNFORESEEN"
-            log.error("event buried", partition=delivery.partition_id, code=code, exc_info=error)
-            self._metrics.failed(code)
-            self._metrics.dead_lettered(code)
-            if not await self._bury(delivery, error):
+            if not await self._burials.bury(delivery, error):
                 return
         delivery.done()
-
-    async def _bury(self, delivery: Delivery, error: Exception) -> bool:
-        """Bury a delivery; return whether that was done before the service drains."""
-        while True:
-            try:
-                await self._retry(lambda: self._dead_letters.bury(delivery, error))
-            except Exception as problem:
-                log.error(
-                    "event cannot be buried",
-                    partition=delivery.partition_id,
-                    sequence_number=delivery.sequence_number,
-                    exc_info=problem,
-                )
-                self._unburied.add(delivery)
-                self._report(_BURIALS, f"an event cannot be laid aside: {problem}")
-            else:
-                self._forget(delivery)
-                return True
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(AGAIN_S):
-                    await self._draining.wait()
-            if self._draining.is_set():
-                self._forget(delivery)
-                return False
-
-    def _forget(self, delivery: Delivery) -> None:
-        if delivery in self._unburied:
-            self._unburied.remove(delivery)
-            if not self._unburied:
-                self._report(_BURIALS, None)
 
     def _release(self, task: asyncio.Task[None]) -> None:
         self._in_hand.discard(task)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import uuid
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from azure.eventhub import EventData
+from contract.test_services import running, started
 from prometheus_client import CollectorRegistry
 
-from shared.hubs import workers as module
+from shared.contracts.errors import PermanentError
+from shared.contracts.messages import ChunkFailed, SegmentReady
+from shared.hubs import burials as module
+from shared.hubs.burials import Burials
 from shared.hubs.dead_letters import DeadLetters
 from shared.hubs.delivery import Delivery, Place
 from shared.hubs.watermark import Watermark
@@ -48,7 +54,8 @@ async def test_an_event_that_cannot_be_laid_aside_is_tried_until_it_can(
         container = f"t{uuid.uuid4().hex[:8]}"
         await client.create_container(container)
         letters = DeadLetters(BlobStore(client), REFUSED, "frames")
-        workers = Workers(1, fail, letters, SplitterMetrics(CollectorRegistry()), report)
+        metrics = SplitterMetrics(CollectorRegistry())
+        workers = Workers(1, fail, Burials(letters, metrics, report), metrics)
         await workers.take(delivery(watermark))
         await refused.wait()
         assert "dead letters" in health.ready[1]
@@ -71,9 +78,60 @@ async def test_a_service_that_drains_leaves_such_an_event_to_the_next(
 
     async with storage_client(storage_connection, None, None) as client:
         letters = DeadLetters(BlobStore(client), REFUSED, "frames")
-        workers = Workers(1, fail, letters, SplitterMetrics(CollectorRegistry()), report)
+        metrics = SplitterMetrics(CollectorRegistry())
+        workers = Workers(1, fail, Burials(letters, metrics, report), metrics)
         await workers.take(delivery(watermark))
         await refused.wait()
         workers.drain()
         await workers.finish()
     assert watermark.unfinished == 1
+
+
+async def test_such_an_event_holds_up_no_other_of_its_partition_in_the_assembler(
+    storage_connection: str, eventhub_connection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AGAIN_S", 0.05)
+    bury, heals = DeadLetters.bury, asyncio.Event()
+
+    async def refuse(self: DeadLetters, *event: Any) -> None:
+        if not heals.is_set():
+            raise PermanentError("STORAGE_REFUSED", "no letter is taken")
+        await bury(self, *event)
+
+    monkeypatch.setattr(DeadLetters, "bury", refuse)
+    async with running(storage_connection, eventhub_connection) as bench:
+        job = uuid.uuid4().hex[:24]
+        # Given an event that nobody can understand, in front of a job's
+        orphan = SegmentReady(job_id=job, chunk=1, frames=8)
+        await bench.hub.by_job(orphan)
+        await bench.until(lambda: _is("dead letters" in bench.health.ready[1]))
+        # Then the job goes its way
+        await bench.hub.by_job(started(job))
+        await bench.hub.by_job(ChunkFailed(job_id=job, chunk=0, code="X", message="x"))
+        await bench.ended(job)
+        # And the event is laid aside as soon as that is possible
+        heals.set()
+
+        async def buried() -> bool:
+            letters = await bench.dead_letters()
+            return orphan.to_json() in [base64.b64decode(each["body_base64"]) for each in letters]
+
+        await bench.until(buried)
+        await bench.until(lambda: _is("dead letters" not in bench.health.ready[1]))
+
+
+async def test_an_assembler_that_drains_does_not_wait_for_such_an_event(
+    storage_connection: str, eventhub_connection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: Any) -> None:
+        raise PermanentError("STORAGE_REFUSED", "no letter is taken")
+
+    monkeypatch.setattr(DeadLetters, "bury", refuse)
+    # Leaving lets the assembler finish what it has in hand
+    async with running(storage_connection, eventhub_connection) as bench:
+        await bench.hub.by_job(SegmentReady(job_id=uuid.uuid4().hex[:24], chunk=1, frames=8))
+        await bench.until(lambda: _is("dead letters" in bench.health.ready[1]))
+
+
+async def _is(truth: bool) -> bool:
+    return truth

@@ -79,6 +79,8 @@ class Bench:
         self.blobs = blobs
         self.hub = hub
         self.metrics = CollectorRegistry()
+        self.health = Health()
+        self.health.serving = True
 
     async def until(self, look: Callable[[], Awaitable[object]]) -> None:
         async with asyncio.timeout(DEADLINE_S):
@@ -146,22 +148,25 @@ async def running(storage: str, eventhub: str, **settings: object) -> AsyncItera
             await client.create_container(container)
         await _ensure(client, "frames", "segments", "results")
         bench = Bench(chosen, BlobStore(client), await clients.publisher("segments"))
-        async with assembling(chosen, bench.metrics):
+        async with assembling(chosen, bench.metrics, bench.health):
             yield bench
 
 
 @asynccontextmanager
 async def assembling(
-    settings: AssemblerSettings, metrics: CollectorRegistry
+    settings: AssemblerSettings, metrics: CollectorRegistry, health: Health | None = None
 ) -> AsyncIterator[None]:
-    """Run an assembler, as one of perhaps several."""
+    """Run an assembler, as one of perhaps several; leaving ends it as SIGTERM does."""
     async with AzureClients(settings) as clients:
-        service = await assembler.build(settings, clients, AssemblerMetrics(metrics), Health())
+        service = await assembler.build(
+            settings, clients, AssemblerMetrics(metrics), health or Health()
+        )
         reading = asyncio.create_task(service.consumer.run())
         try:
             yield
         finally:
             service.consumer.drain()
+            service.drain()
             await service.finish()
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
