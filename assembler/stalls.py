@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from assembler.frames_hub import FramesHub
-from assembler.job import Job
+from assembler.job import Job, seconds_between
 from assembler.metrics import AssemblerMetrics
 from assembler.redrive import Reach
 from assembler.settings import AssemblerSettings
@@ -31,6 +31,8 @@ log = structlog.get_logger()
 CaughtUp = Callable[[str | None], Awaitable[bool]]
 """Whether all that lies in a partition of the hub of segments was read and noted."""
 
+# Between a hub's clock and ours.
+_CLOCKS_APART_S: Final = 60.0
 SPLITTER: Final = "a splitter"
 STYLIZER: Final = "a stylizer"
 
@@ -95,8 +97,11 @@ class Stalls:
     async def _is_upload_passed(self, job: Job) -> bool:
         if job.upload_event is None:
             return False
-        reached = await self._uploads.reached(job.upload_event.partition_id)
-        return reached >= job.upload_event.sequence_number
+        partition = job.upload_event.partition_id
+        made = await self._uploads.hub_made(partition)
+        if made and seconds_between(job.status.started_at, made) > _CLOCKS_APART_S:
+            return True  # the event went with an earlier hub
+        return await self._uploads.reached(partition) >= job.upload_event.sequence_number
 
     async def _look_for_chunks(self, job: Job, manifest: Manifest, reach: Reach) -> None:
         job.sign_of_life(reach)

@@ -29,7 +29,7 @@ from azure.eventhub.exceptions import EventHubError
 from shared.contracts.errors import StylestreamError, TransientError
 from shared.hubs.delivery import Delivery, Handler, OwnedPartition, Place, Released
 from shared.hubs.liveness import Liveness
-from shared.hubs.positions import Positions
+from shared.hubs.positions import HubIdentity, Positions
 from shared.telemetry.background import Errand, in_rounds
 from shared.telemetry.metrics import ConsumerMetrics
 
@@ -70,6 +70,7 @@ class Consumer:
     ) -> None:
         self._connect = connect
         self._positions = positions
+        self._identity = HubIdentity(positions)
         self._patience_s = patience_s
         self._handler = handler
         self._checkpoint_interval_s = checkpoint_interval_s
@@ -111,6 +112,7 @@ class Consumer:
         reading = asyncio.create_task(self._receive(client))
         renew = asyncio.Event()
         looks = [
+            asyncio.create_task(self._identity.meet(client)),
             asyncio.create_task(
                 self._rounds("silence", self._look_s, self._look_for_silence, renew)
             ),
@@ -188,17 +190,9 @@ class Consumer:
             self._on_hopeless("the consumer gets no events, and new connections did not help")
 
     async def _look_at_positions(self, renew: asyncio.Event) -> None:
-        """Set ``renew`` when positions had to be put right: they are not of this hub.
-
-        A hub that was deleted and made again, or restored elsewhere, begins anew. The SDK would ask
-        it forever for what comes behind a position that it has never reached.
-        """
-        try:
-            corrected = await self._positions.correct(await self.client())
-        except TransientError:
-            return
-        if corrected:
-            log.warning("the hub begins anew, and is read from there", partitions=corrected)
+        """Set ``renew`` when the hub was made anew: what was read and is read is not of one hub."""
+        if await self._identity.changed(await self.client()):
+            log.warning("the hub begins anew, and is read from there")
             renew.set()
 
     async def _behind(self) -> bool:
@@ -334,7 +328,9 @@ class Consumer:
         started = time.perf_counter()
         try:
             # Of an event, the SDK reads nothing here but its place.
-            await partition.context.update_checkpoint(cast("EventData", place))
+            await partition.context.update_checkpoint(
+                cast("EventData", place), hub_made=self._identity.made
+            )
         except Exception as error:  # this partition's alone, and the next round tries again
             partition.watermark.put_back(place)
             self._metrics.checkpoint_failed()

@@ -4,18 +4,23 @@ The SDK writes a checkpoint over whatever is there. An owner that stood still wh
 went to others, a paused machine above all, would write its old position over their newer one when
 it comes back. Nothing would be lost, but the lag would never go, and a pool would be kept up for
 ever; a request that storage carries out twice does the same. So a position is compared with the one
-that is there, and replaces exactly that.
+that is there, and replaces exactly that. It is noted with the creation of its hub: where that was
+made anew meanwhile, what was read of the earlier one says nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from azure.eventhub.aio import CheckpointStore, EventHubConsumerClient
 from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
 
+from shared.contracts.errors import TransientError
 from shared.storage.blobs import BlobStore
+
+HUB_MADE: Final = "hubmade"
+"""Metadata of a checkpoint blob: when the hub was made that its position is of, ISO 8601."""
 
 
 class Positions(Protocol):
@@ -28,8 +33,47 @@ class Positions(Protocol):
     async def reached(self, partition_id: str) -> int:
         """Return the sequence number up to which a partition is; -1 before its first event."""
 
+    async def made(self, client: EventHubConsumerClient) -> str:
+        """Return when the hub was made, ISO 8601; empty when it does not say."""
+
     async def correct(self, client: EventHubConsumerClient) -> int:
         """Put right the positions that cannot be of this hub; return how many."""
+
+
+class HubIdentity:
+    """Knows which of the hubs that had one name, one after the other, a client has met.
+
+    A hub that was deleted and made again, or restored elsewhere, begins anew. The SDK would ask it
+    forever for what comes behind a position that it has never reached, or pass over what comes
+    before it.
+    """
+
+    def __init__(self, positions: Positions) -> None:
+        self.made = ""
+        """When the hub was made, ISO 8601; empty while that is not known."""
+        self._positions = positions
+
+    async def meet(self, client: EventHubConsumerClient) -> None:
+        """Note which hub a new client reads; until then it is not known."""
+        self.made = ""
+        self.made = await self._ask(client)
+
+    async def changed(self, client: EventHubConsumerClient) -> bool:
+        """Return whether another hub is there now; positions of the earlier one are put right."""
+        try:
+            corrected = await self._positions.correct(client)
+        except TransientError:
+            return False
+        made = await self._ask(client)
+        self.made = self.made or made
+        # Another service may have put the positions right before.
+        return bool(corrected or (made and made != self.made))
+
+    async def _ask(self, client: EventHubConsumerClient) -> str:
+        try:
+            return await self._positions.made(client)
+        except TransientError:
+            return ""
 
 
 def position_in(metadata: Mapping[str, str]) -> int | None:
@@ -80,29 +124,41 @@ class ForwardCheckpointStore(CheckpointStore):
             fully_qualified_namespace, eventhub_name, consumer_group, **kwargs
         )
 
-    async def update_checkpoint(self, checkpoint: dict[str, Any], **_kwargs: Any) -> None:
+    async def update_checkpoint(
+        self, checkpoint: dict[str, Any], *, hub_made: str = "", **_kwargs: Any
+    ) -> None:
         """Write a partition's position, unless the one that is there is as far.
 
-        One that cannot be read, since somebody has spoilt its blob, is written over.
+        One that cannot be read, since somebody has spoilt its blob, is written over; one of
+        another hub than that of ``hub_made`` is not.
         """
         place = ("fully_qualified_namespace", "eventhub_name", "consumer_group")
         name = "/".join([*(checkpoint[part] for part in place), "checkpoint"])
         name = f"{name}/{checkpoint['partition_id']}".lower()
         reached = int(checkpoint["sequence_number"])
         position = {"offset": str(checkpoint["offset"]), "sequencenumber": str(reached)}
+        if hub_made:
+            position[HUB_MADE] = hub_made
         before, etag = self._written.get(name, (reached, ""))
         written = None
-        if before < reached:
+        if before < reached and hub_made:
             # Nobody else has written since: the ordinary case, which is worth no look.
             written = await self._blobs.annotate(self._container, name, position, etag=etag)
         while written is None:
             found = await self._blobs.facts(self._container, name)
             if found is None:
                 written = await self._blobs.create(self._container, name, b"", metadata=position)
-            elif (there := position_in(found.metadata)) is not None and there >= reached:
+            elif _stays(found.metadata, reached, hub_made):
                 return
             else:
+                known = {HUB_MADE: found.metadata[HUB_MADE]} if HUB_MADE in found.metadata else {}
                 written = await self._blobs.annotate(
-                    self._container, name, position, etag=found.etag
+                    self._container, name, {**known, **position}, etag=found.etag
                 )
         self._written[name] = (reached, written)
+
+
+def _stays(metadata: Mapping[str, str], reached: int, hub_made: str) -> bool:
+    there, made = position_in(metadata), metadata.get(HUB_MADE, "")
+    of_another = bool(made and hub_made) and made != hub_made
+    return there is not None and (of_another or there >= reached)

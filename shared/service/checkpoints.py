@@ -10,8 +10,9 @@ of which may write the positions of the hub that it reads and no others::
     python -m shared.service.checkpoints            # of all hubs
     python -m shared.service.checkpoints stylizer   # of the one that stylizers read
 
-Two kinds of wrong positions are put right as well. One beyond its partition's end is that of an
-earlier hub with the same name, behind whose end a consumer would wait forever. And where all
+Two kinds of wrong positions are put right as well. One beyond its partition's end, or noted with
+the creation of another hub than the one that is there, is that of an earlier hub with the same
+name: a consumer would wait forever, or pass over what the new hub holds. And where all
 events behind a position have expired, nobody could ever work off the lag that is counted, which
 would keep a pool running for nothing.
 """
@@ -21,9 +22,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import structlog
 from azure.core.exceptions import AzureError
@@ -32,13 +33,16 @@ from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 from azure.eventhub.exceptions import EventHubError
 
 from shared.contracts.errors import ConfigurationError, TransientError
-from shared.hubs.positions import position_in
+from shared.hubs.positions import HUB_MADE, position_in
 from shared.service.clients import AzureClients
 from shared.service.settings import ServiceSettings, load
 from shared.storage.blobs import BlobStore
 from shared.telemetry import logs
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
+_Client = EventHubConsumerClient | EventHubProducerClient
 
 _DEADLINE_S: Final = 30.0
 
@@ -106,8 +110,26 @@ class HubPositions:
         position = position_in(found.metadata) if found else None
         return -1 if position is None else position
 
+    async def hub_made(self, partition_id: str) -> str:
+        """Return when the hub was made that a partition's position is of; empty if unknown.
+
+        Raises:
+            TransientError: storage is away.
+        """
+        name = checkpoint_blob(self.settings, self.hub, partition_id)
+        found = await self.blobs.facts(self.settings.checkpoints_container(self.hub), name)
+        return found.metadata.get(HUB_MADE, "") if found else ""
+
+    async def made(self, client: EventHubConsumerClient) -> str:
+        """Return when ``client``'s hub was made, ISO 8601; empty when it does not say.
+
+        Raises:
+            TransientError: the hub did not answer.
+        """
+        return await _in_time(client, _made(client))
+
     async def correct(self, client: EventHubConsumerClient) -> int:
-        """Put right the positions that cannot be of this hub: those behind its partitions' ends.
+        """Put right the positions that cannot be of this hub, but of an earlier one.
 
         All others are the consumers' own while they run; see `prepare`.
 
@@ -118,7 +140,7 @@ class HubPositions:
 
 
 async def prepare(
-    client: EventHubConsumerClient | EventHubProducerClient,
+    client: _Client,
     blobs: BlobStore,
     settings: ServiceSettings,
     *,
@@ -126,7 +148,7 @@ async def prepare(
 ) -> int:
     """Write the positions that ``client``'s hub lacks; return how many.
 
-    With ``only_impossible``, those alone that lie behind their partition's end.
+    With ``only_impossible``, those alone that are of an earlier hub.
 
     Safe to run at any time, by several at once, and beside consumers: a position that somebody
     else writes meanwhile stays.
@@ -134,30 +156,45 @@ async def prepare(
     Raises:
         TransientError: the hub or storage did not answer.
     """
+    return await _in_time(client, _prepare(client, blobs, settings, only_impossible))
+
+
+async def _in_time(client: _Client, request: Coroutine[None, None, T]) -> T:
     try:
         # The SDK itself waits forever on a connection that died without a word.
         async with asyncio.timeout(_DEADLINE_S):
-            partitions = await client.get_partition_ids()
-            written = await asyncio.gather(
-                *(
-                    _prepare_one(client, blobs, settings, partition, only_impossible)
-                    for partition in partitions
-                )
-            )
+            return await request
     except TimeoutError as error:
         raise TransientError(
             f"hub {client.eventhub_name} was not looked up within {_DEADLINE_S:g} s"
         ) from error
     except (AzureError, EventHubError) as error:
         raise TransientError(f"cannot look up hub {client.eventhub_name}: {error}") from error
-    return sum(written)
+
+
+async def _made(client: _Client) -> str:
+    # Twice: an emulator that gives the time of asking has said nothing.
+    first, second = [(await client.get_eventhub_properties())["created_at"] for _ in range(2)]
+    return str(first.isoformat()) if first == second else ""
+
+
+async def _prepare(
+    client: _Client, blobs: BlobStore, settings: ServiceSettings, only_impossible: bool
+) -> int:
+    made, partitions = await _made(client), await client.get_partition_ids()
+    looks = (
+        _prepare_one(client, blobs, settings, partition, made, only_impossible)
+        for partition in partitions
+    )
+    return sum(await asyncio.gather(*looks))
 
 
 async def _prepare_one(
-    client: EventHubConsumerClient | EventHubProducerClient,
+    client: _Client,
     blobs: BlobStore,
     settings: ServiceSettings,
     partition_id: str,
+    made: str,
     only_impossible: bool,
 ) -> bool:
     container = settings.checkpoints_container(client.eventhub_name)
@@ -165,12 +202,21 @@ async def _prepare_one(
     found = await blobs.facts(container, name)
     partition = look_up(await client.get_partition_properties(partition_id))
     reached = position_in(found.metadata) if found else None
-    position = right_position(partition, reached)
-    possible = reached is None or reached <= partition.last
-    if position is None or (only_impossible and possible):
+    before = found.metadata.get(HUB_MADE, "") if found else ""
+    foreign = bool(made and before) and before != made
+    position = right_position(partition, None if foreign else reached)
+    possible = not foreign and (reached is None or reached <= partition.last)
+    if only_impossible and possible:
         return False
+    noted = {HUB_MADE: made} if made else {}
+    if position is None:
+        if found is not None and not before and noted:
+            # Of a release that did not note this; a consumer that writes meanwhile notes it, too.
+            await blobs.annotate(container, name, {**found.metadata, **noted}, etag=found.etag)
+        return False
+    metadata = {**position.metadata, **noted}
     if found is None:
-        etag = await blobs.create(container, name, b"", metadata=position.metadata)
+        etag = await blobs.create(container, name, b"", metadata=metadata)
     else:
         log.warning(
             "position corrected",
@@ -179,7 +225,7 @@ async def _prepare_one(
             seq=reached,
             last=partition.last,
         )
-        etag = await blobs.annotate(container, name, position.metadata, etag=found.etag)
+        etag = await blobs.annotate(container, name, metadata, etag=found.etag)
     return etag is not None
 
 

@@ -16,9 +16,10 @@ from hub_reader import HUB, Reader, reader_of, send, taken
 from ports import unused_port
 from pydantic import SecretStr
 
-from shared.hubs.positions import ForwardCheckpointStore
-from shared.service.checkpoints import checkpoint_blob
+from shared.hubs.positions import HUB_MADE, ForwardCheckpointStore
+from shared.service.checkpoints import checkpoint_blob, prepare
 from shared.service.clients import AzureClients
+from shared.storage.blobs import BlobStore
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -189,6 +190,67 @@ async def test_a_hub_that_was_made_anew_is_read_from_its_beginning(
             assert delivery.sequence_number == 0
             delivery.done()
             await reader.checkpoint_is(lambda c: c.get("0") == 0)
+
+
+async def test_a_hub_that_was_made_anew_and_has_grown_beyond_the_old_one_loses_nothing(
+    storage_connection: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    port = unused_port()
+    async with (
+        BlobServiceClient.from_connection_string(storage_connection) as blobs,
+        contextlib.AsyncExitStack() as hub,
+    ):
+        old = await hub.enter_async_context(contextlib.AsyncExitStack())
+        connection = await old.enter_async_context(broker(tmp_path_factory.mktemp("old"), port))
+        reader = await reader_of(storage_connection, connection, blobs)
+        await send(reader, "0", *range(3))
+        async with reader.reading(patience_s=1):
+            for delivery in await taken(reader, 3):
+                delivery.done()
+            await reader.checkpoint_is(lambda c: c.get("0") == 2)
+            # When the hub is made anew, and has more events than were read before anybody looks
+            await old.aclose()
+            reader.taken.clear()
+            await hub.enter_async_context(broker(tmp_path_factory.mktemp("new"), port))
+            await send(reader, "0", *range(10, 20))
+
+            # Then they are read, all of them, in order, and its position is the one that counts
+            async def all_read() -> bool:
+                return {each.sequence_number for each in reader.taken} >= set(range(10))
+
+            async with asyncio.timeout(60):
+                while not await all_read():
+                    await asyncio.sleep(0.05)
+            for delivery in reader.taken:
+                delivery.done()
+            await reader.checkpoint_is(lambda c: c.get("0") == 9)
+
+
+async def test_what_an_old_hubs_reader_finishes_late_does_not_move_the_new_hubs_position(
+    reader: Reader,
+) -> None:
+    await send(reader, "0", *range(3))
+    (first, *_) = await _events(reader, 3)
+    async with AzureClients(reader.settings) as clients:
+        async with await clients.consumer(HUB) as client:
+            blobs = BlobStore(await clients.storage())
+            await prepare(client, blobs, reader.settings)
+        container = reader.settings.checkpoints_container(HUB)
+        name = checkpoint_blob(reader.settings, HUB, "0")
+        there = await blobs.facts(container, name)
+        assert there
+        assert there.metadata[HUB_MADE] > "2020"
+        store = ForwardCheckpointStore(None, blobs, container)  # type: ignore[arg-type]
+        await store.update_checkpoint(first, hub_made="2020-01-01T00:00:00+00:00")
+        assert await blobs.facts(container, name) == there
+        await store.update_checkpoint(first, hub_made=there.metadata[HUB_MADE])
+        moved = await blobs.facts(container, name)
+        assert moved
+        assert moved.metadata == {
+            **there.metadata,
+            "sequencenumber": str(first["sequence_number"]),
+            "offset": first["offset"],
+        }
 
 
 async def _events(reader: Reader, count: int) -> list[dict]:

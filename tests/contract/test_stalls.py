@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import uuid
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from contract.test_services import Bench, running, started
@@ -24,6 +25,7 @@ from shared.contracts.messages import (
 )
 from shared.hubs.consumer import Consumer
 from shared.hubs.delivery import Delivery
+from shared.hubs.positions import HUB_MADE
 from shared.service.checkpoints import HubPositions, checkpoint_blob
 from shared.service.clients import AzureClients
 from shared.storage.manifests import store_manifest
@@ -209,6 +211,29 @@ async def test_a_split_whose_event_is_done_and_that_left_nothing_fails_in_the_en
     assert status.error
     assert status.error.code == "STALLED"
     assert "the upload's event is done, and its split has not ended" in status.error.message
+
+
+async def test_a_job_whose_upload_event_went_with_an_earlier_hub_fails_in_the_end(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    job = uuid.uuid4().hex[:24]
+    async with running(
+        storage_connection, eventhub_connection, redrive_after_s=0.2, stall_timeout_s=1
+    ) as bench:
+        # The hub of uploads was made anew since, and its positions were put right
+        uploads = bench.settings.uploads_hub
+        made = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
+        await bench.blobs.create(
+            bench.settings.checkpoints_container(uploads),
+            checkpoint_blob(bench.settings, uploads, "0"),
+            b"",
+            metadata={"offset": "-1", "sequencenumber": "-1", HUB_MADE: made},
+        )
+        place = EventPlace(partition_id="0", sequence_number=4)
+        await bench.hub.by_job(started(job).model_copy(update={"upload_event": place}))
+        status = await bench.ended(job)
+    assert status.error
+    assert status.error.code == "STALLED"
 
 
 async def test_what_was_announced_and_not_yet_heard_is_not_lost(
