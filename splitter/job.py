@@ -10,15 +10,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import structlog
 
-from shared.contracts.errors import SourceRefused
+from shared.contracts.errors import SourceRefused, TransientError
 from shared.contracts.layout import (
-    chunk_blob,
     chunk_partition,
     progress_blob,
     side_blob,
@@ -26,41 +24,29 @@ from shared.contracts.layout import (
 from shared.contracts.manifest import Chunk, Manifest, Source
 from shared.contracts.messages import ChunkReady
 from shared.contracts.style_request import StyleRequest
-from shared.hubs.publisher import Publisher
 from shared.media.encodings import smallest_side
-from shared.storage.blobs import BlobStore
 from shared.storage.manifests import store_manifest
-from shared.storage.retry import Retry
-from shared.storage.seals import SEAL, file_digest, seal
+from shared.storage.seals import file_digest
 from shared.storage.work_folders import work_folder
 from splitter.budget import PAUSE_S
-from splitter.decoder.process import split_in_child
+from splitter.decoder.process import DecoderKilled, split_in_child
 from splitter.lookout import JobOver, Lookout
 from splitter.media.chunking import EncodedChunk
 from splitter.media.part import Part
 from splitter.media.split import SplitEnd, SplitEvent, SplitOptions
-from splitter.metrics import SplitterMetrics
 from splitter.openings import Opening
 from splitter.pace import Pace
 from splitter.settings import SplitterSettings
+from splitter.shipping import Outlets, Shipping, changed
 from splitter.slots import Slots
 from splitter.upload import UploadReader
 
 log = structlog.get_logger()
 
-# What ends a decoder may have been its neighbours' doing, or a full disk's.
-_WORTH_A_SECOND_TRY: Final = {"DECODER_FAILED", "DECODER_OUT_OF_MEMORY", "DECODER_STALLED"}
-
-
-@dataclass(frozen=True, slots=True)
-class Outlets:
-    """Where a split's products go, and how it tries again."""
-
-    blobs: BlobStore
-    frames: Publisher
-    segments: Publisher
-    metrics: SplitterMetrics
-    retry: Retry
+_NO_SPACE: Final = "NO_SPACE"
+_STALLED: Final = "DECODER_STALLED"
+# A decoder that made no progress gets more time, once.
+_PATIENCE_AT_LAST: Final = 3
 
 
 class SplitJob:
@@ -86,11 +72,17 @@ class SplitJob:
         self._settings = settings
         self._slots = slots
         self._to = outlets
-        self._room = asyncio.Semaphore(settings.uploads_ahead)
+        self._upload = UploadReader(
+            opening.video, settings.uploads_container, outlets.blobs, outlets.retry
+        )
+        self._shipping = Shipping(
+            settings.frames_container,
+            settings.uploads_ahead,
+            outlets,
+            lambda: self._upload.is_untouched,
+        )
         self._chunks: list[Chunk] = []
-        self._shipped: set[int] = set()
-        self._puts: set[asyncio.Task[None]] = set()
-        self._second_try = False
+        self._last_try = False
         self._lookout = Lookout(opening.job_id, settings, outlets.blobs, outlets.retry)
 
     async def run(self) -> Manifest:
@@ -112,7 +104,7 @@ class SplitJob:
             raise
         except BaseException:
             # Whoever hears of the failure tidies up: nothing may come into storage after that.
-            await asyncio.gather(*self._puts, return_exceptions=True)
+            await self._shipping.settle()
             raise
         return manifest
 
@@ -138,11 +130,12 @@ class SplitJob:
         self, side: Path, pace: Pace, partitions: list[str]
     ) -> tuple[Source, SplitEnd]:
         """Split while there is a slot, as often as it takes to come to the video's end."""
-        begun = False
+        begun = alone = False
         await self._wait_for_budget()
         while True:
             self._lookout.waiting_for = "a splitter"
-            async with self._slots.hold():
+            away: TransientError | None = None
+            async with self._slots.hold(alone=alone):
                 self._lookout.waiting_for = None
                 if not begun:
                     await self._begin()
@@ -150,16 +143,36 @@ class SplitJob:
                 try:
                     split = await self._split(side, pace, partitions)
                 except SourceRefused as error:
-                    if self._second_try or error.code not in _WORTH_A_SECOND_TRY:
-                        raise
-                    # A neighbour may have used up memory or processor time.
-                    self._second_try = True
-                    log.warning("split tried again", job_id=self._job_id, code=error.code)
+                    alone = self._try_again(error)
                     continue
-            if split is not None:
-                return split
-            self._lookout.waiting_for = "a stylizer"
-            await _first_of(pace.reopen(), self._slots.leaving())
+                except TransientError as error:
+                    away = error
+                else:
+                    if split is not None:
+                        return split
+                    alone = False
+            if away is None:
+                self._lookout.waiting_for = "a stylizer"
+                await _first_of(pace.reopen(), self._slots.leaving())
+            else:
+                log.warning("split waits for storage", job_id=self._job_id, error=str(away))
+                self._lookout.waiting_for = "storage"
+                await _first_of(self._upload.reach(), self._slots.leaving())
+
+    def _try_again(self, error: SourceRefused) -> bool:
+        """Return, before a last try, whether it should have the machine for itself.
+
+        Raises:
+            SourceRefused: ``error``, where the video is to blame, or there was a last try before.
+        """
+        neighbours = isinstance(error, DecoderKilled) or error.code == _NO_SPACE
+        starved = error.code == _STALLED
+        if self._last_try or not (neighbours or starved):
+            raise error
+        self._last_try = True
+        log.warning("split tried once more", job_id=self._job_id, code=error.code)
+        # A decoder that starves does so beside other processes; alone here it fares no better.
+        return neighbours
 
     async def _wait_for_budget(self) -> None:
         """Return when the video is admitted, or the service is leaving."""
@@ -187,14 +200,16 @@ class SplitJob:
                             assert source is not None
                             if not await self._is_next(item.chunk, pace):
                                 return None
-                            if item.chunk.index in self._shipped:
+                            if self._shipping.has(item.chunk):
                                 continue
-                            await self._room.acquire()
+                            await self._shipping.room()
                             event = ChunkReady.of(
                                 self._job_id, source, self._opening.style, item.chunk
                             )
                             place = chunk_partition(self._job_id, item.chunk.index, len(partitions))
-                            shipments.create_task(self._ship(event, item.data, partitions[place]))
+                            shipments.create_task(
+                                self._shipping.ship(event, item.data, partitions[place])
+                            )
                         case SplitEnd():
                             end = item
         except ExceptionGroup as group:
@@ -214,13 +229,13 @@ class SplitJob:
             longest_pause_s=self._opening.longest_pause_s,
             limits=self._settings.limits,
         )
-        read = UploadReader(video, self._settings.uploads_container, self._to.blobs, self._to.retry)
+        patience = _PATIENCE_AT_LAST if self._last_try else 1
         return split_in_child(
-            read,
+            self._upload,
             video.size,
             options,
             side,
-            frame_deadline_s=self._settings.frame_deadline_s,
+            frame_deadline_s=patience * self._settings.frame_deadline_s,
             required=self._settings.required_layers,
         )
 
@@ -228,7 +243,7 @@ class SplitJob:
         """Wait until a chunk may leave; False when the slot is for another before that."""
         if chunk.index < len(self._chunks):
             if self._chunks[chunk.index] != chunk:
-                raise _changed(chunk)
+                raise changed(chunk)
             return True
         try:
             self._lookout.waiting_for = "a stylizer" if pace.full else None
@@ -239,37 +254,8 @@ class SplitJob:
         self._chunks.append(chunk)
         return True
 
-    async def _ship(self, event: ChunkReady, data: bytes, partition: str) -> None:
-        """Store a chunk, then tell the stylizers: an event's blob is always there."""
-        try:
-            with self._to.metrics.timed("ship", chunk=event.chunk.index):
-                await self._store_chunk(event.chunk, data)
-                await self._to.retry(lambda: self._to.frames.to_partition(event, partition))
-        finally:
-            self._room.release()
-        self._shipped.add(event.chunk.index)
-        self._to.metrics.chunk("split", event.chunk.frames)
-
-    async def _store_chunk(self, chunk: Chunk, data: bytes) -> None:
-        put = asyncio.create_task(self._to.retry(lambda: self._put(chunk, data)))
-        self._puts.add(put)
-        put.add_done_callback(self._puts.discard)
-        # Cancelled half way it could still reach storage, behind the back of whoever cleans up.
-        await asyncio.shield(put)
-
-    async def _put(self, chunk: Chunk, data: bytes) -> None:
-        container, name = self._settings.frames_container, chunk_blob(self._job_id, chunk.index)
-        mine = seal(data)
-        if await self._to.blobs.create(
-            container, name, data, metadata=mine, content_type="video/mp4"
-        ):
-            return
-        there = await self._to.blobs.facts(container, name)
-        if there is not None and there.metadata.get(SEAL) != mine[SEAL]:
-            raise _changed(chunk)
-
     async def _clean_up(self) -> None:
-        await asyncio.gather(*self._puts, return_exceptions=True)
+        await self._shipping.settle()
         if self._settings.keep_intermediates:
             return
         await self._to.retry(
@@ -307,14 +293,6 @@ class SplitJob:
         if manifest.side is not None:
             await self._to.blobs.create(self._settings.frames_container, manifest.side, side)
         await store_manifest(self._to.blobs, self._settings.frames_container, manifest)
-
-
-def _changed(chunk: Chunk) -> SourceRefused:
-    return SourceRefused(
-        "SOURCE_CHANGED",
-        f"chunk {chunk.index} was split otherwise before, from other bytes or by another version "
-        "of the splitter: upload the video again",
-    )
 
 
 def _first(group: BaseExceptionGroup) -> BaseException:

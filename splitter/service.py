@@ -15,6 +15,7 @@ from shared.contracts.layout import job_id, status_blob
 from shared.contracts.manifest import Manifest
 from shared.contracts.messages import EventPlace, SplitCompleted, SplitFailed, SplitStarted
 from shared.contracts.status import read_status
+from shared.hubs.burials import Burials
 from shared.hubs.dead_letters import DeadLetters
 from shared.hubs.delivery import Delivery
 from shared.hubs.workers import GivenBack, OneAtATime, Workers
@@ -35,11 +36,12 @@ from splitter.intake.forwarding import Intake
 from splitter.intake.style_request import resolve_style
 from splitter.intake.uploads import Upload, parse_uploads
 from splitter.intake.webhook import Webhook
-from splitter.job import Outlets, SplitJob
+from splitter.job import SplitJob
 from splitter.lookout import JobOver
 from splitter.metrics import SplitterMetrics
 from splitter.openings import Opening, Openings
 from splitter.settings import SplitterSettings
+from splitter.shipping import Outlets
 from splitter.slots import Slots
 from splitter.upload import Video
 
@@ -323,13 +325,9 @@ async def build(
         intake = Intake(await clients.sender(settings.uploads_hub))
         await clients.keep(Webhook(settings, acceptance, intake, metrics))
     splitter = Splitter(settings, acceptance, gallery, outlets)
-    workers = Workers(
-        _OPEN,
-        splitter.split,
-        DeadLetters(blobs, settings.dead_letters_container, settings.uploads_hub),
-        metrics,
-        health.report,
-    )
+    letters = DeadLetters(blobs, settings.dead_letters_container, settings.uploads_hub)
+    burials = Burials(letters, metrics, health.report)
+    workers = Workers(_OPEN, splitter.split, burials, metrics)
 
     def drain() -> None:
         workers.drain()

@@ -8,6 +8,7 @@ where it was. So however many long videos wait, a short one is split at once.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,25 +20,31 @@ class Slots:
     """Lends ``count`` slots, in the order in which they are asked for."""
 
     def __init__(self, count: int) -> None:
-        self._free = count
+        self._count = self._free = count
         self._wanting: deque[asyncio.Future[None]] = deque()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._called = 0
         """Holders that were called and have not left yet."""
+        self._alone = asyncio.Lock()
         self._leaving = asyncio.Event()
 
     @asynccontextmanager
-    async def hold(self) -> AsyncIterator[None]:
-        """Wait for a slot and hold it.
+    async def hold(self, *, alone: bool = False) -> AsyncIterator[None]:
+        """Wait for a slot and hold it; ``alone``, for all of them.
 
         Raises:
             GivenBack: the service is leaving.
         """
-        await self._take()
-        try:
-            yield
-        finally:
-            self._hand_on()
+        held = 0
+        async with self._alone if alone else contextlib.nullcontext():
+            try:
+                while held < (self._count if alone else 1):
+                    await self._take(first=held > 0)
+                    held += 1
+                yield
+            finally:
+                for _ in range(held):
+                    self._hand_on()
 
     async def called(self) -> None:
         """Return, to a holder with nothing to do, when it should leave its slot to another."""
@@ -67,18 +74,18 @@ class Slots:
         """Return when the service is leaving."""
         await self._leaving.wait()
 
-    async def _take(self) -> None:
-        if not self._leaving.is_set() and self._free and not self._wanting:
+    async def _take(self, *, first: bool) -> None:
+        if not self._leaving.is_set() and self._free and (first or not self._wanting):
             self._free -= 1
             return
         if not self._leaving.is_set():
-            await self._wait()
+            await self._wait(first=first)
         if self._leaving.is_set():
             raise GivenBack("the service is leaving")
 
-    async def _wait(self) -> None:
+    async def _wait(self, *, first: bool) -> None:
         turn = asyncio.get_running_loop().create_future()
-        self._wanting.append(turn)
+        (self._wanting.appendleft if first else self._wanting.append)(turn)
         if self._idle:
             self._called += 1
             self._idle.popleft().set_result(None)

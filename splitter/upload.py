@@ -8,17 +8,28 @@ decoder has had; if all are the same, the split goes on with it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+from typing import Final
 
 import structlog
 from pydantic import AwareDatetime
 
-from shared.contracts.errors import DeniedError, DoubtfulError, NoContainerError, SourceRefused
+from shared.contracts.errors import (
+    DeniedError,
+    DoubtfulError,
+    NoContainerError,
+    PermanentError,
+    SourceRefused,
+)
 from shared.contracts.values import Value
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
 
 log = structlog.get_logger()
+
+PATIENCE_S: Final = 60.0
+"""How long a decoder is kept waiting for a part of its upload before its slot is for others."""
 
 
 class Video(Value):
@@ -36,6 +47,7 @@ class UploadReader:
     """Reads parts of one upload: ``await reader(offset, length)``.
 
     Raises:
+        TransientError: storage did not hand a part out for a while: see `reach`.
         SourceRefused: ``SOURCE_CHANGED``: other bytes took its place, or none.
         PermanentError: ``STORAGE_REFUSED``: storage will never hand it out.
     """
@@ -51,9 +63,19 @@ class UploadReader:
 
     async def __call__(self, offset: int, length: int) -> bytes:
         """Return ``length`` bytes from ``offset``; fewer at the end of the upload."""
-        data = await self._retry(lambda: self._read(offset, length))
+        data = await self._retry(lambda: self._read(offset, length), patience_s=PATIENCE_S)
         self._parts[offset, length] = _digest(data)
         return data
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether what was read is, byte by byte, the version that the job is of."""
+        return self._etag == self._video.etag
+
+    async def reach(self) -> None:
+        """Return when storage hands out the upload again, or will not ever: reading tells."""
+        with contextlib.suppress(PermanentError):
+            await self._retry(lambda: self._read(0, min(1, self._video.size)))
 
     async def _read(self, offset: int, length: int) -> bytes:
         try:

@@ -1,12 +1,13 @@
 """The one retry policy: capped exponential pauses with jitter.
 
 A `TransientError` is tried again forever, since the dependency will come back and the event must
-not be lost. A `PermanentError` is never tried again. A `DoubtfulError`, and anything unexpected,
-gets a bounded number of tries.
+not be lost; or for as long as whoever asks has nothing better to do. A `PermanentError` is never
+tried again. A `DoubtfulError`, and anything unexpected, gets a bounded number of tries.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -29,10 +30,13 @@ class Retry:
     def __init__(self, metrics: WorkMetrics) -> None:
         self._metrics = metrics
 
-    async def __call__(self, work: Callable[[], Awaitable[T]], *, attempts: int = 3) -> T:
+    async def __call__(
+        self, work: Callable[[], Awaitable[T]], *, attempts: int = 3, patience_s: float = math.inf
+    ) -> T:
         """Await ``work`` until it succeeds.
 
         Raises:
+            TransientError: from ``work``, at its last try within ``patience_s``.
             PermanentError: from ``work``, at once; a `DoubtfulError` at its last try.
             Exception: what ``work`` raised at its last try, when it is not transient.
         """
@@ -41,7 +45,7 @@ class Retry:
         def exhausted(state: RetryCallState) -> bool:
             nonlocal unforeseen
             if isinstance(_error(state), TransientError):
-                return False
+                return (state.seconds_since_start or 0.0) >= patience_s
             unforeseen += 1
             return unforeseen >= attempts
 

@@ -45,6 +45,10 @@ _STDERR_BYTES = 4096
 _PR_SET_DUMPABLE = 4
 
 
+class DecoderKilled(SourceRefused):
+    """The child was killed from outside, most likely for memory that its neighbours took."""
+
+
 def keep_to_ourselves() -> None:
     """Have the kernel keep other processes of our user out of our environment and memory.
 
@@ -76,7 +80,8 @@ async def split_in_child(
     Raises:
         SourceRefused: as `splitter.media.split.split` does, or because of the child, with the code
             ``DECODER_CRASHED``, ``DECODER_STALLED``, ``DECODER_OUT_OF_MEMORY``,
-            ``DECODER_OUT_OF_TIME`` or ``DECODER_FAILED``.
+            ``DECODER_OUT_OF_TIME``, ``DECODER_FAILED`` or ``NO_SPACE``; a `DecoderKilled` where
+            it may not be the video's doing.
     """
     has_side = False
     job = Job(size, options, side_path, required)
@@ -192,7 +197,7 @@ class _Child:
         tail = (await self._stderr).decode(errors="replace").strip().splitlines()[-1:]
         said = f" Its last words: {tail[0]}" if tail else ""
         if code == -signal.SIGKILL:
-            return SourceRefused(
+            return DecoderKilled(
                 "DECODER_OUT_OF_MEMORY", "The decoder was killed, most likely for its memory."
             )
         if code == -signal.SIGXCPU:

@@ -8,6 +8,7 @@ decoding needs (`splitter.decoder.confinement`), and is killed without loss when
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import tempfile
@@ -59,8 +60,18 @@ def _events(job: Job, connection: socket.socket) -> Iterator[SplitEvent | Refusa
         )
     except av.error.FFmpegError as error:
         traceback.print_exc()
-        why = error.strerror or "FFmpeg gave up"
-        yield Refusal("DECODER_FAILED", f"The video could not be processed: {why}.")
+        yield _gave_up(error)
+
+
+def _gave_up(error: av.error.FFmpegError) -> Refusal:
+    if error.errno == errno.ENOSPC:
+        return Refusal(
+            "NO_SPACE",
+            "The video's sound and subtitles do not fit into the splitter's work folder: give it "
+            "more room, and upload the video again.",
+        )
+    why = error.strerror or "FFmpeg gave up"
+    return Refusal("DECODER_FAILED", f"The video could not be processed: {why}.")
 
 
 @contextlib.contextmanager

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import numpy as np
 import psutil
 import pytest
-from splits_bench import bench_of
+from splits_bench import Bench, bench_of
 
-from shared.contracts.errors import PermanentError
+from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.layout import chunk_blob, progress_blob
 from shared.contracts.status import SplitProgress
-from splitter.openings import Openings
+from shared.storage.blobs import BlobStore
+from shared.storage.seals import seal
+from splitter.openings import Opening, Openings
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -184,6 +187,85 @@ async def test_a_split_that_waited_when_its_splitter_was_killed_is_not_counted(
         openings = bench.openings(2)
         for _ in range(10):
             await openings.begin("film.mp4", etag, job)
+
+
+async def test_a_split_whose_upload_storage_does_not_hand_out_leaves_its_slot_to_others(
+    storage_connection: str, eventhub_connection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, answers = BlobStore.read_range, asyncio.Event()
+
+    async def busy(self: BlobStore, container: str, name: str, *part: Any) -> bytes | None:
+        if name == "hot.mp4" and not answers.is_set():
+            raise TransientError("the server is busy")
+        return await read(self, container, name, *part)
+
+    monkeypatch.setattr(BlobStore, "read_range", busy)
+    monkeypatch.setattr("splitter.upload.PATIENCE_S", 0.2)
+    async with (
+        bench_of(storage_connection, eventhub_connection, splits=1) as bench,
+        bench.splitting(),
+    ):
+        hot = await bench.job("hot.mp4", await bench.upload("hot.mp4", 8))
+
+        async def waits() -> bool:
+            found = await bench.progress(hot.job_id)
+            return found is not None and found.waiting_for == "storage"
+
+        await bench.until(waits)
+        clip = await bench.job("clip.mp4", await bench.upload("clip.mp4", 8))
+        assert (await bench.sealed(clip.job_id)).frames == 8
+        answers.set()
+        assert (await bench.sealed(hot.job_id)).frames == 8
+
+
+async def begun_by_another_release(bench: Bench, name: str, cut: str | None = None) -> Opening:
+    """Split to where the split waits, and have its first chunk as another encoder makes it."""
+    async with bench.splitting():
+        job = await bench.job(name, await bench.upload(name, 80))
+
+        async def waits() -> bool:
+            found = await bench.progress(job.job_id)
+            return found is not None and found.waiting_for == "a stylizer"
+
+        await bench.until(waits)
+    container, first = bench.settings.frames_container, chunk_blob(job.job_id, 0)
+    chunk = await bench.blobs.fetch(container, first)
+    assert chunk
+    other = chunk.data + b"\x00\x00\x00\x08free"
+    metadata = {**chunk.metadata, **seal(other), **({"cut": cut} if cut else {})}
+    await bench.blobs.replace(container, first, other, metadata=metadata)
+    await bench.painted(job, 100)
+    return job
+
+
+async def test_a_chunk_that_another_release_encoded_otherwise_stays_and_the_split_goes_on(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    async with bench_of(storage_connection, eventhub_connection) as bench:
+        job = await begun_by_another_release(bench, "film.mp4")
+        async with bench.splitting():
+            assert (await bench.sealed(job.job_id)).frames == 80
+        assert bench.failed() == set()
+
+
+@pytest.mark.parametrize("other", ["frames", "upload"])
+async def test_a_chunk_of_other_frames_or_maybe_another_upload_ends_the_job(
+    storage_connection: str, eventhub_connection: str, other: str
+) -> None:
+    async with bench_of(storage_connection, eventhub_connection) as bench:
+        job = await begun_by_another_release(
+            bench, "film.mp4", "0" * 32 if other == "frames" else None
+        )
+        if other == "upload":
+            blob = bench._client.get_blob_client(bench.settings.uploads_container, "film.mp4")
+            await blob.set_blob_metadata({"owner": "alice"})
+        async with bench.splitting():
+
+            async def failed() -> bool:
+                return bench.failed() == {"SOURCE_CHANGED"}
+
+            await bench.until(failed)
+        assert await bench.manifest(job.job_id) is None
 
 
 async def test_an_opening_among_the_records_is_not_followed(

@@ -19,15 +19,16 @@ async def settle() -> None:
 class Split:
     """Holds a slot until it is called, having nothing to do, or told to leave."""
 
-    def __init__(self, slots: Slots, *, idle: bool) -> None:
+    def __init__(self, slots: Slots, *, idle: bool, alone: bool = False) -> None:
         self.has_it = False
         self.leave = asyncio.Event()
         self._slots = slots
         self._idle = idle
+        self._alone = alone
         self.task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
-        async with self._slots.hold():
+        async with self._slots.hold(alone=self._alone):
             self.has_it = True
             await (self._slots.called() if self._idle else self.leave.wait())
         self.has_it = False
@@ -47,6 +48,47 @@ async def test_a_split_that_only_waits_leaves_its_slot_to_another_and_to_no_more
     assert [split.has_it for split in waiting] == [False, True, True]
     slots.drain()
     await asyncio.gather(*(split.task for split in (*waiting, clip)))
+
+
+async def test_a_split_that_wants_to_be_alone_waits_for_all_and_goes_before_who_comes_later() -> (
+    None
+):
+    slots = Slots(3)
+    idle, busy = Split(slots, idle=True), Split(slots, idle=False)
+    await settle()
+    suspect = Split(slots, idle=False, alone=True)
+    clip = Split(slots, idle=False)
+    await settle()
+    # The third slot and the idle one's are its own by now; it waits for the busy one's
+    assert (suspect.has_it, clip.has_it, idle.has_it) == (False, False, False)
+    busy.leave.set()
+    await settle()
+    assert (suspect.has_it, clip.has_it) == (True, False)
+    suspect.leave.set()
+    await settle()
+    assert clip.has_it
+    # All slots are there again
+    others = [Split(slots, idle=False) for _ in range(2)]
+    await settle()
+    assert [split.has_it for split in others] == [True] * 2
+    for split in (clip, *others):
+        split.leave.set()
+    await settle()
+
+
+async def test_a_split_that_wants_to_be_alone_gives_back_what_it_has_when_the_service_leaves() -> (
+    None
+):
+    slots = Slots(2)
+    busy = Split(slots, idle=False)
+    await settle()
+    suspect = Split(slots, idle=False, alone=True)
+    await settle()
+    slots.drain()
+    with pytest.raises(GivenBack):
+        await suspect.task
+    busy.leave.set()
+    await busy.task
 
 
 async def test_a_split_that_has_something_to_do_keeps_its_slot() -> None:
