@@ -12,18 +12,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from assembler.mux import mux
+from assembler.publication import Publication
 from assembler.settings import AssemblerSettings
 from assembler.verify import verify
 from shared.contracts.errors import ResultError, TrackError
-from shared.contracts.layout import chunk_blob, result_blob
+from shared.contracts.layout import chunk_blob
 from shared.contracts.manifest import Manifest
 from shared.storage.blobs import BlobStore, Content
 from shared.storage.sealed_files import SealedFile
 from shared.storage.seals import check_seal, file_digest
 from shared.storage.work_folders import work_folder
 from shared.telemetry.metrics import WorkMetrics
-
-_CONTENT_TYPES = {"mp4": "video/mp4", "mkv": "video/x-matroska"}
 
 
 class Published(NamedTuple):
@@ -36,9 +35,16 @@ class Published(NamedTuple):
 class Assembly:
     """Turns complete sets of segments into published results."""
 
-    def __init__(self, settings: AssemblerSettings, blobs: BlobStore, metrics: WorkMetrics) -> None:
+    def __init__(
+        self,
+        settings: AssemblerSettings,
+        blobs: BlobStore,
+        publication: Publication,
+        metrics: WorkMetrics,
+    ) -> None:
         self._settings = settings
         self._blobs = blobs
+        self._publication = publication
         self._metrics = metrics
         # Threads of their own: those of the loop resolve names, which the muxer's fetches wait for.
         self._threads = ThreadPoolExecutor(settings.assemblies, "assembly")
@@ -67,17 +73,13 @@ class Assembly:
                 "and submit the video again",
             ) from error
 
-    async def withdraw(self, result: str) -> None:
-        """Delete a result whose job was cancelled while it was published."""
-        await self._blobs.delete(self._settings.results_container, result)
-
     async def _make(self, manifest: Manifest) -> Published:
         with work_folder(self._settings.work_dir) as folder:
             out = folder / f"result.{manifest.source.container}"
             side = await self._fetch_side(manifest, folder)
             checked, losses = await self._write_what_fits(manifest, side, out)
             with self._metrics.timed("publish"):
-                return Published(await self._publish(manifest, checked), losses)
+                return Published(await self._publication.publish(manifest, checked), losses)
 
     async def _write_what_fits(
         self, manifest: Manifest, side: Path | None, out: Path
@@ -142,27 +144,6 @@ class Assembly:
                 raise ResultError("SEGMENT_MISSING", f"segment {index} is gone from storage")
             check_seal(segment, f"segment {index}", "CORRUPT_SEGMENT")
             yield segment.data
-
-    async def _publish(self, manifest: Manifest, result: SealedFile) -> str:
-        """Upload under the upload's name; one taken by another job's result gets this job's id."""
-        container = self._settings.results_container
-        style, kind, job = manifest.style.slug, manifest.source.container, manifest.job_id
-        for name in (
-            result_blob(manifest.video_name, style, kind),
-            result_blob(manifest.video_name, style, kind, job),
-        ):
-            if await self._blobs.create(
-                container,
-                name,
-                result,
-                metadata={"job_id": job},
-                content_type=_CONTENT_TYPES[kind],
-            ):
-                return name
-            taken = await self._blobs.facts(container, name)
-            if taken and taken.metadata.get("job_id") == job:
-                return name
-        raise ResultError("RESULT_NAME_TAKEN", f"results/{name} belongs to another job")
 
 
 def _named(manifest: Manifest, number: int) -> str:

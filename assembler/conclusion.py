@@ -11,6 +11,7 @@ from assembler.announcements import Announcements
 from assembler.assembly import Assembly, Published
 from assembler.job import Job
 from assembler.metrics import AssemblerMetrics
+from assembler.publication import Publication
 from assembler.records import Records
 from assembler.settings import AssemblerSettings
 from shared.contracts.errors import PermanentError, ResultError
@@ -47,7 +48,8 @@ class Conclusion:
         self._announcements = announcements
         self._metrics = metrics
         self._retry = Retry(metrics)
-        self._assembly = Assembly(settings, blobs, metrics)
+        self._publication = Publication(blobs, settings.results_container, records)
+        self._assembly = Assembly(settings, blobs, self._publication, metrics)
         self._room = asyncio.Semaphore(settings.assemblies)
 
     async def decide(self, job: Job) -> None:
@@ -57,9 +59,20 @@ class Conclusion:
         await self._retry(lambda: self._records.save(job))
         if result and not job.status.result:
             # The user, or another assembler, had ended the job while its result was made.
-            await self._retry(lambda: self._assembly.withdraw(result))
+            await self._retry(lambda: self._publication.withdraw(job.job_id, result))
+        elif result:
+            await self._follow(job, result)
         if not job.ended_before:
             self._count(job)
+
+    async def _follow(self, job: Job, result: str) -> None:
+        """Put the record right if a newer version's result took the name just now."""
+        assert job.manifest is not None
+        manifest = job.manifest
+        there = await self._retry(lambda: self._publication.find(manifest, result))
+        if there != result:
+            job.move(there)
+            await self._retry(lambda: self._records.save(job))
 
     async def clean_up(self, job: Job) -> None:
         """Delete what the job needs no more, and announce its end."""

@@ -200,6 +200,10 @@ class Job:
             warnings=(*self.status.warnings, *losses, *self._explain_unpainted()),
         )
 
+    def move(self, result: str) -> None:
+        """Note that the published result has another name now."""
+        self.status = self.status.model_copy(update={"result": result})
+
     def fail(self, code: str, message: str) -> None:
         """Note why there will be no result."""
         self._update(state="failed", error=Failure(code=code, message=message))

@@ -67,6 +67,26 @@ class Records:
         async with self._one_at_a_time.of(job.job_id):
             await self._take_over(job)
 
+    async def move_result(self, job_id: str, before: str, after: str) -> None:
+        """Have an ended job's record name its result where it is now."""
+        name, written = status_blob(job_id), None
+        while written is None:
+            stored = await self._blobs.fetch(self._container, name)
+            try:
+                status = _read(stored.data, job_id) if stored else None
+            except PermanentError:  # whoever spoilt it has no use for it
+                return
+            if stored is None or status is None or status.result != before:
+                return
+            moved = status.model_copy(update={"result": after})
+            written = await self._blobs.replace(
+                self._container,
+                name,
+                moved.to_json(),
+                etag=stored.etag,
+                metadata=write_summary(moved),
+            )
+
     async def _store(self, job: Job) -> None:
         status, name = job.status, status_blob(job.job_id)
         record, summary = status.to_json(), write_summary(status)

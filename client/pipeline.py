@@ -27,7 +27,7 @@ from shared.contracts.status import (
 )
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.style_request_text import format_style_request
-from shared.storage.blobs import BlobStore
+from shared.storage.blobs import BlobFacts, BlobStore
 
 _POLL_S: Final = 0.5
 
@@ -138,8 +138,8 @@ class Pipeline:
         path = _named(path, result)
         draft = path.with_name(path.name + ".part")
         try:
-            if not await self._blobs.download(self._in.results, result, draft):
-                raise StylestreamError(f"{self._in.results}/{result} is gone from storage")
+            if not _is_of(job, await self._blobs.download(self._in.results, result, draft)):
+                raise self._is_gone(result)
             draft.replace(path)
         except OSError as error:
             raise StylestreamError(f"cannot write {path}: {error.strerror}") from error
@@ -185,20 +185,21 @@ class Pipeline:
         upload = await self._blobs.facts(self._in.uploads, status.video_name)
         if upload and job == job_id(self._in.uploads, status.video_name, upload.etag, status.style):
             await self._blobs.delete(self._in.uploads, status.video_name)
-        if status.result is not None and await self._is_of(job, status.result):
-            await self._blobs.delete(self._in.results, status.result)
+        if status.result is not None:
+            result = await self._blobs.facts(self._in.results, status.result)
+            if result is not None and _is_of(job, result):
+                await self._blobs.delete(self._in.results, status.result, etag=result.etag)
         await self._blobs.delete_all(self._in.jobs, f"{job}/")
 
     async def _result(self, job: str) -> str:
         """Return the name of a job's own result, whatever else its record may name."""
         result = _result_of(await self.status(job))
-        if not await self._is_of(job, result):
-            raise StylestreamError(f"{self._in.results}/{result} is gone, or another job's")
+        if not _is_of(job, await self._blobs.facts(self._in.results, result)):
+            raise self._is_gone(result)
         return result
 
-    async def _is_of(self, job: str, result: str) -> bool:
-        facts = await self._blobs.facts(self._in.results, result)
-        return facts is not None and facts.metadata.get("job_id") == job
+    def _is_gone(self, result: str) -> StylestreamError:
+        return StylestreamError(f"{self._in.results}/{result} is gone, or another job's")
 
     async def upload_link(self, name: str, hours: float, *, overwrite: bool = False) -> str:
         """Return an address that takes one upload called ``name`` for some hours, once.
@@ -239,6 +240,10 @@ def _result_of(status: Status) -> str:
         why = f": {status.error.message}" if status.error else ""
         raise StylestreamError(f"job {status.job_id} is {status.state} and has no result{why}")
     return status.result
+
+
+def _is_of(job: str, result: BlobFacts | None) -> bool:
+    return result is not None and result.metadata.get("job_id") == job
 
 
 def _named(path: Path, result: str) -> Path:

@@ -270,6 +270,7 @@ class SplitJob:
             video_url=self._opening.video.url,
             video_name=self._opening.video.name,
             etag=self._opening.video.etag,
+            uploaded_at=self._opening.video.uploaded_at,
             style=self._opening.style,
             source=source,
             chunks=tuple(self._chunks),

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Final, Literal, NamedTuple
 
-from pydantic import ValidationError
+from pydantic import AwareDatetime, ValidationError
 
 from shared.contracts.errors import PermanentError
 from shared.contracts.style_request import StyleRequest
@@ -101,6 +101,8 @@ class Manifest(Value):
     video_url: str
     video_name: str
     etag: str
+    uploaded_at: AwareDatetime | None = None
+    """When this version of the upload was written, by storage's clock."""
     style: StyleRequest
     source: Source
     chunks: tuple[Chunk, ...]

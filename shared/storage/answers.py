@@ -15,6 +15,15 @@ from typing import Any, Final
 
 from azure.core.exceptions import AzureError, HttpResponseError
 
+from shared.contracts.errors import (
+    DeniedError,
+    DoubtfulError,
+    NoContainerError,
+    PermanentError,
+    StylestreamError,
+    TransientError,
+)
+
 
 class Answer(Enum):
     """What follows from an answer that is none of success."""
@@ -129,3 +138,22 @@ def sentence(error: AzureError) -> str:
     if remedy := _REMEDIES.get(error_code(error) or ""):
         return remedy
     return (error.message.splitlines() or [type(error).__name__])[0]
+
+
+def failure(verb: str, container: str, name: str, error: AzureError) -> StylestreamError:
+    """Return what is raised where storage does not do as it is asked."""
+    what = f"cannot {verb} blob {container}/{name}"
+    match answer(error):
+        case Answer.FINAL:
+            return PermanentError("STORAGE_REFUSED", f"{what}: {sentence(error)}")
+        case Answer.DOUBTFUL:
+            return DoubtfulError("STORAGE_REFUSED", f"{what}: {sentence(error)}")
+        case Answer.DENIED:
+            return DeniedError(
+                f"{what}: storage refuses the credentials, renew them or grant the role: "
+                f"{sentence(error)}"
+            )
+        case Answer.NO_CONTAINER:
+            return NoContainerError(f"{what}: {sentence(error)}")
+        case _:
+            return TransientError(f"{what}: {sentence(error)}")

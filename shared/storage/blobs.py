@@ -19,16 +19,8 @@ from azure.core import MatchConditions
 from azure.core.exceptions import AzureError
 from azure.storage.blob import BlobProperties, ContentSettings
 
-from shared.contracts.errors import (
-    DeniedError,
-    DoubtfulError,
-    NoContainerError,
-    PermanentError,
-    StylestreamError,
-    TransientError,
-)
 from shared.storage.accounts import BlobClients
-from shared.storage.answers import Answer, answer, sentence
+from shared.storage.answers import Answer, answer, failure
 from shared.storage.sealed_files import SealedFile
 
 _DELETES_AT_ONCE: Final = 4
@@ -140,14 +132,8 @@ class BlobStore:
         """
         blob = self._client.get_blob_client(container, name)
         try:
-            stream = await blob.download_blob(
-                offset,
-                length,
-                etag=_quoted(etag),
-                match_condition=MatchConditions.IfNotModified,
-                decompress=False,
-            )
-            return await stream.readall()
+            stream = await blob.download_blob(offset, length, decompress=False, **_at(etag))
+            return bytes(await stream.readall())
         except AzureError as error:
             if answer(error) in (Answer.ABSENT, Answer.CHANGED):
                 return None
@@ -186,10 +172,11 @@ class BlobStore:
         self,
         container: str,
         name: str,
-        data: bytes,
+        data: bytes | SealedFile,
         *,
         etag: str | None = None,
         metadata: dict[str, str] | None = None,
+        content_type: str = "application/octet-stream",
     ) -> str | None:
         """Write a blob, its metadata included, over version ``etag`` if given.
 
@@ -197,19 +184,46 @@ class BlobStore:
             The new ETag; None when the blob is no longer at ``etag`` (nothing was written).
         """
         blob = self._client.get_blob_client(container, name)
-        # Given as None, the SDK would pass the condition on to the HTTP library.
-        condition: dict[str, Any] = (
-            {"etag": _quoted(etag), "match_condition": MatchConditions.IfNotModified}
-            if etag
-            else {}
-        )
-        try:
-            written = await blob.upload_blob(data, overwrite=True, metadata=metadata, **condition)
-        except AzureError as error:
-            if etag and answer(error) in (Answer.ABSENT, Answer.CHANGED):
-                return None
-            raise failure("write", container, name, error) from error
+        with nullcontext(data) if isinstance(data, bytes) else data.open("rb") as content:
+            try:
+                written = await blob.upload_blob(
+                    content,
+                    overwrite=True,
+                    metadata=metadata,
+                    content_settings=ContentSettings(content_type=content_type),
+                    **_at(etag),
+                )
+            except AzureError as error:
+                if etag and answer(error) in (Answer.ABSENT, Answer.CHANGED):
+                    return None
+                raise failure("write", container, name, error) from error
         return _bare(written["etag"])
+
+    async def copy(self, container: str, name: str, to: str, *, etag: str) -> bool:
+        """Copy a blob's version ``etag``, with its metadata, to a name that may be taken already.
+
+        Returns:
+            False when the blob is no longer at ``etag``.
+        """
+        if await self.exists(container, to):
+            return True
+        blob = self._client.get_blob_client(container, name)
+        try:
+            stream = await blob.download_blob(decompress=False, **_at(etag))
+            await self._client.get_blob_client(container, to).upload_blob(
+                # Its own iterator pretends to be one that need not be awaited.
+                (part async for part in stream.chunks()),
+                length=stream.size,
+                overwrite=False,
+                metadata=dict(stream.properties.metadata or {}),
+                content_settings=stream.properties.content_settings,
+            )
+        except AzureError as error:
+            if answer(error) in (Answer.ABSENT, Answer.CHANGED):
+                return False
+            if answer(error) is not Answer.EXISTS:
+                raise failure("copy", container, name, error) from error
+        return True
 
     async def annotate(
         self, container: str, name: str, metadata: dict[str, str], *, etag: str
@@ -221,9 +235,7 @@ class BlobStore:
         """
         blob = self._client.get_blob_client(container, name)
         try:
-            written = await blob.set_blob_metadata(
-                metadata, etag=_quoted(etag), match_condition=MatchConditions.IfNotModified
-            )
+            written = await blob.set_blob_metadata(metadata, **_at(etag))
         except AzureError as error:
             if answer(error) in (Answer.ABSENT, Answer.CHANGED):
                 return None
@@ -306,33 +318,14 @@ class BlobStore:
         await asyncio.gather(*(delete_some() for _ in range(_DELETES_AT_ONCE)))
         return len(names)
 
-    async def delete(self, container: str, name: str) -> None:
-        """Delete a blob; one that is gone already is not an error."""
+    async def delete(self, container: str, name: str, *, etag: str | None = None) -> None:
+        """Delete a blob, or its version ``etag`` alone; one that is gone already is no error."""
         try:
-            await self._client.get_blob_client(container, name).delete_blob()
+            await self._client.get_blob_client(container, name).delete_blob(**_at(etag))
         except AzureError as error:
-            if answer(error) is Answer.ABSENT:
+            if answer(error) is Answer.ABSENT or (etag and answer(error) is Answer.CHANGED):
                 return
             raise failure("delete", container, name, error) from error
-
-
-def failure(verb: str, container: str, name: str, error: AzureError) -> StylestreamError:
-    """Return what is raised where storage does not do as it is asked."""
-    what = f"cannot {verb} blob {container}/{name}"
-    match answer(error):
-        case Answer.FINAL:
-            return PermanentError("STORAGE_REFUSED", f"{what}: {sentence(error)}")
-        case Answer.DOUBTFUL:
-            return DoubtfulError("STORAGE_REFUSED", f"{what}: {sentence(error)}")
-        case Answer.DENIED:
-            return DeniedError(
-                f"{what}: storage refuses the credentials, renew them or grant the role: "
-                f"{sentence(error)}"
-            )
-        case Answer.NO_CONTAINER:
-            return NoContainerError(f"{what}: {sentence(error)}")
-        case _:
-            return TransientError(f"{what}: {sentence(error)}")
 
 
 def _facts(url: str, found: BlobProperties) -> BlobFacts:
@@ -345,5 +338,9 @@ def _bare(etag: object) -> str:
     return str(etag).strip('"')
 
 
-def _quoted(etag: str) -> str:
-    return f'"{etag}"'
+def _at(etag: str | None) -> dict[str, Any]:
+    """Return the condition that a blob is at a version; empty for any."""
+    # Given as None, the SDK would pass the condition on to the HTTP library.
+    if etag is None:
+        return {}
+    return {"etag": f'"{etag}"', "match_condition": MatchConditions.IfNotModified}

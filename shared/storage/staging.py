@@ -10,8 +10,7 @@ from azure.core.exceptions import AzureError
 from azure.storage.blob import BlobBlock, StorageErrorCode
 
 from shared.storage.accounts import BlobClients
-from shared.storage.answers import Answer, answer
-from shared.storage.blobs import failure
+from shared.storage.answers import Answer, answer, failure
 
 
 class Staging:

@@ -73,7 +73,7 @@ async def test_sound_that_was_damaged_in_storage_is_not_published(
         frames_container=container,
         segments_container=container,
     )
-    assembly = Assembly(settings, blobs, AssemblerMetrics(CollectorRegistry()))
+    assembly = Assembly(settings, blobs, None, AssemblerMetrics(CollectorRegistry()))
     # Whole, they are taken, and what lacks next are the segments
     with pytest.raises(ResultError) as refusal:
         await assembly.run(manifest)

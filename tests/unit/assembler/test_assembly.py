@@ -29,7 +29,7 @@ async def test_a_full_work_folder_is_named_with_its_remedy(
         eventhub_connection_string="Endpoint=sb://localhost;UseDevelopmentEmulator=true",
         work_dir=str(tmp_path),
     )
-    making = Assembly(settings, blobs=None, metrics=AssemblerMetrics(CollectorRegistry()))
+    making = Assembly(settings, None, None, AssemblerMetrics(CollectorRegistry()))
     with pytest.raises(ResultError, match=f"{tmp_path}: give it more room") as caught:
         await making.run(manifest("job", [8]))
     assert caught.value.code == "NO_SPACE"

@@ -1,0 +1,142 @@
+"""Gives results their names: the plain one to the newest version of an upload.
+
+Whoever uploads a better version under the same name finds its result where the earlier one's was;
+that one goes on under a name with its job's id. Another upload that would have the same name, such
+as ``film.mov`` beside ``film.mp4``, takes one with its job's id as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+import structlog
+
+from assembler.records import Records
+from shared.contracts.errors import PermanentError, ResultError
+from shared.contracts.layout import result_blob
+from shared.contracts.manifest import Manifest
+from shared.contracts.status import iso
+from shared.storage.blobs import BlobFacts, BlobStore
+from shared.storage.sealed_files import SealedFile
+
+log = structlog.get_logger()
+
+_JOB: Final = "job_id"
+_UPLOAD: Final = "upload"
+_UPLOADED_AT: Final = "uploaded_at"
+_CONTENT_TYPES: Final = {"mp4": "video/mp4", "mkv": "video/x-matroska"}
+
+
+class Publication:
+    """Publishes results in ``container``.
+
+    Raises:
+        TransientError: from every method, when storage is away.
+    """
+
+    def __init__(self, blobs: BlobStore, container: str, records: Records) -> None:
+        self._blobs = blobs
+        self._container = container
+        self._records = records
+
+    async def publish(self, manifest: Manifest, result: SealedFile) -> str:
+        """Publish a job's result, whole, and return its name; it is done once however often asked.
+
+        Raises:
+            ResultError: both of its names are taken.
+        """
+        plain, own = _names(manifest)
+        while not await self._create(plain, manifest, result):
+            there = await self._blobs.facts(self._container, plain)
+            if there is None:
+                continue
+            if there.metadata.get(_JOB) == manifest.job_id:
+                return plain
+            if not _is_older(there, manifest):
+                return await self._publish_aside(own, manifest, result)
+            try:
+                if await self._take_over(plain, there, manifest, result):
+                    return plain
+            except PermanentError as error:  # a policy may forbid to replace results
+                log.info("older result stays where it is", result=plain, reason=str(error))
+                return await self._publish_aside(own, manifest, result)
+        return plain
+
+    async def withdraw(self, job: str, result: str) -> None:
+        """Delete a job's result, unless it has made room for a newer one."""
+        there = await self._blobs.facts(self._container, result)
+        if there is not None and there.metadata.get(_JOB) == job:
+            await self._blobs.delete(self._container, result, etag=there.etag)
+
+    async def find(self, manifest: Manifest, result: str) -> str:
+        """Return where a job's result is that was published as ``result``: it may have moved."""
+        there = await self._blobs.facts(self._container, result)
+        moved = there is not None and there.metadata.get(_JOB) != manifest.job_id
+        return _names(manifest)[1] if moved else result
+
+    async def _publish_aside(self, name: str, manifest: Manifest, result: SealedFile) -> str:
+        if not await self._create(name, manifest, result):
+            there = await self._blobs.facts(self._container, name)
+            if there is None or there.metadata.get(_JOB) != manifest.job_id:
+                raise ResultError("RESULT_NAME_TAKEN", f"results/{name} belongs to another job")
+        return name
+
+    async def _take_over(
+        self,
+        plain: str,
+        there: BlobFacts,
+        manifest: Manifest,
+        result: SealedFile,
+    ) -> bool:
+        """Put a result in an older one's place, which moves; False when that one has changed."""
+        older = there.metadata[_JOB]
+        aside = _names(manifest.model_copy(update={"job_id": older}))[1]
+        if not await self._blobs.copy(self._container, plain, aside, etag=there.etag):
+            return False
+        # Before, for whoever fetches it now; and after, for a record that was stored meanwhile.
+        await self._records.move_result(older, plain, aside)
+        replaced = await self._blobs.replace(
+            self._container,
+            plain,
+            result,
+            etag=there.etag,
+            metadata=_metadata(manifest),
+            content_type=_CONTENT_TYPES[manifest.source.container],
+        )
+        await self._records.move_result(older, plain, aside)
+        return replaced is not None
+
+    async def _create(self, name: str, manifest: Manifest, result: SealedFile) -> bool:
+        created = await self._blobs.create(
+            self._container,
+            name,
+            result,
+            metadata=_metadata(manifest),
+            content_type=_CONTENT_TYPES[manifest.source.container],
+        )
+        return created is not None
+
+
+def _names(manifest: Manifest) -> tuple[str, str]:
+    """Return the plain name of a job's result, and the one that is its own."""
+    parts = manifest.video_name, manifest.style.slug, manifest.source.container
+    return result_blob(*parts), result_blob(*parts, manifest.job_id)
+
+
+def _metadata(manifest: Manifest) -> dict[str, str]:
+    at = manifest.uploaded_at
+    version = {_UPLOADED_AT: iso(at)} if at else {}
+    return {_JOB: manifest.job_id, _UPLOAD: _digest(manifest.video_name), **version}
+
+
+def _is_older(there: BlobFacts, manifest: Manifest) -> bool:
+    """Whether a result is that of an earlier version of the same upload."""
+    before = there.metadata.get(_UPLOADED_AT, "")
+    same = there.metadata.get(_UPLOAD) == _digest(manifest.video_name)
+    now = manifest.uploaded_at
+    return same and bool(before) and now is not None and before < iso(now)
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:24]

@@ -1,0 +1,153 @@
+"""Results of versions of one upload: the newest has the plain name, and nobody's is lost."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from manifests import manifest
+
+from assembler.publication import Publication
+from assembler.records import Records
+from shared.contracts.layout import status_blob
+from shared.contracts.manifest import Manifest
+from shared.contracts.status import Status, read_status, utc_now
+from shared.storage.accounts import storage_client
+from shared.storage.blobs import BlobStore
+from shared.storage.sealed_files import SealedFile
+from shared.storage.seals import file_digest
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+@dataclass
+class Bench:
+    """Containers of a test's own, and who publishes there."""
+
+    blobs: BlobStore
+    publication: Publication
+    results: str
+    jobs: str
+    folder: Path
+
+    async def publish(self, version: Manifest, content: bytes) -> str:
+        """Publish as an assembler does, the record stored after that; return the name."""
+        name = await self.publication.publish(version, self.file(content))
+        record = Status(
+            job_id=version.job_id,
+            state="done",
+            video_name=version.video_name,
+            video_url=version.video_url,
+            style=version.style,
+            started_at=utc_now(),
+            updated_at=utc_now(),
+            result=name,
+        )
+        await self.blobs.replace(self.jobs, status_blob(version.job_id), record.to_json())
+        return name
+
+    def file(self, content: bytes) -> SealedFile:
+        path = self.folder / "result.mp4"
+        path.write_bytes(content)
+        return SealedFile(path, file_digest(path))
+
+    async def recorded(self, version: Manifest) -> str | None:
+        data = await self.blobs.read(self.jobs, status_blob(version.job_id))
+        assert data
+        return read_status(data).result
+
+    async def contents(self) -> dict[str, bytes]:
+        names = [name async for name in self.blobs.names(self.results)]
+        return {name: await self.blobs.read(self.results, name) or b"" for name in names}
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def bench(storage_connection: str, tmp_path: Path) -> AsyncIterator[Bench]:
+    name = uuid.uuid4().hex[:8]
+    async with storage_client(storage_connection, None, None) as client:
+        for kind in "rj":
+            await client.create_container(f"{kind}{name}")
+        blobs = BlobStore(client)
+        records = Records(blobs, f"j{name}", f"r{name}", redrives=0)
+        publication = Publication(blobs, f"r{name}", records)
+        yield Bench(blobs, publication, f"r{name}", f"j{name}", tmp_path)
+
+
+def version(number: int, name: str = "film.mp4") -> Manifest:
+    """The job of an upload's version, of which the first is number 0."""
+    made = manifest(uuid.uuid4().hex[:24], [8])
+    return made.model_copy(
+        update={"video_name": name, "uploaded_at": BEGIN + timedelta(seconds=number)}
+    )
+
+
+def plain(of: Manifest) -> str:
+    return f"film.{of.style.slug}.mp4"
+
+
+def own(of: Manifest) -> str:
+    return f"film.{of.style.slug}.{of.job_id[:8]}.mp4"
+
+
+async def test_the_newest_version_takes_the_plain_name_and_the_older_ones_records_follow(
+    bench: Bench,
+) -> None:
+    first, second, third = version(0), version(1), version(2)
+    # More than one block, so that it is copied in several
+    long = os.urandom(9 << 20)
+    assert await bench.publish(first, long) == plain(first)
+    assert await bench.publish(second, b"two") == plain(second)
+    assert await bench.publish(third, b"three") == plain(third)
+    contents = await bench.contents()
+    assert contents == {plain(third): b"three", own(second): b"two", own(first): long}
+    assert await bench.recorded(first) == own(first)
+    assert await bench.recorded(second) == own(second)
+    # Each still says whose it is, and of what type
+    moved = await bench.blobs.facts(bench.results, own(first))
+    assert moved
+    assert moved.metadata["job_id"] == first.job_id
+    # Done again, as after a crash, it is done once
+    assert await bench.publication.publish(third, bench.file(b"three")) == plain(third)
+    assert await bench.publication.publish(first, bench.file(b"one")) == own(first)
+    assert await bench.contents() == contents
+
+
+async def test_an_older_version_that_ends_later_leaves_the_newer_one_its_name(
+    bench: Bench,
+) -> None:
+    first, second = version(0), version(1)
+    await bench.publish(second, b"two")
+    assert await bench.publish(first, b"one") == own(first)
+    assert (await bench.contents())[plain(second)] == b"two"
+
+
+async def test_another_upload_takes_nobodys_name(bench: Bench) -> None:
+    film, recording = version(0), version(1, "film.mov")
+    await bench.publish(film, b"film")
+    assert await bench.publish(recording, b"recording") == own(recording)
+    assert (await bench.contents())[plain(film)] == b"film"
+
+
+async def test_a_record_that_is_stored_while_its_result_moves_is_put_right(bench: Bench) -> None:
+    first, second = version(0), version(1)
+    await bench.publication.publish(first, bench.file(b"one"))
+    await bench.publish(second, b"two")
+    assert await bench.publication.find(first, plain(first)) == own(first)
+    assert await bench.publication.find(second, plain(second)) == plain(second)
+
+
+async def test_a_cancelled_jobs_result_is_withdrawn_and_no_newer_one(bench: Bench) -> None:
+    first, second = version(0), version(1)
+    await bench.publish(first, b"one")
+    await bench.publish(second, b"two")
+    await bench.publication.withdraw(first.job_id, plain(first))
+    assert (await bench.contents())[plain(second)] == b"two"
+    await bench.publication.withdraw(second.job_id, plain(second))
+    assert set(await bench.contents()) == {own(first)}
