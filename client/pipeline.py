@@ -112,11 +112,11 @@ class Pipeline:
         What lacks there (``source``, ``warnings``) is in the record of one job: `status`.
         """
         found: list[Status] = []
-        async for name, metadata in self._blobs.described(self._in.jobs):
-            if name != status_blob(name.split("/")[0]):
+        async for blob in self._blobs.items(self._in.jobs):
+            if blob.name != status_blob(blob.name.split("/")[0]):
                 continue
-            status = read_summary(metadata)
-            if status is None and (record := await self._blobs.read(self._in.jobs, name)):
+            status = read_summary(blob.metadata)
+            if status is None and (record := await self._blobs.read(self._in.jobs, blob.name)):
                 # One that cannot be read hides no other: its job fails, and its record says so.
                 with contextlib.suppress(PermanentError):
                     status = read_status(record)

@@ -161,7 +161,7 @@ class Splitter:
         style, problem = resolve_style(
             upload.name, facts.metadata, self._gallery, self._settings.default_style
         )
-        if upload.appendable:
+        if facts.appendable:
             problem = SourceRefused(
                 "APPEND_BLOB",
                 "The upload is an append blob, which has no end: upload it as a block blob.",

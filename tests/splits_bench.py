@@ -55,16 +55,21 @@ class Bench:
         await self.tell(name, etag)
         return etag
 
-    async def tell(self, name: str, etag: str) -> None:
+    async def tell(self, name: str, etag: str, *, renamed: bool = False) -> None:
+        """Say that an upload is there, or was renamed into place."""
         container = self.settings.uploads_container
         blob = self._client.get_blob_client(container, name)
         event = {
             "specversion": "1.0",
             "id": uuid.uuid4().hex,
             "source": "/test",
-            "type": "Microsoft.Storage.BlobCreated",
+            "type": f"Microsoft.Storage.{'BlobRenamed' if renamed else 'BlobCreated'}",
             "subject": f"/blobServices/default/containers/{container}/blobs/{name}",
-            "data": {"api": "PutBlob", "eTag": etag, "url": blob.url},
+            "data": (
+                {"api": "RenameFile", "sequencer": etag, "destinationUrl": blob.url}
+                if renamed
+                else {"api": "PutBlob", "eTag": etag, "url": blob.url}
+            ),
         }
         await self._hub.call(lambda client: client.send_batch([EventData(json.dumps(event))]))
 

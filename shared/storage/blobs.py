@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from azure.core import MatchConditions
 from azure.core.exceptions import AzureError
-from azure.storage.blob import BlobProperties, ContentSettings
+from azure.storage.blob import BlobProperties, BlobType, ContentSettings
 
 from shared.storage.accounts import BlobClients
 from shared.storage.answers import Answer, answer, failure
@@ -37,6 +37,8 @@ class BlobFacts:
     modified: datetime
     copying: bool = False
     """Whether storage is still copying it from elsewhere."""
+    appendable: bool = False
+    """Whether it is an append blob, of which nobody ever says that it is complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,16 +297,6 @@ class BlobStore:
         except AzureError as error:
             raise failure("list", container, "", error) from error
 
-    async def described(self, container: str) -> AsyncIterator[tuple[str, dict[str, str]]]:
-        """List blob names in lexical order, each with the blob's metadata."""
-        try:
-            async for blob in self._client.get_container_client(container).list_blobs(
-                include=["metadata"]
-            ):
-                yield str(blob.name), dict(blob.metadata or {})
-        except AzureError as error:
-            raise failure("list", container, "", error) from error
-
     async def delete_all(self, container: str, prefix: str) -> int:
         """Delete every blob whose name starts with ``prefix``; return how many there were."""
         # One by one: Azurite does not take the service's batch request.
@@ -330,8 +322,15 @@ class BlobStore:
 
 def _facts(url: str, found: BlobProperties) -> BlobFacts:
     copying = found.copy is not None and found.copy.status == "pending"
-    metadata = dict(found.metadata or {})
-    return BlobFacts(url, found.size, _bare(found.etag), metadata, found.last_modified, copying)
+    return BlobFacts(
+        url,
+        found.size,
+        _bare(found.etag),
+        dict(found.metadata or {}),
+        found.last_modified,
+        copying,
+        appendable=found.blob_type is BlobType.APPENDBLOB,
+    )
 
 
 def _bare(etag: object) -> str:

@@ -1,4 +1,4 @@
-"""Understands BlobCreated events, in both schemas of Event Grid, single or in a list.
+"""Understands what Event Grid says of new blobs, in both its schemas, single or in a list.
 
 Source: https://learn.microsoft.com/azure/event-grid/event-schema-blob-storage
 """
@@ -16,6 +16,8 @@ from azure.eventgrid import EventGridEvent
 from shared.contracts.errors import MessageError
 
 _BLOB_CREATED: Final = "Microsoft.Storage.BlobCreated"
+# Where accounts have a hierarchical namespace, files are written aside and renamed into place.
+_BLOB_RENAMED: Final = "Microsoft.Storage.BlobRenamed"
 # Of an empty file that appears. Data Lake and SFTP say FlushWithClose and SftpCommit when it is
 # written.
 _BEGINNINGS: Final = {"CreateFile", "SftpCreate"}
@@ -38,9 +40,8 @@ class Upload:
     container: str
     name: str
     etag: str
+    """The version's ETag; of a file that was renamed, what tells its renaming from others."""
     url: str
-    appendable: bool = False
-    """Whether it is an append blob, of which nobody ever says that it is complete."""
 
 
 def parse_uploads(body: bytes) -> list[Upload]:
@@ -72,14 +73,17 @@ def parse_upload(event: Any, body: bytes) -> Upload | None:
         MessageError: it is not an Event Grid event; ``body`` is what it came in.
     """
     kind, subject, data = parse_event(event, body)
-    if kind != _BLOB_CREATED or str(data.get("api")) in _BEGINNINGS:
+    if kind == _BLOB_CREATED and str(data.get("api")) not in _BEGINNINGS:
+        version, address = "eTag", "url"
+    elif kind == _BLOB_RENAMED:
+        version, address = "sequencer", "destinationUrl"
+    else:
         return None
     match = _SUBJECT.fullmatch(subject) if isinstance(subject, str) else None
-    etag, url = str(data.get("eTag", "")).strip('"'), str(data.get("url", ""))
+    etag, url = str(data.get(version, "")).strip('"'), str(data.get(address, ""))
     if match is None or not etag or not url:
-        raise MessageError("a BlobCreated event without a blob's path, eTag or url", body)
-    appendable = data.get("blobType") == "AppendBlob"
-    return Upload(match["container"], match["name"], etag, url, appendable)
+        raise MessageError(f"an event without a blob's path, {version} or {address}", body)
+    return Upload(match["container"], match["name"], etag, url)
 
 
 def parse_event(event: Any, body: bytes) -> tuple[str, object, dict[str, Any]]:

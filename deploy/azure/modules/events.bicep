@@ -88,10 +88,12 @@ resource subscription 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-
         }
       }
     }
-    // Results and records lie in the same account: only what is put into uploads starts a job.
+    // Results and records lie in the same account: only what is put into uploads starts a job. Where
+    // a hierarchical namespace is on, files are renamed into it as well.
     filter: {
       includedEventTypes: [
         'Microsoft.Storage.BlobCreated'
+        'Microsoft.Storage.BlobRenamed'
       ]
       subjectBeginsWith: '/blobServices/default/containers/${uploadsContainer}/'
     }

@@ -206,7 +206,10 @@ def test_only_uploads_start_jobs(modules: dict[str, File]) -> None:
     subscription = modules["modules/events.bicep"].resources["subscription"]
 
     wanted = bicep.bodies(subscription)["properties"]["filter"]
-    assert wanted["includedEventTypes"] == ["Microsoft.Storage.BlobCreated"]
+    assert wanted["includedEventTypes"] == [
+        "Microsoft.Storage.BlobCreated",
+        "Microsoft.Storage.BlobRenamed",
+    ]
     assert wanted["subjectBeginsWith"].text.endswith("/containers/${uploadsContainer}/'")
 
 

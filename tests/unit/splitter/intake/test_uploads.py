@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -67,10 +68,26 @@ def test_both_schemas_tell_of_the_same_upload(event: dict[str, Any]) -> None:
     assert parse([event]) == [UPLOAD]
 
 
-def test_an_append_blob_is_told_from_one_that_is_complete() -> None:
-    [upload] = parse(cloud_event(data=DATA | {"blobType": "AppendBlob"}))
-    assert upload.appendable
-    assert not UPLOAD.appendable
+@pytest.mark.parametrize("make", [cloud_event, grid_event])
+def test_a_file_that_is_renamed_into_place_is_an_upload_each_time(
+    make: Callable[..., dict[str, Any]],
+) -> None:
+    data = {
+        "api": "RenameFile",
+        "destinationUrl": UPLOAD.url.replace(".blob.", ".dfs."),
+        "sourceUrl": "https://acc.dfs.core.windows.net/aside/beach.tmp",
+        "sequencer": "00000000000004420000000000028963",
+    }
+    kind = {cloud_event: "type", grid_event: "eventType"}[make]
+    renamed = {kind: "Microsoft.Storage.BlobRenamed", "data": data}
+    [upload] = parse(make(**renamed))
+    assert (upload.container, upload.name) == (UPLOAD.container, UPLOAD.name)
+    assert parse(make(**renamed)) == [upload]
+    later = renamed | {"data": data | {"sequencer": "00000000000004420000000000028964"}}
+    assert parse(make(**later)) != [upload]
+    assert parse(make(**{kind: "Microsoft.Storage.DirectoryRenamed"})) == []
+    with pytest.raises(MessageError, match="sequencer or destinationUrl"):
+        parse(make(**renamed | {"data": DATA | {"sequencer": ""}}))
 
 
 def test_a_batch_tells_of_all_its_uploads() -> None:
