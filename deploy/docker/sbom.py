@@ -1,8 +1,9 @@
-"""Print the software bill of materials of a virtual environment, as CycloneDX 1.6.
+"""Print the software bill of materials of an image, as CycloneDX 1.6.
 
-``python sbom.py /opt/venv > sbom.cdx.json``. Beside the Python packages it lists the shared
-libraries that wheels bring along: FFmpeg, x264 and x265 come that way, and a scanner that reads
-package names alone would miss every fault that is found in them.
+``python sbom.py [environment [root [libraries.json]]]``; the defaults are an image's. Beside the
+Python packages it lists the shared libraries that wheels bring along, since FFmpeg, x264 and x265
+come that way, and the packages of the image's base, among them CUDA: a scanner that reads names of
+Python packages alone would miss every fault that is found in those.
 """
 
 # ruff: noqa: INP001 - a script of the image's build, in no package
@@ -13,30 +14,36 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from email import message_from_string
 from importlib.metadata import Distribution, distributions
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
+from urllib.parse import quote
+
+LICENCES: Final = "/usr/share/licenses/stylestream/libraries.json"
 
 # libavcodec-5e6b81c2.so.62.28.102, as auditwheel names what it puts into a wheel.
 _BUNDLED: Final = re.compile(r"(?P<name>.+?)(?:-[0-9a-f]{8})?\.so(?:\.(?P<version>[\d.]+))?")
-_FFMPEG: Final = re.compile(r"lib(av(codec|device|filter|format|util)|sw(scale|resample))")
-# Whose licence is not that of the wheel they are in.
-_LICENCES: Final = {"libx264": "GPL-2.0-or-later", "libx265": "GPL-2.0-or-later"}
 
 
-def main(environment: Path) -> None:
-    """Print the bill of what is installed in ``environment``."""
-    print(json.dumps(bill(environment), indent=1))
+def main(environment: str = "/opt/venv", root: str = "/", licences: str = LICENCES) -> None:
+    """Print the bill of what is installed in ``environment`` and below ``root``."""
+    projects = json.loads(Path(licences).read_text(encoding="utf-8"))
+    print(json.dumps(bill(Path(environment), Path(root), projects), indent=1))
 
 
-def bill(environment: Path) -> dict[str, Any]:
-    """Return the bill; the same whenever it is made of the same packages."""
+def bill(environment: Path, root: Path, projects: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the bill; the same whenever it is made of the same packages.
+
+    ``projects`` says of each project which libraries are its own, their licence and their source.
+    """
     (site,) = environment.glob("lib/python3*/site-packages")
     components = [
         component
         for distribution in distributions(path=[str(site)])
-        for component in (_package(distribution), *_libraries(distribution))
+        for component in (_package(distribution), *_libraries(distribution, projects))
     ]
+    components += _system_packages(root)
     return {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
@@ -60,23 +67,58 @@ def _package(distribution: Distribution) -> dict[str, Any]:
     return component | {"licenses": [{"expression": distribution.metadata["License-Expression"]}]}
 
 
-def _libraries(distribution: Distribution) -> Iterator[dict[str, Any]]:
+def _libraries(
+    distribution: Distribution, projects: dict[str, dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
     """Yield the shared libraries of others that a package brings along."""
+    project_of = {library: name for name, one in projects.items() for library in one["libraries"]}
     for path in distribution.files or ():
         found = _BUNDLED.fullmatch(path.name)
         if found is None or not PurePosixPath(path).parts[0].endswith(".libs"):
             continue
-        name, version = found["name"], found["version"] or ""
-        yield {
+        project = project_of.get(found["name"])
+        component = {
             "type": "library",
             "bom-ref": f"{distribution.name}/{path.name}",
-            "group": "FFmpeg" if _FFMPEG.match(name) else distribution.name,
+            "group": project or distribution.name,
+            "name": found["name"],
+            "version": found["version"] or "",
+            "description": f"shared library in the wheel of {distribution.name}",
+        }
+        if project:
+            component["licenses"] = [{"expression": projects[project]["licence"]}]
+            component["externalReferences"] = [
+                {"type": "source-distribution", "url": projects[project]["source"]}
+            ]
+        yield component
+
+
+def _system_packages(root: Path) -> Iterator[dict[str, Any]]:
+    """Yield the packages of a base that is Debian's or Ubuntu's, by its package manager's list."""
+    status = root / "var/lib/dpkg/status"
+    if not status.exists():
+        return
+    release = dict(
+        line.replace('"', "").split("=", 1)
+        for line in (root / "etc/os-release").read_text(encoding="utf-8").splitlines()
+        if "=" in line
+    )
+    system, of = release["ID"], f"{release['ID']}-{release.get('VERSION_ID', '')}"
+    for paragraph in status.read_text(encoding="utf-8").strip().split("\n\n"):
+        package = message_from_string(paragraph)
+        if not str(package["Status"]).endswith(" installed"):
+            continue
+        name, version, machine = (package[key] for key in ("Package", "Version", "Architecture"))
+        purl = f"pkg:deb/{system}/{quote(name)}@{quote(version)}?arch={machine}&distro={of}"
+        yield {
+            "type": "library",
+            "bom-ref": purl,
+            "group": "NVIDIA" if "nvidia.com" in str(package["Maintainer"]) else system,
             "name": name,
             "version": version,
-            "description": f"shared library in the wheel of {distribution.name}",
-            **({"licenses": [{"license": {"id": _LICENCES[name]}}]} if name in _LICENCES else {}),
+            "purl": purl,
         }
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*sys.argv[1:])

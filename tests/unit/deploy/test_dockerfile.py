@@ -13,8 +13,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+
+from deploy.supply.locked import parse, read
 
 ROOT = Path(__file__).resolve().parents[3]
 IMAGES = ("splitter", "stylizer-cpu", "stylizer-gpu", "assembler", "exporter", "web", "local")
@@ -87,35 +87,10 @@ def test_everything_that_is_copied_is_there_and_in_the_build_context(stages: Sta
         assert any(source == entry or source.startswith(f"{entry}/") for entry in allowed), source
 
 
-def test_the_pinned_versions_are_ones_that_the_project_accepts() -> None:
-    pins = pinned()
-
-    for name in ("services", "tracing", "cpu", "gpu", "local"):
-        for requirement in required(name):
-            assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)])
-
-
-def required(name: str) -> list[Requirement]:
-    """What a file of requirements holds."""
-    lines = (ROOT / f"requirements/{name}.txt").read_text(encoding="utf-8").splitlines()
-    return [Requirement(line) for line in lines if not line.startswith("#")]
-
-
-def pinned() -> dict[str, str]:
-    """The version of every package that images hold."""
-    return dict(
-        line.split("==")
-        for line in (ROOT / "deploy/docker/constraints.txt").read_text().splitlines()
-        if line and not line.startswith("#")
-    )
-
-
 def test_cuda_comes_from_the_base_image_alone_and_tensorrt_not_at_all() -> None:
-    gpu = required("gpu")
-
     # onnxruntime-gpu[cuda,cudnn] would bring the same libraries a second time.
-    assert not any(requirement.extras for requirement in gpu)
-    libraries = {name for name in pinned() if name.startswith(("cuda", "nvidia", "tensorrt"))}
+    packages = parse(read("services") + read("gpu"))
+    libraries = {name for name in packages if name.startswith(("cuda", "nvidia", "tensorrt"))}
     assert libraries == {"nvidia-ml-py"}, "the driver's figures, in plain Python"
 
 
@@ -169,30 +144,3 @@ def probe(port: int) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
-
-
-def test_processors_and_gpus_run_the_same_onnx_runtime() -> None:
-    pins = pinned()
-    assert pins["onnxruntime"] == pins["onnxruntime-gpu"]
-
-
-def test_the_bill_of_materials_names_what_wheels_bring_along() -> None:
-    script = ROOT / "deploy/docker/sbom.py"
-    done = subprocess.run(
-        [sys.executable, str(script), sys.prefix], capture_output=True, text=True, check=True
-    )
-    bill = json.loads(done.stdout)
-
-    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
-    by_name = {one["name"]: one for one in bill["components"]}
-    assert by_name["av"]["purl"].startswith("pkg:pypi/av@")
-    assert by_name["libavcodec"]["group"] == "FFmpeg"
-    assert by_name["libavcodec"]["version"].count(".") == 2
-    assert by_name["libx264"]["licenses"] == [{"license": {"id": "GPL-2.0-or-later"}}]
-    references = [one["bom-ref"] for one in bill["components"]]
-    assert len(references) == len(set(references))
-
-
-def test_every_environment_of_an_image_holds_its_bill(stages: Stages) -> None:
-    for stage in ("packages", "packages-cpu", "packages-local", "packages-gpu"):
-        assert "sbom.py /opt/venv" in instructions(stages, stage, "RUN")[-1]

@@ -1,0 +1,176 @@
+"""Writes ``requirements/locked/``: the version of every package, with the hashes of its files.
+
+The images install these files with ``pip --require-hashes``, and ``scripts/setup`` takes the
+versions from them, so that tests run with what images hold. They are for every platform and every
+Python that the project accepts, and name no address: where a package is fetched from is a matter
+of the machine, what it must be is not. ::
+
+    python -m deploy.supply.locked              # after a change of requirements/
+    python -m deploy.supply.locked --upgrade    # to the newest versions; then run the tests
+    python -m deploy.supply.locked --check      # exit 1 if the files are not what is asked for
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+REQUIREMENTS: Final = ROOT / "requirements"
+OLDEST_PYTHON: Final = "3.11"
+
+TWINS: Final = ("onnxruntime", "onnxruntime-gpu")
+"""One engine in two packages: what the tests run with on processors has to be what GPUs run."""
+
+HEADING: Final = "# Written by python -m deploy.supply.locked. Do not edit.\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Packages that are installed together, on top of another layer's."""
+
+    files: tuple[str, ...]
+    base: tuple[str, ...] = ()
+
+
+LAYERS: Final[Mapping[str, Layer]] = {
+    "services": Layer(("services", "tracing")),
+    "cpu": Layer(("cpu",), ("services",)),
+    "gpu": Layer(("gpu",), ("services",)),
+    "local": Layer(("local",), ("services",)),
+    "node": Layer(("node",)),
+    "test": Layer(("test",), ("services", "cpu", "gpu", "local", "node")),
+}
+
+Pins = dict[str, str]
+"""The lines of each package: its version, perhaps one for each of several Pythons, and hashes."""
+
+
+class SupplyError(Exception):
+    """A tool is missing or said no; the message says which and why."""
+
+
+def main() -> None:
+    """Write the files, or compare them."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.supply.locked", description=__doc__)
+    parser.add_argument("--upgrade", action="store_true", help="take the newest versions")
+    parser.add_argument("--check", action="store_true", help="write nothing, only compare")
+    asked = parser.parse_args()
+    try:
+        files = lock(upgrade=asked.upgrade)
+    except SupplyError as error:
+        sys.exit(f"locked: {error}")
+    stale = [name for name, text in files.items() if read(name) != text]
+    if asked.check and stale:
+        sys.exit(
+            f"locked: {', '.join(stale)} below requirements/locked are not what requirements/ asks "
+            "for; run: python -m deploy.supply.locked"
+        )
+    for name in stale:
+        path(name).parent.mkdir(exist_ok=True)
+        path(name).write_text(files[name], encoding="utf-8")
+    print(f"locked: {len(files)} files, {len(stale)} of them new")
+
+
+def lock(*, upgrade: bool) -> dict[str, str]:
+    """Return the text of each layer's file.
+
+    Raises:
+        SupplyError: uv is missing, or found no versions that fit together.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        whole, twins = Path(folder, "whole.txt"), Path(folder, "twins.txt")
+        whole.write_text("".join("" if upgrade else read(name) for name in LAYERS))
+        twins.write_text("")
+        pins = resolve(LAYERS, whole, twins)
+        if together := same_version(pins):
+            twins.write_text("".join(f"{name}=={together}\n" for name in TWINS))
+            pins = resolve(LAYERS, whole, twins)
+        return {name: layer_text(name, pins, whole) for name in LAYERS}
+
+
+def layer_text(name: str, pins: Pins, whole: Path) -> str:
+    """Return what a layer adds to those that it stands on."""
+    base = LAYERS[name].base
+    below = resolve(base, None, whole).keys() if base else set()
+    added = resolve((*base, name), None, whole).keys() - below
+    return HEADING + "".join(pins[package] for package in sorted(added))
+
+
+def same_version(pins: Pins) -> str | None:
+    """Return the version that both twins can have; None if they have the same one already."""
+    versions: set[str] = {re.findall(r"==([^ ;]+)", pins[name])[0] for name in TWINS}
+    if len(versions) == 1:
+        return None
+    return min(versions, key=lambda version: [int(part) for part in version.split(".")])
+
+
+def resolve(layers: Iterable[str], output: Path | None, constraints: Path) -> Pins:
+    """Let uv choose versions for layers: near those in ``output``, within ``constraints``.
+
+    Raises:
+        SupplyError: it is missing, or found none.
+    """
+    files = [f"{REQUIREMENTS}/{file}.txt" for layer in layers for file in LAYERS[layer].files]
+    command = [
+        *(uv(), "pip", "compile", "--quiet", "--no-header", "--no-annotate"),
+        # One version for all Pythons, where there is one; none of them may be built from source.
+        *("--universal", "--python-version", OLDEST_PYTHON, "--fork-strategy", "fewest"),
+        *("--only-binary", ":all:", "--constraint", str(constraints)),
+        *(("--generate-hashes", "--output-file", str(output)) if output else ()),
+        *files,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SupplyError(f"uv found no versions: {done.stderr.strip()}")
+    return parse(output.read_text() if output else done.stdout)
+
+
+def parse(text: str) -> Pins:
+    """Take a requirements file apart, by package.
+
+    >>> parse("numpy==2.4.6 --hash=sha256:0")
+    {'numpy': 'numpy==2.4.6 --hash=sha256:0'}
+    """
+    pins: Pins = {}
+    name = ""
+    for line in text.splitlines(keepends=True):
+        if found := re.match(r"[\w.-]+(?===)", line):
+            name = found[0]
+        if name and not line.startswith("#"):
+            pins[name] = pins.get(name, "") + line
+    return pins
+
+
+def uv() -> str:
+    """Return where uv is.
+
+    Raises:
+        SupplyError: it is nowhere.
+    """
+    ours = ROOT / ".venv-deploy/bin/uv"
+    if found := (str(ours) if ours.exists() else shutil.which("uv")):
+        return found
+    raise SupplyError("uv is needed: scripts/check-deploy installs it, and so does pip install uv")
+
+
+def path(layer: str) -> Path:
+    """Return where a layer's file is."""
+    return REQUIREMENTS / "locked" / f"{layer}.txt"
+
+
+def read(layer: str) -> str:
+    """Return a layer's file as it is; empty if there is none."""
+    return path(layer).read_text(encoding="utf-8") if path(layer).exists() else ""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""Pins the images of others by digest: those that ours are made of, and those beside ours.
+
+A tag such as ``3.11-slim-bookworm`` is moved by its owner whenever its packages are mended; a
+digest never moves. So references hold both: the tag says what to ask for, the digest what it was.
+Renewed digests change files, and with them the tag of our own images, which are then built anew. ::
+
+    python -m deploy.supply.pins             # which have no digest; exit 1 if ours are made of one
+    python -m deploy.supply.pins --update    # asks the registries, and writes what they say
+
+Registries are asked by skopeo (``apt-get install skopeo``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from deploy.supply.locked import ROOT, SupplyError
+
+DOCKERFILE: Final = "deploy/docker/Dockerfile"
+PLACES: Final = (
+    DOCKERFILE,
+    "docker-compose.yml",
+    "deploy/compose/*.yml",
+    "deploy/kubernetes/**/*.yaml",
+    "deploy/azure/kubernetes/*.yaml",
+)
+
+_REFERENCE: Final = re.compile(
+    r"^(?P<before>\s*(?:- )?image: |ARG \w+_IMAGE=)"
+    r"(?P<image>(?!localhost/)[\w.:/-]*[\w-]+:[\w.-]+)(?:@(?P<digest>sha256:[0-9a-f]{64}))?$",
+    re.MULTILINE,
+)
+
+DigestOf = Callable[[str], str]
+"""Returns the digest that an image's tag has now."""
+
+
+def main() -> None:
+    """Name what is not pinned, or pin everything."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.supply.pins", description=__doc__)
+    parser.add_argument("--update", action="store_true", help="ask the registries, and write")
+    if parser.parse_args().update:
+        try:
+            print(*update(ROOT, ask), sep="\n")
+        except SupplyError as error:
+            sys.exit(f"pins: {error}")
+    elif loose := sorted({*unpinned(ROOT, *PLACES)}):
+        print(
+            f"pins: without a digest: {', '.join(loose)}; where their registries can be reached, "
+            "run: python -m deploy.supply.pins --update"
+        )
+        sys.exit(1 if {*unpinned(ROOT, DOCKERFILE)} else 0)
+
+
+def unpinned(root: Path, *places: str) -> Iterator[str]:
+    """Yield the images of others that have no digest."""
+    return (image for image, digest in references(root, *places) if digest is None)
+
+
+def files(root: Path, *places: str) -> Iterator[Path]:
+    """Yield the files that name images."""
+    for place in places or PLACES:
+        yield from sorted(root.glob(place))
+
+
+def references(root: Path, *places: str) -> Iterator[tuple[str, str | None]]:
+    """Yield every image of others, with its digest if it has one."""
+    for file in files(root, *places):
+        for found in _REFERENCE.finditer(file.read_text(encoding="utf-8")):
+            yield found["image"], found["digest"]
+
+
+def update(root: Path, digest_of: DigestOf) -> list[str]:
+    """Write today's digests; return a line for each that is new.
+
+    Every registry is asked before anything is written, so a refusal changes nothing.
+
+    Raises:
+        SupplyError: a registry did not answer.
+    """
+    digests = {image: digest_of(image) for image in sorted({i for i, _ in references(root)})}
+    news = []
+    for file in files(root):
+        text = file.read_text(encoding="utf-8")
+        renewed = _REFERENCE.sub(
+            lambda found: f"{found['before']}{found['image']}@{digests[found['image']]}", text
+        )
+        if renewed != text:
+            file.write_text(renewed, encoding="utf-8")
+            news.append(f"{file.relative_to(root)}: new digests")
+    return news
+
+
+def ask(image: str, *options: str) -> str:
+    """Ask an image's registry for its digest, which is one for all platforms.
+
+    Raises:
+        SupplyError: skopeo is missing, or the registry did not say.
+    """
+    platform = ("--override-os", "linux", "--override-arch", "amd64")
+    command = ["skopeo", *platform, "inspect", "--no-tags", "--format", "{{.Digest}}", *options]
+    try:
+        done = subprocess.run(
+            [*command, f"docker://{image}"], capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError as error:
+        raise SupplyError("skopeo is needed: apt-get install skopeo") from error
+    if done.returncode or not re.fullmatch(r"sha256:[0-9a-f]{64}\n", done.stdout):
+        raise SupplyError(f"no digest of {image} could be had: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+if __name__ == "__main__":
+    main()
