@@ -26,7 +26,8 @@ from chaos.hubs import HubReader, send_copies
 from chaos.promises.timeline import Timeline
 from chaos.recorder import Recorder
 from chaos.relay import Relay
-from chaos.settings import OTHER_SETTINGS, SETTINGS, STYLES
+from chaos.release import Release
+from chaos.settings import SETTINGS, STYLES
 from chaos.signals import signal_group
 from chaos.storage_proxy import StorageProxy
 from chaos.storage_view import StorageView
@@ -79,9 +80,7 @@ class Arena:
         self.past: list[History] = []
         """What was seen before the hubs were made anew, each time."""
         self._submitted = 0
-        self.other_settings = False
-        """Whether `OTHER_SETTINGS` are rolled out."""
-        self._environments: dict[str, Mapping[str, str]] = {}
+        self.release = Release()
         self._rested: dict[str, int] = {}
         self._most_memory: dict[str, int] = {}
         self._videos: dict[str, bytes] = {}
@@ -124,12 +123,6 @@ class Arena:
             await process.stop()
             process.command = replace(process.command, argv=(*interpreter, module))
             await process.start()
-
-    def set_up(self, process: Supervised) -> None:
-        """Let a process start with the settings that are rolled out, from its next start on."""
-        usual = self._environments.setdefault(process.name, process.command.environment)
-        changes = OTHER_SETTINGS if self.other_settings else {}
-        process.command = replace(process.command, environment={**usual, **changes})
 
     async def renew_hubs(self) -> None:
         """Make all hubs anew, empty, while nothing is under way; what was seen becomes past."""

@@ -20,7 +20,7 @@ from chaos.promises import Violation, check
 from chaos.run import Outcome, calm_run, chaos_run
 from chaos.settings import STYLES
 
-STACK_S: Final = 150.0
+STACK_S: Final = 300.0
 """A stack is replaced about this often, so that starts and stops are tried, too."""
 
 _ASSEMBLERS: Final = 2
@@ -85,7 +85,7 @@ async def _use_up(
     if not arena.clips:
         for _ in range(2):
             _take(findings, await calm_run(arena, styles=STYLES), tell)
-            await Saboteur(arena).roll_out()
+            await Saboteur(arena).roll_out("other settings")
     committed: list[Committed] = []
     while True:
         outcome = await _one(arena, findings.seed + findings.runs)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
 import signal
 import time
@@ -18,11 +17,11 @@ from chaos.arena import Arena
 from chaos.plan import Fault, Kind, recovery_s
 from chaos.poison import ports_of
 from chaos.relay import Relay
-from chaos.signals import signal_group
+from chaos.release import wrong_clock
+from chaos.strikes import disturb, freeze, kill_decoder, send, starve
 from chaos.tampering import Tampering, stopped
 from local.processes import Supervised
 
-_SLOW_S: Final = 0.15
 _ACCOUNTS: Final = {
     "the users' account": frozenset({"uploads", "results", "jobs"}),
     "the internal account": frozenset(
@@ -34,7 +33,8 @@ _ACCOUNTS: Final = {
 }
 """The containers of each account, as in a deployment that has two."""
 _LOOK_S: Final = 0.05
-_DECODER_S: Final = 3.0
+_SKEW_S: Final = 10
+"""Twice what an ownership lives under the run's settings: wrong clocks are wrong about owners."""
 _BACK_S: Final = 60.0
 """A killed process that is not back by then never comes back."""
 
@@ -74,7 +74,7 @@ class Saboteur:
             async with self._starting:
                 killed = self._victims(target, chance)
                 orphans = self._held_by(killed)
-                before = _send(killed, signal.SIGKILL if verb == "kill" else signal.SIGTERM)
+                before = send(killed, signal.SIGKILL if verb == "kill" else signal.SIGTERM)
             if target == "storage":
                 # Azurite ends only when its connections have, and silent ones never do.
                 self._arena.storage_proxy.cut()
@@ -87,16 +87,36 @@ class Saboteur:
             fault.kind, began, healed, tuple(process.name for process in killed), orphans
         )
 
-    async def roll_out(self) -> None:
-        """Give all services other settings, one after another; or take those back."""
-        arena = self._arena
-        arena.other_settings = not arena.other_settings
+    async def roll_out(self, what: str) -> None:
+        """Give all services other settings or a version, one after another; or take that back."""
+        arena, release = self._arena, self._arena.release
+        if what == "other settings":
+            release.other_settings = not release.other_settings
+        else:
+            release.newer = not release.newer
         for service in ("stylizer", "splitter", "assembler"):
             for process in arena.instances(service):
-                async with self._starting:
-                    arena.set_up(process)
-                    before = _send((process,), signal.SIGTERM)
-                await self._return((process,), before)
+                await self._start_again(process)
+
+    async def _start_again(self, process: Supervised) -> None:
+        """Let a process start as it is released now."""
+        async with self._starting:
+            self._arena.release.apply(process)
+            before = send((process,), signal.SIGTERM)
+        await self._return((process,), before)
+
+    async def _put_clock_wrong(self, seconds: float, chance: random.Random) -> None:
+        """Let one service go by a wrong clock for a while, where that can be had."""
+        clock = wrong_clock(chance.choice((-1, 1)) * chance.randrange(_SKEW_S, 3 * _SKEW_S))
+        if clock is None:
+            return
+        service = chance.choice(("stylizer", "splitter", "assembler"))
+        process = chance.choice(self._arena.instances(service))
+        self._arena.release.clocks[process.name] = clock
+        await self._start_again(process)
+        await asyncio.sleep(seconds)
+        del self._arena.release.clocks[process.name]
+        await self._start_again(process)
 
     async def _return(self, processes: Sequence[Supervised], before: Sequence[int | None]) -> None:
         """Wait until all processes are back, but for those that the pool has no place for now."""
@@ -114,11 +134,11 @@ class Saboteur:
         verb, _, target = fault.kind.partition(" ")
         match verb:
             case "freeze":
-                await _freeze(self._victims(target, chance), fault.seconds)
+                await freeze(self._victims(target, chance), fault.seconds)
             case "scale":
                 await self._scale(fault.seconds, chance)
             case "cut" | "hold" | "silence" | "slow":
-                await _disturb(verb, self._relay(target), fault.seconds)
+                await disturb(verb, self._relay(target), fault.seconds)
             case "take":
                 await self._take_away(fault.seconds)
             case "away":
@@ -127,19 +147,24 @@ class Saboteur:
                 await self._refuse(target.rpartition(" ")[2], fault.seconds)
             case "answers":
                 await self._lose_answers(fault.seconds)
-            case "roll" | "make" | "lose":
-                await self._overturn(verb, chance)
+            case "roll" | "make" | "lose" | "put" | "starve":
+                await self._overturn(fault, chance)
             case _:
                 await self._tamper(fault.kind, Tampering(self._arena, chance))
 
-    async def _overturn(self, verb: str, chance: random.Random) -> None:
+    async def _overturn(self, fault: Fault, chance: random.Random) -> None:
+        verb, _, target = fault.kind.partition(" ")
         match verb:
             case "roll":
-                await self.roll_out()
+                await self.roll_out(target.removeprefix("out "))
             case "make":
                 await self._arena.renew_hubs()
             case "lose":
                 await self._lose_chunks(chance)
+            case "put":
+                await self._put_clock_wrong(fault.seconds, chance)
+            case "starve":
+                await starve(self._victims(target, chance), fault.seconds)
 
     async def _tamper(self, kind: Kind, tampering: Tampering) -> None:
         match kind:
@@ -239,7 +264,7 @@ class Saboteur:
                     return
                 await self._arena.pass_over(partition)
                 # Who reads a partition already would read on; the next one goes by the position.
-                before = _send(pool, signal.SIGKILL)
+                before = send(pool, signal.SIGKILL)
         await self._return(pool, before)
 
     async def _refuse(self, status: str, seconds: float) -> None:
@@ -251,61 +276,3 @@ class Saboteur:
         self._arena.storage_proxy.losing_answers = True
         await asyncio.sleep(seconds)
         self._arena.storage_proxy.losing_answers = False
-
-
-async def kill_decoder(splitters: Sequence[Supervised], chance: random.Random) -> None:
-    """Kill a process that decodes an upload, and nothing else; wait a little for one."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_DECODER_S):
-            while not (decoders := _decoders(splitters)):  # noqa: ASYNC110 - it is a process that we wait for
-                await asyncio.sleep(_LOOK_S)
-            with contextlib.suppress(psutil.NoSuchProcess):
-                chance.choice(decoders).kill()
-
-
-def _decoders(splitters: Sequence[Supervised]) -> list[psutil.Process]:
-    found = []
-    for splitter in splitters:
-        if splitter.pid is not None:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                found += psutil.Process(splitter.pid).children(recursive=True)
-    return found
-
-
-async def _disturb(verb: str, relay: Relay, seconds: float) -> None:
-    match verb:
-        case "cut":
-            relay.cut()
-        case "silence":
-            relay.silence()
-        case "hold":
-            relay.hold()
-            await asyncio.sleep(seconds)
-            relay.release()
-        case "slow":
-            relay.delay_s = _SLOW_S
-            await asyncio.sleep(seconds)
-            relay.delay_s = 0.0
-
-
-def _send(processes: Sequence[Supervised], number: signal.Signals) -> list[int | None]:
-    """Signal processes at one moment; return who they were."""
-    before = [process.pid for process in processes]
-    for pid in before:
-        if pid is not None:
-            # Another fault may have killed it a moment ago.
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
-    return before
-
-
-async def _freeze(processes: tuple[Supervised, ...], seconds: float) -> None:
-    """Stop processes with all their children, as a host does that pauses a machine."""
-    pids = [process.pid for process in processes]
-    try:
-        for pid in pids:
-            signal_group(pid, signal.SIGSTOP)
-        await asyncio.sleep(seconds)
-    finally:
-        for pid in pids:
-            signal_group(pid, signal.SIGCONT)

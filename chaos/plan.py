@@ -50,6 +50,11 @@ Kind = Literal[
     "away for a while: the segments hub",
     "answers of storage are lost",
     "roll out other settings",
+    "roll out a newer version",
+    "put a clock wrong",
+    "starve stylizer",
+    "starve splitter",
+    "starve assembler",
     "make the hubs anew",
     "lose chunks' events",
     "events come twice",
@@ -79,6 +84,8 @@ _LASTING_S: Final[dict[str, tuple[float, float]]] = {
     # Longer than a job may stand still under the run's settings when something was lost.
     "take all": (2.0, 20.0),
     "away": (1.0, 8.0),
+    "starve": (2.0, 6.0),
+    "put a clock": (4.0, 12.0),
 }
 
 

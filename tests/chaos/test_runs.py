@@ -89,6 +89,12 @@ SLOW_RUNS: dict[str, tuple[int, tuple[Kind, ...]]] = {
     "events are lost": (23, ("lose chunks' events",)),
     "the hubs are made anew": (24, ("make the hubs anew",)),
     "other settings are rolled out": (25, ("roll out other settings",)),
+    "a newer version is rolled out": (26, ("roll out a newer version",)),
+    "a clock is wrong": (27, ("put a clock wrong",)),
+    "services have no memory left": (
+        28,
+        ("starve stylizer", "starve splitter", "starve assembler"),
+    ),
     # Five attempts, each in a process of its own.
     "a chunk kills whoever paints it": (17, ("poison a chunk",)),
     # Longer than anything may stand still that is lost.
