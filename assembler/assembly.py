@@ -11,6 +11,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+import av.error
+import structlog
+
 from assembler.mux import mux
 from assembler.publication import Publication
 from assembler.settings import AssemblerSettings
@@ -23,6 +26,14 @@ from shared.storage.sealed_files import SealedFile
 from shared.storage.seals import check_seal, file_digest
 from shared.storage.work_folders import work_folder
 from shared.telemetry.metrics import WorkMetrics
+
+log = structlog.get_logger()
+
+_OF_SEGMENTS = ("SEGMENT_COUNT", "SEGMENT_MISSING")
+_NOTHING_BESIDE = (
+    "everything beside the picture is left out (sound, text, chapters, titles): with it, the "
+    "result cannot be written"
+)
 
 
 class Published(NamedTuple):
@@ -84,22 +95,30 @@ class Assembly:
     async def _write_what_fits(
         self, manifest: Manifest, side: Path | None, out: Path
     ) -> tuple[SealedFile, tuple[str, ...]]:
-        """Write a result without the tracks that spoil it; return a sentence for each of those."""
+        """Write a result without the tracks that spoil it; return a sentence for each of those.
+
+        Where no track is known to be at fault, it is written without anything beside the picture
+        before it is given up.
+        """
         losses: list[str] = []
         left_out: frozenset[int] = frozenset()
         while True:
             try:
-                checked = await self._write(manifest, side, out, left_out)
-            except TrackError as error:
-                if error.tracks <= left_out:
+                return await self._write(manifest, side, out, left_out), tuple(losses)
+            except (ResultError, av.error.FFmpegError) as error:
+                if side is None or _is_of_others(error):
                     raise
-                losses += [
-                    f"{_named(manifest, number)} is left out: {error.message}"
-                    for number in sorted(error.tracks - left_out)
-                ]
-                left_out |= error.tracks
-            else:
-                return checked, tuple(losses)
+                at_fault = error.tracks - left_out if isinstance(error, TrackError) else frozenset()
+                if at_fault:
+                    left_out |= at_fault
+                    losses += [
+                        f"{_named(manifest, number)} is left out: {error}"
+                        for number in sorted(at_fault)
+                    ]
+                else:
+                    log.error("writing without copied tracks", exc_info=error)
+                    side = None
+                    losses.append(_NOTHING_BESIDE)
 
     async def _write(
         self, manifest: Manifest, side: Path | None, out: Path, left_out: frozenset[int]
@@ -144,6 +163,13 @@ class Assembly:
                 raise ResultError("SEGMENT_MISSING", f"segment {index} is gone from storage")
             check_seal(segment, f"segment {index}", "CORRUPT_SEGMENT")
             yield segment.data
+
+
+def _is_of_others(error: Exception) -> bool:
+    """Tell whether an error is of the segments, or of the machine, whatever lies beside them."""
+    if isinstance(error, ResultError):
+        return error.code in _OF_SEGMENTS
+    return isinstance(error, OSError) and error.errno == errno.ENOSPC
 
 
 def _named(manifest: Manifest, number: int) -> str:

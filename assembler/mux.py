@@ -28,6 +28,7 @@ from shared.media.containers import (
     EMPTY_MOV_TEXT,
     add_copy,
     carried_metadata,
+    fits,
     is_detour,
     movie_timescale,
     open_output,
@@ -55,7 +56,8 @@ def mux(
         ChunkError: a segment is not what its chunk promises (``CORRUPT_SEGMENT``), or was encoded
             so that it cannot be joined to the first (``MIXED_SEGMENTS``).
         ResultError: there are more or fewer segments than chunks (``SEGMENT_COUNT``).
-        TrackError: a track to copy cannot be written (``TRACK_DATA``).
+        TrackError: a track to copy cannot be read or written (``TRACK_DATA``).
+        av.error.FFmpegError: the file cannot be written, whichever track is at fault.
 
     No file is left behind then.
     """
@@ -104,14 +106,14 @@ def _join(
         for chunk, data in itertools.chain((first,), pairs):
             with _opened_segment(chunk, data) as segment:
                 if joined is None:
-                    joined = _Result(manifest, output, segment, tracks)
+                    joined = _Result(manifest, output, segment, tracks, out_path.parent)
                 joined.append(chunk, segment)
         assert joined is not None
         joined.finish()
 
 
 class _Result:
-    """The result while it is being written."""
+    """The result while it is being written; ``folder`` is free to try things in."""
 
     def __init__(
         self,
@@ -119,21 +121,25 @@ class _Result:
         output: OutputContainer,
         first: InputContainer,
         tracks: list[Stream],
+        folder: Path,
     ) -> None:
         self._source = manifest.source
+        self._folder = folder
         self._output = output
         template = first.streams.video[0]
         self._parameters = template.codec_context.extradata
         self._video = add_copy(output, template)
         self._video.time_base = self._source.time_base
-        self._copies = {stream.index: self._add_copy(stream) for stream in tracks}
         self._numbers = {stream.index: number_of(stream) for stream in tracks}
+        self._all = frozenset(self._numbers.values())
         try:
+            self._copies = {stream.index: self._add_copy(stream) for stream in tracks}
             output.start_encoding()
-        except av.error.FFmpegError as error:
-            raise _unwritable(frozenset(self._numbers.values())) from error
+        except (ValueError, av.error.FFmpegError) as error:
+            # (PyAV does not even try what it does not know to fit.)
+            raise _unwritable(self._misfits(tracks) or self._all) from error
         self._waiting = _packets(tracks)
-        self._next: Packet[Stream] | None = next(self._waiting, None)
+        self._next = self._read_on()
 
     def append(self, chunk: Chunk, segment: InputContainer) -> None:
         """Append one segment, and the sound that belongs before its frames."""
@@ -160,6 +166,12 @@ class _Result:
         copy.disposition = stream.disposition
         return copy
 
+    def _misfits(self, tracks: list[Stream]) -> frozenset[int]:
+        """Return those of the tracks that the container does not even hold on their own."""
+        kind = self._source.container
+        folder = self._folder
+        return frozenset(self._numbers[s.index] for s in tracks if not fits(s, kind, folder))
+
     def _copy_until(self, seconds: Fraction) -> None:
         while self._next is not None and _seconds(self._next) <= seconds:
             self._copy_next()
@@ -173,7 +185,13 @@ class _Result:
                 self._output.mux(self._next)
             except (av.error.InvalidDataError, av.error.ArgumentError) as error:
                 raise _unwritable(frozenset({self._numbers[index]})) from error
-        self._next = next(self._waiting, None)
+        self._next = self._read_on()
+
+    def _read_on(self) -> Packet[Stream] | None:
+        try:
+            return next(self._waiting, None)
+        except av.error.FFmpegError as error:
+            raise _unwritable(self._all) from error
 
     def _check_joins(self, chunk: Chunk, stream: VideoStream) -> None:
         context = stream.codec_context
@@ -257,7 +275,7 @@ def number_of(stream: Stream) -> int:
 
 
 def _unwritable(tracks: frozenset[int]) -> TrackError:
-    return TrackError("TRACK_DATA", "its packets cannot be written", tracks)
+    return TrackError("TRACK_DATA", "its packets cannot be read or written", tracks)
 
 
 def _seconds(packet: Packet[Stream]) -> Fraction:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from math import lcm
@@ -10,8 +11,10 @@ from pathlib import Path
 from typing import Final, Literal
 
 import av
+import av.error
 from av.container import OutputContainer
-from av.stream import Stream
+from av.packet import Packet
+from av.stream import AttachmentStream, DataStream, Stream
 
 ContainerName = Literal["mp4", "mkv"]
 
@@ -40,6 +43,7 @@ _STRUCTURAL = frozenset(
 )
 
 _TEE_TICK = Fraction(1, 1_000_000)
+_SILENT_BYTES = 64
 
 
 def open_output(
@@ -79,9 +83,47 @@ def add_copy(output: OutputContainer, stream: Stream) -> Stream:
     return copy
 
 
+def fits(stream: Stream, container: ContainerName, folder: Path) -> bool:
+    """Tell whether a container holds a track, by writing its header into a file in ``folder``.
+
+    A muxer refuses a header as a whole, and does not say which track is at fault.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder) as trial:
+            path = Path(trial.name)
+            with open_trial(path, container, stream) as output:
+                copy = add_copy(output, stream)
+                output.start_encoding()
+                if is_detour(output):
+                    output.mux(_silence(copy))
+            return not is_detour(output) or _is_known_again(stream, path)
+    except (ValueError, av.error.FFmpegError):
+        return False
+
+
+def codec_name(stream: Stream) -> str:
+    """Return the canonical name of a stream's codec; empty when it is unknown."""
+    if stream.codec_context is None:
+        named = isinstance(stream, (AttachmentStream, DataStream))
+        return (stream.name if named else None) or ""
+    return stream.codec_context.codec.canonical_name
+
+
 def is_detour(output: OutputContainer) -> bool:
     """Tell whether a file of `open_output` is written through ``tee``."""
     return output.format.name == "tee"
+
+
+def _silence(stream: Stream) -> Packet[Stream]:
+    packet: Packet[Stream] = Packet(bytes(_SILENT_BYTES))
+    packet.pts = packet.dts = 0
+    packet.stream = stream
+    return packet
+
+
+def _is_known_again(stream: Stream, path: Path) -> bool:
+    with av.open(str(path), "r", format="matroska") as found:
+        return any(codec_name(other) == codec_name(stream) for other in found.streams)
 
 
 def _is_listed(stream: Stream) -> bool:

@@ -7,19 +7,15 @@ Whether a header holds a track is found out by writing one: lists of codecs do n
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-import av
-import av.error
 from av.audio.stream import AudioStream
-from av.packet import Packet
-from av.stream import AttachmentStream, DataStream, Disposition, Stream
+from av.stream import Disposition, Stream
 
-from shared.media.containers import ContainerName, add_copy, is_detour, open_trial
+from shared.media.containers import ContainerName, codec_name, fits
 from splitter.media.captions import CONVERTIBLE
 
 _MP4_AUDIO = frozenset({"aac", "mp3", "mp2", "opus", "flac", "ac3", "eac3", "alac", "dts"})
@@ -30,8 +26,6 @@ _MKV_TEXT = frozenset({"subrip", "ass", "ssa", "webvtt", "text"})
 
 _WHOLE_SAMPLES = frozenset({"u8", "s16", "s32"})
 """Samples that FLAC stores without loss: of at most 24 bits, which all that need it have."""
-
-_SILENT_BYTES = 64
 
 
 class Way(Enum):
@@ -108,17 +102,17 @@ def plan_carriage(streams: Iterable[Stream], folder: Path, *, has_chapters: bool
 
 def _plan_sounds(plan: Carriage, sounds: list[AudioStream], folder: Path) -> dict[int, Carried]:
     copied: dict[ContainerName, set[int]] = {
-        "mp4": {s.index for s in sounds if codec_name(s) in _MP4_AUDIO and _fits(s, "mp4", folder)},
+        "mp4": {s.index for s in sounds if codec_name(s) in _MP4_AUDIO and fits(s, "mp4", folder)},
         "mkv": set(),
     }
     rest = [stream for stream in sounds if stream.index not in copied["mp4"]]
-    copied["mkv"] = {stream.index for stream in rest if _fits(stream, "mkv", folder)}
+    copied["mkv"] = {stream.index for stream in rest if fits(stream, "mkv", folder)}
     others = [stream for stream in rest if stream.index not in copied["mkv"]]
     floats = any(_lossless_way(stream) is Way.TO_FLOATS for stream in others)
     if copied["mkv"] or floats:
         plan.container = "mkv"
         copied["mkv"] |= {
-            s.index for s in sounds if s.index in copied["mp4"] and _fits(s, "mkv", folder)
+            s.index for s in sounds if s.index in copied["mp4"] and fits(s, "mkv", folder)
         }
     ways = {}
     for stream in sounds:
@@ -159,43 +153,8 @@ def _way_of_text(codec: str, container: ContainerName) -> Way | None:
     return Way.TO_SUBRIP if codec == _MOV_TEXT else Way.COPY
 
 
-def _fits(stream: Stream, container: ContainerName, folder: Path) -> bool:
-    """Try a track on its own: a muxer refuses a header as a whole, not the track at fault."""
-    try:
-        with tempfile.NamedTemporaryFile(dir=folder) as trial:
-            path = Path(trial.name)
-            with open_trial(path, container, stream) as output:
-                copy = add_copy(output, stream)
-                output.start_encoding()
-                if is_detour(output):
-                    output.mux(_silence(copy))
-            return not is_detour(output) or _is_known_again(stream, path)
-    except (ValueError, av.error.FFmpegError):
-        return False
-
-
-def _silence(stream: Stream) -> Packet[Stream]:
-    packet: Packet[Stream] = Packet(bytes(_SILENT_BYTES))
-    packet.pts = packet.dts = 0
-    packet.stream = stream
-    return packet
-
-
-def _is_known_again(stream: Stream, path: Path) -> bool:
-    with av.open(str(path), "r", format="matroska") as found:
-        return any(codec_name(other) == codec_name(stream) for other in found.streams)
-
-
 def _is_playable(stream: AudioStream) -> bool:
     return bool(stream.codec_context and stream.rate and stream.channels)
-
-
-def codec_name(stream: Stream) -> str:
-    """Return the canonical name of a stream's codec; empty when it is unknown."""
-    if stream.codec_context is None:
-        named = isinstance(stream, (AttachmentStream, DataStream))
-        return (stream.name if named else None) or ""
-    return stream.codec_context.codec.canonical_name
 
 
 def _clause(stream: Stream) -> str:

@@ -45,11 +45,15 @@ class Decoder:
         self._packets = 0
         self.frames = 0
         self._pictures = 0
+        self._first_pts: int | None = None
+        self._undecided: list[int] = []
+        self._has_fields = self._is_flushed = False
         self._is_one_each = (
             integrity is not None
             and integrity.holds_pictures_one_by_one
             and stream.codec_context.codec.canonical_name in _ONE_EACH
         )
+        self._in_fields = integrity is not None and integrity.may_hold_fields
         self._failed = 0
         self._damaged_packets = 0
         self._damaged_frames = 0
@@ -70,8 +74,7 @@ class Decoder:
             raise encrypted()
         # Packets that an edit list hides are decoded for the sake of later ones, and not shown.
         self._packets += not packet.is_discard
-        # Before the first picture, some may only be there for the sake of others.
-        self._pictures += not packet.is_discard and (self.frames > 0 or packet.is_keyframe)
+        self._count_picture(packet)
         self._knows_pts |= packet.pts is not None
         if self._first_dts is None:
             self._first_dts = packet.dts
@@ -80,6 +83,7 @@ class Decoder:
 
     def flush(self) -> list[av.VideoFrame]:
         """Return the frames that were held back for reordering."""
+        self._is_flushed = True
         return self._decode(None)
 
     def _decode(self, packet: Packet[VideoStream] | None) -> list[av.VideoFrame]:
@@ -96,9 +100,26 @@ class Decoder:
         for frame in frames:
             if frame.pts is None and frame.dts is not None:
                 frame.pts = frame.dts - self._delay(frame.dts)
+            if self.frames == 0 and frame.pts is not None:
+                self._first_pts = frame.pts
+                self._pictures += sum(pts >= frame.pts for pts in self._undecided)
+                self._undecided.clear()
             self.frames += 1
+            self._has_fields |= frame.interlaced_frame
         self._damaged_frames += sum(frame.is_corrupt for frame in frames)
         return frames
+
+    def _count_picture(self, packet: Packet[VideoStream]) -> None:
+        """Count a packet as a picture, if it belongs behind the first one that is shown.
+
+        What is stored after that one and belongs before it may lack what it was made from.
+        """
+        if packet.is_discard or packet.pts is None or not self._is_one_each:
+            return
+        if self._first_pts is not None:
+            self._pictures += packet.pts >= self._first_pts
+        elif self._undecided or packet.is_keyframe:
+            self._undecided.append(packet.pts)
 
     def _delay(self, dts: int) -> int:
         """Return by how many ticks frames leave the decoder later than their packets go in.
@@ -143,7 +164,9 @@ class Decoder:
         """Tell what was lost, one sentence each."""
         if self._failed:
             yield f"{self._failed} of {self._packets} video packets could not be decoded"
-        if not self._failed and self.frames < self._pictures and self._is_one_each:
+        # (Two fields may come in packets of their own.)
+        is_known = self._is_flushed and not (self._has_fields and self._in_fields)
+        if is_known and not self._failed and self.frames < self._pictures:
             yield f"{self._pictures - self.frames} of {self._packets} video packets gave no picture"
         if self._damaged_packets:
             yield f"{self._damaged_packets} of {self._packets} video packets arrived damaged"

@@ -9,13 +9,13 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import BinaryIO, Final
 
+from splitter.media.transport_stream import layout_of
+
 _TAIL_BYTES: Final = 128 * 1024
 _OGG_PAGE: Final = struct.Struct("<4sBBqIIIB")
 _OGG_LAST: Final = 4
 _FLV_TAG_HEADER: Final = 11
 _FLV_TAGS: Final = (8, 9, 18)
-_TS_PACKETS: Final = ((188, 0), (192, 4), (204, 0))
-_SYNC: Final = ord("G")
 _RIFF_HEADER: Final = 8
 _HEAD_BYTES: Final = 4096
 _ASF_FILE_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
@@ -73,10 +73,8 @@ def _flv(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
 
 
 def _mpegts(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
-    for length, sync in _TS_PACKETS:
-        if head[sync : sync + 1] == head[sync + length : sync + length + 1] == bytes([_SYNC]):
-            return size % length != 0
-    return False
+    layout = layout_of(head)
+    return layout is not None and size % layout[0] != 0
 
 
 def _avi(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001

@@ -16,6 +16,7 @@ import av.logging
 from av.packet import Packet
 from av.stream import Stream
 
+from splitter.media.mp4_index import Mp4Index
 from splitter.media.source import OpenSource, stream_time_base
 
 _CUT_OFF: Final = ("partial file", "ended prematurely", "Truncat")
@@ -39,7 +40,9 @@ _IN_A_ROW: Final = {"yuv4mpegpipe": 0, "ivf": 16, "gif": 256}
 
 _MP4: Final = "mov,mp4,m4a,3gp,3g2,mj2"
 
-_SAMPLES_EACH: Final = (_MP4, "matroska,webm")
+_TS: Final = "mpegts"
+
+_SAMPLES_EACH: Final = (_MP4, "matroska,webm", "flv")
 """Formats that hold pictures one by one, two fields in one packet."""
 
 _LAST_BEGINS: Final = ("nut",)
@@ -78,7 +81,7 @@ class Integrity:
         self._structure = source.structure
         self._packets: set[int] = set()
         self._counts: Counter[int] = Counter()
-        self._promised_counts = source.promised
+        self._read_index = source.read_index
         self._ends: dict[int, Fraction] = {}
         self._gaps: Counter[int] = Counter()
         self._size = source.size
@@ -89,7 +92,12 @@ class Integrity:
     @property
     def holds_pictures_one_by_one(self) -> bool:
         """Whether each of the video's packets is a picture of its own, codec permitting."""
-        return self._format in _SAMPLES_EACH
+        return self._format in (*_SAMPLES_EACH, _TS)
+
+    @property
+    def may_hold_fields(self) -> bool:
+        """Whether a packet may also be one of the two fields of a picture."""
+        return self._format == _TS
 
     def hear(self, level: int, component: str, message: str) -> None:
         """Take note of what FFmpeg logged."""
@@ -127,19 +135,20 @@ class Integrity:
         """Tell what is missing, one sentence each; ``to_the_end``: whether all was read."""
         if to_the_end:
             self._structure.finish(self._size)
+        index = self._read_index() if to_the_end else Mp4Index()
         if self._broke_off and to_the_end:
             yield "the file breaks off before its end"
         broken = self._structure.is_broken or (to_the_end and self._stopped_early())
-        if self._complained or broken:
+        if self._complained or broken or not index.is_whole:
             yield "the file is damaged: parts of it could not be read"
         if self._damaged_sound:
             yield f"{self._damaged_sound} packets of sound or text arrived damaged"
-        for index, gaps in sorted(self._gaps.items()):
-            kind = "video" if index == self._video.index else "audio"
+        for track, gaps in sorted(self._gaps.items()):
+            kind = "video" if track == self._video.index else "audio"
             times = "one gap" if gaps == 1 else f"{gaps} gaps"
-            yield f"packets are missing from {kind} track {index}: its timestamps have {times}"
+            yield f"packets are missing from {kind} track {track}: its timestamps have {times}"
         if to_the_end and self._format == _MP4:
-            yield from self._missing_by_index()
+            yield from self._missing_by(index)
         if to_the_end and self._promised is not None:
             reached = self._latest
             if self._format not in _LAST_BEGINS:
@@ -150,10 +159,9 @@ class Integrity:
                     f"{float(self._promised):.2f} s"
                 )
 
-    def _missing_by_index(self) -> Iterator[str]:
-        counts = self._promised_counts()
+    def _missing_by(self, index: Mp4Index) -> Iterator[str]:
         for track in (self._video, *self._sounds):
-            found, promised = self._counts[track.index], counts.get(track.id, 0)
+            found, promised = self._counts[track.index], index.counts.get(track.id, 0)
             if found < promised:
                 yield (
                     f"{track.type} track {track.index} has {found} packets, but the file's index "

@@ -6,7 +6,8 @@ The demuxer believes an index whose parts contradict each other, and reads what 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
 _MOST_BYTES: Final = 64 * 1024 * 1024
@@ -14,18 +15,40 @@ _EDITED_AWAY: Final = -1
 _LONG: Final = 1
 _BOX_HEADER: Final = 8
 _TRACK_HEADER: Final = 24
+_PARENTS: Final = (b"trak", b"mdia", b"minf", b"stbl")
 
 
-def promised_samples(file: BinaryIO, size: int) -> dict[int, int]:
-    """Return how many packets each track should present at the least, by its identifier.
+@dataclass(frozen=True, slots=True)
+class Mp4Index:
+    """What the index of an MP4 says of the file.
 
+    ``counts`` are the packets that each track should present at the least, by its identifier.
     Tracks of which an edit list shows a part only are left out, and so are fragments and PCM.
     """
+
+    counts: Mapping[int, int] = field(default_factory=dict)
+    is_whole: bool = True
+    """Whether it is all there, and its boxes fill one another."""
+
+
+def read_index(file: BinaryIO, size: int) -> Mp4Index:
+    """Read the index of an MP4 of ``size`` bytes."""
     for kind, begin, end in _boxes_of_file(file, size):
         if kind == b"moov" and end - begin <= _MOST_BYTES:
             file.seek(begin)
-            return _tracks(file.read(end - begin))
-    return {}
+            moov = file.read(end - begin)
+            return Mp4Index(_tracks(moov), end <= size and _is_filled(moov))
+    return Mp4Index()
+
+
+def _is_filled(data: bytes) -> bool:
+    """Tell whether boxes fill their parent to its end."""
+    filled = 0
+    for kind, content in _boxes(data):
+        filled += int.from_bytes(data[filled : filled + 4], "big")
+        if kind in _PARENTS and not _is_filled(content):
+            return False
+    return filled == len(data)
 
 
 def _boxes_of_file(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
@@ -41,7 +64,7 @@ def _boxes_of_file(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]
             length = size - at
         if length < skip:
             return
-        yield kind, at + skip, min(at + length, size)
+        yield kind, at + skip, at + length
         at += length
 
 

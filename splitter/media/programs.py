@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-_LAYOUTS: Final = ((188, 0), (192, 4), (204, 0))
-"""How long packets are, and where each one's sync byte is."""
+from splitter.media.transport_stream import layout_of
 
 _PACKET_BYTES: Final = 188
 _SYNC: Final = ord("G")
@@ -36,11 +35,10 @@ def tracks_beside(head: bytes, video: int) -> frozenset[int] | None:
 
 def _packets(head: bytes) -> Iterator[tuple[int, bool, bytes]]:
     """Yield each packet's track, whether something begins in it, and its payload."""
-    for length, sync in _LAYOUTS:
-        if head[sync : sync + 1] == head[sync + length : sync + length + 1] == bytes([_SYNC]):
-            break
-    else:
+    layout = layout_of(head)
+    if layout is None:
         return
+    length, sync = layout
     for at in range(sync, len(head) - _PACKET_BYTES + 1, length):
         packet = head[at : at + _PACKET_BYTES]
         adaptation, has_payload = packet[3] & 0x20, packet[3] & 0x10

@@ -29,7 +29,7 @@ from av.video.stream import VideoStream
 from shared.contracts.errors import SourceRefused
 from splitter.media.file_end import breaks_off
 from splitter.media.limits import Limits
-from splitter.media.mp4_index import promised_samples
+from splitter.media.mp4_index import Mp4Index, read_index
 from splitter.media.programs import tracks_beside
 from splitter.media.recognise import explain_unopened, still_picture
 from splitter.media.structure import Structure
@@ -106,8 +106,8 @@ class OpenSource:
     """The file's size in bytes."""
     breaks_off: bool
     """Whether the file's last bytes say that more should follow."""
-    promised: Callable[[], dict[int, int]]
-    """Reads how many packets the index of an MP4 has, by its tracks' identifiers."""
+    read_index: Callable[[], Mp4Index]
+    """Reads what the index of an MP4 says; empty for other formats."""
     structure: Structure
     """What was found of breaks in the file, as far as it was read."""
 
@@ -183,7 +183,7 @@ def open_source(file: BinaryIO, limits: Limits, log: ErrorLog) -> OpenSource:
         time_base=time_base,
         size=size,
         breaks_off=cut_off,
-        promised=partial(promised_samples, file, size) if name == _MP4 else dict,
+        read_index=partial(read_index, file, size) if name == _MP4 else Mp4Index,
         structure=structure,
     )
 

@@ -10,17 +10,22 @@ import zlib
 from collections.abc import Callable, Generator
 from typing import Final
 
+from splitter.media.avi import walk_avi
+from splitter.media.ebml import walk_matroska
+from splitter.media.gif import walk_gif
+from splitter.media.transport_stream import layout_of, walk_transport_stream
+
 _Walk = Generator[int, bytes, bool]
 """Asks for a number of bytes at a time; returns whether all was as it should be.
 
-At the end of the file an `EOFError` is raised in it."""
+At the end of the file an `EOFError` is raised in it, with the bytes that are left."""
 
 _PIECE_BYTES: Final = 64 * 1024
 
-_GIF_EXTENSION, _GIF_CONTROL, _GIF_IMAGE, _GIF_END = 0x21, 0xF9, 0x2C, 0x3B
-_GIF_HAS_TABLE: Final = 0x80
 _COUNT_BYTES: Final = 4
 _OGG_PAGE_BYTES, _OGG_LAST = 27, 4
+_FLV_TAG_BYTES, _FLV_BACK_BYTES = 11, 4
+_FLV_SOUND, _FLV_PICTURE, _FLV_DATA, _FLV_NAMED = 8, 9, 18, 0x80
 _PACK, _SYSTEM_HEADER, _PROGRAM_END = 0xBA, 0xBB, 0xB9
 
 
@@ -32,8 +37,7 @@ class Structure:
 
     def __init__(self, head: bytes) -> None:
         """``head`` are the file's first bytes, by which its format is known."""
-        walk = next((walk for sign, walk in _WALKS.items() if head.startswith(sign)), None)
-        self._walk = walk() if walk else None
+        self._walk = _walk_through(head)
         self._wanted = next(self._walk) if self._walk else 0
         self._seen = 0
         self._kept = bytearray()
@@ -61,12 +65,20 @@ class Structure:
         if self._walk is None or self._seen < size:
             return
         try:
-            self._walk.throw(EOFError())
+            self._walk.throw(EOFError(bytes(self._kept)))
         except StopIteration as end:
             self.is_broken = not end.value
         except EOFError:
             self.is_broken = True
         self._walk = None
+
+
+def _walk_through(head: bytes) -> _Walk | None:
+    if layout := layout_of(head):
+        return walk_transport_stream(*layout)
+    if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
+        return walk_avi()
+    return next((walk() for sign, walk in _WALKS.items() if head.startswith(sign)), None)
 
 
 def _skip(length: int, check: int = 0) -> Generator[int, bytes, int]:
@@ -76,34 +88,6 @@ def _skip(length: int, check: int = 0) -> Generator[int, bytes, int]:
         check = zlib.crc32(piece, check)
         length -= len(piece)
     return check
-
-
-def _gif() -> _Walk:
-    screen = yield 13
-    yield from _skip(_gif_table(screen[10]))
-    while True:
-        kind = (yield 1)[0]
-        if kind == _GIF_END:
-            # What follows may be anything but another picture.
-            try:
-                return (yield 1)[0] not in (_GIF_EXTENSION, _GIF_IMAGE, _GIF_CONTROL)
-            except EOFError:
-                return True
-        if kind == _GIF_EXTENSION:
-            yield 1
-        elif kind == _GIF_IMAGE:
-            image = yield 9
-            yield from _skip(_gif_table(image[8]) + 1)
-        elif kind:
-            return False
-        else:
-            continue
-        while length := (yield 1)[0]:
-            yield length
-
-
-def _gif_table(flags: int) -> int:
-    return 3 << (flags & 7) + 1 if flags & _GIF_HAS_TABLE else 0
 
 
 def _png() -> _Walk:
@@ -172,9 +156,36 @@ def _ogg() -> _Walk:
         yield from _skip(sum(sizes))
 
 
+def _flv() -> _Walk:
+    header = yield 9
+    yield from _skip(int.from_bytes(header[5:], "big") - len(header) + _FLV_BACK_BYTES)
+    codecs: dict[int, int] = {}
+    while True:
+        try:
+            tag = yield _FLV_TAG_BYTES
+        except EOFError as end:
+            return not end.args[0]
+        kind, length = tag[0] & 0x1F, int.from_bytes(tag[1:4], "big")
+        if kind not in (_FLV_SOUND, _FLV_PICTURE, _FLV_DATA):
+            return False
+        if length and kind != _FLV_DATA:
+            first = (yield 1)[0]
+            yield from _skip(length - 1)
+            # (From the highest bit on, codecs have names instead of numbers.)
+            codec = first >> 4 if kind == _FLV_SOUND else first & 0x8F
+            if codec < _FLV_NAMED and codec != codecs.setdefault(kind, codec):
+                return False
+        else:
+            yield from _skip(length)
+        if int.from_bytes((yield _FLV_BACK_BYTES), "big") not in (0, length + _FLV_TAG_BYTES):
+            return False
+
+
 _WALKS: Final[dict[bytes, Callable[[], _Walk]]] = {
-    b"GIF8": _gif,
+    b"GIF8": walk_gif,
     b"\x89PNG\r\n\x1a\n": _png,
     b"\0\0\1\xba": _program_stream,
     b"OggS": _ogg,
+    b"FLV\x01": _flv,
+    b"\x1aE\xdf\xa3": walk_matroska,
 }

@@ -1,0 +1,98 @@
+"""Follow the chunks of an AVI: its demuxer looks for the next one wherever a length is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from typing import Final
+
+_OF_TRACK: Final = re.compile(rb"[0-9A-Fa-f]{2}[A-Za-z]{2}")
+_BESIDE: Final = re.compile(rb"ix[0-9]{2}|JUNK|junk|LIST|rec |idx1")
+_NAME: Final = re.compile(rb"[ -~]{4}")
+_HEADER_BYTES, _ENTRY_BYTES = 8, 16
+_UNKNOWN: Final = -1
+_OPEN_ENDED: Final = (0, 0xFFFFFFFF)
+"""Lengths in a recording that was not finished."""
+
+_PIECE_BYTES: Final = 64 * 1024
+
+
+def walk_avi() -> Generator[int, bytes, bool]:
+    """Ask for an AVI's bytes; return whether its chunks follow one another and its index agrees.
+
+    A file that ends too soon is not judged here: its header says how long it should be.
+    """
+    try:
+        yield 12
+        found = yield from _find_movie()
+        if found is None:
+            return False
+        while found != _UNKNOWN:
+            name, length = yield from _header()
+            if name == b"idx1":
+                return found == (yield from _entries(length))
+            if name == b"RIFF":
+                # (A file beyond a gigabyte goes on with another one.)
+                return True
+            yield from _skip(length + length % 2)
+    except EOFError:
+        pass
+    return True
+
+
+def _find_movie() -> Generator[int, bytes, int | None]:
+    """Pass over the headers and the tracks' chunks; see `_movie`."""
+    while True:
+        name, length = yield from _header()
+        if not _NAME.fullmatch(name):
+            return None
+        if name != b"LIST":
+            yield from _skip(length + length % 2)
+        elif (yield 4) != b"movi":
+            yield from _skip(length - 4)
+        elif length in _OPEN_ENDED:
+            return _UNKNOWN
+        else:
+            return (yield from _movie(length - 4))
+
+
+def _header() -> Generator[int, bytes, tuple[bytes, int]]:
+    header = yield _HEADER_BYTES
+    return header[:4], int.from_bytes(header[4:], "little")
+
+
+def _skip(length: int) -> Generator[int, bytes, None]:
+    while length > 0:
+        yield min(length, _PIECE_BYTES)
+        length -= _PIECE_BYTES
+
+
+def _movie(left: int) -> Generator[int, bytes, int | None]:
+    """Pass over the chunks of the tracks; return how many there are, None if they do not fit."""
+    chunks = 0
+    while left >= _HEADER_BYTES:
+        name, length = yield from _header()
+        left -= _HEADER_BYTES
+        if name == b"LIST":
+            # (Of chunks that belong together, which follow.)
+            yield 4
+            left -= 4
+            continue
+        if not _OF_TRACK.fullmatch(name) and not _BESIDE.fullmatch(name):
+            return None
+        chunks += bool(_OF_TRACK.fullmatch(name)) and name[:2] != b"ix"
+        left -= length + length % 2
+        if left < -1:
+            return None
+        yield from _skip(length + (length % 2 if left >= 0 else 0))
+    yield from _skip(left)
+    return chunks
+
+
+def _entries(length: int) -> Generator[int, bytes, int]:
+    """Pass over an index; return how many of its entries are of a track."""
+    found = 0
+    for _ in range(length // _ENTRY_BYTES):
+        entry = yield _ENTRY_BYTES
+        found += bool(_OF_TRACK.fullmatch(entry[:4])) and entry[:2] != b"ix"
+    return found
