@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import json
 import logging
 import os
+import zlib
 from collections.abc import Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -22,7 +24,8 @@ from local.eventhubs.log.partition import Retention
 from local.eventhubs.notices import Notices
 
 _LOGGER: Final = logging.getLogger(__name__)
-_VERSION: Final = 2
+_VERSION: Final = 3
+_WITHOUT_CHECKSUM: Final = 2
 _SHOWN: Final = 100  # characters of a name that a client made up
 
 
@@ -33,6 +36,10 @@ class StoredHub:
     name: str
     partitions: int
     created_ms: int
+
+
+def _checksum(hubs: list[StoredHub]) -> str:
+    return f"{zlib.crc32(repr([dataclasses.astuple(hub) for hub in hubs]).encode()):08x}"
 
 
 class DataDirectory:
@@ -98,20 +105,26 @@ class DataDirectory:
             document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             version = document["version"]
             hubs = [StoredHub(**hub) for hub in document["hubs"]]
+            if version == _VERSION and document["checksum"] != _checksum(hubs):
+                message = "its content does not match its checksum"
+                raise ValueError(message)
         except FileNotFoundError:
             return []
         except (OSError, ValueError, KeyError, TypeError) as error:
             message = (
-                f"{path} cannot be read: {error}. It names the hubs and their numbers of "
-                f"partitions: put it right, or move {self.path} away to start without its events."
+                f"{path} is damaged or cannot be read ({type(error).__name__}: {error}). It names "
+                f"the hubs and their numbers of partitions, which the folders in "
+                f"{self.path / 'hubs'} show: put it right with a text editor, as version "
+                f"{_WITHOUT_CHECKSUM}, or move {self.path} away to start without its events."
             )
             raise ConfigurationError(message) from error
-        if version == 1:
-            self._gather(hubs)
-            self._save(hubs)
-        elif version != _VERSION:
+        if version not in (1, _WITHOUT_CHECKSUM, _VERSION):
             message = f"{path} was written by another version of this program."
             raise ConfigurationError(message)
+        if version == 1:
+            self._gather(hubs)
+        if version != _VERSION:
+            self._save(hubs)
         return hubs
 
     def _gather(self, hubs: list[StoredHub]) -> None:
@@ -131,7 +144,8 @@ class DataDirectory:
         path = self.path / "hubs.json"
         new = path.with_suffix(".new")
         with new.open("w", encoding="utf-8") as file:
-            json.dump({"version": _VERSION, "hubs": entries}, file, indent=1)
+            document = {"version": _VERSION, "checksum": _checksum(hubs), "hubs": entries}
+            json.dump(document, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)

@@ -7,6 +7,7 @@ its process; a service that starts removes the folders that nobody holds.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
 import shutil
@@ -30,6 +31,13 @@ def work_folder(parent: str | None) -> Iterator[Path]:
         folder = Path(made)
         with _locked(folder / _LOCK, "x"):
             yield folder
+
+
+def lasting_work_folder() -> Path:
+    """Make a folder in the system's place for such that goes with this process."""
+    held = contextlib.ExitStack()
+    atexit.register(held.close)
+    return held.enter_context(work_folder(None))
 
 
 def sweep_work_folders(parent: str | None) -> int:

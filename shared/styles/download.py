@@ -6,10 +6,8 @@ networks there before their cards: a service that starts in between refuses a ca
 
 from __future__ import annotations
 
-import atexit
+import asyncio
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +17,7 @@ from shared.contracts.errors import ConfigurationError
 from shared.service.settings import StorageSettings
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
+from shared.storage.work_folders import lasting_work_folder, sweep_work_folders
 
 log = structlog.get_logger()
 S = TypeVar("S", bound=StorageSettings)
@@ -40,8 +39,9 @@ async def fetch_styles(settings: S, blobs: BlobStore, retry: Retry) -> S:
         raise ConfigurationError(
             ["STYLES_DIR and STYLES_CONTAINER exclude each other: set one of them"]
         )
-    folder = Path(tempfile.mkdtemp(prefix="stylestream-styles-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    await asyncio.to_thread(sweep_work_folders, None)
+    folder = lasting_work_folder() / "styles"
+    folder.mkdir()
     count = await retry(lambda: _fetch(blobs, container, folder))
     log.info("styles fetched", container=container, files=count)
     os.environ["STYLES_DIR"] = str(folder)

@@ -140,9 +140,9 @@ async def test_a_service_has_its_default_style_from_a_container_and_leaves_nothi
         )
     )
     await process.start()
-    assert list(temporary.glob("stylestream-styles-*/my-own.onnx"))
+    assert list(temporary.glob("stylestream-work-*/styles/my-own.onnx"))
     await process.stop()
-    assert not list(temporary.glob("stylestream-styles-*"))
+    assert not list(temporary.glob("stylestream-work-*"))
 
 
 @pytest.mark.parametrize(

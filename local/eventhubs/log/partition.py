@@ -17,6 +17,7 @@ from __future__ import annotations
 import itertools
 import logging
 from bisect import bisect_left, bisect_right
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,7 @@ from local.eventhubs.log.segment import (
 _LOGGER: Final = logging.getLogger(__name__)
 _MIB: Final = 1024 * 1024
 _READ_SIZE: Final = 128 * 1024
+_CLOCK_WAS_WRONG_MS: Final = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +109,28 @@ class PartitionLog:
 
     def stage(self, messages: list[bytes], key: str | None, now_ms: int) -> None:
         """Give each message its place; it becomes visible once it is committed."""
-        # Times never run backwards inside a partition, whatever the clock does.
-        self._last_ms = max(self._last_ms, now_ms)
+        self._last_ms = self._time_after(self._last_ms, now_ms)
         for message in messages:
             record = encode_record(self._next_sequence, self._last_ms, key, message)
             self._staged += record
             self._marks.append(Mark(self._next_sequence, self._end_offset, self._last_ms))
             self._next_sequence += 1
             self._end_offset += len(record)
+
+    def _time_after(self, last_ms: int, now_ms: int) -> int:
+        """Return an event's time: never before the last one's, but where a clock was wrong.
+
+        One that was set right after a jump forward would else have all events stamped with that
+        jump for years, and none of them would ever be too old.
+        """
+        if last_ms <= now_ms + _CLOCK_WAS_WRONG_MS:
+            return max(last_ms, now_ms)
+        _LOGGER.warning(
+            "the clock was set back by %d s: times go on from now, events before in %s keep theirs",
+            (last_ms - now_ms) // 1000,
+            self._directory,
+        )
+        return now_ms
 
     def take_staged(self) -> WriteJob | None:
         """Return all that is staged as one write, or None if nothing is."""
@@ -247,8 +263,11 @@ class PartitionLog:
         oldest_ms = now_ms - self._retention.max_age_ms
         total = sum(segment.size for segment in self._segments)
         dropped = 0
+        # No event is younger than one behind it, whatever a wrong clock has stamped it with.
+        ages = [each.last_ms for each in reversed(self._segments)]
+        youngest = deque(reversed(list(itertools.accumulate(ages, min))))
         while len(self._segments) > 1 and (
-            self._segments[0].last_ms < oldest_ms or total > self._retention.max_bytes
+            youngest.popleft() < oldest_ms or total > self._retention.max_bytes
         ):
             segment = self._segments[0]
             segment.path.unlink()

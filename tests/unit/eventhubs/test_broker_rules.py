@@ -25,6 +25,7 @@ from local.eventhubs.addresses import (
 from local.eventhubs.amqp.errors import LinkFault
 from local.eventhubs.amqp.values import Described, Symbol, ULong
 from local.eventhubs.authorization import Policy, TokenRefusedError, check_token
+from local.eventhubs.broker import DataDirectory
 from local.eventhubs.config import parse_arguments, parse_hub
 from local.eventhubs.groups import Reader, ReaderSeats
 from local.eventhubs.hub import Hub
@@ -295,6 +296,34 @@ async def test_a_directory_that_is_not_one_is_a_configuration_error(tmp_path: Pa
     (tmp_path / "hubs.json").write_text("{}")
     with pytest.raises(ConfigurationError, match="cannot be read"):
         await eventhubs.EventHubs(tmp_path).start()
+
+
+async def test_a_flipped_bit_anywhere_in_the_list_of_hubs_is_named(tmp_path: Path) -> None:
+    async with eventhubs.EventHubs(tmp_path, hubs={"frames": 4, "uploads": 2}):
+        pass
+    path = tmp_path / "hubs.json"
+    whole = path.read_bytes()
+    found = []
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        directory = DataDirectory(tmp_path)
+        try:
+            found.append([(spec.name, spec.partitions) for spec, _ in directory.reconcile([])])
+        except ConfigurationError as error:
+            found.append(str(error).startswith(f"{path} "))
+        finally:
+            directory.close()
+    # Between words, a bit may change nothing
+    assert all(each is True or each == [("frames", 4), ("uploads", 2)] for each in found)
+    assert found.count(True) > len(found) // 2
+    # Put right by hand, without a checksum, it is taken, and has one again
+    document = json.loads(whole)
+    path.write_text(json.dumps({"version": 2, "hubs": document["hubs"]}))
+    async with eventhubs.EventHubs(tmp_path):
+        pass
+    assert json.loads(path.read_bytes()) == document
 
 
 async def test_a_directory_of_the_first_version_keeps_its_hubs_and_their_events(

@@ -162,6 +162,31 @@ def test_old_segments_are_dropped_by_size_and_by_age(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("*.log"))) == 1
 
 
+def test_a_clock_that_was_far_ahead_for_a_while_spoils_neither_times_nor_retention(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    day = 24 * 3_600_000
+    retention = Retention(max_age_ms=day, segment_bytes=200)
+    log = PartitionLog(tmp_path, retention)
+    append(log, [bytes(50)] * 3, now_ms=1000)
+    append(log, [bytes(50)] * 3, now_ms=300_000 * day)
+    # When it is set right, events have its times again, also those of a process that comes later
+    append(log, [bytes(50)] * 3, now_ms=2000)
+    log = PartitionLog(tmp_path, retention)
+    append(log, [b"latest"], now_ms=3000)
+    assert log.last.enqueued_ms == 3000
+    assert "the clock was set back by" in caplog.text
+    # Whoever asks for what came since gets it, and maybe what was stamped wrongly as well
+    since = log.read(log.offset_from_time(2000, inclusive=True), 10)
+    assert [event.sequence for event in since][-4:] == [6, 7, 8, 9]
+    # A small step back is none: times do not run backwards
+    append(log, [b"later"], now_ms=2500)
+    assert log.last.enqueued_ms == 3000
+    # And what is too old goes, whatever it was stamped with
+    log.enforce_retention(now_ms=3 * day)
+    assert log.is_empty
+
+
 def test_retention_works_while_the_disk_is_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
