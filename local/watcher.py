@@ -70,7 +70,7 @@ class UploadWatcher:
         *,
         uploads_container: str = "uploads",
         hub: str = "uploads",
-        interval_s: float = 0.5,
+        interval_s: float = 0.25,
         schema: EventSchema = "cloudevents",
         bytes_taken: BytesTaken | None = None,
     ) -> None:

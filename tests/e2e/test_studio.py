@@ -11,15 +11,25 @@ import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
+from studio_page import (
+    CONTRAST,
+    HEARD,
+    LOOK,
+    PLAYS,
+    SAME_PICTURE,
+    WIDTH,
+    sound_of,
+    sounds_differ_by,
+)
 from videos import Sound, Video
 
 from client import Account, open_pipeline
 from local.stack import Stack, StackOptions
+from shared.contracts.style_request import StyleRequest
 from shared.styles.gallery import open_gallery
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -44,7 +54,7 @@ def chromium() -> str | None:
 async def stack(tmp_path_factory) -> AsyncIterator[Stack]:
     folder = tmp_path_factory.mktemp("studio")
     environment = {"CHUNK_FRAMES": "16"}
-    options = StackOptions(folder / "stack", environment=environment, studio=True)
+    options = StackOptions(folder / "stack", environment=environment, studio=True, disposable=True)
     async with Stack(options) as running:
         yield running
 
@@ -76,83 +86,8 @@ async def page(stack: Stack, browser: Browser) -> AsyncIterator[Page]:
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("clips") / "beach.mp4"
-    path.write_bytes(Video(frames=FRAMES, size=(160, 96), sounds=[Sound(duration_s=8)]).make())
+    path.write_bytes(Video(frames=FRAMES, size=(160, 96), sounds=[Sound(duration_s=10)]).make())
     return path
-
-
-LOOK = """() => {
-  const video = document.getElementById("after-video");
-  const original = document.getElementById("before-video");
-  const spans = [...Array(video.buffered.length).keys()];
-  return {
-    time: video.currentTime, paused: video.paused, ended: video.ended, ready: video.readyState,
-    buffered: spans.map((i) => [video.buffered.start(i), video.buffered.end(i)]),
-    source: video.currentSrc, error: video.error?.message ?? null,
-    muted: video.muted, original_muted: original.muted, heard: original.webkitAudioDecodedByteCount,
-    apart: original.currentTime - video.currentTime,
-    shown: video.getVideoPlaybackQuality().totalVideoFrames,
-    state: document.querySelector(".job-state")?.innerText ?? "",
-  };
-}"""
-
-SAME_PICTURE = """async ([job, at]) => {
-  const happens = (element, event) => new Promise((done, fail) => {
-    element.addEventListener(event, done, { once: true });
-    element.addEventListener("error", () => fail(element.error), { once: true });
-  });
-  const pixels = (video) => {
-    const canvas = document.createElement("canvas");
-    [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
-    const context = canvas.getContext("2d");
-    context.drawImage(video, 0, 0);
-    return context.getImageData(0, 0, canvas.width, canvas.height).data;
-  };
-  const seek = async (video) => {
-    video.pause();
-    const sought = happens(video, "seeked");
-    video.currentTime = at;
-    await sought;
-    return pixels(video);
-  };
-  const result = document.createElement("video");
-  result.src = `/api/jobs/${job}/result`;
-  await happens(result, "loadeddata");
-  const source = document.createElement("video");
-  source.src = `/api/jobs/${job}/source`;
-  await happens(source, "loadeddata");
-  const [live, done, original] = [
-    await seek(document.getElementById("after-video")), await seek(result), await seek(source),
-  ];
-  const differ = (a, b) => a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i])), 0);
-  return { result: differ(live, done), original: differ(live, original), size: live.length };
-}"""
-
-# What the page plays beside the picture, decoded by the browser at the sound's own rate.
-HEARD = """async (job) => {
-  const source = await fetch(`/api/jobs/${job}/source`);
-  const context = new OfflineAudioContext(1, 48000, 48000);
-  const sound = await context.decodeAudioData(await source.arrayBuffer());
-  const bytes = new Uint8Array(sound.getChannelData(0).buffer);
-  let text = "";
-  for (let i = 0; i < bytes.length; i += 32768)
-    text += String.fromCharCode(...bytes.subarray(i, i + 32768));
-  return btoa(text);
-}"""
-
-
-def sound_of(path: Path) -> np.ndarray:
-    """The samples of a file's first sound, its first channel."""
-    with av.open(path) as container:
-        frames = [frame.to_ndarray()[0] for frame in container.decode(audio=0)]
-    return np.concatenate(frames)
-
-
-def sounds_differ_by(heard: np.ndarray, original: np.ndarray) -> float:
-    """The largest difference of two sounds; decoders may keep or drop the encoder's run-in."""
-    run_in = 2112
-    middle = original[run_in : run_in + 8 * 48000 - 3 * run_in]
-    starts = {run_in + shift for shift in (-run_in, -2048, -1024, 0, 1024, 2048, run_in)}
-    return min(float(np.abs(heard[at:][: len(middle)] - middle).max()) for at in starts)
 
 
 async def look(page: Page) -> dict:
@@ -194,6 +129,7 @@ async def test_a_video_plays_while_it_is_being_painted_and_on_past_its_end(page,
     assert (heard["muted"], heard["original_muted"]) == (True, False)
 
     await when(page, lambda seen: "Done" in seen["state"])
+    await page.evaluate("(at) => document.getElementById('after-video').currentTime = at", 7)
     over = await when(page, lambda seen: seen["ended"])
     # It went on in what it had, and did not begin anew in the result.
     assert over["source"] == playing["source"]
@@ -240,7 +176,46 @@ async def test_what_cannot_be_painted_says_why_and_its_name_runs_nothing(page, t
     await expect(job).to_have_count(0, timeout=PATIENCE_MS)
 
 
+async def test_codecs_play_where_the_browser_can_and_else_it_says_so(page, tmp_path):
+    short = tmp_path / "short.mp4"
+    short.write_bytes(Video(frames=48, size=(160, 96)).make())
+    await choose(page, short)
+    await page.locator("#output summary").click()
+    await page.select_option("#quality", "80")
+    for codec, name in (("av1", "AV1"), ("hevc", "HEVC")):
+        plays = await page.evaluate(PLAYS, codec)
+        await page.select_option("#codec", codec)
+        note = page.locator("#codec-note")
+        await (expect(note).to_be_hidden() if plays else expect(note).to_contain_text(name))
+        await page.get_by_role("button", name="Paint", exact=True).click()
+        job = page.locator(".job.shown", has_text=f"The Starry Night · {name}")
+        await expect(job).to_be_visible(timeout=PATIENCE_MS)
+        if plays:
+            played = await when(page, lambda seen: seen["time"] > 0.2)
+            assert played["error"] is None
+        else:
+            await expect(job.get_by_role("link", name="Download")).to_be_visible(
+                timeout=PATIENCE_MS
+            )
+            await expect(page.locator("#hint span")).to_have_text(
+                f"This browser cannot play {name}: download the result."
+            )
+            await expect(page.locator("#after-still")).to_be_visible()
+            assert await page.evaluate(WIDTH) > 0
+    found = await page.evaluate(
+        "async () => (await (await fetch('/api/jobs?limit=2')).json()).jobs"
+    )
+    assert {(job["codec"], job["quality"]) for job in found} == {("av1", 80), ("hevc", 80)}
+
+
 async def test_a_restart_in_mid_play_is_only_a_pause(page, stack, tmp_path):
+    gone = tmp_path / "gone.mp4"
+    gone.write_bytes(b"this is a text")
+    account = Account(stack.storage_connection_string)
+    async with open_pipeline(account) as pipeline:
+        ended = (await pipeline.submit(gone, StyleRequest(style="udnie"))).job_id
+    other = page.locator(".job.failed", has_text="gone.mp4")
+    await expect(other).to_be_visible(timeout=PATIENCE_MS)
     long = tmp_path / "long.mp4"
     long.write_bytes(Video(frames=600, size=(160, 96)).make())
     await choose(page, long)
@@ -249,47 +224,13 @@ async def test_a_restart_in_mid_play_is_only_a_pause(page, stack, tmp_path):
     studio = next(process for process in stack.processes if process.name == "web")
     os.kill(studio.pid, 9)
     buffered = (await look(page))["buffered"][0][1]
+    # What is deleted elsewhere while the page hears nothing is gone from it afterwards.
+    async with open_pipeline(account) as pipeline:
+        await pipeline.delete(ended)
     recovered = await when(page, lambda seen: seen["buffered"][0][1] > buffered + 1)
     assert recovered["error"] is None
     assert studio.restarts == 1
-
-
-async def test_a_job_can_be_cancelled(page, tmp_path):
-    long = tmp_path / "cancelled.mp4"
-    long.write_bytes(Video(frames=300, size=(480, 272)).make())
-    await choose(page, long)
-    await page.get_by_role("button", name="Paint", exact=True).click()
-    job = page.locator(".job", has_text="cancelled.mp4")
-    state = job.locator(".job-state")
-    await expect(state).to_contain_text(re.compile("Reading|Painting"), timeout=PATIENCE_MS)
-    await job.get_by_role("button", name="Cancel", exact=True).click()
-    await expect(state).to_contain_text("Cancelled", timeout=PATIENCE_MS)
-
-
-CONTRAST = """() => {
-  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
-  const light = ([r, g, b]) => [r, g, b]
-    .map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
-    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-  const behind = (element) => {
-    for (let one = element; one; one = one.parentElement) {
-      const colour = parts(getComputedStyle(one).backgroundColor);
-      if (colour.length < 4 || colour[3] === 1) return colour;
-      if (getComputedStyle(one).backgroundImage !== "none" && one.className === "go") continue;
-    }
-    return [255, 255, 255];
-  };
-  const faint = [];
-  for (const element of document.querySelectorAll("body *")) {
-    const text = [...element.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
-    if (!text || !element.checkVisibility()) continue;
-    if (element.closest(":disabled, .frame, noscript, .visually-hidden, .skip, option")) continue;
-    const [one, other] = [parts(getComputedStyle(element).color), behind(element)].map(light);
-    const ratio = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
-    if (ratio < 4.5) faint.push(`${element.textContent.trim().slice(0, 40)}: ${ratio.toFixed(2)}`);
-  }
-  return faint;
-}"""
+    await expect(other).to_have_count(0, timeout=PATIENCE_MS)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -308,8 +249,10 @@ async def test_everything_can_be_read_reached_and_named(page, stack, scheme):
     assert nameless == []
 
 
-async def test_the_keyboard_is_enough(page, clip):
-    await choose(page, clip)
+async def test_the_keyboard_is_enough(page, tmp_path):
+    long = tmp_path / "long.mp4"
+    long.write_bytes(Video(frames=300, size=(480, 272)).make())
+    await choose(page, long)
     chosen = page.locator(".card input:checked")
     first = await chosen.input_value()
     await chosen.focus()
@@ -321,7 +264,8 @@ async def test_the_keyboard_is_enough(page, clip):
     assert await page.locator("#compare").input_value() == "0"
     await page.locator("#paint").focus()
     await page.keyboard.press("Enter")
-    await expect(page.locator(".job").first).to_contain_text("beach.mp4", timeout=PATIENCE_MS)
-    await expect(page.locator(".job").first.get_by_role("button", name="Cancel")).to_be_visible(
-        timeout=PATIENCE_MS
-    )
+    state = page.locator(".job.shown .job-state")
+    await expect(state).to_contain_text(re.compile("Reading|Painting"), timeout=PATIENCE_MS)
+    await page.locator(".job.shown").get_by_role("button", name="Cancel", exact=True).focus()
+    await page.keyboard.press("Enter")
+    await expect(state).to_contain_text("Cancelled", timeout=PATIENCE_MS)

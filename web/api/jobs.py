@@ -24,7 +24,6 @@ from web.problems import Problem, not_found
 from web.studio import Studio
 
 _EVENTS: Final = "text/event-stream"
-_INTERVAL_S: Final = 0.5
 _SIGN_OF_LIFE_S: Final = 15.0
 """So often something is sent, or proxies take a quiet connection for a dead one."""
 
@@ -55,16 +54,18 @@ async def list_jobs(studio: Studio, request: web.Request) -> web.StreamResponse:
     """Answer with a page of jobs."""
     query = query_of(ListQuery, request)
     await studio.board.look()
-    jobs = [entry.job for entry in studio.board.visible(request[USER])]
-    if query.after is not None:
-        ids = [job.id for job in jobs]
-        jobs = jobs[ids.index(query.after) + 1 :] if query.after in ids else []
+    # A place in the list, not a job: the job of a page's end may be deleted before the next page.
     wanted = (
-        job for job in jobs if query.state in (None, job.state) and query.style in (None, job.style)
+        entry
+        for entry in studio.board.visible(request[USER])
+        if query.state in (None, entry.job.state)
+        and query.style in (None, entry.job.style)
+        and (query.after is None or entry.place < query.after)
     )
     page = list(islice(wanted, query.limit + 1))
     shown = page[: query.limit]
-    return answer_of(Jobs(jobs=tuple(shown), after=shown[-1].id if page[query.limit :] else None))
+    after = shown[-1].place if page[query.limit :] else None
+    return answer_of(Jobs(jobs=tuple(entry.job for entry in shown), after=after))
 
 
 async def show_job(studio: Studio, request: web.Request) -> web.StreamResponse:
@@ -127,7 +128,7 @@ async def _send_changes(
         seen = revision
         if only is not None and any(job.ended for job in jobs if job.id == only):
             return
-        await studio.pause(_INTERVAL_S)
+        await studio.pause(studio.board.interval_s)
 
 
 def _event(kind: str, data: str) -> bytes:

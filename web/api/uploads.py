@@ -104,6 +104,7 @@ async def show_received(studio: Studio, request: web.Request) -> web.StreamRespo
 async def complete_upload(studio: Studio, request: web.Request) -> web.StreamResponse:
     """Make a video of an upload's blocks, which starts its job."""
     done = await studio.uploads.complete(request.match_info["upload"], request[USER])
+    studio.board.expect(done.job)
     return answer_of(done, HTTPStatus.CREATED)
 
 

@@ -1,8 +1,9 @@
 """Keeps what is known about all jobs, for everybody who looks at the studio.
 
 Storage is asked when somebody looks, and then once for all: a record that has not changed is not
-read again, and an ended one is not even asked for. Every change gets the next number, so that
-whoever follows the board asks for what came after the last number that they saw.
+read again, and an ended one is not even asked for. It is asked more often while somebody waits for
+a first picture. Every change gets the next number, so that whoever follows the board asks for what
+came after the last number that they saw.
 """
 
 from __future__ import annotations
@@ -27,6 +28,12 @@ from web.models import Job
 _FRESH_S: Final = 0.5
 """For this long a look at storage serves everybody."""
 
+_EAGER_S: Final = 0.15
+"""The same while a job has nothing to show yet."""
+
+_EXPECTED_S: Final = 60.0
+"""For so long a first picture, and the record of an upload's job, are waited for in this way."""
+
 _DISCOVERY_S: Final = 2.0
 """How often all jobs are listed, which finds new and deleted ones."""
 
@@ -44,8 +51,14 @@ class Entry:
     frames: Pace = field(default_factory=Pace)
     playable: Pace = field(default_factory=Pace)
     watched: bool = False
+    seen_at: float = field(default_factory=time.monotonic)
     settled: bool = False
     """Whether no further segment will come."""
+
+    @property
+    def place(self) -> str:
+        """Where the job belongs in a list: texts that are compared, the newest is the greatest."""
+        return f"{self.status.started_at}/{self.job.id}"
 
     def first_seen(self) -> bool:
         """Tell whether nobody has watched the job before, and note that somebody does now."""
@@ -66,25 +79,35 @@ class Board:
         self._container = container
         self._entries: dict[str, Entry] = {}
         self._gone: dict[str, int] = {}
+        self._expected: dict[str, float] = {}
         self._looking = asyncio.Lock()
         self._looked = self._discovered = float("-inf")
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
         self.revision = 0
         """The number of the latest change."""
+        self.interval_s = _FRESH_S
+        """How long whoever follows the board pauses between two looks."""
 
     async def look(self) -> None:
         """Bring the board up to date."""
         async with self._looking:
             now = time.monotonic()
-            if now - self._looked < _FRESH_S:
+            if now - self._looked < self.interval_s:
                 return
             if now - self._discovered >= _DISCOVERY_S:
                 await self._discover()
                 self._discovered = now
             else:
-                await self._follow([job for job, entry in self._entries.items() if _open(entry)])
+                await self._follow(self._under_way(now))
             await self._watch_segments()
             self._looked = time.monotonic()
+            self.interval_s = self._interval_s()
+
+    def expect(self, job: str) -> None:
+        """Look for the record of a job that was just submitted."""
+        if job not in self._entries:
+            self._expected[job] = time.monotonic()
+            self.interval_s = _EAGER_S
 
     async def find(self, job: str, user: User) -> Entry | None:
         """Return a job that the user may see; None when there is none."""
@@ -100,7 +123,7 @@ class Board:
         """Return the jobs that a user may see, newest first."""
         entries = self._entries.values()
         seen = (entry for entry in entries if user.may_see(entry.status.video_name))
-        return sorted(seen, key=lambda entry: (entry.status.started_at, entry.job.id), reverse=True)
+        return sorted(seen, key=lambda entry: entry.place, reverse=True)
 
     def changed(self, since: int, user: User) -> tuple[list[Job], list[str]]:
         """Return the jobs that changed after the change ``since``, and the ids of deleted ones."""
@@ -115,6 +138,21 @@ class Board:
         """Take a deleted job off the board."""
         if self._entries.pop(job, None) is not None:
             self._gone[job] = self._next()
+
+    def _under_way(self, now: float) -> list[str]:
+        since = now - _EXPECTED_S
+        self._expected = {
+            job: at for job, at in self._expected.items() if at > since and job not in self._entries
+        }
+        return [*self._expected, *(job for job, one in self._entries.items() if _open(one))]
+
+    def _interval_s(self) -> float:
+        """Return the pause until the next look: short while a few jobs are open, and one is new."""
+        under_way = [entry for entry in self._entries.values() if _open(entry)]
+        newest = time.monotonic() - _EXPECTED_S
+        if self._expected or any(_begins(entry, newest) for entry in under_way):
+            return min(_FRESH_S, _EAGER_S * max(1, len(under_way)))
+        return _FRESH_S
 
     async def _discover(self) -> None:
         listed = {
@@ -197,6 +235,10 @@ class Board:
 
 def _open(entry: Entry) -> bool:
     return not entry.status.ended
+
+
+def _begins(entry: Entry, since: float) -> bool:
+    return entry.seen_at > since and not entry.job.live.playable_s
 
 
 def _splits(entry: Entry) -> bool:

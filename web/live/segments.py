@@ -22,6 +22,9 @@ _Maker = Callable[[bytes, SegmentPlace], bytes]
 _FRESH_S: Final = 0.4
 """For this long a look at storage serves everybody."""
 
+_EAGER_S: Final = 0.1
+"""The same while nothing can be played yet."""
+
 _THOUSAND: Final = 1000
 _REMEMBERED: Final = 1000
 """Jobs whose index is kept."""
@@ -110,7 +113,8 @@ class _Followed:
 
     async def look(self) -> Index:
         async with self._looking:
-            if time.monotonic() - self._looked >= _FRESH_S:
+            fresh_s = _FRESH_S if self._index.playable else _EAGER_S
+            if time.monotonic() - self._looked >= fresh_s:
                 await self._catch_up()
                 self._looked = time.monotonic()
         return self._index

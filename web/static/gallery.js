@@ -1,9 +1,11 @@
 // The styles, each painted on the user's own frame, and how strongly and with which colours to paint.
 import { painted } from "./pictures.js";
-import { titleOf } from "./words.js";
+import { codecOf, plays, titleOf } from "./words.js";
 
 const AT_ONCE = 2;
 const MOST_MIXED = 4;
+// What does not show in a single picture: names of the API, and the page's controls.
+const OUTPUT = { duration: "duration", max_side: "side", quality: "quality", codec: "codec" };
 const $ = (id) => document.getElementById(id);
 
 export class Gallery extends EventTarget {
@@ -24,7 +26,9 @@ export class Gallery extends EventTarget {
     for (const id of ["strength", "preserve", "brush"]) {
       $(id).addEventListener("change", () => (this.#paintAll(), this.#changed()));
     }
+    $("output").addEventListener("change", () => this.#showOutput());
     this.#showWeights();
+    this.#showOutput();
   }
 
   // How the next videos are to be painted, in the words of the API.
@@ -33,25 +37,34 @@ export class Gallery extends EventTarget {
     if ($("strength").value !== "100") request.strength = String($("strength").value / 100);
     if ($("preserve").checked) request.preserve_color = "true";
     if ($("brush").value) request.brush = $("brush").value;
-    if ($("duration").value) request.duration = $("duration").value;
-    if ($("side").value) request.max_side = $("side").value;
+    for (const [name, id] of Object.entries(OUTPUT)) if ($(id).value) request[name] = $(id).value;
     return request;
   }
 
   // The same, as far as it shows in a single picture.
   get manner() {
-    const { max_side, duration, ...manner } = this.request;
-    return manner;
+    return Object.fromEntries(Object.entries(this.request).filter(([name]) => !(name in OUTPUT)));
   }
 
   get words() {
-    return titleOf(this.#style(), this.styles);
+    const title = titleOf(this.#style(), this.styles);
+    const style = this.styles.find((one) => one.name === this.#style());
+    return style ? `${title} · ${byline(style)}` : title;
   }
 
   // Paints every style on a picture.
   show(frame) {
     this.#frame = frame;
     return this.#paintAll();
+  }
+
+  // The settings of the result that are not the usual ones, in words beside their heading.
+  #showOutput() {
+    const changed = Object.values(OUTPUT).filter((id) => $(id).value).map((id) => $(id).selectedOptions[0].text.split(",")[0]);
+    $("output-words").textContent = changed.join(" · ") || "whole video, as it is";
+    const codec = $("codec").value || "h264";
+    $("codec-note").hidden = plays(codec);
+    $("codec-note").textContent = `This browser cannot play ${codecOf(codec)}: it shows a picture of the result, and the video as a download.`;
   }
 
   #style() {
@@ -76,9 +89,8 @@ export class Gallery extends EventTarget {
     picture.append(image);
     const title = document.createElement("b");
     title.textContent = style.title;
-    const painter = document.createElement("small");
-    painter.textContent = [style.painter, style.year].filter(Boolean).join(", ");
-    card.append(input, picture, title, painter);
+    card.title = [style.title, byline(style)].join(", ");
+    card.append(input, picture, title);
     this.#pictures.set(style.name, image);
     return card;
   }
@@ -163,4 +175,8 @@ export class Gallery extends EventTarget {
   #changed() {
     this.dispatchEvent(new Event("change"));
   }
+}
+
+function byline({ painter, year }) {
+  return [painter, year].filter(Boolean).join(", ");
 }

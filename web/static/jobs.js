@@ -1,6 +1,6 @@
 // The list of jobs: kept true by the studio's events, one card a job.
 import { call, get } from "./api.js";
-import { shareOf, stateOf, titleOf } from "./words.js";
+import { codecOf, shareOf, stateOf, titleOf } from "./words.js";
 
 const PAGE = 30;
 
@@ -132,6 +132,8 @@ export class Jobs extends EventTarget {
   #uploadCard(id, entry) {
     const card = this.#cards.get(id) ?? this.#newCard(id, entry.name, "");
     const sending = entry.share < 1 && !entry.bad;
+    card.classList.toggle("open", !entry.bad);
+    card.classList.toggle("failed", Boolean(entry.bad));
     this.#tell(card, sending ? `${entry.words} · ${Math.floor(entry.share * 100)} %` : entry.words, entry.bad);
     this.#fill(card, entry.share, null, false);
     const stop = ["Cancel", () => (entry.cancel(), this.#forgetUpload(id))];
@@ -146,8 +148,10 @@ export class Jobs extends EventTarget {
   }
 
   #jobCard(job) {
-    const card = this.#cards.get(job.id) ?? this.#newCard(job.id, job.video, titleOf(job.style, this.styles));
+    const card = this.#cards.get(job.id) ?? this.#newCard(job.id, job.video, this.#mannerOf(job));
     card.classList.toggle("shown", job.id === this.#selected);
+    card.classList.toggle("open", !job.ended);
+    card.classList.toggle("failed", job.ended && job.result === null);
     this.#tell(card, stateOf(job), Boolean(job.error));
     this.#fill(card, shareOf(job), job.frames ? job.frames_split / job.frames : null, !job.ended);
     card.querySelector(".bar").hidden = job.ended;
@@ -156,6 +160,11 @@ export class Jobs extends EventTarget {
     const cancel = ["Cancel", () => this.#order(card, job, "POST", "/cancel")];
     this.#act(card, job.ended ? [remove] : [cancel], job);
     return card;
+  }
+
+  #mannerOf(job) {
+    const codec = job.codec === "h264" ? [] : [codecOf(job.codec)];
+    return [titleOf(job.style, this.styles), ...codec].join(" · ");
   }
 
   #newCard(id, name, style) {

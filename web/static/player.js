@@ -6,6 +6,9 @@ const BEHIND_S = 60;
 const START_S = 1.6;
 const SLOWEST = 0.5;
 
+// The browser has no decoder for what is painted.
+export class Unplayable extends Error {}
+
 export class LivePlayer extends EventTarget {
   #video;
   #job;
@@ -87,7 +90,7 @@ export class LivePlayer extends EventTarget {
     const Source = window.ManagedMediaSource ?? window.MediaSource;
     const type = `video/mp4; codecs="${this.codec}"`;
     if (!Source.isTypeSupported(type)) {
-      throw new Refused(0, "This browser does not play the result's codec: download it when it is done.");
+      throw new Unplayable();
     }
     this.#source = new Source();
     this.#video.disableRemotePlayback = true;

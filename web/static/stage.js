@@ -1,6 +1,6 @@
 // The large picture: a still frame or a playing video, before and after, with a divider between.
-import { LivePlayer } from "./player.js";
-import { clock, speedOf } from "./words.js";
+import { LivePlayer, Unplayable } from "./player.js";
+import { clock, codecOf, speedOf } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 // The original is brought back to the painted picture's time: gently, because its sound may be heard,
@@ -19,6 +19,7 @@ export class Stage {
   #job = null;
   #hasBefore = false;
   #muted = true;
+  #unplayable = false;
 
   constructor() {
     $("compare").addEventListener("input", () => this.#cut());
@@ -37,9 +38,11 @@ export class Stage {
     this.#after.addEventListener("waiting", () => this.#hint());
     this.#after.addEventListener("playing", () => this.#hint());
     this.#after.addEventListener("loadedmetadata", () => this.#shape(this.#after.videoWidth, this.#after.videoHeight));
+    this.#after.addEventListener("error", () => this.#job && !this.#live && this.#showPicture());
     this.#before.addEventListener("error", () => {
       this.#hasBefore = false;
       this.#single(true);
+      this.#showMeans();
     });
     this.#before.addEventListener("loadeddata", () => this.#single(false));
     this.#mute(true);
@@ -75,7 +78,6 @@ export class Stage {
     this.#job = job;
     this.#canvas.hidden = this.#still.hidden = true;
     this.#after.hidden = this.#before.hidden = false;
-    $("transport").hidden = false;
     this.#single(true);
     this.#before.src = source ?? `/api/jobs/${job.id}/source`;
     this.#hasBefore = true;
@@ -86,10 +88,18 @@ export class Stage {
   update(job) {
     if (this.#job?.id !== job.id) return;
     this.#job = job;
-    if (!this.#live && !this.#after.src) this.#begin(job);
+    if (!this.#live && !this.#after.src && !this.#unplayable) this.#begin(job);
     this.#live?.update(job);
+    this.#showMeans();
     this.#hint();
     this.#showTime();
+  }
+
+  // What plays has its controls; where nothing is to be seen, the sentence that says why is in the middle.
+  #showMeans() {
+    const plays = Boolean(this.#live || this.#after.src);
+    $("transport").hidden = !plays;
+    this.#frame.classList.toggle("bare", !plays && !this.#hasBefore && !this.#unplayable);
   }
 
   #begin(job) {
@@ -112,8 +122,13 @@ export class Stage {
     const playing = !this.#after.paused;
     this.#live.close();
     this.#live = null;
+    if (error instanceof Unplayable) {
+      this.#showPicture();
+      return;
+    }
     if (!job?.result) {
       this.#say(job?.error?.message ?? error?.message ?? "The picture cannot be shown.");
+      this.#showMeans();
       return;
     }
     this.#after.src = `/api/jobs/${job.id}/result`;
@@ -122,10 +137,24 @@ export class Stage {
     if (playing) this.#after.play().catch(() => {});
   }
 
+  // The browser cannot play what is painted: its first picture stands for it.
+  #showPicture() {
+    this.#unplayable = true;
+    this.#after.removeAttribute("src");
+    this.#after.hidden = true;
+    this.#showMeans();
+    this.#still.src = `/api/jobs/${this.#job.id}/thumbnail.jpg`;
+    this.#still.alt = `The first painted picture of ${this.#job.video}`;
+    this.#still.hidden = false;
+    this.#before.currentTime = this.#job.start;
+    this.#hint();
+  }
+
   #leave() {
     this.#live?.close();
     this.#live = null;
     this.#job = null;
+    this.#unplayable = false;
     this.#hasBefore = false;
     for (const video of [this.#after, this.#before]) {
       video.pause();
@@ -135,6 +164,7 @@ export class Stage {
     }
     $("transport").hidden = true;
     $("hint").hidden = true;
+    this.#frame.classList.remove("bare");
     this.#single(true);
   }
 
@@ -239,7 +269,10 @@ export class Stage {
     const starved = this.#after.readyState < 3 && !this.#after.paused && !this.#after.ended;
     if (job.error) this.#say(job.error.message);
     else if (job.state === "cancelled" && !this.#live) this.#say("This painting was cancelled.");
-    else if (!this.#live && !this.#after.src) this.#say(job.ended ? "There is nothing to show." : "The first frames are being painted …");
+    else if (this.#unplayable) {
+      const when = job.result ? "download the result" : "the result will be there to download";
+      this.#say(`This browser cannot play ${codecOf(job.codec)}: ${when}.`);
+    } else if (!this.#live && !this.#after.src) this.#say(job.ended ? "There is nothing to show." : "The first frames are being painted …");
     else if (this.#live && wait > 0 && this.#after.paused && !this.#after.currentTime) {
       const when = Number.isFinite(wait) ? ` Plays smoothly in ${clock(wait)}.` : "";
       this.#say(`Painting at ${speedOf(job)}.${when}`, true);

@@ -59,7 +59,7 @@ gallery.addEventListener("trouble", (event) => trouble(event.detail.message));
 function describe(job = null) {
   if (job) {
     $("title").textContent = job.video;
-    $("facts").textContent = `${titleOf(job.style, session.styles)} · ${stateOf(job)}`;
+    $("facts").textContent = `${titleOf(job.style, session.styles)} · ${stateOf(job, false)}`;
     return;
   }
   $("title").textContent = files.length
@@ -118,6 +118,8 @@ $("choices").addEventListener("submit", async (event) => {
   const chosen = files;
   const request = gallery.request;
   $("paint").disabled = true;
+  // The studio and the painters of this machine may share processors: what is asked for goes first.
+  large.abort();
   const uploads = chosen.map((file, place) => paint(file, request, place === 0));
   $("files").value = "";
   await Promise.allSettled(uploads);

@@ -13,6 +13,21 @@ export function speedOf(job) {
   return job.live.speed ? `${Math.round(job.live.speed * 100)} % of playing speed` : `${frames ?? "?"} frames/s`;
 }
 
+const CODECS = {
+  h264: { title: "H.264", type: "avc1.640028" },
+  hevc: { title: "HEVC", type: "hvc1.1.6.L93.B0" },
+  av1: { title: "AV1", type: "av01.0.04M.08" },
+};
+
+export function codecOf(codec) {
+  return CODECS[codec]?.title ?? codec;
+}
+
+// Whether this browser can show what is painted in a codec.
+export function plays(codec) {
+  return document.createElement("video").canPlayType(`video/mp4; codecs="${CODECS[codec]?.type}"`) !== "";
+}
+
 export function titleOf(style, styles) {
   return style
     .split(",")
@@ -42,7 +57,7 @@ export function shareOf(job) {
   return job.frames ? job.frames_painted / job.frames : null;
 }
 
-export function stateOf(job) {
+export function stateOf(job, reason = true) {
   const words = [job.frames_painted || job.ended ? STATES[job.state] : "Reading the video"];
   const share = shareOf(job);
   if (!job.ended) {
@@ -53,6 +68,7 @@ export function stateOf(job) {
   } else if (job.frames && job.result) {
     words.push(`${job.frames} frames`);
   }
+  if (!reason) return words.join(" · ");
   if (job.error) words.push(job.error.message);
   else if (job.warnings.length) words.push(job.warnings[0]);
   return words.join(" · ");

@@ -8,10 +8,11 @@ import secrets
 
 import aiohttp
 import pytest
-from studio_bench import body, problem
+from studio_bench import body, problem, upload
 
 from shared.contracts.layout import status_blob
 from shared.contracts.status import Failure
+from web.jobs import board
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -33,7 +34,17 @@ async def test_jobs_are_listed_by_pages_and_filtered(studio):
             (lost,) = (await answer.json())["jobs"]
         async with session.get("/api/jobs", params={"limit": "0"}) as answer:
             assert answer.status == 400
+        asked = {"limit": "2", "state": "stylizing"}
+        async with session.get("/api/jobs", params=asked) as answer:
+            first = await answer.json()
+        last = first["jobs"][-1]["id"]
+        await session.post(f"/api/jobs/{last}/cancel")
+        await session.delete(f"/api/jobs/{last}")
+        async with session.get("/api/jobs", params=asked | {"after": first["after"]}) as answer:
+            second = [job["id"] for job in (await answer.json())["jobs"]]
     assert found == [status.job_id for status in reversed(jobs)]
+    # The job at which a page ended was deleted, and the next page begins where it would have.
+    assert second == found[2:4]
     assert lost["error"] == {"code": "NOT_A_VIDEO", "message": "This is not a video."}
 
 
@@ -67,8 +78,17 @@ async def test_followers_hear_of_all_jobs_then_of_every_change(studio):
         assert (await heard(events))[0] == ("gone", other.job_id)
 
 
+async def test_the_job_of_an_upload_is_heard_of_before_all_jobs_are_listed(studio, monkeypatch):
+    async with studio.session() as session, session.get("/api/events") as events:
+        assert (await heard(events))[0][0] == "ready"
+        monkeypatch.setattr(board, "_DISCOVERY_S", float("inf"))
+        submitted = await upload(session, b"video", name="a.mp4")
+        await studio.job(job_id=submitted["job"])
+        assert (await heard(events))[0] == ("job", submitted["job"])
+
+
 async def heard(events: aiohttp.ClientResponse) -> list[tuple[str, str]]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         lines = (await events.content.readany()).decode().strip()
     found = []
     for event in lines.split("\n\n"):

@@ -1,0 +1,111 @@
+"""What tests ask the studio's page, in the browser's own words, and how they compare sounds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+
+LOOK = """() => {
+  const video = document.getElementById("after-video");
+  const original = document.getElementById("before-video");
+  const spans = [...Array(video.buffered.length).keys()];
+  return {
+    time: video.currentTime, paused: video.paused, ended: video.ended, ready: video.readyState,
+    buffered: spans.map((i) => [video.buffered.start(i), video.buffered.end(i)]),
+    source: video.currentSrc, error: video.error?.message ?? null,
+    muted: video.muted, original_muted: original.muted, heard: original.webkitAudioDecodedByteCount,
+    apart: original.currentTime - video.currentTime,
+    shown: video.getVideoPlaybackQuality().totalVideoFrames,
+    state: document.querySelector(".job-state")?.innerText ?? "",
+  };
+}"""
+
+SAME_PICTURE = """async ([job, at]) => {
+  const happens = (element, event) => new Promise((done, fail) => {
+    element.addEventListener(event, done, { once: true });
+    element.addEventListener("error", () => fail(element.error), { once: true });
+  });
+  const pixels = (video) => {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
+    const context = canvas.getContext("2d");
+    context.drawImage(video, 0, 0);
+    return context.getImageData(0, 0, canvas.width, canvas.height).data;
+  };
+  const seek = async (video) => {
+    video.pause();
+    const sought = happens(video, "seeked");
+    video.currentTime = at;
+    await sought;
+    return pixels(video);
+  };
+  const result = document.createElement("video");
+  result.src = `/api/jobs/${job}/result`;
+  await happens(result, "loadeddata");
+  const source = document.createElement("video");
+  source.src = `/api/jobs/${job}/source`;
+  await happens(source, "loadeddata");
+  const [live, done, original] = [
+    await seek(document.getElementById("after-video")), await seek(result), await seek(source),
+  ];
+  const differ = (a, b) => a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i])), 0);
+  return { result: differ(live, done), original: differ(live, original), size: live.length };
+}"""
+
+PLAYS = """async (codec) => (await import("/static/words.js")).plays(codec)"""
+
+WIDTH = "() => document.getElementById('after-still').naturalWidth"
+
+# What the page plays beside the picture, decoded by the browser at the sound's own rate.
+HEARD = """async (job) => {
+  const source = await fetch(`/api/jobs/${job}/source`);
+  const context = new OfflineAudioContext(1, 48000, 48000);
+  const sound = await context.decodeAudioData(await source.arrayBuffer());
+  const bytes = new Uint8Array(sound.getChannelData(0).buffer);
+  let text = "";
+  for (let i = 0; i < bytes.length; i += 32768)
+    text += String.fromCharCode(...bytes.subarray(i, i + 32768));
+  return btoa(text);
+}"""
+
+CONTRAST = """() => {
+  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b]
+    .map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (element) => {
+    for (let one = element; one; one = one.parentElement) {
+      const colour = parts(getComputedStyle(one).backgroundColor);
+      if (colour.length < 4 || colour[3] === 1) return colour;
+      if (getComputedStyle(one).backgroundImage !== "none" && one.className === "go") continue;
+    }
+    return [255, 255, 255];
+  };
+  const faint = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const text = [...element.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
+    if (!text || !element.checkVisibility()) continue;
+    if (element.closest(":disabled, .frame, noscript, .visually-hidden, .skip, option")) continue;
+    const [one, other] = [parts(getComputedStyle(element).color), behind(element)].map(light);
+    const ratio = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+    if (ratio < 4.5) faint.push(`${element.textContent.trim().slice(0, 40)}: ${ratio.toFixed(2)}`);
+  }
+  return faint;
+}"""
+
+
+def sound_of(path: Path) -> np.ndarray:
+    """The samples of a file's first sound, its first channel."""
+    with av.open(path) as container:
+        frames = [frame.to_ndarray()[0] for frame in container.decode(audio=0)]
+    return np.concatenate(frames)
+
+
+def sounds_differ_by(heard: np.ndarray, original: np.ndarray) -> float:
+    """The largest difference of two sounds; decoders may keep or drop the encoder's run-in."""
+    run_in = 2112
+    middle = original[run_in : run_in + 10 * 48000 - 3 * run_in]
+    starts = {run_in + shift for shift in (-run_in, -2048, -1024, 0, 1024, 2048, run_in)}
+    return min(float(np.abs(heard[at:][: len(middle)] - middle).max()) for at in starts)
