@@ -33,11 +33,13 @@ async def kill_decoder(splitters: Sequence[Supervised], chance: random.Random) -
 
 
 def _decoders(splitters: Sequence[Supervised]) -> list[psutil.Process]:
-    found = []
+    """Return the forks of the splitters' fork servers."""
+    found: list[psutil.Process] = []
     for splitter in splitters:
         if splitter.pid is not None:
             with contextlib.suppress(psutil.NoSuchProcess):
-                found += psutil.Process(splitter.pid).children(recursive=True)
+                for server in psutil.Process(splitter.pid).children():
+                    found += server.children()
     return found
 
 

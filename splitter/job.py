@@ -231,6 +231,7 @@ class SplitJob:
         )
         patience = _PATIENCE_AT_LAST if self._last_try else 1
         return split_in_child(
+            self._to.decoders,
             self._upload,
             video.size,
             options,

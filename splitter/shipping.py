@@ -18,6 +18,7 @@ from shared.hubs.publisher import Publisher
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
 from shared.storage.seals import SEAL, seal
+from splitter.decoder.forks import ForkServer
 from splitter.metrics import SplitterMetrics
 
 log = structlog.get_logger()
@@ -28,8 +29,9 @@ _CUT: Final = "cut"
 
 @dataclass(frozen=True, slots=True)
 class Outlets:
-    """Where a split's products go, and how it tries again."""
+    """What decodes a split's video, where its products go, and how it tries again."""
 
+    decoders: ForkServer
     blobs: BlobStore
     frames: Publisher
     segments: Publisher

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
 from shared.contracts.errors import SourceRefused
+from splitter.decoder.forks import ForkServer
 from splitter.decoder.process import split_in_child
 from splitter.media.split import SplitOptions
 
@@ -27,12 +29,27 @@ class Upload:
         return self.data[offset : offset + length]
 
 
+STAND_INS: list[str] = []
+"""Python, the last of which runs in forks in the decoder's place."""
+
+
+def stand_in_server(code):
+    """A fork server whose forks run ``code``."""
+    prelude = "import os, sys, time, signal, socket\n"
+    prelude += "from splitter.decoder.fork_server import wait_for_work\nwait_for_work()\n"
+    return ForkServer((sys.executable, "-c", prelude + code))
+
+
+def fork_server():
+    return stand_in_server(STAND_INS[-1]) if STAND_INS else ForkServer()
+
+
 async def collect(upload, side, options=None, **more):
-    events = split_in_child(
-        upload.read, len(upload.data), options or SplitOptions(chunk_frames=8), side, **more
-    )
-    async with aclosing(events):
-        return [event async for event in events]
+    options = options or SplitOptions(chunk_frames=8)
+    async with fork_server() as server:
+        events = split_in_child(server, upload.read, len(upload.data), options, side, **more)
+        async with aclosing(events):
+            return [event async for event in events]
 
 
 async def refusal(upload, side, **more):
@@ -42,8 +59,8 @@ async def refusal(upload, side, **more):
     return caught.value
 
 
-def open_files():
-    return len(list(Path("/proc/self/fd").iterdir()))
+def open_files(of="self"):
+    return len(list(Path(f"/proc/{of}/fd").iterdir()))
 
 
 # What other tests' fixtures keep running, such as a whole stack, are children of this process, too.
@@ -54,5 +71,12 @@ def all_children():
     return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
 
 
-def children():
-    return sorted(all_children() - OTHERS)
+def children(of=None):
+    """The processes that were started for the test; with ``of``, by that process."""
+    if of is None:
+        return sorted(all_children() - OTHERS)
+    return Path(f"/proc/{of}/task/{of}/children").read_text().split()
+
+
+def forks_of(server):
+    return children(of=server._process.pid)

@@ -11,17 +11,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import os
 import signal
 import socket
 import sys
 import time
-from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 from shared.contracts.errors import SourceRefused
 from splitter.decoder.bounds import Bounds
+from splitter.decoder.forks import DECODE, Fork, ForkServer
 from splitter.decoder.wire import (
     LENGTH,
     MESSAGE,
@@ -38,9 +37,6 @@ from splitter.protection import Layer
 ReadRange = Callable[[int, int], Awaitable[bytes]]
 """Read ``length`` bytes of the upload from ``offset``: ``await read_range(offset, length)``."""
 
-_COMMAND = (sys.executable, "-P", "-s", "-m", "splitter.decoder.sandbox")
-_ROOT = Path(__file__).resolve().parents[2]
-_KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH")
 _STDERR_BYTES = 4096
 _PR_SET_DUMPABLE = 4
 
@@ -52,14 +48,15 @@ class DecoderKilled(SourceRefused):
 def keep_to_ourselves() -> None:
     """Have the kernel keep other processes of our user out of our environment and memory.
 
-    A decoder that was taken over runs under the same user, and would find the keys there. A child
-    gets rid of this protection by its exec. For a process of root it means nothing.
+    A decoder that was taken over runs under the same user, and would find the keys there. The
+    fork server gets rid of this protection by its exec. For a process of root it means nothing.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 async def split_in_child(
+    server: ForkServer,
     read_range: ReadRange,
     size: int,
     options: SplitOptions,
@@ -85,7 +82,7 @@ async def split_in_child(
     """
     has_side = False
     job = Job(size, options, side_path, required)
-    child = await _Child.start(job, read_range)
+    child = await _Child.start(server, job, read_range)
     try:
         while True:
             event = await child.next_event(frame_deadline_s)
@@ -103,42 +100,28 @@ async def split_in_child(
 
 
 class _Child:
-    """The process, the task that feeds it, and the tail of what it prints."""
+    """The decoder, the task that feeds it, and the tail of what it prints."""
 
     def __init__(
         self,
-        process: Process,
+        fork: Fork,
         feeder: asyncio.Task[None],
         stderr: asyncio.Task[bytes],
         bounds: Bounds,
         progress: _Progress,
     ) -> None:
-        self._process = process
+        self._fork = fork
         self._feeder = feeder
         self._stderr = stderr
         self._bounds = bounds
         self._progress = progress
 
     @classmethod
-    async def start(cls, job: Job, read_range: ReadRange) -> _Child:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                process = await asyncio.create_subprocess_exec(
-                    *_COMMAND,
-                    stdin=theirs.fileno(),
-                    stdout=asyncio.subprocess.PIPE,
-                    stderr=asyncio.subprocess.PIPE,
-                    env=_environment(),
-                    start_new_session=True,
-                )
-            except BaseException:
-                ours.close()
-                raise
-        assert process.stderr is not None
+    async def start(cls, server: ForkServer, job: Job, read_range: ReadRange) -> _Child:
+        fork = await server.fork(DECODE)
         progress, bounds = _Progress(), Bounds(job)
-        feeder = asyncio.create_task(_feed(ours, job, read_range, bounds, progress))
-        return cls(process, feeder, asyncio.create_task(_tail(process.stderr)), bounds, progress)
+        feeder = asyncio.create_task(_feed(fork.connection, job, read_range, bounds, progress))
+        return cls(fork, feeder, asyncio.create_task(_tail(fork.errors)), bounds, progress)
 
     async def next_event(self, deadline_s: float) -> SplitEvent | Refusal:
         """Wait for the child's next message, as long as it makes progress."""
@@ -168,20 +151,13 @@ class _Child:
 
     async def stop(self) -> None:
         """End the child if it still runs, and leave nothing of it behind."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
         self._feeder.cancel()
         self._stderr.cancel()
+        await self._fork.stop()
         await asyncio.gather(self._feeder, self._stderr, return_exceptions=True)
-        # Before the wait: it ends only when the pipes have, and one that is full and that nobody
-        # reads any more does not.
-        transport = self._process._transport  # type: ignore[attr-defined]  # noqa: SLF001
-        transport.close()
-        await self._process.wait()
 
     async def _read_message(self) -> SplitEvent | Refusal:
-        assert self._process.stdout is not None
-        stream = self._process.stdout
+        stream = self._fork.output
         try:
             header_size, payload_size = MESSAGE.unpack(await stream.readexactly(MESSAGE.size))
             self._bounds.check_sizes(header_size, payload_size)
@@ -193,7 +169,9 @@ class _Child:
         return event
 
     async def _why_it_ended(self) -> SourceRefused:
-        code = await self._process.wait()
+        code = await self._fork.wait()
+        if code is None:
+            return DecoderKilled("DECODER_FAILED", "What decoders are forked from was killed.")
         tail = (await self._stderr).decode(errors="replace").strip().splitlines()[-1:]
         said = f" Its last words: {tail[0]}" if tail else ""
         if code == -signal.SIGKILL:
@@ -271,14 +249,3 @@ async def _tail(stream: asyncio.StreamReader) -> bytes:
     while data := await stream.read(_STDERR_BYTES):
         tail = (tail + data)[-_STDERR_BYTES:]
     return tail
-
-
-def _environment() -> dict[str, str]:
-    """Return an environment without anything that is not needed, secrets above all."""
-    kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-    # One thread per library: address space is limited, and the process does one thing.
-    return kept | {
-        "PYTHONPATH": str(_ROOT),
-        "OPENBLAS_NUM_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-    }

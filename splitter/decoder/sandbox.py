@@ -1,8 +1,9 @@
-"""The decoding child: `splitter.decoder.process` runs it; nobody does by hand.
+"""The decoding child: `splitter.decoder.forks` runs it; nobody does by hand.
 
 An upload is hostile until it has been decoded, and decoders are large pieces of C. They run here,
 in a process that knows no credentials, has no share in the splitter's memory, is confined to what
-decoding needs (`splitter.decoder.confinement`), and is killed without loss when it misbehaves.
+decoding needs (`splitter.decoder.confinement`), and is killed without loss when it misbehaves. It
+is a fork of one process that has imported this module (`splitter.decoder.fork_server`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ import av.subtitles.stream
 import av.subtitles.subtitle
 
 from shared.contracts.errors import SourceRefused
+from splitter.decoder import trial
 from splitter.decoder.confinement import confine
+from splitter.decoder.fork_server import wait_for_work
 from splitter.decoder.ranges import RangeFile, receive
 from splitter.decoder.wire import LENGTH, Job, Refusal, decode_job, encode_message
 from splitter.media.split import SplitEvent, split
@@ -33,6 +36,14 @@ _NICENESS = 10
 
 
 def main() -> None:
+    """Fork for each request, and do in the fork what is asked for."""
+    if wait_for_work() == b"t":
+        trial.main()
+    else:
+        decode()
+
+
+def decode() -> None:
     """Serve one job: standard input is the socket to the parent, standard output the pipe."""
     connection = socket.socket(fileno=os.dup(0))
     with _claimed_output() as output:

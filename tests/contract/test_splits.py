@@ -110,9 +110,14 @@ def noise(number: int, width: int, height: int) -> np.ndarray:
 
 
 def decoders() -> list[psutil.Process]:
-    """The decoding children of this process that live."""
-    children = psutil.Process().children(recursive=True)
-    return [child for child in children if "splitter.decoder" in " ".join(child.cmdline())]
+    """The decoders that live: forks of a child of this process."""
+    servers = psutil.Process().children()
+    return [
+        fork
+        for server in servers
+        if "splitter.decoder" in " ".join(server.cmdline())
+        for fork in server.children()
+    ]
 
 
 async def test_a_decoder_that_is_killed_once_is_started_again_and_blamed_the_second_time(

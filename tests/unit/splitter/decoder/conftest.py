@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
-from decoder_child import OTHERS, all_children
-
-from splitter.decoder import process as child
+from decoder_child import OTHERS, STAND_INS, all_children
 
 
 @pytest.fixture(autouse=True)
@@ -22,11 +18,7 @@ def side(tmp_path):
 
 
 @pytest.fixture
-def stand_in(monkeypatch):
+def stand_in():
     """Put a few lines of Python in the decoder's place."""
-
-    def put(code):
-        prelude = "import os, sys, time, signal, socket\n"
-        monkeypatch.setattr(child, "_COMMAND", (sys.executable, "-c", prelude + code))
-
-    return put
+    yield STAND_INS.append
+    STAND_INS.clear()

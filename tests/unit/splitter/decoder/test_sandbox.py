@@ -8,13 +8,13 @@ import os
 import resource
 import subprocess
 import sys
-from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from decoder_child import Upload, children, collect, open_files, refusal
+from decoder_child import Upload, children, collect, fork_server, forks_of, open_files, refusal
 
+from shared.contracts.errors import SourceRefused
 from splitter.decoder.process import split_in_child
 from splitter.decoder.wire import encode_message
 from splitter.media.limits import Limits
@@ -32,6 +32,42 @@ async def test_the_child_gives_what_splitting_in_place_gives(make, side, tmp_pat
     # Then there is no difference
     assert through_child == here
     assert side.read_bytes() == (tmp_path / "here").read_bytes()
+
+
+async def test_forks_of_one_process_share_nothing_but_what_it_had_loaded(make, side, tmp_path):
+    # Given two decoders at the same time, one of which waits for its consumer
+    upload = Upload(make.Video(frames=20).make())
+    long = Upload(make.Video(frames=200, size=(320, 240)).make())
+    options = SplitOptions(chunk_frames=4)
+    async with fork_server() as server:
+        (tmp_path / "other").mkdir()
+        stuck = split_in_child(
+            server, long.read, len(long.data), options, tmp_path / "other" / "side"
+        )
+        await anext(stuck)
+        whole = split_in_child(server, upload.read, len(upload.data), options, side)
+        assert [event async for event in whole][-1].frames == 20
+        # Then the end of one is no end of the other, and each has its three files alone
+        (fork,) = forks_of(server)
+        # Its own, and the two that it has made of them
+        assert open_files(fork) <= 5
+        await stuck.aclose()
+
+
+async def test_a_fork_server_that_was_killed_is_run_anew(make, side):
+    # Given a fork server that dies under a split
+    upload = Upload(make.Video(frames=200, size=(320, 240)).make())
+    options = SplitOptions(chunk_frames=4)
+    async with fork_server() as server:
+        events = split_in_child(server, upload.read, len(upload.data), options, side)
+        await anext(events)
+        server._process.kill()
+        with pytest.raises(SourceRefused) as caught:
+            [event async for event in events]
+        # Then that split is told to be tried again, and the next one finds a new server
+        assert caught.value.code == "DECODER_FAILED"
+        events = split_in_child(server, upload.read, len(upload.data), options, side)
+        assert [event async for event in events][-1].frames == 200
 
 
 async def test_nothing_is_left_of_the_child(make, side):
@@ -83,9 +119,11 @@ def canned(make, tmp_path, stand_in):
 async def test_a_consumer_that_takes_its_time_keeps_the_child_waiting(canned, side):
     # Given a consumer that pauses for longer than the deadline, and more data than a pipe holds
     expected = canned()
-    events = split_in_child(Upload(b"x").read, 1, SplitOptions(), side, frame_deadline_s=1.0)
     found = []
-    async with aclosing(events):
+    async with fork_server() as server:
+        events = split_in_child(
+            server, Upload(b"x").read, 1, SplitOptions(), side, frame_deadline_s=1.0
+        )
         async for event in events:
             found.append(event)
             if len(found) == 2:
@@ -231,10 +269,15 @@ async def test_what_a_child_sends_without_end_takes_no_memory(stand_in, side, ma
 @pytest.mark.parametrize("after", [1, 2])
 async def test_a_consumer_that_walks_away_ends_the_child(make, side, after):
     upload = Upload(make.Video(frames=200, size=(320, 240)).make())
-    events = split_in_child(upload.read, len(upload.data), SplitOptions(chunk_frames=4), side)
-    for _ in range(after):
-        await anext(events)
-    await events.aclose()
+    async with fork_server() as server:
+        events = split_in_child(
+            server, upload.read, len(upload.data), SplitOptions(chunk_frames=4), side
+        )
+        for _ in range(after):
+            await anext(events)
+        assert len(forks_of(server)) == 1
+        await events.aclose()
+        assert forks_of(server) == []
     assert children() == []
     assert not side.exists()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 import tempfile
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +12,6 @@ import av
 import pytest
 from decoder_child import Upload, collect, refusal
 
-from splitter.decoder import process as child
 from splitter.decoder.confinement import available
 from splitter.decoder.wire import GarbageError, Refusal, decode_message, encode_message
 from splitter.media.split import SplitOptions, split
@@ -27,16 +25,14 @@ needs_sandbox = pytest.mark.skipif(
 
 
 @needs_sandbox
-async def test_an_ordinary_user_decodes_inside_the_required_sandbox(make, monkeypatch):
+async def test_an_ordinary_user_decodes_inside_the_required_sandbox(make, stand_in):
     # Given a decoder that is nobody, without capabilities, as in a container
-    nobody = (
-        "import os\n"
+    stand_in(
         "from splitter.decoder import sandbox\n"
         "if os.getuid() == 0:\n"
         "    os.setgroups([]), os.setgid(65534), os.setuid(65534)\n"
-        "sandbox.main()"
+        "sandbox.decode()"
     )
-    monkeypatch.setattr(child, "_COMMAND", (sys.executable, "-c", nobody))
     upload = Upload(make.Video(frames=20, sounds=[make.Sound()]).make())
     with tempfile.TemporaryDirectory() as folder:
         if os.getuid() == 0:
@@ -48,18 +44,12 @@ async def test_an_ordinary_user_decodes_inside_the_required_sandbox(make, monkey
 
 
 @needs_sandbox
-async def test_a_child_that_cannot_be_confined_as_required_decodes_nothing(make, side, monkeypatch):
+async def test_a_child_that_cannot_be_confined_as_required_decodes_nothing(make, side, stand_in):
     # Given a decoder on a kernel that has lost Landlock
-    monkeypatch.setattr(
-        child,
-        "_COMMAND",
-        (
-            sys.executable,
-            "-c",
-            "from splitter.decoder import landlock, sandbox\n"
-            "landlock.version = lambda: 0\n"
-            "sandbox.main()",
-        ),
+    stand_in(
+        "from splitter.decoder import landlock, sandbox\n"
+        "landlock.version = lambda: 0\n"
+        "sandbox.decode()"
     )
     upload = Upload(make.Video(frames=5).make())
     assert (await collect(upload, side))[-1].frames == 5

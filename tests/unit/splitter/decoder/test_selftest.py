@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
+from decoder_child import stand_in_server
 from prometheus_client import CollectorRegistry
 
 from shared.contracts.errors import ConfigurationError
-from splitter.decoder import selftest
 from splitter.decoder.confinement import available
+from splitter.decoder.forks import ForkServer
+from splitter.decoder.selftest import Outcome, check_sandbox
 from splitter.metrics import SplitterMetrics
 from splitter.protection import LAYERS
 
 
-def without(monkeypatch, *layers: str) -> None:
-    """Let the trial run on a kernel that has lost layers."""
+async def trial(*layers: str, required: bool) -> Outcome:
+    """The outcome on a kernel that has lost ``layers``."""
     lost = {
         "landlock": "landlock.version = lambda: 0\n",
         "seccomp": "seccomp.is_supported = lambda: False\n",
     }
-    code = "from splitter.decoder import landlock, seccomp, selftest\n"
-    code += "".join(lost[layer] for layer in layers) + "selftest.main()"
-    monkeypatch.setattr(selftest, "_COMMAND", (sys.executable, "-c", code))
+    code = "from splitter.decoder import landlock, seccomp, trial\n"
+    code += "".join(lost[layer] for layer in layers) + "trial.main()"
+    async with stand_in_server(code) as server:
+        return await check_sandbox(server, required=required)
 
 
 @pytest.mark.skipif(available() != frozenset(LAYERS), reason="this machine lacks layers")
-async def test_nothing_forbidden_succeeds_in_the_sandbox(monkeypatch):
-    outcome = await selftest.check_sandbox(required=True)
-    assert outcome == selftest.Outcome(frozenset(LAYERS), ())
+async def test_nothing_forbidden_succeeds_in_the_sandbox():
+    # Given what decoders are really forked from
+    async with ForkServer() as server:
+        assert await check_sandbox(server, required=True) == Outcome(frozenset(LAYERS), ())
     # And each layer closes by itself what is its own
-    without(monkeypatch, "seccomp")
-    alone = await selftest.check_sandbox(required=False)
+    alone = await trial("seccomp", required=False)
     assert alone.layers == {"limits", "landlock"}
     assert not {"read files", "create files"} & set(alone.possible)
     assert "open sockets" in alone.possible
@@ -41,22 +42,21 @@ async def test_nothing_forbidden_succeeds_in_the_sandbox(monkeypatch):
     ("layer", "needs"),
     [("landlock", "Landlock (Linux 5.13 or later)"), ("seccomp", "seccomp filters")],
 )
-async def test_a_splitter_that_must_confine_and_cannot_does_not_start(monkeypatch, layer, needs):
-    without(monkeypatch, layer)
+async def test_a_splitter_that_must_confine_and_cannot_does_not_start(layer, needs):
     with pytest.raises(ConfigurationError) as caught:
-        await selftest.check_sandbox(required=True)
+        await trial(layer, required=True)
     (problem,) = caught.value.problems
     assert f"the kernel has no {needs}" in problem
     assert "set SANDBOX=optional" in problem
     # Left optional, it starts and says what is missing
-    outcome = await selftest.check_sandbox(required=False)
+    outcome = await trial(layer, required=False)
     assert layer not in outcome.layers
 
 
-async def test_a_trial_that_fails_is_a_sentence(monkeypatch):
-    monkeypatch.setattr(selftest, "_COMMAND", (sys.executable, "-c", "raise SystemExit('broken')"))
-    with pytest.raises(ConfigurationError, match="trial of the sandbox failed: broken"):
-        await selftest.check_sandbox(required=False)
+async def test_a_trial_that_fails_is_a_sentence():
+    async with stand_in_server("raise SystemExit('broken')") as server:
+        with pytest.raises(ConfigurationError, match="trial of the sandbox failed: broken"):
+            await check_sandbox(server, required=False)
 
 
 def test_the_layers_that_stand_are_a_metric():

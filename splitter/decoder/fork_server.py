@@ -1,0 +1,120 @@
+"""The process that all decoders are forked from: it has loaded what decoding needs, once.
+
+It is run by `splitter.decoder.forks`, with an environment without secrets, and never reads a byte
+of an upload: a request is one byte and four open files. A decoder is confined only after its fork
+(`splitter.decoder.confinement`), so that each has its own folder and limits. One thread, no locks:
+a fork is a whole process.
+
+Standard input is the socket that requests come through; when it ends, so does everything here. The
+files of a request become the fork's standard input, output and error; the fourth is its leash: the
+fork is killed when the other end is shut, and its exit code is written to it when it has ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import os
+import selectors
+import signal
+import socket
+import struct
+import sys
+from typing import Final
+
+EXIT_CODE: Final = struct.Struct("!i")
+"""What comes back on a leash; negative when a signal ended the fork."""
+
+FILES: Final = 4
+"""How many files a request brings: standard input, output, error, leash."""
+
+_PR_SET_PDEATHSIG: Final = 1
+_MOST_FILES: Final = 65_536
+
+
+def wait_for_work() -> bytes:
+    """Serve requests; returns in forks alone, each time with the byte of its request.
+
+    The process that called it ends in here, and takes the forks with it.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    # What is here stays for good: a fork's collector need not copy it by touching it.
+    gc.collect()
+    gc.freeze()
+    server = _Server(socket.socket(fileno=os.dup(0)))
+    while True:
+        if work := server.serve():
+            return work
+
+
+class _Server:
+    def __init__(self, requests: socket.socket) -> None:
+        self._requests = requests
+        self._leashes: dict[int, socket.socket] = {}
+        """By process id: forks that were not waited for, so none of these ids is another's."""
+        self._woken, self._wake = socket.socketpair()
+        self._selector = selectors.DefaultSelector()
+        for readable in (self._requests, self._woken):
+            self._selector.register(readable, selectors.EVENT_READ)
+        for end in (self._woken, self._wake):
+            end.setblocking(False)
+        signal.set_wakeup_fd(self._wake.fileno())
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+
+    def serve(self) -> bytes:
+        """Handle what has happened; return a request in its fork, else nothing."""
+        for key, _ in self._selector.select():
+            if key.fileobj is self._woken:
+                self._woken.recv(4096)
+                self._reap()
+            elif key.fileobj is not self._requests:
+                self._selector.unregister(key.fileobj)
+                os.kill(key.data, signal.SIGKILL)
+            elif work := self._fork():
+                return work
+        return b""
+
+    def _fork(self) -> bytes:
+        work, files, _, _ = socket.recv_fds(self._requests, 1, FILES)
+        if not work:
+            self._end()
+        if pid := os.fork():
+            for file in files[:-1]:
+                os.close(file)
+            leash = socket.socket(fileno=files[-1])
+            self._leashes[pid] = leash
+            self._selector.register(leash, selectors.EVENT_READ, pid)
+            return b""
+        self._leave(files)
+        return work
+
+    def _leave(self, files: list[int]) -> None:
+        """Turn a fork into a process of its own, with three open files and no others."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # Closed by their owners: whoever else gets a number of theirs keeps it.
+        self._selector.close()
+        for end in (self._requests, self._woken, self._wake, *self._leashes.values()):
+            end.close()
+        os.setsid()
+        for number, file in enumerate(files[:-1]):
+            os.dup2(file, number)
+        os.closerange(3, _MOST_FILES)
+
+    def _reap(self) -> None:
+        while self._leashes:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            leash = self._leashes.pop(pid)
+            with contextlib.suppress(KeyError):  # it was killed, and is watched no more
+                self._selector.unregister(leash)
+            with leash, contextlib.suppress(OSError):  # nobody may be there to hear it
+                leash.sendall(EXIT_CODE.pack(os.waitstatus_to_exitcode(status)))
+
+    def _end(self) -> None:
+        for pid in self._leashes:
+            os.kill(pid, signal.SIGKILL)
+        os._exit(0)

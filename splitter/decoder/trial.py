@@ -1,0 +1,61 @@
+"""What a confined process tries to find out whether its confinement holds.
+
+`splitter.decoder.selftest` asks for it in a fork of what decoders are forked from.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from splitter.decoder.confinement import available, confine
+from splitter.media.limits import Limits
+
+_ROOT: Final = Path(__file__).resolve().parents[2]
+_REFUSED: Final = frozenset({errno.EPERM, errno.EACCES, errno.EAGAIN})
+
+
+def main() -> None:
+    """Confine this process, try the forbidden acts, and print what came of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        # The folder is left to the other side of the fork: a confined process deletes no folder.
+        if child := os.fork():
+            _, status = os.waitpid(child, 0)
+            sys.exit(os.waitstatus_to_exitcode(status))
+        layers = available()
+        confine(Limits(), Path(folder))
+        possible = list(possible_acts())
+        os.write(1, json.dumps({"layers": sorted(layers), "possible": possible}).encode())
+        os._exit(0)
+
+
+def possible_acts() -> Iterator[str]:
+    """Try what no decoder has to do, and yield what the process was not refused."""
+    acts: dict[str, Callable[[], object]] = {
+        "read files": lambda: os.open(sys.executable, os.O_RDONLY),
+        "create files": lambda: os.open(_ROOT / "new", os.O_WRONLY | os.O_CREAT),
+        "open sockets": socket.socket,
+        "signal other processes": lambda: os.kill(os.getppid(), 0),
+        "run programs": lambda: os.execv("/nonexistent", ["/nonexistent"]),  # noqa: S606 - must fail
+        "start processes": _fork,
+    }
+    for name, act in acts.items():
+        try:
+            act()
+        except OSError as error:
+            if error.errno in _REFUSED:
+                continue
+        yield name
+
+
+def _fork() -> None:
+    if not (child := os.fork()):
+        os._exit(0)
+    os.waitpid(child, 0)
