@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -20,6 +22,7 @@ KEPT_BYTES: Final = 256 * 1024
 _METADATA: Final = "x-ms-meta-"
 _KEPT_CONTAINERS: Final = frozenset({"jobs", "dead-letters"})
 _MANIFEST: Final = "/manifest.json"
+_DELETED: Final = re.compile(rb"^DELETE (\S+) HTTP/1\.1\r$", re.MULTILINE)
 REFUSALS: Final = {
     "503": "ServerBusy",
     "429": "TooManyRequests",
@@ -80,7 +83,8 @@ class StorageProxy(Relay):
         """Serve one request; tell whether the connection goes on."""
         upstream, downstream = await self.connect()
         container, name, _ = _place(request)
-        sent = _Sent(keep=container in _KEPT_CONTAINERS or name.endswith(_MANIFEST))
+        kept = container in _KEPT_CONTAINERS or name.endswith(_MANIFEST) or _is_batch(request)
+        sent = _Sent(keep=kept)
         try:
             downstream.write(request.raw)
             async for wire, content in read_body(reader, request):
@@ -112,7 +116,9 @@ class StorageProxy(Relay):
         except BROKEN:
             answer = None
         status = 0 if answer is None else answer.status
-        self._note(_call(request, began, status, sent, line.client))
+        call = _call(request, began, status, sent, line.client)
+        for each in (call, *_batched(request, call)):
+            self._note(each)
         return answer
 
 
@@ -178,6 +184,17 @@ def _call(request: Head, began: float, status: int, sent: _Sent, client: int) ->
         body=sent.body,
         client=client,
     )
+
+
+def _is_batch(request: Head) -> bool:
+    return request.method == "POST" and "comp=batch" in urlsplit(request.target).query.split("&")
+
+
+def _batched(request: Head, whole: BlobCall) -> Iterator[BlobCall]:
+    """Yield a call for each blob that a batch deletes."""
+    for path in _DELETED.findall(whole.body or b"") if _is_batch(request) else ():
+        _, _, container, name = urlsplit(path.decode()).path.split("/", 3)
+        yield replace(whole, operation="delete", container=container, name=unquote(name), body=None)
 
 
 def _sent_metadata(headers: Mapping[str, str]) -> dict[str, str]:

@@ -71,12 +71,10 @@ class Pipeline:
         """
         metadata = format_style_request(style)
         for name in numbered(upload_name(video.name)):
-            if await self._blobs.create(self._in.uploads, name, video, metadata=metadata):
-                break
-        facts = await self._blobs.facts(self._in.uploads, name)
-        if facts is None:
-            raise StylestreamError(f"the upload {name} was deleted at once by somebody else")
-        return Submission(job_id(self._in.uploads, name, facts.etag, style), name)
+            etag = await self._blobs.create(self._in.uploads, name, video, metadata=metadata)
+            if etag is not None:
+                return Submission(job_id(self._in.uploads, name, etag, style), name)
+        raise AssertionError("there is a number for every name")
 
     async def view(self, job: str) -> View:
         """Look at a job that may not have begun yet."""

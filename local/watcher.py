@@ -49,6 +49,9 @@ LISTING_SHARE = 0.1
 LONGEST_PAUSE_S = 5.0
 """Between two looks; while storage or broker is away, the pause doubles up to here."""
 
+GLANCE_S = 0.1
+"""Between two glances at whether storage takes in bytes, where that can be seen."""
+
 DEADLINE_S = 30.0
 """For one listing or one send: what takes longer is taken for lost and done again."""
 
@@ -82,7 +85,7 @@ class UploadWatcher:
         self._schema: EventSchema = schema
         self._bytes_taken = bytes_taken
         self._taken: object = None
-        self._busy_at = time.monotonic()
+        self._busy_since = self._busy_at = time.monotonic()
         self._seen: set[tuple[str, str]] = set()
 
     async def run(self) -> None:
@@ -111,20 +114,35 @@ class UploadWatcher:
                 await self._pause(pause_s)
 
     async def _pause(self, pause_s: float) -> None:
-        """Wait ``pause_s``, and longer while storage takes in nothing."""
-        await asyncio.sleep(pause_s)
-        until = time.monotonic() + LONGEST_PAUSE_S - pause_s
-        while time.monotonic() < until and self._is_quiet():  # noqa: ASYNC110 - of storage's files
-            await asyncio.sleep(self._interval_s)
+        """Wait ``pause_s``: less when an upload has just begun, longer while nothing comes in.
 
-    def _is_quiet(self) -> bool:
-        """Whether no byte came for so long that no upload can be waiting for its last request."""
+        What comes in may be one request of many, or complete a moment later. So the first bytes
+        after a silence are followed by several looks, less and less often.
+        """
         if self._bytes_taken is None:
+            await asyncio.sleep(pause_s)
+            return
+        looked = time.monotonic()
+        while True:
+            await asyncio.sleep(min(GLANCE_S, pause_s))
+            now = time.monotonic()
+            if self._notice(now, self._bytes_taken()):
+                return
+            due_s = LONGEST_PAUSE_S
+            if now - self._busy_at <= LONGEST_PAUSE_S:
+                due_s = min(pause_s, max(GLANCE_S, looked - self._busy_since))
+            if now - looked >= due_s:
+                return
+
+    def _notice(self, now: float, taken: object) -> bool:
+        """Note what storage holds; return whether bytes came in after a silence."""
+        if taken == self._taken:
             return False
-        taken = self._bytes_taken()
-        if taken != self._taken:
-            self._taken, self._busy_at = taken, time.monotonic()
-        return time.monotonic() - self._busy_at > LONGEST_PAUSE_S
+        begins = now - self._busy_at > self._interval_s
+        self._taken, self._busy_at = taken, now
+        if begins:
+            self._busy_since = now
+        return begins
 
     async def _connect(self, producer: EventHubProducerClient) -> None:
         """Open the connection ahead: it takes longer than all that happens to an event later."""

@@ -58,17 +58,24 @@ class Openings:
         data = await self._blobs.read(self._container, _blob(name, etag))
         return None if data is None else Opening.model_validate_json(data)
 
-    async def keep(self, name: str, etag: str, opening: Opening) -> Opening:
-        """Write down what is begun; return what somebody else wrote before, if it was."""
-        blob = _blob(name, etag)
-        if await self._blobs.create(
-            self._container, blob, opening.to_json(), content_type="application/json"
-        ):
-            return opening
-        return await self.find(name, etag) or opening
+    async def keep(self, name: str, etag: str, opening: Opening) -> tuple[Opening, str | None]:
+        """Write down what is begun; return what somebody else wrote before, if it was.
 
-    async def begin(self, name: str, etag: str, opening: Opening) -> None:
-        """Count that the split is begun once more.
+        Returns:
+            What stands there now, and the version that was written; None when it stood there.
+        """
+        blob = _blob(name, etag)
+        written = await self._blobs.create(
+            self._container, blob, opening.to_json(), content_type="application/json"
+        )
+        if written is not None:
+            return opening, written
+        return await self.find(name, etag) or opening, None
+
+    async def begin(
+        self, name: str, etag: str, opening: Opening, version: str | None = None
+    ) -> None:
+        """Count that the split is begun once more; ``version`` is of an opening never begun.
 
         It is counted anew after one that got further than ever, or that ended while it waited: that
         was not what ended its splitter.
@@ -76,8 +83,12 @@ class Openings:
         Raises:
             PermanentError: ``SPLIT_POISONED``: it was begun too often.
         """
-        blob, progress, begun = _blob(name, etag), await self._progress(opening.job_id), None
-        while begun is None:
+        blob, begun = _blob(name, etag), None
+        if version is not None:
+            first = {_ATTEMPTS: "1", _CHUNKS: "0"}
+            begun = await self._blobs.annotate(self._container, blob, first, etag=version)
+        progress = None if begun else await self._progress(opening.job_id)
+        while progress is not None and begun is None:
             facts = await self._blobs.facts(self._container, blob)
             if facts is None:
                 return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -13,7 +12,7 @@ import structlog
 from shared.contracts.errors import PermanentError, SourceRefused, TransientError
 from shared.contracts.layout import job_id, status_blob
 from shared.contracts.manifest import Manifest
-from shared.contracts.messages import EventPlace, SplitCompleted, SplitFailed, SplitStarted
+from shared.contracts.messages import SplitCompleted, SplitFailed
 from shared.contracts.status import read_status
 from shared.hubs.burials import Burials
 from shared.hubs.dead_letters import DeadLetters
@@ -29,6 +28,7 @@ from shared.storage.work_folders import sweep_work_folders
 from shared.styles.download import fetch_styles
 from shared.styles.gallery import Gallery, open_gallery
 from shared.telemetry import tracing
+from splitter.decoder.forks import ForkServer
 from splitter.decoder.selftest import check_sandbox
 from splitter.intake.acceptance import Acceptance
 from splitter.intake.budgets import Budgets
@@ -40,6 +40,7 @@ from splitter.job import SplitJob
 from splitter.lookout import JobOver
 from splitter.metrics import SplitterMetrics
 from splitter.openings import Opening, Openings
+from splitter.request import SplitRequest
 from splitter.settings import SplitterSettings
 from splitter.shipping import Outlets
 from splitter.slots import Slots
@@ -52,43 +53,6 @@ _OPEN: Final = 1000
 _UNFORESEEN: Final = (
     "The video could not be split: the splitter's log holds the cause, under the job's id."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class SplitRequest:
-    """An upload's event and what its job was begun with: all that a split is made of.
-
-    ``problem`` is why the upload cannot be split: the job is opened to say so.
-    """
-
-    upload: Upload
-    opening: Opening
-    problem: PermanentError | None
-    delivery: Delivery
-    losses: int
-    """How often the delivery's partition had been lost when it came."""
-
-    @property
-    def job_id(self) -> str:
-        """The job's id."""
-        return self.opening.job_id
-
-    def started(self, *, queued: bool) -> SplitStarted:
-        """Return what the assembler is told: that the job is there, or that its split begins."""
-        video = self.opening.video
-        return SplitStarted(
-            job_id=self.job_id,
-            video_name=video.name,
-            video_url=video.url,
-            etag=video.etag,
-            style=self.opening.style,
-            uploaded_at=video.uploaded_at,
-            queued=queued,
-            upload_event=EventPlace(
-                partition_id=self.delivery.partition_id,
-                sequence_number=self.delivery.sequence_number,
-            ),
-        )
 
 
 class Splitter:
@@ -152,7 +116,7 @@ class Splitter:
         retry, openings = self._to.retry, self._openings
         losses = self._losses[delivery.partition_id]
         if begun := await retry(lambda: openings.find(upload.name, upload.etag)):
-            return SplitRequest(upload, begun, None, delivery, losses)
+            return SplitRequest(upload, begun, None, None, delivery, losses)
         facts = await retry(lambda: self._settled(upload))
         if facts is None:
             log.info("upload is gone", video=upload.name)
@@ -180,10 +144,13 @@ class Splitter:
             first_chunk_frames=self._settings.first_chunk_frames,
             longest_pause_s=self._settings.longest_pause_s,
         )
-        if problem is None:
-            for etag in (facts.etag, upload.etag):
-                opening = await retry(partial(openings.keep, upload.name, etag, opening))
-        return SplitRequest(upload, opening, problem, delivery, losses)
+        versions: list[str | None] = []
+        for etag in dict.fromkeys((facts.etag, upload.etag)) if problem is None else ():
+            opening, version = await retry(partial(openings.keep, upload.name, etag, opening))
+            versions.append(version)
+        # Of a version that was touched since its event, the split may have been begun.
+        untouched = versions[0] if len(versions) == 1 else None
+        return SplitRequest(upload, opening, untouched, problem, delivery, losses)
 
     async def _settled(self, upload: Upload) -> BlobFacts | None:
         """Look the upload up.
@@ -237,7 +204,9 @@ class Splitter:
         if self._losses[request.delivery.partition_id] != request.losses:
             raise GivenBack("its partition went to another")
         upload, opening = request.upload, request.opening
-        await self._to.retry(lambda: self._openings.begin(upload.name, upload.etag, opening))
+        await self._to.retry(
+            lambda: self._openings.begin(upload.name, upload.etag, opening, request.version)
+        )
         await self._to.retry(lambda: self._to.segments.by_job(request.started(queued=False)))
         log.info("split started", job_id=request.job_id, video=upload.name)
 
@@ -246,7 +215,7 @@ class Splitter:
         try:
             if request.problem is not None:
                 raise request.problem
-            manifest = await self._sealed_before(request.job_id)
+            manifest = await self._sealed_before(request)
             if manifest is None:
                 with self._to.metrics.timed("split"):
                     manifest = await SplitJob(
@@ -270,11 +239,12 @@ class Splitter:
             job_id=manifest.job_id, chunks=len(manifest.chunks), frames=manifest.frames
         )
 
-    async def _sealed_before(self, job: str) -> Manifest | None:
+    async def _sealed_before(self, request: SplitRequest) -> Manifest | None:
         """Return the manifest of a video that was split to its end before."""
-        return await self._to.retry(
-            lambda: load_manifest(self._to.blobs, self._settings.frames_container, job)
-        )
+        if request.version is not None:
+            return None
+        container, job = self._settings.frames_container, request.job_id
+        return await self._to.retry(lambda: load_manifest(self._to.blobs, container, job))
 
     async def _failure(self, request: SplitRequest, error: Exception) -> SplitFailed:
         job = request.job_id
@@ -307,11 +277,13 @@ async def build(
     settings: SplitterSettings, clients: AzureClients, metrics: SplitterMetrics, health: Health
 ) -> Service:
     """Connect a splitter."""
-    outcome = await check_sandbox(required=settings.sandbox == "required")
+    decoders = await clients.keep(ForkServer())
+    outcome = await check_sandbox(decoders, required=settings.sandbox == "required")
     metrics.sandbox(outcome.layers)
     await asyncio.to_thread(sweep_work_folders, settings.work_dir)
     blobs = BlobStore(await clients.storage())
     outlets = Outlets(
+        decoders,
         blobs,
         frames=await clients.publisher(settings.frames_hub),
         segments=await clients.publisher(settings.segments_hub),

@@ -6,14 +6,13 @@ work safe to repeat: the second writer learns that the blob exists and changes n
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.exceptions import AzureError
@@ -21,9 +20,8 @@ from azure.storage.blob import BlobProperties, BlobType, ContentSettings
 
 from shared.storage.accounts import BlobClients
 from shared.storage.answers import Answer, answer, failure
+from shared.storage.batches import MOST, delete_batch
 from shared.storage.sealed_files import SealedFile
-
-_DELETES_AT_ONCE: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,15 +297,16 @@ class BlobStore:
 
     async def delete_all(self, container: str, prefix: str) -> int:
         """Delete every blob whose name starts with ``prefix``; return how many there were."""
-        # One by one: Azurite does not take the service's batch request.
         names = [name async for name in self.names(container, prefix)]
-        waiting = iter(names)
-
-        async def delete_some() -> None:
-            for name in waiting:
-                await self.delete(container, name)
-
-        await asyncio.gather(*(delete_some() for _ in range(_DELETES_AT_ONCE)))
+        client = self._client.get_container_client(container)
+        for start in range(0, len(names), MOST):
+            try:
+                left = await delete_batch(client, names[start : start + MOST])
+            except AzureError as error:
+                raise failure("delete", container, prefix, error) from error
+            for problem in left:
+                if answer(problem) is not Answer.ABSENT:
+                    raise failure("delete", container, prefix, problem)
         return len(names)
 
     async def delete(self, container: str, name: str, *, etag: str | None = None) -> None:

@@ -119,6 +119,11 @@ async def test_deleting_a_folder_leaves_its_neighbours(blobs: BlobStore, contain
     assert await blobs.delete_all(container, "a/") == 2
     assert [name async for name in blobs.names(container)] == ["ab/1"]
     assert await blobs.delete_all(container, "a/") == 0
+    # And a name is only a name
+    for name in NAMES:
+        await blobs.create(container, name, b"x")
+    assert await blobs.delete_all(container, "") == len(NAMES) + 1
+    assert [name async for name in blobs.names(container)] == []
 
 
 async def test_storage_that_is_away_is_a_transient_error() -> None:

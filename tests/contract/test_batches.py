@@ -1,0 +1,57 @@
+"""Blobs are deleted many by one request, and the chaos harness sees each of them go."""
+
+from __future__ import annotations
+
+import uuid
+from urllib.parse import urlsplit
+
+import pytest
+from azure.storage.blob.aio import BlobServiceClient
+
+from chaos.history import BlobCall
+from chaos.storage_proxy import StorageProxy
+from local import azurite
+from shared.contracts.errors import TransientError
+from shared.storage.accounts import storage_client
+from shared.storage.blobs import BlobStore
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_a_job_s_blobs_go_by_one_request_and_each_is_noted(storage_connection: str) -> None:
+    # Given three blobs behind the proxy of the chaos harness
+    container = f"t{uuid.uuid4().hex[:8]}"
+    async with BlobServiceClient.from_connection_string(storage_connection) as direct:
+        await direct.create_container(container)
+        storage = urlsplit(direct.url).port
+        assert storage is not None
+        calls: list[BlobCall] = []
+        proxy = StorageProxy(lambda: storage, calls.append)
+        async with (
+            proxy,
+            storage_client(azurite.connection_string(proxy.port), None, None) as client,
+        ):
+            blobs = BlobStore(client)
+            for number in range(3):
+                await blobs.create(container, f"job/{number} #.mp4", b"x")
+            calls.clear()
+            # When they are deleted
+            assert await blobs.delete_all(container, "job/") == 3
+            # Then two requests did it, and the harness knows of three
+            sent = [call for call in calls if call.operation != "delete"]
+            assert [call.operation for call in sent] == ["list", "other"]
+            gone = [call for call in calls if call.operation == "delete"]
+            assert [(c.container, c.name, c.status) for c in gone] == [
+                (container, f"job/{number} #.mp4", 202) for number in range(3)
+            ]
+
+
+async def test_a_batch_that_storage_refuses_is_an_outage(storage_connection: str) -> None:
+    container = f"t{uuid.uuid4().hex[:8]}"
+    async with storage_client(storage_connection, None, None) as client:
+        await client.create_container(container)
+        blobs = BlobStore(client)
+        await blobs.create(container, "a", b"x")
+        await client.delete_container(container)
+        with pytest.raises(TransientError):
+            await blobs.delete_all(container, "")
