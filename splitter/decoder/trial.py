@@ -18,7 +18,6 @@ from typing import Final
 from splitter.decoder.confinement import available, confine
 from splitter.media.limits import Limits
 
-_ROOT: Final = Path(__file__).resolve().parents[2]
 _REFUSED: Final = frozenset({errno.EPERM, errno.EACCES, errno.EAGAIN})
 
 
@@ -40,7 +39,7 @@ def possible_acts() -> Iterator[str]:
     """Try what no decoder has to do, and yield what the process was not refused."""
     acts: dict[str, Callable[[], object]] = {
         "read files": lambda: os.open(sys.executable, os.O_RDONLY),
-        "create files": lambda: os.open(_ROOT / "new", os.O_WRONLY | os.O_CREAT),
+        "create files": _create,
         "open sockets": socket.socket,
         "signal other processes": lambda: os.kill(os.getppid(), 0),
         "run programs": lambda: os.execv("/nonexistent", ["/nonexistent"]),  # noqa: S606 - must fail
@@ -53,6 +52,12 @@ def possible_acts() -> Iterator[str]:
             if error.errno in _REFUSED:
                 continue
         yield name
+
+
+def _create() -> None:
+    file = Path(tempfile.gettempdir(), f"stylestream-trial-{os.getpid()}")
+    os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+    file.unlink()
 
 
 def _fork() -> None:
