@@ -108,7 +108,7 @@ async def opened(storage_connection: str, **settings: object):
         try:
             yield Opened(client, names, f"http://127.0.0.1:{runner.addresses[0][1]}")
         finally:
-            studio.closing.set()
+            studio.close()
             await runner.cleanup()
             studio.previews.close()
 

@@ -81,7 +81,7 @@ async def _run(settings: WebSettings) -> None:
             )
             health.serving = False
             log.info("draining")
-            studio.closing.set()
+            studio.close()
         finally:
             await runner.cleanup()
             studio.previews.close()

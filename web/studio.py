@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -46,13 +45,12 @@ class Studio:
     storage_url: str
     """Address of the users' storage account."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the end begins: streams to clients are to be ended."""
+    """Set when the end has begun."""
 
-    async def pause(self, seconds: float) -> None:
-        """Wait, but no longer than until the end begins."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self.closing.wait()
+    def close(self) -> None:
+        """Begin the end: streams to clients are ended."""
+        self.closing.set()
+        self.board.wake()
 
     @classmethod
     def of(

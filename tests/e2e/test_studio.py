@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, Response, Route, async_playwright, expect
 from studio_page import (
     CONTRAST,
     HEARD,
@@ -174,6 +174,44 @@ async def test_what_cannot_be_painted_says_why_and_its_name_runs_nothing(page, t
     page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
     await job.get_by_role("button", name="Delete").click()
     await expect(job).to_have_count(0, timeout=PATIENCE_MS)
+
+
+async def test_an_upload_goes_on_after_its_page_was_closed_and_by_the_other_way(page, tmp_path):
+    two_blocks = tmp_path / "blocks.mp4"
+    two_blocks.write_bytes(b"this is a text " * 300_000)
+    kept, sent = asyncio.Event(), []
+
+    def answered(answer: Response) -> None:
+        if answer.request.method == "PUT" and answer.ok:
+            sent.append(answer.url)
+            kept.set()
+
+    async def to_storage(route: Route) -> None:
+        # From the second visit on the browser does not reach storage, as without CORS.
+        if reopened:
+            await route.abort()
+        # The second block (00001 in Base64) is on its way until the page is closed.
+        elif "MDAwMDE" not in route.request.url:
+            await route.continue_()
+
+    reopened = False
+    page.on("response", answered)
+    await page.route("**/*comp=block*", to_storage)
+    await choose(page, two_blocks)
+    await page.get_by_role("button", name="Paint", exact=True).click()
+    async with asyncio.timeout(60):
+        await kept.wait()
+
+    reopened = True
+    await page.reload()
+    await choose(page, two_blocks)
+    await page.get_by_role("button", name="Paint", exact=True).click()
+    job = page.locator(".job.failed", has_text="blocks.mp4")
+    await expect(job).to_contain_text("Failed", timeout=PATIENCE_MS)
+    first, second = sent
+    assert "comp=block" in first
+    assert second.endswith("/1")
+    assert second.startswith(page.url)
 
 
 async def test_codecs_play_where_the_browser_can_and_else_it_says_so(page, tmp_path):

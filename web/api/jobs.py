@@ -128,7 +128,7 @@ async def _send_changes(
         seen = revision
         if only is not None and any(job.ended for job in jobs if job.id == only):
             return
-        await studio.pause(studio.board.interval_s)
+        await studio.board.rest()
 
 
 def _event(kind: str, data: str) -> bytes:

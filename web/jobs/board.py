@@ -9,6 +9,7 @@ came after the last number that they saw.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -80,13 +81,14 @@ class Board:
         self._entries: dict[str, Entry] = {}
         self._gone: dict[str, int] = {}
         self._expected: dict[str, float] = {}
+        self._woken = asyncio.Event()
         self._looking = asyncio.Lock()
         self._looked = self._discovered = float("-inf")
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
         self.revision = 0
         """The number of the latest change."""
         self.interval_s = _FRESH_S
-        """How long whoever follows the board pauses between two looks."""
+        """How long a look at storage serves everybody."""
 
     async def look(self) -> None:
         """Bring the board up to date."""
@@ -108,6 +110,18 @@ class Board:
         if job not in self._entries:
             self._expected[job] = time.monotonic()
             self.interval_s = _EAGER_S
+            self.wake()
+
+    def wake(self) -> None:
+        """Have everybody who follows the board look now."""
+        self._woken.set()
+        self._woken = asyncio.Event()
+
+    async def rest(self) -> None:
+        """Wait until it is time for the next look."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.interval_s):
+                await self._woken.wait()
 
     async def find(self, job: str, user: User) -> Entry | None:
         """Return a job that the user may see; None when there is none."""

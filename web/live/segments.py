@@ -41,6 +41,7 @@ class Segments:
         self._blobs = blobs
         self._container = container
         self._fragments = SharedBytes[tuple[str, int | str]](cache_bytes)
+        self._fetching: dict[tuple[str, int], asyncio.Task[Content | None]] = {}
         self._followed: OrderedDict[str, _Followed] = OrderedDict()
 
     async def index(self, job: str) -> Index:
@@ -90,6 +91,14 @@ class Segments:
             return None
 
     async def _fetch(self, job: str, number: int) -> Content | None:
+        """Return a segment from storage; those who ask at once are answered by one request."""
+        key = (job, number)
+        if (task := self._fetching.get(key)) is None:
+            task = self._fetching[key] = asyncio.create_task(self._fetch_checked(job, number))
+            task.add_done_callback(lambda _: self._fetching.pop(key))
+        return await asyncio.shield(task)
+
+    async def _fetch_checked(self, job: str, number: int) -> Content | None:
         content = await self._blobs.fetch(self._container, chunk_blob(job, number))
         if content is not None:
             check_seal(content, f"segment {number}", "CORRUPT_SEGMENT")

@@ -18,6 +18,7 @@ export class LivePlayer extends EventTarget {
   #segments = [];
   #ended = false;
   #next = 0;
+  #first = new Map();
   #news = Promise.withResolvers?.() ?? deferred();
   #forced = false;
   #started = false;
@@ -59,6 +60,9 @@ export class LivePlayer extends EventTarget {
   }
 
   async #run() {
+    // All that a first picture takes is asked for at once.
+    this.#first = new Map(["live/init.mp4", "live/0.m4s"].map((name) => [name, this.#fetch(name)]));
+    for (const waiting of this.#first.values()) waiting.catch(() => {});
     await this.#list();
     if (!("MediaSource" in window || "ManagedMediaSource" in window)) {
       this.#video.src = `/api/jobs/${this.#job}/live.m3u8`;
@@ -112,6 +116,8 @@ export class LivePlayer extends EventTarget {
   }
 
   async #fetch(name) {
+    const first = this.#first.get(name);
+    if (this.#first.delete(name)) return first;
     const path = `/api/jobs/${this.#job}/${name}`;
     return this.#patiently(async () => {
       const answer = await fetch(path, this.#options).catch((error) => {
