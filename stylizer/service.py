@@ -29,6 +29,7 @@ from stylizer.attempts.counter import MISSING, was_begun
 from stylizer.attempts.retrying import RetryingPainter
 from stylizer.attempts.segments import open_engine, settle
 from stylizer.metrics import StylizerMetrics
+from stylizer.painting.engine import Engine
 from stylizer.settings import StylizerSettings
 
 log = structlog.get_logger()
@@ -228,6 +229,18 @@ async def build(
     await asyncio.to_thread(engine.load, settings.default_style)
     metrics.runs_on(settings.engine, engine.precision)
     metrics.offers(engine.styles)
+    return await connect(settings, engine, clients, metrics, health)
+
+
+async def connect(
+    settings: StylizerSettings,
+    engine: Engine,
+    clients: AzureClients,
+    metrics: StylizerMetrics,
+    health: Health,
+) -> Service:
+    """Connect a stylizer that paints by ``engine``."""
+    blobs = BlobStore(await clients.storage())
     segments = await clients.publisher(settings.segments_hub)
     painter = RetryingPainter(settings, blobs, engine, metrics, health)
     stylizer = Stylizer(settings, blobs, segments, painter, metrics)
@@ -240,8 +253,10 @@ async def build(
         workers.drain()
         painter.lanes.drain()
 
+    consumer = reader(settings.frames_hub, workers.take, settings, blobs, clients, metrics, health)
+    consumer.hand_over(settings.chunk_deadline_s)
     return Service(
-        reader(settings.frames_hub, workers.take, settings, blobs, clients, metrics, health),
+        consumer,
         workers.finish,
         probes={"storage": lambda: blobs.reach(settings.segments_container)},
         drain=drain,

@@ -18,18 +18,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import structlog
 from azure.core.exceptions import AzureError
 from azure.eventhub import CloseReason, EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
-from azure.eventhub.exceptions import EventHubError
 
 from shared.contracts.errors import StylestreamError, TransientError
-from shared.hubs.delivery import Delivery, Handler, OwnedPartition, Place, Released
+from shared.hubs.delivery import Handler, OwnedPartition, Place, Released
+from shared.hubs.enquiries import answer_of
+from shared.hubs.handover import Handovers
 from shared.hubs.liveness import Liveness
 from shared.hubs.positions import HubIdentity, Positions
+from shared.hubs.sharing import PartWith
 from shared.telemetry.background import Errand, in_rounds
 from shared.telemetry.metrics import ConsumerMetrics
 
@@ -41,13 +43,11 @@ _PREFETCH: Final = 32
 # An idle callback this often proves that the receive loop lives.
 _IDLE_S: Final = 2.0
 _REBUILDS: Final = 2
-# Connections to hubs that are gone can take minutes to close or to answer.
+# Connections to hubs that are gone can take minutes to close.
 _CLOSING_S: Final = 10.0
-_REACH_S: Final = 10.0
 
-
-Connect = Callable[[], Awaitable[EventHubConsumerClient]]
-"""Opens a new client of the hub."""
+Connect = Callable[[PartWith | None], Awaitable[EventHubConsumerClient]]
+"""Opens a new client of the hub; it asks who parts with partitions that others wait for."""
 
 
 class Consumer:
@@ -83,10 +83,15 @@ class Consumer:
         self._look_s = patience_s / 10
         self._claimed = False
         self._draining = False
+        self._handovers = Handovers(self._partitions, self._flush)
 
     def on_released(self, hear: Released) -> None:
         """Have ``hear`` called with every partition that is no longer ours."""
         self._on_released = hear
+
+    def hand_over(self, within_s: float) -> None:
+        """Finish what is in hand of a partition, ``within_s``, before a newcomer gets it."""
+        self._handovers.within_s = within_s
 
     async def run(self) -> None:
         """Read until cancelled; then flush what is finished and release the partitions."""
@@ -130,6 +135,7 @@ class Consumer:
             # Closing stops the reading in order: what is finished is flushed, partitions released.
             closing = asyncio.gather(client.close(), return_exceptions=True)
             await asyncio.wait({closing}, timeout=_CLOSING_S)
+            await self._handovers.end()
             tasks = {reading, renewing, *looks}
             for task in tasks:
                 task.cancel()
@@ -221,7 +227,7 @@ class Consumer:
         if place is None:
             place = await self._positions.reached(partition_id)
         client = await self.client()
-        found = await self._answer(client.get_partition_properties(partition_id))
+        found = await answer_of(client.get_partition_properties(partition_id))
         return int(found["last_enqueued_sequence_number"]) > place
 
     def drain(self) -> None:
@@ -231,7 +237,7 @@ class Consumer:
     async def client(self) -> EventHubConsumerClient:
         """Return the client in use."""
         if self._client is None:
-            self._client = await self._connect()
+            self._client = await self._connect(self._handovers.part_with)
         return self._client
 
     async def reach(self) -> None:
@@ -240,16 +246,7 @@ class Consumer:
         Raises:
             TransientError: it did not, through all retries.
         """
-        await self._answer((await self.client()).get_eventhub_properties())
-
-    async def _answer(self, request: Awaitable[dict[str, Any]]) -> dict[str, Any]:
-        try:
-            async with asyncio.timeout(_REACH_S):
-                return await request
-        except TimeoutError as error:
-            raise TransientError(f"the hub did not answer within {_REACH_S:g} s") from error
-        except (AzureError, EventHubError) as error:
-            raise TransientError(f"cannot reach hub: {error}") from error
+        await answer_of((await self.client()).get_eventhub_properties())
 
     async def _on_open(self, context: PartitionContext) -> None:
         self._claimed = True
@@ -266,13 +263,13 @@ class Consumer:
             return
         with self._liveness.events():
             for event in events:
-                if self._draining:
+                if self._draining or partition.leaving:
                     return
                 if partition.checkpointed is None:
                     partition.checkpointed = (event.sequence_number or 0) - 1
                 partition.taken = event.sequence_number
                 self._metrics.received()
-                await self._handler(Delivery(event, context, partition.watermark))
+                await self._handler(partition.delivery(event))
                 partition.handled = event.sequence_number
 
     async def _on_close(self, context: PartitionContext, reason: CloseReason) -> None:
@@ -283,6 +280,7 @@ class Consumer:
         if partition and reason is CloseReason.SHUTDOWN:
             await self._flush(partition)
         if partition:
+            partition.close()
             self._released(context.partition_id)
         self._metrics.released(context.partition_id)
         log.info(

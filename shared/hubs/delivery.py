@@ -28,10 +28,17 @@ class Place(NamedTuple):
 class Delivery:
     """One event in the hands of a service."""
 
-    __slots__ = ("_ticket", "_watermark", "body", "origin", "partition_id", "sequence_number")
+    __slots__ = (
+        *("_on_done", "_ticket", "_watermark"),
+        *("body", "origin", "partition_id", "sequence_number"),
+    )
 
     def __init__(
-        self, event: EventData, context: PartitionContext, watermark: Watermark[Place]
+        self,
+        event: EventData,
+        context: PartitionContext,
+        watermark: Watermark[Place],
+        on_done: Callable[[], None] = lambda: None,
     ) -> None:
         place = Place(event.offset or "", event.sequence_number or 0)
         self.body = _body(event)
@@ -45,10 +52,12 @@ class Delivery:
         )
         self._watermark = watermark
         self._ticket: Ticket[Place] = watermark.start(place)
+        self._on_done = on_done
 
     def done(self) -> None:
         """Note that the event needs no further work, ever. Repeating it changes nothing."""
         self._watermark.finish(self._ticket)
+        self._on_done()
 
 
 @dataclass(slots=True)
@@ -64,6 +73,39 @@ class OwnedPartition:
     """Sequence number of the last event that the handler has returned from."""
     checkpointed: int | None = None
     """Sequence number up to which all is finished and checkpointed; None before the first event."""
+    leaving: bool = False
+    """Whether it is on its way to another consumer: nothing more of it is taken up."""
+    closed: bool = False
+    """Whether the client has let go of it."""
+    abandoned: bool = False
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def delivery(self, event: EventData) -> Delivery:
+        """Return an event of it as what a service takes up."""
+        return Delivery(event, self.context, self.watermark, self.changed.set)
+
+    @property
+    def in_hand(self) -> bool:
+        """Whether an event that the handler has taken up is not finished."""
+        oldest = self.watermark.oldest
+        handled = -1 if self.handled is None else self.handled
+        return oldest is not None and oldest.sequence_number <= handled
+
+    def close(self) -> None:
+        """Note that the client has let go of it."""
+        self.closed = True
+        self.changed.set()
+
+    def abandon(self) -> None:
+        """Let nobody wait for it to be `finished`."""
+        self.abandoned = True
+        self.changed.set()
+
+    async def finished(self) -> None:
+        """Return when it is closed and nothing of it is in hand any more."""
+        while not self.abandoned and (self.in_hand or not self.closed):
+            self.changed.clear()
+            await self.changed.wait()
 
     @property
     def lag(self) -> int:

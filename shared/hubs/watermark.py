@@ -61,6 +61,11 @@ class Watermark(Generic[T]):
             self._reached = Ticket(item)
 
     @property
+    def oldest(self) -> T | None:
+        """The first unfinished item; None when all are finished."""
+        return self._open[0].item if self._open else None
+
+    @property
     def unfinished(self) -> int:
         """Count the items at and behind the first unfinished one."""
         return len(self._open)

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from azure.core.credentials import AzureKeyCredential
-from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
+from azure.eventhub.aio import CheckpointStore, EventHubConsumerClient, EventHubProducerClient
 from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
 from azure.identity.aio import DefaultAzureCredential
 from azure.storage.blob.aio import BlobServiceClient
@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from shared.hubs.positions import ForwardCheckpointStore
 from shared.hubs.publisher import Publisher
 from shared.hubs.sender import Sender
+from shared.hubs.sharing import PartWith, SharedOwnership
 from shared.service.settings import ServiceSettings, StorageSettings
 from shared.storage.accounts import StorageAccounts, storage_client
 from shared.storage.blobs import BlobStore
@@ -135,11 +136,19 @@ class AzureClients(StorageClients):
             **_EVENTHUB_RETRY,
         )
 
-    async def consumer(self, hub: str) -> EventHubConsumerClient:
-        """Return a new load-balanced reader of ``hub``; the caller closes it."""
+    async def consumer(self, hub: str, part_with: PartWith | None = None) -> EventHubConsumerClient:
+        """Return a new load-balanced reader of ``hub``; the caller closes it.
+
+        With ``part_with``, newcomers are given partitions instead of taking them.
+        """
         settings = self._hubs
+        store: CheckpointStore = await self._checkpoint_store(hub)
+        if part_with is not None:
+            blobs, container = BlobStore(await self.blobs()), settings.checkpoints_container(hub)
+            expiry_s = settings.ownership_expiry_s
+            store = SharedOwnership(store, blobs, container, expiry_s, part_with)
         options: dict[str, Any] = {
-            "checkpoint_store": await self._checkpoint_store(hub),
+            "checkpoint_store": store,
             "load_balancing_interval": settings.load_balancing_interval_s,
             "partition_ownership_expiration_interval": settings.ownership_expiry_s,
             **_EVENTHUB_RETRY,

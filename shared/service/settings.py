@@ -190,7 +190,7 @@ class ServiceSettings(StorageSettings):
     )
 
     load_balancing_interval_s: float = Field(
-        5.0, gt=0, description="how often consumers rebalance partitions among themselves"
+        3.0, gt=0, description="how often consumers rebalance partitions among themselves"
     )
     ownership_expiry_s: float = Field(
         30.0, gt=0, description="after how long a silent consumer's partitions are taken over"

@@ -1,0 +1,29 @@
+"""Questions to a hub, which it answers in time or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, Final
+
+from azure.core.exceptions import AzureError
+from azure.eventhub.exceptions import EventHubError
+
+from shared.contracts.errors import TransientError
+
+_REACH_S: Final = 10.0
+
+
+async def answer_of(request: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+    """Return what a hub answers to a client's ``request``.
+
+    Raises:
+        TransientError: it did not, through all retries.
+    """
+    try:
+        async with asyncio.timeout(_REACH_S):
+            return await request
+    except TimeoutError as error:
+        raise TransientError(f"the hub did not answer within {_REACH_S:g} s") from error
+    except (AzureError, EventHubError) as error:
+        raise TransientError(f"cannot reach hub: {error}") from error
