@@ -6,7 +6,6 @@ import argparse
 import math
 from collections.abc import Callable
 from fractions import Fraction
-from pathlib import Path
 from typing import Final
 
 from client.links import MOST_HOURS
@@ -35,14 +34,13 @@ def whole(least: int, most: int) -> Callable[[str], int]:
 def stylizers(text: str) -> int:
     """Read how many stylizers a local stack is to have."""
     # Loaded only where somebody asks for stylizers: those commands start a stack anyway.
-    from local.stack import StackOptions
+    from local.workspace import MOST_STYLIZERS
 
-    most = StackOptions(Path()).partitions
     try:
-        return whole(1, most)(text)
+        return whole(1, MOST_STYLIZERS)(text)
     except argparse.ArgumentTypeError as error:
         raise argparse.ArgumentTypeError(
-            f"{error}: frames come in {most} partitions here, so more stylizers would be idle"
+            f"{error}: chunks come in {MOST_STYLIZERS} partitions at most, so more would be idle"
         ) from error
 
 

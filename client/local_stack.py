@@ -33,6 +33,8 @@ class StackState(Value):
     schema_version: Literal[1] = 1
     state: Literal["running", "stopped"]
     port_block: int
+    partitions: int = 8
+    """How many partitions the hub of chunks has, for as long as the directory is there."""
     supervisor: int
     storage_connection_string: str
     eventhub_connection_string: str

@@ -32,7 +32,6 @@ from local.workspace import (
     ASSEMBLER_PORT,
     BROKER_PORT,
     FIRST_STYLIZER_PORT,
-    MOST_STYLIZERS,
     OTHER_ASSEMBLERS_PORT,
     OTHER_SPLITTERS_PORT,
     SPLITTER_PORT,
@@ -61,6 +60,7 @@ STUDIO_LINGER_S = 300
 class StackOptions:
     """What a stack is made of.
 
+    ``partitions`` is how many the hub of chunks has at least; more stylizers have more.
     ``environment`` is added to the services' environment and wins over everything set here. A
     ``disposable`` stack, whose directory goes with it, is killed where others drain. ``studio``
     adds the page, see `Stack.studio_address`.
@@ -135,8 +135,8 @@ class Stack:
 
         Those that stay keep the number of lanes that they were started with.
         """
-        if not 0 <= stylizers <= MOST_STYLIZERS:
-            raise ValueError(f"stylizers must be 0 to {MOST_STYLIZERS}, not {stylizers}")
+        if not 0 <= stylizers <= (most := self._workspace.partitions):
+            raise ValueError(f"stylizers must be 0 to {most}, not {stylizers}")
         async with self._scaling:
             leaving = self._stylizers[stylizers:]
             coming = [
@@ -161,20 +161,23 @@ class Stack:
         return self._failure
 
     async def _start(self) -> None:
-        await self._workspace.claim()
+        await self._workspace.claim(max(self.options.stylizers, self.options.partitions))
         self._closing.callback(self._workspace.release)
         self._closing.enter_context(cancelled_by_signals())
-        self.storage_connection_string = azurite.connection_string(self._port(STORAGE_PORT))
+        self.storage_connection_string = azurite.connection_string(
+            self._workspace.port(STORAGE_PORT)
+        )
         self._closing.callback(self._write_state, "stopped")
         await self._start_base()
         await self._open_topic()
         await self._start_services()
 
     async def _start_base(self) -> None:
-        port = self._port(BROKER_PORT)
+        port = self._workspace.port(BROKER_PORT)
         environment = inherited(self._workspace.temporary)
         ready = LineReady("ready ")
-        hubs = {"uploads": self.options.splitters, "frames": self.options.partitions, "segments": 2}
+        frames = self._workspace.partitions
+        hubs = {"uploads": self.options.splitters, "frames": frames, "segments": 2}
         self._broker = self._supervise(
             "eventhubs",
             python(
@@ -187,7 +190,7 @@ class Stack:
             ready,
         )
         blobs = self._workspace.directory / "azurite"
-        storage_port = self._port(STORAGE_PORT)
+        storage_port = self._workspace.port(STORAGE_PORT)
         self._storage = self._supervise(
             "azurite",
             await asyncio.to_thread(azurite.command_line, storage_port, blobs),
@@ -206,7 +209,7 @@ class Stack:
 
     async def _open_topic(self) -> None:
         receive = written_to(self.announcements)
-        topic = LocalTopic(self._port(TOPIC_PORT), self._topic_key, receive)
+        topic = LocalTopic(self._workspace.port(TOPIC_PORT), self._topic_key, receive)
         self.endpoints["announcements"] = (await self._closing.enter_async_context(topic)).endpoint
 
     async def _start_services(self) -> None:
@@ -238,7 +241,7 @@ class Stack:
         return self._service(
             f"splitter-{index + 1}" if index else "splitter",
             "splitter",
-            self._port(OTHER_SPLITTERS_PORT + index - 1 if index else SPLITTER_PORT),
+            self._workspace.port(OTHER_SPLITTERS_PORT + index - 1 if index else SPLITTER_PORT),
             # The watcher's events name this address, whatever way the splitter takes to it.
             {"UPLOAD_ACCOUNTS": self.endpoints["storage"]},
         )
@@ -247,7 +250,7 @@ class Stack:
         return self._service(
             f"assembler-{index + 1}" if index else "assembler",
             "assembler",
-            self._port(OTHER_ASSEMBLERS_PORT + index - 1 if index else ASSEMBLER_PORT),
+            self._workspace.port(OTHER_ASSEMBLERS_PORT + index - 1 if index else ASSEMBLER_PORT),
             {
                 "EVENTGRID_TOPIC_ENDPOINT": self.endpoints["announcements"],
                 "EVENTGRID_TOPIC_KEY": self._topic_key,
@@ -260,21 +263,21 @@ class Stack:
         return self._service(
             f"stylizer-{index + 1}",
             "stylizer",
-            self._port(FIRST_STYLIZER_PORT + index),
+            self._workspace.port(FIRST_STYLIZER_PORT + index),
             {"LANES": str(lanes)},
         )
 
     @property
     def _studio_origin(self) -> str:
-        return f"http://127.0.0.1:{self._port(STUDIO_PORT)}"
+        return f"http://127.0.0.1:{self._workspace.port(STUDIO_PORT)}"
 
     def _studio(self) -> Supervised:
-        port, token = self._port(STUDIO_PORT), self._workspace.secret("studio-token")
+        port, token = self._workspace.port(STUDIO_PORT), self._workspace.secret("studio-token")
         self.studio_address = f"{self._studio_origin}/?token={token}"
         return self._service(
             "web",
             "web",
-            self._port(STUDIO_METRICS_PORT),
+            self._workspace.port(STUDIO_METRICS_PORT),
             {"WEB_PORT": str(port), "WEB_TOKEN": token, "WEB_DIRECT_UPLOADS": "true"},
         )
 
@@ -335,14 +338,12 @@ class Stack:
         self._on_waiting(sorted(self._awaited))
         await together(*map(start, processes))
 
-    def _port(self, place: int) -> int:
-        return self._workspace.port(place)
-
     def _write_state(self, state: Literal["running", "stopped"]) -> None:
         self._workspace.write(
             StackState(
                 state=state,
                 port_block=self._workspace.port(0),
+                partitions=self._workspace.partitions,
                 supervisor=os.getpid(),
                 storage_connection_string=self.storage_connection_string,
                 eventhub_connection_string=self.eventhub_connection_string,

@@ -31,8 +31,12 @@ OTHER_ASSEMBLERS_PORT = 6
 STUDIO_PORT, STUDIO_METRICS_PORT = 8, 9
 FIRST_STYLIZER_PORT = 10
 OTHER_SPLITTERS_PORT = 60
-MOST_STYLIZERS = OTHER_SPLITTERS_PORT - FIRST_STYLIZER_PORT
 """Places in a block. The supervisor binds its first port: that tells that the block is taken."""
+
+FEW_PARTITIONS, MANY_PARTITIONS = 8, 32
+"""Of the hub of chunks: a stylizer needs one at least, and each costs requests while it is idle."""
+
+MOST_STYLIZERS = MANY_PARTITIONS
 
 HANDOVER_S = 2.0
 """How long a start waits for the lock and the ports of a stack that is just being torn down."""
@@ -47,17 +51,21 @@ class Workspace:
         self.temporary = self.directory / "tmp"
         self._held = ExitStack()
         self._block = 0
+        self.partitions = FEW_PARTITIONS
+        """How many the directory's hub of chunks has: with how many it began."""
 
-    async def claim(self) -> None:
-        """Make the directory, lock it, and take its ports.
+    async def claim(self, partitions: int = FEW_PARTITIONS) -> None:
+        """Make the directory with so many ``partitions`` at least, lock it, and take its ports.
 
         Raises:
-            ConfigurationError: no such directory can be made, or nothing written into it.
+            ConfigurationError: no such directory can be made, or nothing written into it; or it is
+                there, with fewer partitions.
             StylestreamError: another stack runs in it, or another program has its ports.
         """
         self._make()
         try:
             await _patiently(lambda: lock(self.directory, fcntl.LOCK_EX, self._held), self._in_use)
+            self.partitions = self._kept_partitions(partitions)
             await self._claim_ports()
             # What a stack that was killed has left there is nobody's any more.
             await asyncio.to_thread(shutil.rmtree, self.temporary, ignore_errors=True)
@@ -65,6 +73,19 @@ class Workspace:
         except BaseException:
             self.release()
             raise
+
+    def _kept_partitions(self, least: int) -> int:
+        before = read_state(self.directory)
+        if before is None:
+            return FEW_PARTITIONS if least <= FEW_PARTITIONS else MANY_PARTITIONS
+        if before.partitions < least:
+            raise ConfigurationError(
+                [
+                    f"{self.directory} was made for {before.partitions} stylizers at most, not for "
+                    f"{least}: choose another directory with --dir, or fewer stylizers."
+                ]
+            )
+        return before.partitions
 
     def _make(self) -> None:
         try:

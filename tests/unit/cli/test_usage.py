@@ -170,7 +170,7 @@ def test_a_report_needs_a_place(
             "--frames: must be a whole number from 1 to 1000000, not '-3'",
         ),
         (("bench", "--style", "nope"), "there is no style 'nope'"),
-        (("bench", "--stylizers", "9"), "from 1 to 8, not '9': frames come in 8 partitions here"),
+        (("bench", "--stylizers", "33"), "from 1 to 32, not '33': chunks come in 32 partitions"),
         (("chaos", "--minutes", "-1"), "must be a number from 0, not '-1'"),
         (("chaos", "--minutes", "nan"), "must be a number from 0, not 'nan'"),
         (("chaos", "--minutes", "inf"), "must be a number from 0, not 'inf'"),

@@ -21,7 +21,7 @@ from azure.storage.blob.aio import BlobServiceClient
 from client.local_stack import running_stack
 from local.processes import Supervised
 from local.stack import CONTAINERS, SERVICE_GRACE_S, Stack, StackOptions
-from shared.contracts.errors import StylestreamError
+from shared.contracts.errors import ConfigurationError, StylestreamError
 
 ROOT = Path(__file__).resolve().parents[3]
 SERVICE = """
@@ -114,6 +114,8 @@ async def test_a_directory_keeps_its_ports_and_others_get_their_own(
         assert not set(first.endpoints.values()) & set(beside.endpoints.values())
     async with again:
         assert again.endpoints == first.endpoints
+    with pytest.raises(ConfigurationError, match="made for 8 stylizers at most, not for 9"):
+        await Stack(StackOptions(tmp_path / "one", stylizers=9)).__aenter__()
 
 
 async def test_stopping_goes_against_the_way_of_the_data(
