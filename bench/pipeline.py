@@ -74,10 +74,10 @@ async def measure(
         starting = time.monotonic()
         async with Stack(options) as stack, open_pipeline(_account(stack)) as pipeline:
             start_s = time.monotonic() - starting
-            await _paint(pipeline, SAMPLE, request)
+            await paint(pipeline, SAMPLE, request)
             with _CostMeter(stack) as meter:
                 began = time.time()
-                status = await _paint(pipeline, clip, request)
+                status = await paint(pipeline, clip, request)
             moments = await segment_moments(stack.eventhub_connection_string, _HUB, status.job_id)
             stopping = time.monotonic()
         stop_s = time.monotonic() - stopping
@@ -98,7 +98,12 @@ def _account(stack: Stack) -> Account:
     return Account(stack.storage_connection_string)
 
 
-async def _paint(pipeline: Pipeline, clip: Path, request: StyleRequest) -> Status:
+async def paint(pipeline: Pipeline, clip: Path, request: StyleRequest) -> Status:
+    """Paint a clip and return the job's last record.
+
+    Raises:
+        StylestreamError: the job failed.
+    """
     submission = await pipeline.submit(clip, request)
     async for view in pipeline.watch(submission.job_id):
         status = view.status

@@ -1,0 +1,27 @@
+"""The engine of a simulated stylizer."""
+
+from __future__ import annotations
+
+import time
+
+from stylizer.painting.bound import Canvas, Frames
+from stylizer.painting.engine import CORNER
+
+
+class WaitingEngine:
+    """Takes ``frame_s`` seconds for each frame, without a processor, and returns it as it is."""
+
+    def __init__(self, frame_s: float) -> None:
+        self._frame_s = frame_s
+
+    def paint(
+        self,
+        style: str,  # noqa: ARG002 - as `Engine` has it
+        frames: Frames,
+        canvas: Canvas = CORNER,  # noqa: ARG002
+        *,
+        passing: bool = False,  # noqa: ARG002
+    ) -> Frames:
+        """Return ``frames``, later; see `stylizer.painting.engine.Engine`."""
+        time.sleep(self._frame_s * len(frames))
+        return frames

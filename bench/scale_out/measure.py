@@ -1,0 +1,177 @@
+"""Measures a pool that grows step by step, each time on one job of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench.clip import write_clip
+from bench.moments import segment_moments
+from bench.pipeline import paint
+from client import Account, open_pipeline
+from local.children import inherited, python
+from local.defaults import DEFAULT_STYLE
+from local.processes import Command, Supervised
+from local.readiness import LineReady
+from local.stack import Stack, StackOptions
+from shared.contracts.style_request import StyleRequest
+from shared.storage.accounts import storage_client
+from shared.storage.blobs import BlobStore
+
+FRAME_S: Final = 0.16
+"""What a simulated frame takes: so many that 32 stylizers fit on two cores."""
+SIZES: Final = (1, 2, 4, 8, 16, 32)
+
+_PARTITIONS: Final = 32
+_CHUNK_FRAMES: Final = 16
+_CHUNKS_A_STYLIZER: Final = 8
+_SIZE: Final = (128, 72)
+_LOOK_S: Final = 0.1
+_PATIENCE_S: Final = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A pool of one size, and a job that it painted."""
+
+    stylizers: int
+    shared_s: float
+    """From the moment when the newcomers read their hub to that when all have their share of it."""
+    frames: int
+    frames_per_second: float
+    """While the job was painted."""
+    ideal: float
+    """What the engines could paint if they never waited."""
+    cores: dict[str, float]
+    """What the job kept busy of the machine's cores, by process."""
+
+    @property
+    def efficiency(self) -> float:
+        """What was reached of the ideal."""
+        return self.frames_per_second / self.ideal
+
+    @property
+    def busiest(self) -> str:
+        """What kept most of a core busy."""
+        return max(self.cores, key=lambda name: self.cores[name])
+
+
+async def measure(
+    sizes: Sequence[int] = SIZES, environment: Mapping[str, str] | None = None
+) -> list[Step]:
+    """Let a pool of simulated stylizers grow through ``sizes``, and paint a job at each.
+
+    ``environment`` is added to that of splitter, assembler and stylizers.
+
+    Raises:
+        StylestreamError: a job failed.
+    """
+    chunks = {"CHUNK_FRAMES": str(_CHUNK_FRAMES), "FIRST_CHUNK_FRAMES": str(_CHUNK_FRAMES)}
+    with tempfile.TemporaryDirectory(prefix="stylestream-") as folder:
+        options = StackOptions(
+            Path(folder) / "stack",
+            stylizers=0,
+            partitions=_PARTITIONS,
+            environment={**chunks, **(environment or {})},
+            disposable=True,
+        )
+        async with Stack(options) as stack, AsyncExitStack() as pools:
+            measuring = _Measuring(stack, Path(folder), environment or {})
+            steps = []
+            for before, size in zip((0, *sizes), sizes, strict=False):
+                await pools.enter_async_context(measuring.joined(size - before))
+                steps.append(await measuring.step(size))
+            return steps
+
+
+class _Measuring:
+    def __init__(self, stack: Stack, folder: Path, environment: Mapping[str, str]) -> None:
+        self._stack = stack
+        self._folder = folder
+        self._environment = environment
+        self._pools: list[Supervised] = []
+
+    @asynccontextmanager
+    async def joined(self, count: int) -> AsyncIterator[None]:
+        """Have ``count`` more stylizers in the pool."""
+        name = f"stylizers-{len(self._pools) + 1}"
+        settings = {
+            "EVENTHUB_CONNECTION_STRING": self._stack.eventhub_connection_string,
+            "STORAGE_CONNECTION_STRING": self._stack.storage_connection_string,
+            "LANES": "1",
+            "LOG_LEVEL": "WARNING",
+        }
+        command = Command(
+            name,
+            python("bench.scale_out.pool", str(count), str(FRAME_S)),
+            inherited(self._folder) | settings | dict(self._environment),
+            self._folder / f"{name}.log",
+            LineReady("ready "),
+            grace_s=0.0,
+        )
+        pool = Supervised(command)
+        await pool.start()
+        self._pools.append(pool)
+        try:
+            yield
+        finally:
+            await pool.stop()
+
+    async def step(self, stylizers: int) -> Step:
+        """Wait until the pool shares the hub, and measure a job."""
+        began = time.monotonic()
+        await self._shared(stylizers)
+        shared_s = time.monotonic() - began
+        frames = stylizers * _CHUNKS_A_STYLIZER * _CHUNK_FRAMES
+        clip = self._folder / f"{stylizers}.mp4"
+        await asyncio.to_thread(write_clip, clip, frames, *_SIZE)
+        busy_s, started = self._cpu_s(), time.monotonic()
+        account = Account(self._stack.storage_connection_string)
+        async with open_pipeline(account) as pipeline:
+            status = await paint(pipeline, clip, StyleRequest(style=DEFAULT_STYLE))
+        lasted_s = time.monotonic() - started
+        cores = {
+            name: (cpu_s - busy_s.get(name, 0.0)) / lasted_s
+            for name, cpu_s in self._cpu_s().items()
+        }
+        hubs = self._stack.eventhub_connection_string
+        moments = await segment_moments(hubs, "segments", status.job_id)
+        # The first segment's chunk was begun so long before it was announced.
+        painting_s = moments.last_segment - moments.first_segment + _CHUNK_FRAMES * FRAME_S
+        return Step(stylizers, shared_s, frames, frames / painting_s, stylizers / FRAME_S, cores)
+
+    async def _shared(self, stylizers: int) -> None:
+        """Return when every stylizer owns as many partitions as any other."""
+        container = "frames-checkpoints"
+        async with (
+            asyncio.timeout(_PATIENCE_S),
+            storage_client(self._stack.storage_connection_string, None, None) as account,
+        ):
+            blobs = BlobStore(account)
+            while True:
+                owned = Counter(
+                    [
+                        item.metadata.get("ownerid")
+                        async for item in blobs.items(container)
+                        if "/ownership/" in item.name
+                    ]
+                )
+                if len(owned) == stylizers and set(owned.values()) == {_PARTITIONS // stylizers}:
+                    return
+                await asyncio.sleep(_LOOK_S)
+
+    def _cpu_s(self) -> dict[str, float]:
+        processes = (*self._stack.processes, *self._pools)
+        found: dict[str, float] = {}
+        for process in processes:
+            if (usage := process.usage()) is not None:
+                name = "stylizers" if process in self._pools else process.name
+                found[name] = found.get(name, 0.0) + usage.cpu_s
+        return found
