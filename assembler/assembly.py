@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import tempfile
 from collections import deque
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from assembler.verify import verify
 from shared.contracts.errors import ResultError, TrackError
 from shared.contracts.layout import chunk_blob
 from shared.contracts.manifest import Manifest
+from shared.media.containers import is_full
 from shared.storage.blobs import BlobStore, Content
 from shared.storage.sealed_files import SealedFile
 from shared.storage.seals import check_seal, file_digest
@@ -75,7 +75,7 @@ class Assembly:
         try:
             return await self._make(manifest)
         except OSError as error:
-            if error.errno != errno.ENOSPC:
+            if not is_full(error):
                 raise
             folder = self._settings.work_dir or tempfile.gettempdir()
             raise ResultError(
@@ -169,7 +169,7 @@ def _is_of_others(error: Exception) -> bool:
     """Tell whether an error is of the segments, or of the machine, whatever lies beside them."""
     if isinstance(error, ResultError):
         return error.code in _OF_SEGMENTS
-    return isinstance(error, OSError) and error.errno == errno.ENOSPC
+    return is_full(error)
 
 
 def _named(manifest: Manifest, number: int) -> str:

@@ -30,6 +30,7 @@ from shared.media.containers import (
     carried_metadata,
     fits,
     is_detour,
+    is_full,
     movie_timescale,
     open_output,
     track_metadata,
@@ -136,6 +137,8 @@ class _Result:
             self._copies = {stream.index: self._add_copy(stream) for stream in tracks}
             output.start_encoding()
         except (ValueError, av.error.FFmpegError) as error:
+            if is_full(error):
+                raise
             # (PyAV does not even try what it does not know to fit.)
             raise _unwritable(self._misfits(tracks) or self._all) from error
         self._waiting = _packets(tracks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -42,8 +43,15 @@ _STRUCTURAL = frozenset(
     }
 )
 
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
 _TEE_TICK = Fraction(1, 1_000_000)
 _SILENT_BYTES = 64
+
+
+def is_full(error: BaseException) -> bool:
+    """Tell whether a file could not be written for want of room: that is no fault of a track."""
+    return isinstance(error, OSError) and error.errno in _NO_ROOM
 
 
 def open_output(
@@ -97,7 +105,9 @@ def fits(stream: Stream, container: ContainerName, folder: Path) -> bool:
                 if is_detour(output):
                     output.mux(_silence(copy))
             return not is_detour(output) or _is_known_again(stream, path)
-    except (ValueError, av.error.FFmpegError):
+    except (ValueError, av.error.FFmpegError) as error:
+        if is_full(error):
+            raise
         return False
 
 

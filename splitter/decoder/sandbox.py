@@ -9,7 +9,6 @@ is a fork of one process that has imported this module (`splitter.decoder.fork_s
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import socket
 import tempfile
@@ -25,6 +24,7 @@ import av.subtitles.stream
 import av.subtitles.subtitle
 
 from shared.contracts.errors import SourceRefused
+from shared.media.containers import is_full
 from splitter.decoder import trial
 from splitter.decoder.confinement import confine
 from splitter.decoder.fork_server import wait_for_work
@@ -69,13 +69,15 @@ def _events(job: Job, connection: socket.socket) -> Iterator[SplitEvent | Refusa
             "DECODER_OUT_OF_MEMORY",
             f"Decoding takes more than the {job.options.limits.memory_bytes} bytes allowed.",
         )
-    except av.error.FFmpegError as error:
+    except (av.error.FFmpegError, OSError) as error:
+        if not (is_full(error) or isinstance(error, av.error.FFmpegError)):
+            raise
         traceback.print_exc()
         yield _gave_up(error)
 
 
-def _gave_up(error: av.error.FFmpegError) -> Refusal:
-    if error.errno == errno.ENOSPC:
+def _gave_up(error: OSError | av.error.FFmpegError) -> Refusal:
+    if is_full(error):
         return Refusal(
             "NO_SPACE",
             "The video's sound and subtitles do not fit into the splitter's work folder: give it "

@@ -29,6 +29,7 @@ from shared.media.containers import (
     add_copy,
     carried_metadata,
     is_detour,
+    is_full,
     movie_timescale,
     open_output,
     open_trial,
@@ -252,7 +253,9 @@ class TrackCopier:
             with open_trial(trial_path, self.container, packet.stream) as trial:
                 copy.stream = add_copy(trial, packet.stream)
                 trial.mux(copy)
-        except (ValueError, av.error.FFmpegError):
+        except (ValueError, av.error.FFmpegError) as error:
+            if is_full(error):
+                raise
             return False
         finally:
             trial_path.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from fractions import Fraction
 
@@ -341,3 +342,12 @@ def test_the_priming_of_sound_before_zero_moves_nothing_in_matroska(make, split_
     for index in (0, 1):
         before, after = (make.packets(file, index=index)[0][0] for file in (data, out))
         assert abs(before - after) <= Fraction(1, 2000)
+
+
+def test_a_full_disk_is_no_fault_of_a_track(make, split_video, tmp_path):
+    found = split_video(make.Video(frames=9, sounds=[make.Sound()]).make(), SHORT)
+    out = tmp_path / "result.mp4"
+    out.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="space") as caught:
+        mux(found.manifest(), iter(found.segments()), found.side, out)
+    assert caught.value.errno == errno.ENOSPC
