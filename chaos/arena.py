@@ -20,6 +20,7 @@ from azure.core.exceptions import AzureError
 from azure.storage.blob.aio import BlobServiceClient
 
 from chaos.clips import ClipPlan, look_at, make_clip
+from chaos.disk import Disk
 from chaos.history import Announcement, Clip, History, HubEvent, Position, Upload
 from chaos.hub_relay import HubRelay
 from chaos.hubs import HubReader, send_copies
@@ -36,9 +37,7 @@ from local.eventgrid import PATH as TOPIC_PATH
 from local.eventhubs.config import DEFAULT_KEY, DEFAULT_POLICY
 from local.processes import Supervised
 from local.stack import Stack, StackOptions
-from shared.contracts.layout import job_id
 from shared.contracts.status import Status
-from shared.contracts.style_request import StyleRequest
 
 _PARTITIONS: Final = 8
 _ANEW_S: Final = 60.0
@@ -73,6 +72,7 @@ class Arena:
         self.topic_proxy = Relay(
             lambda: None if self.topic_away else _port(self.stack.endpoints.get("announcements"))
         )
+        self.disk = Disk(directory / "work")
         self._directory = directory
         self._stylizers, self._assemblers = stylizers, assemblers
         self._splitters = splitters
@@ -83,7 +83,8 @@ class Arena:
         self.release = Release()
         self._rested: dict[str, int] = {}
         self._most_memory: dict[str, int] = {}
-        self._videos: dict[str, bytes] = {}
+        self.videos: dict[str, bytes] = {}
+        """By clip: what is uploaded."""
         self._closing = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -146,20 +147,16 @@ class Arena:
 
     async def submit(self, clip: ClipPlan, style: str = STYLES[0]) -> Upload:
         """Upload a clip under a new name."""
-        recorder = self.recorder
         name = f"{self._submitted:03d}-{clip.name}.mp4"
         self._submitted += 1
-        if clip.name not in self._videos:
-            self._videos[clip.name] = await asyncio.to_thread(make_clip, clip)
-        video = self._videos[clip.name]
-        what = wanted(clip, style)
+        if clip.name not in self.videos:
+            self.videos[clip.name] = await asyncio.to_thread(make_clip, clip)
+        video = self.videos[clip.name]
+        what = wanted(clip.name, style)
         if what not in self.clips:
             self.clips[what] = Clip(await asyncio.to_thread(look_at, video))
         etag = await self.storage.upload(name, video, style)
-        job = job_id("uploads", name, etag, StyleRequest(style=style))
-        upload = Upload(job, name, what, at=time.time())
-        recorder.note_upload(upload)
-        return upload
+        return self.recorder.note_version(name, etag, what, style)
 
     async def repeat(self, events: Sequence[HubEvent], chance: random.Random) -> None:
         """Send copies of events, some of them elsewhere."""
@@ -270,8 +267,11 @@ class Arena:
         await enter(self.broker_proxy)
         await enter(self.storage_proxy)
         await enter(self.topic_proxy)
+        await asyncio.to_thread(self._directory.mkdir, parents=True, exist_ok=True)
+        self._closing.enter_context(self.disk.mounted())
         environment = {
             **self._settings,
+            "WORK_DIR": str(self.disk.folder),
             "EVENTHUB_CONNECTION_STRING": (
                 f"Endpoint=sb://localhost:{self.broker_proxy.port};"
                 f"SharedAccessKeyName={DEFAULT_POLICY};SharedAccessKey={DEFAULT_KEY};"
@@ -301,8 +301,9 @@ class Arena:
 
     def _work_folders(self) -> tuple[str, ...]:
         """List what services have in their place for files; folders that work goes on in, too."""
-        places = (self._directory / "tmp").glob("stylestream-*")
-        return tuple(f"work/{place.name}" for place in places)
+        places = (self.disk.folder, self._directory / "tmp")
+        found = (folder for place in places for folder in place.glob("stylestream-*"))
+        return tuple(f"work/{folder.name}" for folder in found)
 
     def _peaks(self) -> dict[str, int]:
         for process in self.stack.processes:
@@ -334,9 +335,15 @@ class Arena:
         )
 
 
-def wanted(clip: ClipPlan, style: str) -> str:
+def wanted(clip: str, style: str) -> str:
     """Return the name of a clip painted in a style: its results have the same bytes."""
-    return f"{clip.name} in {style}"
+    return f"{clip} in {style}"
+
+
+def parts_of(what: str) -> tuple[str, str]:
+    """Return the clip and the style of what is `wanted`."""
+    clip, _, style = what.partition(" in ")
+    return clip, style
 
 
 def _port(endpoint: str | None) -> int | None:

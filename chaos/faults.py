@@ -147,7 +147,7 @@ class Saboteur:
                 await self._refuse(target.rpartition(" ")[2], fault.seconds)
             case "answers":
                 await self._lose_answers(fault.seconds)
-            case "roll" | "make" | "lose" | "put" | "starve":
+            case "roll" | "make" | "lose" | "put" | "starve" | "fill":
                 await self._overturn(fault, chance)
             case _:
                 await self._tamper(fault.kind, Tampering(self._arena, chance))
@@ -165,6 +165,8 @@ class Saboteur:
                 await self._put_clock_wrong(fault.seconds, chance)
             case "starve":
                 await starve(self._victims(target, chance), fault.seconds)
+            case "fill":
+                await self._fill_disk(fault.seconds)
 
     async def _tamper(self, kind: Kind, tampering: Tampering) -> None:
         match kind:
@@ -182,6 +184,10 @@ class Saboteur:
                 await tampering.poison()
             case "cancel a job":
                 await tampering.cancel()
+            case "touch an upload":
+                await tampering.touch()
+            case "replace an upload":
+                await tampering.replace()
             case _:
                 raise AssertionError(kind)
 
@@ -266,6 +272,16 @@ class Saboteur:
                 # Who reads a partition already would read on; the next one goes by the position.
                 before = send(pool, signal.SIGKILL)
         await self._return(pool, before)
+
+    async def _fill_disk(self, seconds: float) -> None:
+        """Leave no room in the work folders for a while: what does not fit may say so, and fail."""
+        arena, struck = self._arena, time.time()
+        await asyncio.to_thread(arena.disk.fill)
+        await asyncio.sleep(seconds)
+        arena.disk.free()
+        for upload in [*arena.recorder.uploads]:
+            if arena.disk.small and not arena.recorder.had_ended(upload.job_id, struck):
+                arena.recorder.note_damage_by(upload.job_id, "NO_SPACE")
 
     async def _refuse(self, status: str, seconds: float) -> None:
         self._arena.storage_proxy.refusing = status

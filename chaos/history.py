@@ -41,6 +41,8 @@ class BlobCall:
     """Storage's answer; 0 without one."""
     unless_exists: bool = False
     """Whether the request was conditional on there being no such blob."""
+    if_version: bool = False
+    """Whether it was conditional on the blob being at a version that it named."""
     sha256: str = ""
     """Digest of the content that was sent."""
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -96,6 +98,8 @@ class Upload:
     clip: str
     """Name of the clip: uploads of one clip must have byte-identical results."""
     at: float
+    etag: str = ""
+    """Of this version of the blob; a name may have several, each with a job of its own."""
     tampered: frozenset[int] = frozenset()
     """Chunks whose stored frames the run has damaged: alone a reason for the job to fail."""
     damaged_by: frozenset[str] = frozenset()

@@ -55,6 +55,7 @@ Kind = Literal[
     "starve stylizer",
     "starve splitter",
     "starve assembler",
+    "fill the disk",
     "make the hubs anew",
     "lose chunks' events",
     "events come twice",
@@ -64,6 +65,8 @@ Kind = Literal[
     "damage copied tracks",
     "poison a chunk",
     "cancel a job",
+    "touch an upload",
+    "replace an upload",
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
@@ -85,6 +88,7 @@ _LASTING_S: Final[dict[str, tuple[float, float]]] = {
     "take all": (2.0, 20.0),
     "away": (1.0, 8.0),
     "starve": (2.0, 6.0),
+    "fill": (1.0, 6.0),
     "put a clock": (4.0, 12.0),
 }
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
 from chaos.history import BlobCall, HubEvent, Place, Upload
+from shared.contracts.layout import job_id, status_blob
 from shared.contracts.messages import ChunkReady
+from shared.contracts.status import Status
+from shared.contracts.style_request import StyleRequest
 
 _CHUNKS: Final = frozenset({"frames", "segments"})
 
@@ -62,9 +66,12 @@ class Recorder:
         """Note that a fault was at work."""
         self.troubles.append((began, until))
 
-    def note_upload(self, upload: Upload) -> None:
-        """Note that the run has uploaded a video."""
+    def note_version(self, name: str, etag: str, clip: str, style: str) -> Upload:
+        """Note that the run has made a version of an upload."""
+        job = job_id("uploads", name, etag, StyleRequest(style=style))
+        upload = Upload(job, name, clip, at=time.time(), etag=etag)
         self.uploads.append(upload)
+        return upload
 
     def note_damage(self, job_id: str, chunk: int) -> None:
         """Note that the run has damaged a chunk."""
@@ -84,6 +91,15 @@ class Recorder:
     def note_cancelling(self, job_id: str) -> None:
         """Note that the run is about to cancel a job."""
         self.uploads.append(replace(self._take_upload(job_id), cancelled=True))
+
+    def had_ended(self, job_id: str, at: float) -> bool:
+        """Return whether a job's record said by then that it has ended."""
+        return any(
+            Status.model_validate_json(call.body).ended
+            for call in self.calls
+            if call.name == status_blob(job_id) and call.operation == "write" and call.body
+            if call.succeeded and call.began <= at
+        )
 
     def _take_upload(self, job_id: str) -> Upload:
         place = next(i for i, upload in enumerate(self.uploads) if upload.job_id == job_id)

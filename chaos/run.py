@@ -66,7 +66,7 @@ async def chaos_run(
     plan = plan_faults(seed, steps, kinds)
     # What was never painted in peace has nothing to be held against.
     wishes = [
-        (c, chance.choice([s for s in STYLES if wanted(c, s) in arena.clips])) for c in chosen
+        (c, chance.choice([s for s in STYLES if wanted(c.name, s) in arena.clips])) for c in chosen
     ]
     return await _run(arena, seed, wishes, plan, patience_s)
 

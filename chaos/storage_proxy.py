@@ -179,6 +179,7 @@ def _call(request: Head, began: float, status: int, sent: _Sent, client: int) ->
         name=name,
         status=status,
         unless_exists=request.headers.get("if-none-match") == "*",
+        if_version="if-match" in request.headers,
         sha256=sent.sha256,
         metadata=_sent_metadata(request.headers),
         body=sent.body,

@@ -33,10 +33,17 @@ class StorageView:
         self._pictures: dict[str, Picture] = {}
 
     async def upload(self, name: str, video: bytes, style: str) -> str:
-        """Upload a video as a user would; return its ETag."""
+        """Upload a video as a user would, over what is there; return its ETag."""
         blob = self._account.get_blob_client("uploads", name)
-        written = await blob.upload_blob(video, metadata={"style": style})
-        return str(written["etag"])
+        written = await blob.upload_blob(video, metadata={"style": style}, overwrite=True)
+        return str(written["etag"]).strip('"')
+
+    async def touch(self, name: str) -> str:
+        """Change an upload's metadata, but no byte of it; return its new ETag."""
+        blob = self._account.get_blob_client("uploads", name)
+        found = await blob.get_blob_properties()
+        touched = await blob.set_blob_metadata({**(found.metadata or {}), "touched": "yes"})
+        return str(touched["etag"]).strip('"')
 
     async def statuses(self, jobs: Iterable[str]) -> dict[str, Status]:
         """Return the records of those of ``jobs`` that have one."""

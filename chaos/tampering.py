@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
-from chaos.arena import Arena
+from chaos.arena import Arena, parts_of, wanted
+from chaos.history import Upload
 from chaos.poison import Poison
 from chaos.signals import signal_group
 from shared.contracts.layout import chunk_blob, status_blob
-from shared.contracts.messages import ChunkReady
+from shared.contracts.messages import ChunkReady, SplitCompleted, SplitFailed, SplitStarted
 
 _COPIES: Final = 12
 _CANDIDATES_S: Final = 2.0
@@ -123,6 +124,34 @@ class Tampering:
             recorder.note_cancelling(job)
             if (call := await self._arena.storage.cancel(job)) is not None:
                 recorder.note_call(call)
+
+    async def touch(self) -> None:
+        """Change the metadata of an upload that is being split: another version, the same bytes."""
+        if (upload := self._being_split()) is not None:
+            clip, style = parts_of(upload.clip)
+            etag = await self._arena.storage.touch(upload.name)
+            self._arena.recorder.note_version(upload.name, etag, wanted(clip, style), style)
+
+    async def replace(self) -> None:
+        """Upload another clip under the name of one that is being split."""
+        arena = self._arena
+        if (upload := self._being_split()) is None:
+            return
+        clip, style = parts_of(upload.clip)
+        others = [c for c in arena.videos if c != clip and wanted(c, style) in arena.clips]
+        if others:
+            other = self._chance.choice(others)
+            arena.recorder.note_damage_by(upload.job_id, "SOURCE_CHANGED")
+            etag = await arena.storage.upload(upload.name, arena.videos[other], style)
+            arena.recorder.note_version(upload.name, etag, wanted(other, style), style)
+
+    def _being_split(self) -> Upload | None:
+        messages = [event.message for event in self._arena.recorder.events]
+        begun = {m.job_id for m in messages if isinstance(m, SplitStarted)}
+        ended = {m.job_id for m in messages if isinstance(m, (SplitCompleted, SplitFailed))}
+        versions = {u.name: u for u in sorted(self._arena.recorder.uploads, key=lambda u: u.at)}
+        found = [u for u in versions.values() if u.job_id in begun - ended and not u.cancelled]
+        return self._chance.choice(found) if found else None
 
     def _standing_still(self) -> AbstractContextManager[None]:
         return stopped([process.pid for process in self._arena.stylizers])

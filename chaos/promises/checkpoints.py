@@ -87,9 +87,9 @@ def _chunk_unfinished(event: HubEvent, at: float, timeline: Timeline) -> str | N
 
 
 def _upload_unfinished(event: HubEvent, at: float, timeline: Timeline) -> str | None:
-    versions = {upload.name: upload.job_id for upload in timeline.history.uploads}
+    versions = {(upload.name, upload.etag): upload.job_id for upload in timeline.history.uploads}
     for upload in parse_uploads(event.body):
-        job = versions.get(upload.name)
+        job = versions.get((upload.name, upload.etag))
         if job is not None and min(timeline.split_ended(job), timeline.ended(job)) > at:
             return f"the split of {upload.name} had not ended"
     return None

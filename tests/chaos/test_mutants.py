@@ -14,7 +14,7 @@ import pytest_asyncio
 from chaos.arena import Arena
 from chaos.clips import CLIPS
 from chaos.promises import Promise, check
-from shared.contracts.messages import SegmentReady, SplitCompleted
+from shared.contracts.messages import ChunkReady, SegmentReady, SplitCompleted
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(400)]
 
@@ -23,7 +23,7 @@ PATIENCE_S = 120.0
 UNSETTLED_S = 5.0
 """A sound stack settles within a second or two; how long a slow one takes spoils nothing here."""
 
-SERVICES = {"stylizer-1": "stylizer", "assembler": "assembler"}
+SERVICES = {"stylizer-1": "stylizer", "assembler": "assembler", "splitter": "splitter"}
 
 Promises = Callable[[], Awaitable[set[Promise]]]
 
@@ -52,6 +52,14 @@ async def broken(arena: Arena, process: str, mutant: str) -> AsyncIterator[Promi
         return {found.promise for found in set(check(await arena.history())) - before}
 
     yield promises
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def patient_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Arena]:
+    """A stack with one stylizer, whose assembler looks long before it takes chunks for lost."""
+    folder = tmp_path_factory.mktemp("patient")
+    async with Arena(folder, {}, stylizers=1, settings={"REDRIVE_AFTER_S": "12"}) as arena:
+        yield arena
 
 
 @pytest.mark.parametrize("mutant", ["early_checkpoint", "checkpoints_off_by_one"])
@@ -107,6 +115,49 @@ async def test_damaged_sound_that_is_not_noticed_is_found(stack) -> None:
         stack.pool_signal(signal.SIGCONT)
         await stack.jobs_ended(PATIENCE_S)
         assert await promises() & {"I2", "I3"} == {"I3"}
+
+
+@pytest.mark.slow
+async def test_a_new_owner_that_begins_one_event_late_is_found(stack) -> None:
+    # Without an owner before it, nothing is taken over.
+    await stack.submit(LONG)
+    await stack.jobs_ended(PATIENCE_S)
+    async with broken(stack, "stylizer-1", "takeover_off_by_one") as promises:
+        await stack.submit(LONG)
+        await stack.jobs_ended(PATIENCE_S)
+        assert "I1" in await promises()
+
+
+@pytest.mark.slow
+async def test_a_result_that_was_not_verified_is_found(stack) -> None:
+    async with broken(stack, "assembler", "unverified_results") as promises:
+        await stack.submit(SHORT)
+        await stack.jobs_ended(PATIENCE_S)
+        assert "I3" in await promises()
+
+
+@pytest.mark.slow
+async def test_a_split_that_takes_all_places_is_found(patient_stack) -> None:
+    async with broken(patient_stack, "splitter", "unpaced_splits") as promises:
+        patient_stack.pool_signal(signal.SIGSTOP)
+        await patient_stack.submit(LONG)
+        await seen(patient_stack, SplitCompleted, 1)
+        assert "FAIR" in await promises()
+        patient_stack.pool_signal(signal.SIGCONT)
+        await patient_stack.jobs_ended(PATIENCE_S)
+
+
+@pytest.mark.slow
+async def test_finished_chunks_that_are_sent_again_are_found(patient_stack) -> None:
+    async with broken(patient_stack, "assembler", "zealous_redrive") as promises:
+        await patient_stack.submit(SHORT)
+        await seen(patient_stack, SegmentReady, 2)
+        patient_stack.pool_signal(signal.SIGSTOP)
+        # The clip has six chunks: the seventh event is of one that is sent again.
+        await seen(patient_stack, ChunkReady, 7)
+        patient_stack.pool_signal(signal.SIGCONT)
+        await patient_stack.jobs_ended(PATIENCE_S)
+        assert "LEAN" in await promises()
 
 
 async def seen(arena: Arena, kind: type, count: int) -> None:

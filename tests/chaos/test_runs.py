@@ -91,6 +91,11 @@ SLOW_RUNS: dict[str, tuple[int, tuple[Kind, ...]]] = {
     "other settings are rolled out": (25, ("roll out other settings",)),
     "a newer version is rolled out": (26, ("roll out a newer version",)),
     "a clock is wrong": (27, ("put a clock wrong",)),
+    "uploads are touched and replaced while they are split": (
+        30,
+        ("touch an upload", "replace an upload"),
+    ),
+    "the disk is full": (29, ("fill the disk",)),
     "services have no memory left": (
         28,
         ("starve stylizer", "starve splitter", "starve assembler"),

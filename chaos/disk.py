@@ -1,0 +1,56 @@
+"""A small disk of its own for work folders, which can be filled."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+_SIZE: Final = 16 * 2**20
+_PIECE: Final = 2**16
+
+
+class Disk:
+    """A folder, on a file system of its own where the user may mount one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._filler = folder / "filler"
+        self.small = False
+        """Whether it can be filled."""
+
+    @contextlib.contextmanager
+    def mounted(self) -> Iterator[None]:
+        """Make the folder, and mount a small file system there if that can be done."""
+        self.folder.mkdir()
+        mount = shutil.which("mount")
+        if mount is not None and os.geteuid() == 0:
+            options = ("-t", "tmpfs", "-o", f"size={_SIZE}", "tmpfs", str(self.folder))
+            self.small = subprocess.run([mount, *options], check=False).returncode == 0
+        try:
+            yield
+        finally:
+            if self.small:
+                # Lazily: a service that was killed may be on its way out.
+                subprocess.run(["umount", "-l", str(self.folder)], check=False)
+
+    def fill(self) -> None:
+        """Leave no room."""
+        if not self.small:
+            return
+        with self._filler.open("ab", buffering=0) as filler:
+            try:
+                while True:
+                    filler.write(bytes(_PIECE))
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+
+    def free(self) -> None:
+        """Make room again."""
+        self._filler.unlink(missing_ok=True)
