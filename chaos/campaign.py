@@ -17,8 +17,9 @@ from chaos.figures import Figures
 from chaos.history import Clip
 from chaos.plan import Kind, deal
 from chaos.promises import Violation, check
-from chaos.run import Outcome, calm_run, chaos_run
+from chaos.run import Outcome, calm_run, chaos_run, verdict
 from chaos.settings import STYLES
+from shared.contracts.errors import StylestreamError
 
 STACK_S: Final = 300.0
 """A stack is replaced about this often, so that starts and stops are tried, too."""
@@ -41,10 +42,17 @@ class Findings:
     stacks: int = 0
     unsettled: list[int] = field(default_factory=list)
     """Seeds of runs after which something was still left to do."""
+    unjudged: list[int] = field(default_factory=list)
+    """Seeds of the last runs of stacks that could not be looked into at their end."""
     faults: Counter[Kind] = field(default_factory=Counter)
     violations: list[tuple[int, Violation]] = field(default_factory=list)
     """The run's seed, and what was violated."""
     figures: Figures = field(default_factory=Figures)
+
+    @property
+    def troubles(self) -> int:
+        """Count what is worth looking into."""
+        return len(self.violations) + len(self.unsettled) + len(self.unjudged)
 
 
 async def campaign(
@@ -64,13 +72,19 @@ async def campaign(
     began = time.monotonic()
     while not findings.runs or time.monotonic() - began < 60 * minutes:
         with tempfile.TemporaryDirectory(prefix="stylestream-chaos-") as folder:
-            before = len(findings.violations)
-            async with Arena(
-                Path(folder), clips, assemblers=_ASSEMBLERS, splitters=_SPLITTERS
-            ) as arena:
-                ends_at = min(time.monotonic() + STACK_S, began + 60 * minutes)
-                await _use_up(arena, findings, ends_at, tell)
-            if keep is not None and len(findings.violations) > before:
+            before = findings.troubles
+            try:
+                async with Arena(
+                    Path(folder), clips, assemblers=_ASSEMBLERS, splitters=_SPLITTERS
+                ) as arena:
+                    ends_at = min(time.monotonic() + STACK_S, began + 60 * minutes)
+                    await _use_up(arena, findings, ends_at, tell)
+            except StylestreamError as error:
+                # Hours of other findings are worth more than a stack that nobody can look into.
+                findings.unjudged.append(findings.seed + findings.runs)
+                findings.runs += 1
+                tell(f"the stack could not be judged: {error}")
+            if keep is not None and findings.troubles > before:
                 _keep_logs(Path(folder), keep / f"stack-{findings.stacks}")
         findings.stacks += 1
         findings.seconds = time.monotonic() - began
@@ -95,9 +109,12 @@ async def _use_up(
         if time.monotonic() >= ends_at or not outcome.settled:
             break
     known = {violation for _, violation in findings.violations}
-    for history in (*arena.past, await arena.history(surely=True)):
-        late = [violation for violation in check(history) if violation not in known]
-        findings.violations += [(findings.seed + findings.runs - 1, v) for v in late]
+    late = [v for history in arena.past for v in check(history) if v not in known]
+    late += await verdict(arena, known, settled=outcome.settled)
+    for violation in late:
+        tell(f"  at the end of the stack: {violation}")
+    findings.violations += [(findings.seed + findings.runs - 1, v) for v in late]
+    for history in (*arena.past, await arena.history()):
         findings.figures += Figures.of(history, committed)
 
 

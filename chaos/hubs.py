@@ -28,10 +28,10 @@ HUBS: Final = ("uploads", "frames", "segments")
 _GROUP: Final = "chaos"
 _REBALANCE_S: Final = 1.0
 _LOOK_S: Final = 0.1
-_PATIENCE_S: Final = 10.0
+_PATIENCE_S: Final = 30.0
 """A reader that has not caught up by then has lost its connection: a new one takes over."""
 
-_LOST_S: Final = 60.0
+_LOST_S: Final = 240.0
 
 
 class HubReader:

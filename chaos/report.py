@@ -89,6 +89,7 @@ def _summary(findings: Findings) -> list[str]:
         f"| chunks | {figures.chunks} |",
         f"| violations | {len(findings.violations)} |",
         f"| runs that had not settled when their patience ended | {len(findings.unsettled)} |",
+        f"| stacks that could not be judged | {len(findings.unjudged)} |",
         f"| kill of a stylizer to the next chunk begun elsewhere | {_times(figures.taken_up_s)} |",
         f"| kill of a stylizer to the next chunk announced | {_times(figures.finished_s)} |",
         f"| an upload to its job's record | {_spread(figures.opened_s)} |",

@@ -19,6 +19,8 @@ from chaos.settings import STYLES
 _OF_A_STILL_PIPELINE: Final = frozenset({"I5", "TIDY"})
 """Promises of which nothing can be said while there is something left to do."""
 
+_PATIENCE_S: Final = 150.0
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -56,7 +58,7 @@ async def chaos_run(
     *,
     clips: Sequence[ClipPlan] = CLIPS,
     uploads: int = 2,
-    patience_s: float = 150.0,
+    patience_s: float = _PATIENCE_S,
 ) -> Outcome:
     """Upload clips and commit a fault of each of the given kinds, all drawn from ``seed``."""
     chance = random.Random(seed)  # noqa: S311 - a seed must repeat the run
@@ -100,16 +102,24 @@ async def _run(
             task.cancel()
         await asyncio.gather(*committing, return_exceptions=True)
     seconds = time.monotonic() - began
-    violations = await _verdict(arena, known, surely=not settled)
-    if settled and any(v.promise in _OF_A_STILL_PIPELINE for v in violations):
-        # Something came late, as on a busy machine, and what follows from it is still to be done.
-        settled = await arena.settle(patience_s)
-        violations = await _verdict(arena, known, surely=True)
+    violations = await verdict(arena, known, settled=settled, surely=not settled)
     await arena.rest()
     return Outcome(seed, tuple(committed), tuple(violations), seconds, settled)
 
 
-async def _verdict(arena: Arena, known: set[Violation], *, surely: bool) -> list[Violation]:
+async def verdict(
+    arena: Arena, known: set[Violation], *, settled: bool, surely: bool = True
+) -> list[Violation]:
+    """Return what is broken beside what is ``known``; for ``surely`` see `Arena.history`."""
+    violations = await _broken(arena, known, surely=surely)
+    if settled and any(v.promise in _OF_A_STILL_PIPELINE for v in violations):
+        # Something came late, as on a busy machine, and what follows from it is still to be done.
+        await arena.settle(_PATIENCE_S)
+        violations = await _broken(arena, known, surely=True)
+    return violations
+
+
+async def _broken(arena: Arena, known: set[Violation], *, surely: bool) -> list[Violation]:
     return [v for v in check(await arena.history(surely=surely)) if v not in known]
 
 
