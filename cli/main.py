@@ -20,8 +20,12 @@ from typing import Final, NoReturn
 from cli.command_line import build_parser
 from cli.parser import USAGE_ERROR
 from shared.contracts.errors import ConfigurationError, StylestreamError
+from shared.telemetry.escapes import escaped
 
 INTERRUPTED: Final = 130
+
+# Of another program that ours gives the words of.
+_LINES: Final = "\n"
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -41,10 +45,10 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         sys.exit(code)
     except ConfigurationError as error:
         for problem in error.problems:
-            print(f"stylestream: {problem}", file=sys.stderr)
+            print(f"stylestream: {escaped(problem)}", file=sys.stderr)
         sys.exit(USAGE_ERROR)
     except StylestreamError as error:
-        print(f"stylestream: {error}", file=sys.stderr)
+        print(f"stylestream: {escaped(str(error), keep=_LINES)}", file=sys.stderr)
         sys.exit(1)
     except (KeyboardInterrupt, asyncio.CancelledError):
         print("stylestream: interrupted; everything it started is stopped", file=sys.stderr)

@@ -14,8 +14,9 @@ from rich.live import Live
 from rich.text import Text
 
 from cli.meter import Meter
-from cli.screen import NOT_BEGUN, clock, fit, lines, printable
+from cli.screen import NOT_BEGUN, clock, fit, lines
 from shared.contracts.status import SplitProgress, Status
+from shared.telemetry.escapes import escaped
 
 STEP_PERCENT: Final = 10
 """Where nobody watches, a job gets a line each time that so much more of it is painted."""
@@ -65,7 +66,7 @@ class JobProgress:
     def say(self, text: str) -> None:
         """Print a line: above the live lines, or as one of the plain ones."""
         if not self._quiet:
-            self._console.print(Text(text), soft_wrap=True)
+            self._console.print(Text(escaped(text)), soft_wrap=True)
 
     @contextmanager
     def starting(self, what: str) -> Iterator[Callable[[list[str]], None]]:
@@ -107,7 +108,7 @@ class JobProgress:
 
     def _tell_plainly(self, meter: Meter, *, begins: bool) -> None:
         if begins:
-            self.say(f"{printable(meter.name)}: started")
+            self.say(f"{meter.name}: started")
         percent = meter.percent
         if percent is None or meter.ended:
             return
@@ -118,8 +119,7 @@ class JobProgress:
             pace = "" if speed is None else f", {speed:.1f} frames/s"
             rest = "" if left is None else f", {clock(left)} left"
             self.say(
-                f"{printable(meter.name)}: {percent}%, {meter.painted} of {meter.total} frames"
-                f"{pace}{rest}"
+                f"{meter.name}: {percent}%, {meter.painted} of {meter.total} frames{pace}{rest}"
             )
 
     def _screen(self) -> Text:

@@ -11,6 +11,7 @@ from cli.meter import WORDS
 from shared.contracts.errors import PermanentError
 from shared.contracts.status import ENDED, Status
 from shared.contracts.style_request import StyleRequest
+from shared.telemetry.escapes import escaped, escaped_json
 
 SUCCEEDED = frozenset({"done", "degraded"})
 
@@ -106,10 +107,13 @@ class Report:
 
     def json(self) -> str:
         """Return the report as one line of JSON."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        return escaped_json(json.dumps(asdict(self), ensure_ascii=False))
 
     def sentence(self) -> str:
-        """Return the report as one line for people."""
+        """Return the report as one line for people; names of others cannot break or colour it."""
+        return escaped(self._sentence())
+
+    def _sentence(self) -> str:
         if self.error is not None:
             return f"{self.video}: {self.status}: {self.error['message']}"
         if self.status in SUCCEEDED:

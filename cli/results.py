@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from client.names import upload_name
+
 RESULT_ENDINGS: Final = (".mp4", ".mkv")
 """MP4, but for sound that MP4 cannot hold."""
 
@@ -97,7 +99,7 @@ def fetch_target(output: Path | None, result: str) -> Target:
     """Return where a result goes that exists already: in a folder, under its name in storage."""
     if output is not None and not output.is_dir():
         return Target(output.parent, output.stem)
-    name = _cut(PurePosixPath(result).stem, LONGEST_NAME_BYTES - _BESIDE_NAME_BYTES)
+    name = _cut(upload_name(PurePosixPath(result).stem), LONGEST_NAME_BYTES - _BESIDE_NAME_BYTES)
     return Target(output or Path(), name)
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from rich.cells import cell_len, set_cell_size
 
 from cli.meter import Meter
+from shared.telemetry.escapes import escaped
 
 WITH_BAR: Final = 70
 WITH_FRAMES: Final = 110
@@ -60,7 +61,7 @@ def row(meter: Meter, width: int) -> str:
         fields.append(f"{meter.painted:>7} of {meter.total or '?':<7}")
     fields += _pace(meter.frames_per_second, meter.seconds_left, width)
     tail = " ".join(fields)
-    return f"{shorten(printable(meter.name), width - cell_len(tail) - 1)} {tail}".rstrip()
+    return f"{shorten(escaped(meter.name), width - cell_len(tail) - 1)} {tail}".rstrip()
 
 
 def total_row(summary: Summary, width: int) -> str:
@@ -123,11 +124,6 @@ def shorten(text: str, width: int) -> str:
 def fit(text: str, width: int) -> str:
     """Return as much of ``text`` as there is room for."""
     return text if cell_len(text) <= width else set_cell_size(text, width)
-
-
-def printable(name: str) -> str:
-    """Return a file's name on one line: what would move the cursor is a question mark."""
-    return "".join(letter if letter.isprintable() else "?" for letter in name)
 
 
 def _pace(speed: float | None, left: float | None, width: int) -> list[str]:

@@ -37,6 +37,14 @@ def inherited(temporary: Path) -> dict[str, str]:
     return environment
 
 
+def unlimited() -> dict[str, str]:
+    """Return what lets a splitter take any number of videos: the machine is its user's own."""
+    return {
+        f"BUDGET_{part}": "0"
+        for part in ("OPEN_JOBS", "DAILY_VIDEOS", "DAILY_BYTES", "DAILY_FRAMES")
+    }
+
+
 def painting_settings() -> dict[str, str]:
     """Return what the environment says of painting: the styles' folder, engine and precision.
 

@@ -21,7 +21,7 @@ from typing import Literal, Self
 
 from client.local_stack import StackState
 from local import azurite
-from local.children import cores, inherited, painting_settings, python
+from local.children import cores, inherited, painting_settings, python, unlimited
 from local.engines import engine_sentence
 from local.eventgrid import LocalTopic, written_to
 from local.processes import Command, Supervised
@@ -243,7 +243,7 @@ class Stack:
             "splitter",
             self._workspace.port(OTHER_SPLITTERS_PORT + index - 1 if index else SPLITTER_PORT),
             # The watcher's events name this address, whatever way the splitter takes to it.
-            {"UPLOAD_ACCOUNTS": self.endpoints["storage"]},
+            {"UPLOAD_ACCOUNTS": self.endpoints["storage"], **unlimited()},
         )
 
     def _assembler(self, index: int) -> Supervised:

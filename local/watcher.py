@@ -9,6 +9,10 @@ What was seen is kept in memory alone: after a restart the blobs that are still 
 again, under the same event ids, and the splitter recognises their jobs. Nothing is lost, because a
 blob counts as seen only once its event is acknowledged.
 
+Azurite takes in blobs with control characters in their names and then refuses every listing that
+such a name would be in. Azure refuses the names instead. So a refusal that lasts is reported, with
+the place of the blob that is to be deleted.
+
 Sources: "Azure Blob Storage as an Event Grid source" (event schema), "Event hub as an event handler
 for Azure Event Grid events" (message headers), CloudEvents 1.0.
 """
@@ -23,9 +27,10 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Literal
+from http import HTTPStatus
+from typing import Any, Final, Literal
 
-from azure.core.exceptions import AzureError
+from azure.core.exceptions import AzureError, HttpResponseError
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubProducerClient
 from azure.eventhub.exceptions import EventHubError
@@ -33,6 +38,7 @@ from azure.storage.blob import BlobProperties
 from azure.storage.blob.aio import ContainerClient
 
 from shared.telemetry.background import is_cancelled
+from shared.telemetry.escapes import escaped
 
 EventSchema = Literal["cloudevents", "eventgrid"]
 
@@ -55,8 +61,18 @@ GLANCE_S = 0.1
 DEADLINE_S = 30.0
 """For one listing or one send: what takes longer is taken for lost and done again."""
 
+FAILURES: Final = 3
+"""Looks in a row that fail before it is reported: an outage of a moment is none."""
+
+_PAGE: Final = 100
+_REFUSED: Final = HTTPStatus.INTERNAL_SERVER_ERROR
+_LINE: Final = "\n"
+
 BytesTaken = Callable[[], object]
 """Returns something that differs whenever storage has taken in bytes in between."""
+
+Report = Callable[[str | None], object]
+"""Is given what keeps uploads from being announced, and None when that is over."""
 
 OUTAGES = (AzureError, EventHubError, TimeoutError)
 
@@ -84,9 +100,14 @@ class UploadWatcher:
         self._interval_s = interval_s
         self._schema: EventSchema = schema
         self._bytes_taken = bytes_taken
+        self._report: Report = lambda _problem: None
         self._taken: object = None
         self._busy_since = self._busy_at = time.monotonic()
         self._seen: set[tuple[str, str]] = set()
+
+    def on_problem(self, report: Report) -> None:
+        """Give ``report`` what keeps uploads from being announced, while it does."""
+        self._report = report
 
     async def run(self) -> None:
         """Watch until cancelled; outages of storage or broker are waited out."""
@@ -106,10 +127,15 @@ class UploadWatcher:
                 try:
                     pause_s = await self._look(container, producer)
                     failures = 0
+                    self._report(None)
                 except OUTAGES as error:
-                    if failures == 0:
-                        _log.warning("uploads cannot be watched for now: %s", error)
                     failures += 1
+                    if failures == 1:
+                        _log.warning("uploads cannot be watched for now: %s", error)
+                    if failures == FAILURES:
+                        problem = await problem_of(error, container)
+                        _log.warning("%s", problem)
+                        self._report(problem)
                     pause_s = min(LONGEST_PAUSE_S, self._interval_s * 2 ** min(failures, 10))
                 await self._pause(pause_s)
 
@@ -169,6 +195,33 @@ class UploadWatcher:
             self._seen.add(version)
             _log.info("announced upload %s", blob.name)
         return pause_s
+
+
+async def problem_of(error: Exception, container: ContainerClient) -> str:
+    """Return a sentence about looks that keep failing with ``error``, and what helps."""
+    refused = isinstance(error, HttpResponseError) and error.status_code == _REFUSED
+    if not refused or (before := await last_listed(container)) is None:
+        return f"no upload is noticed: {escaped(str(error).partition(_LINE)[0])}"
+    place = f"after {escaped(before)!r}" if before else "first"
+    return (
+        "no upload is noticed, because storage cannot list a blob whose name holds a control "
+        f"character; it comes {place} in the order of names: delete it"
+    )
+
+
+async def last_listed(container: ContainerClient) -> str | None:
+    """Return the name before the one that fails a listing, empty for none; None if none fails."""
+    last, token = "", None
+    for size in (_PAGE, 1):
+        pages = container.list_blobs(results_per_page=size).by_page(token)
+        try:
+            async for page in pages:
+                last = ([last] + [blob.name async for blob in page])[-1]
+                token = pages.continuation_token  # type: ignore[attr-defined]
+        except HttpResponseError:
+            continue
+        return None
+    return last
 
 
 def pause_after(listing_s: float, interval_s: float) -> float:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from shared.contracts.values import Value
 
 PAUSE_S: Final = 5.0
 """How long an uploader who is over budget is believed to be: storage is asked no more often."""
+
+
+Sharing = Literal["folder", "name", "account"]
+"""Who has a budget of their own: each first folder, each name (as upload links are), or nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,18 @@ class Budget:
     def unlimited(self) -> bool:
         """Whether nobody is ever over budget."""
         return self == Budget()
+
+
+def uploader_of(name: str, sharing: Sharing = "folder") -> str:
+    """Return whose budget an upload takes from; those in no folder share one.
+
+    >>> uploader_of("alice/holiday/beach.mp4"), uploader_of("beach.mp4")
+    ('alice', '')
+    """
+    if sharing == "folder":
+        folder, slash, _ = name.partition("/")
+        return folder if slash else ""
+    return name if sharing == "name" else ""
 
 
 class Entry(Value):

@@ -84,7 +84,11 @@ class Splitter:
             outlets.blobs, settings.dead_letters_container, settings.uploads_hub
         )
         self._budgets = Budgets(
-            settings.budget, outlets.blobs, settings.frames_container, settings.jobs_container
+            settings.budget,
+            outlets.blobs,
+            settings.frames_container,
+            settings.jobs_container,
+            sharing=settings.budget_of,
         )
         self.slots = Slots(settings.splits)
         self._losses: Counter[str] = Counter()

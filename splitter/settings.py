@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr
 
 from shared.service.endpoints import check_encrypted, plain_url
 from shared.service.settings import ServiceSettings, listed
-from splitter.budget import Budget
+from splitter.budget import Budget, Sharing
 from splitter.media.epochs import LONGEST_PAUSE_S
 from splitter.media.limits import Limits
 from splitter.protection import LAYERS, Layer
@@ -95,20 +95,27 @@ class SplitterSettings(ServiceSettings):
         "comma-separated",
     )
 
-    budget_open_jobs: int | None = Field(
-        None,
-        ge=1,
-        description="jobs of one uploader (an upload's first folder) that may be open at once; "
-        "further ones wait; unset: any number",
+    budget_of: Sharing = Field(
+        "folder",
+        description="who has a budget of their own: each first folder of uploads' names, each "
+        "name (as upload links are), or the account as a whole",
     )
-    budget_daily_videos: int | None = Field(
-        None, ge=1, description="videos of one uploader that are begun in a day (UTC)"
+    budget_open_jobs: int = Field(
+        100,
+        ge=0,
+        description="jobs of one uploader that may be open at once; further ones wait; 0: any "
+        "number",
     )
-    budget_daily_bytes: int | None = Field(
-        None, ge=1, description="bytes of one uploader's videos that are begun in a day"
+    budget_daily_videos: int = Field(
+        1000, ge=0, description="videos of one uploader that are begun in a day (UTC); 0: any"
     )
-    budget_daily_frames: int | None = Field(
-        None, ge=1, description="frames of one uploader's videos that are split in a day"
+    budget_daily_bytes: int = Field(
+        2**40, ge=0, description="bytes of one uploader's videos that are begun in a day; 0: any"
+    )
+    budget_daily_frames: int = Field(
+        5_000_000,
+        ge=0,
+        description="frames of one uploader's videos that are split in a day; 0: any",
     )
 
     webhook_port: int | None = Field(
@@ -174,10 +181,10 @@ class SplitterSettings(ServiceSettings):
     def budget(self) -> Budget:
         """What each uploader may have."""
         return Budget(
-            open_jobs=self.budget_open_jobs,
-            videos=self.budget_daily_videos,
-            size=self.budget_daily_bytes,
-            frames=self.budget_daily_frames,
+            open_jobs=self.budget_open_jobs or None,
+            videos=self.budget_daily_videos or None,
+            size=self.budget_daily_bytes or None,
+            frames=self.budget_daily_frames or None,
         )
 
     @property

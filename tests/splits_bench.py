@@ -50,7 +50,9 @@ class Bench:
     ) -> str:
         """Upload a video and tell of it; return its version."""
         blob = self._client.get_blob_client(self.settings.uploads_container, name)
-        written = await blob.upload_blob(Video(frames=frames, size=size, draw=draw).make())
+        written = await blob.upload_blob(
+            Video(frames=frames, size=size, draw=draw).make(), overwrite=True
+        )
         etag = str(written["etag"]).strip('"')
         await self.tell(name, etag)
         return etag
@@ -102,6 +104,13 @@ class Bench:
             for sample in samples
             if sample.name == "splitter_errors_total" and sample.value
         }
+
+    async def over(self, jobs: int) -> bool:
+        """Whether so many jobs were left because they had ended."""
+        return self._counted("splitter_jobs_total", outcome="over") == jobs
+
+    def _counted(self, name: str, **labels: str) -> float:
+        return self.metrics.get_sample_value(name, labels) or 0.0
 
     async def manifest(self, job: str) -> Manifest | None:
         return await load_manifest(self.blobs, self.settings.frames_container, job)

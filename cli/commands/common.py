@@ -18,6 +18,7 @@ from shared.contracts.errors import ConfigurationError, StyleError
 from shared.contracts.style_blend import parse_blend
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.style_request_text import parse_style_request
+from shared.telemetry.escapes import escaped
 
 if TYPE_CHECKING:
     from stylizer.painting.precision import EngineSetting
@@ -145,7 +146,11 @@ async def wait_for(
     async for view in pipeline.watch(submission.job_id):
         progress.show(meter, view.status, view.split)
         if patience.see(submission.job_id, view.status):
-            print(f"stylestream: {submission.video_name}: {unnoticed}", file=sys.stderr, flush=True)
+            print(
+                f"stylestream: {escaped(submission.video_name)}: {unnoticed}",
+                file=sys.stderr,
+                flush=True,
+            )
             return None
     return view.status
 
@@ -159,7 +164,9 @@ def tell(report: Report, progress: JobProgress, *, as_json: bool) -> None:
     if not report.succeeded:
         print(f"stylestream: {report.sentence()}", file=sys.stderr, flush=True)
     for warning in report.warnings:
-        print(f"stylestream: {report.video}: {warning}", file=sys.stderr, flush=True)
+        print(
+            f"stylestream: {escaped(report.video)}: {escaped(warning)}", file=sys.stderr, flush=True
+        )
 
 
 def exit_code(reports: list[Report]) -> int:

@@ -11,10 +11,13 @@ from typing import Final
 
 from client import ConfigurationError
 from client.local_stack import default_dir
+from shared.telemetry.escapes import escaped
 
 POLL_S: Final = 0.25
 _WIDTH: Final = len("stylizer-1")
 """Most processes' names are no longer than this one."""
+
+_TAB: Final = "\t"
 
 Say = Callable[[str], None]
 
@@ -96,7 +99,7 @@ def _hand_on(file: Path, place: int, width: int, say: Say) -> int:
 
 def _say_each(file: Path, lines: list[bytes], width: int, say: Say) -> None:
     for line in lines:
-        say(f"{file.stem:<{width}}  {line.decode(errors='replace')}")
+        say(f"{file.stem:<{width}}  {escaped(line.decode(errors='replace'), keep=_TAB)}")
 
 
 def _print(line: str) -> None:

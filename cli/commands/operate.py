@@ -8,13 +8,14 @@ from argparse import Namespace
 
 from client import Letter, Letters, open_dead_letters, open_pipeline
 from shared.contracts.errors import ConfigurationError, StylestreamError
+from shared.telemetry.escapes import escaped, escaped_json
 
 
 async def cancel(arguments: Namespace) -> int:
     """End a job; its services leave it within seconds, and its intermediates are deleted."""
     async with open_pipeline(arguments.dir) as pipeline:
         status = await pipeline.cancel(arguments.job)
-    print(f"{status.job_id}  {status.video_name}: cancelled")
+    print(f"{status.job_id}  {escaped(status.video_name)}: cancelled")
     return 0
 
 
@@ -54,6 +55,7 @@ def _chosen(found: list[Letter], names: list[str]) -> list[Letter]:
 def _line(letter: Letter, *, as_json: bool) -> str:
     content = letter.content
     if as_json:
-        return json.dumps({"name": letter.name, **content.model_dump()}, ensure_ascii=False)
+        line = json.dumps({"name": letter.name, **content.model_dump()}, ensure_ascii=False)
+        return escaped_json(line)
     times = "1 attempt" if content.attempts == 1 else f"{content.attempts} attempts"
-    return f"{letter.name}  {content.buried_at}  {content.code}, {times}: {content.cause}"
+    return f"{letter.name}  {content.buried_at}  {content.code}, {times}: {escaped(content.cause)}"

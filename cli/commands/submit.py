@@ -21,6 +21,7 @@ from cli.report import Report
 from cli.videos import find_videos
 from client import Pipeline, Submission, open_pipeline
 from local.defaults import gallery
+from shared.telemetry.escapes import escaped_json
 
 _UNNOTICED: Final = (
     "nothing has taken the upload up; is a splitter running? The upload stays, and "
@@ -66,4 +67,4 @@ def _line(submission: Submission, *, as_json: bool) -> str:
     if not as_json:
         return submission.job_id
     content = {"job_id": submission.job_id, "video": submission.video_name}
-    return json.dumps(content, ensure_ascii=False)
+    return escaped_json(json.dumps(content, ensure_ascii=False))

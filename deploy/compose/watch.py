@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import signal
 import sys
+from functools import partial
 
 from local.watcher import UploadWatcher
 from shared.contracts.errors import ConfigurationError
@@ -37,13 +38,14 @@ async def _watch(settings: ServiceSettings) -> None:
         raise ConfigurationError(
             ["only a local stack, with connection strings, needs a watcher: Azure has Event Grid"]
         )
+    health = Health()
     watcher = UploadWatcher(
         storage.get_secret_value(),
         eventhub.get_secret_value(),
         uploads_container=settings.uploads_container,
         hub=settings.uploads_hub,
     )
-    health = Health()
+    watcher.on_problem(partial(health.report, "uploads"))
     async with HealthServer(
         settings.metrics_host, settings.metrics_port, process_registry(), health
     ):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
+from collections.abc import Callable
 from typing import Final
 
 import structlog
 
 from shared.telemetry import tracing
+from shared.telemetry.escapes import escaped, escaped_json, escaped_values
 
 ENGINE_CHOSEN: Final = "engine chosen"
 """The event of a stylizer that says what its networks run on; the local stack reads it."""
@@ -22,10 +25,10 @@ def configure(level: str, style: str, service: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _name_trace,
     ]
-    renderer: structlog.types.Processor = (
-        structlog.processors.JSONRenderer(ensure_ascii=False)
+    rendering: list[structlog.types.Processor] = (
+        [structlog.processors.JSONRenderer(_json)]
         if style == "json"
-        else structlog.dev.ConsoleRenderer()
+        else [_escape_values, structlog.dev.ConsoleRenderer()]
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -40,7 +43,7 @@ def configure(level: str, style: str, service: str) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
-                renderer,
+                *rendering,
             ],
         )
     )
@@ -60,3 +63,17 @@ def _name_trace(
     if trace := tracing.trace_id():
         line["trace_id"] = trace
     return line
+
+
+def _json(line: object, default: Callable[[object], object]) -> str:
+    return escaped_json(json.dumps(line, default=default, ensure_ascii=False))
+
+
+def _escape_values(
+    _logger: object, _method: str, line: structlog.types.EventDict
+) -> structlog.types.EventDict:
+    """Write out what is not printable; a traceback keeps its lines."""
+    return {
+        key: escaped(value, keep="\n") if key == "exception" else escaped_values(value)
+        for key, value in line.items()
+    }

@@ -1,9 +1,9 @@
 """Budgets of uploaders: how much of the pipeline one of them may take, a day and at once.
 
-An uploader is a first folder, such as ``alice`` of ``alice/film.mp4``; videos in no folder share
-one budget. A video that is over budget waits, and goes on when jobs end or a new day (UTC) begins.
-What was admitted stands in a ledger for each uploader, out of users' reach, and is admitted once:
-however often its event comes, and to whichever splitter.
+An uploader is a first folder, such as ``alice`` of ``alice/film.mp4``, unless the deployment says
+otherwise; videos in no folder share one budget. A video that is over budget waits, and goes on when
+jobs end or a new day (UTC) begins. What was admitted stands in a ledger for each uploader, out of
+users' reach, and is admitted once: however often its event comes, and to whichever splitter.
 
 A budget is overdrawn by one video at most, so that no video waits for one that it could never fit.
 """
@@ -11,8 +11,8 @@ A budget is overdrawn by one video at most, so that no video waits for one that 
 from __future__ import annotations
 
 import hashlib
-import time
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -20,33 +20,50 @@ from shared.contracts.errors import PermanentError
 from shared.contracts.layout import status_blob
 from shared.contracts.status import read_status
 from shared.storage.blobs import BlobStore
-from splitter.budget import PAUSE_S, Budget, Entry, Ledger
+from splitter.budget import PAUSE_S, Budget, Entry, Ledger, Sharing, uploader_of
 
 log = structlog.get_logger()
 
 
+def _utc() -> datetime:
+    return datetime.now(UTC)
+
+
 class Budgets:
-    """The ledgers in one container, held against one budget.
+    """The ledgers in one container, held against one budget. ``now`` tells the time, in UTC.
 
     Raises:
         TransientError: from every method, when storage is away.
     """
 
-    def __init__(self, budget: Budget, blobs: BlobStore, container: str, records: str) -> None:
+    def __init__(
+        self,
+        budget: Budget,
+        blobs: BlobStore,
+        container: str,
+        records: str,
+        *,
+        sharing: Sharing = "folder",
+        now: Callable[[], datetime] = _utc,
+    ) -> None:
         self._budget = budget
         self._blobs = blobs
         self._container = container
         self._records = records
-        self._over: dict[str, float] = {}
+        self._sharing: Sharing = sharing
+        self._now = now
+        self._over: dict[str, tuple[datetime, frozenset[str]]] = {}
+        """Until when an uploader is believed to be over budget, but for which jobs."""
 
     async def admit(self, name: str, size: int, job: str) -> bool:
         """Admit an upload's job; False while its uploader is over budget."""
-        blob = ledger_blob(name)
         if self._budget.unlimited:
             return True
-        if time.monotonic() < self._over.get(blob, 0.0):
+        blob, now = ledger_blob(name, self._sharing), self._now()
+        until, admitted = self._over.get(blob, (now, frozenset[str]()))
+        if now < until and job not in admitted:
             return False
-        day = _today()
+        day = now.date().isoformat()
         while True:
             ledger, etag = await self._read(blob)
             if job in ledger.jobs:
@@ -55,20 +72,21 @@ class Budgets:
                 ledger = ledger.end(await self._ended(ledger, day))
             if part := ledger.excess(self._budget, day):
                 log.info("upload over budget", video=name, job_id=job, budget=part)
-                self._over[blob] = time.monotonic() + PAUSE_S
+                self._over[blob] = now + timedelta(seconds=PAUSE_S), frozenset(ledger.jobs)
                 return False
             if await self._write(blob, ledger.put(job, Entry(day=day, size=size), day), etag):
                 return True
 
     async def charge(self, name: str, job: str, frames: int) -> None:
         """Note how many frames an admitted video turned out to have."""
+        blob, day = ledger_blob(name, self._sharing), self._now().date().isoformat()
         while not self._budget.unlimited:
-            ledger, etag = await self._read(ledger_blob(name))
+            ledger, etag = await self._read(blob)
             entry = ledger.jobs.get(job)
             if entry is None:
                 return
             charged = entry.model_copy(update={"frames": frames})
-            if await self._write(ledger_blob(name), ledger.put(job, charged, _today()), etag):
+            if await self._write(blob, ledger.put(job, charged, day), etag):
                 return
 
     async def _read(self, blob: str) -> tuple[Ledger, str | None]:
@@ -99,20 +117,7 @@ class Budgets:
         return ended
 
 
-def uploader_of(name: str) -> str:
-    """Return whose upload it is; empty for those in no folder.
-
-    >>> uploader_of("alice/holiday/beach.mp4"), uploader_of("beach.mp4")
-    ('alice', '')
-    """
-    folder, slash, _ = name.partition("/")
-    return folder if slash else ""
-
-
-def ledger_blob(name: str) -> str:
+def ledger_blob(name: str, sharing: Sharing = "folder") -> str:
     """Name the blob with the ledger of the uploader of ``name``."""
-    return f"{hashlib.sha256(uploader_of(name).encode()).hexdigest()[:24]}/budget.json"
-
-
-def _today() -> str:
-    return datetime.now(UTC).date().isoformat()
+    uploader = uploader_of(name, sharing).encode()
+    return f"{hashlib.sha256(uploader).hexdigest()[:24]}/budget.json"

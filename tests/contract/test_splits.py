@@ -69,6 +69,10 @@ async def test_an_uploader_over_budget_waits_until_one_of_their_jobs_ends_and_ot
             return found is not None and found.waiting_for == "budget"
 
         await bench.until(waits)
+        # A third is cancelled while it waits: nothing of it is ever decoded
+        third = await bench.job("eve/3.mp4", await bench.upload("eve/3.mp4", 8))
+        await bench.end(third)
+        await bench.until(lambda: bench.over(1))
         # It holds up nobody else
         other = await bench.job("bob/1.mp4", await bench.upload("bob/1.mp4", 8))
         await bench.sealed(other.job_id)
@@ -76,6 +80,20 @@ async def test_an_uploader_over_budget_waits_until_one_of_their_jobs_ends_and_ot
         # When the first job ends, it goes on
         await bench.end(first)
         assert (await bench.sealed(second.job_id)).frames == 8
+        assert await bench.manifest(third.job_id) is None
+    assert bench.failed() == set()
+
+
+async def test_versions_of_a_name_that_come_before_a_splitter_looks_are_one_job(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    async with bench_of(storage_connection, eventhub_connection) as bench:
+        etags = [await bench.upload("film.mp4", frames) for frames in (8, 16, 24)]
+        async with bench.splitting():
+            jobs = [await bench.job("film.mp4", etag) for etag in etags]
+            assert (await bench.sealed(jobs[-1].job_id)).frames == 24
+    assert {job.job_id for job in jobs} == {jobs[-1].job_id}
+    assert jobs[0].video.etag == etags[-1]
     assert bench.failed() == set()
 
 

@@ -15,7 +15,7 @@ from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient, PartitionContext
 from azure.storage.blob.aio import BlobClient, BlobServiceClient, ContainerClient
 
-from local.watcher import EventSchema, UploadWatcher
+from local.watcher import EventSchema, Report, UploadWatcher
 
 DEADLINE_S = 20.0
 INTERVAL_S = 0.05
@@ -30,7 +30,9 @@ class Uploads:
         self._connections = (storage, eventhub)
 
     @contextlib.asynccontextmanager
-    async def watched(self, schema: EventSchema = "cloudevents") -> AsyncIterator[None]:
+    async def watched(
+        self, schema: EventSchema = "cloudevents", report: Report = lambda _problem: None
+    ) -> AsyncIterator[None]:
         """Run a watcher."""
         watcher = UploadWatcher(
             *self._connections,
@@ -38,6 +40,7 @@ class Uploads:
             interval_s=INTERVAL_S,
             schema=schema,
         )
+        watcher.on_problem(report)
         running = asyncio.create_task(watcher.run())
         try:
             yield
@@ -207,3 +210,21 @@ async def test_a_watcher_ends_though_the_sdk_swallowed_its_cancellation(
         async with uploads.watched():
             await sending.wait()
     assert json.loads((await uploads.next()).body_as_str())["subject"].endswith("/clip.mp4")
+
+
+async def test_a_name_that_storage_cannot_list_is_reported_with_its_place_until_it_is_gone(
+    uploads: Uploads,
+) -> None:
+    reported: asyncio.Queue[str | None] = asyncio.Queue()
+    for name in ("film-1.mp4", "film-2.mp4", "film-3\x1b[2J.mp4", "film-4.mp4"):
+        await uploads.put(name)
+    async with uploads.watched(report=reported.put_nowait), asyncio.timeout(DEADLINE_S):
+        problem = await reported.get()
+        assert problem
+        assert "after 'film-2.mp4'" in problem
+        assert problem.endswith("delete it")
+        assert problem.isprintable()
+        await uploads.container.delete_blob("film-3\x1b[2J.mp4")
+        while await reported.get() is not None:
+            pass
+        assert await uploads.next()

@@ -169,5 +169,18 @@ def test_the_tests_that_the_threat_model_names_are_there() -> None:
     text = (ROOT / "docs/security.md").read_text(encoding="utf-8")
     model = text.split("## Threat model")[1].split("\n## ")[0]
     named = re.findall(r"`((?:unit|contract|e2e)/[^`]+)`", model)
-    assert len(named) > 10
-    assert [name for name in named if not (ROOT / "tests" / name).exists()] == []
+    assert len(named) > 30
+    for file, _, function in (name.partition("::") for name in named):
+        assert (ROOT / "tests" / file).is_file(), file
+        assert f"def {function}" in (ROOT / "tests" / file).read_text(encoding="utf-8"), function
+
+
+def test_for_each_who_is_stopped_a_test_shows_it() -> None:
+    text = (ROOT / "docs/security.md").read_text(encoding="utf-8")
+    who, shown = text.split("## Threat model")[1].split("\n## ")[0].split("Which test shows")
+    reckoned = {name.lower() for name in re.findall(r"^\| \*\*([^*]+)\*\*", who, re.MULTILINE)}
+    rows = set(re.findall(r"^\| ([\w' ]+) \|.*`", shown, re.MULTILINE))
+    short = {"caller from the internet": "caller", "taken-over decoder": "decoder"}
+    short |= {"taken-over service": "service"}
+    # Whoever deploys is not stopped.
+    assert {short.get(name, name) for name in reckoned} - {"operator"} == rows

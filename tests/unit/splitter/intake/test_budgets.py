@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from splitter.budget import Budget, Entry, Ledger
+from local.children import unlimited
+from splitter.budget import Budget, Entry, Ledger, uploader_of
 from splitter.intake.budgets import ledger_blob
+from splitter.settings import SplitterSettings
 
 TODAY, BEFORE = "2026-01-02", "2026-01-01"
 
@@ -57,3 +59,30 @@ def test_a_video_larger_than_the_whole_budget_is_admitted_once_a_day() -> None:
 def test_an_uploader_is_a_first_folder() -> None:
     assert ledger_blob("eve/a/1.mp4") == ledger_blob("eve/2.mp4")
     assert len({ledger_blob("eve/1.mp4"), ledger_blob("bob/1.mp4"), ledger_blob("1.mp4")}) == 3
+
+
+def test_who_has_a_budget_is_a_folder_a_name_or_the_whole_account() -> None:
+    names = ("eve/1.mp4", "eve/2.mp4", "bob/1.mp4", "1.mp4")
+    shares = {
+        sharing: len({uploader_of(name, sharing) for name in names})
+        for sharing in ("folder", "name", "account")
+    }
+    assert shares == {"folder": 3, "name": 4, "account": 1}
+    assert len({ledger_blob(name, "account") for name in names}) == 1
+
+
+def settings(**given: object) -> SplitterSettings:
+    return SplitterSettings(
+        eventhub_connection_string="given", storage_connection_string="given", **given
+    )
+
+
+def test_an_uploader_has_a_budget_unless_the_deployment_says_that_they_have_none() -> None:
+    budget = settings().budget
+    assert None not in (budget.open_jobs, budget.videos, budget.size, budget.frames)
+    parts = ("open_jobs", "daily_videos", "daily_bytes", "daily_frames")
+    assert settings(**{f"budget_{part}": 0 for part in parts}).budget.unlimited
+
+
+def test_on_ones_own_machine_nothing_waits_for_budget() -> None:
+    assert settings(**{name.lower(): int(n) for name, n in unlimited().items()}).budget.unlimited

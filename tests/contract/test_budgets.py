@@ -1,0 +1,67 @@
+"""Budgets on real storage: a day's end frees them, however many splitters look."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from azure.storage.blob.aio import BlobServiceClient
+
+from shared.storage.blobs import BlobStore
+from splitter.budget import Budget, Sharing
+from splitter.intake.budgets import Budgets
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 1, 23, 59, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [Budget(videos=1), Budget(size=10), Budget(frames=8)],
+    ids=["videos", "bytes", "frames"],
+)
+async def test_a_budget_that_is_used_up_is_free_again_on_the_next_day(
+    storage_connection: str, budget: Budget
+) -> None:
+    clock, container = Clock(), f"b{uuid.uuid4().hex}"
+    async with BlobServiceClient.from_connection_string(storage_connection) as account:
+        await account.create_container(container)
+        one, other = (
+            Budgets(budget, BlobStore(account), container, container, now=clock) for _ in range(2)
+        )
+        assert await one.admit("eve/1.mp4", 10, "first")
+        await one.charge("eve/1.mp4", "first", 8)
+
+        assert not await one.admit("eve/2.mp4", 10, "second")
+        assert not await other.admit("eve/2.mp4", 10, "second"), "the ledger is in storage"
+        assert await other.admit("eve/1.mp4", 10, "first"), "admitted once is admitted"
+        assert await one.admit("bob/1.mp4", 10, "third")
+
+        clock.now += timedelta(minutes=2)
+        assert await other.admit("eve/2.mp4", 10, "second")
+
+
+@pytest.mark.parametrize(("sharing", "admitted"), [("folder", 2), ("name", 3), ("account", 1)])
+async def test_a_deployment_says_who_shares_a_budget(
+    storage_connection: str, sharing: Sharing, admitted: int
+) -> None:
+    container = f"b{uuid.uuid4().hex}"
+    async with BlobServiceClient.from_connection_string(storage_connection) as account:
+        await account.create_container(container)
+        budgets = Budgets(
+            Budget(videos=1), BlobStore(account), container, container, sharing=sharing
+        )
+        # Links of one folder: each is for one name, whose versions come one after the other.
+        uploads = [("eve/1.mp4", "a"), ("eve/1.mp4", "b"), ("eve/2.mp4", "c"), ("bob/1.mp4", "d")]
+        said = [await budgets.admit(name, 1, job) for name, job in uploads]
+    assert said.count(True) == admitted
