@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from pathlib import Path
 
 import av
 import numpy as np
+from playwright.async_api import Page
+
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+    "--autoplay-policy=no-user-gesture-required",
+]
+PATIENCE_MS = 60_000
 
 LOOK = """() => {
   const video = document.getElementById("after-video");
@@ -109,3 +119,25 @@ def sounds_differ_by(heard: np.ndarray, original: np.ndarray) -> float:
     middle = original[run_in : run_in + 10 * 48000 - 3 * run_in]
     starts = {run_in + shift for shift in (-run_in, -2048, -1024, 0, 1024, 2048, run_in)}
     return min(float(np.abs(heard[at:][: len(middle)] - middle).max()) for at in starts)
+
+
+def chromium() -> str | None:
+    return next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
+
+
+async def look(page: Page) -> dict:
+    return await page.evaluate(LOOK)
+
+
+async def when(page: Page, wanted, seconds: float = 60) -> dict:
+    """Look at the page until what is seen is wanted; the page's policy forbids its own polling."""
+    async with asyncio.timeout(seconds):
+        while not wanted(seen := await look(page)):
+            await asyncio.sleep(0.05)
+    return seen
+
+
+async def choose(page: Page, *files: Path) -> None:
+    await page.set_input_files("#files", list(files))

@@ -34,7 +34,9 @@ class WebMetrics(WorkMetrics):
             registry=registry,
         )
         self._uploaded = Counter(
-            f"{service}_uploaded_bytes_total", "Bytes of uploads taken", registry=registry
+            f"{service}_uploaded_bytes_total",
+            "Bytes of uploads that went through the studio",
+            registry=registry,
         )
         self._first_picture = Histogram(
             f"{service}_first_picture_seconds",

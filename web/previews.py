@@ -9,7 +9,7 @@ The stylizer's painting is used as a library, as the command line does; see docs
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Final
@@ -22,13 +22,14 @@ from shared.media.jpeg import to_jpeg
 from shared.media.pixels import from_planar_rgb
 from shared.styles.gallery import Gallery
 from web.problems import Problem, bad_request
+from web.shared_work import SharedBytes
 
 LONGEST_SIDE: Final = 1280
 LEAST_SIDE: Final = 16
 _CHANNELS: Final = 3
 _WAITING: Final = 64
-
-Painter = Callable[[bytes, int, int, StyleRequest], bytes]
+_KEPT_BYTES: Final = 16 << 20
+"""So much of what was painted is kept: everybody sees the example first."""
 
 
 class Previews:
@@ -43,6 +44,7 @@ class Previews:
 
         self._engine = OnnxEngine(gallery, "cpu")
         self._threads = ThreadPoolExecutor(at_once, "preview")
+        self._painted = SharedBytes[tuple[bytes, int, int, StyleRequest]](_KEPT_BYTES)
         self._waiting = 0
 
     async def paint(self, pixels: bytes, width: int, height: int, style: StyleRequest) -> bytes:
@@ -61,6 +63,13 @@ class Previews:
                 f"a picture of {width}x{height} has {width * height * _CHANNELS} bytes, "
                 f"and {len(pixels)} came"
             )
+        # Who has the pixels may have their painting, whoever asked for it first.
+        key = (hashlib.sha256(pixels).digest(), width, height, style)
+        return await self._painted.get(key, lambda: self._paint_soon(pixels, width, height, style))
+
+    async def _paint_soon(
+        self, pixels: bytes, width: int, height: int, style: StyleRequest
+    ) -> bytes:
         if self._waiting >= _WAITING:
             raise Problem(
                 HTTPStatus.TOO_MANY_REQUESTS,

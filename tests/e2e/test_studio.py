@@ -7,7 +7,6 @@ import base64
 import hashlib
 import os
 import re
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -17,13 +16,18 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, Response, Route, async_playwright, expect
 from studio_page import (
     CONTRAST,
+    FLAGS,
     HEARD,
-    LOOK,
+    PATIENCE_MS,
     PLAYS,
     SAME_PICTURE,
     WIDTH,
+    choose,
+    chromium,
+    look,
     sound_of,
     sounds_differ_by,
+    when,
 )
 from videos import Sound, Video
 
@@ -34,20 +38,18 @@ from shared.styles.gallery import open_gallery
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-    "--autoplay-policy=no-user-gesture-required",
-]
 FRAMES = 240
-PATIENCE_MS = 60_000
+ASKED = {
+    "style": "starry-night:0.75,udnie:0.25",
+    "strength": 0.7,
+    "preserve_color": True,
+    "brush": 360,
+    "duration": 5,
+    "max_side": 1280,
+    "quality": 80,
+    "codec": "h264",
+}
 HOSTILE = '"><img src=x onerror=globalThis.hacked=1>.mp4'
-
-
-def chromium() -> str | None:
-    return next(
-        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-    )
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -88,22 +90,6 @@ def clip(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("clips") / "beach.mp4"
     path.write_bytes(Video(frames=FRAMES, size=(160, 96), sounds=[Sound(duration_s=10)]).make())
     return path
-
-
-async def look(page: Page) -> dict:
-    return await page.evaluate(LOOK)
-
-
-async def when(page: Page, wanted, seconds: float = 60) -> dict:
-    """Look at the page until what is seen is wanted; the page's policy forbids its own polling."""
-    async with asyncio.timeout(seconds):
-        while not wanted(seen := await look(page)):
-            await asyncio.sleep(0.05)
-    return seen
-
-
-async def choose(page: Page, *files: Path) -> None:
-    await page.set_input_files("#files", list(files))
 
 
 async def test_a_video_plays_while_it_is_being_painted_and_on_past_its_end(page, stack, clip):
@@ -212,6 +198,43 @@ async def test_an_upload_goes_on_after_its_page_was_closed_and_by_the_other_way(
     assert "comp=block" in first
     assert second.endswith("/1")
     assert second.startswith(page.url)
+
+
+async def test_every_control_says_how_each_of_several_files_is_painted(page, tmp_path):
+    files = [tmp_path / name for name in ("one.mp4", "two.mp4", "lost.mp4")]
+    for file in files:
+        file.write_bytes(b"this is a text")
+    await choose(page, *files)
+    await page.get_by_text("Mix several").click()
+    await page.locator(".card", has_text="Udnie").click()
+    await (
+        page.get_by_label("The Starry Night", exact=True)
+        .and_(page.get_by_role("slider"))
+        .fill("75")
+    )
+    await page.get_by_label("Udnie", exact=True).and_(page.get_by_role("slider")).fill("25")
+    await page.get_by_label("Strength").fill("70")
+    await page.get_by_text("Keep the video's colours").click()
+    await page.get_by_label("Brush").select_option("broad")
+    await page.locator("#output summary").click()
+    await page.get_by_label("Length").select_option("the first 5 seconds")
+    await page.get_by_label("Size").select_option("at most 1280")
+    await page.get_by_label("Quality").select_option("high")
+    files[2].unlink()
+    await page.get_by_role("button", name="Paint 3 videos").click()
+
+    lost = page.locator(".job.failed", has_text="lost.mp4")
+    await expect(lost).to_contain_text("The file cannot be read any more.", timeout=PATIENCE_MS)
+    await lost.get_by_role("button", name="Dismiss").click()
+    await expect(lost).to_have_count(0)
+    for name in ("one.mp4", "two.mp4"):
+        job = page.locator(".job.failed", has_text=name)
+        await expect(job).to_contain_text("The Starry Night 75 %, Udnie 25 %", timeout=PATIENCE_MS)
+    jobs = await page.evaluate("async () => (await (await fetch('/api/jobs?limit=2')).json()).jobs")
+    assert {job["video"] for job in jobs} == {"one.mp4", "two.mp4"}
+    for job in jobs:
+        asked = {name: job[name] for name in ASKED}
+        assert asked == ASKED
 
 
 async def test_codecs_play_where_the_browser_can_and_else_it_says_so(page, tmp_path):

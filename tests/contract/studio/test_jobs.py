@@ -78,6 +78,21 @@ async def test_followers_hear_of_all_jobs_then_of_every_change(studio):
         assert (await heard(events))[0] == ("gone", other.job_id)
 
 
+async def test_who_follows_one_job_hears_of_it_alone_and_to_its_end(studio):
+    status = await studio.job()
+    async with studio.session() as session:
+        async with session.get(f"/api/jobs/{status.job_id}/events") as events:
+            assert [job for _, job in await heard(events)] == [status.job_id, ""]
+            await studio.job()
+            ended = status.model_copy(update={"state": "done"})
+            name = status_blob(status.job_id)
+            await studio.blobs.replace(studio.names["jobs"], name, ended.to_json())
+            assert await heard(events) == [("job", status.job_id)]
+            assert await events.content.read() == b""
+        async with session.get(f"/api/jobs/{secrets.token_hex(12)}/events") as answer:
+            assert answer.status == 404
+
+
 async def test_the_job_of_an_upload_is_heard_of_before_all_jobs_are_listed(studio, monkeypatch):
     async with studio.session() as session, session.get("/api/events") as events:
         assert (await heard(events))[0][0] == "ready"

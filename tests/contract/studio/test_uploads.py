@@ -12,6 +12,7 @@ from studio_bench import only_upload, problem, upload
 
 from shared.contracts.layout import job_id
 from shared.contracts.style_request import StyleRequest
+from web.previews import Previews
 from web.uploads import BLOCK_BYTES
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -110,7 +111,7 @@ async def test_blocks_of_a_wrong_size_and_foreign_uploads_are_refused(studio):
             assert answer.status == 413
 
 
-async def test_a_preview_is_the_picture_as_a_job_would_paint_it(studio):
+async def test_a_preview_is_the_picture_as_a_job_would_paint_it(studio, monkeypatch):
     rows, columns = np.mgrid[0:48, 0:64]
     pixels = np.stack([rows * 5, columns * 4, rows + columns], axis=2).astype(np.uint8)
     asked = {"width": "64", "height": "48", "style": "great-wave"}
@@ -118,6 +119,11 @@ async def test_a_preview_is_the_picture_as_a_job_would_paint_it(studio):
         async with session.post("/api/previews", params=asked, data=pixels.tobytes()) as answer:
             assert answer.content_type == "image/jpeg"
             painted = await answer.read()
+        with monkeypatch.context() as stopped:
+            # The same picture again is not painted again.
+            stopped.setattr(Previews, "_paint", None)
+            async with session.post("/api/previews", params=asked, data=pixels.tobytes()) as answer:
+                assert await answer.read() == painted
         unpainted = asked | {"strength": "0"}
         async with session.post("/api/previews", params=unpainted, data=pixels.tobytes()) as answer:
             source = await answer.read()
