@@ -15,7 +15,7 @@ import av
 import av.error
 from av.container import OutputContainer
 from av.packet import Packet
-from av.stream import AttachmentStream, DataStream, Stream
+from av.stream import AttachmentStream, DataStream, Disposition, Stream
 
 ContainerName = Literal["mp4", "mkv"]
 
@@ -117,6 +117,19 @@ def codec_name(stream: Stream) -> str:
         named = isinstance(stream, (AttachmentStream, DataStream))
         return (stream.name if named else None) or ""
     return stream.codec_context.codec.canonical_name
+
+
+def name_of(stream: Stream) -> str:
+    """Return what kind of track a stream is, and its codec, such as ``cover art (png)``."""
+    kind: str = stream.type
+    if stream.disposition & Disposition.attached_pic:
+        kind = "cover art"
+    elif stream.type == "data" and "timecode" in stream.metadata:
+        kind = "timecode"
+    elif stream.type == "video":
+        kind = "still picture" if stream.frames == 1 else "second video"
+    name = codec_name(stream)
+    return f"{kind} ({name})" if name else kind
 
 
 def is_detour(output: OutputContainer) -> bool:

@@ -12,10 +12,20 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+import av.error
 from av.audio.stream import AudioStream
-from av.stream import Disposition, Stream
+from av.packet import Packet
+from av.stream import Stream
 
-from shared.media.containers import ContainerName, codec_name, fits
+from shared.media.containers import (
+    ContainerName,
+    add_copy,
+    codec_name,
+    fits,
+    is_full,
+    name_of,
+    open_trial,
+)
 from splitter.media.captions import CONVERTIBLE
 
 _MP4_AUDIO = frozenset({"aac", "mp3", "mp2", "opus", "flac", "ac3", "eac3", "alac", "dts"})
@@ -88,12 +98,12 @@ def plan_carriage(streams: Iterable[Stream], folder: Path, *, has_chapters: bool
             _leave_out(plan, stream, "it cannot be read")
         elif not (has_chapters and codec_name(stream) == "bin_data"):
             # (MP4 stores the titles of chapters, which are kept, as a track of data.)
-            plan.dropped.append(_clause(stream))
+            plan.dropped.append(name_of(stream))
     ways = _plan_sounds(plan, sounds, folder)
     for text in texts:
         way = _way_of_text(codec_name(text), plan.container)
         if way is None:
-            plan.dropped.append(f"{_clause(text)[:-1]}, does not fit {plan.container})")
+            plan.dropped.append(f"{name_of(text)[:-1]}, does not fit {plan.container})")
         else:
             ways[text.index] = Carried(text, way)
     plan.carried = [ways[index] for index in sorted(ways)]
@@ -131,7 +141,7 @@ def _plan_sounds(plan: Carriage, sounds: list[AudioStream], folder: Path) -> dic
 
 
 def _leave_out(plan: Carriage, stream: Stream, why: str) -> None:
-    plan.dropped.append(_clause(stream))
+    plan.dropped.append(name_of(stream))
     name = codec_name(stream)
     named = f" ({name})" if name else ""
     plan.losses.append(f"audio track {stream.index}{named} is left out: {why}")
@@ -153,17 +163,27 @@ def _way_of_text(codec: str, container: ContainerName) -> Way | None:
     return Way.TO_SUBRIP if codec == _MOV_TEXT else Way.COPY
 
 
+def is_writable(packet: Packet[Stream], container: ContainerName, beside: Path) -> bool:
+    """Try a file of one packet: some headers are found out to be damaged only at the end.
+
+    It is written beside the file ``beside``.
+    """
+    copy: Packet[Stream] = Packet(bytes(packet))
+    copy.pts = copy.dts = 0
+    copy.duration, copy.time_base, copy.is_keyframe = packet.duration, packet.time_base, True
+    path = beside.with_name(f"{beside.name}.trial")
+    try:
+        with open_trial(path, container, packet.stream) as trial:
+            copy.stream = add_copy(trial, packet.stream)
+            trial.mux(copy)
+    except (ValueError, av.error.FFmpegError) as error:
+        if is_full(error):
+            raise
+        return False
+    finally:
+        path.unlink(missing_ok=True)
+    return True
+
+
 def _is_playable(stream: AudioStream) -> bool:
     return bool(stream.codec_context and stream.rate and stream.channels)
-
-
-def _clause(stream: Stream) -> str:
-    kind: str = stream.type
-    if stream.disposition & Disposition.attached_pic:
-        kind = "cover art"
-    elif stream.type == "data" and "timecode" in stream.metadata:
-        kind = "timecode"
-    elif stream.type == "video":
-        kind = "still picture" if stream.frames == 1 else "second video"
-    name = codec_name(stream)
-    return f"{kind} ({name})" if name else kind

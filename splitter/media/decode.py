@@ -25,7 +25,7 @@ from splitter.media.source import (
 )
 
 _NEWER = ("h264", "hevc", "vvc")
-_ONE_EACH = ("h264", "hevc", "av1", "prores", "mjpeg", "dnxhd", "ffv1")
+_ONE_EACH = ("h264", "hevc", "av1", "mpeg2video", "prores", "mjpeg", "dnxhd", "ffv1")
 """Codecs each packet of which is a picture that is shown."""
 
 _NO_MEMORY = "allocat"
@@ -41,6 +41,7 @@ class Decoder:
         self._integrity = integrity
         self._stream = stream
         self._limits = limits
+        self._codec = stream.codec_context.codec.canonical_name
         self._log = log
         self._packets = 0
         self.frames = 0
@@ -51,7 +52,7 @@ class Decoder:
         self._is_one_each = (
             integrity is not None
             and integrity.holds_pictures_one_by_one
-            and stream.codec_context.codec.canonical_name in _ONE_EACH
+            and self._codec in _ONE_EACH
         )
         self._in_fields = integrity is not None and integrity.may_hold_fields
         self._failed = 0
@@ -127,7 +128,7 @@ class Decoder:
         AVI tells only the order of decoding. Of the newer codecs FFmpeg does not work out the rest:
         a frame is shown in its turn, not as late as it is decoded when B-frames hold it back.
         """
-        unknown = not self._knows_pts and self._stream.codec_context.codec.canonical_name in _NEWER
+        unknown = not self._knows_pts and self._codec in _NEWER
         if self.frames == 0 and unknown and self._first_dts is not None:
             rate, tick = self._stream.average_rate, stream_time_base(self._stream)
             step = round(1 / (rate * tick)) if rate else 1
@@ -153,11 +154,14 @@ class Decoder:
         if not self.frames:
             if self._too_large:
                 raise too_many_pixels(self._limits, self._too_large)
-            raise SourceRefused("INVALID_MEDIA", "Not one frame of the video could be decoded.")
+            raise SourceRefused(
+                "INVALID_MEDIA", f"Not one frame of the video ({self._codec}) could be decoded."
+            )
         if self.frames < self._limits.min_decodable * self._packets:
             raise SourceRefused(
                 "TOO_DAMAGED",
-                f"Only {self.frames} of the video's {self._packets} frames could be decoded.",
+                f"Only {self.frames} of the {self._packets} frames of the video ({self._codec}) "
+                f"could be decoded; at least {self._limits.min_decodable:.0%} are needed.",
             )
 
     def warnings(self) -> Iterator[str]:

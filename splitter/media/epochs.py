@@ -22,7 +22,11 @@ LONGEST_PAUSE_S: Final = 10.0
 """The longest pause that is kept, unless told otherwise; a longer step forward is a jump."""
 
 _BEHIND_S = 3
-"""A longer step back is a jump; tracks are stored up to this far apart from one another."""
+"""Tracks are stored up to this far apart from one another."""
+
+_BACK_S = 1
+"""A longer step back within a track is a jump; where B-frames tell only when they are shown, there
+are shorter ones."""
 
 
 @dataclass(slots=True)
@@ -35,6 +39,17 @@ class _Epoch:
     """The time of each track's last packet."""
 
 
+@dataclass(slots=True)
+class _Run:
+    """Packets of one track that follow one another within an epoch, in the track's ticks."""
+
+    epoch: _Epoch
+    tick: Fraction
+    shift: int
+    last: int
+    end: int
+
+
 class Epochs:
     """Restamps packets in the order in which they are stored."""
 
@@ -42,6 +57,7 @@ class Epochs:
         self._may_jump = may_jump
         self._longest_pause = Fraction(longest_pause_s)
         self._epochs: list[_Epoch] = []
+        self._runs: dict[int, _Run] = {}
         self._end = Fraction(0)
         self._back = 0
         self._ahead: list[Fraction] = []
@@ -51,16 +67,31 @@ class Epochs:
         stamp = packet.dts if packet.dts is not None else packet.pts
         if stamp is None or not self._may_jump:
             return
-        time = stamp * packet.time_base
-        track = packet.stream_index
+        run = self._runs.get(packet.stream_index)
+        if (
+            run is None
+            or run.epoch is not self._epochs[-1]
+            or not 0 <= (stamp - run.last) * run.tick.numerator <= run.tick.denominator
+        ):
+            run = self._judge(packet, stamp)
+        run.last = stamp
+        run.end = max(run.end, stamp + (packet.duration or 0))
+        packet.dts = None if packet.dts is None else packet.dts + run.shift
+        packet.pts = None if packet.pts is None else packet.pts + run.shift
+
+    def _judge(self, packet: Packet[Stream], stamp: int) -> _Run:
+        """Find the epoch of a packet that does not simply follow the one before."""
+        for number, before in self._runs.items():
+            last = before.last * before.tick
+            before.epoch.last[number] = last
+            before.epoch.latest = max(before.epoch.latest, last)
+            self._end = max(self._end, before.end * before.tick + before.epoch.shift)
+        track, tick = packet.stream_index, packet.time_base
+        time = stamp * tick
         epoch = self._find(time, track) or self._open(time, track)
-        epoch.latest = max(epoch.latest, time)
-        epoch.last[track] = time
-        shift = round(epoch.shift / packet.time_base)
-        packet.dts = None if packet.dts is None else packet.dts + shift
-        packet.pts = None if packet.pts is None else packet.pts + shift
-        length = (packet.duration or 0) * packet.time_base
-        self._end = max(self._end, time + epoch.shift + length)
+        run = _Run(epoch, tick, round(epoch.shift / tick), stamp, stamp)
+        self._runs[track] = run
+        return run
 
     def warnings(self) -> Iterator[str]:
         """Tell that the clock was not continuous."""
@@ -80,11 +111,15 @@ class Epochs:
     def _find(self, time: Fraction, track: int) -> _Epoch | None:
         # The last epoch but one still gets the packets of tracks that lag behind.
         recent = self._epochs[-2:]
-        own = [e for e in recent if track in e.last and self._follows(time, e.last[track])]
+        steps = [(time - epoch.last[track], epoch) for epoch in recent if track in epoch.last]
+        own = [(step, e) for step, e in steps if -_BACK_S <= step <= self._longest_pause]
         if own:
-            return own[-1]
+            step, latest = own[-1]
+            # (A single wrong stamp opens an epoch that nothing follows.)
+            return latest if step <= _BACK_S else min(own, key=lambda one: abs(one[0]))[1]
         # A track that has not jumped may pause while the others go on.
-        return next((e for e in reversed(recent) if self._follows(time, e.latest)), None)
+        others = [e for e in recent if time - e.last.get(track, time) >= -_BACK_S]
+        return next((e for e in reversed(others) if self._follows(time, e.latest)), None)
 
     def _follows(self, time: Fraction, before: Fraction) -> bool:
         return -_BEHIND_S <= time - before <= self._longest_pause

@@ -16,6 +16,7 @@ import av.logging
 from av.packet import Packet
 from av.stream import Stream
 
+from shared.media.containers import codec_name
 from splitter.media.mp4_index import Mp4Index
 from splitter.media.source import OpenSource, stream_time_base
 
@@ -42,7 +43,7 @@ _MP4: Final = "mov,mp4,m4a,3gp,3g2,mj2"
 
 _TS: Final = "mpegts"
 
-_SAMPLES_EACH: Final = (_MP4, "matroska,webm", "flv")
+_SAMPLES_EACH: Final = (_MP4, "matroska,webm", "flv", "mxf")
 """Formats that hold pictures one by one, two fields in one packet."""
 
 _LAST_BEGINS: Final = ("nut",)
@@ -82,8 +83,13 @@ class Integrity:
         self._packets: set[int] = set()
         self._counts: Counter[int] = Counter()
         self._read_index = source.read_index
-        self._ends: dict[int, Fraction] = {}
+        self._ends: dict[int, int] = {}
         self._gaps: Counter[int] = Counter()
+        self._steady = {
+            stream.index
+            for stream in (source.video, *self._sounds)
+            if self._format in _STEADY and codec_name(stream) in _STEADY_CODECS
+        }
         self._size = source.size
         self._read_to: int | None = None
         self._latest = Fraction(0)
@@ -114,7 +120,7 @@ class Integrity:
         self._damaged_sound += packet.is_corrupt and not is_video
         self._packets.add(packet.stream_index)
         self._counts[packet.stream_index] += not packet.is_discard
-        if self._format in _STEADY:
+        if self._steady:
             self._look_for_gap(packet)
         if packet.pos is not None and packet.pos >= 0:
             self._read_to = packet.pos + packet.size
@@ -173,19 +179,15 @@ class Integrity:
 
     def _look_for_gap(self, packet: Packet[Stream]) -> None:
         """See whether a packet begins where the one before it on its track ended."""
-        stream, stamp = packet.stream, packet.dts if packet.dts is not None else packet.pts
-        context = stream.codec_context
-        if context is None or context.codec.canonical_name not in _STEADY_CODECS:
+        stamp = packet.dts if packet.dts is not None else packet.pts
+        if stamp is None or not packet.duration or packet.stream_index not in self._steady:
             return
-        if stamp is None or not packet.duration:
-            return
-        begin, length = stamp * packet.time_base, packet.duration * packet.time_base
-        before = self._ends.get(packet.stream_index)
-        if before is not None and (
-            max(_LOST_SHARE * length, _LEAST_GAP_S) <= begin - before <= _LONGEST_STEP_S
-        ):
-            self._gaps[packet.stream_index] += 1
-        self._ends[packet.stream_index] = begin + length
+        step = stamp - self._ends.get(packet.stream_index, stamp)
+        if step > 0:
+            gap, length = step * packet.time_base, packet.duration * packet.time_base
+            lost = max(_LOST_SHARE * length, _LEAST_GAP_S) <= gap <= _LONGEST_STEP_S
+            self._gaps[packet.stream_index] += lost
+        self._ends[packet.stream_index] = stamp + packet.duration
 
     def _stopped_early(self) -> bool:
         """Tell whether bytes are left that nobody made anything of."""

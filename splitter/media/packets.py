@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Final
 
 from av.packet import Packet
 from av.stream import Stream
+
+_FARTHEST_S: Final = 2**31
+"""Seconds: nothing that was recorded is sixty years long, and no file holds all that is longer."""
 
 
 def with_data(packet: Packet[Stream], data: bytes) -> Packet[Stream]:
@@ -19,3 +23,10 @@ def begins(packet: Packet[Stream]) -> Fraction:
     """Return when a packet is decoded, in seconds; where it does not say, when it is shown."""
     ticks = packet.dts if packet.dts is not None else packet.pts
     return (ticks or 0) * packet.time_base
+
+
+def is_far(packet: Packet[Stream]) -> bool:
+    """Tell whether a packet's timestamps are beyond all that can be meant, and written."""
+    tick = packet.time_base
+    farthest = _FARTHEST_S * tick.denominator // tick.numerator
+    return abs(packet.pts or 0) > farthest or abs(packet.dts or 0) > farthest

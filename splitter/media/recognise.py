@@ -57,9 +57,11 @@ _OTHERS: Final = (
 )  # fmt: skip
 
 _CONTAINERS: Final = re.compile(
-    rb".{4}(ftyp|moov|mdat|wide|styp|moof|free|skip)"
-    rb"|\x1aE\xdf\xa3|FLV\x01|OggS|GIF8|\x00\x00\x01\xba|RIFF.{4}AVI |DKIF|YUV4MPEG2"
-    rb"|\x06\x0e\x2b\x34|\x30\x26\xb2\x75\x8e\x66\xcf\x11|nut/multimedia|G.{187}G",
+    rb"(?P<MP4>.{4}(ftyp|moov|mdat|wide|styp|moof|free|skip))"
+    rb"|(?P<Matroska>\x1aE\xdf\xa3)|(?P<FLV>FLV\x01)|(?P<Ogg>OggS)|(?P<GIF>GIF8)"
+    rb"|(?P<MPEG_PS>\x00\x00\x01\xba)|(?P<AVI>RIFF.{4}AVI )|(?P<IVF>DKIF)|(?P<Y4M>YUV4MPEG2)"
+    rb"|(?P<MXF>\x06\x0e\x2b\x34)|(?P<WMV>\x30\x26\xb2\x75\x8e\x66\xcf\x11)"
+    rb"|(?P<NUT>nut/multimedia)|(?P<MPEG_TS>G.{187}G)",
     re.DOTALL,
 )
 
@@ -75,14 +77,16 @@ def explain_unopened(head: bytes) -> SourceRefused:
             )
     for pattern, name in _PICTURES:
         if pattern.match(head):
-            return SourceRefused("NOT_A_VIDEO", f"The file is {name}, not a video.")
+            return SourceRefused("NOT_A_VIDEO", f"The file is {name}, not a video; {TAKEN}.")
     for pattern, name in _OTHERS:
         if pattern.match(head):
             return SourceRefused("NOT_A_VIDEO", f"The file is {name}; {TAKEN}.")
-    if _CONTAINERS.match(head):
+    if found := _CONTAINERS.match(head):
+        name = next((name for name in found.groupdict() if found[name]), "MP4").replace("_", "-")
         return SourceRefused(
             "INVALID_MEDIA",
-            "The file begins like a video, but its structure is damaged or cut off.",
+            f"The file begins like {name}, but its structure is damaged or cut off: copy it anew "
+            "from where it was recorded.",
         )
     return SourceRefused("NOT_A_VIDEO", f"The file is not a supported video; {TAKEN}.")
 

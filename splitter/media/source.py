@@ -27,11 +27,12 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from shared.contracts.errors import SourceRefused
+from shared.media.containers import name_of
 from splitter.media.file_end import breaks_off
 from splitter.media.limits import Limits
 from splitter.media.mp4_index import Mp4Index, read_index
 from splitter.media.programs import tracks_beside
-from splitter.media.recognise import explain_unopened, still_picture
+from splitter.media.recognise import TAKEN, explain_unopened, still_picture
 from splitter.media.structure import Structure
 
 FORMATS = "mov,matroska,avi,flv,mpegts,mpeg,asf,ogg,gif,apng,mxf,nut,ivf,dv,yuv4mpegpipe"
@@ -140,7 +141,9 @@ def open_source(file: BinaryIO, limits: Limits, log: ErrorLog) -> OpenSource:
         )
     head = _head(file, 256)
     if still := still_picture(head):
-        raise SourceRefused("NOT_A_VIDEO", f"The file is a still {still} picture, not a video.")
+        raise SourceRefused(
+            "NOT_A_VIDEO", f"The file is a still {still} picture, not a video; {TAKEN}."
+        )
     file.seek(0)
     if head.startswith(_ASF_SIGN):
         # This demuxer tells what it throws away, but not as an error.
@@ -246,7 +249,8 @@ def _head(file: BinaryIO, size: int) -> bytes:
 def encrypted() -> SourceRefused:
     """Return the refusal of a protected video."""
     return SourceRefused(
-        "ENCRYPTED", "The video is encrypted, and there is no key to read it with."
+        "ENCRYPTED",
+        "The video is encrypted, and there is no key to read it with: upload it unprotected.",
     )
 
 
@@ -268,8 +272,11 @@ def excessive_size(log: ErrorLog) -> str | None:
 def _main_video(container: InputContainer, limits: Limits, log: ErrorLog) -> VideoStream:
     videos = [s for s in container.streams.video if not s.disposition & _NOT_A_MOVIE]
     if not videos:
-        pictures = ", only a still picture" if container.streams.video else ""
-        raise SourceRefused("NO_VIDEO_STREAM", f"The file holds no video track{pictures}.")
+        found = ", ".join(sorted({name_of(stream) for stream in container.streams})) or "nothing"
+        raise SourceRefused(
+            "NO_VIDEO_STREAM",
+            f"The file ({container.format.name}) holds no video track, only: {found}.",
+        )
     # Beside an animation, an AVIF holds its first picture as a track of one frame.
     moving = [s for s in videos if s.frames != 1] or videos
     video = next((s for s in moving if s.disposition & Disposition.default), moving[0])

@@ -31,6 +31,7 @@ from splitter.media.integrity import Integrity
 from splitter.media.limits import Limits
 from splitter.media.normalise import Normaliser
 from splitter.media.part import Part
+from splitter.media.recognise import TAKEN
 from splitter.media.source import ErrorLog, OpenSource, capture_errors, open_source
 from splitter.media.survey import find_bars
 from splitter.media.timeline import Timeline
@@ -218,7 +219,8 @@ class _Splitter:
             raise
         except av.error.FFmpegError as error:
             raise SourceRefused(
-                "UNSUPPORTED_PICTURE", f"Pictures in the format {name} cannot be converted."
+                "UNSUPPORTED_PICTURE",
+                f"Pictures in the format {name} cannot be converted: convert the video to yuv420p.",
             ) from error
         for ready in whole:
             yield from self._chunks.add(ready, ready.pts or 0)
@@ -281,5 +283,6 @@ class _Splitter:
         codec = self._source.video.codec_context.codec.canonical_name
         if self._decoder.frames == 1 and codec in _PICTURE_CODECS:
             raise SourceRefused(
-                "NOT_A_VIDEO", f"The file is a single {codec.upper()} picture, not a video."
+                "NOT_A_VIDEO",
+                f"The file is a single {codec.upper()} picture, not a video; {TAKEN}.",
             )

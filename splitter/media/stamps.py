@@ -34,8 +34,8 @@ class Stamper:
     def stamp(self, packet: Packet[Stream]) -> None:
         """Bring a packet's timestamps to the new track."""
         dts = packet.dts if packet.dts is not None else packet.pts
-        dts = self._next_dts if dts is None else round((dts - self.start) * self.scale)
-        pts = dts if packet.pts is None else round((packet.pts - self.start) * self.scale)
+        dts = self._next_dts if dts is None else self._moved(dts)
+        pts = dts if packet.pts is None else self._moved(packet.pts)
         if self.last_dts is not None:
             dts = max(dts, self.last_dts + self.strict)
             if dts > self.last_dts:
@@ -46,6 +46,13 @@ class Stamper:
         packet.dts, packet.pts, packet.duration = dts, max(pts, dts), duration
         self.last_dts = dts
         self._next_dts = dts + max(duration, 1)
+
+    def _moved(self, ticks: int) -> int:
+        """Return ``round((ticks - self.start) * self.scale)``, in whole numbers: it runs often."""
+        start, scale = self.start, self.scale
+        parts = (ticks * start.denominator - start.numerator) * scale.numerator
+        whole, rest = divmod(parts, unit := start.denominator * scale.denominator)
+        return whole + (2 * rest > unit or (2 * rest == unit and whole % 2 == 1))
 
 
 def padding_of(packet: Packet[Stream]) -> Fraction:

@@ -149,7 +149,7 @@ class Timeline:
                 raise SourceRefused(
                     "BAD_TIMESTAMPS",
                     f"The video stands still for {float(self._seconds(self._step)):.0f} s, "
-                    "more than a file can say.",
+                    f"at ticks of {self._source.time_base} s; at most {_LONGEST_GAP} are possible.",
                 )
         frame.pts = self._last = pts
         self.frames += 1

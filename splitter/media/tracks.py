@@ -29,16 +29,14 @@ from shared.media.containers import (
     add_copy,
     carried_metadata,
     is_detour,
-    is_full,
     movie_timescale,
     open_output,
-    open_trial,
     track_metadata,
 )
 from splitter.media.captions import as_mov_text, as_subrip
-from splitter.media.carriage import Carried, Way, plan_carriage
+from splitter.media.carriage import Carried, Way, is_writable, plan_carriage
 from splitter.media.languages import alpha3
-from splitter.media.packets import begins, with_data
+from splitter.media.packets import begins, is_far, with_data
 from splitter.media.part import Part
 from splitter.media.recode import LosslessRecoder
 from splitter.media.source import OpenSource, stream_time_base
@@ -135,11 +133,14 @@ class TrackCopier:
             return
         if packet.is_discard and copy.presents:
             return
+        if is_far(packet):
+            self._lost += 1
+            return
         copy.presents |= not packet.is_discard
         if (
             copy.stamper.last_dts is None
             and copy.carried.way is Way.COPY
-            and not self._is_writable(packet)
+            and not is_writable(packet, self.container, self._path)
         ):
             copy.unusable = True
             self._losses.append(f"{copy.stream.type} track {packet.stream_index} is unusable")
@@ -241,24 +242,6 @@ class TrackCopier:
                 return False
             duration = min(duration, end - begin)
         packet.duration = duration
-        return True
-
-    def _is_writable(self, packet: Packet[Stream]) -> bool:
-        """Try a file of one packet: some headers are found out to be damaged only at the end."""
-        copy: Packet[Stream] = Packet(bytes(packet))
-        copy.pts = copy.dts = 0
-        copy.duration, copy.time_base, copy.is_keyframe = packet.duration, packet.time_base, True
-        trial_path = self._path.with_name(f"{self._path.name}.trial")
-        try:
-            with open_trial(trial_path, self.container, packet.stream) as trial:
-                copy.stream = add_copy(trial, packet.stream)
-                trial.mux(copy)
-        except (ValueError, av.error.FFmpegError) as error:
-            if is_full(error):
-                raise
-            return False
-        finally:
-            trial_path.unlink(missing_ok=True)
         return True
 
     def _describe(self, carried: Carried) -> Track:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from fractions import Fraction
+from types import SimpleNamespace
 
 import av
 import pytest
@@ -31,7 +32,7 @@ def test_a_steady_clock_is_left_alone():
     assert restamped(times) == (times, [])
 
 
-@pytest.mark.parametrize("jump", [-(10**9), -400_000, 2_000_000, 10**10])
+@pytest.mark.parametrize("jump", [-(10**9), -400_000, -135_000, 2_000_000, 10**10])
 def test_after_a_jump_the_clock_goes_on_from_where_it_was(jump):
     # Given five packets before a jump and five after it
     times = [10**9 + i * 3600 + (jump if i >= 5 else 0) for i in range(10)]
@@ -54,6 +55,38 @@ def test_tracks_that_cross_the_jump_at_different_places_stay_in_step():
     # Then each track is continuous
     assert [b - a for a, b in itertools.pairwise(found[0::2])] == [3600] * 4
     assert [b - a for a, b in itertools.pairwise(found[1::2])] == [3600] * 4
+
+
+def test_one_track_may_pause_while_another_goes_on():
+    epochs = Epochs(may_jump=True)
+    for second in range(40):
+        for track in (0, 1) if second < 10 or second > 30 else (0,):
+            packet = Stored(track, second * 90000)
+            epochs.restamp(packet)
+            assert packet.dts == second * 90000
+    assert list(epochs.warnings()) == []
+
+
+class Stored(SimpleNamespace):
+    """A packet as far as its place and its time go (PyAV's cannot be given a track)."""
+
+    def __init__(self, track, time):
+        super().__init__(stream_index=track, dts=time, pts=time, duration=3600, time_base=TICK)
+
+
+def test_a_short_recording_may_be_looped():
+    # Given a second and a half, three times, without new timestamps
+    once = [10**9 + i * 3600 for i in range(38)]
+    found, (warning,) = restamped(once * 3)
+    assert [b - a for a, b in itertools.pairwise(found)] == [3600] * 113
+    assert "jumps back 2 times" in warning
+
+
+def test_one_wrong_timestamp_moves_nothing_behind_it():
+    times = [10**9 + i * 3600 for i in range(50)]
+    wrong = [*times[:20], times[20] - 180_000, *times[21:]]
+    found, _ = restamped(wrong)
+    assert found[21:] == times[21:]
 
 
 def test_a_gap_of_seconds_is_kept():
