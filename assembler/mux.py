@@ -26,6 +26,7 @@ from shared.contracts.errors import ChunkError, ResultError, TrackError
 from shared.contracts.manifest import Chunk, Manifest, pts_digest
 from shared.media.containers import (
     EMPTY_MOV_TEXT,
+    TEE_TICK,
     add_copy,
     carried_metadata,
     fits,
@@ -133,6 +134,7 @@ class _Result:
         self._video.time_base = self._source.time_base
         self._numbers = {stream.index: number_of(stream) for stream in tracks}
         self._all = frozenset(self._numbers.values())
+        self._latest: dict[int, int] = {}
         try:
             self._copies = {stream.index: self._add_copy(stream) for stream in tracks}
             output.start_encoding()
@@ -183,12 +185,24 @@ class _Result:
         assert self._next is not None
         index = self._next.stream_index
         if self._next.stream.type != "subtitle" or not is_filler(self._next):
+            if is_detour(self._output):
+                self._keep_apart(self._next)
             self._next.stream = self._copies[index]
             try:
                 self._output.mux(self._next)
             except (av.error.InvalidDataError, av.error.ArgumentError) as error:
                 raise _unwritable(frozenset({self._numbers[index]})) from error
         self._next = self._read_on()
+
+    def _keep_apart(self, packet: Packet[Stream]) -> None:
+        """Give packets that share a millisecond microseconds of their own, as ``tee`` demands."""
+        tick, index = packet.time_base / TEE_TICK, packet.stream_index
+        dts = int(((packet.dts if packet.dts is not None else packet.pts) or 0) * tick)
+        dts = max(dts, self._latest.get(index, dts - 1) + 1)
+        packet.pts = max(dts, int((packet.pts or 0) * tick))
+        packet.duration = int((packet.duration or 0) * tick)
+        packet.dts, packet.time_base = dts, TEE_TICK
+        self._latest[index] = dts
 
     def _read_on(self) -> Packet[Stream] | None:
         try:

@@ -45,7 +45,9 @@ _STRUCTURAL = frozenset(
 
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
-_TEE_TICK = Fraction(1, 1_000_000)
+TEE_TICK: Final = Fraction(1, 1_000_000)
+"""What tracks tick at that are written through ``tee``; no two packets of one share a tick."""
+
 _SILENT_BYTES = 64
 
 
@@ -87,7 +89,7 @@ def add_copy(output: OutputContainer, stream: Stream) -> Stream:
     if output.format.name == FORMATS["mp4"] and stream.type == "video":
         copy.codec_tag = stream.codec_tag  # FFmpeg's own choice for HEVC does not play everywhere
     if is_detour(output):
-        copy.time_base = _TEE_TICK
+        copy.time_base = TEE_TICK
     return copy
 
 

@@ -185,8 +185,8 @@ class Integrity:
         step = stamp - self._ends.get(packet.stream_index, stamp)
         if step > 0:
             gap, length = step * packet.time_base, packet.duration * packet.time_base
-            lost = max(_LOST_SHARE * length, _LEAST_GAP_S) <= gap <= _LONGEST_STEP_S
-            self._gaps[packet.stream_index] += lost
+            if max(_LOST_SHARE * length, _LEAST_GAP_S) <= gap <= _LONGEST_STEP_S:
+                self._gaps[packet.stream_index] += 1
         self._ends[packet.stream_index] = stamp + packet.duration
 
     def _stopped_early(self) -> bool:

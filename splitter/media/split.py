@@ -180,7 +180,7 @@ class _Splitter:
         """Let the sound know how far the picture has come, and where it ends."""
         if self._timeline.over:
             self._copier.cut(self._timeline.end_s)
-        elif self._timeline.frames:
+        elif self._timeline.frames and self._options.part.max_frames is not None:
             self._copier.release(self._timeline.last_s)
 
     def _has_enough(self, packet: Packet[Stream]) -> bool:

@@ -62,6 +62,8 @@ class _Copy:
     presents: bool = False
     """Whether a packet came that is to be heard or seen: what an edit list hides after that is no
     pre-roll."""
+    longest: int = 0
+    """The duration of its longest packet, in the new track's ticks."""
     reached: Fraction = Fraction(0)
     """Up to where the track was read, in seconds of the result."""
 
@@ -200,14 +202,15 @@ class TrackCopier:
             if text := as_subrip(bytes(packet)):
                 yield with_data(packet, text)
         else:
-            if self.container == "mp4" and copy.carried.codec == "opus":
-                # (MP4 tells the end of the sound by the last packet's duration.)
-                padding = round(padding_of(packet) / packet.time_base)
-                packet.duration = max((packet.duration or 0) - padding, 0)
             yield packet
 
     def _stamp(self, copy: _Copy, packet: Packet[Stream]) -> None:
+        padding = padding_of(packet) if copy.carried.codec == "opus" else 0
         copy.stamper.stamp(packet)
+        copy.longest = max(copy.longest, packet.duration or 0)
+        if padding and self.container == "mp4":
+            # (MP4 shows the end of the sound by the last packet's duration.)
+            packet.duration = max(copy.longest - round(padding / copy.stamper.tick), 1)
         packet.stream = copy.stream
         copy.reached = max(copy.reached, begins(packet))
 

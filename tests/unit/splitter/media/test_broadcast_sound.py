@@ -39,7 +39,7 @@ def encoded(codec):
     """Return what adds a second of a tone to a file."""
 
     def add(output):
-        track = output.add_stream(codec, rate=RATE, layout="stereo")
+        track = output.add_stream(codec, rate=RATE, layout="stereo", bit_rate=128_000)
         track.codec_context.open()
         size, out = track.codec_context.frame_size or 960, []
         for at in range(0, RATE, size):
