@@ -24,8 +24,8 @@ _CUT_OFF: Final = ("partial file", "ended prematurely", "Truncat")
 """How FFmpeg's demuxers say that a file is shorter than it claims to be; some say it in the log
 only."""
 
-_THROWN_AWAY: Final = "freeing incomplete packet"
-"""How the demuxer of ASF says, by the way, that it lost a packet."""
+_THROWN_AWAY: Final = ("freeing incomplete packet", "sync lost on stream", "broken or empty index")
+"""How the demuxers of ASF and MXF log, as less than an error, that they lost a packet."""
 
 _TRACK_LENGTH: Final = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 """What Matroska files say of a track in a tag."""
@@ -108,7 +108,8 @@ class Integrity:
     def hear(self, level: int, component: str, message: str) -> None:
         """Take note of what FFmpeg logged."""
         if level > av.logging.ERROR:
-            self._complained |= _THROWN_AWAY in message and component == self._format
+            thrown_away = any(sign in message for sign in _THROWN_AWAY)
+            self._complained |= thrown_away and component == self._format
         elif any(sign in message for sign in _CUT_OFF):
             self._broke_off = True
         elif component == self._format:

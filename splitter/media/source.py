@@ -53,6 +53,7 @@ _BROADCAST = ("mpegts", "mpeg")
 _MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
 _TS = "mpegts"
 _ASF_SIGN = bytes.fromhex("3026b2758e66cf11")
+_MXF_SIGN = bytes.fromhex("060e2b34")
 _READ_BYTES = 256 * 1024
 _NO_SUCH_PROTOCOL = "none"
 _HEAD_BYTES = 1024 * 1024
@@ -145,8 +146,8 @@ def open_source(file: BinaryIO, limits: Limits, log: ErrorLog) -> OpenSource:
             "NOT_A_VIDEO", f"The file is a still {still} picture, not a video; {TAKEN}."
         )
     file.seek(0)
-    if head.startswith(_ASF_SIGN):
-        # This demuxer tells what it throws away, but not as an error.
+    if head.startswith((_ASF_SIGN, _MXF_SIGN)):
+        # These demuxers log what they throw away, but not as an error.
         av.logging.set_level(av.logging.INFO)
     structure = Structure(head)
     container = _open_container(file, limits, structure)

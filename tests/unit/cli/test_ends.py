@@ -29,6 +29,10 @@ def record(state: State, **more: object) -> Status:
     )
 
 
+SOURCE = {
+    "width": 64, "height": 48, "coded_width": 64, "coded_height": 48, "codec": "h264",
+    "time_base": "1/25",
+}  # fmt: skip
 DONE = Report.of(record("done", frames=100, result="clip.udnie.mp4"), "/tmp/clip.udnie.mp4")
 DEGRADED = Report.of(record("degraded", frames=90, result="clip.udnie.mp4"))
 FAILED = Report.of(record("failed", error=Failure(code="X", message="It broke.")))
@@ -75,6 +79,15 @@ def test_a_program_reads_what_was_asked_for_and_what_came_of_it() -> None:
     assert told["request"] == {"style": "udnie", "max_side": None, "strength": 0.5}
     assert (told["frames"], told["frames_total"]) == (100, 100)
     assert (told["result"], told["output"]) == ("clip.udnie.mp4", "/tmp/clip.udnie.mp4")
+
+
+def test_tracks_that_a_result_lacks_are_among_the_warnings_for_people_and_programs() -> None:
+    source = {**SOURCE, "dropped": ("subtitle (ass, does not fit mp4)", "cover art (png)")}
+    report = Report.of(record("done", source=source, warnings=("a flaw",)))
+    lacks = "not in the result: subtitle (ass, does not fit mp4), cover art (png)"
+    assert report.warnings == ("a flaw", lacks)
+    assert json.loads(report.json())["warnings"] == ["a flaw", lacks]
+    assert exit_code([report]) == 0
 
 
 def test_uploads_wait_for_their_turn_but_not_for_a_pipeline_that_does_nothing(
