@@ -51,6 +51,8 @@ class Job:
         """Whether the job is being brought to its end; nothing it hears changes that any more."""
         self.let_go = False
         """Whether its events come to another assembler by now: it is for that one to judge it."""
+        self.orphaned = False
+        """Whether its events so far went with an earlier hub: they come to nobody again."""
         self.ended_before = status.ended
         """Whether its end is no news: it had ended when it was taken up."""
         self._clock = clock

@@ -74,6 +74,8 @@ class Assembler:
         self._conclusion = Conclusion(settings, blobs, self._records, announcements, metrics)
         self._burials = burials
         self._jobs: dict[str, Job] = {}
+        self._parted: dict[str, Job] = {}
+        """Jobs that were let go, until it is settled that their events come again."""
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._in_hand: set[asyncio.Task[None]] = set()
         self._leaving = asyncio.Event()
@@ -113,9 +115,20 @@ class Assembler:
         failed and swept under the hands of the other.
         """
         for job in list(self._jobs.values()):
-            if job.partition_id == partition_id and not job.concluding:
+            if job.partition_id == partition_id and not (job.concluding or job.orphaned):
                 job.let_go = True
                 self._drop(job)
+                self._parted[job.job_id] = job
+
+    def settled(self, anew: bool) -> None:
+        """Take the jobs up again whose events do not come again: their hub was made anew."""
+        for job in (*self._jobs.values(), *self._parted.values()) if anew else ():
+            job.orphaned = True
+            if job.let_go and job.job_id not in self._ended and job.job_id not in self._jobs:
+                job.let_go = False
+                self._jobs[job.job_id] = job
+                self._metrics.in_hand(+1)
+        self._parted.clear()
 
     def drain(self) -> None:
         """Leave what cannot be laid aside to the next."""
@@ -274,7 +287,7 @@ async def build(
     consumer = reader(
         settings.segments_hub, assembler.take, settings, blobs, clients, metrics, health
     )
-    consumer.on_released(assembler.let_go)
+    consumer.on_released(assembler.let_go, assembler.settled)
     return Service(
         consumer,
         assembler.finish,

@@ -107,13 +107,16 @@ class Stalls:
         job.sign_of_life(reach)
         job.wait_for(STYLIZER)
         missing = await self._frames.places(manifest, job.completeness.missing())
-        if not job.redrive.passed(missing, reach) or not await self._caught_up(job.partition_id):
+        if not job.redrive.passed(missing, reach):
+            return
+        ours = await self._caught_up(job.partition_id)
+        if not ours and not job.orphaned:
             return
         # What was announced before `reach` was looked up is known by now.
         still = set(job.completeness.missing())
         missing = {chunk: place for chunk, place in missing.items() if chunk in still}
         verdict = job.redrive.judge(missing, reach)
-        if verdict.action == "give_up":
+        if verdict.action == "give_up" and ours:
             job.fail("STALLED", job.explain_loss(verdict.lost))
         elif verdict.action == "resend":
             log.warning("chunks sent again", job_id=job.job_id, chunks=len(verdict.lost))

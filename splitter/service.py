@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from functools import partial
 from typing import Final
 
@@ -38,6 +37,7 @@ from splitter.intake.uploads import Upload, parse_uploads
 from splitter.intake.webhook import Webhook
 from splitter.job import SplitJob
 from splitter.lookout import JobOver
+from splitter.losses import Losses
 from splitter.metrics import SplitterMetrics
 from splitter.openings import Opening, Openings
 from splitter.request import SplitRequest
@@ -68,6 +68,7 @@ class Splitter:
         acceptance: Acceptance,
         gallery: Gallery,
         outlets: Outlets,
+        losses: Losses,
     ) -> None:
         self._settings = settings
         self._acceptance = acceptance
@@ -91,7 +92,7 @@ class Splitter:
             sharing=settings.budget_of,
         )
         self.slots = Slots(settings.splits)
-        self._losses: Counter[str] = Counter()
+        self._losses = losses
 
     async def split(self, delivery: Delivery) -> None:
         """Split the videos that an Event Grid event tells of.
@@ -118,7 +119,7 @@ class Splitter:
         goes on as it was begun.
         """
         retry, openings = self._to.retry, self._openings
-        losses = self._losses[delivery.partition_id]
+        losses = self._losses.of(delivery.partition_id)
         if begun := await retry(lambda: openings.find(upload.name, upload.etag)):
             return SplitRequest(upload, begun, None, None, delivery, losses)
         facts = await retry(lambda: self._settled(upload))
@@ -192,10 +193,6 @@ class Splitter:
         await self._to.retry(lambda: self._to.segments.by_job(request.started(queued=True)))
         log.info("job accepted", job_id=request.job_id, video=request.upload.name, style=style)
 
-    def let_go(self, partition_id: str) -> None:
-        """Leave what waits for a slot to whoever has its partition now."""
-        self._losses[partition_id] += 1
-
     async def _admit(self, request: SplitRequest) -> bool:
         video = request.opening.video
         return await self._budgets.admit(video.name, video.size, request.job_id)
@@ -205,7 +202,8 @@ class Splitter:
         await self._to.retry(lambda: self._budgets.charge(name, job, frames))
 
     async def _begin(self, request: SplitRequest) -> None:
-        if self._losses[request.delivery.partition_id] != request.losses:
+        partition, losses = request.delivery.partition_id, request.losses
+        if await self._to.retry(lambda: self._losses.since(partition, losses)):
             raise GivenBack("its partition went to another")
         upload, opening = request.upload, request.opening
         await self._to.retry(
@@ -300,7 +298,12 @@ async def build(
     if settings.webhook_port is not None:
         intake = Intake(await clients.sender(settings.uploads_hub))
         await clients.keep(Webhook(settings, acceptance, intake, metrics))
-    splitter = Splitter(settings, acceptance, gallery, outlets)
+
+    async def settle() -> bool:
+        return await consumer.settle()
+
+    losses = Losses(settle)
+    splitter = Splitter(settings, acceptance, gallery, outlets, losses)
     letters = DeadLetters(blobs, settings.dead_letters_container, settings.uploads_hub)
     burials = Burials(letters, metrics, health.report)
     workers = Workers(_OPEN, splitter.split, burials, metrics)
@@ -310,7 +313,7 @@ async def build(
         splitter.slots.drain()
 
     consumer = reader(settings.uploads_hub, workers.take, settings, blobs, clients, metrics, health)
-    consumer.on_released(splitter.let_go)
+    consumer.on_released(losses.note, losses.settled)
     return Service(
         consumer,
         workers.finish,

@@ -16,6 +16,7 @@ nothing for as long is replaced, too. A hub that was made anew is read from its 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final, cast
@@ -26,7 +27,7 @@ from azure.eventhub import CloseReason, EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
 from shared.contracts.errors import StylestreamError, TransientError
-from shared.hubs.delivery import Handler, OwnedPartition, Place, Released
+from shared.hubs.delivery import Handler, OwnedPartition, Place, Released, Settled
 from shared.hubs.enquiries import answer_of
 from shared.hubs.handover import Handovers
 from shared.hubs.liveness import Liveness
@@ -77,17 +78,18 @@ class Consumer:
         self._metrics = metrics
         self._on_hopeless = on_hopeless
         self._on_released: Released | None = None
+        self._on_settled: Settled | None = None
         self._client: EventHubConsumerClient | None = None
         self._partitions: dict[str, OwnedPartition] = {}
         self._liveness = Liveness(patience_s, _REBUILDS, time.monotonic)
         self._look_s = patience_s / 10
-        self._claimed = False
+        self._claimed = self._begins_anew = False
         self._draining = False
         self._handovers = Handovers(self._partitions, self._flush)
 
-    def on_released(self, hear: Released) -> None:
-        """Have ``hear`` called with every partition that is no longer ours."""
-        self._on_released = hear
+    def on_released(self, hear: Released, settled: Settled) -> None:
+        """Have ``hear`` called with every partition that is no longer ours; `settle` tells more."""
+        self._on_released, self._on_settled = hear, settled
 
     def hand_over(self, within_s: float) -> None:
         """Finish what is in hand of a partition, ``within_s``, before a newcomer gets it."""
@@ -113,7 +115,7 @@ class Consumer:
     async def _read_until_silent(self) -> None:
         """Read with the present client, and throw it away in the end, whatever ends it."""
         client = await self.client()
-        self._claimed = False
+        self._claimed = self._begins_anew = False
         reading = asyncio.create_task(self._receive(client))
         renew = asyncio.Event()
         looks = [
@@ -197,9 +199,22 @@ class Consumer:
 
     async def _look_at_positions(self, renew: asyncio.Event) -> None:
         """Set ``renew`` when the hub was made anew: what was read and is read is not of one hub."""
-        if await self._identity.changed(await self.client()):
-            log.warning("the hub begins anew, and is read from there")
-            renew.set()
+        with contextlib.suppress(TransientError):
+            if await self.settle():
+                self._begins_anew = True
+                log.warning("the hub begins anew, and is read from there")
+                renew.set()
+
+    async def settle(self) -> bool:
+        """Find out whether the hub is still the one that is being read; return whether not.
+
+        Raises:
+            TransientError: the hub or storage is away.
+        """
+        anew = await self._identity.changed(await self.client())
+        if self._on_settled is not None:
+            self._on_settled(anew)
+        return anew
 
     async def _behind(self) -> bool:
         """Whether an owned partition holds events that did not come.
@@ -291,7 +306,8 @@ class Consumer:
         )
 
     def _released(self, partition_id: str) -> None:
-        if self._on_released is not None:
+        # From a hub that was made anew nothing in hand comes again, to nobody.
+        if self._on_released is not None and not self._begins_anew:
             self._on_released(partition_id)
 
     def _mine(self, context: PartitionContext) -> OwnedPartition | None:

@@ -128,3 +128,6 @@ Handler = Callable[[Delivery], Awaitable[None]]
 
 Released = Callable[[str], None]
 """Hears that a partition is no longer ours: what was not done comes again, here or elsewhere."""
+
+Settled = Callable[[bool], None]
+"""Hears whether the hub is another since: what was released before comes from it no more."""

@@ -59,11 +59,12 @@ class HubIdentity:
         self.made = await self._ask(client)
 
     async def changed(self, client: EventHubConsumerClient) -> bool:
-        """Return whether another hub is there now; positions of the earlier one are put right."""
-        try:
-            corrected = await self._positions.correct(client)
-        except TransientError:
-            return False
+        """Return whether another hub is there now; positions of the earlier one are put right.
+
+        Raises:
+            TransientError: the hub or storage is away.
+        """
+        corrected = await self._positions.correct(client)
         made = await self._ask(client)
         self.made = self.made or made
         # Another service may have put the positions right before.

@@ -165,33 +165,6 @@ async def test_a_round_of_checkpoints_that_fails_is_counted_and_followed_by_the_
     assert failed == 2
 
 
-async def test_a_hub_that_was_made_anew_is_read_from_its_beginning(
-    storage_connection: str, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    port = unused_port()
-    async with (
-        BlobServiceClient.from_connection_string(storage_connection) as blobs,
-        contextlib.AsyncExitStack() as hub,
-    ):
-        old = await hub.enter_async_context(contextlib.AsyncExitStack())
-        connection = await old.enter_async_context(broker(tmp_path_factory.mktemp("old"), port))
-        reader = await reader_of(storage_connection, connection, blobs)
-        await send(reader, "0", *range(5))
-        async with reader.reading(patience_s=1):
-            for delivery in await taken(reader, 5):
-                delivery.done()
-            await reader.checkpoint_is(lambda c: c.get("0") == 4)
-            # When the hub comes back empty, under the same name
-            await old.aclose()
-            await hub.enter_async_context(broker(tmp_path_factory.mktemp("new"), port))
-            await send(reader, "0", 7)
-            # Then its first event is read, and its position is the one that counts
-            delivery = (await taken(reader, 6))[-1]
-            assert delivery.sequence_number == 0
-            delivery.done()
-            await reader.checkpoint_is(lambda c: c.get("0") == 0)
-
-
 async def test_a_hub_that_was_made_anew_and_has_grown_beyond_the_old_one_loses_nothing(
     storage_connection: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
