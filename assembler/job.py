@@ -15,6 +15,7 @@ from shared.hubs.delivery import Delivery
 from shared.telemetry.spans import Carrier
 
 _NAMED: Final = 10  # a sentence, not a list
+_SEVERAL: Final = 2
 
 
 def opening(event: SplitStarted) -> Status:
@@ -195,11 +196,12 @@ class Job:
     def publish(self, result: str, losses: Sequence[str] = ()) -> None:
         """Note that the result is there for everybody to see, and a sentence for what it lacks."""
         damaged = self.manifest is not None and self.manifest.damaged
+        faults = [*losses, *self._explain_unpainted(), *self._explain_styles()]
         self._update(
-            state="degraded" if damaged or losses or self._unpainted else "done",
+            state="degraded" if damaged or faults else "done",
             result=result,
             cost=self._cost(),
-            warnings=(*self.status.warnings, *losses, *self._explain_unpainted()),
+            warnings=(*self.status.warnings, *faults),
         )
 
     def move(self, result: str) -> None:
@@ -233,6 +235,15 @@ class Job:
         return [
             f"these chunks show their original frames: {_named(chunks)} "
             f"({self._unpainted[chunks[0]]})"
+        ]
+
+    def _explain_styles(self) -> list[str]:
+        versions = {event.styles for event in self._work.values() if event.styles}
+        if len(versions) < _SEVERAL:
+            return []
+        return [
+            "the style was changed while the video was being painted, and parts show it as it was "
+            "before: upload the video again to have all of it in one"
         ]
 
     def _update(self, **changes: Any) -> None:

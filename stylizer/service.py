@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import structlog
 
@@ -12,6 +13,7 @@ from shared.contracts.layout import chunk_blob, status_blob
 from shared.contracts.messages import ChunkFailed, ChunkReady, SegmentReady, decode
 from shared.contracts.segment_place import SegmentPlace
 from shared.contracts.status import read_status
+from shared.contracts.style_request import StyleRequest
 from shared.hubs.burials import Burials
 from shared.hubs.dead_letters import DeadLetters
 from shared.hubs.delivery import Delivery
@@ -37,6 +39,9 @@ log = structlog.get_logger()
 _UNPAINTED = "unpainted"
 """Metadata of a segment that shows the original frames: why. Storage takes ASCII only."""
 
+_STYLES = "styles"
+"""Metadata of a segment: a digest of the networks that painted it."""
+
 _CAUSE_LENGTH = 1000
 
 
@@ -53,12 +58,14 @@ class Stylizer:
         blobs: BlobStore,
         segments: Publisher,
         painter: RetryingPainter,
+        version: Callable[[StyleRequest], str],
         metrics: StylizerMetrics,
     ) -> None:
         self._settings = settings
         self._blobs = blobs
         self._segments = segments
         self._painter = painter
+        self._version = version
         self._metrics = metrics
         self._retry = Retry(metrics)
         self._dead_letters = DeadLetters(
@@ -87,7 +94,7 @@ class Stylizer:
         if facts is None:
             return None
         self._metrics.chunk("duplicate")
-        return _ready(event, facts.metadata.get(_UNPAINTED))
+        return _ready(event, facts.metadata.get(_UNPAINTED), styles=facts.metadata.get(_STYLES, ""))
 
     async def _paint(
         self, event: ChunkReady, delivery: Delivery
@@ -111,11 +118,14 @@ class Stylizer:
                 return None
             await self._set_aside(delivery, event, error)
             return await self._pass_through(event, chunk, error) or self._failure(event, error)
-        await self._store(event, segment)
+        styles = self._version(event.style)
+        stored = await self._store(event, segment, {_STYLES: styles})
+        if not stored and (other := await self._painted_before(event)):
+            return other
         self._metrics.chunk("stylized")
         begins_in = event.style.at(event.shown_at(0)).style
         self._metrics.painted(begins_in, event.chunk.frames)
-        return _ready(event, work_s=work_s, gpu=self._settings.on_gpu)
+        return _ready(event, work_s=work_s, gpu=self._settings.on_gpu, styles=styles)
 
     async def _fetch(self, event: ChunkReady) -> Content | None:
         with self._metrics.timed("download"):
@@ -123,14 +133,12 @@ class Stylizer:
                 lambda: self._blobs.fetch(self._settings.frames_container, _name(event))
             )
 
-    async def _store(self, event: ChunkReady, segment: bytes, unpainted: str | None = None) -> None:
-        metadata = {
-            **seal(segment),
-            **SegmentPlace.of(event.chunk, event.time_base).metadata(),
-            **({_UNPAINTED: unpainted} if unpainted else {}),
-        }
+    async def _store(self, event: ChunkReady, segment: bytes, how: dict[str, str]) -> bool:
+        """Store a segment, and ``how`` it was made; return whether there was none yet."""
+        place = SegmentPlace.of(event.chunk, event.time_base).metadata()
+        metadata = {**seal(segment), **place, **how}
         with self._metrics.timed("upload"):
-            await self._retry(
+            stored = await self._retry(
                 lambda: self._blobs.create(
                     self._settings.segments_container,
                     _name(event),
@@ -139,6 +147,7 @@ class Stylizer:
                     content_type="video/mp4",
                 )
             )
+        return stored is not None
 
     async def _announce(self, outcome: SegmentReady | ChunkFailed) -> None:
         with self._metrics.timed("announce"):
@@ -165,7 +174,7 @@ class Stylizer:
             return None
         self._metrics.passed_through()
         cause = _as_metadata(f"{error.code}: {error.message}")
-        await self._store(event, original, unpainted=cause)
+        await self._store(event, original, {_UNPAINTED: cause})
         return _ready(event, cause)
 
     def _failure(self, event: ChunkReady, error: PermanentError) -> ChunkFailed:
@@ -196,7 +205,12 @@ def _name(event: ChunkReady) -> str:
 
 
 def _ready(
-    event: ChunkReady, unpainted: str | None = None, *, work_s: float = 0.0, gpu: bool = False
+    event: ChunkReady,
+    unpainted: str | None = None,
+    *,
+    work_s: float = 0.0,
+    gpu: bool = False,
+    styles: str = "",
 ) -> SegmentReady:
     return SegmentReady(
         job_id=event.job_id,
@@ -205,6 +219,7 @@ def _ready(
         unpainted=unpainted,
         work_s=round(work_s, 3),
         gpu=gpu,
+        styles=styles,
     )
 
 
@@ -243,7 +258,7 @@ async def connect(
     blobs = BlobStore(await clients.storage())
     segments = await clients.publisher(settings.segments_hub)
     painter = RetryingPainter(settings, blobs, engine, metrics, health)
-    stylizer = Stylizer(settings, blobs, segments, painter, metrics)
+    stylizer = Stylizer(settings, blobs, segments, painter, engine.version, metrics)
     letters = DeadLetters(blobs, settings.dead_letters_container, settings.frames_hub)
     burials = Burials(letters, metrics, health.report)
     # For every chunk in a lane one more is on its way in or out, so that lanes never wait for I/O.

@@ -127,6 +127,8 @@ class SegmentReady(Message):
     """Time that its lane took to paint it, in seconds; 0 when it had been painted before."""
     gpu: bool = False
     """Whether it was painted on a GPU."""
+    styles: str = ""
+    """Digest of the networks that it was painted with; empty when that is not known."""
 
 
 class ChunkFailed(Message):

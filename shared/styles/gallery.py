@@ -148,6 +148,21 @@ class Gallery:
         for blend in request.blends:
             self.find_all(blend)
 
+    def version(self, request: StyleRequest) -> str:
+        """Digest the networks that a request is painted with, the same in every precision.
+
+        Raises:
+            StyleError: one of its styles is not there.
+        """
+        digests = {
+            style.name: style.card.sha256
+            for blend in request.blends
+            for style, _ in self.find_all(blend)
+        }
+        return hashlib.sha256("\n".join(map(str, sorted(digests.items()))).encode()).hexdigest()[
+            :16
+        ]
+
     def _hang(self, folder: Path, problems: list[str]) -> None:
         if not folder.is_dir():
             problems.append(f"STYLES_DIR: {folder} is not a folder")

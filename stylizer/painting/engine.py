@@ -17,6 +17,7 @@ import structlog
 
 from shared.contracts.errors import ConfigurationError, StyleError
 from shared.contracts.style_blend import WHOLE
+from shared.contracts.style_request import StyleRequest
 from shared.styles.gallery import Gallery
 from stylizer.painting.bfloat16 import Bfloat16
 from stylizer.painting.bound import Canvas, Frames, Painter
@@ -92,6 +93,10 @@ class OnnxEngine:
     def styles(self) -> Collection[str]:
         """The names of the styles that there are."""
         return self._gallery.styles
+
+    def version(self, request: StyleRequest) -> str:
+        """Digest the networks that a request is painted with; see `Gallery.version`."""
+        return self._gallery.version(request)
 
     def load(self, style: str) -> None:
         """Load a style before it is needed.

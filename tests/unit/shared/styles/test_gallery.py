@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
 from styles import hang, sha256
 
 from shared.contracts.errors import ConfigurationError, StyleError
+from shared.contracts.style_request import StyleRequest
 from shared.styles.gallery import Gallery, open_gallery
 
 
@@ -110,3 +112,22 @@ def test_every_bad_card_of_a_folder_is_named_at_once(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="STYLES_DIR"):
         Gallery(tmp_path / "nowhere")
+
+
+def test_a_requests_version_changes_with_its_networks_and_with_nothing_else(tmp_path) -> None:
+    request = StyleRequest(style="starry-night:0.5,udnie:0.5")
+    bundled = Gallery()
+    assert bundled.version(request) == Gallery().version(request)
+    assert bundled.version(request) == bundled.version(request.model_copy(update={"quality": 80}))
+    assert bundled.version(request) != bundled.version(StyleRequest(style="udnie"))
+    # Another network under the name of a bundled style
+    udnie = bundled.find("udnie")
+    other = udnie.path.read_bytes() + b"\x00"
+    card = udnie.card.model_copy(
+        update={"sha256": hashlib.sha256(other).hexdigest(), "variants": {}}
+    )
+    (tmp_path / "udnie.onnx").write_bytes(other)
+    (tmp_path / "udnie.json").write_text(card.model_dump_json())
+    assert Gallery(tmp_path).version(request) != bundled.version(request)
+    starry = StyleRequest(style="starry-night")
+    assert Gallery(tmp_path).version(starry) == bundled.version(starry)
