@@ -136,7 +136,7 @@ class Stylizer:
     async def _store(self, event: ChunkReady, segment: bytes, how: dict[str, str]) -> bool:
         """Store a segment, and ``how`` it was made; return whether there was none yet."""
         place = SegmentPlace.of(event.chunk, event.time_base).metadata()
-        metadata = {**seal(segment), **place, **how}
+        metadata = {**seal(segment), **place, **{key: said for key, said in how.items() if said}}
         with self._metrics.timed("upload"):
             stored = await self._retry(
                 lambda: self._blobs.create(

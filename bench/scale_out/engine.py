@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from shared.contracts.style_request import StyleRequest
 from stylizer.painting.bound import Canvas, Frames
 from stylizer.painting.engine import CORNER
 
@@ -25,3 +26,7 @@ class WaitingEngine:
         """Return ``frames``, later; see `stylizer.painting.engine.Engine`."""
         time.sleep(self._frame_s * len(frames))
         return frames
+
+    def version(self, request: StyleRequest) -> str:  # noqa: ARG002
+        """Return nothing: no network paints."""
+        return ""

@@ -5,8 +5,7 @@ The SDK hands over events partition by partition. Each becomes a `Delivery`, whi
 writes each partition's contiguous watermark as its checkpoint: regularly, on shutdown, and never
 when the partition was lost to another owner (whose checkpoint ours would overwrite).
 
-Taking an event up waits for the service's handler, so a service that is full simply stops reading:
-back-pressure needs no queue of its own.
+Taking an event up waits for the service's handler: one that is full stops reading.
 
 A receive loop can die silently (`shared.hubs.liveness`). Then a new client goes on from the
 checkpoints; when that does not help either, the process is given up. A client that has claimed
@@ -28,7 +27,7 @@ from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
 from shared.contracts.errors import StylestreamError, TransientError
 from shared.hubs.delivery import Handler, OwnedPartition, Place, Released, Settled
-from shared.hubs.enquiries import answer_of
+from shared.hubs.enquiries import answer_of, lies_behind
 from shared.hubs.handover import Handovers
 from shared.hubs.liveness import Liveness
 from shared.hubs.positions import HubIdentity, Positions
@@ -222,9 +221,9 @@ class Consumer:
         Raises:
             TransientError: the hub or storage is away.
         """
-        partitions = list(self._partitions.items())
-        found = await asyncio.gather(*(self._lies_behind(id_, p.taken) for id_, p in partitions))
-        return any(found)
+        client, owned = await self.client(), list(self._partitions.items())
+        looks = [lies_behind(client, self._positions, id_, its.taken) for id_, its in owned]
+        return any(await asyncio.gather(*looks))
 
     async def caught_up(self, partition_id: str | None) -> bool:
         """Whether a partition is ours, and the handler is through with all that lies in it.
@@ -235,15 +234,8 @@ class Consumer:
         partition = self._partitions.get(partition_id or "")
         if partition is None:
             return False
-        return not await self._lies_behind(partition.context.partition_id, partition.handled)
-
-    async def _lies_behind(self, partition_id: str, place: int | None) -> bool:
-        """Whether the hub holds events behind a place; None stands for the stored position."""
-        if place is None:
-            place = await self._positions.reached(partition_id)
-        client = await self.client()
-        found = await answer_of(client.get_partition_properties(partition_id))
-        return int(found["last_enqueued_sequence_number"]) > place
+        client, id_ = await self.client(), partition.context.partition_id
+        return not await lies_behind(client, self._positions, id_, partition.handled)
 
     def drain(self) -> None:
         """Take up no further event; those in hand may still finish."""
@@ -256,11 +248,7 @@ class Consumer:
         return self._client
 
     async def reach(self) -> None:
-        """Return once the hub answers.
-
-        Raises:
-            TransientError: it did not, through all retries.
-        """
+        """Return once the hub answers; raises a `TransientError` when it does not."""
         await answer_of((await self.client()).get_eventhub_properties())
 
     async def _on_open(self, context: PartitionContext) -> None:

@@ -7,9 +7,11 @@ from collections.abc import Awaitable
 from typing import Any, Final
 
 from azure.core.exceptions import AzureError
+from azure.eventhub.aio import EventHubConsumerClient
 from azure.eventhub.exceptions import EventHubError
 
 from shared.contracts.errors import TransientError
+from shared.hubs.positions import Positions
 
 _REACH_S: Final = 10.0
 
@@ -27,3 +29,17 @@ async def answer_of(request: Awaitable[dict[str, Any]]) -> dict[str, Any]:
         raise TransientError(f"the hub did not answer within {_REACH_S:g} s") from error
     except (AzureError, EventHubError) as error:
         raise TransientError(f"cannot reach hub: {error}") from error
+
+
+async def lies_behind(
+    client: EventHubConsumerClient, positions: Positions, partition_id: str, place: int | None
+) -> bool:
+    """Whether the hub holds events behind a place; None stands for the stored position.
+
+    Raises:
+        TransientError: the hub or storage is away.
+    """
+    if place is None:
+        place = await positions.reached(partition_id)
+    found = await answer_of(client.get_partition_properties(partition_id))
+    return int(found["last_enqueued_sequence_number"]) > place

@@ -54,6 +54,13 @@ class Engine(Protocol):
             StyleError: the style is unknown or its file is not a style network.
         """
 
+    def version(self, request: StyleRequest) -> str:
+        """Digest the networks that a request is painted with, whatever their precision.
+
+        Raises:
+            StyleError: one of its styles is unknown.
+        """
+
 
 class OnnxEngine:
     """Runs style networks (ONNX files); each is loaded once and kept while it is in use.
@@ -95,7 +102,7 @@ class OnnxEngine:
         return self._gallery.styles
 
     def version(self, request: StyleRequest) -> str:
-        """Digest the networks that a request is painted with; see `Gallery.version`."""
+        """Digest the networks that a request is painted with; see `Engine`."""
         return self._gallery.version(request)
 
     def load(self, style: str) -> None:
