@@ -86,7 +86,7 @@ class Consumer:
         self._draining = False
         self._handovers = Handovers(self._partitions, self._flush)
 
-    def on_released(self, hear: Released, settled: Settled) -> None:
+    def on_released(self, hear: Released, settled: Settled | None = None) -> None:
         """Have ``hear`` called with every partition that is no longer ours; `settle` tells more."""
         self._on_released, self._on_settled = hear, settled
 
