@@ -15,7 +15,20 @@ FLAGS = [
     *("--disable-background-networking", "--disable-component-update"),
     "--autoplay-policy=no-user-gesture-required",
 ]
+HOSTILE = '"><img src=x onerror=globalThis.hacked=1>.mp4'
 PATIENCE_MS = 60_000
+
+# What a test asks for by every control of the page, as the API shows it.
+ASKED = {
+    "style": "starry-night:0.75,udnie:0.25",
+    "strength": 0.7,
+    "preserve_color": True,
+    "brush": 360,
+    "duration": 5,
+    "max_side": 1280,
+    "quality": 80,
+    "codec": "h264",
+}
 
 LOOK = """() => {
   const video = document.getElementById("after-video");

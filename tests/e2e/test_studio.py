@@ -14,10 +14,13 @@ import numpy as np
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, Response, Route, async_playwright, expect
+from studio_bench import TOKEN, opened
 from studio_page import (
+    ASKED,
     CONTRAST,
     FLAGS,
     HEARD,
+    HOSTILE,
     PATIENCE_MS,
     PLAYS,
     SAME_PICTURE,
@@ -39,17 +42,6 @@ from shared.styles.gallery import open_gallery
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 FRAMES = 240
-ASKED = {
-    "style": "starry-night:0.75,udnie:0.25",
-    "strength": 0.7,
-    "preserve_color": True,
-    "brush": 360,
-    "duration": 5,
-    "max_side": 1280,
-    "quality": 80,
-    "codec": "h264",
-}
-HOSTILE = '"><img src=x onerror=globalThis.hacked=1>.mp4'
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -267,6 +259,33 @@ async def test_codecs_play_where_the_browser_can_and_else_it_says_so(page, tmp_p
         "async () => (await (await fetch('/api/jobs?limit=2')).json()).jobs"
     )
     assert {(job["codec"], job["quality"]) for job in found} == {("av1", 80), ("hevc", 80)}
+
+
+async def test_painting_that_is_slower_than_the_video_says_when_to_start(page, stack):
+    async with opened(stack.storage_connection_string) as studio:
+        video = Video(frames=240, size=(64, 48)).make()
+        await studio.blobs.create(studio.names["uploads"], "slow.mp4", video)
+        job = (await studio.job(video_name="slow.mp4", frames=240, frames_stylized=24)).job_id
+        for number in range(6):
+            await studio.segment(job, number)
+        await page.goto(f"{studio.url}/?token={TOKEN}")
+        await page.get_by_role("button", name="Watch slow.mp4").click()
+        hint = page.locator("#hint")
+        painted = 6
+        async with asyncio.timeout(60):
+            while "Plays smoothly in" not in await hint.inner_text():
+                # 4 frames of 30 a second, again and again, but never what playing begins with.
+                if painted < 11:
+                    await studio.segment(job, painted)
+                    painted += 1
+                await asyncio.sleep(1)
+        await expect(hint).to_contain_text("Painting at")
+        assert (await look(page))["paused"]
+
+        await hint.get_by_role("button", name="Play now").click()
+        for number in range(painted, 20):
+            await studio.segment(job, number)
+        await when(page, lambda seen: seen["time"] > 0.2)
 
 
 async def test_a_restart_in_mid_play_is_only_a_pause(page, stack, tmp_path):
