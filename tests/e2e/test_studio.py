@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import filecmp
 import os
 import re
 from collections.abc import AsyncIterator
@@ -130,7 +131,7 @@ async def test_a_video_plays_while_it_is_being_painted_and_on_past_its_end(page,
         await page.get_by_role("link", name="Download").click()
     download = await started.value
     assert download.suggested_filename == "beach.great-wave.mp4"
-    assert Path(await download.path()).read_bytes() == stored.read_bytes()
+    assert filecmp.cmp(await download.path(), stored, shallow=False)
 
 
 async def test_what_cannot_be_painted_says_why_and_its_name_runs_nothing(page, tmp_path):
