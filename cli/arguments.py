@@ -8,8 +8,6 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Final
 
-from client.links import MOST_HOURS
-
 LONGEST_LOOP_S: Final = 10
 """A loop is looked at again and again, and its file grows with it."""
 
@@ -57,6 +55,9 @@ def not_negative(text: str) -> float:
 
 def hours(text: str) -> float:
     """Read for how many hours a link is good."""
+    # Loads the storage SDK, which other commands may not need.
+    from client.links import MOST_HOURS
+
     try:
         number = float(text)
     except ValueError:

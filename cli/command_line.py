@@ -111,6 +111,13 @@ def _add_stack(commands_: CommandParsers) -> None:
         type=Path,
         help="folder to keep the stack in; default: the running stack, else a temporary one",
     )
+    run.add_argument(
+        "--keep-warm",
+        type=whole(1, 1440),
+        metavar="MINUTES",
+        help="keep the stack for further runs until it has been idle for so long; they begin at "
+        "once",
+    )
     add_stylizers(run)
     add_engine(run)
     add_json(run)

@@ -19,13 +19,17 @@ With ``directory`` the directory of a running stack, and ``video`` the path of a
 ('done', 'clip.the-scream.mp4')
 """
 
-from client.account import Account, Containers, find_account
-from client.dead_letters import Letter, Letters, open_dead_letters
-from client.diagnosis import Finding, diagnose
-from client.pipeline import Pipeline, Submission, View, open_pipeline
-from shared.contracts.errors import ConfigurationError, StylestreamError, TransientError
-from shared.contracts.status import Status
-from shared.contracts.style_request import StyleRequest
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from client.account import Account, Containers, find_account
+    from client.dead_letters import Letter, Letters, open_dead_letters
+    from client.diagnosis import Finding, diagnose
+    from client.pipeline import Pipeline, Submission, View, open_pipeline
+    from shared.contracts.errors import ConfigurationError, StylestreamError, TransientError
+    from shared.contracts.status import Status
+    from shared.contracts.style_request import StyleRequest
 
 __all__ = [
     "Account",
@@ -46,3 +50,21 @@ __all__ = [
     "open_dead_letters",
     "open_pipeline",
 ]
+
+# Loaded when it is first asked for: a command that lists jobs needs no Event Hubs.
+_MODULES: Final = {
+    "client.account": ("Account", "Containers", "find_account"),
+    "client.dead_letters": ("Letter", "Letters", "open_dead_letters"),
+    "client.diagnosis": ("Finding", "diagnose"),
+    "client.pipeline": ("Pipeline", "Submission", "View", "open_pipeline"),
+    "shared.contracts.errors": ("ConfigurationError", "StylestreamError", "TransientError"),
+    "shared.contracts.status": ("Status",),
+    "shared.contracts.style_request": ("StyleRequest",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -26,7 +26,6 @@ from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
 from client.local_stack import default_dir, running_stack
 from shared.contracts.errors import ConfigurationError, TransientError
 from shared.service.endpoints import check_encrypted, plain_storage, plain_url
-from shared.service.settings import ServiceSettings
 from shared.storage.accounts import storage_client
 
 _VARIABLES: Final = (
@@ -97,6 +96,8 @@ def _from_environment() -> Account | None:
 
 
 def _named_containers() -> Containers:
+    from shared.service.settings import ServiceSettings
+
     fields = ServiceSettings.model_fields
     variables = {of: f"{of}_container" for of in Containers.__slots__}
     return Containers(

@@ -12,35 +12,26 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Literal, Self
 
 from client.local_stack import StackState
 from local import azurite
-from local.children import cores, inherited, painting_settings, python, unlimited
+from local.children import inherited, python
 from local.engines import engine_sentence
 from local.eventgrid import LocalTopic, written_to
+from local.eventhubs.config import connection_string
+from local.gate import Gate
 from local.processes import Command, Supervised
-from local.readiness import HttpReady, LineReady, TcpReady
+from local.readiness import LineReady, TcpReady
+from local.services import Services
 from local.tasks import cancel, cancelled_by_signals, together
 from local.watcher import UploadWatcher
-from local.workspace import (
-    ASSEMBLER_PORT,
-    BROKER_PORT,
-    FIRST_STYLIZER_PORT,
-    OTHER_ASSEMBLERS_PORT,
-    OTHER_SPLITTERS_PORT,
-    SPLITTER_PORT,
-    STORAGE_PORT,
-    STUDIO_METRICS_PORT,
-    STUDIO_PORT,
-    TOPIC_PORT,
-    Workspace,
-)
+from local.workspace import BROKER_PORT, STORAGE_PORT, TOPIC_PORT, Workspace
 from shared.contracts.errors import StylestreamError
 
 CONTAINERS = (
@@ -49,11 +40,7 @@ CONTAINERS = (
 )
 
 SERVICE_GRACE_S = 10.0
-DRAIN_TIMEOUT_S = 8
-"""A person waits at the prompt: shorter than in a cluster, and the drain ends before the grace."""
-
-STUDIO_LINGER_S = 300
-"""Whoever watches a job being painted sees it to its end, also when painting was faster."""
+_IDLE_LOOK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +88,8 @@ class Stack:
         self.storage_connection_string = ""
         self.eventhub_connection_string = ""
         self.endpoints: dict[str, str] = {}
+        self._make: Services
+        self._grace_s = 0.0 if options.disposable else SERVICE_GRACE_S
         self._broker: Supervised | None = None
         self._storage: Supervised | None = None
         self._topic_key = secrets.token_urlsafe(32)
@@ -140,7 +129,8 @@ class Stack:
         async with self._scaling:
             leaving = self._stylizers[stylizers:]
             coming = [
-                self._stylizer(index, stylizers) for index in range(len(self._stylizers), stylizers)
+                self._supervise(self._make.stylizer(index, stylizers))
+                for index in range(len(self._stylizers), stylizers)
             ]
             await asyncio.gather(*(process.stop() for process in leaving))
             for process in leaving:
@@ -160,6 +150,14 @@ class Stack:
             raise AssertionError("a failure is noted before it is told")
         return self._failure
 
+    async def idle(self, seconds: float) -> None:
+        """Return when storage has taken in nothing for so long: no upload, no job on its way."""
+        taken, since = self._bytes_taken(), time.monotonic()
+        while time.monotonic() - since < seconds:
+            await asyncio.sleep(min(_IDLE_LOOK_S, seconds))
+            if (now := self._bytes_taken()) != taken:
+                taken, since = now, time.monotonic()
+
     async def _start(self) -> None:
         await self._workspace.claim(max(self.options.stylizers, self.options.partitions))
         self._closing.callback(self._workspace.release)
@@ -167,151 +165,107 @@ class Stack:
         self.storage_connection_string = azurite.connection_string(
             self._workspace.port(STORAGE_PORT)
         )
+        self.eventhub_connection_string = connection_string(
+            "localhost", self._workspace.port(BROKER_PORT)
+        )
+        self.endpoints |= {
+            "eventhubs": f"sb://localhost:{self._workspace.port(BROKER_PORT)}",
+            "storage": azurite.endpoint(self._workspace.port(STORAGE_PORT)),
+        }
+        # What a supervisor that was killed has left there says that the stack runs.
+        self._write_state("stopped")
         self._closing.callback(self._write_state, "stopped")
-        await self._start_base()
+        gate = Gate(self._workspace.directory)
+        self._closing.callback(gate.open)
+        base = await self._make_base()
         await self._open_topic()
-        await self._start_services()
+        self._make = Services(
+            self._workspace,
+            gate,
+            self.endpoints,
+            {
+                "EVENTHUB_CONNECTION_STRING": self.eventhub_connection_string,
+                "STORAGE_CONNECTION_STRING": self.storage_connection_string,
+            },
+            self._topic_key,
+            self.options.environment,
+            self.options.studio,
+            self._grace_s,
+        )
+        services = self._make_services()
+        await together(self._start_base(base, gate), self._start_all(services))
+        self._start_watcher()
+        self._write_state("running")
 
-    async def _start_base(self) -> None:
-        port = self._workspace.port(BROKER_PORT)
+    async def _make_base(self) -> list[Supervised]:
         environment = inherited(self._workspace.temporary)
-        ready = LineReady("ready ")
         frames = self._workspace.partitions
         hubs = {"uploads": self.options.splitters, "frames": frames, "segments": 2}
-        self._broker = self._supervise(
-            "eventhubs",
-            python(
-                "local.eventhubs",
-                *("--port", str(port)),
-                *("--data", str(self._workspace.directory / "eventhubs")),
-                *(word for hub, count in hubs.items() for word in ("--hub", f"{hub}:{count}")),
-            ),
-            environment,
-            ready,
+        broker = python(
+            "local.eventhubs",
+            *("--port", str(self._workspace.port(BROKER_PORT))),
+            *("--data", str(self._workspace.directory / "eventhubs")),
+            *(word for hub, count in hubs.items() for word in ("--hub", f"{hub}:{count}")),
         )
-        blobs = self._workspace.directory / "azurite"
-        storage_port = self._workspace.port(STORAGE_PORT)
-        self._storage = self._supervise(
-            "azurite",
-            await asyncio.to_thread(azurite.command_line, storage_port, blobs),
-            environment | {"NODE_COMPILE_CACHE": str(self._workspace.directory / "azurite-cache")},
-            TcpReady(storage_port),
+        blobs, port = self._workspace.directory / "azurite", self._workspace.port(STORAGE_PORT)
+        storage = await asyncio.to_thread(azurite.command_line, port, blobs)
+        cache = {"NODE_COMPILE_CACHE": str(self._workspace.directory / "azurite-cache")}
+        self._broker, self._storage = (
+            self._supervise(
+                Command(name, argv, env, self.logs / f"{name}.log", ready, grace_s=self._grace_s)
+            )
+            for name, argv, env, ready in (
+                ("eventhubs", broker, environment, LineReady("ready ")),
+                ("azurite", storage, environment | cache, TcpReady(port)),
+            )
         )
         self._closing.push_async_callback(self._broker.stop)
         self._closing.push_async_callback(self._storage.stop)
-        await self._start_all([self._broker, self._storage])
+        return [self._broker, self._storage]
+
+    async def _start_base(self, base: list[Supervised], gate: Gate) -> None:
+        """Start what the services need, and let them run."""
+        await self._start_all(base)
         await azurite.create_containers(self.storage_connection_string, CONTAINERS)
-        self.eventhub_connection_string = ready.find(self._broker.output) or ""
-        self.endpoints |= {
-            "eventhubs": f"sb://localhost:{port}",
-            "storage": azurite.endpoint(storage_port),
-        }
+        if self.options.studio:
+            await azurite.allow_origin(self.storage_connection_string, self._make.studio_origin)
+        gate.open()
 
     async def _open_topic(self) -> None:
         receive = written_to(self.announcements)
         topic = LocalTopic(self._workspace.port(TOPIC_PORT), self._topic_key, receive)
         self.endpoints["announcements"] = (await self._closing.enter_async_context(topic)).endpoint
 
-    async def _start_services(self) -> None:
-        count = self.options.stylizers
+    def _make_services(self) -> list[Supervised]:
+        count, make = self.options.stylizers, self._make
         self._services = [
-            *map(self._splitter, range(self.options.splitters)),
-            *map(self._assembler, range(self.options.assemblers)),
+            *(self._supervise(make.splitter(index)) for index in range(self.options.splitters)),
+            *(self._supervise(make.assembler(index)) for index in range(self.options.assemblers)),
         ]
         if self.options.studio:
-            await azurite.allow_origin(self.storage_connection_string, self._studio_origin)
-            self._services.append(self._studio())
-        self._stylizers = [self._stylizer(index, count) for index in range(count)]
+            self.studio_address = make.studio_address
+            self._services.append(self._supervise(make.web()))
+        self._stylizers = [self._supervise(make.stylizer(i, count)) for i in range(count)]
         self._closing.push_async_callback(self._stop_services)
-        await self._start_all([*self._services, *self._stylizers])
+        return [*self._services, *self._stylizers]
+
+    def _start_watcher(self) -> None:
         watcher = UploadWatcher(
             self.storage_connection_string,
             self.eventhub_connection_string,
-            bytes_taken=partial(azurite.bytes_taken, self._workspace.directory / "azurite"),
+            bytes_taken=self._bytes_taken,
         )
         watching = asyncio.create_task(watcher.run(), name="upload watcher")
         watching.add_done_callback(self._watcher_ended)
         self._closing.push_async_callback(cancel, watching)
-        self._write_state("running")
+
+    def _bytes_taken(self) -> object:
+        return azurite.bytes_taken(self._workspace.directory / "azurite")
 
     async def _stop_services(self) -> None:
         await asyncio.gather(*(p.stop() for p in (*self._services, *self._stylizers)))
 
-    def _splitter(self, index: int) -> Supervised:
-        return self._service(
-            f"splitter-{index + 1}" if index else "splitter",
-            "splitter",
-            self._workspace.port(OTHER_SPLITTERS_PORT + index - 1 if index else SPLITTER_PORT),
-            # The watcher's events name this address, whatever way the splitter takes to it.
-            {"UPLOAD_ACCOUNTS": self.endpoints["storage"], **unlimited()},
-        )
-
-    def _assembler(self, index: int) -> Supervised:
-        return self._service(
-            f"assembler-{index + 1}" if index else "assembler",
-            "assembler",
-            self._workspace.port(OTHER_ASSEMBLERS_PORT + index - 1 if index else ASSEMBLER_PORT),
-            {
-                "EVENTGRID_TOPIC_ENDPOINT": self.endpoints["announcements"],
-                "EVENTGRID_TOPIC_KEY": self._topic_key,
-                "SEGMENTS_LINGER_S": str(STUDIO_LINGER_S if self.options.studio else 0),
-            },
-        )
-
-    def _stylizer(self, index: int, count: int) -> Supervised:
-        lanes = max(1, cores() // count)
-        return self._service(
-            f"stylizer-{index + 1}",
-            "stylizer",
-            self._workspace.port(FIRST_STYLIZER_PORT + index),
-            {"LANES": str(lanes)},
-        )
-
-    @property
-    def _studio_origin(self) -> str:
-        return f"http://127.0.0.1:{self._workspace.port(STUDIO_PORT)}"
-
-    def _studio(self) -> Supervised:
-        port, token = self._workspace.port(STUDIO_PORT), self._workspace.secret("studio-token")
-        self.studio_address = f"{self._studio_origin}/?token={token}"
-        return self._service(
-            "web",
-            "web",
-            self._workspace.port(STUDIO_METRICS_PORT),
-            {"WEB_PORT": str(port), "WEB_TOKEN": token, "WEB_DIRECT_UPLOADS": "true"},
-        )
-
-    def _service(
-        self, name: str, module: str, port: int, settings: Mapping[str, str] | None = None
-    ) -> Supervised:
-        environment = {
-            **inherited(self._workspace.temporary),
-            "EVENTHUB_CONNECTION_STRING": self.eventhub_connection_string,
-            "STORAGE_CONNECTION_STRING": self.storage_connection_string,
-            "METRICS_HOST": "127.0.0.1",
-            "METRICS_PORT": str(port),
-            "LOG_FORMAT": "json",
-            "LOAD_BALANCING_INTERVAL_S": "2",
-            "OWNERSHIP_EXPIRY_S": "7",
-            "DRAIN_TIMEOUT_S": str(DRAIN_TIMEOUT_S),
-            **painting_settings(),
-            **(settings or {}),
-            **self.options.environment,
-        }
-        self.endpoints[name] = f"http://127.0.0.1:{port}"
-        ready = HttpReady(f"{self.endpoints[name]}/readyz")
-        return self._supervise(name, python(module), environment, ready)
-
-    def _supervise(
-        self,
-        name: str,
-        argv: tuple[str, ...],
-        environment: Mapping[str, str],
-        ready: HttpReady | LineReady | TcpReady,
-    ) -> Supervised:
-        log = self.logs / f"{name}.log"
-        grace_s = 0.0 if self.options.disposable else SERVICE_GRACE_S
-        command = Command(name, argv, environment, log, ready, grace_s=grace_s)
+    def _supervise(self, command: Command) -> Supervised:
         return Supervised(command, self._changed)
 
     def _changed(self) -> None:

@@ -16,7 +16,7 @@ from contextlib import (
 )
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from cli.commands.common import (
     Patience,
@@ -37,11 +37,14 @@ from cli.progress import JobProgress
 from cli.report import Report
 from cli.results import Target, find_result_problems, plan_targets
 from cli.videos import find_videos
+from cli.warm import find_warm, start_warm
 from client import Account, Pipeline, StyleRequest, StylestreamError, open_pipeline
 from client.local_stack import default_dir, running_stack
 from local.defaults import SAMPLE, gallery
-from local.stack import Stack, StackOptions
 from shared.contracts.errors import SourceRefused
+
+if TYPE_CHECKING:
+    from local.stack import Stack
 
 T = TypeVar("T")
 
@@ -69,6 +72,8 @@ async def run(arguments: Namespace) -> int:
     videos, problems = find_videos(arguments.videos or [str(SAMPLE)], gallery().styles)
     problems += find_request_problems(arguments)
     problems += find_engine_problems(arguments.engine)
+    if arguments.keep_warm is not None and _wants_its_own(arguments):
+        problems.append("--keep-warm goes with neither --dir nor --stylizers nor --engine")
     refuse(problems + find_result_problems(arguments.output, len(videos)))
     request = read_request(arguments)
     targets, problems = plan_targets(arguments.output, videos, request.slug)
@@ -170,13 +175,15 @@ async def _pipeline(
     arguments: Namespace, progress: JobProgress
 ) -> AsyncIterator[tuple[Pipeline, Stack | None]]:
     """Open the stack that runs already, unless one of its own is asked for; else start one."""
-    own = any(o is not None for o in (arguments.dir, arguments.stylizers, arguments.engine))
-    if not own and running_stack(default_dir()):
-        progress.say(f"painting in the stack that runs in {default_dir()}")
-        async with _logs(arguments, default_dir(), progress), open_pipeline(default_dir()) as found:
+    if running := None if _wants_its_own(arguments) else await _find_running(arguments, progress):
+        progress.say(f"painting in the stack that runs in {running}")
+        async with _logs(arguments, running, progress), open_pipeline(running) as found:
             yield found, None
         return
     await ensure_azurite(progress)
+    # With a stack that runs already, this need not be loaded.
+    from local.stack import Stack, StackOptions
+
     async with AsyncExitStack() as closing:
         directory = arguments.dir or Path(
             closing.enter_context(tempfile.TemporaryDirectory(prefix="stylestream-"))
@@ -199,6 +206,24 @@ async def _pipeline(
         except asyncio.CancelledError:
             print("stylestream: stopping ...", file=sys.stderr, flush=True)
             raise
+
+
+def _wants_its_own(arguments: Namespace) -> bool:
+    return any(o is not None for o in (arguments.dir, arguments.stylizers, arguments.engine))
+
+
+async def _find_running(arguments: Namespace, progress: JobProgress) -> Path | None:
+    """Return the directory of a stack that runs, or is to stay and is started."""
+    if running_stack(default_dir()):
+        return default_dir()
+    if warm := find_warm():
+        return warm
+    if arguments.keep_warm is None:
+        return None
+    await ensure_azurite(progress)
+    minutes: int = arguments.keep_warm
+    progress.say(f"starting a pipeline that stays until it was idle for {minutes} min ...")
+    return await start_warm(minutes)
 
 
 def _logs(

@@ -41,6 +41,16 @@ class Settings:
     retention: Retention
 
 
+def connection_string(
+    host: str, port: int, policy: str = DEFAULT_POLICY, key: str = DEFAULT_KEY
+) -> str:
+    """Return what clients connect with; the development flag makes them do without TLS."""
+    return (
+        f"Endpoint=sb://{host}:{port};SharedAccessKeyName={policy};SharedAccessKey={key};"
+        "UseDevelopmentEmulator=true;"
+    )
+
+
 def check_hubs(specs: Iterable[HubSpec]) -> list[str]:
     """Return what is wrong with the hubs asked for, in sentences."""
     problems = []

@@ -18,7 +18,7 @@ from local.eventhubs.amqp.connection import Connection
 from local.eventhubs.authorization import Policy
 from local.eventhubs.broker import Broker, DataDirectory
 from local.eventhubs.client import Client
-from local.eventhubs.config import DEFAULT_KEY, DEFAULT_POLICY, check_hubs
+from local.eventhubs.config import DEFAULT_KEY, DEFAULT_POLICY, check_hubs, connection_string
 from local.eventhubs.errors import ConfigurationError
 from local.eventhubs.hub import HubSpec
 from local.eventhubs.limits import Limits
@@ -96,10 +96,7 @@ class EventHubs:
     def connection_string(self) -> str:
         """What clients connect with; the development flag makes them do without TLS."""
         host = "localhost" if self._host in ("127.0.0.1", "0.0.0.0") else self._host  # noqa: S104
-        return (
-            f"Endpoint=sb://{host}:{self._port};SharedAccessKeyName={self._policy.name};"
-            f"SharedAccessKey={self._policy.key};UseDevelopmentEmulator=true;"
-        )
+        return connection_string(host, self._port, self._policy.name, self._policy.key)
 
     async def __aenter__(self) -> Self:
         """Start."""

@@ -7,6 +7,7 @@ no style stands twice. A single style with whatever weight is that style's bare 
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import defaultdict
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ class Portion(NamedTuple):
     percent: int
 
 
+@functools.lru_cache(maxsize=1024)
 def parse_blend(text: str) -> tuple[Portion, ...]:
     """Return the styles that ``text`` names, by name, with shares that add up to `WHOLE`.
 

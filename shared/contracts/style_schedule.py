@@ -10,6 +10,7 @@ A fade goes by in `STEPS`, so that the blends of a slow one are few.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -131,6 +132,7 @@ class Schedule:
                 )
 
 
+@functools.lru_cache(maxsize=1024)
 def parse_cues(text: str) -> tuple[Cue, ...]:
     """Read ``STYLE@TIME,STYLE@TIME``, or a style without a time, which begins at 0.
 

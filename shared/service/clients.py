@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from azure.core.credentials import AzureKeyCredential
 from azure.eventhub.aio import CheckpointStore, EventHubConsumerClient, EventHubProducerClient
 from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
-from azure.identity.aio import DefaultAzureCredential
 from azure.storage.blob.aio import BlobServiceClient
 from pydantic import SecretStr
 
@@ -22,7 +21,9 @@ from shared.storage.accounts import StorageAccounts, storage_client
 from shared.storage.blobs import BlobStore
 
 if TYPE_CHECKING:
+    # Heavy to load, and stacks on one machine do without.
     from azure.eventgrid.aio import EventGridPublisherClient
+    from azure.identity.aio import DefaultAzureCredential
 
 T = TypeVar("T")
 
@@ -94,6 +95,8 @@ class StorageClients:
 
     async def _sign_in(self) -> DefaultAzureCredential:
         if self._credential is None:
+            from azure.identity.aio import DefaultAzureCredential
+
             self._credential = await self._stack.enter_async_context(DefaultAzureCredential())
         return self._credential
 

@@ -1,0 +1,121 @@
+"""A stack that stays for some minutes after a ``run``, so that the next one begins at once.
+
+``stylestream run --keep-warm MINUTES`` starts this module as a process of its own, which ends, and
+takes everything that it stored with it, when it has had nothing to do for so long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from client.local_stack import STATE_FILE, default_dir, lock, running_stack
+from local.children import inherited, python
+from shared.contracts.errors import StylestreamError
+
+if TYPE_CHECKING:
+    from local.stack import Stack
+
+_LOOK_S: Final = 0.05
+_LOG: Final = "supervisor.log"
+_TAIL_LINES: Final = 5
+
+
+def find_warm() -> Path | None:
+    """Return the directory of a stack that stays and runs; None when there is none."""
+    return next((folder for folder in _folders() if running_stack(folder)), None)
+
+
+async def start_warm(minutes: int) -> Path:
+    """Start a stack that stays, and return its directory when it runs.
+
+    Raises:
+        StylestreamError: it does not start; the message quotes its log.
+    """
+    _sweep()
+    _place().mkdir(parents=True, exist_ok=True)
+    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=_place()))
+    log = folder / _LOG
+    with log.open("wb") as output:
+        # Not asyncio's: its processes end with the loop that has started them.
+        process = await asyncio.to_thread(
+            subprocess.Popen,
+            python("cli.warm", str(folder), str(minutes)),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=inherited(folder),
+            cwd=folder,
+            start_new_session=True,
+        )
+    while running_stack(folder) is None:
+        if process.poll() is not None:
+            said = log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
+            shutil.rmtree(folder, ignore_errors=True)
+            raise StylestreamError("\n  ".join(["the stack that is to stay did not start:", *said]))
+        await asyncio.sleep(_LOOK_S)
+    return folder
+
+
+async def stay(folder: Path, minutes: int) -> None:
+    """Run a stack in ``folder`` until it has been idle for ``minutes``."""
+    # Whoever only looks for such a stack need not load it.
+    from local.stack import Stack, StackOptions
+
+    async with Stack(StackOptions(folder, disposable=True)) as stack:
+        ends = [asyncio.create_task(stack.idle(60 * minutes)), asyncio.create_task(_fail(stack))]
+        done, others = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for task in others:
+            task.cancel()
+        for task in done:
+            task.result()
+
+
+async def _fail(stack: Stack) -> None:
+    raise await stack.failed()
+
+
+def _place() -> Path:
+    return default_dir().with_name("stylestream-warm")
+
+
+def _folders() -> list[Path]:
+    return sorted(_place().iterdir()) if _place().is_dir() else []
+
+
+def _sweep() -> None:
+    """Delete what stacks have left that were killed."""
+    for folder in _folders():
+        with ExitStack() as held:
+            if not (folder / STATE_FILE).exists():  # it is starting
+                continue
+            try:
+                lock(folder, fcntl.LOCK_EX, held)
+            except OSError:
+                continue
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def main() -> None:
+    """Keep the stack of the first argument for as many idle minutes as the second says."""
+    folder, minutes = Path(sys.argv[1]), int(sys.argv[2])
+    try:
+        asyncio.run(stay(folder, minutes))
+    except StylestreamError as error:
+        sys.exit(str(error))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        pass
+    finally:
+        if (folder / STATE_FILE).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""How the services of a stack are started: their commands, ports and settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from local.children import cores, inherited, painting_settings, unlimited
+from local.gate import Gate
+from local.processes import Command
+from local.readiness import HttpReady
+from local.workspace import (
+    ASSEMBLER_PORT,
+    FIRST_STYLIZER_PORT,
+    OTHER_ASSEMBLERS_PORT,
+    OTHER_SPLITTERS_PORT,
+    SPLITTER_PORT,
+    STUDIO_METRICS_PORT,
+    STUDIO_PORT,
+    Workspace,
+)
+
+DRAIN_TIMEOUT_S: Final = 8
+"""A person waits at the prompt: shorter than in a cluster, and the drain ends before the grace."""
+
+STUDIO_LINGER_S: Final = 300
+"""Whoever watches a job being painted sees it to its end, also when painting was faster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Makes the commands of one stack's services.
+
+    ``endpoints`` is told where each listens; ``environment`` wins over everything set here.
+    """
+
+    workspace: Workspace
+    gate: Gate
+    endpoints: dict[str, str]
+    common: Mapping[str, str]
+    """What all services are told: how to reach the hubs and storage."""
+    topic_key: str
+    environment: Mapping[str, str]
+    studio: bool
+    grace_s: float
+
+    def splitter(self, index: int) -> Command:
+        """Return the command of a splitter."""
+        return self._service(
+            f"splitter-{index + 1}" if index else "splitter",
+            "splitter",
+            OTHER_SPLITTERS_PORT + index - 1 if index else SPLITTER_PORT,
+            # The watcher's events name this address, whatever way the splitter takes to it.
+            {"UPLOAD_ACCOUNTS": self.endpoints["storage"], **unlimited()},
+        )
+
+    def assembler(self, index: int) -> Command:
+        """Return the command of an assembler."""
+        return self._service(
+            f"assembler-{index + 1}" if index else "assembler",
+            "assembler",
+            OTHER_ASSEMBLERS_PORT + index - 1 if index else ASSEMBLER_PORT,
+            {
+                "EVENTGRID_TOPIC_ENDPOINT": self.endpoints["announcements"],
+                "EVENTGRID_TOPIC_KEY": self.topic_key,
+                "SEGMENTS_LINGER_S": str(STUDIO_LINGER_S if self.studio else 0),
+            },
+        )
+
+    def stylizer(self, index: int, count: int) -> Command:
+        """Return the command of one of ``count`` stylizers."""
+        lanes = max(1, cores() // count)
+        place = FIRST_STYLIZER_PORT + index
+        return self._service(f"stylizer-{index + 1}", "stylizer", place, {"LANES": str(lanes)})
+
+    @property
+    def studio_origin(self) -> str:
+        """Where the studio's page comes from."""
+        return f"http://127.0.0.1:{self.workspace.port(STUDIO_PORT)}"
+
+    @property
+    def studio_address(self) -> str:
+        """Where the page is, with the token that opens it."""
+        return f"{self.studio_origin}/?token={self._studio_token}"
+
+    def web(self) -> Command:
+        """Return the command of the studio."""
+        settings = {
+            "WEB_PORT": str(self.workspace.port(STUDIO_PORT)),
+            "WEB_TOKEN": self._studio_token,
+            "WEB_DIRECT_UPLOADS": "true",
+        }
+        return self._service("web", "web", STUDIO_METRICS_PORT, settings)
+
+    @property
+    def _studio_token(self) -> str:
+        return self.workspace.secret("studio-token")
+
+    def _service(self, name: str, module: str, place: int, settings: Mapping[str, str]) -> Command:
+        port = self.workspace.port(place)
+        environment = {
+            **inherited(self.workspace.temporary),
+            **self.common,
+            "METRICS_HOST": "127.0.0.1",
+            "METRICS_PORT": str(port),
+            "LOG_FORMAT": "json",
+            "LOAD_BALANCING_INTERVAL_S": "2",
+            "OWNERSHIP_EXPIRY_S": "7",
+            "DRAIN_TIMEOUT_S": str(DRAIN_TIMEOUT_S),
+            **painting_settings(),
+            **settings,
+            **self.environment,
+        }
+        self.endpoints[name] = f"http://127.0.0.1:{port}"
+        ready = HttpReady(f"{self.endpoints[name]}/readyz")
+        log: Path = self.workspace.logs / f"{name}.log"
+        argv = self.gate.before(module)
+        return Command(name, argv, environment, log, ready, grace_s=self.grace_s)
