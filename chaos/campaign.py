@@ -80,6 +80,8 @@ async def campaign(
                     ends_at = min(time.monotonic() + STACK_S, began + 60 * minutes)
                     await _use_up(arena, findings, ends_at, tell)
             except StylestreamError as error:
+                if not findings.runs:  # no stack starts here at all
+                    raise
                 # Hours of other findings are worth more than a stack that nobody can look into.
                 findings.unjudged.append(findings.seed + findings.runs)
                 findings.runs += 1
