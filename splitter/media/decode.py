@@ -48,7 +48,8 @@ class Decoder:
         self._pictures = 0
         self._first_pts: int | None = None
         self._undecided: list[int] = []
-        self._has_fields = self._is_flushed = False
+        self._interlaced = 0
+        self._is_flushed = False
         self._is_one_each = (
             integrity is not None
             and integrity.holds_pictures_one_by_one
@@ -106,7 +107,7 @@ class Decoder:
                 self._pictures += sum(pts >= frame.pts for pts in self._undecided)
                 self._undecided.clear()
             self.frames += 1
-            self._has_fields |= frame.interlaced_frame
+            self._interlaced += frame.interlaced_frame
         self._damaged_frames += sum(frame.is_corrupt for frame in frames)
         return frames
 
@@ -169,7 +170,8 @@ class Decoder:
         if self._failed:
             yield f"{self._failed} of {self._packets} video packets could not be decoded"
         # (Two fields may come in packets of their own.)
-        is_known = self._is_flushed and not (self._has_fields and self._in_fields)
+        in_fields = self._in_fields and 2 * self._interlaced > self.frames
+        is_known = self._is_flushed and not in_fields
         if is_known and not self._failed and self.frames < self._pictures:
             yield f"{self._pictures - self.frames} of {self._packets} video packets gave no picture"
         if self._damaged_packets:

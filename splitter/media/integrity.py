@@ -27,6 +27,9 @@ only."""
 _THROWN_AWAY: Final = ("freeing incomplete packet", "sync lost on stream", "broken or empty index")
 """How the demuxers of ASF and MXF log, as less than an error, that they lost a packet."""
 
+_UNPARSED: Final = "Error parsing Opus packet header"
+"""How the parser of Opus logs that it dropped a packet."""
+
 _TRACK_LENGTH: Final = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 """What Matroska files say of a track in a tag."""
 
@@ -41,9 +44,9 @@ _IN_A_ROW: Final = {"yuv4mpegpipe": 0, "ivf": 16, "gif": 256}
 
 _MP4: Final = "mov,mp4,m4a,3gp,3g2,mj2"
 
-_TS: Final = "mpegts"
+_BROADCAST: Final = ("mpegts", "mpeg")
 
-_SAMPLES_EACH: Final = (_MP4, "matroska,webm", "flv", "mxf")
+_SAMPLES_EACH: Final = (_MP4, "matroska,webm", "flv", "mxf", "nut")
 """Formats that hold pictures one by one, two fields in one packet."""
 
 _LAST_BEGINS: Final = ("nut",)
@@ -98,12 +101,12 @@ class Integrity:
     @property
     def holds_pictures_one_by_one(self) -> bool:
         """Whether each of the video's packets is a picture of its own, codec permitting."""
-        return self._format in (*_SAMPLES_EACH, _TS)
+        return self._format in (*_SAMPLES_EACH, *_BROADCAST)
 
     @property
     def may_hold_fields(self) -> bool:
         """Whether a packet may also be one of the two fields of a picture."""
-        return self._format == _TS
+        return self._format in _BROADCAST
 
     def hear(self, level: int, component: str, message: str) -> None:
         """Take note of what FFmpeg logged."""
@@ -112,7 +115,7 @@ class Integrity:
             self._complained |= thrown_away and component == self._format
         elif any(sign in message for sign in _CUT_OFF):
             self._broke_off = True
-        elif component == self._format:
+        elif component == self._format or _UNPARSED in message:
             self._complained = True
 
     def note(self, packet: Packet[Stream]) -> None:

@@ -67,20 +67,17 @@ SOURCES = {
 }
 
 SILENT = {
-    "mp4": 0.03,
-    "webm": 0.02,
-    "mpegts": 0.04,
-    "mpeg": 0.02,
-    "avi": 0.03,
-    "flv": 0.02,
-    "asf": 0.04,
-    "mxf": 0.02,
-    "nut": 0.02,
-    "ivf": 0.02,
-    "gif": 0.03,
+    "mp4": 0.004,
+    "webm": 0.001,
+    "mpeg": 0.003,
+    "flv": 0.003,
+    "asf": 0.007,
+    "nut": 0.002,
+    "ivf": 0.001,
+    "gif": 0.001,
 }
-"""The share of damaged files whose loss leaves no trace in them: an index or a
-length that was changed is believed, and some formats neither count nor chain what they hold."""
+"""The share of a thousand damaged files whose loss leaves no trace in them; docs/media.md has the
+reasons. Two more are let pass: other versions of the encoders deal other files."""
 
 
 def damage(data: bytes, dice: random.Random) -> bytes:
@@ -178,4 +175,4 @@ def test_any_damage_ends_in_a_result_or_a_named_error(kind: str, split_video, tm
     assert outcomes.get("degraded", 0) > MUTATIONS // 20, outcomes
     assert len(outcomes) >= 2, outcomes
     # And no loss is passed over where the format lets it be known
-    assert len(silent) <= SILENT.get(kind, 0) * MUTATIONS, silent
+    assert len(silent) <= 2 + SILENT.get(kind, 0) * MUTATIONS, silent
