@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from bench.media import MediaFigures
 from bench.pipeline import PipelineFigures
+from bench.scale_out import report as scale_out
+from bench.scale_out.measure import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,8 @@ class Figures:
     ratio: float
     """Frames/s of the pipeline over frames/s of the bare network."""
     media: list[MediaFigures]
+    scale_out: list[Step]
+    """Pools of simulated stylizers; empty unless the suite is the full one."""
 
 
 def table(figures: Figures) -> str:
@@ -64,6 +68,7 @@ def table(figures: Figures) -> str:
             "| mezzanine KB a frame | segment KB a frame | segment CPU ms a frame |",
             "|---|---|---|---|---|---|---|---|",
             *(_media_row(media) for media in figures.media),
+            *(["", scale_out.table(figures.scale_out)] if figures.scale_out else []),
         ]
     )
 

@@ -61,6 +61,13 @@ def build_parser() -> Parser:
         help="length of the clip; default: %(default)s",
     )
     measure.add_argument("--style", default=DEFAULT_STYLE, help="default: %(default)s")
+    measure.add_argument(
+        "--suite",
+        choices=["quick", "full"],
+        default="quick",
+        help="full: also how the pipeline keeps up with 1 to 32 simulated stylizers, some minutes; "
+        "default: %(default)s",
+    )
     measure.add_argument("--markdown", type=Path, help="also write the tables into this file")
     add_stylizers(measure)
     add_engine(measure)

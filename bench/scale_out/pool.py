@@ -28,6 +28,7 @@ async def run(count: int, frame_s: float) -> None:
     logs.configure(settings.log_level, settings.log_format, "simulated-stylizers")
     engine = WaitingEngine(frame_s)
     reading: asyncio.Queue[None] = asyncio.Queue()
+    await _prepare(settings)
     async with asyncio.TaskGroup() as stylizers:
         for _ in range(count):
             stylizers.create_task(_stylize(settings, engine, reading))
@@ -36,13 +37,19 @@ async def run(count: int, frame_s: float) -> None:
         print(f"ready {count}", flush=True)
 
 
+async def _prepare(settings: StylizerSettings) -> None:
+    async with AzureClients(settings) as clients:
+        blobs = BlobStore(await clients.storage())
+        async with await clients.consumer(settings.frames_hub) as client:
+            await prepare(client, blobs, settings)
+
+
 async def _stylize(
     settings: StylizerSettings, engine: WaitingEngine, reading: asyncio.Queue[None]
 ) -> None:
     metrics = StylizerMetrics(CollectorRegistry(), "stylizer")
     async with AzureClients(settings) as clients:
         service = await connect(settings, engine, clients, metrics, Health())
-        await prepare(await service.consumer.client(), BlobStore(await clients.storage()), settings)
         reading.put_nowait(None)
         await service.consumer.run()
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from bench import inference, media, pipeline
 from bench.report import Figures, table
+from bench.scale_out.measure import measure as measure_scale_out
 from cli.commands.common import engine_environment, find_engine_problems, refuse
 from cli.results import find_unwritable_file
 from local.defaults import DEFAULT_STYLE, gallery
@@ -46,6 +47,7 @@ async def bench(arguments: Namespace) -> int:
             await asyncio.to_thread(media.measure, *case)
             for case in ((300, 640, 360), (150, 1280, 720))
         ],
+        scale_out=await measure_scale_out() if arguments.suite == "full" else [],
     )
     print(json.dumps(asdict(figures)) if arguments.json else table(figures))
     if arguments.markdown:
@@ -71,6 +73,8 @@ def _command(arguments: Namespace) -> str:
     words = [f"stylestream bench --frames {arguments.frames}"]
     if arguments.style != DEFAULT_STYLE:
         words.append(f"--style {arguments.style}")
+    if arguments.suite != "quick":
+        words.append(f"--suite {arguments.suite}")
     if arguments.stylizers > 1:
         words.append(f"--stylizers {arguments.stylizers}")
     if arguments.engine is not None:

@@ -1,0 +1,29 @@
+"""The simulated pool's figures as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.scale_out.measure import FRAME_S, Step
+
+
+def table(steps: Sequence[Step]) -> str:
+    """Return the steps as Markdown."""
+    return "\n".join(
+        [
+            f"A pool of simulated stylizers, {1000 * FRAME_S:.0f} ms a frame; it shares the hub so "
+            "long after newcomers have begun to read it:",
+            "",
+            "| stylizers | frames/s | of the ideal | shared after | cores busy | most in |",
+            "|---|---|---|---|---|---|",
+            *map(_row, steps),
+        ]
+    )
+
+
+def _row(step: Step) -> str:
+    return (
+        f"| {step.stylizers} | {step.frames_per_second:.1f} of {step.ideal:.1f} "
+        f"| {step.efficiency:.2f} | {step.shared_s:.1f} s | {sum(step.cores.values()):.2f} "
+        f"| {step.busiest}, {step.cores[step.busiest]:.2f} |"
+    )
