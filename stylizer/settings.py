@@ -40,7 +40,8 @@ class PaintingSettings(BaseSettings):
         None,
         ge=1,
         le=64,
-        description="chunks painted at once; default: one a core on CPU, two on a GPU",
+        description="chunks painted at once, memory permitting; default: one a core on CPU, two "
+        "on a GPU",
     )
     batch: int | None = Field(
         None,

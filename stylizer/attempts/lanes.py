@@ -8,6 +8,7 @@ tries that chunk in isolation.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -20,14 +21,23 @@ T = TypeVar("T")
 
 
 class Lanes:
-    """Runs at most ``count`` pieces of work at once.
+    """Runs at most ``count`` pieces of work at once, and as many as ``memory`` bytes suffice for.
+
+    One piece runs however much it needs. They begin in the order in which they came: a large one
+    is not passed by small ones again and again.
 
     After `drain` no lane is free for anything new: a stylizer that leaves ends with the chunks that
     it is painting, not with those that wait.
     """
 
-    def __init__(self, count: int, deadline_s: float, health: Health) -> None:
-        self._room = asyncio.Semaphore(count)
+    def __init__(
+        self, count: int, deadline_s: float, health: Health, memory: float = math.inf
+    ) -> None:
+        self._count = count
+        self._memory = memory
+        self._held: list[int] = []
+        self._turn = asyncio.Lock()
+        self._freed = asyncio.Event()
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="lane")
         self._deadline_s = deadline_s
         self._health = health
@@ -38,16 +48,29 @@ class Lanes:
         self._draining = True
 
     @asynccontextmanager
-    async def free(self) -> AsyncIterator[None]:
-        """Wait for a free lane and hold it.
+    async def free(self, needed: int = 0) -> AsyncIterator[None]:
+        """Wait for a free lane, and for ``needed`` bytes, and hold both.
 
         Raises:
             GivenBack: the service is leaving.
         """
-        async with self._room:
+        async with self._turn:
+            while not self._fits(needed):
+                self._freed.clear()
+                await self._freed.wait()
+            self._held.append(needed)
+        try:
             if self._draining:
                 raise GivenBack("the service is leaving")
             yield
+        finally:
+            self._held.remove(needed)
+            self._freed.set()
+
+    def _fits(self, needed: int) -> bool:
+        if not self._held:
+            return True
+        return len(self._held) < self._count and sum(self._held) + needed <= self._memory
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run ``work`` in the lane's thread.

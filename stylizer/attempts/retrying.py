@@ -7,6 +7,7 @@ that failed, the engine has to show that it still paints, before the chunk is bl
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Final
 
@@ -26,6 +27,7 @@ from stylizer.attempts.isolation import AttemptFailed, Work, run_isolated
 from stylizer.attempts.lanes import Lanes
 from stylizer.metrics import StylizerMetrics
 from stylizer.painting.engine import Engine
+from stylizer.painting.memory import available, needed
 from stylizer.settings import StylizerSettings
 
 log = structlog.get_logger()
@@ -59,7 +61,9 @@ class RetryingPainter:
         self._health = health
         self._retry = Retry(metrics)
         self._counter = AttemptCounter(blobs, settings.frames_container, settings.chunk_attempts)
-        self.lanes = Lanes(settings.lane_count, settings.chunk_deadline_s, health)
+        # A GPU has memory of its own, and batches that fit it.
+        memory = math.inf if settings.on_gpu else available()
+        self.lanes = Lanes(settings.lane_count, settings.chunk_deadline_s, health, memory)
 
     async def paint(self, event: ChunkReady, name: str, chunk: Content) -> bytes:
         """Return the chunk's segment.
@@ -72,7 +76,7 @@ class RetryingPainter:
         """
         check_seal(chunk, f"chunk {event.chunk.index}", "CORRUPT_CHUNK")
         cause = "it ended the workers that tried"
-        async with self.lanes.free():
+        async with self.lanes.free(needed(event)):
             attempts = self._counter.of(name, chunk)
             while attempt := await self._retry(attempts.begin):
                 try:
