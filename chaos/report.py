@@ -34,13 +34,16 @@ _SHOWN: Final = 20
 _METHOD: Final = """\
 Each run uploads two to five small clips, in two styles, into a whole stack on one machine, with
 two splitters of one slot each, two or three stylizers and two assemblers, and commits faults at
-points of the work drawn from a seed, several of them at once, dealt from a shuffled deck of all
-kinds, so that every kind comes up equally often. The services reach the hubs, the
-storage and the topic through proxies that cut, hold, silence and slow down connections, turn them
-away, and note every request. The verdict comes from outside: from the events in the hubs, the
-requests to storage and the results, never from what the services say about themselves. Every result
-must be byte-identical to that of a run without faults, which in turn is compared with its source
-frame by frame, time by time, sound packet by sound packet.
+points of the work drawn from a seed, several of them at once. They are dealt from shuffled decks of
+all kinds, so that every kind comes up equally often. The services reach the hubs, the storage and
+the topic through proxies that cut, hold, silence and slow down connections, turn them away, and
+note every request. Work folders lie on a disk of 16 MiB, which can be filled, where the user may
+mount one; a clock can be put wrong where libfaketime is installed.
+
+The verdict comes from outside: from the events in the hubs, the requests to storage and the
+results, never from what the services say about themselves. Every result must be byte-identical to
+that of a run without faults whose video was cut into chunks alike, which in turn is compared with
+its source frame by frame, time by time, sound packet by sound packet.
 
 What this does not show: the loss of a disk, faults of the real Event Hubs and storage services,
 which these stand-ins do not have, and `SIGKILL` of Azurite, which keeps metadata in memory between

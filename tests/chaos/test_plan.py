@@ -81,6 +81,7 @@ def test_the_page_tells_every_fault_and_every_violation() -> None:
     bad = page(replace(findings, violations=[(8, violation)]))
     assert "| kill splitter | 2 |" in bad
     assert "- seed 8: I5 frames/2: the checkpoint stands at 1" in bad
+    assert "| stacks that could not be judged | 1 |" in page(replace(findings, unjudged=[9]))
     good_page = page(findings)
     assert "Seen:" not in good_page
     assert "| violations | 0 |" in good_page

@@ -119,6 +119,14 @@ def test_a_write_whose_answer_was_lost_counts_as_done_if_it_is_what_is_there() -
     assert check(also(history, unanswered)) == []
 
 
+def test_a_result_that_makes_room_for_a_newer_version_breaks_no_promise() -> None:
+    moved = status(result=f"v.s.{JOB[:8]}.mp4")
+    [result] = good().results
+    history = also(good(), record(6.9, moved))
+    results = (replace(result, name=moved.result),)
+    assert check(replace(history, statuses={JOB: moved}, results=results)) == []
+
+
 def test_events_that_the_run_has_taken_away_may_be_passed() -> None:
     history = also(good(), checkpoint("frames", 1, 4.6))
     assert check(replace(history, lost=frozenset({("frames", "0", 1)}))) == []
@@ -195,6 +203,10 @@ SPOILT: dict[str, tuple[Promise, Callable[[], History]]] = {
             good(),
             call("write", "results", "v.s.mp4", 6.1, metadata={"job_id": JOB}, unless_exists=False),
         ),
+    ),
+    "a result that is told of under a name that it never had": (
+        "TOLD",
+        lambda: replace(good(), announcements=(Announcement(JOB, status(result="w.s.mp4")),)),
     ),
     "two results": (
         "I4",
