@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from azure.core.exceptions import AzureError
 from azure.storage.blob.aio import BlobServiceClient
 
-from chaos.clips import ClipPlan, look_at, make_clip
+from chaos.clips import ClipPlan, look_at, make_clip, wanted
 from chaos.disk import Disk
 from chaos.history import Announcement, Clip, History, HubEvent, Position, Upload
 from chaos.hub_relay import HubRelay
@@ -32,6 +32,7 @@ from chaos.settings import SETTINGS, STYLES
 from chaos.signals import signal_group
 from chaos.storage_proxy import StorageProxy
 from chaos.storage_view import StorageView
+from chaos.strain import note_strain
 from local import azurite
 from local.eventgrid import PATH as TOPIC_PATH
 from local.eventhubs.config import DEFAULT_KEY, DEFAULT_POLICY
@@ -267,6 +268,8 @@ class Arena:
         await enter(self.broker_proxy)
         await enter(self.storage_proxy)
         await enter(self.topic_proxy)
+        strain = asyncio.create_task(note_strain(self.recorder.note_trouble))
+        self._closing.callback(strain.cancel)
         await asyncio.to_thread(self._directory.mkdir, parents=True, exist_ok=True)
         self._closing.enter_context(self.disk.mounted())
         environment = {
@@ -333,17 +336,6 @@ class Arena:
         return tuple(
             Announcement(event["subject"], Status.model_validate(event["data"])) for event in events
         )
-
-
-def wanted(clip: str, style: str) -> str:
-    """Return the name of a clip painted in a style: its results have the same bytes."""
-    return f"{clip} in {style}"
-
-
-def parts_of(what: str) -> tuple[str, str]:
-    """Return the clip and the style of what is `wanted`."""
-    clip, _, style = what.partition(" in ")
-    return clip, style
 
 
 def _port(endpoint: str | None) -> int | None:

@@ -51,6 +51,17 @@ FEWER_CLIPS: Final = (CLIPS[0], CLIPS[2])
 """For when time is short."""
 
 
+def wanted(clip: str, style: str) -> str:
+    """Return the name of a clip painted in a style: its results have the same bytes."""
+    return f"{clip} in {style}"
+
+
+def parts_of(what: str) -> tuple[str, str]:
+    """Return the clip and the style of what is `wanted`."""
+    clip, _, style = what.partition(" in ")
+    return clip, style
+
+
 def make_clip(plan: ClipPlan) -> bytes:
     """Encode a clip as MP4."""
     file = io.BytesIO()

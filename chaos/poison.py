@@ -16,8 +16,7 @@ import psutil
 
 from chaos.history import BlobCall
 from local.processes import Supervised
-from shared.contracts.layout import chunk_blob, status_blob
-from shared.contracts.status import Status
+from shared.contracts.layout import chunk_blob
 
 _ISOLATED: Final = "stylizer.attempts.isolated_child"
 _CHILD_S: Final = 30.0
@@ -32,16 +31,11 @@ class Poison:
 
     def __init__(self, job_id: str, chunk: int, pool: Pool) -> None:
         self._chunk = chunk_blob(job_id, chunk)
-        self._record = status_blob(job_id)
         self._pool = pool
         self._killing: set[asyncio.Task[None]] = set()
-        self.spent = asyncio.Event()
-        """Set when the chunk's job has ended."""
 
     async def strike(self, call: BlobCall) -> None:
         """Look at a request before its answer is passed on, and kill who counted an attempt."""
-        if call.name == self._record and _ends_job(call):
-            self.spent.set()
         if call.name != self._chunk or not call.succeeded or "attempts" not in call.metadata:
             return
         worker = owner_of(call.client, self._pool)
@@ -88,9 +82,3 @@ async def _kill_child(worker: psutil.Process) -> None:
 def _kill(process: psutil.Process) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
         process.kill()
-
-
-def _ends_job(call: BlobCall) -> bool:
-    if call.operation != "write" or not call.succeeded or call.body is None:
-        return False
-    return Status.model_validate_json(call.body).ended

@@ -94,12 +94,14 @@ class Recorder:
 
     def had_ended(self, job_id: str, at: float) -> bool:
         """Return whether a job's record said by then that it has ended."""
-        return any(
-            Status.model_validate_json(call.body).ended
-            for call in self.calls
-            if call.name == status_blob(job_id) and call.operation == "write" and call.body
-            if call.succeeded and call.began <= at
-        )
+        return any(call.began <= at and _ends(job_id, call) for call in self.calls)
+
+    async def job_ends(self, job_id: str) -> None:
+        """Wait until a job's record says that it has ended."""
+        looked_at = 0
+        while not any(_ends(job_id, call) for call in self.calls[looked_at:]):
+            looked_at = len(self.calls)
+            await self.progress()
 
     def _take_upload(self, job_id: str) -> Upload:
         place = next(i for i, upload in enumerate(self.uploads) if upload.job_id == job_id)
@@ -118,3 +120,9 @@ class Recorder:
         # Whoever waits is woken; whoever comes later waits for the next.
         waiting, self._progress = self._progress, asyncio.Event()
         waiting.set()
+
+
+def _ends(job_id: str, call: BlobCall) -> bool:
+    if call.name != status_blob(job_id) or call.operation != "write" or not call.succeeded:
+        return False
+    return call.body is not None and Status.model_validate_json(call.body).ended

@@ -9,17 +9,19 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from chaos.arena import Arena, wanted
-from chaos.clips import CLIPS, ClipPlan
+from chaos.arena import Arena
+from chaos.clips import CLIPS, ClipPlan, wanted
 from chaos.faults import Committed, Saboteur
 from chaos.plan import BEFORE_UPLOADS, Fault, Kind, plan_faults
 from chaos.promises import Violation, check
 from chaos.settings import STYLES
+from shared.contracts.errors import StylestreamError
 
 _OF_A_STILL_PIPELINE: Final = frozenset({"I5", "TIDY"})
 """Promises of which nothing can be said while there is something left to do."""
 
 _PATIENCE_S: Final = 150.0
+_HEALED_S: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,11 @@ async def _run(
     async def commit(fault: Fault) -> Committed:
         # What the work did not get to, as a damaged job ends early, strikes the idle pipeline.
         await _first_of(arena.recorder.reach(first_step + fault.step), jobs_ended.wait())
-        return await saboteur.commit(fault)
+        try:
+            async with asyncio.timeout(_HEALED_S):
+                return await saboteur.commit(fault)
+        except TimeoutError:
+            raise StylestreamError(f'"{fault.kind}" was not healed in {_HEALED_S:g} s') from None
 
     committing = [asyncio.create_task(commit(fault)) for fault in during]
     try:

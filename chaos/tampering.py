@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
-from chaos.arena import Arena, parts_of, wanted
+from chaos.arena import Arena
+from chaos.clips import parts_of, wanted
 from chaos.history import Upload
 from chaos.poison import Poison
 from chaos.signals import signal_group
@@ -95,7 +96,7 @@ class Tampering:
             poison = Poison(job, index, lambda: arena.stylizers)
             arena.storage_proxy.ambushes.append(poison.strike)
         try:
-            await poison.spent.wait()
+            await arena.recorder.job_ends(job)
         finally:
             arena.storage_proxy.ambushes.remove(poison.strike)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from chaos.promises.timeline import NEVER, Timeline
+from chaos.promises.timeline import Timeline
 from chaos.promises.violation import Violation
 
 _UNDER_WAY_S: Final = 10.0
@@ -19,9 +19,11 @@ def check(timeline: Timeline) -> Iterator[Violation]:
     for (job, chunk), places in timeline.chunk_places.items():
         if (job, chunk) in timeline.history.copied:
             continue
-        # A split that begins anew, since its splitter died, announces all that it wrote before.
+        # A split that begins anew, since its splitter died, announces all that it wrote before; so
+        # does one whose splitter waited for a slot while another brought it to its end.
         after = max(timeline.first_announced(job, chunk), timeline.split_ended(job))
-        again = [p for p in places if after + _UNDER_WAY_S < timeline.by_place[p].at < NEVER]
+        until = timeline.split_again(job)
+        again = [p for p in places if after + _UNDER_WAY_S < timeline.by_place[p].at < until]
         if again:
             yield Violation("LEAN", job, f"chunk {chunk} was finished and sent {len(again)} times")
 

@@ -18,6 +18,7 @@ from shared.contracts.messages import (
     SegmentReady,
     SplitCompleted,
     SplitFailed,
+    SplitStarted,
 )
 from shared.contracts.status import Status
 from shared.hubs.dead_letters import DeadLetter
@@ -45,6 +46,7 @@ class Timeline:
         self.announced: dict[tuple[str, int], list[Announcement]] = defaultdict(list)
         self.chunk_places: dict[tuple[str, int], list[Place]] = defaultdict(list)
         self._split_ended: dict[str, float] = {}
+        self._split_again: dict[str, float] = {}
         for event in history.events:
             self._sort_in(event)
         self.blobs: dict[tuple[str, str], list[BlobCall]] = defaultdict(list)
@@ -68,6 +70,10 @@ class Timeline:
     def split_ended(self, job: str) -> float:
         """Return when it was announced that a job's split is complete, or has failed."""
         return self._split_ended.get(job, NEVER)
+
+    def split_again(self, job: str) -> float:
+        """Return when a split was begun once more that somebody else had brought to its end."""
+        return self._split_again.get(job, NEVER)
 
     def ended(self, job: str) -> float:
         """Return when a job's record first said that it has ended."""
@@ -98,6 +104,8 @@ class Timeline:
                 self.announced[job, index].append(Announcement(event.at, frames))
             case ChunkFailed(job_id=job, chunk=index):
                 self.announced[job, index].append(Announcement(event.at, None))
+            case SplitStarted(job_id=job) if job in self._split_ended:
+                self._split_again.setdefault(job, event.at)
             case SplitCompleted(job_id=job) | SplitFailed(job_id=job):
                 self._split_ended.setdefault(job, event.at)
 

@@ -1,7 +1,8 @@
 """PROMPT and FAIR: nothing stands still in peace, and no job takes the place of others.
 
-Under faults everything takes as long as it takes. But faults end, and what they broke recovers;
-what stands still beyond that waits for something that nobody promised to wait for.
+Under faults everything takes as long as it takes, and so it does on a machine that has too much to
+do. But faults end, and what they broke recovers; what stands still beyond that, while processors
+are idle, waits for something that nobody promised to wait for.
 """
 
 from __future__ import annotations
