@@ -16,6 +16,7 @@ from splitter.decoder.confinement import available
 from splitter.decoder.wire import GarbageError, Refusal, decode_message, encode_message
 from splitter.media.split import SplitOptions, split
 from splitter.protection import LAYERS
+from tests.unit.splitter.media.test_structure import FILES
 
 ROOT = Path(__file__).resolve().parents[4]
 needs_sandbox = pytest.mark.skipif(
@@ -41,6 +42,16 @@ async def test_an_ordinary_user_decodes_inside_the_required_sandbox(make, stand_
         events = await collect(upload, side, required=frozenset(LAYERS))
         assert events[-1].frames == 20
         assert len(make.packets(side)) > 10
+
+
+@needs_sandbox
+async def test_following_a_transport_stream_needs_nothing_from_outside(side):
+    # Given a whole file and one that lacks a part: what either calls has to be loaded already
+    data = FILES["mpegts"].make()
+    middle = len(data) // 2
+    for upload, damaged in ((data, False), (data[:middle] + data[middle + 188 :], True)):
+        end = (await collect(Upload(upload), side, required=frozenset(LAYERS)))[-1]
+        assert end.damaged == damaged, end.warnings
 
 
 @needs_sandbox
