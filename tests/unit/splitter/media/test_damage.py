@@ -69,6 +69,7 @@ SOURCES = {
 SILENT = {
     "mp4": 0.004,
     "webm": 0.001,
+    "mpegts": 0.002,
     "mpeg": 0.003,
     "flv": 0.003,
     "asf": 0.007,
