@@ -20,7 +20,7 @@ from assembler.redrive import Reach
 from assembler.settings import AssemblerSettings
 from shared.contracts.layout import progress_blob
 from shared.contracts.manifest import Manifest
-from shared.contracts.status import SplitProgress
+from shared.contracts.status import read_progress
 from shared.service.checkpoints import HubPositions
 from shared.storage.blobs import BlobStore
 from shared.storage.manifests import load_manifest
@@ -127,6 +127,5 @@ class Stalls:
 
 
 def _split_waits_for(progress: bytes | None) -> str:
-    if progress is None:
-        return SPLITTER
-    return SplitProgress.model_validate_json(progress).waiting_for or SPLITTER
+    split = read_progress(progress)
+    return (split and split.waiting_for) or SPLITTER

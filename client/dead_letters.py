@@ -16,7 +16,7 @@ from client.local_stack import default_dir, running_stack
 from shared.contracts.errors import ConfigurationError, MessageError, StylestreamError
 from shared.contracts.layout import status_blob
 from shared.contracts.messages import decode
-from shared.contracts.status import Status
+from shared.contracts.status import read_status
 from shared.hubs.dead_letters import DeadLetter
 from shared.service.clients import AzureClients
 from shared.service.settings import ServiceSettings, load
@@ -76,7 +76,7 @@ class Letters:
         except MessageError:
             return  # an upload's event, or a foreign one: whoever reads it decides anew
         record = await self._blobs.read(self._settings.jobs_container, status_blob(job))
-        if record is not None and (status := Status.model_validate_json(record)).ended:
+        if record is not None and (status := read_status(record)).ended:
             raise StylestreamError(
                 f"{letter.name}: its job {job} is {status.state}; "
                 f"submit {status.video_name} again instead"

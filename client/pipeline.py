@@ -20,6 +20,7 @@ from shared.contracts.layout import is_job_id, job_id, progress_blob, status_blo
 from shared.contracts.status import (
     SplitProgress,
     Status,
+    read_progress,
     read_status,
     read_summary,
     utc_now,
@@ -79,11 +80,11 @@ class Pipeline:
     async def view(self, job: str) -> View:
         """Look at a job that may not have begun yet."""
         record = await self._blobs.read(self._in.jobs, status_blob(job))
-        status = Status.model_validate_json(record) if record else None
+        status = read_status(record) if record else None
         progress = None
         if status is not None and status.state == "splitting":
             split = await self._blobs.read(self._in.jobs, progress_blob(job))
-            progress = SplitProgress.model_validate_json(split) if split else None
+            progress = read_progress(split)
         return View(status, progress)
 
     async def watch(self, job: str) -> AsyncIterator[View]:
@@ -157,7 +158,7 @@ class Pipeline:
             stored = await self._blobs.fetch(self._in.jobs, name)
             if stored is None:
                 raise StylestreamError(f"the record of job {job} is gone")
-            status = Status.model_validate_json(stored.data)
+            status = read_status(stored.data)
             if status.ended:
                 raise StylestreamError(f"job {job} is {status.state} already")
             changes = {"state": "cancelled", "updated_at": utc_now()}

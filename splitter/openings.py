@@ -16,7 +16,7 @@ from typing import Final
 
 from shared.contracts.errors import PermanentError
 from shared.contracts.layout import progress_blob
-from shared.contracts.status import SplitProgress
+from shared.contracts.status import SplitProgress, read_progress
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.values import Value
 from shared.storage.blobs import BlobStore
@@ -106,9 +106,7 @@ class Openings:
 
     async def _progress(self, job_id: str) -> SplitProgress:
         data = await self._blobs.read(self._progress_container, progress_blob(job_id))
-        if data is None:
-            return SplitProgress(frames=0, chunks=0)
-        return SplitProgress.model_validate_json(data)
+        return read_progress(data) or SplitProgress(frames=0, chunks=0)
 
 
 def _blob(name: str, etag: str) -> str:

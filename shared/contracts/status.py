@@ -129,6 +129,14 @@ def read_status(data: bytes) -> Status:
         ) from error
 
 
+def read_progress(data: bytes | None) -> SplitProgress | None:
+    """Read how far a split has come; None when nothing says so, or nothing that can be read."""
+    try:
+        return None if data is None else SplitProgress.model_validate_json(data)
+    except ValidationError:
+        return None
+
+
 def write_summary(status: Status) -> dict[str, str]:
     """Return metadata that tells a listing about a job; empty where it would not fit.
 

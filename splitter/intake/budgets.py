@@ -15,10 +15,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import structlog
+from pydantic import ValidationError
 
 from shared.contracts.errors import PermanentError
 from shared.contracts.layout import status_blob
 from shared.contracts.status import read_status
+from shared.contracts.values import first_problem
 from shared.storage.blobs import BlobStore
 from splitter.budget import PAUSE_S, Budget, Entry, Ledger, Sharing, uploader_of
 
@@ -91,11 +93,13 @@ class Budgets:
 
     async def _read(self, blob: str) -> tuple[Ledger, str | None]:
         found = await self._blobs.fetch(self._container, blob)
-        return (
-            (Ledger.model_validate_json(found.data), found.etag)
-            if found
-            else (Ledger(jobs={}), None)
-        )
+        if found is None:
+            return Ledger(jobs={}), None
+        try:
+            return Ledger.model_validate_json(found.data), found.etag
+        except ValidationError as error:
+            log.error("ledger is damaged and begun anew", blob=blob, error=first_problem(error))
+            return Ledger(jobs={}), found.etag
 
     async def _write(self, blob: str, ledger: Ledger, etag: str | None) -> bool:
         data = ledger.to_json()

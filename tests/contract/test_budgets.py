@@ -10,7 +10,7 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from shared.storage.blobs import BlobStore
 from splitter.budget import Budget, Sharing
-from splitter.intake.budgets import Budgets
+from splitter.intake.budgets import Budgets, ledger_blob
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -65,3 +65,15 @@ async def test_a_deployment_says_who_shares_a_budget(
         uploads = [("eve/1.mp4", "a"), ("eve/1.mp4", "b"), ("eve/2.mp4", "c"), ("bob/1.mp4", "d")]
         said = [await budgets.admit(name, 1, job) for name, job in uploads]
     assert said.count(True) == admitted
+
+
+async def test_a_ledger_that_was_damaged_keeps_nobody_out(storage_connection: str) -> None:
+    container, blob = f"b{uuid.uuid4().hex}", ledger_blob("eve/1.mp4", "folder")
+    async with BlobServiceClient.from_connection_string(storage_connection) as account:
+        await account.create_container(container)
+        blobs = BlobStore(account)
+        budgets = Budgets(Budget(videos=1), blobs, container, container)
+        await blobs.create(container, blob, b'{"jobs": [')
+        assert await budgets.admit("eve/1.mp4", 10, "first")
+        # It is one again, and counts
+        assert not await budgets.admit("eve/2.mp4", 10, "second")

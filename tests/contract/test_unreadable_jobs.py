@@ -12,7 +12,7 @@ from manifests import manifest
 from assembler.job import Job
 from assembler.redrive import Reach
 from assembler.stalls import Stalls
-from shared.contracts.layout import manifest_blob, status_blob
+from shared.contracts.layout import manifest_blob, progress_blob, status_blob
 from shared.contracts.messages import (
     SegmentReady,
 )
@@ -56,6 +56,26 @@ async def test_an_unreadable_record_or_manifest_ends_its_job_and_no_other(
             return status is not None and status.chunks_stylized == 1
 
         await bench.until(progressed)
+        failed = bench.metrics.get_sample_value(
+            "assembler_background_failures_total", {"errand": "jobs"}
+        )
+        assert failed == 0
+
+
+async def test_a_splits_progress_that_somebody_has_spoilt_counts_as_none(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    job = uuid.uuid4().hex[:24]
+    async with running(storage_connection, eventhub_connection, redrive_after_s=0.2) as bench:
+        spoilt = b'{"frames": "all"}'
+        await bench.blobs.create(bench.settings.jobs_container, progress_blob(job), spoilt)
+        await bench.hub.by_job(started(job))
+
+        async def waits() -> bool:
+            status = await bench.look(job)
+            return status is not None and status.waiting is not None
+
+        await bench.until(waits)
         failed = bench.metrics.get_sample_value(
             "assembler_background_failures_total", {"errand": "jobs"}
         )

@@ -18,7 +18,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from shared.contracts.layout import is_job_id, progress_blob, status_blob
-from shared.contracts.status import SplitProgress, Status
+from shared.contracts.status import SplitProgress, Status, read_progress
 from shared.storage.blobs import BlobStore
 from web.access.users import User
 from web.jobs.pace import Pace
@@ -214,7 +214,7 @@ class Board:
         if status.state != "splitting":
             return None
         data = await self._blobs.read(self._container, progress_blob(status.job_id))
-        return SplitProgress.model_validate_json(data) if data else None
+        return read_progress(data)
 
     async def _watch_segments(self) -> None:
         await asyncio.gather(*map(self._watch, list(self._being_painted())))
