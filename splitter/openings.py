@@ -35,6 +35,16 @@ class Opening(Value):
     chunk_frames: int
     first_chunk_frames: int
     longest_pause_s: float
+    instead_of: str | None = None
+    """The job that was given up for this one, which is split anew."""
+
+    def renewed(self) -> Opening:
+        """Return what the video is split anew with, by whoever does it; its chunks meet no others.
+
+        The job is another: what was told of the earlier one's chunks must not count for it.
+        """
+        job = hashlib.sha256(f"{self.job_id}\nanew".encode()).hexdigest()[:24]
+        return self.model_copy(update={"job_id": job, "instead_of": self.job_id})
 
 
 class Openings:
@@ -71,6 +81,19 @@ class Openings:
         if written is not None:
             return opening, written
         return await self.find(name, etag) or opening, None
+
+    async def renew(self, name: str, etag: str, opening: Opening) -> None:
+        """Write down that a video is split anew, unless that is no news."""
+        blob, written = _blob(name, etag), None
+        while written is None:
+            found = await self._blobs.fetch(self._container, blob)
+            if found is None:
+                return
+            if Opening.model_validate_json(found.data).job_id != opening.instead_of:
+                return
+            written = await self._blobs.replace(
+                self._container, blob, opening.to_json(), etag=found.etag
+            )
 
     async def begin(
         self, name: str, etag: str, opening: Opening, version: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from functools import partial
 from typing import Final
 
@@ -42,7 +43,7 @@ from splitter.metrics import SplitterMetrics
 from splitter.openings import Opening, Openings
 from splitter.request import SplitRequest
 from splitter.settings import SplitterSettings
-from splitter.shipping import Outlets
+from splitter.shipping import CutChanged, Outlets
 from splitter.slots import Slots
 from splitter.upload import Video
 
@@ -173,9 +174,22 @@ class Splitter:
             log.info("job ended already", job_id=request.job_id, video=request.upload.name)
             return
         await self._open(request)
-        outcome = await self._split(request)
+        try:
+            outcome = await self._split(request)
+        except CutChanged:
+            await self._split_anew(request)
+            return
         if outcome is not None:
             await self._announce(outcome)
+
+    async def _split_anew(self, request: SplitRequest) -> None:
+        """Give a job up that another release has begun, and do it as another one."""
+        opening, name = request.opening.renewed(), request.upload.name
+        log.warning("video split anew", job_id=request.job_id, as_job=opening.job_id, video=name)
+        for etag in dict.fromkeys((opening.video.etag, request.upload.etag)):
+            await self._to.retry(partial(self._openings.renew, name, etag, opening))
+        async with self._same_job.of(opening.job_id):
+            await self._run(dataclasses.replace(request, opening=opening, version=None))
 
     async def _has_ended(self, job: str) -> bool:
         record = await self._to.retry(
@@ -190,6 +204,12 @@ class Splitter:
         """Tell of the job before there is room for its split: its user sees that it is there."""
         style = request.opening.style.style
         tracing.annotate(job_id=request.job_id, style=style)
+        if given_up := request.opening.instead_of:
+            message = (
+                "the splitter was changed while it split this video, and cuts it otherwise now: "
+                f"the video is painted as job {request.job_id}"
+            )
+            await self._announce(SplitFailed(job_id=given_up, code="SPLIT_ANEW", message=message))
         await self._to.retry(lambda: self._to.segments.by_job(request.started(queued=True)))
         log.info("job accepted", job_id=request.job_id, video=request.upload.name, style=style)
 
@@ -229,7 +249,7 @@ class Splitter:
                         self._to,
                     ).run()
                 await self._charge(request, manifest.frames)
-        except GivenBack:
+        except (GivenBack, CutChanged):
             raise
         except JobOver as over:
             self._to.metrics.job("over")

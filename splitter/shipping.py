@@ -39,12 +39,16 @@ class Outlets:
     retry: Retry
 
 
+class CutChanged(SourceRefused):
+    """What was begun cannot be gone on with, but for no fault of the upload: it is split anew."""
+
+
 class Shipping:
     """Ships the chunks of one job into ``container``, ``at_once`` at most.
 
     A chunk that was stored by an earlier split stays, and has to be the same. Only where the upload
     is provably the same, ``is_same``, may other bytes stand for the same frames: another release or
-    another processor encodes otherwise.
+    another processor encodes otherwise. One that holds other frames ends the split.
     """
 
     def __init__(
@@ -69,7 +73,8 @@ class Shipping:
         """Store a chunk, then tell the stylizers: an event's blob is always there.
 
         Raises:
-            SourceRefused: ``SOURCE_CHANGED``: an earlier split has stored another chunk.
+            SourceRefused: ``SOURCE_CHANGED``: an earlier split has stored another chunk; a
+                `CutChanged` where that was of the same upload.
         """
         try:
             with self._to.metrics.timed("ship", chunk=event.chunk.index):
@@ -102,8 +107,12 @@ class Shipping:
         there = facts.metadata if facts is not None else mine
         if there.get(SEAL) == mine[SEAL]:
             return
-        if there.get(_CUT) != mine[_CUT] or not self._is_same():
+        if not self._is_same():
             raise changed(event.chunk)
+        if there.get(_CUT) != mine[_CUT]:
+            raise CutChanged(
+                "SPLIT_ANEW", "another release of the splitter cuts the video otherwise"
+            )
         log.info("chunk was encoded otherwise before", job_id=event.job_id, chunk=event.chunk.index)
 
 

@@ -55,6 +55,7 @@ SERVICE_CODES: Final = frozenset(
         # Unforeseen: the log has the trace.
         "ASSEMBLER_ERROR",
         "SPLITTER_ERROR",
+        "SPLIT_ANEW",
         "SPLIT_POISONED",
         "STYLIZER_ERROR",
         "UNFORESEEN",

@@ -271,17 +271,13 @@ async def test_a_chunk_that_another_release_encoded_otherwise_stays_and_the_spli
         assert bench.failed() == set()
 
 
-@pytest.mark.parametrize("other", ["frames", "upload"])
-async def test_a_chunk_of_other_frames_or_maybe_another_upload_ends_the_job(
-    storage_connection: str, eventhub_connection: str, other: str
+async def test_a_chunk_of_maybe_another_upload_ends_the_job(
+    storage_connection: str, eventhub_connection: str
 ) -> None:
     async with bench_of(storage_connection, eventhub_connection) as bench:
-        job = await begun_by_another_release(
-            bench, "film.mp4", "0" * 32 if other == "frames" else None
-        )
-        if other == "upload":
-            blob = bench._client.get_blob_client(bench.settings.uploads_container, "film.mp4")
-            await blob.set_blob_metadata({"owner": "alice"})
+        job = await begun_by_another_release(bench, "film.mp4")
+        blob = bench._client.get_blob_client(bench.settings.uploads_container, "film.mp4")
+        await blob.set_blob_metadata({"owner": "alice"})
         async with bench.splitting():
 
             async def failed() -> bool:
@@ -289,6 +285,23 @@ async def test_a_chunk_of_other_frames_or_maybe_another_upload_ends_the_job(
 
             await bench.until(failed)
         assert await bench.manifest(job.job_id) is None
+
+
+async def test_a_video_that_another_release_cuts_otherwise_is_split_anew_as_another_job(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    async with bench_of(storage_connection, eventhub_connection) as bench:
+        job = await begun_by_another_release(bench, "film.mp4", "0" * 32)
+        anew = job.renewed()
+        await bench.painted(anew, 100)
+        async with bench.splitting():
+            sealed = await bench.sealed(anew.job_id)
+        assert sealed.frames == 80
+        assert bench.failed() == set()
+        assert await bench.manifest(job.job_id) is None
+        # Whoever hears of the upload again goes on with that
+        again = await bench.job("film.mp4", job.video.etag)
+        assert (again.job_id, again.instead_of) == (anew.job_id, job.job_id)
 
 
 async def test_an_opening_among_the_records_is_not_followed(
