@@ -1,0 +1,156 @@
+"""How soon a pool shares a hub, by a clock that is not waited for: the SDK's balancing and ours.
+
+What is simulated is time and storage; who claims what is decided by the real parts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import heapq
+import itertools
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from azure.eventhub._eventprocessor.common import LoadBalancingStrategy
+from azure.eventhub.aio._eventprocessor._ownership_manager import OwnershipManager
+
+from shared.hubs import sharing
+from shared.hubs.sharing import Release, SharedOwnership
+from shared.service.settings import ServiceSettings
+from shared.storage.blobs import BlobItem
+
+PARTITIONS = 32
+STEPS = (1, 7, 8)
+INTERVAL_S = ServiceSettings.model_fields["load_balancing_interval_s"].default
+EXPIRY_S = ServiceSettings.model_fields["ownership_expiry_s"].default
+FINISHING_S = 1.0
+
+
+class Account:
+    """Blobs, and the SDK's store in them, at one moment after another."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+        self._blobs: dict[str, BlobItem] = {}
+        self._versions = itertools.count()
+
+    def owners(self) -> Counter[str]:
+        names = (item.metadata.get("ownerid", "") for item in self._blobs.values())
+        return Counter(filter(None, names))
+
+    async def items(self, _container: str, prefix: str) -> AsyncIterator[BlobItem]:
+        for name in sorted(self._blobs):
+            if name.startswith(prefix):
+                yield self._blobs[name]
+
+    async def replace(self, _container: str, name: str, _data: bytes) -> None:
+        self._write(name, {})
+
+    async def delete(self, _container: str, name: str) -> None:
+        self._blobs.pop(name, None)
+
+    async def claim_ownership(self, wanted: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        claimed = []
+        for one in wanted:
+            name = f"ns/hub/group/ownership/{one['partition_id']}"
+            there = self._blobs.get(name)
+            if (f'"{there.etag}"' if there else None) == one.get("etag"):
+                item = self._write(name, {"ownerid": one["owner_id"]})
+                written = {"etag": f'"{item.etag}"', "last_modified_time": self.now}
+                claimed.append({**one, **written})
+        return claimed
+
+    def _write(self, name: str, metadata: dict[str, str]) -> BlobItem:
+        etag = str(next(self._versions))
+        self._blobs[name] = BlobItem(name, 0, etag, self.now, self.now, metadata)
+        return self._blobs[name]
+
+
+class Pool:
+    """Consumers that look at each other's partitions, each at its own times."""
+
+    def __init__(self, account: Account, lot: random.Random) -> None:
+        self._account = account
+        self._lot = lot
+        self._agenda: list[tuple[float, int, Callable[[], Any]]] = []
+        self._order = itertools.count()
+        self._size = 0
+
+    def join(self, count: int) -> None:
+        for _ in range(count):
+            self._size += 1
+            owned: set[str] = set()
+            blobs = cast("Any", self._account)
+            part_with = functools.partial(self._part_with, owned)
+            store = SharedOwnership(blobs, blobs, "container", EXPIRY_S, part_with)
+            client = SimpleNamespace(
+                _address=SimpleNamespace(hostname="ns"),
+                eventhub_name="hub",
+                get_partition_ids=self._partitions,
+            )
+            manager = OwnershipManager(
+                *(cast("Any", client), "group", f"consumer-{self._size}", store, EXPIRY_S),
+                LoadBalancingStrategy.GREEDY,
+                None,
+            )
+            self._later(self._lot.random(), functools.partial(self._look, manager, owned))
+
+    async def until_shared(self) -> float:
+        """Return after how many seconds all own as many."""
+        began = self._account.now
+        wanted = [PARTITIONS // self._size] * self._size
+        while sorted(self._account.owners().values()) != wanted:
+            self._account.now, _, act = heapq.heappop(self._agenda)
+            await act()
+        return self._account.now - began
+
+    async def _look(self, manager: OwnershipManager, owned: set[str]) -> None:
+        claimed = await manager.claim_ownership()
+        owned.clear()
+        owned.update(claimed)
+        pause_s = INTERVAL_S * (1 + 0.2 * self._lot.random())
+        self._later(pause_s, functools.partial(self._look, manager, owned))
+
+    def _part_with(self, owned: set[str], count: int, release: Release) -> set[str]:
+        chosen = set(sorted(owned)[:count])
+        for partition in chosen:
+            delay_s = FINISHING_S * self._lot.random()
+            self._later(delay_s, functools.partial(release, partition))
+        return chosen
+
+    def _later(self, delay_s: float, act: Callable[[], Any]) -> None:
+        heapq.heappush(self._agenda, (self._account.now + delay_s, next(self._order), act))
+
+    @staticmethod
+    async def _partitions() -> list[str]:
+        return [str(number) for number in range(PARTITIONS)]
+
+
+async def growing(seed: int, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    account = Account()
+    clock = SimpleNamespace(time=lambda: account.now, monotonic=lambda: account.now)
+    monkeypatch.setattr(sharing, "time", clock)
+    monkeypatch.setattr("azure.eventhub.aio._eventprocessor._ownership_manager.time", clock)
+    monkeypatch.setattr(
+        "azure.eventhub.aio._eventprocessor._ownership_manager.random", random.Random(seed)
+    )
+    pool, took_s = Pool(account, random.Random(seed)), []
+    for newcomers in STEPS:
+        pool.join(newcomers)
+        took_s.append(await pool.until_shared())
+    return took_s
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_pool_that_grows_to_8_and_to_16_shares_its_hub_within_10_seconds(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone_s, eight_s, sixteen_s = asyncio.run(growing(seed, monkeypatch))
+    assert alone_s < 2
+    assert eight_s < 10
+    assert sixteen_s < 10
