@@ -11,9 +11,9 @@ def markdown(rows: Rows) -> str:
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]]) + "\n"
 
 
-def with_table(document: str, name: str, table: str) -> str:
+def with_table(document: str, name: str, table: str, by: str = "training.evaluate") -> str:
     """Return the document with ``table`` between the marks called ``name``."""
-    begin, end = f"<!-- {name}: written by training.evaluate -->\n", f"<!-- end of {name} -->\n"
+    begin, end = f"<!-- {name}: written by {by} -->\n", f"<!-- end of {name} -->\n"
     before, rest = document.split(begin)
     _, after = rest.split(end)
     return f"{before}{begin}\n{table}\n{end}{after}"
