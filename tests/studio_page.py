@@ -102,7 +102,7 @@ CONTRAST = """() => {
     for (let one = element; one; one = one.parentElement) {
       const colour = parts(getComputedStyle(one).backgroundColor);
       if (colour.length < 4 || colour[3] === 1) return colour;
-      if (getComputedStyle(one).backgroundImage !== "none" && one.className === "go") continue;
+      if (one.classList.contains("go")) continue;
     }
     return [255, 255, 255];
   };

@@ -76,8 +76,7 @@ function choose(chosen) {
   const bytes = files.reduce((sum, file) => sum + file.size, 0);
   $("chosen").textContent = files.length > 1 ? `${files.length} videos` : files[0].name;
   $("chosen-more").textContent = `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
-  $("paint").disabled = false;
-  $("paint").textContent = files.length > 1 ? `Paint ${files.length} videos` : "Paint";
+  offer();
   trouble(null);
   const tooLarge = files.find((file) => file.size > session.max_upload_bytes);
   if (tooLarge) trouble(`${tooLarge.name} is larger than this studio takes.`);
@@ -87,7 +86,7 @@ function choose(chosen) {
   frameOf(url, LARGE).then((canvas) => {
     URL.revokeObjectURL(url);
     if (canvas) showFrame(canvas);
-    else $("chosen-more").textContent += " · this browser cannot show its frames, painting works all the same";
+    else $("chosen-more").textContent += " · this browser cannot show it, but it can be painted; styles are shown on an example";
   });
 }
 
@@ -118,13 +117,20 @@ $("choices").addEventListener("submit", async (event) => {
   const chosen = files;
   const request = gallery.request;
   $("paint").disabled = true;
+  $("paint").textContent = "Uploading …";
   // The studio and the painters of this machine may share processors: what is asked for goes first.
   large.abort();
   const uploads = chosen.map((file, place) => paint(file, request, place === 0));
   $("files").value = "";
   await Promise.allSettled(uploads);
-  $("paint").disabled = !files.length;
+  offer();
 });
+
+function offer() {
+  $("paint").disabled = false;
+  $("paint").parentElement.classList.remove("idle");
+  $("paint").textContent = files.length > 1 ? `Paint ${files.length} videos` : "Paint";
+}
 
 async function paint(file, request, watch) {
   const leaving = new AbortController();
