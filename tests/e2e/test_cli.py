@@ -215,7 +215,7 @@ async def test_every_problem_of_a_command_line_is_named_at_once(clip: Path, tmp_
     ("arguments", "said"),
     [
         (("frobnicate",), "'frobnicate' is not a command"),
-        (("run", "--stylizers", "0"), "1 to 8"),
+        (("run", "--stylizers", "0"), "1 to 32"),
         (("status", "not-a-job", "--dir", "/nonexistent"), "no stack runs in /nonexistent"),
         (("config",), "EVENTHUB_CONNECTION_STRING"),
     ],
