@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
+from azure.eventhub.aio import EventHubConsumerClient
 from azure.storage.blob.aio import BlobServiceClient
 from contract.conftest import broker
 from hub_reader import HUB, Reader, reader_of, send, taken
@@ -17,7 +18,7 @@ from ports import unused_port
 from pydantic import SecretStr
 
 from shared.hubs.positions import HUB_MADE, ForwardCheckpointStore
-from shared.service.checkpoints import checkpoint_blob, prepare
+from shared.service.checkpoints import HubPositions, checkpoint_blob, prepare
 from shared.service.clients import AzureClients
 from shared.storage.blobs import BlobStore
 
@@ -166,9 +167,17 @@ async def test_a_round_of_checkpoints_that_fails_is_counted_and_followed_by_the_
 
 
 async def test_a_hub_that_was_made_anew_and_has_grown_beyond_the_old_one_loses_nothing(
-    storage_connection: str, tmp_path_factory: pytest.TempPathFactory
+    storage_connection: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    port = unused_port()
+    port, correct, grown = unused_port(), HubPositions.correct, asyncio.Event()
+
+    async def look_late(self: HubPositions, client: EventHubConsumerClient) -> int:
+        await grown.wait()
+        return await correct(self, client)
+
+    monkeypatch.setattr(HubPositions, "correct", look_late)
     async with (
         BlobServiceClient.from_connection_string(storage_connection) as blobs,
         contextlib.AsyncExitStack() as hub,
@@ -186,6 +195,7 @@ async def test_a_hub_that_was_made_anew_and_has_grown_beyond_the_old_one_loses_n
             reader.taken.clear()
             await hub.enter_async_context(broker(tmp_path_factory.mktemp("new"), port))
             await send(reader, "0", *range(10, 20))
+            grown.set()
 
             # Then they are read, all of them, in order, and its position is the one that counts
             async def all_read() -> bool:
