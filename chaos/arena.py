@@ -34,6 +34,7 @@ from chaos.storage_proxy import StorageProxy
 from chaos.storage_view import StorageView
 from chaos.strain import note_strain
 from local import azurite
+from local.children import python
 from local.eventgrid import PATH as TOPIC_PATH
 from local.eventhubs.config import DEFAULT_KEY, DEFAULT_POLICY
 from local.processes import Supervised
@@ -120,10 +121,9 @@ class Arena:
     async def exchange(self, name: str, module: str) -> None:
         """Let a process run another module from now on, such as a service broken on purpose."""
         process = self.process(name)
-        *interpreter, before = process.command.argv
-        if before != module:
+        if process.command.argv[-1] != module:
             await process.stop()
-            process.command = replace(process.command, argv=(*interpreter, module))
+            process.command = replace(process.command, argv=python(module))
             await process.start()
 
     async def renew_hubs(self) -> None:

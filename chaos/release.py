@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from chaos.settings import OTHER_SETTINGS
+from local.children import python
 from local.processes import Command, Supervised
 
 _FAKETIME: Final = ("/usr/lib/*/faketime/libfaketime.so.1", "/usr/lib*/faketime/libfaketime.so.1")
@@ -29,10 +30,9 @@ class Release:
     def apply(self, process: Supervised) -> None:
         """Let a process start so the next time."""
         usual = self._usual.setdefault(process.name, process.command)
-        *interpreter, module = usual.argv
         process.command = replace(
             usual,
-            argv=(*interpreter, "chaos.newer", module) if self.newer else usual.argv,
+            argv=python("chaos.newer", usual.argv[-1]) if self.newer else usual.argv,
             environment={
                 **usual.environment,
                 **(OTHER_SETTINGS if self.other_settings else {}),
