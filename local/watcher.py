@@ -164,7 +164,8 @@ class UploadWatcher:
         """Note what storage holds; return whether bytes came in after a silence."""
         if taken == self._taken:
             return False
-        begins = now - self._busy_at > self._interval_s
+        # Within this time looks are frequent anyway.
+        begins = now - self._busy_at > LONGEST_PAUSE_S
         self._taken, self._busy_at = taken, now
         if begins:
             self._busy_since = now
