@@ -57,9 +57,14 @@ class Slots:
         self._idle.append(call)
         try:
             await call
-        finally:
+        except asyncio.CancelledError:
             if call in self._idle:
                 self._idle.remove(call)
+            elif not call.cancelled():
+                # It was called while it went back to work: the call is for somebody else.
+                self._called = max(0, self._called - 1)
+                self._call()
+            raise
 
     def drain(self) -> None:
         """Lend nothing any more, and call everybody who has nothing to do."""
@@ -86,9 +91,7 @@ class Slots:
     async def _wait(self, *, first: bool) -> None:
         turn = asyncio.get_running_loop().create_future()
         (self._wanting.appendleft if first else self._wanting.append)(turn)
-        if self._idle:
-            self._called += 1
-            self._idle.popleft().set_result(None)
+        self._call()
         try:
             await turn
         except asyncio.CancelledError:
@@ -97,6 +100,14 @@ class Slots:
             elif not turn.cancelled():
                 self._hand_on()
             raise
+
+    def _call(self) -> None:
+        """Call whoever has had nothing to do for longest, if more slots are wanted than called."""
+        while self._idle and len(self._wanting) > self._called:
+            call = self._idle.popleft()
+            if not call.done():  # else its holder goes back to work just now
+                self._called += 1
+                call.set_result(None)
 
     def _hand_on(self) -> None:
         self._called = max(0, self._called - 1)

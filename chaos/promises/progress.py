@@ -19,9 +19,9 @@ def check(timeline: Timeline) -> Iterator[Violation]:
     for (job, chunk), places in timeline.chunk_places.items():
         if (job, chunk) in timeline.history.copied:
             continue
-        # A split that begins anew, since its splitter died, announces all that it wrote before; so
-        # does one whose splitter waited for a slot while another brought it to its end.
-        after = max(timeline.first_announced(job, chunk), timeline.split_ended(job))
+        # A split that begins anew, since its splitter died or was cut off, announces all that was
+        # written before; so does one that waited for a slot while another came to its end.
+        after = max(timeline.first_announced(job, chunk), timeline.last_split_ended(job))
         until = timeline.split_again(job)
         again = [p for p in places if after + _UNDER_WAY_S < timeline.by_place[p].at < until]
         if again:

@@ -46,6 +46,7 @@ class Timeline:
         self.announced: dict[tuple[str, int], list[Announcement]] = defaultdict(list)
         self.chunk_places: dict[tuple[str, int], list[Place]] = defaultdict(list)
         self._split_ended: dict[str, float] = {}
+        self._last_split_ended: dict[str, float] = {}
         self._split_again: dict[str, float] = {}
         for event in history.events:
             self._sort_in(event)
@@ -70,6 +71,10 @@ class Timeline:
     def split_ended(self, job: str) -> float:
         """Return when it was announced that a job's split is complete, or has failed."""
         return self._split_ended.get(job, NEVER)
+
+    def last_split_ended(self, job: str) -> float:
+        """Return the same of the last split, where several were under way at once."""
+        return self._last_split_ended.get(job, NEVER)
 
     def split_again(self, job: str) -> float:
         """Return when a split was begun once more that somebody else had brought to its end."""
@@ -108,6 +113,7 @@ class Timeline:
                 self._split_again.setdefault(job, event.at)
             case SplitCompleted(job_id=job) | SplitFailed(job_id=job):
                 self._split_ended.setdefault(job, event.at)
+                self._last_split_ended[job] = event.at
 
     def _records_of(self, job: str) -> Iterator[tuple[float, Status]]:
         last = self.history.statuses.get(job)

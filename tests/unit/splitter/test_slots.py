@@ -142,3 +142,38 @@ async def test_a_service_that_leaves_lends_nothing_and_calls_everybody() -> None
     with pytest.raises(GivenBack):
         async with slots.hold():
             pass
+
+
+async def test_one_that_has_just_gone_back_to_work_is_not_called() -> None:
+    slots = Slots(1)
+    async with slots.hold():
+        call = asyncio.create_task(slots.called())
+        await settle()
+        clip = Split(slots, idle=False)
+        call.cancel()
+        await settle()
+        assert not clip.task.done()
+        # It is called as soon as it has nothing to do again
+        async with asyncio.timeout(60):
+            await slots.called()
+    await settle()
+    assert clip.has_it
+    clip.leave.set()
+    await clip.task
+
+
+async def test_a_call_that_comes_too_late_is_made_again() -> None:
+    slots = Slots(1)
+    async with slots.hold():
+        call = asyncio.create_task(slots.called())
+        await settle()
+        clip = Split(slots, idle=False)
+        await asyncio.sleep(0)  # it is called now, and has not heard of it
+        call.cancel()
+        await settle()
+        async with asyncio.timeout(60):
+            await slots.called()
+    await settle()
+    assert clip.has_it
+    clip.leave.set()
+    await clip.task
