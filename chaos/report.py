@@ -37,7 +37,7 @@ two splitters of one slot each, two or three stylizers and two assemblers, and c
 points of the work drawn from a seed, several of them at once. They are dealt from shuffled decks of
 all kinds, so that every kind comes up equally often. The services reach the hubs, the storage and
 the topic through proxies that cut, hold, silence and slow down connections, turn them away, and
-note every request. Work folders lie on a disk of 16 MiB, which can be filled, where the user may
+note every request. Work folders are on a disk of 16 MiB, which can be filled, where the user may
 mount one; a clock can be put wrong where libfaketime is installed.
 
 The verdict comes from outside: from the events in the hubs, the requests to storage and the
