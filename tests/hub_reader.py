@@ -20,7 +20,7 @@ from shared.service.settings import ServiceSettings
 from shared.storage.blobs import BlobStore
 from shared.telemetry.metrics import WorkMetrics
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 HUB = "segments"
 
 

@@ -33,7 +33,7 @@ from shared.service.clients import AzureClients
 from shared.service.health import Health
 from shared.storage.blobs import BlobStore
 
-DEADLINE_S = 30.0
+DEADLINE_S = 90.0
 session_loop = pytest.mark.asyncio(loop_scope="session")
 
 

@@ -17,7 +17,7 @@ from azure.storage.blob.aio import BlobClient, BlobServiceClient, ContainerClien
 
 from local.watcher import EventSchema, Report, UploadWatcher
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 INTERVAL_S = 0.05
 
 

@@ -17,7 +17,7 @@ from azure.storage.blob.aio import ContainerClient
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-DEADLINE_S = 40.0
+DEADLINE_S = 90.0
 
 
 @pytest_asyncio.fixture(loop_scope="session")
