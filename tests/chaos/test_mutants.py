@@ -65,9 +65,14 @@ async def patient_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
 @pytest.mark.parametrize("mutant", ["early_checkpoint", "checkpoints_off_by_one"])
 async def test_a_checkpoint_past_work_that_is_not_done_is_found(stack, mutant: str) -> None:
     async with broken(stack, "stylizer-1", mutant) as promises:
-        await stack.submit(LONG)
-        await stack.jobs_ended(PATIENCE_S)
-        assert "I1" in await promises()
+        found: set[Promise] = set()
+        # Whether a position is written while a chunk is open is up to chance.
+        for _ in range(5):
+            await stack.submit(LONG)
+            await stack.jobs_ended(PATIENCE_S)
+            if "I1" in (found := await promises()):
+                break
+        assert "I1" in found
 
 
 async def test_segments_written_over_each_other_are_found(stack) -> None:
