@@ -12,9 +12,12 @@ from typing import Any
 import pynvml
 import pytest
 import yaml
+from azd_environment import OUTPUTS
+from azure_cli import Az
 from prometheus_client import CollectorRegistry
 
 from assembler.metrics import AssemblerMetrics
+from deploy.azure import bicep, configure, manifests
 from exporter.metrics import ExporterMetrics
 from splitter.metrics import SplitterMetrics
 from stylizer.metrics import StylizerMetrics
@@ -73,6 +76,30 @@ def prepare() -> ModuleType:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def az(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Az:
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    return Az(tmp_path / "bin")
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """azd's environment after provisioning; returns where its manifests are written."""
+    for name, value in OUTPUTS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(manifests, "ROOT", tmp_path)
+    monkeypatch.setattr(configure, "ROOT", tmp_path)
+    return tmp_path / ".azure/painting/kubernetes"
+
+
+@pytest.fixture(scope="session")
+def modules() -> dict[str, bicep.File]:
+    """The modules of Bicep by their paths below main.bicep."""
+    folder = ROOT / "deploy/azure/modules"
+    return {f"modules/{path.name}": bicep.read(path) for path in sorted(folder.glob("*.bicep"))}
 
 
 @pytest.fixture(scope="session")

@@ -34,11 +34,6 @@ def main() -> File:
     return bicep.read(AZURE / "main.bicep")
 
 
-@pytest.fixture(scope="module")
-def modules() -> dict[str, File]:
-    return {f"modules/{path.name}": bicep.read(path) for path in MODULES}
-
-
 def expressions(value: Any) -> str:
     """All text in a value that is worked out later, for searching."""
     match value:
@@ -224,79 +219,6 @@ def test_pages_of_the_studio_alone_may_put_by_signed_links(
     origins = {name: bicep.bodies(main.modules[name])["params"]["origins"] for name in ACCOUNTS}
     page = bicep.Choice([bicep.Expression("studioUrl")], [])
     assert origins == {"media": page, "internal": []}
-
-
-def test_roles_are_given_on_what_exists_to_who_exists(modules: dict[str, File]) -> None:
-    identities = modules["modules/identities.bicep"].outputs["principals"].keys()
-    hubs = {hub["name"] for hub in LAYOUT["hubs"]}
-
-    grants = [
-        grant
-        for table in ("hubs", "webhook", "containers", "studio", "delegators", "topics")
-        for grant in ACCESS[table]
-    ]
-    assert {grant["identity"] for grant in grants} == set(identities)
-    assert {grant["hub"] for grant in ACCESS["hubs"]} == hubs
-    for grant in (*ACCESS["containers"], *ACCESS["studio"]):
-        containers = {entry["container"] for entry in LAYOUT["accounts"][grant["account"]]}
-        assert grant["container"] in containers
-    assert {grant["role"] for grant in grants} <= ACCESS["roles"].keys()
-    assert all(count == 1 for count in Counter(json.dumps(grant) for grant in grants).values())
-    for identifier in ACCESS["roles"].values():
-        assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", identifier)
-
-
-@pytest.mark.parametrize(
-    ("service", "reads"),
-    [("splitter", "uploads"), ("stylizer", "frames"), ("assembler", "segments")],
-)
-def test_a_service_receives_from_its_own_hub_alone(service: str, reads: str) -> None:
-    received = [
-        grant["hub"]
-        for grant in ACCESS["hubs"]
-        if grant["identity"] == service and grant["role"].endswith("Receiver")
-    ]
-
-    assert received == [reads]
-
-
-def test_the_autoscaler_may_only_look() -> None:
-    grants = [*ACCESS["hubs"], *ACCESS["containers"], *ACCESS["topics"]]
-
-    roles = {grant["role"] for grant in grants if grant["identity"] == "keda"}
-    assert roles == {"Azure Event Hubs Data Receiver", "Storage Blob Data Reader"}
-
-
-def test_the_splitter_cannot_touch_uploads_and_no_stylizer_can_touch_results() -> None:
-    def role(identity: str, container: str) -> list[str]:
-        return [
-            grant["role"]
-            for grant in ACCESS["containers"]
-            if (grant["identity"], grant["container"]) == (identity, container)
-        ]
-
-    assert role("splitter", "uploads") == ["Storage Blob Data Reader"]
-    assert role("stylizer", "results") == []
-    assert role("stylizer", "uploads") == []
-
-
-def test_the_manifests_service_accounts_are_trusted(modules: dict[str, File]) -> None:
-    variables = modules["modules/federation.bicep"].variables
-    accounts = [*variables["accounts"], *variables["ofStudio"]]
-    base = ROOT / "deploy/kubernetes/base"
-    files = [base / f"{name}.yaml" for name in ("splitter", "stylizer", "assembler", "exporter")]
-    files.append(ROOT / "deploy/kubernetes/studio/web.yaml")
-    manifests = [
-        manifest
-        for file in files
-        for manifest in yaml.safe_load_all(file.read_text(encoding="utf-8"))
-    ]
-
-    names = {m["metadata"]["name"] for m in manifests if m["kind"] == "ServiceAccount"}
-    ours = [entry for entry in accounts if entry["namespace"] == bicep.Expression("namespace")]
-    assert {entry["account"] for entry in ours} == names
-    kustomization = yaml.safe_load((base / "kustomization.yaml").read_text(encoding="utf-8"))
-    assert kustomization["namespace"] == LAYOUT["kubernetesNamespace"]
 
 
 @pytest.mark.parametrize("pool", ["gpu", "cpu"])
