@@ -58,15 +58,7 @@ def hours(text: str) -> float:
     # Loads the storage SDK, which other commands may not need.
     from client.links import MOST_HOURS
 
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number <= MOST_HOURS:
-        raise argparse.ArgumentTypeError(
-            f"must be a number of hours up to {MOST_HOURS}, not {text!r}"
-        )
-    return number
+    return _up_to(MOST_HOURS, "hours", text)
 
 
 def seconds(text: str) -> Fraction:
@@ -85,12 +77,14 @@ def seconds(text: str) -> Fraction:
 
 def loop_seconds(text: str) -> float:
     """Read for how long a loop is to be."""
+    return _up_to(LONGEST_LOOP_S, "seconds", text)
+
+
+def _up_to(most: float, unit: str, text: str) -> float:
     try:
         number = float(text)
     except ValueError:
         number = 0.0
-    if not 0 < number <= LONGEST_LOOP_S:
-        raise argparse.ArgumentTypeError(
-            f"must be a number of seconds up to {LONGEST_LOOP_S}, not {text!r}"
-        )
+    if not 0 < number <= most:
+        raise argparse.ArgumentTypeError(f"must be a number of {unit} up to {most}, not {text!r}")
     return number

@@ -153,20 +153,13 @@ class BlobStore:
         Returns:
             The new blob's ETag; None when there was one already (nothing was written).
         """
-        blob = self._client.get_blob_client(container, name)
-        with nullcontext(data) if isinstance(data, bytes) else data.open("rb") as content:
-            try:
-                written = await blob.upload_blob(
-                    content,
-                    overwrite=False,
-                    metadata=metadata,
-                    content_settings=ContentSettings(content_type=content_type),
-                )
-            except AzureError as error:
-                if answer(error) in (Answer.EXISTS, Answer.CHANGED):
-                    return None
-                raise failure("write", container, name, error) from error
-        return _bare(written["etag"])
+        properties = _properties(metadata, content_type)
+        try:
+            return await self._upload(container, name, data, overwrite=False, **properties)
+        except AzureError as error:
+            if answer(error) in (Answer.EXISTS, Answer.CHANGED):
+                return None
+            raise failure("write", container, name, error) from error
 
     async def replace(
         self,
@@ -183,20 +176,20 @@ class BlobStore:
         Returns:
             The new ETag; None when the blob is no longer at ``etag`` (nothing was written).
         """
+        properties = _properties(metadata, content_type) | _at(etag)
+        try:
+            return await self._upload(container, name, data, overwrite=True, **properties)
+        except AzureError as error:
+            if etag and answer(error) in (Answer.ABSENT, Answer.CHANGED):
+                return None
+            raise failure("write", container, name, error) from error
+
+    async def _upload(
+        self, container: str, name: str, data: bytes | SealedFile, **options: Any
+    ) -> str:
         blob = self._client.get_blob_client(container, name)
         with nullcontext(data) if isinstance(data, bytes) else data.open("rb") as content:
-            try:
-                written = await blob.upload_blob(
-                    content,
-                    overwrite=True,
-                    metadata=metadata,
-                    content_settings=ContentSettings(content_type=content_type),
-                    **_at(etag),
-                )
-            except AzureError as error:
-                if etag and answer(error) in (Answer.ABSENT, Answer.CHANGED):
-                    return None
-                raise failure("write", container, name, error) from error
+            written = await blob.upload_blob(content, **options)
         return _bare(written["etag"])
 
     async def copy(self, container: str, name: str, to: str, *, etag: str) -> bool:
@@ -334,6 +327,13 @@ def _facts(url: str, found: BlobProperties) -> BlobFacts:
 
 def _bare(etag: object) -> str:
     return str(etag).strip('"')
+
+
+def _properties(metadata: dict[str, str] | None, content_type: str) -> dict[str, Any]:
+    return {
+        "metadata": metadata,
+        "content_settings": ContentSettings(content_type=content_type),
+    }
 
 
 def _at(etag: str | None) -> dict[str, Any]:

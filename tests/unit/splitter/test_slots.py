@@ -27,6 +27,11 @@ class Split:
         self._alone = alone
         self.task = asyncio.create_task(self._run())
 
+    async def end(self) -> None:
+        """Have it leave, and return when it has."""
+        self.leave.set()
+        await self.task
+
     async def _run(self) -> None:
         async with self._slots.hold(alone=self._alone):
             self.has_it = True
@@ -87,8 +92,7 @@ async def test_a_split_that_wants_to_be_alone_gives_back_what_it_has_when_the_se
     slots.drain()
     with pytest.raises(GivenBack):
         await suspect.task
-    busy.leave.set()
-    await busy.task
+    await busy.end()
 
 
 async def test_a_split_that_has_something_to_do_keeps_its_slot() -> None:
@@ -99,8 +103,7 @@ async def test_a_split_that_has_something_to_do_keeps_its_slot() -> None:
     busy.leave.set()
     await settle()
     assert clip.has_it
-    clip.leave.set()
-    await clip.task
+    await clip.end()
 
 
 async def test_one_that_gets_idle_while_others_wait_is_called_at_once() -> None:
@@ -111,8 +114,7 @@ async def test_one_that_gets_idle_while_others_wait_is_called_at_once() -> None:
         await asyncio.wait_for(slots.called(), 1)
     await settle()
     assert clip.has_it
-    clip.leave.set()
-    await clip.task
+    await clip.end()
 
 
 async def test_a_slot_is_not_lost_with_whoever_gives_up_waiting_for_it() -> None:
@@ -124,8 +126,7 @@ async def test_a_slot_is_not_lost_with_whoever_gives_up_waiting_for_it() -> None
         await settle()
     await settle()
     assert next_one.has_it
-    next_one.leave.set()
-    await next_one.task
+    await next_one.end()
     async with asyncio.timeout(1), slots.hold():
         pass
 
@@ -158,8 +159,7 @@ async def test_one_that_has_just_gone_back_to_work_is_not_called() -> None:
             await slots.called()
     await settle()
     assert clip.has_it
-    clip.leave.set()
-    await clip.task
+    await clip.end()
 
 
 async def test_a_call_that_comes_too_late_is_made_again() -> None:
@@ -175,5 +175,4 @@ async def test_a_call_that_comes_too_late_is_made_again() -> None:
             await slots.called()
     await settle()
     assert clip.has_it
-    clip.leave.set()
-    await clip.task
+    await clip.end()
