@@ -185,7 +185,7 @@ class BlobStore:
             raise failure("write", container, name, error) from error
 
     async def _upload(
-        self, container: str, name: str, data: bytes | SealedFile, **options: Any
+        self, container: str, name: str, data: bytes | Path | SealedFile, **options: Any
     ) -> str:
         blob = self._client.get_blob_client(container, name)
         with nullcontext(data) if isinstance(data, bytes) else data.open("rb") as content:
