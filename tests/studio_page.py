@@ -8,7 +8,7 @@ from pathlib import Path
 
 import av
 import numpy as np
-from playwright.async_api import Page
+from playwright.async_api import Page, expect
 
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
@@ -20,7 +20,8 @@ PATIENCE_MS = 60_000
 
 # What a test asks for by every control of the page, as the API shows it.
 ASKED = {
-    "style": "starry-night:0.75,udnie:0.25",
+    "style": "starry-night:0.75,udnie:0.25@0s,great-wave@65s",
+    "fade": 2,
     "strength": 0.7,
     "preserve_color": True,
     "brush": 360,
@@ -154,3 +155,36 @@ async def when(page: Page, wanted, seconds: float = 60) -> dict:
 
 async def choose(page: Page, *files: Path) -> None:
     await page.set_input_files("#files", list(files))
+
+
+async def change_style_over_time(page: Page) -> None:
+    """Let The Great Wave begin at 1:05, with a fade of 2 s, by way of what is refused."""
+    await page.locator("#over-time summary").click()
+    add = page.get_by_role("button", name="Add a change")
+    await add.click()
+    # The new row has the focus, and the gallery sets its style alone.
+    await page.keyboard.type("soon")
+    await page.keyboard.press("Enter")
+    refused = page.get_by_role("alert").filter(has_text="must be seconds or")
+    await expect(refused).to_be_visible(timeout=PATIENCE_MS)
+    await page.get_by_text("Mix several").click()
+    wave = "The Great Wave off Kanagawa"
+    await page.locator(".card", has_text=wave).click()
+    await page.get_by_label(f"When {wave} begins").fill("1:05")
+    await page.keyboard.press("Enter")
+    await expect(refused).to_have_count(0, timeout=PATIENCE_MS)
+    await expect(page.locator("#style-title")).to_have_text("Style from 1:05 on")
+    await add.click()
+    await expect(page.get_by_label(f"Remove {wave} from 1:15")).to_be_visible()
+    await page.get_by_label(f"Remove {wave} from 1:15").press("Enter")
+    await expect(page.get_by_label(f"{wave} from 1:05", exact=True)).to_be_focused()
+    await page.keyboard.press("ArrowUp")
+    await expect(page.locator("#mix")).to_be_checked()
+    await expect(page.get_by_label("The Starry Night", exact=True)).to_have_count(2)
+    await page.get_by_label("Fade").select_option("2 seconds")
+
+
+async def open_all_settings(page: Page) -> None:
+    for settings in await page.locator("details summary").all():
+        await settings.click()
+    await page.get_by_role("button", name="Add a change").click()

@@ -25,9 +25,11 @@ from studio_page import (
     PLAYS,
     SAME_PICTURE,
     WIDTH,
+    change_style_over_time,
     choose,
     chromium,
     look,
+    open_all_settings,
     sound_of,
     sounds_differ_by,
     when,
@@ -201,6 +203,7 @@ async def test_every_control_says_how_each_of_several_files_is_painted(page, tmp
         .fill("75")
     )
     await page.get_by_label("Udnie", exact=True).and_(page.get_by_role("slider")).fill("25")
+    await change_style_over_time(page)
     await page.get_by_label("Strength").fill("70")
     await page.get_by_text("Keep the video's colours").click()
     await page.get_by_label("Brush").select_option("broad")
@@ -221,8 +224,7 @@ async def test_every_control_says_how_each_of_several_files_is_painted(page, tmp
     jobs = await page.evaluate("async () => (await (await fetch('/api/jobs?limit=2')).json()).jobs")
     assert {job["video"] for job in jobs} == {"one.mp4", "two.mp4"}
     for job in jobs:
-        asked = {name: job[name] for name in ASKED}
-        assert asked == ASKED
+        assert {name: job[name] for name in ASKED} == ASKED
 
 
 async def test_codecs_play_where_the_browser_can_and_else_it_says_so(page, tmp_path):
@@ -312,6 +314,7 @@ async def test_a_restart_in_mid_play_is_only_a_pause(page, stack, tmp_path):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_everything_can_be_read_reached_and_named(page, stack, scheme):
     await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    await open_all_settings(page)
     for width in (375, 768, 1280):
         await page.set_viewport_size({"width": width, "height": 900})
         assert await page.evaluate("() => document.documentElement.scrollWidth") <= width

@@ -33,7 +33,7 @@ export class Gallery extends EventTarget {
 
   // How the next videos are to be painted, in the words of the API.
   get request() {
-    const request = { style: this.#style() };
+    const request = { style: this.style };
     if ($("strength").value !== "100") request.strength = String($("strength").value / 100);
     if ($("preserve").checked) request.preserve_color = "true";
     if ($("brush").value) request.brush = $("brush").value;
@@ -47,8 +47,8 @@ export class Gallery extends EventTarget {
   }
 
   get words() {
-    const title = titleOf(this.#style(), this.styles);
-    const style = this.styles.find((one) => one.name === this.#style());
+    const title = titleOf(this.style, this.styles);
+    const style = this.styles.find((one) => one.name === this.style);
     return style ? `${title} · ${byline(style)}` : title;
   }
 
@@ -67,10 +67,18 @@ export class Gallery extends EventTarget {
     $("codec-note").textContent = `This browser cannot play ${codecOf(codec)}: it shows a picture of the result, and the video as a download.`;
   }
 
-  #style() {
+  // The chosen style, or a blend, in the words of the API.
+  get style() {
     const parts = [...this.#weights].filter(([, weight]) => weight > 0);
     if (parts.length === 1) return parts[0][0];
     return parts.map(([name, weight]) => `${name}:${weight / 100}`).join(",");
+  }
+
+  set style(style) {
+    const parts = style.split(",").map((part) => part.split(":"));
+    this.#weights = new Map(parts.map(([name, weight = 0.5]) => [name, Math.round(weight * 100)]));
+    $("mix").checked = parts.length > 1;
+    this.#showChoice();
   }
 
   #card(style) {
@@ -109,14 +117,17 @@ export class Gallery extends EventTarget {
   }
 
   #mix() {
-    const mixed = $("mix").checked;
-    if (!mixed) this.#weights = new Map([[this.#weights.keys().next().value, 50]]);
+    if (!$("mix").checked) this.#weights = new Map([[this.#weights.keys().next().value, 50]]);
+    this.#showChoice();
+    this.#changed();
+  }
+
+  #showChoice() {
     for (const input of $("cards").querySelectorAll("input")) {
-      input.type = mixed ? "checkbox" : "radio";
+      input.type = $("mix").checked ? "checkbox" : "radio";
       input.checked = this.#weights.has(input.value);
     }
     this.#showWeights();
-    this.#changed();
   }
 
   #showWeights() {

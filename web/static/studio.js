@@ -3,6 +3,7 @@ import { get } from "./api.js";
 import { Gallery } from "./gallery.js";
 import { Jobs } from "./jobs.js";
 import { frameOf, painted, pictureOf, smaller } from "./pictures.js";
+import { Schedule } from "./schedule.js";
 import { Stage } from "./stage.js";
 import { stateOf, titleOf } from "./words.js";
 import { upload } from "./upload.js";
@@ -15,6 +16,7 @@ const $ = (id) => document.getElementById(id);
 const session = await get("/api/session");
 const stage = new Stage();
 const gallery = new Gallery(session.styles, session.default_style);
+const schedule = new Schedule(session.styles, session.default_style);
 const jobs = new Jobs($("list"), $("empty"), $("more"), $("filter"), $("away"), $("announce"));
 jobs.styles = session.styles;
 
@@ -28,6 +30,7 @@ const sources = new Map();
 
 async function showFrame(canvas) {
   frame = canvas;
+  schedule.seconds = canvas.seconds ?? NaN;
   stage.showFrame(canvas);
   jobs.select(null);
   // The gallery first: it is what one chooses by, and the large picture is the dearest.
@@ -40,21 +43,31 @@ async function paintLarge() {
   large.abort();
   large = new AbortController();
   try {
-    const url = await painted(frame, gallery.manner, large.signal);
+    const url = await painted(frame, { ...gallery.manner, ...schedule.manner }, large.signal);
     await stage.paint(url, `Your frame, painted as ${gallery.words}`);
     URL.revokeObjectURL(url);
     performance.mark("frame painted");
+    trouble("painting", null);
   } catch (error) {
-    if (error.name !== "AbortError") trouble(error.message);
+    if (error.name !== "AbortError") trouble("painting", error.message);
   }
 }
 
 gallery.addEventListener("change", () => {
+  schedule.style = gallery.style;
+  showChoice();
+});
+schedule.addEventListener("change", () => {
+  gallery.style = schedule.style;
+  showChoice();
+});
+gallery.addEventListener("trouble", (event) => trouble("painting", event.detail.message));
+
+function showChoice() {
   if (stage.job) stage.showFrame(frame);
   describe();
   paintLarge();
-});
-gallery.addEventListener("trouble", (event) => trouble(event.detail.message));
+}
 
 function describe(job = null) {
   if (job) {
@@ -77,9 +90,9 @@ function choose(chosen) {
   $("chosen").textContent = files.length > 1 ? `${files.length} videos` : files[0].name;
   $("chosen-more").textContent = `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
   offer();
-  trouble(null);
   const tooLarge = files.find((file) => file.size > session.max_upload_bytes);
-  if (tooLarge) trouble(`${tooLarge.name} is larger than this studio takes.`);
+  trouble("video", tooLarge ? `${tooLarge.name} is larger than this studio takes.` : null);
+  trouble("painting", null);
   performance.mark("files chosen");
   describe();
   const url = URL.createObjectURL(files[0]);
@@ -115,7 +128,7 @@ document.body.addEventListener("drop", (event) => {
 $("choices").addEventListener("submit", async (event) => {
   event.preventDefault();
   const chosen = files;
-  const request = gallery.request;
+  const request = { ...gallery.request, ...schedule.request };
   $("paint").disabled = true;
   $("paint").textContent = "Uploading …";
   // The studio and the painters of this machine may share processors: what is asked for goes first.
@@ -148,9 +161,14 @@ async function paint(file, request, watch) {
   }
 }
 
-function trouble(words) {
-  $("trouble").hidden = !words;
-  $("trouble").textContent = words ?? "";
+// What is wrong with the videos, and with how they are to be painted, until it is so no more.
+const troubles = new Map();
+
+function trouble(about, words) {
+  troubles.set(about, words);
+  const shown = [...troubles.values()].filter(Boolean).join(" ");
+  $("trouble").hidden = !shown;
+  $("trouble").textContent = shown;
 }
 
 // Jobs

@@ -8,6 +8,11 @@ export function clock(seconds) {
   return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
 }
 
+// Seconds of a time as people write it, such as 1:05 or 12.5s; NaN where it is another thing.
+export function secondsOf(text) {
+  return /^[\d:.]+s?$/.test(text) ? text.replace("s", "").split(":").reduce((sum, part) => 60 * sum + Number(part), 0) : NaN;
+}
+
 export function speedOf(job) {
   const frames = job.frames_per_s;
   return job.live.speed ? `${Math.round(job.live.speed * 100)} % of playing speed` : `${frames ?? "?"} frames/s`;
