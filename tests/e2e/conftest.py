@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest_asyncio
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
+from browsers import browser
 
 from client import Account, open_pipeline
 from client import Pipeline as ClientPipeline
@@ -20,6 +21,8 @@ from shared.contracts.messages import Message, decode
 from shared.contracts.status import Status
 from shared.contracts.style_request import StyleRequest
 from shared.storage.blobs import BlobStore
+
+__all__ = ["browser", "pipeline"]
 
 DEADLINE_S = 90.0
 # Small chunks make short videos long jobs: many events, many places to be killed at.

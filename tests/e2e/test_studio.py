@@ -13,23 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, Response, Route, async_playwright, expect
-from studio_bench import TOKEN, opened
+from browsers import open_page
+from playwright.async_api import Browser, Page, Response, Route, expect
 from studio_page import (
-    ASKED,
-    CONTRAST,
-    FLAGS,
     HEARD,
     HOSTILE,
     PATIENCE_MS,
     PLAYS,
     SAME_PICTURE,
     WIDTH,
-    change_style_over_time,
     choose,
-    chromium,
     look,
-    open_all_settings,
     sound_of,
     sounds_differ_by,
     when,
@@ -55,28 +49,10 @@ async def stack(tmp_path_factory) -> AsyncIterator[Stack]:
         yield running
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    program = chromium()
-    if program is None:
-        assert not os.environ.get("CI"), "Chromium is missing: scripts/setup --test installs it"
-        pytest.skip("Chromium is not installed, and without it nothing can look at the page")
-    async with async_playwright() as playwright:
-        running = await playwright.chromium.launch(executable_path=program, args=FLAGS)
-        yield running
-        await running.close()
-
-
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(stack: Stack, browser: Browser) -> AsyncIterator[Page]:
-    context = await browser.new_context(viewport={"width": 1280, "height": 900})
-    opened = await context.new_page()
-    troubles: list[str] = []
-    opened.on("pageerror", lambda error: troubles.append(str(error)))
-    await opened.goto(stack.studio_address)
-    yield opened
-    await context.close()
-    assert troubles == []
+    async with open_page(browser, stack.studio_address) as shown:
+        yield shown
 
 
 @pytest.fixture(scope="module")
@@ -190,43 +166,6 @@ async def test_an_upload_goes_on_after_its_page_was_closed_and_by_the_other_way(
     assert second.startswith(page.url)
 
 
-async def test_every_control_says_how_each_of_several_files_is_painted(page, tmp_path):
-    files = [tmp_path / name for name in ("one.mp4", "two.mp4", "lost.mp4")]
-    for file in files:
-        file.write_bytes(b"this is a text")
-    await choose(page, *files)
-    await page.get_by_text("Mix several").click()
-    await page.locator(".card", has_text="Udnie").click()
-    await (
-        page.get_by_label("The Starry Night", exact=True)
-        .and_(page.get_by_role("slider"))
-        .fill("75")
-    )
-    await page.get_by_label("Udnie", exact=True).and_(page.get_by_role("slider")).fill("25")
-    await change_style_over_time(page)
-    await page.get_by_label("Strength").fill("70")
-    await page.get_by_text("Keep the video's colours").click()
-    await page.get_by_label("Brush").select_option("broad")
-    await page.locator("#output summary").click()
-    await page.get_by_label("Length").select_option("the first 5 seconds")
-    await page.get_by_label("Size").select_option("at most 1280")
-    await page.get_by_label("Quality").select_option("high")
-    files[2].unlink()
-    await page.get_by_role("button", name="Paint 3 videos").click()
-
-    lost = page.locator(".job.failed", has_text="lost.mp4")
-    await expect(lost).to_contain_text("The file cannot be read any more.", timeout=PATIENCE_MS)
-    await lost.get_by_role("button", name="Dismiss").click()
-    await expect(lost).to_have_count(0)
-    for name in ("one.mp4", "two.mp4"):
-        job = page.locator(".job.failed", has_text=name)
-        await expect(job).to_contain_text("The Starry Night 75 %, Udnie 25 %", timeout=PATIENCE_MS)
-    jobs = await page.evaluate("async () => (await (await fetch('/api/jobs?limit=2')).json()).jobs")
-    assert {job["video"] for job in jobs} == {"one.mp4", "two.mp4"}
-    for job in jobs:
-        assert {name: job[name] for name in ASKED} == ASKED
-
-
 async def test_codecs_play_where_the_browser_can_and_else_it_says_so(page, tmp_path):
     short = tmp_path / "short.mp4"
     short.write_bytes(Video(frames=48, size=(160, 96)).make())
@@ -259,33 +198,6 @@ async def test_codecs_play_where_the_browser_can_and_else_it_says_so(page, tmp_p
     assert {(job["codec"], job["quality"]) for job in found} == {("av1", 80), ("hevc", 80)}
 
 
-async def test_painting_that_is_slower_than_the_video_says_when_to_start(page, stack):
-    async with opened(stack.storage_connection_string) as studio:
-        video = Video(frames=240, size=(64, 48)).make()
-        await studio.blobs.create(studio.names["uploads"], "slow.mp4", video)
-        job = (await studio.job(video_name="slow.mp4", frames=240, frames_stylized=24)).job_id
-        for number in range(6):
-            await studio.segment(job, number)
-        await page.goto(f"{studio.url}/?token={TOKEN}")
-        await page.get_by_role("button", name="Watch slow.mp4").click()
-        hint = page.locator("#hint")
-        painted = 6
-        async with asyncio.timeout(60):
-            while "Plays smoothly in" not in await hint.inner_text():
-                # 4 frames of 30 a second, again and again, but never what playing begins with.
-                if painted < 11:
-                    await studio.segment(job, painted)
-                    painted += 1
-                await asyncio.sleep(1)
-        await expect(hint).to_contain_text("Painting at")
-        assert (await look(page))["paused"]
-
-        await hint.get_by_role("button", name="Play now").click()
-        for number in range(painted, 20):
-            await studio.segment(job, number)
-        await when(page, lambda seen: seen["time"] > 0.2)
-
-
 async def test_a_restart_in_mid_play_is_only_a_pause(page, stack, tmp_path):
     gone = tmp_path / "gone.mp4"
     gone.write_bytes(b"this is a text")
@@ -309,23 +221,6 @@ async def test_a_restart_in_mid_play_is_only_a_pause(page, stack, tmp_path):
     assert recovered["error"] is None
     assert studio.restarts == 1
     await expect(other).to_have_count(0, timeout=PATIENCE_MS)
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_everything_can_be_read_reached_and_named(page, stack, scheme):
-    await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    await open_all_settings(page)
-    for width in (375, 768, 1280):
-        await page.set_viewport_size({"width": width, "height": 900})
-        assert await page.evaluate("() => document.documentElement.scrollWidth") <= width
-        assert await page.evaluate(CONTRAST) == []
-    nameless = await page.evaluate(
-        """() => [...document.querySelectorAll("button, input, select, a")]
-          .filter((one) => one.checkVisibility())
-          .filter((one) => !(one.ariaLabel || one.textContent.trim() || one.labels?.length))
-          .map((one) => one.outerHTML)"""
-    )
-    assert nameless == []
 
 
 async def test_the_keyboard_is_enough(page, tmp_path):

@@ -11,6 +11,7 @@ export class Schedule extends EventTarget {
   seconds = NaN;
   #rows = [];
   #selected;
+  #refused = false;
 
   constructor(styles, style) {
     super();
@@ -44,6 +45,24 @@ export class Schedule extends EventTarget {
     const fade = this.#selected.time ? Number($("fade").value || USUAL_FADE_S) : 0;
     const at = secondsOf(timeOf(this.#selected)) + fade;
     return { ...this.request, at: at <= LATEST_S ? at : 0 };
+  }
+
+  // Says beneath the rows why they cannot be painted; null where they can.
+  refuse(words) {
+    this.#refused = words !== null;
+    $("over-time-trouble").hidden = !this.#refused;
+    $("over-time-trouble").textContent = words ?? "";
+    this.#show();
+  }
+
+  // Whether there is more than one style, so that what is refused is about their times.
+  get changes() {
+    return this.#rows.length > 1;
+  }
+
+  #rises(row) {
+    const before = this.#rows[this.#rows.indexOf(row) - 1];
+    return secondsOf(timeOf(row)) > secondsOf(timeOf(before));
   }
 
   #add() {
@@ -89,6 +108,7 @@ export class Schedule extends EventTarget {
   #controls(row, time) {
     row.time = document.createElement("input");
     Object.assign(row.time, { type: "text", value: time, autocomplete: "off", spellcheck: false });
+    row.time.setAttribute("aria-errormessage", "over-time-trouble");
     row.time.addEventListener("change", () => this.#changed());
     row.time.addEventListener("keydown", (event) => {
       if (event.key !== "Enter") return;
@@ -121,12 +141,15 @@ export class Schedule extends EventTarget {
       row.radio.ariaLabel = `${title} from ${time}`;
       if (!row.time) continue;
       row.time.ariaLabel = `When ${title} begins`;
+      row.time.ariaInvalid = String(this.#refused && !this.#rises(row));
       row.remove.ariaLabel = `Remove ${title} from ${time}`;
     }
     const changes = this.#rows.length - 1;
     const from = this.#selected.time?.value.trim() ?? "0:00";
-    $("style-title").textContent = changes ? `Style from ${from} on` : "Style";
-    $("over-time-words").textContent = changes ? `${changes} change${changes > 1 ? "s" : ""}` : "one style throughout";
+    const when = Number.isNaN(secondsOf(from)) ? "Style of the selected row" : `Style from ${from} on`;
+    $("style-title").textContent = changes ? when : "Style";
+    const count = changes ? `${changes} change${changes > 1 ? "s" : ""}` : "one style throughout";
+    $("over-time-words").textContent = this.#refused ? `${count}, see inside` : count;
     $("fade-label").hidden = !changes;
   }
 }

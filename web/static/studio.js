@@ -11,6 +11,7 @@ import { upload } from "./upload.js";
 // As many pixels as are painted at most, so that strokes are as large as the result's.
 const LARGE = 1280;
 const SMALL = 320;
+const REFUSED = 400;
 const $ = (id) => document.getElementById(id);
 
 const session = await get("/api/session");
@@ -47,9 +48,14 @@ async function paintLarge() {
     await stage.paint(url, `Your frame, painted as ${gallery.words}`);
     URL.revokeObjectURL(url);
     performance.mark("frame painted");
+    schedule.refuse(null);
     trouble("painting", null);
   } catch (error) {
-    if (error.name !== "AbortError") trouble("painting", error.message);
+    if (error.name === "AbortError") return;
+    // The other controls offer only what can be painted.
+    const refused = error.status === REFUSED && schedule.changes;
+    schedule.refuse(refused ? error.message : null);
+    trouble("painting", refused ? null : error.message);
   }
 }
 

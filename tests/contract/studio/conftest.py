@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest_asyncio
+from browsers import browser
 from studio_bench import opened
+
+__all__ = ["browser", "studio"]
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from bench import inference
+from cli import main as command
+from cli.command_line import build_parser
 from cli.commands import catalogue, common, completion, run, submit, training
-from cli.main import main
 from local import defaults
 from local.stack import Stack
 from shared.contracts.errors import StylestreamError
@@ -89,6 +90,8 @@ def nothing_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inference, "measure", measure)
     monkeypatch.setattr(OnnxEngine, "__init__", measure)
     monkeypatch.setattr(checks, "find_faults", measure)
+    # Most of the time would go into making the same parser again.
+    monkeypatch.setattr(command, "build_parser", functools.cache(build_parser))
     once = functools.cache(defaults.gallery)
     for module in (catalogue, common, completion, run, submit, training):
         monkeypatch.setattr(module, "gallery", once)
@@ -116,7 +119,7 @@ def test_whatever_is_typed_there_is_an_exit_code_and_a_sentence(
     for _ in range(LINES):
         words = line(chance)
         with pytest.raises(SystemExit) as ended:
-            main(words)
+            command.main(words)
         told = capsysbinary.readouterr()
         assert ended.value.code in {0, 1, 2}, words
         if ended.value.code:

@@ -1,0 +1,50 @@
+"""A real Chromium, started once for all tests of a process, and pages in it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, async_playwright
+
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+    "--autoplay-policy=no-user-gesture-required",
+]
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """Chromium without a window; whoever opens a page in it is somebody new."""
+    program = chromium()
+    if program is None:
+        assert not os.environ.get("CI"), "Chromium is missing: scripts/setup --test installs it"
+        pytest.skip("Chromium is not installed, and without it nothing can look at the page")
+    async with async_playwright() as playwright:
+        running = await playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield running
+        await running.close()
+
+
+@asynccontextmanager
+async def open_page(browser: Browser, address: str) -> AsyncIterator[Page]:
+    """Open an address as somebody new; the page's own scripts must not fail while it is open."""
+    context = await browser.new_context(viewport={"width": 1280, "height": 900})
+    opened = await context.new_page()
+    troubles: list[str] = []
+    opened.on("pageerror", lambda error: troubles.append(str(error)))
+    await opened.goto(address)
+    yield opened
+    await context.close()
+    assert troubles == []
+
+
+def chromium() -> str | None:
+    return next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )

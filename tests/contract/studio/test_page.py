@@ -1,0 +1,133 @@
+"""The studio's page in a real Chromium, as far as it needs no painter."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from browsers import open_page
+from playwright.async_api import Browser, Page, expect
+from studio_bench import TOKEN, Opened, opened
+from studio_page import (
+    CONTRAST,
+    PATIENCE_MS,
+    change_style_over_time,
+    choose,
+    look,
+    open_all_settings,
+    when,
+)
+from videos import Video
+
+from shared.contracts.style_request import StyleRequest
+from shared.contracts.style_request_text import parse_style_request
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+ASKED = StyleRequest(
+    style="starry-night:0.75,udnie:0.25@0s,great-wave@65s",
+    fade=2,
+    strength=0.7,
+    preserve_color=True,
+    brush=360,
+    duration=5,
+    max_side=1280,
+    quality=80,
+)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def studio(storage_connection: str) -> AsyncIterator[Opened]:
+    """One studio for all: what it has painted of the example, it need not paint again."""
+    async with opened(storage_connection) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(studio: Opened, browser: Browser) -> AsyncIterator[Page]:
+    async with open_page(browser, f"{studio.url}/?token={TOKEN}") as shown:
+        yield shown
+
+
+async def test_every_control_says_how_each_of_several_files_is_painted(page, studio, tmp_path):
+    files = [tmp_path / name for name in ("one.mp4", "two.mp4", "lost.mp4")]
+    for file in files:
+        file.write_bytes(b"this is a text")
+    await choose(page, *files)
+    await page.get_by_text("Mix several").click()
+    await page.locator(".card", has_text="Udnie").click()
+    await (
+        page.get_by_label("The Starry Night", exact=True)
+        .and_(page.get_by_role("slider"))
+        .fill("75")
+    )
+    await page.get_by_label("Udnie", exact=True).and_(page.get_by_role("slider")).fill("25")
+    await change_style_over_time(page)
+    await page.get_by_label("Strength").fill("70")
+    await page.get_by_text("Keep the video's colours").click()
+    await page.get_by_label("Brush").select_option("broad")
+    await page.locator("#output summary").click()
+    await page.get_by_label("Length").select_option("the first 5 seconds")
+    await page.get_by_label("Size").select_option("at most 1280")
+    await page.get_by_label("Quality").select_option("high")
+    files[2].unlink()
+    await page.get_by_role("button", name="Paint 3 videos").click()
+
+    lost = page.locator(".job.failed", has_text="lost.mp4")
+    await expect(lost).to_contain_text("The file cannot be read any more.", timeout=PATIENCE_MS)
+    await lost.get_by_role("button", name="Dismiss").click()
+    await expect(lost).to_have_count(0)
+    sent = page.locator(".job", has_text="Waiting for the painter")
+    await expect(sent).to_have_count(2, timeout=PATIENCE_MS)
+    uploads = [item async for item in studio.blobs.items(studio.names["uploads"])]
+    assert {item.name.rpartition("/")[2] for item in uploads} == {"one.mp4", "two.mp4"}
+    asked = [parse_style_request(item.metadata, "starry-night") for item in uploads]
+    assert asked == [ASKED, ASKED]
+
+
+async def test_painting_that_is_slower_than_the_video_says_when_to_start(page, studio):
+    video = Video(frames=240, size=(64, 48)).make()
+    await studio.blobs.create(studio.names["uploads"], "slow.mp4", video)
+    record = await studio.job(video_name="slow.mp4", frames=240, frames_stylized=24, style=ASKED)
+    job = record.job_id
+    for number in range(6):
+        await studio.segment(job, number)
+    await page.get_by_role("button", name="Watch slow.mp4").click()
+    await expect(page.locator(".job", has_text="slow.mp4")).to_contain_text(
+        "The Starry Night 75 %, Udnie 25 %, The Great Wave off Kanagawa from 65s"
+    )
+    hint = page.locator("#hint")
+    painted = 6
+    async with asyncio.timeout(60):
+        while "Plays smoothly in" not in await hint.inner_text():
+            # 4 frames of 30 a second, again and again, but never what playing begins with.
+            if painted < 11:
+                await studio.segment(job, painted)
+                painted += 1
+            await asyncio.sleep(1)
+    await expect(hint).to_contain_text("Painting at")
+    assert (await look(page))["paused"]
+
+    await hint.get_by_role("button", name="Play now").click()
+    for number in range(painted, 20):
+        await studio.segment(job, number)
+    await when(page, lambda seen: seen["time"] > 0.2)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_everything_can_be_read_reached_and_named(page, scheme):
+    await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    await open_all_settings(page)
+    for width in (375, 768, 1280):
+        await page.set_viewport_size({"width": width, "height": 900})
+        assert await page.evaluate("() => document.documentElement.scrollWidth") <= width
+        assert await page.evaluate(CONTRAST) == []
+    nameless = await page.evaluate(
+        """() => [...document.querySelectorAll("button, input, select, a")]
+          .filter((one) => one.checkVisibility())
+          .filter((one) => !(one.ariaLabel || one.textContent.trim() || one.labels?.length))
+          .map((one) => one.outerHTML)"""
+    )
+    assert nameless == []
