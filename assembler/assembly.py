@@ -10,14 +10,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-import av.error
 import structlog
 
+from assembler.metrics import AssemblerMetrics
 from assembler.mux import mux
 from assembler.publication import Publication
 from assembler.settings import AssemblerSettings
 from assembler.verify import verify
-from shared.contracts.errors import ResultError, TrackError
+from shared.contracts.errors import ResultError, StylestreamError, TrackError
 from shared.contracts.layout import chunk_blob
 from shared.contracts.manifest import Manifest
 from shared.media.containers import is_full
@@ -25,15 +25,18 @@ from shared.storage.blobs import BlobStore, Content
 from shared.storage.sealed_files import SealedFile
 from shared.storage.seals import check_seal, file_digest
 from shared.storage.work_folders import work_folder
-from shared.telemetry.metrics import WorkMetrics
 
 log = structlog.get_logger()
 
+_AGAIN = "upload the video again to have them"
 _OF_SEGMENTS = ("SEGMENT_COUNT", "SEGMENT_MISSING")
-_NOTHING_BESIDE = (
-    "everything beside the picture is left out (sound, text, chapters, titles): with it, the "
-    "result cannot be written"
-)
+
+
+class Loss(NamedTuple):
+    """What a result goes without: a sentence for its user, and the code of the cause."""
+
+    code: str
+    sentence: str
 
 
 class Published(NamedTuple):
@@ -51,7 +54,7 @@ class Assembly:
         settings: AssemblerSettings,
         blobs: BlobStore,
         publication: Publication,
-        metrics: WorkMetrics,
+        metrics: AssemblerMetrics,
     ) -> None:
         self._settings = settings
         self._blobs = blobs
@@ -60,12 +63,13 @@ class Assembly:
         # Threads of their own: those of the loop resolve names, which the muxer's fetches wait for.
         self._threads = ThreadPoolExecutor(settings.assemblies, "assembly")
 
-    async def run(self, manifest: Manifest) -> Published:
+    async def run(self, manifest: Manifest, *, picture_only: bool = False) -> Published:
         """Make the result of ``manifest`` and publish it atomically.
 
         A painted video is not thrown away for a track beside the picture: one that cannot be
-        written as it was is left out. Doing it twice publishes once: the second finds the first's
-        result.
+        written as it was is left out, and all of them where storage does not give them back as
+        they were, or on demand (``picture_only``). Doing it twice publishes once: the second finds
+        the first's result.
 
         Raises:
             ResultError, ChunkError: the segments do not make exactly the promised result, or there
@@ -73,52 +77,68 @@ class Assembly:
             TransientError: storage stayed away.
         """
         try:
-            return await self._make(manifest)
+            name, losses = await self._make(manifest, picture_only=picture_only)
         except OSError as error:
             if not is_full(error):
                 raise
             folder = self._settings.work_dir or tempfile.gettempdir()
+            log.error("work folder is full", job_id=manifest.job_id, folder=folder)
             raise ResultError(
                 "NO_SPACE",
-                f"the result does not fit into the work folder {folder}: give it more room, "
-                "and submit the video again",
+                "the result does not fit into the assembler's work folder: give it more room "
+                "(WORK_DIR), and submit the video again",
             ) from error
+        for code in sorted({loss.code for loss in losses}):
+            self._metrics.lost_tracks(code)
+        return Published(name, tuple(loss.sentence for loss in losses))
 
-    async def _make(self, manifest: Manifest) -> Published:
+    async def _make(self, manifest: Manifest, *, picture_only: bool) -> tuple[str, list[Loss]]:
         with work_folder(self._settings.work_dir) as folder:
             out = folder / f"result.{manifest.source.container}"
-            side = await self._fetch_side(manifest, folder)
-            checked, losses = await self._write_what_fits(manifest, side, out)
+            side, losses = None, []
+            if picture_only and manifest.side is not None:
+                losses = [_without_all(manifest, _deadly(self._settings.assembly_attempts))]
+            else:
+                side, losses = await self._take_side(manifest, folder)
+            checked, more = await self._write_what_fits(manifest, side, out)
             with self._metrics.timed("publish"):
-                return Published(await self._publication.publish(manifest, checked), losses)
+                return await self._publication.publish(manifest, checked), [*losses, *more]
+
+    async def _take_side(self, manifest: Manifest, folder: Path) -> tuple[Path | None, list[Loss]]:
+        """Fetch the copied tracks; where they are not what they were, tell what is missing.
+
+        What was damaged is not even opened: nobody knows what it holds.
+        """
+        try:
+            return await self._fetch_side(manifest, folder), []
+        except ResultError as error:
+            log.error("copied tracks are lost", job_id=manifest.job_id, code=error.code)
+            return None, [_without_all(manifest, error)]
 
     async def _write_what_fits(
         self, manifest: Manifest, side: Path | None, out: Path
-    ) -> tuple[SealedFile, tuple[str, ...]]:
-        """Write a result without the tracks that spoil it; return a sentence for each of those.
+    ) -> tuple[SealedFile, list[Loss]]:
+        """Write a result without the tracks that spoil it; return what it goes without.
 
         Where no track is known to be at fault, it is written without anything beside the picture
         before it is given up.
         """
-        losses: list[str] = []
+        losses: list[Loss] = []
         left_out: frozenset[int] = frozenset()
         while True:
             try:
-                return await self._write(manifest, side, out, left_out), tuple(losses)
-            except (ResultError, av.error.FFmpegError) as error:
+                return await self._write(manifest, side, out, left_out), losses
+            except Exception as error:  # whatever it is, the picture may do without its cause
                 if side is None or _is_of_others(error):
                     raise
+                log.error("a copied track spoils the result", exc_info=error)
                 at_fault = error.tracks - left_out if isinstance(error, TrackError) else frozenset()
                 if at_fault:
                     left_out |= at_fault
-                    losses += [
-                        f"{_named(manifest, number)} is left out: {error}"
-                        for number in sorted(at_fault)
-                    ]
+                    losses += [_without(manifest, n, error) for n in sorted(at_fault)]
                 else:
-                    log.error("writing without copied tracks", exc_info=error)
                     side = None
-                    losses.append(_NOTHING_BESIDE)
+                    losses = [_without_all(manifest, error)]
 
     async def _write(
         self, manifest: Manifest, side: Path | None, out: Path, left_out: frozenset[int]
@@ -138,11 +158,11 @@ class Assembly:
             return None
         path = folder / Path(manifest.side).name
         if not await self._blobs.download(self._settings.frames_container, manifest.side, path):
-            raise ResultError("SIDE_MISSING", "the job's copied tracks are gone from storage")
+            raise ResultError("SIDE_MISSING", f"they are gone from storage; {_AGAIN}")
         loop = asyncio.get_running_loop()
         digest = await loop.run_in_executor(self._threads, file_digest, path)
         if digest != manifest.side_sha256:
-            raise ResultError("CORRUPT_SIDE", "the job's copied tracks were damaged in storage")
+            raise ResultError("CORRUPT_SIDE", f"they were damaged in storage; {_AGAIN}")
         return path
 
     def _segments(self, manifest: Manifest, loop: asyncio.AbstractEventLoop) -> Iterator[bytes]:
@@ -166,10 +186,37 @@ class Assembly:
 
 
 def _is_of_others(error: Exception) -> bool:
-    """Tell whether an error is of the segments, or of the machine, whatever lies beside them."""
+    """Tell whether an error is of the segments, of storage or of the disk, whatever the tracks."""
     if isinstance(error, ResultError):
         return error.code in _OF_SEGMENTS
-    return is_full(error)
+    return isinstance(error, StylestreamError) or is_full(error)
+
+
+def _deadly(attempts: int) -> ResultError:
+    times = "once" if attempts == 1 else f"{attempts} times"
+    return ResultError(
+        "ASSEMBLY_POISONED", f"making the result with them ended its assembler {times}"
+    )
+
+
+def _without(manifest: Manifest, number: int, error: Exception) -> Loss:
+    sentence = f"{_named(manifest, number)}, is left out: {_reason(error)}"
+    return Loss(_code(error), sentence)
+
+
+def _without_all(manifest: Manifest, error: Exception) -> Loss:
+    numbers = range(len(manifest.source.tracks))
+    everything = "; ".join([*(_named(manifest, n) for n in numbers), "any chapters and titles"])
+    return Loss(_code(error), f"{everything} are left out: {_reason(error)}")
+
+
+def _code(error: Exception) -> str:
+    return error.code if isinstance(error, ResultError) else "TRACK_DATA"
+
+
+def _reason(error: Exception) -> str:
+    """Say for users what happened; what else is raised is for the log."""
+    return str(error) if isinstance(error, ResultError) else "the result cannot be written with it"
 
 
 def _named(manifest: Manifest, number: int) -> str:
@@ -178,4 +225,4 @@ def _named(manifest: Manifest, number: int) -> str:
         return f"copied track {number + 1}"
     track = manifest.source.tracks[number]
     what = ", ".join(word for word in (track.codec, track.language) if word)
-    return f"copied track {number + 1}, {track.kind} ({what}),"
+    return f"copied track {number + 1}, {track.kind} ({what})"

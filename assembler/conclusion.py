@@ -16,6 +16,7 @@ from assembler.records import Records
 from assembler.settings import AssemblerSettings
 from shared.contracts.errors import PermanentError, ResultError
 from shared.contracts.layout import chunk_blob, manifest_blob, progress_blob
+from shared.contracts.manifest import Manifest
 from shared.contracts.messages import AnyMessage, SegmentReady, SplitCompleted, SplitFailed
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
@@ -92,17 +93,18 @@ class Conclusion:
         assert job.manifest is not None
         manifest = job.manifest
 
-        begun = False
+        begun: int | None = None
 
         async def in_turn() -> Published:
             nonlocal begun
             # Room is for work: who waits to try again lets others go first.
             async with self._room:
-                if not begun:
-                    await self._begin(manifest.job_id)
-                    begun = True
+                if begun is None:
+                    begun = await self._begin(manifest)
                 job.assemble()
-                return await self._assembly.run(manifest)
+                # Before the video is given up, it is tried without what lies beside the picture.
+                last = begun == self._settings.assembly_attempts
+                return await self._assembly.run(manifest, picture_only=last)
 
         try:
             result = await self._retry(in_turn)
@@ -120,26 +122,30 @@ class Conclusion:
             return result.name
         return None
 
-    async def _begin(self, job_id: str) -> None:
+    async def _begin(self, manifest: Manifest) -> int:
         """Count that the result is begun once more, where an assembler's death cannot lose it.
+
+        Returns how often it was begun before.
 
         Raises:
             ResultError: ``ASSEMBLY_POISONED``: it was begun too often.
         """
-        container, name = self._settings.frames_container, manifest_blob(job_id)
-        counted = None
+        container, name = self._settings.frames_container, manifest_blob(manifest.job_id)
+        most = self._settings.assembly_attempts + (manifest.side is not None)
+        made, counted = 0, None
         while counted is None:
             facts = await self._blobs.facts(container, name)
             if facts is None:
-                return
+                return made
             made = int(facts.metadata.get(_ATTEMPTS, "0"))
-            if made >= self._settings.assembly_attempts:
+            if made >= most:
                 raise ResultError(
                     POISONED,
                     f"making the result ended its assembler {made} times: it is not tried again",
                 )
             metadata = {**facts.metadata, _ATTEMPTS: str(made + 1)}
             counted = await self._blobs.annotate(container, name, metadata, etag=facts.etag)
+        return made
 
     def _count(self, job: Job) -> None:
         status = job.status

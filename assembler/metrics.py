@@ -7,6 +7,7 @@ from typing import Final, Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from shared.contracts.codes import OTHER
 from shared.contracts.status import Cost, State
 from shared.telemetry.metrics import WorkMetrics
 
@@ -18,6 +19,16 @@ _LONGEST: Final = 63
 # An empty label would be none at all.
 _NO_FOLDER: Final = "(none)"
 _OTHERS: Final = "(others)"
+
+_TRACK_CODES: Final = (
+    "ASSEMBLY_POISONED",
+    "CORRUPT_SIDE",
+    "SIDE_MISSING",
+    "TRACK_COUNT",
+    "TRACK_DATA",
+    "TRACK_TIME",
+    OTHER,
+)
 
 AnnouncementOutcome = Literal["delivered", "refused", "put_off"]
 """What became of a try: the topic has the news, will never take it, or was away."""
@@ -99,12 +110,24 @@ class AssemblerMetrics(WorkMetrics):
             ["state", "outcome"],
             registry=registry,
         )
+        self._lost_tracks = Counter(
+            f"{service}_lost_tracks_total",
+            "Results that go without tracks beside the picture, by the code of the cause",
+            ["code"],
+            registry=registry,
+        )
+        for code in _TRACK_CODES:
+            self._lost_tracks.labels(code)
         for state, outcome in product(self._job_outcomes, get_args(AnnouncementOutcome)):
             self._announcements.labels(state, outcome)
 
     def redriven(self, chunks: int) -> None:
         """Count missing chunks that were sent again."""
         self._redriven.inc(chunks)
+
+    def lost_tracks(self, code: str) -> None:
+        """Count a result that goes without tracks for this reason; others count as ``OTHER``."""
+        self._lost_tracks.labels(code if code in _TRACK_CODES else OTHER).inc()
 
     def jobs(self, *, open: int, oldest_age_s: float, stalled: int) -> None:  # noqa: A002 - the word
         """Set what is known of the jobs followed."""

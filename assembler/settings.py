@@ -16,7 +16,10 @@ class AssemblerSettings(ServiceSettings):
     )
     assemblies: int = Field(1, ge=1, le=32, description="results made at once")
     assembly_attempts: int = Field(
-        10, ge=1, description="tries to make a result that end the assembler before it is given up"
+        10,
+        ge=1,
+        description="tries to make a result that end the assembler before it is given up; one more "
+        "is made without the tracks beside the picture",
     )
     downloads_ahead: int = Field(8, ge=1, le=64, description="segments fetched ahead of the muxer")
     redrive_after_s: float = Field(

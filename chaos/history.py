@@ -104,6 +104,8 @@ class Upload:
     """Chunks whose stored frames the run has damaged: alone a reason for the job to fail."""
     damaged_by: frozenset[str] = frozenset()
     """Codes that its job may fail with, since what lies in storage was damaged otherwise."""
+    muted: bool = False
+    """Whether the run has damaged its copied tracks: its result may go without, and say so."""
     poisoned: frozenset[int] = frozenset()
     """Chunks that the run made deadly to whoever painted them: another such reason."""
     cancelled: bool = False

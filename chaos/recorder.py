@@ -83,6 +83,10 @@ class Recorder:
         upload = self._take_upload(job_id)
         self.uploads.append(replace(upload, damaged_by=upload.damaged_by | {code}))
 
+    def note_muting(self, job_id: str) -> None:
+        """Note that the run has damaged a job's copied tracks."""
+        self.uploads.append(replace(self._take_upload(job_id), muted=True))
+
     def note_poison(self, job_id: str, chunk: int) -> None:
         """Note that the run has made a chunk deadly."""
         upload = self._take_upload(job_id)

@@ -7,7 +7,7 @@ import contextlib
 import random
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
@@ -64,13 +64,19 @@ class Tampering:
 
     async def damage_segment(self) -> None:
         """Damage a segment that no assembler has read yet."""
-        await self._damage_stored("segments", _CHUNK, "CORRUPT_SEGMENT")
+
+        def note(job: str) -> None:
+            self._arena.recorder.note_damage_by(job, "CORRUPT_SEGMENT")
+
+        await self._damage_stored("segments", _CHUNK, note)
 
     async def damage_tracks(self) -> None:
         """Damage the tracks that a job's video was stripped of, before an assembler reads them."""
-        await self._damage_stored("frames", _TRACKS, "CORRUPT_SIDE")
+        await self._damage_stored("frames", _TRACKS, self._arena.recorder.note_muting)
 
-    async def _damage_stored(self, container: str, kind: re.Pattern[str], code: str) -> None:
+    async def _damage_stored(
+        self, container: str, kind: re.Pattern[str], note: Callable[[str], None]
+    ) -> None:
         arena, chance = self._arena, self._chance
         assemblers = [process.pid for process in arena.instances("assembler")]
         with stopped(assemblers):
@@ -81,7 +87,7 @@ class Tampering:
             content = bytearray(await arena.storage.read_blob(container, name))
             place = chance.randrange(len(content))
             content[place] ^= 1 + chance.randrange(255)
-            arena.recorder.note_damage_by(name.split("/")[0], code)
+            note(name.split("/")[0])
             await arena.storage.rewrite(container, name, bytes(content))
 
     async def poison(self) -> None:

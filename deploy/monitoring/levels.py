@@ -83,6 +83,18 @@ _WAITING: Final = Row(
             stacked=True,
             runbook="StylestreamOwnFault",
         ),
+        Panel(
+            "Results without their tracks",
+            "Results that went without sound or text, by the code of the cause.",
+            "suffix: results",
+            (
+                Query(
+                    "sum by (code) (increase(assembler_lost_tracks_total[$__range]) > 0)",
+                    "{{code}}",
+                ),
+            ),
+            runbook="StylestreamTracksLost",
+        ),
     ),
 )
 

@@ -28,6 +28,7 @@ from histories import (
 
 from chaos.history import Announcement, BlobCall, History, Position, Result
 from chaos.promises import Promise, check
+from shared.contracts.status import Status
 
 
 def more_events(*events) -> History:
@@ -104,6 +105,27 @@ def test_a_job_that_ends_because_its_user_wants_so_breaks_no_promise() -> None:
     history = cancelled_by_nobody()
     [upload] = history.uploads
     assert check(replace(history, uploads=(replace(upload, cancelled=True),))) == []
+
+
+def without_sound(state: str = "degraded") -> History:
+    """The stored sound was damaged, and the result goes without."""
+    told = status(state=state, warnings=("copied track 1, audio (aac), is left out: ...",))
+    quiet = with_result(picture=replace(PICTURE, sound=()), sha256="other")
+    return replace(
+        quiet,
+        uploads=with_upload(muted=True).uploads,
+        statuses={JOB: told},
+        calls=with_end(told),
+        announcements=(Announcement(JOB, told),),
+    )
+
+
+def with_end(told: Status) -> tuple[BlobCall, ...]:
+    return also(without(good(), record(6.5, status())), record(6.5, told)).calls
+
+
+def test_damaged_sound_may_be_left_out_if_the_record_says_so() -> None:
+    assert check(without_sound()) == []
 
 
 def test_work_done_twice_with_the_same_bytes_breaks_no_promise() -> None:
@@ -233,7 +255,25 @@ SPOILT: dict[str, tuple[Promise, Callable[[], History]]] = {
         "I3",
         lambda: replace(
             with_result(picture=replace(PICTURE, sound=("b",))),
-            uploads=with_upload(damaged_by=frozenset({"CORRUPT_SIDE"})).uploads,
+            uploads=with_upload(muted=True).uploads,
+        ),
+    ),
+    "a result without the sound whose job says that it is done": (
+        "I3",
+        lambda: without_sound(state="done"),
+    ),
+    "a degraded job without sound that nobody has damaged": (
+        "I3",
+        lambda: replace(without_sound(), uploads=good().uploads),
+    ),
+    "a job that fails since its sound was damaged": (
+        "END",
+        lambda: replace(
+            with_upload(muted=True),
+            statuses={JOB: failed("CORRUPT_SIDE")},
+            results=(),
+            calls=with_end(failed("CORRUPT_SIDE")),
+            announcements=(Announcement(JOB, failed("CORRUPT_SIDE")),),
         ),
     ),
     "a record that counts more than is painted": (

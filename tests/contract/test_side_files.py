@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import pytest
 import pytest_asyncio
+from contract.test_services import running, started
 from prometheus_client import CollectorRegistry
 from videos import Sound, Video
 
@@ -18,12 +19,13 @@ from assembler.metrics import AssemblerMetrics
 from assembler.publication import Publication
 from assembler.records import Records
 from assembler.settings import AssemblerSettings
-from shared.contracts.errors import ResultError
-from shared.contracts.layout import chunk_blob, side_blob
+from shared.contracts.layout import chunk_blob, manifest_blob, side_blob
 from shared.contracts.manifest import Manifest, Source
+from shared.contracts.messages import SegmentReady, SplitCompleted
 from shared.contracts.style_request import StyleRequest
 from shared.storage.accounts import storage_client
 from shared.storage.blobs import BlobStore
+from shared.storage.manifests import store_manifest
 from shared.storage.seals import file_digest, seal
 from splitter.media.chunking import EncodedChunk
 from splitter.media.split import SplitEnd, SplitOptions, split
@@ -45,8 +47,8 @@ def split_with(side: Path, *sounds: Sound) -> tuple[Source, list[EncodedChunk], 
     return source, [chunk for chunk in chunks if isinstance(chunk, EncodedChunk)], end
 
 
-def manifest_of(source: Source, chunks: list[EncodedChunk], side: Path) -> Manifest:
-    job, digest = uuid.uuid4().hex[:24], file_digest(side)
+def manifest_of(source: Source, chunks: list[EncodedChunk], side: Path | None) -> Manifest:
+    job, digest = uuid.uuid4().hex[:24], side and file_digest(side)
     return Manifest(
         job_id=job,
         video_url="u",
@@ -56,12 +58,14 @@ def manifest_of(source: Source, chunks: list[EncodedChunk], side: Path) -> Manif
         source=source,
         chunks=tuple(chunk.chunk for chunk in chunks),
         frames=sum(chunk.chunk.frames for chunk in chunks),
-        side=side_blob(job, source.container, digest),
+        side=digest and side_blob(job, source.container, digest),
         side_sha256=digest,
     )
 
 
-async def assembly_of(connection: str, blobs: BlobStore) -> tuple[Assembly, str]:
+async def assembly_of(
+    connection: str, blobs: BlobStore, registry: CollectorRegistry | None = None
+) -> tuple[Assembly, str]:
     """Return an assembler's works, and the one container that it reads and writes."""
     container = f"t{uuid.uuid4().hex[:8]}"
     async with storage_client(connection, None, None) as client:
@@ -74,26 +78,102 @@ async def assembly_of(connection: str, blobs: BlobStore) -> tuple[Assembly, str]
         results_container=container,
     )
     publication = Publication(blobs, container, Records(blobs, container, container, redrives=0))
-    metrics = AssemblerMetrics(CollectorRegistry())
+    metrics = AssemblerMetrics(registry or CollectorRegistry())
     return Assembly(settings, blobs, publication, metrics), container
 
 
-@pytest.mark.parametrize("damaged", [False, True])
-async def test_sound_that_was_damaged_in_storage_is_not_published(
-    storage_connection: str, blobs: BlobStore, tmp_path: Path, *, damaged: bool
+async def store(
+    blobs: BlobStore, container: str, manifest: Manifest, chunks: list[EncodedChunk]
+) -> None:
+    for chunk in chunks:
+        name = chunk_blob(manifest.job_id, chunk.chunk.index)
+        await blobs.create(container, name, chunk.data, metadata=seal(chunk.data))
+
+
+async def published_tracks(blobs: BlobStore, container: str, name: str | None) -> list[str]:
+    """Return the codecs beside the eight frames that a published result must hold."""
+    assert name
+    with av.open(io.BytesIO(await blobs.read(container, name) or b"")) as file:
+        assert sum(1 for _ in file.decode(video=0)) == 8
+        return [track.codec_context.codec.canonical_name for track in file.streams.audio]
+
+
+@pytest.mark.parametrize(
+    ("what", "codes", "why"),
+    [
+        ("whole", {}, ""),
+        ("damaged", {"CORRUPT_SIDE": 1}, "damaged in storage"),
+        ("gone", {"SIDE_MISSING": 1}, "gone from storage"),
+    ],
+)
+async def test_sound_that_storage_does_not_give_back_costs_the_sound_alone(
+    storage_connection: str,
+    blobs: BlobStore,
+    tmp_path: Path,
+    what: str,
+    codes: dict[str, int],
+    why: str,
+) -> None:
+    side = tmp_path / "side"
+    source, chunks, _ = split_with(side, Sound(language="fra"), Sound("ac3"))
+    manifest = manifest_of(source, chunks, side)
+    registry = CollectorRegistry()
+    assembly, container = await assembly_of(storage_connection, blobs, registry)
+    content = bytearray(side.read_bytes())
+    content[len(content) // 2] ^= what == "damaged"
+    assert manifest.side
+    if what != "gone":
+        await blobs.create(container, manifest.side, bytes(content))
+    await store(blobs, container, manifest, chunks)
+    published = await assembly.run(manifest)
+    found = await published_tracks(blobs, container, published.name)
+    assert found == (["aac", "ac3"] if what == "whole" else [])
+    # Whoever looks at the job reads which tracks; whoever runs the service sees that it happened
+    assert len(published.losses) == len(codes)
+    for loss in published.losses:
+        assert loss.startswith("copied track 1, audio (aac, fra); copied track 2, audio (ac3); ")
+        assert why in loss
+    assert lost_tracks(registry) == codes
+
+
+def lost_tracks(registry: CollectorRegistry) -> dict[str, float]:
+    return {
+        sample.labels["code"]: sample.value
+        for family in registry.collect()
+        for sample in family.samples
+        if sample.name == "assembler_lost_tracks_total" and sample.value
+    }
+
+
+async def test_tracks_that_end_their_assembler_are_left_out_before_the_video_is_given_up(
+    storage_connection: str, eventhub_connection: str, tmp_path: Path
 ) -> None:
     side = tmp_path / "side"
     source, chunks, _ = split_with(side, Sound())
     manifest = manifest_of(source, chunks, side)
-    assembly, container = await assembly_of(storage_connection, blobs)
-    content = bytearray(side.read_bytes())
-    content[len(content) // 2] ^= damaged
-    assert manifest.side
-    await blobs.create(container, manifest.side, bytes(content))
-    # Whole, they are taken, and what lacks next are the segments
-    with pytest.raises(ResultError) as refusal:
-        await assembly.run(manifest)
-    assert refusal.value.code == ("CORRUPT_SIDE" if damaged else "SEGMENT_MISSING")
+    job = manifest.job_id
+    async with running(storage_connection, eventhub_connection, assembly_attempts=2) as bench:
+        frames = bench.settings.frames_container
+        await store(bench.blobs, bench.settings.segments_container, manifest, chunks)
+        assert manifest.side
+        await bench.blobs.create(frames, manifest.side, side)
+        await bench.hub.by_job(started(job))
+        await store_manifest(bench.blobs, frames, manifest)
+        facts = await bench.blobs.facts(frames, manifest_blob(job))
+        assert facts
+        # Two assemblers have begun with it, and were heard of no more
+        begun = {**facts.metadata, "assemblies": "2"}
+        await bench.blobs.annotate(frames, manifest_blob(job), begun, etag=facts.etag)
+        await bench.hub.by_job(SplitCompleted(job_id=job, chunks=len(chunks), frames=8))
+        for chunk in chunks:
+            of_chunk = SegmentReady(job_id=job, chunk=chunk.chunk.index, frames=chunk.chunk.frames)
+            await bench.hub.by_job(of_chunk)
+        status = await bench.ended(job)
+        results = bench.settings.results_container
+        assert await published_tracks(bench.blobs, results, status.result) == []
+    assert status.state == "degraded"
+    assert status.warnings[-1].startswith("copied track 1, audio (aac); ")
+    assert "2 times" in status.warnings[-1]
 
 
 @pytest.mark.parametrize("spoilt", ["unreadable", "second track"])
@@ -110,18 +190,14 @@ async def test_a_painted_video_is_not_thrown_away_for_a_track_beside_it(
     assembly, container = await assembly_of(storage_connection, blobs)
     assert manifest.side
     await blobs.create(container, manifest.side, side.read_bytes())
-    for chunk in chunks:
-        name = chunk_blob(manifest.job_id, chunk.chunk.index)
-        await blobs.create(container, name, chunk.data, metadata=seal(chunk.data))
+    await store(blobs, container, manifest, chunks)
     # Then there is a result with all that fits, and a sentence about the rest
     published = await assembly.run(manifest)
-    result = io.BytesIO(await blobs.read(container, published.name) or b"")
-    with av.open(result) as file:
-        assert sum(1 for _ in file.decode(video=0)) == 8
-        codecs = [track.codec_context.codec.canonical_name for track in file.streams.audio]
+    codecs = await published_tracks(blobs, container, published.name)
     (loss,) = published.losses
     if spoilt == "unreadable":
-        assert (codecs, "everything beside the picture is left out" in loss) == ([], True)
+        assert codecs == []
+        assert loss.startswith("copied track 1, audio (flac); copied track 2, audio (wavpack); ")
     else:
         assert codecs == ["flac"]
         assert loss.startswith("copied track 2, audio (wavpack), is left out")
