@@ -29,6 +29,7 @@ from shared.media.containers import (
     TEE_TICK,
     add_copy,
     carried_metadata,
+    complaint,
     fits,
     is_detour,
     is_full,
@@ -256,7 +257,7 @@ def _opened_segment(chunk: Chunk, data: bytes) -> Iterator[InputContainer]:
         container = av.open(io.BytesIO(data), "r", format="mp4")
     except av.error.FFmpegError as error:
         raise ChunkError(
-            "CORRUPT_SEGMENT", f"Segment {chunk.index} cannot be read: {error}"
+            "CORRUPT_SEGMENT", f"Segment {chunk.index} cannot be read: {complaint(error)}"
         ) from error
     with container:
         if len(container.streams.video) != 1:

@@ -23,6 +23,7 @@ from av.stream import Stream
 from assembler.mux import copied_streams, is_filler, number_of, open_side
 from shared.contracts.errors import ResultError, TrackError
 from shared.contracts.manifest import Chunk, Manifest, pts_digest
+from shared.media.containers import complaint
 
 _RESULT_FORMATS = "mov,matroska"
 
@@ -66,7 +67,9 @@ def verify(
             wanted = [] if side is None else copied_streams(side, left_out)
             _compare_tracks([number_of(s) for s in wanted], _read(wanted, None), found)
     except av.error.FFmpegError as error:
-        raise ResultError("UNREADABLE", f"The result cannot be read back: {error}") from error
+        raise ResultError(
+            "UNREADABLE", f"The result cannot be read back: {complaint(error)}"
+        ) from error
     first, last = manifest.chunks[0], manifest.chunks[-1]
     ticks = last.first_pts + last.duration - first.first_pts
     return Verification(

@@ -29,7 +29,7 @@ from av.video.reformatter import (
 from av.video.stream import VideoStream
 
 from shared.contracts.errors import ChunkError
-from shared.media.containers import MAX_TIMESCALE
+from shared.media.containers import MAX_TIMESCALE, complaint
 from shared.media.encodings import Encoding
 
 NOMINAL_RATE = 60
@@ -163,7 +163,7 @@ def read_chunk(data: bytes, *, frames: int | None = None) -> Iterator[av.VideoFr
                     raise _corrupt(f"it holds more than the {frames} frames promised")
                 yield frame
     except (av.error.FFmpegError, IndexError) as error:
-        raise _corrupt(f"it does not decode: {error}") from error
+        raise _corrupt(f"it does not decode, {complaint(error)}") from error
     if frames is not None and count != frames:
         raise _corrupt(f"it holds {count} frames, not the {frames} promised")
 

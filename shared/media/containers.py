@@ -56,6 +56,12 @@ def is_full(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in _NO_ROOM
 
 
+def complaint(error: av.error.FFmpegError | IndexError) -> str:
+    """Say what FFmpeg found wrong, for people: without numbers, names of files or of Python's."""
+    said = getattr(error, "strerror", None) or "something that was promised is missing"
+    return f"{said[0].lower()}{said[1:]}"
+
+
 def open_output(
     path: Path, kind: ContainerName, options: Mapping[str, str], streams: Iterable[Stream]
 ) -> OutputContainer:
