@@ -32,6 +32,7 @@ from splitter.media.limits import Limits
 from splitter.media.normalise import Normaliser
 from splitter.media.part import Part
 from splitter.media.recognise import TAKEN
+from splitter.media.room import Room
 from splitter.media.source import ErrorLog, OpenSource, capture_errors, open_source
 from splitter.media.survey import find_bars
 from splitter.media.timeline import Timeline
@@ -104,8 +105,9 @@ def split(file: BinaryIO, options: SplitOptions, side_path: Path) -> Iterator[Sp
         source = open_source(file, options.limits, log)
         stack.enter_context(source.container)
         source = replace(source, start=source.start + options.part.start)
+        room = Room(options.limits.side_bytes)
         copier = stack.enter_context(
-            contextlib.closing(TrackCopier(source, side_path, options.part))
+            contextlib.closing(TrackCopier(source, side_path, options.part, room))
         )
         surveyor = partial(find_bars, file, options.limits, log, options.max_side)
         for event in _Splitter(source, copier, options, log, surveyor).run():

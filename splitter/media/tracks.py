@@ -39,6 +39,7 @@ from splitter.media.languages import alpha3
 from splitter.media.packets import begins, is_far, with_data
 from splitter.media.part import Part
 from splitter.media.recode import LosslessRecoder
+from splitter.media.room import Room
 from splitter.media.source import OpenSource, stream_time_base
 from splitter.media.stamps import Stamper, padding_of
 
@@ -79,10 +80,11 @@ class TrackCopier:
     out; the last one's duration ends with it, and so does the first one's beginning in MP4.
     """
 
-    def __init__(self, source: OpenSource, path: Path, part: Part) -> None:
+    def __init__(self, source: OpenSource, path: Path, part: Part, room: Room) -> None:
         self._source = source
         self._path = path
         self._part = part
+        self._room = room
         self._end = part.length
         self._lost = 0
         self._held: deque[tuple[_Copy, Packet[Stream]]] = deque()
@@ -184,6 +186,7 @@ class TrackCopier:
                 self._output = self._open()
                 if self._output is not None:
                     self._output.close()
+        self._losses += self._room.losses()
         if self._lost:
             self._losses.append(f"{self._lost} packets of sound or text were damaged and are lost")
 
@@ -224,6 +227,8 @@ class TrackCopier:
         if not self._part.is_whole and not self._cut_to_part(copy, packet):
             return
         assert self._output is not None
+        if not self._room.holds(packet):
+            return
         try:
             self._output.mux(packet)
         except _DAMAGED:

@@ -14,6 +14,7 @@ from decoder_child import Upload, collect, refusal
 
 from splitter.decoder.confinement import available
 from splitter.decoder.wire import GarbageError, Refusal, decode_message, encode_message
+from splitter.media.limits import Limits
 from splitter.media.split import SplitOptions, split
 from splitter.protection import LAYERS
 from tests.unit.splitter.media.test_structure import FILES
@@ -67,6 +68,27 @@ async def test_a_child_that_cannot_be_confined_as_required_decodes_nothing(make,
     found = await refusal(upload, side, required=frozenset(LAYERS))
     assert found.code == "DECODER_CRASHED"
     assert "the kernel has no Landlock (Linux 5.13 or later)" in found.message
+
+
+@pytest.mark.parametrize("container", ["mp4", "matroska"])
+async def test_sound_beyond_the_room_for_copied_tracks_costs_itself_alone(make, side, container):
+    # Given 3 s of sound for which there is room for about half of it
+    codec = "flac" if container == "mp4" else "pcm_s16le"
+    sounds = [make.Sound(codec, duration_s=3)]
+    data = make.Video(frames=90, sounds=sounds, format=container).make()
+    whole = make.packets(data)
+    room = sum(len(content) for _, content in whole) // 2 + 16 * 1024
+    options = SplitOptions(limits=Limits(side_bytes=room))
+    end = (await collect(Upload(data), side, options))[-1]
+    # Then all frames are there, the sound is as far as there is room, and the end is told
+    assert (end.frames, end.damaged) == (90, True)
+    found = make.packets(side)
+    assert [content for _, content in found] == [content for _, content in whole][: len(found)]
+    assert len(whole) // 3 < len(found) < len(whole)
+    assert side.stat().st_size <= room
+    (warning,) = end.warnings
+    at = float(whole[len(found)][0])
+    assert warning.startswith(f"sound and text from {at:.1f} s on are left out: ")
 
 
 def with_text(make):

@@ -1,0 +1,50 @@
+"""How much room there is for copied tracks.
+
+The kernel ends a decoder's write where its file grows beyond the limit, and with it the split of a
+video that is painted nearly to its end. What does not fit is left out before that.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Final
+
+from av.packet import Packet
+from av.stream import Stream
+
+from splitter.media.packets import begins
+
+_PACKET_BYTES: Final = 64
+"""What a container writes about a packet, in its place and in its index, at the most."""
+
+_LEAST_SPARE_BYTES: Final = 16 * 1024
+_SPARE_SHARE: Final = 64
+"""One part in so many is kept free for headers, chapters and titles."""
+
+_GIB: Final = 2**30
+
+
+class Room:
+    """The room in a side file of at most ``most_bytes``; what comes after it is full stays out."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most = most_bytes
+        self._left = most_bytes - max(_LEAST_SPARE_BYTES, most_bytes // _SPARE_SHARE)
+        self._full_at: Fraction | None = None
+
+    def holds(self, packet: Packet[Stream]) -> bool:
+        """Take the room for a packet; tell whether there was enough for it and all before it."""
+        if self._full_at is None:
+            self._left -= packet.size + _PACKET_BYTES
+            if self._left < 0:
+                self._full_at = begins(packet)
+        return self._full_at is None
+
+    def losses(self) -> list[str]:
+        """Return a sentence about what did not fit, if anything."""
+        if self._full_at is None:
+            return []
+        return [
+            f"sound and text from {float(self._full_at):.1f} s on are left out: a video's copied "
+            f"tracks may have {self._most / _GIB:.1f} GiB together"
+        ]
