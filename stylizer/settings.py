@@ -36,6 +36,12 @@ class PaintingSettings(BaseSettings):
         "processor that has it bf16 within 48 dB, else fp32. fp16 runs NAME.fp16.onnx, and a style "
         "that lacks it is an error",
     )
+    chunk_decoder: Literal["auto", "cpu", "cuda"] = Field(
+        "auto",
+        description="what decodes chunks; auto: the GPU's NVDEC where networks run on the GPU, the "
+        "stylizer has fewer than 8 cores and a test chunk comes out as on the processor, else the "
+        "processor. cuda is an error where NVDEC does not work",
+    )
     lanes: int | None = Field(
         None,
         ge=1,

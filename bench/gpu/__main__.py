@@ -79,6 +79,12 @@ def _painting(function: str) -> Step:
     return step
 
 
+def _codecs(plan: Plan, clock: Clock) -> Iterator[dict[str, Any]]:
+    from bench.gpu.codecs import codec_speed
+
+    yield from codec_speed(plan, clock)
+
+
 def _stack(plan: Plan, clock: Clock) -> Iterator[dict[str, Any]]:
     from bench.pipeline import measure
 
@@ -96,6 +102,7 @@ _STEPS: Final[dict[str, Step]] = {
     "facts": _facts,
     "starts": _painting("starts"),
     "faults": _painting("faults"),
+    "codecs": _codecs,
     "path": _painting("path_speed"),
     "stack": _stack,
     "engine": _painting("engine_speed"),

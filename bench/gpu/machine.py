@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import ctypes.util
-import io
 import threading
-from fractions import Fraction
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Self
 
-import av
-import numpy as np
-from av.codec.hwaccel import HWAccel
-
 from local.machine import describe_machine
-from shared.media.chunks import ChunkWriter
-from shared.media.encodings import MEZZANINE
+from shared.media.probes import find_nvdec_fault, find_nvenc_fault
 
-_SIDE = 256
 _SAMPLING_S = 0.1
 
 
@@ -32,8 +24,8 @@ def facts() -> dict[str, Any]:
         "providers": ort.get_available_providers(),
         "gpus": _gpus(),
         "libraries": {name: ctypes.util.find_library(name) for name in _LIBRARIES},
-        "h264_nvenc": _nvenc_problem() or "works",
-        "cuda decoder": _nvdec_problem() or "works",
+        "NVENC": find_nvenc_fault() or "works",
+        "NVDEC": find_nvdec_fault() or "works",
     }
 
 
@@ -72,44 +64,6 @@ def _gpus() -> list[dict[str, Any]]:
         }
         for gpu in handles
     ]
-
-
-def _frame() -> av.VideoFrame:
-    frame = av.VideoFrame.from_ndarray(
-        np.full((_SIDE * 3 // 2, _SIDE), 128, np.uint8), format="yuv420p"
-    )
-    frame.pts = 0
-    return frame
-
-
-def _nvenc_problem() -> str | None:
-    """Encode one frame with NVENC; return what is wrong."""
-    try:
-        encoder = av.CodecContext.create("h264_nvenc", "w")
-        encoder.width = encoder.height = _SIDE
-        encoder.pix_fmt = "yuv420p"
-        encoder.time_base = Fraction(1, 60)
-        encoder.options = {"preset": "p4", "rc": "constqp", "qp": "20", "bf": "0"}
-        if not [*encoder.encode(_frame()), *encoder.encode(None)]:
-            return "it gave no packet"
-    except (av.error.FFmpegError, ValueError) as error:
-        return str(error)
-    return None
-
-
-def _nvdec_problem() -> str | None:
-    """Decode one frame on the GPU; return what is wrong."""
-    writer = ChunkWriter(MEZZANINE, width=_SIDE, height=_SIDE, time_base=Fraction(1, 60))
-    writer.write(_frame())
-    file = io.BytesIO(writer.close(1))
-    try:
-        with av.open(
-            file, "r", hwaccel=HWAccel("cuda", allow_software_fallback=False)
-        ) as container:
-            next(container.decode(video=0))
-    except (av.error.FFmpegError, RuntimeError, NotImplementedError) as error:
-        return str(error)
-    return None
 
 
 class GpuWatch:

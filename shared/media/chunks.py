@@ -15,10 +15,11 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import cast
+from typing import Final, Literal, cast
 
 import av
 import av.error
+from av.container import InputContainer
 from av.video.reformatter import (
     ColorPrimaries,
     ColorRange,
@@ -31,6 +32,12 @@ from av.video.stream import VideoStream
 from shared.contracts.errors import ChunkError
 from shared.media.containers import MAX_TIMESCALE, complaint
 from shared.media.encodings import Encoding
+from shared.media.nvidia import cuda_decoder
+
+Decoder = Literal["cpu", "cuda"]
+"""What decodes chunks: the processor, or NVDEC, the decoder of an NVIDIA GPU."""
+
+_PLANAR: Final = "yuv420p"
 
 NOMINAL_RATE = 60
 """Frames a second that the stream's level is chosen for.
@@ -136,20 +143,25 @@ class ChunkWriter:
         return self._file.getvalue()
 
 
-def read_chunk(data: bytes, *, frames: int | None = None) -> Iterator[av.VideoFrame]:
+def read_chunk(
+    data: bytes, *, frames: int | None = None, decoder: Decoder = "cpu"
+) -> Iterator[av.VideoFrame]:
     """Decode a chunk file, frame by frame, in presentation order.
 
-    The frames are 8-bit ``yuv420p``; their ``pts`` count ticks of ``frame.time_base`` (the file's
-    own, exact) from the first frame.
+    The frames are 8-bit ``yuv420p`` in main memory; their ``pts`` count ticks of
+    ``frame.time_base`` (the file's own, exact) from the first frame. Both decoders give the same
+    pictures, and ``cuda`` takes sizes within `shared.media.nvidia.NVDEC_SIZES` only.
 
     Raises:
         ChunkError: the file does not decode without error, or does not hold as many frames as
             ``frames`` says (``CORRUPT_CHUNK``); what only the end of the file shows is raised
-            after the last frame.
+            after the last frame. A GPU's decoder may be the one at fault.
+        OSError: there is no GPU to decode on.
     """
     count = 0
+    reformatter = VideoReformatter()
     try:
-        with av.open(io.BytesIO(data), "r", format="mp4") as container:
+        with _opened(data, decoder) as container:
             stream = container.streams.video[0]
             if stream.codec_context is None:
                 raise _corrupt("its codec is unknown")
@@ -161,11 +173,23 @@ def read_chunk(data: bytes, *, frames: int | None = None) -> Iterator[av.VideoFr
                 count += 1
                 if frames is not None and count > frames:
                     raise _corrupt(f"it holds more than the {frames} frames promised")
-                yield frame
+                yield _planar(frame, reformatter)
     except (av.error.FFmpegError, IndexError) as error:
         raise _corrupt(f"it does not decode, {complaint(error)}") from error
     if frames is not None and count != frames:
         raise _corrupt(f"it holds {count} frames, not the {frames} promised")
+
+
+def _opened(data: bytes, decoder: Decoder) -> InputContainer:
+    hwaccel = cuda_decoder() if decoder == "cuda" else None
+    return av.open(io.BytesIO(data), "r", format="mp4", hwaccel=hwaccel)
+
+
+def _planar(frame: av.VideoFrame, reformatter: VideoReformatter) -> av.VideoFrame:
+    """Return a frame as the processor's decoder gives it: a GPU's has its chroma interleaved."""
+    if frame.format.name == _PLANAR:
+        return frame
+    return reformatter.reformat(frame, format=_PLANAR, threads=1)
 
 
 def _corrupt(what: str) -> ChunkError:

@@ -4,7 +4,8 @@ Splitters write `MEZZANINE`; stylizers write what `segment_encoding` returns, a 
 what the chunk's event says. So all segments of a job agree, whichever stylizers paint them.
 
 Whatever the codec, a file is one closed group of pictures in which packets come in the order of
-display, and it is encoded on one thread: the bytes are a pure function of the frames.
+display. On the processor it is encoded on one thread: the bytes are a pure function of the frames.
+A GPU's encoder promises no such thing, nor the same parameter sets as another one's.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from types import MappingProxyType
 from typing import Final
 
 from shared.contracts.style_request import Codec, StyleRequest
+from shared.media.nvidia import NVENC_SIZES
 
 EIGHT_BITS: Final = 8
 """Bits a sample of most videos, and of what the style network paints."""
@@ -68,6 +70,14 @@ _SCALES: Final[Mapping[Codec, _Scale]] = MappingProxyType(
 )
 
 
+# The quantiser at which x264 comes as near to a painted clip as at its factors above. A quantiser
+# means the same to every encoder of H.264; only the bytes that it takes differ.
+_QUANTISER: Final = _Scale(45, 23, 7)
+
+_ENDLESS: Final = 1 << 20
+"""Frames in a group: more than a chunk can have."""
+
+
 def _x264(preset: str, factor: int) -> Encoding:
     return Encoding(
         "libx264",
@@ -91,8 +101,7 @@ def segment_encoding(style: StyleRequest, bit_depth: int = EIGHT_BITS) -> Encodi
     HEVC and AV1 get 10 bits where the video has more than 8. H.264 always gets 8: browsers and
     most televisions do not decode it with more.
     """
-    quality = USUAL_QUALITY if style.quality is None else style.quality
-    factor = _SCALES[style.codec].factor(quality)
+    factor = _SCALES[style.codec].factor(_quality(style))
     pixel_format = "yuv420p10le" if bit_depth > EIGHT_BITS else "yuv420p"
     match style.codec:
         case "h264":
@@ -111,6 +120,37 @@ def segment_encoding(style: StyleRequest, bit_depth: int = EIGHT_BITS) -> Encodi
             os.environ.setdefault("SVT_LOG", "1")
             options = {"preset": "8", "crf": str(factor), "svtav1-params": _SVT_AV1}
             return Encoding("libsvtav1", options, pixel_format)
+
+
+def _quality(style: StyleRequest) -> int:
+    return USUAL_QUALITY if style.quality is None else style.quality
+
+
+def nvenc_segment_encoding(style: StyleRequest, width: int, height: int) -> Encoding | None:
+    """Return how NVENC, the encoder of an NVIDIA GPU, encodes a job's segments.
+
+    None where the job is left to the processor, on every machine alike: HEVC and AV1, for which it
+    depends on the GPU what there is, and sizes that some GPUs do not take.
+    """
+    if style.codec != "h264" or not NVENC_SIZES.takes(width, height):
+        return None
+    quantiser = str(_QUANTISER.factor(_quality(style)))
+    return Encoding(
+        "h264_nvenc",
+        {
+            "preset": "p4",
+            "tune": "hq",
+            "profile": "high",
+            # A constant quantiser keeps no account of what it has spent: every segment of a job
+            # begins alike, whatever came before, and carries the same parameter sets.
+            "rc": "constqp",
+            **dict.fromkeys(("init_qpI", "init_qpP", "init_qpB"), quantiser),
+            "g": str(_ENDLESS),
+            "bf": "0",
+            "rc-lookahead": "0",
+            "a53cc": "0",
+        },
+    )
 
 
 SEGMENT: Final = segment_encoding(StyleRequest(style="none"))

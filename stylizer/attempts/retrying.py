@@ -22,6 +22,7 @@ from shared.storage.blobs import BlobStore, Content
 from shared.storage.retry import Retry
 from shared.storage.seals import check_seal
 from stylizer.attempts import segments
+from stylizer.attempts.codecs import decoder_of
 from stylizer.attempts.counter import AttemptCounter
 from stylizer.attempts.isolation import AttemptFailed, Work, run_isolated
 from stylizer.attempts.lanes import Lanes
@@ -117,14 +118,20 @@ class RetryingPainter:
 
     async def _isolated(self, work: Work, event: ChunkReady, mezzanine: bytes) -> bytes:
         settings = self._settings
-        return await run_isolated(
-            work, event, mezzanine, settings.chunk_deadline_s, settings.chosen
-        )
+        # Decoding is left to the processor: what a GPU's decoder did not take may be right.
+        chosen = {**settings.chosen, "CHUNK_DECODER": "cpu"}
+        return await run_isolated(work, event, mezzanine, settings.chunk_deadline_s, chosen)
 
     def _paint_here(self, event: ChunkReady, mezzanine: bytes) -> bytes:
         try:
-            return segments.paint(self._engine, event, mezzanine, batch=self._settings.batch_size)
-        except PermanentError:
+            return segments.paint(
+                self._engine,
+                event,
+                mezzanine,
+                batch=self._settings.batch_size,
+                decoder=decoder_of(event, self._settings),
+            )
+        except (PermanentError, AttemptFailed):
             raise
         except Exception as error:  # whatever a codec or the network raises: worth a second look
             raise AttemptFailed(f"{type(error).__name__}: {error}") from error

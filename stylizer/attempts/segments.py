@@ -9,10 +9,14 @@ from typing import TypeVar
 
 import structlog
 
+from shared.contracts.errors import ChunkError
 from shared.contracts.messages import ChunkReady
+from shared.media.chunks import Decoder
 from shared.media.encodings import segment_encoding
 from shared.styles.gallery import open_gallery
 from shared.telemetry.logs import ENGINE_CHOSEN
+from stylizer.attempts.codecs import choose_decoder
+from stylizer.attempts.isolation import AttemptFailed
 from stylizer.painting.bound import Canvas, Frames
 from stylizer.painting.chunk import paint_chunk
 from stylizer.painting.engine import Engine, OnnxEngine
@@ -39,7 +43,8 @@ def settle(settings: Settings) -> Settings:
         settings.gpu_mem_limit_mib,
     )
     log.info(ENGINE_CHOSEN, device=device, precision=precision, passed_over=list(passed_over))
-    return settings.model_copy(update={"engine": device, "precision": precision})
+    settled = settings.model_copy(update={"engine": device, "precision": precision})
+    return settled.model_copy(update={"chunk_decoder": choose_decoder(settled)})
 
 
 def open_engine(settings: PaintingSettings) -> OnnxEngine:
@@ -54,15 +59,28 @@ def open_engine(settings: PaintingSettings) -> OnnxEngine:
     return OnnxEngine(gallery, settings.engine, settings.gpu_mem_limit_mib, settings.precision)
 
 
-def paint(engine: Engine, event: ChunkReady, mezzanine: bytes, *, batch: int) -> bytes:
-    """Return the segment of a chunk in the styles that its event asks for; see `paint_chunk`."""
-    return paint_chunk(
-        event,
-        mezzanine,
-        engine.paint,
-        batch=batch,
-        encoding=segment_encoding(event.style, event.bit_depth),
-    )
+def paint(
+    engine: Engine, event: ChunkReady, mezzanine: bytes, *, batch: int, decoder: Decoder = "cpu"
+) -> bytes:
+    """Return the segment of a chunk in the styles that its event asks for; see `paint_chunk`.
+
+    Raises:
+        AttemptFailed: a GPU's decoder finds fault with the chunk, which is for the processor's to
+            judge.
+    """
+    try:
+        return paint_chunk(
+            event,
+            mezzanine,
+            engine.paint,
+            batch=batch,
+            encoding=segment_encoding(event.style, event.bit_depth),
+            decoder=decoder,
+        )
+    except ChunkError as error:
+        if decoder == "cpu":
+            raise
+        raise AttemptFailed(f"decoded on the GPU: {error.message}") from error
 
 
 def pass_through(event: ChunkReady, mezzanine: bytes) -> bytes:

@@ -21,7 +21,7 @@ from shared.contracts.manifest import NO_BARS, Chunk, Place, pts_digest
 from shared.contracts.messages import ChunkReady
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.style_schedule import Look
-from shared.media.chunks import ChunkWriter, read_chunk
+from shared.media.chunks import ChunkWriter, Decoder, read_chunk
 from shared.media.encodings import Encoding
 from shared.media.pixels import from_planar_rgb, to_planar_rgb
 from stylizer.painting.bound import Canvas, Frames
@@ -55,7 +55,13 @@ class _Batch(NamedTuple):
 
 
 def paint_chunk(
-    event: ChunkReady, mezzanine: bytes, paint: Paint, *, batch: int, encoding: Encoding
+    event: ChunkReady,
+    mezzanine: bytes,
+    paint: Paint,
+    *,
+    batch: int,
+    encoding: Encoding,
+    decoder: Decoder = "cpu",
 ) -> bytes:
     """Return the segment (MP4, one closed group of pictures) of a chunk's ``mezzanine``.
 
@@ -73,7 +79,7 @@ def paint_chunk(
         sample_aspect_ratio=event.sample_aspect_ratio,
     )
     pts: list[int] = []
-    frames = read_chunk(mezzanine, frames=event.chunk.frames)
+    frames = read_chunk(mezzanine, frames=event.chunk.frames, decoder=decoder)
     look_of = _look_of(event)
     with closing(_painted(frames, paint, event.style, batch, look_of, event.chunk)) as painted:
         for frame in painted:

@@ -1,0 +1,65 @@
+"""The codecs of NVIDIA GPUs: the sizes that they take, and how FFmpeg gets at the decoder.
+
+FFmpeg decodes in the CUDA context that ONNX Runtime uses as well. Making one costs hundreds of
+megabytes of the GPU's memory, and time that matters beside that of a chunk; left to itself, FFmpeg
+makes one for every file.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from dataclasses import dataclass
+from typing import Final
+
+from av.codec.hwaccel import HWAccel
+
+_DRIVER: Final = "libcuda.so.1"
+_FIRST_GPU: Final = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The sizes of pictures that hardware takes, in pixels, both ends included."""
+
+    least_width: int
+    least_height: int
+    most: int
+
+    def takes(self, width: int, height: int) -> bool:
+        """Whether pictures of this size can be worked on."""
+        return self.least_width <= width <= self.most and self.least_height <= height <= self.most
+
+
+# For H.264, what all GPUs since Maxwell take: some begin at smaller sizes.
+NVENC_SIZES: Final = Sizes(160, 64, 4096)
+NVDEC_SIZES: Final = Sizes(64, 64, 4096)
+
+
+def cuda_decoder() -> HWAccel:
+    """Return what PyAV opens a file with whose pictures the first visible GPU decodes.
+
+    The calling thread, in which the file has to be opened, is in the GPU's primary context from
+    now on.
+
+    Raises:
+        OSError: there is no driver, or it has no GPU; the sentence says so.
+    """
+    driver, context = _primary_context()
+    _check(driver.cuCtxSetCurrent(context), "cuCtxSetCurrent")
+    return HWAccel("cuda", allow_software_fallback=False, options={"current_ctx": "1"})
+
+
+@functools.cache
+def _primary_context() -> tuple[ctypes.CDLL, ctypes.c_void_p]:
+    driver = ctypes.CDLL(_DRIVER)
+    device, context = ctypes.c_int(), ctypes.c_void_p()
+    _check(driver.cuInit(0), "cuInit")
+    _check(driver.cuDeviceGet(ctypes.byref(device), _FIRST_GPU), "cuDeviceGet")
+    _check(driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), device), "its primary context")
+    return driver, context
+
+
+def _check(code: int, what: str) -> None:
+    if code:
+        raise OSError(code, f"the driver refuses {what} with error {code}")
