@@ -76,10 +76,20 @@ class _Lanes:
         self._idle: deque[openvino.InferRequest] = deque()
 
     def __call__(self, frames: Frames, canvas: Canvas) -> Frames:
+        """Return the painted frames, in memory of their own.
+
+        Raises:
+            RuntimeError: OpenVINO has failed, whether it says so or not.
+        """
         request = self._take()
+        # Without memory, OpenVINO was seen to return without an error and without a picture. What
+        # the call before it left would pass for its picture then.
+        request.set_output_tensor(_nothing())
         # Without a canvas the model has one input.
         given = dict(zip(range(len(self._model.inputs)), (frames, canvas), strict=False))
-        painted: Frames = request.infer(given, share_inputs=True)[0]
+        painted: Frames = request.infer(given, share_inputs=True, share_outputs=True)[0]
+        if not painted.size:
+            raise RuntimeError("OpenVINO made no picture, most likely for want of memory")
         self._idle.append(request)  # one that has failed is not used again
         return painted
 
@@ -88,3 +98,10 @@ class _Lanes:
             return self._idle.pop()
         except IndexError:
             return self._core.compile_model(self._model, "CPU", _OPTIONS).create_infer_request()
+
+
+def _nothing() -> openvino.Tensor:
+    """Return the place of a picture that is yet to come."""
+    import openvino
+
+    return openvino.Tensor(openvino.Type.u8, openvino.Shape([0, 3, 0, 0]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -104,6 +105,25 @@ def test_the_same_frame_gives_the_same_bytes_whoever_paints_beside() -> None:
     with ThreadPoolExecutor(3) as lanes:
         for painted in lanes.map(paint_all, range(3)):
             assert all(np.array_equal(a, b) for a, b in zip(alone, painted, strict=True))
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is missing")
+def test_a_call_that_fails_in_silence_never_gives_the_picture_of_the_one_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import openvino
+
+    network = Gallery().find_all(STYLE)[0][0].network("fp32")
+    paint, nowhere = Bfloat16().painter(STYLE, network), np.zeros((1, 2), np.int32)
+    before = paint(frame(1), nowhere)
+    kept = before.copy()
+    with monkeypatch.context() as without_memory:
+        without_memory.setattr(openvino.InferRequest, "infer", lambda self, *_, **__: self.results)
+        with pytest.raises(RuntimeError, match="memory"):
+            paint(frame(2), nowhere)
+    assert not np.array_equal(paint(frame(2), nowhere), before)
+    assert np.array_equal(before, kept)
+    assert np.array_equal(paint(frame(1), nowhere), before)
 
 
 @needs_bfloat16
