@@ -1,4 +1,9 @@
-"""Completeness of one job: which chunks are there, and which are missing. Pure, no I/O."""
+"""Completeness of one job: which chunks are there, and which are missing. Pure, no I/O.
+
+Segments that GPUs encoded can be joined to those of the same word alone, those of the processor to
+each other. As soon as a job has heard of two kinds, what GPUs encoded is missing until the
+processor's has come in its place: the processor's is the one kind that every stylizer can make.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +15,15 @@ class Completeness:
     """Collects the announced segments of one job and holds them against the sealed manifest.
 
     Announcements may come twice, in any order, and before the manifest. A job is complete when the
-    manifest is sealed and each of its chunks was announced with exactly its frame count.
+    manifest is sealed and each of its chunks was announced with exactly its frame count,
+    in a segment that can be joined to the others.
     """
 
     def __init__(self) -> None:
         self._announced: dict[int, int] = {}
+        self._encoders: set[str] = set()
+        self._on_gpu: set[int] = set()
+        """The chunks whose segments the processor did not encode."""
         self._frames = 0
         self._promised: dict[int, int] | None = None
 
@@ -31,14 +40,22 @@ class Completeness:
     @property
     def complete(self) -> bool:
         """Whether every chunk of the sealed manifest is there."""
-        return self._promised is not None and len(self._announced) == len(self._promised)
+        if self._promised is None or len(self._announced) < len(self._promised):
+            return False
+        return not (self.mixed and self._on_gpu)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether segments were announced that cannot be joined to each other."""
+        return len(self._encoders) > 1
 
     def missing(self) -> list[int]:
-        """List the chunks of the sealed manifest that were not announced yet, in order."""
-        return sorted((self._promised or {}).keys() - self._announced.keys())
+        """List the chunks of the sealed manifest that have no segment yet that fits, in order."""
+        fit = self._announced.keys() - (self._on_gpu if self.mixed else set())
+        return sorted((self._promised or {}).keys() - fit)
 
-    def announce(self, chunk: int, frames: int) -> None:
-        """Note a segment.
+    def announce(self, chunk: int, frames: int, encoder: str = "") -> None:
+        """Note a segment, and what encoded it; see `SegmentReady.encoder`.
 
         Raises:
             ResultError: it contradicts an earlier announcement or the manifest.
@@ -46,6 +63,15 @@ class Completeness:
         if chunk not in self._announced:
             self._announced[chunk] = frames
             self._frames += frames
+            if encoder:
+                self._on_gpu.add(chunk)
+        if not encoder:
+            # The processor's replaces a GPU's, and is never replaced.
+            self._on_gpu.discard(chunk)
+        self._encoders.add(encoder)
+        self._check(chunk, frames)
+
+    def _check(self, chunk: int, frames: int) -> None:
         if (before := self._announced[chunk]) != frames:
             raise _contradiction(chunk, frames, before)
         if self._promised is not None and self._promised.get(chunk) != frames:
@@ -59,7 +85,7 @@ class Completeness:
         """
         self._promised = {chunk.index: chunk.frames for chunk in manifest.chunks}
         for chunk, frames in self._announced.items():
-            self.announce(chunk, frames)
+            self._check(chunk, frames)
 
 
 def _contradiction(chunk: int, announced: int, promised: int | None) -> ResultError:

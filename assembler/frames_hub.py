@@ -39,13 +39,16 @@ class FramesHub:
         count = len(await self._publisher.partitions())
         return {chunk: chunk_partition(manifest.job_id, chunk, count) for chunk in chunks}
 
-    async def send_again(self, manifest: Manifest, chunk: int) -> None:
-        """Send a chunk's reference as the splitter did."""
+    async def send_again(
+        self, manifest: Manifest, chunk: int, *, on_processor: bool = False
+    ) -> None:
+        """Send a chunk's reference as the splitter did, but for what may encode its segment."""
         partitions = await self._publisher.partitions()
         place = chunk_partition(manifest.job_id, chunk, len(partitions))
         event = ChunkReady.of(
             manifest.job_id, manifest.source, manifest.style, manifest.chunks[chunk]
         )
+        event = event.model_copy(update={"on_processor": on_processor})
         await self._publisher.to_partition(event, partitions[place])
 
     async def _finished(self, partition: str) -> int:

@@ -57,8 +57,8 @@ class Job:
         self.ended_before = status.ended
         """Whether its end is no news: it had ended when it was taken up."""
         self._clock = clock
-        self._unpainted: dict[int, str] = {}
-        self._work: dict[int, SegmentReady] = {}
+        self._segments: dict[int, SegmentReady] = {}
+        self._work: dict[tuple[int, str], SegmentReady] = {}
         self._assembling: float | None = None
         self._progressed = self._lived = clock()
         self._ran: dict[str, float] = {}
@@ -164,11 +164,12 @@ class Job:
 
     def announce(self, event: SegmentReady) -> None:
         """Note a finished segment; see `Completeness.announce`."""
-        self.completeness.announce(event.chunk, event.frames)
-        if event.unpainted:
-            self._unpainted[event.chunk] = event.unpainted
-        # Of an event that comes twice, the work counts once.
-        self._work.setdefault(event.chunk, event)
+        self.completeness.announce(event.chunk, event.frames, event.encoder)
+        before = self._segments.setdefault(event.chunk, event)
+        if before.encoder and not event.encoder:
+            self._segments[event.chunk] = event  # its segment has taken the other's place
+        # Of an event that comes twice, the work counts once; that of a segment painted anew, too.
+        self._work.setdefault((event.chunk, event.encoder), event)
         self._update(
             chunks_stylized=self.completeness.chunks,
             frames_stylized=self.completeness.frames,
@@ -229,16 +230,15 @@ class Job:
         )
 
     def _explain_unpainted(self) -> list[str]:
-        if not self._unpainted:
+        unpainted = {n: event.unpainted for n, event in self._segments.items() if event.unpainted}
+        if not unpainted:
             return []
-        chunks = sorted(self._unpainted)
-        return [
-            f"these chunks show their original frames: {_named(chunks)} "
-            f"({self._unpainted[chunks[0]]})"
-        ]
+        chunks = sorted(unpainted)
+        cause = unpainted[chunks[0]]
+        return [f"these chunks show their original frames: {_named(chunks)} ({cause})"]
 
     def _explain_styles(self) -> list[str]:
-        versions = {event.styles for event in self._work.values() if event.styles}
+        versions = {event.styles for event in self._segments.values() if event.styles}
         if len(versions) < _SEVERAL:
             return []
         return [

@@ -4,6 +4,8 @@ A job that merely waits, for its turn, for a splitter, or for a pool to start, w
 the hubs keep its events; its record says what for. An event that is lost for good, a hub that was
 made anew, a service that ended in an unforeseen way: that shows as an event that its checkpoint has
 passed and nothing came of. Chunks are sent again then, a few times, before the job fails by name.
+Nor is anything to come of a chunk whose segment does not fit those of the others, see
+`assembler.completeness`: it is sent again with the word that the processor has to encode it.
 """
 
 from __future__ import annotations
@@ -119,11 +121,14 @@ class Stalls:
         if verdict.action == "give_up" and ours:
             job.fail("STALLED", job.explain_loss(verdict.lost))
         elif verdict.action == "resend":
-            log.warning("chunks sent again", job_id=job.job_id, chunks=len(verdict.lost))
+            mixed = job.completeness.mixed
+            log.warning(
+                "chunks sent again", job_id=job.job_id, chunks=len(verdict.lost), mixed=mixed
+            )
             self._metrics.redriven(len(verdict.lost))
             with tracing.span("redrive", {"job_id": job.job_id}, parent=job.trace):
                 for chunk in verdict.lost:
-                    await self._frames.send_again(manifest, chunk)
+                    await self._frames.send_again(manifest, chunk, on_processor=mixed)
 
 
 def _split_waits_for(progress: bytes | None) -> str:

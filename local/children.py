@@ -16,7 +16,7 @@ PASSED_ON = (
 `painting_settings` are the exception.
 """
 
-_PAINTING = ("ENGINE", "PRECISION")
+_PAINTING = ("ENGINE", "PRECISION", "SEGMENT_ENCODER", "CHUNK_DECODER")
 
 
 def python(module: str, *arguments: str) -> tuple[str, ...]:
@@ -46,12 +46,14 @@ def unlimited() -> dict[str, str]:
 
 
 def painting_settings() -> dict[str, str]:
-    """Return what the environment says of painting: the styles' folder, engine and precision.
+    """Return what the environment says of painting: the styles' folder, engine and codecs.
 
     What the command line accepts as a style, the services must know; and a person with a GPU
-    asks for it in the same way on one machine as in a deployment.
+    asks for it in the same way on one machine as in a deployment. Stylizers on one machine are
+    alike, so that they may encode on its GPU.
     """
-    settings = {name: os.environ[name] for name in _PAINTING if os.environ.get(name)}
+    settings = {"SEGMENT_ENCODER": "auto"}
+    settings |= {name: os.environ[name] for name in _PAINTING if os.environ.get(name)}
     if folder := os.environ.get("STYLES_DIR"):
         settings["STYLES_DIR"] = str(Path(folder).absolute())
     return settings

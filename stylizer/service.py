@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 
@@ -22,7 +24,7 @@ from shared.hubs.workers import OneAtATime, Workers
 from shared.service.clients import AzureClients
 from shared.service.health import Health
 from shared.service.runtime import Service, reader
-from shared.storage.blobs import BlobStore, Content
+from shared.storage.blobs import BlobFacts, BlobStore, Content
 from shared.storage.retry import Retry
 from shared.storage.seals import seal
 from shared.styles.download import fetch_styles
@@ -41,6 +43,9 @@ _UNPAINTED = "unpainted"
 
 _STYLES = "styles"
 """Metadata of a segment: a digest of the networks that painted it."""
+
+_ENCODER = "encoder"
+"""Metadata of a segment that a GPU encoded: see `SegmentReady.encoder`."""
 
 _CAUSE_LENGTH = 1000
 
@@ -88,13 +93,16 @@ class Stylizer:
                 await self._announce(outcome)
 
     async def _painted_before(self, event: ChunkReady) -> SegmentReady | None:
-        facts = await self._retry(
-            lambda: self._blobs.facts(self._settings.segments_container, _name(event))
-        )
-        if facts is None:
+        facts = await self._stored(event)
+        if facts is None or _has_to_go(facts, event):
             return None
         self._metrics.chunk("duplicate")
-        return _ready(event, facts.metadata.get(_UNPAINTED), styles=facts.metadata.get(_STYLES, ""))
+        return _ready(
+            event,
+            facts.metadata.get(_UNPAINTED),
+            styles=facts.metadata.get(_STYLES, ""),
+            encoder=facts.metadata.get(_ENCODER, ""),
+        )
 
     async def _paint(
         self, event: ChunkReady, delivery: Delivery
@@ -119,13 +127,20 @@ class Stylizer:
             await self._set_aside(delivery, event, error)
             return await self._pass_through(event, chunk, error) or self._failure(event, error)
         styles = self._version(event.style)
-        stored = await self._store(event, segment, {_STYLES: styles})
+        how = {_STYLES: styles, _ENCODER: segment.encoder}
+        stored = await self._store(event, segment.data, how)
         if not stored and (other := await self._painted_before(event)):
             return other
         self._metrics.chunk("stylized")
         begins_in = event.style.at(event.shown_at(0)).style
         self._metrics.painted(begins_in, event.chunk.frames)
-        return _ready(event, work_s=work_s, gpu=self._settings.on_gpu, styles=styles)
+        return _ready(
+            event,
+            work_s=work_s,
+            gpu=self._settings.on_gpu,
+            styles=styles,
+            encoder=segment.encoder,
+        )
 
     async def _fetch(self, event: ChunkReady) -> Content | None:
         with self._metrics.timed("download"):
@@ -134,20 +149,29 @@ class Stylizer:
             )
 
     async def _store(self, event: ChunkReady, segment: bytes, how: dict[str, str]) -> bool:
-        """Store a segment, and ``how`` it was made; return whether there was none yet."""
+        """Store a segment, and ``how`` it was made; return whether there was none yet.
+
+        One that has to go counts as none.
+        """
         place = SegmentPlace.of(event.chunk, event.time_base).metadata()
         metadata = {**seal(segment), **place, **{key: said for key, said in how.items() if said}}
+        container, name = self._settings.segments_container, _name(event)
+        written: dict[str, Any] = {"metadata": metadata, "content_type": "video/mp4"}
         with self._metrics.timed("upload"):
             stored = await self._retry(
-                lambda: self._blobs.create(
-                    self._settings.segments_container,
-                    _name(event),
-                    segment,
-                    metadata=metadata,
-                    content_type="video/mp4",
-                )
+                lambda: self._blobs.create(container, name, segment, **written)
             )
-        return stored is not None
+            while stored is None:
+                there = await self._stored(event)
+                if there is None or not _has_to_go(there, event):
+                    return False
+                replace = functools.partial(self._blobs.replace, etag=there.etag, **written)
+                stored = await self._retry(functools.partial(replace, container, name, segment))
+        return True
+
+    async def _stored(self, event: ChunkReady) -> BlobFacts | None:
+        container, name = self._settings.segments_container, _name(event)
+        return await self._retry(lambda: self._blobs.facts(container, name))
 
     async def _announce(self, outcome: SegmentReady | ChunkFailed) -> None:
         with self._metrics.timed("announce"):
@@ -174,8 +198,8 @@ class Stylizer:
             return None
         self._metrics.passed_through()
         cause = _as_metadata(f"{error.code}: {error.message}")
-        await self._store(event, original, {_UNPAINTED: cause})
-        return _ready(event, cause)
+        await self._store(event, original.data, {_UNPAINTED: cause, _ENCODER: original.encoder})
+        return _ready(event, cause, encoder=original.encoder)
 
     def _failure(self, event: ChunkReady, error: PermanentError) -> ChunkFailed:
         self._metrics.chunk("failed")
@@ -211,6 +235,7 @@ def _ready(
     work_s: float = 0.0,
     gpu: bool = False,
     styles: str = "",
+    encoder: str = "",
 ) -> SegmentReady:
     return SegmentReady(
         job_id=event.job_id,
@@ -220,7 +245,13 @@ def _ready(
         work_s=round(work_s, 3),
         gpu=gpu,
         styles=styles,
+        encoder=encoder,
     )
+
+
+def _has_to_go(segment: BlobFacts, event: ChunkReady) -> bool:
+    """Whether a stored segment is the one in whose place the event wants another."""
+    return event.on_processor and bool(segment.metadata.get(_ENCODER))
 
 
 def _as_metadata(text: str) -> str:

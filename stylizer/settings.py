@@ -36,6 +36,14 @@ class PaintingSettings(BaseSettings):
         "processor that has it bf16 within 48 dB, else fp32. fp16 runs NAME.fp16.onnx, and a style "
         "that lacks it is an error",
     )
+    segment_encoder: Literal["auto", "x264", "nvenc"] = Field(
+        "x264",
+        description="what encodes segments in H.264; auto: the GPU's NVENC where networks run on "
+        "the GPU and test segments can be joined, else the processor's x264. nvenc is an error "
+        "where NVENC does not work. For pools whose stylizers are alike: where some encode on the "
+        "processor, what the others have painted is painted again. HEVC and AV1 are the "
+        "processor's",
+    )
     chunk_decoder: Literal["auto", "cpu", "cuda"] = Field(
         "auto",
         description="what decodes chunks; auto: the GPU's NVDEC where networks run on the GPU, the "
@@ -73,7 +81,12 @@ class PaintingSettings(BaseSettings):
     @property
     def chosen(self) -> dict[str, str]:
         """What `settle` has chosen, as the environment of a process that is to do likewise."""
-        return {"ENGINE": self.engine, "PRECISION": self.precision}
+        return {
+            "ENGINE": self.engine,
+            "PRECISION": self.precision,
+            "SEGMENT_ENCODER": self.segment_encoder,
+            "CHUNK_DECODER": self.chunk_decoder,
+        }
 
     @property
     def lane_count(self) -> int:

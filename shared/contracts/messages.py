@@ -50,6 +50,9 @@ class ChunkReady(Message):
     style: StyleRequest
     bit_depth: int = 8
     """Bits a sample of the video's picture; the chunk has 8 whatever these are."""
+    on_processor: bool = False
+    """Whether the segment has to be encoded on the processor, in place of one that a GPU encoded:
+    the job has segments that cannot be joined to that one."""
 
     @classmethod
     def of(cls, job_id: str, source: Source, style: StyleRequest, chunk: Chunk) -> Self:
@@ -129,6 +132,9 @@ class SegmentReady(Message):
     """Whether it was painted on a GPU."""
     styles: str = ""
     """Digest of the networks that it was painted with; empty when that is not known."""
+    encoder: str = ""
+    """What encoded it, if that was not the processor: a name with a digest of the parameter sets.
+    Segments with the same word can be joined, and those of the processor to each other."""
 
 
 class ChunkFailed(Message):

@@ -23,12 +23,13 @@ MISSING: Final = "CHUNK_MISSING"
 _ATTEMPTS: Final = "attempts"
 _FORGIVEN: Final = "forgiven"
 _BY: Final = "attempted_by"
+_ANEW: Final = "anew_"
 _FORGIVEN_FOR_EACH: Final = 2
 
 
 def was_begun(chunk: Content) -> bool:
     """Whether anybody has ever begun to paint a chunk."""
-    return _ATTEMPTS in chunk.metadata
+    return any(name in chunk.metadata for name in (_ATTEMPTS, _ANEW + _ATTEMPTS))
 
 
 class AttemptCounter:
@@ -43,9 +44,13 @@ class AttemptCounter:
         self._blobs = blobs
         self._container = container
 
-    def of(self, name: str, chunk: Content) -> ChunkAttempts:
-        """Return this worker's attempts at a chunk, whose blob is ``chunk`` as it was read."""
-        return ChunkAttempts(self._blobs, self._container, name, chunk, self.limit)
+    def of(self, name: str, chunk: Content, *, anew: bool = False) -> ChunkAttempts:
+        """Return this worker's attempts at a chunk, whose blob is ``chunk`` as it was read.
+
+        A chunk that has been painted, and has to be ``anew``, has as many attempts again.
+        """
+        prefix = _ANEW if anew else ""
+        return ChunkAttempts(self._blobs, self._container, name, chunk, self.limit, prefix)
 
     async def made(self, name: str) -> int:
         """Return how many attempts at the chunk were counted."""
@@ -57,12 +62,21 @@ class ChunkAttempts:
     """One worker's attempts at one chunk."""
 
     def __init__(
-        self, blobs: BlobStore, container: str, name: str, chunk: Content, limit: int
+        self,
+        blobs: BlobStore,
+        container: str,
+        name: str,
+        chunk: Content,
+        limit: int,
+        prefix: str = "",
     ) -> None:
         self._blobs = blobs
         self._container = container
         self._name = name
         self._limit = limit
+        self._attempts, self._forgiven, self._by = (
+            prefix + key for key in (_ATTEMPTS, _FORGIVEN, _BY)
+        )
         self._etag, self._metadata = chunk.etag, chunk.metadata
         self._worker = uuid.uuid4().hex
         self._begun = 0
@@ -79,28 +93,28 @@ class ChunkAttempts:
         self._begun += 1
         mark = f"{self._worker}.{self._begun}"
         while (counts := self._next()) is not None:
-            counted = {**self._metadata, **counts, _BY: mark}
+            counted = {**self._metadata, **counts, self._by: mark}
             etag = await self._blobs.annotate(self._container, self._name, counted, etag=self._etag)
             if etag is not None:
                 self._etag, self._metadata = etag, counted
-                return _number(counted, _ATTEMPTS)
+                return _number(counted, self._attempts)
             facts = await self._blobs.facts(self._container, self._name)
             if facts is None:
                 raise ChunkError(MISSING, f"the frames {self._name} are gone")
             self._etag, self._metadata = facts.etag, facts.metadata
-            if facts.metadata.get(_BY) == mark:
+            if facts.metadata.get(self._by) == mark:
                 # It was counted, and only the answer was lost.
-                return _number(facts.metadata, _ATTEMPTS)
+                return _number(facts.metadata, self._attempts)
         return None
 
     def _next(self) -> dict[str, str] | None:
         """Return the counts with one more attempt; None when there are enough."""
-        made = _number(self._metadata, _ATTEMPTS)
-        forgiven = _number(self._metadata, _FORGIVEN)
-        others = not self._metadata.get(_BY, "").startswith(self._worker)
+        made = _number(self._metadata, self._attempts)
+        forgiven = _number(self._metadata, self._forgiven)
+        others = not self._metadata.get(self._by, "").startswith(self._worker)
         if made > 1 and others and forgiven < _FORGIVEN_FOR_EACH * self._limit:
-            return {_ATTEMPTS: str(made), _FORGIVEN: str(forgiven + 1)}
-        return {_ATTEMPTS: str(made + 1)} if made < self._limit else None
+            return {self._attempts: str(made), self._forgiven: str(forgiven + 1)}
+        return {self._attempts: str(made + 1)} if made < self._limit else None
 
 
 def _number(metadata: dict[str, str], name: str) -> int:

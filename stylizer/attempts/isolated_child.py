@@ -8,7 +8,6 @@ chunk, and the segment.
 from __future__ import annotations
 
 import ctypes
-import functools
 import json
 import os
 import signal
@@ -19,6 +18,7 @@ from typing import cast
 from shared.contracts.errors import PermanentError
 from shared.contracts.messages import ChunkReady
 from shared.service.settings import load
+from stylizer.attempts.codecs import codecs_of
 from stylizer.attempts.isolation import READY, Work
 from stylizer.attempts.segments import open_engine, paint, pass_through, settle
 from stylizer.settings import PaintingSettings
@@ -50,9 +50,12 @@ def main() -> None:
 
 def _prepared(work: Work, settings: PaintingSettings) -> Callable[[ChunkReady, bytes], bytes]:
     if work == "pass_through":
-        return pass_through
+        return lambda event, mezzanine: pass_through(event, mezzanine, codecs_of(event, settings))
     settings = settle(settings)
-    return functools.partial(paint, open_engine(settings), batch=settings.batch_size)
+    engine, batch = open_engine(settings), settings.batch_size
+    return lambda event, mezzanine: paint(
+        engine, event, mezzanine, batch=batch, codecs=codecs_of(event, settings)
+    )
 
 
 if __name__ == "__main__":

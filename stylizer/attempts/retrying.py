@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import structlog
@@ -17,12 +17,13 @@ import structlog
 from shared.contracts.errors import ChunkError, PermanentError
 from shared.contracts.messages import ChunkReady
 from shared.hubs.workers import GivenBack
+from shared.media.probes import find_nvenc_fault
 from shared.service.health import Health
 from shared.storage.blobs import BlobStore, Content
 from shared.storage.retry import Retry
 from shared.storage.seals import check_seal
 from stylizer.attempts import segments
-from stylizer.attempts.codecs import decoder_of
+from stylizer.attempts.codecs import Codecs, codecs_of
 from stylizer.attempts.counter import AttemptCounter
 from stylizer.attempts.isolation import AttemptFailed, Work, run_isolated
 from stylizer.attempts.lanes import Lanes
@@ -43,6 +44,13 @@ _OUT_OF_MEMORY: Final = re.compile(
 def is_out_of_memory(cause: str) -> bool:
     """Tell whether an error says that memory was used up."""
     return _OUT_OF_MEMORY.search(cause) is not None
+
+
+class Segment(NamedTuple):
+    """A segment's file, and what `SegmentReady.encoder` says of it."""
+
+    data: bytes
+    encoder: str
 
 
 class RetryingPainter:
@@ -66,7 +74,7 @@ class RetryingPainter:
         memory = math.inf if settings.on_gpu else available()
         self.lanes = Lanes(settings.lane_count, settings.chunk_deadline_s, health, memory)
 
-    async def paint(self, event: ChunkReady, name: str, chunk: Content) -> bytes:
+    async def paint(self, event: ChunkReady, name: str, chunk: Content) -> Segment:
         """Return the chunk's segment.
 
         Raises:
@@ -78,7 +86,7 @@ class RetryingPainter:
         check_seal(chunk, f"chunk {event.chunk.index}", "CORRUPT_CHUNK")
         cause = "it ended the workers that tried"
         async with self.lanes.free(needed(event)):
-            attempts = self._counter.of(name, chunk)
+            attempts = self._counter.of(name, chunk, anew=event.on_processor)
             while attempt := await self._retry(attempts.begin):
                 try:
                     with self._metrics.timed("paint"):
@@ -94,13 +102,15 @@ class RetryingPainter:
                 )
                 self._question_memory(cause)
                 await self._question_engine()
+                await self._question_encoder()
         raise ChunkError("CHUNK_POISONED", f"painting failed {self._counter.limit} times: {cause}")
 
-    async def pass_through(self, event: ChunkReady, chunk: Content) -> bytes | None:
+    async def pass_through(self, event: ChunkReady, chunk: Content) -> Segment | None:
         """Return a segment of the chunk's own frames; None when not even that can be made."""
         try:
             check_seal(chunk, f"chunk {event.chunk.index}", "CORRUPT_CHUNK")
-            return await self._isolated("pass_through", event, chunk.data)
+            codecs = codecs_of(event, self._settings)
+            return await self._isolated("pass_through", event, chunk.data, codecs)
         except (PermanentError, AttemptFailed) as error:
             log.warning("chunk cannot pass unpainted", job_id=event.job_id, error=str(error))
             return None
@@ -109,28 +119,31 @@ class RetryingPainter:
         """Return how many attempts at a chunk were begun."""
         return await self._retry(lambda: self._counter.made(name))
 
-    async def _attempt(self, number: int, event: ChunkReady, mezzanine: bytes) -> bytes:
+    async def _attempt(self, number: int, event: ChunkReady, mezzanine: bytes) -> Segment:
+        codecs = codecs_of(event, self._settings, number)
         if number == 1:
             self._metrics.attempt("in_process")
-            return await self.lanes.run(lambda: self._paint_here(event, mezzanine))
+            return await self.lanes.run(lambda: self._paint_here(event, mezzanine, codecs))
         self._metrics.attempt("isolated")
-        return await self._isolated("paint", event, mezzanine)
+        return await self._isolated("paint", event, mezzanine, codecs)
 
-    async def _isolated(self, work: Work, event: ChunkReady, mezzanine: bytes) -> bytes:
+    async def _isolated(
+        self, work: Work, event: ChunkReady, mezzanine: bytes, codecs: Codecs
+    ) -> Segment:
         settings = self._settings
-        # Decoding is left to the processor: what a GPU's decoder did not take may be right.
-        chosen = {**settings.chosen, "CHUNK_DECODER": "cpu"}
-        return await run_isolated(work, event, mezzanine, settings.chunk_deadline_s, chosen)
+        chosen = {
+            **settings.chosen,
+            "SEGMENT_ENCODER": codecs.encoder,
+            "CHUNK_DECODER": codecs.decoder,
+        }
+        data = await run_isolated(work, event, mezzanine, settings.chunk_deadline_s, chosen)
+        return Segment(data, codecs.mark(data))
 
-    def _paint_here(self, event: ChunkReady, mezzanine: bytes) -> bytes:
+    def _paint_here(self, event: ChunkReady, mezzanine: bytes, codecs: Codecs) -> Segment:
+        batch = self._settings.batch_size
         try:
-            return segments.paint(
-                self._engine,
-                event,
-                mezzanine,
-                batch=self._settings.batch_size,
-                decoder=decoder_of(event, self._settings),
-            )
+            data = segments.paint(self._engine, event, mezzanine, batch=batch, codecs=codecs)
+            return Segment(data, codecs.mark(data))
         except (PermanentError, AttemptFailed):
             raise
         except Exception as error:  # whatever a codec or the network raises: worth a second look
@@ -161,3 +174,16 @@ class RetryingPainter:
         except Exception as error:
             self._health.fail(f"the engine no longer paints: {error}")
             raise GivenBack("the engine no longer paints") from error
+
+    async def _question_encoder(self) -> None:
+        """Find out whether NVENC is to blame, in the same way.
+
+        Raises:
+            GivenBack: it encodes nothing any more; the service has failed, and its successor looks
+                at the start what there is.
+        """
+        if self._settings.segment_encoder != "nvenc":
+            return
+        if fault := await self.lanes.run(find_nvenc_fault):
+            self._health.fail(f"the GPU's encoder no longer works: {fault}")
+            raise GivenBack("the GPU's encoder no longer works")

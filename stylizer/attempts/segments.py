@@ -11,11 +11,9 @@ import structlog
 
 from shared.contracts.errors import ChunkError
 from shared.contracts.messages import ChunkReady
-from shared.media.chunks import Decoder
-from shared.media.encodings import segment_encoding
 from shared.styles.gallery import open_gallery
 from shared.telemetry.logs import ENGINE_CHOSEN
-from stylizer.attempts.codecs import choose_decoder
+from stylizer.attempts.codecs import ON_PROCESSOR, Codecs, choose_decoder, choose_encoder
 from stylizer.attempts.isolation import AttemptFailed
 from stylizer.painting.bound import Canvas, Frames
 from stylizer.painting.chunk import paint_chunk
@@ -44,7 +42,11 @@ def settle(settings: Settings) -> Settings:
     )
     log.info(ENGINE_CHOSEN, device=device, precision=precision, passed_over=list(passed_over))
     settled = settings.model_copy(update={"engine": device, "precision": precision})
-    return settled.model_copy(update={"chunk_decoder": choose_decoder(settled)})
+    codecs = {
+        "segment_encoder": choose_encoder(settled),
+        "chunk_decoder": choose_decoder(settled),
+    }
+    return settled.model_copy(update=codecs)
 
 
 def open_engine(settings: PaintingSettings) -> OnnxEngine:
@@ -60,7 +62,12 @@ def open_engine(settings: PaintingSettings) -> OnnxEngine:
 
 
 def paint(
-    engine: Engine, event: ChunkReady, mezzanine: bytes, *, batch: int, decoder: Decoder = "cpu"
+    engine: Engine,
+    event: ChunkReady,
+    mezzanine: bytes,
+    *,
+    batch: int,
+    codecs: Codecs = ON_PROCESSOR,
 ) -> bytes:
     """Return the segment of a chunk in the styles that its event asks for; see `paint_chunk`.
 
@@ -74,20 +81,20 @@ def paint(
             mezzanine,
             engine.paint,
             batch=batch,
-            encoding=segment_encoding(event.style, event.bit_depth),
-            decoder=decoder,
+            encoding=codecs.encoding(event),
+            decoder=codecs.decoder,
         )
     except ChunkError as error:
-        if decoder == "cpu":
+        if codecs.decoder == "cpu":
             raise
         raise AttemptFailed(f"decoded on the GPU: {error.message}") from error
 
 
-def pass_through(event: ChunkReady, mezzanine: bytes) -> bytes:
+def pass_through(event: ChunkReady, mezzanine: bytes, codecs: Codecs = ON_PROCESSOR) -> bytes:
     """Return the segment of a chunk with its original frames: painted at no strength at all."""
     style = event.style.model_copy(update={"strength": 0.0})
     unpainted = event.model_copy(update={"style": style})
-    encoding = segment_encoding(event.style, event.bit_depth)
+    encoding = codecs.encoding(event)
     return paint_chunk(unpainted, mezzanine, _unchanged, batch=1, encoding=encoding)
 
 

@@ -10,6 +10,7 @@ from manifests import manifest
 from assembler.completeness import Completeness
 from shared.contracts.errors import ResultError
 
+ENCODERS = st.sampled_from(["", "", "nvenc-1", "nvenc-2"])
 COUNTS = st.lists(st.integers(1, 32), min_size=1, max_size=8)
 
 
@@ -21,6 +22,7 @@ class CompletenessMachine(RuleBasedStateMachine):
         self.counts = counts
         self.tracker = Completeness()
         self.announced: dict[int, int] = {}
+        self.encoders: dict[int, set[str]] = {}
         self.sealed = False
         self.broken = False
 
@@ -31,17 +33,17 @@ class CompletenessMachine(RuleBasedStateMachine):
         return not self.sealed or promised == frames
 
     @precondition(lambda self: not self.broken)
-    @rule(data=st.data())
-    def announce_what_is_promised(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), encoder=ENCODERS)
+    def announce_what_is_promised(self, data: st.DataObject, encoder: str) -> None:
         chunk = data.draw(st.integers(0, len(self.counts) - 1))
-        self.announce_anything(chunk, self.counts[chunk])
+        self.announce_anything(chunk, self.counts[chunk], encoder)
 
     @precondition(lambda self: not self.broken)
-    @rule(chunk=st.integers(-1, 9), frames=st.integers(0, 33))
-    def announce_anything(self, chunk: int, frames: int) -> None:
+    @rule(chunk=st.integers(-1, 9), frames=st.integers(0, 33), encoder=ENCODERS)
+    def announce_anything(self, chunk: int, frames: int, encoder: str) -> None:
         expected = self._true(chunk, frames)
         try:
-            self.tracker.announce(chunk, frames)
+            self.tracker.announce(chunk, frames, encoder)
         except ResultError:
             assert not expected
             # The job fails here: what the tracker says from now on is of no interest.
@@ -49,6 +51,7 @@ class CompletenessMachine(RuleBasedStateMachine):
         else:
             assert expected
             self.announced[chunk] = frames
+            self.encoders.setdefault(chunk, set()).add(encoder)
 
     @precondition(lambda self: self.broken or self.tracker.complete)
     @rule(counts=COUNTS)
@@ -72,9 +75,11 @@ class CompletenessMachine(RuleBasedStateMachine):
     @precondition(lambda self: hasattr(self, "tracker") and not self.broken)
     @invariant()
     def it_is_complete_exactly_when_all_is_there(self) -> None:
-        whole = self.sealed and self.announced == dict(enumerate(self.counts))
-        assert self.tracker.complete == whole
-        missing = [i for i in range(len(self.counts)) if i not in self.announced]
+        mixed = len(set().union(*self.encoders.values())) > 1
+        assert self.tracker.mixed == mixed
+        fits = {i for i, kinds in self.encoders.items() if not mixed or "" in kinds}
+        missing = [i for i in range(len(self.counts)) if i not in fits]
+        assert self.tracker.complete == (self.sealed and not missing)
         assert self.tracker.missing() == (missing if self.sealed else [])
         assert self.tracker.chunks == len(self.announced)
         assert self.tracker.frames == sum(self.announced.values())

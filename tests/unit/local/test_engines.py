@@ -9,6 +9,7 @@ import pytest
 import structlog
 from structlog.types import EventDict
 
+from local.children import painting_settings
 from local.engines import engine_sentence
 from stylizer.attempts import segments
 from stylizer.painting import precision
@@ -54,3 +55,12 @@ def test_a_gpu_that_was_passed_over_is_said_with_the_cause(
 def test_a_gpu_that_paints_is_named() -> None:
     record = {"event": "engine chosen", "device": "cuda", "precision": "fp16", "passed_over": []}
     assert engine_sentence(json.dumps(record)) == "painting on the GPU: cuda, fp16"
+
+
+def test_stylizers_on_one_machine_may_encode_on_its_gpu_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("SEGMENT_ENCODER", raising=False)
+    assert painting_settings()["SEGMENT_ENCODER"] == "auto"
+    monkeypatch.setenv("SEGMENT_ENCODER", "x264")
+    assert painting_settings()["SEGMENT_ENCODER"] == "x264"

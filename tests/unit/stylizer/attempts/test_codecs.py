@@ -1,4 +1,4 @@
-"""What decodes chunks: a GPU's decoder where it works and spares something, and never the judge."""
+"""Codecs: a GPU's where they work and spare something, and none of them has the last word."""
 
 from __future__ import annotations
 
@@ -14,14 +14,24 @@ from shared.contracts.errors import ChunkError, ConfigurationError
 from shared.contracts.messages import ChunkReady
 from shared.contracts.style_request import StyleRequest
 from shared.media import chunks
-from shared.media.probes import find_nvdec_fault
+from shared.media.encodings import Encoding
+from shared.media.probes import find_nvdec_fault, find_nvenc_fault, parameter_sets
+from splitter.media.split import SplitOptions
 from stylizer.attempts import codecs
-from stylizer.attempts.codecs import ENOUGH_CORES, choose_decoder, decoder_of
+from stylizer.attempts.codecs import (
+    ENOUGH_CORES,
+    Codecs,
+    choose_decoder,
+    choose_encoder,
+    codecs_of,
+)
 from stylizer.attempts.isolation import AttemptFailed
 from stylizer.attempts.segments import paint, settle
 from stylizer.painting.engine import Canvas, Frames
 from stylizer.settings import PaintingSettings
 
+ON_GPU = PaintingSettings(engine="cuda", chunk_decoder="cuda", segment_encoder="nvenc")
+without_nvenc = pytest.mark.skipif(find_nvenc_fault() is None, reason="NVENC works here")
 without_nvdec = pytest.mark.skipif(find_nvdec_fault() is None, reason="NVDEC works here")
 
 
@@ -51,13 +61,75 @@ def test_a_gpu_decodes_for_a_stylizer_on_it_that_has_few_cores(
     assert choose_decoder(PaintingSettings(engine=engine)) == decoder
 
 
-def test_sizes_that_nvdec_does_not_take_are_the_processors(split_video: Any, make: Any) -> None:
+@without_nvenc
+def test_an_encoder_that_is_asked_for_by_name_is_never_replaced() -> None:
+    with pytest.raises(ConfigurationError, match="SEGMENT_ENCODER=nvenc: h264_nvenc does not"):
+        settle(PaintingSettings(engine="cpu", precision="fp32", segment_encoder="nvenc"))
+
+
+@without_nvenc
+def test_what_is_not_asked_for_is_x264s_where_the_gpu_has_no_encoder() -> None:
+    assert choose_encoder(PaintingSettings(engine="cuda", segment_encoder="auto")) == "x264"
+    assert choose_encoder(PaintingSettings(engine="cuda")) == "x264"
+
+
+def test_nvenc_is_looked_for_only_where_networks_run_on_the_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(codecs, "find_nvenc_fault", lambda: None)
+    assert choose_encoder(PaintingSettings(engine="cuda", segment_encoder="auto")) == "nvenc"
+    assert choose_encoder(PaintingSettings(engine="cpu", segment_encoder="auto")) == "x264"
+
+
+@pytest.mark.parametrize(
+    ("size", "style", "chosen"),
+    [
+        ((192, 96), {}, Codecs("nvenc", "cuda")),
+        ((96, 64), {}, Codecs("x264", "cuda")),
+        ((192, 62), {}, Codecs("x264", "cpu")),
+        ((192, 96), {"codec": "hevc"}, Codecs("x264", "cuda")),
+    ],
+)
+def test_what_gpus_do_not_take_is_the_processors(
+    split_video: Any, make: Any, size: tuple[int, int], style: dict[str, str], chosen: Codecs
+) -> None:
     found = split_video(make.Video(frames=2, size=(96, 64)).make())
-    event = referred(found)
-    settings = PaintingSettings(engine="cuda", chunk_decoder="cuda")
-    assert decoder_of(event, settings) == "cuda"
-    assert decoder_of(event.model_copy(update={"height": 62}), settings) == "cpu"
-    assert decoder_of(event, PaintingSettings(engine="cuda", chunk_decoder="cpu")) == "cpu"
+    event = referred(found, size, **style)
+    assert codecs_of(event, ON_GPU) == chosen
+    assert codecs_of(event, PaintingSettings(engine="cuda", chunk_decoder="cpu")) == Codecs()
+
+
+def test_further_attempts_rely_on_gpus_less_and_less(split_video: Any, make: Any) -> None:
+    found = split_video(make.Video(frames=2, size=(96, 64)).make())
+    event = referred(found, (192, 96))
+    assert [codecs_of(event, ON_GPU, attempt) for attempt in (1, 2, 3, 4)] == [
+        Codecs("nvenc", "cuda"),
+        Codecs("nvenc", "cpu"),
+        Codecs("x264", "cpu"),
+        Codecs("x264", "cpu"),
+    ]
+    again = event.model_copy(update={"on_processor": True})
+    assert codecs_of(again, ON_GPU) == Codecs("x264", "cuda")
+
+
+def test_a_mark_tells_segments_apart_that_cannot_be_joined(
+    split_video: Any, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = split_video(make.Video(frames=12, size=(192, 96)).make(), SplitOptions(8, 8))
+    style = StyleRequest(style="udnie")
+    events = [ChunkReady.of("0" * 24, found.source, style, each.chunk) for each in found.chunks]
+    engine: Any = Painter()
+    marks = []
+    for preset in ("superfast", "medium"):
+        other = Encoding("libx264", {"preset": preset, "x264-params": "bframes=0:keyint=infinite"})
+        monkeypatch.setattr(codecs, "nvenc_segment_encoding", lambda *_, other=other: other)
+        for event, chunk in zip(events, found.chunks, strict=True):
+            segment = paint(engine, event, chunk.data, batch=1, codecs=Codecs("nvenc"))
+            marks.append((Codecs("nvenc").mark(segment), parameter_sets(segment)))
+            assert Codecs().mark(segment) == ""
+    assert marks[0] == marks[1]
+    assert marks[2] == marks[3]
+    assert marks[0][0] != marks[2][0]
 
 
 class Painter:
@@ -84,17 +156,20 @@ def test_what_a_gpus_decoder_finds_wrong_is_for_the_processors_to_judge(
     found = split_video(make.Video(frames=4, size=(96, 64)).make())
     event, whole = referred(found), found.chunks[0].data
     engine: Any = Painter()
-    assert paint(engine, event, whole, batch=1, decoder="cuda") == paint(
+    assert paint(engine, event, whole, batch=1, codecs=Codecs(decoder="cuda")) == paint(
         engine, event, whole, batch=1
     )
     promised = event.chunk.model_copy(update={"frames": 5})
     wrong = event.model_copy(update={"chunk": promised})
     with pytest.raises(AttemptFailed, match="decoded on the GPU: .* 4 frames, not the 5"):
-        paint(engine, wrong, whole, batch=1, decoder="cuda")
+        paint(engine, wrong, whole, batch=1, codecs=Codecs(decoder="cuda"))
     with pytest.raises(ChunkError, match="4 frames, not the 5"):
         paint(engine, wrong, whole, batch=1)
 
 
-def referred(found: Any) -> ChunkReady:
-    style = StyleRequest(style="udnie")
-    return ChunkReady.of("0" * 24, found.source, style, found.chunks[0].chunk)
+def referred(found: Any, size: tuple[int, int] | None = None, **style: Any) -> ChunkReady:
+    request = StyleRequest(style="udnie", **style)
+    event = ChunkReady.of("0" * 24, found.source, request, found.chunks[0].chunk)
+    if size is None:
+        return event
+    return event.model_copy(update={"width": size[0], "height": size[1]})
