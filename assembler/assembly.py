@@ -5,30 +5,30 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import structlog
 
+from assembler.drafts import Written
+from assembler.materials import Materials
 from assembler.metrics import AssemblerMetrics
 from assembler.mux import mux
 from assembler.publication import Publication
 from assembler.settings import AssemblerSettings
 from assembler.verify import verify
 from shared.contracts.errors import ResultError, StylestreamError, TrackError
-from shared.contracts.layout import chunk_blob
 from shared.contracts.manifest import Manifest
 from shared.media.containers import is_full
-from shared.storage.blobs import BlobStore, Content
+from shared.storage.blobs import BlobStore
 from shared.storage.sealed_files import SealedFile
-from shared.storage.seals import check_seal, file_digest
+from shared.storage.seals import file_digest
 from shared.storage.work_folders import work_folder
 
 log = structlog.get_logger()
 
-_AGAIN = "upload the video again to have them"
 _OF_SEGMENTS = ("SEGMENT_COUNT", "SEGMENT_MISSING")
 
 
@@ -57,14 +57,39 @@ class Assembly:
         metrics: AssemblerMetrics,
     ) -> None:
         self._settings = settings
-        self._blobs = blobs
         self._publication = publication
         self._metrics = metrics
+        self.materials: Final = Materials(
+            blobs, settings.segments_container, settings.frames_container
+        )
         # Threads of their own: those of the loop resolve names, which the muxer's fetches wait for.
-        self._threads = ThreadPoolExecutor(settings.assemblies, "assembly")
+        self.threads: Final = ThreadPoolExecutor(settings.assemblies, "assembly")
 
-    async def run(self, manifest: Manifest, *, picture_only: bool = False) -> Published:
+    async def publish(self, manifest: Manifest, written: Written) -> Published | None:
+        """Publish a result that was written ahead; None when it is not as promised.
+
+        Raises:
+            ResultError: both of its names are taken.
+            TransientError: storage stayed away.
+        """
+        try:
+            checked = await self._check(manifest, written.side, written.out, frozenset())
+        except Exception as error:  # it is made from storage then, which says what is wrong
+            log.warning("result written ahead is wrong", job_id=manifest.job_id, exc_info=error)
+            return None
+        with self._metrics.timed("publish"):
+            return Published(await self._publication.publish(manifest, checked), ())
+
+    async def run(
+        self,
+        manifest: Manifest,
+        *,
+        picture_only: bool = False,
+        make_room: Callable[[], Awaitable[bool]] | None = None,
+    ) -> Published:
         """Make the result of ``manifest`` and publish it atomically.
+
+        ``make_room`` frees some of a full work folder; False when there was nothing to free.
 
         A painted video is not thrown away for a track beside the picture: one that cannot be
         written as it was is left out, and all of them where storage does not give them back as
@@ -77,7 +102,7 @@ class Assembly:
             TransientError: storage stayed away.
         """
         try:
-            name, losses = await self._make(manifest, picture_only=picture_only)
+            name, losses = await self._make_with_room(manifest, picture_only, make_room)
         except OSError as error:
             if not is_full(error):
                 raise
@@ -91,6 +116,19 @@ class Assembly:
         for code in sorted({loss.code for loss in losses}):
             self._metrics.lost_tracks(code)
         return Published(name, tuple(loss.sentence for loss in losses))
+
+    async def _make_with_room(
+        self,
+        manifest: Manifest,
+        picture_only: bool,
+        make_room: Callable[[], Awaitable[bool]] | None,
+    ) -> tuple[str, list[Loss]]:
+        try:
+            return await self._make(manifest, picture_only=picture_only)
+        except OSError as error:
+            if not is_full(error) or make_room is None or not await make_room():
+                raise
+        return await self._make(manifest, picture_only=picture_only)
 
     async def _make(self, manifest: Manifest, *, picture_only: bool) -> tuple[str, list[Loss]]:
         with work_folder(self._settings.work_dir) as folder:
@@ -110,7 +148,7 @@ class Assembly:
         What was damaged is not even opened: nobody knows what it holds.
         """
         try:
-            return await self._fetch_side(manifest, folder), []
+            return await self.materials.side(manifest, folder), []
         except ResultError as error:
             log.error("copied tracks are lost", job_id=manifest.job_id, code=error.code)
             return None, [_without_all(manifest, error)]
@@ -146,43 +184,30 @@ class Assembly:
         loop = asyncio.get_running_loop()
         with self._metrics.timed("mux"):
             segments = self._segments(manifest, loop)
-            await loop.run_in_executor(self._threads, mux, manifest, segments, side, out, left_out)
+            await loop.run_in_executor(self.threads, mux, manifest, segments, side, out, left_out)
+        return await self._check(manifest, side, out, left_out)
+
+    async def _check(
+        self, manifest: Manifest, side: Path | None, out: Path, left_out: frozenset[int]
+    ) -> SealedFile:
+        loop = asyncio.get_running_loop()
         with self._metrics.timed("verify"):
             # Before the check, so that nothing can be damaged between the two.
-            digest = await loop.run_in_executor(self._threads, file_digest, out)
-            await loop.run_in_executor(self._threads, verify, manifest, side, out, left_out)
+            digest = await loop.run_in_executor(self.threads, file_digest, out)
+            await loop.run_in_executor(self.threads, verify, manifest, side, out, left_out)
         return SealedFile(out, digest)
-
-    async def _fetch_side(self, manifest: Manifest, folder: Path) -> Path | None:
-        if manifest.side is None:
-            return None
-        path = folder / Path(manifest.side).name
-        if not await self._blobs.download(self._settings.frames_container, manifest.side, path):
-            raise ResultError("SIDE_MISSING", f"they are gone from storage; {_AGAIN}")
-        loop = asyncio.get_running_loop()
-        digest = await loop.run_in_executor(self._threads, file_digest, path)
-        if digest != manifest.side_sha256:
-            raise ResultError("CORRUPT_SIDE", f"they were damaged in storage; {_AGAIN}")
-        return path
 
     def _segments(self, manifest: Manifest, loop: asyncio.AbstractEventLoop) -> Iterator[bytes]:
         """Yield the segments in order to the muxer's thread, a few fetched ahead."""
-        ahead: deque[tuple[int, Future[Content | None]]] = deque()
+        ahead: deque[Future[bytes]] = deque()
         chunks = iter(manifest.chunks)
         while True:
             while len(ahead) < self._settings.downloads_ahead and (chunk := next(chunks, None)):
-                read = self._blobs.fetch(
-                    self._settings.segments_container, chunk_blob(manifest.job_id, chunk.index)
-                )
-                ahead.append((chunk.index, asyncio.run_coroutine_threadsafe(read, loop)))
+                fetch = self.materials.segment(manifest, chunk.index)
+                ahead.append(asyncio.run_coroutine_threadsafe(fetch, loop))
             if not ahead:
                 return
-            index, future = ahead.popleft()
-            segment = future.result()
-            if segment is None:
-                raise ResultError("SEGMENT_MISSING", f"segment {index} is gone from storage")
-            check_seal(segment, f"segment {index}", "CORRUPT_SEGMENT")
-            yield segment.data
+            yield ahead.popleft().result()
 
 
 def _is_of_others(error: Exception) -> bool:

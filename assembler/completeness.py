@@ -49,6 +49,10 @@ class Completeness:
         """Whether segments were announced that cannot be joined to each other."""
         return len(self._encoders) > 1
 
+    def has(self, chunk: int) -> bool:
+        """Whether a chunk was announced, in a segment that fits as far as is known."""
+        return chunk in self._announced and not (self.mixed and chunk in self._on_gpu)
+
     def missing(self) -> list[int]:
         """List the chunks of the sealed manifest that have no segment yet that fits, in order."""
         fit = self._announced.keys() - (self._on_gpu if self.mixed else set())

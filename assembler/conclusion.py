@@ -9,6 +9,7 @@ import structlog
 
 from assembler.announcements import Announcements
 from assembler.assembly import Assembly, Published
+from assembler.drafts import Draft, Drafts
 from assembler.job import Job
 from assembler.metrics import AssemblerMetrics
 from assembler.publication import Publication
@@ -31,6 +32,9 @@ _ATTEMPTS: Final = "assemblies"
 class Conclusion:
     """The two halves of a job's end: `decide` says what became of it, `clean_up` leaves nothing.
 
+    Before that, `prepare` writes what there is of a result, until it is decided on or `forget` is
+    called.
+
     Whoever concludes a job forgets it in between: an event that comes after that tells of what the
     clean-up may have missed, and `sweep_after` sees to it.
     """
@@ -51,7 +55,22 @@ class Conclusion:
         self._retry = Retry(metrics)
         self._publication = Publication(blobs, settings.results_container, records)
         self._assembly = Assembly(settings, blobs, self._publication, metrics)
+        self._drafts = Drafts(
+            settings, self._assembly.materials, self._assembly.threads, self._begin_first
+        )
         self._room = asyncio.Semaphore(settings.assemblies)
+
+    def prepare(self, job: Job) -> None:
+        """Write what can be written of the job's result by now; returns at once."""
+        self._drafts.go_on(job)
+
+    def forget(self, job_id: str) -> None:
+        """Throw away what was prepared for a job; returns at once."""
+        self._drafts.drop(job_id)
+
+    async def finish(self) -> None:
+        """Return when nothing that was prepared is left."""
+        await self._drafts.drop_all()
 
     async def decide(self, job: Job) -> None:
         """Publish the job's result, or its failure; its record is stored when this returns."""
@@ -93,18 +112,25 @@ class Conclusion:
         assert job.manifest is not None
         manifest = job.manifest
 
+        draft = self._drafts.of(manifest.job_id)
         begun: int | None = None
 
         async def in_turn() -> Published:
-            nonlocal begun
+            nonlocal begun, draft
             # Room is for work: who waits to try again lets others go first.
             async with self._room:
+                job.assemble()
+                if draft is not None:
+                    if published := await self._publish(manifest, draft):
+                        return published
+                    begun, draft = 0 if draft.counted else None, None
                 if begun is None:
                     begun = await self._begin(manifest)
-                job.assemble()
                 # Before the video is given up, it is tried without what lies beside the picture.
                 last = begun == self._settings.assembly_attempts
-                return await self._assembly.run(manifest, picture_only=last)
+                return await self._assembly.run(
+                    manifest, picture_only=last, make_room=self._drafts.drop_all
+                )
 
         try:
             result = await self._retry(in_turn)
@@ -121,6 +147,26 @@ class Conclusion:
             job.publish(result.name, result.losses)
             return result.name
         return None
+
+    async def _publish(self, manifest: Manifest, draft: Draft) -> Published | None:
+        """Publish what was written ahead; None when there is nothing, or it is not right."""
+        with self._metrics.timed("mux"):
+            written = await draft.whole()
+        published = None if written is None else await self._assembly.publish(manifest, written)
+        if published is None:
+            await draft.end()
+        return published
+
+    async def _begin_first(self, manifest: Manifest) -> bool:
+        """Count that the result is begun, where it never was; return whether it was not."""
+        if self._settings.assembly_attempts == 1:
+            return False  # the only one is for when all is there
+        container, name = self._settings.frames_container, manifest_blob(manifest.job_id)
+        facts = await self._blobs.facts(container, name)
+        if facts is None or _ATTEMPTS in facts.metadata:
+            return False
+        metadata = {**facts.metadata, _ATTEMPTS: "1"}
+        return await self._blobs.annotate(container, name, metadata, etag=facts.etag) is not None
 
     async def _begin(self, manifest: Manifest) -> int:
         """Count that the result is begun once more, where an assembler's death cannot lose it.

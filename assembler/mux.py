@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import io
-import itertools
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Self
 
 import av
 import av.error
@@ -64,14 +64,71 @@ def mux(
 
     No file is left behind then.
     """
-    try:
-        with contextlib.ExitStack() as stack:
-            side = None if side_path is None else stack.enter_context(open_side(side_path))
-            tracks = [] if side is None else copied_streams(side, left_out)
-            _join(manifest, segments, side, tracks, out_path)
-    except BaseException:
-        out_path.unlink(missing_ok=True)
-        raise
+    with Joining(manifest, side_path, out_path, left_out) as joining:
+        for chunk, data in _paired(manifest, segments):
+            joining.append(chunk, data)
+        joining.finish()
+
+
+class Joining:
+    """A result while it is written, segment by segment, in the order of the manifest's chunks.
+
+    Arguments and errors are those of `mux`. Every method may take a while, and none may be called
+    while another runs. Without `finish` no file is left behind by `close`, which ends the context.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        side_path: Path | None,
+        out_path: Path,
+        left_out: frozenset[int] = frozenset(),
+    ) -> None:
+        self._manifest = manifest
+        self._side_path = side_path
+        self._path = out_path
+        self._left_out = left_out
+        self._open = contextlib.ExitStack()
+        self._result: _Result | None = None
+        self._finished = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def append(self, chunk: Chunk, data: bytes) -> None:
+        """Append a chunk's segment, and the sound that belongs before its frames."""
+        with _opened_segment(chunk, data) as segment:
+            if self._result is None:
+                self._result = self._begin(segment)
+            self._result.append(chunk, segment)
+
+    def finish(self) -> None:
+        """Copy what sounds on after the last frame, and complete the file."""
+        if self._result is None:
+            raise ResultError("SEGMENT_COUNT", "There is no segment to make a result of.")
+        self._result.finish()
+        self._open.close()
+        self._finished = True
+
+    def close(self) -> None:
+        """Close the files, and remove the result unless it is finished."""
+        if not self._finished:
+            # What an unfinished file cannot be completed for is of no interest.
+            with contextlib.suppress(av.error.FFmpegError, OSError):
+                self._open.close()
+            self._path.unlink(missing_ok=True)
+
+    def _begin(self, first: InputContainer) -> _Result:
+        side, tracks = None, []
+        if self._side_path is not None:
+            side = self._open.enter_context(open_side(self._side_path))
+            tracks = copied_streams(side, self._left_out)
+        opened = _opened_output(self._manifest, side, tracks, self._path)
+        output = self._open.enter_context(opened)
+        return _Result(self._manifest, output, first, tracks, self._path.parent)
 
 
 def open_side(path: Path) -> InputContainer:
@@ -91,28 +148,6 @@ def copied_streams(
 def is_filler(packet: Packet[Stream]) -> bool:
     """Tell whether a packet is an empty subtitle: MP4's muxer writes those itself, anew."""
     return packet.size == len(EMPTY_MOV_TEXT) and bytes(packet) == EMPTY_MOV_TEXT
-
-
-def _join(
-    manifest: Manifest,
-    segments: Iterable[bytes],
-    side: InputContainer | None,
-    tracks: list[Stream],
-    out_path: Path,
-) -> None:
-    pairs = _paired(manifest, segments)
-    first = next(pairs, None)
-    if first is None:
-        raise ResultError("SEGMENT_COUNT", "There is no segment to make a result of.")
-    with _opened_output(manifest, side, tracks, out_path) as output:
-        joined: _Result | None = None
-        for chunk, data in itertools.chain((first,), pairs):
-            with _opened_segment(chunk, data) as segment:
-                if joined is None:
-                    joined = _Result(manifest, output, segment, tracks, out_path.parent)
-                joined.append(chunk, segment)
-        assert joined is not None
-        joined.finish()
 
 
 class _Result:

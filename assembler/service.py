@@ -142,6 +142,7 @@ class Assembler:
         self._leaving.set()
         await asyncio.gather(self._looking_after, self._lingering)
         await self._rounds.save(list(self._jobs.values()))
+        await self._conclusion.finish()
 
     def _put_in_hand(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
@@ -208,11 +209,13 @@ class Assembler:
             case SegmentReady():
                 first = job.status.first_segment_at is None
                 job.announce(event)
+                self._conclusion.prepare(job)
                 if first and job.first_segment_s is not None:
                     self._metrics.first_segment(job.status.video_name, job.first_segment_s)
             case SplitCompleted():
                 if job.manifest is None:
                     job.seal(await self._manifest(job.job_id))
+                    self._conclusion.prepare(job)
             case SplitFailed(code=code, message=message):
                 job.fail(code, message)
             case ChunkFailed(chunk=chunk, code=code, message=message):
@@ -253,6 +256,7 @@ class Assembler:
 
     def _drop(self, job: Job) -> None:
         if self._jobs.get(job.job_id) is job:
+            self._conclusion.forget(job.job_id)
             del self._jobs[job.job_id]
             self._metrics.in_hand(-1)
 

@@ -21,6 +21,13 @@ class AssemblerSettings(ServiceSettings):
         description="tries to make a result that end the assembler before it is given up; one more "
         "is made without the tracks beside the picture",
     )
+    drafts: int = Field(
+        4,
+        ge=0,
+        le=64,
+        description="results begun before their last segments are there; each takes room in "
+        "`WORK_DIR`",
+    )
     downloads_ahead: int = Field(8, ge=1, le=64, description="segments fetched ahead of the muxer")
     redrive_after_s: float = Field(
         30.0, gt=0, description="time without progress after which a job is looked into"

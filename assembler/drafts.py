@@ -1,0 +1,192 @@
+"""Results that are begun before all of their segments are there.
+
+When the last segment comes, a result then lacks that one alone. A draft is a head start and nothing
+more: it is written by the same code from the same blobs, and where anything is wrong with it, it is
+thrown away and the result is made from storage as if it had never been.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from concurrent.futures import Executor
+from contextlib import aclosing
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import structlog
+
+from assembler.job import Job
+from assembler.materials import Materials
+from assembler.mux import Joining
+from assembler.settings import AssemblerSettings
+from shared.contracts.manifest import Chunk, Manifest
+from shared.storage.work_folders import work_folder
+
+log = structlog.get_logger()
+
+_AHEAD: Final = 2
+"""Segments of a draft in memory at once: one that is appended, one that is fetched."""
+
+Count = Callable[[Manifest], Awaitable[bool]]
+"""Counts that a job's result is begun; False, and nothing is counted, if it ever was before."""
+
+
+class Written(NamedTuple):
+    """A result's file, not checked yet, and the copied tracks that it was written with."""
+
+    out: Path
+    side: Path | None
+
+
+class Drafts:
+    """The drafts of an assembler's jobs, ``settings.drafts`` at once.
+
+    A job has one draft in all, whichever assemblers follow it: one that ends its assembler must not
+    end the next, so it is counted before it begins.
+    """
+
+    def __init__(
+        self, settings: AssemblerSettings, materials: Materials, threads: Executor, count: Count
+    ) -> None:
+        self._settings = settings
+        self._materials = materials
+        self._threads = threads
+        self._count = count
+        self._drafts: dict[str, Draft] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def go_on(self, job: Job) -> None:
+        """Write what can be written of a job's result by now; returns at once."""
+        draft = self._drafts.get(job.job_id)
+        if draft is None and job.manifest is not None and self._has_room():
+            draft = Draft(self._settings, job, self._materials, self._threads, self._count)
+            self._drafts[job.job_id] = draft
+        if draft is not None:
+            draft.look()
+
+    def of(self, job_id: str) -> Draft | None:
+        """Return a job's draft."""
+        return self._drafts.get(job_id)
+
+    def drop(self, job_id: str) -> None:
+        """Throw a job's draft away, if it has one; returns at once."""
+        if draft := self._drafts.pop(job_id, None):
+            ending = asyncio.create_task(draft.end())
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+
+    async def drop_all(self) -> bool:
+        """Throw all drafts away; return, when their files are gone, whether there were any."""
+        found = bool(self._drafts or self._ending)
+        for job_id in list(self._drafts):
+            self.drop(job_id)
+        while self._ending:
+            await asyncio.wait(self._ending)
+        return found
+
+    def _has_room(self) -> bool:
+        return sum(not draft.over for draft in self._drafts.values()) < self._settings.drafts
+
+
+class Draft:
+    """One job's result, written as far as its segments are there, in order."""
+
+    def __init__(
+        self,
+        settings: AssemblerSettings,
+        job: Job,
+        materials: Materials,
+        threads: Executor,
+        count: Count,
+    ) -> None:
+        assert job.manifest is not None
+        self.counted = False
+        """Whether it is counted that the job's result was begun."""
+        self._settings = settings
+        self._manifest = job.manifest
+        self._is_there = job.completeness.has
+        self._materials = materials
+        self._threads = threads
+        self._count = count
+        self._news = asyncio.Event()
+        self._written: asyncio.Future[Written | None] = asyncio.get_running_loop().create_future()
+        self._writing = asyncio.create_task(self._write())
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing came of it."""
+        return self._writing.done()
+
+    def look(self) -> None:
+        """Look which segments are there by now."""
+        self._news.set()
+
+    async def whole(self) -> Written | None:
+        """Return the file, which lasts until `end`, when all of it is written; None if it fails."""
+        return await asyncio.shield(self._written)
+
+    async def end(self) -> None:
+        """Return when nothing of it is left."""
+        self._writing.cancel()
+        await asyncio.wait({self._writing})
+
+    async def _write(self) -> None:
+        try:
+            self.counted = await self._count(self._manifest)
+            if self.counted:
+                await self._write_and_keep()
+        except Exception as error:  # whatever it is, the making of the result will tell
+            log.info(
+                "result not written ahead",
+                job_id=self._manifest.job_id,
+                error=f"{type(error).__name__}: {error}",
+            )
+        finally:
+            if not self._written.done():
+                self._written.set_result(None)
+
+    async def _write_and_keep(self) -> None:
+        with work_folder(self._settings.work_dir) as folder:
+            out = folder / f"result.{self._manifest.source.container}"
+            side = await self._materials.side(self._manifest, folder)
+            joining = Joining(self._manifest, side, out)
+            try:
+                async with aclosing(self._segments()) as segments:
+                    async for chunk, data in segments:
+                        await self._in_thread(joining.append, chunk, data)
+                await self._in_thread(joining.finish)
+            finally:
+                await self._in_thread(joining.close)
+            self._written.set_result(Written(out, side))
+            await asyncio.Event().wait()  # the folder goes with the context
+
+    async def _segments(self) -> AsyncGenerator[tuple[Chunk, bytes]]:
+        """Yield the segments in order, each when it is there."""
+        waiting = deque(self._manifest.chunks)
+        ahead: deque[tuple[Chunk, asyncio.Task[bytes]]] = deque()
+        try:
+            while waiting or ahead:
+                self._news.clear()
+                while waiting and len(ahead) < _AHEAD and self._is_there(waiting[0].index):
+                    chunk = waiting.popleft()
+                    fetch = self._materials.segment(self._manifest, chunk.index)
+                    ahead.append((chunk, asyncio.create_task(fetch)))
+                if not ahead:
+                    await self._news.wait()
+                    continue
+                chunk, fetching = ahead.popleft()
+                yield chunk, await fetching
+        finally:
+            for _, fetching in ahead:
+                fetching.cancel()
+            await asyncio.gather(*(fetching for _, fetching in ahead), return_exceptions=True)
+
+    async def _in_thread(self, step: Callable[..., None], *args: object) -> None:
+        """Take a step in a thread, and wait for its end also when cancelled: threads are not."""
+        taken = asyncio.get_running_loop().run_in_executor(self._threads, step, *args)
+        try:
+            await asyncio.shield(taken)
+        finally:
+            await asyncio.wait({taken})
