@@ -46,6 +46,7 @@ def settle(settings: Settings) -> Settings:
         "segment_encoder": choose_encoder(settled),
         "chunk_decoder": choose_decoder(settled),
     }
+    log.info("codecs chosen", **codecs)
     return settled.model_copy(update=codecs)
 
 

@@ -20,6 +20,7 @@ from shared.contracts.manifest import Source
 from shared.contracts.messages import ChunkReady
 from shared.contracts.style_request import StyleRequest
 from shared.hubs.workers import GivenBack
+from shared.media.probes import find_nvenc_fault
 from shared.service.health import Health
 from shared.storage.accounts import storage_client
 from shared.storage.blobs import BlobStore, Content
@@ -78,6 +79,19 @@ async def test_attempts_that_fail_are_counted_up_to_the_limit(
 ) -> None:
     attempts = AttemptCounter(blobs, container, LIMIT).of(NAME, await read(blobs, container))
     assert [await attempts.begin() for _ in range(4)] == [1, 2, 3, None]
+
+
+async def test_a_chunk_that_has_to_be_painted_anew_has_all_attempts_again(
+    blobs: BlobStore, container: str
+) -> None:
+    counter = AttemptCounter(blobs, container, LIMIT)
+    attempts = counter.of(NAME, await read(blobs, container))
+    assert [await attempts.begin() for _ in range(4)] == [1, 2, 3, None]
+    anew = counter.of(NAME, await read(blobs, container), anew=True)
+    assert [await anew.begin() for _ in range(2)] == [1, 2]
+    assert await attempts.begin() is None
+    another = counter.of(NAME, await read(blobs, container), anew=True)
+    assert await another.begin() == 2
 
 
 async def test_workers_that_die_beside_an_isolated_attempt_do_not_condemn_the_chunk(
@@ -160,6 +174,20 @@ async def test_a_worker_whose_gpu_is_out_of_memory_leaves(
     engine.paints = True
     painting, health = painter(blobs, container, engine, engine="cuda")
     with pytest.raises(GivenBack, match="the GPU is out of memory"):
+        await painting.paint(chunk()[0], NAME, await read(blobs, container))
+    assert health.failed.is_set()
+
+
+@pytest.mark.skipif(find_nvenc_fault() is None, reason="NVENC works here")
+async def test_a_worker_whose_gpu_no_longer_encodes_leaves(
+    blobs: BlobStore, container: str, failing: list[str]
+) -> None:
+    failing[0] = "exit code 1: h264_nvenc: Generic error in an external library"
+    await AttemptCounter(blobs, container, LIMIT).of(NAME, await read(blobs, container)).begin()
+    engine = Gone()
+    engine.paints = True
+    painting, health = painter(blobs, container, engine, segment_encoder="nvenc")
+    with pytest.raises(GivenBack, match="the GPU's encoder no longer works"):
         await painting.paint(chunk()[0], NAME, await read(blobs, container))
     assert health.failed.is_set()
 
