@@ -17,6 +17,7 @@ import numpy as np
 from shared.contracts.errors import ChunkError
 from shared.contracts.style_request import StyleRequest
 from shared.media.chunks import ChunkWriter, read_chunk
+from shared.media.containers import complaint
 from shared.media.encodings import MEZZANINE, Encoding, nvenc_segment_encoding
 
 _WIDTH, _HEIGHT = 320, 184  # not of whole macroblocks: what is coded has to be cropped
@@ -113,5 +114,4 @@ def _decibels(one: av.VideoFrame, other: av.VideoFrame) -> float:
 
 
 def _cause(error: Exception) -> str:
-    """Return an error's words, without the call and its options that PyAV appends."""
-    return str(error).split(": '")[0]
+    return complaint(error) if isinstance(error, av.error.FFmpegError) else str(error)
