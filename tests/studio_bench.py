@@ -10,6 +10,7 @@ from fractions import Fraction
 import aiohttp
 import av
 from aiohttp import web
+from azure.core.pipeline.transport import HttpRequest
 from azure.storage.blob.aio import BlobServiceClient
 from prometheus_client import CollectorRegistry
 from videos import number_picture
@@ -36,8 +37,12 @@ FRAME = 1001
 class Opened:
     """A running studio, its storage, and how to ask it."""
 
-    def __init__(self, client: BlobServiceClient, names: dict[str, str], url: str) -> None:
+    def __init__(
+        self, client: BlobServiceClient, names: dict[str, str], url: str, asked: list[HttpRequest]
+    ) -> None:
         self.account = client
+        self.asked = asked
+        """Every request to storage so far, also those of the test."""
         self.blobs = BlobStore(client)
         self.names = names
         self.url = url
@@ -90,7 +95,10 @@ async def opened(storage_connection: str, **settings: object):
     suffix = secrets.token_hex(4)
     names = {name: f"{name}-{suffix}" for name in ("uploads", "results", "segments", "jobs")}
     values = {"web_token": TOKEN, "web_secret": TOKEN, **settings}
-    async with BlobServiceClient.from_connection_string(storage_connection) as client:
+    asked: list[HttpRequest] = []
+    async with BlobServiceClient.from_connection_string(
+        storage_connection, raw_request_hook=lambda sent: asked.append(sent.http_request)
+    ) as client:
         for name in names.values():
             await client.create_container(name)
         chosen = WebSettings(
@@ -106,7 +114,7 @@ async def opened(storage_connection: str, **settings: object):
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         try:
-            yield Opened(client, names, f"http://127.0.0.1:{runner.addresses[0][1]}")
+            yield Opened(client, names, f"http://127.0.0.1:{runner.addresses[0][1]}", asked)
         finally:
             studio.close()
             await runner.cleanup()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 
 class SharedBytes(Generic[K]):
@@ -46,3 +48,20 @@ class SharedBytes(Generic[K]):
             _, dropped = self._kept.popitem(last=False)
             self._size -= len(dropped)
         return made
+
+
+class SharedAnswers(Generic[K, V]):
+    """Answers by key that serve everybody who asks within some seconds, failures included."""
+
+    def __init__(self, fresh_s: float) -> None:
+        self._fresh_s = fresh_s
+        self._asked: dict[K, tuple[float, asyncio.Task[V]]] = {}
+
+    async def get(self, key: K, ask: Callable[[], Coroutine[None, None, V]]) -> V:
+        """Return what ``ask`` returned to whoever came first."""
+        now = time.monotonic()
+        since = now - self._fresh_s
+        self._asked = {key: asked for key, asked in self._asked.items() if asked[0] > since}
+        if key not in self._asked:
+            self._asked[key] = (now, asyncio.create_task(ask()))
+        return await asyncio.shield(self._asked[key][1])

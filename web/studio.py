@@ -20,6 +20,7 @@ from web.jobs.board import Board
 from web.jobs.thumbnails import Thumbnails
 from web.live.segments import Segments
 from web.metrics import WebMetrics
+from web.pieces import Pieces
 from web.previews import Previews
 from web.settings import WebSettings
 from web.uploads import Uploads
@@ -38,6 +39,7 @@ class Studio:
     blobs: BlobStore
     pipeline: Pipeline
     segments: Segments
+    pieces: Pieces
     board: Board
     thumbnails: Thumbnails
     uploads: Uploads
@@ -80,6 +82,7 @@ class Studio:
             blobs=blobs,
             pipeline=Pipeline(media, containers),
             segments=segments,
+            pieces=Pieces(blobs),
             board=Board(blobs, segments, settings.jobs_container),
             thumbnails=Thumbnails(
                 blobs, segments, settings.jobs_container, settings.results_container

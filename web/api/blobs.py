@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
 
 from aiohttp import web
 
-from shared.storage.blobs import BlobFacts, BlobStore
+from shared.storage.blobs import BlobFacts
+from web.pieces import PIECE_BYTES, Pieces
 from web.problems import Problem
 
-_PIECE: Final = 4 << 20
 _TYPES: Final = {
     "mp4": "video/mp4",
     "m4v": "video/mp4",
@@ -24,7 +25,7 @@ _TYPES: Final = {
 
 async def send_blob(
     request: web.Request,
-    blobs: BlobStore,
+    pieces: Pieces,
     container: str,
     name: str,
     *,
@@ -38,7 +39,7 @@ async def send_blob(
         Problem: there is no such blob, or no such range of it.
         TransientError: storage cannot be reached.
     """
-    facts = await blobs.facts(container, name)
+    facts = await pieces.facts(container, name)
     if facts is None:
         raise Problem(HTTPStatus.NOT_FOUND, f"{name} is gone from storage")
     wanted = _range(request, facts)
@@ -61,7 +62,7 @@ async def send_blob(
     await answer.prepare(request)
     if request.method != "HEAD":
         try:
-            await _send(answer, blobs, container, name, facts, wanted)
+            await _send(answer, pieces, container, name, facts, wanted)
         except ConnectionError:
             # The browser has left, or the blob has gone: the connection is no good any more.
             if request.transport is not None:
@@ -71,28 +72,26 @@ async def send_blob(
 
 async def _send(
     answer: web.StreamResponse,
-    blobs: BlobStore,
+    pieces: Pieces,
     container: str,
     name: str,
     facts: BlobFacts,
     wanted: slice,
 ) -> None:
-    """Send a range in pieces, the next one fetched while one is sent."""
+    """Send a range piece by piece, the next one fetched while one is sent."""
 
-    def fetch(at: int) -> asyncio.Task[bytes | None]:
-        length = min(_PIECE, wanted.stop - at)
-        return asyncio.create_task(blobs.read_range(container, name, at, length, facts.etag))
+    def fetch(number: int) -> asyncio.Task[bytes]:
+        return asyncio.create_task(pieces.piece(container, name, facts, number))
 
-    pending = fetch(wanted.start)
+    begin, end = wanted.start // PIECE_BYTES, math.ceil(wanted.stop / PIECE_BYTES)
+    pending = fetch(begin)
     try:
-        for at in range(wanted.start, wanted.stop, _PIECE):
+        for number in range(begin, end):
             piece = await pending
-            if piece is None:
-                # Half an answer must not look like a whole one.
-                raise ConnectionResetError(f"{name} was replaced or deleted while it was sent")
-            if at + _PIECE < wanted.stop:
-                pending = fetch(at + _PIECE)
-            await answer.write(piece)
+            if number + 1 < end:
+                pending = fetch(number + 1)
+            at = number * PIECE_BYTES
+            await answer.write(piece[max(0, wanted.start - at) : wanted.stop - at])
         await answer.write_eof()
     finally:
         pending.cancel()

@@ -167,7 +167,9 @@ async def send_result(studio: Studio, request: web.Request) -> web.StreamRespons
         raise not_found(f"job {entry.job.id} is {entry.job.state} and has no result")
     container = studio.settings.results_container
     download = "download" in request.query
-    return await send_blob(request, studio.blobs, container, entry.status.result, download=download)
+    return await send_blob(
+        request, studio.pieces, container, entry.status.result, download=download
+    )
 
 
 async def send_source(studio: Studio, request: web.Request) -> web.StreamResponse:
@@ -175,7 +177,7 @@ async def send_source(studio: Studio, request: web.Request) -> web.StreamRespons
     entry = await entry_of(studio, request)
     container = studio.settings.uploads_container
     return await send_blob(
-        request, studio.blobs, container, entry.status.video_name, download=False
+        request, studio.pieces, container, entry.status.video_name, download=False
     )
 
 

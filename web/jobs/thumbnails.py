@@ -14,8 +14,10 @@ from shared.contracts.status import Status
 from shared.media.jpeg import to_jpeg
 from shared.storage.blobs import BlobStore
 from web.live.segments import Segments
+from web.shared_work import SharedBytes
 
 _LONGER_SIDE: Final = 480
+_KEPT_BYTES: Final = 8 << 20
 _BEGINNING: Final = 8 << 20
 """So much of a result holds its index and its first frame, but for very long videos."""
 
@@ -37,17 +39,26 @@ class Thumbnails:
         self._segments = segments
         self._jobs = jobs
         self._results = results
+        self._kept = SharedBytes[str](_KEPT_BYTES)
 
     async def of(self, status: Status) -> bytes | None:
         """Return a JPEG; None while nothing of the job is painted."""
+        try:
+            return await self._kept.get(status.job_id, lambda: self._find(status))
+        except _NothingYet:
+            return None
+
+    async def _find(self, status: Status) -> bytes:
+        """Return the picture that is stored, or make and store it."""
         name = thumbnail_blob(status.job_id)
-        if kept := await self._blobs.read(self._jobs, name):
-            return kept
+        if stored := await self._blobs.read(self._jobs, name):
+            return stored
         video = await self._painted(status)
         made = video and await asyncio.to_thread(_first_picture, video)
-        if made:
-            await self._blobs.create(self._jobs, name, made, content_type="image/jpeg")
-        return made or None
+        if not made:
+            raise _NothingYet
+        await self._blobs.create(self._jobs, name, made, content_type="image/jpeg")
+        return made
 
     async def _painted(self, status: Status) -> bytes | None:
         segment = await self._segments.segment(status.job_id, 0)
@@ -58,6 +69,10 @@ class Thumbnails:
             return None
         length = min(facts.size, _BEGINNING)
         return await self._blobs.read_range(self._results, status.result, 0, length, facts.etag)
+
+
+class _NothingYet(Exception):
+    """Nothing of the job is painted."""
 
 
 def _first_picture(video: bytes) -> bytes | None:

@@ -60,7 +60,7 @@ def media_fragment(segment: bytes, first_tick: int, number: int) -> bytes:
 
 
 def codec_of(segment: bytes) -> str:
-    """Return what a browser calls a segment's codec, such as ``avc1.640028``; see `browser_codec`.
+    """Return what a browser calls the codec of a segment or a header, such as ``avc1.640028``.
 
     Raises:
         ChunkError: ``segment`` is not a segment (``CORRUPT_SEGMENT``).

@@ -54,12 +54,15 @@ class Segments:
 
     async def init(self, job: str) -> bytes | None:
         """Return the header of a job's fragments; None while nothing of it is painted."""
-        return await self._made(job, "init", 0, lambda segment, _: init_fragment(segment))
+        return await self._made(job, 0, "init", lambda segment, _: init_fragment(segment))
 
     async def codec(self, job: str) -> str | None:
         """Return what browsers call the codec of a job's segments; None while there are none."""
-        made = await self._made(job, "codec", 0, lambda segment, _: codec_of(segment).encode())
-        return None if made is None else made.decode()
+        header = await self.init(job)
+        if header is None:
+            return None
+        codec = await self._fragments.get((job, "codec"), lambda: _codec_of(header))
+        return codec.decode()
 
     async def fragment(self, job: str, number: int) -> bytes | None:
         """Return a segment's fragment; None when it is not painted yet, or deleted already."""
@@ -75,7 +78,9 @@ class Segments:
         content = await self._fetch(job, number)
         return None if content is None else content.data
 
-    async def _made(self, job: str, kind: int | str, number: int, make: _Maker) -> bytes | None:
+    async def _made(self, job: str, number: int, kind: int | str, make: _Maker) -> bytes | None:
+        """Return what ``make`` makes of a segment, or has made of it; None while there is none."""
+
         async def fetch_and_make() -> bytes:
             content = await self._fetch(job, number)
             if content is None:
@@ -105,6 +110,10 @@ class Segments:
         return content
 
 
+async def _codec_of(header: bytes) -> bytes:
+    return (await asyncio.to_thread(codec_of, header)).encode()
+
+
 class _Missing(Exception):
     """There is no such segment."""
 
@@ -131,10 +140,12 @@ class _Followed:
     async def _catch_up(self) -> None:
         """List from the thousand in which the first gap is, for as long as thousands are full."""
         while True:
-            begin = len(self._index.playable) // _THOUSAND
-            for thousand in (begin, begin + 1):
+            begin, far = divmod(len(self._index.playable), _THOUSAND)
+            # What is painted ahead is less than half a thousand ahead.
+            thousands = (begin,) if far < _THOUSAND // 2 else (begin, begin + 1)
+            for thousand in thousands:
                 self._index.add([found async for found in self._list(thousand)])
-            if len(self._index.playable) // _THOUSAND <= begin + 1:
+            if len(self._index.playable) // _THOUSAND == begin:
                 return
 
     async def _list(self, thousand: int) -> AsyncIterator[tuple[int, SegmentPlace]]:

@@ -1,0 +1,53 @@
+"""Videos as they lie in storage, in pieces that all who watch them share."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shared.storage.blobs import BlobFacts, BlobStore
+from web.shared_work import SharedAnswers, SharedBytes
+
+PIECE_BYTES: Final = 4 << 20
+
+_KEPT_BYTES: Final = 32 << 20
+"""Enough for whoever watches the same at about the same time."""
+
+_FRESH_S: Final = 1.0
+"""For so long one look at a blob serves everybody; a player asks for several ranges at once."""
+
+
+class Pieces:
+    """The pieces of uploads and results.
+
+    Raises:
+        TransientError: from every method, when storage cannot be reached.
+    """
+
+    def __init__(self, blobs: BlobStore) -> None:
+        self._blobs = blobs
+        self._kept = SharedBytes[tuple[str, str, str, int]](_KEPT_BYTES)
+        self._facts = SharedAnswers[tuple[str, str], BlobFacts | None](_FRESH_S)
+
+    async def facts(self, container: str, name: str) -> BlobFacts | None:
+        """Return what is known of a blob; None when there is none."""
+        return await self._facts.get((container, name), lambda: self._blobs.facts(container, name))
+
+    async def piece(self, container: str, name: str, facts: BlobFacts, number: int) -> bytes:
+        """Return piece ``number`` of the version that ``facts`` are of, counted from 0.
+
+        All have `PIECE_BYTES` but the last one.
+
+        Raises:
+            ConnectionResetError: the blob was replaced or deleted.
+        """
+
+        async def read() -> bytes:
+            begin = number * PIECE_BYTES
+            length = min(PIECE_BYTES, facts.size - begin)
+            data = await self._blobs.read_range(container, name, begin, length, facts.etag)
+            if data is None:
+                # Half an answer must not look like a whole one.
+                raise ConnectionResetError(f"{name} was replaced or deleted while it was sent")
+            return data
+
+        return await self._kept.get((container, name, facts.etag, number), read)
