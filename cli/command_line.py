@@ -17,6 +17,7 @@ from cli.options import (
     add_talk,
 )
 from cli.parser import CommandParsers, Parser
+from cli.results import Output
 from cli.style_commands import add_gallery
 from cli.version import version
 from client.local_stack import default_dir
@@ -102,8 +103,9 @@ def _add_stack(commands_: CommandParsers) -> None:
     run.add_argument(
         "-o",
         "--output",
-        type=Path,
-        help="result file (.mp4 or .mkv), or folder for several videos; default: current folder",
+        type=Output,
+        help="result file (.mp4 or .mkv), or folder, new ones with a slash at the end; default: "
+        "current folder",
     )
     add_existing(run)
     run.add_argument(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import get_args
 
 from cli.arguments import hours, whole
@@ -15,6 +14,7 @@ from cli.options import (
     add_strict,
 )
 from cli.parser import CommandParsers
+from cli.results import Output
 from shared.contracts.status import State
 
 
@@ -46,8 +46,9 @@ def add_jobs(commands_: CommandParsers) -> None:
     fetch.add_argument(
         "-o",
         "--output",
-        type=Path,
-        help="file (.mp4 or .mkv), or folder; default: current folder",
+        type=Output,
+        help="file (.mp4 or .mkv), or folder, new ones with a slash at the end; default: current "
+        "folder",
     )
     add_existing(fetch)
     add_dir(fetch)

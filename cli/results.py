@@ -22,6 +22,27 @@ _BESIDE_NAME_BYTES: Final = len(".mp4.part")
 
 
 @dataclass(frozen=True, slots=True)
+class Output:
+    """What ``-o`` says: a file, or a folder; one that is new ends in a slash."""
+
+    text: str
+
+    @property
+    def path(self) -> Path:
+        """The file, or the folder."""
+        return Path(self.text)
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether results go into a folder, and keep their own names."""
+        return self.text.endswith(os.sep) or self.path.is_dir()
+
+    def __str__(self) -> str:
+        """Return the option as it was typed."""
+        return f"-o {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """Where one result goes; its ending is decided by the result."""
 
@@ -38,40 +59,50 @@ class Target:
         """The file that the result would replace, if there is one."""
         return next((path for path in self.possible if path.exists()), None)
 
+    def make_folder(self) -> None:
+        """Make the folder if it is not there."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+
     def file(self, result: str) -> Path:
         """Return the file for a result that is called so in storage."""
         return self.folder / f"{self.name}{PurePosixPath(result).suffix}"
 
 
 def plan_targets(
-    output: Path | None, videos: Sequence[Path], slug: str
+    output: Output | None, videos: Sequence[Path], slug: str
 ) -> tuple[list[Target], list[str]]:
     """Return where the results of ``videos`` go, and a sentence for each reason why they cannot.
 
-    ``output`` is a file, a folder, or None for the current folder. Painting takes hours: it must
-    not end at a name.
+    Without ``output`` they go into the current folder. Painting takes hours: it must not end at a
+    name.
     """
     if problems := find_result_problems(output, len(videos)):
         return [], problems
-    if output is None or output.is_dir():
-        targets = [Target(output or Path(), name) for name in result_names(videos, slug)]
+    if output is None or output.is_folder:
+        folder = output.path if output else Path()
+        targets = [Target(folder, name) for name in result_names(videos, slug)]
     else:
-        targets = [Target(output.parent, output.stem)]
+        targets = [Target(output.path.parent, output.path.stem)]
     outputs = [path for target in targets for path in target.possible]
     return targets, find_overwritten(_option(output), outputs, videos)
 
 
-def find_result_problems(output: Path | None, videos: int = 1) -> list[str]:
+def find_result_problems(output: Output | None, videos: int = 1) -> list[str]:
     """Return one sentence for each reason why results cannot go to ``output``."""
     said = _option(output)
-    if output is None or output.is_dir():
-        return find_unwritable(said, output or Path())
+    if output is None:
+        return find_unwritable(said, Path())
+    if output.is_folder:
+        return _find_unmakable(said, output.path.absolute())
     if videos > 1:
-        return [f"{said}: several videos need a folder that exists"]
-    if output.suffix.lower() not in RESULT_ENDINGS:
+        return [f"{said}: several videos need a folder, with a slash at its end if it is new"]
+    if output.path.suffix.lower() not in RESULT_ENDINGS:
         names = " or ".join(RESULT_ENDINGS)
-        return [f"{said}: a result is a video, and its name must end in {names}"]
-    return find_unwritable(said, output)
+        return [
+            f"{said}: a result is a video, and its name must end in {names}; "
+            "a new folder's, in a slash"
+        ]
+    return find_unwritable(said, output.path)
 
 
 def result_names(videos: Sequence[Path], slug: str) -> list[str]:
@@ -95,12 +126,12 @@ def result_names(videos: Sequence[Path], slug: str) -> list[str]:
     return names
 
 
-def fetch_target(output: Path | None, result: str) -> Target:
+def fetch_target(output: Output | None, result: str) -> Target:
     """Return where a result goes that exists already: in a folder, under its name in storage."""
-    if output is not None and not output.is_dir():
-        return Target(output.parent, output.stem)
+    if output is not None and not output.is_folder:
+        return Target(output.path.parent, output.path.stem)
     name = _cut(upload_name(PurePosixPath(result).stem), LONGEST_NAME_BYTES - _BESIDE_NAME_BYTES)
-    return Target(output or Path(), name)
+    return Target(output.path if output else Path(), name)
 
 
 def find_overwritten(said: str, outputs: Iterable[Path], sources: Iterable[Path]) -> list[str]:
@@ -136,8 +167,14 @@ def find_unwritable_file(said: str, path: Path | None) -> list[str]:
     return [f"{said} is a folder"] if path.is_dir() else find_unwritable(said, path)
 
 
-def _option(output: Path | None) -> str:
-    return "the current folder" if output is None else f"-o {output}"
+def _find_unmakable(said: str, folder: Path) -> list[str]:
+    """Return the sentence that says why a folder cannot be made, or written into if it is there."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    return find_unwritable(said, there) if there.is_dir() else [f"{said}: {there} is not a folder"]
+
+
+def _option(output: Output | None) -> str:
+    return "the current folder" if output is None else str(output)
 
 
 def _named(stem: str, number: str, slug: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import shtab
 
 from cli.command_line import build_parser
+from cli.results import Output
 from local.defaults import gallery
 
 
@@ -18,7 +19,7 @@ async def completion(arguments: argparse.Namespace) -> int:
     parser = build_parser()
     for action in _actions(parser):
         described: Any = action  # shtab reads an attribute that argparse does not know
-        if action.type is Path or action.metavar == "VIDEO":
+        if action.type in (Path, Output) or action.metavar == "VIDEO":
             described.complete = shtab.FILE
         elif action.metavar == "STYLE":
             action.choices = list(gallery().styles)

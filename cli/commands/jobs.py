@@ -16,7 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from cli.report import Report
-from cli.results import fetch_target, find_result_problems
+from cli.results import Output, fetch_target, find_result_problems
 from cli.table import table
 from client import ConfigurationError, Pipeline, Status, StylestreamError, open_pipeline
 
@@ -44,7 +44,7 @@ async def status(arguments: Namespace) -> int:
 
 async def fetch(arguments: Namespace) -> int:
     """Download the result of a job that is done."""
-    output: Path | None = arguments.output
+    output: Output | None = arguments.output
     if problems := find_result_problems(output):
         raise ConfigurationError(problems)
     async with open_pipeline(arguments.dir) as pipeline:
@@ -53,6 +53,7 @@ async def fetch(arguments: Namespace) -> int:
         target = fetch_target(output, name)
         if name and target.existing and not arguments.force:
             raise StylestreamError(f"{target.existing} exists: --force replaces it")
+        target.make_folder()
         print(await pipeline.fetch(arguments.job, target.file(name)))
     return 0
 

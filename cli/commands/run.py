@@ -82,6 +82,8 @@ async def run(arguments: Namespace) -> int:
         work = _Run(request, progress, arguments)
         orders = work.accept(videos, targets)
         if orders:
+            for order in orders:
+                order.target.make_folder()
             async with _pipeline(arguments, progress) as (pipeline, stack):
                 # A stack of its own that is thrown away takes its jobs with it.
                 kept = stack is None or not stack.options.disposable

@@ -20,6 +20,7 @@ from videos import Sound, Video, packets, times
 from cli.commands import common
 from cli.progress import JobProgress
 from client import Submission
+from client.local_stack import running_stack
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 COMMAND = Path(sys.executable).with_name("stylestream")
@@ -99,6 +100,29 @@ async def test_run_uses_the_stack_that_runs_and_keeps_every_name(
     found = await asyncio.to_thread(os.listdir, tmp_path)
     assert {name for name in found if ".starry-night." in name} == results
     assert len(out.splitlines()) == 4
+
+
+async def test_a_stack_that_is_kept_warm_paints_what_comes_next_and_leaves_nothing(
+    clip: Path, tmp_path: Path
+) -> None:
+    home, out = {"XDG_STATE_HOME": str(tmp_path / "home")}, f"{tmp_path}/painted/"
+    code, _, err = await run("run", clip, "-o", out, "--keep-warm", "5", **home)
+    assert code == 0, err
+    (folder,) = (tmp_path / "home/stylestream-warm").iterdir()
+    code, _, err = await run("run", clip, "--style", "udnie", "-o", out, **home)
+    assert code == 0, err
+    assert f"painting in the stack that runs in {folder}" in err
+    painted = {"a clip.starry-night.mp4", "a clip.udnie.mp4"}
+    assert set(await asyncio.to_thread(os.listdir, out)) == painted
+
+    state = running_stack(folder)
+    assert state is not None
+    supervisor = psutil.Process(state.supervisor)
+    children = supervisor.children(recursive=True)
+    supervisor.terminate()
+    _, left = await asyncio.to_thread(psutil.wait_procs, [supervisor, *children], timeout=60)
+    assert left == []
+    assert not folder.exists()
 
 
 async def test_ctrl_c_ends_a_run_at_once_and_leaves_nothing(clip: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.results import fetch_target, plan_targets, result_names
+from cli.results import Output, fetch_target, find_result_problems, plan_targets, result_names
 
 
 def names(*videos: str) -> list[str]:
@@ -45,7 +45,7 @@ def test_long_names_are_cut_between_characters_and_stay_apart(letter: str) -> No
 def test_a_result_takes_the_ending_that_it_has_and_finds_what_it_would_replace(
     tmp_path: Path,
 ) -> None:
-    (target,), problems = plan_targets(tmp_path, [Path("clip.v2.mp4")], "udnie")
+    (target,), problems = plan_targets(Output(str(tmp_path)), [Path("clip.v2.mp4")], "udnie")
     assert problems == []
     assert target.existing is None
     assert target.file("whatever.mkv") == tmp_path / "clip.v2.udnie.mkv"
@@ -54,9 +54,25 @@ def test_a_result_takes_the_ending_that_it_has_and_finds_what_it_would_replace(
 
 
 def test_a_fetched_result_keeps_its_name_in_storage(tmp_path: Path) -> None:
-    assert fetch_target(tmp_path, "trip/beach.udnie.mp4").file("trip/beach.udnie.mp4") == (
+    folder = Output(str(tmp_path))
+    assert fetch_target(folder, "trip/beach.udnie.mp4").file("trip/beach.udnie.mp4") == (
         tmp_path / "beach.udnie.mp4"
     )
-    assert fetch_target(tmp_path / "mine.mkv", "beach.udnie.mp4").file("beach.udnie.mp4") == (
-        tmp_path / "mine.mp4"
-    )
+    mine = Output(str(tmp_path / "mine.mkv"))
+    assert fetch_target(mine, "beach.udnie.mp4").file("beach.udnie.mp4") == (tmp_path / "mine.mp4")
+
+
+def test_a_slash_at_the_end_makes_a_folder_of_a_name(tmp_path: Path) -> None:
+    new = Output(f"{tmp_path}/a/new/")
+    (target,), problems = plan_targets(new, [Path("clip.mp4")], "udnie")
+    assert problems == []
+    assert not (tmp_path / "a").exists()
+    target.make_folder()
+    assert target.file("x.mp4") == tmp_path / "a/new/clip.udnie.mp4"
+    assert target.folder.is_dir()
+
+    (tmp_path / "file.mp4").touch()
+    (problem,) = find_result_problems(Output(f"{tmp_path}/file.mp4/"))
+    assert problem == f"-o {tmp_path}/file.mp4/: {tmp_path}/file.mp4 is not a folder"
+    (problem,) = find_result_problems(Output(f"{tmp_path}/a/newer"))
+    assert problem.endswith("its name must end in .mp4 or .mkv; a new folder's, in a slash")

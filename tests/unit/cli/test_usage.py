@@ -118,7 +118,8 @@ def test_a_result_is_not_named_what_it_is_not(
 ) -> None:
     said = refused(capsys, *command, "-o", output)
     assert said == (
-        f"stylestream: -o {output}: a result is a video, and its name must end in .mp4 or .mkv\n"
+        f"stylestream: -o {output}: a result is a video, and its name must end in .mp4 or .mkv; "
+        "a new folder's, in a slash\n"
     )
 
 
