@@ -16,6 +16,10 @@ _OGG_PAGE: Final = struct.Struct("<4sBBqIIIB")
 _OGG_LAST: Final = 4
 _FLV_TAG_HEADER: Final = 11
 _FLV_TAGS: Final = (8, 9, 18)
+_FLV_BACK: Final = 4
+_FLV_LAST_S: Final = 0.05
+"""How long the last frame of a file may last of which its header says that it was longer."""
+_DOUBLE: Final = 8
 _RIFF_HEADER: Final = 8
 _HEAD_BYTES: Final = 4096
 _ASF_FILE_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
@@ -60,7 +64,9 @@ def _ogg(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
     return not flags & _OGG_LAST or len(sizes) < segments or end > len(tail)
 
 
-def _flv(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
+def _flv(head: bytes, tail: bytes, size: int) -> bool:
+    if _flv_number(head, b"filesize", size) > size and _flv_ends_early(head, tail):
+        return True
     length = int.from_bytes(tail[-4:], "big")
     if length == 0:
         return False
@@ -70,6 +76,27 @@ def _flv(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
         return length < _FLV_TAG_HEADER or length > size
     promised = int.from_bytes(tail[at + 1 : at + 4], "big") + _FLV_TAG_HEADER
     return tail[at] & 0x1F not in _FLV_TAGS or promised != length
+
+
+def _flv_ends_early(head: bytes, tail: bytes) -> bool:
+    """Tell whether the last tag begins long before the end that the file was given.
+
+    Files are cut between two tags, and tools copy a size that is no longer right: one alone says
+    little.
+    """
+    at = len(tail) - _FLV_BACK - int.from_bytes(tail[-_FLV_BACK:], "big")
+    if at < 0:
+        return False
+    begins_ms = int.from_bytes(tail[at + 7 : at + 8] + tail[at + 4 : at + 7], "big")
+    return _flv_number(head, b"duration", 0) - begins_ms / 1000 > _FLV_LAST_S
+
+
+def _flv_number(head: bytes, name: bytes, default: float) -> float:
+    """Return a number of the metadata that an FLV begins with."""
+    at = head.find(name + b"\0")
+    value = head[at + len(name) + 1 : at + len(name) + 9]
+    found: float = struct.unpack(">d", value)[0] if at >= 0 and len(value) == _DOUBLE else default
+    return found
 
 
 def _mpegts(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001

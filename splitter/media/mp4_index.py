@@ -16,6 +16,12 @@ _LONG: Final = 1
 _BOX_HEADER: Final = 8
 _TRACK_HEADER: Final = 24
 _PARENTS: Final = (b"trak", b"mdia", b"minf", b"stbl")
+_NAMES: Final = frozenset(
+    b"mvhd trak mvex iods udta meta cmov clip tkhd edts elst tref tapt load mdia mdhd hdlr elng "
+    b"minf vmhd smhd hmhd nmhd sthd gmhd dinf stbl stsd stts ctts cslg stsc stsz stz2 stco co64 "
+    b"stss stps stsh stdp sdtp padb subs sbgp sgpd csgp saiz saio uuid free skip wide".split()
+)
+"""What an index is made of. A demuxer passes over a box with any other name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +48,26 @@ def read_index(file: BinaryIO, size: int) -> Mp4Index:
 
 
 def _is_filled(data: bytes) -> bool:
-    """Tell whether boxes fill their parent to its end."""
+    """Tell whether boxes fill their parent to its end, and none has a name that was damaged."""
     filled = 0
     for kind, content in _boxes(data):
         filled += int.from_bytes(data[filled : filled + 4], "big")
-        if kind in _PARENTS and not _is_filled(content):
+        if _is_misspelt(kind) or (kind in _PARENTS and not _is_filled(content)):
+            return False
+        if kind == b"stbl" and not _offsets_fit(dict(_boxes(content))):
             return False
     return filled == len(data)
+
+
+def _is_misspelt(name: bytes) -> bool:
+    """Tell whether a name is one letter away from one that is known: there are makers' own."""
+    return name not in _NAMES and any(sum(map(int.__ne__, name, known)) == 1 for known in _NAMES)
+
+
+def _offsets_fit(table: Mapping[bytes, bytes]) -> bool:
+    """Tell whether no more samples are moved in time than there are."""
+    sizes = table.get(b"stsz", table.get(b"stz2", b""))
+    return _samples_by_duration(table.get(b"ctts", b"")) <= int.from_bytes(sizes[8:12], "big")
 
 
 def _boxes_of_file(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Generator
 from typing import Final
 
+from splitter.media.asf import walk_asf
 from splitter.media.avi import walk_avi
 from splitter.media.ebml import walk_matroska
 from splitter.media.gif import walk_gif
@@ -26,6 +27,7 @@ _COUNT_BYTES: Final = 4
 _OGG_PAGE_BYTES, _OGG_LAST = 27, 4
 _FLV_TAG_BYTES, _FLV_BACK_BYTES = 11, 4
 _FLV_SOUND, _FLV_PICTURE, _FLV_DATA, _FLV_NAMED = 8, 9, 18, 0x80
+_IVF_HEADER_BYTES, _IVF_FRAME_BYTES = 32, 12
 _PACK, _SYSTEM_HEADER, _PROGRAM_END = 0xBA, 0xBB, 0xB9
 
 
@@ -171,14 +173,31 @@ def _flv() -> _Walk:
         if length and kind != _FLV_DATA:
             first = (yield 1)[0]
             yield from _skip(length - 1)
-            # (From the highest bit on, codecs have names instead of numbers.)
-            codec = first >> 4 if kind == _FLV_SOUND else first & 0x8F
-            if codec < _FLV_NAMED and codec != codecs.setdefault(kind, codec):
+            # (With the highest bit, codecs of pictures have names instead of numbers.)
+            codec = first >> 4 if kind == _FLV_SOUND else min(first & 0x8F, _FLV_NAMED)
+            if codec != codecs.setdefault(kind, codec):
                 return False
         else:
             yield from _skip(length)
         if int.from_bytes((yield _FLV_BACK_BYTES), "big") not in (0, length + _FLV_TAG_BYTES):
             return False
+
+
+def _ivf() -> _Walk:
+    header = yield _IVF_HEADER_BYTES
+    yield from _skip(int.from_bytes(header[6:8], "little") - len(header))
+    promised = int.from_bytes(header[24:28], "little")
+    count = first = last = 0
+    while True:
+        try:
+            frame = yield _IVF_FRAME_BYTES
+        except EOFError as end:
+            # Some write how many frames there are, others how many ticks they last.
+            ticks = count * (last - first) // max(count - 1, 1)
+            return not end.args[0] and promised in (0, count, ticks)
+        count, last = count + 1, int.from_bytes(frame[4:], "little")
+        first = first if count > 1 else last
+        yield from _skip(int.from_bytes(frame[:4], "little"))
 
 
 _WALKS: Final[dict[bytes, Callable[[], _Walk]]] = {
@@ -187,5 +206,7 @@ _WALKS: Final[dict[bytes, Callable[[], _Walk]]] = {
     b"\0\0\1\xba": _program_stream,
     b"OggS": _ogg,
     b"FLV\x01": _flv,
+    b"DKIF": _ivf,
     b"\x1aE\xdf\xa3": walk_matroska,
+    b"0&\xb2u\x8ef\xcf\x11": walk_asf,
 }

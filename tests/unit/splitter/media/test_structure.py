@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import struct
 from fractions import Fraction
 
 import pytest
 from videos import Sound, Video
 
+from splitter.media.file_end import breaks_off
 from splitter.media.structure import Structure
 
 COUNTED = {"time_base": Fraction(1, 30), "pts": range(12), "options": {}}
@@ -14,6 +17,8 @@ FILES = {
     "gif": Video(format="gif", codec="gif", pixel_format="gray", **COUNTED),
     "mpegts": Video(frames=12, format="mpegts", sounds=[Sound("mp2", duration_s=0.4)]),
     "avi": Video(format="avi", codec="mpeg4", sounds=[Sound("ac3", duration_s=0.4)], **COUNTED),
+    "asf": Video(format="asf", codec="wmv2", sounds=[Sound("mp2", duration_s=0.4)], **COUNTED),
+    "ivf": Video(format="ivf", codec="libvpx", **COUNTED),
     "flv": Video(format="flv", codec="flv1", **COUNTED),
     "matroska": Video(frames=12, format="matroska", sounds=[Sound("aac", duration_s=0.4)]),
 }
@@ -121,3 +126,98 @@ def test_a_tag_of_an_flv_in_another_codec_is_noticed(files):
     while int.from_bytes(data[at + 8 : at + 11], "big"):
         at = data.index(b"\x09", at + 1)
     assert is_broken(changed(data, at + 11, data[at + 11] ^ 1))
+    # And in one that has a name in the place of a number
+    assert is_broken(changed(data, at + 11, data[at + 11] ^ 0x80))
+
+
+def test_frames_that_an_ivf_has_lost_are_counted(files):
+    data = files["ivf"]
+    starts = [32]
+    while starts[-1] < len(data):
+        starts.append(starts[-1] + int.from_bytes(data[starts[-1] :][:4], "little") + 12)
+    assert is_broken(data[: starts[1]] + data[starts[-2] :])
+    assert is_broken(data[: starts[5] + 20])
+    # Whether a header counts frames or the ticks that they last, or says nothing
+    for ticks, count in ((1, 12), (1001, 12), (1001, 12 * 1001), (1, 0)):
+        slower = Video(
+            format="ivf",
+            codec="libvpx",
+            time_base=Fraction(1, 30 * ticks),
+            pts=range(0, 12 * ticks, ticks),
+            options={},
+        ).make()
+        assert not is_broken(slower[:24] + count.to_bytes(4, "little") + slower[28:])
+
+
+def asf(*payloads, objects=b"\x01\x02"):
+    """An ASF of two tracks, with one packet for each payload that is given without its length."""
+    header = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365") + bytes(76)
+    header += (100).to_bytes(4, "little") * 2
+    for number in objects:
+        header += bytes.fromhex("9107dcb7b7a9cf118ee600c00c205365") + bytes(56) + bytes([number, 0])
+    sign = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+    head = sign + (30 + len(header)).to_bytes(8, "little") + bytes(6) + header
+    data = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
+    data += (50 + 100 * len(payloads)).to_bytes(8, "little") + bytes(16)
+    data += len(payloads).to_bytes(8, "little") + bytes(2)
+    for payload in payloads:
+        # One payload, and a byte that says how much of the packet is left free
+        packet = bytes([0x08, 0x5D, 100 - 9 - len(payload)]) + bytes(6) + payload
+        data += packet.ljust(100, b"\0")
+    return head + data
+
+
+def part(track, number, offset, size, length):
+    """A part of an object: numbers of one byte, offsets of four, its size before its content."""
+    place = bytes([track, number]) + offset.to_bytes(4, "little")
+    return place + bytes([8]) + size.to_bytes(4, "little") + bytes(4) + bytes(length)
+
+
+def small(track, number, *lengths):
+    """Small objects in one payload, each with its length before it."""
+    content = b"".join(bytes([length]) + bytes(length) for length in lengths)
+    return bytes([track, number]) + bytes(4) + bytes([1, 40]) + content
+
+
+def test_each_object_of_an_asf_is_followed_from_part_to_part():
+    sound = [part(1, n % 256, 0, 20, 20) for n in range(250, 260)]
+    picture = [part(2, 0, 0, 100, 60), part(2, 0, 60, 100, 40)]
+    whole = [*sound[:3], picture[0], *sound[3:], picture[1]]
+    assert not is_broken(asf(*whole))
+    # Given a part that is missing at the end or in between, that stands elsewhere, or is too long
+    assert is_broken(asf(*whole[:-1]))
+    assert is_broken(asf(*whole[:3], *whole[4:]))
+    assert is_broken(asf(*whole[:-1], part(2, 0, 50, 100, 40)))
+    assert is_broken(asf(*whole[:-1], part(2, 0, 60, 100, 50)))
+    # And an object whose number is missing, one of a track that is not there, and a long payload
+    assert is_broken(asf(*sound[:3], *sound[4:]))
+    assert is_broken(asf(*whole, part(3, 0, 0, 20, 20)))
+    assert is_broken(asf(*sound).replace(b"\x08\x5d", b"\x08\x7d", 1))
+
+
+def test_small_objects_of_an_asf_are_counted():
+    runs = [small(1, 2 * n, 5, 9) for n in range(6)]
+    assert not is_broken(asf(*runs))
+    assert is_broken(asf(*runs[:2], *runs[3:]))
+    assert is_broken(asf(runs[0][:-1]))
+
+
+def test_an_asf_whose_numbers_mean_something_else_is_taken_as_it_is():
+    assert not is_broken(asf(*(part(1, 7 * n, 0, 20, 20) for n in range(8))))
+
+
+def test_an_flv_that_ends_between_two_tags_is_cut_off_if_size_and_length_say_so():
+    data = Video(frames=20, format="flv", time_base=Fraction(1, 1000)).make()
+
+    def is_cut(data):
+        return breaks_off(io.BytesIO(data), len(data), "flv")
+
+    last_but_one = data.rindex(b"\x09", 0, data.rindex(b"\x09", 0, len(data) - 60))
+    while int.from_bytes(data[last_but_one - 4 : last_but_one], "big") > 5000:
+        last_but_one = data.rindex(b"\x09", 0, last_but_one)
+    assert not is_cut(data)
+    assert is_cut(data[:last_but_one])
+    # One of the two alone may be a tool's mistake
+    at = data.index(b"filesize\0") + 9
+    assert not is_cut(data[:at] + struct.pack(">d", 1e9) + data[at + 8 :])
+    assert not is_cut(data[:at] + struct.pack(">d", 0) + data[at + 8 : last_but_one])

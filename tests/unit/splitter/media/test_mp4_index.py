@@ -1,0 +1,34 @@
+"""What an MP4's index says of itself: damage in it makes a demuxer show less, and say nothing."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from videos import Video
+
+from splitter.media.mp4_index import read_index
+
+
+@pytest.fixture(scope="module")
+def data() -> bytes:
+    return Video(frames=12).make()
+
+
+def is_whole(data: bytes) -> bool:
+    return read_index(io.BytesIO(data), len(data)).is_whole
+
+
+def test_a_box_of_a_makers_own_is_no_damage(data: bytes) -> None:
+    assert is_whole(data)
+    assert is_whole(data.replace(b"stss", b"abcd"))
+
+
+@pytest.mark.parametrize("name", [b"ctts", b"stss", b"edts", b"stbl"])
+def test_a_name_with_one_wrong_letter_is_damage(data: bytes, name: bytes) -> None:
+    assert not is_whole(data.replace(name, name[:1] + b"\x9a" + name[2:]))
+
+
+def test_more_times_than_there_are_samples_are_damage(data: bytes) -> None:
+    at = data.index(b"ctts") + 12
+    assert not is_whole(data[:at] + b"\0\x5a" + data[at + 2 :])
