@@ -17,6 +17,9 @@ _OGG_LAST: Final = 4
 _FLV_TAG_HEADER: Final = 11
 _FLV_TAGS: Final = (8, 9, 18)
 _FLV_BACK: Final = 4
+_FLV_PICTURE, _FLV_H264 = 9, 7
+_FLV_LAST_TAGS: Final = 32
+"""In so many tags there is the frame that is shown last, which need not be stored last."""
 _FLV_LAST_S: Final = 0.05
 """How long the last frame of a file may last of which its header says that it was longer."""
 _DOUBLE: Final = 8
@@ -79,16 +82,22 @@ def _flv(head: bytes, tail: bytes, size: int) -> bool:
 
 
 def _flv_ends_early(head: bytes, tail: bytes) -> bool:
-    """Tell whether the last tag begins long before the end that the file was given.
+    """Tell whether the last tags are shown long before the end that the file was given.
 
     Files are cut between two tags, and tools copy a size that is no longer right: one alone says
     little.
     """
-    at = len(tail) - _FLV_BACK - int.from_bytes(tail[-_FLV_BACK:], "big")
-    if at < 0:
-        return False
-    begins_ms = int.from_bytes(tail[at + 7 : at + 8] + tail[at + 4 : at + 7], "big")
-    return _flv_number(head, b"duration", 0) - begins_ms / 1000 > _FLV_LAST_S
+    latest, end = 0, len(tail)
+    for _ in range(_FLV_LAST_TAGS):
+        at = end - _FLV_BACK - int.from_bytes(tail[end - _FLV_BACK : end], "big")
+        if at < 0 or end - at < _FLV_TAG_HEADER + _FLV_BACK + 1:
+            break
+        tag = tail[at:end]
+        begins = int.from_bytes(tag[7:8] + tag[4:7], "big")
+        if tag[0] & 0x1F == _FLV_PICTURE and tag[_FLV_TAG_HEADER] & 0x0F == _FLV_H264:
+            begins += int.from_bytes(tag[13:16], "big", signed=True)
+        latest, end = max(latest, begins), at
+    return _flv_number(head, b"duration", 0) - latest / 1000 > _FLV_LAST_S
 
 
 def _flv_number(head: bytes, name: bytes, default: float) -> float:

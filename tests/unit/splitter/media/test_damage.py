@@ -67,14 +67,11 @@ SOURCES = {
 }
 
 SILENT = {
-    "mp4": 0.004,
+    "mp4": 0.001,
     "webm": 0.001,
     "mpegts": 0.002,
     "mpeg": 0.003,
-    "flv": 0.003,
-    "asf": 0.007,
     "nut": 0.002,
-    "ivf": 0.001,
     "gif": 0.001,
 }
 """The share of a thousand damaged files whose loss leaves no trace in them; docs/media.md has the
