@@ -1,13 +1,16 @@
 """Rounds over all open jobs: records brought up to date, last words heard, idle jobs looked into.
 
-What goes wrong with one job is that job's alone. A round asks for a bounded number of jobs, those
-first that were longest not asked for, so that it stays short however many are open.
+What goes wrong with one job is that job's alone. Each errand of a round has its number of jobs and
+its time, and begins with the jobs that it was not run for the longest: a round stays short however
+many are open, and however slow storage is.
 """
 
 from __future__ import annotations
 
 import asyncio
 import heapq
+import math
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
@@ -25,7 +28,9 @@ log = structlog.get_logger()
 # How long nothing may happen to a job before its record is looked at for a user's last word.
 _QUIET_S: Final = 3.0
 _AT_ONCE: Final = 32
-_IN_A_ROUND: Final = 512
+_IN_A_ROUND: Final = 256
+_ERRAND_S: Final = 0.75
+"""How long jobs are taken up for one errand of a round."""
 
 
 class Rounds:
@@ -51,24 +56,31 @@ class Rounds:
             # A sign of life is looked for every `redrive_after_s`: three in a row were missing.
             stalled=sum(job.lifeless_s > 3 * self._settings.redrive_after_s for job in jobs),
         )
-        await self.save(jobs)
+        unsaved = sorted(_unsaved(jobs), key=lambda job: job.last_ran("save"))
+        await self._errand("save", unsaved, self._records.save)
         await self._errand("refresh", _due(jobs, "refresh", _QUIET_S), self._records.refresh)
         idle = _due(jobs, "look", self._settings.redrive_after_s)
         try:
-            reach = await self._stalls.reach(idle)
+            standing = await self._stalls.standing(idle)
         except TransientError as error:
             log.warning("idle jobs not looked into", jobs=len(idle), error=str(error))
             return
-        await self._errand("look", idle, lambda job: self._stalls.look(job, reach))
+        await self._errand("look", idle, lambda job: self._stalls.look(job, standing))
 
     async def save(self, jobs: Iterable[Job]) -> None:
-        """Store the records that are behind."""
-        await self._errand("save", [job for job in jobs if job.unsaved], self._records.save)
+        """Store all records that are behind, however long it takes."""
+        await self._errand("save", _unsaved(jobs), self._records.save, all_of_them=True)
 
     async def _errand(
-        self, errand: str, jobs: list[Job], run: Callable[[Job], Awaitable[None]]
+        self,
+        errand: str,
+        jobs: list[Job],
+        run: Callable[[Job], Awaitable[None]],
+        *,
+        all_of_them: bool = False,
     ) -> None:
         waiting, away = iter(jobs), list[TransientError]()
+        until = math.inf if all_of_them else time.monotonic() + _ERRAND_S
 
         async def run_some() -> None:
             for job in waiting:
@@ -83,10 +95,16 @@ class Rounds:
                 except Exception as error:  # nobody else's job suffers from it
                     self._metrics.background_failed("jobs")
                     log.error("job not looked after", job_id=job.job_id, exc_info=error)
+                if time.monotonic() >= until:
+                    return
 
         await asyncio.gather(*(run_some() for _ in range(min(_AT_ONCE, len(jobs)))))
         if away:
             log.warning("jobs not looked after", errand=errand, jobs=len(away), error=str(away[0]))
+
+
+def _unsaved(jobs: Iterable[Job]) -> list[Job]:
+    return [job for job in jobs if job.unsaved]
 
 
 def _due(jobs: list[Job], errand: str, every_s: float) -> list[Job]:

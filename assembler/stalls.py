@@ -10,8 +10,9 @@ Nor is anything to come of a chunk whose segment does not fit those of the other
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Final
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -23,7 +24,7 @@ from assembler.settings import AssemblerSettings
 from shared.contracts.layout import progress_blob
 from shared.contracts.manifest import Manifest
 from shared.contracts.status import read_progress
-from shared.service.checkpoints import HubPositions
+from shared.service.checkpoints import HubPositions, Noted
 from shared.storage.blobs import BlobStore
 from shared.storage.manifests import load_manifest
 from shared.telemetry import tracing
@@ -32,6 +33,17 @@ log = structlog.get_logger()
 
 CaughtUp = Callable[[str | None], Awaitable[bool]]
 """Whether all that lies in a partition of the hub of segments was read and noted."""
+
+
+class Standing(NamedTuple):
+    """How far the hubs are worked off: looked up once, before any job of a round is looked into."""
+
+    stylizers: Reach | None
+    """None when no job waits for them."""
+    splitters: Mapping[str, Noted]
+    """By partition of the hub of uploads: those that jobs' uploads came in."""
+    caught_up: CaughtUp
+
 
 # Between a hub's clock and ours.
 _CLOCKS_APART_S: Final = 60.0
@@ -62,32 +74,40 @@ class Stalls:
         self._metrics = metrics
         self._uploads = HubPositions(blobs, settings, settings.uploads_hub)
 
-    async def reach(self, jobs: list[Job]) -> Reach | None:
-        """Return how far the stylizers are; None when none of ``jobs`` waits for them.
+    async def standing(self, jobs: list[Job]) -> Standing:
+        """Return how far those have come that ``jobs`` wait for.
 
         One answer serves all jobs: a hub has many partitions, and asking is not cheap.
         """
-        return await self._frames.reach() if any(job.manifest for job in jobs) else None
+        reach = await self._frames.reach() if any(job.manifest for job in jobs) else None
+        waiting = [job.upload_event for job in jobs if job.manifest is None]
+        partitions = sorted({place.partition_id for place in waiting if place})
+        noted = await asyncio.gather(*map(self._uploads.noted, partitions))
+        return Standing(
+            reach, dict(zip(partitions, noted, strict=True)), _asked_once(self._caught_up)
+        )
 
-    async def look(self, job: Job, reach: Reach | None) -> None:
+    async def look(self, job: Job, standing: Standing) -> None:
         """Look into a job that has not moved for a while."""
         if job.manifest is None:
-            await self._look_for_manifest(job)
-        elif reach is not None:
-            await self._look_for_chunks(job, job.manifest, reach)
+            await self._look_for_manifest(job, standing)
+        elif standing.stylizers is not None:
+            await self._look_for_chunks(job, job.manifest, standing.stylizers, standing.caught_up)
 
-    async def _look_for_manifest(self, job: Job) -> None:
+    async def _look_for_manifest(self, job: Job, standing: Standing) -> None:
         # In this order: a split that is finished in between is then not taken for a lost one.
-        passed = await self._is_upload_passed(job) and await self._caught_up(job.partition_id)
-        manifest = await load_manifest(self._blobs, self._settings.frames_container, job.job_id)
+        passed = _is_upload_passed(job, standing) and await standing.caught_up(job.partition_id)
+        progress = await self._blobs.read(self._settings.jobs_container, progress_blob(job.job_id))
+        job.sign_of_life(progress)
+        manifest = None
+        if passed or self._may_have_ended(job, begun=progress is not None):
+            manifest = await load_manifest(self._blobs, self._settings.frames_container, job.job_id)
         if job.manifest is not None or job.status.ended:
             return  # it moved meanwhile
         if manifest is not None:
             log.warning("the end of a split was not announced", job_id=job.job_id)
             job.seal(manifest)
             return
-        progress = await self._blobs.read(self._settings.jobs_container, progress_blob(job.job_id))
-        job.sign_of_life(progress)
         job.wait_for(_split_waits_for(progress))
         if passed and job.lifeless_s > self._settings.stall_timeout_s:
             job.fail(
@@ -96,22 +116,24 @@ class Stalls:
                 f"for {job.lifeless_s:.0f} s; upload the video again",
             )
 
-    async def _is_upload_passed(self, job: Job) -> bool:
-        if job.upload_event is None:
-            return False
-        partition = job.upload_event.partition_id
-        made = await self._uploads.hub_made(partition)
-        if made and seconds_between(job.status.started_at, made) > _CLOCKS_APART_S:
-            return True  # the event went with an earlier hub
-        return await self._uploads.reached(partition) >= job.upload_event.sequence_number
+    def _may_have_ended(self, job: Job, *, begun: bool) -> bool:
+        """Whether a split may have ended unheard, though a splitter has not done with its event.
 
-    async def _look_for_chunks(self, job: Job, manifest: Manifest, reach: Reach) -> None:
+        One that is under way says so again and again, and one that is to begin has no manifest.
+        """
+        if job.upload_event is None or job.orphaned:
+            return True
+        return begun and job.lifeless_s >= self._settings.redrive_after_s
+
+    async def _look_for_chunks(
+        self, job: Job, manifest: Manifest, reach: Reach, caught_up: CaughtUp
+    ) -> None:
         job.sign_of_life(reach)
         job.wait_for(STYLIZER)
         missing = await self._frames.places(manifest, job.completeness.missing())
         if not job.redrive.passed(missing, reach):
             return
-        ours = await self._caught_up(job.partition_id)
+        ours = await caught_up(job.partition_id)
         if not ours and not job.orphaned:
             return
         # What was announced before `reach` was looked up is known by now.
@@ -129,6 +151,29 @@ class Stalls:
             with tracing.span("redrive", {"job_id": job.job_id}, parent=job.trace):
                 for chunk in verdict.lost:
                     await self._frames.send_again(manifest, chunk, on_processor=mixed)
+
+
+def _asked_once(caught_up: CaughtUp) -> CaughtUp:
+    """Return what asks about each partition once, however many want to know."""
+    answers: dict[str | None, asyncio.Future[bool]] = {}
+
+    async def ask(partition_id: str | None) -> bool:
+        if partition_id not in answers:
+            answers[partition_id] = asyncio.ensure_future(caught_up(partition_id))
+        return await answers[partition_id]
+
+    return ask
+
+
+def _is_upload_passed(job: Job, standing: Standing) -> bool:
+    if job.upload_event is None:
+        return False
+    noted = standing.splitters[job.upload_event.partition_id]
+    if noted.hub_made:
+        since = seconds_between(job.status.started_at, noted.hub_made)
+        if since > _CLOCKS_APART_S:
+            return True  # the event went with an earlier hub
+    return noted.reached >= job.upload_event.sequence_number
 
 
 def _split_waits_for(progress: bytes | None) -> str:

@@ -24,7 +24,7 @@ import asyncio
 import sys
 from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import structlog
 from azure.core.exceptions import AzureError
@@ -91,6 +91,15 @@ def right_position(partition: Partition, reached: int | None) -> Position | None
     return None
 
 
+class Noted(NamedTuple):
+    """How far a partition is worked off, as its readers have noted it."""
+
+    reached: int
+    """Sequence number of the last event that is done; -1 before the first."""
+    hub_made: str
+    """When the hub was made that this is of, ISO 8601; empty if unknown."""
+
+
 @dataclass(frozen=True, slots=True)
 class HubPositions:
     """How far the services have worked off one hub; see `shared.hubs.positions.Positions`."""
@@ -105,20 +114,19 @@ class HubPositions:
         Raises:
             TransientError: storage is away.
         """
-        name = checkpoint_blob(self.settings, self.hub, partition_id)
-        found = await self.blobs.facts(self.settings.checkpoints_container(self.hub), name)
-        position = position_in(found.metadata) if found else None
-        return -1 if position is None else position
+        return (await self.noted(partition_id)).reached
 
-    async def hub_made(self, partition_id: str) -> str:
-        """Return when the hub was made that a partition's position is of; empty if unknown.
+    async def noted(self, partition_id: str) -> Noted:
+        """Return how far a partition is worked off, and of which hub that is.
 
         Raises:
             TransientError: storage is away.
         """
         name = checkpoint_blob(self.settings, self.hub, partition_id)
         found = await self.blobs.facts(self.settings.checkpoints_container(self.hub), name)
-        return found.metadata.get(HUB_MADE, "") if found else ""
+        metadata = found.metadata if found else {}
+        position = position_in(metadata)
+        return Noted(-1 if position is None else position, metadata.get(HUB_MADE, ""))
 
     async def made(self, client: EventHubConsumerClient) -> str:
         """Return when ``client``'s hub was made, ISO 8601; empty when it does not say.

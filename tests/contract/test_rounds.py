@@ -2,27 +2,118 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from contract.test_services import started
 from prometheus_client import CollectorRegistry
 
+from assembler import rounds
 from assembler.frames_hub import FramesHub
 from assembler.job import Job, opening
 from assembler.metrics import AssemblerMetrics
 from assembler.records import Records
 from assembler.rounds import Rounds
 from assembler.settings import AssemblerSettings
-from assembler.stalls import Stalls
+from assembler.stalls import Stalls, Standing
+from shared.contracts.messages import EventPlace
 from shared.storage.accounts import storage_client
 from shared.storage.blobs import BlobStore
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 JOBS = 10_000
-ROUNDS = 3
+PARTITIONS = 4
 PROMISED_S = 5.0
+HUBS = "Endpoint=sb://localhost;SharedAccessKeyName=n;SharedAccessKey=k;UseDevelopmentEmulator=true"
+
+
+class Clock:
+    """The time that jobs go by."""
+
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+class Looking(Stalls):
+    """Notes which jobs were looked into."""
+
+    looked: list[str]
+
+    async def look(self, job: Job, standing: Standing) -> None:
+        self.looked.append(job.job_id)
+        await super().look(job, standing)
+
+
+async def nobody_knows(_: str | None) -> bool:
+    return False
+
+
+@asynccontextmanager
+async def looked_after(storage: str) -> AsyncIterator[tuple[Rounds, Looking, Records]]:
+    """What looks after jobs, with containers of its own."""
+    name = uuid.uuid4().hex[:8]
+    settings = AssemblerSettings(
+        storage_connection_string=storage,  # type: ignore[arg-type]
+        eventhub_connection_string=HUBS,  # type: ignore[arg-type]
+        jobs_container=f"j{name}",
+        frames_container=f"f{name}",
+        uploads_checkpoints_container=f"c{name}",
+    )
+    async with storage_client(storage, None, None) as client:
+        for container in (
+            settings.jobs_container,
+            settings.frames_container,
+            settings.uploads_checkpoints_container,
+        ):
+            await client.create_container(container)
+        blobs = BlobStore(client)
+        metrics = AssemblerMetrics(CollectorRegistry())
+        records = Records(blobs, settings.jobs_container, settings.results_container, 3)
+        frames = FramesHub(settings, blobs, None)  # type: ignore[arg-type]
+        stalls = Looking(settings, blobs, frames, nobody_knows, metrics)
+        stalls.looked = []
+        yield Rounds(settings, records, stalls, metrics), stalls, records
+
+
+async def open_jobs(count: int, records: Records, clock: Clock) -> list[Job]:
+    """Open jobs that have a record, and whose uploads wait for a splitter."""
+    jobs, room = [], asyncio.Semaphore(32)
+    for number in range(count):
+        place = EventPlace(partition_id=str(number % PARTITIONS), sequence_number=number)
+        event = started(f"{number:024x}")
+        event = event.model_copy(update={"queued": True, "upload_event": place})
+        jobs.append(Job(opening(event), None, 3, clock))
+        jobs[-1].start(event)
+
+    async def save(job: Job) -> None:
+        async with room:
+            await records.save(job)
+
+    await asyncio.gather(*map(save, jobs))
+    return jobs
+
+
+async def test_a_round_that_takes_too_long_goes_on_in_the_next_where_it_has_ended(
+    storage_connection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rounds, "_ERRAND_S", 0.0)
+    async with looked_after(storage_connection) as (rounds_, stalls, records):
+        clock = Clock()
+        jobs = await open_jobs(100, records, clock)
+        await rounds_.run(jobs)
+        assert stalls.looked == []  # nothing has been idle for long
+        for _ in range(4):
+            clock.now_s += 60
+            await rounds_.run(jobs)
+    # Each of the workers takes up one, then time is over
+    assert len(stalls.looked) < 2 * len(jobs)
+    assert len(set(stalls.looked)) == len(jobs)
 
 
 @pytest.mark.slow
@@ -30,48 +121,28 @@ PROMISED_S = 5.0
 async def test_a_round_over_ten_thousand_open_jobs_is_short_and_each_has_others(
     storage_connection: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    name = uuid.uuid4().hex[:8]
-    settings = AssemblerSettings(
-        storage_connection_string=storage_connection,  # type: ignore[arg-type]
-        eventhub_connection_string="Endpoint=sb://localhost;UseDevelopmentEmulator=true",  # type: ignore[arg-type]
-        jobs_container=f"j{name}",
-        frames_container=f"f{name}",
-    )
-    now_s, looked = 0.0, set[str]()
-
-    async def nobody_knows(_: str | None) -> bool:
-        return False
-
-    class Looking(Stalls):
-        async def look(self, job: Job, reach: object) -> None:
-            looked.add(job.job_id)
-            await super().look(job, reach)  # type: ignore[arg-type]
-
-    async with storage_client(storage_connection, None, None) as client:
-        for container in (settings.jobs_container, settings.frames_container):
-            await client.create_container(container)
-        blobs = BlobStore(client)
-        metrics = AssemblerMetrics(CollectorRegistry())
-        records = Records(blobs, settings.jobs_container, settings.results_container, 3)
-        frames = FramesHub(settings, blobs, None)  # type: ignore[arg-type]
-        stalls = Looking(settings, blobs, frames, nobody_knows, metrics)
-        rounds = Rounds(settings, records, stalls, metrics)
-        # All of them have a record, and nothing has happened to any for a minute
-        jobs = [
-            Job(opening(started(f"{number:024x}")), "0x1", 3, lambda: now_s)
-            for number in range(JOBS)
-        ]
+    async with looked_after(storage_connection) as (rounds_, stalls, records):
+        clock = Clock()
+        jobs = await open_jobs(JOBS, records, clock)
         spans = []
-        for _ in range(ROUNDS):
-            now_s += 60
+        for _ in range(6):
+            clock.now_s += 60
+            looked = len(stalls.looked)
             began, worked = time.monotonic(), time.process_time()
-            await rounds.run(jobs)
-            spans.append((time.monotonic() - began, time.process_time() - worked))
+            await rounds_.run(jobs)
+            spans.append(
+                (
+                    time.monotonic() - began,
+                    time.process_time() - worked,
+                    len(stalls.looked) - looked,
+                )
+            )
     with capsys.disabled():
         figures = ", ".join(
-            f"{wall:.1f} s ({work:.1f} s of processor time)" for wall, work in spans
+            f"{wall:.1f} s ({work:.1f} s of processor time, {jobs} looked into)"
+            for wall, work, jobs in spans
         )
         print(f"\nrounds over {JOBS} jobs: {figures}")
-    # Storage of tests shares this machine: what is promised is held against our own work
-    assert all(work < PROMISED_S for _, work in spans)
-    assert len(looked) == ROUNDS * 512
+    # Storage of tests shares this machine, and so may others: one round may be unlucky
+    assert sorted(wall for wall, _, _ in spans)[len(spans) // 2] < PROMISED_S
+    assert len(set(stalls.looked)) == len(stalls.looked)
