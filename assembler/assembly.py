@@ -29,6 +29,7 @@ from shared.storage.work_folders import work_folder
 
 log = structlog.get_logger()
 
+NO_SPACE: Final = "NO_SPACE"
 _OF_SEGMENTS = ("SEGMENT_COUNT", "SEGMENT_MISSING")
 
 
@@ -109,7 +110,7 @@ class Assembly:
             folder = self._settings.work_dir or tempfile.gettempdir()
             log.error("work folder is full", job_id=manifest.job_id, folder=folder)
             raise ResultError(
-                "NO_SPACE",
+                NO_SPACE,
                 "the result does not fit into the assembler's work folder: give it more room "
                 "(WORK_DIR), and submit the video again",
             ) from error

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import shutil
+import tempfile
+import time
 from typing import Final
 
 import structlog
 
 from assembler.announcements import Announcements
-from assembler.assembly import Assembly, Published
+from assembler.assembly import NO_SPACE, Assembly, Published
 from assembler.drafts import Draft, Drafts
 from assembler.job import Job
 from assembler.metrics import AssemblerMetrics
@@ -26,6 +30,12 @@ from shared.telemetry import tracing
 log = structlog.get_logger()
 
 POISONED: Final = "ASSEMBLY_POISONED"
+ROOM: Final = "room in the assembler's work folder"
+_FULL_S: Final = 60.0
+"""How long a result that did not fit into the work folder waits for room there."""
+_MORE_BYTES: Final = 2**20
+_LOOK_S: Final = 0.5
+
 _ATTEMPTS: Final = "assemblies"
 
 
@@ -59,6 +69,11 @@ class Conclusion:
             settings, self._assembly.materials, self._assembly.threads, self._begin_first
         )
         self._room = asyncio.Semaphore(settings.assemblies)
+        self._leaving = asyncio.Event()
+
+    def drain(self) -> None:
+        """Let no result wait any longer."""
+        self._leaving.set()
 
     def prepare(self, job: Job) -> None:
         """Write what can be written of the job's result by now; returns at once."""
@@ -112,6 +127,24 @@ class Conclusion:
         assert job.manifest is not None
         manifest = job.manifest
 
+        try:
+            result = await self._make(job, manifest)
+        except PermanentError as error:
+            job.fail(error.code, error.message)
+        except Exception as error:  # a bad job must never stop its partition
+            log.error("assembly failed", job_id=job.job_id, exc_info=error)
+            job.fail(
+                "ASSEMBLER_ERROR",
+                "The result could not be made: the assembler's log holds the cause, under the "
+                "job's id.",
+            )
+        else:
+            job.publish(result.name, result.losses)
+            return result.name
+        return None
+
+    async def _make(self, job: Job, manifest: Manifest) -> Published:
+        """Make and publish the result; once more where the disk was full, after a while."""
         draft = self._drafts.of(manifest.job_id)
         begun: int | None = None
 
@@ -133,20 +166,30 @@ class Conclusion:
                 )
 
         try:
-            result = await self._retry(in_turn)
-        except PermanentError as error:
-            job.fail(error.code, error.message)
-        except Exception as error:  # a bad job must never stop its partition
-            log.error("assembly failed", job_id=job.job_id, exc_info=error)
-            job.fail(
-                "ASSEMBLER_ERROR",
-                "The result could not be made: the assembler's log holds the cause, under the "
-                "job's id.",
-            )
-        else:
-            job.publish(result.name, result.losses)
-            return result.name
-        return None
+            return await self._retry(in_turn)
+        except ResultError as error:
+            if error.code != NO_SPACE:
+                raise
+            # Others may be done soon that fill it, in this process or beside it.
+            log.warning("result waits for room", job_id=manifest.job_id)
+            job.wait_for(ROOM)
+            await self._retry(lambda: self._records.save(job))
+            if not await self._more_room():
+                raise
+        return await self._retry(in_turn)
+
+    async def _more_room(self) -> bool:
+        """Wait a while for others to leave room in the work folder; return whether they did."""
+        folder = self._settings.work_dir or tempfile.gettempdir()
+        before = shutil.disk_usage(folder).free
+        until = time.monotonic() + _FULL_S
+        while time.monotonic() < until and not self._leaving.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await self._leaving.wait()
+            if shutil.disk_usage(folder).free >= before + _MORE_BYTES:
+                return True
+        return False
 
     async def _publish(self, manifest: Manifest, draft: Draft) -> Published | None:
         """Publish what was written ahead; None when there is nothing, or it is not right."""

@@ -131,8 +131,9 @@ class Assembler:
         self._parted.clear()
 
     def drain(self) -> None:
-        """Leave what cannot be laid aside to the next."""
+        """Leave what cannot be laid aside to the next, and wait for nothing."""
         self._burials.drain()
+        self._conclusion.drain()
 
     async def finish(self) -> None:
         """Return when the results in the making are published and all records are stored."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -15,9 +16,11 @@ from prometheus_client import CollectorRegistry
 from videos import Video, number_picture
 
 from assembler.job import opening as first_record
+from chaos.history import HubEvent
+from chaos.hubs import HubReader
 from shared.contracts.layout import progress_blob, status_blob
 from shared.contracts.manifest import Manifest
-from shared.contracts.messages import SplitStarted
+from shared.contracts.messages import ChunkReady, SplitStarted
 from shared.contracts.status import SplitProgress, read_status
 from shared.contracts.style_request import StyleRequest
 from shared.hubs.sender import Sender
@@ -49,10 +52,12 @@ class Bench:
         self, name: str, frames: int, size: tuple[int, int] = SIZE, draw: Draw = number_picture
     ) -> str:
         """Upload a video and tell of it; return its version."""
+        return await self.put(name, Video(frames=frames, size=size, draw=draw).make())
+
+    async def put(self, name: str, video: bytes) -> str:
+        """Upload a video that is made already, and tell of it; return its version."""
         blob = self._client.get_blob_client(self.settings.uploads_container, name)
-        written = await blob.upload_blob(
-            Video(frames=frames, size=size, draw=draw).make(), overwrite=True
-        )
+        written = await blob.upload_blob(video, overwrite=True)
         etag = str(written["etag"]).strip('"')
         await self.tell(name, etag)
         return etag
@@ -140,6 +145,20 @@ class Bench:
         record = read_status(await self.blobs.read(self.settings.jobs_container, name) or b"")
         ended = record.model_copy(update={"state": "cancelled"})
         await self.blobs.replace(self.settings.jobs_container, name, ended.to_json())
+
+    async def lying(self, *jobs: Opening) -> list[list[str]]:
+        """Return whose chunks lie in each partition of the hub of frames, in their order."""
+        ids, found = {job.job_id for job in jobs}, defaultdict[str, list[str]](list)
+
+        def note(event: HubEvent) -> None:
+            if isinstance(message := event.message, ChunkReady) and message.job_id in ids:
+                found[event.partition].append(message.job_id)
+
+        connection = self.settings.eventhub_connection_string
+        assert connection
+        async with HubReader(connection.get_secret_value(), note) as reader:
+            await reader.catch_up()
+        return list(found.values())
 
     async def until(self, look: Callable[[], Awaitable[object]]) -> None:
         async with asyncio.timeout(DEADLINE_S):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,10 @@ async def test_a_short_video_waits_for_none_of_the_long_ones_that_wait_for_paint
         clip = await bench.job("clip.mp4", await bench.upload("clip.mp4", 8))
         assert (await bench.sealed(clip.job_id)).frames == 8
         assert [await bench.manifest(job.job_id) for job in long] == [None] * 3
+        # Whoever paints comes to it behind one chunk of each long video, and no more
+        for lying in await bench.lying(*long, clip):
+            before = lying[: lying.index(clip.job_id)] if clip.job_id in lying else lying
+            assert max(Counter(before).values(), default=0) <= 1
         # When the long ones are painted, each comes to its end, with every chunk
         for painted in (4, 8, 12):
             for job in long:

@@ -1,0 +1,107 @@
+"""A disk that is full for a while costs time, and one that stays full costs those that need it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from contract.test_drafts import CHUNKS, Film
+from contract.test_services import Bench, running, started
+from splits_bench import bench_of
+from videos import Sound, Video
+
+from assembler import conclusion
+from chaos.disk import Disk
+from shared.contracts.messages import SplitCompleted
+from shared.contracts.status import Status
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    disk = Disk(tmp_path / "work")
+    with disk.mounted():
+        if not disk.small:
+            pytest.skip("this user may not mount a disk to fill")
+        yield disk
+
+
+async def bring(bench: Bench, film: Film) -> None:
+    """Let all of a job's segments be there."""
+    await bench.hub.by_job(started(film.job_id))
+    await film.store_split(bench.blobs, bench.settings.frames_container)
+    await film.store(bench.blobs, bench.settings.segments_container, *range(CHUNKS))
+    await bench.hub.by_job(SplitCompleted(job_id=film.job_id, chunks=CHUNKS, frames=4 * CHUNKS))
+    for chunk in range(CHUNKS):
+        await bench.hub.by_job(film.ready(chunk))
+
+
+async def test_a_result_waits_for_room_in_its_work_folder_and_its_record_says_so(
+    storage_connection: str, eventhub_connection: str, tmp_path: Path, disk: Disk
+) -> None:
+    film = Film(tmp_path)
+    disk.fill()
+    work = str(disk.folder)
+    async with running(storage_connection, eventhub_connection, work_dir=work) as bench:
+        await bring(bench, film)
+
+        async def waiting() -> bool:
+            status = await bench.look(film.job_id)
+            reason = status and status.waiting and status.waiting.reason
+            return reason == "room in the assembler's work folder"
+
+        await bench.until(waiting)
+        disk.free()
+        status = await bench.ended(film.job_id)
+        assert status.state == "done", status.error
+        assert status.waiting is None
+        result = await bench.blobs.read(bench.settings.results_container, status.result or "")
+    assert result == film.made(tmp_path)
+
+
+async def test_a_result_that_finds_no_room_fails_and_leaves_nothing_there(
+    storage_connection: str,
+    eventhub_connection: str,
+    tmp_path: Path,
+    disk: Disk,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(conclusion, "_FULL_S", 0.0)
+    film, found = Film(tmp_path), list[Status]()
+    disk.fill()
+    work = str(disk.folder)
+    async with running(storage_connection, eventhub_connection, work_dir=work) as bench:
+        await bring(bench, film)
+        found.append(await bench.ended(film.job_id))
+        disk.free()
+    assert found[0].error
+    assert found[0].error.code == "NO_SPACE"
+    assert "WORK_DIR" in found[0].error.message
+    assert list(disk.folder.iterdir()) == []
+
+
+async def test_a_full_disk_costs_the_splitter_the_videos_that_need_it_and_no_other(
+    storage_connection: str, eventhub_connection: str, disk: Disk
+) -> None:
+    loud = Video(frames=16, sounds=[Sound()]).make()
+    work = str(disk.folder)
+    async with (
+        bench_of(storage_connection, eventhub_connection, work_dir=work, splits=1) as bench,
+        bench.splitting(),
+    ):
+        disk.fill()
+        await bench.put("loud.mp4", loud)
+
+        async def failed() -> bool:
+            return bench.failed() == {"NO_SPACE"}
+
+        await bench.until(failed)
+        # What is beside the picture needs room; the picture itself does not
+        silent = await bench.job("silent.mp4", await bench.upload("silent.mp4", 8))
+        assert (await bench.sealed(silent.job_id)).frames == 8
+        disk.free()
+        again = await bench.job("again.mp4", await bench.put("again.mp4", loud))
+        assert (await bench.sealed(again.job_id)).side is not None
+    assert list(disk.folder.iterdir()) == []
