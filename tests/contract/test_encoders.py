@@ -154,13 +154,14 @@ async def test_a_job_whose_gpus_go_away_ends_with_segments_of_one_encoder(
         on_gpu = await encoders(bench, job)
         assert len(set(on_gpu)) == 1
         assert on_gpu[0].startswith("nvenc-")
+        # The first comes a second time, as after a worker that died, and so does the word that it
+        # has to be encoded on the processor, as from an assembler that began anew
+        again = made.events[0].model_copy(update={"on_processor": True})
+        await send(bench, [made.events[0], *made.events[2:], again, again])
+        # From here on the result is written ahead, with segments that will not do
+        await store_manifest(bench.blobs, inside.frames_container, made.manifest)
+        await bench.hub.by_job(SplitCompleted(job_id=job, chunks=4, frames=32))
         async with stylizing(bench, "x264"):
-            # The first comes a second time, as after a worker that died, and so does the word that
-            # it has to be encoded on the processor, as from an assembler that began anew
-            again = made.events[0].model_copy(update={"on_processor": True})
-            await send(bench, [made.events[0], *made.events[2:], again, again])
-            await store_manifest(bench.blobs, inside.frames_container, made.manifest)
-            await bench.hub.by_job(SplitCompleted(job_id=job, chunks=4, frames=32))
             status = await bench.ended(job)
         assert (status.state, status.error) == ("done", None)
         assert await encoders(bench, job) == ["", "", "", ""]
