@@ -13,7 +13,7 @@ import structlog
 from shared.contracts.errors import ChunkError, MessageError, PermanentError
 from shared.contracts.layout import chunk_blob, status_blob
 from shared.contracts.messages import ChunkFailed, ChunkReady, SegmentReady, decode
-from shared.contracts.segment_place import SegmentPlace
+from shared.contracts.segment_place import ENCODER, SegmentPlace
 from shared.contracts.status import read_status
 from shared.contracts.style_request import StyleRequest
 from shared.hubs.burials import Burials
@@ -43,9 +43,6 @@ _UNPAINTED = "unpainted"
 
 _STYLES = "styles"
 """Metadata of a segment: a digest of the networks that painted it."""
-
-_ENCODER = "encoder"
-"""Metadata of a segment that a GPU encoded: see `SegmentReady.encoder`."""
 
 _CAUSE_LENGTH = 1000
 
@@ -101,7 +98,7 @@ class Stylizer:
             event,
             facts.metadata.get(_UNPAINTED),
             styles=facts.metadata.get(_STYLES, ""),
-            encoder=facts.metadata.get(_ENCODER, ""),
+            encoder=facts.metadata.get(ENCODER, ""),
         )
 
     async def _paint(
@@ -127,7 +124,7 @@ class Stylizer:
             await self._set_aside(delivery, event, error)
             return await self._pass_through(event, chunk, error) or self._failure(event, error)
         styles = self._version(event.style)
-        how = {_STYLES: styles, _ENCODER: segment.encoder}
+        how = {_STYLES: styles, ENCODER: segment.encoder}
         stored = await self._store(event, segment.data, how)
         if not stored and (other := await self._painted_before(event)):
             return other
@@ -198,7 +195,7 @@ class Stylizer:
             return None
         self._metrics.passed_through()
         cause = _as_metadata(f"{error.code}: {error.message}")
-        await self._store(event, original.data, {_UNPAINTED: cause, _ENCODER: original.encoder})
+        await self._store(event, original.data, {_UNPAINTED: cause, ENCODER: original.encoder})
         return _ready(event, cause, encoder=original.encoder)
 
     def _failure(self, event: ChunkReady, error: PermanentError) -> ChunkFailed:
@@ -251,7 +248,7 @@ def _ready(
 
 def _has_to_go(segment: BlobFacts, event: ChunkReady) -> bool:
     """Whether a stored segment is the one in whose place the event wants another."""
-    return event.on_processor and bool(segment.metadata.get(_ENCODER))
+    return event.on_processor and bool(segment.metadata.get(ENCODER))
 
 
 def _as_metadata(text: str) -> str:

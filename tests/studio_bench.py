@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from videos import number_picture
 
 from shared.contracts.layout import chunk_blob, status_blob
-from shared.contracts.segment_place import SegmentPlace
+from shared.contracts.segment_place import ENCODER, SegmentPlace
 from shared.contracts.status import Status, utc_now
 from shared.contracts.style_request import StyleRequest
 from shared.media.chunks import ChunkWriter
@@ -71,8 +71,8 @@ class Opened:
         await self.blobs.replace(self.names["jobs"], status_blob(status.job_id), record)
         return status
 
-    async def segment(self, job: str, number: int, frames: int = 4) -> None:
-        """Leave a painted segment as a stylizer does."""
+    async def segment(self, job: str, number: int, frames: int = 4, encoder: str = "") -> None:
+        """Leave a painted segment as a stylizer does, in place of one that has to go."""
         writer = ChunkWriter(SEGMENT, width=64, height=48, time_base=TICK)
         for place in range(frames):
             picture = number_picture(number * frames + place, 64, 48)
@@ -81,11 +81,11 @@ class Opened:
             writer.write(frame)
         data = writer.close(frames * FRAME)
         place = SegmentPlace(number * frames * FRAME, frames * FRAME, TICK)
-        await self.blobs.create(
+        await self.blobs.replace(
             self.names["segments"],
             chunk_blob(job, number),
             data,
-            metadata=seal(data) | place.metadata(),
+            metadata=seal(data) | place.metadata() | ({ENCODER: encoder} if encoder else {}),
         )
 
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Self
+from typing import Final, Self
 
 from shared.contracts.manifest import Chunk
+
+ENCODER: Final = "encoder"
+"""The name, in the same metadata, of what encoded a segment: see `SegmentReady.encoder`."""
 
 
 @dataclass(frozen=True, slots=True)

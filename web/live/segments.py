@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import PurePosixPath
 from typing import Final
 
 from shared.contracts.layout import chunk_blob
-from shared.contracts.segment_place import SegmentPlace
+from shared.contracts.segment_place import ENCODER, SegmentPlace
 from shared.storage.blobs import BlobStore, Content
 from shared.storage.seals import check_seal
 from web.live.index import Index
@@ -33,6 +33,9 @@ _REMEMBERED: Final = 1000
 class Segments:
     """The painted segments of all jobs.
 
+    A job's fragments share one header. Segments that do not go with it are not painted yet, as far
+    as viewers are concerned: the assembler has them made anew.
+
     Raises:
         TransientError: from every method, when storage cannot be reached.
     """
@@ -51,6 +54,10 @@ class Segments:
         if len(self._followed) > _REMEMBERED:
             self._followed.popitem(last=False)
         return await followed.look()
+
+    def _fits(self, job: str, metadata: Mapping[str, str]) -> bool:
+        followed = self._followed.get(job)
+        return followed is None or followed.fits(metadata)
 
     async def init(self, job: str) -> bytes | None:
         """Return the header of a job's fragments; None while nothing of it is painted."""
@@ -86,7 +93,7 @@ class Segments:
             if content is None:
                 raise _Missing
             place = SegmentPlace.read(content.metadata)
-            if place is None:
+            if place is None or not self._fits(job, content.metadata):
                 raise _Missing
             return await asyncio.to_thread(make, content.data, place)
 
@@ -126,6 +133,8 @@ class _Followed:
         self._container = container
         self._job = job
         self._index = Index()
+        self._encoder: str | None = None
+        """What encoded the first segment, when that is known; the header is that one's."""
         self._looked = float("-inf")
         self._looking = asyncio.Lock()
 
@@ -136,6 +145,10 @@ class _Followed:
                 await self._catch_up()
                 self._looked = time.monotonic()
         return self._index
+
+    def fits(self, metadata: Mapping[str, str]) -> bool:
+        """Whether a segment goes with the first, as far as that is known."""
+        return self._encoder in (None, _encoder(metadata))
 
     async def _catch_up(self) -> None:
         """List from the thousand in which the first gap is, for as long as thousands are full."""
@@ -152,6 +165,16 @@ class _Followed:
         # A chunk's number has eight digits.
         prefix = f"{self._job}/{thousand:05d}"
         async for item in self._blobs.items(self._container, prefix):
-            place = SegmentPlace.read(item.metadata)
-            if place is not None:
-                yield int(PurePosixPath(item.name).stem), place
+            place, number = SegmentPlace.read(item.metadata), int(PurePosixPath(item.name).stem)
+            if place is None:
+                continue
+            if number == 0 and self._encoder is None:
+                self._encoder = _encoder(item.metadata)
+                # Whatever was listed before this was known is listed once more.
+                self._index.ahead.clear()
+            if self.fits(item.metadata):
+                yield number, place
+
+
+def _encoder(metadata: Mapping[str, str]) -> str:
+    return metadata.get(ENCODER, "")

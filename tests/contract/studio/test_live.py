@@ -48,6 +48,35 @@ async def test_what_is_painted_without_a_gap_can_be_played(studio):
     assert frames == [(number * FRAME, number) for number in range(8)]
 
 
+async def test_what_does_not_go_with_the_first_segment_is_shown_when_it_was_made_anew(studio):
+    job = (await studio.job()).job_id
+    await studio.segment(job, 1, encoder="nvenc-1")
+    await studio.segment(job, 2)
+
+    async def playable(session):
+        async with session.get(f"/api/jobs/{job}/live") as answer:
+            if answer.status == 404:
+                return []
+            return [segment["number"] for segment in (await answer.json())["segments"]]
+
+    async def until(session, numbers):
+        async with asyncio.timeout(60):
+            while await playable(session) != numbers:
+                await asyncio.sleep(0.1)
+
+    async with studio.session() as session:
+        # Seen before the one that decides
+        assert await playable(session) == []
+        await studio.segment(job, 0)
+        await until(session, [0])
+        async with session.get(f"/api/jobs/{job}/live/1.m4s") as answer:
+            assert answer.status == 404
+        await studio.segment(job, 1)
+        await until(session, [0, 1, 2])
+        async with session.get(f"/api/jobs/{job}/live/1.m4s") as answer:
+            assert answer.status == 200
+
+
 async def test_many_viewers_of_one_fragment_ask_storage_once(studio, monkeypatch):
     job = (await studio.job()).job_id
     await studio.segment(job, 0)
