@@ -22,7 +22,7 @@ from contract.test_services import Bench, running, started
 from prometheus_client import CollectorRegistry
 from videos import Video, number_of
 
-from shared.contracts.layout import chunk_blob
+from shared.contracts.layout import chunk_blob, chunk_partition
 from shared.contracts.manifest import Manifest, Source
 from shared.contracts.messages import ChunkReady, SplitCompleted
 from shared.contracts.style_request import StyleRequest
@@ -112,11 +112,13 @@ async def stylizing(bench: Bench, encoder: str) -> AsyncIterator[None]:
 
 
 async def send(bench: Bench, events: list[ChunkReady]) -> None:
+    """Send references as the splitter does."""
     async with AzureClients(bench.settings) as clients:
         frames = await clients.publisher(bench.settings.frames_hub)
         partitions = await frames.partitions()
         for event in events:
-            await frames.to_partition(event, partitions[event.chunk.index % len(partitions)])
+            place = chunk_partition(event.job_id, event.chunk.index, len(partitions))
+            await frames.to_partition(event, partitions[place])
 
 
 async def encoders(bench: Bench, job: str) -> list[str]:
