@@ -12,8 +12,8 @@ import numpy as np
 
 from shared.service.settings import load
 from stylizer.attempts.segments import open_engine, settle
-from stylizer.painting.bound import Frames
 from stylizer.painting.engine import OnnxEngine
+from stylizer.painting.frames import Frames
 from stylizer.painting.precision import EngineSetting
 from stylizer.settings import PaintingSettings, with_engine
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from shared.contracts.style_request import StyleRequest
-from stylizer.painting.bound import Canvas, Frames
 from stylizer.painting.engine import CORNER
+from stylizer.painting.frames import Canvas, Frames, Memory, ordinary
 
 
 class WaitingEngine:
@@ -26,6 +26,11 @@ class WaitingEngine:
         """Return ``frames``, later; see `stylizer.painting.engine.Engine`."""
         time.sleep(self._frame_s * len(frames))
         return frames
+
+    @property
+    def memory(self) -> Memory:
+        """Return what makes ordinary arrays."""
+        return ordinary
 
     def version(self, request: StyleRequest) -> str:  # noqa: ARG002
         """Return nothing: no network paints."""

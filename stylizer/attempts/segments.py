@@ -15,9 +15,9 @@ from shared.styles.gallery import open_gallery
 from shared.telemetry.logs import ENGINE_CHOSEN
 from stylizer.attempts.codecs import ON_PROCESSOR, Codecs, choose_decoder, choose_encoder
 from stylizer.attempts.isolation import AttemptFailed
-from stylizer.painting.bound import Canvas, Frames
 from stylizer.painting.chunk import paint_chunk
 from stylizer.painting.engine import Engine, OnnxEngine
+from stylizer.painting.frames import Canvas, Frames
 from stylizer.painting.precision import choose
 from stylizer.settings import PaintingSettings
 
@@ -84,6 +84,7 @@ def paint(
             batch=batch,
             encoding=codecs.encoding(event),
             decoder=codecs.decoder,
+            layout=engine.layout,
         )
     except ChunkError as error:
         if codecs.decoder == "cpu":

@@ -10,7 +10,7 @@ from collections import deque
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
-from stylizer.painting.bound import Canvas, Frames, Painter
+from stylizer.painting.frames import Canvas, Frames, Painter
 from stylizer.painting.sessions import Sessions
 
 if TYPE_CHECKING:

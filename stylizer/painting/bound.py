@@ -1,8 +1,8 @@
-"""Runs a network on buffers that stay where they are: a GPU then allocates nothing for a batch.
+"""Runs a network on a GPU: sessions of one shape, buffers that stay, copies beside kernels.
 
-What `session.run` does by itself for a GPU is to allocate input and output anew for every call.
-Here both are bound once for a shape and a caller; a call copies bytes up, computes, and copies
-bytes down.
+ONNX Runtime plans every convolution anew whenever a session meets another shape than before, which
+takes some seconds in all. So a session here meets one shape alone: each size of frames has its own,
+and a batch with fewer frames is filled up.
 """
 
 from __future__ import annotations
@@ -13,84 +13,113 @@ from collections.abc import Callable
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime as ort
 
-Frames = npt.NDArray[np.uint8]
-"""What a network takes and gives: (N, 3, H, W), planar RGB, H and W multiples of 4."""
+from stylizer.painting.frames import Canvas, Frames, Memory, ordinary
 
-Canvas = npt.NDArray[np.int32]
-"""Where on the canvas frames lie: (1 or N, 2), quarters of pixels down and across."""
+OpenSession = Callable[[], ort.InferenceSession]
 
-Painter = Callable[[Frames, Canvas], Frames]
-"""Paints frames with one network. Safe to call from several threads at once.
+_SIZES_KEPT: Final = 4
+"""Sizes of frames whose sessions stay: a job has one, and pools paint few jobs at a time."""
 
-A network without a canvas paints them the same wherever they lie.
-"""
-
-_SHAPES_KEPT: Final = 4
-"""Shapes whose buffers stay: a job has one size, and its last batch may be smaller."""
-
-_Shapes = tuple[tuple[int, ...], tuple[int, ...]]
+_AT_ONCE: Final = 2
+"""Calls on the GPU at the same time: one computes while another copies. More only take memory."""
 
 
 class BoundPainter:
-    """A `Painter` on buffers of ``place``, "cuda" or "cpu"; each call has its own.
+    """A `Painter` whose frames go to ``place``, "cuda" or "cpu", and back as bytes.
 
-    Memory is bounded: as many buffers of a shape as calls were in flight at once, of the
-    `_SHAPES_KEPT` shapes that were painted last.
+    ``memory`` makes what it returns. Frames that were made by it are copied fastest.
     """
 
-    def __init__(self, session: ort.InferenceSession, place: str) -> None:
-        self._session = session
+    def __init__(self, open_session: OpenSession, place: str, memory: Memory = ordinary) -> None:
+        self._open_session = open_session
         self._place = place
-        self._idle: OrderedDict[_Shapes, deque[_Buffers]] = OrderedDict()
-        self._sorting = threading.Lock()
+        self._memory = memory
+        self._turns = threading.BoundedSemaphore(_AT_ONCE)
+        self._sizes: OrderedDict[tuple[int, int], _Batches] = OrderedDict()
+        self._opening = threading.Lock()
 
     def __call__(self, frames: Frames, canvas: Canvas) -> Frames:
         """Return the painted frames, in memory of their own."""
-        shapes = (frames.shape, canvas.shape)
-        buffers = self._take(shapes) or _Buffers(self._session, self._place, shapes)
-        painted = buffers.paint(frames, canvas)
-        self._put(shapes, buffers)  # those of a call that has failed are not used again
-        return painted
+        batches = self._batches(frames.shape)
+        with self._turns:
+            return batches.paint(frames, canvas)
 
-    def _take(self, shapes: _Shapes) -> _Buffers | None:
-        with self._sorting:
-            idle = self._idle.get(shapes)
-            return idle.pop() if idle else None
+    def _batches(self, shape: tuple[int, ...]) -> _Batches:
+        number, _, height, width = shape
+        size = (height, width)
+        with self._opening:
+            batches = self._sizes.get(size)
+            if batches is None or batches.number < number:
+                batches = _Batches(self._open_session(), self._place, shape, self._memory)
+                self._sizes[size] = batches
+            self._sizes.move_to_end(size)
+            if len(self._sizes) > _SIZES_KEPT:
+                self._sizes.popitem(last=False)
+            return batches
 
-    def _put(self, shapes: _Shapes, buffers: _Buffers) -> None:
-        with self._sorting:
-            self._idle.setdefault(shapes, deque()).append(buffers)
-            self._idle.move_to_end(shapes)
-            if len(self._idle) > _SHAPES_KEPT:
-                self._idle.popitem(last=False)
+
+class _Batches:
+    """A session that paints batches of one shape."""
+
+    def __init__(
+        self, session: ort.InferenceSession, place: str, shape: tuple[int, ...], memory: Memory
+    ) -> None:
+        self.number: Final = shape[0]
+        """How many frames a batch has."""
+        self._session = session
+        self._place = place
+        self._shape = shape
+        self._memory = memory
+        self._idle: deque[_Buffers] = deque()
+
+    def paint(self, frames: Frames, canvas: Canvas) -> Frames:
+        painted = self._memory(self._shape)
+        try:
+            buffers = self._idle.pop()
+        except IndexError:
+            buffers = _Buffers(self._session, self._place, self._shape)
+        buffers.paint(self._filled(frames), self._places(canvas), painted)
+        self._idle.append(buffers)  # those of a call that has failed are not used again
+        return painted[: len(frames)]
+
+    def _filled(self, frames: Frames) -> Frames:
+        if len(frames) == self.number:
+            return frames
+        filled = self._memory(self._shape)
+        filled[: len(frames)] = frames
+        filled[len(frames) :] = 0
+        return filled
+
+    def _places(self, canvas: Canvas) -> Canvas:
+        """Return a place for every frame of the batch."""
+        which = np.minimum(np.arange(self.number), len(canvas) - 1)
+        return canvas[which]
 
 
 class _Buffers:
-    """Input, canvas and output of one shape, bound to a session."""
+    """Input and canvas of one shape on the device, bound to a session."""
 
-    def __init__(self, session: ort.InferenceSession, place: str, shapes: _Shapes) -> None:
+    def __init__(self, session: ort.InferenceSession, place: str, shape: tuple[int, ...]) -> None:
         self._session = session
         self._binding = session.io_binding()
         names = [given.name for given in session.get_inputs()]
-        types = (np.uint8, np.int32)
+        kinds = ((shape, np.uint8), ((shape[0], 2), np.int32))
         # Without a canvas there is one name.
         self._given = [
-            ort.OrtValue.ortvalue_from_shape_and_type(shape, element, place, 0)
-            for _, shape, element in zip(names, shapes, types, strict=False)
+            ort.OrtValue.ortvalue_from_shape_and_type(dimensions, element, place, 0)
+            for _, (dimensions, element) in zip(names, kinds, strict=False)
         ]
         for name, value in zip(names, self._given, strict=True):
             self._binding.bind_ortvalue_input(name, value)
-        (output,) = session.get_outputs()
-        self._painted = ort.OrtValue.ortvalue_from_shape_and_type(shapes[0], np.uint8, place, 0)
-        self._binding.bind_ortvalue_output(output.name, self._painted)
+        (self._output,) = session.get_outputs()
 
-    def paint(self, frames: Frames, canvas: Canvas) -> Frames:
+    def paint(self, frames: Frames, canvas: Canvas, painted: Frames) -> None:
         for value, given in zip(self._given, (frames, canvas), strict=False):
             value.update_inplace(given)
+        # ONNX Runtime copies into an output in the processor's memory when it has computed it.
+        self._binding.bind_ortvalue_output(
+            self._output.name, ort.OrtValue.ortvalue_from_numpy(painted)
+        )
         self._session.run_with_iobinding(self._binding)
-        painted: Frames = self._painted.numpy()
-        # On the processor that is a view of the buffer, which the next call writes into.
-        return painted.copy() if self._painted.device_name() == "cpu" else painted

@@ -24,8 +24,8 @@ from shared.contracts.style_schedule import Look
 from shared.media.chunks import ChunkWriter, Decoder, read_chunk
 from shared.media.encodings import Encoding
 from shared.media.pixels import from_planar_rgb, to_planar_rgb
-from stylizer.painting.bound import Canvas, Frames
 from stylizer.painting.engine import MULTIPLE
+from stylizer.painting.frames import Canvas, Frames, Memory, ordinary
 from stylizer.painting.framing import Framing
 from stylizer.painting.mixing import keeps_source, mix_in
 from stylizer.painting.overlap import ahead
@@ -41,6 +41,16 @@ class Paint(Protocol):
 
     def __call__(self, style: str, frames: Frames, canvas: Canvas, /, *, passing: bool) -> Frames:
         """Return the painted frames."""
+
+
+class _Batching(NamedTuple):
+    """How frames are put together: so many at most, of one look, in memory of which kind."""
+
+    size: int
+    style: StyleRequest
+    look_of: LookOf
+    chunk: Chunk | None
+    memory: Memory
 
 
 class _Batch(NamedTuple):
@@ -62,6 +72,7 @@ def paint_chunk(
     batch: int,
     encoding: Encoding,
     decoder: Decoder = "cpu",
+    memory: Memory = ordinary,
 ) -> bytes:
     """Return the segment (MP4, one closed group of pictures) of a chunk's ``mezzanine``.
 
@@ -81,7 +92,8 @@ def paint_chunk(
     pts: list[int] = []
     frames = read_chunk(mezzanine, frames=event.chunk.frames, decoder=decoder)
     look_of = _look_of(event)
-    with closing(_painted(frames, paint, event.style, batch, look_of, event.chunk)) as painted:
+    batches = _Batching(batch, event.style, look_of, event.chunk, memory)
+    with closing(_painted(frames, paint, batches)) as painted:
         for frame in painted:
             pts.append(frame.pts or 0)
             frame.time_base = Fraction(1, event.time_base.denominator)
@@ -99,7 +111,8 @@ def paint_picture(source: av.VideoFrame, paint: Paint, style: StyleRequest) -> a
 
     ``style`` is the request for this picture: see `StyleRequest.at`.
     """
-    (painted,) = _painted([source], paint, style, 1, lambda _: Look(style.style), None)
+    batches = _Batching(1, style, lambda _: Look(style.style), None, ordinary)
+    (painted,) = _painted([source], paint, batches)
     return painted
 
 
@@ -109,17 +122,13 @@ def _look_of(event: ChunkReady) -> LookOf:
 
 
 def _painted(
-    frames: Iterable[av.VideoFrame],
-    paint: Paint,
-    style: StyleRequest,
-    batch: int,
-    look_of: LookOf,
-    chunk: Chunk | None,
+    frames: Iterable[av.VideoFrame], paint: Paint, batching: _Batching
 ) -> Generator[av.VideoFrame]:
+    style = batching.style
     if not style.strength_percent:
         yield from frames
         return
-    with ahead(_batches(frames, batch, style, look_of, chunk), _BATCHES_AHEAD) as batches:
+    with ahead(_batches(frames, batching), _BATCHES_AHEAD) as batches:
         painted = (
             some._replace(
                 planes=paint(some.look.style, some.planes, some.canvas, passing=some.look.passing)
@@ -146,16 +155,11 @@ def _finished(batch: _Batch, style: StyleRequest) -> Iterator[av.VideoFrame]:
         yield frame
 
 
-def _batches(
-    frames: Iterable[av.VideoFrame],
-    size: int,
-    style: StyleRequest,
-    look_of: LookOf,
-    chunk: Chunk | None,
-) -> Iterator[_Batch]:
+def _batches(frames: Iterable[av.VideoFrame], batching: _Batching) -> Iterator[_Batch]:
+    style, chunk = batching.style, batching.chunk
     places = _places(() if chunk is None else chunk.canvas)
     bars = NO_BARS if chunk is None else chunk.bars
-    for look, group in _groups(frames, size, look_of):
+    for look, group in _groups(frames, batching.size, batching.look_of):
         framing = Framing.of(group[0].width, group[0].height, bars, style.lines)
         keep = keeps_source(style) or framing.crops
         yield _Batch(
@@ -164,7 +168,7 @@ def _batches(
             originals=[frame if keep else None for frame in group],
             framing=framing,
             canvas=np.array([framing.place(next(places)) for _ in group], np.int32),
-            planes=_planes([framing.enter(frame) for frame in group]),
+            planes=_planes([framing.enter(frame) for frame in group], batching.memory),
         )
 
 
@@ -183,10 +187,10 @@ def _places(told: Sequence[Place]) -> Iterator[Place]:
     return itertools.chain(told, itertools.repeat(stopped))
 
 
-def _planes(frames: list[av.VideoFrame]) -> Frames:
+def _planes(frames: list[av.VideoFrame], memory: Memory) -> Frames:
     """Stack frames as (N, 3, H, W), rounded up to the network's grid by repeating the edge."""
     width, height = frames[0].width, frames[0].height
-    padded = np.empty((len(frames), 3, _round_up(height), _round_up(width)), np.uint8)
+    padded = memory((len(frames), 3, _round_up(height), _round_up(width)))
     for planes, frame in zip(padded, frames, strict=True):
         to_planar_rgb(frame, planes[:, :height, :width])
     padded[:, :, height:, :width] = padded[:, :, height - 1 : height, :width]

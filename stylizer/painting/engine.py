@@ -20,7 +20,7 @@ from shared.contracts.style_blend import WHOLE
 from shared.contracts.style_request import StyleRequest
 from shared.styles.gallery import Gallery
 from stylizer.painting.bfloat16 import Bfloat16
-from stylizer.painting.bound import Canvas, Frames, Painter
+from stylizer.painting.frames import Canvas, Frames, Memory, Painter, ordinary
 from stylizer.painting.interpolation import NotInterpolable, interpolate
 from stylizer.painting.precision import ChosenPrecision, find_lacking, network_file
 from stylizer.painting.sessions import Device, Sessions
@@ -61,6 +61,10 @@ class Engine(Protocol):
             StyleError: one of its styles is unknown.
         """
 
+    @property
+    def memory(self) -> Memory:
+        """What makes arrays that `paint` reads fastest."""
+
 
 class OnnxEngine:
     """Runs style networks (ONNX files); each is loaded once and kept while it is in use.
@@ -95,6 +99,11 @@ class OnnxEngine:
     def loaded(self) -> frozenset[str]:
         """The styles and blends that are loaded now."""
         return frozenset(self._painters) | frozenset(self._passing)
+
+    @property
+    def memory(self) -> Memory:
+        """What makes arrays that `paint` reads fastest; see `Engine`."""
+        return self._runtime.memory if isinstance(self._runtime, Sessions) else ordinary
 
     @property
     def styles(self) -> Collection[str]:

@@ -16,7 +16,7 @@ import structlog
 from shared.contracts.errors import ConfigurationError, StyleError
 from shared.styles.gallery import Gallery, Precision
 from stylizer.painting import bfloat16
-from stylizer.painting.bound import Frames
+from stylizer.painting.frames import Frames
 from stylizer.painting.sessions import Device, Sessions
 
 log = structlog.get_logger()

@@ -18,7 +18,7 @@ STYLE = "starry-night"
 
 def bound(style: str = STYLE, gallery: Gallery | None = None) -> BoundPainter:
     data = (gallery or Gallery()).find(style).network("fp32")
-    return BoundPainter(Sessions("cpu", None).open(style, data), "cpu")
+    return BoundPainter(lambda: Sessions("cpu", None).open(style, data), "cpu")
 
 
 def noise(seed: int, number: int = 1, height: int = 32, width: int = 48) -> np.ndarray:

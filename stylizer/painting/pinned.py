@@ -1,0 +1,93 @@
+"""Memory that a GPU copies from and into at the speed of the bus: page-locked, and used again.
+
+Out of ordinary memory the driver copies through a buffer of its own, and a fresh array costs page
+faults besides: on an H200 8.5 GB/s up and 2.8 GB/s down were measured, and 54 GB/s both ways in
+page-locked memory. ONNX Runtime's Python interface does not allocate such memory, so the two
+functions are called of CUDA's runtime library, which it has loaded anyway.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import weakref
+from collections import deque
+from typing import Final
+
+import numpy as np
+import onnxruntime as ort
+import structlog
+
+from stylizer.painting.frames import Frames, ordinary
+
+log = structlog.get_logger()
+
+_PORTABLE: Final = 1
+"""``cudaHostAllocPortable``: every thread's context knows the memory."""
+
+
+class PinnedMemory:
+    """Makes arrays in page-locked memory; what an array lay in is used for the next of its size.
+
+    Safe to call from several threads. Blocks of a size that is no longer asked for are given back
+    when another size needs a new one, so no more is held than was in use at once. Without CUDA's
+    library, or when the driver locks no more pages, arrays lie in ordinary memory, which is right
+    and slower.
+    """
+
+    def __init__(self, cuda: ctypes.CDLL | None = None) -> None:
+        self._cuda = cuda or _runtime_library()
+        self._idle: dict[int, deque[int]] = {}
+        if self._cuda is None:
+            log.warning("frames lie in ordinary memory: CUDA's runtime library was not found")
+
+    def __call__(self, shape: tuple[int, ...]) -> Frames:
+        """Return an array of uint8 with whatever its memory holds."""
+        size = math.prod(shape)
+        address = self._block(size)
+        if address is None:
+            return ordinary(shape)
+        block = (ctypes.c_uint8 * size).from_address(address)
+        # Views keep the block alive, and it may be collected in any thread and at any moment:
+        # deques need no lock for that.
+        back = weakref.finalize(block, self._idle.setdefault(size, deque()).append, address)
+        back.atexit = False
+        return np.ctypeslib.as_array(block).reshape(shape)
+
+    def _block(self, size: int) -> int | None:
+        try:
+            return self._idle[size].pop()
+        except LookupError:
+            self._give_back(size)
+            return self._allocate(size)
+
+    def _allocate(self, size: int) -> int | None:
+        if self._cuda is None or not size:
+            return None
+        address = ctypes.c_void_p()
+        code = self._cuda.cudaHostAlloc(
+            ctypes.byref(address), ctypes.c_size_t(size), ctypes.c_uint(_PORTABLE)
+        )
+        if code:
+            log.warning("the driver locks no more memory", bytes=size, cuda_error=code)
+            return None
+        return address.value
+
+    def _give_back(self, wanted: int) -> None:
+        """Free the blocks that nobody uses, but those of the size that is wanted."""
+        for size, idle in list(self._idle.items()):
+            while idle and size != wanted:
+                try:
+                    address = idle.pop()
+                except IndexError:
+                    break
+                assert self._cuda is not None
+                self._cuda.cudaFreeHost(ctypes.c_void_p(address))
+
+
+def _runtime_library() -> ctypes.CDLL | None:
+    major = str(getattr(ort, "cuda_version", "")).split(".")[0]
+    try:
+        return ctypes.CDLL(f"libcudart.so.{major}")
+    except OSError:
+        return None
