@@ -41,7 +41,8 @@ def measure(
     opened = open_engine(settings)
     opened.load(style)
     noise = np.random.default_rng(0)
-    frames = noise.integers(0, 256, (1, 3, height, width), np.uint8)
+    frames = opened.layout.batch(1, width, height)
+    frames[:] = noise.integers(0, 256, frames.shape, np.uint8)
     with ThreadPoolExecutor(lanes) as callers:
         _round(opened, style, frames, callers)
         speed = statistics.median(_round(opened, style, frames, callers) for _ in range(_ROUNDS))

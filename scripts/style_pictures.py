@@ -38,7 +38,7 @@ def main() -> None:
         source = read_picture(FOOTAGE / f"{name}.jpg").frame
         pictures.append((name, source))
         pictures += [
-            (style, paint_picture(source, engine.paint, StyleRequest(style=style)))
+            (style, paint_picture(source, engine.paint, StyleRequest(style=style), engine.layout))
             for style in styles[row :: len(_FRAMES)]
         ]
     sheet = draw_sheet(pictures, len(pictures) // len(_FRAMES))

@@ -96,4 +96,4 @@ class Previews:
 
         rows = np.frombuffer(pixels, np.uint8).reshape(height, width, _CHANNELS)
         source = from_planar_rgb(np.ascontiguousarray(rows.transpose(2, 0, 1)))
-        return to_jpeg(paint_picture(source, self._engine.paint, style))
+        return to_jpeg(paint_picture(source, self._engine.paint, style, self._engine.layout))

@@ -66,9 +66,8 @@ def engine_speed(plan: Plan, clock: Clock) -> Iterator[Row]:
         engine = _engine(plan, precision)
         for width, height in plan.sizes:
             for batch in plan.batches:
-                frames = np.random.default_rng(0).integers(
-                    0, 256, (batch, 3, height, width), np.uint8
-                )
+                frames = engine.layout.batch(batch, width, height)
+                frames[:] = np.random.default_rng(0).integers(0, 256, frames.shape, np.uint8)
                 call = functools.partial(engine.paint, plan.style, frames)
                 for lanes in plan.lanes:
                     if not clock.left():
@@ -115,7 +114,7 @@ def faults(plan: Plan, _clock: Clock) -> Iterator[Row]:
     width, height = plan.sizes[-1]
     engine = OnnxEngine(Gallery(), plan.engine, _SMALL_LIMIT_MIB, plan.precisions[0])
     try:
-        engine.paint(plan.style, np.zeros((plan.batches[-1], 3, height, width), np.uint8))
+        engine.paint(plan.style, engine.layout.batch(plan.batches[-1], width, height))
     except Exception as error:  # ONNX Runtime raises its own classes, without a common root
         noticed, said_ = is_out_of_memory(str(error)), str(error)
     else:

@@ -6,7 +6,8 @@ import time
 
 from shared.contracts.style_request import StyleRequest
 from stylizer.painting.engine import CORNER
-from stylizer.painting.frames import Canvas, Frames, Memory, ordinary
+from stylizer.painting.frames import Canvas, Frames
+from stylizer.painting.layouts import RGB, Layout
 
 
 class WaitingEngine:
@@ -28,9 +29,9 @@ class WaitingEngine:
         return frames
 
     @property
-    def memory(self) -> Memory:
-        """Return what makes ordinary arrays."""
-        return ordinary
+    def layout(self) -> Layout:
+        """Return how a processor's arrays lie."""
+        return RGB
 
     def version(self, request: StyleRequest) -> str:  # noqa: ARG002
         """Return nothing: no network paints."""

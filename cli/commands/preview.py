@@ -73,7 +73,10 @@ def _write(
         save_loop(paint_loop(arguments.video, moving, engine, columns), output)
     else:
         painted = [
-            (name, paint_picture(picture.frame, engine.paint, request.at(picture.at)))
+            (
+                name,
+                paint_picture(picture.frame, engine.paint, request.at(picture.at), engine.layout),
+            )
             for name, request in requests
         ]
         save_sheet(draw_sheet([("source", picture.frame), *painted], columns), output)

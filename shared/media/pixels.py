@@ -92,9 +92,16 @@ def from_planar_rgb(planes: NDArray[np.uint8]) -> av.VideoFrame:
         threads=1,
     )
     frame.pts = None
+    tag_as_bt709(frame)
+    return frame
+
+
+def tag_as_bt709(frame: av.VideoFrame) -> None:
+    """Say of a frame that its colours are BT.709, limited range."""
+    frame.colorspace = Colorspace.ITU709
+    frame.color_range = ColorRange.MPEG
     frame.color_primaries = ColorPrimaries.BT709
     frame.color_trc = ColorTrc.BT709
-    return frame
 
 
 def plane_arrays(frame: av.VideoFrame) -> Sequence[NDArray[np.uint8]]:

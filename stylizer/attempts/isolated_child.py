@@ -52,9 +52,13 @@ def _prepared(work: Work, settings: PaintingSettings) -> Callable[[ChunkReady, b
     if work == "pass_through":
         return lambda event, mezzanine: pass_through(event, mezzanine, codecs_of(event, settings))
     settings = settle(settings)
-    engine, batch = open_engine(settings), settings.batch_size
+    engine = open_engine(settings)
     return lambda event, mezzanine: paint(
-        engine, event, mezzanine, batch=batch, codecs=codecs_of(event, settings)
+        engine,
+        event,
+        mezzanine,
+        batch=settings.batch_size(event.width, event.height),
+        codecs=codecs_of(event, settings),
     )
 
 

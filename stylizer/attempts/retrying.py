@@ -7,11 +7,9 @@ that failed, the engine has to show that it still paints, before the chunk is bl
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Final, NamedTuple
 
-import numpy as np
 import structlog
 
 from shared.contracts.errors import ChunkError, PermanentError
@@ -29,7 +27,7 @@ from stylizer.attempts.isolation import AttemptFailed, Work, run_isolated
 from stylizer.attempts.lanes import Lanes
 from stylizer.metrics import StylizerMetrics
 from stylizer.painting.engine import Engine
-from stylizer.painting.memory import available, needed
+from stylizer.painting.memory import available, needed, needed_beside_gpu
 from stylizer.settings import StylizerSettings
 
 log = structlog.get_logger()
@@ -70,9 +68,7 @@ class RetryingPainter:
         self._health = health
         self._retry = Retry(metrics)
         self._counter = AttemptCounter(blobs, settings.frames_container, settings.chunk_attempts)
-        # A GPU has memory of its own, and batches that fit it.
-        memory = math.inf if settings.on_gpu else available()
-        self.lanes = Lanes(settings.lane_count, settings.chunk_deadline_s, health, memory)
+        self.lanes = Lanes(settings.lane_count, settings.chunk_deadline_s, health, available())
 
     async def paint(self, event: ChunkReady, name: str, chunk: Content) -> Segment:
         """Return the chunk's segment.
@@ -85,7 +81,7 @@ class RetryingPainter:
         """
         check_seal(chunk, f"chunk {event.chunk.index}", "CORRUPT_CHUNK")
         cause = "it ended the workers that tried"
-        async with self.lanes.free(needed(event)):
+        async with self.lanes.free(self._needed(event)):
             attempts = self._counter.of(name, chunk, anew=event.on_processor)
             while attempt := await self._retry(attempts.begin):
                 try:
@@ -104,6 +100,11 @@ class RetryingPainter:
                 await self._question_engine()
                 await self._question_encoder()
         raise ChunkError("CHUNK_POISONED", f"painting failed {self._counter.limit} times: {cause}")
+
+    def _needed(self, event: ChunkReady) -> int:
+        if self._settings.on_gpu:
+            return needed_beside_gpu(event, self._settings.batch_size(event.width, event.height))
+        return needed(event)
 
     async def pass_through(self, event: ChunkReady, chunk: Content) -> Segment | None:
         """Return a segment of the chunk's own frames; None when not even that can be made."""
@@ -140,7 +141,7 @@ class RetryingPainter:
         return Segment(data, codecs.mark(data))
 
     def _paint_here(self, event: ChunkReady, mezzanine: bytes, codecs: Codecs) -> Segment:
-        batch = self._settings.batch_size
+        batch = self._settings.batch_size(event.width, event.height)
         try:
             data = segments.paint(self._engine, event, mezzanine, batch=batch, codecs=codecs)
             return Segment(data, codecs.mark(data))
@@ -165,7 +166,8 @@ class RetryingPainter:
         Raises:
             GivenBack: the engine does not paint even a blank frame; the service has failed.
         """
-        blank = np.zeros((1, 3, _BLANK_SIDE, _BLANK_SIDE), np.uint8)
+        blank = self._engine.layout.batch(1, _BLANK_SIDE, _BLANK_SIDE)
+        blank[:] = 0
         style = self._settings.default_style
         try:
             await self.lanes.run(lambda: self._engine.paint(style, blank))

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from stylizer.painting.frames import Canvas, Frames, Painter
+from stylizer.painting.layouts import RGB, Layout
 from stylizer.painting.sessions import Sessions
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Bfloat16:
     """Makes painters of fp32 networks that compute in bfloat16; see `Sessions` for the networks."""
 
     device: Final = "cpu"
+    layout: Final[Layout] = RGB
 
     def __init__(self) -> None:
         import openvino

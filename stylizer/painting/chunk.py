@@ -23,10 +23,9 @@ from shared.contracts.style_request import StyleRequest
 from shared.contracts.style_schedule import Look
 from shared.media.chunks import ChunkWriter, Decoder, read_chunk
 from shared.media.encodings import Encoding
-from shared.media.pixels import from_planar_rgb, to_planar_rgb
-from stylizer.painting.engine import MULTIPLE
-from stylizer.painting.frames import Canvas, Frames, Memory, ordinary
+from stylizer.painting.frames import Canvas, Frames
 from stylizer.painting.framing import Framing
+from stylizer.painting.layouts import RGB, Layout
 from stylizer.painting.mixing import keeps_source, mix_in
 from stylizer.painting.overlap import ahead
 
@@ -44,13 +43,13 @@ class Paint(Protocol):
 
 
 class _Batching(NamedTuple):
-    """How frames are put together: so many at most, of one look, in memory of which kind."""
+    """How frames are put together: so many at most, of one look, and how they lie in arrays."""
 
     size: int
     style: StyleRequest
     look_of: LookOf
     chunk: Chunk | None
-    memory: Memory
+    layout: Layout
 
 
 class _Batch(NamedTuple):
@@ -72,7 +71,7 @@ def paint_chunk(
     batch: int,
     encoding: Encoding,
     decoder: Decoder = "cpu",
-    memory: Memory = ordinary,
+    layout: Layout = RGB,
 ) -> bytes:
     """Return the segment (MP4, one closed group of pictures) of a chunk's ``mezzanine``.
 
@@ -92,7 +91,7 @@ def paint_chunk(
     pts: list[int] = []
     frames = read_chunk(mezzanine, frames=event.chunk.frames, decoder=decoder)
     look_of = _look_of(event)
-    batches = _Batching(batch, event.style, look_of, event.chunk, memory)
+    batches = _Batching(batch, event.style, look_of, event.chunk, layout)
     with closing(_painted(frames, paint, batches)) as painted:
         for frame in painted:
             pts.append(frame.pts or 0)
@@ -106,12 +105,14 @@ def paint_chunk(
     return writer.close(event.chunk.duration)
 
 
-def paint_picture(source: av.VideoFrame, paint: Paint, style: StyleRequest) -> av.VideoFrame:
+def paint_picture(
+    source: av.VideoFrame, paint: Paint, style: StyleRequest, layout: Layout = RGB
+) -> av.VideoFrame:
     """Return one ``yuv420p`` frame as its segment would show it, but for the encoding.
 
     ``style`` is the request for this picture: see `StyleRequest.at`.
     """
-    batches = _Batching(1, style, lambda _: Look(style.style), None, ordinary)
+    batches = _Batching(1, style, lambda _: Look(style.style), None, layout)
     (painted,) = _painted([source], paint, batches)
     return painted
 
@@ -137,15 +138,13 @@ def _painted(
         )
         with ahead(painted, _BATCHES_AHEAD) as results:
             for some in results:
-                yield from _finished(some, style)
+                yield from _finished(some, batching)
 
 
-def _finished(batch: _Batch, style: StyleRequest) -> Iterator[av.VideoFrame]:
-    framing = batch.framing
-    width, height = framing.working
-    pictures = batch.planes[:, :, :height, :width]
-    for pts, original, planes in zip(batch.pts, batch.originals, pictures, strict=True):
-        frame = framing.leave(from_planar_rgb(planes))
+def _finished(batch: _Batch, batching: _Batching) -> Iterator[av.VideoFrame]:
+    framing, style = batch.framing, batching.style
+    for pts, original, picture in zip(batch.pts, batch.originals, batch.planes, strict=True):
+        frame = framing.leave(batching.layout.take(picture, *framing.working))
         if original is not None:
             if keeps_source(style):
                 mix_in(framing.cut(original), frame, style)
@@ -168,7 +167,7 @@ def _batches(frames: Iterable[av.VideoFrame], batching: _Batching) -> Iterator[_
             originals=[frame if keep else None for frame in group],
             framing=framing,
             canvas=np.array([framing.place(next(places)) for _ in group], np.int32),
-            planes=_planes([framing.enter(frame) for frame in group], batching.memory),
+            planes=_planes([framing.enter(frame) for frame in group], batching.layout),
         )
 
 
@@ -187,16 +186,9 @@ def _places(told: Sequence[Place]) -> Iterator[Place]:
     return itertools.chain(told, itertools.repeat(stopped))
 
 
-def _planes(frames: list[av.VideoFrame], memory: Memory) -> Frames:
-    """Stack frames as (N, 3, H, W), rounded up to the network's grid by repeating the edge."""
-    width, height = frames[0].width, frames[0].height
-    padded = memory((len(frames), 3, _round_up(height), _round_up(width)))
-    for planes, frame in zip(padded, frames, strict=True):
-        to_planar_rgb(frame, planes[:, :height, :width])
-    padded[:, :, height:, :width] = padded[:, :, height - 1 : height, :width]
-    padded[:, :, :, width:] = padded[:, :, :, width - 1 : width]
-    return padded
-
-
-def _round_up(length: int) -> int:
-    return -(-length // MULTIPLE) * MULTIPLE
+def _planes(frames: list[av.VideoFrame], layout: Layout) -> Frames:
+    """Put frames of one size into an array."""
+    planes = layout.batch(len(frames), frames[0].width, frames[0].height)
+    for frame, picture in zip(frames, planes, strict=True):
+        layout.put(frame, picture)
+    return planes

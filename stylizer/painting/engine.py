@@ -20,14 +20,13 @@ from shared.contracts.style_blend import WHOLE
 from shared.contracts.style_request import StyleRequest
 from shared.styles.gallery import Gallery
 from stylizer.painting.bfloat16 import Bfloat16
-from stylizer.painting.frames import Canvas, Frames, Memory, Painter, ordinary
+from stylizer.painting.frames import Canvas, Frames, Painter
 from stylizer.painting.interpolation import NotInterpolable, interpolate
+from stylizer.painting.layouts import MULTIPLE, Layout
 from stylizer.painting.precision import ChosenPrecision, find_lacking, network_file
 from stylizer.painting.sessions import Device, Sessions
 
 log = structlog.get_logger()
-
-MULTIPLE: Final = 4
 
 CORNER: Final[Canvas] = np.zeros((1, 2), np.int32)
 """Where frames lie whose camera has not moved."""
@@ -62,8 +61,8 @@ class Engine(Protocol):
         """
 
     @property
-    def memory(self) -> Memory:
-        """What makes arrays that `paint` reads fastest."""
+    def layout(self) -> Layout:
+        """How frames lie in the arrays that `paint` takes and gives."""
 
 
 class OnnxEngine:
@@ -101,9 +100,9 @@ class OnnxEngine:
         return frozenset(self._painters) | frozenset(self._passing)
 
     @property
-    def memory(self) -> Memory:
-        """What makes arrays that `paint` reads fastest; see `Engine`."""
-        return self._runtime.memory if isinstance(self._runtime, Sessions) else ordinary
+    def layout(self) -> Layout:
+        """How frames lie in arrays; see `Engine`."""
+        return self._runtime.layout
 
     @property
     def styles(self) -> Collection[str]:
@@ -129,7 +128,7 @@ class OnnxEngine:
         self, style: str, frames: Frames, canvas: Canvas = CORNER, *, passing: bool = False
     ) -> Frames:
         """Return the painted frames; see `Engine`."""
-        height, width = frames.shape[2:]
+        width, height = self.layout.size(frames.shape)
         if not height or height % MULTIPLE or not width or width % MULTIPLE:
             raise ValueError(f"{width}x{height} is not on the network's grid of {MULTIPLE} pixels")
         painted = self._painter(style, passing=passing)(frames, canvas)

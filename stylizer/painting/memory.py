@@ -17,6 +17,9 @@ _FRAME_PIXEL: Final = 30
 In fp32: measured at 640x360, 1920x1080 and 3840x2160, and nowhere more than a tenth above.
 """
 
+_BATCHES_ON_THEIR_WAY: Final = 8
+"""Filled, waiting, at the GPU, painted, and being encoded; three bytes for two pixels."""
+
 _SERVICE: Final = 300 << 20
 """What a stylizer holds that paints nothing, with styles loaded."""
 
@@ -31,6 +34,12 @@ def needed(event: ChunkReady) -> int:
     framing = Framing.of(event.width, event.height, event.chunk.bars, event.style.lines)
     width, height = framing.working
     return _PAINTED_PIXEL * width * height + _FRAME_PIXEL * event.width * event.height
+
+
+def needed_beside_gpu(event: ChunkReady, batch: int) -> int:
+    """Return the bytes that painting a chunk on a GPU takes of the processor's memory."""
+    pixels = event.width * event.height
+    return _BATCHES_ON_THEIR_WAY * batch * pixels * 3 // 2 + _FRAME_PIXEL * pixels
 
 
 def available(limits: tuple[Path, ...] = _LIMITS) -> int:

@@ -27,6 +27,7 @@ from stylizer.attempts.codecs import (
 )
 from stylizer.attempts.isolation import AttemptFailed
 from stylizer.attempts.segments import paint, settle
+from stylizer.painting.layouts import RGB
 from stylizer.painting.engine import Canvas, Frames
 from stylizer.settings import PaintingSettings
 
@@ -134,6 +135,8 @@ def test_a_mark_tells_segments_apart_that_cannot_be_joined(
 
 class Painter:
     """An engine that paints negatives."""
+
+    layout = RGB
 
     def paint(self, _style: str, frames: Frames, _canvas: Canvas | None = None, **_: Any) -> Frames:
         return np.array(255 - frames)
