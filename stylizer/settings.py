@@ -65,8 +65,8 @@ class PaintingSettings(BaseSettings):
         None,
         ge=1,
         le=64,
-        description="frames in one call of the network; default: 1 on CPU; on a GPU as many as have "
-        "16 million pixels, 8 at most",
+        description="frames in one call of the network; default: 1 on CPU; on a GPU as many as "
+        "have 16 million pixels, 8 at most",
     )
     gpu_mem_limit_mib: int | None = Field(
         None, ge=256, description="cap on the engine's GPU memory"

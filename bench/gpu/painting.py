@@ -22,6 +22,7 @@ from shared.contracts.errors import ConfigurationError
 from shared.contracts.manifest import Source
 from shared.contracts.messages import ChunkReady
 from shared.contracts.style_request import StyleRequest
+from shared.service.settings import load
 from shared.styles.gallery import Gallery
 from splitter.media.chunking import EncodedChunk
 from splitter.media.split import SplitOptions, split
@@ -29,6 +30,7 @@ from stylizer.attempts.retrying import is_out_of_memory
 from stylizer.attempts.segments import paint
 from stylizer.painting.engine import OnnxEngine
 from stylizer.painting.precision import choose
+from stylizer.settings import PaintingSettings, with_engine
 
 Row = dict[str, Any]
 """One line of a table: names of figures and figures."""
@@ -36,7 +38,12 @@ Row = dict[str, Any]
 _CHUNK_FRAMES = 56
 """So many frames give chunks of 8, 16 and 32; the last is measured."""
 
-_SMALL_LIMIT_MIB = 256
+_GREED = (
+    "from shared.styles.gallery import Gallery\n"
+    "from stylizer.painting.engine import OnnxEngine\n"
+    "engine = OnnxEngine(Gallery(), 'cuda', 256, {precision!r})\n"
+    "engine.paint({style!r}, engine.layout.batch({batch}, {width}, {height}))\n"
+)
 _REFUSAL = (
     "from shared.styles.gallery import Gallery\n"
     "from stylizer.painting.precision import choose\n"
@@ -83,11 +90,12 @@ def path_speed(plan: Plan, clock: Clock) -> Iterator[Row]:
     """Measure the whole way of a chunk: decoded, painted, encoded; without hubs and storage."""
     precision = plan.precisions[0]
     engine = _engine(plan, precision)
+    settings = with_engine(load(PaintingSettings), plan.engine)
     for width, height in plan.sizes:
         event, mezzanine = _chunk((width, height), plan.style)
-        batch = 1 if plan.engine == "cpu" else 8
+        batch = settings.batch_size(width, height)
         call = functools.partial(paint, engine, event, mezzanine, batch=batch)
-        for lanes in plan.lanes:
+        for lanes in dict.fromkeys((*plan.lanes, settings.lane_count)):
             if not clock.left():
                 return
             yield {
@@ -99,27 +107,36 @@ def path_speed(plan: Plan, clock: Clock) -> Iterator[Row]:
 
 def faults(plan: Plan, _clock: Clock) -> Iterator[Row]:
     """Take memory and the card away, and see whether the stylizer would notice by itself."""
-    hidden = subprocess.run(
-        [sys.executable, "-P", "-c", _REFUSAL.format(style=plan.style)],
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": os.pathsep.join(sys.path)},
+    hidden = _run(_REFUSAL.format(style=plan.style), CUDA_VISIBLE_DEVICES="")
+    refused = hidden.returncode != 0 and "ConfigurationError" in hidden.stderr
+    yield {"fault": "the card is hidden", "noticed": refused, "said": _last_line(hidden.stderr)}
+    if plan.engine == "cpu":
+        raise SkippedError("out of memory: a GPU's memory is needed to use it up")
+    # In a process of its own: a pool of memory is made once a process.
+    (width, height), batch = plan.sizes[-1], plan.batches[-1]
+    greedy = _GREED.format(
+        precision=plan.precisions[0], style=plan.style, batch=batch, width=width, height=height
+    )
+    used_up = _run(greedy)
+    yield {
+        "fault": "out of memory",
+        "noticed": is_out_of_memory(used_up.stderr),
+        "said": _last_line(used_up.stderr),
+    }
+
+
+def _run(program: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-P", "-c", program],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
         capture_output=True,
         text=True,
         check=False,
     )
-    said = hidden.stderr.strip().splitlines()
-    refused = hidden.returncode != 0 and "ConfigurationError" in hidden.stderr
-    yield {"fault": "the card is hidden", "noticed": refused, "said": said[-1] if said else ""}
-    if plan.engine == "cpu":
-        raise SkippedError("out of memory: a GPU's memory is needed to use it up")
-    width, height = plan.sizes[-1]
-    engine = OnnxEngine(Gallery(), plan.engine, _SMALL_LIMIT_MIB, plan.precisions[0])
-    try:
-        engine.paint(plan.style, engine.layout.batch(plan.batches[-1], width, height))
-    except Exception as error:  # ONNX Runtime raises its own classes, without a common root
-        noticed, said_ = is_out_of_memory(str(error)), str(error)
-    else:
-        noticed, said_ = False, f"it painted within {_SMALL_LIMIT_MIB} MiB"
-    yield {"fault": "out of memory", "noticed": noticed, "said": said_}
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or [""])[-1]
 
 
 def _engine(plan: Plan, precision: Precision) -> OnnxEngine:

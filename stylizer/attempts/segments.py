@@ -85,7 +85,6 @@ def paint(
             encoding=codecs.encoding(event),
             decoder=codecs.decoder,
             layout=engine.layout,
-            layout=engine.layout,
         )
     except ChunkError as error:
         if codecs.decoder == "cpu":

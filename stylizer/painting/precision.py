@@ -33,8 +33,9 @@ LEAST_DB: Final = 50.0
 GPU_LEAST_DB: Final = 40.0
 """How near to the processor's fp32 a GPU's picture in fp16 has to be."""
 
-GPU_MOST_LEVELS: Final = 2
-"""How many levels of 255 a GPU's fp32 may be away from the processor's, anywhere."""
+GPU_MOST_LEVELS: Final = 3
+"""How many levels of 255 a GPU's fp32 may be away from the processor's, anywhere: 2 in the
+network, and 1 because it converts colours itself."""
 
 _PROBE: Final = (3, 96, 160)
 _PATCH: Final = 16

@@ -10,6 +10,7 @@ import onnxruntime as ort
 
 from shared.contracts.errors import ConfigurationError, StyleError
 from stylizer.painting.bound import BoundPainter
+from stylizer.painting.cuda_runtime import runtime_library, wait_without_spinning
 from stylizer.painting.frames import Canvas, Frames, Painter
 from stylizer.painting.gpu_network import for_gpu
 from stylizer.painting.layouts import I420, RGB, Layout
@@ -63,7 +64,7 @@ class Sessions:
             )
         if device != "cpu":
             _load_cuda()
-        self.layout: Final[Layout] = RGB if device == "cpu" else I420(PinnedMemory())
+        self.layout: Final[Layout] = RGB if device == "cpu" else _planes()
 
     def painter(self, style: str, network: bytes) -> Painter:
         """Return what paints frames with ``network``.
@@ -167,6 +168,13 @@ def _load_cuda() -> None:
     """
     if find_spec("nvidia") is not None and hasattr(ort, "preload_dlls"):
         ort.preload_dlls()
+    wait_without_spinning(runtime_library())
+
+
+@functools.cache
+def _planes() -> I420:
+    """Return the layout of frames for a GPU, with one memory for all sessions of this process."""
+    return I420(PinnedMemory(runtime_library()))
 
 
 @functools.cache

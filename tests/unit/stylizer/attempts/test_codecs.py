@@ -27,8 +27,8 @@ from stylizer.attempts.codecs import (
 )
 from stylizer.attempts.isolation import AttemptFailed
 from stylizer.attempts.segments import paint, settle
-from stylizer.painting.layouts import RGB
 from stylizer.painting.engine import Canvas, Frames
+from stylizer.painting.layouts import RGB
 from stylizer.settings import PaintingSettings
 
 ON_GPU = PaintingSettings(engine="cuda", chunk_decoder="cuda", segment_encoder="nvenc")

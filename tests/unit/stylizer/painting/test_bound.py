@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 from styles import hang, network
 
 from shared.styles.gallery import Gallery
@@ -33,6 +34,21 @@ def test_bound_buffers_paint_what_plain_runs_paint_in_every_shape() -> None:
         places = np.array([[8 * i, 3] for i in range(number)], np.int32)
         assert np.array_equal(painter(frames, places), plain(frames, places))
         assert np.array_equal(painter(frames, CORNER), plain(frames, CORNER))
+
+
+def test_each_size_has_a_session_that_meets_one_shape_alone() -> None:
+    opened = []
+    data = Gallery().find(STYLE).network("fp32")
+
+    def open_session() -> ort.InferenceSession:
+        opened.append(Sessions("cpu", None).open(STYLE, data))
+        return opened[-1]
+
+    painter = BoundPainter(open_session, "cpu")
+    for number in (4, 1, 3, 4):
+        assert painter(noise(number, number), CORNER).shape == (number, 3, 32, 48)
+    painter(noise(1, 2, 64), CORNER)
+    assert len(opened) == 2
 
 
 def test_a_painting_stays_as_it_is_when_the_next_is_made() -> None:

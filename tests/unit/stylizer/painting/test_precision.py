@@ -68,8 +68,8 @@ def test_a_gpu_that_does_not_start_is_passed_over_with_a_sentence(
 @pytest.mark.parametrize(
     ("named", "change", "verdict"),
     [
-        ("fp32", 2, None),
-        ("fp32", 3, "3 levels away"),
+        ("fp32", 3, None),
+        ("fp32", 4, "4 levels away"),
         ("fp16", 2, None),
         ("fp16", 8, r"only 30.1 dB near"),
     ],
