@@ -33,6 +33,7 @@ from stylizer.attempts.isolation import AttemptFailed
 from stylizer.attempts.retrying import RetryingPainter
 from stylizer.metrics import StylizerMetrics
 from stylizer.painting.engine import Canvas, Frames
+from stylizer.painting.layouts import RGB
 from stylizer.settings import StylizerSettings
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -117,6 +118,7 @@ class Gone:
     """An engine that stops painting: its GPU has fallen off the bus."""
 
     paints = False
+    layout = RGB
 
     def paint(self, _style: str, frames: Frames, _canvas: Canvas | None = None) -> Frames:
         if not self.paints:

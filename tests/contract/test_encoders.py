@@ -37,6 +37,7 @@ from stylizer import service as stylizer
 from stylizer.attempts import codecs
 from stylizer.metrics import StylizerMetrics
 from stylizer.painting.engine import Canvas, Frames
+from stylizer.painting.layouts import RGB
 from stylizer.settings import StylizerSettings
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
@@ -49,6 +50,8 @@ OTHER = Encoding(
 
 class Unchanging:
     """An engine that paints every frame as it was."""
+
+    layout = RGB
 
     def paint(self, _style: str, frames: Frames, _canvas: Canvas | None = None, **_: Any) -> Frames:
         return np.array(frames)
