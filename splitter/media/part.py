@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from shared.contracts.style_request import StyleRequest
+
+if TYPE_CHECKING:
+    from av.container.core import Chapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +45,17 @@ class Part:
     def length(self) -> Fraction | None:
         """How long the part may be, in seconds; None without a bound."""
         return None if self.duration_ms is None else Fraction(self.duration_ms, 1000)
+
+    def cut(self, chapters: Iterable[Chapter], start: Fraction) -> Iterator[Chapter]:
+        """Yield what is in the part of chapters; ``start``, in their seconds, is its zero."""
+        for chapter in chapters:
+            tick = chapter["time_base"] or Fraction(1)
+            moved = round(start / tick)
+            begin, end = chapter["start"] - moved, chapter["end"] - moved
+            if not self.is_whole:
+                begin = max(begin, 0)
+                if self.length is not None:
+                    end = min(end, int(self.length / tick))
+                if begin >= end:
+                    continue
+            yield {**chapter, "start": begin, "end": end}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import cast
+from typing import NamedTuple, cast
 
 import av
 import av.error
@@ -15,6 +15,14 @@ from av.packet import Packet
 from av.stream import Stream
 
 from splitter.media.carriage import Way
+
+
+class _Form(NamedTuple):
+    """What decoded sound comes in; a decoder may change it from packet to packet."""
+
+    samples: str
+    layout: str
+    rate: int
 
 
 class LosslessRecoder:
@@ -37,6 +45,9 @@ class LosslessRecoder:
             context.format = "s32" if wide else "s16"
         self._samples = 0
         self._anchors: deque[tuple[int, int]] = deque()
+        self._first: _Form | None = None
+        self._adapter: tuple[_Form, av.AudioResampler] | None = None
+        self._adapted = 0
         self.undecodable = 0
 
     def push(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
@@ -49,7 +60,8 @@ class LosslessRecoder:
             self.undecodable += 1
             return
         for frame in frames:
-            yield from self._encode(frame, packet.time_base)
+            for one in self._in_first_form(frame):
+                yield from self._encode(one, packet.time_base)
 
     def flush(self) -> Iterator[Packet[Stream]]:
         """Yield what is held back at the end."""
@@ -57,6 +69,26 @@ class LosslessRecoder:
             return
         for packet in self.stream.codec_context.encode(None):
             yield self._at_its_time(packet)
+
+    def losses(self) -> list[str]:
+        """Return a sentence about what could not be kept as it was, if anything."""
+        if not self._adapted:
+            return []
+        return [
+            f"audio track {self._source.index} changes its channels, rate or depth midway: "
+            f"{self._adapted} packets are stored with those that it began with"
+        ]
+
+    def _in_first_form(self, frame: av.AudioFrame) -> list[av.AudioFrame]:
+        """Bring a frame into the form of the first one: the new track has one form alone."""
+        form = _Form(frame.format.name, frame.layout.name, frame.sample_rate)
+        self._first = self._first or form
+        if form == self._first:
+            return [frame]
+        if self._adapter is None or self._adapter[0] != form:
+            self._adapter = form, av.AudioResampler(*self._first)
+        self._adapted += 1
+        return self._adapter[1].resample(frame)
 
     def _encode(self, frame: av.AudioFrame, tick: Fraction) -> Iterator[Packet[Stream]]:
         if frame.pts is not None:

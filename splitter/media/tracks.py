@@ -29,6 +29,7 @@ from shared.media.containers import (
     add_copy,
     carried_metadata,
     is_detour,
+    is_full,
     movie_timescale,
     open_output,
     track_metadata,
@@ -131,10 +132,20 @@ class TrackCopier:
         return all(c.reached >= end for c in self._copies.values() if not c.is_text)
 
     def copy(self, packet: Packet[Stream]) -> None:
-        """Copy one packet of one of ``streams``."""
+        """Copy one packet of one of ``streams``; what is wrong with it costs its track alone."""
         copy = self._copies.get(packet.stream_index)
         if self._output is None or copy is None or copy.unusable:
             return
+        try:
+            self._take(copy, packet)
+        except Exception as error:
+            if isinstance(error, MemoryError) or is_full(error):
+                raise
+            copy.unusable = True
+            which = f"{copy.stream.type} track {packet.stream_index}"
+            self._losses.append(f"{which} cannot be read to its end: the rest is left out")
+
+    def _take(self, copy: _Copy, packet: Packet[Stream]) -> None:
         if packet.is_discard and copy.presents:
             return
         if is_far(packet):
@@ -166,29 +177,37 @@ class TrackCopier:
         """Finish the side file."""
         for copy in self._copies.values():
             if copy.recoder is not None:
-                for packet in copy.recoder.flush():
-                    self._stamp(copy, packet)
-                    self._hold(copy, packet)
-                self._lost += copy.recoder.undecodable
+                self._flush(copy, copy.recoder)
         while self._held:
             self._write(*self._held.popleft())
         if self._output is not None:
             try:
                 self._output.close()
-            except _DAMAGED:
+            except av.error.FFmpegError as error:
+                if is_full(error):
+                    raise
                 self._lost += 1
-            if self._carried and not any(
-                copy.stamper.last_dts is not None for copy in self._copies.values()
-            ):
-                # Tracks without a packet make no file that could be opened.
-                self._path.unlink()
-                self._carried = ()
-                self._output = self._open()
-                if self._output is not None:
-                    self._output.close()
+            if all(copy.stamper.last_dts is None for copy in self._copies.values()):
+                self._write_anew_without_tracks()
         self._losses += self._room.losses()
         if self._lost:
             self._losses.append(f"{self._lost} packets of sound or text were damaged and are lost")
+
+    def _flush(self, copy: _Copy, recoder: LosslessRecoder) -> None:
+        for packet in recoder.flush():
+            self._stamp(copy, packet)
+            self._hold(copy, packet)
+        self._lost += recoder.undecodable
+        self._losses += recoder.losses()
+
+    def _write_anew_without_tracks(self) -> None:
+        """Keep chapters and titles alone: tracks without a packet make no file to be opened."""
+        if self._carried:
+            self._path.unlink()
+            self._carried = ()
+            self._output = self._open()
+            if self._output is not None:
+                self._output.close()
 
     def close(self) -> None:
         """Let go of the file as it is; without effect after `finish`."""
@@ -261,7 +280,7 @@ class TrackCopier:
 
     def _open(self) -> OutputContainer | None:
         container = self._source.container
-        chapters = list(self._chapters())
+        chapters = list(self._part.cut(container.chapters(), self._source.start))
         metadata = carried_metadata(container.metadata)
         if not (self._carried or chapters or metadata):
             return None
@@ -328,16 +347,3 @@ class TrackCopier:
             new.metadata["language"] = alpha3(new.metadata["language"])
         new.disposition = carried.stream.disposition
         return new, recoder
-
-    def _chapters(self) -> Iterator[Chapter]:
-        for chapter in self._source.container.chapters():
-            tick = chapter["time_base"] or Fraction(1)
-            moved = round(self._source.start / tick)
-            start, end = chapter["start"] - moved, chapter["end"] - moved
-            if not self._part.is_whole:
-                start = max(start, 0)
-                if self._part.length is not None:
-                    end = min(end, int(self._part.length / tick))
-                if start >= end:
-                    continue
-            yield {**chapter, "start": start, "end": end}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from fractions import Fraction
 
 import av
@@ -12,6 +13,7 @@ from videos import Video, packets
 
 from assembler.mux import mux
 from assembler.verify import verify
+from splitter.media.recode import LosslessRecoder
 
 RATE = 48000
 TICK = Fraction(1, 1000)
@@ -128,6 +130,63 @@ def test_sound_of_studios_and_quicktime_is_stored_without_loss(
     before, after = samples(data), samples(joined(found, tmp_path))
     assert before.shape == shape
     assert np.array_equal(after, before)
+
+
+def four_channels(chance):
+    """Make 20 ms of SMPTE 302M in four channels."""
+    payload = chance.bytes(960 * 10)
+    return len(payload).to_bytes(2, "big") + b"\x40\0" + payload
+
+
+def twenty_bits(chance):
+    """Make 20 ms of SMPTE 302M in samples of 20 bits."""
+    payload = chance.bytes(960 * 6)
+    return len(payload).to_bytes(2, "big") + b"\0\x10" + payload
+
+
+@pytest.mark.parametrize("later", [four_channels, twenty_bits])
+def test_sound_that_changes_midway_is_kept_in_the_form_that_it_began_with(
+    later, split_video, tmp_path
+):
+    kinds = itertools.chain([s302m] * 12, itertools.repeat(later))
+
+    def packet(chance):
+        return next(kinds)(chance)
+
+    data = with_track("mpegts", "mpeg2video", stored("s302m", RATE, packet))
+    found = split_video(data)
+    assert found.end.frames == 20
+    # Then what came before the change is exact, the rest is there, and all is told
+    after = samples(joined(found, tmp_path))
+    assert after.shape == (2, 25 * 960)
+    with av.open(io.BytesIO(data)) as container:
+        first = next(container.decode(audio=0)).to_ndarray()
+    assert np.array_equal(after[:, :960], first.reshape(-1, 2).T)
+    assert found.end.damaged
+    assert found.end.warnings[0] == (
+        "audio track 1 changes its channels, rate or depth midway: 13 packets are stored with "
+        "those that it began with"
+    )
+
+
+def test_a_track_that_makes_its_copier_stumble_costs_itself_alone(
+    split_video, tmp_path, monkeypatch
+):
+    # Given a fault of ours in the tenth packet of one track
+    number, push = itertools.count(), LosslessRecoder.push
+
+    def stumble(recoder, packet):
+        if next(number) == 9:
+            raise ValueError("no file is known that does this")
+        yield from push(recoder, packet)
+
+    monkeypatch.setattr(LosslessRecoder, "push", stumble)
+    found = split_video(with_track("mpegts", "mpeg2video", stored("s302m", RATE, s302m)))
+    assert (found.end.frames, found.end.damaged) == (20, True)
+    assert found.end.warnings[0] == (
+        "audio track 1 cannot be read to its end: the rest is left out"
+    )
+    assert samples(joined(found, tmp_path)).shape == (2, 9 * 960)
 
 
 def test_sound_of_telephones_is_there_to_the_byte(split_video, tmp_path):
