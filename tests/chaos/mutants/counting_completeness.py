@@ -16,8 +16,8 @@ class _Counting(Completeness):
     def complete(self) -> bool:
         return self._promised is not None and self._count >= len(self._promised)
 
-    def announce(self, chunk: int, frames: int) -> None:
-        super().announce(chunk, frames)
+    def announce(self, chunk: int, frames: int, encoder: str = "") -> None:
+        super().announce(chunk, frames, encoder)
         self._count += 1
 
 
