@@ -51,7 +51,6 @@ RAISED: dict[str, Exception | bytes] = {
     "by a bug": AssertionError(),
     "by a codec's name": UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
     "for want of memory": MemoryError(),
-    "for want of room": OSError(errno.ENOSPC, "No space left on device", FILE),
     "by the disk": OSError(errno.EIO, "Input/output error", FILE),
     "by FFmpeg": av.error.ExternalError(-1, "Generic error in an external library", FILE),
 }
