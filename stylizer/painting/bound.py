@@ -37,7 +37,7 @@ class BoundPainter:
         self._place = place
         self._memory = memory
         self._turns = threading.BoundedSemaphore(_AT_ONCE)
-        self._sizes: OrderedDict[tuple[int, int], _Batches] = OrderedDict()
+        self._sizes: OrderedDict[tuple[int, ...], _Batches] = OrderedDict()
         self._opening = threading.Lock()
 
     def __call__(self, frames: Frames, canvas: Canvas) -> Frames:
@@ -47,14 +47,13 @@ class BoundPainter:
             return batches.paint(frames, canvas)
 
     def _batches(self, shape: tuple[int, ...]) -> _Batches:
-        number, _, height, width = shape
-        size = (height, width)
+        number, key = shape[0], shape[1:]
         with self._opening:
-            batches = self._sizes.get(size)
+            batches = self._sizes.get(key)
             if batches is None or batches.number < number:
                 batches = _Batches(self._open_session(), self._place, shape, self._memory)
-                self._sizes[size] = batches
-            self._sizes.move_to_end(size)
+                self._sizes[key] = batches
+            self._sizes.move_to_end(key)
             if len(self._sizes) > _SIZES_KEPT:
                 self._sizes.popitem(last=False)
             return batches

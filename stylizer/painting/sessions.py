@@ -27,6 +27,9 @@ _PROVIDERS: Final[dict[Device, list[str]]] = {
     # TensorRT leaves what it cannot compile to CUDA, never to the CPU.
     "tensorrt": ["TensorrtExecutionProvider", "CUDAExecutionProvider"],
 }
+_GPU: Final = "cuda"
+"""Where ONNX Runtime is to put frames."""
+
 _CHANNELS: Final = 3
 _CUDA_OPTIONS: Final = {
     # Channels last is how tensor cores read: 489 frames/s of 1920x1080 in fp16, else 431.
@@ -90,7 +93,7 @@ class Sessions:
         Sessions("cpu", None).open(style, network)  # it says what a style network is, and what not
         planes = for_gpu(network)
         assert isinstance(self.layout, I420)
-        return BoundPainter(lambda: self._start(style, planes, search), "cuda", self.layout.memory)
+        return BoundPainter(lambda: self._start(style, planes, search), _GPU, self.layout.memory)
 
     def passing_painter(self, style: str, network: bytes) -> Painter:
         """Return what paints a few frames with ``network``; see `painter`.
@@ -148,6 +151,7 @@ class Sessions:
             _share_gpu_memory(self._gpu_mem_limit_mib)
             # Whatever cuDNN cannot fuse, it reports as an error and does otherwise.
             options.log_severity_level = 4
+        if "CPUExecutionProvider" not in _PROVIDERS[self.device]:
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         return options
 

@@ -1,0 +1,63 @@
+"""The whole way of a chunk as a GPU goes it, with the provider for processors in CUDA's place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shared.contracts.messages import ChunkReady
+from shared.contracts.style_request import StyleRequest
+from shared.media.chunks import read_chunk
+from shared.styles.gallery import Gallery
+from stylizer.attempts.segments import paint
+from stylizer.painting import sessions
+from stylizer.painting.chunk import paint_picture
+from stylizer.painting.engine import OnnxEngine
+from stylizer.painting.layouts import I420
+from stylizer.painting.precision import choose
+
+STYLE = "starry-night"
+
+
+@pytest.fixture(autouse=True)
+def _processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sessions._PROVIDERS, "cuda", ["CPUExecutionProvider"])
+    monkeypatch.setattr(sessions, "_GPU", "cpu")
+    monkeypatch.setattr(sessions, "_share_gpu_memory", lambda _limit: sessions._share_memory())
+
+
+@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+def test_it_is_taken_because_it_paints_right(precision: Any) -> None:
+    assert choose("cuda", precision, Gallery(), STYLE)[:2] == ("cuda", precision)
+
+
+@pytest.mark.parametrize("style", [STYLE, f"{STYLE}@0s,great-wave@0.3s"])
+def test_segments_look_as_the_processors_do(split_video: Any, make: Any, style: str) -> None:
+    found = split_video(make.Video(frames=13, size=(102, 70)).make())
+    # At the best quality, where segments show what was painted and little of their encoder.
+    request = StyleRequest(style=style, fade=0.1 if "@" in style else None, quality=100)
+    event = ChunkReady.of("0" * 24, found.source, request, found.chunks[0].chunk)
+    gpu, processor = OnnxEngine(Gallery(), "cuda"), OnnxEngine(Gallery(), "cpu")
+    assert isinstance(gpu.layout, I420)
+    mezzanine, frames = found.chunks[0].data, event.chunk.frames
+    segments = [
+        paint(engine, event, mezzanine, batch=batch) for engine, batch in ((gpu, 3), (processor, 1))
+    ]
+    pictures = [
+        np.stack([frame.to_ndarray() for frame in read_chunk(segment, frames=frames)]).astype(int)
+        for segment in segments
+    ]
+    assert np.abs(pictures[0] - pictures[1]).mean() < 0.6
+
+
+def test_pictures_are_painted_in_the_same_way(split_video: Any, make: Any) -> None:
+    found = split_video(make.Video(frames=1, size=(102, 70)).make())
+    (source,) = read_chunk(found.chunks[0].data)
+    gpu, processor = OnnxEngine(Gallery(), "cuda"), OnnxEngine(Gallery(), "cpu")
+    one, other = (
+        paint_picture(source, engine.paint, StyleRequest(style=STYLE), engine.layout).to_ndarray()
+        for engine in (gpu, processor)
+    )
+    assert np.abs(np.subtract(one, other, dtype=int)).max() <= 3
