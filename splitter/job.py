@@ -30,6 +30,7 @@ from shared.storage.seals import file_digest
 from shared.storage.work_folders import work_folder
 from splitter.budget import PAUSE_S
 from splitter.decoder.process import DecoderKilled, split_in_child
+from splitter.decoder.wire import Job
 from splitter.lookout import JobOver, Lookout
 from splitter.media.chunking import EncodedChunk
 from splitter.media.part import Part
@@ -233,11 +234,14 @@ class SplitJob:
         return split_in_child(
             self._to.decoders,
             self._upload,
-            video.size,
-            options,
-            side,
+            Job(
+                video.size,
+                options,
+                side,
+                threads=self._settings.threads,
+                required=self._settings.required_layers,
+            ),
             frame_deadline_s=patience * self._settings.frame_deadline_s,
-            required=self._settings.required_layers,
         )
 
     async def _is_next(self, chunk: Chunk, pace: Pace) -> bool:

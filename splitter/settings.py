@@ -7,6 +7,7 @@ from typing import Final, Literal
 from pydantic import Field, SecretStr
 
 from shared.service.endpoints import check_encrypted, plain_url
+from shared.service.machine import usable_cores
 from shared.service.settings import ServiceSettings, listed
 from splitter.budget import Budget, Sharing
 from splitter.media.epochs import LONGEST_PAUSE_S
@@ -20,6 +21,9 @@ EVENT_GRID: Final = "4962773b-9cdb-44cf-a8bf-237846a00ab7"
 
 SECRET_LENGTH: Final = 16
 
+MOST_THREADS: Final = 8
+"""Reading takes the longest of what one thread does alone, and keeps so many busy at the most."""
+
 
 class SplitterSettings(ServiceSettings):
     """The splitter's settings."""
@@ -30,6 +34,12 @@ class SplitterSettings(ServiceSettings):
     )
     default_style: str = Field("starry-night", description="style of uploads that name none")
     splits: int = Field(8, ge=1, le=32, description="videos split at once")
+    split_threads: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        description="threads that split one video; default: one a core, at most 8",
+    )
     split_attempts: int = Field(
         5, ge=1, description="splits of a video that end their splitter before it is given up"
     )
@@ -144,6 +154,11 @@ class SplitterSettings(ServiceSettings):
         "eventgrid.azure.net",
         description="origins that may subscribe with CloudEvents, comma-separated",
     )
+
+    @property
+    def threads(self) -> int:
+        """How many threads split one video."""
+        return self.split_threads or min(usable_cores(), MOST_THREADS)
 
     def problems(self) -> list[str]:
         """Return what cannot work, an unguarded webhook included."""

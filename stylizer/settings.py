@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from typing import Final, Literal, TypeVar
 
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
+from shared.service.machine import usable_cores
 from shared.service.settings import SETTINGS, ServiceSettings
 from stylizer.painting.precision import EngineSetting, PrecisionSetting
 
 Settings = TypeVar("Settings", bound="PaintingSettings")
-
-
-def usable_cores() -> int:
-    """Count the CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 _GPU_BATCH: Final = 8

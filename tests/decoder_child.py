@@ -13,6 +13,7 @@ import pytest
 from shared.contracts.errors import SourceRefused
 from splitter.decoder.forks import ForkServer
 from splitter.decoder.process import split_in_child
+from splitter.decoder.wire import Job
 from splitter.media.split import SplitOptions
 
 
@@ -44,10 +45,10 @@ def fork_server():
     return stand_in_server(STAND_INS[-1]) if STAND_INS else ForkServer()
 
 
-async def collect(upload, side, options=None, **more):
-    options = options or SplitOptions(chunk_frames=8)
+async def collect(upload, side, options=None, *, frame_deadline_s=60.0, **more):
+    job = Job(len(upload.data), options or SplitOptions(chunk_frames=8), side, **more)
     async with fork_server() as server:
-        events = split_in_child(server, upload.read, len(upload.data), options, side, **more)
+        events = split_in_child(server, upload.read, job, frame_deadline_s=frame_deadline_s)
         async with aclosing(events):
             return [event async for event in events]
 
@@ -61,6 +62,10 @@ async def refusal(upload, side, **more):
 
 def open_files(of="self"):
     return len(list(Path(f"/proc/{of}/fd").iterdir()))
+
+
+def threads_of(pid):
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))
 
 
 # What other tests' fixtures keep running, such as a whole stack, are children of this process, too.

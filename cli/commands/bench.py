@@ -16,8 +16,8 @@ from cli.results import find_unwritable_file
 from local.defaults import DEFAULT_STYLE, gallery
 from local.machine import describe_machine
 from shared.contracts.errors import StyleError
+from shared.service.machine import usable_cores
 from shared.telemetry import logs
-from stylizer.settings import usable_cores
 
 
 async def bench(arguments: Namespace) -> int:

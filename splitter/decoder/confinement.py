@@ -12,6 +12,7 @@ import ctypes
 import resource
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -41,29 +42,41 @@ def available() -> frozenset[Layer]:
     return frozenset(layer for layer, there in has.items() if there)
 
 
-def confine(limits: Limits, folder: Path, required: frozenset[Layer] = frozenset()) -> None:
+def confine(
+    limits: Limits,
+    folder: Path,
+    required: frozenset[Layer] = frozenset(),
+    *,
+    start_threads: Callable[[], None] = lambda: None,
+) -> None:
     """Confine this process, in all layers that the machine has, to the work of one video.
 
     Files can be opened, made and deleted only in ``folder`` afterwards. Modules that were not
-    imported before cannot be imported any more.
+    imported before cannot be imported any more, and no thread can be started: ``start_threads``
+    starts those that the work takes, and it is called when they are confined from their beginning.
 
     Raises:
-        SandboxError: a required layer is missing, or other threads run, which would stay free.
+        SandboxError: a required layer is missing, or threads run already, which would stay free.
         OSError: the kernel refused a layer that it has.
     """
     layers = available()
     if missing := required - layers:
         raise SandboxError(missing_sentence(missing))
-    _limit(limits)
     if sys.platform != "linux":
+        start_threads()
+        _limit(limits, _address_space())
         return
     if len(list(Path("/proc/self/task").iterdir())) > 1:
         raise SandboxError("A decoder with several threads cannot be confined.")
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    address_space = _address_space()
+    # Landlock is inherited, and holds for this thread only; seccomp is laid on all threads.
     if "landlock" in layers:
         landlock.restrict_to(folder)
+    start_threads()
+    _limit(limits, address_space)
     if "seccomp" in layers:
         seccomp.restrict_calls()
 
@@ -78,9 +91,9 @@ def missing_sentence(missing: frozenset[Layer]) -> str:
     )
 
 
-def _limit(limits: Limits) -> None:
+def _limit(limits: Limits, address_space: int) -> None:
     for kind, bound in (
-        (resource.RLIMIT_AS, _address_space() + limits.memory_bytes),
+        (resource.RLIMIT_AS, address_space + limits.memory_bytes),
         (resource.RLIMIT_FSIZE, limits.side_bytes),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, _OPEN_FILES),

@@ -166,9 +166,11 @@ class Fork:
 def _environment() -> dict[str, str]:
     """Return an environment without anything that is not needed, secrets above all."""
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-    # One thread per library: address space is limited, and the process does one thing.
+    # One thread per library: those that split are the process's own. One arena or two: each claims
+    # 64 MiB of address space, which is limited.
     return kept | {
         "PYTHONPATH": str(_ROOT),
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
+        "MALLOC_ARENA_MAX": "2",
     }

@@ -16,7 +16,6 @@ import socket
 import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from pathlib import Path
 
 from shared.contracts.errors import SourceRefused
 from splitter.decoder.bounds import Bounds
@@ -31,8 +30,7 @@ from splitter.decoder.wire import (
     decode_message,
     encode_job,
 )
-from splitter.media.split import SplitEnd, SplitEvent, SplitOptions
-from splitter.protection import Layer
+from splitter.media.split import SplitEnd, SplitEvent
 
 ReadRange = Callable[[int, int], Awaitable[bytes]]
 """Read ``length`` bytes of the upload from ``offset``: ``await read_range(offset, length)``."""
@@ -58,19 +56,15 @@ def keep_to_ourselves() -> None:
 async def split_in_child(
     server: ForkServer,
     read_range: ReadRange,
-    size: int,
-    options: SplitOptions,
-    side_path: Path,
+    job: Job,
     *,
     frame_deadline_s: float = 60.0,
-    required: frozenset[Layer] = frozenset(),
 ) -> AsyncGenerator[SplitEvent, None]:
-    """Yield what `splitter.media.split.split` yields for the upload of ``size`` bytes.
+    """Yield what `splitter.media.split.split` yields for the upload of a job.
 
     The child is killed when the generator is closed or cancelled, and when it neither reports nor
-    reads for ``frame_deadline_s`` while nobody keeps it waiting. ``side_path`` exists afterwards
-    only if the end was reached and says so; its folder is the child's to write in. Without the
-    ``required`` layers of its sandbox the child decodes nothing.
+    reads for ``frame_deadline_s`` while nobody keeps it waiting. The job's ``side_path`` exists
+    afterwards only if the end was reached and says so.
 
     What ``read_range`` raises passes through.
 
@@ -81,7 +75,6 @@ async def split_in_child(
             it may not be the video's doing.
     """
     has_side = False
-    job = Job(size, options, side_path, required)
     child = await _Child.start(server, job, read_range)
     try:
         while True:
@@ -96,7 +89,7 @@ async def split_in_child(
     finally:
         await child.stop()
         if not has_side:
-            await asyncio.to_thread(side_path.unlink, missing_ok=True)
+            await asyncio.to_thread(job.side_path.unlink, missing_ok=True)
 
 
 class _Child:

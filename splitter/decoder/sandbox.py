@@ -30,6 +30,7 @@ from splitter.decoder.confinement import confine
 from splitter.decoder.fork_server import wait_for_work
 from splitter.decoder.ranges import RangeFile, receive
 from splitter.decoder.wire import LENGTH, Job, Refusal, decode_job, encode_message
+from splitter.media.crew import Crew
 from splitter.media.split import SplitEvent, split
 
 _NICENESS = 10
@@ -52,16 +53,17 @@ def decode() -> None:
         # On a machine that does it all, frames on their way out go before new ones coming in.
         os.nice(_NICENESS)
         tempfile.tempdir = str(job.side_path.parent)
-        confine(job.options.limits, job.side_path.parent, job.required)
-        for event in _events(job, connection):
+        crew = Crew(job.threads)
+        confine(job.options.limits, job.side_path.parent, job.required, start_threads=crew.start)
+        for event in _events(job, connection, crew):
             output.write(encode_message(event))
             output.flush()
 
 
-def _events(job: Job, connection: socket.socket) -> Iterator[SplitEvent | Refusal]:
+def _events(job: Job, connection: socket.socket, crew: Crew) -> Iterator[SplitEvent | Refusal]:
     file = cast("BinaryIO", RangeFile(connection, job.size))
     try:
-        yield from split(file, job.options, job.side_path)
+        yield from split(file, job.options, job.side_path, crew)
     except SourceRefused as refusal:
         yield Refusal(refusal.code, refusal.message)
     except MemoryError:

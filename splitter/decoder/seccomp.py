@@ -1,8 +1,8 @@
 """The system calls that a confined decoder may make; every other one fails with ``EPERM``.
 
-The list is what Python, FFmpeg and x264 need on one thread once all modules are loaded. It has no
-way to make a socket, a process, a thread or a link, to run a program, to signal anybody else,
-or to map memory as code.
+The list is what Python, FFmpeg and x264 need once all modules are loaded and all threads run. It
+has no way to make a socket, a process, a thread or a link, to run a program, to signal anybody
+else, or to map memory as code.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-_PR_SET_SECCOMP: Final = 22
-_MODE_FILTER: Final = 2
+_SET_MODE_FILTER: Final = 1
+_ON_ALL_THREADS: Final = 1
+"""SECCOMP_FILTER_FLAG_TSYNC: on all or, if one cannot take it, on none."""
 
 # Classic BPF, linux/bpf_common.h and linux/seccomp.h.
 _INSTRUCTION: Final = struct.Struct("HBBI")
@@ -44,6 +45,8 @@ class Architecture:
     """A processor's name for audits (``linux/audit.h``) and its numbers of system calls."""
 
     audit: int
+    seccomp: int
+    """The number of the call that sets filters."""
     calls: dict[str, int]
 
 
@@ -58,7 +61,7 @@ _NAMES: Final = (
     "getpid", "gettid", "tgkill", "fcntl", "ioctl", "exit", "exit_group",
 )
 ARCHITECTURES: Final = {
-    "x86_64": Architecture(0xC000003E, dict(zip(_NAMES, (
+    "x86_64": Architecture(0xC000003E, 317, dict(zip(_NAMES, (
         0, 1, 19, 20, 17, 18, 8, 3, 5,
         262, 257, 77, 263, 44, 45,
         12, 11, 25, 28, 9, 10, 202,
@@ -67,7 +70,7 @@ ARCHITECTURES: Final = {
         13, 14, 15, 131, 219,
         39, 186, 234, 72, 16, 60, 231,
     ), strict=True)) | {"unlink": 87}),
-    "aarch64": Architecture(0xC00000B7, dict(zip(_NAMES, (
+    "aarch64": Architecture(0xC00000B7, 277, dict(zip(_NAMES, (
         63, 64, 65, 66, 67, 68, 62, 57, 80,
         79, 56, 46, 35, 206, 207,
         214, 215, 216, 233, 222, 226, 98,
@@ -95,14 +98,15 @@ def is_supported() -> bool:
 
 
 def restrict_calls() -> None:
-    """Give up, for this thread and for good, all system calls that are not on the list.
+    """Give up, for all threads and for good, all system calls that are not on the list.
 
-    The thread must have set ``no_new_privs``.
+    The thread must have set ``no_new_privs``, and all others must come from it.
 
     Raises:
         OSError: the kernel refused.
     """
-    program = filter_program(ARCHITECTURES[platform.machine()], os.getpid())
+    architecture = ARCHITECTURES[platform.machine()]
+    program = filter_program(architecture, os.getpid())
     code = b"".join(_INSTRUCTION.pack(*each) for each in program)
     buffer = ctypes.create_string_buffer(code, len(code))
 
@@ -111,8 +115,16 @@ def restrict_calls() -> None:
 
     described = Program(len(program), ctypes.addressof(buffer))
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(described), 0, 0):
-        raise OSError(ctypes.get_errno(), f"seccomp: {os.strerror(ctypes.get_errno())}")
+    libc.syscall.restype = ctypes.c_long
+    refused = libc.syscall(
+        ctypes.c_long(architecture.seccomp),
+        ctypes.c_long(_SET_MODE_FILTER),
+        ctypes.c_long(_ON_ALL_THREADS),
+        ctypes.byref(described),
+    )
+    if refused:  # also by the number of a thread that stays outside
+        why = os.strerror(ctypes.get_errno()) if refused < 0 else f"thread {refused} stays free"
+        raise OSError(ctypes.get_errno(), f"seccomp: {why}")
 
 
 def filter_program(architecture: Architecture, pid: int) -> list[Instruction]:

@@ -46,6 +46,8 @@ class Job:
     options: SplitOptions
     side_path: Path
     """Where the child puts the tracks, in an existing folder that is all its own."""
+    threads: int = 1
+    """How many threads split it."""
     required: frozenset[Layer] = frozenset()
     """The layers of the sandbox without which it must not decode."""
 

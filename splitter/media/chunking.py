@@ -1,4 +1,9 @@
-"""Cuts a stream of normalised frames into chunks, each a file of its own."""
+"""Cuts a stream of normalised frames into chunks, each a file of its own.
+
+Where a chunk begins and ends is decided here, frame by frame; the work of encoding is handed out as
+steps, which may be done elsewhere: those of one file in their order, those of different files at
+the same time.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +25,59 @@ class EncodedChunk:
 
     chunk: Chunk
     data: bytes
+
+
+class ChunkFile:
+    """The file of one chunk while it is encoded; used by one thread at a time."""
+
+    def __init__(self, source: Source, encoding: Encoding) -> None:
+        self._source = source
+        self._encoding = encoding
+        self._writer: ChunkWriter | None = None
+
+    def write(self, frame: av.VideoFrame) -> None:
+        """Encode the next frame."""
+        if self._writer is None:
+            self._writer = ChunkWriter(
+                self._encoding,
+                width=self._source.width,
+                height=self._source.height,
+                time_base=self._source.time_base,
+                sample_aspect_ratio=self._source.sample_aspect_ratio,
+            )
+        self._writer.write(frame)
+
+    def close(self, chunk: Chunk) -> EncodedChunk:
+        """Finish the file, whose frames make ``chunk``."""
+        assert self._writer is not None
+        return EncodedChunk(chunk, self._writer.close(chunk.duration))
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """The step that encodes one frame."""
+
+    file: ChunkFile
+    frame: av.VideoFrame
+
+    def do(self) -> None:
+        """Encode it."""
+        self.file.write(self.frame)
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """The last step of a file."""
+
+    file: ChunkFile
+    chunk: Chunk
+
+    def do(self) -> EncodedChunk:
+        """Return the finished chunk."""
+        return self.file.close(self.chunk)
+
+
+Step = Write | Close
 
 
 class ChunkBuilder:
@@ -44,27 +102,21 @@ class ChunkBuilder:
         self._source = source
         self._encoding = encoding
         self._most = most_frames
-        self._writer: ChunkWriter | None = None
+        self._file: ChunkFile | None = None
         self._wanted = min(first_frames, most_frames)
         self._camera = Camera()
         self._pts: list[int] = []
         self._places: list[Place] = []
         self._frames = 0
-        self.count = 0
+        self._count = 0
 
-    def add(self, frame: av.VideoFrame, pts: int) -> Iterator[EncodedChunk]:
-        """Take the frame that is shown at ``pts``; yield the chunk that it ends, if it does."""
-        if len(self._pts) == self._wanted:
-            yield self._close(pts)
+    def add(self, frame: av.VideoFrame, pts: int) -> Iterator[Step]:
+        """Take the frame that is shown at ``pts``, for good; yield what there is to do with it."""
+        if self._file is not None and len(self._pts) == self._wanted:
+            yield self._close(self._file, pts)
             self._wanted = min(2 * self._wanted, self._most)
-        if self._writer is None:
-            self._writer = ChunkWriter(
-                self._encoding,
-                width=self._source.width,
-                height=self._source.height,
-                time_base=self._source.time_base,
-                sample_aspect_ratio=self._source.sample_aspect_ratio,
-            )
+        if self._file is None:
+            self._file = ChunkFile(self._source, self._encoding)
             if self._find_bars is not None and may_have_bars(frame):
                 self._video_bars = self._find_bars()
                 self._find_bars = None
@@ -74,33 +126,30 @@ class ChunkBuilder:
         self._pts.append(pts)
         self._places.append(self._camera.follow(frame, self._video_bars))
         frame.pts = pts - self._pts[0]
-        self._writer.write(frame)
+        yield Write(self._file, frame)
 
-    def finish(self, end: int) -> Iterator[EncodedChunk]:
-        """Yield the last chunk, whose last frame is shown until ``end``."""
-        if self._writer is not None:
-            yield self._close(end)
+    def finish(self, end: int) -> Iterator[Step]:
+        """Yield what ends the last chunk, whose last frame is shown until ``end``."""
+        if self._file is not None:
+            yield self._close(self._file, end)
 
-    def _close(self, end: int) -> EncodedChunk:
-        assert self._writer is not None
-        duration = end - self._pts[0]
+    def _close(self, file: ChunkFile, end: int) -> Close:
         chunk = Chunk(
-            index=self.count,
+            index=self._count,
             first_frame=self._frames,
             frames=len(self._pts),
             first_pts=self._pts[0],
-            duration=duration,
+            duration=end - self._pts[0],
             pts_digest=pts_digest(self._pts),
             bars=self._bars,
             canvas=_while_moving(self._places),
         )
-        data = self._writer.close(duration)
-        self.count += 1
+        self._count += 1
         self._frames += len(self._pts)
-        self._writer = None
+        self._file = None
         self._pts = []
         self._places = []
-        return EncodedChunk(chunk, data)
+        return Close(file, chunk)
 
 
 def _while_moving(places: list[Place]) -> tuple[Place, ...]:

@@ -33,3 +33,8 @@ class Limits:
     """Processor time of the decoding process."""
     side_bytes: int = 4 * 1024**3
     """Size of the file that the copied tracks are collected in."""
+
+    @property
+    def in_flight_bytes(self) -> int:
+        """What frames may take that wait between the threads of a split."""
+        return self.memory_bytes // 8

@@ -199,14 +199,17 @@ def stream_time_base(stream: Stream) -> Fraction:
 
 
 @contextlib.contextmanager
-def capture_errors() -> Iterator[ErrorLog]:
-    """Collect what FFmpeg logs at error level on this thread: some causes are told there only."""
+def capture_errors(*, on_all_threads: bool = False) -> Iterator[ErrorLog]:
+    """Collect what FFmpeg logs at error level: some causes are told there only.
+
+    On this thread, or on all threads that collect for themselves nothing.
+    """
     level, skips = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.ERROR)
     # What was said of another file, or while its pictures were surveyed, has to be said again.
     av.logging.set_skip_repeated(False)
     try:
-        with av.logging.Capture() as log:
+        with av.logging.Capture(local=not on_all_threads) as log:
             yield log
     finally:
         av.logging.set_level(level)

@@ -3,16 +3,21 @@
 One pass over the file: packets are demuxed in the order they are stored, the main video's are
 decoded, normalised and encoded into chunks, and the other tracks' are copied aside. What comes
 out is, in this order: what the source is, its chunks while decoding goes on, and the end.
+
+The work has three stages: a `_Reader` gives the frames that are shown, a `Cutter` brings them into
+one form and decides where chunks end, and the chunks are encoded. They run in turn on the caller's
+thread, or at the same time on several (`splitter.media.pipeline`), with the same outcome.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import partial
+from itertools import chain
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO, cast
 
 import av
@@ -25,12 +30,15 @@ from shared.contracts.errors import SourceRefused
 from shared.contracts.manifest import Bars, Source
 from shared.media.encodings import MEZZANINE, Encoding
 from splitter.media.chunking import ChunkBuilder, EncodedChunk
+from splitter.media.crew import ALONE, Crew
+from splitter.media.cutting import Cutter
 from splitter.media.decode import Decoder
 from splitter.media.epochs import LONGEST_PAUSE_S, Epochs
 from splitter.media.integrity import Integrity
 from splitter.media.limits import Limits
 from splitter.media.normalise import Normaliser
 from splitter.media.part import Part
+from splitter.media.pipeline import encoded
 from splitter.media.recognise import TAKEN
 from splitter.media.room import Room
 from splitter.media.source import ErrorLog, OpenSource, capture_errors, open_source
@@ -87,8 +95,13 @@ class SplitEnd:
 SplitEvent = Source | EncodedChunk | SplitEnd
 
 
-def split(file: BinaryIO, options: SplitOptions, side_path: Path) -> Iterator[SplitEvent]:
+def split(
+    file: BinaryIO, options: SplitOptions, side_path: Path, crew: Crew = ALONE
+) -> Iterator[SplitEvent]:
     """Yield what the source is, then its chunks, then the end.
+
+    The threads of ``crew`` work at it until the end, or until the generator is closed; what comes
+    out does not depend on how many there are.
 
     Frames are those that a player presents, in presentation order, with strictly increasing
     timestamps; the same file and options give the same bytes. The copied tracks are in
@@ -99,7 +112,7 @@ def split(file: BinaryIO, options: SplitOptions, side_path: Path) -> Iterator[Sp
         SourceRefused: the upload is not a video that is taken; it may come after chunks, when only
             decoding shows what is wrong.
     """
-    with capture_errors() as log, contextlib.ExitStack() as stack:
+    with capture_errors(on_all_threads=crew.size > 1) as log, contextlib.ExitStack() as stack:
         leave_nothing = stack.enter_context(contextlib.ExitStack())
         leave_nothing.callback(side_path.unlink, missing_ok=True)
         source = open_source(file, options.limits, log)
@@ -109,25 +122,52 @@ def split(file: BinaryIO, options: SplitOptions, side_path: Path) -> Iterator[Sp
         copier = stack.enter_context(
             contextlib.closing(TrackCopier(source, side_path, options.part, room))
         )
-        surveyor = partial(find_bars, file, options.limits, log, options.max_side)
-        for event in _Splitter(source, copier, options, log, surveyor).run():
-            if isinstance(event, SplitEnd):
-                leave_nothing.pop_all()
-            yield event
+        reader = _Reader(source, copier, options, log)
+        in_use = Lock()
+        frames = stack.enter_context(contextlib.closing(_guarded(reader.frames(), in_use)))
+        first = next(frames)
+        normaliser = Normaliser(first, max_side=options.max_side)
+        described = reader.describe(first, normaliser)
+        yield described
+
+        def look_for_bars() -> Bars:
+            with in_use:  # The file has one position.
+                return find_bars(file, options.limits, options.max_side)
+
+        builder = ChunkBuilder(
+            described,
+            options.encoding,
+            first_frames=options.first_chunk_frames,
+            most_frames=options.chunk_frames,
+            find_bars=look_for_bars,
+        )
+        cutter = Cutter(normaliser, builder, lambda: reader.end_pts)
+        chunks = 0
+        shown = chain([first], frames)
+        for chunk in encoded(shown, cutter, crew, options.limits.in_flight_bytes):
+            yield chunk
+            chunks += 1
+        end = reader.end(chunks)
+        leave_nothing.pop_all()
+        yield end
 
 
-class _Splitter:
-    """The state of one pass over one source."""
+def _guarded(frames: Iterator[av.VideoFrame], in_use: Lock) -> Generator[av.VideoFrame]:
+    """Hold ``in_use`` while the next frame is made."""
+    while True:
+        with in_use:
+            frame = next(frames, None)
+        if frame is None:
+            return
+        yield frame
+
+
+class _Reader:
+    """One pass over one source, as far as its frames and its other tracks go."""
 
     def __init__(
-        self,
-        source: OpenSource,
-        copier: TrackCopier,
-        options: SplitOptions,
-        log: ErrorLog,
-        find_bars: Callable[[], Bars],
+        self, source: OpenSource, copier: TrackCopier, options: SplitOptions, log: ErrorLog
     ) -> None:
-        self._find_bars = find_bars
         self._source = source
         self._copier = copier
         self._options = options
@@ -136,26 +176,35 @@ class _Splitter:
         self._timeline = Timeline(source, options.limits, options.part)
         self._epochs = Epochs(source.may_jump, options.longest_pause_s)
         self._read_all = True
-        self._normaliser: Normaliser | None = None
-        self._chunks: ChunkBuilder | None = None
 
-    def run(self) -> Iterator[SplitEvent]:
+    @property
+    def end_pts(self) -> int:
+        """When the last frame's display ends, in ticks."""
+        return self._timeline.end
+
+    def frames(self) -> Iterator[av.VideoFrame]:
+        """Yield the frames that are shown, at least one, ``pts`` in the source's ticks.
+
+        Raises:
+            SourceRefused: also after frames, when only they show what is wrong.
+        """
         for packet in self._packets():
             if packet.stream_index != self._source.video.index:
                 self._copier.copy(packet)
             elif not self._timeline.over:
                 for frame in self._decoder.decode(cast("Packet[VideoStream]", packet)):
-                    yield from self._take(frame)
+                    yield from self._timeline.place(frame)
                 self._tell_copier()
             if self._timeline.over and self._has_enough(packet):
                 self._read_all = False
                 break
         if not self._timeline.over:
             for frame in self._decoder.flush():
-                yield from self._take(frame)
-        for frame in self._timeline.flush():
-            yield from self._show(frame)
-        yield from self._finish()
+                yield from self._timeline.place(frame)
+        yield from self._timeline.flush()
+        self._decoder.judge()
+        self._timeline.judge()
+        self._refuse_pictures()
 
     def _packets(self) -> Iterator[Packet[Stream]]:
         streams = [self._source.video, *self._copier.streams]
@@ -197,37 +246,12 @@ class _Splitter:
                 return True
         return self._copier.has_passed(end)
 
-    def _take(self, frame: av.VideoFrame) -> Iterator[SplitEvent]:
-        for shown in self._timeline.place(frame):
-            yield from self._show(shown)
+    def describe(self, frame: av.VideoFrame, normaliser: Normaliser) -> Source:
+        """Return what the source is, whose first frame is ``frame``.
 
-    def _show(self, frame: av.VideoFrame) -> Iterator[SplitEvent]:
-        name = frame.format.name
-        if self._normaliser is None:
-            self._normaliser = Normaliser(frame, max_side=self._options.max_side)
-            described = self._describe(frame, self._normaliser)
-            self._chunks = ChunkBuilder(
-                described,
-                self._options.encoding,
-                first_frames=self._options.first_chunk_frames,
-                most_frames=self._options.chunk_frames,
-                find_bars=self._find_bars,
-            )
-            yield described
-        assert self._chunks is not None
-        try:
-            whole = list(self._normaliser.push(frame))
-        except av.error.MemoryError:
-            raise
-        except av.error.FFmpegError as error:
-            raise SourceRefused(
-                "UNSUPPORTED_PICTURE",
-                f"Pictures in the format {name} cannot be converted: convert the video to yuv420p.",
-            ) from error
-        for ready in whole:
-            yield from self._chunks.add(ready, ready.pts or 0)
-
-    def _describe(self, frame: av.VideoFrame, normaliser: Normaliser) -> Source:
+        Raises:
+            SourceRefused: its picture is too large or too small (``BAD_RESOLUTION``).
+        """
         limits = self._options.limits
         if min(frame.width, frame.height) < limits.min_side:
             raise SourceRefused(
@@ -257,15 +281,8 @@ class _Splitter:
             dropped=self._copier.dropped,
         )
 
-    def _finish(self) -> Iterator[SplitEvent]:
-        self._decoder.judge()
-        self._timeline.judge()
-        assert self._normaliser is not None
-        assert self._chunks is not None
-        self._refuse_pictures()
-        for ready in self._normaliser.flush():
-            yield from self._chunks.add(ready, ready.pts or 0)
-        yield from self._chunks.finish(self._timeline.end)
+    def end(self, chunks: int) -> SplitEnd:
+        """Finish the other tracks' file and return the totals, after the last frame."""
         self._copier.finish()
         losses = [
             *self._integrity.warnings(to_the_end=self._read_all),
@@ -273,9 +290,9 @@ class _Splitter:
             *self._copier.losses,
         ]
         changes = [*self._epochs.warnings(), *self._timeline.warnings(), *self._copier.changes]
-        yield SplitEnd(
+        return SplitEnd(
             frames=self._timeline.frames,
-            chunks=self._chunks.count,
+            chunks=chunks,
             warnings=(*losses, *changes),
             has_side=self._copier.has_side,
             damaged=bool(losses),

@@ -15,26 +15,26 @@ from shared.contracts.manifest import NO_BARS, Bars
 from splitter.media.bars import Lit, agree
 from splitter.media.limits import Limits
 from splitter.media.normalise import Normaliser
-from splitter.media.source import ErrorLog, OpenSource, open_source, stream_time_base
+from splitter.media.source import OpenSource, capture_errors, open_source, stream_time_base
 
 _PICTURES: Final = 12
 
 
-def find_bars(file: BinaryIO, limits: Limits, log: ErrorLog, max_side: int | None) -> Bars:
+def find_bars(file: BinaryIO, limits: Limits, max_side: int | None) -> Bars:
     """Return a video's black bars, in pixels of the normalised picture; none where unsure.
 
-    ``file`` is left where it was, and ``log`` as it was.
+    ``file`` is left where it was, and what FFmpeg logs here is heard by nobody else.
     """
-    position, before = file.tell(), list(log)
+    position = file.tell()
     try:
-        source = open_source(file, limits, log)
-        with source.container:
-            return agree(Lit.of(picture) for picture in _pictures(source, max_side))
+        with capture_errors() as log:
+            source = open_source(file, limits, log)
+            with source.container:
+                return agree(Lit.of(picture) for picture in _pictures(source, max_side))
     except (SourceRefused, av.error.FFmpegError):
         return NO_BARS
     finally:
         file.seek(position)
-        log[:] = before
 
 
 def _pictures(source: OpenSource, max_side: int | None) -> Iterator[av.VideoFrame]:

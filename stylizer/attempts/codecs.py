@@ -17,7 +17,8 @@ from shared.media.chunks import Decoder
 from shared.media.encodings import Encoding, nvenc_segment_encoding, segment_encoding
 from shared.media.nvidia import NVDEC_SIZES
 from shared.media.probes import find_nvdec_fault, find_nvenc_fault, parameter_sets
-from stylizer.settings import PaintingSettings, usable_cores
+from shared.service.machine import usable_cores
+from stylizer.settings import PaintingSettings
 
 log = structlog.get_logger()
 

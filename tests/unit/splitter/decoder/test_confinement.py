@@ -82,8 +82,9 @@ def test_every_door_is_open_without_the_sandbox(folder, victim, port):
     assert {door for door, state in found.items() if state != "open"} == set()
 
 
-def test_no_door_is_open_in_the_sandbox(folder, victim, port):
-    found = attempt("confined", folder, victim, port)
+@pytest.mark.parametrize("how", ["confined", "on a thread"])
+def test_no_door_is_open_in_the_sandbox(folder, victim, port, how):
+    found = attempt(how, folder, victim, port)
     assert len(found) > 25
     assert {door for door, state in found.items() if state != "shut"} == set()
     assert (folder / "neighbour/deleted").exists()

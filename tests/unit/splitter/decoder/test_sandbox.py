@@ -12,22 +12,32 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from decoder_child import Upload, children, collect, fork_server, forks_of, open_files, refusal
+from decoder_child import (
+    Upload,
+    children,
+    collect,
+    fork_server,
+    forks_of,
+    open_files,
+    refusal,
+    threads_of,
+)
 
 from shared.contracts.errors import SourceRefused
 from splitter.decoder.process import split_in_child
-from splitter.decoder.wire import encode_message
+from splitter.decoder.wire import Job, encode_message
 from splitter.media.limits import Limits
 from splitter.media.split import SplitOptions, split
 
 ROOT = Path(__file__).resolve().parents[4]
 
 
-async def test_the_child_gives_what_splitting_in_place_gives(make, side, tmp_path):
+@pytest.mark.parametrize("threads", [1, 4])
+async def test_the_child_gives_what_splitting_in_place_gives(make, side, tmp_path, threads):
     # Given a video with sound
     upload = Upload(make.Video(frames=20, sounds=[make.Sound()]).make())
     # When it is split in a child and in this process
-    through_child = await collect(upload, side)
+    through_child = await collect(upload, side, threads=threads)
     here = list(split(io.BytesIO(upload.data), SplitOptions(chunk_frames=8), tmp_path / "here"))
     # Then there is no difference
     assert through_child == here
@@ -42,10 +52,10 @@ async def test_forks_of_one_process_share_nothing_but_what_it_had_loaded(make, s
     async with fork_server() as server:
         (tmp_path / "other").mkdir()
         stuck = split_in_child(
-            server, long.read, len(long.data), options, tmp_path / "other" / "side"
+            server, long.read, Job(len(long.data), options, tmp_path / "other" / "side")
         )
         await anext(stuck)
-        whole = split_in_child(server, upload.read, len(upload.data), options, side)
+        whole = split_in_child(server, upload.read, Job(len(upload.data), options, side))
         assert [event async for event in whole][-1].frames == 20
         # Then the end of one is no end of the other, and each has its three files alone
         (fork,) = forks_of(server)
@@ -59,14 +69,14 @@ async def test_a_fork_server_that_was_killed_is_run_anew(make, side):
     upload = Upload(make.Video(frames=200, size=(320, 240)).make())
     options = SplitOptions(chunk_frames=4)
     async with fork_server() as server:
-        events = split_in_child(server, upload.read, len(upload.data), options, side)
+        events = split_in_child(server, upload.read, Job(len(upload.data), options, side))
         await anext(events)
         server._process.kill()
         with pytest.raises(SourceRefused) as caught:
             [event async for event in events]
         # Then that split is told to be tried again, and the next one finds a new server
         assert caught.value.code == "DECODER_FAILED"
-        events = split_in_child(server, upload.read, len(upload.data), options, side)
+        events = split_in_child(server, upload.read, Job(len(upload.data), options, side))
         assert [event async for event in events][-1].frames == 200
 
 
@@ -122,7 +132,7 @@ async def test_a_consumer_that_takes_its_time_keeps_the_child_waiting(canned, si
     found = []
     async with fork_server() as server:
         events = split_in_child(
-            server, Upload(b"x").read, 1, SplitOptions(), side, frame_deadline_s=1.0
+            server, Upload(b"x").read, Job(1, SplitOptions(), side), frame_deadline_s=1.0
         )
         async for event in events:
             found.append(event)
@@ -166,10 +176,11 @@ async def test_a_script_that_names_other_files_opens_none(make, side, tmp_path):
     assert (await refusal(upload, side)).code == "NOT_A_VIDEO"
 
 
-async def test_too_little_memory_is_named(make, side):
+@pytest.mark.parametrize("threads", [1, 4])
+async def test_too_little_memory_is_named(make, side, threads):
     upload = Upload(make.Video(frames=2, size=(4096, 2304)).make())
     options = SplitOptions(limits=Limits(memory_bytes=100 * 1024 * 1024))
-    found = await refusal(upload, side, options=options)
+    found = await refusal(upload, side, options=options, threads=threads)
     assert found.code == "DECODER_OUT_OF_MEMORY", found.message
 
 
@@ -266,16 +277,19 @@ async def test_what_a_child_sends_without_end_takes_no_memory(stand_in, side, ma
     assert grown < 32 * 1024
 
 
-@pytest.mark.parametrize("after", [1, 2])
-async def test_a_consumer_that_walks_away_ends_the_child(make, side, after):
+@pytest.mark.parametrize(("after", "threads"), [(1, 1), (2, 1), (2, 4)])
+async def test_a_consumer_that_walks_away_ends_the_child(make, side, after, threads):
     upload = Upload(make.Video(frames=200, size=(320, 240)).make())
     async with fork_server() as server:
         events = split_in_child(
-            server, upload.read, len(upload.data), SplitOptions(chunk_frames=4), side
+            server,
+            upload.read,
+            Job(len(upload.data), SplitOptions(chunk_frames=4), side, threads),
         )
         for _ in range(after):
             await anext(events)
-        assert len(forks_of(server)) == 1
+        (fork,) = forks_of(server)
+        assert threads_of(fork) == (threads + 1 if threads > 1 else 1)
         await events.aclose()
         assert forks_of(server) == []
     assert children() == []

@@ -27,7 +27,8 @@ needs_sandbox = pytest.mark.skipif(
 
 
 @needs_sandbox
-async def test_an_ordinary_user_decodes_inside_the_required_sandbox(make, stand_in):
+@pytest.mark.parametrize("threads", [1, 4])
+async def test_an_ordinary_user_decodes_inside_the_required_sandbox(make, stand_in, threads):
     # Given a decoder that is nobody, without capabilities, as in a container
     stand_in(
         "from splitter.decoder import sandbox\n"
@@ -40,7 +41,7 @@ async def test_an_ordinary_user_decodes_inside_the_required_sandbox(make, stand_
         if os.getuid() == 0:
             os.chown(folder, 65534, 65534)
         side = Path(folder, "side")
-        events = await collect(upload, side, required=frozenset(LAYERS))
+        events = await collect(upload, side, threads=threads, required=frozenset(LAYERS))
         assert events[-1].frames == 20
         assert len(make.packets(side)) > 10
 

@@ -1,0 +1,42 @@
+"""The threads that work at one split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Barrier
+from typing import Final, Self
+
+
+class Crew:
+    """So many threads, or, with a ``size`` of 1, none beside the caller's."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._pool: ThreadPoolExecutor | None = None
+
+    def start(self) -> None:
+        """Start all threads now: in the sandbox none can be started any more."""
+        if self.size > 1:
+            self._pool = ThreadPoolExecutor(self.size, "split")
+            running = Barrier(self.size)
+            # One is started for each piece of work that finds none idle.
+            for started in [self._pool.submit(running.wait) for _ in range(self.size)]:
+                started.result()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def all_do(self, work: Callable[[], None]) -> list[Future[None]]:
+        """Call ``work`` on every thread."""
+        assert self._pool is not None
+        return [self._pool.submit(work) for _ in range(self.size)]
+
+
+ALONE: Final = Crew(1)
+"""Without further threads."""
