@@ -9,41 +9,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import av
 import av.error
 import av.filter
 
-from splitter.media.graphs import new_graph
-
-
-@dataclass(frozen=True, slots=True)
-class _Tags:
-    """What a filter must not change about a frame."""
-
-    pts: int | None
-    duration: int
-    colorspace: int
-    color_range: int
-    color_primaries: int
-    color_trc: int
-
-    @classmethod
-    def of(cls, frame: av.VideoFrame) -> _Tags:
-        return cls(
-            frame.pts,
-            frame.duration,
-            frame.colorspace,
-            frame.color_range,
-            frame.color_primaries,
-            frame.color_trc,
-        )
-
-    def put_on(self, frame: av.VideoFrame) -> None:
-        frame.pts, frame.duration = self.pts, self.duration
-        frame.colorspace, frame.color_range = self.colorspace, self.color_range
-        frame.color_primaries, frame.color_trc = self.color_primaries, self.color_trc
+from splitter.media.graphs import Tags, new_graph
 
 
 class Deinterlacer:
@@ -52,7 +23,7 @@ class Deinterlacer:
     def __init__(self) -> None:
         self._graph: av.filter.Graph | None = None
         self._format: tuple[int, int, str] | None = None
-        self._held: deque[_Tags] = deque()
+        self._held: deque[Tags] = deque()
         self._count = 0
         self._wanted = False
 
@@ -68,11 +39,11 @@ class Deinterlacer:
             self._graph = _bwdif(*format_)
             self._format = format_
         assert self._graph is not None
-        self._held.append(_Tags.of(frame))
+        self._held.append(Tags.of(frame))
         # A source may lack timestamps or repeat them: the filter gets some of its own.
         self._count += 1
         frame.pts = self._count
-        frame.colorspace, frame.color_range = 2, 0
+        Tags.take_off(frame)
         self._graph.vpush(frame)
         yield from self._ready()
 

@@ -34,6 +34,7 @@ from splitter.media.crew import ALONE, Crew
 from splitter.media.cutting import Cutter
 from splitter.media.decode import Decoder
 from splitter.media.epochs import LONGEST_PAUSE_S, Epochs
+from splitter.media.graphs import Copier
 from splitter.media.integrity import Integrity
 from splitter.media.limits import Limits
 from splitter.media.normalise import Normaliser
@@ -124,7 +125,8 @@ def split(
         )
         reader = _Reader(source, copier, options, log)
         in_use = Lock()
-        frames = stack.enter_context(contextlib.closing(_guarded(reader.frames(), in_use)))
+        own = map(Copier().copy, reader.frames())
+        frames = stack.enter_context(contextlib.closing(_guarded(own, in_use)))
         first = next(frames)
         normaliser = Normaliser(first, max_side=options.max_side)
         described = reader.describe(first, normaliser)
@@ -143,8 +145,7 @@ def split(
         )
         cutter = Cutter(normaliser, builder, lambda: reader.end_pts)
         chunks = 0
-        shown = chain([first], frames)
-        for chunk in encoded(shown, cutter, crew, options.limits.in_flight_bytes):
+        for chunk in encoded(chain([first], frames), cutter, crew, options.limits.in_flight_bytes):
             yield chunk
             chunks += 1
         end = reader.end(chunks)
