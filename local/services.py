@@ -106,7 +106,6 @@ class Services:
             "METRICS_HOST": "127.0.0.1",
             "METRICS_PORT": str(port),
             "LOG_FORMAT": "json",
-            "LOAD_BALANCING_INTERVAL_S": "2",
             "OWNERSHIP_EXPIRY_S": "7",
             "DRAIN_TIMEOUT_S": str(DRAIN_TIMEOUT_S),
             **painting_settings(),

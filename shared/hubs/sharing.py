@@ -53,7 +53,8 @@ class SharedOwnership(CheckpointStore):
     """The checkpoint store of one consumer that shares a hub's partitions with others.
 
     ``positions`` keeps the positions, and writes ownership. ``expiry_s`` is how long an owner lives
-    that writes nothing.
+    that writes nothing. Without ``part_with`` newcomers are given nothing, and take partitions by
+    the SDK's rules.
 
     Raises:
         TransientError: from what concerns ownership, when storage is away; the SDK asks again.
@@ -65,7 +66,7 @@ class SharedOwnership(CheckpointStore):
         blobs: BlobStore,
         container: str,
         expiry_s: float,
-        part_with: PartWith,
+        part_with: PartWith | None,
     ) -> None:
         self._positions = positions
         self._blobs = blobs
@@ -126,7 +127,11 @@ class SharedOwnership(CheckpointStore):
         async with self._writing:
             self._owner = owner
             await self._renew([each for each in wanted if self._owner_of(each) == owner])
-            await self._part_with_surplus()
+            if self._part_with is None:
+                others = [each for each in wanted if self._owner_of(each) != owner]
+                self._held |= {each["partition_id"]: each for each in await self._claim(others)}
+                return list(self._held.values())
+            await self._part_with_surplus(self._part_with)
             free = [each for each in wanted if self._owner_of(each) is None]
             others = [each for each in wanted if self._owner_of(each) not in {None, owner}]
             claimed = [] if self._others_come_first() else await self._claim(self._portion(free))
@@ -167,11 +172,11 @@ class SharedOwnership(CheckpointStore):
         self._held = {each["partition_id"]: each for each in (*fresh, *renewed)}
         self._leaving = {id_: done for id_, done in self._leaving.items() if id_ in self._held}
 
-    async def _part_with_surplus(self) -> None:
+    async def _part_with_surplus(self, part_with: PartWith) -> None:
         keeps = share(len(self._listed), self._counts(), self._owner)
         surplus = len(self._held) - len(self._leaving) - keeps
         if surplus > 0:
-            self._leaving |= dict.fromkeys(self._part_with(surplus, self._release), False)
+            self._leaving |= dict.fromkeys(part_with(surplus, self._release), False)
         finished = [self._held[id_] for id_, done in self._leaving.items() if done]
         await self._claim([{**each, "owner_id": ""} for each in finished])
 

@@ -36,6 +36,7 @@ class Account:
 
     def __init__(self) -> None:
         self.now = 1_000_000.0
+        self.claims = 0
         self._blobs: dict[str, BlobItem] = {}
         self._versions = itertools.count()
 
@@ -60,6 +61,7 @@ class Account:
             name = f"ns/hub/group/ownership/{one['partition_id']}"
             there = self._blobs.get(name)
             if (f'"{there.etag}"' if there else None) == one.get("etag"):
+                self.claims += 1
                 item = self._write(name, {"ownerid": one["owner_id"]})
                 written = {"etag": f'"{item.etag}"', "last_modified_time": self.now}
                 claimed.append({**one, **written})
@@ -80,13 +82,14 @@ class Pool:
         self._agenda: list[tuple[float, int, Callable[[], Any]]] = []
         self._order = itertools.count()
         self._size = 0
+        self._born = itertools.count(1)
 
-    def join(self, count: int) -> None:
+    def join(self, count: int, *, giving: bool = True) -> None:
         for _ in range(count):
             self._size += 1
             owned: set[str] = set()
             blobs = cast("Any", self._account)
-            part_with = functools.partial(self._part_with, owned)
+            part_with = functools.partial(self._part_with, owned) if giving else None
             store = SharedOwnership(blobs, blobs, "container", EXPIRY_S, part_with)
             client = SimpleNamespace(
                 _address=SimpleNamespace(hostname="ns"),
@@ -94,11 +97,24 @@ class Pool:
                 get_partition_ids=self._partitions,
             )
             manager = OwnershipManager(
-                *(cast("Any", client), "group", f"consumer-{self._size}", store, EXPIRY_S),
+                *(cast("Any", client), "group", f"consumer-{next(self._born)}", store, EXPIRY_S),
                 LoadBalancingStrategy.GREEDY,
                 None,
             )
             self._later(self._lot.random(), functools.partial(self._look, manager, owned))
+
+    async def run(self, seconds: float) -> None:
+        """Let time pass."""
+        until_s = self._account.now + seconds
+        while self._agenda and self._agenda[0][0] < until_s:
+            self._account.now, _, act = heapq.heappop(self._agenda)
+            await act()
+        self._account.now = until_s
+
+    def die(self) -> None:
+        """Let everybody there is look at nothing any more."""
+        self._agenda.clear()
+        self._size = 0
 
     async def until_shared(self) -> float:
         """Return after how many seconds all own as many."""
@@ -131,7 +147,7 @@ class Pool:
         return [str(number) for number in range(PARTITIONS)]
 
 
-async def growing(seed: int, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def simulated(seed: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Account, Pool]:
     account = Account()
     clock = SimpleNamespace(time=lambda: account.now, monotonic=lambda: account.now)
     monkeypatch.setattr(sharing, "time", clock)
@@ -139,7 +155,12 @@ async def growing(seed: int, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     monkeypatch.setattr(
         "azure.eventhub.aio._eventprocessor._ownership_manager.random", random.Random(seed)
     )
-    pool, took_s = Pool(account, random.Random(seed)), []
+    return account, Pool(account, random.Random(seed))
+
+
+async def growing(seed: int, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    _, pool = simulated(seed, monkeypatch)
+    took_s = []
     for newcomers in STEPS:
         pool.join(newcomers)
         took_s.append(await pool.until_shared())
@@ -154,3 +175,30 @@ def test_a_pool_that_grows_to_8_and_to_16_shares_its_hub_within_10_seconds(
     assert alone_s < 2
     assert eight_s < 10
     assert sixteen_s < 10
+
+
+@pytest.mark.parametrize("giving", [True, False])
+def test_an_owner_shows_three_times_in_a_life_that_it_lives_and_is_replaced_when_it_does_not(
+    monkeypatch: pytest.MonkeyPatch, *, giving: bool
+) -> None:
+    account, pool = simulated(1, monkeypatch)
+    lives = 10
+
+    async def live_and_die() -> tuple[int, float]:
+        pool.join(1, giving=giving)
+        await pool.until_shared()
+        before = account.claims
+        await pool.run(lives * EXPIRY_S)
+        renewals = account.claims - before
+        pool.die()
+        account.now += EXPIRY_S + 1
+        began_s = account.now
+        pool.join(1, giving=giving)
+        while account.owners() != {"consumer-2": PARTITIONS}:
+            await pool.run(0.1)
+        return renewals, account.now - began_s
+
+    renewals, took_s = asyncio.run(live_and_die())
+    # It looks at them ten times in each of its lives.
+    assert 2 * PARTITIONS * lives < renewals <= 3 * PARTITIONS * lives
+    assert took_s <= 2 * INTERVAL_S
