@@ -38,9 +38,9 @@ FULL = Plan(
     precisions=("fp16", "fp32"),
     batches=(1, 2, 4, 8, 16),
     lanes=(1, 2),
-    measure_s=0.8,
+    measure_s=0.5,
     stack_size=(1920, 1080),
-    stack_frames=600,
+    stack_frames=1800,
     style="starry-night",
 )
 
