@@ -5,20 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from argparse import Namespace
-from typing import Final
 
-from assembler.settings import AssemblerSettings
 from local.defaults import gallery
 from shared.contracts.errors import ConfigurationError
-from shared.service.settings import ServiceSettings, describe, load
-from splitter.settings import SplitterSettings
-from stylizer.settings import StylizerSettings
-
-_SERVICES: Final[dict[str, type[ServiceSettings]]] = {
-    "splitter": SplitterSettings,
-    "stylizer": StylizerSettings,
-    "assembler": AssemblerSettings,
-}
 
 
 async def styles(arguments: Namespace) -> int:
@@ -55,11 +44,22 @@ def _check() -> int:
 
 async def config(arguments: Namespace) -> int:
     """Print the services' settings in effect in this environment, secrets masked."""
-    chosen = [arguments.service] if arguments.service else list(_SERVICES)
+    # Whoever asks for styles need not load what services are made of.
+    from assembler.settings import AssemblerSettings
+    from shared.service.settings import ServiceSettings, describe, load
+    from splitter.settings import SplitterSettings
+    from stylizer.settings import StylizerSettings
+
+    services: dict[str, type[ServiceSettings]] = {
+        "splitter": SplitterSettings,
+        "stylizer": StylizerSettings,
+        "assembler": AssemblerSettings,
+    }
+    chosen = [arguments.service] if arguments.service else list(services)
     problems: list[str] = []
     for name in chosen:
         try:
-            settings = load(_SERVICES[name])
+            settings = load(services[name])
         except ConfigurationError as error:
             problems += [f"{name}: {problem}" for problem in error.problems]
             continue

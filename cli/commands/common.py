@@ -12,7 +12,6 @@ from cli.meter import Meter
 from cli.parser import suggestion
 from cli.progress import JobProgress
 from cli.report import Report
-from client import Pipeline, Status, Submission
 from local.defaults import DEFAULT_STYLE, gallery
 from shared.contracts.errors import ConfigurationError, StyleError
 from shared.contracts.style_blend import parse_blend
@@ -21,6 +20,8 @@ from shared.contracts.style_request_text import parse_style_request
 from shared.telemetry.escapes import escaped
 
 if TYPE_CHECKING:
+    # Whoever only looks at pictures need not load storage.
+    from client import Pipeline, Status, Submission
     from stylizer.painting.precision import EngineSetting
 
 FAILED: Final = 1

@@ -87,12 +87,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("page", PAGES_THAT_RUN, ids=lambda page: str(page.relative_to(ROOT)))
-async def test_the_commands_of_a_page_work_in_order(pipeline, folder: Path, page: Path) -> None:
+async def test_the_commands_of_each_page_work_in_order(pipeline, folder: Path) -> None:
+    """The pages are read at the same time, by as many people in one folder."""
     home = folder / "home"
-    home.mkdir(exist_ok=True)
-    (home / "stylestream").unlink(missing_ok=True)
+    home.mkdir()
     (home / "stylestream").symlink_to(pipeline.stack.options.directory)
+    assert PAGES_THAT_RUN
+    async with asyncio.TaskGroup() as readers:
+        for page in PAGES_THAT_RUN:
+            readers.create_task(read(page, folder, home))
+
+
+async def read(page: Path, folder: Path, home: Path) -> None:
     for block in blocks():
         if block.page == page and block.mark == RUN:
             await run(block, folder, home)

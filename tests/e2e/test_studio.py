@@ -198,6 +198,28 @@ async def test_codecs_play_where_the_browser_can_and_else_it_says_so(page, tmp_p
     assert {(job["codec"], job["quality"]) for job in found} == {("av1", 80), ("hevc", 80)}
 
 
+async def test_the_keyboard_is_enough(page, tmp_path):
+    long = tmp_path / "long.mp4"
+    long.write_bytes(Video(frames=300, size=(480, 272)).make())
+    await choose(page, long)
+    chosen = page.locator(".card input:checked")
+    first = await chosen.input_value()
+    await chosen.focus()
+    await page.keyboard.press("ArrowDown")
+    assert await page.locator(".card input:checked").input_value() != first
+    await expect(page.locator("#after-still")).to_be_visible(timeout=PATIENCE_MS)
+    await page.locator("#compare").focus()
+    await page.keyboard.press("Home")
+    assert await page.locator("#compare").input_value() == "0"
+    await page.locator("#paint").focus()
+    await page.keyboard.press("Enter")
+    state = page.locator(".job.shown .job-state")
+    await expect(state).to_contain_text(re.compile("Reading|Painting"), timeout=PATIENCE_MS)
+    await page.locator(".job.shown").get_by_role("button", name="Cancel", exact=True).focus()
+    await page.keyboard.press("Enter")
+    await expect(state).to_contain_text("Cancelled", timeout=PATIENCE_MS)
+
+
 async def test_a_restart_in_mid_play_is_only_a_pause(page, stack, tmp_path):
     gone = tmp_path / "gone.mp4"
     gone.write_bytes(b"this is a text")
@@ -221,25 +243,3 @@ async def test_a_restart_in_mid_play_is_only_a_pause(page, stack, tmp_path):
     assert recovered["error"] is None
     assert studio.restarts == 1
     await expect(other).to_have_count(0, timeout=PATIENCE_MS)
-
-
-async def test_the_keyboard_is_enough(page, tmp_path):
-    long = tmp_path / "long.mp4"
-    long.write_bytes(Video(frames=300, size=(480, 272)).make())
-    await choose(page, long)
-    chosen = page.locator(".card input:checked")
-    first = await chosen.input_value()
-    await chosen.focus()
-    await page.keyboard.press("ArrowDown")
-    assert await page.locator(".card input:checked").input_value() != first
-    await expect(page.locator("#after-still")).to_be_visible(timeout=PATIENCE_MS)
-    await page.locator("#compare").focus()
-    await page.keyboard.press("Home")
-    assert await page.locator("#compare").input_value() == "0"
-    await page.locator("#paint").focus()
-    await page.keyboard.press("Enter")
-    state = page.locator(".job.shown .job-state")
-    await expect(state).to_contain_text(re.compile("Reading|Painting"), timeout=PATIENCE_MS)
-    await page.locator(".job.shown").get_by_role("button", name="Cancel", exact=True).focus()
-    await page.keyboard.press("Enter")
-    await expect(state).to_contain_text("Cancelled", timeout=PATIENCE_MS)
