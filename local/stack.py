@@ -177,7 +177,6 @@ class Stack:
         self._closing.callback(self._write_state, "stopped")
         gate = Gate(self._workspace.directory)
         self._closing.callback(gate.open)
-        base = await self._make_base()
         await self._open_topic()
         self._make = Services(
             self._workspace,
@@ -192,8 +191,9 @@ class Stack:
             self.options.studio,
             self._grace_s,
         )
+        self._closing.push_async_callback(self._stop_base)
         services = self._make_services()
-        await together(self._start_base(base, gate), self._start_all(services))
+        await together(self._start_base(gate), self._start_all(services))
         self._start_watcher()
         self._write_state("running")
 
@@ -209,23 +209,20 @@ class Stack:
         )
         blobs, port = self._workspace.directory / "azurite", self._workspace.port(STORAGE_PORT)
         storage = await asyncio.to_thread(azurite.command_line, port, blobs)
-        cache = {"NODE_COMPILE_CACHE": str(self._workspace.directory / "azurite-cache")}
         self._broker, self._storage = (
             self._supervise(
                 Command(name, argv, env, self.logs / f"{name}.log", ready, grace_s=self._grace_s)
             )
             for name, argv, env, ready in (
                 ("eventhubs", broker, environment, LineReady("ready ")),
-                ("azurite", storage, environment | cache, TcpReady(port)),
+                ("azurite", storage, environment | azurite.environment(), TcpReady(port)),
             )
         )
-        self._closing.push_async_callback(self._broker.stop)
-        self._closing.push_async_callback(self._storage.stop)
         return [self._broker, self._storage]
 
-    async def _start_base(self, base: list[Supervised], gate: Gate) -> None:
+    async def _start_base(self, gate: Gate) -> None:
         """Start what the services need, and let them run."""
-        await self._start_all(base)
+        await self._start_all(await self._make_base())
         await azurite.create_containers(self.storage_connection_string, CONTAINERS)
         if self.options.studio:
             await azurite.allow_origin(self.storage_connection_string, self._make.studio_origin)
@@ -261,6 +258,11 @@ class Stack:
 
     def _bytes_taken(self) -> object:
         return azurite.bytes_taken(self._workspace.directory / "azurite")
+
+    async def _stop_base(self) -> None:
+        for process in (self._storage, self._broker):
+            if process is not None:
+                await process.stop()
 
     async def _stop_services(self) -> None:
         await asyncio.gather(*(p.stop() for p in (*self._services, *self._stylizers)))
