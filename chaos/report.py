@@ -17,7 +17,7 @@ _PROMISES: Final = {
     "I1": "a checkpoint never passes unfinished work",
     "I2": "chunks and segments are written once; doing one twice gives the same bytes",
     "I3": "a result is published only when every frame is there, at its time",
-    "I4": "at most one result a job; an ended job never changes again",
+    "I4": "at most one result a job; how a job has ended never changes, though its result may move",
     "I5": "when the work is done, no event is left behind the checkpoints",
     "I6": "a chunk is tried a bounded number of times, then a dead letter and the job tell of it",
     "END": "every upload comes to an end, and fails only for a cause",

@@ -14,11 +14,20 @@ class Budget:
         self._links = 0
         self._partial = 0
 
+    @property
+    def has_link(self) -> bool:
+        """Whether one more link may be attached."""
+        return self._links < self._limits.max_links
+
     def count_link(self, change: int) -> None:
-        """Keep count of the links; ``ConnectionFault`` beyond the limit."""
+        """Keep count of the links, those included that are refused and still there.
+
+        ``ConnectionFault`` where a client attaches as many again as it may, and does not heed that
+        they are refused.
+        """
         self._links += change
-        if self._links > self._limits.max_links:
-            message = f"more than {self._limits.max_links} links on one connection"
+        if self._links > 2 * self._limits.max_links:
+            message = f"more than {2 * self._limits.max_links} links on one connection"
             raise ConnectionFault(RESOURCE_LIMIT, message)
 
     def count_partial(self, change: int) -> None:

@@ -28,8 +28,8 @@ class ConnectionLimits:
     closing_s: float = 5.0
 
     # Our own, so that no client can grow the memory of the process.
-    max_links: int = 1_024
-    max_sessions: int = 256
+    max_links: int = 1_024  # one more is refused, and the others stay
+    max_sessions: int = 1_024  # clients of Python take one for each link
     max_partial_bytes: int = 16 * MIB  # messages that are not complete yet
     max_uncommitted_bytes: int = 4 * MIB  # reading pauses above
     max_unsent_bytes: int = 4 * MIB  # reading pauses above

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from local.eventhubs.amqp.channel import Channel
 from local.eventhubs.amqp.errors import (
     INVALID_FIELD,
     MESSAGE_SIZE,
@@ -25,7 +26,6 @@ from local.eventhubs.amqp.performatives import (
     Detach,
     Disposition,
     Flow,
-    Performative,
     Transfer,
 )
 from local.eventhubs.amqp.values import Array, Described
@@ -53,35 +53,6 @@ class Delivery:
     message_format: int
     payload: bytes
     settled: bool
-
-
-class Channel(Protocol):
-    """What a link needs of its session."""
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing can be written any more."""
-
-    @property
-    def has_room(self) -> bool:
-        """Whether the client's window takes another transfer."""
-
-    def write(self, performative: Performative, payload: bytes = b"") -> None:
-        """Send a performative."""
-
-    def write_flow(
-        self, link: Link | None = None, *, drain: bool = False, echo: bool = False
-    ) -> None:
-        """Send the state of the session, and of ``link`` if there is one."""
-
-    def transfer(self, handle: int, payload: bytes, *, settled: bool, batchable: bool) -> None:
-        """Send a message on the link with our ``handle``."""
-
-    def reserve(self, size: int) -> None:
-        """Count bytes of messages that are not complete yet."""
-
-    def release(self, size: int) -> None:
-        """Give back what ``reserve`` counted."""
 
 
 class Link:
@@ -173,6 +144,8 @@ class IncomingLink(Link):
         self._max_message_size = 0
         self._current: Transfer | None = None
         self._partial = bytearray()
+        self._size = 0
+        """Bytes that have come of a message, also where it is too large to be kept."""
 
     def accept(self, *, credit: int, max_message_size: int, announced_size: int) -> None:
         """Answer the attach and grant ``credit`` messages of up to ``max_message_size``."""
@@ -196,10 +169,10 @@ class IncomingLink(Link):
         if transfer.aborted:
             self._finish()
             return None
-        size = len(self._partial) + len(payload)
-        if size > self._max_message_size:
-            message = f"the message is larger than the {self._max_message_size} bytes allowed"
-            raise LinkFault(MESSAGE_SIZE, message)
+        self._size += len(payload)
+        if self._size > self._max_message_size:
+            self._refuse_size(first, transfer)
+            return None
         if transfer.more or self._current is not None:
             self.channel.reserve(len(payload))
             self._partial += payload
@@ -215,6 +188,26 @@ class IncomingLink(Link):
             settled=bool(first.settled or transfer.settled),
         )
 
+    def _refuse_size(self, first: Transfer, transfer: Transfer) -> None:
+        """Reject a message when the whole of it has come, and keep none of it.
+
+        The service does so, too, and leaves the link: clients find the cause with their delivery.
+        """
+        self.channel.release(len(self._partial))
+        self._partial = bytearray()
+        self._current = first
+        if transfer.more:
+            return
+        message = (
+            f"the message is larger than the {self._max_message_size} bytes allowed: "
+            f"it has {self._size} bytes"
+        )
+        self._finish()
+        if first.settled or transfer.settled:
+            raise LinkFault(MESSAGE_SIZE, message)  # nobody waits for an answer about it
+        delivery = first.delivery_id or 0
+        self.settle(delivery, delivery, LinkFault(MESSAGE_SIZE, message))
+
     def settle(self, first: int, last: int, error: AmqpError | None = None) -> None:
         """Settle the deliveries ``first`` to ``last``: accepted, or rejected with ``error``."""
         if self.channel.ended:
@@ -226,6 +219,7 @@ class IncomingLink(Link):
         """Forget a message of which only a part arrived."""
         self.channel.release(len(self._partial))
         self._partial = bytearray()
+        self._size = 0
         self._current = None
 
     def _finish(self) -> None:

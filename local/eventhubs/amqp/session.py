@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from local.eventhubs.amqp.budget import Budget
+from local.eventhubs.amqp.channel import Flowing
 from local.eventhubs.amqp.errors import (
     FRAMING_ERROR,
     HANDLE_IN_USE,
     INVALID_FIELD,
     NOT_ALLOWED,
+    RESOURCE_LIMIT,
     UNATTACHED_HANDLE,
     WINDOW_VIOLATION,
     AmqpError,
@@ -157,12 +159,17 @@ class Session:
         if len(self._links) > self._handle_max or attach.handle > self._limits.handle_max:
             message = f"handles go up to {self._handle_max}"
             raise ConnectionFault(FRAMING_ERROR, message)
+        has_room = self._budget.has_link
         self._budget.count_link(1)
         handle = next(n for n in range(len(self._handles) + 1) if n not in self._handles)
         self._handles.add(handle)
         kind = OutgoingLink if attach.role is RECEIVER else IncomingLink
         link = kind(self, attach, handle)
         self._links[attach.handle] = link
+        if not has_room:
+            message = f"more than {self._limits.max_links} links on one connection"
+            link.refuse(LinkFault(RESOURCE_LIMIT, message))
+            return None
         if attach.snd_settle_mode > _MIXED or attach.rcv_settle_mode > _SECOND:
             link.refuse(LinkFault(INVALID_FIELD, "There is no such settle mode."))
             return None
@@ -231,7 +238,7 @@ class Session:
         self._write(self.channel, performative, payload)
 
     def write_flow(
-        self, link: Link | None = None, *, drain: bool = False, echo: bool = False
+        self, link: Flowing | None = None, *, drain: bool = False, echo: bool = False
     ) -> None:
         """Send the state of the session, and of ``link`` if there is one."""
         extra: dict[str, Any] = {}

@@ -16,6 +16,8 @@ import pytest_asyncio
 from azure.storage.blob.aio import ContainerClient
 
 from local.azurite_setup import find_node
+from local.eventhubs import EventHubs
+from local.eventhubs.limits import Limits
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -34,11 +36,14 @@ class JavaScriptClient:
         self._changed = asyncio.Event()
         self._reading = asyncio.create_task(self._read())
 
+    def tell(self, command: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{command}\n".encode())
+
     async def send(self, word: str) -> set[str]:
         """Let it send; return the bodies that were acknowledged."""
-        assert self._process.stdin is not None
         before = len(self.all("sent"))
-        self._process.stdin.write(f"send {word}\n".encode())
+        self.tell(f"send {word}")
         await self.until(lambda: len(self.all("sent")) > before)
         return set(self.all("sent")[-1])
 
@@ -126,3 +131,18 @@ async def test_the_javascript_sdk_sends_and_reads_all_partitions_through_kills_o
     last = await second.send("last")
     await second.until(lambda: client.seen() | second.seen() >= before | after | last)
     assert not before & second.seen()
+
+
+async def test_the_javascript_sdk_learns_what_is_refused_and_goes_on(
+    tmp_path: Path, start_client: Any
+) -> None:
+    # Two links for tokens, two for properties, and one for each of three partitions
+    async with EventHubs(tmp_path, hubs={"frames": 4}, limits=Limits(max_links=7)) as server:
+        client = await start_client(f"{server.connection_string}EntityPath=frames")
+        client.tell("large")
+        await client.until(lambda: client.all("refused") != [])
+        assert client.all("refused") == ["MessageTooLargeError"]
+        client.tell("send word")
+        await client.until(lambda: "more than 7 links" in " ".join(client.all("error")))
+        # Beside the link that is refused, the connection is as it was
+        await client.until(lambda: client.seen() == {"word-0", "word-1", "word-2"})

@@ -5,7 +5,8 @@
 // Prints one JSON document a line: {"properties": ...} first, {"seen": [partition, body]} and then
 // {"checkpointed": body} for each event, {"owned": partition}, {"error": text}. Each line
 // "send WORD" sends WORD in a batch to each partition, by a key, and alone, and prints
-// {"sent": [bodies]} once all are acknowledged. It is ended by a signal.
+// {"sent": [bodies]} once all are acknowledged; "large" sends a message that is too large, and prints
+// {"refused": code}. It is ended by a signal.
 "use strict";
 
 const { createRequire } = require("node:module");
@@ -48,6 +49,15 @@ async function send(producer, word, partitions) {
   print({ sent: [...sent, `${word}-alone`] });
 }
 
+async function sendTooLarge(producer) {
+  const body = "x".repeat(1_200_000);
+  try {
+    await producer.sendBatch([{ body }], { partitionId: "0" });
+  } catch (error) {
+    print({ refused: error.code });
+  }
+}
+
 async function main() {
   const producer = new EventHubProducerClient(connection, { retryOptions });
   const { partitionIds } = await producer.getEventHubProperties();
@@ -79,8 +89,9 @@ async function main() {
     { startPosition: earliestEventPosition, maxWaitTimeInSeconds: 1 },
   );
   for await (const line of createInterface({ input: process.stdin })) {
-    const [, word] = line.split(" ");
-    await send(producer, word, partitionIds);
+    const [command, word] = line.split(" ");
+    if (command === "large") await sendTooLarge(producer);
+    else await send(producer, word, partitionIds);
   }
 }
 

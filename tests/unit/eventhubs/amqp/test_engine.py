@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -68,13 +69,19 @@ def feed(engine: Engine, data: bytes) -> list[Any]:
     return events
 
 
-def codes(output: bytes) -> list[tuple[int, Any]]:
-    """Return the code and the error condition, if any, of each frame."""
+def bodies(output: bytes) -> Iterator[bytes]:
+    """Yield what is in each frame."""
     buffer = FrameBuffer()
     buffer.feed(output)
-    found = []
     while frame := buffer.take_frame(1 << 20):
-        described, _ = decode(frame.body)
+        yield frame.body
+
+
+def codes(output: bytes) -> list[tuple[int, Any]]:
+    """Return the code and the error condition, if any, of each frame."""
+    found = []
+    for body in bodies(output):
+        described, _ = decode(body)
         error = described.value[-1]
         condition = error.value[0] if isinstance(error, Described) else None
         found.append((described.descriptor, condition))
@@ -168,7 +175,8 @@ def opened(**limits: Any) -> Engine:
         ([encode_frame(0, Attach("x", 1, True, 3))], (0x16, "amqp:invalid-field")),
         ([encode_frame(0, Transfer(0, None, b"t"))], (0x16, "amqp:invalid-field")),
         (
-            [encode_frame(0, Transfer(0, 0, b"t"), b"x" * 101)],
+            # Whoever has settled it already looks for no answer about it
+            [encode_frame(0, Transfer(0, 0, b"t", settled=True), b"x" * 101)],
             (0x16, "amqp:link:message-size-exceeded"),
         ),
         (
@@ -197,6 +205,21 @@ def test_an_aborted_message_is_dropped_and_the_next_one_counts() -> None:
     assert [event.delivery.payload for event in events] == [b"keep"]
 
 
+def test_a_message_that_is_too_large_is_rejected_when_it_has_come_and_its_link_goes_on() -> None:
+    engine = opened()
+    pieces = [encode_frame(0, Transfer(0, 7, b"t", more=True), b"x" * 60)] * 3
+    assert feed(engine, b"".join(pieces)) == []
+    assert codes(engine.take_output()) == []
+    assert feed(engine, encode_frame(0, Transfer(0, None), b"x")) == []
+    frames = [decode(body)[0] for body in bodies(engine.take_output())]
+    ((role, first, last, settled, state, *_),) = [f.value for f in frames if f.descriptor == 0x15]
+    assert (role, first, last, settled) == (True, 7, 7, True)
+    assert state.value[0].value[0] == "amqp:link:message-size-exceeded"
+    assert "it has 181 bytes" in state.value[0].value[1]
+    (event,) = feed(engine, encode_frame(0, Transfer(0, 8, b"t"), b"x"))
+    assert event.delivery.payload == b"x"
+
+
 def test_credit_is_topped_up_before_it_ends() -> None:
     engine = opened()
     for number in range(10):
@@ -207,23 +230,35 @@ def test_credit_is_topped_up_before_it_ends() -> None:
 
 def test_a_link_that_we_detached_is_deaf_until_the_client_answers() -> None:
     engine = opened()
-    feed(engine, encode_frame(0, Transfer(0, 0, b"t"), b"x" * 101))
+    feed(engine, encode_frame(0, Transfer(0, 0, b"t", settled=True), b"x" * 101))
     assert feed(engine, encode_frame(0, Transfer(0, 1, b"t"), b"x")) == []
     feed(engine, encode_frame(0, Detach(0, closed=True)))
     (event,) = feed(engine, encode_frame(0, Attach("new", 0, False, **TERMINI)))
     assert isinstance(event, LinkAttaching)
 
 
-@pytest.mark.parametrize("limit", ["max_sessions", "max_links", "max_partial_bytes"])
+@pytest.mark.parametrize("limit", ["max_sessions", "max_partial_bytes"])
 def test_no_client_may_take_more_than_its_share(limit: str) -> None:
     engine = opened(**{limit: 1})
     piece = encode_frame(0, Transfer(0, 0, b"t", more=True), b"xx")
     more = {
         "max_sessions": encode_frame(1, Begin(None, 0, 1, 1)),
-        "max_links": encode_frame(0, Attach("x", 1, True, **TERMINI)),
         "max_partial_bytes": piece,
     }[limit]
     feed(engine, more)
+    assert (0x18, "amqp:resource-limit-exceeded") in codes(engine.take_output())
+
+
+def test_a_link_too_many_is_refused_and_the_others_go_on() -> None:
+    engine = opened(max_links=1)
+    assert feed(engine, encode_frame(0, Attach("x", 1, True, **TERMINI))) == []
+    answer = codes(engine.take_output())
+    assert (0x16, "amqp:resource-limit-exceeded") in answer
+    assert 0x18 not in dict(answer)
+    (event,) = feed(engine, encode_frame(0, Transfer(0, 0, b"t"), b"x"))
+    assert isinstance(event, MessageArrived)
+    # Refused ones that are not detached count, and a client that goes on and on is cut off
+    feed(engine, encode_frame(0, Attach("y", 2, True, **TERMINI)))
     assert (0x18, "amqp:resource-limit-exceeded") in codes(engine.take_output())
 
 
