@@ -14,6 +14,7 @@ import pytest_asyncio
 from chaos.arena import Arena
 from chaos.clips import CLIPS
 from chaos.promises import Promise, check
+from chaos.tampering import Tampering
 from shared.contracts.messages import ChunkReady, SegmentReady, SplitCompleted
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(400)]
@@ -131,6 +132,19 @@ async def test_a_new_owner_that_begins_one_event_late_is_found(stack) -> None:
         await stack.submit(LONG)
         await stack.jobs_ended(PATIENCE_S)
         assert "I1" in await promises()
+
+
+@pytest.mark.slow
+async def test_a_chunk_that_is_blamed_after_its_first_attempt_is_found(stack) -> None:
+    async with broken(stack, "stylizer-1", "hasty_blame") as promises:
+        stack.pool_signal(signal.SIGSTOP)
+        await stack.submit(SHORT)
+        await seen(stack, ChunkReady, 2)
+        poisoning = asyncio.create_task(Tampering(stack, random.Random(1)).poison())
+        await stack.jobs_ended(PATIENCE_S)
+        await poisoning
+        await stack.settle(PATIENCE_S)
+        assert await promises() == {"I6"}
 
 
 @pytest.mark.slow
