@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import shutil
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from contract.conftest import broker
-from contract.test_services import running
+from contract.test_services import assembling, running
 from contract.test_stalls import Loser, lose_chunks, seal, send_chunks
 from ports import unused_port
+from prometheus_client import CollectorRegistry
 from splits_bench import bench_of
 
 from shared.contracts.messages import ChunkReady, SegmentReady, SplitCompleted, decode
@@ -25,7 +29,7 @@ pytestmark = [
     pytest.mark.timeout(240),
     pytest.mark.slow,
 ]
-Renew = Callable[[], Awaitable[None]]
+Renew = Callable[..., Awaitable[None]]
 
 
 class Keeper(Loser):
@@ -37,17 +41,46 @@ class Keeper(Loser):
         self.taken.append(event)
 
 
+def _copy_without(hub: str, before: Path, after: Path) -> None:
+    """Copy a broker's hubs, all but one, which it makes anew when it starts."""
+    shutil.copytree(before, after, ignore=shutil.ignore_patterns(hub))
+    listed = after / "hubs.json"
+    stored = json.loads(listed.read_text())
+    others = [entry for entry in stored["hubs"] if entry["name"] != hub]
+    # As a person may write it: without a checksum
+    listed.write_text(json.dumps({"version": 2, "hubs": others}))
+
+
+class Reminder(Loser):
+    """A stylizer that has painted everything before: it announces whatever it is sent."""
+
+    def __init__(self, announce: Callable[[SegmentReady], Awaitable[None]]) -> None:
+        super().__init__()
+        self._announce = announce
+
+    async def take(self, delivery: Delivery) -> None:
+        event = decode(delivery.body)
+        assert isinstance(event, ChunkReady)
+        self.taken.append(event)
+        await self._announce(
+            SegmentReady(job_id=event.job_id, chunk=event.chunk.index, frames=event.chunk.frames)
+        )
+        delivery.done()
+
+
 @asynccontextmanager
 async def hubs(factory: pytest.TempPathFactory) -> AsyncIterator[tuple[str, Renew]]:
-    """Run a broker; yield its connection string, and what replaces it by an empty one."""
-    port = unused_port()
+    """Run a broker; yield its connection string, and what replaces it by one with empty hubs."""
+    port, before, after = unused_port(), factory.mktemp("old"), factory.mktemp("new")
     async with contextlib.AsyncExitStack() as later:
         old = await later.enter_async_context(contextlib.AsyncExitStack())
-        connection = await old.enter_async_context(broker(factory.mktemp("old"), port))
+        connection = await old.enter_async_context(broker(before, port))
 
-        async def renew() -> None:
+        async def renew(only: str | None = None) -> None:
             await old.aclose()
-            await later.enter_async_context(broker(factory.mktemp("new"), port))
+            if only is not None:
+                await asyncio.to_thread(_copy_without, only, before / "hubs", after / "hubs")
+            await later.enter_async_context(broker(after, port))
 
         yield connection, renew
 
@@ -91,6 +124,39 @@ async def test_an_open_job_is_followed_to_its_end_though_its_events_are_gone(
     assert status.error.code == "SEGMENT_MISSING"
 
 
+async def test_chunks_that_go_with_the_hub_of_frames_alone_are_sent_again(
+    storage_connection: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    job = uuid.uuid4().hex[:24]
+    async with (
+        hubs(tmp_path_factory) as (connection, renew),
+        running(
+            storage_connection, connection, consumer_patience_s=4.1, redrive_after_s=0.5
+        ) as bench,
+    ):
+        await seal(bench, job, 3)
+        await send_chunks(bench, job, 3)
+        await bench.hub.by_job(SplitCompleted(job_id=job, chunks=3, frames=24))
+        await bench.hub.by_job(SegmentReady(job_id=job, chunk=0, frames=8))
+
+        async def waiting() -> bool:
+            status = await bench.look(job)
+            reason = status and status.waiting and status.waiting.reason
+            return reason == "a stylizer"
+
+        await bench.until(waiting)
+        await renew("frames")
+        # All else goes on where it was: what was announced is known, and what was not is painted
+        reminder = Reminder(bench.hub.by_job)
+        painting = asyncio.create_task(lose_chunks(bench, reminder))
+        status = await bench.ended(job)
+        painting.cancel()
+        await asyncio.gather(painting, return_exceptions=True)
+    assert status.error
+    assert status.error.code == "SEGMENT_MISSING"
+    assert set(reminder.of(job)) == {1, 2}
+
+
 async def test_an_upload_that_waits_for_a_slot_is_split_though_its_event_is_gone(
     storage_connection: str,
     tmp_path_factory: pytest.TempPathFactory,
@@ -117,3 +183,45 @@ async def test_an_upload_that_waits_for_a_slot_is_split_though_its_event_is_gone
         await bench.job("clip.mp4", await bench.upload("clip.mp4", 8))
         go.set()
         assert (await bench.sealed(waiting.job_id)).frames == 8
+
+
+async def test_jobs_of_two_assemblers_end_though_a_hub_gives_their_partitions_to_either(
+    storage_connection: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    jobs = [uuid.uuid4().hex[:24] for _ in range(6)]
+    async with (
+        hubs(tmp_path_factory) as (connection, renew),
+        running(
+            storage_connection, connection, consumer_patience_s=4.1, redrive_after_s=0.5
+        ) as bench,
+        assembling(bench.settings, other := CollectorRegistry()),
+    ):
+
+        async def shared() -> bool:
+            hub = {"hub": bench.settings.segments_hub}
+            owned = [
+                metrics.get_sample_value("assembler_owned_partitions", hub)
+                for metrics in (bench.metrics, other)
+            ]
+            return owned == [1, 1]
+
+        await bench.until(shared)
+        for job in jobs:
+            await seal(bench, job, 2)
+            await bench.hub.by_job(SplitCompleted(job_id=job, chunks=2, frames=16))
+            await bench.hub.by_job(SegmentReady(job_id=job, chunk=0, frames=8))
+
+        async def begun() -> bool:
+            found = [await bench.look(job) for job in jobs]
+            return all(status is not None and status.chunks_stylized == 1 for status in found)
+
+        await bench.until(begun)
+        await renew()
+        reminder = Reminder(bench.hub.by_job)
+        painting = asyncio.create_task(lose_chunks(bench, reminder))
+        ends = [await bench.ended(job) for job in jobs]
+        painting.cancel()
+        await asyncio.gather(painting, return_exceptions=True)
+    # They were complete: what lacks are the segments, which no test has put into storage
+    assert [end.error and end.error.code for end in ends] == ["SEGMENT_MISSING"] * len(jobs)
+    assert {job for job in jobs if reminder.of(job)} == set(jobs)
