@@ -69,6 +69,8 @@ class Video:
     colour: tuple[int, int] = (6, 1)
     aspect: Fraction | None = None
     metadata: dict[str, str] = field(default_factory=dict)
+    movflags: str = ""
+    """FFmpeg's flags for an MP4, such as those for fragments."""
     stamps: Sequence[int] | None = None
     """Timestamps put on the packets after encoding, for what no encoder would take."""
 
@@ -84,6 +86,8 @@ class Video:
             "video_track_timescale": str(ticks),
             "movie_timescale": str(min(math.lcm(ticks, 48000), 2**31 - 1)),
         }
+        if self.movflags:
+            options["movflags"] = self.movflags
         with av.open(
             file, "w", format=self.format, options=options if self.format in ("mp4", "mov") else {}
         ) as container:

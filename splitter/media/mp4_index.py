@@ -6,7 +6,7 @@ The demuxer believes an index whose parts contradict each other, and reads what 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
@@ -50,18 +50,18 @@ def read_index(file: BinaryIO, size: int) -> Mp4Index:
 def _is_filled(data: bytes) -> bool:
     """Tell whether boxes fill their parent to its end, and none has a name that was damaged."""
     filled = 0
-    for kind, content in _boxes(data):
+    for kind, content in boxes_of(data):
         filled += int.from_bytes(data[filled : filled + 4], "big")
-        if _is_misspelt(kind) or (kind in _PARENTS and not _is_filled(content)):
+        if is_misspelt(kind, _NAMES) or (kind in _PARENTS and not _is_filled(content)):
             return False
-        if kind == b"stbl" and not _offsets_fit(dict(_boxes(content))):
+        if kind == b"stbl" and not _offsets_fit(dict(boxes_of(content))):
             return False
     return filled == len(data)
 
 
-def _is_misspelt(name: bytes) -> bool:
+def is_misspelt(name: bytes, names: Collection[bytes]) -> bool:
     """Tell whether a name is one letter away from one that is known: there are makers' own."""
-    return name not in _NAMES and any(sum(map(int.__ne__, name, known)) == 1 for known in _NAMES)
+    return name not in names and any(sum(map(int.__ne__, name, known)) == 1 for known in names)
 
 
 def _offsets_fit(table: Mapping[bytes, bytes]) -> bool:
@@ -88,19 +88,19 @@ def _boxes_of_file(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]
 
 
 def _tracks(moov: bytes) -> dict[int, int]:
-    boxes = dict(_boxes(moov))
+    boxes = dict(boxes_of(moov))
     if b"mvex" in boxes:
         return {}
     movie_ticks = _ticks_and_length(boxes.get(b"mvhd", b""))[0]
     found = {}
-    for kind, trak in _boxes(moov):
+    for kind, trak in boxes_of(moov):
         if kind != b"trak":
             continue
-        track = dict(_boxes(trak))
-        media = dict(_boxes(track.get(b"mdia", b"")))
-        table = dict(_boxes(dict(_boxes(media.get(b"minf", b""))).get(b"stbl", b"")))
+        track = dict(boxes_of(trak))
+        media = dict(boxes_of(track.get(b"mdia", b"")))
+        table = dict(boxes_of(dict(boxes_of(media.get(b"minf", b""))).get(b"stbl", b"")))
         ticks, length = _ticks_and_length(media.get(b"mdhd", b""))
-        edits = dict(_boxes(track.get(b"edts", b""))).get(b"elst", b"")
+        edits = dict(boxes_of(track.get(b"edts", b""))).get(b"elst", b"")
         hidden = _hidden(edits, length, movie_ticks, ticks)
         header = track.get(b"tkhd", b"")
         sizes = table.get(b"stsz", table.get(b"stz2", b""))
@@ -115,7 +115,8 @@ def _tracks(moov: bytes) -> dict[int, int]:
     return found
 
 
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def boxes_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the name and the content of each box in ``data``, as far as there are whole headers."""
     at = 0
     while at + _BOX_HEADER <= len(data):
         length = int.from_bytes(data[at : at + 4], "big")

@@ -14,16 +14,20 @@ from splitter.media.asf import walk_asf
 from splitter.media.avi import walk_avi
 from splitter.media.ebml import walk_matroska
 from splitter.media.gif import walk_gif
+from splitter.media.mp4_fragments import walk_mp4
 from splitter.media.transport_stream import layout_of, walk_transport_stream
 
 _Walk = Generator[int, bytes, bool]
 """Asks for a number of bytes at a time; returns whether all was as it should be.
 
-At the end of the file an `EOFError` is raised in it, with the bytes that are left."""
+A number below zero passes over as many bytes, which need not be read by anybody. At the end of the
+file an `EOFError` is raised in it, with the bytes that are left, and the number of those that it
+passed over beyond the end (below zero: that nobody has read, which MP4's alone hears of)."""
 
 _PIECE_BYTES: Final = 64 * 1024
 
 _COUNT_BYTES: Final = 4
+_MP4_BEGINS: Final = (b"ftyp", b"styp", b"moov")
 _OGG_PAGE_BYTES, _OGG_LAST = 27, 4
 _FLV_TAG_BYTES, _FLV_BACK_BYTES = 11, 4
 _FLV_SOUND, _FLV_PICTURE, _FLV_DATA, _FLV_NAMED = 8, 9, 18, 0x80
@@ -40,6 +44,7 @@ class Structure:
     def __init__(self, head: bytes) -> None:
         """``head`` are the file's first bytes, by which its format is known."""
         self._walk = _walk_through(head)
+        self._hears_of_rest = head[4:8] in _MP4_BEGINS
         self._wanted = next(self._walk) if self._walk else 0
         self._seen = 0
         self._kept = bytearray()
@@ -54,7 +59,10 @@ class Structure:
         at = 0
         try:
             while len(self._kept) - at >= self._wanted:
-                at, piece = at + self._wanted, bytes(self._kept[at : at + self._wanted])
+                piece = bytes(self._kept[at : at + max(self._wanted, 0)])
+                at += abs(self._wanted)
+                beyond = max(at - len(self._kept), 0)
+                self._seen, at = self._seen + beyond, at - beyond
                 self._wanted = self._walk.send(piece)
         except StopIteration as end:
             self._walk = None
@@ -64,10 +72,10 @@ class Structure:
 
     def finish(self, size: int) -> None:
         """Hear that nothing more will be read; a file of ``size`` bytes may end too soon."""
-        if self._walk is None or self._seen < size:
+        if self._walk is None or (self._seen < size and not self._hears_of_rest):
             return
         try:
-            self._walk.throw(EOFError(bytes(self._kept)))
+            self._walk.throw(EOFError(bytes(self._kept), self._seen - size))
         except StopIteration as end:
             self.is_broken = not end.value
         except EOFError:
@@ -80,6 +88,8 @@ def _walk_through(head: bytes) -> _Walk | None:
         return walk_transport_stream(*layout)
     if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
         return walk_avi()
+    if head[4:8] in _MP4_BEGINS:
+        return walk_mp4()
     return next((walk() for sign, walk in _WALKS.items() if head.startswith(sign)), None)
 
 

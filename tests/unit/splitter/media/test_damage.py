@@ -50,6 +50,12 @@ def sound(codec: str, rate: int = 48000) -> dict[str, Any]:
 COUNTED: dict[str, Any] = {"time_base": TICK, "pts": range(20), "options": {}}
 SOURCES = {
     "mp4": video("mp4", **sound("aac")),
+    "fragmented mp4": video(
+        "mp4",
+        movflags="+frag_keyframe+empty_moov+default_base_moof",
+        options={"crf": "15", "bf": "2", "g": "5"},
+        **sound("aac"),
+    ),
     "matroska": video("matroska", **sound("libopus")),
     "webm": video("webm", "libvpx", options={"deadline": "realtime"}, **sound("libopus")),
     "mpegts": video("mpegts", **sound("mp2")),

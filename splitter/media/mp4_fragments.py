@@ -1,0 +1,199 @@
+"""Follow the fragments of an MP4: its demuxer reads as far as they follow one another, and no more.
+
+A fragmented file has an index (``moov``) that only describes the tracks; each fragment has one of
+its own (``moof``), and the samples (``mdat``) behind it. Files with one index for all are not
+judged here: `mp4_index` does.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from splitter.media.mp4_index import boxes_of, is_misspelt
+
+_HEADER_BYTES: Final = 8
+_LONG, _TO_THE_END = 1, 0
+_MOST_INDEX_BYTES: Final = 16 * 1024 * 1024
+_BESIDE: Final = frozenset(
+    b"ftyp styp moov moof mdat sidx ssix mfra free skip wide uuid meta emsg prft pdin".split()
+)
+"""What a fragmented file consists of."""
+
+_IN_FRAGMENTS: Final = frozenset(
+    b"mfhd traf tfhd tfdt trun saiz saio sbgp sgpd csgp subs senc pssh uuid meta udta free "
+    b"skip".split()
+)
+_DEFAULTS: Final = struct.Struct(">4I")
+_OFFSET, _DESCRIPTION, _DURATION, _SIZE = 0x1, 0x2, 0x8, 0x10
+_RUN_OFFSET, _RUN_FLAGS = 0x1, 0x4
+_SAMPLE_DURATION, _SAMPLE_SIZE = 0x100, 0x200
+_RUN_FIELDS: Final = (_SAMPLE_DURATION, _SAMPLE_SIZE, 0x400, 0x800)
+"""What a run may tell of each sample: its duration, its size, its flags, its offset in time."""
+
+
+def walk_mp4() -> Generator[int, bytes, bool]:
+    """Ask for an MP4's boxes; return whether its fragments are whole and follow one another."""
+    fragments = _Fragments()
+    try:
+        while True:
+            header = yield _HEADER_BYTES
+            size, name = int.from_bytes(header[:4], "big"), header[4:]
+            length = size - _HEADER_BYTES
+            if size == _LONG:
+                length = int.from_bytes((yield 8), "big") - 2 * _HEADER_BYTES
+            if fragments.are_there and name not in _BESIDE:
+                return False
+            if size == _TO_THE_END:
+                return True
+            if length < 0:
+                return not fragments.are_there
+            if name in (b"moov", b"moof") and length <= _MOST_INDEX_BYTES:
+                if not fragments.take(name, (yield length)):
+                    return False
+            elif name == b"mdat" and not fragments.fill(length):
+                return False
+            else:
+                yield -length
+    except EOFError as end:
+        left, beyond = end.args
+        return not fragments.are_there or not (left or beyond or fragments.lack_something)
+
+
+_OVERLAP: Final = 4
+"""A fragment that begins before so great a part of the one before it is over has a wrong time."""
+
+
+@dataclass(slots=True)
+class _Track:
+    """The duration and size of a track's samples where none is told, and where it goes on."""
+
+    duration: int
+    size: int
+    goes_on: int = 0
+
+
+@dataclass(slots=True)
+class _Fragments:
+    """The fragments of a file, as they come."""
+
+    are_there: bool = False
+    _tracks: dict[int, _Track] = field(default_factory=dict)
+    _awaited: int = 0
+    """The bytes of samples that the last index promised, and that have not come yet."""
+    _number: int | None = None
+    _steps: int = 0
+    _leaps: int = 0
+
+    @property
+    def lack_something(self) -> bool:
+        """Whether samples were promised that never came, or numbers leave a fragment out.
+
+        (Where most of them do not follow one another, they mean something else.)
+        """
+        return self._awaited > 0 or 0 < self._leaps <= self._steps // 2
+
+    def take(self, name: bytes, content: bytes) -> bool:
+        """Take in the file's index or a fragment's; tell whether it is whole."""
+        if name == b"moov":
+            self._learn(content)
+            return True
+        if self._awaited or not _is_filled(content):
+            return False
+        try:
+            self._count(dict(boxes_of(content))[b"mfhd"])
+            self._awaited = sum(
+                self._take_track(traf) for kind, traf in boxes_of(content) if kind == b"traf"
+            )
+        except (LookupError, ValueError, struct.error):
+            return False
+        return True
+
+    def fill(self, length: int) -> bool:
+        """Take note of samples of ``length`` bytes; tell whether so many were promised."""
+        if self._number is not None:
+            self._awaited -= length
+        return self._awaited >= 0
+
+    def _learn(self, moov: bytes) -> None:
+        extends = dict(boxes_of(moov)).get(b"mvex")
+        if extends is None:
+            return
+        self.are_there = True
+        for name, box in boxes_of(extends):
+            if name == b"trex" and len(box) >= 4 + _DEFAULTS.size:
+                track, _, duration, size = _DEFAULTS.unpack_from(box, 4)
+                self._tracks[track] = _Track(duration, size)
+
+    def _count(self, header: bytes) -> None:
+        (number,) = struct.unpack_from(">I", header, 4)
+        if self._number is not None:
+            self._steps += 1
+            self._leaps += number != self._number + 1
+        self._number = number
+
+    def _take_track(self, traf: bytes) -> int:
+        """Take in what a fragment holds of a track; return how many bytes its samples have.
+
+        Raises:
+            LookupError: there is no such track.
+            ValueError: it is at an impossible time.
+            struct.error: its lengths do not add up.
+        """
+        contents = dict(boxes_of(traf))
+        header = contents[b"tfhd"]
+        flags, number = struct.unpack_from(">II", header)
+        track = self._tracks[number]
+        at = 8 + 8 * bool(flags & _OFFSET) + 4 * bool(flags & _DESCRIPTION)
+        duration, size = track.duration, track.size
+        if flags & _DURATION:
+            (duration,) = struct.unpack_from(">I", header, at)
+            at += 4
+        if flags & _SIZE:
+            (size,) = struct.unpack_from(">I", header, at)
+        runs = [_run(run, duration, size) for kind, run in boxes_of(traf) if kind == b"trun"]
+        if time := contents.get(b"tfdt"):
+            (begin,) = struct.unpack_from(">Q" if time[0] else ">I", time, 4)
+            if begin < track.goes_on:
+                raise ValueError
+            track.goes_on = begin + sum(length for length, _ in runs) // _OVERLAP
+        return sum(total for _, total in runs)
+
+
+def _run(run: bytes, duration: int, size: int) -> tuple[int, int]:
+    """Return how long the samples of a run last, and how many bytes they have.
+
+    Where it does not say of each, it is ``duration`` and ``size``.
+
+    Raises:
+        struct.error: its own length does not fit its number of samples.
+    """
+    flags, count = struct.unpack_from(">II", run)
+    at = 8 + 4 * bool(flags & _RUN_OFFSET) + 4 * bool(flags & _RUN_FLAGS)
+    fields = [name for name in _RUN_FIELDS if flags & name]
+    if len(run) != at + 4 * len(fields) * count:
+        raise struct.error
+    words: tuple[int, ...] = struct.unpack_from(f">{len(fields) * count}I", run, at)
+    told = {name: sum(words[place :: len(fields)]) for place, name in enumerate(fields)}
+    return told.get(_SAMPLE_DURATION, duration * count), told.get(_SAMPLE_SIZE, size * count)
+
+
+def _is_filled(moof: bytes) -> bool:
+    """Tell whether the boxes of a fragment's index fill it, and none has a damaged name."""
+    tracks = [content for name, content in boxes_of(moof) if name == b"traf"]
+    return all(not is_misspelt(name, _IN_FRAGMENTS) for name in _names(moof)) and all(
+        _length(content) == len(content) for content in (moof, *tracks)
+    )
+
+
+def _names(moof: bytes) -> Iterator[bytes]:
+    for name, content in boxes_of(moof):
+        yield name
+        if name == b"traf":
+            yield from (inner for inner, _ in boxes_of(content))
+
+
+def _length(content: bytes) -> int:
+    return sum(len(box) + _HEADER_BYTES for _, box in boxes_of(content))
