@@ -74,6 +74,7 @@ SOURCES = {
 
 SILENT = {
     "mp4": 0.001,
+    "fragmented mp4": 0.001,
     "webm": 0.001,
     "mpegts": 0.002,
     "mpeg": 0.003,
