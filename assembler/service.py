@@ -206,7 +206,8 @@ class Assembler:
         match event:
             case SplitStarted():
                 job.start(event)
-                await self._records.save(job)
+                if job.etag is None:  # what else is new waits for the next round
+                    await self._records.save(job)
             case SegmentReady():
                 first = job.status.first_segment_at is None
                 job.announce(event)
