@@ -137,7 +137,9 @@ class Timeline:
             yield "timestamps were rounded to microseconds"
 
     def _accept(self, frame: av.VideoFrame, pts: int) -> None:
-        self._duration = self._rounded(frame.duration * self._scale)
+        duration = self._rounded(frame.duration * self._scale)
+        # (What no file can hold is a damaged number.)
+        self._duration = duration if duration <= _LONGEST_GAP else 0
         if self.frames == 0:
             self._first = pts
         elif pts <= self._last:
@@ -205,7 +207,8 @@ class Timeline:
 
     def _nominal_step(self) -> int:
         rate = self._source.video.average_rate
-        return max(round(1 / (rate * self._source.time_base)), 1) if rate else 1
+        step = round(1 / (rate * self._source.time_base)) if rate else 1
+        return step if 0 < step <= _LONGEST_GAP else 1
 
 
 def _frames(count: int) -> str:

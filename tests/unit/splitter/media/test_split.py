@@ -211,6 +211,14 @@ def test_a_script_is_no_video_and_opens_nothing(make, tmp_path, script):
     assert refusal(script.format(path=other).encode(), tmp_path) == "NOT_A_VIDEO"
 
 
+def test_a_frame_is_not_believed_to_last_longer_than_any_file_can_hold(make, split_video):
+    data = make.Video(frames=1, options={}).make()
+    at = data.index(b"stts") + 16
+    found = split_video(data[:at] + b"\xad" + data[at + 1 :])
+    assert found.end.frames == 1
+    assert found.chunks[0].chunk.duration < 30000
+
+
 def test_a_file_without_its_index_is_invalid(make, tmp_path):
     data = make.Video().make()
     assert refusal(data[: data.index(b"moov") - 4], tmp_path) == "INVALID_MEDIA"
