@@ -40,6 +40,8 @@ def selectors_find_something(manifests: Manifests) -> Problems:
             yield f"{name_of(deployment)}: its selector does not find its own pods"
     for manifest in manifests.of("PodDisruptionBudget", "NetworkPolicy", "Service", "PodMonitor"):
         spec = manifest["spec"]
+        if "namespaceSelector" in spec:
+            continue  # pods of others
         selector = spec.get("podSelector", spec.get("selector"))
         if manifest["kind"] == "Service":
             selector = {"matchLabels": selector}

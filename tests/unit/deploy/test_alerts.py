@@ -23,6 +23,10 @@ COLLECTED = {
     "kube_deployment_spec_replicas",
     "kube_pod_container_status_waiting_reason",
     "kube_pod_status_phase",
+    # Of KEDA's operator, which a pod monitor of ours has it read; so named from KEDA 2.14 on.
+    "keda_scaled_object_errors_total",
+    "keda_scaled_object_paused",
+    "keda_scaler_active",
 }
 
 
@@ -104,7 +108,7 @@ def test_every_figure_asked_for_is_one_that_a_service_gives_or_aks_collects(
     figures: set[str],
 ) -> None:
     records = {rule["record"] for rule in entries() if "record" in rule}
-    names = rf"(?<![\w:])(?:{'|'.join(SERVICES)}|stylestream|kube|service|code|slo)[_:][\w:]+"
+    names = rf"(?<![\w:])(?:{'|'.join(SERVICES)}|stylestream|kube|keda|service|code|slo)[_:][\w:]+"
     for rule in entries():
         asked = set(re.findall(names, re.sub(r'"[^"]*"', "", rule["expr"])))
         assert asked, rule
