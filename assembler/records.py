@@ -9,7 +9,6 @@ counts as a cancellation.
 from __future__ import annotations
 
 import time
-from datetime import datetime
 
 from assembler.job import Job
 from shared.contracts.codes import FAILURE_CODES
@@ -141,10 +140,6 @@ class Records:
 
 def _read(data: bytes, job_id: str) -> Status:
     status = read_status(data)
-    try:
-        datetime.fromisoformat(status.started_at)
-    except ValueError as error:
-        raise PermanentError("RECORD_UNREADABLE", "the job's record has no start") from error
     if status.job_id != job_id:
         raise PermanentError("RECORD_UNREADABLE", "the job's record is another job's")
     return status

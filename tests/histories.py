@@ -69,8 +69,8 @@ def status(**more: object) -> Status:
         video_name="v.mp4",
         video_url="u",
         style=STYLE,
-        started_at="t",
-        updated_at="t",
+        started_at="2026-01-01T00:00:00+00:00",
+        updated_at="2026-01-01T00:00:00+00:00",
         **{"state": "done", "result": "v.s.mp4", **more},
     )
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import ValidationError
+from pydantic import AfterValidator, ValidationError
 
 from shared.contracts.errors import PermanentError
 from shared.contracts.manifest import Source
@@ -38,6 +38,18 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
+def _moment(text: str) -> str:
+    if datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError("a time needs its offset from UTC")
+    return text
+
+
+Moment = Annotated[str, AfterValidator(_moment)]
+"""A moment as ISO 8601, with its offset from UTC."""
+
+MomentOrEmpty = Annotated[str, AfterValidator(lambda text: text and _moment(text))]
+
+
 class SplitProgress(Value):
     """How far a split has come. The splitter alone writes it, also while it only waits."""
 
@@ -54,7 +66,7 @@ class Waiting(Value):
 
     reason: str
     """Completes "waiting for ...": ``"a stylizer"``, ``"a splitter"``."""
-    since: str
+    since: Moment
     """When the job last moved: UTC, ISO 8601."""
 
 
@@ -91,12 +103,12 @@ class Status(Value):
     """Chunks of the whole video; 0 until the split is complete."""
     frames_stylized: int = 0
     chunks_stylized: int = 0
-    uploaded_at: str = ""
+    uploaded_at: MomentOrEmpty = ""
     """When the upload was written; empty when nobody knows."""
-    started_at: str
-    first_segment_at: str | None = None
+    started_at: Moment
+    first_segment_at: Moment | None = None
     """When the first segment was painted."""
-    updated_at: str
+    updated_at: Moment
     result: str | None = None
     """Name of the result in the results container."""
     source: Source | None = None

@@ -9,7 +9,7 @@ from contract.test_services import running, started
 from contract.test_stalls import seal
 from manifests import manifest
 
-from assembler.job import Job
+from assembler.job import Job, opening
 from assembler.redrive import Reach
 from assembler.stalls import Stalls
 from shared.contracts.layout import manifest_blob, progress_blob, status_blob
@@ -60,6 +60,30 @@ async def test_an_unreadable_record_or_manifest_ends_its_job_and_no_other(
             "assembler_background_failures_total", {"errand": "jobs"}
         )
         assert failed == 0
+
+
+async def test_a_record_whose_times_cannot_be_compared_ends_its_job_and_no_other(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    edited, other = (uuid.uuid4().hex[:24] for _ in range(2))
+    async with running(storage_connection, eventhub_connection) as bench:
+        # Somebody has written into a record when its job was begun, by the clock on their wall
+        record = opening(started(edited)).model_copy(update={"started_at": "2026-11-27T12:00:00"})
+        jobs = bench.settings.jobs_container
+        await bench.blobs.create(jobs, status_blob(edited), record.to_json())
+        for job in (edited, other):
+            await bench.hub.by_job(started(job))
+        await bench.hub.by_job(SegmentReady(job_id=other, chunk=0, frames=8))
+
+        async def progressed() -> bool:
+            status = await bench.look(other)
+            return status is not None and status.chunks_stylized == 1
+
+        await bench.until(progressed)
+        error = (await bench.ended(edited)).error
+    assert error
+    assert error.code == "RECORD_UNREADABLE"
+    assert "started_at" in error.message
 
 
 async def test_a_splits_progress_that_somebody_has_spoilt_counts_as_none(
