@@ -19,6 +19,7 @@ import pytest
 from azure.storage.blob.aio import BlobServiceClient
 
 from client.local_stack import running_stack
+from local import azurite
 from local.processes import Supervised
 from local.stack import CONTAINERS, SERVICE_GRACE_S, Stack, StackOptions
 from shared.contracts.errors import ConfigurationError, StylestreamError
@@ -140,10 +141,10 @@ async def test_a_start_says_what_it_waits_for(tmp_path: Path, services: dict[str
     waited: list[list[str]] = []
     async with Stack(StackOptions(tmp_path / "stack", environment=services), waited.append):
         pass
-    base, painters = {"azurite", "eventhubs"}, {"assembler", "splitter", "stylizer-1"}
-    assert set().union(*waited) == base | painters
+    base, after = {"azurite", "eventhubs"}, {"assembler", "splitter", "stylizer-1"}
+    assert set().union(*waited) == base | after
     # Services are ready after what they need.
-    assert sorted(painters) in waited
+    assert sorted(after) in waited
     assert waited[-1] == []
 
 
@@ -250,3 +251,22 @@ async def test_a_killed_supervisor_leaves_no_child_and_no_lock(
         await asyncio.sleep(0.01)
     async with Stack(StackOptions(directory, environment=services)) as again:
         assert again.endpoints == before.endpoints
+
+
+async def test_a_stack_is_idle_once_storage_has_taken_in_nothing_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = tmp_path / "stack/azurite/__blobstorage__"
+    blobs.mkdir(parents=True)
+    look, looks = azurite.bytes_taken, 0
+
+    def look_while_blobs_come(directory: Path) -> object:
+        nonlocal looks
+        looks += 1
+        if looks < 4:
+            (blobs / "extents").write_bytes(bytes(looks))
+        return look(directory)
+
+    monkeypatch.setattr(azurite, "bytes_taken", look_while_blobs_come)
+    await Stack(StackOptions(tmp_path / "stack")).idle(0.01)
+    assert looks > 3
