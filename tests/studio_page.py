@@ -124,7 +124,7 @@ async def when(page: Page, wanted, seconds: float = 60) -> dict:
     """Look at the page until what is seen is wanted; the page's policy forbids its own polling."""
     async with asyncio.timeout(seconds):
         while not wanted(seen := await look(page)):
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.2)
     return seen
 
 
