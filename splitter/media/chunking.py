@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import av
 
@@ -16,7 +17,10 @@ from shared.contracts.manifest import NO_BARS, Bars, Chunk, Place, Source, pts_d
 from shared.media.chunks import ChunkWriter
 from shared.media.encodings import Encoding
 from splitter.media.bars import may_have_bars, still_black
-from splitter.media.camera import Camera
+from splitter.media.camera import Camera, Sight, look
+
+_SIGHTS: Final = 32
+"""How many frames the camera is followed over at once, at the most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,7 @@ class ChunkBuilder:
         self._wanted = min(first_frames, most_frames)
         self._camera = Camera()
         self._pts: list[int] = []
+        self._sights: list[Sight] = []
         self._places: list[Place] = []
         self._frames = 0
         self._count = 0
@@ -124,7 +129,9 @@ class ChunkBuilder:
         if self._bars != NO_BARS:
             self._bars = still_black(frame, self._bars)
         self._pts.append(pts)
-        self._places.append(self._camera.follow(frame, self._video_bars))
+        self._sights.append(look(frame, self._video_bars))
+        if len(self._sights) == _SIGHTS:
+            self._follow()
         frame.pts = pts - self._pts[0]
         yield Write(self._file, frame)
 
@@ -133,7 +140,12 @@ class ChunkBuilder:
         if self._file is not None:
             yield self._close(self._file, end)
 
+    def _follow(self) -> None:
+        self._places += map(self._camera.follow, self._sights)
+        self._sights.clear()
+
     def _close(self, file: ChunkFile, end: int) -> Close:
+        self._follow()
         chunk = Chunk(
             index=self._count,
             first_frame=self._frames,

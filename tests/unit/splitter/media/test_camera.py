@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from shared.contracts.manifest import Bars, Place
-from splitter.media.camera import Camera
+from splitter.media.camera import Camera, look
 from splitter.media.chunking import EncodedChunk
 from splitter.media.split import SplitOptions, split
 
@@ -50,7 +50,7 @@ def pan(speed: float, frames: int = 20) -> Iterator[av.VideoFrame]:
 @pytest.mark.parametrize("speed", [0.5, 1, 2, 4, 7])
 def test_the_canvas_moves_with_a_pan_to_within_half_a_pixel(speed: float) -> None:
     camera = Camera()
-    places = [camera.follow(frame) for frame in pan(speed)]
+    places = [camera.follow(look(frame)) for frame in pan(speed)]
     assert places[0] == Place(0, 0)
     for number, place in enumerate(places[8:], 8):
         assert place.down == pytest.approx(PIXEL * speed * number / 2, abs=PIXEL / 2)
@@ -59,7 +59,7 @@ def test_the_canvas_moves_with_a_pan_to_within_half_a_pixel(speed: float) -> Non
 
 def test_on_a_still_shot_nothing_moves_at_all() -> None:
     camera = Camera()
-    assert {camera.follow(frame) for frame in pan(0)} == {Place(0, 0)}
+    assert {camera.follow(look(frame)) for frame in pan(0)} == {Place(0, 0)}
 
 
 def test_somebody_who_crosses_the_picture_moves_no_canvas() -> None:
@@ -69,7 +69,7 @@ def test_somebody_who_crosses_the_picture_moves_no_canvas() -> None:
         frame = shoot(scene, 0, 0, seed=number)
         pixels = frame.to_ndarray(format="gray").copy()
         pixels[60:140, 8 * number : 8 * number + 40] = body
-        assert camera.follow(av.VideoFrame.from_ndarray(pixels, format="gray")) == Place(0, 0)
+        assert camera.follow(look(av.VideoFrame.from_ndarray(pixels, format="gray"))) == Place(0, 0)
 
 
 def test_somebody_in_front_of_a_plain_wall_moves_no_canvas() -> None:
@@ -82,16 +82,16 @@ def test_somebody_in_front_of_a_plain_wall_moves_no_canvas() -> None:
         wall[60:140, 100 + sway : 140 + sway] = body
         wall += np.random.default_rng(number).normal(0, 2, wall.shape)
         pixels = np.clip(wall, 0, 255).astype(np.uint8)
-        place = camera.follow(av.VideoFrame.from_ndarray(pixels, format="gray"))
+        place = camera.follow(look(av.VideoFrame.from_ndarray(pixels, format="gray")))
         assert max(map(abs, place)) <= 4 * PIXEL, "it must not drift away"
 
 
 def test_a_cut_begins_anew() -> None:
     camera = Camera()
     for frame in pan(4):
-        moved = camera.follow(frame)
+        moved = camera.follow(look(frame))
     assert moved != Place(0, 0)
-    assert camera.follow(shoot(scenery(9), 0, 0)) == Place(0, 0)
+    assert camera.follow(look(shoot(scenery(9), 0, 0))) == Place(0, 0)
 
 
 @pytest.mark.parametrize("size", [(2, 2), (2, 640), (640, 2), (16, 16), (1920, 1080)])
@@ -100,7 +100,7 @@ def test_a_picture_may_have_any_size(size: tuple[int, int]) -> None:
     for level in (0, 90, 255):
         pixels = np.full((size[1], size[0]), level, np.uint8)
         frame = av.VideoFrame.from_ndarray(pixels, format="gray").reformat(format="yuv420p")
-        assert camera.follow(frame) == Place(0, 0)
+        assert camera.follow(look(frame)) == Place(0, 0)
 
 
 def test_chunks_hold_the_places_of_their_frames_and_go_on_where_the_last_one_ended(
@@ -132,5 +132,5 @@ def test_black_bars_that_stand_still_do_not_hold_the_canvas() -> None:
     for frame in pan(4):
         pixels = frame.to_ndarray(format="gray").copy()
         pixels[:24] = pixels[-24:] = 16
-        place = camera.follow(av.VideoFrame.from_ndarray(pixels, format="gray"), bars)
+        place = camera.follow(look(av.VideoFrame.from_ndarray(pixels, format="gray"), bars))
     assert place.across == pytest.approx(PIXEL * 4 * 19, abs=PIXEL / 2)
