@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from splitter.decoder.confinement import available, confine
+from splitter.media.crew import Crew
 from splitter.media.limits import Limits
 
 _REFUSED: Final = frozenset({errno.EPERM, errno.EACCES, errno.EAGAIN})
@@ -28,9 +29,10 @@ def main() -> None:
         if child := os.fork():
             _, status = os.waitpid(child, 0)
             sys.exit(os.waitstatus_to_exitcode(status))
-        layers = available()
-        confine(Limits(), Path(folder))
-        possible = list(possible_acts())
+        layers, crew = available(), Crew(2)
+        confine(Limits(), Path(folder), start_threads=crew.start)
+        on_threads = crew.all_do(lambda: list(possible_acts()))
+        possible = sorted(set(possible_acts()).union(*(acts.result() for acts in on_threads)))
         os.write(1, json.dumps({"layers": sorted(layers), "possible": possible}).encode())
         os._exit(0)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Barrier
-from typing import Final, Self
+from typing import Final, Self, TypeVar
+
+T = TypeVar("T")
 
 
 class Crew:
@@ -32,7 +34,7 @@ class Crew:
         if self._pool is not None:
             self._pool.shutdown()
 
-    def all_do(self, work: Callable[[], None]) -> list[Future[None]]:
+    def all_do(self, work: Callable[[], T]) -> list[Future[T]]:
         """Call ``work`` on every thread."""
         assert self._pool is not None
         return [self._pool.submit(work) for _ in range(self.size)]
