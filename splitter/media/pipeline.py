@@ -227,7 +227,8 @@ class _Pipeline:
         with self._lock:
             step = draft.steps.popleft()
         try:
-            draft.chunk = step.do()
+            if draft.error is None:
+                draft.chunk = step.do()
         except Exception as error:
             draft.error = error
         with self._lock:
