@@ -79,7 +79,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a user has: a video, and a folder of them."""
     folder = tmp_path_factory.mktemp("user")
     (folder / "holiday").mkdir()
-    video = Video(frames=30, size=(128, 96), sounds=[Sound()]).make()
+    video = Video(frames=22, size=(128, 96), sounds=[Sound()]).make()
     for name in ("my-video.mp4", "holiday/beach.mp4", "holiday/boat.mp4"):
         (folder / name).write_bytes(video)
     return folder
