@@ -6,6 +6,7 @@ The demuxer believes an index whose parts contradict each other, and reads what 
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
@@ -16,6 +17,7 @@ _LONG: Final = 1
 _BOX_HEADER: Final = 8
 _TRACK_HEADER: Final = 24
 _PARENTS: Final = (b"trak", b"mdia", b"minf", b"stbl")
+_ODD_SHARE: Final = 4
 _NAMES: Final = frozenset(
     b"mvhd trak mvex iods udta meta cmov clip tkhd edts elst tref tapt load mdia mdhd hdlr elng "
     b"minf vmhd smhd hmhd nmhd sthd gmhd dinf stbl stsd stts ctts cslg stsc stsz stz2 stco co64 "
@@ -43,18 +45,18 @@ def read_index(file: BinaryIO, size: int) -> Mp4Index:
         if kind == b"moov" and end - begin <= _MOST_BYTES:
             file.seek(begin)
             moov = file.read(end - begin)
-            return Mp4Index(_tracks(moov), end <= size and _is_filled(moov))
+            return Mp4Index(_tracks(moov), end <= size and _is_filled(moov, size))
     return Mp4Index()
 
 
-def _is_filled(data: bytes) -> bool:
+def _is_filled(data: bytes, size: int) -> bool:
     """Tell whether boxes fill their parent to its end, and none has a name that was damaged."""
     filled = 0
     for kind, content in boxes_of(data):
         filled += int.from_bytes(data[filled : filled + 4], "big")
-        if is_misspelt(kind, _NAMES) or (kind in _PARENTS and not _is_filled(content)):
+        if is_misspelt(kind, _NAMES) or (kind in _PARENTS and not _is_filled(content, size)):
             return False
-        if kind == b"stbl" and not _offsets_fit(dict(boxes_of(content))):
+        if kind == b"stbl" and not _is_possible(dict(boxes_of(content)), size):
             return False
     return filled == len(data)
 
@@ -64,10 +66,36 @@ def is_misspelt(name: bytes, names: Collection[bytes]) -> bool:
     return name not in names and any(sum(map(int.__ne__, name, known)) == 1 for known in names)
 
 
-def _offsets_fit(table: Mapping[bytes, bytes]) -> bool:
-    """Tell whether no more samples are moved in time than there are."""
+def _is_possible(table: Mapping[bytes, bytes], size: int) -> bool:
+    """Tell whether a track's samples are within the file, and at times that they can have."""
+    places = (("I", table.get(b"stco", b"")), ("Q", table.get(b"co64", b"")))
+    if any(at >= size for kind, box in places for (at,) in _entries(f">{kind}", box)):
+        return False
+    shifts = list(_entries(">II", table.get(b"ctts", b"")))
     sizes = table.get(b"stsz", table.get(b"stz2", b""))
-    return _samples_by_duration(table.get(b"ctts", b"")) <= int.from_bytes(sizes[8:12], "big")
+    if sum(count for count, _ in shifts) > int.from_bytes(sizes[8:12], "big"):
+        return False
+    return _are_steady(shifts, list(_entries(">II", table.get(b"stts", b""))))
+
+
+def _are_steady(shifts: list[tuple[int, ...]], steps: list[tuple[int, ...]]) -> bool:
+    """Tell whether frames at a constant rate are shown at whole steps from one another.
+
+    Where many are not, they are not meant to be; a few were damaged.
+    """
+    if not steps or not steps[0][1] or sum(count for count, _ in steps[1:]) > 1:
+        return True  # (only the last frame's may be another)
+    places: Counter[int] = Counter()
+    for count, shift in shifts:
+        places[shift % steps[0][1]] += count
+    usual = max(places.values(), default=0)
+    return not 0 < (places.total() - usual) * _ODD_SHARE <= usual
+
+
+def _entries(layout: str, table: bytes) -> Iterator[tuple[int, ...]]:
+    """Yield the entries of a table, which says itself how many there are."""
+    entry = struct.Struct(layout)
+    yield from entry.iter_unpack(table[8 : 8 + (len(table) - 8) // entry.size * entry.size])
 
 
 def _boxes_of_file(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:

@@ -32,3 +32,16 @@ def test_a_name_with_one_wrong_letter_is_damage(data: bytes, name: bytes) -> Non
 def test_more_times_than_there_are_samples_are_damage(data: bytes) -> None:
     at = data.index(b"ctts") + 12
     assert not is_whole(data[:at] + b"\0\x5a" + data[at + 2 :])
+
+
+def test_a_frame_between_the_steps_of_a_constant_rate_is_damage(data: bytes) -> None:
+    at = data.index(b"ctts") + 12 + 7
+    assert not is_whole(data[:at] + bytes([data[at] ^ 0x20]) + data[at + 1 :])
+    # Where the rate varies, so do the times
+    pts = [0, 1001, 1900, 3003, 4100, 5005, 6006, 8000, 9001, 9500]
+    assert is_whole(Video(pts=pts).make())
+
+
+def test_samples_beyond_the_end_of_the_file_are_damage(data: bytes) -> None:
+    at = data.index(b"stco") + 12
+    assert not is_whole(data[:at] + b"\x40" + data[at + 1 :])
