@@ -35,7 +35,9 @@ log = structlog.get_logger()
 _BLANK_SIDE = 64
 # As ONNX Runtime's allocator, CUDA and Python say it.
 _OUT_OF_MEMORY: Final = re.compile(
-    r"out of memory|failed to allocate memory|CUDA failure 2\b|MemoryError|bad_alloc", re.IGNORECASE
+    r"out of memory|failed to allocate memory|available memory of \d+ is smaller than"
+    r"|CUDA failure 2\b|MemoryError|bad_alloc",
+    re.IGNORECASE,
 )
 
 

@@ -2,11 +2,15 @@
 
 The arithmetic is that of `shared.media.pixels`: BT.709 limited range, chroma sited left, bilinear.
 It works in the type of the network's weights: a level differs here and there. Sides are never
-computed, only kept or inferred, because ONNX Runtime computes shapes on the processor.
+computed, only kept or inferred, because ONNX Runtime computes shapes on the processor. And all is
+made of steps that look at one value at a time: convolutions and resizing of full pictures with one
+to three channels, which ONNX Runtime first turns channels last, cost an H200 as much as half of the
+network.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Final
 
@@ -24,6 +28,13 @@ _CHROMA: Final = 224 / 255
 
 _HALF: Final = 128
 _BLACK: Final = 16
+
+_ROUND: Final = 0.5
+"""Makes a cast round to the nearest level."""
+
+_ROWS: Final = 2
+_COLUMNS: Final = 3
+_END: Final = 2**31 - 1
 
 
 def as_i420(model: onnx.ModelProto) -> None:
@@ -85,12 +96,33 @@ class _Steps:
     def shape(self, *sides: int) -> str:
         return self.number(sides, np.int64)
 
-    def sum(self, parts: Sequence[tuple[str, float]], constant: float) -> str:
+    def sum(self, parts: Sequence[tuple[str, float]], constant: float = 0) -> str:
         """Return the sum of planes, each times its factor, and a constant."""
-        total = self.number(constant)
-        for plane, factor in parts:
-            total = self.do("Add", self.do("Mul", plane, self.number(factor)), total)
-        return total
+        terms = [self.do("Mul", plane, self.number(factor)) for plane, factor in parts]
+        if constant:
+            terms.append(self.number(constant))
+        return functools.reduce(lambda one, other: self.do("Add", one, other), terms)
+
+    def cut(self, plane: str, axis: int, start: int, end: int, step: int = 1) -> str:
+        """Return a part of an axis."""
+        sides = [self.shape(number) for number in (start, end, axis, step)]
+        return self.do("Slice", plane, *sides)
+
+    def channels(self, pixels: str) -> list[str]:
+        """Return red, green and blue, (N, 1, H, W) each."""
+        return [self.cut(pixels, 1, channel, channel + 1) for channel in range(3)]
+
+    def shifted(self, plane: str, axis: int, by: int, edge: str = "") -> str:
+        """Return what lies one further along an axis; beyond the last is the last of ``edge``."""
+        if by < 0:
+            parts = [self.cut(edge or plane, axis, 0, 1), self.cut(plane, axis, 0, -1)]
+        else:
+            parts = [self.cut(plane, axis, 1, _END), self.cut(edge or plane, axis, -1, _END)]
+        return self.do("Concat", *parts, axis=axis)
+
+    def merge(self, rows: str) -> str:
+        """Return (N, 1, A * B, W) of (N, A, B, W)."""
+        return self.do("Reshape", rows, self.shape(0, 1, -1, 0))
 
 
 def _to_rgb(steps: _Steps, i420: str) -> str:
@@ -99,81 +131,81 @@ def _to_rgb(steps: _Steps, i420: str) -> str:
     strips = steps.split(i420, 6)
     light = steps.do("Concat", *strips[:4], axis=1)
     y = steps.do("Cast", steps.do("Unsqueeze", light, steps.shape(1)), to=steps.element)
-    colours = [
+    u, v = (
         steps.do(
-            "Reshape",
-            steps.do("Reshape", strip, steps.shape(0, 0, 2, -1)),
-            steps.shape(0, 1, -1, 0),
+            "Cast",
+            steps.merge(steps.do("Reshape", strip, steps.shape(0, 0, 2, -1))),
+            to=steps.element,
         )
         for strip in strips[4:]
-    ]
-    uv = steps.do("Cast", steps.do("Concat", *colours, axis=1), to=steps.element)
-    # Between the rows of Y, and on the even columns of Y.
-    uv = steps.do(
-        "Resize",
-        uv,
-        "",
-        steps.number((1, 1, 2, 1), np.float32),
-        mode="linear",
-        coordinate_transformation_mode="half_pixel",
     )
-    uv = steps.do(
-        "Resize",
-        uv,
-        "",
-        steps.number((1, 1, 1, 2), np.float32),
-        mode="linear",
-        coordinate_transformation_mode="asymmetric",
-    )
-    u = steps.do("Slice", uv, steps.shape(0), steps.shape(1), steps.shape(1))
-    v = steps.do("Slice", uv, steps.shape(1), steps.shape(2), steps.shape(1))
+    # What colours add to red, green and blue is worked out before it is made four times as large.
     to_red, to_blue = 2 * (1 - _RED) / _CHROMA, 2 * (1 - _BLUE) / _CHROMA
-    bright = steps.sum([(y, 1 / _LUMA)], -_BLACK / _LUMA)
-    red = steps.sum([(v, to_red), (bright, 1)], -_HALF * to_red)
-    blue = steps.sum([(u, to_blue), (bright, 1)], -_HALF * to_blue)
     of_red, of_blue = -to_red * _RED / _GREEN, -to_blue * _BLUE / _GREEN
-    green = steps.sum([(v, of_red), (u, of_blue), (bright, 1)], -_HALF * (of_red + of_blue))
-    return _as_bytes(steps, steps.do("Concat", red, green, blue, axis=1))
+    added = (
+        steps.sum([(v, to_red)], -_HALF * to_red),
+        steps.sum([(v, of_red), (u, of_blue)], -_HALF * (of_red + of_blue)),
+        steps.sum([(u, to_blue)], -_HALF * to_blue),
+    )
+    bright = steps.sum([(y, 1 / _LUMA)], _ROUND - _BLACK / _LUMA)
+    planes = [steps.do("Add", bright, _enlarged(steps, plane)) for plane in added]
+    return _as_bytes(steps, steps.do("Concat", *planes, axis=1))
+
+
+def _enlarged(steps: _Steps, plane: str) -> str:
+    """Return (N, 1, H, W) of (N, 1, H / 2, W / 2), whose rows lie between and columns on others."""
+    above, below = steps.shifted(plane, _ROWS, -1), steps.shifted(plane, _ROWS, 1)
+    upper = steps.sum([(plane, 3 / 4), (above, 1 / 4)])
+    lower = steps.sum([(plane, 3 / 4), (below, 1 / 4)])
+    rows = [steps.do("Reshape", half, steps.shape(0, -1, 1, 0)) for half in (upper, lower)]
+    tall = steps.merge(steps.do("Concat", *rows, axis=2))
+    between = steps.sum([(tall, 1 / 2), (steps.shifted(tall, _COLUMNS, 1), 1 / 2)])
+    pairs = [steps.do("Unsqueeze", half, steps.shape(4)) for half in (tall, between)]
+    return steps.do("Reshape", steps.do("Concat", *pairs, axis=4), steps.shape(0, 0, 0, -1))
 
 
 def _to_i420(steps: _Steps, rgb: str) -> str:
     """Return uint8 (N, 3 / 2 H, W) of uint8 (N, 3, H, W)."""
     pixels = steps.do("Cast", rgb, to=steps.element)
-    red, green, blue = (
-        steps.do("Slice", pixels, steps.shape(k), steps.shape(k + 1), steps.shape(1))
-        for k in range(3)
+    red, green, blue = steps.channels(pixels)
+    y = steps.sum(
+        [(red, _RED * _LUMA), (green, _GREEN * _LUMA), (blue, _BLUE * _LUMA)], _ROUND + _BLACK
     )
-    y = steps.sum([(red, _RED * _LUMA), (green, _GREEN * _LUMA), (blue, _BLUE * _LUMA)], _BLACK)
-    # Four rows, whose middle lies between two of Y, and three columns about an even one.
-    edge = steps.do("Pad", pixels, steps.shape(0, 0, 1, 1, 0, 0, 1, 0), mode="edge")
-    kernel = np.outer((1 / 8, 3 / 8, 3 / 8, 1 / 8), (1 / 4, 1 / 2, 1 / 4))
-    small = steps.do(
-        "Conv",
-        edge,
-        steps.number(np.broadcast_to(kernel, (3, 1, 4, 3))),
-        group=3,
-        kernel_shape=[4, 3],
-        strides=[2, 2],
-    )
-    red, green, blue = (
-        steps.do("Slice", small, steps.shape(k), steps.shape(k + 1), steps.shape(1))
-        for k in range(3)
-    )
+    red, green, blue = steps.channels(_reduced(steps, pixels))
     to_blue, to_red = _CHROMA / 2 / (1 - _BLUE), _CHROMA / 2 / (1 - _RED)
-    u = steps.sum([(blue, _CHROMA / 2), (red, -_RED * to_blue), (green, -_GREEN * to_blue)], _HALF)
-    v = steps.sum([(red, _CHROMA / 2), (green, -_GREEN * to_red), (blue, -_BLUE * to_red)], _HALF)
+    u = steps.sum(
+        [(blue, _CHROMA / 2), (red, -_RED * to_blue), (green, -_GREEN * to_blue)], _ROUND + _HALF
+    )
+    v = steps.sum(
+        [(red, _CHROMA / 2), (green, -_GREEN * to_red), (blue, -_BLUE * to_red)], _ROUND + _HALF
+    )
     light = steps.do("Squeeze", _as_bytes(steps, y), steps.shape(1))
     strips = [
         steps.do(
-            "Reshape", steps.do("Reshape", plane, steps.shape(0, -1, 2, 0)), steps.shape(0, 0, -1)
+            "Reshape",
+            steps.do("Reshape", _as_bytes(steps, plane), steps.shape(0, -1, 2, 0)),
+            steps.shape(0, 0, -1),
         )
-        for plane in (_as_bytes(steps, u), _as_bytes(steps, v))
+        for plane in (u, v)
     ]
     return steps.do("Concat", light, *strips, axis=1)
 
 
+def _reduced(steps: _Steps, pixels: str) -> str:
+    """Return (N, 3, H / 2, W / 2) of (N, 3, H, W): rows weigh 1, 3, 3, 1 and columns 1, 2, 1."""
+    pairs = steps.do("Reshape", pixels, steps.shape(0, -1, 2, 0))
+    upper, lower = (
+        steps.do("Reshape", steps.cut(pairs, 2, k, k + 1), steps.shape(0, 3, -1, 0)) for k in (0, 1)
+    )
+    above, below = steps.shifted(lower, _ROWS, -1, upper), steps.shifted(upper, _ROWS, 1, lower)
+    outer, inner = steps.do("Add", above, below), steps.do("Add", upper, lower)
+    rows = steps.sum([(outer, 1 / 8), (inner, 3 / 8)])
+    even, odd = (steps.cut(rows, _COLUMNS, k, _END, 2) for k in (0, 1))
+    sides = steps.do("Add", steps.shifted(odd, _COLUMNS, -1, even), odd)
+    return steps.sum([(even, 1 / 2), (sides, 1 / 4)])
+
+
 def _as_bytes(steps: _Steps, plane: str) -> str:
-    """Round to the nearest level, within the 256 that there are."""
-    near = steps.do("Add", plane, steps.number(0.5))
-    within = steps.do("Clip", near, steps.number(0), steps.number(255.5))
+    """Keep to the 256 levels, of which a cast takes the one below: `_ROUND` is in ``plane``."""
+    within = steps.do("Clip", plane, steps.number(0), steps.number(255.5))
     return steps.do("Cast", within, to=TensorProto.UINT8)

@@ -123,21 +123,23 @@ class Sessions:
             session = ort.InferenceSession(network, self._options(), self._providers(search))
         except Exception as error:  # ONNX Runtime raises its own classes, without a common root
             if self.device != "cpu":
-                raise ConfigurationError([f"ENGINE={self.device}: {error}"]) from error
+                raise ConfigurationError([self._not_started(str(error))]) from error
             raise StyleError(
                 "STYLE_UNREADABLE",
                 f"style {style!r} is not a network that ONNX Runtime reads: {error}",
             ) from error
-        wanted = _PROVIDERS[self.device][0]
-        if session.get_providers()[0] != wanted:
-            raise ConfigurationError(
-                [
-                    f"ENGINE={self.device}: {wanted} did not start "
-                    f"(ONNX Runtime offers {', '.join(session.get_providers())}); "
-                    "check the GPU driver and the CUDA libraries"
-                ]
-            )
+        if session.get_providers()[0] != _PROVIDERS[self.device][0]:
+            raise ConfigurationError([self._not_started("")])
         return session
+
+    def _not_started(self, cause: str) -> str:
+        # Where CUDA does not start, ONNX Runtime adds the processor, and complains of that.
+        why = f" ({cause})" if cause and "explicitly added the CPU EP" not in cause else ""
+        return (
+            f"ENGINE={self.device}: {_PROVIDERS[self.device][0]} did not start{why}; "
+            "check with nvidia-smi that the driver sees the GPU, "
+            "and that CUDA's libraries are there, or set ENGINE=cpu"
+        )
 
     def _options(self) -> ort.SessionOptions:
         options = ort.SessionOptions()
