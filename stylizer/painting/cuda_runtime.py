@@ -38,7 +38,7 @@ def runtime_library() -> Runtime | None:
 
 
 def wait_without_spinning(library: Runtime | None) -> None:
-    """Let threads sleep that wait for the GPU, before anything else is asked of it.
+    """Let threads block that wait for the GPU; to be called before anything else is asked of it.
 
     Otherwise each keeps a core busy, which the codecs of other lanes need.
     """
