@@ -120,6 +120,12 @@ def add_operating(commands_: CommandParsers) -> None:
     cancel.set_defaults(command="operate:cancel")
 
     doctor = commands_.add_parser("doctor", help="check a deployment and say what is wrong")
+    doctor.add_argument(
+        "--rights-of",
+        choices=["splitter", "stylizer", "assembler", "exporter"],
+        metavar="SERVICE",
+        help="check instead whether whoever runs this may do all that SERVICE does, role by role",
+    )
     add_dir(doctor)
     add_json(doctor, "one JSON object a finding on stdout")
     doctor.set_defaults(command="doctor:doctor")

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from client.account import Account, Containers, find_account
     from client.dead_letters import Letter, Letters, open_dead_letters
-    from client.diagnosis import Finding, diagnose
+    from client.diagnosis import Finding, diagnose, diagnose_rights
     from client.pipeline import Pipeline, Submission, View, open_pipeline
     from shared.contracts.errors import ConfigurationError, StylestreamError, TransientError
     from shared.contracts.status import Status
@@ -46,6 +46,7 @@ __all__ = [
     "TransientError",
     "View",
     "diagnose",
+    "diagnose_rights",
     "find_account",
     "open_dead_letters",
     "open_pipeline",
@@ -55,7 +56,7 @@ __all__ = [
 _MODULES: Final = {
     "client.account": ("Account", "Containers", "find_account"),
     "client.dead_letters": ("Letter", "Letters", "open_dead_letters"),
-    "client.diagnosis": ("Finding", "diagnose"),
+    "client.diagnosis": ("Finding", "diagnose", "diagnose_rights"),
     "client.pipeline": ("Pipeline", "Submission", "View", "open_pipeline"),
     "shared.contracts.errors": ("ConfigurationError", "StylestreamError", "TransientError"),
     "shared.contracts.status": ("Status",),

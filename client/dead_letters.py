@@ -12,7 +12,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from client.account import Account, open_account
-from client.local_stack import default_dir, running_stack
+from client.local_stack import StackState, default_dir, running_stack
 from shared.contracts.errors import ConfigurationError, MessageError, StylestreamError
 from shared.contracts.layout import status_blob
 from shared.contracts.messages import decode
@@ -114,16 +114,24 @@ async def reach_storage(settings: ServiceSettings) -> None:
 
 def find_settings(directory: Path | None) -> ServiceSettings:
     """Return how to reach the hubs and storage: the environment's, or those of a running stack."""
-    named = ("STORAGE_CONNECTION_STRING", "STORAGE_ACCOUNT_URL")
-    if directory is None and any(map(os.environ.get, named)):
+    if _is_in_environment(directory):
         return load(ServiceSettings)
-    directory = directory or default_dir()
-    state = running_stack(directory)
+    state = find_stack(directory)
     if state is None:
-        raise ConfigurationError([f"no stack runs in {directory}: {_WAYS}"])
+        raise ConfigurationError([f"no stack runs in {directory or default_dir()}: {_WAYS}"])
     return ServiceSettings.model_validate(
         {
             "storage_connection_string": state.storage_connection_string,
             "eventhub_connection_string": state.eventhub_connection_string,
         }
     )
+
+
+def find_stack(directory: Path | None) -> StackState | None:
+    """Return the running stack that `find_settings` finds; None when it is the environment's."""
+    return None if _is_in_environment(directory) else running_stack(directory or default_dir())
+
+
+def _is_in_environment(directory: Path | None) -> bool:
+    named = ("STORAGE_CONNECTION_STRING", "STORAGE_ACCOUNT_URL")
+    return directory is None and any(map(os.environ.get, named))

@@ -8,27 +8,36 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Final
 
+import aiohttp
 from azure.core.exceptions import AzureError
+from azure.storage.blob.aio import ContainerClient
+from prometheus_client.parser import text_string_to_metric_families
 
-from client.dead_letters import find_settings, reach_storage
-from shared.contracts.errors import StylestreamError
+from client.dead_letters import find_settings, find_stack, reach_storage
+from shared.contracts.errors import DeniedError, NoContainerError, StylestreamError
+from shared.service import rights
 from shared.service.backlog import Backlog, look
 from shared.service.clients import AzureClients
 from shared.service.settings import ServiceSettings
+from shared.storage.answers import failure
 from shared.storage.blobs import BlobStore
+from shared.storage.listings import unlistable
+from shared.telemetry.metrics import BUILD_INFO, version
 
 # What Entra and signed links forgive.
 _SKEW_S: Final = 300.0
 # How long an announcement may take, with some patience.
 _ANNOUNCED_WITHIN_S: Final = 120.0
 _ONLOOKER_GROUP: Final = "$Default"
+_READER: Final = f"the role {rights.READER}"
+_METRICS_TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +60,13 @@ async def diagnose(directory: Path | None = None) -> AsyncIterator[Finding]:
         ConfigurationError: nothing says where storage and hubs are.
         TransientError: storage cannot be reached at all.
     """
-    settings = find_settings(directory)
+    settings, stack = find_settings(directory), find_stack(directory)
     await reach_storage(settings)
+    if stack is not None:
+        yield judge_versions(await _versions(stack.endpoints), version())
     async with AzureClients(settings) as clients:
-        blobs = BlobStore(await clients.storage())
+        accounts = await clients.storage()
+        blobs = BlobStore(accounts)
         for container in containers_of(settings):
             yield await _container(blobs, container)
         yield judge_clock(await _skew_s(clients, settings))
@@ -73,8 +85,25 @@ async def diagnose(directory: Path | None = None) -> AsyncIterator[Finding]:
             for finding in judge_hub(service, seen):
                 yield finding
         if newest_s is not None:
-            yield await _uploads(blobs, settings, newest_s)
+            uploads = accounts.get_container_client(settings.uploads_container)
+            yield await _uploads(uploads, newest_s)
         yield await _letters(blobs, settings)
+
+
+async def diagnose_rights(directory: Path | None, service: str) -> AsyncIterator[Finding]:
+    """Look whether whoever runs this may do what ``service`` does.
+
+    Raises:
+        ConfigurationError: nothing says where storage and hubs are.
+    """
+    async for right in rights.rights(find_settings(directory), service):
+        if right.problem is None:
+            remedy = None
+        elif right.lacking:
+            remedy = f"grant {right.role} on that alone; it takes up to ten minutes to count"
+        else:
+            remedy = "see whether it is there and answers from here, and try again"
+        yield Finding(rights.told(right), remedy)
 
 
 def hubs_of(settings: ServiceSettings) -> dict[str, str]:
@@ -101,6 +130,31 @@ def judge_clock(skew_s: float) -> Finding:
     if abs(skew_s) <= _SKEW_S:
         return Finding(what)
     return Finding(what, "set this machine's clock: signed links and sign-ins are refused")
+
+
+def judge_versions(found: Mapping[str, str], ours: str) -> Finding:
+    """Say whether the services, by their names, are all of the version that this command is of."""
+    if set(found.values()) <= {ours}:
+        return Finding(f"versions: {ours} in {len(found)} services, and here")
+    told = ", ".join(f"{service} {one}" for service, one in sorted(found.items()))
+    return Finding(
+        f"versions: {told}; this command is {ours}",
+        "stop the stack and start it again: services of one version understand each other best",
+    )
+
+
+async def _versions(endpoints: Mapping[str, str]) -> dict[str, str]:
+    """Return the versions of the services that answer, by their names in the stack."""
+    found = {}
+    async with aiohttp.ClientSession(timeout=_METRICS_TIMEOUT) as session:
+        for name, address in endpoints.items():
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError, ValueError):
+                async with session.get(f"{address}/metrics") as answer:
+                    text = await answer.text()
+                for family in text_string_to_metric_families(text):
+                    if family.name == BUILD_INFO:
+                        found[name] = family.samples[0].labels["version"]
+    return found
 
 
 def judge_hub(service: str, seen: Backlog) -> Iterator[Finding]:
@@ -150,8 +204,19 @@ async def _container(blobs: BlobStore, name: str) -> Finding:
     try:
         await blobs.reach(name)
     except StylestreamError as error:
-        return Finding(f"container {name}: {error}", "make it, or grant a role on it")
+        return Finding(f"container {name}: {error}", _remedy(error, "a role"))
     return Finding(f"container {name}: answers")
+
+
+def _remedy(error: StylestreamError, role: str) -> str:
+    """Return what helps where a container cannot be read; ``role`` is what it takes."""
+    match error:
+        case DeniedError():
+            return f"grant {role} on it"
+        case NoContainerError():
+            return "create it"
+        case _:
+            return "see whether storage answers from here, and try again"
 
 
 async def _skew_s(clients: AzureClients, settings: ServiceSettings) -> float:
@@ -169,14 +234,23 @@ async def _skew_s(clients: AzureClients, settings: ServiceSettings) -> float:
     return heard[0] if heard else 0.0
 
 
-async def _uploads(blobs: BlobStore, settings: ServiceSettings, newest_s: float) -> Finding:
+async def _uploads(container: ContainerClient, newest_s: float) -> Finding:
     waiting = 0
     try:
-        async for blob in blobs.items(settings.uploads_container):
-            late = time.time() - blob.created_s > _ANNOUNCED_WITHIN_S
-            waiting += bool(blob.size) and late and blob.created_s > newest_s
-    except StylestreamError as error:
-        return Finding(f"uploads: {error}", "grant the role Storage Blob Data Reader on them")
+        # Whoever asks sits at a prompt, and one blob's name may make every try fail.
+        async for blob in container.list_blobs(retry_total=1):
+            created_s = blob.creation_time.timestamp()
+            late = time.time() - created_s > _ANNOUNCED_WITHIN_S
+            waiting += bool(blob.size) and late and created_s > newest_s
+    except AzureError as error:
+        if place := await unlistable(container, error):
+            return Finding(
+                "uploads: storage cannot list them, so none is noticed: the name of a blob holds "
+                "a control character",
+                f"delete that blob; it {place}",
+            )
+        failed = failure("list", container.container_name, "", error)
+        return Finding(f"uploads: {failed}", _remedy(failed, _READER))
     if waiting:
         return Finding(
             f"uploads: {waiting} are younger than the newest event in the hub",
@@ -189,7 +263,7 @@ async def _letters(blobs: BlobStore, settings: ServiceSettings) -> Finding:
     try:
         names = [name async for name in blobs.names(settings.dead_letters_container)]
     except StylestreamError as error:
-        return Finding(f"dead letters: {error}", "grant the role Storage Blob Data Reader on them")
+        return Finding(f"dead letters: {error}", _remedy(error, _READER))
     if names:
         return Finding(
             f"dead letters: {len(names)} events were laid aside",

@@ -9,9 +9,8 @@ What was seen is kept in memory alone: after a restart the blobs that are still 
 again, under the same event ids, and the splitter recognises their jobs. Nothing is lost, because a
 blob counts as seen only once its event is acknowledged.
 
-Azurite takes in blobs with control characters in their names and then refuses every listing that
-such a name would be in. Azure refuses the names instead. So a refusal that lasts is reported, with
-the place of the blob that is to be deleted.
+A name that storage cannot list (see `shared.storage.listings`) hides all uploads. So a refusal that
+lasts is reported, with the place of the blob that is to be deleted.
 
 Sources: "Azure Blob Storage as an Event Grid source" (event schema), "Event hub as an event handler
 for Azure Event Grid events" (message headers), CloudEvents 1.0.
@@ -27,16 +26,16 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Any, Final, Literal
 
-from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.exceptions import AzureError
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubProducerClient
 from azure.eventhub.exceptions import EventHubError
 from azure.storage.blob import BlobProperties
 from azure.storage.blob.aio import ContainerClient
 
+from shared.storage.listings import unlistable
 from shared.telemetry.background import is_cancelled
 from shared.telemetry.escapes import escaped
 
@@ -64,8 +63,6 @@ DEADLINE_S = 30.0
 FAILURES: Final = 3
 """Looks in a row that fail before it is reported: an outage of a moment is none."""
 
-_PAGE: Final = 100
-_REFUSED: Final = HTTPStatus.INTERNAL_SERVER_ERROR
 _LINE: Final = "\n"
 
 BytesTaken = Callable[[], object]
@@ -200,29 +197,13 @@ class UploadWatcher:
 
 async def problem_of(error: Exception, container: ContainerClient) -> str:
     """Return a sentence about looks that keep failing with ``error``, and what helps."""
-    refused = isinstance(error, HttpResponseError) and error.status_code == _REFUSED
-    if not refused or (before := await last_listed(container)) is None:
+    place = await unlistable(container, error)
+    if place is None:
         return f"no upload is noticed: {escaped(str(error).partition(_LINE)[0])}"
-    place = f"after {escaped(before)!r}" if before else "first"
     return (
         "no upload is noticed, because storage cannot list a blob whose name holds a control "
-        f"character; it comes {place} in the order of names: delete it"
+        f"character; it {place}: delete it"
     )
-
-
-async def last_listed(container: ContainerClient) -> str | None:
-    """Return the name before the one that fails a listing, empty for none; None if none fails."""
-    last, token = "", None
-    for size in (_PAGE, 1):
-        pages = container.list_blobs(results_per_page=size).by_page(token)
-        try:
-            async for page in pages:
-                last = ([last] + [blob.name async for blob in page])[-1]
-                token = pages.continuation_token  # type: ignore[attr-defined]
-        except HttpResponseError:
-            continue
-        return None
-    return last
 
 
 def pause_after(listing_s: float, interval_s: float) -> float:

@@ -6,13 +6,18 @@ import json
 from argparse import Namespace
 from dataclasses import asdict
 
-from client import diagnose
+from client import diagnose, diagnose_rights
 
 
 async def doctor(arguments: Namespace) -> int:
     """Print a line for each thing looked at; exit 1 if anything is wrong."""
     sound = True
-    async for finding in diagnose(arguments.dir):
+    findings = (
+        diagnose_rights(arguments.dir, arguments.rights_of)
+        if arguments.rights_of
+        else diagnose(arguments.dir)
+    )
+    async for finding in findings:
         sound = sound and finding.good
         if arguments.json:
             print(json.dumps({"good": finding.good, **asdict(finding)}))

@@ -28,6 +28,8 @@ from shared.contracts.codes import FAILURE_CODES, OTHER, fault
 from shared.telemetry import tracing
 from shared.telemetry.background import Errand
 
+BUILD_INFO: Final = "stylestream_build_info"
+
 STAGE_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 
@@ -45,11 +47,11 @@ def process_registry() -> CollectorRegistry:
 def announce_build(registry: CollectorRegistry, service: str) -> None:
     """Say which service runs, and in which version."""
     Gauge(
-        "stylestream_build_info",
+        BUILD_INFO,
         "Always 1; the labels say what runs",
         ["service", "version"],
         registry=registry,
-    ).labels(service=service, version=_version()).set(1)
+    ).labels(service=service, version=version()).set(1)
 
 
 def dependency_gauge(registry: CollectorRegistry, service: str) -> Gauge:
@@ -283,7 +285,8 @@ def _known(code: str) -> str:
     return code if code in FAILURE_CODES else OTHER
 
 
-def _version() -> str:
+def version() -> str:
+    """Return the version of the packages that run."""
     # An image holds the packages alone, and says what it was built from.
     if given := os.environ.get("STYLESTREAM_VERSION"):
         return given

@@ -15,6 +15,7 @@ from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient, PartitionContext
 from azure.storage.blob.aio import BlobClient, BlobServiceClient, ContainerClient
 
+from client import diagnose
 from local.watcher import EventSchema, Report, UploadWatcher
 
 DEADLINE_S = 60.0
@@ -228,3 +229,29 @@ async def test_a_name_that_storage_cannot_list_is_reported_with_its_place_until_
         while await reported.get() is not None:
             pass
         assert await uploads.next()
+
+
+async def test_the_doctor_names_the_blob_that_keeps_uploads_from_being_listed(
+    uploads: Uploads,
+    storage_connection: str,
+    eventhub_connection: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    letters = f"letters-{uuid.uuid4().hex[:8]}"
+    async with BlobServiceClient.from_connection_string(storage_connection) as account:
+        await account.create_container(letters)
+    monkeypatch.setenv("STORAGE_CONNECTION_STRING", storage_connection)
+    monkeypatch.setenv("EVENTHUB_CONNECTION_STRING", eventhub_connection)
+    monkeypatch.setenv("UPLOADS_CONTAINER", uploads.container.container_name)
+    monkeypatch.setenv("DEAD_LETTERS_CONTAINER", letters)
+    monkeypatch.setenv("UPLOADS_CHECKPOINTS_CONTAINER", letters)
+    for name in ("film-1.mp4", "film-2\x1b[2J.mp4"):
+        await uploads.put(name)
+
+    found = {finding.what.partition(":")[0]: finding async for finding in diagnose()}
+
+    assert "control character" in found["uploads"].what
+    assert found["uploads"].remedy
+    assert "delete that blob" in found["uploads"].remedy
+    assert "after 'film-1.mp4'" in found["uploads"].remedy
+    assert found["dead letters"].good

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from client.diagnosis import judge_clock, judge_hub
+from client.diagnosis import judge_clock, judge_hub, judge_versions
 from shared.service.backlog import Backlog, PartitionBacklog
 from shared.service.checkpoints import Partition
 
@@ -43,3 +43,10 @@ def test_a_hub_is_judged_by_what_is_wrong_with_it(seen: Backlog, said: str | Non
 @pytest.mark.parametrize(("skew_s", "good"), [(2.0, True), (-299.0, True), (301.0, False)])
 def test_clocks_may_differ_by_what_sign_ins_forgive(skew_s: float, *, good: bool) -> None:
     assert judge_clock(skew_s).good is good
+
+
+def test_services_of_another_version_are_named() -> None:
+    assert judge_versions({"splitter": "2.0", "stylizer-1": "2.0"}, "2.0").good
+    found = judge_versions({"splitter": "2.0", "stylizer-1": "1.9"}, "2.0")
+    assert found.what == "versions: splitter 2.0, stylizer-1 1.9; this command is 2.0"
+    assert found.remedy

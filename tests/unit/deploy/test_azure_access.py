@@ -12,6 +12,7 @@ import yaml
 
 from deploy.azure import bicep
 from deploy.azure.bicep import File
+from shared.service.rights import NEEDS
 
 ROOT = Path(__file__).resolve().parents[3]
 AZURE = ROOT / "deploy/azure"
@@ -90,3 +91,20 @@ def test_the_manifests_service_accounts_are_trusted(modules: dict[str, File]) ->
     assert {entry["account"] for entry in ours} == names
     kustomization = yaml.safe_load((base / "kustomization.yaml").read_text(encoding="utf-8"))
     assert kustomization["namespace"] == LAYOUT["kubernetesNamespace"]
+
+
+def test_what_a_service_tries_is_what_it_is_given() -> None:
+    for service, needs in NEEDS.items():
+        given = {
+            (grant["role"], kind, grant[kind])
+            for table, kind in (("hubs", "hub"), ("containers", "container"))
+            for grant in ACCESS[table]
+            if grant["identity"] == service
+        }
+        tried = {
+            (role, kind, field.removesuffix(f"_{kind}").replace("_", "-"))
+            for role, fields in needs.items()
+            for field in fields
+            for kind in [field.rpartition("_")[2]]
+        }
+        assert tried == given

@@ -1,0 +1,221 @@
+"""Which Azure roles an identity lacks for the work of a service, by trying. It changes nothing.
+
+In a service's own pod, with the identity that it has there::
+
+    kubectl -n stylestream exec deployment/splitter -- python -m shared.service.rights splitter
+
+Links are opened and nothing is sent or taken; what would write or delete is asked of a blob that
+nobody has. A refusal comes before the answer that there is none, so either answer tells.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from azure.core.exceptions import AzureError
+from azure.eventhub import EventData
+from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient, PartitionContext
+from azure.eventhub.exceptions import AuthenticationError, EventHubError
+from azure.storage.blob.aio import ContainerClient
+
+from shared.contracts.errors import ConfigurationError
+from shared.service.clients import AzureClients
+from shared.service.settings import ServiceSettings, load
+from shared.storage.answers import Answer, answer, sentence
+
+RECEIVER: Final = "Azure Event Hubs Data Receiver"
+SENDER: Final = "Azure Event Hubs Data Sender"
+READER: Final = "Storage Blob Data Reader"
+CONTRIBUTOR: Final = "Storage Blob Data Contributor"
+
+_HUBS: Final = ("uploads_hub", "frames_hub", "segments_hub")
+_POSITIONS: Final = (
+    *("uploads_checkpoints_container", "frames_checkpoints_container"),
+    "segments_checkpoints_container",
+)
+
+NEEDS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
+    "splitter": {
+        RECEIVER: ("uploads_hub",),
+        SENDER: ("frames_hub", "segments_hub"),
+        READER: ("uploads_container", "styles_container"),
+        CONTRIBUTOR: (
+            *("jobs_container", "frames_container", "uploads_checkpoints_container"),
+            "dead_letters_container",
+        ),
+    },
+    "stylizer": {
+        RECEIVER: ("frames_hub",),
+        SENDER: ("segments_hub",),
+        READER: ("jobs_container", "styles_container"),
+        CONTRIBUTOR: (
+            *("frames_container", "segments_container", "frames_checkpoints_container"),
+            "dead_letters_container",
+        ),
+    },
+    "assembler": {
+        RECEIVER: ("segments_hub",),
+        SENDER: ("frames_hub",),
+        READER: ("uploads_checkpoints_container", "frames_checkpoints_container"),
+        CONTRIBUTOR: (
+            *("results_container", "jobs_container", "frames_container", "segments_container"),
+            *("segments_checkpoints_container", "dead_letters_container"),
+        ),
+    },
+    "exporter": {RECEIVER: _HUBS, READER: ("uploads_container", *_POSITIONS)},
+}
+"""By service and role, the settings that name the hubs and containers which it is needed on."""
+
+_ONLOOKER_GROUP: Final = "$Default"
+_DEADLINE_S: Final = 60.0
+_ALLOWED: Final = (Answer.ABSENT, Answer.EXISTS, Answer.CHANGED)
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """A role on one hub or container, and what came of trying what it allows."""
+
+    role: str
+    on: str
+    """Such as ``container frames``."""
+    problem: str | None = None
+    """None when all of it is allowed."""
+    lacking: bool = False
+    """Whether it was refused, rather than not answered."""
+
+
+async def rights(settings: ServiceSettings, service: str) -> AsyncIterator[Right]:
+    """Try whatever ``service`` needs with the identity that ``settings`` sign in with."""
+    async with AzureClients(settings) as clients:
+        accounts = await clients.storage()
+        for role, field, name in _needed(settings, service):
+            if field.endswith("_container"):
+                yield await on_container(accounts.get_container_client(name), role)
+            elif role == SENDER:
+                yield await to_send(await clients.keep(await clients.producer(name)))
+            else:
+                onlooker = await clients.onlooker(name, _ONLOOKER_GROUP)
+                yield await to_receive(await clients.keep(onlooker))
+
+
+def _needed(settings: ServiceSettings, service: str) -> Iterator[tuple[str, str, str]]:
+    for role, fields in NEEDS[service].items():
+        for field in fields:
+            if name := getattr(settings, field):
+                yield role, field, name
+
+
+async def on_container(container: ContainerClient, role: str) -> Right:
+    """Try what ``role``, of a reader or a contributor, allows in a container."""
+    on = f"container {container.container_name}"
+    blob = container.get_blob_client(f"rights/{uuid.uuid4().hex}")
+    tries: list[Callable[[], Awaitable[object]]] = [lambda: _list(container)]
+    if role == CONTRIBUTOR:
+        tries += [lambda: blob.set_blob_metadata({}), blob.delete_blob]
+    for attempt in tries:
+        try:
+            await attempt()
+        except AzureError as error:
+            found = answer(error)
+            if found not in _ALLOWED:
+                return Right(role, on, sentence(error), found is Answer.DENIED)
+    return Right(role, on)
+
+
+async def _list(container: ContainerClient) -> None:
+    async for _ in container.list_blobs(results_per_page=1).by_page():
+        return
+
+
+async def to_send(producer: EventHubProducerClient) -> Right:
+    """Open a link to a hub and send nothing."""
+    # The size that a batch may have is in the link's answer.
+    return await _on_hub(SENDER, producer.eventhub_name, producer.create_batch)
+
+
+async def to_receive(consumer: EventHubConsumerClient) -> Right:
+    """Open a link from a hub's first partition, in a group of onlookers, and take nothing."""
+
+    async def receive() -> None:
+        opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def note(_context: PartitionContext, _events: list[EventData]) -> None:
+            if not opened.done():
+                opened.set_result(None)
+
+        async def give_up(_context: PartitionContext, error: Exception) -> None:
+            if not opened.done():
+                opened.set_exception(error)
+
+        first, *_ = await consumer.get_partition_ids()
+        reading = asyncio.create_task(
+            consumer.receive_batch(
+                note, on_error=give_up, partition_id=first, starting_position="@latest",
+                max_wait_time=0.1,
+            )
+        )  # fmt: skip
+        try:
+            await opened
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+    return await _on_hub(RECEIVER, consumer.eventhub_name, receive)
+
+
+async def _on_hub(role: str, hub: str, attempt: Callable[[], Awaitable[object]]) -> Right:
+    on = f"hub {hub}"
+    try:
+        async with asyncio.timeout(_DEADLINE_S):
+            await attempt()
+    except AuthenticationError as error:
+        return Right(role, on, _first_line(error), lacking=True)
+    except TimeoutError:
+        return Right(role, on, f"it did not answer within {_DEADLINE_S:g} s")
+    except (AzureError, EventHubError) as error:
+        return Right(role, on, _first_line(error))
+    return Right(role, on)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def main() -> None:
+    """Print a line for each role; exit with 1 if one is lacking or unclear, 2 if misconfigured."""
+    parser = argparse.ArgumentParser(prog="rights", description=__doc__)
+    parser.add_argument("service", choices=[*NEEDS])
+    service = parser.parse_args().service
+    try:
+        settings = load(ServiceSettings)
+    except ConfigurationError as error:
+        print("\n".join(f"rights: {problem}" for problem in error.problems), file=sys.stderr)
+        sys.exit(2)
+    sys.exit(0 if asyncio.run(_report(settings, service)) else 1)
+
+
+async def _report(settings: ServiceSettings, service: str) -> bool:
+    sound = True
+    async for right in rights(settings, service):
+        sound = sound and right.problem is None
+        print(told(right))
+    return sound
+
+
+def told(right: Right) -> str:
+    """Return the sentence about a right."""
+    if right.problem is None:
+        return f"{right.on}: {right.role} is there"
+    if right.lacking:
+        return f"{right.on}: {right.role} is lacking: {right.problem}"
+    return f"{right.on}: whether {right.role} is there cannot be told: {right.problem}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Says why a container cannot be listed, where a single blob's name is to blame.
+
+Azurite takes in blobs with control characters in their names and then refuses every listing that
+such a name would be in. Azure refuses the names instead.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final
+
+from azure.core.exceptions import HttpResponseError
+from azure.storage.blob.aio import ContainerClient
+
+from shared.telemetry.escapes import escaped
+
+_PAGE: Final = 100
+_REFUSED: Final = HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+async def unlistable(container: ContainerClient, error: BaseException | None) -> str | None:
+    """Return where the name is for which a listing failed with ``error``; None if it is not that.
+
+    The sentence's rest is such as ``comes after 'a.mp4' in the order of names``.
+    """
+    if not isinstance(error, HttpResponseError) or error.status_code != _REFUSED:
+        return None
+    before = await _last_listed(container)
+    if before is None:
+        return None
+    return f"comes {f'after {escaped(before)!r}' if before else 'first'} in the order of names"
+
+
+async def _last_listed(container: ContainerClient) -> str | None:
+    """Return the name before the one that fails a listing, empty for none; None if none fails."""
+    last, token = "", None
+    for size in (_PAGE, 1):
+        # Tried once: the refusal is what is looked for.
+        pages = container.list_blobs(results_per_page=size, retry_total=0).by_page(token)
+        try:
+            async for page in pages:
+                last = ([last] + [blob.name async for blob in page])[-1]
+                token = pages.continuation_token  # type: ignore[attr-defined]
+        except HttpResponseError:
+            continue
+        return None
+    return last
