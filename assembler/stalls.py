@@ -134,8 +134,8 @@ class Stalls:
         if not job.redrive.passed(missing, reach):
             return
         ours = await caught_up(job.partition_id)
-        if not ours and not job.orphaned:
-            return
+        if job.status.ended or not (ours or job.orphaned):
+            return  # it has ended meanwhile, or is for another to judge
         # What was announced before `reach` was looked up is known by now.
         still = set(job.completeness.missing())
         missing = {chunk: place for chunk, place in missing.items() if chunk in still}

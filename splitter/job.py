@@ -98,6 +98,8 @@ class SplitJob:
             with work_folder(self._settings.work_dir) as folder:
                 side = folder / "side"
                 source, end = await self._split_and_look_out(side)
+                # Of an earlier try, too: whoever ends the job deletes what there is by then.
+                await self._shipping.settle()
                 manifest = await self._seal(source, end, side)
             await self._lookout.look()
         except JobOver:

@@ -17,6 +17,7 @@ from assembler.service import Assembler
 from shared.contracts.layout import chunk_partition, manifest_blob
 from shared.contracts.messages import (
     AnyMessage,
+    ChunkFailed,
     ChunkReady,
     EventPlace,
     SegmentReady,
@@ -267,6 +268,34 @@ async def test_what_was_announced_and_not_yet_heard_is_not_lost(
     # Complete, and nothing of it in storage: that is another failure than chunks that are lost
     assert status.error
     assert status.error.code == "SEGMENT_MISSING"
+
+
+async def test_of_a_job_that_ends_while_it_is_looked_into_nothing_is_sent_again(
+    storage_connection: str, eventhub_connection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, loser, ask = uuid.uuid4().hex[:24], Loser(), Consumer.caught_up
+    looked = asyncio.Event()
+
+    async def end_first(self: Consumer, partition_id: str | None) -> bool:
+        failed = ChunkFailed(job_id=job, chunk=0, code="CHUNK_POISONED", message="it hung")
+        await bench.hub.by_job(failed)
+        await bench.ended(job)
+        try:
+            return await ask(self, partition_id)
+        finally:
+            looked.set()
+
+    monkeypatch.setattr(Consumer, "caught_up", end_first)
+    async with running(storage_connection, eventhub_connection, redrive_after_s=0.3) as bench:
+        losing = asyncio.create_task(lose_chunks(bench, loser))
+        await seal(bench, job, 3)
+        await bench.hub.by_job(SplitCompleted(job_id=job, chunks=3, frames=24))
+        async with asyncio.timeout(60):
+            await looked.wait()
+        losing.cancel()
+        await asyncio.gather(losing, return_exceptions=True)
+    # Leaving has ended the round in hand
+    assert bench.metrics.get_sample_value("assembler_redriven_chunks_total") == 0
 
 
 async def test_a_result_that_ended_its_assemblers_is_given_up_with_a_dead_letter(

@@ -1,0 +1,140 @@
+"""Splits that are tried more than once: nothing of a try is in the way of the next."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from splits_bench import bench_of
+
+from shared.contracts.errors import PermanentError
+from shared.contracts.layout import chunk_blob, progress_blob
+from shared.contracts.status import SplitProgress
+from shared.storage.blobs import BlobStore
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+def noise(number: int, width: int, height: int) -> np.ndarray:
+    """Draw a picture that no codec makes small, shape (height, width)."""
+    return np.random.default_rng(number).integers(0, 256, (height, width), dtype=np.uint8)
+
+
+def decoders() -> list[psutil.Process]:
+    """The decoders that live: forks of a child of this process."""
+    servers = psutil.Process().children()
+    return [
+        fork
+        for server in servers
+        if "splitter.decoder" in " ".join(server.cmdline())
+        for fork in server.children()
+    ]
+
+
+async def test_a_decoder_that_is_killed_once_is_started_again_and_blamed_the_second_time(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    # Far more than the pipe between the two holds: the decoder waits with its splitter
+    large = (320, 240)
+    async with bench_of(storage_connection, eventhub_connection) as bench, bench.splitting():
+        job = await bench.job("once.mp4", await bench.upload("once.mp4", 160, large, noise))
+
+        async def waits() -> bool:
+            found = await bench.progress(job.job_id)
+            return found is not None and found.waiting_for == "a stylizer"
+
+        await bench.until(waits)
+        # As the kernel does that runs out of memory, for whoever's sake
+        [decoder] = decoders()
+        decoder.kill()
+        await bench.painted(job, 100)
+        assert (await bench.sealed(job.job_id)).frames == 160
+
+        bad = await bench.job("bad.mp4", await bench.upload("bad.mp4", 160, large, noise))
+
+        async def blamed() -> bool:
+            for decoder in decoders():
+                decoder.kill()
+            return bench.failed() == {"DECODER_OUT_OF_MEMORY"}
+
+        await bench.until(blamed)
+        assert await bench.manifest(bad.job_id) is None
+
+
+async def test_a_split_does_not_end_while_a_chunk_of_an_earlier_try_is_on_its_way(
+    storage_connection: str, eventhub_connection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create, held, go = BlobStore.create, asyncio.Event(), asyncio.Event()
+
+    async def slow_once(self: BlobStore, container: str, name: str, *what: Any, **how: Any) -> Any:
+        if name.endswith("/00000000.mp4") and not held.is_set():
+            held.set()
+            await go.wait()
+        return await create(self, container, name, *what, **how)
+
+    monkeypatch.setattr(BlobStore, "create", slow_once)
+    async with bench_of(storage_connection, eventhub_connection) as bench, bench.splitting():
+        job = await bench.job("film.mp4", await bench.upload("film.mp4", 160, (320, 240), noise))
+
+        async def waits() -> bool:
+            found = await bench.progress(job.job_id)
+            return found is not None and found.waiting_for == "a stylizer"
+
+        await bench.until(waits)
+        [decoder] = decoders()
+        decoder.kill()
+        # The second try ships all by itself
+        await bench.painted(job, 100)
+        frames, last = bench.settings.frames_container, chunk_blob(job.job_id, 19)
+        await bench.until(lambda: bench.blobs.facts(frames, last))
+        await asyncio.sleep(1)
+        assert await bench.manifest(job.job_id) is None
+        go.set()
+        assert len((await bench.sealed(job.job_id)).chunks) == 20
+
+
+async def test_a_video_that_ends_its_splitter_again_and_again_is_given_up(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    async with bench_of(storage_connection, eventhub_connection, split_attempts=2) as bench:
+        etag = await bench.upload("killer.mp4", 8)
+        container = bench.settings.jobs_container
+        openings = bench.openings(2)
+        async with bench.splitting(split_attempts=2):
+            job = await bench.job("killer.mp4", etag)
+            await bench.sealed(job.job_id)
+        # Two splitters have begun with it, and nothing came of it
+        await bench.blobs.delete(bench.settings.frames_container, f"{job.job_id}/manifest.json")
+        await bench.blobs.delete(container, progress_blob(job.job_id))
+        await openings.begin("killer.mp4", etag, job)
+        with pytest.raises(PermanentError, match="ended its splitter 2 times at the same place"):
+            await openings.begin("killer.mp4", etag, job)
+        await bench.tell("killer.mp4", etag)
+        async with bench.splitting():
+
+            async def buried() -> bool:
+                letters = bench.blobs.names(bench.settings.dead_letters_container)
+                return [name async for name in letters] != []
+
+            await bench.until(buried)
+        assert await bench.manifest(job.job_id) is None
+
+
+async def test_a_split_that_waited_when_its_splitter_was_killed_is_not_counted(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    async with bench_of(storage_connection, eventhub_connection) as bench:
+        async with bench.splitting():
+            etag = await bench.upload("film.mp4", 8)
+            job = await bench.job("film.mp4", etag)
+            await bench.sealed(job.job_id)
+        waits = SplitProgress(frames=8, chunks=1, waiting_for="a stylizer")
+        await bench.blobs.replace(
+            bench.settings.jobs_container, progress_blob(job.job_id), waits.to_json()
+        )
+        openings = bench.openings(2)
+        for _ in range(10):
+            await openings.begin("film.mp4", etag, job)
