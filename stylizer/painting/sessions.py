@@ -30,6 +30,9 @@ _PROVIDERS: Final[dict[Device, list[str]]] = {
 _GPU: Final = "cuda"
 """Where ONNX Runtime is to put frames."""
 
+_SAYS_NO_MORE: Final = ("explicitly added the CPU EP", "CUDA Provider not available")
+"""What ONNX Runtime says when CUDA has not started, whatever the cause."""
+
 _CHANNELS: Final = 3
 _CUDA_OPTIONS: Final = {
     # Channels last is how tensor cores read: 489 frames/s of 1920x1080 in fp16, else 431.
@@ -133,8 +136,8 @@ class Sessions:
         return session
 
     def _not_started(self, cause: str) -> str:
-        # Where CUDA does not start, ONNX Runtime adds the processor, and complains of that.
-        why = f" ({cause})" if cause and "explicitly added the CPU EP" not in cause else ""
+        told = cause and not any(words in cause for words in _SAYS_NO_MORE)
+        why = f" ({' '.join(cause.split())})" if told else ""
         return (
             f"ENGINE={self.device}: {_PROVIDERS[self.device][0]} did not start{why}; "
             "check with nvidia-smi that the driver sees the GPU, "

@@ -52,6 +52,21 @@ def test_segments_look_as_the_processors_do(split_video: Any, make: Any, style: 
     assert np.abs(pictures[0] - pictures[1]).mean() < 0.6
 
 
+def test_a_gpu_that_does_not_start_is_reported_with_what_to_do_and_no_internals() -> None:
+    fell_back = (
+        "[ONNXRuntimeError] : 2 : Conflicting session configuration: explicitly added the CPU EP"
+    )
+    absent = "/onnxruntime_src/provider_bridge.cc:2465 CUDA Provider not available, can't get it\n"
+    for cause in (fell_back, absent, ""):
+        said = sessions.Sessions("cuda", None)._not_started(cause)
+        assert said.startswith(
+            "ENGINE=cuda: CPUExecutionProvider did not start; check with nvidia-smi"
+        )
+    assert "(no such\ndevice)".replace("\n", " ") in sessions.Sessions("cuda", None)._not_started(
+        "no such\ndevice"
+    )
+
+
 def test_pictures_are_painted_in_the_same_way(split_video: Any, make: Any) -> None:
     found = split_video(make.Video(frames=1, size=(102, 70)).make())
     (source,) = read_chunk(found.chunks[0].data)
