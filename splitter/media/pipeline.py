@@ -97,6 +97,7 @@ class _Pipeline:
         self._flying_bytes = 0
         self._error: Exception | None = None
         """Why no more is read or cut."""
+        self._has_delivered = False
         self._stopping = False
 
     def run(self) -> Iterator[EncodedChunk]:
@@ -118,6 +119,7 @@ class _Pipeline:
                     raise first.error
                 if first is not None and first.chunk is not None:
                     self._drafts.popleft()
+                    self._has_delivered = True
                     self._work_is_there.notify()
                     return first.chunk
                 if self._cutting.is_over and (first is None or not (first.busy or first.steps)):
@@ -167,6 +169,8 @@ class _Pipeline:
     def _can_read(self) -> bool:
         if self._reading.busy or self._reading.is_over:
             return False
+        if self._flying >= self._few and not self._has_delivered:
+            return False  # A video's first chunk is not to wait for work on later ones.
         has_room = (
             self._flying_bytes < self._most_bytes
             and len(self._drafts) <= self._crew.size
