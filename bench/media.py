@@ -18,18 +18,23 @@ from shared.contracts.style_request import StyleRequest
 from shared.media.chunks import ChunkWriter, read_chunk
 from shared.media.encodings import SEGMENT
 from splitter.media.chunking import EncodedChunk
+from splitter.media.crew import Crew
 from splitter.media.split import SplitOptions, split
+from splitter.settings import default_threads
 
 
 @dataclass(frozen=True, slots=True)
 class MediaFigures:
     """One core's work on one size of picture; nothing is painted in between.
 
+    ``split_on_all_cores`` alone is by the clock, on as many threads as a splitter takes by itself.
+
     The peak signal-to-noise ratios are of luma, mean over frames, against the source's.
     """
 
     size: str
     split_frames_per_second: float
+    split_on_all_cores: float
     mux_frames_per_second: float
     mezzanine_psnr_db: float
     round_trip_psnr_db: float
@@ -47,6 +52,11 @@ def measure(frames: int, width: int, height: int) -> MediaFigures:
         with clip.open("rb") as file:
             source, *chunks, _end = split(file, SplitOptions(), side)
         splitting = time.process_time() - began
+        with clip.open("rb") as file, Crew(default_threads()) as crew:
+            began = time.monotonic()
+            for _ in split(file, SplitOptions(), side, crew):
+                pass
+            splitting_together = time.monotonic() - began
         assert isinstance(source, Source)
         encoded = [chunk for chunk in chunks if isinstance(chunk, EncodedChunk)]
 
@@ -60,6 +70,7 @@ def measure(frames: int, width: int, height: int) -> MediaFigures:
         return MediaFigures(
             size=f"{width}x{height}",
             split_frames_per_second=frames / splitting,
+            split_on_all_cores=frames / splitting_together,
             mux_frames_per_second=frames / muxing,
             mezzanine_psnr_db=_psnr(_decoded(clip), _chunk_frames(chunk.data for chunk in encoded)),
             round_trip_psnr_db=_psnr(_decoded(clip), _decoded(out)),

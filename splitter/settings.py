@@ -25,6 +25,11 @@ MOST_THREADS: Final = 8
 """Reading takes the longest of what one thread does alone, and keeps so many busy at the most."""
 
 
+def default_threads() -> int:
+    """Return how many threads split one video on this machine where nothing else is said."""
+    return min(usable_cores(), MOST_THREADS)
+
+
 class SplitterSettings(ServiceSettings):
     """The splitter's settings."""
 
@@ -158,7 +163,7 @@ class SplitterSettings(ServiceSettings):
     @property
     def threads(self) -> int:
         """How many threads split one video."""
-        return self.split_threads or min(usable_cores(), MOST_THREADS)
+        return self.split_threads or default_threads()
 
     def problems(self) -> list[str]:
         """Return what cannot work, an unguarded webhook included."""
