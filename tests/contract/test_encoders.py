@@ -10,7 +10,7 @@ import asyncio
 import io
 import tempfile
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,7 +69,7 @@ class Painted(NamedTuple):
 
 
 def split_job(job: str) -> Painted:
-    video = io.BytesIO(Video(frames=32, size=(192, 96)).make())
+    video = io.BytesIO(Video(frames=24, size=(192, 96)).make())
     style = StyleRequest(style="starry-night")
     options = SplitOptions(chunk_frames=8, first_chunk_frames=8)
     with tempfile.TemporaryDirectory() as folder:
@@ -114,14 +114,22 @@ async def stylizing(bench: Bench, encoder: str) -> AsyncIterator[None]:
             await asyncio.gather(reading, return_exceptions=True)
 
 
-async def send(bench: Bench, events: list[ChunkReady]) -> None:
+Send = Callable[[list[ChunkReady]], Awaitable[None]]
+
+
+@asynccontextmanager
+async def sending(bench: Bench) -> AsyncIterator[Send]:
     """Send references as the splitter does."""
     async with AzureClients(bench.settings) as clients:
         frames = await clients.publisher(bench.settings.frames_hub)
         partitions = await frames.partitions()
-        for event in events:
-            place = chunk_partition(event.job_id, event.chunk.index, len(partitions))
-            await frames.to_partition(event, partitions[place])
+
+        async def send(events: list[ChunkReady]) -> None:
+            for event in events:
+                place = chunk_partition(event.job_id, event.chunk.index, len(partitions))
+                await frames.to_partition(event, partitions[place])
+
+        yield send
 
 
 async def encoders(bench: Bench, job: str) -> list[str]:
@@ -136,13 +144,16 @@ async def test_a_job_whose_gpus_go_away_ends_with_segments_of_one_encoder(
     monkeypatch.setattr(codecs, "nvenc_segment_encoding", lambda *_: OTHER)
     job = uuid.uuid4().hex[:24]
     made = split_job(job)
-    async with running(
-        storage_connection,
-        eventhub_connection,
-        redrive_after_s=0.2,
-        checkpoint_interval_s=0.1,
-        keep_intermediates=True,
-    ) as bench:
+    async with (
+        running(
+            storage_connection,
+            eventhub_connection,
+            redrive_after_s=0.2,
+            checkpoint_interval_s=0.1,
+            keep_intermediates=True,
+        ) as bench,
+        sending(bench) as send,
+    ):
         inside = bench.settings
         for number, data in enumerate(made.files):
             name = chunk_blob(job, number)
@@ -154,7 +165,7 @@ async def test_a_job_whose_gpus_go_away_ends_with_segments_of_one_encoder(
             return status is not None and status.chunks_stylized == 2
 
         async with stylizing(bench, "nvenc"):
-            await send(bench, made.events[:2])
+            await send(made.events[:2])
             await bench.until(half_painted)
         on_gpu = await encoders(bench, job)
         assert len(set(on_gpu)) == 1
@@ -162,16 +173,16 @@ async def test_a_job_whose_gpus_go_away_ends_with_segments_of_one_encoder(
         # The first comes a second time, as after a worker that died, and so does the word that it
         # has to be encoded on the processor, as from an assembler that began anew
         again = made.events[0].model_copy(update={"on_processor": True})
-        await send(bench, [made.events[0], *made.events[2:], again, again])
+        await send([made.events[0], *made.events[2:], again, again])
         # From here on the result is written ahead, with segments that will not do
         await store_manifest(bench.blobs, inside.frames_container, made.manifest)
-        await bench.hub.by_job(SplitCompleted(job_id=job, chunks=4, frames=32))
+        await bench.hub.by_job(SplitCompleted(job_id=job, chunks=3, frames=24))
         async with stylizing(bench, "x264"):
             status = await bench.ended(job)
         assert (status.state, status.error) == ("done", None)
-        assert await encoders(bench, job) == ["", "", "", ""]
+        assert await encoders(bench, job) == ["", "", ""]
         result = await bench.blobs.read(inside.results_container, str(status.result))
         assert result
         assert bench.metrics.get_sample_value("assembler_redriven_chunks_total") == 1
     with av.open(io.BytesIO(result)) as shown:
-        assert [number_of(frame) for frame in shown.decode(video=0)] == list(range(32))
+        assert [number_of(frame) for frame in shown.decode(video=0)] == list(range(24))
