@@ -89,7 +89,9 @@ _WAITING: Final = Row(
             "suffix: results",
             (
                 Query(
-                    "sum by (code) (increase(assembler_lost_tracks_total[$__range]) > 0)",
+                    # Where there are none, one 0 rather than one for each code.
+                    "sum by (code) (increase(assembler_lost_tracks_total[$__range]) > 0) "
+                    "or sum(increase(assembler_lost_tracks_total[$__range])) == 0",
                     "{{code}}",
                 ),
             ),
