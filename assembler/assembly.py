@@ -19,7 +19,7 @@ from assembler.mux import mux
 from assembler.publication import Publication
 from assembler.settings import AssemblerSettings
 from assembler.verify import verify
-from shared.contracts.errors import ResultError, StylestreamError, TrackError
+from shared.contracts.errors import ResultError, StylestreamError, TrackError, TransientError
 from shared.contracts.manifest import Manifest
 from shared.media.containers import is_full
 from shared.storage.blobs import BlobStore
@@ -113,6 +113,12 @@ class Assembly:
                 NO_SPACE,
                 "the result does not fit into the assembler's work folder: give it more room "
                 "(WORK_DIR), and submit the video again",
+            ) from error
+        except RuntimeError as error:
+            if not _is_of_machine(error):
+                raise
+            raise TransientError(
+                "the assembler can start no thread: its memory, or their number, is used up"
             ) from error
         for code in sorted({loss.code for loss in losses}):
             self._metrics.lost_tracks(code)
@@ -215,7 +221,12 @@ def _is_of_others(error: Exception) -> bool:
     """Tell whether an error is of the segments, of storage or of the disk, whatever the tracks."""
     if isinstance(error, ResultError):
         return error.code in _OF_SEGMENTS
-    return isinstance(error, StylestreamError) or is_full(error)
+    return isinstance(error, StylestreamError) or is_full(error) or _is_of_machine(error)
+
+
+def _is_of_machine(error: Exception) -> bool:
+    """Tell whether there is no memory, or no thread, for anything at all."""
+    return isinstance(error, MemoryError) or str(error) == "can't start new thread"
 
 
 def _deadly(attempts: int) -> ResultError:

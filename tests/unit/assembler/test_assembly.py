@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from assembler import assembly
 from assembler.assembly import Assembly
 from assembler.metrics import AssemblerMetrics
 from assembler.settings import AssemblerSettings
-from shared.contracts.errors import ResultError
+from shared.contracts.errors import ResultError, TransientError
 
 
 async def test_a_full_work_folder_is_named_with_its_remedy(
@@ -35,3 +36,20 @@ async def test_a_full_work_folder_is_named_with_its_remedy(
     assert caught.value.code == "NO_SPACE"
     with os.scandir(tmp_path) as left:
         assert not list(left), "nothing half-made stays behind"
+
+
+async def test_a_machine_that_starts_no_thread_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def none_left(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    settings = AssemblerSettings(
+        storage_connection_string="UseDevelopmentStorage=true",
+        eventhub_connection_string="Endpoint=sb://localhost;UseDevelopmentEmulator=true",
+        work_dir=str(tmp_path),
+    )
+    making = Assembly(settings, None, None, AssemblerMetrics(CollectorRegistry()))
+    monkeypatch.setattr(threading.Thread, "start", none_left)
+    with pytest.raises(TransientError, match="its memory, or their number, is used up"):
+        await making.run(manifest("job", [8]))
