@@ -7,6 +7,9 @@ import signal
 import threading
 from collections.abc import Awaitable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Final
+
+_AGAIN_S: Final = 1.0
 
 
 async def together(*starts: Awaitable[None]) -> None:
@@ -21,9 +24,16 @@ async def together(*starts: Awaitable[None]) -> None:
 
 
 async def cancel(task: asyncio.Task[None]) -> None:
-    """End a task and wait until it has ended."""
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    """End a task and wait until it has ended.
+
+    It is cancelled as often as it takes: before Python 3.12, ``asyncio.wait_for``, which the Event
+    Hubs SDK is made of, can lose a cancellation.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=_AGAIN_S)
+    if not task.cancelled():
+        task.exception()  # nobody else asks, and asyncio would say so
 
 
 @contextmanager

@@ -36,6 +36,8 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Arena
         "CHECKPOINT_INTERVAL_S": "0.05",
         # A split comes to its end also while nobody paints.
         "OUTSTANDING_CHUNKS": "8",
+        # A result that is written ahead waits for each segment, whatever is counted.
+        "DRAFTS": "0",
     }
     folder = tmp_path_factory.mktemp("mutants")
     async with Arena(folder, {}, stylizers=1, settings=settings) as arena:
