@@ -171,12 +171,10 @@ class _Pipeline:
             return False
         if self._flying >= self._few and not self._has_delivered:
             return False  # A video's first chunk is not to wait for work on later ones.
-        has_room = (
-            self._flying_bytes < self._most_bytes
-            and len(self._drafts) <= self._crew.size
-            and len(self._uncut) < self._few
-        )
-        return has_room or not self._flying
+        # A frame larger than all the room has it to itself.
+        has_room = self._flying_bytes < self._most_bytes or not self._flying
+        # Of more chunks than threads the first one is whole, and has only to be taken.
+        return has_room and len(self._drafts) <= self._crew.size and len(self._uncut) < self._few
 
     def _can_cut(self) -> bool:
         if self._cutting.busy or self._cutting.is_over:

@@ -195,8 +195,9 @@ async def test_a_dead_service_comes_back_and_the_state_file_follows(
 def supervisor(directory: Path, services: dict[str, str]) -> subprocess.Popen[bytes]:
     """Run a stack in a process of its own; returns once it is up."""
     script = f"""
-        import asyncio, pathlib
+        import asyncio, pathlib, signal
         from local.stack import Stack, StackOptions
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests run under nohup
         async def main():
             options = StackOptions(pathlib.Path({str(directory)!r}), environment={services!r})
             async with Stack(options) as stack:

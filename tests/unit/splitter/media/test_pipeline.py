@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 from collections import Counter
 from fractions import Fraction
 from itertools import islice
@@ -192,7 +193,7 @@ def test_a_slow_consumer_keeps_the_threads_waiting():
     threads, length, counts = 4, 4, Counter()
 
     def frames():
-        for frame in pictures(400):
+        for frame in pictures(160):
             counts["read"] += 1
             counts["ahead"] = max(counts["ahead"], counts["read"] - length * counts["taken"])
             yield frame
@@ -201,6 +202,7 @@ def test_a_slow_consumer_keeps_the_threads_waiting():
         for chunk in encoded(frames(), cutter_for(length), crew, 2**30):
             counts["taken"] += 1
             assert len(list(read_chunk(chunk.data))) == length
+            time.sleep(0.02)  # all that may be done meanwhile is done by then
     # The consumer has a chunk, each thread another, and beyond that a few frames are read ahead
     assert counts["ahead"] <= (1 + threads) * length + 2 * threads + 2
 
