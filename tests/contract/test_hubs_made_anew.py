@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from contract.conftest import broker
-from contract.test_services import assembling, running
+from contract.test_services import Bench, assembling, running
 from contract.test_stalls import Loser, lose_chunks, seal, send_chunks
 from ports import unused_port
 from prometheus_client import CollectorRegistry
@@ -85,6 +85,14 @@ async def hubs(factory: pytest.TempPathFactory) -> AsyncIterator[tuple[str, Rene
         yield connection, renew
 
 
+async def begin(bench: Bench, job: str) -> None:
+    """Send a job of three chunks, of which the first is painted."""
+    await seal(bench, job, 3)
+    await send_chunks(bench, job, 3)
+    await bench.hub.by_job(SplitCompleted(job_id=job, chunks=3, frames=24))
+    await bench.hub.by_job(SegmentReady(job_id=job, chunk=0, frames=8))
+
+
 async def test_an_open_job_is_followed_to_its_end_though_its_events_are_gone(
     storage_connection: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -95,10 +103,7 @@ async def test_an_open_job_is_followed_to_its_end_though_its_events_are_gone(
             storage_connection, connection, consumer_patience_s=4.1, redrive_after_s=0.5
         ) as bench,
     ):
-        await seal(bench, job, 3)
-        await send_chunks(bench, job, 3)
-        await bench.hub.by_job(SplitCompleted(job_id=job, chunks=3, frames=24))
-        await bench.hub.by_job(SegmentReady(job_id=job, chunk=0, frames=8))
+        await begin(bench, job)
 
         async def begun() -> bool:
             status = await bench.look(job)
@@ -134,10 +139,7 @@ async def test_chunks_that_go_with_the_hub_of_frames_alone_are_sent_again(
             storage_connection, connection, consumer_patience_s=4.1, redrive_after_s=0.5
         ) as bench,
     ):
-        await seal(bench, job, 3)
-        await send_chunks(bench, job, 3)
-        await bench.hub.by_job(SplitCompleted(job_id=job, chunks=3, frames=24))
-        await bench.hub.by_job(SegmentReady(job_id=job, chunk=0, frames=8))
+        await begin(bench, job)
 
         async def waiting() -> bool:
             status = await bench.look(job)
