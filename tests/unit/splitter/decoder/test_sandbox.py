@@ -7,6 +7,7 @@ import io
 import resource
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from decoder_child import (
     Upload,
@@ -18,12 +19,22 @@ from decoder_child import (
     refusal,
     threads_of,
 )
+from videos import Video
 
 from shared.contracts.errors import SourceRefused
 from splitter.decoder.process import split_in_child
 from splitter.decoder.wire import Job, encode_message
 from splitter.media.limits import Limits
 from splitter.media.split import SplitOptions, split
+
+
+def noise(number: int, width: int, height: int) -> np.ndarray:
+    """Draw what no encoder makes small."""
+    return np.random.default_rng(number).integers(0, 256, (height, width), np.uint8)
+
+
+LONG = Video(frames=80, size=(320, 240), draw=noise)
+"""Its chunks have 5 MB: a decoder that nobody listens to waits for room in its pipe."""
 
 
 @pytest.mark.parametrize("threads", [1, 4])
@@ -41,7 +52,7 @@ async def test_the_child_gives_what_splitting_in_place_gives(make, side, tmp_pat
 async def test_forks_of_one_process_share_nothing_but_what_it_had_loaded(make, side, tmp_path):
     # Given two decoders at the same time, one of which waits for its consumer
     upload = Upload(make.Video(frames=20).make())
-    long = Upload(make.Video(frames=200, size=(320, 240)).make())
+    long = Upload(LONG.make())
     options = SplitOptions(chunk_frames=4)
     async with fork_server() as server:
         (tmp_path / "other").mkdir()
@@ -60,7 +71,7 @@ async def test_forks_of_one_process_share_nothing_but_what_it_had_loaded(make, s
 
 async def test_a_fork_server_that_was_killed_is_run_anew(make, side):
     # Given a fork server that dies under a split
-    upload = Upload(make.Video(frames=200, size=(320, 240)).make())
+    upload = Upload(LONG.make())
     options = SplitOptions(chunk_frames=4)
     async with fork_server() as server:
         events = split_in_child(server, upload.read, Job(len(upload.data), options, side))
@@ -71,7 +82,7 @@ async def test_a_fork_server_that_was_killed_is_run_anew(make, side):
         # Then that split is told to be tried again, and the next one finds a new server
         assert caught.value.code == "DECODER_FAILED"
         events = split_in_child(server, upload.read, Job(len(upload.data), options, side))
-        assert [event async for event in events][-1].frames == 200
+        assert [event async for event in events][-1].frames == LONG.frames
 
 
 async def test_nothing_is_left_of_the_child(make, side):
@@ -273,7 +284,7 @@ async def test_what_a_child_sends_without_end_takes_no_memory(stand_in, side, ma
 
 @pytest.mark.parametrize(("after", "threads"), [(1, 1), (2, 1), (2, 4)])
 async def test_a_consumer_that_walks_away_ends_the_child(make, side, after, threads):
-    upload = Upload(make.Video(frames=200, size=(320, 240)).make())
+    upload = Upload(LONG.make())
     async with fork_server() as server:
         events = split_in_child(
             server,
