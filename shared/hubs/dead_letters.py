@@ -51,7 +51,7 @@ class DeadLetters:
             partition_id=delivery.partition_id,
             sequence_number=delivery.sequence_number or 0,
             code=error.code if isinstance(error, PermanentError) else "UNFORESEEN",
-            cause=f"{type(error).__name__}: {error}",
+            cause=_cause(error),
             attempts=attempts,
             trace="".join(traceback.format_exception(error)),
             buried_at=utc_now(),
@@ -61,3 +61,9 @@ class DeadLetters:
         await self._blobs.create(
             self._container, name, letter.to_json(), content_type="application/json"
         )
+
+
+def _cause(error: BaseException) -> str:
+    if isinstance(error, PermanentError):
+        return error.message
+    return f"{type(error).__name__}: {error}"

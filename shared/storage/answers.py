@@ -137,7 +137,7 @@ def sentence(error: AzureError) -> str:
     """Return why a request failed: with the remedy where there is one, else in storage's words."""
     if remedy := _REMEDIES.get(error_code(error) or ""):
         return remedy
-    return (error.message.splitlines() or [type(error).__name__])[0]
+    return (error.message.splitlines() or ["it does not say why"])[0]
 
 
 def failure(verb: str, container: str, name: str, error: AzureError) -> StylestreamError:

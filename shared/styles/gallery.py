@@ -80,7 +80,8 @@ class Style:
             data = path.read_bytes()
         except OSError as error:
             raise StyleError(
-                "STYLE_UNREADABLE", f"style {self.name!r}: cannot read {path}: {error.strerror}"
+                "STYLE_UNREADABLE",
+                f"style {self.name!r}: cannot read {path.name}: {error.strerror}",
             ) from error
         if hashlib.sha256(data).hexdigest() != promised:
             raise StyleError(

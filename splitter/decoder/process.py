@@ -17,6 +17,8 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
+import structlog
+
 from shared.contracts.errors import SourceRefused
 from splitter.decoder.bounds import Bounds
 from splitter.decoder.forks import DECODE, Fork, ForkServer
@@ -34,6 +36,8 @@ from splitter.media.split import SplitEnd, SplitEvent
 
 ReadRange = Callable[[int, int], Awaitable[bytes]]
 """Read ``length`` bytes of the upload from ``offset``: ``await read_range(offset, length)``."""
+
+log = structlog.get_logger()
 
 _STDERR_BYTES = 4096
 _PR_SET_DUMPABLE = 4
@@ -136,7 +140,7 @@ class _Child:
             return message.result()
         except GarbageError as error:
             raise SourceRefused(
-                "DECODER_CRASHED", f"The decoder talks nonsense: {error}."
+                "DECODER_CRASHED", f"The decoder broke its protocol: {error}."
             ) from error
         finally:
             message.cancel()
@@ -165,8 +169,6 @@ class _Child:
         code = await self._fork.wait()
         if code is None:
             return DecoderKilled("DECODER_FAILED", "What decoders are forked from was killed.")
-        tail = (await self._stderr).decode(errors="replace").strip().splitlines()[-1:]
-        said = f" Its last words: {tail[0]}" if tail else ""
         if code == -signal.SIGKILL:
             return DecoderKilled(
                 "DECODER_OUT_OF_MEMORY", "The decoder was killed, most likely for its memory."
@@ -176,7 +178,9 @@ class _Child:
                 "DECODER_OUT_OF_TIME", "Decoding takes more processor time than allowed."
             )
         cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        return SourceRefused("DECODER_CRASHED", f"The decoder crashed ({cause}).{said}")
+        said = (await self._stderr).decode(errors="replace").strip()
+        log.error("decoder crashed", cause=cause, stderr=said)
+        return SourceRefused("DECODER_CRASHED", f"The decoder crashed ({cause}).")
 
 
 class _Progress:

@@ -105,7 +105,7 @@ def decode_message(body: bytes, payload: bytes) -> SplitEvent | Refusal:
     try:
         header = _HEADER.validate_json(body)
     except ValidationError as error:
-        raise GarbageError(f"a message of the decoder cannot be read: {error}") from error
+        raise GarbageError("a message of the decoder cannot be read") from error
     if header.kind == "chunk" and header.chunk is not None:
         return EncodedChunk(header.chunk, payload)
     event = {"source": header.source, "end": header.end, "refusal": header.refusal}.get(header.kind)

@@ -32,7 +32,14 @@ _LAST_WORDS: Final = 300
 
 
 class AttemptFailed(StylestreamError):
-    """An attempt that ended badly for a reason that another attempt need not share."""
+    """An attempt that ended badly for a reason that another attempt need not share.
+
+    The sentence is for users; ``detail`` is for the log, in whatever words a library had for it.
+    """
+
+    def __init__(self, message: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail or message
 
 
 async def run_isolated(
@@ -75,7 +82,7 @@ async def run_isolated(
         transport.close()
         await child.wait()
     if child.returncode != 0:
-        raise AttemptFailed(_why(child.returncode or 0, err))
+        raise _failure(child.returncode or 0, err)
     return _segment(out)
 
 
@@ -97,11 +104,11 @@ def _segment(out: bytes) -> bytes:
     raise PermanentError(answer["code"], answer["message"])
 
 
-def _why(code: int, err: bytes) -> str:
+def _failure(code: int, err: bytes) -> AttemptFailed:
     cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
     words = err.decode(errors="replace").strip().splitlines()[-1:]
-    said = f": {words[0][-_LAST_WORDS:]}" if words else ""
-    return f"the process that painted it ended with {cause}{said}"
+    sentence = f"the process that painted it ended with {cause}"
+    return AttemptFailed(sentence, ": ".join([sentence, *(w[-_LAST_WORDS:] for w in words)]))
 
 
 def _environment() -> dict[str, str]:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+import av.error
 import structlog
 
 from shared.contracts.errors import ChunkError, PermanentError
 from shared.contracts.messages import ChunkReady
 from shared.hubs.workers import GivenBack
+from shared.media.containers import complaint
 from shared.media.probes import find_nvenc_fault
 from shared.service.health import Health
 from shared.storage.blobs import BlobStore, Content
@@ -82,7 +84,7 @@ class RetryingPainter:
             GivenBack: the service is leaving, or has to.
         """
         check_seal(chunk, f"chunk {event.chunk.index}", "CORRUPT_CHUNK")
-        cause = "it ended the workers that tried"
+        last = AttemptFailed("it ended the workers that tried")
         async with self.lanes.free(self._needed(event)):
             attempts = self._counter.of(name, chunk, anew=event.on_processor)
             while attempt := await self._retry(attempts.begin):
@@ -90,18 +92,21 @@ class RetryingPainter:
                     with self._metrics.timed("paint"):
                         return await self._attempt(attempt, event, chunk.data)
                 except AttemptFailed as failure:
-                    cause = str(failure)
+                    last = failure
                 log.warning(
                     "attempt failed",
                     job_id=event.job_id,
                     chunk=event.chunk.index,
                     attempt=attempt,
-                    cause=cause,
+                    cause=last.detail,
                 )
-                self._question_memory(cause)
+                self._question_memory(last.detail)
                 await self._question_engine()
                 await self._question_encoder()
-        raise ChunkError("CHUNK_POISONED", f"painting failed {self._counter.limit} times: {cause}")
+        limit = self._counter.limit
+        times = "once" if limit == 1 else f"{limit} times"
+        sentence = f"painting failed {times}: {last}"
+        raise ChunkError("CHUNK_POISONED", sentence) from last
 
     def _needed(self, event: ChunkReady) -> int:
         if self._settings.on_gpu:
@@ -150,7 +155,8 @@ class RetryingPainter:
         except (PermanentError, AttemptFailed):
             raise
         except Exception as error:  # whatever a codec or the network raises: worth a second look
-            raise AttemptFailed(f"{type(error).__name__}: {error}") from error
+            detail = f"{type(error).__name__}: {error}"
+            raise AttemptFailed(_sentence(error), detail) from error
 
     def _question_memory(self, cause: str) -> None:
         """Leave when the GPU's memory is used up: in isolation, too, it is what others left of it.
@@ -191,3 +197,9 @@ class RetryingPainter:
         if fault := await self.lanes.run(find_nvenc_fault):
             self._health.fail(f"the GPU's encoder no longer works: {fault}")
             raise GivenBack("the GPU's encoder no longer works")
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, av.error.FFmpegError):
+        return f"a codec failed, {complaint(error)}"
+    return "the stylizer's log holds the cause, under the job's id"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from importlib.util import find_spec
 from typing import Any, Final, Literal
 
@@ -32,6 +33,9 @@ _GPU: Final = "cuda"
 
 _SAYS_NO_MORE: Final = ("explicitly added the CPU EP", "CUDA Provider not available")
 """What ONNX Runtime says when CUDA has not started, whatever the cause."""
+
+_CODE: Final = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
+"""What ONNX Runtime's sentences begin with."""
 
 _CHANNELS: Final = 3
 _CUDA_OPTIONS: Final = {
@@ -129,7 +133,7 @@ class Sessions:
                 raise ConfigurationError([self._not_started(str(error))]) from error
             raise StyleError(
                 "STYLE_UNREADABLE",
-                f"style {style!r} is not a network that ONNX Runtime reads: {error}",
+                f"style {style!r} is not a network that ONNX Runtime reads: {_complaint(error)}",
             ) from error
         if session.get_providers()[0] != _PROVIDERS[self.device][0]:
             raise ConfigurationError([self._not_started("")])
@@ -223,6 +227,11 @@ def _check_signature(style: str, session: ort.InferenceSession) -> None:
                 f"style {style!r}: its network must have one {what}, uint8 (N, 3, H, W) with free "
                 f"N, H and W, and has {found or 'none'}",
             )
+
+
+def _complaint(error: Exception) -> str:
+    """Return ONNX Runtime's sentence, without its codes."""
+    return " ".join(_CODE.sub("", str(error)).rstrip(".").split())
 
 
 def _takes_places(given: ort.NodeArg) -> bool:

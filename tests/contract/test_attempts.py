@@ -9,10 +9,12 @@ import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import av.error
 import numpy as np
 import pytest
 import pytest_asyncio
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 from videos import Video
 
 from shared.contracts.errors import ChunkError
@@ -119,11 +121,22 @@ class Gone:
 
     paints = False
     layout = RGB
+    cause: Exception = RuntimeError("CUDA failure 999: unknown error")
 
     def paint(self, _style: str, frames: Frames, _canvas: Canvas | None = None) -> Frames:
         if not self.paints:
-            raise RuntimeError("CUDA failure 999: unknown error")
+            raise self.cause
         return np.array(frames)
+
+
+class Partial(Gone):
+    """An engine that paints blank frames, and nothing else."""
+
+    def paint(
+        self, style: str, frames: Frames, canvas: Canvas | None = None, **_options: bool
+    ) -> Frames:
+        self.paints = not np.any(frames)
+        return super().paint(style, frames, canvas)
 
 
 @pytest.fixture
@@ -139,14 +152,14 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def painter(
-    blobs: BlobStore, container: str, paints: Gone, **settings: object
+    blobs: BlobStore, container: str, paints: Gone, attempts: int = LIMIT, **settings: object
 ) -> tuple[RetryingPainter, Health]:
     health = Health()
     chosen = StylizerSettings(
         storage_connection_string="UseDevelopmentStorage=true",  # type: ignore[arg-type]
         eventhub_connection_string="Endpoint=sb://localhost;UseDevelopmentEmulator=true",  # type: ignore[arg-type]
         frames_container=container,
-        chunk_attempts=LIMIT,
+        chunk_attempts=attempts,
         lanes=1,
         **settings,  # type: ignore[arg-type]
     )
@@ -214,3 +227,30 @@ async def test_a_chunk_that_fails_where_others_are_painted_is_to_blame(
         await painting.paint(chunk()[0], NAME, await read(blobs, container))
     assert poisoned.value.code == "CHUNK_POISONED"
     assert not health.failed.is_set()
+
+
+@pytest.mark.parametrize(
+    ("cause", "sentence"),
+    [
+        (KeyError("/opt/stylestream/styles/x.onnx"), "the stylizer's log holds the cause, under"),
+        (
+            av.error.InvalidDataError(1, "Invalid data found when processing input", "/tmp/x.mp4"),
+            "a codec failed, invalid data found when processing input",
+        ),
+    ],
+)
+async def test_an_error_that_nobody_foresaw_is_for_the_log(
+    blobs: BlobStore, container: str, cause: Exception, sentence: str
+) -> None:
+    engine = Partial()
+    engine.cause = cause
+    painting, _ = painter(blobs, container, engine, attempts=1)
+    with capture_logs() as lines, pytest.raises(ChunkError) as poisoned:
+        await painting.paint(chunk()[0], NAME, await read(blobs, container))
+    # Then its user reads neither names of Python's nor paths, and its operator does
+    assert poisoned.value.message.startswith(f"painting failed once: {sentence}")
+    assert type(cause).__name__ not in poisoned.value.message
+    assert "/" not in poisoned.value.message
+    (line,) = (line for line in lines if line["event"] == "attempt failed")
+    assert type(cause).__name__ in line["cause"]
+    assert poisoned.value.__cause__.__cause__ is cause

@@ -20,7 +20,7 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Stream
 
 from shared.contracts.errors import ChunkError
-from shared.media.containers import add_copy
+from shared.media.containers import add_copy, complaint
 from web.live.codec_names import browser_codec
 
 _OPTIONS: Final = {
@@ -94,7 +94,7 @@ def _opened(segment: bytes) -> InputContainer:
     try:
         container = av.open(io.BytesIO(segment), "r", format="mp4")
     except av.error.FFmpegError as error:
-        raise _corrupt(f"it cannot be read: {error}") from error
+        raise _corrupt(f"it cannot be read, {complaint(error)}") from error
     if len(container.streams) != 1:
         container.close()
         raise _corrupt(f"it holds {len(container.streams)} tracks")

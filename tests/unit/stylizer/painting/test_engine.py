@@ -63,7 +63,7 @@ def test_asking_for_a_gpu_that_is_not_there_is_a_configuration_error() -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"no network", "is not a network that ONNX Runtime reads"),
+        (b"no network", "is not a network that ONNX Runtime reads: Failed to load model"),
         (network(element=FLOAT), "one input, uint8"),
         (network(shape=("n", 4, "h", "w")), r"one input, uint8 \(N, 3, H, W\)"),
         (network(shape=("n", 3, 360, 640)), "free N, H and W"),
