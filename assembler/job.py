@@ -30,6 +30,7 @@ def opening(event: SplitStarted) -> Status:
         uploaded_at=iso(event.uploaded_at) if event.uploaded_at else "",
         started_at=now,
         updated_at=now,
+        upload_event=event.upload_event,
     )
 
 
@@ -46,8 +47,6 @@ class Job:
         self.redrive = Redrive(redrives)
         self.manifest: Manifest | None = None
         self.deliveries: list[Delivery] = []
-        self.upload_event: EventPlace | None = None
-        """The upload's event, as the splitter that took it up last has told."""
         self.concluding = False
         """Whether the job is being brought to its end; nothing it hears changes that any more."""
         self.let_go = False
@@ -69,6 +68,11 @@ class Job:
     def job_id(self) -> str:
         """The job's id."""
         return self.status.job_id
+
+    @property
+    def upload_event(self) -> EventPlace | None:
+        """The upload's event, as the splitter that took it up last has told."""
+        return self.status.upload_event
 
     @property
     def partition_id(self) -> str | None:
@@ -158,7 +162,9 @@ class Job:
 
     def start(self, event: SplitStarted) -> None:
         """Note that a splitter has accepted the upload, or begins to split it."""
-        self.upload_event = event.upload_event or self.upload_event
+        if event.upload_event is not None:
+            place = {"upload_event": event.upload_event}
+            self.status = self.status.model_copy(update=place)
         if self.status.state == "queued" and not event.queued:
             self._update(state="splitting")
 

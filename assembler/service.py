@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Final
 
 import structlog
@@ -15,16 +15,19 @@ from assembler.frames_hub import FramesHub
 from assembler.job import Job, opening
 from assembler.lingering import Lingering
 from assembler.metrics import AssemblerMetrics
+from assembler.recalls import Recalls
 from assembler.records import Records
 from assembler.rounds import Rounds
+from assembler.segments_hub import SegmentsHub
 from assembler.settings import AssemblerSettings
-from assembler.stalls import CaughtUp, Stalls
+from assembler.stalls import Stalls
 from shared.contracts.errors import MessageError, PermanentError, ResultError
 from shared.contracts.manifest import Manifest
 from shared.contracts.messages import (
     AnyMessage,
     ChunkFailed,
     ChunkReady,
+    JobRecalled,
     SegmentReady,
     SplitCompleted,
     SplitFailed,
@@ -42,7 +45,7 @@ from shared.storage.manifests import load_manifest
 from shared.storage.retry import Retry
 from shared.storage.work_folders import sweep_work_folders
 from shared.telemetry import tracing
-from shared.telemetry.background import in_rounds
+from shared.telemetry.background import Errand, in_rounds
 
 log = structlog.get_logger()
 
@@ -57,8 +60,8 @@ class Assembler:
         settings: AssemblerSettings,
         blobs: BlobStore,
         frames: FramesHub,
+        segments: SegmentsHub,
         announcements: Announcements,
-        caught_up: CaughtUp,
         burials: Burials,
         metrics: AssemblerMetrics,
     ) -> None:
@@ -69,7 +72,7 @@ class Assembler:
         self._records = Records(
             blobs, settings.jobs_container, settings.results_container, settings.redrives
         )
-        stalls = Stalls(settings, blobs, frames, caught_up, metrics)
+        stalls = Stalls(settings, blobs, frames, segments.caught_up, metrics)
         self._rounds = Rounds(settings, self._records, stalls, metrics)
         self._conclusion = Conclusion(settings, blobs, self._records, announcements, metrics)
         self._burials = burials
@@ -79,26 +82,13 @@ class Assembler:
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._in_hand: set[asyncio.Task[None]] = set()
         self._leaving = asyncio.Event()
-        self._looking_after = asyncio.create_task(
-            in_rounds(
-                "jobs",
-                settings.status_interval_s,
-                self._look_after_jobs,
-                metrics.background_failed,
-                until=self._leaving,
-            )
-        )
-
         lingering = Lingering(settings, blobs)
-        self._lingering = asyncio.create_task(
-            in_rounds(
-                "lingering",
-                lingering.interval_s,
-                lingering.look,
-                metrics.background_failed,
-                until=self._leaving,
-            )
-        )
+        recalls = Recalls(settings, blobs, segments, self._is_known)
+        self._background = [
+            self._in_rounds("jobs", settings.status_interval_s, self._look_after_jobs),
+            self._in_rounds("lingering", lingering.interval_s, lingering.look),
+            self._in_rounds("recalls", settings.redrive_after_s, recalls.look),
+        ]
 
     async def take(self, delivery: Delivery) -> None:
         """Take up an event: note it, and act when its job is complete or has failed."""
@@ -141,9 +131,18 @@ class Assembler:
             await asyncio.wait(self._in_hand)
         # Not cancelled: half a request to a hub is a connection that nobody closes.
         self._leaving.set()
-        await asyncio.gather(self._looking_after, self._lingering)
+        await asyncio.gather(*self._background)
         await self._rounds.save(list(self._jobs.values()))
         await self._conclusion.finish()
+
+    def _in_rounds(
+        self, errand: Errand, every_s: float, work: Callable[[], Awaitable[None]]
+    ) -> asyncio.Task[None]:
+        failed = self._metrics.background_failed
+        return asyncio.create_task(in_rounds(errand, every_s, work, failed, until=self._leaving))
+
+    def _is_known(self, job_id: str) -> bool:
+        return job_id in self._jobs or job_id in self._ended
 
     def _put_in_hand(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
@@ -162,6 +161,9 @@ class Assembler:
         if job is None:
             await self._conclusion.sweep_after(event)
             delivery.done()
+            return
+        if isinstance(event, JobRecalled) and job.deliveries and not job.orphaned:
+            delivery.done()  # it is in hand, and its other events keep it there
             return
         job.deliveries.append(delivery)
         if job.concluding:
@@ -186,21 +188,45 @@ class Assembler:
         if job := self._jobs.get(event.job_id):
             return job
         try:
-            job = await self._records.find(event.job_id) or self._open(event, delivery)
+            job = await self._records.find(event.job_id) or await self._open(event, delivery)
         except MessageError:
             raise
         except PermanentError as error:  # its record is not readable
-            job = self._open(event, delivery)
-            job.fail(error.code, error.message)
+            job = await self._open(event, delivery)
+            if job is not None:
+                job.fail(error.code, error.message)
+        if job is None:
+            return None
         self._jobs[job.job_id] = job
         self._metrics.in_hand(+1)
         return job
 
-    def _open(self, event: AnyMessage, delivery: Delivery) -> Job:
-        if not isinstance(event, SplitStarted):
+    async def _open(self, event: AnyMessage, delivery: Delivery) -> Job | None:
+        """Open a job without a record; None when there is nothing of it but a recall."""
+        started = event if isinstance(event, SplitStarted) else await self._started(event.job_id)
+        if started is None and isinstance(event, JobRecalled):
+            return None
+        if started is None:
             raise MessageError(f"{event.type} of a job that was never started", delivery.body)
-        log.info("job opened", job_id=event.job_id, video=event.video_name)
-        return self._records.new(opening(event))
+        log.info("job opened", job_id=event.job_id, video=started.video_name)
+        return self._records.new(opening(started))
+
+    async def _started(self, job_id: str) -> SplitStarted | None:
+        """Return what a splitter told of a job whose first events were lost, if it was sealed."""
+        if self._settings.keep_intermediates:
+            return None  # what is there may be of a job that has ended
+        container = self._settings.frames_container
+        manifest = await load_manifest(self._blobs, container, job_id)
+        if manifest is None:
+            return None
+        return SplitStarted(
+            job_id=job_id,
+            video_name=manifest.video_name,
+            video_url=manifest.video_url,
+            etag=manifest.etag,
+            style=manifest.style,
+            uploaded_at=manifest.uploaded_at,
+        )
 
     async def _apply(self, event: AnyMessage, job: Job) -> None:
         match event:
@@ -282,6 +308,7 @@ async def build(
     await asyncio.to_thread(sweep_work_folders, settings.work_dir)
     blobs = BlobStore(await clients.storage())
     frames = FramesHub(settings, blobs, await clients.publisher(settings.frames_hub))
+    publisher = await clients.publisher(settings.segments_hub)
     announcements = await open_announcements(settings, clients, metrics)
 
     async def caught_up(partition_id: str | None) -> bool:
@@ -289,7 +316,8 @@ async def build(
 
     letters = DeadLetters(blobs, settings.dead_letters_container, settings.segments_hub)
     burials = Burials(letters, metrics, health.report)
-    assembler = Assembler(settings, blobs, frames, announcements, caught_up, burials, metrics)
+    segments = SegmentsHub(publisher, caught_up)
+    assembler = Assembler(settings, blobs, frames, segments, announcements, burials, metrics)
     consumer = reader(
         settings.segments_hub, assembler.take, settings, blobs, clients, metrics, health
     )

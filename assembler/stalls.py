@@ -4,6 +4,7 @@ A job that merely waits, for its turn, for a splitter, or for a pool to start, w
 the hubs keep its events; its record says what for. An event that is lost for good, a hub that was
 made anew, a service that ended in an unforeseen way: that shows as an event that its checkpoint has
 passed and nothing came of. Chunks are sent again then, a few times, before the job fails by name.
+A segment that is stored was painted, whatever became of the news of it: it counts as announced.
 Nor is anything to come of a chunk whose segment does not fit those of the others, see
 `assembler.completeness`: it is sent again with the word that the processor has to encode it.
 """
@@ -11,7 +12,7 @@ Nor is anything to come of a chunk whose segment does not fit those of the other
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import structlog
@@ -20,9 +21,11 @@ from assembler.frames_hub import FramesHub
 from assembler.job import Job, seconds_between
 from assembler.metrics import AssemblerMetrics
 from assembler.redrive import Reach
+from assembler.segments_hub import CaughtUp
 from assembler.settings import AssemblerSettings
-from shared.contracts.layout import progress_blob
-from shared.contracts.manifest import Manifest
+from shared.contracts.layout import chunk_blob, progress_blob
+from shared.contracts.manifest import Chunk, Manifest
+from shared.contracts.messages import SegmentReady
 from shared.contracts.status import read_progress
 from shared.service.checkpoints import HubPositions, Noted
 from shared.storage.blobs import BlobStore
@@ -30,9 +33,6 @@ from shared.storage.manifests import load_manifest
 from shared.telemetry import tracing
 
 log = structlog.get_logger()
-
-CaughtUp = Callable[[str | None], Awaitable[bool]]
-"""Whether all that lies in a partition of the hub of segments was read and noted."""
 
 
 class Standing(NamedTuple):
@@ -45,6 +45,7 @@ class Standing(NamedTuple):
     caught_up: CaughtUp
 
 
+_LOOKS_AT_ONCE: Final = 32
 # Between a hub's clock and ours.
 _CLOCKS_APART_S: Final = 60.0
 SPLITTER: Final = "a splitter"
@@ -137,8 +138,11 @@ class Stalls:
         if job.status.ended or not (ours or job.orphaned):
             return  # it has ended meanwhile, or is for another to judge
         # What was announced before `reach` was looked up is known by now.
-        still = set(job.completeness.missing())
-        missing = {chunk: place for chunk, place in missing.items() if chunk in still}
+        missing = _still(job, missing)
+        await self._hear_stored(job, manifest, job.redrive.passed(missing, reach))
+        if job.status.ended or job.let_go:
+            return
+        missing = _still(job, missing)
         verdict = job.redrive.judge(missing, reach)
         if verdict.action == "give_up" and ours:
             job.fail("STALLED", job.explain_loss(verdict.lost))
@@ -151,6 +155,30 @@ class Stalls:
             with tracing.span("redrive", {"job_id": job.job_id}, parent=job.trace):
                 for chunk in verdict.lost:
                     await self._frames.send_again(manifest, chunk, on_processor=mixed)
+
+    async def _hear_stored(self, job: Job, manifest: Manifest, chunks: list[int]) -> None:
+        """Note the segments of ``chunks`` that are stored: what told of them was lost."""
+        at_once = asyncio.Semaphore(_LOOKS_AT_ONCE)
+
+        async def look_for(chunk: Chunk) -> SegmentReady | None:
+            container, name = self._settings.segments_container, chunk_blob(job.job_id, chunk.index)
+            async with at_once:
+                facts = await self._blobs.facts(container, name)
+            if facts is None:
+                return None
+            return SegmentReady.of_stored(job.job_id, chunk, facts.metadata)
+
+        found = await asyncio.gather(*(look_for(manifest.chunks[chunk]) for chunk in chunks))
+        for segment in filter(None, found):
+            if not job.completeness.has(segment.chunk):
+                log.warning("a segment's event was lost", job_id=job.job_id, chunk=segment.chunk)
+                job.announce(segment)
+
+
+def _still(job: Job, missing: Mapping[int, int]) -> dict[int, int]:
+    """Return those of the ``missing`` chunks that were not announced meanwhile."""
+    now = set(job.completeness.missing())
+    return {chunk: place for chunk, place in missing.items() if chunk in now}
 
 
 def _asked_once(caught_up: CaughtUp) -> CaughtUp:

@@ -13,7 +13,7 @@ import structlog
 from shared.contracts.errors import ChunkError, MessageError, PermanentError
 from shared.contracts.layout import chunk_blob, status_blob
 from shared.contracts.messages import ChunkFailed, ChunkReady, SegmentReady, decode
-from shared.contracts.segment_place import ENCODER, SegmentPlace
+from shared.contracts.segment_place import ENCODER, STYLES, UNPAINTED, SegmentPlace
 from shared.contracts.status import read_status
 from shared.contracts.style_request import StyleRequest
 from shared.hubs.burials import Burials
@@ -37,12 +37,6 @@ from stylizer.painting.engine import Engine
 from stylizer.settings import StylizerSettings
 
 log = structlog.get_logger()
-
-_UNPAINTED = "unpainted"
-"""Metadata of a segment that shows the original frames: why. Storage takes ASCII only."""
-
-_STYLES = "styles"
-"""Metadata of a segment: a digest of the networks that painted it."""
 
 _CAUSE_LENGTH = 1000
 
@@ -94,12 +88,7 @@ class Stylizer:
         if facts is None or _has_to_go(facts, event):
             return None
         self._metrics.chunk("duplicate")
-        return _ready(
-            event,
-            facts.metadata.get(_UNPAINTED),
-            styles=facts.metadata.get(_STYLES, ""),
-            encoder=facts.metadata.get(ENCODER, ""),
-        )
+        return SegmentReady.of_stored(event.job_id, event.chunk, facts.metadata)
 
     async def _paint(
         self, event: ChunkReady, delivery: Delivery
@@ -124,7 +113,7 @@ class Stylizer:
             await self._set_aside(delivery, event, error)
             return await self._pass_through(event, chunk, error) or self._failure(event, error)
         styles = self._version(event.style)
-        how = {_STYLES: styles, ENCODER: segment.encoder}
+        how = {STYLES: styles, ENCODER: segment.encoder}
         stored = await self._store(event, segment.data, how)
         if not stored and (other := await self._painted_before(event)):
             return other
@@ -195,7 +184,7 @@ class Stylizer:
             return None
         self._metrics.passed_through()
         cause = _as_metadata(f"{error.code}: {error.message}")
-        await self._store(event, original.data, {_UNPAINTED: cause, ENCODER: original.encoder})
+        await self._store(event, original.data, {UNPAINTED: cause, ENCODER: original.encoder})
         return _ready(event, cause, encoder=original.encoder)
 
     def _failure(self, event: ChunkReady, error: PermanentError) -> ChunkFailed:

@@ -29,13 +29,9 @@ def check(timeline: Timeline) -> Iterator[Violation]:
 
 
 def _check_shown(job: str, timeline: Timeline) -> Iterator[Violation]:
-    painted = [
-        min((a.at, a.frames) for a in announced if a.frames is not None)
-        for (of, _), announced in timeline.announced.items()
-        if of == job and any(a.frames is not None for a in announced)
-    ]
+    painted = timeline.painted(job).values()
     for at, status in timeline.records.get(job, ()):
-        there = sum(frames for announced_at, frames in painted if announced_at <= at)
+        there = sum(frames for painted_at, frames in painted if painted_at <= at)
         if status.frames_stylized > there:
             yield Violation(
                 "SHOWN",

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from chaos.history import BlobCall, Result, Upload
-from chaos.promises.timeline import Timeline, content_writes, frames_by_chunk
+from chaos.promises.timeline import NEVER, Timeline, content_writes, frames_by_chunk
 from chaos.promises.violation import Violation
 
 
@@ -50,7 +50,7 @@ def _may_be_silent(upload: Upload, result: Result, timeline: Timeline) -> bool:
 
 
 def _check_published(timeline: Timeline) -> Iterator[Violation]:
-    """Hold that every frame of every chunk was announced before a result was written."""
+    """Hold that every frame of every chunk was painted before a result was written."""
     jobs = {result.name: result.job_id for result in timeline.history.results}
     for (container, name), calls in timeline.blobs.items():
         if container != "results":
@@ -67,12 +67,11 @@ def _check_whole(job: str, name: str, call: BlobCall, timeline: Timeline) -> Ite
     if manifest is None:
         yield Violation("I3", job, f"{name} was published without a manifest")
         return
+    painted = timeline.painted(job)
     for chunk, frames in frames_by_chunk(manifest).items():
-        announced = timeline.announced.get((job, chunk), [])
-        if not any(a.at <= call.began and a.frames == frames for a in announced):
-            yield Violation(
-                "I3", job, f"{name} was published before chunk {chunk} was announced as whole"
-            )
+        at, count = painted.get(chunk, (NEVER, frames))
+        if at > call.began or count != frames:
+            yield Violation("I3", job, f"{name} was published before chunk {chunk} was painted")
 
 
 def _check_once(timeline: Timeline) -> Iterator[Violation]:

@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from chaos.history import BlobCall, Cut, History, HubEvent, Place
-from shared.contracts.layout import manifest_blob, status_blob
+from shared.contracts.layout import chunk_blob, manifest_blob, status_blob
 from shared.contracts.manifest import Manifest
 from shared.contracts.messages import (
     ChunkFailed,
@@ -87,6 +87,28 @@ class Timeline:
     def first_announced(self, job: str, chunk: int) -> float:
         """Return when a chunk was first announced, as done or as given up."""
         return min((a.at for a in self.announced.get((job, chunk), ())), default=NEVER)
+
+    def painted(self, job: str) -> dict[int, tuple[float, int]]:
+        """Return by chunk of a job when it was painted at the latest, and its frames.
+
+        A segment that is stored was painted, whether or not anybody could be told of it.
+        """
+        manifest = self.manifest(job)
+        frames = frames_by_chunk(manifest) if manifest else {}
+        found = {n: (self._stored(job, n), count) for n, count in frames.items()}
+        for (of, chunk), announced in self.announced.items():
+            told = [(a.at, a.frames) for a in announced if a.frames is not None]
+            if of == job and told:
+                at, count = min(told)
+                found[chunk] = (min(at, found.get(chunk, (NEVER, 0))[0]), count)
+        return {n: (at, count) for n, (at, count) in found.items() if at < NEVER}
+
+    def _stored(self, job: str, chunk: int) -> float:
+        calls = self.blobs.get(("segments", chunk_blob(job, chunk)), ())
+        writes = (
+            c.began for c in calls if c.operation == "write" and (c.succeeded or not c.status)
+        )
+        return min(writes, default=NEVER)
 
     def manifest(self, job: str) -> Manifest | None:
         """Return a job's manifest as it was first written."""

@@ -4,20 +4,22 @@ An event names its ``type`` and ``schema_version``. A reader ignores fields that
 and refuses versions and types that it does not know, so that a poisoned hub cannot poison a
 service.
 
-=================  ========  ==================  =============================================
-event              hub       from -> to          meaning
-=================  ========  ==================  =============================================
-ChunkReady         frames    splitter->stylizer  a chunk's frames are in blob storage
-SplitStarted       segments  splitter->assembler a video was accepted, its source is probed
-SplitCompleted     segments  splitter->assembler the manifest is sealed
-SplitFailed        segments  splitter->assembler the video cannot be split
-SegmentReady       segments  stylizer->assembler a chunk's stylized segment is written
-ChunkFailed        segments  stylizer->assembler a chunk cannot be stylized
-=================  ========  ==================  =============================================
+=================  ========  ====================  =============================================
+event              hub       from -> to            meaning
+=================  ========  ====================  =============================================
+ChunkReady         frames    splitter->stylizer    a chunk's frames are in blob storage
+SplitStarted       segments  splitter->assembler   a video was accepted, its source is probed
+SplitCompleted     segments  splitter->assembler   the manifest is sealed
+SplitFailed        segments  splitter->assembler   the video cannot be split
+SegmentReady       segments  stylizer->assembler   a chunk's stylized segment is written
+ChunkFailed        segments  stylizer->assembler   a chunk cannot be stylized
+JobRecalled        segments  assembler->assembler  a job is open, and may be in nobody's hands
+=================  ========  ====================  =============================================
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Annotated, Literal, Self
 
@@ -25,6 +27,7 @@ from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
 from shared.contracts.errors import MessageError
 from shared.contracts.manifest import Chunk, Source
+from shared.contracts.segment_place import ENCODER, STYLES, UNPAINTED
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.values import ExactFraction, Value, first_problem
 
@@ -136,6 +139,18 @@ class SegmentReady(Message):
     """What encoded it, if that was not the processor: a name with a digest of the parameter sets.
     Segments with the same word can be joined, and those of the processor to each other."""
 
+    @classmethod
+    def of_stored(cls, job_id: str, chunk: Chunk, metadata: Mapping[str, str]) -> Self:
+        """Announce a segment that was painted before, by its blob's ``metadata``."""
+        return cls(
+            job_id=job_id,
+            chunk=chunk.index,
+            frames=chunk.frames,
+            unpainted=metadata.get(UNPAINTED),
+            styles=metadata.get(STYLES, ""),
+            encoder=metadata.get(ENCODER, ""),
+        )
+
 
 class ChunkFailed(Message):
     """A chunk that no further try would help."""
@@ -146,8 +161,20 @@ class ChunkFailed(Message):
     message: str
 
 
+class JobRecalled(Message):
+    """A job's record is open: whoever reads the partition of its events takes it in hand."""
+
+    type: Literal["JobRecalled"] = "JobRecalled"
+
+
 AnyMessage = Annotated[
-    ChunkReady | SplitStarted | SplitCompleted | SplitFailed | SegmentReady | ChunkFailed,
+    ChunkReady
+    | SplitStarted
+    | SplitCompleted
+    | SplitFailed
+    | SegmentReady
+    | ChunkFailed
+    | JobRecalled,
     Field(discriminator="type"),
 ]
 _ADAPTER: TypeAdapter[AnyMessage] = TypeAdapter(AnyMessage)

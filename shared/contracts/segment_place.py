@@ -16,6 +16,12 @@ from shared.contracts.manifest import Chunk
 ENCODER: Final = "encoder"
 """The name, in the same metadata, of what encoded a segment: see `SegmentReady.encoder`."""
 
+STYLES: Final = "styles"
+"""The name of a digest of the networks that painted it."""
+
+UNPAINTED: Final = "unpainted"
+"""The name of why it shows the original frames. Storage takes ASCII only."""
+
 
 @dataclass(frozen=True, slots=True)
 class SegmentPlace:

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, ValidationError
 
 from shared.contracts.errors import PermanentError
 from shared.contracts.manifest import Source
+from shared.contracts.messages import EventPlace
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.values import Value, first_problem
 
@@ -118,6 +119,8 @@ class Status(Value):
     waiting: Waiting | None = None
     """What keeps an open job from moving; None while it moves, or has only just stopped."""
     error: Failure | None = None
+    upload_event: EventPlace | None = None
+    """The upload's event, as the splitter that took it up last has told."""
 
     @property
     def ended(self) -> bool:
@@ -154,7 +157,8 @@ def write_summary(status: Status) -> dict[str, str]:
 
     It is the record without what only a look at one job shows.
     """
-    content = status.model_dump(mode="json", exclude={"source", "warnings"}, exclude_defaults=True)
+    left_out = {"source", "warnings", "upload_event"}
+    content = status.model_dump(mode="json", exclude=left_out, exclude_defaults=True)
     text = json.dumps(content, separators=(",", ":"))
     return {_SUMMARY: text} if len(text) <= _MOST_CHARACTERS else {}
 

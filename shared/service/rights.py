@@ -61,7 +61,7 @@ NEEDS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     },
     "assembler": {
         RECEIVER: ("segments_hub",),
-        SENDER: ("frames_hub",),
+        SENDER: ("frames_hub", "segments_hub"),
         READER: ("uploads_checkpoints_container", "frames_checkpoints_container"),
         CONTRIBUTOR: (
             *("results_container", "jobs_container", "frames_container", "segments_container"),

@@ -16,7 +16,16 @@ import structlog
 
 log = structlog.get_logger()
 
-Errand = Literal["checkpoints", "silence", "positions", "probes", "jobs", "lingering"]
+Errand = Literal[
+    "checkpoints",
+    "silence",
+    "positions",
+    "probes",
+    "jobs",
+    "lingering",
+    "recalls",
+    "uploads",
+]
 """What is done in rounds; the label of a metric."""
 
 

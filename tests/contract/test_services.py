@@ -123,6 +123,16 @@ def started(job: str) -> SplitStarted:
 
 @asynccontextmanager
 async def running(storage: str, eventhub: str, **settings: object) -> AsyncIterator[Bench]:
+    async with (
+        prepared(storage, eventhub, **settings) as bench,
+        assembling(bench.settings, bench.metrics, bench.health),
+    ):
+        yield bench
+
+
+@asynccontextmanager
+async def prepared(storage: str, eventhub: str, **settings: object) -> AsyncIterator[Bench]:
+    """Make a bench on which no assembler runs yet."""
     name = uuid.uuid4().hex[:8]
     chosen = AssemblerSettings(
         storage_connection_string=storage,  # type: ignore[arg-type]
@@ -147,9 +157,7 @@ async def running(storage: str, eventhub: str, **settings: object) -> AsyncItera
         ):
             await client.create_container(container)
         await _ensure(client, "frames", "segments", "results")
-        bench = Bench(chosen, BlobStore(client), await clients.publisher("segments"))
-        async with assembling(chosen, bench.metrics, bench.health):
-            yield bench
+        yield Bench(chosen, BlobStore(client), await clients.publisher("segments"))
 
 
 @asynccontextmanager

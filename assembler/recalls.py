@@ -1,0 +1,99 @@
+"""Takes open jobs up again that nobody has in hand.
+
+An assembler knows a job by its events. Those of an open job are never marked done, so they come
+again to whoever takes its partition over; unless they are lost: a position that somebody has moved,
+events that have expired, a hub that was made anew while no assembler ran. Then the job's record is
+open and its chunks are stored, but nobody follows it. Of such a job the hub is told anew: its next
+assembler finds all else in storage (`assembler.stalls`).
+
+Whether another assembler has a job cannot be seen from outside. One that has hears of it in vain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from assembler.segments_hub import SegmentsHub
+from assembler.settings import AssemblerSettings
+from shared.contracts.errors import PermanentError, TransientError
+from shared.contracts.layout import is_job_id, status_blob
+from shared.contracts.messages import JobRecalled
+from shared.contracts.status import read_status
+from shared.storage.blobs import BlobStore
+
+log = structlog.get_logger()
+
+_AT_ONCE: Final = 8
+_LONGEST_PAUSE_S: Final = 6 * 3600.0
+
+
+@dataclass(slots=True)
+class _Seen:
+    """A folder that is no job in hand, and when its record is looked at again."""
+
+    etag: str | None
+    """Version of the job's record; None while there is none."""
+    pause_s: float
+    due: float
+
+
+class Recalls:
+    """Looks through what is stored for jobs, from time to time.
+
+    ``in_hand`` tells which jobs this assembler follows, or has seen to their end.
+    """
+
+    def __init__(
+        self,
+        settings: AssemblerSettings,
+        blobs: BlobStore,
+        hub: SegmentsHub,
+        in_hand: Callable[[str], bool],
+    ) -> None:
+        self._settings = settings
+        self._blobs = blobs
+        self._hub = hub
+        self._in_hand = in_hand
+        self._seen: dict[str, _Seen] = {}
+        self._at_once = asyncio.Semaphore(_AT_ONCE)
+
+    async def look(self) -> None:
+        """Recall the jobs whose records are open and did not change since an earlier look."""
+        try:
+            folders = {f async for f in self._blobs.folders(self._settings.frames_container)}
+            self._seen = {job: seen for job, seen in self._seen.items() if job in folders}
+            await asyncio.gather(*map(self._look_at, filter(self._is_due, folders)))
+        except TransientError as error:
+            log.warning("forgotten jobs not looked for", error=str(error))
+
+    def _is_due(self, folder: str) -> bool:
+        if not is_job_id(folder) or self._in_hand(folder):
+            return False
+        return folder not in self._seen or time.monotonic() >= self._seen[folder].due
+
+    async def _look_at(self, job: str) -> None:
+        async with self._at_once:
+            etag = await self._open_record(job)
+            before = self._seen.get(job)
+            still = before is not None and before.etag == etag
+            if still and etag is not None and not self._in_hand(job):
+                log.info("job recalled", job_id=job)
+                await self._hub.publisher.by_job(JobRecalled(job_id=job))
+            # Most wait for their turn in the hands of another assembler: less and less often.
+            pause_s = 2 * before.pause_s if before and still else self._settings.redrive_after_s
+            pause_s = min(pause_s, _LONGEST_PAUSE_S)
+            self._seen[job] = _Seen(etag, pause_s, time.monotonic() + pause_s)
+
+    async def _open_record(self, job: str) -> str | None:
+        """Return the version of an open job's record; None when there is no such record."""
+        found = await self._blobs.fetch(self._settings.jobs_container, status_blob(job))
+        try:
+            return None if found is None or read_status(found.data).ended else found.etag
+        except PermanentError:  # whoever follows the job says so
+            return found.etag if found else None

@@ -1,0 +1,19 @@
+"""The hub of segments as the assembler sees it: its own way in, and how far it was read."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from shared.hubs.publisher import Publisher
+
+CaughtUp = Callable[[str | None], Awaitable[bool]]
+"""Whether all that lies in a partition of the hub was read and noted."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentsHub:
+    """What is asked of the hub, beside its events."""
+
+    publisher: Publisher
+    caught_up: CaughtUp

@@ -1,0 +1,131 @@
+"""Open jobs that no assembler knows of, since their events in the hub of segments were lost."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from base64 import b64decode
+from collections.abc import Awaitable, Callable
+
+import pytest
+from contract.test_services import Bench, assembling, prepared, running, started
+from contract.test_stalls import Loser, lose_chunks, seal
+from manifests import manifest
+from prometheus_client import CollectorRegistry
+
+from shared.contracts.layout import chunk_blob
+from shared.contracts.messages import (
+    ChunkReady,
+    EventPlace,
+    JobRecalled,
+    SegmentReady,
+    SplitCompleted,
+    decode,
+)
+from shared.hubs.delivery import Delivery
+from shared.service.checkpoints import checkpoint_blob
+from shared.service.clients import AzureClients
+from shared.storage.manifests import store_manifest
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
+
+
+class Painter(Loser):
+    """A stylizer that announces each chunk of one job that it is sent."""
+
+    def __init__(self, job: str, announce: Callable[[SegmentReady], Awaitable[None]]) -> None:
+        super().__init__()
+        self._job = job
+        self._announce = announce
+
+    async def take(self, delivery: Delivery) -> None:
+        event = decode(delivery.body)
+        if isinstance(event, ChunkReady) and event.job_id == self._job:
+            segment = SegmentReady.of_stored(event.job_id, event.chunk, {})
+            await self._announce(segment)
+        await super().take(delivery)
+
+
+async def pass_over(bench: Bench) -> None:
+    """Move the assemblers' positions behind all that is in the hub, as somebody's hand does."""
+    settings, hub = bench.settings, bench.settings.segments_hub
+    async with AzureClients(settings) as clients, await clients.producer(hub) as client:
+        for partition in await client.get_partition_ids():
+            end = await client.get_partition_properties(partition)
+            place = {
+                "offset": str(end["last_enqueued_offset"]),
+                "sequencenumber": str(end["last_enqueued_sequence_number"]),
+            }
+            container = settings.checkpoints_container(hub)
+            name = checkpoint_blob(settings, hub, partition)
+            await bench.blobs.replace(container, name, b"", metadata=place)
+
+
+async def begin(bench: Bench, sealed: str, queued: str, upload: EventPlace) -> None:
+    """Have an assembler follow two jobs, of one a segment and of one nothing painted, and leave."""
+    async with assembling(bench.settings, CollectorRegistry()):
+        told = started(queued).model_copy(update={"queued": True, "upload_event": upload})
+        await bench.hub.by_job(told)
+        await seal(bench, sealed, 3)
+        await bench.hub.by_job(SplitCompleted(job_id=sealed, chunks=3, frames=24))
+        await bench.hub.by_job(SegmentReady(job_id=sealed, chunk=0, frames=8))
+
+        async def noted() -> bool:
+            status, other = await bench.look(sealed), await bench.look(queued)
+            return status is not None and status.chunks_stylized == 1 and other is not None
+
+        await bench.until(noted)
+
+
+async def test_open_jobs_whose_events_are_lost_are_followed_to_their_end(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    job, split = uuid.uuid4().hex[:24], uuid.uuid4().hex[:24]
+    async with prepared(
+        storage_connection, eventhub_connection, redrive_after_s=0.5, stall_timeout_s=1
+    ) as bench:
+        inside = bench.settings
+        await begin(bench, job, split, EventPlace(partition_id="0", sequence_number=4))
+        await pass_over(bench)
+        # Of two segments the news is lost, too; one chunk was never painted
+        for chunk in (0, 1):
+            await bench.blobs.create(inside.segments_container, chunk_blob(job, chunk), b"painted")
+        # The other's chunks were begun, its upload's event is done, and nothing came of it
+        await bench.blobs.create(inside.frames_container, chunk_blob(split, 0), b"a chunk")
+        await bench.blobs.create(
+            inside.checkpoints_container(inside.uploads_hub),
+            checkpoint_blob(inside, inside.uploads_hub, "0"),
+            b"",
+            metadata={"offset": "4", "sequencenumber": "4"},
+        )
+        painter = Painter(job, bench.hub.by_job)
+        async with assembling(inside, CollectorRegistry()):
+            painting = asyncio.create_task(lose_chunks(bench, painter))
+            ends = [await bench.ended(job), await bench.ended(split)]
+            painting.cancel()
+            await asyncio.gather(painting, return_exceptions=True)
+    # One was complete: what fails is the making of a result from what the test has stored
+    codes = [end.error.code for end in ends if end.error]
+    assert codes[0] in {"CORRUPT_SEGMENT", "SEGMENT_MISSING"}
+    assert codes[1] == "STALLED"
+    assert painter.of(job) == [2]
+
+
+async def test_a_job_whose_first_events_are_lost_is_opened_from_its_manifest(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    job, other = uuid.uuid4().hex[:24], uuid.uuid4().hex[:24]
+    async with running(storage_connection, eventhub_connection, redrive_after_s=0.5) as bench:
+        sealed = manifest(job, [8, 8])
+        await store_manifest(bench.blobs, bench.settings.frames_container, sealed)
+        # Of this one there is nothing at all, and nothing to be done
+        await bench.hub.by_job(JobRecalled(job_id=other))
+        for chunk in (0, 1):
+            await bench.hub.by_job(SegmentReady(job_id=job, chunk=chunk, frames=8))
+        status = await bench.ended(job)
+        letters = [b64decode(letter["body_base64"]) for letter in await bench.dead_letters()]
+        assert await bench.look(other) is None
+    assert (status.video_name, status.style) == (sealed.video_name, sealed.style)
+    assert status.error
+    assert status.error.code == "SEGMENT_MISSING"
+    assert not [body for body in letters if job.encode() in body or other.encode() in body]
