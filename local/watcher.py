@@ -35,6 +35,7 @@ from azure.eventhub.exceptions import EventHubError
 from azure.storage.blob import BlobProperties
 from azure.storage.blob.aio import ContainerClient
 
+from shared.storage.accounts import environment_options
 from shared.storage.listings import unlistable
 from shared.telemetry.background import is_cancelled
 from shared.telemetry.escapes import escaped
@@ -108,11 +109,12 @@ class UploadWatcher:
 
     async def run(self) -> None:
         """Watch until cancelled; outages of storage or broker are waited out."""
+        place = self._storage, self._container
         container = ContainerClient.from_connection_string(
+            *place,
             # Its own retries would hide an outage for half a minute; ours are the pause below.
-            self._storage,
-            self._container,
             retry_total=0,
+            **environment_options(ContainerClient.from_connection_string(*place).url),
         )
         producer = EventHubProducerClient.from_connection_string(
             self._eventhub, eventhub_name=self._hub, retry_total=0

@@ -19,7 +19,7 @@ from shared.hubs.publisher import Publisher
 from shared.hubs.sender import Sender
 from shared.hubs.sharing import PartWith, SharedOwnership
 from shared.service.settings import ServiceSettings, StorageSettings
-from shared.storage.accounts import StorageAccounts, storage_client
+from shared.storage.accounts import StorageAccounts, environment_options, storage_client
 from shared.storage.blobs import BlobStore
 
 if TYPE_CHECKING:
@@ -118,7 +118,8 @@ class AzureClients(StorageClients):
         from azure.eventgrid.aio import EventGridPublisherClient
 
         credential = AzureKeyCredential(key.get_secret_value()) if key else await self._sign_in()
-        return await self.keep(EventGridPublisherClient(endpoint, credential, **_TOPIC_RETRY))
+        options = _TOPIC_RETRY | environment_options(endpoint)
+        return await self.keep(EventGridPublisherClient(endpoint, credential, **options))
 
     async def sender(self, hub: str) -> Sender:
         """Open what sends to ``hub`` for as long as there are clients."""
@@ -195,17 +196,20 @@ class AzureClients(StorageClients):
         container = settings.checkpoints_container(hub)
         if container in self._positions:
             return self._positions[container]
+        account = await self.blobs()
+        options = environment_options(account.url)
         if connection := settings.storage_connection_string:
             store = BlobCheckpointStore.from_connection_string(
-                connection.get_secret_value(), container
+                connection.get_secret_value(), container, **options
             )
         else:
             assert settings.storage_account_url
+            credential = await self._sign_in()
             store = BlobCheckpointStore(
-                settings.storage_account_url, container, credential=await self._sign_in()
+                settings.storage_account_url, container, credential=credential, **options
             )
         await self._stack.enter_async_context(store)
-        blobs = BlobStore(await self.blobs())
+        blobs = BlobStore(account)
         self._positions[container] = ForwardCheckpointStore(store, blobs, container)
         return self._positions[container]
 
