@@ -1,9 +1,9 @@
 """Writes ``requirements/locked/``: the version of every package, with the hashes of its files.
 
-The images install these files with ``pip --require-hashes``, and ``scripts/setup`` takes the
-versions from them, so that tests run with what images hold. They are for every platform and every
-Python that the project accepts, and name no address: where a package is fetched from is a matter
-of the machine, what it must be is not. ::
+The images install these files with ``pip --require-hashes``, and so does ``scripts/setup``, so that
+tests run with what images hold. They name no address: where a package is fetched from is a matter
+of the machine, what it must be is not. They hold the hashes of every wheel of a version, whatever
+it is for; ``machines.txt`` lists the Pythons and systems for which no wheel is lacking. ::
 
     python -m deploy.supply.locked              # after a change of requirements/
     python -m deploy.supply.locked --upgrade    # to the newest versions; then run the tests
@@ -13,12 +13,14 @@ of the machine, what it must be is not. ::
 from __future__ import annotations
 
 import argparse
+import os
+import platform
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -42,13 +44,29 @@ class Layer:
 
 
 LAYERS: Final[Mapping[str, Layer]] = {
+    "build": Layer(("build",)),
     "services": Layer(("services", "tracing")),
     "cpu": Layer(("cpu",), ("services",)),
     "gpu": Layer(("gpu",), ("services",)),
+    "cuda": Layer(("cuda",), ("services", "gpu")),
     "local": Layer(("local",), ("services",)),
     "node": Layer(("node",)),
-    "test": Layer(("test",), ("services", "cpu", "gpu", "local", "node")),
+    "test": Layer(("test",), ("build", "services", "cpu", "local", "node")),
 }
+
+TO_RUN: Final = ("build", "services", "cpu", "local", "node")
+"""Layers of a checkout that runs the one-machine stack."""
+TO_TEST: Final = (*TO_RUN, "test")
+
+PYTHONS: Final = (OLDEST_PYTHON, "3.12", "3.13", "3.14")
+PLATFORMS: Final[Mapping[tuple[str, str], str]] = {
+    ("Linux", "x86_64"): "x86_64-unknown-linux-gnu",
+    ("Linux", "aarch64"): "aarch64-unknown-linux-gnu",
+    ("Darwin", "arm64"): "aarch64-apple-darwin",
+    ("Darwin", "x86_64"): "x86_64-apple-darwin",
+}
+"""Systems and processors as Python's ``platform`` names them, and as uv does."""
+OLDEST_MACOS: Final = "14.0"
 
 Pins = dict[str, str]
 """The lines of each package: its version, perhaps one for each of several Pythons, and hashes."""
@@ -81,7 +99,7 @@ def main() -> None:
 
 
 def lock(*, upgrade: bool) -> dict[str, str]:
-    """Return the text of each layer's file.
+    """Return the text of each layer's file, and of the list of machines.
 
     Raises:
         SupplyError: uv is missing, or found no versions that fit together.
@@ -94,7 +112,17 @@ def lock(*, upgrade: bool) -> dict[str, str]:
         if together := same_version(pins):
             twins.write_text("".join(f"{name}=={together}\n" for name in TWINS))
             pins = resolve(LAYERS, whole, twins)
-        return {name: layer_text(name, pins, whole) for name in LAYERS}
+        layers = {name: layer_text(name, pins, whole) for name in LAYERS}
+        return layers | {"machines": HEADING + "".join(f"{each}\n" for each in machines(whole))}
+
+
+def machines(whole: Path) -> Iterator[str]:
+    """Yield the machines that have a wheel of each locked package, as ``machine`` names them."""
+    for python in PYTHONS:
+        for (system, processor), target in PLATFORMS.items():
+            options = ("--python-version", python, "--python-platform", target)
+            if not compiled(TO_TEST, *options, "--constraint", str(whole)).returncode:
+                yield f"{python} {system} {processor}"
 
 
 def layer_text(name: str, pins: Pins, whole: Path) -> str:
@@ -119,19 +147,29 @@ def resolve(layers: Iterable[str], output: Path | None, constraints: Path) -> Pi
     Raises:
         SupplyError: it is missing, or found none.
     """
-    files = [f"{REQUIREMENTS}/{file}.txt" for layer in layers for file in LAYERS[layer].files]
-    command = [
-        *(uv(), "pip", "compile", "--quiet", "--no-header", "--no-annotate"),
-        # One version for all Pythons, where there is one; none of them may be built from source.
+    done = compiled(
+        layers,
+        # One version for all Pythons, where there is one.
         *("--universal", "--python-version", OLDEST_PYTHON, "--fork-strategy", "fewest"),
-        *("--only-binary", ":all:", "--constraint", str(constraints)),
+        *("--constraint", str(constraints)),
         *(("--generate-hashes", "--output-file", str(output)) if output else ()),
-        *files,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    )
     if done.returncode:
         raise SupplyError(f"uv found no versions: {done.stderr.strip()}")
     return parse(output.read_text() if output else done.stdout)
+
+
+def compiled(layers: Iterable[str], *options: str) -> subprocess.CompletedProcess[str]:
+    """Let uv resolve what layers ask for; no package may be built from source.
+
+    Raises:
+        SupplyError: uv is missing.
+    """
+    files = [f"{REQUIREMENTS}/{file}.txt" for layer in layers for file in LAYERS[layer].files]
+    command = [uv(), "pip", "compile", "--quiet", "--no-header", "--no-annotate"]
+    command += ["--only-binary", ":all:", *options, *files]
+    environment = os.environ | {"MACOSX_DEPLOYMENT_TARGET": OLDEST_MACOS}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 def parse(text: str) -> Pins:
@@ -160,6 +198,12 @@ def uv() -> str:
     if found := (str(ours) if ours.exists() else shutil.which("uv")):
         return found
     raise SupplyError("uv is needed: scripts/check-deploy installs it, and so does pip install uv")
+
+
+def machine() -> str:
+    """Return this Python, system and processor, as ``machines.txt`` lists them."""
+    python = ".".join(platform.python_version_tuple()[:2])
+    return f"{python} {platform.system()} {platform.machine()}"
 
 
 def path(layer: str) -> Path:

@@ -1,0 +1,170 @@
+"""Installs the checkout's packages into the environment of the Python that runs this.
+
+``scripts/setup`` runs it before any package is there, so it needs Python and pip alone. What
+``requirements/locked`` names is installed by hash, and then the checkout itself; a file with
+another hash ends it. Machines that lack a locked wheel take the locked versions as far as they can,
+without hashes. ::
+
+    python -m deploy.supply.install             # to run
+    python -m deploy.supply.install --test
+    python -m deploy.supply.install --train     # PyTorch is not locked: machines choose its builds
+    python -m deploy.supply.install --gpu       # after one of these
+
+UNLOCKED=1 does without hashes on any machine.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from deploy.supply.locked import (
+    LAYERS,
+    ROOT,
+    TO_RUN,
+    TO_TEST,
+    TWINS,
+    SupplyError,
+    machine,
+    parse,
+    path,
+    read,
+)
+
+EXTRAS: Final = {"": "", "--test": "[test]", "--train": "[test,train]"}
+PIP: Final = (sys.executable, "-m", "pip")
+QUIET: Final = ("--quiet", "--disable-pip-version-check")
+
+_OTHER_HASH: Final = re.compile(r"DO NOT MATCH THE HASHES.*?\n\s+(\S+==\S+)", re.DOTALL)
+
+
+def main() -> None:
+    """Install what the one argument asks for."""
+    asked = "".join(sys.argv[1:])
+    try:
+        if asked == "--gpu":
+            install_gpu()
+        else:
+            install_checkout(asked)
+    except SupplyError as error:
+        sys.exit(f"set-up: {error}")
+
+
+def install_checkout(asked: str) -> None:
+    """Install the checkout, editable, and what it needs: to run, ``--test`` or ``--train``.
+
+    Raises:
+        SupplyError: a package is not the locked one, or pip could not install it.
+    """
+    checkout = ("--editable", f".{EXTRAS[asked]}")
+    if not is_locked():
+        with_versions(checkout)
+        return
+    by_hash(path(layer) for layer in (TO_TEST if asked else TO_RUN))
+    # The tools that build it are installed by now.
+    if asked == "--train":
+        with_versions(("--no-build-isolation", *checkout))
+    elif pip("--no-build-isolation", "--no-deps", *checkout).returncode:
+        raise SupplyError("pip could not install the checkout, for the reason above")
+
+
+def install_gpu() -> None:
+    """Put ONNX Runtime for GPUs in the place of the one for processors, with CUDA's libraries.
+
+    Both lie in one folder, so that one written over the other is neither.
+
+    Raises:
+        SupplyError: a package is not the locked one, or pip could not install it.
+    """
+    subprocess.run([*PIP, "uninstall", *QUIET, "--yes", *TWINS], check=True)
+    if is_locked():
+        by_hash(path(layer) for layer in ("gpu", "cuda"))
+    else:
+        files = (ROOT / f"requirements/{name}.txt" for name in ("gpu", "cuda"))
+        with_versions([argument for file in files for argument in ("--requirement", str(file))])
+
+
+def is_locked() -> bool:
+    """Tell whether this machine is to install by hash; if not, say why."""
+    here = machine()
+    if os.environ.get("UNLOCKED"):
+        say("UNLOCKED is set: packages are not compared with their hashes")
+    elif here not in read("machines").splitlines():
+        say(f"requirements/locked lacks packages for Python {here}: doing without hashes")
+    else:
+        return True
+    return False
+
+
+def by_hash(files: Iterable[Path]) -> None:
+    """Install exactly what files name, or nothing.
+
+    Raises:
+        SupplyError: the index has another file under a name, or pip could not install one.
+    """
+    requirements = [argument for file in files for argument in ("--requirement", str(file))]
+    done = pip("--require-hashes", "--no-deps", "--only-binary=:all:", *requirements)
+    if other := _OTHER_HASH.search(done.stderr):
+        raise SupplyError(
+            f"{other[1]} is not the file that requirements/locked names: its hash, above, is not "
+            "among those, and nothing was installed. Find out which index or mirror gave it out"
+        )
+    if done.returncode:
+        raise SupplyError(
+            "the locked packages could not be installed, for the reason above; to take others, "
+            "without comparing hashes: UNLOCKED=1 scripts/setup"
+        )
+
+
+def with_versions(arguments: Iterable[str]) -> None:
+    """Install in the locked versions, or else in any that the project accepts.
+
+    Raises:
+        SupplyError: pip could not install them either.
+    """
+    arguments = [*arguments]
+    with tempfile.TemporaryDirectory() as folder:
+        versions = Path(folder, "versions.txt")
+        versions.write_text("".join(version_lines()), encoding="utf-8")
+        if not pip("--constraint", str(versions), *arguments).returncode:
+            return
+    say("these versions could not be installed: taking those that pyproject.toml accepts")
+    if pip(*arguments).returncode:
+        raise SupplyError("pip could not install the packages, for the reason above")
+
+
+def version_lines() -> set[str]:
+    """Return the locked versions as constraints, without hashes."""
+    pins = [pin for layer in LAYERS for pin in parse(read(layer)).values()]
+    lines = [line for pin in pins for line in pin.splitlines() if not line.startswith(" ")]
+    return {line.rstrip(" \\") + "\n" for line in lines}
+
+
+def pip(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run ``pip install``; what it complains of is printed and returned."""
+    done = subprocess.run(
+        [*PIP, "install", *QUIET, *arguments],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    # Of a locked version it lists the hashes of all wheels, which can be a hundred.
+    lines = done.stderr.splitlines(keepends=True)
+    sys.stderr.writelines(line for line in lines if not line.lstrip().startswith("Expected "))
+    return done
+
+
+def say(text: str) -> None:
+    """Print a line as ``scripts/setup`` does."""
+    print(f"set-up: {text}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
