@@ -40,6 +40,20 @@ _STRUCTURAL = frozenset(
         "reel_name",
         "creation_time",
         "duration",
+        "software",
+        # of MXF
+        "operational_pattern_ul",
+        "uid",
+        "generation_uid",
+        "company_name",
+        "product_name",
+        "product_version",
+        "product_version_num",
+        "product_uid",
+        "toolkit_version_num",
+        "application_platform",
+        "material_package_umid",
+        "modification_date",
     }
 )
 

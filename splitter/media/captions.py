@@ -13,16 +13,22 @@ _LENGTH_BYTES = 2
 _UTF16_MARKS = (b"\xfe\xff", b"\xff\xfe")
 
 
-def as_mov_text(packet: bytes) -> bytes:
-    r"""Return one line of dialogue as a timed text sample: its length, then the text.
+def plain(packet: bytes) -> bytes:
+    r"""Return one line of dialogue as UTF-8 text, without markup (``<i>``, ``{\an8}``).
 
-    Markup (``<i>``, ``{\an8}``) is left out.
+    >>> plain(b"<i>Oh</i>\nno ")
+    b'Oh\nno'
+    """
+    return _MARKUP.sub("", packet.decode(errors="replace")).strip().encode()
 
-    >>> as_mov_text(b"<i>Oh</i>\nno")
+
+def as_mov_text(text: bytes) -> bytes:
+    r"""Return a text as a timed text sample: its length, then the text.
+
+    >>> as_mov_text(b"Oh\nno")
     b'\x00\x05Oh\nno'
     """
-    text = _MARKUP.sub("", packet.decode(errors="replace")).strip()
-    encoded = text.encode()[:_LONGEST].decode(errors="ignore").encode()
+    encoded = text[:_LONGEST].decode(errors="ignore").encode()
     return len(encoded).to_bytes(2, "big") + encoded
 
 

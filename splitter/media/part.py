@@ -11,6 +11,8 @@ from shared.contracts.style_request import StyleRequest
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
+    from av.packet import Packet
+    from av.stream import Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +61,24 @@ class Part:
                 if begin >= end:
                     continue
             yield {**chapter, "start": begin, "end": end}
+
+    def holds(self, packet: Packet[Stream], end: int | None, *, is_text: bool) -> bool:
+        """Shorten a copied packet to the part; tell whether anything is left of it.
+
+        ``end`` is the part's, in the packet's ticks, and its beginning is their zero.
+        """
+        if self.is_whole:
+            return True
+        begin, duration = packet.pts or 0, packet.duration or 0
+        if self.start_ms and begin < 0:
+            if begin + duration <= 0:
+                return False
+            if is_text:
+                packet.pts = packet.dts = 0
+                begin, duration = 0, begin + duration
+        if end is not None:
+            if begin >= end:
+                return False
+            duration = min(duration, end - begin)
+        packet.duration = duration
+        return True

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -34,8 +34,9 @@ from shared.media.containers import (
     open_output,
     track_metadata,
 )
-from splitter.media.captions import as_mov_text, as_subrip
+from splitter.media.captions import as_subrip
 from splitter.media.carriage import Carried, Way, is_writable, plan_carriage
+from splitter.media.cues import CueSplicer
 from splitter.media.languages import alpha3
 from splitter.media.packets import begins, is_far, with_data
 from splitter.media.part import Part
@@ -60,6 +61,7 @@ class _Copy:
     stream: Stream
     stamper: Stamper
     recoder: LosslessRecoder | None = None
+    cues: CueSplicer = field(default_factory=CueSplicer)
     unusable: bool = False
     presents: bool = False
     """Whether a packet came that is to be heard or seen: what an edit list hides after that is no
@@ -176,8 +178,7 @@ class TrackCopier:
     def finish(self) -> None:
         """Finish the side file."""
         for copy in self._copies.values():
-            if copy.recoder is not None:
-                self._flush(copy, copy.recoder)
+            self._flush(copy)
         while self._held:
             self._write(*self._held.popleft())
         if self._output is not None:
@@ -193,12 +194,13 @@ class TrackCopier:
         if self._lost:
             self._losses.append(f"{self._lost} packets of sound or text were damaged and are lost")
 
-    def _flush(self, copy: _Copy, recoder: LosslessRecoder) -> None:
-        for packet in recoder.flush():
+    def _flush(self, copy: _Copy) -> None:
+        for packet in (copy.recoder or copy.cues).flush():
             self._stamp(copy, packet)
             self._hold(copy, packet)
-        self._lost += recoder.undecodable
-        self._losses += recoder.losses()
+        if copy.recoder is not None:
+            self._lost += copy.recoder.undecodable
+            self._losses += copy.recoder.losses()
 
     def _write_anew_without_tracks(self) -> None:
         """Keep chapters and titles alone: tracks without a packet make no file to be opened."""
@@ -219,7 +221,7 @@ class TrackCopier:
         if copy.recoder is not None:
             yield from copy.recoder.push(packet)
         elif copy.carried.way is Way.TO_MOV_TEXT:
-            yield with_data(packet, as_mov_text(bytes(packet)))
+            yield from copy.cues.push(packet)
         elif copy.carried.way is Way.TO_SUBRIP:
             if text := as_subrip(bytes(packet)):
                 yield with_data(packet, text)
@@ -243,7 +245,8 @@ class TrackCopier:
             self._held.append((copy, packet))
 
     def _write(self, copy: _Copy, packet: Packet[Stream]) -> None:
-        if not self._part.is_whole and not self._cut_to_part(copy, packet):
+        end = None if self._end is None else int(self._end / copy.stamper.tick)
+        if not self._part.holds(packet, end, is_text=copy.is_text):
             return
         assert self._output is not None
         if not self._room.holds(packet):
@@ -253,23 +256,6 @@ class TrackCopier:
         except _DAMAGED:
             # Not necessarily of this track: the muxer holds packets back to sort them.
             self._lost += 1
-
-    def _cut_to_part(self, copy: _Copy, packet: Packet[Stream]) -> bool:
-        """Shorten a packet to the part; tell whether anything is left of it."""
-        begin, duration = packet.pts or 0, packet.duration or 0
-        if self._part.start_ms and begin < 0:
-            if begin + duration <= 0:
-                return False
-            if copy.is_text:
-                packet.pts = packet.dts = 0
-                begin, duration = 0, begin + duration
-        if self._end is not None:
-            end = int(self._end / copy.stamper.tick)
-            if begin >= end:
-                return False
-            duration = min(duration, end - begin)
-        packet.duration = duration
-        return True
 
     def _describe(self, carried: Carried) -> Track:
         return Track(

@@ -9,7 +9,7 @@ import av
 import pytest
 
 from shared.media.containers import movie_timescale
-from splitter.media.captions import as_mov_text
+from splitter.media.captions import as_mov_text, plain
 
 MP4_CODECS = ["aac", "libmp3lame", "libopus", "flac", "ac3", "mp2"]
 
@@ -99,7 +99,7 @@ CHAPTERS = [(0, 400, "Morning"), (400, 1000, "Noon")]
 LINES = [(100, 300, "Hello"), (500, 800, "<i>Bye</i>\nnow")]
 
 
-def with_text(make, container, codec, sound="aac"):
+def with_text(make, container, codec, sound="aac", lines=LINES):
     """A video with sound, one text track and two chapters."""
     data = io.BytesIO(make.Video(frames=30, sounds=[make.Sound(sound)]).make())
     file = io.BytesIO()
@@ -117,7 +117,7 @@ def with_text(make, container, codec, sound="aac"):
         found = [p for p in source.demux() if p.size]
         for packet in found:
             packet.stream = tracks[packet.stream_index]
-        for start, end, line in LINES:
+        for start, end, line in lines:
             head = len(line).to_bytes(2, "big") if codec == "mov_text" else b""
             packet = av.Packet(head + line.encode())
             packet.pts = packet.dts = start
@@ -148,6 +148,43 @@ def test_plain_text_is_made_into_mp4_text_where_the_sound_fits_mp4(make, split_v
     assert found.source.container == "mp4"
     assert found.source.tracks[1].codec == "mov_text"
     assert lines(make, found.side) == [b"\x00\x05Hello", b"\x00\x07Bye\nnow"]
+
+
+A, B, C, AB, ABC = b"\0\1A", b"\0\1B", b"\0\1C", b"\0\3A\nB", b"\0\5A\nB\nC"
+
+
+@pytest.mark.parametrize(
+    ("cues", "shown"),
+    [
+        # One within another, the second ends last, both begin together
+        ([(0, 900, "A"), (300, 600, "B")], [(0, 300, A), (300, 600, AB), (600, 900, A)]),
+        ([(0, 600, "A"), (300, 900, "B")], [(0, 300, A), (300, 600, AB), (600, 900, B)]),
+        ([(100, 600, "A"), (100, 900, "B")], [(100, 600, AB), (600, 900, B)]),
+        # All of three at once, and one after them
+        (
+            [(0, 500, "A"), (100, 500, "B"), (200, 500, "C"), (700, 900, "C")],
+            [(0, 100, A), (100, 200, AB), (200, 500, ABC), (700, 900, C)],
+        ),
+        # The same again, a little too early; one after the other, without a gap
+        ([(0, 520, "A"), (500, 900, "A")], [(0, 500, A), (500, 520, A), (520, 900, A)]),
+        ([(0, 500, "A"), (500, 900, "B")], [(0, 500, A), (500, 900, B)]),
+    ],
+)
+def test_subtitles_shown_at_once_share_samples_of_mp4_text(make, split_video, cues, shown):
+    # Given subtitles that overlap, which a track of MP4 text cannot
+    data = with_text(make, "matroska", "subrip", lines=cues)
+    # (Matroska's muxer moves all by what the sound has before zero.)
+    moved = round(make.packets(data, "subtitles")[0][0] * 1000) - cues[0][0]
+    found = split_video(data)
+    # Then it shows at each time what the source does
+    with av.open(str(found.side)) as side:
+        samples = [
+            (p.pts - moved, p.pts + p.duration - moved, bytes(p))
+            for p in side.demux(side.streams.subtitles[0])
+            if p.size > 2
+        ]
+    assert samples == shown
+    assert not found.end.warnings
 
 
 def test_plain_text_is_copied_into_matroska(make, split_video):
@@ -189,7 +226,7 @@ def test_chapter_titles_are_not_reported_as_a_lost_track(make, split_video):
     ],
 )
 def test_a_line_becomes_a_timed_text_sample(text, sample):
-    assert as_mov_text(text) == sample
+    assert as_mov_text(plain(text)) == sample
 
 
 def test_a_line_that_is_too_long_is_cut_between_characters():

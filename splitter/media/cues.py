@@ -1,0 +1,64 @@
+"""Subtitles that are shown at the same time, for a container in which they follow one another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from av.packet import Packet
+from av.stream import Stream
+
+from splitter.media.captions import as_mov_text, plain
+from splitter.media.packets import with_data
+
+
+class _Cue(NamedTuple):
+    end: int
+    text: bytes
+
+
+class CueSplicer:
+    """Makes samples of MP4 text from the packets of plain text subtitles.
+
+    A track of MP4 text shows one sample at a time. Where several subtitles are shown together,
+    there is a sample with the lines of them all, and another one as soon as that changes.
+    """
+
+    def __init__(self) -> None:
+        self._shown: list[_Cue] = []
+        self._at: int | None = None
+        self._like: Packet[Stream] | None = None
+
+    def push(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
+        """Yield the samples that end where ``packet`` begins; timestamps tick as its do."""
+        begin = packet.pts if packet.pts is not None else packet.dts
+        if begin is None or not packet.duration:
+            # It is shown until the next one, whenever that is.
+            yield from self.flush()
+            yield with_data(packet, as_mov_text(plain(bytes(packet))))
+            return
+        yield from self._until(begin)
+        self._like = packet
+        self._at = begin if self._at is None else max(begin, self._at)
+        self._shown.append(_Cue(begin + packet.duration, plain(bytes(packet))))
+
+    def flush(self) -> Iterator[Packet[Stream]]:
+        """Yield the samples up to the end of the last subtitle."""
+        yield from self._until(max((cue.end for cue in self._shown), default=0))
+
+    def _until(self, limit: int) -> Iterator[Packet[Stream]]:
+        while self._shown and self._at is not None and self._at < limit:
+            end = min(limit, *(cue.end for cue in self._shown))
+            if end > self._at:
+                yield self._sample(self._at, end)
+                self._at = end
+            self._shown = [cue for cue in self._shown if cue.end > end]
+
+    def _sample(self, begin: int, end: int) -> Packet[Stream]:
+        assert self._like is not None
+        # (Subtitles that are repeated with a little overlap are not shown twice.)
+        lines = dict.fromkeys(cue.text for cue in self._shown)
+        sample = with_data(self._like, as_mov_text(b"\n".join(lines)))
+        sample.pts = sample.dts = begin
+        sample.duration = end - begin
+        return sample
