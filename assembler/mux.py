@@ -12,7 +12,7 @@ import io
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import av
 import av.error
@@ -26,17 +26,19 @@ from shared.contracts.errors import ChunkError, ResultError, TrackError
 from shared.contracts.manifest import Chunk, Manifest, pts_digest
 from shared.media.containers import (
     EMPTY_MOV_TEXT,
-    TEE_TICK,
     add_copy,
     carried_metadata,
     complaint,
     fits,
-    is_detour,
     is_full,
     movie_timescale,
     open_output,
     track_metadata,
 )
+from shared.media.detour import Apart, add_chapters, is_detour
+
+if TYPE_CHECKING:
+    from av.container.core import Chapter
 
 SIDE_FORMATS = "mov,matroska,ffmetadata"
 """What the splitter writes side files in."""
@@ -91,6 +93,7 @@ class Joining:
         self._open = contextlib.ExitStack()
         self._result: _Result | None = None
         self._finished = False
+        self._chapters: list[Chapter] = []
 
     def __enter__(self) -> Self:
         return self
@@ -111,6 +114,7 @@ class Joining:
             raise ResultError("SEGMENT_COUNT", "There is no segment to make a result of.")
         self._result.finish()
         self._open.close()
+        add_chapters(self._path, self._chapters)
         self._finished = True
 
     def close(self) -> None:
@@ -128,6 +132,8 @@ class Joining:
             tracks = copied_streams(side, self._left_out)
         opened = _opened_output(self._manifest, side, tracks, self._path)
         output = self._open.enter_context(opened)
+        if side is not None and is_detour(output):
+            self._chapters = side.chapters()
         return _Result(self._manifest, output, first, tracks, self._path.parent)
 
 
@@ -170,7 +176,7 @@ class _Result:
         self._video.time_base = self._source.time_base
         self._numbers = {stream.index: number_of(stream) for stream in tracks}
         self._all = frozenset(self._numbers.values())
-        self._latest: dict[int, int] = {}
+        self._apart = Apart()
         try:
             self._copies = {stream.index: self._add_copy(stream) for stream in tracks}
             output.start_encoding()
@@ -222,23 +228,13 @@ class _Result:
         index = self._next.stream_index
         if self._next.stream.type != "subtitle" or not is_filler(self._next):
             if is_detour(self._output):
-                self._keep_apart(self._next)
+                self._apart.stamp(self._next)
             self._next.stream = self._copies[index]
             try:
                 self._output.mux(self._next)
             except (av.error.InvalidDataError, av.error.ArgumentError) as error:
                 raise _unwritable(frozenset({self._numbers[index]})) from error
         self._next = self._read_on()
-
-    def _keep_apart(self, packet: Packet[Stream]) -> None:
-        """Give packets that share a millisecond microseconds of their own, as ``tee`` demands."""
-        tick, index = packet.time_base / TEE_TICK, packet.stream_index
-        dts = int(((packet.dts if packet.dts is not None else packet.pts) or 0) * tick)
-        dts = max(dts, self._latest.get(index, dts - 1) + 1)
-        packet.pts = max(dts, int((packet.pts or 0) * tick))
-        packet.duration = int((packet.duration or 0) * tick)
-        packet.dts, packet.time_base = dts, TEE_TICK
-        self._latest[index] = dts
 
     def _read_on(self) -> Packet[Stream] | None:
         try:

@@ -6,7 +6,6 @@ import errno
 import io
 import tempfile
 from collections.abc import Iterable, Mapping
-from fractions import Fraction
 from math import lcm
 from pathlib import Path
 from typing import Final, Literal
@@ -16,6 +15,8 @@ import av.error
 from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import AttachmentStream, DataStream, Disposition, Stream
+
+from shared.media.detour import TICK, is_detour, open_detour
 
 ContainerName = Literal["mp4", "mkv"]
 
@@ -59,9 +60,6 @@ _STRUCTURAL = frozenset(
 
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
-TEE_TICK: Final = Fraction(1, 1_000_000)
-"""What tracks tick at that are written through ``tee``; no two packets of one share a tick."""
-
 _SILENT_BYTES = 64
 
 
@@ -81,15 +79,11 @@ def open_output(
 ) -> OutputContainer:
     """Open a new file for the packets of ``streams``; ``options`` are the muxer's.
 
-    PyAV asks FFmpeg for the codecs of a format, and the answer for Matroska leaves out those that
-    it stores in the way of AVI (A-law, ADPCM, WMA, AMR, ...). The muxer takes them, though, when it
-    is reached through FFmpeg's ``tee``, which carries no chapters: `is_detour`.
+    Codecs that FFmpeg's Matroska muxer does not list take a detour: see `shared.media.detour`.
     """
-    target = str(path.absolute())
     if kind == "mp4" or all(_is_listed(stream) for stream in streams):
-        return av.open(target, "w", format=FORMATS[kind], options=dict(options))
-    words = ":".join(["f=matroska", *(f"{name}={value}" for name, value in options.items())])
-    return av.open(f"[{words}]{_escaped(target)}", "w", format="tee")
+        return av.open(str(path.absolute()), "w", format=FORMATS[kind], options=dict(options))
+    return open_detour(path, options)
 
 
 def open_trial(path: Path, kind: ContainerName, stream: Stream) -> OutputContainer:
@@ -109,7 +103,7 @@ def add_copy(output: OutputContainer, stream: Stream) -> Stream:
     if output.format.name == FORMATS["mp4"] and stream.type == "video":
         copy.codec_tag = stream.codec_tag  # FFmpeg's own choice for HEVC does not play everywhere
     if is_detour(output):
-        copy.time_base = TEE_TICK
+        copy.time_base = TICK
     return copy
 
 
@@ -154,11 +148,6 @@ def name_of(stream: Stream) -> str:
     return f"{kind} ({name})" if name else kind
 
 
-def is_detour(output: OutputContainer) -> bool:
-    """Tell whether a file of `open_output` is written through ``tee``."""
-    return output.format.name == "tee"
-
-
 def _silence(stream: Stream) -> Packet[Stream]:
     packet: Packet[Stream] = Packet(bytes(_SILENT_BYTES))
     packet.pts = packet.dts = 0
@@ -178,11 +167,6 @@ def _is_listed(stream: Stream) -> bool:
         except ValueError:
             return False
     return True
-
-
-def _escaped(path: str) -> str:
-    """Write a path as one output of ``tee``, which splits its list at bars."""
-    return "".join(f"\\{letter}" if letter in "\\'|" else letter for letter in path)
 
 
 def movie_timescale(rates: Iterable[int]) -> int:

@@ -28,12 +28,12 @@ from shared.media.containers import (
     ContainerName,
     add_copy,
     carried_metadata,
-    is_detour,
     is_full,
     movie_timescale,
     open_output,
     track_metadata,
 )
+from shared.media.detour import add_chapters, is_detour
 from splitter.media.captions import as_subrip
 from splitter.media.carriage import Carried, Way, is_writable, plan_carriage
 from splitter.media.cues import CueSplicer
@@ -102,6 +102,7 @@ class TrackCopier:
         self._carried = tuple(self._plan.carried)
         self.tracks = tuple(self._describe(carried) for carried in self._carried)
         self._copies: dict[int, _Copy] = {}
+        self._chapters: list[Chapter] = []
         self._output = self._open()
 
     @property
@@ -188,8 +189,11 @@ class TrackCopier:
                 if is_full(error):
                     raise
                 self._lost += 1
+                self._chapters = []
             if all(copy.stamper.last_dts is None for copy in self._copies.values()):
                 self._write_anew_without_tracks()
+            else:
+                add_chapters(self._path, self._chapters)
         self._losses += self._room.losses()
         if self._lost:
             self._losses.append(f"{self._lost} packets of sound or text were damaged and are lost")
@@ -292,12 +296,10 @@ class TrackCopier:
         self, output: OutputContainer, metadata: dict[str, str], chapters: list[Chapter]
     ) -> None:
         output.metadata.update(metadata)
-        if not is_detour(output):
+        if is_detour(output):
+            self._chapters = chapters
+        else:
             output.set_chapters(chapters)
-        elif chapters:
-            self._changes.append(
-                f"{len(chapters)} chapters are left out: no file holds both them and the sound"
-            )
         added = [(carried, *self._add(output, carried)) for carried in self._carried]
         output.start_encoding()
         for carried, stream, recoder in added:

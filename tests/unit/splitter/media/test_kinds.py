@@ -41,13 +41,10 @@ def samples(file):
 @pytest.mark.parametrize("cues", [[(0, 300)], [(500, 700)], [(0, 200), (200, 900)], [(300, 9000)]])
 @pytest.mark.parametrize("sound", ["aac", "libopus", "ac3"])
 def test_subtitles_beside_sound_that_fits_mp4_do_not_spoil_the_result(
-    make, split_video, join, monkeypatch, cues, sound
+    make, split_video, join, cues, sound
 ):
-    monkeypatch.setattr(
-        "tests.unit.splitter.media.test_tracks.LINES",
-        [(start, end, f"line {start}") for start, end in cues],
-    )
-    data = with_text(make, "matroska", "subrip", sound=sound)
+    said = [(start, end, f"line {start}") for start, end in cues]
+    data = with_text(make, "matroska", "subrip", sound=sound, lines=said)
     out = join(split_video(data))
     assert [line[2:].decode() for line in lines(make, out)] == [f"line {a}" for a, _ in cues]
 

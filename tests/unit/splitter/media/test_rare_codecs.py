@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from fractions import Fraction
 
 import av
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from videos import Sound, Video, packets, presented
 
+from shared.media.detour import _element
 from tests.unit.splitter.media.test_awkward_sound import joined as joined  # noqa: PLC0414 - a fixture
 from tests.unit.splitter.media.test_broadcast_sound import samples, with_track
 
@@ -95,13 +97,13 @@ def test_tape_that_ends_within_a_frame_is_damaged(split_video):
     assert found.end.damaged
 
 
-def test_chapters_that_no_file_holds_beside_the_sound_are_told(split_video, joined):
-    # Given A-law, which FFmpeg's Matroska muxer takes by a way on which chapters are lost
+def test_chapters_are_kept_beside_sound_that_matroska_does_not_list(split_video, joined):
+    # Given A-law, which FFmpeg's Matroska muxer takes by a way on which it is given no chapters
     plain = Video(frames=8, format="mov", sounds=[Sound("pcm_alaw", rate=8000, duration_s=0.2)])
     file = io.BytesIO()
     with av.open(io.BytesIO(plain.make())) as source, av.open(file, "w", format="mov") as target:
         tracks = {s.index: target.add_stream_from_template(s) for s in source.streams}
-        parts = [(0, 100, "One"), (100, 200, "Two")]
+        parts = [(0, 100, "One"), (100, 200, "Zwei: größer")]
         target.set_chapters(
             [
                 {"id": n, "start": a, "end": b, "time_base": Fraction(1, 1000),
@@ -113,8 +115,33 @@ def test_chapters_that_no_file_holds_beside_the_sound_are_told(split_video, join
             packet.stream = tracks[packet.stream_index]
             target.mux(packet)
     found = split_video(file.getvalue())
-    # Then the sound is kept to the byte, and a sentence says what became of the chapters
-    assert found.end.warnings == ("2 chapters are left out: no file holds both them and the sound",)
-    assert not found.end.damaged
-    before, after = packets(file.getvalue()), packets(joined(found))
+    out = joined(found)
+    # Then the sound is kept to the byte, and the chapters in both files
+    assert found.end.warnings == ()
+    before, after = packets(file.getvalue()), packets(out)
     assert b"".join(d for _, d in after) == b"".join(d for _, d in before)
+    for written in (found.side, out):
+        with av.open(str(written)) as result:
+            assert [
+                (c["start"] * c["time_base"] * 1000, c["end"] * c["time_base"] * 1000,
+                 c["metadata"]["title"])
+                for c in result.chapters()
+            ] == parts  # fmt: skip
+    # And it is as sound as Matroska without a detour, to the last element
+    assert is_whole(out.read_bytes())
+
+
+def is_whole(data):
+    """Tell whether a Matroska file's elements fill it, and its checksums are right."""
+    first = _element(data, 0)
+    segment = _element(data, first.end)
+    at = segment.begin
+    while at < segment.end:
+        found = _element(data, at)
+        content = data[found.begin : found.end]
+        if content.startswith(b"\xbf\x84") and content[2:6] != zlib.crc32(content[6:]).to_bytes(
+            4, "little"
+        ):
+            return False
+        at = found.end
+    return at == segment.end == len(data)
