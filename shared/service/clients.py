@@ -14,6 +14,7 @@ from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
 from azure.storage.blob.aio import BlobServiceClient
 from pydantic import SecretStr
 
+from shared.hubs.arrivals import hand_on_at_once
 from shared.hubs.positions import ForwardCheckpointStore
 from shared.hubs.publisher import Publisher
 from shared.hubs.sender import Sender
@@ -160,16 +161,23 @@ class AzureClients(StorageClients):
             **_hub_options(),
         }
         if connection := settings.eventhub_connection_string:
-            return EventHubConsumerClient.from_connection_string(
-                connection.get_secret_value(), settings.consumer_group, eventhub_name=hub, **options
+            return hand_on_at_once(
+                EventHubConsumerClient.from_connection_string(
+                    connection.get_secret_value(),
+                    settings.consumer_group,
+                    eventhub_name=hub,
+                    **options,
+                )
             )
         assert settings.eventhub_fully_qualified_namespace
-        return EventHubConsumerClient(
-            settings.eventhub_fully_qualified_namespace,
-            hub,
-            settings.consumer_group,
-            await self._sign_in(),
-            **options,
+        return hand_on_at_once(
+            EventHubConsumerClient(
+                settings.eventhub_fully_qualified_namespace,
+                hub,
+                settings.consumer_group,
+                await self._sign_in(),
+                **options,
+            )
         )
 
     async def onlooker(self, hub: str, group: str) -> EventHubConsumerClient:

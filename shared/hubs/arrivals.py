@@ -1,0 +1,72 @@
+"""Has the SDK hand events on when they come, where it looks for them 20 times a second.
+
+A receiver of the SDK fills a buffer, and another task looks into it every 50 ms, for each partition
+that is read. On a machine where nothing happens, that is a third of what a service costs; where
+things happen, every event waits for the next look. Here the second task waits for the first.
+Connections, links, credit, retries and the buffer itself are the SDK's: see
+docs/adr/0090-events-are-handed-on-as-they-come.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import Any, Final
+
+from azure.eventhub.aio import EventHubConsumerClient
+from azure.eventhub.aio._transport._pyamqp_transport_async import PyamqpTransportAsync
+
+# As long as the SDK waits for a callback that it has cancelled.
+_CLOSING_S: Final = 1.0
+_SDK: Final[Any] = PyamqpTransportAsync
+
+
+def hand_on_at_once(client: EventHubConsumerClient) -> EventHubConsumerClient:
+    """Return ``client``, whose `receive_batch` calls back as soon as there are events."""
+    client._amqp_transport = _Transport
+    return client
+
+
+class _Transport(PyamqpTransportAsync):
+    """The SDK's transport, but for what waits for what; ``consumer`` reads one partition."""
+
+    @staticmethod
+    async def message_received_async(consumer: Any, message: Any) -> None:
+        await _SDK.message_received_async(consumer, message)
+        consumer.arrived.set()
+
+    @staticmethod
+    async def receive_messages_async(
+        consumer: Any, batch: bool, max_batch_size: int, max_wait_time: float | None
+    ) -> None:
+        """Receive batches until cancelled, or until the link is lost."""
+        if not batch:
+            raise NotImplementedError("events are read in batches here")
+        consumer.arrived = asyncio.Event()
+        consumer._callback_task_run = True
+        handing_on = asyncio.create_task(_hand_on(consumer, max_batch_size, max_wait_time))
+        receiving = asyncio.create_task(_SDK._receive_task(consumer, max_batch_size))
+        try:
+            await asyncio.gather(handing_on, receiving)
+        finally:
+            consumer._callback_task_run = False
+            consumer.arrived.set()
+            await asyncio.wait({handing_on, receiving}, timeout=_CLOSING_S)
+
+
+async def _hand_on(consumer: Any, most: int, idle_s: float | None) -> None:
+    """Call back with what has come, ``most`` at once; with nothing where none comes for so long."""
+    buffer = consumer._message_buffer
+    while consumer._callback_task_run:
+        if not buffer:
+            consumer.arrived.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(idle_s):
+                    await consumer.arrived.wait()
+        if consumer._callback_task_run:
+            count = min(most, len(buffer))
+            await consumer._on_event_received(
+                [consumer._next_message_in_buffer() for _ in range(count)]
+            )
+            consumer._last_callback_called_time = time.time()
