@@ -57,7 +57,8 @@ SAME_PICTURE = """async ([job, at]) => {
   const original = await seek(source);
   const differ = (a, b) => a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i])), 0);
   // A browser that is busy may draw the frame of before for a moment after it has sought.
-  for (let again = 0; again < 300 && differ(live, done) > 0; again += 1) {
+  const until = performance.now() + 60_000;
+  while (differ(live, done) > 0 && performance.now() < until) {
     await new Promise(requestAnimationFrame);
     [live, done] = [pixels(shown), pixels(result)];
   }
@@ -66,7 +67,17 @@ SAME_PICTURE = """async ([job, at]) => {
 
 PLAYS = """async (codec) => (await import("/static/words.js")).plays(codec)"""
 
-WIDTH = "() => document.getElementById('after-still').naturalWidth"
+WIDTH = """async () => {
+  const still = document.getElementById("after-still");
+  await still.decode();
+  return still.naturalWidth;
+}"""
+
+PLAY_FROM = """async (at) => {
+  const video = document.getElementById("after-video");
+  video.currentTime = at;
+  await video.play();
+}"""
 
 # What the page plays beside the picture, decoded by the browser at the sound's own rate.
 HEARD = """async (job) => {
@@ -131,6 +142,23 @@ async def when(page: Page, wanted, seconds: float = 60) -> dict:
         while not wanted(seen := await look(page)):
             await asyncio.sleep(0.2)
     return seen
+
+
+async def in_step(page: Page, length_s: float) -> dict:
+    """Wait until the original is heard, and is where the picture is that it is heard beside."""
+    async with asyncio.timeout(60):
+        while not ((seen := await look(page))["heard"] > 0 and abs(seen["apart"]) < 0.1):
+            # What stands still at its end gets no nearer to anything.
+            if seen["time"] > length_s - 1:
+                await page.evaluate(PLAY_FROM, 0)
+            await asyncio.sleep(0.2)
+    return seen
+
+
+async def newest_jobs(page: Page, count: int) -> list[dict]:
+    return await page.evaluate(
+        "async (count) => (await (await fetch(`/api/jobs?limit=${count}`)).json()).jobs", count
+    )
 
 
 async def choose(page: Page, *files: Path) -> None:

@@ -1,0 +1,21 @@
+"""Processes of a stack that stand still while a test looks: what waits for them cannot be over."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from chaos.signals import signal_group
+from local.stack import Stack
+
+
+@contextmanager
+def held(stack: Stack, name: str) -> Iterator[None]:
+    """Stop a process of a stack, and let it go on in the end, however that comes."""
+    (process,) = (one for one in stack.processes if one.name == name)
+    signal_group(process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        signal_group(process.pid, signal.SIGCONT)
