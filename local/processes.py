@@ -9,7 +9,8 @@ to: each child sets ``PR_SET_PDEATHSIG`` between fork and exec and is killed whe
 forked it dies; that is the event loop's, which lives as long as there is anything to supervise.
 Unlike a pipe that children watch, this needs nothing of the child (Node knows no such habit), and
 unlike a guardian process it has no moment between fork and registration. It is Linux's alone;
-elsewhere children are stopped by an orderly exit only. What a child itself has started shares its
+elsewhere children are stopped by an orderly exit only. Services are forks of a child that does the
+same for them (`local.loader`). What a child itself has started shares its
 process group, and the group is swept whenever the child has ended.
 """
 
@@ -22,9 +23,10 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, Protocol
 
 import psutil
 
@@ -69,6 +71,28 @@ class Command:
     grace_s: float = 10.0
 
 
+class Child(Protocol):
+    """A process that was started: an `asyncio.subprocess.Process`, or what can as much."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id, which is also its process group's."""
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code, negative for a signal; None while it runs."""
+
+    async def wait(self) -> int:
+        """Return `returncode` once it has ended."""
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+
+
+Launch = Callable[[Command, BinaryIO], Awaitable[Child]]
+"""Starts a command that writes into an open log."""
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What a child and its descendants have cost since the child's last start.
@@ -85,15 +109,21 @@ class Supervised:
     """Keeps one command running from ``start`` to ``stop``.
 
     ``on_change`` is called after every restart and when the child is given up; ``failure`` then
-    holds the cause.
+    holds the cause. ``launch`` starts the command otherwise than by `execute`.
     """
 
-    def __init__(self, command: Command, on_change: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        command: Command,
+        on_change: Callable[[], None] = lambda: None,
+        launch: Launch | None = None,
+    ) -> None:
         self.command = command
+        self._start_child = launch or execute
         self.restarts = 0
         self.failure: StylestreamError | None = None
         self._on_change = on_change
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Child | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._log_start = 0
         self._ready_at: float | None = None
@@ -173,7 +203,7 @@ class Supervised:
                     peak += _peak_rss_bytes(process)
         return Usage(cpu_s, peak)
 
-    async def _keep_alive(self, process: asyncio.subprocess.Process) -> None:
+    async def _keep_alive(self, process: Child) -> None:
         failures = 0
         while failures < RESTARTS_IN_A_ROW:
             code = await process.wait()
@@ -195,21 +225,12 @@ class Supervised:
         )
         self._on_change()
 
-    async def _launch(self) -> asyncio.subprocess.Process:
+    async def _launch(self) -> Child:
         command = self.command
         try:
             with command.log.open("ab") as log:
                 self._log_start = log.tell()
-                process = await asyncio.create_subprocess_exec(
-                    *command.argv,
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    env=dict(command.environment),
-                    cwd=command.log.parent,
-                    start_new_session=True,
-                    preexec_fn=_tie_to_parent(os.getpid()),
-                )
+                process = await self._start_child(command, log)
         except (OSError, ValueError) as error:
             raise StylestreamError(f"{command.name} cannot be started: {error}") from error
         self._process = process
@@ -222,7 +243,7 @@ class Supervised:
         self._ready_at = asyncio.get_running_loop().time()
         return process
 
-    async def _until_ready(self, process: asyncio.subprocess.Process) -> None:
+    async def _until_ready(self, process: Child) -> None:
         ended = asyncio.create_task(process.wait())
         ready = asyncio.create_task(self._probe())
         try:
@@ -260,6 +281,24 @@ class Supervised:
         if not lines:
             return f"; it wrote nothing to {self.command.log}"
         return "\n  ".join([f"; the end of {self.command.log}:", *lines])
+
+
+async def execute(command: Command, log: BinaryIO) -> Child:
+    """Start a command's program.
+
+    Raises:
+        OSError, ValueError: there is no such program, or it cannot be given what it is to be given.
+    """
+    return await asyncio.create_subprocess_exec(
+        *command.argv,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        env=dict(command.environment),
+        cwd=command.log.parent,
+        start_new_session=True,
+        preexec_fn=_tie_to_parent(os.getpid()),
+    )
 
 
 def _tie_to_parent(parent: int) -> Callable[[], None] | None:

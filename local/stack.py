@@ -26,6 +26,7 @@ from local.engines import engine_sentence
 from local.eventgrid import LocalTopic, written_to
 from local.eventhubs.config import connection_string
 from local.gate import Gate
+from local.loader import Loader
 from local.processes import Command, Supervised
 from local.readiness import LineReady, TcpReady
 from local.services import Services
@@ -89,6 +90,7 @@ class Stack:
         self.eventhub_connection_string = ""
         self.endpoints: dict[str, str] = {}
         self._make: Services
+        self._loader = Loader(inherited(self._workspace.temporary), self.logs / "loader.log")
         self._grace_s = 0.0 if options.disposable else SERVICE_GRACE_S
         self._broker: Supervised | None = None
         self._storage: Supervised | None = None
@@ -129,7 +131,7 @@ class Stack:
         async with self._scaling:
             leaving = self._stylizers[stylizers:]
             coming = [
-                self._supervise(self._make.stylizer(index, stylizers))
+                self._supervise_service(self._make.stylizer(index, stylizers))
                 for index in range(len(self._stylizers), stylizers)
             ]
             await asyncio.gather(*(process.stop() for process in leaving))
@@ -178,6 +180,7 @@ class Stack:
         gate = Gate(self._workspace.directory)
         self._closing.callback(gate.open)
         await self._open_topic()
+        await self._closing.enter_async_context(self._loader)
         self._make = Services(
             self._workspace,
             gate,
@@ -235,14 +238,15 @@ class Stack:
 
     def _make_services(self) -> list[Supervised]:
         count, make = self.options.stylizers, self._make
-        self._services = [
-            *(self._supervise(make.splitter(index)) for index in range(self.options.splitters)),
-            *(self._supervise(make.assembler(index)) for index in range(self.options.assemblers)),
+        commands = [
+            *map(make.splitter, range(self.options.splitters)),
+            *map(make.assembler, range(self.options.assemblers)),
         ]
         if self.options.studio:
             self.studio_address = make.studio_address
-            self._services.append(self._supervise(make.web()))
-        self._stylizers = [self._supervise(make.stylizer(i, count)) for i in range(count)]
+            commands.append(make.web())
+        self._services = [self._supervise_service(command) for command in commands]
+        self._stylizers = [self._supervise_service(make.stylizer(i, count)) for i in range(count)]
         self._closing.push_async_callback(self._stop_services)
         return [*self._services, *self._stylizers]
 
@@ -269,6 +273,9 @@ class Stack:
 
     def _supervise(self, command: Command) -> Supervised:
         return Supervised(command, self._changed)
+
+    def _supervise_service(self, command: Command) -> Supervised:
+        return Supervised(command, self._changed, self._loader.launch)
 
     def _changed(self) -> None:
         for process in self.processes:

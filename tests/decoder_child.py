@@ -37,7 +37,7 @@ STAND_INS: list[str] = []
 def stand_in_server(code):
     """A fork server whose forks run ``code``."""
     prelude = "import os, sys, time, signal, socket\n"
-    prelude += "from splitter.decoder.fork_server import wait_for_work\nwait_for_work()\n"
+    prelude += "from shared.forks.server import wait_for_work\nwait_for_work()\n"
     return ForkServer((sys.executable, "-c", prelude + code))
 
 

@@ -1,17 +1,21 @@
-"""Starts decoders as forks of one process that is ready: see `splitter.decoder.fork_server`."""
+"""Starts decoders as forks of one process that is ready: see `shared.forks`.
+
+That process has an environment without secrets, and never reads a byte of an upload. A decoder is
+confined only after its fork (`splitter.decoder.confinement`), so that each has its own folder and
+limits.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import socket
 import sys
-from asyncio.subprocess import Process
 from pathlib import Path
 from typing import Final, Literal, Self
 
-from splitter.decoder.fork_server import EXIT_CODE
+from shared.forks import client
+from shared.forks.client import Leash
 
 Work = Literal[b"d", b"t"]
 """What a fork is for: to decode one upload, or to try whether the sandbox holds."""
@@ -24,80 +28,33 @@ _ROOT: Final = Path(__file__).resolve().parents[2]
 _KEPT_VARIABLES: Final = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH")
 
 
-class ForkServer:
-    """Runs the process that decoders are forked from, and runs it anew if it was ended.
-
-    It is started on entering, and while it loads, requests wait. Leaving ends it with its forks.
-    """
+class ForkServer(client.ForkServer):
+    """Runs the process that decoders are forked from."""
 
     def __init__(self, command: tuple[str, ...] = _COMMAND) -> None:
-        self._command = command
-        self._process: Process | None = None
-        self._requests: socket.socket | None = None
-        self._starting = asyncio.Lock()
-
-    async def __aenter__(self) -> Self:
-        await self._run()
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        await self._end()
+        super().__init__(command, _environment())
 
     async def fork(self, work: Work) -> Fork:
         """Return a fork that begins with ``work``; its owner stops it."""
-        ours: list[socket.socket] = []
+        connection, theirs = socket.socketpair()
         outputs: list[int] = []
-        theirs: list[int] = []
+        written: list[int] = []
         try:
-            for _ in ("input", "leash"):
-                here, there = socket.socketpair()
-                ours.append(here)
-                theirs.append(there.detach())
-            for _ in ("output", "error"):
-                here_fd, there_fd = os.pipe()
-                outputs.append(here_fd)
-                theirs.insert(-1, there_fd)
-            await self._request(work, theirs)
+            with theirs:
+                for _ in ("output", "error"):
+                    here, there = os.pipe()
+                    outputs.append(here)
+                    written.append(there)
+                leash = await self.start(work, [theirs.fileno(), *written])
         except BaseException:
-            for end in ours:
-                end.close()
+            connection.close()
             for file in outputs:
                 os.close(file)
             raise
         finally:
-            for file in theirs:
+            for file in written:
                 os.close(file)
-        return await Fork.opened(ours[0], outputs, ours[1])
-
-    async def _request(self, work: Work, files: list[int]) -> None:
-        async with self._starting:
-            requests = self._requests or await self._run()
-            try:
-                socket.send_fds(requests, [work], files)
-            except (BrokenPipeError, ConnectionResetError):
-                await self._end()
-                socket.send_fds(await self._run(), [work], files)
-
-    async def _run(self) -> socket.socket:
-        ours, theirs = socket.socketpair()
-        self._requests = ours
-        with theirs:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command,
-                stdin=theirs.fileno(),
-                stdout=asyncio.subprocess.DEVNULL,
-                env=_environment(),
-                start_new_session=True,
-            )
-        return ours
-
-    async def _end(self) -> None:
-        if self._requests is not None:
-            self._requests.close()
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            await self._process.wait()
+        return await Fork.opened(connection, outputs, leash)
 
 
 class Fork:
@@ -108,7 +65,7 @@ class Fork:
         connection: socket.socket,
         output: asyncio.StreamReader,
         errors: asyncio.StreamReader,
-        leash: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        leash: Leash,
         pipes: tuple[asyncio.ReadTransport, ...],
     ) -> None:
         self.connection = connection
@@ -117,12 +74,9 @@ class Fork:
         self.errors = errors
         self._leash = leash
         self._pipes = pipes
-        self._code: asyncio.Task[int | None] = asyncio.create_task(self._ending())
 
     @classmethod
-    async def opened(
-        cls, connection: socket.socket, outputs: list[int], leash: socket.socket
-    ) -> Self:
+    async def opened(cls, connection: socket.socket, outputs: list[int], leash: Leash) -> Self:
         """Return the fork behind these ends of its channels."""
         loop = asyncio.get_running_loop()
         readers: list[asyncio.StreamReader] = []
@@ -135,32 +89,17 @@ class Fork:
             )
             readers.append(reader)
             pipes.append(transport)
-        held = await asyncio.open_connection(sock=leash)
-        return cls(connection, readers[0], readers[1], held, tuple(pipes))
+        return cls(connection, readers[0], readers[1], leash, tuple(pipes))
 
     async def wait(self) -> int | None:
         """Return its exit code, negative for a signal; None when the fork server died first."""
-        return await asyncio.shield(self._code)
+        return await self._leash.wait()
 
     async def stop(self) -> None:
         """End it if it still runs, and close what is open to it; returns when it is gone."""
-        _, writer = self._leash
-        with contextlib.suppress(OSError):
-            writer.write_eof()
-        await self.wait()
+        await self._leash.stop()
         for pipe in self._pipes:
             pipe.close()
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
-
-    async def _ending(self) -> int | None:
-        reader, _ = self._leash
-        try:
-            (code,) = EXIT_CODE.unpack(await reader.readexactly(EXIT_CODE.size))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return None
-        return int(code)
 
 
 def _environment() -> dict[str, str]:

@@ -3,7 +3,7 @@
 An upload is hostile until it has been decoded, and decoders are large pieces of C. They run here,
 in a process that knows no credentials, has no share in the splitter's memory, is confined to what
 decoding needs (`splitter.decoder.confinement`), and is killed without loss when it misbehaves. It
-is a fork of one process that has imported this module (`splitter.decoder.fork_server`).
+is a fork of one process that has imported this module (`shared.forks.server`).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ import av.subtitles.stream
 import av.subtitles.subtitle
 
 from shared.contracts.errors import SourceRefused
+from shared.forks.server import wait_for_work
 from shared.media.containers import is_full
 from splitter.decoder import trial
 from splitter.decoder.confinement import confine
-from splitter.decoder.fork_server import wait_for_work
 from splitter.decoder.ranges import RangeFile, receive
 from splitter.decoder.wire import LENGTH, Job, Refusal, decode_job, encode_message
 from splitter.media.crew import Crew

@@ -109,8 +109,8 @@ async def blobs_of(stack: Stack, container: str) -> str:
 
 
 def environment_of(stack: Stack, name: str) -> dict[str, str]:
-    pids = {process.name: process.pid for process in stack.processes}
-    return psutil.Process(pids[name]).environ()
+    (process,) = [process for process in stack.processes if process.name == name]
+    return dict(process.command.environment)
 
 
 def arguments_of(stack: Stack) -> dict[str, str]:

@@ -1,13 +1,12 @@
-"""The process that all decoders are forked from: it has loaded what decoding needs, once.
+"""The process that others are forked from: it has loaded what they need, once.
 
-It is run by `splitter.decoder.forks`, with an environment without secrets, and never reads a byte
-of an upload: a request is one byte and four open files. A decoder is confined only after its fork
-(`splitter.decoder.confinement`), so that each has its own folder and limits. One thread, no locks:
-a fork is a whole process.
+It is run by `shared.forks.client`. A request is one byte and four open files; more, a fork is told
+through its standard input. One thread, no locks: a fork is a whole process.
 
 Standard input is the socket that requests come through; when it ends, so does everything here. The
 files of a request become the fork's standard input, output and error; the fourth is its leash: the
-fork is killed when the other end is shut, and its exit code is written to it when it has ended.
+fork is killed when the other end is shut, its process id is written to it when it has begun, and
+its exit code when it has ended.
 """
 
 from __future__ import annotations
@@ -23,14 +22,21 @@ import struct
 import sys
 from typing import Final
 
-EXIT_CODE: Final = struct.Struct("!i")
-"""What comes back on a leash; negative when a signal ended the fork."""
+MESSAGE: Final = struct.Struct("!ci")
+"""What comes back on a leash: `BEGUN` or `ENDED`, and a number."""
+
+BEGUN: Final = b"b"
+"""With the fork's process id."""
+
+ENDED: Final = b"e"
+"""With the fork's exit code; negative when a signal ended it."""
 
 FILES: Final = 4
 """How many files a request brings: standard input, output, error, leash."""
 
 _PR_SET_PDEATHSIG: Final = 1
 _MOST_FILES: Final = 65_536
+_libc: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def wait_for_work() -> bytes:
@@ -38,8 +44,7 @@ def wait_for_work() -> bytes:
 
     The process that called it ends in here, and takes the forks with it.
     """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    _end_with_parent()
     # What is here stays for good: a fork's collector need not copy it by touching it.
     gc.collect()
     gc.freeze()
@@ -51,6 +56,7 @@ def wait_for_work() -> bytes:
 
 class _Server:
     def __init__(self, requests: socket.socket) -> None:
+        self._pid = os.getpid()
         self._requests = requests
         self._leashes: dict[int, socket.socket] = {}
         """By process id: forks that were not waited for, so none of these ids is another's."""
@@ -92,6 +98,10 @@ class _Server:
 
     def _leave(self, files: list[int]) -> None:
         """Turn a fork into a process of its own, with three open files and no others."""
+        _end_with_parent()
+        if os.getppid() != self._pid:
+            # The server died before the call above: its signal will never come.
+            os._exit(1)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         # Closed by their owners: whoever else gets a number of theirs keeps it.
@@ -101,6 +111,9 @@ class _Server:
         os.setsid()
         for number, file in enumerate(files[:-1]):
             os.dup2(file, number)
+        # Whoever knows the process id may send signals to the group.
+        with socket.socket(fileno=files[-1]) as leash, contextlib.suppress(OSError):
+            leash.sendall(MESSAGE.pack(BEGUN, os.getpid()))
         os.closerange(3, _MOST_FILES)
 
     def _reap(self) -> None:
@@ -112,9 +125,14 @@ class _Server:
             with contextlib.suppress(KeyError):  # it was killed, and is watched no more
                 self._selector.unregister(leash)
             with leash, contextlib.suppress(OSError):  # nobody may be there to hear it
-                leash.sendall(EXIT_CODE.pack(os.waitstatus_to_exitcode(status)))
+                leash.sendall(MESSAGE.pack(ENDED, os.waitstatus_to_exitcode(status)))
 
     def _end(self) -> None:
         for pid in self._leashes:
             os.kill(pid, signal.SIGKILL)
         os._exit(0)
+
+
+def _end_with_parent() -> None:
+    if _libc is not None:
+        _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
