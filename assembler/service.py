@@ -325,9 +325,7 @@ async def build(
     return Service(
         consumer,
         assembler.finish,
-        probes={
-            "storage": lambda: blobs.reach(settings.segments_container),
-            "users' storage": lambda: blobs.reach(settings.results_container),
-        },
+        container=settings.segments_container,
+        probes={"users' storage": lambda: blobs.reach(settings.results_container)},
         drain=assembler.drain,
     )

@@ -107,6 +107,8 @@ class Services:
             "METRICS_PORT": str(port),
             "LOG_FORMAT": "json",
             "OWNERSHIP_EXPIRY_S": "7",
+            # Nobody routes by readiness here, and each question to a hub is a connection.
+            "PROBE_INTERVAL_S": "30",
             "DRAIN_TIMEOUT_S": str(DRAIN_TIMEOUT_S),
             **painting_settings(),
             **settings,

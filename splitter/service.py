@@ -337,9 +337,7 @@ async def build(
     return Service(
         consumer,
         workers.finish,
-        probes={
-            "storage": lambda: blobs.reach(settings.frames_container),
-            "users' storage": lambda: blobs.reach(settings.uploads_container),
-        },
+        container=settings.frames_container,
+        probes={"users' storage": lambda: blobs.reach(settings.uploads_container)},
         drain=drain,
     )

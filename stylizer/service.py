@@ -290,6 +290,6 @@ async def connect(
     return Service(
         consumer,
         workers.finish,
-        probes={"storage": lambda: blobs.reach(settings.segments_container)},
+        container=settings.segments_container,
         drain=drain,
     )

@@ -10,8 +10,9 @@ made anew meanwhile, what was read of the earlier one says nothing.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from azure.eventhub.aio import CheckpointStore, EventHubConsumerClient
 from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
@@ -21,6 +22,15 @@ from shared.storage.blobs import BlobStore
 
 HUB_MADE: Final = "hubmade"
 """Metadata of a checkpoint blob: when the hub was made that its position is of, ISO 8601."""
+
+
+class Corrected(NamedTuple):
+    """What a look at all positions of a hub found."""
+
+    positions: int
+    """How many could not be of this hub, and were put right."""
+    hub_made: str
+    """When the hub was made, ISO 8601; empty when it does not say."""
 
 
 class Positions(Protocol):
@@ -36,8 +46,8 @@ class Positions(Protocol):
     async def made(self, client: EventHubConsumerClient) -> str:
         """Return when the hub was made, ISO 8601; empty when it does not say."""
 
-    async def correct(self, client: EventHubConsumerClient) -> int:
-        """Put right the positions that cannot be of this hub; return how many."""
+    async def correct(self, client: EventHubConsumerClient) -> Corrected:
+        """Put right the positions that cannot be of this hub."""
 
 
 class HubIdentity:
@@ -56,7 +66,8 @@ class HubIdentity:
     async def meet(self, client: EventHubConsumerClient) -> None:
         """Note which hub a new client reads; until then it is not known."""
         self.made = ""
-        self.made = await self._ask(client)
+        with contextlib.suppress(TransientError):
+            self.made = await self._positions.made(client)
 
     async def changed(self, client: EventHubConsumerClient) -> bool:
         """Return whether another hub is there now; positions of the earlier one are put right.
@@ -64,17 +75,10 @@ class HubIdentity:
         Raises:
             TransientError: the hub or storage is away.
         """
-        corrected = await self._positions.correct(client)
-        made = await self._ask(client)
+        corrected, made = await self._positions.correct(client)
         self.made = self.made or made
         # Another service may have put the positions right before.
         return bool(corrected or (made and made != self.made))
-
-    async def _ask(self, client: EventHubConsumerClient) -> str:
-        try:
-            return await self._positions.made(client)
-        except TransientError:
-            return ""
 
 
 def position_in(metadata: Mapping[str, str]) -> int | None:

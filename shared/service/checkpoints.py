@@ -33,7 +33,7 @@ from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 from azure.eventhub.exceptions import EventHubError
 
 from shared.contracts.errors import ConfigurationError, TransientError
-from shared.hubs.positions import HUB_MADE, position_in
+from shared.hubs.positions import HUB_MADE, Corrected, position_in
 from shared.service.clients import AzureClients
 from shared.service.settings import ServiceSettings, load
 from shared.storage.blobs import BlobStore
@@ -134,9 +134,9 @@ class HubPositions:
         Raises:
             TransientError: the hub did not answer.
         """
-        return await _in_time(client, _made(client))
+        return (await _in_time(client, _look_up_hub(client))).made
 
-    async def correct(self, client: EventHubConsumerClient) -> int:
+    async def correct(self, client: EventHubConsumerClient) -> Corrected:
         """Put right the positions that cannot be of this hub, but of an earlier one.
 
         All others are the consumers' own while they run; see `prepare`.
@@ -144,19 +144,12 @@ class HubPositions:
         Raises:
             TransientError: the hub or storage did not answer.
         """
-        return await prepare(client, self.blobs, self.settings, only_impossible=True)
+        looking = _prepare(client, self.blobs, self.settings, only_impossible=True)
+        return await _in_time(client, looking)
 
 
-async def prepare(
-    client: _Client,
-    blobs: BlobStore,
-    settings: ServiceSettings,
-    *,
-    only_impossible: bool = False,
-) -> int:
+async def prepare(client: _Client, blobs: BlobStore, settings: ServiceSettings) -> int:
     """Write the positions that ``client``'s hub lacks; return how many.
-
-    With ``only_impossible``, those alone that are of an earlier hub.
 
     Safe to run at any time, by several at once, and beside consumers: a position that somebody
     else writes meanwhile stays.
@@ -164,7 +157,8 @@ async def prepare(
     Raises:
         TransientError: the hub or storage did not answer.
     """
-    return await _in_time(client, _prepare(client, blobs, settings, only_impossible))
+    looking = _prepare(client, blobs, settings, only_impossible=False)
+    return (await _in_time(client, looking)).positions
 
 
 async def _in_time(client: _Client, request: Coroutine[None, None, T]) -> T:
@@ -180,21 +174,27 @@ async def _in_time(client: _Client, request: Coroutine[None, None, T]) -> T:
         raise TransientError(f"cannot look up hub {client.eventhub_name}: {error}") from error
 
 
-async def _made(client: _Client) -> str:
+class _Hub(NamedTuple):
+    made: str
+    partitions: list[str]
+
+
+async def _look_up_hub(client: _Client) -> _Hub:
     # Twice: an emulator that gives the time of asking has said nothing.
-    first, second = [(await client.get_eventhub_properties())["created_at"] for _ in range(2)]
-    return str(first.isoformat()) if first == second else ""
+    first, second = [await client.get_eventhub_properties() for _ in range(2)]
+    same = first["created_at"] == second["created_at"]
+    return _Hub(str(first["created_at"].isoformat()) if same else "", second["partition_ids"])
 
 
 async def _prepare(
-    client: _Client, blobs: BlobStore, settings: ServiceSettings, only_impossible: bool
-) -> int:
-    made, partitions = await _made(client), await client.get_partition_ids()
+    client: _Client, blobs: BlobStore, settings: ServiceSettings, *, only_impossible: bool
+) -> Corrected:
+    hub = await _look_up_hub(client)
     looks = (
-        _prepare_one(client, blobs, settings, partition, made, only_impossible)
-        for partition in partitions
+        _prepare_one(client, blobs, settings, partition, hub.made, only_impossible)
+        for partition in hub.partitions
     )
-    return sum(await asyncio.gather(*looks))
+    return Corrected(sum(await asyncio.gather(*looks)), hub.made)
 
 
 async def _prepare_one(

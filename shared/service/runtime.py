@@ -15,9 +15,8 @@ import functools
 import os
 import signal
 import sys
-import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NoReturn, TypeVar
 
 import structlog
@@ -28,6 +27,7 @@ from shared.hubs.delivery import Handler
 from shared.service.checkpoints import HubPositions, prepare
 from shared.service.clients import AzureClients
 from shared.service.health import Health, HealthServer
+from shared.service.own_storage import OwnStorage
 from shared.service.settings import ServiceSettings, load
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
@@ -54,14 +54,16 @@ def _nothing_to_leave() -> None:
 class Service:
     """What a service brings to the runtime.
 
-    ``drain`` is called once when the end begins: work in hand that was not started is to be left
-    to others. ``finish`` returns when nothing is in hand any more. ``probes`` tell by name whether
-    the dependencies other than the hub answer.
+    ``container`` is one that it cannot do without in the pipeline's own account. ``drain`` is called
+    once when the end begins: work in hand that was not started is to be left to others. ``finish``
+    returns when nothing is in hand any more. ``probes`` tell by name whether the dependencies other
+    than the hub and that account answer.
     """
 
     consumer: Consumer
     finish: Callable[[], Awaitable[None]]
-    probes: Mapping[str, Probe]
+    container: str
+    probes: Mapping[str, Probe] = field(default_factory=dict)
     drain: Callable[[], None] = _nothing_to_leave
 
 
@@ -131,12 +133,14 @@ async def _run(
     ):
         service = await build(settings, clients, metrics, health)
         blobs = BlobStore(await clients.storage())
+        storage = OwnStorage(blobs, service.container, settings.ownership_expiry_s)
         reading = asyncio.create_task(
             _read(service.consumer, blobs, settings, health, Retry(metrics))
         )
         probes = {
             "event hubs": service.consumer.reach,
-            "clock": lambda: check_clock(blobs, settings),
+            "storage": storage.reach,
+            "clock": storage.check_clock,
             **service.probes,
         }
         probing = asyncio.create_task(
@@ -185,28 +189,6 @@ async def probe(probes: Mapping[str, Probe], health: Health, metrics: WorkMetric
     for dependency, problem in zip(probes, problems, strict=True):
         health.report(dependency, problem)
         metrics.dependency(dependency, up=problem is None)
-
-
-async def check_clock(blobs: BlobStore, settings: ServiceSettings) -> None:
-    """Return if this machine's clock and storage's agree, or if storage cannot be asked.
-
-    Consumers hold how long an owner was silent, by storage's clock, against their own: one that is
-    ahead takes partitions from owners that live, again and again.
-
-    Raises:
-        TransientError: the clocks are too far apart.
-    """
-    try:
-        ahead_s = time.time() - await blobs.clock_s(settings.frames_container)
-    except TransientError:
-        return
-    if abs(ahead_s) > settings.ownership_expiry_s / 2:
-        direction = "ahead of" if ahead_s > 0 else "behind"
-        raise TransientError(
-            f"this machine's clock is {abs(ahead_s):.0f} s {direction} storage's, too much for "
-            f"OWNERSHIP_EXPIRY_S={settings.ownership_expiry_s:g}: consumers take partitions from "
-            "each other; set the clock"
-        )
 
 
 async def _problem(probe: Probe) -> str | None:

@@ -23,8 +23,7 @@ from shared.contracts.errors import (
     SourceRefused,
     TransientError,
 )
-from shared.service.runtime import check_clock
-from shared.service.settings import ServiceSettings
+from shared.service.own_storage import OwnStorage
 from shared.storage.accounts import storage_client
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
@@ -166,17 +165,15 @@ async def test_an_upload_that_alone_is_forbidden_is_refused_and_a_locked_account
 async def test_a_clock_that_is_far_from_storages_is_reported_and_one_that_is_near_is_not(
     storage_connection: str, container: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = ServiceSettings(
-        storage_connection_string=storage_connection,  # type: ignore[arg-type]
-        eventhub_connection_string="Endpoint=sb://localhost;UseDevelopmentEmulator=true",  # type: ignore[arg-type]
-        frames_container=container,
-    )
     async with storage_client(storage_connection, None, None) as client:
-        await check_clock(BlobStore(client), settings)
+        storage = OwnStorage(BlobStore(client), container, ownership_expiry_s=30)
+        await storage.reach()
+        await storage.check_clock()
         now = time.time()
-        monkeypatch.setattr("shared.service.runtime.time.time", lambda: now + 40)
+        monkeypatch.setattr("shared.service.own_storage.time.time", lambda: now + 40)
+        await storage.reach()
         with pytest.raises(TransientError, match=r"clock is (39|40|41) s ahead of storage's"):
-            await check_clock(BlobStore(client), settings)
+            await storage.check_clock()
 
 
 @pytest.mark.parametrize(
