@@ -54,10 +54,10 @@ def _nothing_to_leave() -> None:
 class Service:
     """What a service brings to the runtime.
 
-    ``container`` is one that it cannot do without in the pipeline's own account. ``drain`` is called
-    once when the end begins: work in hand that was not started is to be left to others. ``finish``
-    returns when nothing is in hand any more. ``probes`` tell by name whether the dependencies other
-    than the hub and that account answer.
+    ``container`` is one that it cannot do without in the pipeline's own account. ``drain`` is
+    called once when the end begins: work in hand that was not started is to be left to others.
+    ``finish`` returns when nothing is in hand any more. ``probes`` tell by name whether the
+    dependencies other than the hub and that account answer.
     """
 
     consumer: Consumer
