@@ -42,13 +42,13 @@ def paint_loop(
 ) -> Sheets:
     """Yield a sheet for every frame: the source, and the frame as each request paints it.
 
-    All requests are for the same part and size.
+    All requests are for the same part, size and brush.
 
     Raises:
         StylestreamError: there is no such video; the sentence names the file.
     """
     asked = requests[0][1]
-    options = SplitOptions(max_side=asked.max_side, part=Part.of(asked))
+    options = SplitOptions(max_side=asked.max_side, lines=asked.lines, part=Part.of(asked))
     source: Source | None = None
     with path.open("rb") as file, tempfile.TemporaryDirectory(prefix="stylestream-") as folder:
         try:

@@ -228,6 +228,7 @@ class SplitJob:
             chunk_frames=self._opening.chunk_frames,
             first_chunk_frames=self._opening.first_chunk_frames,
             max_side=style.max_side,
+            lines=style.lines,
             part=Part.of(style),
             longest_pause_s=self._opening.longest_pause_s,
             limits=self._settings.limits,

@@ -127,5 +127,5 @@ def changed(chunk: Chunk) -> SourceRefused:
 
 def _cut(chunk: Chunk) -> str:
     """Digest which frames a chunk holds; how the camera was followed is not of it."""
-    described = chunk.model_dump_json(exclude={"canvas"})
+    described = chunk.model_dump_json(exclude={"canvas", "grid"})
     return hashlib.sha256(described.encode()).hexdigest()[:32]

@@ -74,6 +74,17 @@ class Place(NamedTuple):
     across: int
 
 
+class GridShift(NamedTuple):
+    """How far a frame's picture has moved on the stylizer's grid: whole pixels as it is painted.
+
+    A network of strided convolutions sees every fourth pixel from a corner on; with the corner
+    moved along, it sees the same pixels of what the camera shows. After a cut it is at 0, 0.
+    """
+
+    down: int
+    across: int
+
+
 class Chunk(Value):
     """A run of consecutive frames: the unit of message, retry, checkpoint and failure.
 
@@ -91,6 +102,8 @@ class Chunk(Value):
     canvas: tuple[Place, ...] = ()
     """The places of the first frames; all further ones are where the last of these is, at 0, 0 if
     there are none."""
+    grid: tuple[GridShift, ...] = ()
+    """The shifts of the first frames, told as ``canvas`` tells places."""
 
 
 class Manifest(Value):

@@ -33,7 +33,9 @@ QUALITIES: Final = range(100 + 1)
 
 Codec = Literal["h264", "hevc", "av1"]
 
-_USUAL_BRUSH: Final = 720
+USUAL_BRUSH: Final = 720
+"""The ``brush`` of those who ask for none."""
+
 _ADDED_LATER: Final = frozenset(
     {
         "strength",
@@ -47,6 +49,11 @@ _ADDED_LATER: Final = frozenset(
         "fade",
     }
 )
+
+
+def painted_scale(width: int, height: int, lines: int) -> Fraction:
+    """Return the share of its size at which a picture is painted at ``lines`` lines, 1 at most."""
+    return min(Fraction(lines, min(width, height)), Fraction(1))
 
 
 class StyleRequest(Value):
@@ -116,7 +123,7 @@ class StyleRequest(Value):
     @property
     def lines(self) -> int:
         """The height in lines at which pictures are painted, ``brush`` or its default."""
-        return _USUAL_BRUSH if self.brush is None else self.brush
+        return USUAL_BRUSH if self.brush is None else self.brush
 
     @property
     def slug(self) -> str:

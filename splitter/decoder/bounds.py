@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from typing import Final
 
@@ -126,7 +127,8 @@ class Bounds:
             -_MAX_TICKS < chunk.first_pts < _MAX_TICKS and 0 < chunk.duration < _MAX_TICKS
         ):
             raise GarbageError(f"chunk {chunk.index} has impossible times")
-        if len(chunk.canvas) > chunk.frames or any(
-            abs(way) > _MAX_WAY for place in chunk.canvas for way in place
+        ways = itertools.chain(*chunk.canvas, *chunk.grid)
+        if max(len(chunk.canvas), len(chunk.grid)) > chunk.frames or any(
+            abs(way) > _MAX_WAY for way in ways
         ):
             raise GarbageError(f"chunk {chunk.index} lies in impossible places")

@@ -99,6 +99,8 @@ class Camera:
         self._window: NDArray[np.float32] = np.empty((0, 0), np.float32)
         self._reference: _View | None = None
         self._before: _View | None = None
+        self.cut = False
+        """Whether the last frame shows nothing of the one before; the first one does not."""
 
     def follow(self, sight: Sight) -> Place:
         """Return the place of the next frame; all frames have one size.
@@ -113,12 +115,17 @@ class Camera:
         # (In two steps: their checks cost as much as the transforms of pictures so small.)
         lines = fft.rfft((small - small.mean()) * self._window)
         spectrum = fft.fft(lines, axis=0).astype(np.complex64, copy=False)
-        view = self._placed(_View(small, spectrum, 0.0, 0.0))
-        self._before = view
+        seen = _View(small, spectrum, 0.0, 0.0)
+        placed = self._placed(seen)
+        self.cut = placed is None
+        view = self._before = placed or seen
+        if self.cut:
+            self._reference = view
         scale = _QUARTERS * sight.block
         return Place(round(scale * view.down), round(scale * view.across))
 
-    def _placed(self, view: _View) -> _View:
+    def _placed(self, view: _View) -> _View | None:
+        """Return a view with its place; None after a cut."""
         for known in (self._reference, self._before):
             if known is None or self._before is None:
                 continue
@@ -130,8 +137,7 @@ class Camera:
                 placed = view._replace(down=known.down - moved[0], across=known.across - moved[1])
             self._reference = known if max(map(abs, moved)) < _NEAR else placed
             return placed
-        self._reference = view
-        return view
+        return None
 
     def _prepare(self, height: int, width: int) -> None:
         # A window, because the spectrum takes the right edge for the neighbour of the left one.

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from fractions import Fraction
+from typing import Final, TypeVar
 
 import av
 
-from shared.contracts.manifest import NO_BARS, Bars, Chunk, Place, Source, pts_digest
+from shared.contracts.manifest import NO_BARS, Bars, Chunk, GridShift, Place, Source, pts_digest
 from shared.media.chunks import ChunkWriter
 from shared.media.encodings import Encoding
 from splitter.media.bars import may_have_bars, still_black
 from splitter.media.camera import Camera, Sight, look
+from splitter.media.grid import Grid
 
 _SIGHTS: Final = 32
 """How many frames the camera is followed over at once, at the most."""
@@ -88,7 +90,8 @@ class ChunkBuilder:
     """Gathers frames into chunks; a chunk ends when the frame after it says when.
 
     The first chunk has ``first_frames``, each further one twice as many as the one before, up to
-    ``most_frames``. ``find_bars`` is asked once, by the first frame that may have black bars.
+    ``most_frames``. Pictures will be painted at ``scale``. ``find_bars`` is asked once, by the
+    first frame that may have black bars.
     """
 
     def __init__(
@@ -98,6 +101,7 @@ class ChunkBuilder:
         *,
         first_frames: int,
         most_frames: int,
+        scale: Fraction,
         find_bars: Callable[[], Bars],
     ) -> None:
         self._find_bars: Callable[[], Bars] | None = find_bars
@@ -109,9 +113,11 @@ class ChunkBuilder:
         self._file: ChunkFile | None = None
         self._wanted = min(first_frames, most_frames)
         self._camera = Camera()
+        self._grid = Grid(scale)
         self._pts: list[int] = []
         self._sights: list[Sight] = []
         self._places: list[Place] = []
+        self._shifts: list[GridShift] = []
         self._frames = 0
         self._count = 0
 
@@ -141,7 +147,10 @@ class ChunkBuilder:
             yield self._close(self._file, end)
 
     def _follow(self) -> None:
-        self._places += map(self._camera.follow, self._sights)
+        for sight in self._sights:
+            place = self._camera.follow(sight)
+            self._places.append(place)
+            self._shifts.append(self._grid.follow(place, cut=self._camera.cut))
         self._sights.clear()
 
     def _close(self, file: ChunkFile, end: int) -> Close:
@@ -155,18 +164,23 @@ class ChunkBuilder:
             pts_digest=pts_digest(self._pts),
             bars=self._bars,
             canvas=_while_moving(self._places),
+            grid=_while_moving(self._shifts),
         )
         self._count += 1
         self._frames += len(self._pts)
         self._file = None
         self._pts = []
         self._places = []
+        self._shifts = []
         return Close(file, chunk)
 
 
-def _while_moving(places: list[Place]) -> tuple[Place, ...]:
+_Way = TypeVar("_Way", Place, GridShift)
+
+
+def _while_moving(places: list[_Way]) -> tuple[_Way, ...]:
     """Return the places as far as they change; none where all are at 0, 0."""
     last = len(places)
     while last > 1 and places[last - 1] == places[last - 2]:
         last -= 1
-    return () if places[:last] == [Place(0, 0)] else tuple(places[:last])
+    return () if places[:last] == [(0, 0)] else tuple(places[:last])

@@ -28,6 +28,7 @@ from av.video.stream import VideoStream
 
 from shared.contracts.errors import SourceRefused
 from shared.contracts.manifest import Bars, Source
+from shared.contracts.style_request import USUAL_BRUSH, painted_scale
 from shared.media.encodings import MEZZANINE, Encoding
 from splitter.media.chunking import ChunkBuilder, EncodedChunk
 from splitter.media.crew import ALONE, Crew
@@ -63,8 +64,9 @@ _PICTURE_CODECS = frozenset(
 class SplitOptions:
     """How a source is split; ``max_side`` caps the longer side of the picture in pixels.
 
-    ``part`` is what is painted of the video, ``longest_pause_s`` the longest pause of a broadcast
-    recording that is not taken for a jump of its clock.
+    Pictures will be painted at ``lines`` lines. ``part`` is what is painted of the video,
+    ``longest_pause_s`` the longest pause of a broadcast recording that is not taken for a jump of
+    its clock.
 
     A video's first chunk has ``first_chunk_frames``, each further one twice as many as the one
     before, up to ``chunk_frames``: the first segment is there soon, and the pool is busy at once.
@@ -73,6 +75,7 @@ class SplitOptions:
     chunk_frames: int = 32
     first_chunk_frames: int = 32
     max_side: int | None = None
+    lines: int = USUAL_BRUSH
     part: Part = field(default_factory=Part)
     longest_pause_s: float = LONGEST_PAUSE_S
     limits: Limits = field(default_factory=Limits)
@@ -141,6 +144,7 @@ def split(
             options.encoding,
             first_frames=options.first_chunk_frames,
             most_frames=options.chunk_frames,
+            scale=painted_scale(described.width, described.height, options.lines),
             find_bars=look_for_bars,
         )
         cutter = Cutter(normaliser, builder, lambda: reader.end_pts)

@@ -11,13 +11,13 @@ import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from fractions import Fraction
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 import av
 import numpy as np
 
 from shared.contracts.errors import ChunkError
-from shared.contracts.manifest import NO_BARS, Chunk, Place, pts_digest
+from shared.contracts.manifest import NO_BARS, Chunk, GridShift, Place, pts_digest
 from shared.contracts.messages import ChunkReady
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.style_schedule import Look
@@ -25,7 +25,7 @@ from shared.media.chunks import ChunkWriter, Decoder, read_chunk
 from shared.media.encodings import Encoding
 from stylizer.painting.frames import Canvas, Frames
 from stylizer.painting.framing import Framing
-from stylizer.painting.layouts import RGB, Layout
+from stylizer.painting.layouts import MULTIPLE, RGB, Corner, Layout
 from stylizer.painting.mixing import keeps_source, mix_in
 from stylizer.painting.overlap import ahead
 
@@ -33,6 +33,10 @@ LookOf = Callable[[av.VideoFrame], Look]
 """Says what a frame is painted in."""
 
 _BATCHES_AHEAD: Final = 2
+
+_UNMOVED: Final = GridShift(0, 0)
+
+_Way = TypeVar("_Way", Place, GridShift)
 
 
 class Paint(Protocol):
@@ -52,6 +56,14 @@ class _Batching(NamedTuple):
     layout: Layout
 
 
+class _Still(NamedTuple):
+    """A frame and where it lies, on the canvas and on the network's grid."""
+
+    frame: av.VideoFrame
+    place: Place
+    shift: GridShift
+
+
 class _Batch(NamedTuple):
     """Frames of one look on their way: times, what is kept of them, places, and padded pixels."""
 
@@ -59,6 +71,7 @@ class _Batch(NamedTuple):
     pts: list[int]
     originals: list[av.VideoFrame | None]
     framing: Framing
+    corners: list[Corner]
     canvas: Canvas
     planes: Frames
 
@@ -143,8 +156,9 @@ def _painted(
 
 def _finished(batch: _Batch, batching: _Batching) -> Iterator[av.VideoFrame]:
     framing, style = batch.framing, batching.style
-    for pts, original, picture in zip(batch.pts, batch.originals, batch.planes, strict=True):
-        frame = framing.leave(batching.layout.take(picture, *framing.working))
+    frames = zip(batch.pts, batch.originals, batch.planes, batch.corners, strict=True)
+    for pts, original, picture, corner in frames:
+        frame = framing.leave(batching.layout.take(picture, *framing.working, corner))
         if original is not None:
             if keeps_source(style):
                 mix_in(framing.cut(original), frame, style)
@@ -156,39 +170,61 @@ def _finished(batch: _Batch, batching: _Batching) -> Iterator[av.VideoFrame]:
 
 def _batches(frames: Iterable[av.VideoFrame], batching: _Batching) -> Iterator[_Batch]:
     style, chunk = batching.style, batching.chunk
-    places = _places(() if chunk is None else chunk.canvas)
+    places = _each(() if chunk is None else chunk.canvas, Place(0, 0))
+    shifts = _each(() if chunk is None else chunk.grid, _UNMOVED)
     bars = NO_BARS if chunk is None else chunk.bars
-    for look, group in _groups(frames, batching.size, batching.look_of):
-        framing = Framing.of(group[0].width, group[0].height, bars, style.lines)
+    stills = map(_Still, frames, places, shifts)
+    for look, group in _groups(stills, batching.size, batching.look_of):
+        first = group[0].frame
+        framing = Framing.of(first.width, first.height, bars, style.lines)
         keep = keeps_source(style) or framing.crops
+        corners = [_corner(still.shift) for still in group]
+        places_there = [
+            framing.place(still.place, corner) for still, corner in zip(group, corners, strict=True)
+        ]
         yield _Batch(
             look=look,
-            pts=[frame.pts or 0 for frame in group],
-            originals=[frame if keep else None for frame in group],
+            pts=[still.frame.pts or 0 for still in group],
+            originals=[still.frame if keep else None for still in group],
             framing=framing,
-            canvas=np.array([framing.place(next(places)) for _ in group], np.int32),
-            planes=_planes([framing.enter(frame) for frame in group], batching.layout),
+            corners=corners,
+            canvas=np.array(places_there, np.int32),
+            planes=_planes(group, framing, corners, batching.layout),
         )
 
 
 def _groups(
-    frames: Iterable[av.VideoFrame], size: int, look_of: LookOf
-) -> Iterator[tuple[Look, list[av.VideoFrame]]]:
-    """Yield up to ``size`` consecutive frames of one look, and the look."""
-    for look, alike in itertools.groupby(frames, look_of):
+    stills: Iterable[_Still], size: int, look_of: LookOf
+) -> Iterator[tuple[Look, list[_Still]]]:
+    """Yield up to ``size`` consecutive frames of one look and one size of array, and the look."""
+
+    def kind(still: _Still) -> tuple[Look, bool]:
+        return look_of(still.frame), still.shift == _UNMOVED
+
+    for (look, _), alike in itertools.groupby(stills, kind):
         while group := list(itertools.islice(alike, size)):
             yield look, group
 
 
-def _places(told: Sequence[Place]) -> Iterator[Place]:
-    """Return a place for every frame: where no more are told, the camera has stopped."""
-    stopped = told[-1] if told else Place(0, 0)
+def _each(told: Sequence[_Way], start: _Way) -> Iterator[_Way]:
+    """Return what is told for every frame: where no more is told, the camera has stopped."""
+    stopped = told[-1] if told else start
     return itertools.chain(told, itertools.repeat(stopped))
 
 
-def _planes(frames: list[av.VideoFrame], layout: Layout) -> Frames:
-    """Put frames of one size into an array."""
-    planes = layout.batch(len(frames), frames[0].width, frames[0].height)
-    for frame, picture in zip(frames, planes, strict=True):
-        layout.put(frame, picture)
+def _corner(shift: GridShift) -> Corner:
+    """Return where in its array a frame begins, so that its picture lies where it did before."""
+    return shift.down % MULTIPLE, shift.across % MULTIPLE
+
+
+def _planes(group: list[_Still], framing: Framing, corners: list[Corner], layout: Layout) -> Frames:
+    """Put frames of one size into an array; those that have moved, with room to be moved in.
+
+    All of those have the same room, wherever they lie: what is beyond a picture's edge decides what
+    is painted near it, and must not depend on which frames are painted together.
+    """
+    room = 0 if group[0].shift == _UNMOVED else MULTIPLE - 1
+    planes = layout.batch(len(group), *framing.working, room)
+    for still, picture, corner in zip(group, planes, corners, strict=True):
+        layout.put(framing.enter(still.frame), picture, corner)
     return planes

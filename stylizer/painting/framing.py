@@ -18,6 +18,7 @@ from av.video.reformatter import ColorPrimaries, ColorTrc, Interpolation, VideoR
 from numpy.typing import NDArray
 
 from shared.contracts.manifest import Bars, Place
+from shared.contracts.style_request import painted_scale
 from shared.media.pixels import plane_arrays
 
 _SCALING: Final = Interpolation.BICUBIC | Interpolation.ACCURATE_RND
@@ -55,7 +56,7 @@ class Framing:
     def of(cls, width: int, height: int, bars: Bars, lines: int) -> Self:
         """Frame pictures of ``width`` x ``height`` between ``bars``, painted at ``lines`` lines."""
         inside = (width - bars.left - bars.right, height - bars.top - bars.bottom)
-        scale = min(Fraction(lines, min(width, height)), Fraction(1))
+        scale = painted_scale(width, height, lines)
         working = tuple(max(2, round(side * scale / 2) * 2) for side in inside)
         if scale == 1:
             working = inside
@@ -66,14 +67,17 @@ class Framing:
         """Whether a part of the picture stays as it is."""
         return self.size != self.whole
 
-    def place(self, place: Place) -> Place:
-        """Return where on the canvas the working picture lies, for a frame's own place there."""
+    def place(self, place: Place, margin: tuple[int, int] = (0, 0)) -> Place:
+        """Return where on the canvas the working picture lies, for a frame's own place there.
+
+        With a ``margin``, pixels above and left of the picture, it is the margin's corner.
+        """
         corner = (place.down + _QUARTERS * self.top, place.across + _QUARTERS * self.left)
         down, across = (
             round(Fraction(way * small, large))
             for way, small, large in zip(corner, self.working[::-1], self.size[::-1], strict=True)
         )
-        return Place(down, across)
+        return Place(down - _QUARTERS * margin[0], across - _QUARTERS * margin[1])
 
     def enter(self, frame: av.VideoFrame) -> av.VideoFrame:
         """Return what the network is to paint of a frame."""

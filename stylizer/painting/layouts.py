@@ -11,12 +11,18 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 import av
+import numpy as np
 
 from shared.media.pixels import from_planar_rgb, plane_arrays, tag_as_bt709, to_planar_rgb
 from stylizer.painting.frames import Frames, Memory, ordinary
 
 MULTIPLE: Final = 4
 """Sides of pictures that networks take are multiples of so many pixels."""
+
+Corner = tuple[int, int]
+"""Where in its array a picture begins: rows from above and columns from the left."""
+
+UPPER_LEFT: Final[Corner] = (0, 0)
 
 
 class Layout(Protocol):
@@ -25,16 +31,21 @@ class Layout(Protocol):
     A picture is rounded up to the network's grid of `MULTIPLE` pixels by repeating its edge.
     """
 
-    def batch(self, number: int, width: int, height: int) -> Frames:
-        """Return an array for so many frames of a size, with anything in it."""
+    def batch(self, number: int, width: int, height: int, room: int = 0) -> Frames:
+        """Return an array for so many frames of a size, with anything in it.
+
+        Their corners may lie up to ``room`` pixels down and across.
+        """
 
     def size(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """Return the width and height of the pictures in an array of ``shape``, with the edge."""
 
-    def put(self, frame: av.VideoFrame, picture: Frames) -> None:
+    def put(self, frame: av.VideoFrame, picture: Frames, corner: Corner = UPPER_LEFT) -> None:
         """Write a frame into its place in a batch."""
 
-    def take(self, picture: Frames, width: int, height: int) -> av.VideoFrame:
+    def take(
+        self, picture: Frames, width: int, height: int, corner: Corner = UPPER_LEFT
+    ) -> av.VideoFrame:
         """Return a new frame, without a timestamp, of a picture in a batch, without the edge."""
 
 
@@ -44,51 +55,76 @@ class Rgb:
 
     memory: Memory = ordinary
 
-    def batch(self, number: int, width: int, height: int) -> Frames:
+    def batch(self, number: int, width: int, height: int, room: int = 0) -> Frames:
         """Return an array for so many frames; see `Layout`."""
-        return self.memory((number, 3, _round_up(height), _round_up(width)))
+        return self.memory((number, 3, _round_up(height + room), _round_up(width + room)))
 
     def size(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """Return width and height; see `Layout`."""
         return shape[3], shape[2]
 
-    def put(self, frame: av.VideoFrame, picture: Frames) -> None:
+    def put(self, frame: av.VideoFrame, picture: Frames, corner: Corner = UPPER_LEFT) -> None:
         """Write a frame into its place; see `Layout`."""
-        to_planar_rgb(frame, picture[:, : frame.height, : frame.width])
-        _repeat_edge(picture, frame.height, frame.width)
+        top, left = corner
+        bottom, right = top + frame.height, left + frame.width
+        to_planar_rgb(frame, picture[:, top:bottom, left:right])
+        _repeat_edge(picture, corner, frame.height, frame.width)
 
-    def take(self, picture: Frames, width: int, height: int) -> av.VideoFrame:
+    def take(
+        self, picture: Frames, width: int, height: int, corner: Corner = UPPER_LEFT
+    ) -> av.VideoFrame:
         """Return a new frame of a picture; see `Layout`."""
-        return from_planar_rgb(picture[:, :height, :width])
+        top, left = corner
+        return from_planar_rgb(picture[:, top : top + height, left : left + width])
+
+
+_SUBSAMPLED: Final = (1, 2, 2)
+"""By how much each plane of 4:2:0 is smaller than the picture."""
 
 
 @dataclass(frozen=True, slots=True)
 class I420:
-    """The planes Y, U and V, one after the other: arrays (N, 3 / 2 H, W)."""
+    """The planes Y, U and V, one after the other: arrays (N, 3 / 2 H, W).
+
+    From an odd corner on, colours lie between the array's own: they are interpolated.
+    """
 
     memory: Memory = ordinary
 
-    def batch(self, number: int, width: int, height: int) -> Frames:
+    def batch(self, number: int, width: int, height: int, room: int = 0) -> Frames:
         """Return an array for so many frames; see `Layout`."""
-        return self.memory((number, _round_up(height) * 3 // 2, _round_up(width)))
+        return self.memory((number, _round_up(height + room) * 3 // 2, _round_up(width + room)))
 
     def size(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """Return width and height; see `Layout`."""
         return shape[2], shape[1] * 2 // 3
 
-    def put(self, frame: av.VideoFrame, picture: Frames) -> None:
+    def put(self, frame: av.VideoFrame, picture: Frames, corner: Corner = UPPER_LEFT) -> None:
         """Write a frame into its place; see `Layout`."""
-        for plane, place in zip(plane_arrays(frame), _planes(picture), strict=True):
-            height, width = plane.shape
-            place[:height, :width] = plane
-            _repeat_edge(place, height, width)
+        planes = zip(plane_arrays(frame), _planes(picture), _SUBSAMPLED, strict=True)
+        for plane, place, by in planes:
+            shown = plane
+            for axis, way in enumerate(corner):
+                if way % by:
+                    shown = _between(_with_edge(shown, axis), axis)
+            (height, width), (top, left) = shown.shape, (way // by for way in corner)
+            place[top : top + height, left : left + width] = shown
+            _repeat_edge(place, (top, left), height, width)
 
-    def take(self, picture: Frames, width: int, height: int) -> av.VideoFrame:
+    def take(
+        self, picture: Frames, width: int, height: int, corner: Corner = UPPER_LEFT
+    ) -> av.VideoFrame:
         """Return a new frame of a picture; see `Layout`."""
         frame = av.VideoFrame(width, height, "yuv420p")
-        for plane, place in zip(plane_arrays(frame), _planes(picture), strict=True):
-            rows, columns = plane.shape
-            plane[...] = place[:rows, :columns]
+        planes = zip(plane_arrays(frame), _planes(picture), _SUBSAMPLED, strict=True)
+        for plane, place, by in planes:
+            odd = [way % by for way in corner]
+            ends = zip(corner, plane.shape, odd, strict=True)
+            rows, columns = (slice(way // by, way // by + n + more) for way, n, more in ends)
+            shown = place[rows, columns]
+            for axis in (axis for axis in (0, 1) if odd[axis]):
+                shown = _between(shown, axis)
+            plane[...] = shown
         tag_as_bt709(frame)
         return frame
 
@@ -101,10 +137,28 @@ def _planes(picture: Frames) -> tuple[Frames, Frames, Frames]:
     return picture[:height], chroma[0], chroma[1]
 
 
-def _repeat_edge(plane: Frames, height: int, width: int) -> None:
-    """Fill what lies below and right of a picture (..., height, width) with its last pixels."""
-    plane[..., height:, :width] = plane[..., height - 1 : height, :width]
-    plane[..., width:] = plane[..., width - 1 : width]
+def _with_edge(plane: Frames, axis: int) -> Frames:
+    """Repeat the first and the last line along an axis."""
+    return np.concatenate([plane.take([0], axis), plane, plane.take([-1], axis)], axis)
+
+
+def _between(plane: Frames, axis: int) -> Frames:
+    """Return the means of neighbouring lines along an axis, one fewer than there are lines."""
+    one, other = (plane[:-1], plane[1:]) if axis == 0 else (plane[:, :-1], plane[:, 1:])
+    mean = np.add(one, other, dtype=np.uint16)
+    mean += 1
+    mean >>= 1
+    return mean.astype(np.uint8)
+
+
+def _repeat_edge(plane: Frames, corner: Corner, height: int, width: int) -> None:
+    """Fill what lies round a picture (..., height, width) with its outermost pixels."""
+    (top, left), columns = corner, slice(corner[1], corner[1] + width)
+    bottom, right = top + height, left + width
+    plane[..., :top, columns] = plane[..., top : top + 1, columns]
+    plane[..., bottom:, columns] = plane[..., bottom - 1 : bottom, columns]
+    plane[..., :left] = plane[..., left : left + 1]
+    plane[..., right:] = plane[..., right - 1 : right]
 
 
 def _round_up(length: int) -> int:

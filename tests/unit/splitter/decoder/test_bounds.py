@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.contracts.manifest import Chunk, Place, Source
+from shared.contracts.manifest import Chunk, GridShift, Place, Source
 from splitter.decoder.bounds import Bounds
 from splitter.decoder.wire import GarbageError, Job
 from splitter.media.chunking import EncodedChunk
@@ -41,7 +41,8 @@ def told(*events) -> None:
 
 
 def test_a_whole_split_is_let_through():
-    moving = chunk(1, canvas=[Place(4 * n, -n) for n in range(8)])
+    ways = [(4 * n, -n) for n in range(8)]
+    moving = chunk(1, canvas=[Place(*w) for w in ways], grid=[GridShift(*w) for w in ways])
     told(SOURCE, chunk(0), moving, chunk(2, 3), SplitEnd(19, 3, (), has_side=False))
 
 
@@ -67,6 +68,8 @@ def test_a_whole_split_is_let_through():
         [SOURCE, chunk(0, pts_digest="0" * 10_000)],
         [SOURCE, chunk(0, canvas=[Place(0, 0)] * 9)],
         [SOURCE, chunk(0, canvas=[Place(0, -(2**31))])],
+        [SOURCE, chunk(0, grid=[GridShift(0, 0)] * 9)],
+        [SOURCE, chunk(0, grid=[GridShift(2**31, 0)])],
         [SOURCE, SplitEnd(0, 0, (), has_side=False)],
         [SOURCE, chunk(0), SplitEnd(9, 1, (), has_side=False)],
         [SOURCE, chunk(0), SplitEnd(8, 2, (), has_side=False)],

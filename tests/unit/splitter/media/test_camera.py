@@ -91,7 +91,9 @@ def test_a_cut_begins_anew() -> None:
     for frame in pan(4):
         moved = camera.follow(look(frame))
     assert moved != Place(0, 0)
+    assert not camera.cut
     assert camera.follow(look(shoot(scenery(9), 0, 0))) == Place(0, 0)
+    assert camera.cut
 
 
 @pytest.mark.parametrize("size", [(2, 2), (2, 640), (640, 2), (16, 16), (1920, 1080)])
@@ -122,9 +124,12 @@ def test_chunks_hold_the_places_of_their_frames_and_go_on_where_the_last_one_end
     chunks = [event.chunk for event in events if isinstance(event, EncodedChunk)]
     # Then the first two move, the third stops, and the last is still and says so once
     assert [len(chunk.canvas) for chunk in chunks][:2] == [4, 4]
-    assert len(chunks[3].canvas) == 1
+    assert len(chunks[3].canvas) == len(chunks[3].grid) == 1
     assert chunks[1].canvas[0].across == pytest.approx(4 * 4 * PIXEL, abs=PIXEL)
     assert chunks[3].canvas[0].across == pytest.approx(8 * 4 * PIXEL, abs=PIXEL)
+    # And so does the grid, which counts whole pixels
+    assert [chunk.grid[0].across for chunk in chunks[:2]] == [0, 16]
+    assert chunks[3].grid[0].across == 32
 
 
 def test_black_bars_that_stand_still_do_not_hold_the_canvas() -> None:

@@ -1,0 +1,38 @@
+"""Moves the grid on which pictures are painted along with the camera, by whole pixels.
+
+A style network goes down to a quarter of the picture by strides: moved by one pixel, the same
+picture falls between other samples, and is painted otherwise. So frames are laid on the network's
+grid where what they show has been before. How far it moved from one frame to the next is rounded,
+not where it is: a slow drift would else jump by a whole pixel now and then, which is worse than
+what it changes anyway.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Final
+
+from shared.contracts.manifest import GridShift, Place
+
+_QUARTERS: Final = 4
+_START: Final = (Place(0, 0), GridShift(0, 0))
+
+
+class Grid:
+    """Adds up the movement of pictures that are painted at ``scale``, their share of the frame."""
+
+    def __init__(self, scale: Fraction) -> None:
+        self._pixels = scale / _QUARTERS
+        self._place, self._shift = _START
+
+    def follow(self, place: Place, *, cut: bool) -> GridShift:
+        """Return the shift of the next frame; a ``cut`` begins at 0, 0 again."""
+        if cut:
+            self._place, self._shift = _START
+        moved = (
+            round(self._pixels * (now - before))
+            for now, before in zip(place, self._place, strict=True)
+        )
+        down, across = (way + by for way, by in zip(self._shift, moved, strict=True))
+        self._place, self._shift = place, GridShift(down, across)
+        return self._shift
