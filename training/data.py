@@ -15,6 +15,9 @@ from shared.contracts.errors import ConfigurationError
 from training.network import MULTIPLE
 
 _SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+PAINTED_SIDE: Final = 360
+"""The short side at which photographs are painted to be measured."""
+
 _SMALLEST: Final = 1.0
 _LARGEST: Final = 2.2
 _KEPT: Final = 720
@@ -40,7 +43,7 @@ def read_picture(path: Path, short_side: int | None = None) -> Tensor:
     return torch.from_numpy(np.array(picture, np.uint8)).permute(2, 0, 1).float() / 255
 
 
-def frames(path: Path, short_side: int = 360) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def frames(path: Path, short_side: int = PAINTED_SIDE) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Return a picture as one frame for a network: (1, 3, H, W), uint8, sides of 4s."""
     picture = (read_picture(path, short_side) * 255).round().byte().numpy()
     height, width = (length // MULTIPLE * MULTIPLE for length in picture.shape[1:])

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.data import frames, read_picture
+from training.data import PAINTED_SIDE, frames, read_picture
 from training.features import Features
 from training.gates import CANVASES, GATES, PAINTING_SIDE, look
 from training.gatys import paint as paint_by_optimising
@@ -28,7 +28,7 @@ from training.losses import style_statistics
 from training.quality import Judge, floats, held_out
 from training.runtime import metadata, painter, version
 from training.speed import speed_table
-from training.steadiness import SHIFTS, Frames, along_video, under_noise, under_shift
+from training.steadiness import HALVES, SHIFTS, Frames, along_video, under_noise, under_shift
 from training.tables import Rows, markdown, with_table
 from training.trainer import Plan
 
@@ -120,17 +120,18 @@ def quality_table(
 
 def steadiness_table(files: list[Path], photos: list[Path], videos: list[Path]) -> str:
     """Return how much the painting changes where the picture does not."""
-    shifts = [f"shift {pixels} px" for pixels in SHIFTS]
+    shifts = [f"shift {pixels:g} px" for pixels in SHIFTS]
+    pictures = [frames(photo) for photo in photos]
+    fine = [frames(photo, HALVES * PAINTED_SIDE) for photo in photos]
     rows: Rows = [("style", "noise", *shifts, *(f"{video.stem} (source)" for video in videos))]
     for file in files:
         paint = painter(file)
-        pictures = [frames(photo) for photo in photos]
         figures = [_mean(under_noise(paint, picture) for picture in pictures)]
         for pixels in SHIFTS:
-            follow = painter(file, canvas=(pixels, pixels))
-            figures.append(
-                _mean(under_shift(paint, picture, pixels, follow) for picture in pictures)
-            )
+            # As splitters move it, which see the picture move by this from one frame to the next.
+            grid = (round(pixels), round(pixels))
+            follow = painter(file, canvas=(pixels, pixels), grid=grid)
+            figures.append(_mean(under_shift(paint, each, pixels, follow) for each in fine))
         cells = [f"{figure:.1f}" for figure in figures]
         for video in videos:
             flicker = along_video(paint, video, frames=_VIDEO_FRAMES)

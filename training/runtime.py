@@ -11,15 +11,20 @@ import onnxruntime as ort
 
 from training.canvas import UNIT
 from training.graph import CANVAS
+from training.network import MULTIPLE
 from training.steadiness import Frames, Paint
 
 
 def painter(
-    file: Path | bytes, threads: int = 1, canvas: tuple[float, float] = (0.0, 0.0)
+    file: Path | bytes,
+    threads: int = 1,
+    canvas: tuple[float, float] = (0.0, 0.0),
+    grid: tuple[int, int] = (0, 0),
 ) -> Paint:
     """Return what paints frames (N, 3, H, W) uint8 with the network.
 
     ``canvas`` is where on it they lie, in pixels down and across; older networks have none.
+    ``grid`` is by how many pixels they have moved on the network's grid.
     """
     options = ort.SessionOptions()
     options.log_severity_level = 3
@@ -27,13 +32,20 @@ def painter(
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = ort.InferenceSession(file, options, ["CPUExecutionProvider"])
 
-    place = (UNIT * np.array([canvas])).round().astype(np.int32)
+    top, left = (way % MULTIPLE for way in grid)
+    room = [(0, 0), (0, 0), (top, MULTIPLE - top), (left, MULTIPLE - left)]
+    place = (UNIT * (np.array([canvas]) - (top, left))).round().astype(np.int32)
     given = {each.name: place for each in session.get_inputs() if each.name == CANVAS}
 
     def paint(frame: Frames) -> Frames:
         return session.run(None, {"frames": frame, **given})[0]
 
-    return paint
+    def paint_moved(frame: Frames) -> Frames:
+        height, width = frame.shape[2:]
+        painted = paint(np.pad(frame, room, mode="edge"))
+        return painted[:, :, top : top + height, left : left + width]
+
+    return paint if grid == (0, 0) else paint_moved
 
 
 def version(file: Path) -> str:

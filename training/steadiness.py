@@ -1,9 +1,10 @@
 """How steady a style is: what changes in the painting when nothing changes in the picture.
 
 Three questions, each answered as the mean absolute change in levels of 255: what does a little
-noise change; what does a shift of a few pixels change, once shifted back; and what changes between
-two frames of a real video, once the first is moved along the optical flow to where the second has
-it. The source's own figure for the last question is the floor: flow is never perfect.
+noise change; what does a shift of a few pixels change, once shifted back (by half a pixel it is
+interpolated, which itself costs a little); and what changes between two frames of a real video,
+once the first is moved along the optical flow to where the second has it. The source's own figure
+for the last question is the floor: flow is never perfect.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ from training.network import MULTIPLE
 Frames = npt.NDArray[np.uint8]
 Paint = Callable[[Frames], Frames]
 
-SHIFTS: Final = (1, 2, 4)
+SHIFTS: Final = (0.5, 1, 1.5, 2, 4)
+HALVES: Final = 2
+"""Pictures that are shifted are read so many times as large, for shifts by parts of a pixel."""
+
 NOISE_LEVELS: Final = 4
 _MARGIN: Final = 16
 _CONSISTENT_PX: Final = 1.0
@@ -44,20 +48,27 @@ def under_noise(paint: Paint, frame: Frames, seed: int = 0) -> float:
     return _change(paint(frame), paint(noisy))
 
 
-def under_shift(still: Paint, frame: Frames, pixels: int, follow: Paint) -> float:
+def under_shift(still: Paint, fine: Frames, pixels: float, follow: Paint) -> float:
     """Return how much a shift by ``pixels`` both down and right changes the painting.
 
-    ``follow`` paints like ``still`` on a canvas that has moved with the picture.
+    ``fine`` is the picture, `HALVES` times as large as it is painted. ``follow`` paints like
+    ``still`` on a canvas and a grid that have moved with the picture.
     """
-    height, width = (length - pixels for length in frame.shape[2:])
-    height, width = height // MULTIPLE * MULTIPLE, width // MULTIPLE * MULTIPLE
-    one = still(np.ascontiguousarray(frame[:, :, :height, :width]))
-    down, right = height + pixels, width + pixels
-    other = follow(np.ascontiguousarray(frame[:, :, pixels:down, pixels:right]))
-    a = one[:, :, pixels:, pixels:]
-    b = other[:, :, :-pixels, :-pixels]
-    rim = (..., slice(_MARGIN, -_MARGIN), slice(_MARGIN, -_MARGIN))
-    return _change(a[rim], b[rim])
+    steps = round(HALVES * pixels)
+    cells = [(length - steps) // HALVES // MULTIPLE for length in fine.shape[2:]]
+    height, width = (MULTIPLE * cell for cell in cells)
+    one, other = still(_seen(fine, 0, height, width)), follow(_seen(fine, steps, height, width))
+    back = np.array([[1, 0, -pixels], [0, 1, -pixels]], np.float32)
+    moved = cv2.warpAffine(_packed(one), back, (width, height), flags=cv2.INTER_CUBIC)
+    rim = (slice(_MARGIN, -_MARGIN), slice(_MARGIN, -_MARGIN))
+    return _change(moved[rim], _packed(other)[rim])
+
+
+def _seen(fine: Frames, corner: int, height: int, width: int) -> Frames:
+    """Return what of a fine picture lies down and right of a corner, at the size to be painted."""
+    rows, columns = (slice(corner, corner + HALVES * side) for side in (height, width))
+    cells = fine[:, :, rows, columns].reshape(*fine.shape[:2], height, HALVES, width, HALVES)
+    return cells.mean((3, 5)).round().astype(np.uint8)
 
 
 def along_video(paint: Paint, video: Path, *, frames: int, height: int = 360) -> Flicker:

@@ -18,6 +18,7 @@ from shared.styles.gallery import Gallery
 from training.evaluate import decibels
 from training.features import CONVOLUTIONS, normalised
 from training.plot import draw_curve
+from training.runtime import painter
 from training.speed import speed_table
 from training.steadiness import Frames, along_video, under_noise, under_shift
 from training.tables import markdown, with_table
@@ -63,14 +64,26 @@ def test_who_paints_nothing_changes_by_the_noise_alone() -> None:
 
 @pytest.mark.parametrize("pixels", [1, 2, 4])
 def test_who_paints_nothing_does_not_crawl(pixels: int) -> None:
-    assert under_shift(keep, blotches(), pixels, keep) == 0
+    assert under_shift(keep, blotches(192, 256), pixels, keep) == 0
 
 
 def test_a_weave_of_four_pixels_crawls_at_every_shift_but_four() -> None:
-    crawl = {pixels: under_shift(weave, blotches(), pixels, weave) for pixels in (1, 2, 4)}
+    picture = blotches(192, 256)
+    crawl = {pixels: under_shift(weave, picture, pixels, weave) for pixels in (1, 2, 4)}
     assert crawl[1] > 5
     assert crawl[2] > 5
     assert crawl[4] == 0
+
+
+@pytest.mark.parametrize("pixels", [1, 2, 3])
+def test_a_network_does_not_crawl_where_its_grid_follows(pixels: int) -> None:
+    network = Gallery().find("starry-night").network("fp32")
+    still, followed = painter(network), painter(network, canvas=(pixels, pixels))
+    moved = painter(network, canvas=(pixels, pixels), grid=(pixels, pixels))
+    picture = blotches(480, 512)
+    assert under_shift(still, picture, pixels, followed) > 5
+    # (Near its edges a picture is painted otherwise wherever it ends.)
+    assert under_shift(still, picture, pixels, moved) < 1
 
 
 def test_along_a_pan_a_weave_flickers_more_than_the_source(pan: Path) -> None:
