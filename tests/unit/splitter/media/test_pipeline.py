@@ -161,6 +161,7 @@ def cutter_for(chunk_frames):
         MEZZANINE,
         first_frames=chunk_frames,
         most_frames=chunk_frames,
+        scale=Fraction(1),
         find_bars=lambda: NO_BARS,
     )
     return Cutter(Normaliser(next(pictures(1))), builder, lambda: 10**6)
