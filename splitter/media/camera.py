@@ -43,6 +43,9 @@ _NEAR: Final = 10.0
 _BETTER: Final = 0.8
 """A movement must explain a fifth of what has changed, or nothing has moved."""
 
+_TILE: Final = 10
+"""The side, in small pixels, of the tiles that each say whether they have moved."""
+
 _QUARTERS: Final = 4
 _TINY: Final = 1e-9
 
@@ -173,7 +176,8 @@ def _explains(
 ) -> bool:
     """Tell whether the picture before, moved, is much more like the one now than unmoved.
 
-    Where somebody moves in front of a plain wall, their edges are all there is to correlate.
+    It must be so as a whole, and in most places: where somebody moves in front of a plain wall,
+    their edges are all there is to correlate, and may be all that changes.
     """
     if moved == (0.0, 0.0):
         return False
@@ -188,8 +192,21 @@ def _explains(
         there = (1 - part) * near + part * far
     inside = tuple(slice(margin, -margin) for margin in margins)
     seen = now[inside]
-    still, follows = (np.abs(seen - other).mean() for other in (before[inside], there))
-    return bool(follows < _BETTER * still)
+    still, follows = (np.abs(seen - other) for other in (before[inside], there))
+    if follows.mean() >= _BETTER * still.mean():
+        return False
+    still, follows = _tiles(still), _tiles(follows)
+    stayed, moved_along = (still < _BETTER * follows).sum(), (follows < _BETTER * still).sum()
+    return bool(moved_along > stayed)
+
+
+def _tiles(change: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the sums of tiles; what is left at the right and below is not part of any."""
+    rows, columns = (length // _TILE for length in change.shape)
+    whole = change[: rows * _TILE, : columns * _TILE]
+    lines = np.add.reduceat(whole, np.arange(0, rows * _TILE, _TILE), axis=0)
+    sums: NDArray[np.float32] = np.add.reduceat(lines, np.arange(0, columns * _TILE, _TILE), axis=1)
+    return sums
 
 
 def _cut(picture: NDArray[np.float32], axis: int, margin: int, by: int) -> NDArray[np.float32]:

@@ -86,6 +86,22 @@ def test_somebody_in_front_of_a_plain_wall_moves_no_canvas() -> None:
         assert max(map(abs, place)) <= 4 * PIXEL, "it must not drift away"
 
 
+def test_a_car_on_a_plain_road_moves_no_canvas() -> None:
+    # Given a road with little to be seen, and a car that is most of what there is
+    camera, chance = Camera(), np.random.default_rng(5)
+    road = 90 + chance.normal(0, 6, (HEIGHT // 4, WIDTH // 4)).repeat(4, 0).repeat(4, 1)
+    car = chance.integers(0, 256, (9, 7), np.uint8).repeat(8, 0).repeat(8, 1)
+    for number in range(20):
+        picture = road.copy()
+        picture[90 : 90 + 72, 9 * number : 9 * number + 56] = car
+        picture += np.random.default_rng(number).normal(0, 1, picture.shape)
+        pixels = np.clip(picture, 0, 255).astype(np.uint8)
+        # When it crosses the picture
+        place = camera.follow(look(av.VideoFrame.from_ndarray(pixels, format="gray")))
+        # Then the road's strokes stay where they are
+        assert place == Place(0, 0)
+
+
 def test_a_cut_begins_anew() -> None:
     camera = Camera()
     for frame in pan(4):
