@@ -12,6 +12,7 @@ Whether another assembler has a job cannot be seen from outside. One that has he
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ import structlog
 from assembler.segments_hub import SegmentsHub
 from assembler.settings import AssemblerSettings
 from shared.contracts.errors import PermanentError, TransientError
-from shared.contracts.layout import is_job_id, status_blob
+from shared.contracts.layout import is_job_id, opening_blob, status_blob
 from shared.contracts.messages import JobRecalled
 from shared.contracts.status import read_status
 from shared.storage.blobs import BlobStore
@@ -35,10 +36,12 @@ _LONGEST_PAUSE_S: Final = 6 * 3600.0
 
 @dataclass(slots=True)
 class _Seen:
-    """A folder that is no job in hand, and when its record is looked at again."""
+    """A folder of what is stored, and when the record of its job is looked at again."""
 
+    job: str
+    """The job that it is of."""
     etag: str | None
-    """Version of the job's record; None while there is none."""
+    """Version of the job's record; None when that is not open."""
     pause_s: float
     due: float
 
@@ -73,14 +76,16 @@ class Recalls:
             log.warning("forgotten jobs not looked for", error=str(error))
 
     def _is_due(self, folder: str) -> bool:
-        if not is_job_id(folder) or self._in_hand(folder):
+        if not is_job_id(folder):
             return False
-        return folder not in self._seen or time.monotonic() >= self._seen[folder].due
+        seen = self._seen.get(folder)
+        return seen is None or (time.monotonic() >= seen.due and not self._in_hand(seen.job))
 
-    async def _look_at(self, job: str) -> None:
+    async def _look_at(self, folder: str) -> None:
         async with self._at_once:
+            before = self._seen.get(folder)
+            job = await self._job_of(folder) if before is None else before.job
             etag = await self._open_record(job)
-            before = self._seen.get(job)
             still = before is not None and before.etag == etag
             if still and etag is not None and not self._in_hand(job):
                 log.info("job recalled", job_id=job)
@@ -88,7 +93,15 @@ class Recalls:
             # Most wait for their turn in the hands of another assembler: less and less often.
             pause_s = 2 * before.pause_s if before and still else self._settings.redrive_after_s
             pause_s = min(pause_s, _LONGEST_PAUSE_S)
-            self._seen[job] = _Seen(etag, pause_s, time.monotonic() + pause_s)
+            self._seen[folder] = _Seen(job, etag, pause_s, time.monotonic() + pause_s)
+
+    async def _job_of(self, folder: str) -> str:
+        """Return the job that a folder is of: its own, or that of an upload that was opened."""
+        data = await self._blobs.read(self._settings.frames_container, opening_blob(folder))
+        try:
+            return folder if data is None else str(json.loads(data)["job_id"])
+        except (ValueError, LookupError, TypeError):  # it is for the splitter to say so
+            return folder
 
     async def _open_record(self, job: str) -> str | None:
         """Return the version of an open job's record; None when there is no such record."""

@@ -19,8 +19,18 @@ from shared.storage.retry import Retry
 from splitter.pace import Pace
 from splitter.settings import SplitterSettings
 
-# A split that waits says this often that it is still there.
+# A split that waits says this often that it is still there; after ten looks if these are short.
 _SIGN_OF_LIFE_S: Final = 10.0
+_LOOKS: Final = 10
+
+
+def sign_of_life_s(settings: SplitterSettings) -> float:
+    """Return how long a split that lives may say nothing."""
+    return settings.progress_interval_s + _pause_s(settings)
+
+
+def _pause_s(settings: SplitterSettings) -> float:
+    return min(_SIGN_OF_LIFE_S, _LOOKS * settings.progress_interval_s)
 
 
 class JobOver(StylestreamError):
@@ -76,7 +86,7 @@ class Lookout:
         """Store how far the split is, unless that is known."""
         frames = chunks[-1].first_frame + chunks[-1].frames if chunks else 0
         now = SplitProgress(frames=frames, chunks=len(chunks), waiting_for=self.waiting_for)
-        recent = time.monotonic() - self._recorded_at < _SIGN_OF_LIFE_S
+        recent = time.monotonic() - self._recorded_at < _pause_s(self._settings)
         if recent and now == self._recorded:
             return
         self._recorded, self._recorded_at = now, time.monotonic()

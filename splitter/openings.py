@@ -12,14 +12,15 @@ down is counted where that cannot lose it.
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+from typing import Final, Self
 
 from shared.contracts.errors import PermanentError
-from shared.contracts.layout import progress_blob
+from shared.contracts.layout import job_id, opening_blob, progress_blob
 from shared.contracts.status import SplitProgress, read_progress
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.values import Value
-from shared.storage.blobs import BlobStore
+from shared.storage.blobs import BlobFacts, BlobStore
+from splitter.settings import SplitterSettings
 from splitter.upload import Video
 
 _ATTEMPTS: Final = "attempts"
@@ -37,6 +38,26 @@ class Opening(Value):
     longest_pause_s: float
     instead_of: str | None = None
     """The job that was given up for this one, which is split anew."""
+
+    @classmethod
+    def of(
+        cls, name: str, facts: BlobFacts, style: StyleRequest, settings: SplitterSettings
+    ) -> Self:
+        """Return what a version of an upload is begun with, as ``settings`` are now."""
+        return cls(
+            job_id=job_id(settings.uploads_container, name, facts.etag, style),
+            video=Video(
+                name=name,
+                url=facts.url,
+                etag=facts.etag,
+                size=facts.size,
+                uploaded_at=facts.modified,
+            ),
+            style=style,
+            chunk_frames=settings.chunk_frames,
+            first_chunk_frames=settings.first_chunk_frames,
+            longest_pause_s=settings.longest_pause_s,
+        )
 
     def renewed(self) -> Opening:
         """Return what the video is split anew with, by whoever does it; its chunks meet no others.
@@ -134,4 +155,4 @@ class Openings:
 
 def _blob(name: str, etag: str) -> str:
     identity = hashlib.sha256(f"{name}\n{etag}".encode()).hexdigest()[:24]
-    return f"{identity}/opening.json"
+    return opening_blob(identity)

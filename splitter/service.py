@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from shared.contracts.errors import PermanentError, SourceRefused, TransientError
-from shared.contracts.layout import job_id, status_blob
+from shared.contracts.layout import status_blob
 from shared.contracts.manifest import Manifest
 from shared.contracts.messages import SplitCompleted, SplitFailed
 from shared.contracts.status import read_status
@@ -28,6 +28,7 @@ from shared.storage.work_folders import sweep_work_folders
 from shared.styles.download import fetch_styles
 from shared.styles.gallery import Gallery, open_gallery
 from shared.telemetry import tracing
+from shared.telemetry.background import in_rounds
 from splitter.decoder.forks import ForkServer
 from splitter.decoder.selftest import check_sandbox
 from splitter.intake.acceptance import Acceptance
@@ -41,11 +42,11 @@ from splitter.lookout import JobOver
 from splitter.losses import Losses
 from splitter.metrics import SplitterMetrics
 from splitter.openings import Opening, Openings
+from splitter.overlooked import Overlooked
 from splitter.request import SplitRequest
 from splitter.settings import SplitterSettings
 from splitter.shipping import CutChanged, Outlets
 from splitter.slots import Slots
-from splitter.upload import Video
 
 log = structlog.get_logger()
 
@@ -76,7 +77,7 @@ class Splitter:
         self._gallery = gallery
         self._to = outlets
         self._same_job = OneAtATime()
-        self._openings = Openings(
+        self.openings = Openings(
             outlets.blobs,
             settings.frames_container,
             settings.jobs_container,
@@ -119,7 +120,7 @@ class Splitter:
         and the event of a new video meets the job that this one has opened. What was begun before
         goes on as it was begun.
         """
-        retry, openings = self._to.retry, self._openings
+        retry, openings = self._to.retry, self.openings
         losses = self._losses.of(delivery.partition_id)
         if begun := await retry(lambda: openings.find(upload.name, upload.etag)):
             return SplitRequest(upload, begun, None, None, delivery, losses)
@@ -136,20 +137,7 @@ class Splitter:
                 "APPEND_BLOB",
                 "The upload is an append blob, which has no end: upload it as a block blob.",
             )
-        opening = Opening(
-            job_id=job_id(upload.container, upload.name, facts.etag, style),
-            video=Video(
-                name=upload.name,
-                url=facts.url,
-                etag=facts.etag,
-                size=facts.size,
-                uploaded_at=facts.modified,
-            ),
-            style=style,
-            chunk_frames=self._settings.chunk_frames,
-            first_chunk_frames=self._settings.first_chunk_frames,
-            longest_pause_s=self._settings.longest_pause_s,
-        )
+        opening = Opening.of(upload.name, facts, style, self._settings)
         versions: list[str | None] = []
         for etag in dict.fromkeys((facts.etag, upload.etag)) if problem is None else ():
             opening, version = await retry(partial(openings.keep, upload.name, etag, opening))
@@ -187,7 +175,7 @@ class Splitter:
         opening, name = request.opening.renewed(), request.upload.name
         log.warning("video split anew", job_id=request.job_id, as_job=opening.job_id, video=name)
         for etag in dict.fromkeys((opening.video.etag, request.upload.etag)):
-            await self._to.retry(partial(self._openings.renew, name, etag, opening))
+            await self._to.retry(partial(self.openings.renew, name, etag, opening))
         async with self._same_job.of(opening.job_id):
             await self._run(dataclasses.replace(request, opening=opening, version=None))
 
@@ -227,7 +215,7 @@ class Splitter:
             raise GivenBack("its partition went to another")
         upload, opening = request.upload, request.opening
         await self._to.retry(
-            lambda: self._openings.begin(upload.name, upload.etag, opening, request.version)
+            lambda: self.openings.begin(upload.name, upload.etag, opening, request.version)
         )
         await self._to.retry(lambda: self._to.segments.by_job(request.started(queued=False)))
         log.info("split started", job_id=request.job_id, video=upload.name)
@@ -314,7 +302,8 @@ async def build(
     )
     settings = await fetch_styles(settings, blobs, outlets.retry)
     gallery = open_gallery(settings.styles_dir, settings.default_style)
-    acceptance = Acceptance(settings, (await clients.media_blobs()).url)
+    account_url = (await clients.media_blobs()).url
+    acceptance = Acceptance(settings, account_url)
     if settings.webhook_port is not None:
         intake = Intake(await clients.sender(settings.uploads_hub))
         await clients.keep(Webhook(settings, acceptance, intake, metrics))
@@ -328,15 +317,26 @@ async def build(
     burials = Burials(letters, metrics, health.report)
     workers = Workers(_OPEN, splitter.split, burials, metrics)
 
+    uploads, leaving = await clients.publisher(settings.uploads_hub), asyncio.Event()
+    overlooked = Overlooked(settings, acceptance, account_url, splitter.openings, blobs, uploads)
+    failed = metrics.background_failed
+    looking = asyncio.create_task(
+        in_rounds("uploads", overlooked.interval_s, overlooked.look, failed, until=leaving)
+    )
+
     def drain() -> None:
         workers.drain()
         splitter.slots.drain()
+        leaving.set()
+
+    async def finish() -> None:
+        await asyncio.gather(workers.finish(), looking)
 
     consumer = reader(settings.uploads_hub, workers.take, settings, blobs, clients, metrics, health)
     consumer.on_released(losses.note, losses.settled)
     return Service(
         consumer,
-        workers.finish,
+        finish,
         container=settings.frames_container,
         probes={"users' storage": lambda: blobs.reach(settings.uploads_container)},
         drain=drain,

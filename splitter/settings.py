@@ -58,6 +58,11 @@ class SplitterSettings(ServiceSettings):
         60.0, gt=0, description="time without a painted chunk after which another is sent anyway"
     )
     uploads_ahead: int = Field(4, ge=1, le=64, description="chunks of a video on their way at once")
+    uploads_look_s: float = Field(
+        600.0,
+        gt=0,
+        description="how often the uploads are gone through for those whose event was lost",
+    )
     progress_interval_s: float = Field(
         1.0, gt=0, description="how often a split records its progress and looks after its job"
     )

@@ -118,8 +118,8 @@ def _kustomization(environment: Mapping[str, str]) -> dict[str, object]:
         "value": int(environment["STYLIZER_MAX_REPLICAS"]),
     }
     pool = environment["STYLIZER_POOL"]
-    # Parameters of the deployment, too: the first lets the splitter write into the hub, the second
-    # makes the endpoints that are then the only way out.
+    # Of the deployment's parameters, too, the second makes the endpoints that are then the only way
+    # out.
     chosen = {"webhook": "WEBHOOK", "private": "PRIVATE_NETWORK", "studio-azure": "STUDIO"}
     components = [name for name, flag in chosen.items() if environment.get(flag) == "true"]
     return {

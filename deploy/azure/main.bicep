@@ -111,9 +111,6 @@ param privateNetwork bool = false
 @description('Public IPv4 ranges, comma-separated, from which users reach their account although privateNetwork is on.')
 param clientIpRanges string = ''
 
-@description('Whether uploads may be announced by HTTPS, too, to the splitter\'s webhook behind an ingress of your own.')
-param webhook bool = false
-
 @description('Whether there is a studio: the page that videos are dropped on, behind an ingress of your own.')
 param studio bool = false
 
@@ -269,7 +266,6 @@ module grants 'modules/access.bicep' = {
     topicName: events.outputs.topicName
     principals: identities.outputs.principals
     access: access
-    webhook: webhook
     studio: studio
   }
 }

@@ -51,6 +51,11 @@ def manifest_blob(job: str) -> str:
     return f"{job}/manifest.json"
 
 
+def opening_blob(identity: str) -> str:
+    """Name the blob (frames container) that tells what one version of an upload was begun with."""
+    return f"{identity}/opening.json"
+
+
 def progress_blob(job: str) -> str:
     """Name the blob (jobs container) that tells how far a job's split has come."""
     return f"{job}/split.json"

@@ -43,7 +43,7 @@ _POSITIONS: Final = (
 NEEDS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "splitter": {
         RECEIVER: ("uploads_hub",),
-        SENDER: ("frames_hub", "segments_hub"),
+        SENDER: ("uploads_hub", "frames_hub", "segments_hub"),
         READER: ("uploads_container", "styles_container"),
         CONTRIBUTOR: (
             *("jobs_container", "frames_container", "uploads_checkpoints_container"),

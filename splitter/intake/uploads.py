@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -51,6 +52,19 @@ def parse_uploads(body: bytes) -> list[Upload]:
         MessageError: the body is not an Event Grid event.
     """
     return [upload for event in split_events(body) if (upload := parse_upload(event, body))]
+
+
+def tell_of(upload: Upload) -> bytes:
+    """Return an event that tells of an upload as Event Grid does."""
+    event = {
+        "specversion": "1.0",
+        "id": str(uuid.uuid4()),
+        "source": "/stylestream/splitter",
+        "type": _BLOB_CREATED,
+        "subject": f"/blobServices/default/containers/{upload.container}/blobs/{upload.name}",
+        "data": {"eTag": upload.etag, "url": upload.url},
+    }
+    return json.dumps(event).encode()
 
 
 def split_events(body: bytes) -> list[Any]:

@@ -9,18 +9,14 @@ param topicName string
 @description('Object ids of the identities by name.')
 param principals object
 
-@description('The table: roles (ids by name), and hubs, webhook, containers, studio, delegators, topics (who gets which role on what).')
+@description('The table: roles (ids by name), and hubs, containers, studio, delegators, topics (who gets which role on what).')
 param access object
-
-@description('Whether the splitter puts into a hub what comes over HTTP.')
-param webhook bool
 
 @description('Whether there is a studio.')
 param studio bool
 
 var onContainers = studio ? concat(access.containers, access.studio) : access.containers
 var onAccounts = studio ? access.delegators : []
-var onHubs = webhook ? concat(access.hubs, access.webhook) : access.hubs
 
 var accountNames = {
   media: mediaAccountName
@@ -28,13 +24,13 @@ var accountNames = {
 }
 
 resource hub 'Microsoft.EventHub/namespaces/eventhubs@2024-01-01' existing = [
-  for grant in onHubs: {
+  for grant in access.hubs: {
     name: '${namespaceName}/${grant.hub}'
   }
 ]
 
 resource onHub 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
-  for (grant, index) in onHubs: {
+  for (grant, index) in access.hubs: {
     scope: hub[index]
     name: guid(hub[index].id, principals[grant.identity], grant.role)
     properties: {

@@ -26,7 +26,7 @@ def test_roles_are_given_on_what_exists_to_who_exists(modules: dict[str, File]) 
 
     grants = [
         grant
-        for table in ("hubs", "webhook", "containers", "studio", "delegators", "topics")
+        for table in ("hubs", "containers", "studio", "delegators", "topics")
         for grant in ACCESS[table]
     ]
     assert {grant["identity"] for grant in grants} == set(identities)

@@ -57,10 +57,6 @@ def of_services() -> set[Grant]:
     return {
         *((g["identity"], g["role"], f"hub {g['hub']}") for g in access["hubs"]),
         *(
-            (f"{g['identity']}, with the webhook only", g["role"], f"hub {g['hub']}")
-            for g in access["webhook"]
-        ),
-        *(
             (g["identity"], g["role"], f"{g['account']} {g['container']}")
             for g in access["containers"]
         ),
@@ -115,13 +111,11 @@ def test_all_assignments_of_services_are_made_from_the_table() -> None:
     access = bicep.read(MODULES / "access.bicep")
     made = [r.body for r in access.resources.values() if r.type.endswith("roleAssignments")]
     assert {each.items for each in made} == {
-        "onHubs",
+        "access.hubs",
         "onContainers",
         "onAccounts",
         "access.topics",
     }
-    choice = "webhook ? concat(access.hubs, access.webhook) : access.hubs"
-    assert access.variables["onHubs"].text == choice
     choice = "studio ? concat(access.containers, access.studio) : access.containers"
     assert access.variables["onContainers"].text == choice
     assert access.variables["onAccounts"] == bicep.Choice(bicep.Expression("access.delegators"), [])
@@ -156,13 +150,15 @@ def test_only_the_reader_of_a_hub_may_move_its_positions() -> None:
         assert writers == {reader}
 
 
-def test_the_hub_of_uploads_has_no_other_senders_than_event_grid_webhook_and_who_deploys() -> None:
+def test_the_hub_of_uploads_has_no_other_senders_than_event_grid_its_reader_and_who_deploys() -> (
+    None
+):
     senders = {
         who
         for who, role, on in of_services() | of_surroundings()
         if role.endswith("Sender") and on in {"hub uploads", "Event Hubs namespace"}
     }
-    assert senders == {"Event Grid", "who deploys", "splitter, with the webhook only"}
+    assert senders == {"Event Grid", "who deploys", "splitter"}
 
 
 def test_the_tests_that_the_threat_model_names_are_there() -> None:

@@ -1,0 +1,229 @@
+"""Finds uploads that nobody splits, though nothing is in the way: their event was lost.
+
+Event Grid gives up after a day, a position may have been moved, a hub may have been made anew. So
+the uploads themselves are gone through from time to time. One that no job is known of, or whose
+split was begun and shows no sign of life, is lost if the splitters have passed all that was in
+their hub when that was seen first. Then its event is written into the hub once more, and means the
+same job as before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Literal
+from urllib.parse import quote
+from zlib import crc32
+
+import structlog
+
+from shared.contracts.errors import PermanentError, TransientError
+from shared.contracts.layout import job_id, manifest_blob, progress_blob, status_blob
+from shared.contracts.status import Status, read_progress, read_status, read_summary
+from shared.hubs.publisher import Publisher
+from shared.service.checkpoints import HubPositions
+from shared.storage.blobs import BlobItem, BlobStore
+from splitter.intake.acceptance import Acceptance
+from splitter.intake.uploads import Upload, tell_of
+from splitter.lookout import sign_of_life_s
+from splitter.openings import Openings
+from splitter.settings import SplitterSettings
+
+log = structlog.get_logger()
+
+_RECENT_S: Final = 2 * 86400.0
+"""Older ones were seen to, or nobody misses them; and openings are kept for three days."""
+_LOOKS: Final = 20
+"""Looks at what is suspected, between two at all uploads: two of them find an upload lost."""
+_SIGNS: Final = 3
+"""So many signs of life in a row are missing of a split that is gone."""
+_TIMES: Final = 3
+_AT_ONCE: Final = 8
+
+Found = Literal["done", "in_hand", "nobody"]
+
+
+@dataclass(slots=True)
+class _Suspect:
+    """An upload that nobody seems to have in hand."""
+
+    blob: BlobItem
+    ends: tuple[int, ...] | None = None
+    """What was newest in each partition of the hub when nobody had it in hand."""
+    told: int = 0
+
+
+class Overlooked:
+    """Goes through the uploads of one account, which is at ``account_url``."""
+
+    def __init__(
+        self,
+        settings: SplitterSettings,
+        acceptance: Acceptance,
+        account_url: str,
+        openings: Openings,
+        blobs: BlobStore,
+        hub: Publisher,
+    ) -> None:
+        self._settings = settings
+        self._acceptance = acceptance
+        self._account_url = account_url
+        self._openings = openings
+        self._blobs = blobs
+        self._hub = hub
+        self._positions = HubPositions(blobs, settings, settings.uploads_hub)
+        self.interval_s: Final = settings.uploads_look_s / _LOOKS
+        self._listed = float("-inf")
+        self._done: set[tuple[str, str]] = set()
+        self._suspects: dict[tuple[str, str], _Suspect] = {}
+        self._at_once = asyncio.Semaphore(_AT_ONCE)
+
+    async def look(self) -> None:
+        """Look once at what is suspected, and now and then at all uploads."""
+        try:
+            if time.monotonic() - self._listed >= self._settings.uploads_look_s:
+                await self._list()
+                self._listed = time.monotonic()
+            if self._suspects:
+                await self._judge()
+        except TransientError as error:
+            log.warning("overlooked uploads not looked for", error=str(error))
+
+    async def _list(self) -> None:
+        uploads = self._blobs.items(self._settings.uploads_container)
+        there = {(blob.name, blob.etag): blob async for blob in uploads if self._is_due(blob)}
+        self._done &= there.keys()
+        self._suspects = {
+            version: self._suspects.get(version) or _Suspect(blob)
+            for version, blob in there.items()
+            if version not in self._done
+        }
+
+    def _is_due(self, blob: BlobItem) -> bool:
+        now = time.time()
+        # An empty one is a folder, or a file that is about to be written.
+        if not blob.size or blob.metadata.get("hdi_isfolder") == "true":
+            return False
+        if blob.created_s < now - _RECENT_S:
+            return False
+        announced = blob.modified_s <= now - self._settings.uploads_look_s
+        return announced and self._acceptance.refusal(self._upload(blob)) is None
+
+    async def _judge(self) -> None:
+        finished, newest = await self._reach()
+        found = await asyncio.gather(*map(self._find, self._suspects.values()))
+        unopened = [s for s, what in found if what is None]
+        known = await self._records({suspect.blob.name for suspect in unopened})
+        nobodys = [s for s, what in found if what == "nobody"]
+        done = [s.blob for s, what in found if what == "done"]
+        for suspect in unopened:
+            if self._is_known(suspect.blob, known[suspect.blob.name]):
+                done.append(suspect.blob)
+            else:
+                nobodys.append(suspect)
+        self._forget(done)
+        for suspect in nobodys:
+            if suspect.ends is None:
+                suspect.ends = newest
+            elif _passed(suspect.ends, finished, newest):
+                await self._tell(suspect)
+
+    async def _find(self, suspect: _Suspect) -> tuple[_Suspect, Found | None]:
+        """Find out who has an upload in hand; None when it was never opened."""
+        async with self._at_once:
+            opening = await self._openings.find(suspect.blob.name, suspect.blob.etag)
+            what = None if opening is None else await self._stands(opening.job_id)
+            if what == "in_hand":
+                suspect.ends = None
+            return suspect, what
+
+    async def _stands(self, job: str) -> Found:
+        jobs = self._settings.jobs_container
+        record = _understood(await self._blobs.read(jobs, status_blob(job)))
+        if record is not None and record.ended:
+            return "done"
+        if await self._blobs.exists(self._settings.frames_container, manifest_blob(job)):
+            # The rest is the assembler's, unless it has never heard of the job.
+            return "nobody" if record is None else "done"
+        split = read_progress(await self._blobs.read(jobs, progress_blob(job)))
+        silent_s = _SIGNS * sign_of_life_s(self._settings)
+        alive = split is not None and split.at and _age_s(split.at) < silent_s
+        return "in_hand" if alive else "nobody"
+
+    async def _records(self, names: set[str]) -> Mapping[str, list[Status]]:
+        """Return the records of uploads' jobs by the uploads' names."""
+        found = defaultdict[str, list[Status]](list)
+        if names:
+            async for blob in self._blobs.items(self._settings.jobs_container):
+                record = read_summary(blob.metadata)
+                if record is not None and record.video_name in names:
+                    found[record.video_name].append(record)
+        return found
+
+    def _is_known(self, blob: BlobItem, records: list[Status]) -> bool:
+        """Tell whether an upload without an opening is to stay without one."""
+        container = self._settings.uploads_container
+        for record in records:
+            if record.job_id == job_id(container, blob.name, blob.etag, record.style):
+                return record.ended  # it was refused, and that may not have been heard
+        # Of a version that was touched no event comes, and its bytes are those of before.
+        return any(_written_s(record) >= int(blob.created_s) for record in records)
+
+    async def _reach(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return how far the hub's partitions are worked off, and how far they go."""
+        partitions = await self._hub.partitions()
+        # In this order: an event that comes in between then makes a partition look unfinished.
+        finished = await asyncio.gather(*map(self._positions.reached, partitions))
+        newest = await asyncio.gather(*map(self._hub.newest, partitions))
+        return tuple(finished), tuple(newest)
+
+    async def _tell(self, suspect: _Suspect) -> None:
+        name, partitions = suspect.blob.name, await self._hub.partitions()
+        if suspect.told == _TIMES:
+            log.error("upload is not split, however often it is announced", video=name)
+            self._forget([suspect.blob])
+            return
+        log.warning("upload was overlooked, and is announced again", video=name)
+        # Whoever finds it beside us tells the same splitter, which has it in hand once.
+        partition = partitions[crc32(name.encode()) % len(partitions)]
+        await self._hub.again(tell_of(self._upload(suspect.blob)), partition)
+        suspect.ends = None
+        suspect.told += 1
+
+    def _forget(self, blobs: Iterable[BlobItem]) -> None:
+        for blob in blobs:
+            version = (blob.name, blob.etag)
+            self._done.add(version)
+            self._suspects.pop(version, None)
+
+    def _upload(self, blob: BlobItem) -> Upload:
+        container = self._settings.uploads_container
+        url = f"{self._account_url.rstrip('/')}/{container}/{quote(blob.name)}"
+        return Upload(container, blob.name, blob.etag, url)
+
+
+def _passed(ends: tuple[int, ...], finished: tuple[int, ...], newest: tuple[int, ...]) -> bool:
+    """Tell whether all is worked off that was in a hub, or is gone with an earlier one."""
+    places = zip(ends, finished, newest, strict=True)
+    return all(done >= end or last < end for end, done, last in places)
+
+
+def _understood(record: bytes | None) -> Status | None:
+    """Read a record; None when there is none, or none that can be read."""
+    try:
+        return read_status(record) if record else None
+    except PermanentError:  # it is for the assembler to say so
+        return None
+
+
+def _written_s(record: Status) -> float:
+    """Return when a job's upload was written, POSIX; long ago where nobody knows."""
+    return datetime.fromisoformat(record.uploaded_at).timestamp() if record.uploaded_at else 0.0
+
+
+def _age_s(moment: str) -> float:
+    return (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
