@@ -35,10 +35,10 @@ from chaos.storage_view import StorageView
 from chaos.strain import note_strain
 from local import azurite
 from local.children import python
-from local.eventgrid import PATH as TOPIC_PATH
-from local.eventhubs.config import DEFAULT_KEY, DEFAULT_POLICY
+from local.eventhubs.access import DEFAULT_KEY, DEFAULT_POLICY
 from local.processes import Supervised
 from local.stack import Stack, StackOptions
+from local.workspace import TOPIC_PATH
 from shared.contracts.status import Status
 
 _PARTITIONS: Final = 8

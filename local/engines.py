@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 
-from shared.telemetry.logs import ENGINE_CHOSEN
-
 
 def engine_sentence(output: str) -> str:
     """Return a sentence on what a stylizer's log says of its engine.
 
     Empty where no GPU was considered, or nothing is said yet.
     """
+    # With it comes all that logs are written with: nothing to wait for before a stack starts.
+    from shared.telemetry.logs import ENGINE_CHOSEN
+
     line = next((line for line in output.splitlines() if f'"{ENGINE_CHOSEN}"' in line), None)
     if line is None:
         return ""

@@ -17,9 +17,9 @@ from typing import Any, Final, Self
 from aiohttp import web
 from azure.core.messaging import CloudEvent
 
+from local.workspace import TOPIC_PATH
 from shared.contracts.errors import StylestreamError
 
-PATH: Final = "/api/events"
 KEY_HEADER: Final = "aeg-sas-key"
 
 _MAX_BODY: Final = 1 << 20
@@ -41,7 +41,7 @@ class LocalTopic:
         self._key = key.encode()
         self._receive = receive
         app = web.Application(client_max_size=_MAX_BODY)
-        app.add_routes([web.post(PATH, self._publish)])
+        app.add_routes([web.post(TOPIC_PATH, self._publish)])
         self._runner = web.AppRunner(app, access_log=None)
 
     async def __aenter__(self) -> Self:
@@ -61,7 +61,7 @@ class LocalTopic:
     @property
     def endpoint(self) -> str:
         """The address to publish to."""
-        return f"http://127.0.0.1:{self._runner.addresses[0][1]}{PATH}"
+        return f"http://127.0.0.1:{self._runner.addresses[0][1]}{TOPIC_PATH}"
 
     async def _publish(self, request: web.Request) -> web.Response:
         given = request.headers.get(KEY_HEADER, "").encode(errors="surrogateescape")

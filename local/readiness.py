@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Protocol
 
-import aiohttp
-
 PROBE_TIMEOUT_S = 2.0
 
 
@@ -28,6 +26,9 @@ class HttpReady:
     async def reached(self, output: str) -> bool:
         """Ask once; a refused or slow connection is a no."""
         del output
+        # Not loaded before the first look: by then whoever is to be ready has begun.
+        import aiohttp
+
         timeout = aiohttp.ClientTimeout(total=PROBE_TIMEOUT_S)
         try:
             async with (

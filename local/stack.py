@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Literal, Self
 
@@ -23,22 +24,24 @@ from client.local_stack import StackState
 from local import azurite
 from local.children import inherited, python
 from local.engines import engine_sentence
-from local.eventgrid import LocalTopic, written_to
-from local.eventhubs.config import connection_string
+from local.eventhubs.access import connection_string
 from local.gate import Gate
 from local.loader import Loader
 from local.processes import Command, Supervised
 from local.readiness import LineReady, TcpReady
 from local.services import Services
 from local.tasks import cancel, cancelled_by_signals, together
-from local.watcher import UploadWatcher
-from local.workspace import BROKER_PORT, STORAGE_PORT, TOPIC_PORT, Workspace
+from local.workspace import BROKER_PORT, STORAGE_PORT, TOPIC_PATH, TOPIC_PORT, Workspace
 from shared.contracts.errors import StylestreamError
 
 CONTAINERS = (
     *("uploads", "results", "frames", "segments", "jobs", "dead-letters"),
     *("uploads-checkpoints", "frames-checkpoints", "segments-checkpoints"),
 )
+
+_SDK_USERS = ("local.account", "local.eventgrid", "local.watcher")
+"""Our modules that use Azure's SDKs, which take as long to load as a process takes to get ready: so
+they are loaded once all processes have begun."""
 
 SERVICE_GRACE_S = 10.0
 _IDLE_LOOK_S = 1.0
@@ -173,13 +176,14 @@ class Stack:
         self.endpoints |= {
             "eventhubs": f"sb://localhost:{self._workspace.port(BROKER_PORT)}",
             "storage": azurite.endpoint(self._workspace.port(STORAGE_PORT)),
+            "announcements": f"http://127.0.0.1:{self._workspace.port(TOPIC_PORT)}{TOPIC_PATH}",
         }
         # What a supervisor that was killed has left there says that the stack runs.
         self._write_state("stopped")
         self._closing.callback(self._write_state, "stopped")
         gate = Gate(self._workspace.directory)
         self._closing.callback(gate.open)
-        await self._open_topic()
+        topic = await self._closing.enter_async_context(AsyncExitStack())
         await self._closing.enter_async_context(self._loader)
         self._make = Services(
             self._workspace,
@@ -196,7 +200,7 @@ class Stack:
         )
         self._closing.push_async_callback(self._stop_base)
         services = self._make_services()
-        await together(self._start_base(gate), self._start_all(services))
+        await together(self._start_base(gate), self._start_all(services), self._open_topic(topic))
         self._start_watcher()
         self._write_state("running")
 
@@ -226,15 +230,21 @@ class Stack:
     async def _start_base(self, gate: Gate) -> None:
         """Start what the services need, and let them run."""
         await self._start_all(await self._make_base())
-        await azurite.create_containers(self.storage_connection_string, CONTAINERS)
+        from local import account
+
+        await account.create_containers(self.storage_connection_string, CONTAINERS)
         if self.options.studio:
-            await azurite.allow_origin(self.storage_connection_string, self._make.studio_origin)
+            await account.allow_origin(self.storage_connection_string, self._make.studio_origin)
         gate.open()
 
-    async def _open_topic(self) -> None:
+    async def _open_topic(self, closing: AsyncExitStack) -> None:
+        for module in _SDK_USERS:
+            await asyncio.to_thread(import_module, module)
+        from local.eventgrid import LocalTopic, written_to
+
         receive = written_to(self.announcements)
         topic = LocalTopic(self._workspace.port(TOPIC_PORT), self._topic_key, receive)
-        self.endpoints["announcements"] = (await self._closing.enter_async_context(topic)).endpoint
+        await closing.enter_async_context(topic)
 
     def _make_services(self) -> list[Supervised]:
         count, make = self.options.stylizers, self._make
@@ -251,6 +261,8 @@ class Stack:
         return [*self._services, *self._stylizers]
 
     def _start_watcher(self) -> None:
+        from local.watcher import UploadWatcher
+
         watcher = UploadWatcher(
             self.storage_connection_string,
             self.eventhub_connection_string,

@@ -33,6 +33,9 @@ FIRST_STYLIZER_PORT = 10
 OTHER_SPLITTERS_PORT = 60
 """Places in a block. The supervisor binds its first port: that tells that the block is taken."""
 
+TOPIC_PATH = "/api/events"
+"""Where on its port the topic takes events."""
+
 FEW_PARTITIONS, MANY_PARTITIONS = 8, 32
 """Of the hub of chunks: a stylizer needs one at least, and each costs requests while it is idle."""
 

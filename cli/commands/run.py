@@ -38,12 +38,13 @@ from cli.report import Report
 from cli.results import Target, find_result_problems, plan_targets
 from cli.videos import find_videos
 from cli.warm import find_warm, start_warm
-from client import Account, Pipeline, StyleRequest, StylestreamError, open_pipeline
 from client.local_stack import default_dir, running_stack
 from local.defaults import SAMPLE, gallery
-from shared.contracts.errors import SourceRefused
+from shared.contracts.errors import SourceRefused, StylestreamError
+from shared.contracts.style_request import StyleRequest
 
 if TYPE_CHECKING:
+    from client import Pipeline
     from local.stack import Stack
 
 T = TypeVar("T")
@@ -179,6 +180,8 @@ async def _pipeline(
     """Open the stack that runs already, unless one of its own is asked for; else start one."""
     if running := None if _wants_its_own(arguments) else await _find_running(arguments, progress):
         progress.say(f"painting in the stack that runs in {running}")
+        from client import open_pipeline
+
         async with _logs(arguments, running, progress), open_pipeline(running) as found:
             yield found, None
         return
@@ -199,6 +202,9 @@ async def _pipeline(
         await closing.enter_async_context(_logs(arguments, directory, progress))
         with progress.starting("starting the pipeline on this machine") as waiting:
             stack = await closing.enter_async_context(Stack(options, waiting))
+            # Its SDK is loaded meanwhile: see `local.stack`.
+            from client import Account, open_pipeline
+
             account = Account(stack.storage_connection_string)
             pipeline = await closing.enter_async_context(open_pipeline(account))
         if said := stack.engine_sentence():

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from local.eventhubs.access import DEFAULT_KEY, DEFAULT_POLICY
 from local.eventhubs.errors import ConfigurationError
 from local.eventhubs.hub import HubSpec
 from local.eventhubs.log.partition import Retention
 
-DEFAULT_POLICY: Final = "RootManageSharedAccessKey"
-DEFAULT_KEY: Final = "SAS_KEY_VALUE"
 DEFAULT_PORT: Final = 5672
 
 MAX_PARTITIONS: Final = 32
@@ -39,16 +38,6 @@ class Settings:
     policy: str
     key: str = field(repr=False)
     retention: Retention
-
-
-def connection_string(
-    host: str, port: int, policy: str = DEFAULT_POLICY, key: str = DEFAULT_KEY
-) -> str:
-    """Return what clients connect with; the development flag makes them do without TLS."""
-    return (
-        f"Endpoint=sb://{host}:{port};SharedAccessKeyName={policy};SharedAccessKey={key};"
-        "UseDevelopmentEmulator=true;"
-    )
 
 
 def check_hubs(specs: Iterable[HubSpec]) -> list[str]:

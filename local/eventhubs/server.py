@@ -14,11 +14,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from local.eventhubs.access import DEFAULT_KEY, DEFAULT_POLICY, connection_string
 from local.eventhubs.amqp.connection import Connection
 from local.eventhubs.authorization import Policy
 from local.eventhubs.broker import Broker, DataDirectory
 from local.eventhubs.client import Client
-from local.eventhubs.config import DEFAULT_KEY, DEFAULT_POLICY, check_hubs, connection_string
+from local.eventhubs.config import check_hubs
 from local.eventhubs.errors import ConfigurationError
 from local.eventhubs.hub import HubSpec
 from local.eventhubs.limits import Limits

@@ -19,7 +19,7 @@ from videos import Video
 
 from client import Account, open_pipeline
 from local.azurite import ACCOUNT_KEY
-from local.eventhubs.config import DEFAULT_KEY
+from local.eventhubs.access import DEFAULT_KEY
 from local.stack import Stack, StackOptions
 from shared.contracts.style_request import StyleRequest
 

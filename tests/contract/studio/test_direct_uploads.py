@@ -11,7 +11,7 @@ from studio_bench import only_upload, opened
 from yarl import URL
 
 from client.links import Links
-from local import azurite
+from local import account
 from shared.contracts.layout import job_id
 from shared.contracts.style_request import StyleRequest
 from web.uploads import BLOCK_BYTES
@@ -114,7 +114,7 @@ async def listed(user: str, studio) -> set[str]:
 
 async def test_storage_lets_one_origin_put_and_no_other(storage_connection):
     origin = "http://127.0.0.1:28680"
-    await azurite.allow_origin(storage_connection, origin)
+    await account.allow_origin(storage_connection, origin)
     async with (
         opened(storage_connection, web_direct_uploads=True) as studio,
         studio.session() as session,

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from assembler.settings import AssemblerSettings
 from local.azurite import ACCOUNT_KEY
-from local.eventhubs.config import DEFAULT_KEY
+from local.eventhubs.access import DEFAULT_KEY
 from splitter.settings import SplitterSettings
 from stylizer.settings import StylizerSettings
 

@@ -1,0 +1,34 @@
+"""What an emulated storage account is given before the services use it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable
+from typing import Final
+
+from azure.core.exceptions import ResourceExistsError
+from azure.storage.blob import CorsRule
+from azure.storage.blob.aio import BlobServiceClient
+
+_PREFLIGHT_S: Final = 3600
+"""For so long browsers need not ask again whether they may."""
+
+
+async def create_containers(connection: str, names: Iterable[str]) -> None:
+    """Create the containers of an account that are not there yet."""
+    async with BlobServiceClient.from_connection_string(connection) as client:
+
+        async def create(name: str) -> None:
+            with contextlib.suppress(ResourceExistsError):
+                await client.create_container(name)
+
+        await asyncio.gather(*map(create, names))
+
+
+async def allow_origin(connection: str, origin: str) -> None:
+    """Let pages of one origin, such as ``http://127.0.0.1:8080``, put what a link allows."""
+    async with BlobServiceClient.from_connection_string(connection) as client:
+        await client.set_service_properties(
+            cors=[CorsRule([origin], ["PUT"], max_age_in_seconds=_PREFLIGHT_S)]
+        )

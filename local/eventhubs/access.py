@@ -1,0 +1,18 @@
+"""What clients of the broker connect with."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DEFAULT_POLICY: Final = "RootManageSharedAccessKey"
+DEFAULT_KEY: Final = "SAS_KEY_VALUE"
+
+
+def connection_string(
+    host: str, port: int, policy: str = DEFAULT_POLICY, key: str = DEFAULT_KEY
+) -> str:
+    """Return what clients connect with; the development flag makes them do without TLS."""
+    return (
+        f"Endpoint=sb://{host}:{port};SharedAccessKeyName={policy};SharedAccessKey={key};"
+        "UseDevelopmentEmulator=true;"
+    )
