@@ -232,5 +232,8 @@ def test_every_week_somebody_asks_whether_bases_and_packages_have_moved() -> Non
 def test_the_deployments_checks_hold_the_supply_chain() -> None:
     script = (ROOT / "scripts/check-deploy").read_text(encoding="utf-8")
     stages = [line for line in script.splitlines() if line.startswith("stage ")]
-    for command in ("supply.locked --check", "supply.audit", "supply.pins", "check_bill"):
+    for command in (
+        *("supply.locked --check", "supply.audit", "supply.pins"),
+        *("check_bill", "check_workflows"),
+    ):
         assert any(line.endswith(command) for line in stages), command
