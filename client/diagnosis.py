@@ -71,6 +71,7 @@ async def diagnose(directory: Path | None = None) -> AsyncIterator[Finding]:
             yield await _container(blobs, container)
         yield judge_clock(await _skew_s(clients, settings))
         newest_s: float | None = None
+        readers: dict[str, frozenset[str]] = {}
         for service, hub in hubs_of(settings).items():
             client = await clients.keep(await clients.onlooker(hub, _ONLOOKER_GROUP))
             try:
@@ -82,7 +83,11 @@ async def diagnose(directory: Path | None = None) -> AsyncIterator[Finding]:
                 )
                 continue
             newest_s = seen.newest_s if service == "splitter" else newest_s
+            readers[service] = seen.versions
             for finding in judge_hub(service, seen):
+                yield finding
+        if stack is None:
+            for finding in judge_readers(readers):
                 yield finding
         if newest_s is not None:
             uploads = accounts.get_container_client(settings.uploads_container)
@@ -140,6 +145,25 @@ def judge_versions(found: Mapping[str, str], ours: str) -> Finding:
     return Finding(
         f"versions: {told}; this command is {ours}",
         "stop the stack and start it again: services of one version understand each other best",
+    )
+
+
+def judge_readers(found: Mapping[str, frozenset[str]]) -> Iterator[Finding]:
+    """Say whether all who read hubs now, by service, are of one version; nothing if nobody does."""
+    reading = {service: versions for service, versions in found.items() if versions}
+    if not reading:
+        return
+    told = ", ".join(
+        f"{service} {' and '.join(sorted(one or 'unknown' for one in versions))}"
+        for service, versions in reading.items()
+    )
+    alike = len(frozenset[str]().union(*reading.values())) == 1
+    yield Finding(
+        f"versions: {told}",
+        None
+        if alike
+        else "see whether a deployment is still under way or stuck: "
+        "kubectl -n stylestream rollout status deployment/SERVICE",
     )
 
 

@@ -20,7 +20,9 @@ from typing import Any, Final
 
 from azure.eventhub.aio import CheckpointStore
 
+from shared.hubs.owners import owner_in, parted, signed
 from shared.storage.blobs import BlobItem, BlobStore
+from shared.telemetry.metrics import version
 
 Ownership = dict[str, Any]
 """Who owns a partition, in the SDK's terms."""
@@ -73,6 +75,7 @@ class SharedOwnership(CheckpointStore):
         self._container = container
         self._expiry_s = expiry_s
         self._part_with = part_with
+        self._version = version()
         self._owner = ""
         self._owners: dict[str, str] = {}
         """The live owner of each partition that has one, as it was listed last."""
@@ -100,7 +103,8 @@ class SharedOwnership(CheckpointStore):
             if kind == _WAITING:
                 waiting.append(item)
             else:
-                owned.append(_ownership(hub, item, last, item.metadata.get("ownerid", "")))
+                consumer, _version = owner_in(item.metadata)
+                owned.append(_ownership(hub, item, last, consumer))
         self._listed = owned
         self._owners = {
             each["partition_id"]: each["owner_id"]
@@ -219,7 +223,11 @@ class SharedOwnership(CheckpointStore):
             self._announced = None
 
     async def _claim(self, wanted: list[Ownership]) -> list[Ownership]:
-        return list(await self._positions.claim_ownership(wanted)) if wanted else []
+        if not wanted:
+            return []
+        ours = [{**each, "owner_id": signed(each["owner_id"], self._version)} for each in wanted]
+        claimed = await self._positions.claim_ownership(ours)
+        return [{**each, "owner_id": parted(each["owner_id"])[0]} for each in claimed]
 
     async def _forget(self, waiting: Iterable[BlobItem]) -> None:
         for item in waiting:

@@ -20,6 +20,7 @@ from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 from azure.eventhub.exceptions import EventHubError
 
 from shared.contracts.errors import TransientError
+from shared.hubs.owners import owner_in
 from shared.service.checkpoints import BEGINNING, Partition, checkpoint_blob, look_up
 from shared.service.settings import ServiceSettings
 from shared.storage.blobs import BlobItem, BlobStore
@@ -38,6 +39,8 @@ class PartitionBacklog:
     """Sequence number of the last event worked off; None without a checkpoint."""
     owner: str | None
     """Who reads it now; None when nobody does."""
+    version: str = ""
+    """Which version its owner is of; nothing where it does not say so."""
 
     @property
     def reached(self) -> int:
@@ -97,6 +100,11 @@ class Backlog:
         """Partitions that somebody reads now."""
         return sum(partition.owner is not None for partition in self.partitions)
 
+    @property
+    def versions(self) -> frozenset[str]:
+        """The versions of those who read partitions now."""
+        return frozenset(one.version for one in self.partitions if one.owner is not None)
+
 
 async def look(
     client: EventHubConsumerClient, blobs: BlobStore, settings: ServiceSettings
@@ -118,7 +126,7 @@ async def look(
         PartitionBacklog(
             partition,
             _position(marks, checkpoint_blob(settings, hub, partition.id)),
-            _owner(marks, ownership_blob(settings, hub, partition.id), fresh_s),
+            *_owner(marks, ownership_blob(settings, hub, partition.id), fresh_s),
         )
         for partition in map(look_up, found)
     )
@@ -179,12 +187,13 @@ def _position(marks: Mapping[str, BlobItem], name: str) -> int | None:
     return None if blob is None else int(blob.metadata["sequencenumber"])
 
 
-def _owner(marks: Mapping[str, BlobItem], name: str, fresh_s: float) -> str | None:
+def _owner(marks: Mapping[str, BlobItem], name: str, fresh_s: float) -> tuple[str | None, str]:
     blob = marks.get(name)
     if blob is None or blob.modified_s < fresh_s:
-        return None
+        return None, ""
     # A consumer that leaves in good order gives its partitions back by an owner without a name.
-    return blob.metadata.get("ownerid") or None
+    consumer, version = owner_in(blob.metadata)
+    return consumer or None, version
 
 
 @asynccontextmanager

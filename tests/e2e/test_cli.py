@@ -287,6 +287,19 @@ async def test_the_doctor_looks_a_running_stack_over(pipeline) -> None:
     assert code == bool(problems)
 
 
+async def test_the_doctor_finds_the_versions_of_a_deployment_in_its_storage(pipeline) -> None:
+    # As in Azure, where it reaches no service.
+    _, out, err = await run(
+        "doctor",
+        EVENTHUB_CONNECTION_STRING=pipeline.stack.eventhub_connection_string,
+        STORAGE_CONNECTION_STRING=pipeline.stack.storage_connection_string,
+        XDG_STATE_HOME=os.devnull,
+    )
+    assert err == ""
+    found = re.search(r"ok       versions: splitter (\S+), stylizer \1, assembler \1\n", out)
+    assert found, out
+
+
 async def test_the_doctor_tries_what_a_service_may(pipeline) -> None:
     directory = pipeline.stack.options.directory
     code, out, err = await run("doctor", "--rights-of", "stylizer", "--dir", directory)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from client.diagnosis import judge_clock, judge_hub, judge_versions
+from client.diagnosis import judge_clock, judge_hub, judge_readers, judge_versions
 from shared.service.backlog import Backlog, PartitionBacklog
 from shared.service.checkpoints import Partition
 
@@ -50,3 +50,24 @@ def test_services_of_another_version_are_named() -> None:
     found = judge_versions({"splitter": "2.0", "stylizer-1": "1.9"}, "2.0")
     assert found.what == "versions: splitter 2.0, stylizer-1 1.9; this command is 2.0"
     assert found.remedy
+
+
+@pytest.mark.parametrize(
+    ("readers", "said", "good"),
+    [
+        (({"1.1"}, {"1.1"}, set()), "versions: splitter 1.1, stylizer 1.1", True),
+        (({"1.1"}, {"1.0", "1.1"}, set()), "versions: splitter 1.1, stylizer 1.0 and 1.1", False),
+        (({"1.1"}, set(), {""}), "versions: splitter 1.1, assembler unknown", False),
+    ],
+)
+def test_a_deployment_of_several_versions_is_told(
+    readers: tuple[set[str], ...], said: str, *, good: bool
+) -> None:
+    services = ("splitter", "stylizer", "assembler")
+    (found,) = judge_readers(dict(zip(services, map(frozenset, readers), strict=True)))
+
+    assert (found.what, found.good) == (said, good)
+
+
+def test_of_a_deployment_that_sleeps_no_version_is_told() -> None:
+    assert list(judge_readers({"splitter": frozenset(), "stylizer": frozenset()})) == []

@@ -20,6 +20,7 @@ from azure.eventhub._eventprocessor.common import LoadBalancingStrategy
 from azure.eventhub.aio._eventprocessor._ownership_manager import OwnershipManager
 
 from shared.hubs import sharing
+from shared.hubs.owners import owner_in
 from shared.hubs.sharing import Release, SharedOwnership
 from shared.service.settings import ServiceSettings
 from shared.storage.blobs import BlobItem
@@ -41,8 +42,10 @@ class Account:
         self._versions = itertools.count()
 
     def owners(self) -> Counter[str]:
-        names = (item.metadata.get("ownerid", "") for item in self._blobs.values())
-        return Counter(filter(None, names))
+        return Counter(consumer for consumer, _ in self.signed() if consumer)
+
+    def signed(self) -> list[tuple[str, str]]:
+        return [owner_in(item.metadata) for item in self._blobs.values()]
 
     async def items(self, _container: str, prefix: str) -> AsyncIterator[BlobItem]:
         for name in sorted(self._blobs):
@@ -202,3 +205,19 @@ def test_an_owner_shows_three_times_in_a_life_that_it_lives_and_is_replaced_when
     # It looks at them ten times in each of its lives.
     assert 2 * PARTITIONS * lives < renewals <= 3 * PARTITIONS * lives
     assert took_s <= 2 * INTERVAL_S
+
+
+def test_while_a_new_version_replaces_an_old_one_both_share_and_say_which_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    account, pool = simulated(1, monkeypatch)
+
+    async def roll_out() -> set[tuple[str, str]]:
+        for release in ("1.0", "1.1 (hot fix)"):
+            monkeypatch.setattr(sharing, "version", lambda said=release: said)
+            pool.join(1)
+            await pool.until_shared()
+        return set(account.signed())
+
+    owners = asyncio.run(roll_out())
+    assert owners == {("consumer-1", "1.0"), ("consumer-2", "1.1--hot-fix-")}
