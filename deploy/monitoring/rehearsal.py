@@ -93,7 +93,8 @@ async def _rehearse(folder: Path) -> None:
                 await _watch(stack.studio_address)
                 await asyncio.gather(*(_lint(url) for url in _services(stack).values()))
                 await asyncio.sleep(_REST_S)
-                window = {"start_s": start_s, "end_s": time.time()}
+                end_s = await _moment_of_all(prometheus, sum(map(len, targets.values())))
+                window = {"start_s": start_s, "end_s": end_s}
     (folder / "window.json").write_text(json.dumps(window), encoding="utf-8")
 
 
@@ -216,6 +217,21 @@ async def _all_scraped(prometheus: Prometheus, targets: int) -> None:
     async with asyncio.timeout(30):
         while await asyncio.to_thread(prometheus.targets_up) < targets:  # noqa: ASYNC110 - it is a process that we wait for
             await asyncio.sleep(0.2)
+
+
+async def _moment_of_all(prometheus: Prometheus, targets: int) -> float:
+    """Return a moment at which every target's last scrape had gone well.
+
+    On a busy machine one may take longer than it has, and then its target's figures are gone.
+    """
+    async with asyncio.timeout(_PATIENCE_S):
+        while True:
+            moment_s = time.time()
+            # By then whatever scrape had begun is over, and counts for the moment.
+            await asyncio.sleep(2 * SCRAPE_S)
+            up = await asyncio.to_thread(prometheus.query, "up == 1", moment_s, moment_s, 1)
+            if len(up) == targets:
+                return moment_s
 
 
 async def _lint(url: str) -> None:
