@@ -19,8 +19,9 @@ from stylizer.painting.frames import Canvas, Frames, Memory, ordinary
 
 OpenSession = Callable[[], ort.InferenceSession]
 
-_SIZES_KEPT: Final = 4
-"""Sizes of frames whose sessions stay: a job has one, and pools paint few jobs at a time."""
+_SIZES_KEPT: Final = 8
+"""Sizes of frames whose sessions stay: a job has two, since frames that the camera has moved are
+larger by a cell, and pools paint few jobs at a time."""
 
 _AT_ONCE: Final = 2
 """Calls on the GPU at the same time: one computes while another copies. More only take memory."""
