@@ -124,7 +124,11 @@ class Draft:
         self._news.set()
 
     async def whole(self) -> Written | None:
-        """Return the file, which lasts until `end`, when all of it is written; None if it fails."""
+        """Return the file, which lasts until `end`, when all of it is written; None if it fails.
+
+        All segments are there by now, whoever has heard of them.
+        """
+        self.look()
         return await asyncio.shield(self._written)
 
     async def end(self) -> None:

@@ -71,7 +71,8 @@ class Recalls:
         try:
             folders = {f async for f in self._blobs.folders(self._settings.frames_container)}
             self._seen = {job: seen for job, seen in self._seen.items() if job in folders}
-            await asyncio.gather(*map(self._look_at, filter(self._is_due, folders)))
+            due = filter(self._is_due, folders)
+            await asyncio.gather(*(self._look_at(folder, folders) for folder in due))
         except TransientError as error:
             log.warning("forgotten jobs not looked for", error=str(error))
 
@@ -81,11 +82,12 @@ class Recalls:
         seen = self._seen.get(folder)
         return seen is None or (time.monotonic() >= seen.due and not self._in_hand(seen.job))
 
-    async def _look_at(self, folder: str) -> None:
+    async def _look_at(self, folder: str, folders: set[str]) -> None:
         async with self._at_once:
             before = self._seen.get(folder)
             job = await self._job_of(folder) if before is None else before.job
-            etag = await self._open_record(job)
+            # One that has a folder of its own is looked at there.
+            etag = await self._open_record(job) if job == folder or job not in folders else None
             still = before is not None and before.etag == etag
             if still and etag is not None and not self._in_hand(job):
                 log.info("job recalled", job_id=job)

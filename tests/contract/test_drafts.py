@@ -178,6 +178,29 @@ async def test_a_result_written_as_its_segments_come_is_the_one_made_of_all_at_o
     assert at.counts == [film.job_id]
 
 
+async def test_a_draft_is_completed_though_nobody_told_it_of_the_last_segments(
+    storage_connection: str, film: Film, tmp_path: Path, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    appended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    append: Callable[..., None] = Joining.append
+
+    def noted(*arguments: object) -> None:
+        append(*arguments)
+        loop.call_soon_threadsafe(appended.set)
+
+    monkeypatch.setattr(Joining, "append", noted)
+    async with desk(storage_connection, film, work) as at:
+        await at.brings(film, 0)
+        await asyncio.wait_for(appended.wait(), PATIENCE_S)
+        await asyncio.sleep(0.2)  # by now it waits for news; did it not, it would look by itself
+        # Found in storage, as those are whose event was lost
+        await film.store(at.blobs, at.container, 1, 2)
+        for chunk in (1, 2):
+            at.job.announce(film.ready(chunk))
+        assert await at.whole() == film.made(tmp_path)
+
+
 async def test_when_the_last_segment_comes_it_alone_is_missing(
     storage_connection: str, film: Film, tmp_path: Path, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
