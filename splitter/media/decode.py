@@ -28,6 +28,9 @@ _NEWER = ("h264", "hevc", "vvc")
 _ONE_EACH = ("h264", "hevc", "av1", "mpeg2video", "prores", "mjpeg", "dnxhd", "ffv1")
 """Codecs each packet of which is a picture that is shown."""
 
+_BEFORE_FIRST = 2
+"""After so many packets a decoder of MPEG-2 shows the first picture, if no B-frame follows it."""
+
 _NO_MEMORY = "allocat"
 """Decoders report a lack of memory as a damaged packet; healthy frames must not be lost to it."""
 
@@ -47,7 +50,8 @@ class Decoder:
         self.frames = 0
         self._pictures = 0
         self._first_pts: int | None = None
-        self._undecided: list[int] = []
+        self._undecided: list[int | None] = []
+        self._counts_untimed = False
         self._interlaced = 0
         self._is_flushed = False
         self._is_one_each = (
@@ -103,9 +107,7 @@ class Decoder:
             if frame.pts is None and frame.dts is not None:
                 frame.pts = frame.dts - self._delay(frame.dts)
             if self.frames == 0 and frame.pts is not None:
-                self._first_pts = frame.pts
-                self._pictures += sum(pts >= frame.pts for pts in self._undecided)
-                self._undecided.clear()
+                self._begin_count(frame.pts)
             self.frames += 1
             self._interlaced += frame.interlaced_frame
         self._damaged_frames += sum(frame.is_corrupt for frame in frames)
@@ -116,12 +118,27 @@ class Decoder:
 
         What is stored after that one and belongs before it may lack what it was made from.
         """
-        if packet.is_discard or packet.pts is None or not self._is_one_each:
+        if packet.is_discard or not self._is_one_each:
             return
-        if self._first_pts is not None:
+        if self._first_pts is None:
+            if self._undecided or packet.is_keyframe:
+                self._undecided.append(packet.pts)
+        elif packet.pts is not None:
             self._pictures += packet.pts >= self._first_pts
-        elif self._undecided or packet.is_keyframe:
-            self._undecided.append(packet.pts)
+        else:
+            self._pictures += self._counts_untimed
+
+    def _begin_count(self, first_pts: int) -> None:
+        """Hear when the first picture is shown.
+
+        Program streams give few packets a time of their own. Those without are known to be shown
+        only where none that lacks what it was made from can be among the first.
+        """
+        self._first_pts = first_pts
+        self._counts_untimed = len(self._undecided) <= _BEFORE_FIRST
+        for pts in self._undecided:
+            self._pictures += self._counts_untimed if pts is None else pts >= first_pts
+        self._undecided.clear()
 
     def _delay(self, dts: int) -> int:
         """Return by how many ticks frames leave the decoder later than their packets go in.

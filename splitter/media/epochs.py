@@ -93,6 +93,11 @@ class Epochs:
         self._runs[track] = run
         return run
 
+    @property
+    def jumps(self) -> bool:
+        """Whether the clock was not continuous."""
+        return bool(self._back or self._ahead)
+
     def warnings(self) -> Iterator[str]:
         """Tell that the clock was not continuous."""
         if self._back:

@@ -108,6 +108,11 @@ class Integrity:
         """Whether a packet may also be one of the two fields of a picture."""
         return self._format in _BROADCAST
 
+    @property
+    def follows_video(self) -> bool:
+        """Whether it is known of each of the video's packets where the next one begins."""
+        return self._video.index in self._steady
+
     def hear(self, level: int, component: str, message: str) -> None:
         """Take note of what FFmpeg logged."""
         if level > av.logging.ERROR:
@@ -153,7 +158,7 @@ class Integrity:
             yield "the file is damaged: parts of it could not be read"
         if self._damaged_sound:
             yield f"{self._damaged_sound} packets of sound or text arrived damaged"
-        for track, gaps in sorted(self._gaps.items()):
+        for track, gaps in sorted((+self._gaps).items()):
             kind = "video" if track == self._video.index else "audio"
             times = "one gap" if gaps == 1 else f"{gaps} gaps"
             yield f"packets are missing from {kind} track {track}: its timestamps have {times}"
@@ -187,10 +192,12 @@ class Integrity:
         if stamp is None or not packet.duration or packet.stream_index not in self._steady:
             return
         step = stamp - self._ends.get(packet.stream_index, stamp)
-        if step > 0:
-            gap, length = step * packet.time_base, packet.duration * packet.time_base
-            if max(_LOST_SHARE * length, _LEAST_GAP_S) <= gap <= _LONGEST_STEP_S:
-                self._gaps[packet.stream_index] += 1
+        gap, length = step * packet.time_base, packet.duration * packet.time_base
+        if max(_LOST_SHARE * length, _LEAST_GAP_S) <= gap <= _LONGEST_STEP_S:
+            self._gaps[packet.stream_index] += 1
+        elif self._gaps[packet.stream_index] and _LOST_SHARE * length <= -gap <= length:
+            # A time was given to the packet before the one that it was meant for.
+            self._gaps[packet.stream_index] -= 1
         self._ends[packet.stream_index] = stamp + packet.duration
 
     def _stopped_early(self) -> bool:

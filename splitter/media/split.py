@@ -289,9 +289,11 @@ class _Reader:
     def end(self, chunks: int) -> SplitEnd:
         """Finish the other tracks' file and return the totals, after the last frame."""
         self._copier.finish()
+        follows_clock = self._integrity.follows_video or self._epochs.jumps
         losses = [
             *self._integrity.warnings(to_the_end=self._read_all),
             *self._decoder.warnings(),
+            *([] if follows_clock else self._timeline.losses()),
             *self._copier.losses,
         ]
         changes = [*self._epochs.warnings(), *self._timeline.warnings(), *self._copier.changes]

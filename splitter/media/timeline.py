@@ -11,6 +11,7 @@ import av
 from shared.contracts.errors import SourceRefused
 from splitter.media.limits import Limits
 from splitter.media.part import Part
+from splitter.media.rhythm import Rhythm
 from splitter.media.source import OpenSource, stream_time_base
 
 _LONGEST_GAP = 2**31 - 1
@@ -51,6 +52,7 @@ class Timeline:
         self._step = self._nominal_step()
         self._duration = 0
         self._moved = 0
+        self._rhythm = Rhythm()
         self._guessed = 0
         self._unsure = 0
         self._beyond: int | None = None
@@ -127,6 +129,14 @@ class Timeline:
             )
         self._check_rate()
 
+    def losses(self) -> Iterator[str]:
+        """Tell what is missing, by timestamps that contradict one another."""
+        if self._moved and self._rhythm.has_gaps:
+            yield (
+                "frames are missing: their constant rate has gaps, and "
+                f"{_frames(self._moved)} came with the time of another"
+            )
+
     def warnings(self) -> Iterator[str]:
         """Tell what was changed about the source's timestamps."""
         if self._moved:
@@ -147,6 +157,7 @@ class Timeline:
             pts = self._last + 1
         else:
             self._step = pts - self._last
+            self._rhythm.note(self._step)
             if self._step > _LONGEST_GAP:
                 raise SourceRefused(
                     "BAD_TIMESTAMPS",

@@ -76,9 +76,7 @@ SILENT = {
     "mp4": 0.001,
     "fragmented mp4": 0.001,
     "webm": 0.001,
-    "mpegts": 0.002,
-    "mpeg": 0.003,
-    "nut": 0.002,
+    "mpeg": 0.001,
     "gif": 0.001,
 }
 """The share of a thousand damaged files whose loss leaves no trace in them; docs/media.md has the

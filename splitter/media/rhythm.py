@@ -1,0 +1,40 @@
+"""Whether a video's frames come at a constant rate, and whether that has gaps."""
+
+from __future__ import annotations
+
+from collections import Counter
+from fractions import Fraction
+from typing import Final
+
+_MOST_KINDS: Final = 64
+"""Of more different steps than these, a rate that varies is made."""
+_USUAL_SHARE: Final = Fraction(3, 4)
+_ROUNDING: Final = 2
+"""Ticks by which steps of a constant rate differ from one another, where it is no whole number."""
+
+
+class Rhythm:
+    """Counts the steps from one frame to the next, in ticks."""
+
+    def __init__(self) -> None:
+        self._steps: Counter[int] = Counter()
+
+    def note(self, step: int) -> None:
+        """Take note of a step; above zero."""
+        if len(self._steps) <= _MOST_KINDS:
+            self._steps[step] += 1
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether some frames come late by one step or more, at a rate that is constant else.
+
+        That alone is no sign of damage: cameras and screen recorders leave frames out.
+        """
+        if not self._steps or len(self._steps) > _MOST_KINDS:
+            return False
+        ((usual, _),) = self._steps.most_common(1)
+        steady = sum(n for step, n in self._steps.items() if abs(step - usual) <= _ROUNDING)
+        late = any(
+            step + _ROUNDING >= 2 * usual for step in self._steps if step > usual + _ROUNDING
+        )
+        return late and steady >= _USUAL_SHARE * self._steps.total()

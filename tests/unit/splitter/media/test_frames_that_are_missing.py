@@ -1,0 +1,67 @@
+"""Frames that a damaged file lost are noticed by those that are left, and intact files are not
+suspected: cameras leave frames out, and program streams give times to few frames alone."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from videos import Sound, Video, number_picture
+
+STEADY = [n * 33 for n in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("stamps", "damaged"),
+    [
+        (STEADY, False),
+        # A recorder that leaves frames out, one that gives two the same time, one without a rate
+        ([t for t in STEADY if t not in (231, 363, 396)], False),
+        ([165 if t == 198 else t for t in STEADY if t not in (231, 264)], True),
+        ([t if t < 330 else t - 33 for t in STEADY], False),
+        ([0, 20, 90, 90, 130, 240, 300, 500, 520, 600], False),
+    ],
+    ids=["whole", "left out", "doubled and left out", "doubled", "varied"],
+)
+def test_gaps_are_damage_only_beside_times_that_were_given_twice(split_video, stamps, damaged):
+    data = Video(
+        frames=len(stamps), format="matroska", time_base=Fraction(1, 1000), stamps=stamps,
+        pts=STEADY[: len(stamps)], options={"bf": "0"},
+    ).make()  # fmt: skip
+    found = split_video(data)
+    assert found.end.frames == len(stamps)
+    assert found.end.damaged is damaged
+    assert any("constant rate" in said for said in found.end.warnings) is damaged
+
+
+def noisy(number, width, height):
+    noise = np.random.default_rng(number).integers(-10, 11, (height, width))
+    return np.clip(number_picture(number, width, height) + noise, 0, 255).astype(np.uint8)
+
+
+def test_times_given_to_the_frame_before_are_no_sign_of_loss(split_video):
+    # Given a program stream of small pictures: many of them share a packet, which has one time, and
+    # FFmpeg takes that for an earlier one's where a picture begins in the packet before
+    data = Video(
+        frames=48, size=(176, 144), format="mpeg", codec="mpeg1video", draw=noisy,
+        time_base=Fraction(1, 25), pts=range(48), options={"bf": "0", "g": "12"},
+        sounds=[Sound("mp2", duration_s=1.9)],
+    ).make()  # fmt: skip
+    found = split_video(data)
+    assert found.end.frames == 48
+    assert not found.end.damaged
+
+
+def test_a_packet_of_a_program_stream_without_a_time_that_gives_no_picture_is_noticed(split_video):
+    # Given a key picture that has lost its start code, in a packet with others
+    data = Video(
+        frames=20, format="vob", codec="mpeg2video", time_base=Fraction(1, 30), pts=range(20),
+        options={"g": "12"}, sounds=[Sound("mp2", duration_s=0.5)],
+    ).make()  # fmt: skip
+    assert not split_video(data).end.damaged
+    sequence, picture = b"\0\0\1\xb3", b"\0\0\1\0"
+    at = data.index(picture, data.index(sequence, data.index(sequence) + 1))
+    found = split_video(data[: at + 1] + b"\x7e" + data[at + 2 :])
+    assert found.end.frames == 19
+    assert "1 of 20 video packets gave no picture" in found.end.warnings
