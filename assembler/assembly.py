@@ -21,6 +21,7 @@ from assembler.settings import AssemblerSettings
 from assembler.verify import verify
 from shared.contracts.errors import ResultError, StylestreamError, TrackError, TransientError
 from shared.contracts.manifest import Manifest
+from shared.hubs.scarcity import is_scarcity
 from shared.media.containers import is_full
 from shared.storage.blobs import BlobStore
 from shared.storage.sealed_files import SealedFile
@@ -115,7 +116,7 @@ class Assembly:
                 "(WORK_DIR), and submit the video again",
             ) from error
         except RuntimeError as error:
-            if not _is_of_machine(error):
+            if not is_scarcity(error):
                 raise
             raise TransientError(
                 "the assembler can start no thread: its memory, or their number, is used up"
@@ -221,12 +222,7 @@ def _is_of_others(error: Exception) -> bool:
     """Tell whether an error is of the segments, of storage or of the disk, whatever the tracks."""
     if isinstance(error, ResultError):
         return error.code in _OF_SEGMENTS
-    return isinstance(error, StylestreamError) or is_full(error) or _is_of_machine(error)
-
-
-def _is_of_machine(error: Exception) -> bool:
-    """Tell whether there is no memory, or no thread, for anything at all."""
-    return isinstance(error, MemoryError) or str(error) == "can't start new thread"
+    return isinstance(error, StylestreamError) or is_full(error) or is_scarcity(error)
 
 
 def _deadly(attempts: int) -> ResultError:

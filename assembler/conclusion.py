@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import shutil
-import tempfile
-import time
 from typing import Final
 
 import structlog
@@ -25,16 +21,13 @@ from shared.contracts.manifest import Manifest
 from shared.contracts.messages import AnyMessage, SegmentReady, SplitCompleted, SplitFailed
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
+from shared.storage.work_folders import FULL_S, more_room
 from shared.telemetry import tracing
 
 log = structlog.get_logger()
 
 POISONED: Final = "ASSEMBLY_POISONED"
 ROOM: Final = "room in the assembler's work folder"
-_FULL_S: Final = 60.0
-"""How long a result that did not fit into the work folder waits for room there."""
-_MORE_BYTES: Final = 2**20
-_LOOK_S: Final = 0.5
 
 _ATTEMPTS: Final = "assemblies"
 
@@ -174,22 +167,9 @@ class Conclusion:
             log.warning("result waits for room", job_id=manifest.job_id)
             job.wait_for(ROOM)
             await self._retry(lambda: self._records.save(job))
-            if not await self._more_room():
+            if not await more_room(self._settings.work_dir, FULL_S, self._leaving):
                 raise
         return await self._retry(in_turn)
-
-    async def _more_room(self) -> bool:
-        """Wait a while for others to leave room in the work folder; return whether they did."""
-        folder = self._settings.work_dir or tempfile.gettempdir()
-        before = shutil.disk_usage(folder).free
-        until = time.monotonic() + _FULL_S
-        while time.monotonic() < until and not self._leaving.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_S):
-                    await self._leaving.wait()
-            if shutil.disk_usage(folder).free >= before + _MORE_BYTES:
-                return True
-        return False
 
     async def _publish(self, manifest: Manifest, draft: Draft) -> Published | None:
         """Publish what was written ahead; None when there is nothing, or it is not right."""

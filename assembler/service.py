@@ -37,6 +37,7 @@ from shared.contracts.messages import (
 from shared.hubs.burials import Burials
 from shared.hubs.dead_letters import DeadLetters
 from shared.hubs.delivery import Delivery
+from shared.hubs.scarcity import patiently
 from shared.service.clients import AzureClients
 from shared.service.health import Health
 from shared.service.runtime import Service, reader
@@ -94,7 +95,7 @@ class Assembler:
         """Take up an event: note it, and act when its job is complete or has failed."""
         try:
             with tracing.processing(delivery.origin):
-                await self._retry(lambda: self._note(delivery))
+                await patiently(lambda: self._retry(lambda: self._note(delivery)))
         except Exception as error:  # no event may stop its partition
             self._put_in_hand(self._set_aside(delivery, error))
 

@@ -27,7 +27,7 @@ from shared.contracts.style_request import StyleRequest
 from shared.media.encodings import smallest_side
 from shared.storage.manifests import store_manifest
 from shared.storage.seals import file_digest
-from shared.storage.work_folders import work_folder
+from shared.storage.work_folders import FULL_S, more_room, work_folder
 from splitter.budget import PAUSE_S
 from splitter.decoder.process import DecoderKilled, split_in_child
 from splitter.decoder.wire import Job
@@ -45,6 +45,7 @@ from splitter.upload import UploadReader
 log = structlog.get_logger()
 
 _NO_SPACE: Final = "NO_SPACE"
+ROOM: Final = "room in the splitter's work folder"
 _STALLED: Final = "DECODER_STALLED"
 # A decoder that made no progress gets more time, once.
 _PATIENCE_AT_LAST: Final = 3
@@ -138,6 +139,7 @@ class SplitJob:
         while True:
             self._lookout.waiting_for = "a splitter"
             away: TransientError | None = None
+            full: bool | None = None
             async with self._slots.hold(alone=alone):
                 self._lookout.waiting_for = None
                 if not begun:
@@ -146,18 +148,20 @@ class SplitJob:
                 try:
                     split = await self._split(side, pace, partitions)
                 except SourceRefused as error:
-                    alone = self._try_again(error)
-                    continue
+                    alone, full = self._try_again(error), error.code == _NO_SPACE
                 except TransientError as error:
                     away = error
                 else:
                     if split is not None:
                         return split
                     alone = False
-            if away is None:
+            if full:
+                self._lookout.waiting_for = ROOM
+                await _first_of(self._room(), self._slots.leaving())
+            elif full is None and away is None:
                 self._lookout.waiting_for = "a stylizer"
                 await _first_of(pace.reopen(), self._slots.leaving())
-            else:
+            elif away is not None:
                 log.warning("split waits for storage", job_id=self._job_id, error=str(away))
                 self._lookout.waiting_for = "storage"
                 await _first_of(self._upload.reach(), self._slots.leaving())
@@ -176,6 +180,10 @@ class SplitJob:
         log.warning("split tried once more", job_id=self._job_id, code=error.code)
         # A decoder that starves does so beside other processes; alone here it fares no better.
         return neighbours
+
+    async def _room(self) -> None:
+        """Wait a while for room in the work folder, which others may be about to leave."""
+        await more_room(self._settings.work_dir, FULL_S, asyncio.Event())
 
     async def _wait_for_budget(self) -> None:
         """Return when the video is admitted, or the service is leaving."""

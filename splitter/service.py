@@ -17,6 +17,7 @@ from shared.contracts.status import read_status
 from shared.hubs.burials import Burials
 from shared.hubs.dead_letters import DeadLetters
 from shared.hubs.delivery import Delivery
+from shared.hubs.scarcity import patiently
 from shared.hubs.workers import GivenBack, OneAtATime, Workers
 from shared.service.clients import AzureClients
 from shared.service.health import Health
@@ -228,14 +229,7 @@ class Splitter:
             manifest = await self._sealed_before(request)
             if manifest is None:
                 with self._to.metrics.timed("split"):
-                    manifest = await SplitJob(
-                        request.opening,
-                        lambda: self._admit(request),
-                        lambda: self._begin(request),
-                        self._settings,
-                        self.slots,
-                        self._to,
-                    ).run()
+                    manifest = await patiently(lambda: self._job(request).run())
                 await self._charge(request, manifest.frames)
         except (GivenBack, CutChanged):
             raise
@@ -247,6 +241,16 @@ class Splitter:
             return await self._failure(request, error)
         return SplitCompleted(
             job_id=manifest.job_id, chunks=len(manifest.chunks), frames=manifest.frames
+        )
+
+    def _job(self, request: SplitRequest) -> SplitJob:
+        return SplitJob(
+            request.opening,
+            lambda: self._admit(request),
+            lambda: self._begin(request),
+            self._settings,
+            self.slots,
+            self._to,
         )
 
     async def _sealed_before(self, request: SplitRequest) -> Manifest | None:

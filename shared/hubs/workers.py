@@ -11,6 +11,7 @@ import structlog
 from shared.contracts.errors import StylestreamError
 from shared.hubs.burials import Burials
 from shared.hubs.delivery import Delivery
+from shared.hubs.scarcity import patiently
 from shared.telemetry import tracing
 from shared.telemetry.metrics import WorkMetrics
 
@@ -24,9 +25,10 @@ class GivenBack(StylestreamError):
 class Workers:
     """Runs ``work`` for up to ``room`` deliveries at once and marks each done when it returns.
 
-    ``work`` sees to its own retries. What it raises in the end, a `MessageError` for a delivery
-    that cannot be understood or anything unforeseen, buries the delivery: no event may stop a
-    partition. Only `GivenBack` leaves it unfinished.
+    ``work`` sees to its own retries, but for those after a machine had no memory left. What it
+    raises in the end, a `MessageError` for a delivery that cannot be understood or anything
+    unforeseen, buries the delivery: no event may stop a partition. Only `GivenBack` leaves it
+    unfinished.
     """
 
     def __init__(
@@ -66,7 +68,7 @@ class Workers:
     async def _finish(self, delivery: Delivery) -> None:
         try:
             with tracing.processing(delivery.origin):
-                await self._work(delivery)
+                await patiently(lambda: self._work(delivery))
         except GivenBack as reason:
             log.info("event given back", partition=delivery.partition_id, reason=str(reason))
             return

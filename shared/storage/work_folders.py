@@ -7,11 +7,13 @@ its process; a service that starts removes the folders that nobody holds.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import contextlib
 import fcntl
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final
@@ -22,6 +24,11 @@ log = structlog.get_logger()
 
 _PREFIX: Final = "stylestream-work-"
 _LOCK: Final = "lock"
+_MORE_BYTES: Final = 2**20
+_LOOK_S: Final = 0.5
+
+FULL_S: Final = 60.0
+"""How long work that did not fit waits for room."""
 
 
 @contextlib.contextmanager
@@ -51,6 +58,22 @@ def sweep_work_folders(parent: str | None) -> int:
     if swept:
         log.info("folders of killed services removed", folders=swept)
     return swept
+
+
+async def more_room(parent: str | None, within_s: float, leaving: asyncio.Event) -> bool:
+    """Wait until others have left room in ``parent``; return whether they did.
+
+    Returns after ``within_s`` at the latest, and when ``leaving`` is set.
+    """
+    place = parent or tempfile.gettempdir()
+    before, until = shutil.disk_usage(place).free, time.monotonic() + within_s
+    while time.monotonic() < until and not leaving.is_set():
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_S):
+                await leaving.wait()
+        if shutil.disk_usage(place).free >= before + _MORE_BYTES:
+            return True
+    return False
 
 
 @contextlib.contextmanager

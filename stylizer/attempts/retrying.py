@@ -7,6 +7,7 @@ that failed, the engine has to show that it still paints, before the chunk is bl
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Final, NamedTuple
 
@@ -15,6 +16,7 @@ import structlog
 
 from shared.contracts.errors import ChunkError, PermanentError
 from shared.contracts.messages import ChunkReady
+from shared.hubs.scarcity import PATIENCE_S
 from shared.hubs.workers import GivenBack
 from shared.media.containers import complaint
 from shared.media.probes import find_nvenc_fault
@@ -101,6 +103,8 @@ class RetryingPainter:
                     cause=last.detail,
                 )
                 self._question_memory(last.detail)
+                if is_out_of_memory(last.detail):  # a moment later there may be some again
+                    await asyncio.sleep(PATIENCE_S)
                 await self._question_engine()
                 await self._question_encoder()
         limit = self._counter.limit

@@ -15,6 +15,7 @@ from assembler import conclusion
 from chaos.disk import Disk
 from shared.contracts.messages import SplitCompleted
 from shared.contracts.status import Status
+from splitter import job
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -68,7 +69,7 @@ async def test_a_result_that_finds_no_room_fails_and_leaves_nothing_there(
     disk: Disk,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(conclusion, "_FULL_S", 0.0)
+    monkeypatch.setattr(conclusion, "FULL_S", 0.0)
     film, found = Film(tmp_path), list[Status]()
     disk.fill()
     work = str(disk.folder)
@@ -82,8 +83,11 @@ async def test_a_result_that_finds_no_room_fails_and_leaves_nothing_there(
     assert list(disk.folder.iterdir()) == []
 
 
-async def test_a_full_disk_costs_the_splitter_the_videos_that_need_it_and_no_other(
-    storage_connection: str, eventhub_connection: str, disk: Disk
+async def test_a_full_disk_costs_the_splitter_time_and_then_the_videos_that_need_it(
+    storage_connection: str,
+    eventhub_connection: str,
+    disk: Disk,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     loud = Video(frames=16, sounds=[Sound()]).make()
     work = str(disk.folder)
@@ -91,6 +95,18 @@ async def test_a_full_disk_costs_the_splitter_the_videos_that_need_it_and_no_oth
         bench_of(storage_connection, eventhub_connection, work_dir=work, splits=1) as bench,
         bench.splitting(),
     ):
+        disk.fill()
+        waiting = await bench.job("waits.mp4", await bench.put("waits.mp4", loud))
+
+        async def waits() -> bool:
+            split = await bench.progress(waiting.job_id)
+            return split is not None and split.waiting_for == "room in the splitter's work folder"
+
+        await bench.until(waits)
+        disk.free()
+        assert (await bench.sealed(waiting.job_id)).side is not None
+
+        monkeypatch.setattr(job, "FULL_S", 0.0)
         disk.fill()
         await bench.put("loud.mp4", loud)
 
@@ -102,6 +118,4 @@ async def test_a_full_disk_costs_the_splitter_the_videos_that_need_it_and_no_oth
         silent = await bench.job("silent.mp4", await bench.upload("silent.mp4", 8))
         assert (await bench.sealed(silent.job_id)).frames == 8
         disk.free()
-        again = await bench.job("again.mp4", await bench.put("again.mp4", loud))
-        assert (await bench.sealed(again.job_id)).side is not None
     assert list(disk.folder.iterdir()) == []

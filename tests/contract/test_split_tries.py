@@ -12,8 +12,11 @@ from splits_bench import bench_of
 
 from shared.contracts.errors import PermanentError
 from shared.contracts.layout import chunk_blob, progress_blob
+from shared.contracts.manifest import Manifest
 from shared.contracts.status import SplitProgress
+from shared.hubs import scarcity
 from shared.storage.blobs import BlobStore
+from splitter.job import SplitJob
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -138,3 +141,21 @@ async def test_a_split_that_waited_when_its_splitter_was_killed_is_not_counted(
         openings = bench.openings(2)
         for _ in range(10):
             await openings.begin("film.mp4", etag, job)
+
+
+async def test_a_machine_without_memory_is_waited_for_once_and_the_video_is_not_blamed(
+    storage_connection: str, eventhub_connection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, failures = SplitJob.run, [RuntimeError("can't start new thread")]
+
+    async def scarce(self: SplitJob) -> Manifest:
+        if failures:
+            raise failures.pop()
+        return await run(self)
+
+    monkeypatch.setattr(SplitJob, "run", scarce)
+    monkeypatch.setattr(scarcity, "PATIENCE_S", 0.0)
+    async with bench_of(storage_connection, eventhub_connection) as bench, bench.splitting():
+        once = await bench.job("once.mp4", await bench.upload("once.mp4", 8))
+        assert (await bench.sealed(once.job_id)).frames == 8
+        assert bench.failed() == set()

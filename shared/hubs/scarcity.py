@@ -1,0 +1,44 @@
+"""Patience with a machine that has no memory, thread or process left just now.
+
+That is nobody's fault whose work is in hand, and mostly over soon: a neighbour ends, or the kernel
+ends one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import structlog
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+PATIENCE_S: Final = 15.0
+_NO_THREAD: Final = "can't start new thread"
+_NOTHING_LEFT: Final = (errno.ENOMEM, errno.EAGAIN)
+
+
+def is_scarcity(error: BaseException) -> bool:
+    """Tell whether an error says that the machine has no memory, thread or process left."""
+    if isinstance(error, OSError):
+        return error.errno in _NOTHING_LEFT
+    return isinstance(error, MemoryError) or str(error) == _NO_THREAD
+
+
+async def patiently(work: Callable[[], Awaitable[T]]) -> T:
+    """Await ``work``; once more, after a while, where it failed for scarcity alone.
+
+    Raises:
+        Exception: from ``work``: its first error, or the second if the first was scarcity.
+    """
+    try:
+        return await work()
+    except Exception as error:
+        if not is_scarcity(error):
+            raise
+        log.warning("work waits for memory", error=f"{type(error).__name__}: {error}")
+    await asyncio.sleep(PATIENCE_S)
+    return await work()
