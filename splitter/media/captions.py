@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 CONVERTIBLE = frozenset({"subrip", "webvtt", "text"})
@@ -13,13 +14,16 @@ _LENGTH_BYTES = 2
 _UTF16_MARKS = (b"\xfe\xff", b"\xff\xfe")
 
 
-def plain(packet: bytes) -> bytes:
+def plain(packet: bytes, codec: str) -> bytes:
     r"""Return one line of dialogue as UTF-8 text, without markup (``<i>``, ``{\an8}``).
 
-    >>> plain(b"<i>Oh</i>\nno ")
+    >>> plain(b"<i>Oh</i>\nno ", "subrip")
     b'Oh\nno'
+    >>> plain(b"<v Bob>&gt;&gt; Oh", "webvtt")
+    b'>> Oh'
     """
-    return _MARKUP.sub("", packet.decode(errors="replace")).strip().encode()
+    text = _MARKUP.sub("", packet.decode(errors="replace")).strip()
+    return (html.unescape(text) if codec == "webvtt" else text).encode()
 
 
 def as_mov_text(text: bytes) -> bytes:

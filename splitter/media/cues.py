@@ -24,7 +24,9 @@ class CueSplicer:
     there is a sample with the lines of them all, and another one as soon as that changes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, codec: str) -> None:
+        """``codec`` is that of the packets."""
+        self._codec = codec
         self._shown: list[_Cue] = []
         self._at: int | None = None
         self._like: Packet[Stream] | None = None
@@ -35,12 +37,12 @@ class CueSplicer:
         if begin is None or not packet.duration:
             # It is shown until the next one, whenever that is.
             yield from self.flush()
-            yield with_data(packet, as_mov_text(plain(bytes(packet))))
+            yield with_data(packet, as_mov_text(plain(bytes(packet), self._codec)))
             return
         yield from self._until(begin)
         self._like = packet
         self._at = begin if self._at is None else max(begin, self._at)
-        self._shown.append(_Cue(begin + packet.duration, plain(bytes(packet))))
+        self._shown.append(_Cue(begin + packet.duration, plain(bytes(packet), self._codec)))
 
     def flush(self) -> Iterator[Packet[Stream]]:
         """Yield the samples up to the end of the last subtitle."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -28,6 +28,7 @@ from shared.media.containers import (
     ContainerName,
     add_copy,
     carried_metadata,
+    codec_name,
     is_full,
     movie_timescale,
     open_output,
@@ -60,8 +61,8 @@ class _Copy:
     carried: Carried
     stream: Stream
     stamper: Stamper
+    cues: CueSplicer
     recoder: LosslessRecoder | None = None
-    cues: CueSplicer = field(default_factory=CueSplicer)
     unusable: bool = False
     presents: bool = False
     """Whether a packet came that is to be heard or seen: what an edit list hides after that is no
@@ -310,6 +311,7 @@ class TrackCopier:
                 carried=carried,
                 stream=stream,
                 recoder=recoder,
+                cues=CueSplicer(codec_name(carried.stream)),
                 stamper=Stamper(
                     start=self._source.start / before,
                     scale=before / after,

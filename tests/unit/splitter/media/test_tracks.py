@@ -220,13 +220,20 @@ def test_chapter_titles_are_not_reported_as_a_lost_track(make, split_video):
     [
         (b"plain", b"\x00\x05plain"),
         (b"{\\an8}<b>Up</b>", b"\x00\x02Up"),
+        (b"R&amp;B", b"\x00\x07R&amp;B"),
         ("Grüße".encode(), b"\x00\x07Gr\xc3\xbc\xc3\x9fe"),
         (b"\xff", b"\x00\x03\xef\xbf\xbd"),
         (b"", b"\x00\x00"),
     ],
 )
 def test_a_line_becomes_a_timed_text_sample(text, sample):
-    assert as_mov_text(plain(text)) == sample
+    assert as_mov_text(plain(text, "subrip")) == sample
+
+
+def test_webvtt_is_shown_without_its_character_references(make, split_video):
+    cues = [(0, 300, "<v Bob>&gt;&gt; R&amp;B"), (500, 800, "1 &lt; 2")]
+    found = split_video(with_text(make, "matroska", "webvtt", lines=cues))
+    assert lines(make, found.side) == [b"\x00\x06>> R&B", b"\x00\x051 < 2"]
 
 
 def test_a_line_that_is_too_long_is_cut_between_characters():
