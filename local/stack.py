@@ -201,7 +201,6 @@ class Stack:
         self._closing.push_async_callback(self._stop_base)
         services = self._make_services()
         await together(self._start_base(gate), self._start_all(services), self._open_topic(topic))
-        self._start_watcher()
         self._write_state("running")
 
     async def _make_base(self) -> list[Supervised]:
@@ -236,6 +235,8 @@ class Stack:
         if self.options.studio:
             await account.allow_origin(self.storage_connection_string, self._make.studio_origin)
         gate.open()
+        # Its connection to the hub takes a moment: by then the services are ready, too.
+        self._start_watcher()
 
     async def _open_topic(self, closing: AsyncExitStack) -> None:
         for module in _SDK_USERS:
