@@ -157,11 +157,13 @@ class Stack:
 
     async def idle(self, seconds: float) -> None:
         """Return when storage has taken in nothing for so long: no upload, no job on its way."""
-        taken, since = self._bytes_taken(), time.monotonic()
-        while time.monotonic() - since < seconds:
+        taken, since, idle_s = self._bytes_taken(), time.monotonic(), 0.0
+        while idle_s < seconds:
             await asyncio.sleep(min(_IDLE_LOOK_S, seconds))
+            looked = time.monotonic()
             if (now := self._bytes_taken()) != taken:
-                taken, since = now, time.monotonic()
+                taken, since = now, looked
+            idle_s = looked - since
 
     async def _start(self) -> None:
         await self._workspace.claim(max(self.options.stylizers, self.options.partitions))

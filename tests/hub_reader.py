@@ -106,22 +106,3 @@ async def send(reader: Reader, partition: str, *numbers: int) -> None:
                 SegmentReady(job_id=reader.settings.consumer_group, chunk=number, frames=1),
                 partition,
             )
-
-
-def ours(reader: Reader, deliveries: list[Delivery]) -> list[Delivery]:
-    """Leave out what other tests sent to the same hub, and mark it done."""
-    mine = []
-    for delivery in deliveries:
-        if reader.settings.consumer_group.encode() in delivery.body:
-            mine.append(delivery)
-        else:
-            delivery.done()
-    return mine
-
-
-async def taken(reader: Reader, count: int) -> list[Delivery]:
-    """Wait for ``count`` of this test's own deliveries."""
-    seen = count
-    while len(mine := ours(reader, await reader.until(seen))) < count:
-        seen = len(reader.taken) + 1
-    return mine

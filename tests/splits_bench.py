@@ -13,6 +13,7 @@ import numpy as np
 from azure.eventhub import EventData
 from azure.storage.blob.aio import BlobServiceClient
 from prometheus_client import CollectorRegistry
+from serving import serving
 from videos import Video, number_picture
 
 from assembler.job import opening as first_record
@@ -173,15 +174,8 @@ class Bench:
             self.metrics = CollectorRegistry()
             metrics = SplitterMetrics(self.metrics)
             service = await splitter.build(chosen, clients, metrics, Health())
-            reading = asyncio.create_task(service.consumer.run())
-            try:
+            async with serving(service):
                 yield service
-            finally:
-                service.consumer.drain()
-                service.drain()
-                await service.finish()
-                reading.cancel()
-                await asyncio.gather(reading, return_exceptions=True)
 
 
 @asynccontextmanager

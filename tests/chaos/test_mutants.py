@@ -5,21 +5,26 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 import pytest_asyncio
 
 from chaos.arena import Arena
 from chaos.clips import CLIPS
+from chaos.history import BlobCall
 from chaos.promises import Promise, check
 from chaos.tampering import Tampering
+from shared.contracts.layout import chunk_blob
 from shared.contracts.messages import ChunkReady, SegmentReady, SplitCompleted
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(400)]
 
 SHORT, LONG, _ = CLIPS
+PARTITIONS, CHUNKS = 8, 12
+"""Of the hub of frames, and of the long clip."""
+
 PATIENCE_S = 120.0
 UNSETTLED_S = 5.0
 """A sound stack settles within a second or two; how long a slow one takes spoils nothing here."""
@@ -57,6 +62,23 @@ async def broken(arena: Arena, process: str, mutant: str) -> AsyncIterator[Promi
     yield promises
 
 
+@contextmanager
+def unread(arena: Arena, *chunks: int) -> Iterator[None]:
+    """Keep chunks of any job from those who fetch them: nobody paints them meanwhile."""
+    names, given_out = tuple(chunk_blob("", chunk) for chunk in chunks), asyncio.Event()
+
+    async def keep(call: BlobCall) -> None:
+        if (call.container, call.operation) == ("frames", "read") and call.name.endswith(names):
+            await given_out.wait()
+
+    arena.storage_proxy.ambushes.append(keep)
+    try:
+        yield
+    finally:
+        arena.storage_proxy.ambushes.remove(keep)
+        given_out.set()
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def patient_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Arena]:
     """A stack with one stylizer, whose assembler looks long before it takes chunks for lost."""
@@ -68,14 +90,13 @@ async def patient_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
 @pytest.mark.parametrize("mutant", ["early_checkpoint", "checkpoints_off_by_one"])
 async def test_a_checkpoint_past_work_that_is_not_done_is_found(stack, mutant: str) -> None:
     async with broken(stack, "stylizer-1", mutant) as promises:
-        found: set[Promise] = set()
-        # Whether a position is written while a chunk is open is up to chance.
-        for _ in range(5):
+        # Of these a partition has one that is painted before.
+        with unread(stack, *range(PARTITIONS, CHUNKS)):
             await stack.submit(LONG)
-            await stack.jobs_ended(PATIENCE_S)
-            if "I1" in (found := await promises()):
-                break
-        assert "I1" in found
+            async with asyncio.timeout(PATIENCE_S):
+                while "I1" not in await promises():
+                    await asyncio.sleep(0.2)
+        await stack.jobs_ended(PATIENCE_S)
 
 
 async def test_segments_written_over_each_other_are_found(stack) -> None:
@@ -90,15 +111,14 @@ async def test_segments_written_over_each_other_are_found(stack) -> None:
 
 async def test_completeness_that_counts_duplicates_is_found(stack) -> None:
     async with broken(stack, "assembler", "counting_completeness") as promises:
-        await stack.submit(LONG)
-        await seen(stack, SegmentReady, 2)
-        # Nothing more is painted while what there is gets announced again and again.
-        stack.pool_signal(signal.SIGSTOP)
-        await seen(stack, SplitCompleted, 1)
-        announced = [e for e in job_events(stack) if isinstance(e.message, SegmentReady)]
-        await stack.repeat(announced * 8, random.Random(1))
-        await stack.jobs_ended(PATIENCE_S)
-        stack.pool_signal(signal.SIGCONT)
+        # The last chunk is not painted while the others are announced again and again.
+        with unread(stack, CHUNKS - 1):
+            await stack.submit(LONG)
+            await seen(stack, SegmentReady, 2)
+            await seen(stack, SplitCompleted, 1)
+            announced = [e for e in job_events(stack) if isinstance(e.message, SegmentReady)]
+            await stack.repeat(announced * 8, random.Random(1))
+            await stack.jobs_ended(PATIENCE_S)
         assert await promises() & {"I3", "END"}
 
 

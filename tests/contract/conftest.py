@@ -1,22 +1,29 @@
-"""A real Azurite and a real broker, started once for all contract tests that ask for them."""
+"""A real Azurite for all contract tests that ask for it, and a real broker for each of them."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from ports import unused_port
 
 from local import azurite
+from local.eventhubs import EventHubs
 from local.processes import Command, Supervised
 from local.readiness import LineReady, TcpReady
 
 ROOT = Path(__file__).resolve().parents[2]
+HUBS = {"uploads": 2, "frames": 4, "segments": 2}
+Brokers = Callable[[], AbstractContextManager[str]]
+"""Begins a broker, and gives its connection string."""
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -37,25 +44,52 @@ async def storage_connection(tmp_path_factory: pytest.TempPathFactory) -> AsyncI
     await process.stop()
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def eventhub_connection(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """The connection string of a running broker with the hubs that the services use."""
-    async with broker(tmp_path_factory.mktemp("eventhubs")) as connection:
+@pytest.fixture(scope="session")
+def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
+    """Runs brokers in a thread of their own: they answer whatever loop a test has, or none."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    def until_done(work: Coroutine[Any, Any, object]) -> None:
+        asyncio.run_coroutine_threadsafe(work, loop).result()
+
+    @contextmanager
+    def run() -> Iterator[str]:
+        hubs = EventHubs(tmp_path_factory.mktemp("eventhubs"), hubs=HUBS)
+        until_done(hubs.__aenter__())
+        try:
+            yield hubs.connection_string
+        finally:
+            until_done(hubs.__aexit__(None, None, None))
+
+    yield run
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+@pytest.fixture
+def eventhub_connection(brokers: Brokers) -> Iterator[str]:
+    """The connection string of a broker with the hubs that the services use.
+
+    Each test has its own: nobody reads, counts or waits for what another test has sent.
+    """
+    with brokers() as connection:
         yield connection
 
 
 @asynccontextmanager
 async def broker(directory: Path, port: int = 0) -> AsyncIterator[str]:
-    """Run a broker and yield its connection string."""
+    """Run a broker as a process of its own and yield its connection string."""
     ready = LineReady("ready ")
-    hubs = ("uploads:2", "frames:4", "segments:2")
     process = Supervised(
         Command(
             name="eventhubs",
             argv=(
                 *(sys.executable, "-m", "local.eventhubs", "--port", str(port)),
                 *("--data", str(directory / "hubs")),
-                *(word for hub in hubs for word in ("--hub", hub)),
+                *(word for hub, count in HUBS.items() for word in ("--hub", f"{hub}:{count}")),
             ),
             environment={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
             log=directory / "eventhubs.log",

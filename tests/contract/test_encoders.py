@@ -6,7 +6,6 @@ options, whose parameter sets are others.
 
 from __future__ import annotations
 
-import asyncio
 import io
 import tempfile
 import uuid
@@ -20,6 +19,7 @@ import numpy as np
 import pytest
 from contract.test_services import Bench, running, started
 from prometheus_client import CollectorRegistry
+from serving import serving
 from videos import Video, number_of
 
 from shared.contracts.layout import chunk_blob, chunk_partition
@@ -103,15 +103,8 @@ async def stylizing(bench: Bench, encoder: str) -> AsyncIterator[None]:
     async with AzureClients(settings) as clients:
         metrics = StylizerMetrics(CollectorRegistry())
         service = await stylizer.connect(settings, engine, clients, metrics, Health())
-        reading = asyncio.create_task(service.consumer.run())
-        try:
+        async with serving(service):
             yield
-        finally:
-            service.consumer.drain()
-            service.drain()
-            await service.finish()
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
 
 
 Send = Callable[[list[ChunkReady]], Awaitable[None]]

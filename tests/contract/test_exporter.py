@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 import time
 import uuid
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -18,8 +15,6 @@ from prometheus_client import CollectorRegistry
 
 from exporter.service import export
 from exporter.settings import ExporterSettings
-from local.processes import Command, Supervised
-from local.readiness import LineReady
 from local.stack import CONTAINERS
 from shared.hubs.delivery import Delivery
 from shared.service import checkpoints
@@ -30,12 +25,11 @@ from shared.storage.blobs import BlobStore
 from shared.telemetry.metrics import WorkMetrics
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 90.0
 
 
 class Exporter:
-    """An exporter beside a broker and containers of this test's own."""
+    """An exporter beside hubs and containers of this test's own."""
 
     def __init__(self, settings: ExporterSettings, clients: AzureClients) -> None:
         self.settings = settings
@@ -63,26 +57,12 @@ HUBS = {"splitter": "uploads_hub", "stylizer": "frames_hub", "assembler": "segme
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def exporter(storage_connection: str, tmp_path: Path) -> AsyncIterator[Exporter]:
-    ready, name = LineReady("ready "), uuid.uuid4().hex[:8]
-    process = Supervised(
-        Command(
-            name="eventhubs",
-            argv=(
-                *(sys.executable, "-m", "local.eventhubs", "--port", "0"),
-                *("--data", str(tmp_path / "hubs")),
-                *("--hub", "uploads:2", "--hub", "frames:4", "--hub", "segments:2"),
-            ),
-            environment={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
-            log=tmp_path / "eventhubs.log",
-            ready=ready,
-        )
-    )
-    await process.start()
+async def exporter(storage_connection: str, eventhub_connection: str) -> AsyncIterator[Exporter]:
+    name = uuid.uuid4().hex[:8]
     containers = {f"{one.replace('-', '_')}_container": f"{one}{name}" for one in CONTAINERS}
     settings = ExporterSettings(
         storage_connection_string=storage_connection,
-        eventhub_connection_string=ready.find(process.output) or "",
+        eventhub_connection_string=eventhub_connection,
         consumer_group="stylestream",
         load_balancing_interval_s=0.5,
         ownership_expiry_s=3,
@@ -100,7 +80,6 @@ async def exporter(storage_connection: str, tmp_path: Path) -> AsyncIterator[Exp
         yield running
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-    await process.stop()
 
 
 async def test_events_that_nobody_reads_wait_and_age(exporter: Exporter) -> None:

@@ -19,6 +19,7 @@ from azure.eventhub.aio import EventHubConsumerClient
 from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
 from azure.storage.blob.aio import BlobServiceClient
 from prometheus_client import CollectorRegistry
+from serving import serving
 from videos import Video
 
 from assembler import service as assembler
@@ -225,15 +226,8 @@ async def running(
     async with AzureClients(settings := settings_type(**given)) as clients:
         metrics = metrics_type(CollectorRegistry(), service.__name__.split(".")[0])
         built = await service.build(settings, clients, metrics, Health())
-        reading = asyncio.create_task(built.consumer.run())
-        try:
+        async with serving(built):
             yield
-        finally:
-            built.consumer.drain()
-            built.drain()
-            await built.finish()
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
 
 
 @pytest.mark.timeout(300)  # three services in turn, on a machine that may have other work

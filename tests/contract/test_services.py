@@ -18,6 +18,7 @@ import pytest_asyncio
 from azure.storage.blob.aio import BlobServiceClient
 from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
+from serving import serving
 
 from assembler import service as assembler
 from assembler.job import opening
@@ -169,15 +170,8 @@ async def assembling(
         service = await assembler.build(
             settings, clients, AssemblerMetrics(metrics), health or Health()
         )
-        reading = asyncio.create_task(service.consumer.run())
-        try:
+        async with serving(service):
             yield
-        finally:
-            service.consumer.drain()
-            service.drain()
-            await service.finish()
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
 
 
 async def _ensure(client: BlobServiceClient, *containers: str) -> None:
@@ -292,7 +286,7 @@ async def test_a_segment_that_comes_while_its_jobs_end_is_announced_is_swept_up(
 
 
 async def announced(arrived: asyncio.Queue[dict], jobs: list[str]) -> list[dict]:
-    """Wait for an announcement of each job; those of earlier tests' jobs come, too."""
+    """Wait for an announcement of each job; some may come twice."""
     found: dict[str, dict] = {}
     async with asyncio.timeout(DEADLINE_S):
         while found.keys() != {*jobs}:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -28,13 +29,12 @@ def noise(number: int, width: int, height: int) -> np.ndarray:
 
 def decoders() -> list[psutil.Process]:
     """The decoders that live: forks of a child of this process."""
-    servers = psutil.Process().children()
-    return [
-        fork
-        for server in servers
-        if "splitter.decoder" in " ".join(server.cmdline())
-        for fork in server.children()
-    ]
+    found: list[psutil.Process] = []
+    for server in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            if "splitter.decoder" in " ".join(server.cmdline()):
+                found += server.children()
+    return found
 
 
 async def test_a_decoder_that_is_killed_once_is_started_again_and_blamed_the_second_time(
@@ -60,7 +60,8 @@ async def test_a_decoder_that_is_killed_once_is_started_again_and_blamed_the_sec
 
         async def blamed() -> bool:
             for decoder in decoders():
-                decoder.kill()
+                with suppress(psutil.NoSuchProcess):
+                    decoder.kill()
             return bench.failed() == {"DECODER_OUT_OF_MEMORY"}
 
         await bench.until(blamed)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 
 import pytest
 from contract.test_attempts import chunk
 from contract.test_services import running, started
 from prometheus_client import CollectorRegistry
+from serving import serving
 
 from shared.contracts.layout import chunk_blob
 from shared.service.clients import AzureClients
@@ -43,8 +43,7 @@ async def test_a_segment_is_kept_with_the_version_of_its_style(
             partitions = await frames.partitions()
             health, metrics = Health(), StylizerMetrics(CollectorRegistry())
             service = await stylizer.build(settings, clients, metrics, health)
-            reading = asyncio.create_task(service.consumer.run())
-            try:
+            async with serving(service):
                 await frames.to_partition(event, partitions[0])
 
                 async def told() -> bool:
@@ -52,12 +51,6 @@ async def test_a_segment_is_kept_with_the_version_of_its_style(
                     return status is not None and status.chunks_stylized == 1
 
                 await bench.until(told)
-            finally:
-                service.consumer.drain()
-                service.drain()
-                await service.finish()
-                reading.cancel()
-                await asyncio.gather(reading, return_exceptions=True)
         facts = await bench.blobs.facts(inside.segments_container, name)
     assert facts
     assert facts.metadata["styles"] == Gallery().version(event.style)

@@ -6,15 +6,16 @@ import asyncio
 import contextlib
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
-from contract.conftest import broker
+from contract.conftest import Brokers
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 from prometheus_client import CollectorRegistry
+from serving import serving
 from videos import Sound, Video
 
 from assembler import service as assembler
@@ -40,10 +41,9 @@ GROUP = "traced"
 HUBS = {"uploads", "frames", "segments"}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def own_hubs(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """Hubs of this test's own: events of other tests would have spans, too."""
-    async with broker(tmp_path_factory.mktemp("traced")) as connection:
+@pytest.fixture(scope="module")
+def own_hubs(brokers: Brokers) -> Iterator[str]:
+    with brokers() as connection:
         yield connection
 
 
@@ -75,16 +75,8 @@ async def pipeline(where: dict[str, object]) -> AsyncIterator[AzureClients]:
         ):
             clients = await stack.enter_async_context(AzureClients(settings))
             service = await build(settings, clients, metrics(CollectorRegistry()), Health())
-            reading = asyncio.create_task(service.consumer.run())
-            stack.push_async_callback(_end, service, reading)
+            await stack.enter_async_context(serving(service))
         yield clients
-
-
-async def _end(service, reading: asyncio.Task[None]) -> None:
-    service.consumer.drain()
-    await service.finish()
-    reading.cancel()
-    await asyncio.gather(reading, return_exceptions=True)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

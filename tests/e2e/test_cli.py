@@ -49,6 +49,19 @@ async def run(*arguments: object, **settings: str) -> tuple[int, str, str]:
     return process.returncode, out.decode(), err.decode()
 
 
+async def until_gone(*processes: psutil.Process) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while any(map(runs, processes)):
+            await asyncio.sleep(0.05)
+
+
+def runs(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("clips") / "a clip.mp4"
@@ -120,8 +133,7 @@ async def test_a_stack_that_is_kept_warm_paints_what_comes_next_and_leaves_nothi
     supervisor = psutil.Process(state.supervisor)
     children = supervisor.children(recursive=True)
     supervisor.terminate()
-    _, left = await asyncio.to_thread(psutil.wait_procs, [supervisor, *children], timeout=60)
-    assert left == []
+    await until_gone(supervisor, *children)
     assert not folder.exists()
 
 
@@ -135,12 +147,11 @@ async def test_ctrl_c_ends_a_run_at_once_and_leaves_nothing(clip: Path, tmp_path
             pass
     children = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGINT)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE_S):
         _, err = await process.communicate()
     assert process.returncode == 130
     assert b"stopping ..." in err
-    _, left = await asyncio.to_thread(psutil.wait_procs, children, timeout=5)
-    assert not [child for child in left if child.status() != psutil.STATUS_ZOMBIE]
+    await until_gone(*children)
     assert [*folder.iterdir()] == []
 
 
@@ -163,10 +174,10 @@ async def test_ctrl_c_stops_everything_that_was_started(clip: Path, tmp_path: Pa
     children = psutil.Process(process.pid).children(recursive=True)
     assert len(children) >= 5
     process.send_signal(signal.SIGINT)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(DEADLINE_S):
         await process.communicate()
     assert process.returncode == 130
-    assert not any(child.is_running() for child in children)
+    await until_gone(*children)
 
 
 async def test_submit_status_and_fetch_work_against_a_running_stack(

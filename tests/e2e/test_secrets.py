@@ -94,7 +94,7 @@ async def use(stack: Stack, folder: Path) -> str:
             assert status
             assert status.ended
     async with asyncio.timeout(DEADLINE_S):
-        while stack.announcements.read_text().count("\n") < 2:
+        while not stack.announcements.exists() or stack.announcements.read_text().count("\n") < 2:
             await asyncio.sleep(0.05)
     return await blobs_of(stack, "jobs") + stack.announcements.read_text()
 

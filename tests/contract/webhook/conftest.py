@@ -4,29 +4,38 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest_asyncio
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
+from contract.conftest import Brokers
 from webhook_door import Door, Hub, open_door, through
 
 from splitter.intake.forwarding import Intake
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hub(eventhub_connection: str) -> AsyncIterator[Hub]:
+async def hub(brokers: Brokers) -> AsyncIterator[Hub]:
+    with brokers() as connection:
+        async with reading(connection) as hub:
+            yield hub
+
+
+@asynccontextmanager
+async def reading(connection: str) -> AsyncIterator[Hub]:
     async with (
         EventHubProducerClient.from_connection_string(
-            eventhub_connection, eventhub_name="uploads"
+            connection, eventhub_name="uploads"
         ) as producer,
         EventHubConsumerClient.from_connection_string(
-            eventhub_connection, "$Default", eventhub_name="uploads"
+            connection, "$Default", eventhub_name="uploads"
         ) as consumer,
     ):
         hub = Hub(producer, await producer.get_partition_ids())
-        reading = asyncio.create_task(consumer.receive(hub.on_event, starting_position="-1"))
+        receiving = asyncio.create_task(consumer.receive(hub.on_event, starting_position="-1"))
         yield hub
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
+        receiving.cancel()
+        await asyncio.gather(receiving, return_exceptions=True)
 
 
 @pytest_asyncio.fixture(loop_scope="module")

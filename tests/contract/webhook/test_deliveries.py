@@ -14,6 +14,7 @@ from azure.eventhub.aio import EventHubProducerClient
 from ports import unused_port
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
+from serving import serving
 from videos import Video
 from webhook_door import (
     ACCOUNT,
@@ -205,7 +206,6 @@ async def test_an_upload_that_the_webhook_tells_of_becomes_a_job(
             await storage.create_container(f"{kind}{name}")
         registry = CollectorRegistry()
         service = await splitter.build(settings, clients, SplitterMetrics(registry), Health())
-        reading = asyncio.create_task(service.consumer.run())
         door = Door(
             settings.uploads_container,
             f"http://127.0.0.1:{settings.webhook_port}/events",
@@ -213,22 +213,21 @@ async def test_an_upload_that_the_webhook_tells_of_becomes_a_job(
             Hub(await clients.keep(await clients.producer("uploads")), []),
             registry,
         )
-        blob = storage.get_blob_client(door.container, "clip.mp4")
-        written = await blob.upload_blob(Video(frames=5).make())
-        # The style is set later: that makes a new version, and no event tells of it.
-        await blob.set_blob_metadata({"style": "the-scream"})
-        data = {"eTag": written["etag"], "url": blob.url}
-        assert (await door.post(door.grid_event("clip.mp4", data=data)))[0] == 200
+        async with serving(service):
+            blob = storage.get_blob_client(door.container, "clip.mp4")
+            written = await blob.upload_blob(Video(frames=5).make())
+            # The style is set later: that makes a new version, and no event tells of it.
+            await blob.set_blob_metadata({"style": "the-scream"})
+            data = {"eTag": written["etag"], "url": blob.url}
+            assert (await door.post(door.grid_event("clip.mp4", data=data)))[0] == 200
 
-        async with asyncio.timeout(DEADLINE_S):
-            while not (sealed := await manifests(BlobStore(storage), settings.frames_container)):
-                await asyncio.sleep(0.05)
-        manifest = await BlobStore(storage).read(settings.frames_container, sealed[0])
-        assert Manifest.model_validate_json(manifest or b"").style.style == "the-scream"
-        service.consumer.drain()
-        await service.finish()
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
+            async with asyncio.timeout(DEADLINE_S):
+                while not (
+                    sealed := await manifests(BlobStore(storage), settings.frames_container)
+                ):
+                    await asyncio.sleep(0.05)
+            manifest = await BlobStore(storage).read(settings.frames_container, sealed[0])
+            assert Manifest.model_validate_json(manifest or b"").style.style == "the-scream"
 
 
 async def manifests(blobs: BlobStore, container: str) -> list[str]:

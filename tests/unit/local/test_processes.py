@@ -20,6 +20,7 @@ from local.readiness import HttpReady, LineReady, Readiness, TcpReady
 from shared.contracts.errors import StylestreamError
 
 ROOT = Path(__file__).resolve().parents[3]
+PATIENCE_S = 60.0
 READY_AND_STAY = "import time; print('ready now', flush=True); time.sleep(600)"
 Start = Callable[..., Awaitable[Supervised]]
 
@@ -57,7 +58,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
     await asyncio.gather(*(process.stop() for process in started))
 
 
-async def gone(pid: int, within_s: float = 5.0) -> bool:
+async def gone(pid: int, within_s: float = PATIENCE_S) -> bool:
     """Wait until the process has ended (a zombie that nobody waits for counts as ended)."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
@@ -106,7 +107,7 @@ async def test_a_listening_server_is_ready(start: Start, unused_port: int, probe
     process = await start(server, ready)
 
     answers = process.output.count("GET /readyz")
-    assert answers == (0 if probe == "tcp" else 3)
+    assert answers >= 3 if probe == "http" else answers == 0
 
 
 async def test_a_process_that_ends_at_once_is_named_with_its_last_words(start: Start) -> None:
@@ -118,12 +119,12 @@ async def test_a_process_that_ends_at_once_is_named_with_its_last_words(start: S
 
 
 async def test_a_process_that_never_gets_ready_is_killed_and_named(start: Start) -> None:
-    script = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+    script = "import time; time.sleep(600)  # and says nothing"
 
-    with pytest.raises(StylestreamError, match="not ready after 1 s") as raised:
-        await start(script, start_timeout_s=1)
+    with pytest.raises(StylestreamError, match=r"^worker was not ready after 0\.5 s; it wrote"):
+        await start(script, start_timeout_s=0.5)
 
-    assert await gone(int(str(raised.value).split()[-1]))
+    assert not [child for child in psutil.Process().children() if script in child.cmdline()]
 
 
 async def test_a_program_that_is_missing_is_named(tmp_path: Path) -> None:
@@ -140,7 +141,7 @@ async def test_a_killed_process_is_started_again(start: Start) -> None:
     assert first is not None
 
     os.kill(first, signal.SIGKILL)
-    await asyncio.wait_for(changed.wait(), 10)
+    await asyncio.wait_for(changed.wait(), PATIENCE_S)
 
     assert process.restarts == 1
     assert process.pid not in (None, first)
@@ -164,7 +165,7 @@ async def test_a_crash_loop_ends_in_a_failure_with_its_cause(
     process = await start(script, on_change=lambda: changes.put_nowait(None))
     assert process.pid is not None
     os.kill(process.pid, signal.SIGKILL)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(2 * PATIENCE_S):
         while process.failure is None:
             await changes.get()
 

@@ -21,15 +21,19 @@ from azure.storage.blob.aio import BlobServiceClient
 from client.local_stack import running_stack
 from local import azurite
 from local.processes import Supervised
-from local.stack import CONTAINERS, SERVICE_GRACE_S, Stack, StackOptions
+from local.stack import CONTAINERS, Stack, StackOptions
 from shared.contracts.errors import ConfigurationError, StylestreamError
 
 ROOT = Path(__file__).resolve().parents[3]
+PATIENCE_S = 60.0
 SERVICE = """
     import http.server, os, signal, sys
     if "FAIL" in os.environ:
         sys.exit("the disk is full")
-    end = signal.SIG_IGN if "STAY" in os.environ else lambda *_: sys.exit(0)
+    def end(*_):
+        print("asked to end", flush=True)
+        if "STAY" not in os.environ:
+            sys.exit(0)
     signal.signal(signal.SIGTERM, end)
     print(dict(os.environ), flush=True)
     class Ready(http.server.BaseHTTPRequestHandler):
@@ -154,9 +158,9 @@ async def test_a_disposable_stack_drains_nothing(tmp_path: Path, services: dict[
     )
     async with Stack(options) as stack:
         pids = [process.pid for process in stack.processes]
-        began = time.monotonic()
-    assert time.monotonic() - began < SERVICE_GRACE_S / 2
     assert not [pid for pid in pids if pid and psutil.pid_exists(pid)]
+    said = [log.read_text() for log in stack.logs.iterdir()]
+    assert not [text for text in said if "asked to end" in text]
 
 
 async def test_a_service_that_cannot_start_is_named_and_all_else_is_stopped(
@@ -181,7 +185,7 @@ async def test_a_dead_service_comes_back_and_the_state_file_follows(
         assert first is not None
 
         os.kill(first, signal.SIGKILL)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 state = running_stack(directory)
                 if state is not None and state.processes["splitter"] not in (None, first):
@@ -226,7 +230,7 @@ def test_a_signal_to_end_stops_everything_in_order(
     assert before is not None
 
     running.send_signal(received)
-    output, _ = running.communicate(timeout=15)
+    output, _ = running.communicate(timeout=PATIENCE_S)
 
     assert output == b"down\n"
     assert json.loads((directory / "stack.json").read_text())["state"] == "stopped"
@@ -243,10 +247,10 @@ async def test_a_killed_supervisor_leaves_no_child_and_no_lock(
     assert before is not None
 
     running.kill()
-    running.communicate(timeout=15)
+    running.communicate(timeout=PATIENCE_S)
 
     assert running_stack(directory) is None
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_S
     while any(pid and psutil.pid_exists(pid) for pid in before.processes.values()):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)

@@ -24,6 +24,7 @@ from structlog.testing import capture_logs
 from videos import Video
 
 from shared.contracts.errors import SourceRefused
+from splitter.decoder import process
 from splitter.decoder.process import split_in_child
 from splitter.decoder.wire import Job, encode_message
 from splitter.media.limits import Limits
@@ -133,30 +134,44 @@ def canned(make, tmp_path, stand_in):
     return put
 
 
-async def test_a_consumer_that_takes_its_time_keeps_the_child_waiting(canned, side):
+class Clock:
+    """The time that deadlines are held against: it goes on when a test says so, and never else."""
+
+    now_s = 0.0
+
+    def monotonic(self):
+        return self.now_s
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(process, "time", clock)
+    return clock
+
+
+async def test_a_consumer_that_takes_its_time_keeps_the_child_waiting(canned, side, clock):
     # Given a consumer that pauses for longer than the deadline, and more data than a pipe holds
     expected = canned()
     found = []
     async with fork_server() as server:
-        events = split_in_child(
-            server, Upload(b"x").read, Job(1, SplitOptions(), side), frame_deadline_s=1.0
-        )
+        events = split_in_child(server, Upload(b"x").read, Job(1, SplitOptions(), side))
         async for event in events:
             found.append(event)
-            if len(found) == 2:
-                await asyncio.sleep(1.3)
+            clock.now_s += 3600
     # Then nothing is taken for a stall, and nothing is lost
     assert found == expected
 
 
-async def test_a_storage_that_takes_its_time_is_no_stall(canned, side):
+async def test_a_storage_that_takes_its_time_is_no_stall(canned, side, clock):
     class Slow(Upload):
         async def read(self, offset, length):
-            await asyncio.sleep(1.3)
+            clock.now_s += 3600
+            await asyncio.sleep(0.5)  # whoever waits looks at the clock by then
             return await super().read(offset, length)
 
     expected = canned("s.sendall(bytes(11) + b'\\1'); s.recv(100)")
-    assert await collect(Slow(b"x"), side, frame_deadline_s=1.0) == expected
+    assert await collect(Slow(b"x"), side, frame_deadline_s=0.1) == expected
 
 
 async def test_an_error_of_the_storage_passes_through(make, side):
@@ -220,7 +235,9 @@ async def test_too_much_processor_time_is_named(stand_in, side):
 async def test_a_child_that_goes_wrong_is_named_and_gone(stand_in, side, code, expected):
     stand_in(code)
     before = open_files()
-    assert (await refusal(Upload(b"x"), side, frame_deadline_s=1.0)).code == expected
+    # Whoever ends has all the time for it; whoever does not is waited for.
+    deadline_s = 1.0 if expected == "DECODER_STALLED" else 60.0
+    assert (await refusal(Upload(b"x"), side, frame_deadline_s=deadline_s)).code == expected
     assert children() == []
     assert open_files() == before
 
@@ -316,8 +333,9 @@ async def test_a_consumer_that_walks_away_ends_the_child(make, side, after, thre
 async def test_cancelling_the_consumer_ends_the_child(stand_in, side):
     stand_in("time.sleep(60)")
     task = asyncio.create_task(collect(Upload(b"x"), side))
-    await asyncio.sleep(0.3)
-    assert children()
+    async with asyncio.timeout(60):
+        while not children():
+            await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
