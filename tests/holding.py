@@ -6,6 +6,8 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psutil
+
 from chaos.signals import signal_group
 from local.stack import Stack
 
@@ -16,6 +18,7 @@ def held(stack: Stack, name: str) -> Iterator[None]:
     (process,) = (one for one in stack.processes if one.name == name)
     signal_group(process.pid, signal.SIGSTOP)
     try:
+        assert psutil.Process(process.pid).status() == psutil.STATUS_STOPPED
         yield
     finally:
         signal_group(process.pid, signal.SIGCONT)

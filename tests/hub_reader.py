@@ -41,7 +41,7 @@ class Reader:
     async def until(self, count: int) -> list[Delivery]:
         async with asyncio.timeout(DEADLINE_S), self._arrived:
             await self._arrived.wait_for(lambda: len(self.taken) >= count)
-        return self.taken
+        return [*self.taken]
 
     @contextlib.asynccontextmanager
     async def reading(
