@@ -111,12 +111,12 @@ class Saboteur:
         if clock is None:
             return
         service = chance.choice(("stylizer", "splitter", "assembler"))
-        process = chance.choice(self._arena.instances(service))
-        self._arena.release.clocks[process.name] = clock
-        await self._start_again(process)
-        await asyncio.sleep(seconds)
-        del self._arena.release.clocks[process.name]
-        await self._start_again(process)
+        for process in self._one_of(service, chance):
+            self._arena.release.clocks[process.name] = clock
+            await self._start_again(process)
+            await asyncio.sleep(seconds)
+            del self._arena.release.clocks[process.name]
+            await self._start_again(process)
 
     async def _return(self, processes: Sequence[Supervised], before: Sequence[int | None]) -> None:
         """Wait until all processes are back, but for those that the pool has no place for now."""
@@ -202,7 +202,12 @@ class Saboteur:
                 # Azurite keeps its metadata in memory between saves and promises nothing when it
                 # is killed; it alone is spared.
                 return tuple(p for p in arena.stack.processes if p.name != "azurite")
-        return (chance.choice(arena.instances(target)),)
+        return self._one_of(target, chance)
+
+    def _one_of(self, service: str, chance: random.Random) -> tuple[Supervised, ...]:
+        """Choose a process of a service; none while all of them are taken away."""
+        there = self._arena.instances(service)
+        return (chance.choice(there),) if there else ()
 
     def _held_by(self, processes: Sequence[Supervised]) -> tuple[str, ...]:
         """Tell which partitions of the chunks' hub processes hold, from their claims and ports."""

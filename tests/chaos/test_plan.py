@@ -10,12 +10,14 @@ from histories import JOB, also, call, checkpoint, good, segment
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chaos.arena import Arena
 from chaos.campaign import Findings
-from chaos.faults import Committed
+from chaos.faults import Committed, Saboteur
 from chaos.figures import Figures, percentile
-from chaos.plan import KINDS, deal, plan_faults
+from chaos.plan import KINDS, Fault, deal, plan_faults
 from chaos.promises import Violation
 from chaos.report import page
+from local.stack import Stack, StackOptions
 
 
 @given(seed=st.integers(0, 2**32), steps=st.integers(2, 100))
@@ -85,3 +87,11 @@ def test_the_page_tells_every_fault_and_every_violation() -> None:
     good_page = page(findings)
     assert "Seen:" not in good_page
     assert "| violations | 0 |" in good_page
+
+
+@pytest.mark.parametrize("kind", ["kill stylizer", "freeze stylizer", "starve stylizer"])
+async def test_a_pool_that_was_taken_away_has_nobody_to_harm(tmp_path, kind) -> None:
+    arena = Arena(tmp_path, {})
+    arena.stack = Stack(StackOptions(tmp_path / "stack"))
+    fault = Fault(step=1, kind=kind, seconds=0, seed=1)
+    assert (await Saboteur(arena).commit(fault)).processes == ()
