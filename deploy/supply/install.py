@@ -64,12 +64,12 @@ def install_checkout(asked: str) -> None:
     """
     checkout = ("--editable", f".{EXTRAS[asked]}")
     if not is_locked():
-        with_versions(checkout)
+        with_versions(checkout, TO_TEST)
         return
     by_hash(path(layer) for layer in (TO_TEST if asked else TO_RUN))
     # The tools that build it are installed by now.
     if asked == "--train":
-        with_versions(("--no-build-isolation", *checkout))
+        with_versions(("--no-build-isolation", *checkout), TO_TEST)
     elif pip("--no-build-isolation", "--no-deps", *checkout).returncode:
         raise SupplyError("pip could not install the checkout, for the reason above")
 
@@ -87,7 +87,8 @@ def install_gpu() -> None:
         by_hash(path(layer) for layer in ("gpu", "cuda"))
     else:
         files = (ROOT / f"requirements/{name}.txt" for name in ("gpu", "cuda"))
-        with_versions([argument for file in files for argument in ("--requirement", str(file))])
+        asked = [argument for file in files for argument in ("--requirement", str(file))]
+        with_versions(asked, LAYERS)
 
 
 def is_locked() -> bool:
@@ -122,8 +123,8 @@ def by_hash(files: Iterable[Path]) -> None:
         )
 
 
-def with_versions(arguments: Iterable[str]) -> None:
-    """Install in the locked versions, or else in any that the project accepts.
+def with_versions(arguments: Iterable[str], layers: Iterable[str]) -> None:
+    """Install in the locked versions of layers, or else in any that the project accepts.
 
     Raises:
         SupplyError: pip could not install them either.
@@ -131,7 +132,7 @@ def with_versions(arguments: Iterable[str]) -> None:
     arguments = [*arguments]
     with tempfile.TemporaryDirectory() as folder:
         versions = Path(folder, "versions.txt")
-        versions.write_text("".join(version_lines()), encoding="utf-8")
+        versions.write_text("".join(version_lines(layers)), encoding="utf-8")
         if not pip("--constraint", str(versions), *arguments).returncode:
             return
     say("these versions could not be installed: taking those that pyproject.toml accepts")
@@ -139,9 +140,12 @@ def with_versions(arguments: Iterable[str]) -> None:
         raise SupplyError("pip could not install the packages, for the reason above")
 
 
-def version_lines() -> set[str]:
-    """Return the locked versions as constraints, without hashes."""
-    pins = [pin for layer in LAYERS for pin in parse(read(layer)).values()]
+def version_lines(layers: Iterable[str]) -> set[str]:
+    """Return the locked versions of layers as constraints, without hashes.
+
+    PyTorch wants CUDA's libraries in versions of its own, so its set-up leaves out that layer.
+    """
+    pins = [pin for layer in layers for pin in parse(read(layer)).values()]
     lines = [line for pin in pins for line in pin.splitlines() if not line.startswith(" ")]
     return {line.rstrip(" \\") + "\n" for line in lines}
 

@@ -153,6 +153,11 @@ def files(layers: Iterable[str]) -> Iterator[str]:
 
 
 def test_versions_without_hashes_are_constraints_that_pip_takes() -> None:
-    for line in install.version_lines():
+    for line in install.version_lines(locked.LAYERS):
         (version,) = Requirement(line.removesuffix("\n")).specifier
         assert version.operator == "=="
+
+
+def test_pytorch_may_have_cudas_libraries_in_versions_of_its_own() -> None:
+    assert any(line.startswith("nvidia-cublas==") for line in install.version_lines(["cuda"]))
+    assert not [line for line in install.version_lines(locked.TO_TEST) if "nvidia-cu" in line]
