@@ -26,7 +26,7 @@ from local.eventhubs import EventHubs
 
 ROOT = Path(__file__).resolve().parents[3]
 AZURITE = ROOT / ".venv/azurite/node_modules/azurite/dist/src/blob/main.js"
-DEADLINE_S = 30.0
+DEADLINE_S = 90.0
 _UNRAISABLE = "ignore::pytest.PytestUnraisableExceptionWarning"
 
 

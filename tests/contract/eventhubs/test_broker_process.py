@@ -26,7 +26,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=90,
         check=False,
     )
 
@@ -113,7 +113,7 @@ async def test_where_few_files_may_be_open_connections_are_refused_and_sends_are
     clients = await asyncio.gather(*opening)
     hung_up = asyncio.Queue[int]()
     reading = [asyncio.create_task(wait_for_the_end(client, hung_up)) for client in clients]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         # 16 descriptors are for those that queue, 48 for the process, 4 for partitions.
         for _ in range(200 - (128 - 16 - 48 - 4)):
             await hung_up.get()
@@ -152,7 +152,7 @@ async def test_nothing_acknowledged_is_lost_when_the_process_is_killed_under_loa
             await producer.close()
 
     producers = [asyncio.create_task(produce(n, str(n % 2))) for n in range(4)]
-    await asyncio.wait_for(enough.wait(), 30)
+    await asyncio.wait_for(enough.wait(), 90)
     # When the process is killed, and what it was writing is torn
     broker.kill()
     await asyncio.gather(*producers)

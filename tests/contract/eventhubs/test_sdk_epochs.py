@@ -10,6 +10,7 @@ from azure.eventhub import EventData
 from azure.eventhub.exceptions import ConnectionLostError, EventHubError
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+DEADLINE_S = 60.0
 
 
 class Reading:
@@ -43,12 +44,12 @@ async def test_the_matrix_of_owner_levels(hubs: Any, sdk: Any) -> None:
         # Given a reader that is attached
         group = f"group-{present}-{newcomer}"
         old = Reading(sdk, hubs.connection_string, group, present)
-        await asyncio.wait_for(old.attached.wait(), 10)
+        await asyncio.wait_for(old.attached.wait(), DEADLINE_S)
         # When another one comes
         new = Reading(sdk, hubs.connection_string, group, newcomer)
         # Then one of them has to go, and is told that its link was stolen
         winner, loser = (new, old) if wins else (old, new)
-        error = await asyncio.wait_for(loser.error, 10)
+        error = await asyncio.wait_for(loser.error, DEADLINE_S)
         assert isinstance(error, ConnectionLostError), group
         if wins:
             assert f"higher epoch of '{newcomer}' is created" in str(error)
@@ -57,7 +58,7 @@ async def test_the_matrix_of_owner_levels(hubs: Any, sdk: Any) -> None:
         else:
             assert f"with a higher epoch '{present}' already exists" in str(error)
         if wins:
-            await asyncio.wait_for(winner.attached.wait(), 10)
+            await asyncio.wait_for(winner.attached.wait(), DEADLINE_S)
         assert not winner.error.done(), group
         winner.task.cancel()
 
@@ -77,16 +78,16 @@ async def test_readers_without_a_level_share_up_to_five(hubs: Any, sdk: Any) -> 
     connection = hubs.connection_string
     readings = [Reading(sdk, connection, "$Default", None) for _ in range(5)]
     for reading in readings:
-        await asyncio.wait_for(reading.attached.wait(), 10)
+        await asyncio.wait_for(reading.attached.wait(), DEADLINE_S)
     # When one more comes, it is told why it may not stay
     sixth = Reading(sdk, connection, "$Default", None)
-    error = await asyncio.wait_for(sixth.error, 10)
+    error = await asyncio.wait_for(sixth.error, DEADLINE_S)
     assert isinstance(error, EventHubError)
     assert "maximum number of allowed receivers" in str(error)
     # Then other groups are not counted with them, and a seat that is left is free again
     other = Reading(sdk, connection, "other", None)
-    await asyncio.wait_for(other.attached.wait(), 10)
+    await asyncio.wait_for(other.attached.wait(), DEADLINE_S)
     readings[0].task.cancel()
     await asyncio.gather(readings[0].task, return_exceptions=True)
     late = Reading(sdk, connection, "$Default", None)
-    await asyncio.wait_for(late.attached.wait(), 10)
+    await asyncio.wait_for(late.attached.wait(), DEADLINE_S)

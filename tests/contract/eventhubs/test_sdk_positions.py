@@ -14,6 +14,7 @@ from azure.eventhub.exceptions import EventHubError
 from local.eventhubs import EventHubs, Retention
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+DEADLINE_S = 60.0
 
 
 async def test_a_reader_starts_where_it_asks_to(hubs: Any, sdk: Any) -> None:
@@ -64,12 +65,12 @@ async def test_a_reader_from_latest_gets_only_what_comes_after_it(hubs: Any, sdk
     sdk.start(
         consumer.receive(on_event, partition_id="0", starting_position="@latest", max_wait_time=0.1)
     )
-    assert await asyncio.wait_for(got.get(), 10) is None
+    assert await asyncio.wait_for(got.get(), DEADLINE_S) is None
     seen = None
     number = 0
     while seen is None:
         await producer.send_event(EventData(f"new {number}"), partition_id="0")
-        seen = await asyncio.wait_for(got.get(), 10)
+        seen = await asyncio.wait_for(got.get(), DEADLINE_S)
         number += 1
     assert seen.body_as_str().startswith("new")
 

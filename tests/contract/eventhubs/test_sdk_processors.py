@@ -42,7 +42,7 @@ class Processor:
             consumer_group="$Default",
             checkpoint_store=self._store,
             load_balancing_interval=0.5,
-            partition_ownership_expiration_interval=4,
+            partition_ownership_expiration_interval=60,
             retry_total=3,
             retry_backoff_factor=0.1,
         )

@@ -16,6 +16,7 @@ from azure.eventhub.exceptions import EventHubError
 from local.eventhubs import EventHubs
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+DEADLINE_S = 60.0
 
 EPOCH_OF_THE_SERVICE = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
 
@@ -281,5 +282,5 @@ async def test_a_waiting_reader_gets_an_event_as_soon_as_it_is_sent(hubs: Any, s
     producer = sdk.producer(hubs.connection_string)
     for number in range(30):
         await producer.send_event(EventData(str(number)), partition_id="0")
-        event = await asyncio.wait_for(arrived.get(), 10)
+        event = await asyncio.wait_for(arrived.get(), DEADLINE_S)
         assert event.body_as_str() == str(number)
