@@ -6,7 +6,7 @@ import random
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -61,12 +61,15 @@ async def campaign(
     tell: Callable[[str], None],
     keep: Path | None = None,
     note: Callable[[Findings], None] = lambda _: None,
+    *,
+    only: Sequence[Kind] = (),
 ) -> Findings:
     """Run until the time is over; the n-th run's seed is ``seed + n``.
 
     Everything about a run follows from its seed, so a campaign of no minutes that starts with the
     seed repeats that run alone. ``keep`` is where stacks whose runs broke a promise leave logs.
-    ``note`` is called after every stack with what was found so far.
+    ``note`` is called after every stack with what was found so far. With ``only``, every run
+    commits these faults and no others.
     """
     findings, clips = Findings(seed), dict[str, Clip]()
     began = time.monotonic()
@@ -78,7 +81,7 @@ async def campaign(
                     Path(folder), clips, assemblers=_ASSEMBLERS, splitters=_SPLITTERS
                 ) as arena:
                     ends_at = min(time.monotonic() + STACK_S, began + 60 * minutes)
-                    await _use_up(arena, findings, ends_at, tell)
+                    await _use_up(arena, findings, ends_at, tell, only)
             except StylestreamError as error:
                 if not findings.runs:  # no stack starts here at all
                     raise
@@ -95,7 +98,11 @@ async def campaign(
 
 
 async def _use_up(
-    arena: Arena, findings: Findings, ends_at: float, tell: Callable[[str], None]
+    arena: Arena,
+    findings: Findings,
+    ends_at: float,
+    tell: Callable[[str], None],
+    only: Sequence[Kind],
 ) -> None:
     """Run in one arena until it is time for another."""
     if not arena.clips:
@@ -104,7 +111,7 @@ async def _use_up(
             await Saboteur(arena).roll_out("other settings")
     committed: list[Committed] = []
     while True:
-        outcome = await _one(arena, findings.seed + findings.runs)
+        outcome = await _one(arena, findings.seed + findings.runs, only)
         _take(findings, outcome, tell)
         findings.runs += 1
         committed += outcome.faults
@@ -120,13 +127,13 @@ async def _use_up(
         findings.figures += Figures.of(history, committed)
 
 
-async def _one(arena: Arena, seed: int) -> Outcome:
+async def _one(arena: Arena, seed: int, only: Sequence[Kind]) -> Outcome:
     chance = random.Random(seed)  # noqa: S311 - a seed must repeat the run
     await arena.stack.scale(chance.choice((2, 3)))
     return await chaos_run(
         arena,
         seed,
-        deal(seed),
+        only or deal(seed),
         uploads=chance.choice(_UPLOADS),
     )
 

@@ -32,6 +32,12 @@ _ACCOUNTS: Final = {
     ),
 }
 """The containers of each account, as in a deployment that has two."""
+_READ_BY: Final = {
+    "uploads": ("uploads", "splitter"),
+    "chunks": ("frames", "stylizer"),
+    "segments": ("segments", "assembler"),
+}
+"""By what events are of: their hub, and who reads it."""
 _LOOK_S: Final = 0.05
 _SKEW_S: Final = 10
 """Twice what an ownership lives under the run's settings: wrong clocks are wrong about owners."""
@@ -160,7 +166,7 @@ class Saboteur:
             case "make":
                 await self._arena.renew_hubs()
             case "lose":
-                await self._lose_chunks(chance)
+                await self._lose(target.partition("'")[0], chance)
             case "put":
                 await self._put_clock_wrong(fault.seconds, chance)
             case "starve":
@@ -265,15 +271,16 @@ class Saboteur:
             await asyncio.sleep(seconds)
             arena.storage_proxy.away -= _ACCOUNTS[target]
 
-    async def _lose_chunks(self, chance: random.Random) -> None:
-        """Lose chunks' events that nobody has read, as a hub does whose retention has ended."""
+    async def _lose(self, what: str, chance: random.Random) -> None:
+        """Lose events that nobody is done with, as a hub does whose retention has ended."""
+        hub, service = _READ_BY[what]
         async with self._starting:
-            pool = tuple(self._arena.stylizers)
+            pool = tuple(self._arena.instances(service))
             with stopped([process.pid for process in pool]):
-                partition = await Tampering(self._arena, chance).unread_partition()
+                partition = await Tampering(self._arena, chance).partition_to_lose(hub)
                 if partition is None:
                     return
-                await self._arena.pass_over(partition)
+                await self._arena.pass_over(hub, partition)
                 # Who reads a partition already would read on; the next one goes by the position.
                 before = send(pool, signal.SIGKILL)
         await self._return(pool, before)

@@ -57,7 +57,9 @@ Kind = Literal[
     "starve assembler",
     "fill the disk",
     "make the hubs anew",
+    "lose uploads' events",
     "lose chunks' events",
+    "lose segments' events",
     "events come twice",
     "old events come again, shuffled",
     "damage a chunk",
@@ -85,7 +87,7 @@ _LASTING_S: Final[dict[str, tuple[float, float]]] = {
     "answers of": (0.5, 2.0),
     "scale": (1.0, 3.0),
     # Longer than a job may stand still under the run's settings when something was lost.
-    "take all": (2.0, 20.0),
+    "take all": (2.0, 24.0),
     "away": (1.0, 8.0),
     "starve": (2.0, 6.0),
     "fill": (1.0, 6.0),

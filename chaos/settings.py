@@ -20,11 +20,14 @@ SETTINGS: Final = {
     "SEND_DEADLINE_S": "5",
     "REDRIVE_AFTER_S": "5",
     # Below the longest time without any stylizer: a job that only waits must not fail.
-    "STALL_TIMEOUT_S": "12",
+    # Above what a splitter takes to announce an upload again whose event was lost.
+    "STALL_TIMEOUT_S": "18",
+    "PROGRESS_INTERVAL_S": "0.25",
     # Windows and slots are few, so that small clips fill them.
     "OUTSTANDING_CHUNKS": "1",
     "SPLITS": "1",
     "PACE_PATIENCE_S": "10",
+    "UPLOADS_LOOK_S": "5",
 }
 """What the services of an arena are told. Takeovers are quick, so that runs can be short."""
 

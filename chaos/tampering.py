@@ -7,17 +7,19 @@ import contextlib
 import random
 import re
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 from chaos.arena import Arena
 from chaos.clips import parts_of, wanted
-from chaos.history import Upload
+from chaos.history import HubEvent, Upload
 from chaos.poison import Poison
 from chaos.signals import signal_group
 from shared.contracts.layout import chunk_blob, status_blob
 from shared.contracts.messages import ChunkReady, SplitCompleted, SplitFailed, SplitStarted
+from splitter.intake.uploads import parse_uploads
 
 _COPIES: Final = 12
 _CANDIDATES_S: Final = 2.0
@@ -106,7 +108,31 @@ class Tampering:
         finally:
             arena.storage_proxy.ambushes.remove(poison.strike)
 
-    async def unread_partition(self) -> str | None:
+    async def partition_to_lose(self, hub: str) -> str | None:
+        """Return a partition of a hub with events that nobody is done with, if one has."""
+        return await (self._unread_partition() if hub == "frames" else self._open_partition(hub))
+
+    async def _open_partition(self, hub: str) -> str | None:
+        recorder, reached = self._arena.recorder, await self._arena.storage.checkpoints()
+        count = Counter(upload.name for upload in recorder.uploads)
+
+        def is_open(event: HubEvent) -> bool:
+            return event.hub == hub and event.sequence > reached.get((hub, event.partition), -1)
+
+        def now() -> list[str]:
+            found = [event for event in recorder.events if is_open(event)]
+            # Of a version that another has replaced, storage cannot tell when its event is lost.
+            old = {e.partition for e in found for u in _uploads(e) if count[u] > 1}
+            return sorted({event.partition for event in found} - old)
+
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CANDIDATES_S):
+                while not now():
+                    await recorder.progress()
+        found = now()
+        return self._chance.choice(found) if found else None
+
+    async def _unread_partition(self) -> str | None:
         """Return a partition of the hub of frames with chunks that nobody has begun, if one has."""
         unread = set(await self._unread_chunks())
         found = [
@@ -202,6 +228,11 @@ class Tampering:
         written = {c.name for c in chunks if (c.container, c.operation) == _CHUNK_WRITE}
         matches = map(_CHUNK.fullmatch, sorted(written - read - gone))
         return [(match[1], int(match[2])) for match in matches if match and match[1] in jobs]
+
+
+def _uploads(event: HubEvent) -> list[str]:
+    """Return the names of the uploads that an event tells of."""
+    return [u.name for u in parse_uploads(event.body)] if event.hub == "uploads" else []
 
 
 @contextmanager

@@ -152,6 +152,13 @@ def _add_chaos(commands_: CommandParsers) -> None:
         help="default: %(default)s; 0 repeats the one run of --seed alone",
     )
     chaos.add_argument("--seed", type=int, default=1, help="of the first run; default: %(default)s")
+    chaos.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="FAULT",
+        help="commit this fault in every run, and no others; may be repeated",
+    )
     chaos.add_argument("--report", type=Path, help="also write the findings into this file")
     chaos.add_argument("--logs", type=Path, help="folder for the logs of stacks that failed")
     chaos.set_defaults(command="chaos:chaos")
