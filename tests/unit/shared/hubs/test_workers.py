@@ -1,10 +1,19 @@
-"""The same work is done by one task at a time."""
+"""The same work is done by one task at a time, and none is begun by a service that leaves."""
 
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
-from shared.hubs.workers import OneAtATime
+from azure.eventhub.amqp import AmqpMessageBodyType
+from prometheus_client import CollectorRegistry
+
+from shared.hubs.burials import Burials
+from shared.hubs.dead_letters import DeadLetters
+from shared.hubs.delivery import Delivery, Place
+from shared.hubs.watermark import Watermark
+from shared.hubs.workers import OneAtATime, Workers
+from shared.telemetry.metrics import WorkMetrics
 
 
 async def test_the_second_of_two_equal_pieces_of_work_waits_for_the_first() -> None:
@@ -41,3 +50,38 @@ async def test_nothing_is_remembered_of_work_that_is_over_also_when_it_failed() 
         except ValueError:
             pass
     assert same._locks == {}
+
+
+async def test_what_waits_for_room_when_the_service_drains_is_not_taken_up() -> None:
+    begun, go, watermark = list[int](), asyncio.Event(), Watermark[Place]()
+
+    async def work(delivery: Delivery) -> None:
+        begun.append(delivery.sequence_number)
+        await go.wait()
+
+    metrics = WorkMetrics(CollectorRegistry(), "splitter")
+    letters = DeadLetters(None, "dead-letters", "uploads")  # type: ignore[arg-type]
+    workers = Workers(1, work, Burials(letters, metrics, lambda *_: None), metrics)
+    first, second = delivery(1, watermark), delivery(2, watermark)
+    await workers.take(first)
+    waiting = asyncio.create_task(workers.take(second))
+    await asyncio.sleep(0)
+    workers.drain()
+    go.set()
+    await workers.finish()
+    await waiting
+    assert begun == [1]
+    # Unfinished, the second comes again to whoever reads its partition then
+    assert watermark.oldest == Place("2", 2)
+
+
+def delivery(number: int, watermark: Watermark[Place]) -> Delivery:
+    where = SimpleNamespace(partition_id="0", eventhub_name="uploads", consumer_group="$Default")
+    event = SimpleNamespace(
+        offset=str(number),
+        sequence_number=number,
+        body_type=AmqpMessageBodyType.DATA,
+        body=[b""],
+        properties={},
+    )
+    return Delivery(event, where, watermark)  # type: ignore[arg-type]
