@@ -104,7 +104,8 @@ class Conclusion:
 
     async def clean_up(self, job: Job) -> None:
         """Delete what the job needs no more, and announce its end."""
-        await self._retry(lambda: self._sweep(job.job_id))
+        painted = job.manifest if job.status.result else None
+        await self._retry(lambda: self._sweep(job.job_id, painted))
         await self._retry(lambda: self._announcements.tell(job.status))
 
     async def sweep_after(self, event: AnyMessage) -> None:
@@ -180,16 +181,16 @@ class Conclusion:
             await draft.end()
         return published
 
-    async def _begin_first(self, manifest: Manifest) -> bool:
+    async def _begin_first(self, job: Job) -> bool:
         """Count that the result is begun, where it never was; return whether it was not."""
         if self._settings.assembly_attempts == 1:
             return False  # the only one is for when all is there
-        container, name = self._settings.frames_container, manifest_blob(manifest.job_id)
-        facts = await self._blobs.facts(container, name)
-        if facts is None or _ATTEMPTS in facts.metadata:
+        container, name = self._settings.frames_container, manifest_blob(job.job_id)
+        there = job.stored_manifest or await self._blobs.facts(container, name)
+        if there is None or _ATTEMPTS in there.metadata:
             return False
-        metadata = {**facts.metadata, _ATTEMPTS: "1"}
-        return await self._blobs.annotate(container, name, metadata, etag=facts.etag) is not None
+        metadata = {**there.metadata, _ATTEMPTS: "1"}
+        return await self._blobs.annotate(container, name, metadata, etag=there.etag) is not None
 
     async def _begin(self, manifest: Manifest) -> int:
         """Count that the result is begun once more, where an assembler's death cannot lose it.
@@ -238,13 +239,21 @@ class Conclusion:
             error=status.error and status.error.message,
         )
 
-    async def _sweep(self, job_id: str) -> None:
-        """Delete what an ended job needs no more: all but its record and its result."""
+    async def _sweep(self, job_id: str, painted: Manifest | None = None) -> None:
+        """Delete what an ended job needs no more: all but its record and its result.
+
+        Of one that was ``painted`` to its end it is known which segments there are.
+        """
         if self._settings.keep_intermediates:
             return
         await self._blobs.delete_all(self._settings.frames_container, f"{job_id}/")
         if not self._segments_stay:
-            await self._blobs.delete_all(self._settings.segments_container, f"{job_id}/")
+            segments = self._settings.segments_container
+            if painted is None:
+                await self._blobs.delete_all(segments, f"{job_id}/")
+            else:
+                names = [chunk_blob(job_id, chunk.index) for chunk in painted.chunks]
+                await self._blobs.delete_each(segments, names)
         await self._blobs.delete(self._settings.jobs_container, progress_blob(job_id))
 
     @property

@@ -21,7 +21,7 @@ from assembler.job import Job
 from assembler.materials import Materials
 from assembler.mux import Joining
 from assembler.settings import AssemblerSettings
-from shared.contracts.manifest import Chunk, Manifest
+from shared.contracts.manifest import Chunk
 from shared.storage.work_folders import work_folder
 
 log = structlog.get_logger()
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 _AHEAD: Final = 2
 """Segments of a draft in memory at once: one that is appended, one that is fetched."""
 
-Count = Callable[[Manifest], Awaitable[bool]]
+Count = Callable[[Job], Awaitable[bool]]
 """Counts that a job's result is begun; False, and nothing is counted, if it ever was before."""
 
 
@@ -105,6 +105,7 @@ class Draft:
         self.counted = False
         """Whether it is counted that the job's result was begun."""
         self._settings = settings
+        self._job = job
         self._manifest = job.manifest
         self._is_there = job.completeness.has
         self._materials = materials
@@ -138,7 +139,7 @@ class Draft:
 
     async def _write(self) -> None:
         try:
-            self.counted = await self._count(self._manifest)
+            self.counted = await self._count(self._job)
             if self.counted:
                 await self._write_and_keep()
         except Exception as error:  # whatever it is, the making of the result will tell

@@ -12,6 +12,7 @@ from shared.contracts.manifest import Manifest
 from shared.contracts.messages import EventPlace, SegmentReady, SplitStarted
 from shared.contracts.status import Cost, Failure, Status, Waiting, iso, utc_now
 from shared.hubs.delivery import Delivery
+from shared.storage.manifests import Stored
 from shared.telemetry.spans import Carrier
 
 _NAMED: Final = 10  # a sentence, not a list
@@ -46,6 +47,8 @@ class Job:
         self.completeness = Completeness()
         self.redrive = Redrive(redrives)
         self.manifest: Manifest | None = None
+        self.stored_manifest: Stored | None = None
+        """The manifest as it was read, if that is known."""
         self.deliveries: list[Delivery] = []
         self.concluding = False
         """Whether the job is being brought to its end; nothing it hears changes that any more."""
@@ -183,10 +186,10 @@ class Job:
             cost=self._cost(),
         )
 
-    def seal(self, manifest: Manifest) -> None:
+    def seal(self, manifest: Manifest, stored: Stored | None = None) -> None:
         """Learn the exact list of chunks; see `Completeness.seal`."""
         self.completeness.seal(manifest)
-        self.manifest = manifest
+        self.manifest, self.stored_manifest = manifest, stored
         self._update(
             state="stylizing",
             frames=manifest.frames,

@@ -55,6 +55,19 @@ class Records:
         """Return a job that is followed from now on."""
         return Job(status, etag, self._redrives, time.monotonic)
 
+    async def begin(self, job: Job) -> bool:
+        """Store the first record of a job; False, and nothing is stored, where there is one."""
+        status = job.status
+        etag = await self._blobs.create(
+            self._container,
+            status_blob(job.job_id),
+            status.to_json(),
+            metadata=write_summary(status),
+        )
+        if etag is not None:
+            job.saved(status, etag)
+        return etag is not None
+
     async def save(self, job: Job) -> None:
         """Store a job's record if it is behind; an end that somebody else stored wins."""
         async with self._one_at_a_time.of(job.job_id):

@@ -22,7 +22,6 @@ from assembler.segments_hub import SegmentsHub
 from assembler.settings import AssemblerSettings
 from assembler.stalls import Stalls
 from shared.contracts.errors import MessageError, PermanentError, ResultError
-from shared.contracts.manifest import Manifest
 from shared.contracts.messages import (
     AnyMessage,
     ChunkFailed,
@@ -42,7 +41,7 @@ from shared.service.clients import AzureClients
 from shared.service.health import Health
 from shared.service.runtime import Service, reader
 from shared.storage.blobs import BlobStore
-from shared.storage.manifests import load_manifest
+from shared.storage.manifests import Stored, fetch_manifest, load_manifest
 from shared.storage.retry import Retry
 from shared.storage.work_folders import sweep_work_folders
 from shared.telemetry import tracing
@@ -189,7 +188,7 @@ class Assembler:
         if job := self._jobs.get(event.job_id):
             return job
         try:
-            job = await self._records.find(event.job_id) or await self._open(event, delivery)
+            job = await self._find_or_open(event, delivery)
         except MessageError:
             raise
         except PermanentError as error:  # its record is not readable
@@ -201,6 +200,15 @@ class Assembler:
         self._jobs[job.job_id] = job
         self._metrics.in_hand(+1)
         return job
+
+    async def _find_or_open(self, event: AnyMessage, delivery: Delivery) -> Job | None:
+        if isinstance(event, SplitStarted):
+            # In the ordinary case its first event: to write its record is to look for one.
+            job = self._records.new(opening(event))
+            if await self._records.begin(job):
+                log.info("job opened", job_id=event.job_id, video=event.video_name)
+                return job
+        return await self._records.find(event.job_id) or await self._open(event, delivery)
 
     async def _open(self, event: AnyMessage, delivery: Delivery) -> Job | None:
         """Open a job without a record; None when there is nothing of it but a recall."""
@@ -243,7 +251,8 @@ class Assembler:
                     self._metrics.first_segment(job.status.video_name, job.first_segment_s)
             case SplitCompleted():
                 if job.manifest is None:
-                    job.seal(await self._manifest(job.job_id))
+                    stored = await self._manifest(job.job_id)
+                    job.seal(stored.manifest, stored)
                     self._conclusion.prepare(job)
             case SplitFailed(code=code, message=message):
                 job.fail(code, message)
@@ -252,11 +261,11 @@ class Assembler:
             case ChunkReady():
                 log.warning("a chunk reference in the wrong hub", job_id=event.job_id)
 
-    async def _manifest(self, job_id: str) -> Manifest:
-        manifest = await load_manifest(self._blobs, self._settings.frames_container, job_id)
-        if manifest is None:
+    async def _manifest(self, job_id: str) -> Stored:
+        stored = await fetch_manifest(self._blobs, self._settings.frames_container, job_id)
+        if stored is None:
             raise PermanentError("MANIFEST_MISSING", "the job's manifest is gone from storage")
-        return manifest
+        return stored
 
     def _conclude_if_over(self, job: Job) -> None:
         if job.concluding or job.let_go:

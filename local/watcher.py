@@ -141,8 +141,8 @@ class UploadWatcher:
     async def _pause(self, pause_s: float) -> None:
         """Wait ``pause_s``: less when an upload has just begun, longer while nothing comes in.
 
-        What comes in may be one request of many, or complete a moment later. So the first bytes
-        after a silence are followed by several looks, less and less often.
+        What comes in may be one request of many, or complete a moment later. So bytes are followed
+        by several looks, less and less often; while they come, by one in each ``pause_s``.
         """
         if self._bytes_taken is None:
             await asyncio.sleep(pause_s)
@@ -153,10 +153,9 @@ class UploadWatcher:
             now = time.monotonic()
             if self._notice(now, self._bytes_taken()):
                 return
-            due_s = LONGEST_PAUSE_S
-            if now - self._busy_at <= LONGEST_PAUSE_S:
-                due_s = min(pause_s, max(GLANCE_S, looked - self._busy_since))
-            if now - looked >= due_s:
+            due_s = min(pause_s, max(GLANCE_S, looked - self._busy_since))
+            quiet_s = looked - self._busy_at
+            if now - looked >= min(LONGEST_PAUSE_S, max(due_s, quiet_s)):
                 return
 
     def _notice(self, now: float, taken: object) -> bool:

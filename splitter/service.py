@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from shared.contracts.errors import PermanentError, SourceRefused, TransientError
+from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.layout import status_blob
 from shared.contracts.manifest import Manifest
 from shared.contracts.messages import SplitCompleted, SplitFailed
@@ -123,21 +123,25 @@ class Splitter:
         """
         retry, openings = self._to.retry, self.openings
         losses = self._losses.of(delivery.partition_id)
-        if begun := await retry(lambda: openings.find(upload.name, upload.etag)):
-            return SplitRequest(upload, begun, None, None, delivery, losses)
-        facts = await retry(lambda: self._settled(upload))
+
+        async def begun() -> SplitRequest | None:
+            found = await retry(lambda: openings.find(upload.name, upload.etag))
+            return SplitRequest(upload, found, None, None, delivery, losses) if found else None
+
+        # Where all is as the event says, writing the opening finds out whether there is one.
+        facts = await retry(lambda: self._to.blobs.facts(upload.container, upload.name))
+        if facts is None or facts.copying or facts.etag != upload.etag:
+            if request := await begun():
+                return request
+            facts = await retry(lambda: self._settled(upload))
         if facts is None:
             log.info("upload is gone", video=upload.name)
             return None
-        problem: PermanentError | None
         style, problem = resolve_style(
-            upload.name, facts.metadata, self._gallery, self._settings.default_style
+            upload.name, facts, self._gallery, self._settings.default_style
         )
-        if facts.appendable:
-            problem = SourceRefused(
-                "APPEND_BLOB",
-                "The upload is an append blob, which has no end: upload it as a block blob.",
-            )
+        if problem is not None and (request := await begun()):
+            return request
         opening = Opening.of(upload.name, facts, style, self._settings)
         versions: list[str | None] = []
         for etag in dict.fromkeys((facts.etag, upload.etag)) if problem is None else ():
@@ -159,7 +163,8 @@ class Splitter:
         return facts
 
     async def _run(self, request: SplitRequest) -> None:
-        if await self._has_ended(request.job_id):
+        # Of an opening that was written just now there is no job yet.
+        if request.version is None and await self._has_ended(request.job_id):
             log.info("job ended already", job_id=request.job_id, video=request.upload.name)
             return
         await self._open(request)

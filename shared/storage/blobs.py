@@ -291,16 +291,20 @@ class BlobStore:
     async def delete_all(self, container: str, prefix: str) -> int:
         """Delete every blob whose name starts with ``prefix``; return how many there were."""
         names = [name async for name in self.names(container, prefix)]
+        await self.delete_each(container, names)
+        return len(names)
+
+    async def delete_each(self, container: str, names: list[str]) -> None:
+        """Delete blobs by their names; one that is gone already is no error."""
         client = self._client.get_container_client(container)
         for start in range(0, len(names), MOST):
             try:
                 left = await delete_batch(client, names[start : start + MOST])
             except AzureError as error:
-                raise failure("delete", container, prefix, error) from error
+                raise failure("delete", container, names[start], error) from error
             for problem in left:
                 if answer(problem) is not Answer.ABSENT:
-                    raise failure("delete", container, prefix, problem)
-        return len(names)
+                    raise failure("delete", container, names[start], problem)
 
     async def delete(self, container: str, name: str, *, etag: str | None = None) -> None:
         """Delete a blob, or its version ``etag`` alone; one that is gone already is no error."""

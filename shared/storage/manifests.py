@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from shared.contracts.layout import manifest_blob
 from shared.contracts.manifest import Manifest, read_manifest
 from shared.storage.blobs import BlobStore
 from shared.storage.seals import check_seal, seal
+
+
+class Stored(NamedTuple):
+    """A manifest, and the version and metadata that its blob was read with."""
+
+    manifest: Manifest
+    etag: str
+    metadata: dict[str, str]
 
 
 async def store_manifest(blobs: BlobStore, container: str, manifest: Manifest) -> None:
@@ -21,6 +31,12 @@ async def store_manifest(blobs: BlobStore, container: str, manifest: Manifest) -
 
 
 async def load_manifest(blobs: BlobStore, container: str, job_id: str) -> Manifest | None:
+    """Return a job's manifest as `fetch_manifest` does, without where it came from."""
+    stored = await fetch_manifest(blobs, container, job_id)
+    return None if stored is None else stored.manifest
+
+
+async def fetch_manifest(blobs: BlobStore, container: str, job_id: str) -> Stored | None:
     """Return a job's manifest; None when there is none.
 
     Raises:
@@ -31,4 +47,4 @@ async def load_manifest(blobs: BlobStore, container: str, job_id: str) -> Manife
     if content is None:
         return None
     check_seal(content, "the job's manifest", "CORRUPT_MANIFEST")
-    return read_manifest(content.data)
+    return Stored(read_manifest(content.data), content.etag, content.metadata)

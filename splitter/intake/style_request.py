@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from shared.contracts.errors import StyleError
+from shared.contracts.errors import PermanentError, SourceRefused, StyleError
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.style_request_text import parse_style_request
+from shared.storage.blobs import BlobFacts
 from shared.styles.gallery import Gallery
 
 
@@ -26,13 +27,18 @@ def style_request(
 
 
 def resolve_style(
-    name: str, metadata: Mapping[str, str], gallery: Gallery, default: str
-) -> tuple[StyleRequest, StyleError | None]:
-    """Return the style request, and if it cannot be fulfilled, why: its job tells the user."""
+    name: str, upload: BlobFacts, gallery: Gallery, default: str
+) -> tuple[StyleRequest, PermanentError | None]:
+    """Return how an upload is to be painted, and if it cannot be, why: its job tells the user."""
     try:
-        request = style_request(name, metadata, gallery, default)
+        request = style_request(name, upload.metadata, gallery, default)
     except StyleError as error:
         return StyleRequest(style=default), error
+    if upload.appendable:
+        return request, SourceRefused(
+            "APPEND_BLOB",
+            "The upload is an append blob, which has no end: upload it as a block blob.",
+        )
     try:
         gallery.require(request)
     except StyleError as error:

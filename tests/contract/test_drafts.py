@@ -125,8 +125,8 @@ class Desk:
         job.seal(film.manifest)
         return job
 
-    async def _count(self, manifest: Manifest) -> bool:
-        self.counts.append(manifest.job_id)
+    async def _count(self, job: Job) -> bool:
+        self.counts.append(job.job_id)
         return True
 
     async def brings(self, film: Film, *chunks: int) -> None:

@@ -56,6 +56,19 @@ async def test_the_first_bytes_after_a_silence_are_looked_at_at_once_and_again_s
     assert looks[5] - looks[4] >= INTERVAL_S - GLANCE_S
 
 
+async def test_while_nothing_more_comes_in_the_looks_become_rarer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch)
+    # Given a job that writes for two seconds after a silence, and is done
+    written = UploadWatcher(STORAGE, HUB, bytes_taken=lambda: min(132, max(130, clock.now)))
+    looks = [look for look in await clock.pauses(written, until=145) if look >= 130]
+    # Then storage is asked as often as the interval says while it writes
+    assert len([look for look in looks if look < 132]) <= 2 / INTERVAL_S + 2
+    # And after that at twice the distance each time, until looks are as rare as in a silence
+    assert len([look for look in looks if 132.5 <= look < 142]) <= 6
+
+
 async def test_a_watcher_that_cannot_see_storage_keeps_its_interval(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
