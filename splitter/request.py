@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from shared.contracts.errors import PermanentError
 from shared.contracts.messages import EventPlace, SplitStarted
 from shared.hubs.delivery import Delivery
 from splitter.intake.uploads import Upload
 from splitter.openings import Opening
+
+_RECENT: Final = timedelta(days=1)
+"""Openings are kept for three days: of an older upload there may have been one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,13 @@ class SplitRequest:
     def job_id(self) -> str:
         """The job's id."""
         return self.opening.job_id
+
+    @property
+    def is_first(self) -> bool:
+        """Whether there can be nothing of the job yet: its opening was written just now."""
+        uploaded_at = self.opening.video.uploaded_at
+        recent = uploaded_at is not None and datetime.now(UTC) - uploaded_at < _RECENT
+        return recent and self.version is not None
 
     def started(self, *, queued: bool) -> SplitStarted:
         """Return what the assembler is told: that the job is there, or that its split begins."""

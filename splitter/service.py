@@ -163,8 +163,7 @@ class Splitter:
         return facts
 
     async def _run(self, request: SplitRequest) -> None:
-        # Of an opening that was written just now there is no job yet.
-        if request.version is None and await self._has_ended(request.job_id):
+        if not request.is_first and await self._has_ended(request.job_id):
             log.info("job ended already", job_id=request.job_id, video=request.upload.name)
             return
         await self._open(request)
