@@ -128,20 +128,19 @@ class Splitter:
             found = await retry(lambda: openings.find(upload.name, upload.etag))
             return SplitRequest(upload, found, None, None, delivery, losses) if found else None
 
-        # Where all is as the event says, writing the opening finds out whether there is one.
+        # Where all is as the event says, to write the opening is to look for one.
         facts = await retry(lambda: self._to.blobs.facts(upload.container, upload.name))
         if facts is None or facts.copying or facts.etag != upload.etag:
-            if request := await begun():
-                return request
+            if already := await begun():
+                return already
             facts = await retry(lambda: self._settled(upload))
         if facts is None:
             log.info("upload is gone", video=upload.name)
             return None
-        style, problem = resolve_style(
-            upload.name, facts, self._gallery, self._settings.default_style
-        )
-        if problem is not None and (request := await begun()):
-            return request
+        default = self._settings.default_style
+        style, problem = resolve_style(upload.name, facts, self._gallery, default)
+        if problem is not None and (already := await begun()):
+            return already
         opening = Opening.of(upload.name, facts, style, self._settings)
         versions: list[str | None] = []
         for etag in dict.fromkeys((facts.etag, upload.etag)) if problem is None else ():

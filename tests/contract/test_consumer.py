@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
-import time
 from collections.abc import AsyncIterator
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -13,7 +11,6 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 from azure.eventhub.aio import EventHubConsumerClient
-from azure.eventhub.aio._transport import _pyamqp_transport_async
 from azure.storage.blob.aio import BlobServiceClient
 from contract.conftest import broker
 from hub_reader import HUB, Reader, reader_of, send
@@ -92,39 +89,6 @@ async def test_a_draining_consumer_takes_up_nothing_more(reader: Reader) -> None
         assert len(reader.taken) == before
     async with reader.reading():
         assert len(await reader.until(1)) == 1
-
-
-async def test_nobody_looks_again_and_again_whether_events_have_come(
-    reader: Reader, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    looks: list[float] = []
-
-    class Looked:
-        """What the SDK's transport knows as asyncio."""
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(asyncio, name)
-
-        async def sleep(self, delay_s: float) -> None:
-            looks.append(delay_s)
-            await asyncio.sleep(delay_s)
-
-    monkeypatch.setattr(_pyamqp_transport_async, "asyncio", Looked())
-    await send(reader, "0", 0)
-    await send(reader, "1", 1)
-    async with reader.reading():
-        # Given a consumer that reads both partitions
-        await reader.until(2)
-        looks.clear()
-        # When nothing comes for a second, or however long a busy machine makes of it
-        begin_s = time.monotonic()
-        await asyncio.sleep(1)
-        seconds = math.ceil(time.monotonic() - begin_s)
-        # Then each partition's connection was looked after once or twice in each
-        assert len(looks) <= 2 * 2 * seconds
-        # And what comes is taken up
-        await send(reader, "0", 2)
-        await reader.until(3)
 
 
 async def test_a_body_of_another_kind_arrives_as_bytes_that_no_decoder_takes(

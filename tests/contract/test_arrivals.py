@@ -1,0 +1,56 @@
+"""Events are handed on as they come; the SDK would look for them 20 times a second."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from azure.eventhub.aio._transport import _pyamqp_transport_async
+from azure.storage.blob.aio import BlobServiceClient
+from hub_reader import Reader, reader_of, send
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def reader(storage_connection: str, eventhub_connection: str) -> AsyncIterator[Reader]:
+    async with BlobServiceClient.from_connection_string(storage_connection) as blobs:
+        yield await reader_of(storage_connection, eventhub_connection, blobs)
+
+
+async def test_nobody_looks_again_and_again_whether_events_have_come(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[float] = []
+
+    class Looked:
+        """What the SDK's transport knows as asyncio."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(asyncio, name)
+
+        async def sleep(self, delay_s: float) -> None:
+            looks.append(delay_s)
+            await asyncio.sleep(delay_s)
+
+    monkeypatch.setattr(_pyamqp_transport_async, "asyncio", Looked())
+    await send(reader, "0", 0)
+    await send(reader, "1", 1)
+    async with reader.reading():
+        # Given a consumer that reads both partitions
+        await reader.until(2)
+        looks.clear()
+        # When nothing comes for a second, or however long a busy machine makes of it
+        begin_s = time.monotonic()
+        await asyncio.sleep(1)
+        seconds = math.ceil(time.monotonic() - begin_s)
+        # Then each partition's connection was looked after once or twice in each
+        assert len(looks) <= 2 * 2 * seconds
+        # And what comes is taken up
+        await send(reader, "0", 2)
+        await reader.until(3)
