@@ -4,7 +4,7 @@ A receiver of the SDK fills a buffer, and another task looks into it every 50 ms
 that is read. On a machine where nothing happens, that is a third of what a service costs; where
 things happen, every event waits for the next look. Here the second task waits for the first.
 Connections, links, credit, retries and the buffer itself are the SDK's: see
-docs/adr/0090-events-are-handed-on-as-they-come.md.
+docs/adr/0025-events-are-handed-on-as-they-come.md.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from azure.eventhub import CloseReason, EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
 from shared.contracts.errors import StylestreamError, TransientError
-from shared.hubs.delivery import Handler, OwnedPartition, Place, Released, Settled
+from shared.hubs.delivery import CLAIM, Handler, OwnedPartition, Place, Released, Settled
 from shared.hubs.enquiries import answer_of, lies_behind
 from shared.hubs.handover import Handovers
 from shared.hubs.liveness import Liveness
@@ -142,7 +142,7 @@ class Consumer:
                 task.cancel()
             await asyncio.wait(tasks, timeout=_CLOSING_S)
             while self._partitions:
-                self._released(self._partitions.popitem()[0])
+                self._let_go(self._partitions.popitem()[1])
 
     async def _rounds(
         self,
@@ -253,20 +253,21 @@ class Consumer:
 
     async def _on_open(self, context: PartitionContext) -> None:
         self._claimed = True
-        self._partitions[context.partition_id] = OwnedPartition(context)
+        if earlier := self._partitions.pop(context.partition_id, None):
+            self._let_go(earlier)
+        partition = self._partitions[context.partition_id] = OwnedPartition(context)
+        CLAIM.set(partition)
         self._note_owned()
         log.info("partition claimed", hub=context.eventhub_name, partition=context.partition_id)
 
-    async def _on_events(self, context: PartitionContext, events: list[EventData]) -> None:
+    async def _on_events(self, _context: PartitionContext, events: list[EventData]) -> None:
         self._metrics.called_back()
-        partition = self._mine(context)
-        if partition is None:
-            return
-        if not events:
+        partition = self._mine()
+        if partition is None or not events:
             return
         with self._liveness.events():
             for event in events:
-                if self._draining or partition.leaving:
+                if self._draining or partition.leaving or partition.closed:
                     return
                 if partition.checkpointed is None:
                     partition.checkpointed = (event.sequence_number or 0) - 1
@@ -276,16 +277,13 @@ class Consumer:
                 partition.handled = event.sequence_number
 
     async def _on_close(self, context: PartitionContext, reason: CloseReason) -> None:
-        partition = self._mine(context)
-        if partition is not None:
+        if partition := self._mine():
             del self._partitions[context.partition_id]
-        self._note_owned()
-        if partition and reason is CloseReason.SHUTDOWN:
-            await self._flush(partition)
-        if partition:
-            partition.close()
-            self._released(context.partition_id)
-        self._metrics.released(context.partition_id)
+            self._note_owned()
+            if reason is CloseReason.SHUTDOWN:
+                await self._flush(partition)
+            self._let_go(partition)
+            self._metrics.released(context.partition_id)
         log.info(
             "partition released",
             hub=context.eventhub_name,
@@ -293,15 +291,17 @@ class Consumer:
             reason=reason.name,
         )
 
-    def _released(self, partition_id: str) -> None:
+    def _let_go(self, partition: OwnedPartition) -> None:
+        partition.close()
         # From a hub that was made anew nothing in hand comes again, to nobody.
         if self._on_released is not None and not self._begins_anew:
-            self._on_released(partition_id)
+            self._on_released(partition.context.partition_id)
 
-    def _mine(self, context: PartitionContext) -> OwnedPartition | None:
-        """Return the partition; None when ``context`` is of a client that was thrown away."""
-        partition = self._partitions.get(context.partition_id)
-        return partition if partition and partition.context is context else None
+    def _mine(self) -> OwnedPartition | None:
+        """Return the partition that is called back for; None when that claim of it is over."""
+        claim = CLAIM.get()
+        current = claim and self._partitions.get(claim.context.partition_id)
+        return claim if current is claim else None
 
     def _note_owned(self) -> None:
         self._liveness.restart()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 from azure.eventhub import EventData
 from azure.eventhub.aio import PartitionContext
@@ -114,6 +115,12 @@ class OwnedPartition:
         if self.checkpointed is None or not newest:
             return 0
         return max(0, int(newest["sequence_number"]) - self.checkpointed)
+
+
+CLAIM: Final[ContextVar[OwnedPartition | None]] = ContextVar("claim", default=None)
+"""What the SDK calls back for. It may claim a partition anew while its task for the earlier claim
+still hands events on, and has one context for both: only the task tells them apart, whose context
+variables go along with whatever it starts."""
 
 
 def _body(event: EventData) -> bytes:

@@ -276,8 +276,8 @@ async def test_a_consumer_that_is_never_told_the_partitions_makes_a_new_connecti
     await send(reader, "0", 0)
     async with Line(port_of(eventhub_connection)) as line:
         lead_through(line, reader, eventhub_connection)
-        # When the connection falls silent that first asks for the partitions
-        line.falls_silent_at = b"$management"
+        # When the connections fall silent that first ask for the hub's creation and its partitions
+        line.falls_silent_at, line.silences = b"$management", 2
         with capture_logs() as said:
             async with reader.reading(patience_s=2):
                 await reader.until(1)
@@ -299,8 +299,9 @@ class Line:
     """Carries bytes to a port, and can forget the connections that it has, as a NAT does."""
 
     def __init__(self, target: int) -> None:
-        self.falls_silent_at: bytes | None = None
-        """The first connection that carries this carries nothing from then on."""
+        self.falls_silent_at = b""
+        self.silences = 0
+        """So many connections that carry `falls_silent_at` carry nothing from then on."""
         self._target = target
         self._silent: list[asyncio.Event] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -342,8 +343,8 @@ class Line:
     ) -> None:
         with contextlib.suppress(OSError):
             while data := await source.read(1 << 16):
-                if self.falls_silent_at and self.falls_silent_at in data:
-                    self.falls_silent_at = None
+                if self.silences and not silent.is_set() and self.falls_silent_at in data:
+                    self.silences -= 1
                     silent.set()
                 if not silent.is_set():
                     sink.write(data)
