@@ -39,7 +39,6 @@ log = structlog.get_logger()
 
 # Small batches keep other partitions' events moving and little work to repeat after a takeover.
 _MAX_BATCH: Final = 16
-_PREFETCH: Final = 32
 # An idle callback this often proves that the receive loop lives.
 _IDLE_S: Final = 2.0
 _REBUILDS: Final = 2
@@ -164,7 +163,6 @@ class Consumer:
             starting_position="-1",
             max_batch_size=_MAX_BATCH,
             max_wait_time=_IDLE_S,
-            prefetch=_PREFETCH,
             track_last_enqueued_event_properties=True,
         )
 
