@@ -183,8 +183,19 @@ class Tampering:
         begun = {m.job_id for m in messages if isinstance(m, SplitStarted)}
         ended = {m.job_id for m in messages if isinstance(m, (SplitCompleted, SplitFailed))}
         versions = {u.name: u for u in sorted(self._arena.recorder.uploads, key=lambda u: u.at)}
-        found = [u for u in versions.values() if u.job_id in begun - ended and not u.cancelled]
+        # Of a version that is replaced, storage cannot tell when its event is lost.
+        told = self._names_in_lost_events()
+        found = [
+            upload
+            for upload in versions.values()
+            if upload.job_id in begun - ended and not upload.cancelled and upload.name not in told
+        ]
         return self._chance.choice(found) if found else None
+
+    def _names_in_lost_events(self) -> set[str]:
+        recorder = self._arena.recorder
+        lost = [e for e in recorder.events if (e.hub, e.partition, e.sequence) in recorder.lost]
+        return {name for event in lost for name in _uploads(event)}
 
     def _standing_still(self) -> AbstractContextManager[None]:
         return stopped([process.pid for process in self._arena.stylizers])

@@ -135,6 +135,14 @@ def test_work_done_twice_with_the_same_bytes_breaks_no_promise() -> None:
     assert check(also(replace(history, positions=positions), refused)) == []
 
 
+def test_a_split_that_is_begun_with_other_settings_once_more_breaks_no_promise() -> None:
+    begun = [
+        call("write", "frames", "upload/opening.json", at, sha256=sha256, status=status)
+        for at, sha256, status in ((1.4, "eight frames a chunk", 201), (1.6, "ten", 409))
+    ]
+    assert check(also(good(), *begun)) == []
+
+
 def test_a_write_whose_answer_was_lost_counts_as_done_if_it_is_what_is_there() -> None:
     history = without(good(), record(6.5, status()))
     unanswered = replace(record(6.5, status()), status=0, answered=None)
