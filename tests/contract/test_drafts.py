@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from contract.test_services import Bench, running, started
 from videos import Sound, Video
 
@@ -178,21 +179,27 @@ async def test_a_result_written_as_its_segments_come_is_the_one_made_of_all_at_o
     assert at.counts == [film.job_id]
 
 
-async def test_a_draft_is_completed_though_nobody_told_it_of_the_last_segments(
-    storage_connection: str, film: Film, tmp_path: Path, work: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    appended = asyncio.Event()
+@pytest_asyncio.fixture(loop_scope="session")
+async def appended(monkeypatch: pytest.MonkeyPatch) -> asyncio.Semaphore:
+    """What can be acquired once for each segment that was appended."""
+    found = asyncio.Semaphore(0)
     loop = asyncio.get_running_loop()
     append: Callable[..., None] = Joining.append
 
-    def noted(*arguments: object) -> None:
+    def counted(*arguments: object) -> None:
         append(*arguments)
-        loop.call_soon_threadsafe(appended.set)
+        loop.call_soon_threadsafe(found.release)
 
-    monkeypatch.setattr(Joining, "append", noted)
+    monkeypatch.setattr(Joining, "append", counted)
+    return found
+
+
+async def test_a_draft_is_completed_though_nobody_told_it_of_the_last_segments(
+    storage_connection: str, film: Film, tmp_path: Path, work: Path, appended: asyncio.Semaphore
+) -> None:
     async with desk(storage_connection, film, work) as at:
         await at.brings(film, 0)
-        await asyncio.wait_for(appended.wait(), PATIENCE_S)
+        await asyncio.wait_for(appended.acquire(), PATIENCE_S)
         await asyncio.sleep(0.2)  # by now it waits for news; did it not, it would look by itself
         # Found in storage, as those are whose event was lost
         await film.store(at.blobs, at.container, 1, 2)
@@ -202,17 +209,8 @@ async def test_a_draft_is_completed_though_nobody_told_it_of_the_last_segments(
 
 
 async def test_when_the_last_segment_comes_it_alone_is_missing(
-    storage_connection: str, film: Film, tmp_path: Path, work: Path, monkeypatch: pytest.MonkeyPatch
+    storage_connection: str, film: Film, tmp_path: Path, work: Path, appended: asyncio.Semaphore
 ) -> None:
-    appended = asyncio.Semaphore(0)
-    loop = asyncio.get_running_loop()
-    append: Callable[..., None] = Joining.append
-
-    def counted(*arguments: object) -> None:
-        append(*arguments)
-        loop.call_soon_threadsafe(appended.release)
-
-    monkeypatch.setattr(Joining, "append", counted)
     async with desk(storage_connection, film, work) as at:
         await at.brings(film, 0, 1)
         async with asyncio.timeout(PATIENCE_S):
