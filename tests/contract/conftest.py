@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from azure.storage.blob.aio import BlobServiceClient
+from hub_reader import Reader, reader_of
 from ports import unused_port
 
 from local import azurite
@@ -101,3 +103,10 @@ async def broker(directory: Path, port: int = 0) -> AsyncIterator[str]:
         yield ready.find(process.output) or ""
     finally:
         await process.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def reader(storage_connection: str, eventhub_connection: str) -> AsyncIterator[Reader]:
+    """A reader in a group of its own, of a broker of its own."""
+    async with BlobServiceClient.from_connection_string(storage_connection) as blobs:
+        yield await reader_of(storage_connection, eventhub_connection, blobs)

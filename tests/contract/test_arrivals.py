@@ -5,22 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from azure.eventhub.aio._transport import _pyamqp_transport_async
-from azure.storage.blob.aio import BlobServiceClient
-from hub_reader import Reader, reader_of, send
+from hub_reader import Reader, send
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def reader(storage_connection: str, eventhub_connection: str) -> AsyncIterator[Reader]:
-    async with BlobServiceClient.from_connection_string(storage_connection) as blobs:
-        yield await reader_of(storage_connection, eventhub_connection, blobs)
 
 
 async def test_nobody_looks_again_and_again_whether_events_have_come(
