@@ -9,6 +9,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from shared.contracts.errors import SourceRefused
 from splitter.decoder.forks import ForkServer
@@ -85,3 +86,13 @@ def children(of=None):
 
 def forks_of(server):
     return children(of=server._process.pid)
+
+
+async def last_words(side: Path) -> str:
+    """Let a decoder end itself; return what the log says of it, and its user does not read."""
+    with capture_logs() as lines:
+        found = await refusal(Upload(b"x"), side)
+    assert found.message == "The decoder crashed (exit code 1)."
+    (said,) = (line["stderr"] for line in lines if line["event"] == "decoder crashed")
+    assert said
+    return said
