@@ -35,7 +35,7 @@ from chaos.storage_view import StorageView
 from chaos.strain import note_strain
 from local import azurite
 from local.children import python
-from local.eventhubs.access import DEFAULT_KEY, DEFAULT_POLICY
+from local.eventhubs.access import connection_string
 from local.processes import Supervised
 from local.stack import Stack, StackOptions
 from local.workspace import TOPIC_PATH
@@ -275,11 +275,7 @@ class Arena:
         environment = {
             **self._settings,
             "WORK_DIR": str(self.disk.folder),
-            "EVENTHUB_CONNECTION_STRING": (
-                f"Endpoint=sb://localhost:{self.broker_proxy.port};"
-                f"SharedAccessKeyName={DEFAULT_POLICY};SharedAccessKey={DEFAULT_KEY};"
-                "UseDevelopmentEmulator=true;"
-            ),
+            "EVENTHUB_CONNECTION_STRING": connection_string("localhost", self.broker_proxy.port),
             "STORAGE_CONNECTION_STRING": azurite.connection_string(self.storage_proxy.port),
             "EVENTGRID_TOPIC_ENDPOINT": f"http://127.0.0.1:{self.topic_proxy.port}{TOPIC_PATH}",
         }
