@@ -158,37 +158,21 @@ class AzureClients(StorageClients):
             "checkpoint_store": store,
             "load_balancing_interval": settings.load_balancing_interval_s,
             "partition_ownership_expiration_interval": settings.ownership_expiry_s,
-            **_hub_options(),
         }
-        if connection := settings.eventhub_connection_string:
-            return hand_on_at_once(
-                EventHubConsumerClient.from_connection_string(
-                    connection.get_secret_value(),
-                    settings.consumer_group,
-                    eventhub_name=hub,
-                    **options,
-                )
-            )
-        assert settings.eventhub_fully_qualified_namespace
-        return hand_on_at_once(
-            EventHubConsumerClient(
-                settings.eventhub_fully_qualified_namespace,
-                hub,
-                settings.consumer_group,
-                await self._sign_in(),
-                **options,
-            )
-        )
+        return hand_on_at_once(await self._reader(hub, settings.consumer_group, **options))
 
     async def onlooker(self, hub: str, group: str) -> EventHubConsumerClient:
         """Return a new client that looks into ``hub`` and takes no partition; the caller closes it.
 
         The services' own group admits no second reader beside an owner: ``group`` is another.
         """
-        settings = self._hubs
+        return await self._reader(hub, group)
+
+    async def _reader(self, hub: str, group: str, **options: Any) -> EventHubConsumerClient:
+        settings, options = self._hubs, {**options, **_hub_options()}
         if connection := settings.eventhub_connection_string:
             return EventHubConsumerClient.from_connection_string(
-                connection.get_secret_value(), group, eventhub_name=hub, **_hub_options()
+                connection.get_secret_value(), group, eventhub_name=hub, **options
             )
         assert settings.eventhub_fully_qualified_namespace
         return EventHubConsumerClient(
@@ -196,7 +180,7 @@ class AzureClients(StorageClients):
             hub,
             group,
             await self._sign_in(),
-            **_hub_options(),
+            **options,
         )
 
     async def _checkpoint_store(self, hub: str) -> ForwardCheckpointStore:
