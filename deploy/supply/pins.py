@@ -4,7 +4,7 @@ A tag such as ``3.11-slim-bookworm`` is moved by its owner whenever its packages
 digest never moves. So references hold both: the tag says what to ask for, the digest what it was.
 Renewed digests change files, and with them the tag of our own images, which are then built anew. ::
 
-    python -m deploy.supply.pins             # which have no digest; exit 1 if ours are made of one
+    python -m deploy.supply.pins             # exit 1 if one has no digest
     python -m deploy.supply.pins --update    # asks the registries, and writes what they say
 
 Registries are asked by skopeo (``apt-get install skopeo``).
@@ -50,17 +50,16 @@ def main() -> None:
             print(*update(ROOT, ask), sep="\n")
         except SupplyError as error:
             sys.exit(f"pins: {error}")
-    elif loose := sorted({*unpinned(ROOT, *PLACES)}):
-        print(
+    elif loose := sorted({*unpinned(ROOT)}):
+        sys.exit(
             f"pins: without a digest: {', '.join(loose)}; where their registries can be reached, "
             "run: python -m deploy.supply.pins --update"
         )
-        sys.exit(1 if {*unpinned(ROOT, DOCKERFILE)} else 0)
 
 
-def unpinned(root: Path, *places: str) -> Iterator[str]:
+def unpinned(root: Path) -> Iterator[str]:
     """Yield the images of others that have no digest."""
-    return (image for image, digest in references(root, *places) if digest is None)
+    return (image for image, digest in references(root) if digest is None)
 
 
 def files(root: Path, *places: str) -> Iterator[Path]:

@@ -1,15 +1,14 @@
-"""What the broker is started with: hubs, the emulator's Config.json, the command line."""
+"""What the broker is started with: its command line, and the hubs that it names."""
 
 from __future__ import annotations
 
 import argparse
 import ipaddress
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from local.eventhubs.access import DEFAULT_KEY, DEFAULT_POLICY
 from local.eventhubs.errors import ConfigurationError
@@ -81,39 +80,6 @@ def parse_hub(text: str) -> HubSpec:
     return HubSpec(name, int(count), names if colon else None)
 
 
-def load_emulator_config(path: Path) -> list[HubSpec]:
-    """Return the hubs of the emulator's Config.json; ``ConfigurationError`` names all problems."""
-    try:
-        document: Any = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        message = f"{path} cannot be read: {error.strerror}."
-        raise ConfigurationError(message) from error
-    except ValueError as error:
-        message = f"{path} is not JSON: {error}."
-        raise ConfigurationError(message) from error
-    try:
-        (namespace,) = document["UserConfig"]["NamespaceConfig"]
-        specs = [
-            HubSpec(
-                str(entity["Name"]),
-                int(entity["PartitionCount"]),
-                frozenset(str(group["Name"]).lower() for group in entity.get("ConsumerGroups", ())),
-            )
-            for entity in namespace["Entities"]
-        ]
-    except (KeyError, TypeError, ValueError) as error:
-        message = (
-            f"{path} does not have the form of the emulator's Config.json: one "
-            f"UserConfig.NamespaceConfig with Entities of Name, PartitionCount and "
-            f"ConsumerGroups ({type(error).__name__}: {error})."
-        )
-        raise ConfigurationError(message) from error
-    problems = [f"{path}: {problem}" for problem in check_hubs(specs)]
-    if problems:
-        raise ConfigurationError(*problems)
-    return specs
-
-
 class _Parser(argparse.ArgumentParser):
     """Raises instead of exiting, so that problems are reported in one way."""
 
@@ -141,7 +107,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME:PARTITIONS[:GROUP,...]",
         help="a hub to serve; repeatable",
     )
-    parser.add_argument("--config", metavar="FILE", help="hubs from the emulator's Config.json")
     parser.add_argument("--policy", default=DEFAULT_POLICY, help="name of the key (%(default)s)")
     parser.add_argument("--key", default=DEFAULT_KEY, help="the shared access key (%(default)s)")
     parser.add_argument("--retention-hours", default="168", help="drop older events (%(default)s)")
@@ -178,11 +143,6 @@ def _declared_hubs(given: argparse.Namespace) -> tuple[list[HubSpec], list[str]]
     for text in given.hub:
         try:
             specs.append(parse_hub(text))
-        except ConfigurationError as error:
-            problems += error.problems
-    if given.config is not None:
-        try:
-            specs += load_emulator_config(Path(given.config))
         except ConfigurationError as error:
             problems += error.problems
     return specs, problems

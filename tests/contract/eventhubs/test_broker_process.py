@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import re
 import subprocess
 import sys
@@ -42,17 +41,15 @@ async def test_it_says_one_line_when_ready_and_stops_cleanly_on_a_signal(start_b
     assert (status, out) == (0, "")
 
 
-async def test_all_bad_arguments_are_named_at_once(tmp_path: Path) -> None:
-    config = tmp_path / "Config.json"
-    config.write_text('{"UserConfig": {}}')
+async def test_all_bad_arguments_are_named_at_once() -> None:
     result = run(
         *("--port", "x", "--hub", "frames", "--hub", "b!d:4", "--hub", "many:99"),
-        *("--host", "0.0.0.0", "--config", str(config), "--key", ""),
+        *("--host", "0.0.0.0", "--key", ""),
     )
     assert (result.returncode, result.stdout) == (2, "")
     lines = result.stderr.strip().splitlines()
     assert all(line.startswith("eventhubs: ") and line.endswith(".") for line in lines)
-    for part in ("--port", "'frames'", "b!d", "many", "--host", "Config.json", "--data", "--key"):
+    for part in ("--port", "'frames'", "b!d", "many", "--host", "--data", "--key"):
         assert any(part in line for line in lines), part
     assert run("--nonsense").returncode == 2
 
@@ -69,23 +66,10 @@ async def test_a_data_directory_has_one_master_and_keeps_its_hubs(start_broker: 
     assert "has 2 partitions" in other.stderr
 
 
-async def test_it_serves_the_hubs_of_the_emulators_configuration(
-    start_broker: Any, tmp_path: Path, sdk: Any
+async def test_a_hub_has_the_consumer_groups_that_are_given_for_it(
+    start_broker: Any, sdk: Any
 ) -> None:
-    entities = [{"Name": "segments", "PartitionCount": 3, "ConsumerGroups": [{"Name": "paint"}]}]
-    namespace = {"Type": "EventHub", "Name": "emulatorNs1", "Entities": entities}
-    config = tmp_path / "Config.json"
-    config.write_text(
-        json.dumps(
-            {
-                "UserConfig": {
-                    "NamespaceConfig": [namespace],
-                    "LoggingConfig": {"Type": "File"},
-                }
-            }
-        )
-    )
-    broker = start_broker("--config", str(config))
+    broker = start_broker("--hub", "segments:3:paint")
     connection = f"{broker.connection_string}EntityPath=segments"
     assert await sdk.producer(connection).get_partition_ids() == ["0", "1", "2"]
     await sdk.send(connection, ["x"])

@@ -30,14 +30,9 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.fixture(scope="session")
 def compose() -> dict[str, dict[str, Any]]:
     """Every compose file by its name, as data."""
-
-    class Loader(yaml.SafeLoader):
-        """Knows compose's own tag, which replaces a service instead of merging it."""
-
-    Loader.add_constructor("!override", lambda loader, node: loader.construct_mapping(node, True))
     files = [ROOT / "docker-compose.yml", *sorted((ROOT / "deploy/compose").glob("*.yml"))]
     return {
-        file.name: yaml.load(file.read_text(encoding="utf-8"), Loader)
+        file.name: yaml.safe_load(file.read_text(encoding="utf-8"))
         for file in files
         if file.name != "prometheus.yml"
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import runpy
 from pathlib import Path
@@ -13,7 +12,8 @@ import pytest
 
 from assembler.settings import AssemblerSettings
 from exporter.settings import ExporterSettings
-from local.eventhubs.config import load_emulator_config, parse_arguments
+from local.eventhubs.config import Settings as BrokerSettings
+from local.eventhubs.config import parse_arguments
 from local.stack import CONTAINERS
 from shared.service.settings import ServiceSettings, StorageSettings
 from splitter.settings import SplitterSettings
@@ -21,7 +21,7 @@ from stylizer.settings import StylizerSettings
 from web.settings import WebSettings
 
 ROOT = Path(__file__).resolve().parents[3]
-EMULATOR_CONFIG = ROOT / "deploy/compose/Config.json"
+BROKER = ("-m", "local.eventhubs")
 
 SETTINGS: dict[str, type[StorageSettings]] = {
     "splitter": SplitterSettings,
@@ -33,7 +33,7 @@ SETTINGS: dict[str, type[StorageSettings]] = {
     "set-up": ServiceSettings,
     "cli": ServiceSettings,
 }
-FOREIGN = {"azurite", "eventhubs", "prometheus", "grafana"}
+WITHOUT_SETTINGS = {"azurite", "eventhubs", "prometheus", "grafana"}
 
 Compose = dict[str, dict[str, Any]]
 
@@ -42,10 +42,16 @@ def settings() -> ServiceSettings:
     return ServiceSettings(eventhub_connection_string="given", storage_connection_string="given")
 
 
+def give(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set variables as compose does where the machine's own environment says nothing."""
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, re.sub(r"\$\{\w+:-(.*)\}", r"\1", value))
+
+
 def test_every_variable_in_every_file_is_one_that_its_service_reads(compose: Compose) -> None:
     for file, content in compose.items():
         for name, service in content["services"].items():
-            if name in FOREIGN:
+            if name in WITHOUT_SETTINGS:
                 continue
             known = {field.upper() for field in SETTINGS[name].model_fields}
             assert set(service.get("environment", {})) <= known, f"{file}: {name}"
@@ -55,9 +61,7 @@ def test_every_variable_in_every_file_is_one_that_its_service_reads(compose: Com
 def test_a_services_environment_makes_valid_settings(
     services: Compose, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for variable, value in services[name]["environment"].items():
-        monkeypatch.setenv(variable, re.sub(r"\$\{\w+:-(.*)\}", r"\1", value))
-
+    give(services[name]["environment"], monkeypatch)
     monkeypatch.setenv("WEB_TOKEN", "chosen-by-whoever-starts-the-stack")
 
     loaded = SETTINGS[name]()
@@ -73,60 +77,59 @@ def test_a_services_environment_makes_valid_settings(
     )
 
 
-def test_the_hubs_are_those_that_the_services_read_and_write(prepare: ModuleType) -> None:
-    hubs = load_emulator_config(EMULATOR_CONFIG)
-
-    assert [hub.name for hub in hubs] == prepare.hubs_of(settings())
-    assert {hub.name: hub.partitions for hub in hubs}["frames"] == 8
-
-
-def test_the_consumer_group_is_in_every_hub(services: Compose) -> None:
-    group = services["stylizer"]["environment"]["CONSUMER_GROUP"]
-
-    for hub in load_emulator_config(EMULATOR_CONFIG):
-        assert hub.groups == {group}
+@pytest.fixture
+def broker(services: Compose) -> BrokerSettings:
+    """What the container's command is understood as."""
+    command = services["eventhubs"]["command"]
+    assert tuple(command[:2]) == BROKER
+    return parse_arguments(command[2:])
 
 
-def test_the_emulators_own_rules_are_kept() -> None:
-    (namespace,) = json.loads(EMULATOR_CONFIG.read_text())["UserConfig"]["NamespaceConfig"]
+def test_the_hubs_are_those_that_the_services_read_and_write(
+    broker: BrokerSettings, prepare: ModuleType
+) -> None:
+    assert [hub.name for hub in broker.hubs] == prepare.hubs_of(settings())
+    assert {hub.name: hub.partitions for hub in broker.hubs}["frames"] == 8
 
-    assert (namespace["Type"], namespace["Name"]) == ("EventHub", "emulatorNs1")
-    assert len(namespace["Entities"]) <= 10
-    for entity in namespace["Entities"]:
-        assert isinstance(entity["PartitionCount"], str)
-        assert 1 <= int(entity["PartitionCount"]) <= 32
-        assert "$default" not in [group["Name"].lower() for group in entity["ConsumerGroups"]]
+
+def test_the_consumer_group_is_in_every_hub(services: Compose, broker: BrokerSettings) -> None:
+    for name in ("splitter", "stylizer", "assembler"):
+        group = services[name]["environment"]["CONSUMER_GROUP"]
+        for hub in broker.hubs:
+            assert hub.groups == {group}
+
+
+def test_hubs_are_reached_where_services_look_for_them_and_outlive_their_container(
+    services: Compose, broker: BrokerSettings
+) -> None:
+    assert (broker.host, broker.port) == ("0.0.0.0", 5672)
+    assert "ports" not in services["eventhubs"]
+    assert f"hubs:{broker.data_dir}" in services["eventhubs"]["volumes"]
+
+
+def test_the_exporter_knows_how_long_events_are_kept(
+    services: Compose, broker: BrokerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give(services["exporter"]["environment"], monkeypatch)
+
+    exporter = ExporterSettings()
+
+    kept_h = broker.retention.max_age_ms // 3_600_000
+    assert exporter.uploads_retention_h == kept_h
+    assert exporter.frames_retention_h == kept_h
+    assert exporter.segments_retention_h == kept_h
 
 
 def test_set_up_makes_the_containers_of_the_one_machine_stack(prepare: ModuleType) -> None:
     assert sorted(prepare.containers_of(settings())) == sorted(CONTAINERS)
 
 
-@pytest.mark.parametrize(
-    ("checkpoint", "position", "stale"),
-    [
-        ("eventhubs/frames/stylestream/checkpoint/0", 7, True),
-        ("eventhubs/frames/stylestream/checkpoint/0", 6, False),
-        ("eventhubs/frames/stylestream/checkpoint/0", -1, False),
-        ("eventhubs/frames/stylestream/checkpoint/1", 0, True),
-        ("eventhubs/frames/stylestream/ownership/0", 7, False),
-        ("eventhubs/other/stylestream/checkpoint/0", 7, False),
-    ],
-)
-def test_a_position_behind_the_end_of_its_hub_is_an_older_hubs(
-    prepare: ModuleType, checkpoint: str, position: int, *, stale: bool
-) -> None:
-    last_events = {("frames", "0"): 6, ("frames", "1"): -1}
-
-    assert prepare.is_stale(checkpoint, position, last_events) is stale
-
-
-def test_services_start_after_set_up_which_starts_after_storage(services: Compose) -> None:
+def test_services_start_after_set_up_which_starts_after_storage_and_hubs(services: Compose) -> None:
     for name in ("watcher", "splitter", "stylizer", "assembler", "exporter"):
         condition = services[name]["depends_on"]["set-up"]["condition"]
         assert condition == "service_completed_successfully"
-    assert services["set-up"]["depends_on"]["azurite"]["condition"] == "service_healthy"
-    assert services["eventhubs"]["depends_on"]["azurite"]["condition"] == "service_healthy"
+    for name in ("azurite", "eventhubs"):
+        assert services["set-up"]["depends_on"][name]["condition"] == "service_healthy"
 
 
 def test_stylizers_can_be_scaled(services: Compose) -> None:
@@ -156,13 +159,11 @@ def test_our_containers_may_write_nothing_but_what_is_given_to_them(compose: Com
         assert service["security_opt"] == ["no-new-privileges:true"]
 
 
-def test_no_container_can_take_the_whole_machine(compose: Compose) -> None:
-    for file in ("docker-compose.yml", "embedded.yml"):
-        for name, service in compose[file]["services"].items():
-            if "image" in service:
-                assert {"mem_limit", "pids_limit", "cpus"} <= service.keys(), f"{file}: {name}"
-                # Painting alone may have every core.
-                assert service["cpus"] or name == "stylizer"
+def test_no_container_can_take_the_whole_machine(services: Compose) -> None:
+    for name, service in services.items():
+        assert {"mem_limit", "pids_limit", "cpus"} <= service.keys(), name
+        # Painting alone may have every core.
+        assert service["cpus"] or name == "stylizer"
 
 
 def test_decoders_fit_into_the_splitters_memory(services: Compose) -> None:
@@ -194,17 +195,6 @@ def test_mounted_files_are_there(compose: Compose) -> None:
             for volume in service.get("volumes", ()):
                 source = volume.split(":")[0]
                 assert not source.startswith("./") or (ROOT / source).exists(), source
-
-
-def test_the_embedded_event_hubs_understands_its_command(compose: Compose) -> None:
-    command = compose["embedded.yml"]["services"]["eventhubs"]["command"]
-
-    assert command[:2] == ["-m", "local.eventhubs"]
-    arguments = [
-        argument.replace("/etc/eventhubs/Config.json", str(EMULATOR_CONFIG))
-        for argument in command[2:]
-    ]
-    assert parse_arguments(arguments).port == 5672
 
 
 def test_the_scripts_that_are_started_are_in_the_image(

@@ -170,14 +170,12 @@ def test_the_containers_on_one_machine_take_the_same_pictures(manifests: Manifes
 def test_the_development_overlay_has_the_hubs_that_compose_has() -> None:
     broker = yaml.safe_load_all((KUBERNETES / "overlays/dev/eventhubs.yaml").read_text())
     (container,) = next(iter(broker))["spec"]["template"]["spec"]["containers"]
-    hubs = {a.removeprefix("--hub=") for a in container["args"] if a.startswith("--hub=")}
-    config = yaml.safe_load((ROOT / "deploy/compose/Config.json").read_text())
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    command = compose["services"]["eventhubs"]["command"]
 
-    (namespace,) = config["UserConfig"]["NamespaceConfig"]
-    assert hubs == {
-        f"{hub['Name']}:{hub['PartitionCount']}:{hub['ConsumerGroups'][0]['Name']}"
-        for hub in namespace["Entities"]
-    }
+    hubs = {argument for argument in container["args"] if argument.startswith("--hub=")}
+
+    assert hubs == {argument for argument in command if argument.startswith("--hub=")} != set()
 
 
 def container_of(documents: dict[tuple[str, str], Any], name: str) -> Any:

@@ -270,7 +270,6 @@ def test_a_hub_is_declared_with_or_without_groups() -> None:
         ["--host", "example.org"],
         ["--policy", "a;b"],
         ["--retention-hours", "0"],
-        ["--config", "/does/not/exist.json"],
     ],
 )
 def test_each_bad_argument_is_one_clear_sentence(arguments: list[str]) -> None:
