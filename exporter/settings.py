@@ -11,15 +11,14 @@ class ExporterSettings(ServiceSettings):
     """The exporter's settings."""
 
     look_interval_s: float = Field(
-        15.0, gt=0, description="how often hubs and checkpoints are looked at"
+        15.0, gt=0, description="how often hubs and checkpoints are read"
     )
     uploads_interval_s: float = Field(
         60.0, gt=0, description="how often the container of uploads is listed"
     )
     onlooker_group: str = Field(
         "$Default",
-        description="consumer group in which the oldest waiting events are looked at; "
-        "not CONSUMER_GROUP",
+        description="consumer group for reading the oldest waiting events; not CONSUMER_GROUP",
     )
     uploads_retention_h: float = Field(
         168, gt=0, description="hours that the hub of uploads keeps events"

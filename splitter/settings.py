@@ -37,57 +37,65 @@ class SplitterSettings(ServiceSettings):
     first_chunk_frames: int = Field(
         8, ge=1, le=1024, description="frames in a video's first chunk; they double from there"
     )
-    default_style: str = Field("starry-night", description="style of uploads that name none")
-    splits: int = Field(8, ge=1, le=32, description="videos split at once")
+    default_style: str = Field("starry-night", description="style of uploads that do not name one")
+    splits: int = Field(8, ge=1, le=32, description="videos split concurrently")
     split_threads: int | None = Field(
         None,
         ge=1,
         le=64,
-        description="threads that split one video; default: one a core, at most 8",
+        description="threads that split one video; default: one per core, at most 8",
     )
     split_attempts: int = Field(
-        5, ge=1, description="splits of a video that end their splitter before it is given up"
+        5, ge=1, description="attempts at a video that kill the splitter before it is given up"
     )
     outstanding_chunks: int = Field(
         8,
         ge=1,
-        description="chunks of a video that may wait to be painted, for each partition of the "
-        "frames hub",
+        description=(
+            "chunks of a video that may wait to be painted, per partition of the frames hub"
+        ),
     )
     pace_patience_s: float = Field(
-        60.0, gt=0, description="time without a painted chunk after which another is sent anyway"
+        60.0, gt=0, description="time without a painted chunk after which one more is sent anyway"
     )
-    uploads_ahead: int = Field(4, ge=1, le=64, description="chunks of a video on their way at once")
+    uploads_ahead: int = Field(4, ge=1, le=64, description="concurrent chunk uploads per video")
     uploads_look_s: float = Field(
         600.0,
         gt=0,
-        description="how often the uploads are gone through for those whose event was lost",
+        description="how often uploads are checked for lost events",
     )
     progress_interval_s: float = Field(
-        1.0, gt=0, description="how often a split records its progress and looks after its job"
+        1.0,
+        gt=0,
+        description=(
+            "how often a split records its progress and checks whether its job is still open"
+        ),
     )
     frame_deadline_s: float = Field(
         60.0, gt=0, description="time without any progress after which a decoder is stopped"
     )
     work_dir: str | None = Field(
-        None, description="folder for tracks while they are copied; default: the system's"
+        None,
+        description=(
+            "folder for tracks while they are copied; default: the system's temporary folder"
+        ),
     )
     max_bytes: int = Field(_DEFAULTS.max_bytes, ge=1, description="largest upload in bytes")
     max_pixels: int = Field(
         _DEFAULTS.max_pixels,
         ge=4,
-        description="largest picture in pixels; larger ones want stylizers with more memory",
+        description="largest frame in pixels; larger ones need stylizers with more memory",
     )
     max_frames: int = Field(_DEFAULTS.max_frames, ge=1, description="longest video in frames")
     max_duration_s: float = Field(
         _DEFAULTS.max_duration_s, gt=0, description="longest video in seconds"
     )
-    max_rate: float = Field(_DEFAULTS.max_rate, gt=0, description="highest mean of frames a second")
+    max_rate: float = Field(_DEFAULTS.max_rate, gt=0, description="highest average frame rate")
     min_decodable: float = Field(
         _DEFAULTS.min_decodable,
         ge=0,
         le=1,
-        description="share of frames below which damage refuses",
+        description="share of decodable frames below which a damaged video is refused",
     )
     longest_pause_s: float = Field(
         LONGEST_PAUSE_S,
@@ -96,10 +104,10 @@ class SplitterSettings(ServiceSettings):
         "longer one is taken for a jump of its clock and cut out",
     )
     decoder_memory_bytes: int = Field(
-        _DEFAULTS.memory_bytes, ge=2**28, description="memory that decoding one video may take"
+        _DEFAULTS.memory_bytes, ge=2**28, description="memory limit for decoding one video"
     )
     decoder_cpu_s: int = Field(
-        _DEFAULTS.cpu_s, ge=1, description="processor time that decoding one video may take"
+        _DEFAULTS.cpu_s, ge=1, description="CPU time limit for decoding one video"
     )
     sandbox: Literal["required", "optional"] = Field(
         "optional",
@@ -107,51 +115,55 @@ class SplitterSettings(ServiceSettings):
         "Landlock and seccomp; required in the images",
     )
     upload_suffixes: str = Field(
-        "", description="accepted name endings, comma-separated such as .mp4,.mov; empty: all"
+        "", description="accepted file extensions, comma-separated, such as .mp4,.mov; empty: all"
     )
     upload_accounts: str = Field(
         "",
-        description="further addresses of the users' storage account that events may name, "
-        "comma-separated",
+        description=(
+            "additional addresses of the users' storage account that events may name, "
+            "comma-separated"
+        ),
     )
 
     budget_of: Sharing = Field(
         "folder",
-        description="who has a budget of their own: each first folder of uploads' names, each "
-        "name (as upload links are), or the account as a whole",
+        description=(
+            "what a budget applies to: each first folder of uploads' names, each name (as"
+            " used by upload links), or the whole account"
+        ),
     )
     budget_open_jobs: int = Field(
         100,
         ge=0,
-        description="jobs of one uploader that may be open at once; further ones wait; 0: any "
-        "number",
+        description="open jobs per uploader; further ones wait; 0: unlimited",
     )
     budget_daily_videos: int = Field(
-        1000, ge=0, description="videos of one uploader that are begun in a day (UTC); 0: any"
+        1000, ge=0, description="videos started per uploader and day (UTC); 0: unlimited"
     )
     budget_daily_bytes: int = Field(
-        2**40, ge=0, description="bytes of one uploader's videos that are begun in a day; 0: any"
+        2**40, ge=0, description="bytes of videos started per uploader and day; 0: unlimited"
     )
     budget_daily_frames: int = Field(
         5_000_000,
         ge=0,
-        description="frames of one uploader's videos that are split in a day; 0: any",
+        description="frames split per uploader and day; 0: unlimited",
     )
 
     webhook_port: int | None = Field(
-        None, ge=0, le=65535, description="HTTP port that Event Grid delivers to; unset: off"
+        None, ge=0, le=65535, description="HTTP port for Event Grid's deliveries; unset: off"
     )
     webhook_host: str = Field("0.0.0.0", description="address that port listens on")  # noqa: S104 - Event Grid comes from outside the pod
     webhook_secret: SecretStr | None = Field(
         None,
-        description="what callers of the webhook prove themselves with; two, comma-separated, "
-        "while it is being changed",
+        description=(
+            "secret that webhook callers must present; two, comma-separated, during rotation"
+        ),
     )
     webhook_tenant: str | None = Field(
-        None, description="Entra tenant whose tokens the webhook takes"
+        None, description="Entra tenant whose tokens the webhook accepts"
     )
     webhook_audience: str | None = Field(
-        None, description="application that these tokens are for: its id, its URI, or both"
+        None, description="audience of these tokens: the application's id, its URI, or both"
     )
     webhook_callers: str = Field(
         EVENT_GRID,

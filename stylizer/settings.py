@@ -25,9 +25,11 @@ class PaintingSettings(BaseSettings):
 
     engine: EngineSetting = Field(
         "auto",
-        description="where the network runs; auto: a GPU that ONNX Runtime starts and that paints "
-        "a test frame right, else the processor. One that is asked for and missing is an error, "
-        "and tensorrt needs TensorRT, which the images do not hold",
+        description=(
+            "where networks run; auto: a GPU that ONNX Runtime can use and that paints a "
+            "test frame correctly, else the CPU. Naming a device that is missing is an "
+            "error, and tensorrt needs TensorRT, which the images do not contain"
+        ),
     )
     precision: PrecisionSetting = Field(
         "auto",
@@ -53,24 +55,28 @@ class PaintingSettings(BaseSettings):
         None,
         ge=1,
         le=64,
-        description="chunks painted at once, memory permitting; default: one a core, two at least "
-        "on a GPU",
+        description=(
+            "chunks painted concurrently, memory permitting; default: one per core, at "
+            "least two on a GPU"
+        ),
     )
     batch: int | None = Field(
         None,
         ge=1,
         le=64,
-        description="frames in one call of the network; default: 1 on CPU; on a GPU as many as "
-        "have 16 million pixels, 8 at most",
+        description=(
+            "frames per call of the network; default: 1 on a CPU; on a GPU up to 16 "
+            "million pixels, at most 8 frames"
+        ),
     )
     gpu_mem_limit_mib: int | None = Field(
-        None, ge=256, description="cap on the engine's GPU memory"
+        None, ge=256, description="limit on the engine's GPU memory"
     )
     default_style: str = Field(
-        "starry-night", description="style that is loaded before being ready"
+        "starry-night", description="style that is loaded before the service is ready"
     )
     styles_dir: str | None = Field(
-        None, description="folder with further styles (NAME.onnx and NAME.json)"
+        None, description="folder with additional styles (NAME.onnx and NAME.json)"
     )
 
     @property
@@ -118,13 +124,15 @@ class StylizerSettings(PaintingSettings, ServiceSettings):
     chunk_attempts: int = Field(
         5,
         ge=1,
-        description="tries before a chunk is given up that raises, hangs or kills its worker",
+        description="attempts before a chunk that fails, hangs or kills its worker is given up",
     )
     chunk_deadline_s: float = Field(
-        300.0, gt=0, description="time for painting one chunk, after which it counts as hung"
+        300.0, gt=0, description="time limit for painting one chunk, after which it counts as hung"
     )
     on_chunk_failure: Literal["fail", "passthrough"] = Field(
         "fail",
-        description="what becomes of a chunk that is given up: its job fails, or the chunk keeps "
-        "its original frames and the job ends degraded",
+        description=(
+            "what happens to a chunk that is given up: its job fails, or it keeps its "
+            "original frames and the job ends degraded"
+        ),
     )

@@ -26,50 +26,53 @@ class WebSettings(StorageSettings):
     web_port: int = Field(8080, ge=0, le=65535, description="HTTP port of the studio")
     web_sign_in: SignIn = Field(
         "token",
-        description="who may use the studio: whoever has WEB_TOKEN, people of an Entra tenant, or "
-        "whom a proxy before it lets through",
+        description=(
+            "who may use the studio: holders of WEB_TOKEN, users of an Entra tenant, or "
+            "users that a proxy in front of it lets through"
+        ),
     )
     web_token: SecretStr | None = Field(
-        None, description="what opens the studio in the address (/?token=) or as a bearer token"
+        None,
+        description="token that opens the studio, in the address (/?token=) or as a bearer token",
     )
     web_secret: SecretStr | None = Field(
         None,
-        description="key of sessions and uploads, the same for all instances; default: made of "
-        "WEB_TOKEN",
+        description=(
+            "key for sessions and uploads, the same for all instances; default: derived "
+            "from WEB_TOKEN"
+        ),
     )
     web_public_url: str | None = Field(
-        None, description="address under which browsers reach the studio, such as https://NAME"
+        None, description="address at which browsers reach the studio, such as https://NAME"
     )
     web_proxy_header: str = Field(
         "X-Forwarded-User",
-        description="header in which the proxy names who has signed in; it must overwrite what "
-        "browsers send",
+        description=(
+            "header in which the proxy names the user; it must overwrite what browsers send"
+        ),
     )
     web_operators: str = Field(
         "",
-        description="who sees everybody's jobs: names by proxy, or Entra object ids, separated by "
-        "commas",
+        description=(
+            "users who see all jobs: names given by the proxy, or Entra object ids, comma-separated"
+        ),
     )
-    entra_tenant_id: str | None = Field(None, description="Entra tenant whose people may sign in")
+    entra_tenant_id: str | None = Field(None, description="Entra tenant whose users may sign in")
     entra_client_id: str | None = Field(None, description="the studio's app registration")
     entra_client_secret: SecretStr | None = Field(
         None, description="that app's secret; default: the pod's federated token"
     )
-    entra_operator_role: str = Field(
-        "Operator", description="app role whose holders see everybody's jobs"
-    )
-    default_style: str = Field("starry-night", description="style that is chosen at first")
+    entra_operator_role: str = Field("Operator", description="app role whose holders see all jobs")
+    default_style: str = Field("starry-night", description="style selected initially")
     max_upload_mib: int = Field(64 * 1024, ge=1, le=190 * 1024, description="largest upload")
     web_direct_uploads: bool = Field(
         False,
         description="whether browsers send videos straight to storage, by signed links; the users' "
         "account must allow it (CORS) to the studio's origin",
     )
-    previews_at_once: int = Field(
-        2, ge=1, le=64, description="pictures painted at once for previews"
-    )
+    previews_at_once: int = Field(2, ge=1, le=64, description="previews painted concurrently")
     fragments_cache_mib: int = Field(
-        128, ge=1, description="memory for fragments that several viewers play"
+        128, ge=1, description="memory for fragments shared by several viewers"
     )
 
     def problems(self) -> list[str]:

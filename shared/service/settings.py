@@ -51,7 +51,7 @@ class StorageSettings(BaseSettings):
         None, description="users' storage account to sign in to; default: the one storage account"
     )
     allow_http: bool = Field(
-        False, description="speak without TLS beyond loopback, on a network of its own"
+        False, description="allow plain HTTP beyond loopback, on an isolated network"
     )
 
     uploads_container: str = Field("uploads", description="where users put videos")
@@ -68,20 +68,30 @@ class StorageSettings(BaseSettings):
     segments_checkpoints_container: str = Field(
         "segments-checkpoints", description="assemblers' positions in the hub of segments"
     )
-    dead_letters_container: str = Field("dead-letters", description="events nobody could process")
+    dead_letters_container: str = Field(
+        "dead-letters", description="events that could not be processed"
+    )
 
     styles_dir: str | None = Field(
-        None, description="folder with further styles (NAME.onnx and NAME.json)"
+        None, description="folder with additional styles (NAME.onnx and NAME.json)"
     )
     styles_container: str | None = Field(
-        None, description="blob container with further styles, fetched at start; or STYLES_DIR"
+        None,
+        description=(
+            "blob container with additional styles, fetched at start; instead of STYLES_DIR"
+        ),
     )
 
     probe_interval_s: float = Field(
-        10.0, gt=0, description="how often dependencies are asked whether they are there (/readyz)"
+        10.0, gt=0, description="interval of the checks on dependencies (/readyz)"
     )
     drain_timeout_s: float = Field(
-        90.0, gt=0, description="time for work in hand after SIGTERM; below the pod's grace period"
+        90.0,
+        gt=0,
+        description=(
+            "time to finish work in progress after SIGTERM; must be shorter than the "
+            "pod's grace period"
+        ),
     )
 
     metrics_port: int = Field(
@@ -89,13 +99,11 @@ class StorageSettings(BaseSettings):
     )
     metrics_host: str = Field("0.0.0.0", description="address that port listens on")  # noqa: S104 - probes come from outside the pod
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="least level of log lines"
+        "INFO", description="minimum level of log lines"
     )
-    log_format: Literal["json", "console"] = Field(
-        "json", description="log lines for machines or for people"
-    )
+    log_format: Literal["json", "console"] = Field("json", description="format of log lines")
     otel_exporter_otlp_endpoint: str | None = Field(
-        None, description="collector of traces (OTLP over HTTP), http://HOST:4318; unset: no traces"
+        None, description="trace collector (OTLP over HTTP), http://HOST:4318; unset: no traces"
     )
 
     @model_validator(mode="after")
@@ -186,23 +194,23 @@ class ServiceSettings(StorageSettings):
     consumer_group: str = Field("$Default", description="consumer group read in every hub")
 
     keep_intermediates: bool = Field(
-        False, description="keep chunks, segments and manifests of jobs that have ended"
+        False, description="keep chunks, segments and manifests of ended jobs"
     )
 
     load_balancing_interval_s: float = Field(
-        3.0, gt=0, description="how often consumers rebalance partitions among themselves"
+        3.0, gt=0, description="how often consumers rebalance their partitions"
     )
     ownership_expiry_s: float = Field(
-        30.0, gt=0, description="after how long a silent consumer's partitions are taken over"
+        30.0, gt=0, description="time after which a silent consumer's partitions are taken over"
     )
     checkpoint_interval_s: float = Field(
         3.0, gt=0, description="how often finished work is checkpointed"
     )
     send_deadline_s: float = Field(
-        30.0, gt=0, description="time for an answer of a hub, after which a connection is made anew"
+        30.0, gt=0, description="time to wait for a hub's response before reconnecting"
     )
     consumer_patience_s: float = Field(
-        60.0, gt=4, description="silence after which a consumer's connection is made anew"
+        60.0, gt=4, description="silence after which a consumer reconnects"
     )
 
     def problems(self) -> list[str]:
