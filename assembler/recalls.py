@@ -80,14 +80,17 @@ class Recalls:
         if not is_job_id(folder):
             return False
         seen = self._seen.get(folder)
-        return seen is None or (time.monotonic() >= seen.due and not self._in_hand(seen.job))
+        if self._in_hand(folder if seen is None else seen.job):
+            return False
+        return seen is None or time.monotonic() >= seen.due
 
     async def _look_at(self, folder: str, folders: set[str]) -> None:
         async with self._at_once:
             before = self._seen.get(folder)
             job = await self._job_of(folder) if before is None else before.job
             # One that has a folder of its own is looked at there.
-            etag = await self._open_record(job) if job == folder or job not in folders else None
+            elsewhere = self._in_hand(job) or (job != folder and job in folders)
+            etag = None if elsewhere else await self._open_record(job)
             still = before is not None and before.etag == etag
             if still and etag is not None and not self._in_hand(job):
                 log.info("job recalled", job_id=job)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from base64 import b64decode
 from collections.abc import Awaitable, Callable
@@ -13,7 +14,10 @@ from contract.test_stalls import Loser, lose_chunks, seal
 from manifests import manifest
 from prometheus_client import CollectorRegistry
 
-from shared.contracts.layout import chunk_blob
+from assembler.job import opening
+from assembler.recalls import Recalls
+from assembler.segments_hub import SegmentsHub
+from shared.contracts.layout import chunk_blob, opening_blob, status_blob
 from shared.contracts.messages import (
     ChunkReady,
     EventPlace,
@@ -25,6 +29,8 @@ from shared.contracts.messages import (
 from shared.hubs.delivery import Delivery
 from shared.service.checkpoints import checkpoint_blob
 from shared.service.clients import AzureClients
+from shared.storage.accounts import BlobClients
+from shared.storage.blobs import BlobStore, Content
 from shared.storage.manifests import store_manifest
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
@@ -129,3 +135,45 @@ async def test_a_job_whose_first_events_are_lost_is_opened_from_its_manifest(
     assert status.error
     assert status.error.code == "SEGMENT_MISSING"
     assert not [body for body in letters if job.encode() in body or other.encode() in body]
+
+
+class Asked(BlobStore):
+    """A storage that notes what it is asked for, and whether that is there."""
+
+    def __init__(self, client: BlobClients) -> None:
+        super().__init__(client)
+        self.found: dict[str, bool] = {}
+
+    async def fetch(self, container: str, name: str) -> Content | None:
+        content = await super().fetch(container, name)
+        self.found[f"{container}/{name}"] = content is not None
+        return content
+
+
+async def test_jobs_in_hand_are_not_looked_for_in_storage(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    ours, theirs, upload = (uuid.uuid4().hex[:24] for _ in range(3))
+    async with prepared(storage_connection, eventhub_connection) as bench:
+        container = f"f{uuid.uuid4().hex[:8]}"
+        inside = bench.settings.model_copy(update={"frames_container": container})
+        async with AzureClients(inside) as clients:
+            client = await clients.storage()
+            await (await clients.blobs()).create_container(container)
+            # Given a job of ours with its upload's opening, and one that others may have
+            for job in (ours, theirs):
+                await bench.blobs.create(container, chunk_blob(job, 0), b"a chunk")
+            begun = json.dumps({"job_id": ours}).encode()
+            await bench.blobs.create(container, opening_blob(upload), begun)
+            for job in (ours, theirs):
+                record = opening(started(job)).to_json()
+                await bench.blobs.create(inside.jobs_container, status_blob(job), record)
+            hub = SegmentsHub(bench.hub, lambda _: pytest.fail("nobody is asked"))
+            storage = Asked(client)
+            await Recalls(inside, storage, hub, lambda job: job == ours).look()
+    # Only what tells whose a folder is, and the record of the one that may be nobody's
+    assert storage.found == {
+        f"{container}/{opening_blob(upload)}": True,
+        f"{container}/{opening_blob(theirs)}": False,
+        f"{inside.jobs_container}/{status_blob(theirs)}": True,
+    }
