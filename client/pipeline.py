@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -173,7 +174,9 @@ class Pipeline:
     async def delete(self, job: str) -> None:
         """Delete an ended job: its upload, its result, and last its record.
 
-        An upload that was replaced by a newer version stays: it is another job's.
+        An upload that was replaced by a newer version stays: it is another job's. One whose
+        properties or metadata alone have changed since goes: otherwise splitters, who know its job
+        by the record, would take it for an upload whose event was lost.
 
         Raises:
             StylestreamError: the job has not ended.
@@ -181,14 +184,29 @@ class Pipeline:
         status = await self.status(job)
         if not status.ended:
             raise StylestreamError(f"job {job} is {status.state}: cancel it first")
-        upload = await self._blobs.facts(self._in.uploads, status.video_name)
-        if upload and job == job_id(self._in.uploads, status.video_name, upload.etag, status.style):
-            await self._blobs.delete(self._in.uploads, status.video_name)
+        uploads, name = self._in.uploads, status.video_name
+        while upload := await self._blobs.facts(uploads, name):
+            if not await self._is_upload_of(status, upload):
+                break
+            await self._blobs.delete(uploads, name, etag=upload.etag)
         if status.result is not None:
             result = await self._blobs.facts(self._in.results, status.result)
             if result is not None and _is_of(job, result):
                 await self._blobs.delete(self._in.results, status.result, etag=result.etag)
         await self._blobs.delete_all(self._in.jobs, f"{job}/")
+
+    async def _is_upload_of(self, status: Status, upload: BlobFacts) -> bool:
+        """Tell whether a job was made of what an upload holds now."""
+        name, uploaded_at = status.video_name, status.uploaded_at
+        if status.job_id == job_id(self._in.uploads, name, upload.etag, status.style):
+            return True
+        if not uploaded_at or upload.created > datetime.fromisoformat(uploaded_at):
+            return False
+        # A file of a hierarchical account may be written anew, and stays the same file.
+        others = [each for each in await self.list() if each.video_name == name]
+        return not any(
+            each.job_id != status.job_id and each.uploaded_at >= uploaded_at for each in others
+        )
 
     async def _result(self, job: str) -> str:
         """Return the name of a job's own result, whatever else its record may name."""

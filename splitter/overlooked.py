@@ -187,6 +187,10 @@ class Overlooked:
             log.error("upload is not split, however often it is announced", video=name)
             self._forget([suspect.blob])
             return
+        facts = await self._blobs.facts(self._settings.uploads_container, name)
+        if facts is None or facts.etag != suspect.blob.etag:
+            self._forget([suspect.blob])  # deleted, or another version, since it was listed
+            return
         log.warning("upload was overlooked, and is announced again", video=name)
         # Whoever finds it beside us tells the same splitter, which has it in hand once.
         partition = partitions[crc32(name.encode()) % len(partitions)]

@@ -19,6 +19,8 @@ from videos import Video, number_picture
 from assembler.job import opening as first_record
 from chaos.history import HubEvent
 from chaos.hubs import HubReader
+from client import Pipeline
+from client.account import Containers
 from shared.contracts.layout import progress_blob, status_blob
 from shared.contracts.manifest import Manifest
 from shared.contracts.messages import ChunkReady, SplitStarted
@@ -146,6 +148,12 @@ class Bench:
         record = read_status(await self.blobs.read(self.settings.jobs_container, name) or b"")
         ended = record.model_copy(update={"state": "cancelled"})
         await self.blobs.replace(self.settings.jobs_container, name, ended.to_json())
+
+    def pipeline(self) -> Pipeline:
+        """Return what users have of it."""
+        inside = self.settings
+        names = Containers(inside.uploads_container, jobs=inside.jobs_container)
+        return Pipeline(self._client, names)
 
     async def lying(self, *jobs: Opening) -> list[list[str]]:
         """Return whose chunks lie in each partition of the hub of frames, in their order."""

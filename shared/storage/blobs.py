@@ -32,6 +32,8 @@ class BlobFacts:
     size: int
     etag: str
     metadata: dict[str, str]
+    created: datetime
+    """When it was put there; changes of its metadata and properties leave it as it is."""
     modified: datetime
     copying: bool = False
     """Whether storage is still copying it from elsewhere."""
@@ -323,6 +325,7 @@ def _facts(url: str, found: BlobProperties) -> BlobFacts:
         found.size,
         _bare(found.etag),
         dict(found.metadata or {}),
+        found.creation_time,
         found.last_modified,
         copying,
         appendable=found.blob_type is BlobType.APPENDBLOB,
@@ -334,10 +337,8 @@ def _bare(etag: object) -> str:
 
 
 def _properties(metadata: dict[str, str] | None, content_type: str) -> dict[str, Any]:
-    return {
-        "metadata": metadata,
-        "content_settings": ContentSettings(content_type=content_type),
-    }
+    content = ContentSettings(content_type=content_type)
+    return {"metadata": metadata, "content_settings": content}
 
 
 def _at(etag: str | None) -> dict[str, Any]:

@@ -50,6 +50,12 @@ async def end(bench: Bench, opening: Opening) -> None:
     await bench.blobs.create(jobs, name, record.to_json(), metadata=write_summary(record))
 
 
+async def later_than(bench: Bench, opening: Opening) -> bool:
+    """Whether storage, whose times are whole seconds, gives a later one than an upload's by now."""
+    now_s = await bench.blobs.clock_s(bench.settings.uploads_container)
+    return now_s > opening.video.uploaded_at.timestamp()
+
+
 async def test_uploads_whose_event_was_lost_are_split_and_no_others(
     storage_connection: str, eventhub_connection: str
 ) -> None:
@@ -74,3 +80,29 @@ async def test_uploads_whose_event_was_lost_are_split_and_no_others(
             assert (await bench.sealed(film.job_id)).frames == 8
         assert await bench.openings(5).find("painted.mp4", touched) is None
         assert await bench.manifest(painted.job_id) is None
+
+
+async def test_a_deleted_job_takes_its_upload_along_though_that_was_touched(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    async with bench_of(
+        storage_connection, eventhub_connection, uploads_look_s=1, checkpoint_interval_s=0.2
+    ) as bench:
+        uploads = bench.settings.uploads_container
+        # Given painted videos: one was touched since, in one's place there is another by now
+        for name in ("touched.mp4", "replaced.mp4"):
+            await put(bench, name)
+            await end(bench, await open_for(bench, name))
+        touched, replaced = [await open_for(bench, n) for n in ("touched.mp4", "replaced.mp4")]
+        await bench.blobs.annotate(uploads, "touched.mp4", {"a": "b"}, etag=touched.video.etag)
+        await bench.until(lambda: later_than(bench, replaced))
+        newer = await bench.blobs.replace(uploads, "replaced.mp4", Video(frames=9).make())
+        assert newer
+        # When their jobs are deleted
+        pipeline = bench.pipeline()
+        for job in (touched, replaced):
+            await pipeline.delete(job.job_id)
+        # Then the touched one is gone, and nobody takes it for an upload whose event was lost
+        assert not await bench.blobs.exists(uploads, "touched.mp4")
+        async with bench.splitting():
+            assert (await bench.sealed((await bench.job("replaced.mp4", newer)).job_id)).frames == 9
