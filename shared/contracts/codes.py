@@ -59,6 +59,8 @@ SERVICE_CODES: Final = frozenset(
         "SPLIT_POISONED",
         "STYLIZER_ERROR",
         "UNFORESEEN",
+        # Releases: an event that this one does not know, and no newer one came for it.
+        "NEWER_MESSAGE",
         # Styles that the operator offers.
         "NO_STYLE_NETWORK",
         "STYLE_CHANGED",

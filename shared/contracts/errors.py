@@ -9,7 +9,8 @@
     │   └── NoContainerError    it lacks the container; an operator can cure that
     └── PermanentError          trying again cannot help; the job fails with this cause
         ├── DoubtfulError       so it seems; believed after a few tries with the same answer
-        ├── MessageError        an event that is not the pipeline's, or of an unknown major version
+        ├── MessageError        an event that is not the pipeline's
+        │   └── NewerMessageError   ... yet: it is of a kind or version that a newer release sends
         ├── SourceRefused       the upload is not a video that we take
         ├── StyleError          the style is unknown or its file is not a style
         ├── ChunkError          a chunk's blob does not hold what its event promised
@@ -63,9 +64,16 @@ class DoubtfulError(PermanentError):
 class MessageError(PermanentError):
     """An event whose body cannot be understood; ``raw`` keeps what came."""
 
-    def __init__(self, message: str, raw: bytes) -> None:
-        super().__init__("BAD_MESSAGE", message)
+    def __init__(self, message: str, raw: bytes, code: str = "BAD_MESSAGE") -> None:
+        super().__init__(code, message)
         self.raw = raw
+
+
+class NewerMessageError(MessageError):
+    """An event of the pipeline's that this release does not know; a newer one has sent it."""
+
+    def __init__(self, message: str, raw: bytes) -> None:
+        super().__init__(message, raw, "NEWER_MESSAGE")
 
 
 class SourceRefused(PermanentError):

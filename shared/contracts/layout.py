@@ -8,9 +8,13 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import PurePosixPath
+from typing import Final
 from zlib import crc32
 
 from shared.contracts.style_request import StyleRequest
+
+JOB_ID: Final = r"^[0-9a-f]{24}$"
+"""The form of a job's id."""
 
 
 def job_id(container: str, name: str, etag: str, style: StyleRequest) -> str:
@@ -25,7 +29,7 @@ def job_id(container: str, name: str, etag: str, style: StyleRequest) -> str:
 
 def is_job_id(text: str) -> bool:
     """Tell whether ``text`` has the form of a job id."""
-    return re.fullmatch(r"[0-9a-f]{24}", text) is not None
+    return re.fullmatch(JOB_ID, text) is not None
 
 
 def chunk_blob(job: str, index: int) -> str:

@@ -1,8 +1,8 @@
 """The events that the services exchange, as immutable values with a JSON form.
 
-An event names its ``type`` and ``schema_version``. A reader ignores fields that it does not know
-and refuses versions and types that it does not know, so that a poisoned hub cannot poison a
-service.
+An event names its ``type`` and ``schema_version``. A reader ignores fields that it does not know,
+leaves types and versions that it does not know to a newer release, which has sent them, and refuses
+everything else, so that a poisoned hub cannot poison a service.
 
 =================  ========  ====================  =============================================
 event              hub       from -> to            meaning
@@ -21,11 +21,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self, get_args
 
 from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
-from shared.contracts.errors import MessageError
+from shared.contracts.errors import MessageError, NewerMessageError
+from shared.contracts.layout import JOB_ID
 from shared.contracts.manifest import Chunk, Source
 from shared.contracts.segment_place import ENCODER, STYLES, UNPAINTED
 from shared.contracts.style_request import StyleRequest
@@ -178,15 +179,40 @@ AnyMessage = Annotated[
     Field(discriminator="type"),
 ]
 _ADAPTER: TypeAdapter[AnyMessage] = TypeAdapter(AnyMessage)
+_TYPES: Final = frozenset(
+    str(kind.model_fields["type"].default) for kind in get_args(get_args(AnyMessage)[0])
+)
+_QUOTED: Final = 200
 
 
 def decode(body: bytes) -> AnyMessage:
     """Read an event's body.
 
     Raises:
-        MessageError: it is not an event of the pipeline, or of an unknown version.
+        NewerMessageError: it is an event of the pipeline, of a type or version unknown here.
+        MessageError: it is not an event of the pipeline.
     """
     try:
         return _ADAPTER.validate_json(body)
     except ValidationError as error:
+        if newer := _newer(body):
+            said = f"{newer.type} of version {newer.schema_version}, which a newer release has sent"
+            raise NewerMessageError(said[:_QUOTED], body) from error
         raise MessageError(f"not a pipeline event: {first_problem(error)}", body) from error
+
+
+class _Envelope(Value):
+    """What the events of every release have in common."""
+
+    type: str
+    schema_version: Annotated[int, Field(ge=1)]
+    job_id: Annotated[str, Field(pattern=JOB_ID)]
+
+
+def _newer(body: bytes) -> _Envelope | None:
+    """Return what an event of a newer release says of itself; None for any other body."""
+    try:
+        envelope = _Envelope.model_validate_json(body)
+    except ValidationError:
+        return None
+    return envelope if envelope.schema_version > 1 or envelope.type not in _TYPES else None

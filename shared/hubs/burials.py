@@ -3,6 +3,9 @@
 No event may stop a partition, and none may be lost: one that storage will not take as a dead letter
 stays unfinished, in nobody's way but that of its partition's checkpoint, and is tried again from
 time to time. Meanwhile the service is not ready and says why.
+
+An event that a newer release has sent is no such event while that may be on its way in: it stays
+unfinished, for whoever reads its partition next. It is laid aside where none comes.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import Final
 
 import structlog
 
-from shared.contracts.errors import PermanentError
+from shared.contracts.errors import NewerMessageError, PermanentError
 from shared.hubs.dead_letters import DeadLetters
 from shared.hubs.delivery import Delivery
 from shared.storage.retry import Retry
@@ -25,6 +28,8 @@ log = structlog.get_logger()
 _DEPENDENCY: Final = "dead letters"
 AGAIN_S: Final = 30.0
 """Between two rounds of tries to lay an event aside."""
+NEWER_S: Final = 1800.0
+"""So long a newer release may take to replace this one, drained pools and cold nodes included."""
 
 
 class Burials:
@@ -48,32 +53,37 @@ class Burials:
         self._draining.set()
 
     async def bury(self, delivery: Delivery, error: Exception) -> bool:
-        """Lay an event aside; return whether that was done before the service drains."""
+        """Lay an event aside; return whether that was done.
+
+        It is not when the service drains before, or a newer release has the event by then.
+        """
+        if isinstance(error, NewerMessageError):
+            log.warning("event left to a newer release", error=error.message, **_place(delivery))
+            if await self._drains_within(NEWER_S) or delivery.comes_again():
+                return False
         code = error.code if isinstance(error, PermanentError) else "UNFORESEEN"
         log.error("event buried", partition=delivery.partition_id, code=code, exc_info=error)
         self._metrics.failed(code)
         self._metrics.dead_lettered(code)
         try:
             while not await self._try(delivery, error):
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(AGAIN_S):
-                        await self._draining.wait()
-                if self._draining.is_set():
+                if await self._drains_within(AGAIN_S):
                     return False
             return True
         finally:
             self._forget(delivery)
 
+    async def _drains_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._draining.wait()
+        return self._draining.is_set()
+
     async def _try(self, delivery: Delivery, error: Exception) -> bool:
         try:
             await self._retry(lambda: self._dead_letters.bury(delivery, error))
         except Exception as problem:
-            log.error(
-                "event cannot be buried",
-                partition=delivery.partition_id,
-                sequence_number=delivery.sequence_number,
-                exc_info=problem,
-            )
+            log.error("event cannot be buried", exc_info=problem, **_place(delivery))
             self._unburied.add(delivery)
             self._report(_DEPENDENCY, f"an event cannot be laid aside: {problem}")
             return False
@@ -84,3 +94,7 @@ class Burials:
             self._unburied.remove(delivery)
             if not self._unburied:
                 self._report(_DEPENDENCY, None)
+
+
+def _place(delivery: Delivery) -> dict[str, str | int]:
+    return {"partition": delivery.partition_id, "sequence_number": delivery.sequence_number}

@@ -31,7 +31,7 @@ class Delivery:
 
     __slots__ = (
         *("_on_done", "_ticket", "_watermark"),
-        *("body", "origin", "partition_id", "sequence_number"),
+        *("body", "comes_again", "origin", "partition_id", "sequence_number"),
     )
 
     def __init__(
@@ -40,6 +40,7 @@ class Delivery:
         context: PartitionContext,
         watermark: Watermark[Place],
         on_done: Callable[[], None] = lambda: None,
+        comes_again: Callable[[], bool] = lambda: False,
     ) -> None:
         place = Place(event.offset or "", event.sequence_number or 0)
         self.body = _body(event)
@@ -51,6 +52,8 @@ class Delivery:
             context.partition_id,
             tracing.extract(event.properties),
         )
+        self.comes_again = comes_again
+        """Whether its partition is no longer ours: who has it now gets the event unless done."""
         self._watermark = watermark
         self._ticket: Ticket[Place] = watermark.start(place)
         self._on_done = on_done
@@ -83,7 +86,7 @@ class OwnedPartition:
 
     def delivery(self, event: EventData) -> Delivery:
         """Return an event of it as what a service takes up."""
-        return Delivery(event, self.context, self.watermark, self.changed.set)
+        return Delivery(event, self.context, self.watermark, self.changed.set, lambda: self.closed)
 
     @property
     def in_hand(self) -> bool:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 
 import structlog
 
-from shared.contracts.errors import StylestreamError
+from shared.contracts.errors import NewerMessageError, StylestreamError
 from shared.hubs.burials import Burials
 from shared.hubs.delivery import Delivery
 from shared.hubs.scarcity import patiently
@@ -55,10 +55,8 @@ class Workers:
         await self._room.acquire()
         if self._draining:
             return
-        task = asyncio.create_task(self._finish(delivery))
-        self._in_hand.add(task)
         self._metrics.in_hand(+1)
-        task.add_done_callback(self._release)
+        self._put_in_hand(self._finish(delivery)).add_done_callback(self._release)
 
     async def finish(self) -> None:
         """Return when nothing is in hand any more."""
@@ -72,15 +70,30 @@ class Workers:
         except GivenBack as reason:
             log.info("event given back", partition=delivery.partition_id, reason=str(reason))
             return
+        except NewerMessageError as error:
+            # It may take long, and no room is wanted for that.
+            self._put_in_hand(self._set_aside(delivery, error))
         except Exception as error:
-            if not await self._burials.bury(delivery, error):
-                return
-        delivery.done()
+            await self._set_aside(delivery, error)
+        else:
+            delivery.done()
 
-    def _release(self, task: asyncio.Task[None]) -> None:
-        self._in_hand.discard(task)
+    async def _set_aside(self, delivery: Delivery, error: Exception) -> None:
+        if await self._burials.bury(delivery, error):
+            delivery.done()
+
+    def _put_in_hand(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._in_hand.add(task)
+        task.add_done_callback(self._forget)
+        return task
+
+    def _release(self, _task: asyncio.Task[None]) -> None:
         self._room.release()
         self._metrics.in_hand(-1)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._in_hand.discard(task)
         if not task.cancelled() and (error := task.exception()):
             # It comes again after a restart.
             log.error("event left unfinished", exc_info=error)

@@ -6,15 +6,15 @@ import asyncio
 import base64
 import uuid
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from azure.eventhub import EventData
-from contract.test_services import running, started
+from contract.test_services import assembling, prepared, running, started
 from prometheus_client import CollectorRegistry
 
 from shared.contracts.errors import PermanentError
-from shared.contracts.messages import ChunkFailed, SegmentReady
+from shared.contracts.messages import ChunkFailed, Message, SegmentReady
 from shared.hubs import burials as module
 from shared.hubs.burials import Burials
 from shared.hubs.dead_letters import DeadLetters
@@ -28,6 +28,12 @@ from splitter.metrics import SplitterMetrics
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
 REFUSED = "Storage never takes such a name"
+
+
+class JobPostponed(Message):
+    """An event that only a newer release knows."""
+
+    type: Literal["JobPostponed"] = "JobPostponed"
 
 
 def delivery(watermark: Watermark[Place]) -> Delivery:
@@ -131,6 +137,32 @@ async def test_an_assembler_that_drains_does_not_wait_for_such_an_event(
     async with running(storage_connection, eventhub_connection) as bench:
         await bench.hub.by_job(SegmentReady(job_id=uuid.uuid4().hex[:24], chunk=1, frames=8))
         await bench.until(lambda: _is("dead letters" in bench.health.ready[1]))
+
+
+async def test_an_event_of_a_newer_release_is_left_to_one_and_laid_aside_where_none_comes(
+    storage_connection: str, eventhub_connection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = uuid.uuid4().hex[:24]
+    async with prepared(storage_connection, eventhub_connection) as bench:
+
+        async def letters() -> list[tuple[str, bytes]]:
+            found = await bench.dead_letters()
+            each = [(one["code"], base64.b64decode(one["body_base64"])) for one in found]
+            return [(code, body) for code, body in each if job.encode() in body]
+
+        # Given an assembler that gets an event which a newer one has sent
+        async with assembling(bench.settings, CollectorRegistry()):
+            await bench.hub.by_job(started(job))
+            await bench.hub.by_job(JobPostponed(job_id=job))
+            # Then the job's other events go their way
+            await bench.hub.by_job(ChunkFailed(job_id=job, chunk=0, code="X", message="x"))
+            await bench.ended(job)
+        # And it is left to the next assembler, as long as that may be a newer one
+        assert await letters() == []
+        monkeypatch.setattr(module, "NEWER_S", 0.1)
+        async with assembling(bench.settings, CollectorRegistry()):
+            await bench.until(letters)
+        assert await letters() == [("NEWER_MESSAGE", JobPostponed(job_id=job).to_json())]
 
 
 async def _is(truth: bool) -> bool:

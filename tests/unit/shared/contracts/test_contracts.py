@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.contracts.errors import MessageError
+from shared.contracts.errors import MessageError, NewerMessageError
 from shared.contracts.layout import chunk_blob, is_job_id, job_id, result_blob
 from shared.contracts.manifest import Chunk, Manifest, Source, pts_digest
 from shared.contracts.messages import ChunkReady, SegmentReady, SplitFailed, decode
@@ -60,6 +60,24 @@ def test_a_body_that_is_no_event_of_ours_is_refused_and_kept(body: bytes) -> Non
     with pytest.raises(MessageError) as refusal:
         decode(body)
     assert refusal.value.raw == body
+
+
+@pytest.mark.parametrize(
+    ("body", "is_newer"),
+    [
+        (b'{"type":"Unheard","schema_version":1,"job_id":"0123456789abcdef01234567"}', True),
+        (b'{"type":"JobRecalled","schema_version":2,"job_id":"0123456789abcdef01234567"}', True),
+        (b'{"type":"SegmentReady","schema_version":1,"job_id":"0123456789abcdef01234567"}', False),
+        (b'{"type":"Unheard","schema_version":1,"job_id":"somebody else\'s"}', False),
+        (b'{"type":"Unheard","job_id":"0123456789abcdef01234567"}', False),
+    ],
+)
+def test_an_event_of_a_newer_service_is_told_from_one_that_is_not_ours(
+    body: bytes, is_newer: bool
+) -> None:
+    with pytest.raises(MessageError) as refusal:
+        decode(body)
+    assert isinstance(refusal.value, NewerMessageError) is is_newer
 
 
 @given(st.binary(max_size=200))

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from azure.eventhub.amqp import AmqpMessageBodyType
 from prometheus_client import CollectorRegistry
 
+from shared.contracts.errors import NewerMessageError
 from shared.hubs.burials import Burials
 from shared.hubs.dead_letters import DeadLetters
 from shared.hubs.delivery import Delivery, Place
@@ -73,6 +74,27 @@ async def test_what_waits_for_room_when_the_service_drains_is_not_taken_up() -> 
     assert begun == [1]
     # Unfinished, the second comes again to whoever reads its partition then
     assert watermark.oldest == Place("2", 2)
+
+
+async def test_an_event_of_a_newer_release_waits_for_one_and_takes_up_no_room() -> None:
+    begun, watermark = asyncio.Queue[int](), Watermark[Place]()
+
+    async def work(delivery: Delivery) -> None:
+        begun.put_nowait(delivery.sequence_number)
+        if delivery.sequence_number == 1:
+            raise NewerMessageError("of a newer release", b"")
+
+    metrics = WorkMetrics(CollectorRegistry(), "stylizer")
+    letters = DeadLetters(None, "dead-letters", "frames")  # type: ignore[arg-type]
+    workers = Workers(1, work, Burials(letters, metrics, lambda *_: None), metrics)
+    for number in (1, 2):
+        await workers.take(delivery(number, watermark))
+    async with asyncio.timeout(60):
+        assert [await begun.get(), await begun.get()] == [1, 2]
+    workers.drain()
+    await workers.finish()
+    # It comes again to whoever reads its partition then
+    assert watermark.oldest == Place("1", 1)
 
 
 def delivery(number: int, watermark: Watermark[Place]) -> Delivery:
