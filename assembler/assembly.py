@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from assembler.drafts import Written
-from assembler.materials import Materials
+from assembler.materials import Materials, Segment
 from assembler.metrics import AssemblerMetrics
 from assembler.mux import mux
 from assembler.publication import Publication
@@ -42,10 +42,18 @@ class Loss(NamedTuple):
 
 
 class Published(NamedTuple):
-    """A result: its blob's name, and a sentence for each track that it had to go without."""
+    """A result: its blob's name, and a sentence for each thing that is wrong with it."""
 
     name: str
     losses: tuple[str, ...]
+
+
+class _Made(NamedTuple):
+    """A published result, the tracks that it lacks, and the versions of its style."""
+
+    name: str
+    losses: list[Loss]
+    styles: set[str]
 
 
 class Assembly:
@@ -104,7 +112,7 @@ class Assembly:
             TransientError: storage stayed away.
         """
         try:
-            name, losses = await self._make_with_room(manifest, picture_only, make_room)
+            made = await self._make_with_room(manifest, picture_only, make_room)
         except OSError as error:
             if not is_full(error):
                 raise
@@ -121,16 +129,17 @@ class Assembly:
             raise TransientError(
                 "the assembler can start no thread: its memory, or their number, is used up"
             ) from error
-        for code in sorted({loss.code for loss in losses}):
+        for code in sorted({loss.code for loss in made.losses}):
             self._metrics.lost_tracks(code)
-        return Published(name, tuple(loss.sentence for loss in losses))
+        sentences = [loss.sentence for loss in made.losses]
+        return Published(made.name, (*sentences, *_explain_styles(made.styles)))
 
     async def _make_with_room(
         self,
         manifest: Manifest,
         picture_only: bool,
         make_room: Callable[[], Awaitable[bool]] | None,
-    ) -> tuple[str, list[Loss]]:
+    ) -> _Made:
         try:
             return await self._make(manifest, picture_only=picture_only)
         except OSError as error:
@@ -138,7 +147,7 @@ class Assembly:
                 raise
         return await self._make(manifest, picture_only=picture_only)
 
-    async def _make(self, manifest: Manifest, *, picture_only: bool) -> tuple[str, list[Loss]]:
+    async def _make(self, manifest: Manifest, *, picture_only: bool) -> _Made:
         with work_folder(self._settings.work_dir) as folder:
             out = folder / f"result.{manifest.source.container}"
             side, losses = None, []
@@ -146,9 +155,11 @@ class Assembly:
                 losses = [_without_all(manifest, _deadly(self._settings.assembly_attempts))]
             else:
                 side, losses = await self._take_side(manifest, folder)
-            checked, more = await self._write_what_fits(manifest, side, out)
+            styles: set[str] = set()
+            checked, more = await self._write_what_fits(manifest, side, out, styles)
             with self._metrics.timed("publish"):
-                return await self._publication.publish(manifest, checked), [*losses, *more]
+                name = await self._publication.publish(manifest, checked)
+            return _Made(name, [*losses, *more], styles)
 
     async def _take_side(self, manifest: Manifest, folder: Path) -> tuple[Path | None, list[Loss]]:
         """Fetch the copied tracks; where they are not what they were, tell what is missing.
@@ -162,9 +173,11 @@ class Assembly:
             return None, [_without_all(manifest, error)]
 
     async def _write_what_fits(
-        self, manifest: Manifest, side: Path | None, out: Path
+        self, manifest: Manifest, side: Path | None, out: Path, styles: set[str]
     ) -> tuple[SealedFile, list[Loss]]:
         """Write a result without the tracks that spoil it; return what it goes without.
+
+        The versions of the style that its segments show are added to ``styles``.
 
         Where no track is known to be at fault, it is written without anything beside the picture
         before it is given up.
@@ -173,7 +186,7 @@ class Assembly:
         left_out: frozenset[int] = frozenset()
         while True:
             try:
-                return await self._write(manifest, side, out, left_out), losses
+                return await self._write(manifest, side, out, left_out, styles), losses
             except Exception as error:  # whatever it is, the picture may do without its cause
                 if side is None or _is_of_others(error):
                     raise
@@ -187,11 +200,16 @@ class Assembly:
                     losses = [_without_all(manifest, error)]
 
     async def _write(
-        self, manifest: Manifest, side: Path | None, out: Path, left_out: frozenset[int]
+        self,
+        manifest: Manifest,
+        side: Path | None,
+        out: Path,
+        left_out: frozenset[int],
+        styles: set[str],
     ) -> SealedFile:
         loop = asyncio.get_running_loop()
         with self._metrics.timed("mux"):
-            segments = self._segments(manifest, loop)
+            segments = self._segments(manifest, loop, styles)
             await loop.run_in_executor(self.threads, mux, manifest, segments, side, out, left_out)
         return await self._check(manifest, side, out, left_out)
 
@@ -205,9 +223,11 @@ class Assembly:
             await loop.run_in_executor(self.threads, verify, manifest, side, out, left_out)
         return SealedFile(out, digest)
 
-    def _segments(self, manifest: Manifest, loop: asyncio.AbstractEventLoop) -> Iterator[bytes]:
+    def _segments(
+        self, manifest: Manifest, loop: asyncio.AbstractEventLoop, styles: set[str]
+    ) -> Iterator[bytes]:
         """Yield the segments in order to the muxer's thread, a few fetched ahead."""
-        ahead: deque[Future[bytes]] = deque()
+        ahead: deque[Future[Segment]] = deque()
         chunks = iter(manifest.chunks)
         while True:
             while len(ahead) < self._settings.downloads_ahead and (chunk := next(chunks, None)):
@@ -215,7 +235,9 @@ class Assembly:
                 ahead.append(asyncio.run_coroutine_threadsafe(fetch, loop))
             if not ahead:
                 return
-            yield ahead.popleft().result()
+            segment = ahead.popleft().result()
+            styles.add(segment.styles)
+            yield segment.data
 
 
 def _is_of_others(error: Exception) -> bool:
@@ -230,6 +252,16 @@ def _deadly(attempts: int) -> ResultError:
     return ResultError(
         "ASSEMBLY_POISONED", f"making the result with them ended its assembler {times}"
     )
+
+
+def _explain_styles(styles: set[str]) -> list[str]:
+    """Say that segments were painted by different networks; of some it may not be known."""
+    if len(styles - {""}) <= 1:
+        return []
+    return [
+        "the style was changed while the video was being painted, and parts show it as it was "
+        "before: upload the video again to have all of it in one"
+    ]
 
 
 def _without(manifest: Manifest, number: int, error: Exception) -> Loss:

@@ -18,9 +18,10 @@ from typing import Final, NamedTuple
 import structlog
 
 from assembler.job import Job
-from assembler.materials import Materials
+from assembler.materials import Materials, Segment
 from assembler.mux import Joining
 from assembler.settings import AssemblerSettings
+from shared.contracts.errors import ResultError
 from shared.contracts.manifest import Chunk
 from shared.storage.work_folders import work_folder
 
@@ -111,6 +112,7 @@ class Draft:
         self._materials = materials
         self._threads = threads
         self._count = count
+        self._styles = ""
         self._news = asyncio.Event()
         self._written: asyncio.Future[Written | None] = asyncio.get_running_loop().create_future()
         self._writing = asyncio.create_task(self._write())
@@ -159,18 +161,28 @@ class Draft:
             joining = Joining(self._manifest, side, out)
             try:
                 async with aclosing(self._segments()) as segments:
-                    async for chunk, data in segments:
-                        await self._in_thread(joining.append, chunk, data)
+                    async for chunk, segment in segments:
+                        self._take(segment)
+                        await self._in_thread(joining.append, chunk, segment.data)
                 await self._in_thread(joining.finish)
             finally:
                 await self._in_thread(joining.close)
             self._written.set_result(Written(out, side))
             await asyncio.Event().wait()  # the folder goes with the context
 
-    async def _segments(self) -> AsyncGenerator[tuple[Chunk, bytes]]:
+    def _take(self, segment: Segment) -> None:
+        """Hold that no segment is of another version of the style than those before it.
+
+        One of these is painted anew.
+        """
+        self._styles = self._styles or segment.styles
+        if segment.styles not in ("", self._styles):
+            raise ResultError("MIXED_SEGMENTS", "the style was changed meanwhile")
+
+    async def _segments(self) -> AsyncGenerator[tuple[Chunk, Segment]]:
         """Yield the segments in order, each when it is there."""
         waiting = deque(self._manifest.chunks)
-        ahead: deque[tuple[Chunk, asyncio.Task[bytes]]] = deque()
+        ahead: deque[tuple[Chunk, asyncio.Task[Segment]]] = deque()
         try:
             while waiting or ahead:
                 self._news.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from assembler.redrive import Reach
 from assembler.settings import AssemblerSettings
@@ -34,21 +35,31 @@ class FramesHub:
         newest = await asyncio.gather(*map(self._publisher.newest, partitions))
         return Reach(tuple(newest), tuple(finished))
 
-    async def places(self, manifest: Manifest, chunks: list[int]) -> dict[int, int]:
-        """Return which partition each of the ``chunks`` was sent to."""
+    async def places(self, manifest: Manifest, steps: Mapping[int, int]) -> dict[int, int]:
+        """Return which partition each chunk is in, so many ``steps`` from where it was sent."""
         count = len(await self._publisher.partitions())
-        return {chunk: chunk_partition(manifest.job_id, chunk, count) for chunk in chunks}
+        job = manifest.job_id
+        return {chunk: chunk_partition(job, chunk + more, count) for chunk, more in steps.items()}
 
     async def send_again(
-        self, manifest: Manifest, chunk: int, *, on_processor: bool = False
+        self,
+        manifest: Manifest,
+        chunk: int,
+        *,
+        steps: int = 0,
+        on_processor: bool = False,
+        styles: str = "",
     ) -> None:
-        """Send a chunk's reference as the splitter did, but for what may encode its segment."""
+        """Send a chunk's reference as the splitter did, but for how its segment has to be made.
+
+        It goes so many ``steps`` from where the splitter has sent it.
+        """
         partitions = await self._publisher.partitions()
-        place = chunk_partition(manifest.job_id, chunk, len(partitions))
+        place = chunk_partition(manifest.job_id, chunk + steps, len(partitions))
         event = ChunkReady.of(
             manifest.job_id, manifest.source, manifest.style, manifest.chunks[chunk]
         )
-        event = event.model_copy(update={"on_processor": on_processor})
+        event = event.model_copy(update={"on_processor": on_processor, "styles": styles})
         await self._publisher.to_partition(event, partitions[place])
 
     async def _finished(self, partition: str) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from assembler.agreement import Make
 from assembler.completeness import Completeness
 from assembler.redrive import Redrive
 from shared.contracts.manifest import Manifest
@@ -16,7 +17,6 @@ from shared.storage.manifests import Stored
 from shared.telemetry.spans import Carrier
 
 _NAMED: Final = 10  # a sentence, not a list
-_SEVERAL: Final = 2
 
 
 def opening(event: SplitStarted) -> Status:
@@ -59,8 +59,9 @@ class Job:
         self.ended_before = status.ended
         """Whether its end is no news: it had ended when it was taken up."""
         self._clock = clock
+        self._redrives = redrives
         self._segments: dict[int, SegmentReady] = {}
-        self._work: dict[tuple[int, str], SegmentReady] = {}
+        self._work: dict[tuple[int, Make], SegmentReady] = {}
         self._assembling: float | None = None
         self._progressed = self._lived = clock()
         self._ran: dict[str, float] = {}
@@ -173,12 +174,11 @@ class Job:
 
     def announce(self, event: SegmentReady) -> None:
         """Note a finished segment; see `Completeness.announce`."""
-        self.completeness.announce(event.chunk, event.frames, event.encoder)
-        before = self._segments.setdefault(event.chunk, event)
-        if before.encoder and not event.encoder:
-            self._segments[event.chunk] = event  # its segment has taken the other's place
+        make = make_of(event)
+        if self.completeness.announce(event.chunk, event.frames, make):
+            self._segments[event.chunk] = event
         # Of an event that comes twice, the work counts once; that of a segment painted anew, too.
-        self._work.setdefault((event.chunk, event.encoder), event)
+        self._work.setdefault((event.chunk, make), event)
         self._update(
             chunks_stylized=self.completeness.chunks,
             frames_stylized=self.completeness.frames,
@@ -206,13 +206,18 @@ class Job:
     def publish(self, result: str, losses: Sequence[str] = ()) -> None:
         """Note that the result is there for everybody to see, and a sentence for what it lacks."""
         damaged = self.manifest is not None and self.manifest.damaged
-        faults = [*losses, *self._explain_unpainted(), *self._explain_styles()]
+        faults = [*losses, *self._explain_unpainted()]
         self._update(
             state="degraded" if damaged or faults else "done",
             result=result,
             cost=self._cost(),
             warnings=(*self.status.warnings, *faults),
         )
+
+    def give_up_version(self) -> None:
+        """Note that the version that all segments are to have cannot be had: see `Agreement`."""
+        self.completeness.agreement.give_up_version()
+        self.redrive = Redrive(self._redrives)
 
     def move(self, result: str) -> None:
         """Note that the published result has another name now."""
@@ -246,21 +251,17 @@ class Job:
         cause = unpainted[chunks[0]]
         return [f"these chunks show their original frames: {_named(chunks)} ({cause})"]
 
-    def _explain_styles(self) -> list[str]:
-        versions = {event.styles for event in self._segments.values() if event.styles}
-        if len(versions) < _SEVERAL:
-            return []
-        return [
-            "the style was changed while the video was being painted, and parts show it as it was "
-            "before: upload the video again to have all of it in one"
-        ]
-
     def _update(self, **changes: Any) -> None:
         if self.status.ended:
             return  # the last word was spoken, maybe by somebody else
         self._progressed = self._clock()
         moved = {"waiting": None, "updated_at": utc_now()}
         self.status = self.status.model_copy(update={**moved, **changes})
+
+
+def make_of(event: SegmentReady) -> Make:
+    """Return how an announced segment was made."""
+    return Make(event.styles, event.encoder)
 
 
 def seconds_between(earlier: str, later: str) -> float:

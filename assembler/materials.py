@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from shared.contracts.errors import ResultError
 from shared.contracts.layout import chunk_blob
 from shared.contracts.manifest import Manifest
+from shared.contracts.segment_place import STYLES
 from shared.storage.blobs import BlobStore
 from shared.storage.seals import check_seal, file_digest
 
 _AGAIN: Final = "upload the video again to have them"
+
+
+class Segment(NamedTuple):
+    """A segment's file, and a digest of the networks that painted it: empty if it does not say."""
+
+    data: bytes
+    styles: str
 
 
 class Materials:
@@ -27,8 +35,8 @@ class Materials:
         self._segments = segments
         self._frames = frames
 
-    async def segment(self, manifest: Manifest, index: int) -> bytes:
-        """Return the file of one chunk's segment.
+    async def segment(self, manifest: Manifest, index: int) -> Segment:
+        """Return one chunk's segment.
 
         Raises:
             ResultError: ``SEGMENT_MISSING``: it is gone.
@@ -39,7 +47,7 @@ class Materials:
         if segment is None:
             raise ResultError("SEGMENT_MISSING", f"segment {index} is gone from storage")
         check_seal(segment, f"segment {index}", "CORRUPT_SEGMENT")
-        return segment.data
+        return Segment(segment.data, segment.metadata.get(STYLES, ""))
 
     async def side(self, manifest: Manifest, folder: Path) -> Path | None:
         """Copy the file of copied tracks into ``folder``; None when the job has none.

@@ -53,6 +53,10 @@ class Redrive:
             if self._is_passed(chunk, reach.newest[partition], reach.finished[partition])
         ]
 
+    def sent(self, chunk: int) -> int:
+        """Return how often a chunk was sent again."""
+        return self._sent[chunk]
+
     def judge(self, missing: Mapping[int, int], reach: Reach) -> Verdict:
         """Judge the ``missing`` chunks, each with its partition.
 

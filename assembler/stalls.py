@@ -5,20 +5,20 @@ the hubs keep its events; its record says what for. An event that is lost for go
 made anew, a service that ended in an unforeseen way: that shows as an event that its checkpoint has
 passed and nothing came of. Chunks are sent again then, a few times, before the job fails by name.
 A segment that is stored was painted, whatever became of the news of it: it counts as announced.
-Nor is anything to come of a chunk whose segment does not fit those of the others, see
-`assembler.completeness`: it is sent again with the word that the processor has to encode it.
+Nor is anything to come of a chunk whose segment does not go with those of the others, see
+`assembler.agreement`: it is sent again with the word of how its segment has to be made.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import structlog
 
 from assembler.frames_hub import FramesHub
-from assembler.job import Job, seconds_between
+from assembler.job import Job, make_of, seconds_between
 from assembler.metrics import AssemblerMetrics
 from assembler.redrive import Reach
 from assembler.segments_hub import CaughtUp
@@ -131,7 +131,8 @@ class Stalls:
     ) -> None:
         job.sign_of_life(reach)
         job.wait_for(STYLIZER)
-        missing = await self._frames.places(manifest, job.completeness.missing())
+        due = [chunk for chunk in job.completeness.missing() if not self._waits(job, chunk)]
+        missing = await self._frames.places(manifest, {chunk: _steps(job, chunk) for chunk in due})
         if not job.redrive.passed(missing, reach):
             return
         ours = await caught_up(job.partition_id)
@@ -142,19 +143,51 @@ class Stalls:
         await self._hear_stored(job, manifest, job.redrive.passed(missing, reach))
         if job.status.ended or job.let_go:
             return
-        missing = _still(job, missing)
-        verdict = job.redrive.judge(missing, reach)
-        if verdict.action == "give_up" and ours:
-            job.fail("STALLED", job.explain_loss(verdict.lost))
+        verdict = job.redrive.judge(_still(job, missing), reach)
+        if verdict.action == "give_up":
+            self._give_up(job, verdict.lost, ours=ours)
         elif verdict.action == "resend":
-            mixed = job.completeness.mixed
+            await self._resend(job, manifest, verdict.lost)
+
+    def _waits(self, job: Job, chunk: int) -> bool:
+        """Whether a chunk, painted in another version, waits for stylizers to be updated.
+
+        It is sent again after longer and longer pauses: an update takes its time.
+        """
+        sent = job.redrive.sent(chunk)
+        again = sent < self._settings.redrives and job.completeness.agreement.is_outdated(chunk)
+        return again and job.idle_s < self._settings.redrive_after_s * 2**sent
+
+    def _give_up(self, job: Job, lost: Sequence[int], *, ours: bool) -> None:
+        agreement = job.completeness.agreement
+        if all(map(agreement.is_outdated, lost)):
             log.warning(
-                "chunks sent again", job_id=job.job_id, chunks=len(verdict.lost), mixed=mixed
+                "no stylizer has this version of the style",
+                job_id=job.job_id,
+                styles=agreement.version,
             )
-            self._metrics.redriven(len(verdict.lost))
-            with tracing.span("redrive", {"job_id": job.job_id}, parent=job.trace):
-                for chunk in verdict.lost:
-                    await self._frames.send_again(manifest, chunk, on_processor=mixed)
+            job.give_up_version()
+        elif ours:
+            job.fail("STALLED", job.explain_loss(lost))
+
+    async def _resend(self, job: Job, manifest: Manifest, lost: Sequence[int]) -> None:
+        agreement = job.completeness.agreement
+        mixed, outdated = agreement.mixed, sum(map(agreement.is_outdated, lost))
+        log.warning(
+            "chunks sent again",
+            job_id=job.job_id,
+            chunks=len(lost),
+            mixed=mixed,
+            outdated=outdated,
+        )
+        self._metrics.redriven(len(lost))
+        with tracing.span("redrive", {"job_id": job.job_id}, parent=job.trace):
+            for chunk in lost:
+                styles = agreement.version if agreement.is_outdated(chunk) else ""
+                steps = _steps(job, chunk)
+                await self._frames.send_again(
+                    manifest, chunk, steps=steps, on_processor=mixed, styles=styles
+                )
 
     async def _hear_stored(self, job: Job, manifest: Manifest, chunks: list[int]) -> None:
         """Note the segments of ``chunks`` that are stored: what told of them was lost."""
@@ -170,9 +203,18 @@ class Stalls:
 
         found = await asyncio.gather(*(look_for(manifest.chunks[chunk]) for chunk in chunks))
         for segment in filter(None, found):
-            if not job.completeness.has(segment.chunk):
+            if not job.completeness.agreement.knows(segment.chunk, make_of(segment)):
                 log.warning("a segment's event was lost", job_id=job.job_id, chunk=segment.chunk)
                 job.announce(segment)
+
+
+def _steps(job: Job, chunk: int) -> int:
+    """Return how far a chunk goes from the partition that the splitter has sent it to.
+
+    One that is painted in another version goes to another partition each time: whoever reads the
+    one before may have that version for long.
+    """
+    return job.redrive.sent(chunk) if job.completeness.agreement.is_outdated(chunk) else 0
 
 
 def _still(job: Job, missing: Mapping[int, int]) -> dict[int, int]:

@@ -83,25 +83,30 @@ class Stylizer:
             if outcome is not None:
                 await self._announce(outcome)
 
-    async def _painted_before(self, event: ChunkReady) -> SegmentReady | None:
-        facts = await self._stored(event)
-        if facts is None or _has_to_go(facts, event):
+    def _painted_before(self, event: ChunkReady, there: BlobFacts | None) -> SegmentReady | None:
+        """Return what there is to tell of a stored segment; None when it has to go."""
+        if there is None or self._has_to_go(there, event):
             return None
         self._metrics.chunk("duplicate")
-        return SegmentReady.of_stored(event.job_id, event.chunk, facts.metadata)
+        return SegmentReady.of_stored(event.job_id, event.chunk, there.metadata)
 
     async def _paint(
         self, event: ChunkReady, delivery: Delivery
     ) -> SegmentReady | ChunkFailed | None:
         """Make the segment and return what there is to tell; None when nobody waits for it."""
-        chunk: Content | None = None
+        chunk, there = None, None
         try:
             chunk = await self._fetch(event)
             # Without an attempt there is no segment, and nothing to look for.
-            if (chunk is None or was_begun(chunk)) and (done := await self._painted_before(event)):
+            if chunk is None or was_begun(chunk):
+                there = await self._stored(event)
+            if done := self._painted_before(event, there):
                 return done
             if chunk is None:
                 raise ChunkError(MISSING, f"the frames of chunk {event.chunk.index} are gone")
+            if there is not None and not there.metadata.get(ENCODER):
+                # A GPU's never takes the place of the processor's.
+                event = event.model_copy(update={"on_processor": True})
             started = time.monotonic()
             segment = await self._painter.paint(event, _name(event), chunk)
             work_s = time.monotonic() - started
@@ -110,12 +115,16 @@ class Stylizer:
                 # A late duplicate, or a job that failed or was cancelled meanwhile.
                 self._metrics.chunk("obsolete")
                 return None
+            if there is not None and not _cannot_stay(there, event):
+                # Better in another version than not at all.
+                log.error("not painted anew", job_id=event.job_id, exc_info=error)
+                return SegmentReady.of_stored(event.job_id, event.chunk, there.metadata)
             await self._set_aside(delivery, event, error)
             return await self._pass_through(event, chunk, error) or self._failure(event, error)
         styles = self._version(event.style)
         how = {STYLES: styles, ENCODER: segment.encoder}
         stored = await self._store(event, segment.data, how)
-        if not stored and (other := await self._painted_before(event)):
+        if not stored and (other := self._painted_before(event, await self._stored(event))):
             return other
         self._metrics.chunk("stylized")
         begins_in = event.style.at(event.shown_at(0)).style
@@ -149,11 +158,20 @@ class Stylizer:
             )
             while stored is None:
                 there = await self._stored(event)
-                if there is None or not _has_to_go(there, event):
+                if there is None or not self._has_to_go(there, event):
                     return False
                 replace = functools.partial(self._blobs.replace, etag=there.etag, **written)
                 stored = await self._retry(functools.partial(replace, container, name, segment))
         return True
+
+    def _has_to_go(self, segment: BlobFacts, event: ChunkReady) -> bool:
+        """Whether a stored segment is one in whose place the event wants what we can make."""
+        if _cannot_stay(segment, event):
+            return True
+        painted_with = segment.metadata.get(STYLES, "")
+        if not event.styles or painted_with in ("", event.styles):
+            return False
+        return self._version(event.style) == event.styles
 
     async def _stored(self, event: ChunkReady) -> BlobFacts | None:
         container, name = self._settings.segments_container, _name(event)
@@ -235,8 +253,8 @@ def _ready(
     )
 
 
-def _has_to_go(segment: BlobFacts, event: ChunkReady) -> bool:
-    """Whether a stored segment is the one in whose place the event wants another."""
+def _cannot_stay(segment: BlobFacts, event: ChunkReady) -> bool:
+    """Whether a stored segment cannot be joined to the others of its job."""
     return event.on_processor and bool(segment.metadata.get(ENCODER))
 
 

@@ -57,6 +57,9 @@ class ChunkReady(Message):
     on_processor: bool = False
     """Whether the segment has to be encoded on the processor, in place of one that a GPU encoded:
     the job has segments that cannot be joined to that one."""
+    styles: str = ""
+    """Digest of the networks that the segment has to be painted with, in place of one that others
+    have painted; empty when any will do. A stylizer that has others lets what is there be."""
 
     @classmethod
     def of(cls, job_id: str, source: Source, style: StyleRequest, chunk: Chunk) -> Self:

@@ -16,6 +16,7 @@ import uuid
 from typing import Final
 
 from shared.contracts.errors import ChunkError
+from shared.contracts.messages import ChunkReady
 from shared.storage.blobs import BlobStore, Content
 
 MISSING: Final = "CHUNK_MISSING"
@@ -29,7 +30,7 @@ _FORGIVEN_FOR_EACH: Final = 2
 
 def was_begun(chunk: Content) -> bool:
     """Whether anybody has ever begun to paint a chunk."""
-    return any(name in chunk.metadata for name in (_ATTEMPTS, _ANEW + _ATTEMPTS))
+    return any(name.endswith(_ATTEMPTS) for name in chunk.metadata)
 
 
 class AttemptCounter:
@@ -44,12 +45,15 @@ class AttemptCounter:
         self._blobs = blobs
         self._container = container
 
-    def of(self, name: str, chunk: Content, *, anew: bool = False) -> ChunkAttempts:
+    def of(self, name: str, chunk: Content, event: ChunkReady) -> ChunkAttempts:
         """Return this worker's attempts at a chunk, whose blob is ``chunk`` as it was read.
 
-        A chunk that has been painted, and has to be ``anew``, has as many attempts again.
+        A chunk that has been painted, and has to be anew, has as many attempts again for each way
+        in which it has to be.
         """
-        prefix = _ANEW if anew else ""
+        prefix = _ANEW if event.on_processor else ""
+        if event.styles:
+            prefix += f"in_{event.styles}_"
         return ChunkAttempts(self._blobs, self._container, name, chunk, self.limit, prefix)
 
     async def made(self, name: str) -> int:

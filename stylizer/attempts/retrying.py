@@ -88,7 +88,7 @@ class RetryingPainter:
         check_seal(chunk, f"chunk {event.chunk.index}", "CORRUPT_CHUNK")
         last = AttemptFailed("it ended the workers that tried")
         async with self.lanes.free(self._needed(event)):
-            attempts = self._counter.of(name, chunk, anew=event.on_processor)
+            attempts = self._counter.of(name, chunk, event)
             while attempt := await self._retry(attempts.begin):
                 try:
                     with self._metrics.timed("paint"):

@@ -80,21 +80,24 @@ async def read(blobs: BlobStore, container: str) -> Content:
 async def test_attempts_that_fail_are_counted_up_to_the_limit(
     blobs: BlobStore, container: str
 ) -> None:
-    attempts = AttemptCounter(blobs, container, LIMIT).of(NAME, await read(blobs, container))
+    counter, event = AttemptCounter(blobs, container, LIMIT), chunk()[0]
+    attempts = counter.of(NAME, await read(blobs, container), event)
     assert [await attempts.begin() for _ in range(4)] == [1, 2, 3, None]
 
 
 async def test_a_chunk_that_has_to_be_painted_anew_has_all_attempts_again(
     blobs: BlobStore, container: str
 ) -> None:
-    counter = AttemptCounter(blobs, container, LIMIT)
-    attempts = counter.of(NAME, await read(blobs, container))
+    counter, event = AttemptCounter(blobs, container, LIMIT), chunk()[0]
+    attempts = counter.of(NAME, await read(blobs, container), event)
     assert [await attempts.begin() for _ in range(4)] == [1, 2, 3, None]
-    anew = counter.of(NAME, await read(blobs, container), anew=True)
-    assert [await anew.begin() for _ in range(2)] == [1, 2]
-    assert await attempts.begin() is None
-    another = counter.of(NAME, await read(blobs, container), anew=True)
-    assert await another.begin() == 2
+    for how in ({"on_processor": True}, {"styles": "a1"}, {"on_processor": True, "styles": "a1"}):
+        again = event.model_copy(update=how)
+        anew = counter.of(NAME, await read(blobs, container), again)
+        assert [await anew.begin() for _ in range(2)] == [1, 2]
+        assert await attempts.begin() is None
+        another = counter.of(NAME, await read(blobs, container), again)
+        assert await another.begin() == 2
 
 
 async def test_workers_that_die_beside_an_isolated_attempt_do_not_condemn_the_chunk(
@@ -103,13 +106,13 @@ async def test_workers_that_die_beside_an_isolated_attempt_do_not_condemn_the_ch
     counter = AttemptCounter(blobs, container, LIMIT)
 
     async def begin_and_die() -> int | None:
-        return await counter.of(NAME, await read(blobs, container)).begin()
+        return await counter.of(NAME, await read(blobs, container), chunk()[0]).begin()
 
     # The first ran among the worker's other chunks: it may have killed it
     assert await begin_and_die() == 1
     # The others could not: whatever ended their workers was something else
     assert [await begin_and_die() for _ in range(5)] == [2, 2, 2, 2, 2]
-    survivor = counter.of(NAME, await read(blobs, container))
+    survivor = counter.of(NAME, await read(blobs, container), chunk()[0])
     assert [await survivor.begin() for _ in range(3)] == [2, 3, None]
     # Nor is it tried for ever, should it be the chunk after all
     last = [await begin_and_die() for _ in range(2 * LIMIT)]
@@ -172,8 +175,9 @@ def painter(
 async def test_a_worker_whose_engine_is_gone_leaves_however_often_the_chunk_was_tried(
     blobs: BlobStore, container: str, before: int
 ) -> None:
+    counter = AttemptCounter(blobs, container, LIMIT)
     for _ in range(before):
-        await AttemptCounter(blobs, container, LIMIT).of(NAME, await read(blobs, container)).begin()
+        await counter.of(NAME, await read(blobs, container), chunk()[0]).begin()
     painting, health = painter(blobs, container, Gone())
     with pytest.raises(GivenBack, match="the engine no longer paints"):
         await painting.paint(chunk()[0], NAME, await read(blobs, container))
@@ -192,7 +196,8 @@ async def test_a_worker_whose_gpu_is_out_of_memory_leaves(
     blobs: BlobStore, container: str, failing: list[str], cause: str
 ) -> None:
     failing[0] = f"exit code 1: {cause}"
-    await AttemptCounter(blobs, container, LIMIT).of(NAME, await read(blobs, container)).begin()
+    counter = AttemptCounter(blobs, container, LIMIT)
+    await counter.of(NAME, await read(blobs, container), chunk()[0]).begin()
     engine = Gone()
     engine.paints = True
     painting, health = painter(blobs, container, engine, engine="cuda")
@@ -206,7 +211,8 @@ async def test_a_worker_whose_gpu_no_longer_encodes_leaves(
     blobs: BlobStore, container: str, failing: list[str]
 ) -> None:
     failing[0] = "exit code 1: h264_nvenc: Generic error in an external library"
-    await AttemptCounter(blobs, container, LIMIT).of(NAME, await read(blobs, container)).begin()
+    counter = AttemptCounter(blobs, container, LIMIT)
+    await counter.of(NAME, await read(blobs, container), chunk()[0]).begin()
     engine = Gone()
     engine.paints = True
     painting, health = painter(blobs, container, engine, segment_encoder="nvenc")
@@ -219,7 +225,8 @@ async def test_a_chunk_that_fails_where_others_are_painted_is_to_blame(
     blobs: BlobStore, container: str, failing: list[str]
 ) -> None:
     failing[0] = "the process that painted it ended with SIGSEGV"
-    await AttemptCounter(blobs, container, LIMIT).of(NAME, await read(blobs, container)).begin()
+    counter = AttemptCounter(blobs, container, LIMIT)
+    await counter.of(NAME, await read(blobs, container), chunk()[0]).begin()
     engine = Gone()
     engine.paints = True
     painting, health = painter(blobs, container, engine)

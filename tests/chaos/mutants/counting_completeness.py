@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 
+from assembler.agreement import Make
 from assembler.completeness import Completeness
 
 
@@ -16,9 +17,10 @@ class _Counting(Completeness):
     def complete(self) -> bool:
         return self._promised is not None and self._count >= len(self._promised)
 
-    def announce(self, chunk: int, frames: int, encoder: str = "") -> None:
-        super().announce(chunk, frames, encoder)
+    def announce(self, chunk: int, frames: int, make: Make) -> bool:
+        stored = super().announce(chunk, frames, make)
         self._count += 1
+        return stored
 
 
 def _install() -> None:

@@ -7,10 +7,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from manifests import manifest
 
+from assembler.agreement import Make
 from assembler.completeness import Completeness
 from shared.contracts.errors import ResultError
 
-ENCODERS = st.sampled_from(["", "", "nvenc-1", "nvenc-2"])
+MAKES = st.builds(
+    Make,
+    styles=st.sampled_from(["", "a", "b", "c"]),
+    encoder=st.sampled_from(["", "", "nvenc-1", "nvenc-2"]),
+)
 COUNTS = st.lists(st.integers(1, 32), min_size=1, max_size=8)
 
 
@@ -22,7 +27,9 @@ class CompletenessMachine(RuleBasedStateMachine):
         self.counts = counts
         self.tracker = Completeness()
         self.announced: dict[int, int] = {}
-        self.encoders: dict[int, set[str]] = {}
+        self.makes: dict[int, Make] = {}
+        self.versions: list[str] = []
+        self.given_up: set[str] = set()
         self.sealed = False
         self.broken = False
 
@@ -33,17 +40,17 @@ class CompletenessMachine(RuleBasedStateMachine):
         return not self.sealed or promised == frames
 
     @precondition(lambda self: not self.broken)
-    @rule(data=st.data(), encoder=ENCODERS)
-    def announce_what_is_promised(self, data: st.DataObject, encoder: str) -> None:
+    @rule(data=st.data(), make=MAKES)
+    def announce_what_is_promised(self, data: st.DataObject, make: Make) -> None:
         chunk = data.draw(st.integers(0, len(self.counts) - 1))
-        self.announce_anything(chunk, self.counts[chunk], encoder)
+        self.announce_anything(chunk, self.counts[chunk], make)
 
     @precondition(lambda self: not self.broken)
-    @rule(chunk=st.integers(-1, 9), frames=st.integers(0, 33), encoder=ENCODERS)
-    def announce_anything(self, chunk: int, frames: int, encoder: str) -> None:
+    @rule(chunk=st.integers(-1, 9), frames=st.integers(0, 33), make=MAKES)
+    def announce_anything(self, chunk: int, frames: int, make: Make) -> None:
         expected = self._true(chunk, frames)
         try:
-            self.tracker.announce(chunk, frames, encoder)
+            self.tracker.announce(chunk, frames, make)
         except ResultError:
             assert not expected
             # The job fails here: what the tracker says from now on is of no interest.
@@ -51,7 +58,29 @@ class CompletenessMachine(RuleBasedStateMachine):
         else:
             assert expected
             self.announced[chunk] = frames
-            self.encoders.setdefault(chunk, set()).add(encoder)
+            self.hear(chunk, make)
+
+    def hear(self, chunk: int, make: Make) -> None:
+        if make.styles and (chunk not in self.makes or make.styles not in self.versions):
+            self.versions = [v for v in self.versions if v != make.styles] + [make.styles]
+        before = self.makes.setdefault(chunk, make)
+        processors = bool(before.encoder) > bool(make.encoder)
+        newer = bool(before.encoder) == bool(make.encoder) and (
+            self.wanted(make) > self.wanted(before)
+        )
+        if processors or newer:
+            self.makes[chunk] = make
+
+    def wanted(self, make: Make) -> bool:
+        left = [v for v in self.versions if v not in self.given_up]
+        return not make.styles or not left or left[-1] == make.styles
+
+    @precondition(lambda self: not self.broken and self.versions)
+    @rule()
+    def give_up_version(self) -> None:
+        left = [v for v in self.versions if v not in self.given_up]
+        self.given_up |= set(left[-1:])
+        self.tracker.agreement.give_up_version()
 
     @precondition(lambda self: self.broken or self.tracker.complete)
     @rule(counts=COUNTS)
@@ -75,10 +104,17 @@ class CompletenessMachine(RuleBasedStateMachine):
     @precondition(lambda self: hasattr(self, "tracker") and not self.broken)
     @invariant()
     def it_is_complete_exactly_when_all_is_there(self) -> None:
-        mixed = len(set().union(*self.encoders.values())) > 1
-        assert self.tracker.mixed == mixed
-        fits = {i for i, kinds in self.encoders.items() if not mixed or "" in kinds}
+        mixed = len({make.encoder for make in self.makes.values()}) > 1
+        assert self.tracker.agreement.mixed == mixed
+        fits = {
+            chunk
+            for chunk, make in self.makes.items()
+            if self.wanted(make) and not (mixed and make.encoder)
+        }
         missing = [i for i in range(len(self.counts)) if i not in fits]
+        assert {i for i in range(len(self.counts)) if self.tracker.has(i)} == {
+            i for i in range(len(self.counts)) if i in fits
+        }
         assert self.tracker.complete == (self.sealed and not missing)
         assert self.tracker.missing() == (missing if self.sealed else [])
         assert self.tracker.chunks == len(self.announced)

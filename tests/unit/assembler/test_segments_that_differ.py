@@ -1,4 +1,4 @@
-"""What a record says of segments that differ: in their style, and in who encoded them."""
+"""Segments that differ, in their style and in who encoded them, and what a record says of them."""
 
 from __future__ import annotations
 
@@ -14,39 +14,65 @@ from shared.contracts.style_request import StyleRequest
 ID = "0" * 24
 
 
-@pytest.mark.parametrize(
-    ("versions", "state"),
-    [
-        (("a", "a", "a"), "done"),
-        (("a", "b", "b"), "degraded"),
-        # Stylizers of an earlier release do not say
-        (("", "a", "a"), "done"),
-    ],
-)
-def test_a_result_of_two_versions_of_a_style_is_degraded_and_says_so(
-    versions: tuple[str, ...], state: str
-) -> None:
+def job_of(chunks: int, redrives: int = 3) -> Job:
     request = StyleRequest(style="starry-night")
     started = SplitStarted(job_id=ID, video_name="v", video_url="u", etag="e", style=request)
-    job = Job(opening(started), None, 3, time.monotonic)
-    job.seal(manifest(ID, [8] * len(versions)))
-    for chunk, styles in enumerate(versions):
+    job = Job(opening(started), None, redrives, time.monotonic)
+    job.seal(manifest(ID, [8] * chunks))
+    return job
+
+
+def hear(job: Job, *said: tuple[int, str]) -> None:
+    """Announce segments, each of a chunk and in a version of the style."""
+    for chunk, styles in said:
         job.announce(SegmentReady(job_id=ID, chunk=chunk, frames=8, styles=styles))
-    job.publish("v.mp4")
-    assert job.status.state == state
-    assert [w for w in job.status.warnings if "the style was changed" in w] == (
-        list(job.status.warnings) if state == "degraded" else []
-    )
-    assert len(job.status.warnings) == (state == "degraded")
+
+
+@pytest.mark.parametrize(
+    ("said", "missing"),
+    [
+        ("0a 1a 2a", []),
+        ("0a 1b 2b", [0]),
+        # Both are at work for a while: what came last is what stays
+        ("0b 1a 2b", [1]),
+        # An old event comes again, and changes nothing
+        ("0a 1b 2b 0a", [0]),
+        # Who is asked for another, and has none, says what is there
+        ("0a 1b 2b 0a 0b", []),
+        # What was painted anew is told of again from the beginning, and some of it twice
+        ("0a 1b 2b 0b 0a", []),
+        # A third version, which comes with the answer
+        ("0a 1b 2b 0c", [1, 2]),
+        # Stylizers of an earlier release do not say; nor does what shows original frames
+        ("0- 1a 2a", []),
+        ("0- 1a 2b", [1]),
+    ],
+)
+def test_all_segments_have_to_be_of_the_version_that_stays(said: str, missing: list[int]) -> None:
+    job = job_of(3)
+    hear(job, *((int(word[0]), word[1].replace("-", "")) for word in said.split()))
+    assert job.completeness.missing() == missing
+    assert job.completeness.complete == (not missing)
+
+
+def test_a_version_that_cannot_be_had_gives_way_to_the_one_before_and_then_to_any() -> None:
+    job = job_of(3)
+    hear(job, (0, "a"), (1, "b"), (2, "c"))
+    assert (job.completeness.agreement.version, job.completeness.missing()) == ("c", [0, 1])
+    job.give_up_version()
+    assert (job.completeness.agreement.version, job.completeness.missing()) == ("b", [0, 2])
+    hear(job, (0, "b"))
+    assert job.completeness.missing() == [2]
+    job.give_up_version()
+    job.give_up_version()
+    assert job.completeness.complete
 
 
 def test_a_segment_that_was_replaced_is_no_longer_spoken_of() -> None:
-    request = StyleRequest(style="starry-night")
-    started = SplitStarted(job_id=ID, video_name="v", video_url="u", etag="e", style=request)
-    job = Job(opening(started), None, 3, time.monotonic)
-    job.seal(manifest(ID, [8, 8]))
-    on_gpu = SegmentReady(job_id=ID, chunk=0, frames=8, encoder="nvenc-1", gpu=True, work_s=1)
-    job.announce(on_gpu.model_copy(update={"unpainted": "CHUNK_POISONED", "styles": "before"}))
+    job = job_of(2)
+    how = {"encoder": "nvenc-1", "styles": "before", "gpu": True, "work_s": 1}
+    on_gpu = SegmentReady(job_id=ID, chunk=0, frames=8, unpainted="CHUNK_POISONED", **how)
+    job.announce(on_gpu)
     job.announce(SegmentReady(job_id=ID, chunk=1, frames=8, styles="after"))
     assert (job.completeness.missing(), job.completeness.complete) == ([0], False)
     # Then the first is encoded on the processor, and what came before may come again
