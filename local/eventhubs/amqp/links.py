@@ -198,14 +198,14 @@ class IncomingLink(Link):
         self._current = first
         if transfer.more:
             return
+        delivery = first.delivery_id or 0
         message = (
-            f"the message is larger than the {self._max_message_size} bytes allowed: "
-            f"it has {self._size} bytes"
+            f"The received message (delivery-id:{delivery}, size:{self._size} bytes) exceeds the "
+            f"limit ({self._max_message_size} bytes) currently allowed on the link."
         )
         self._finish()
         if first.settled or transfer.settled:
             raise LinkFault(MESSAGE_SIZE, message)  # nobody waits for an answer about it
-        delivery = first.delivery_id or 0
         self.settle(delivery, delivery, LinkFault(MESSAGE_SIZE, message))
 
     def settle(self, first: int, last: int, error: AmqpError | None = None) -> None:

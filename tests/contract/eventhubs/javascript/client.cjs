@@ -6,7 +6,7 @@
 // {"checkpointed": body} for each event, {"owned": partition}, {"error": text}. Each line
 // "send WORD" sends WORD in a batch to each partition, by a key, and alone, and prints
 // {"sent": [bodies]} once all are acknowledged; "large" sends a message that is too large, and prints
-// {"refused": code}. It is ended by a signal.
+// {"refused": [code, message]}. It is ended by a signal.
 "use strict";
 
 const { createRequire } = require("node:module");
@@ -54,7 +54,7 @@ async function sendTooLarge(producer) {
   try {
     await producer.sendBatch([{ body }], { partitionId: "0" });
   } catch (error) {
-    print({ refused: error.code });
+    print({ refused: [error.code, error.message] });
   }
 }
 

@@ -215,7 +215,7 @@ def test_a_message_that_is_too_large_is_rejected_when_it_has_come_and_its_link_g
     ((role, first, last, settled, state, *_),) = [f.value for f in frames if f.descriptor == 0x15]
     assert (role, first, last, settled) == (True, 7, 7, True)
     assert state.value[0].value[0] == "amqp:link:message-size-exceeded"
-    assert "it has 181 bytes" in state.value[0].value[1]
+    assert "size:181 bytes" in state.value[0].value[1]
     (event,) = feed(engine, encode_frame(0, Transfer(0, 8, b"t"), b"x"))
     assert event.delivery.payload == b"x"
 
