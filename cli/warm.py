@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -40,27 +40,24 @@ async def start_warm(minutes: int) -> Path:
         StylestreamError: it does not start; the message quotes its log.
     """
     _sweep()
-    _place().mkdir(parents=True, exist_ok=True)
-    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=_place()))
-    log = folder / _LOG
-    with log.open("wb") as output:
-        # Not asyncio's: its processes end with the loop that has started them.
-        process = await asyncio.to_thread(
-            subprocess.Popen,
-            python("cli.warm", str(folder), str(minutes)),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env=inherited(folder),
-            cwd=folder,
-            start_new_session=True,
-        )
-    while running_stack(folder) is None:
-        if process.poll() is not None:
-            said = log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
-            shutil.rmtree(folder, ignore_errors=True)
-            raise StylestreamError("\n  ".join(["the stack that is to stay did not start:", *said]))
-        await asyncio.sleep(_LOOK_S)
+    folder = await asyncio.to_thread(_new_folder)
+    starting = asyncio.ensure_future(asyncio.to_thread(_launch, folder, minutes))
+    try:
+        process = await asyncio.shield(starting)
+        while running_stack(folder) is None:
+            if process.poll() is not None:
+                said = (folder / _LOG).read_text(errors="replace").splitlines()[-_TAIL_LINES:]
+                _remove(folder)
+                raise StylestreamError(
+                    "\n  ".join(["the stack that is to stay did not start:", *said])
+                )
+            await asyncio.sleep(_LOOK_S)
+    except asyncio.CancelledError:  # who wanted it waits for it no more
+        process = await starting
+        process.terminate()
+        await asyncio.to_thread(process.wait)
+        _remove(folder)
+        raise
     return folder
 
 
@@ -82,8 +79,37 @@ async def _fail(stack: Stack) -> None:
     raise await stack.failed()
 
 
+def _launch(folder: Path, minutes: int) -> subprocess.Popen[bytes]:
+    # Not asyncio's: its processes end with the loop that has started them.
+    with (folder / _LOG).open("wb") as output:
+        return subprocess.Popen(
+            python("cli.warm", str(folder), str(minutes)),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=inherited(folder),
+            cwd=folder,
+            start_new_session=True,
+        )
+
+
 def _place() -> Path:
     return default_dir().with_name("stylestream-warm")
+
+
+def _new_folder() -> Path:
+    while True:
+        _place().mkdir(parents=True, exist_ok=True)
+        # Another stack that ends just now takes the empty place along.
+        with suppress(FileNotFoundError):
+            return Path(tempfile.mkdtemp(dir=_place()))
+
+
+def _remove(folder: Path) -> None:
+    """Delete a stack's folder, and after the last one the place where they are."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        folder.parent.rmdir()
 
 
 def _folders() -> list[Path]:
@@ -100,7 +126,7 @@ def _sweep() -> None:
                 lock(folder, fcntl.LOCK_EX, held)
             except OSError:
                 continue
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
 
 
 def main() -> None:
@@ -114,7 +140,7 @@ def main() -> None:
         pass
     finally:
         if (folder / STATE_FILE).exists():
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
 
 
 if __name__ == "__main__":

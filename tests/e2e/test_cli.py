@@ -134,7 +134,7 @@ async def test_a_stack_that_is_kept_warm_paints_what_comes_next_and_leaves_nothi
     children = supervisor.children(recursive=True)
     supervisor.terminate()
     await until_gone(supervisor, *children)
-    assert not folder.exists()
+    assert not folder.parent.exists()
 
 
 async def test_ctrl_c_ends_a_run_at_once_and_leaves_nothing(clip: Path, tmp_path: Path) -> None:
