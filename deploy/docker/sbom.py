@@ -1,9 +1,9 @@
 """Print the software bill of materials of an image, as CycloneDX 1.6.
 
 ``python sbom.py [environment [root [libraries.json]]]``; the defaults are an image's. Beside the
-Python packages it lists the shared libraries that wheels bring along, since FFmpeg, x264 and x265
-come that way, and the packages of the image's base, among them CUDA: a scanner that reads names of
-Python packages alone would miss every fault that is found in those.
+Python packages, CUDA's among them, it lists the shared libraries that wheels bring along, since
+FFmpeg, x264 and x265 come that way, and the packages of the image's base: a scanner that reads
+names of Python packages alone would miss every fault that is found in those.
 """
 
 # ruff: noqa: INP001 - a script of the image's build, in no package
@@ -113,7 +113,7 @@ def _system_packages(root: Path) -> Iterator[dict[str, Any]]:
         yield {
             "type": "library",
             "bom-ref": purl,
-            "group": "NVIDIA" if "nvidia.com" in str(package["Maintainer"]) else system,
+            "group": system,
             "name": name,
             "version": version,
             "purl": purl,

@@ -84,11 +84,9 @@ def install_gpu() -> None:
     """
     subprocess.run([*PIP, "uninstall", *QUIET, "--yes", *TWINS], check=True)
     if is_locked():
-        by_hash(path(layer) for layer in ("gpu", "cuda"))
+        by_hash([path("gpu")])
     else:
-        files = (ROOT / f"requirements/{name}.txt" for name in ("gpu", "cuda"))
-        asked = [argument for file in files for argument in ("--requirement", str(file))]
-        with_versions(asked, LAYERS)
+        with_versions(("--requirement", str(ROOT / "requirements/gpu.txt")), LAYERS)
 
 
 def is_locked() -> bool:

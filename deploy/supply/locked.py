@@ -48,7 +48,6 @@ LAYERS: Final[Mapping[str, Layer]] = {
     "services": Layer(("services", "tracing")),
     "cpu": Layer(("cpu",), ("services",)),
     "gpu": Layer(("gpu",), ("services",)),
-    "cuda": Layer(("cuda",), ("services", "gpu")),
     "local": Layer(("local",), ("services",)),
     "node": Layer(("node",)),
     "test": Layer(("test",), ("build", "services", "cpu", "local", "node")),

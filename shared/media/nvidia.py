@@ -36,6 +36,15 @@ NVENC_SIZES: Final = Sizes(160, 64, 4096)
 NVDEC_SIZES: Final = Sizes(64, 64, 4096)
 
 
+def has_driver() -> bool:
+    """Tell whether NVIDIA's driver is here, which a machine with a GPU lends to its containers."""
+    try:
+        ctypes.CDLL(_DRIVER)
+    except OSError:
+        return False
+    return True
+
+
 def cuda_decoder() -> HWAccel:
     """Return what PyAV opens a file with whose pictures the first visible GPU decodes.
 

@@ -88,11 +88,11 @@ def choose(
     for device, candidate in _candidates(engine, precision):
         fault = judge.find_fault(device, candidate)
         if fault is None:
-            passed_over = tuple(said for other, said in faults if other != device)
-            return Choice(device, candidate, passed_over)
+            passed_over = dict.fromkeys(said for other, said in faults if other != device)
+            return Choice(device, candidate, tuple(passed_over))
         log.warning("passed over", device=device, precision=candidate, cause=fault)
         faults.append((device, fault))
-    raise ConfigurationError([fault for _, fault in faults])
+    raise ConfigurationError([*dict.fromkeys(fault for _, fault in faults)])
 
 
 def _candidates(

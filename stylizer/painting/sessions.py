@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 import onnxruntime as ort
 
 from shared.contracts.errors import ConfigurationError, StyleError
+from shared.media.nvidia import has_driver
 from stylizer.painting.bound import BoundPainter
 from stylizer.painting.cuda_runtime import runtime_library, wait_without_spinning
 from stylizer.painting.frames import Canvas, Frames, Painter
@@ -73,6 +74,13 @@ class Sessions:
                 ]
             )
         if device != "cpu":
+            if not has_driver():
+                raise ConfigurationError(
+                    [
+                        f"ENGINE={device}: NVIDIA's driver is not here; install it, start a "
+                        "container with NVIDIA's toolkit (docker run --gpus all), or set ENGINE=cpu"
+                    ]
+                )
             _load_cuda()
         self.layout: Final[Layout] = RGB if device == "cpu" else _planes()
 
@@ -175,9 +183,9 @@ class Sessions:
 
 @functools.cache
 def _load_cuda() -> None:
-    """Load NVIDIA's libraries from their Python packages, where `scripts/setup --gpu` put them.
+    """Load NVIDIA's libraries from their Python packages, which images and set-ups for GPUs have.
 
-    Where the system has them, as in the image, there are no such packages.
+    Where there are no such packages, ONNX Runtime looks for the system's libraries.
     """
     if find_spec("nvidia") is not None and hasattr(ort, "preload_dlls"):
         ort.preload_dlls()

@@ -16,31 +16,25 @@ ROOT = Path(__file__).resolve().parents[3]
 LICENCES = ROOT / "deploy/docker/licences"
 PROJECTS: dict[str, dict[str, Any]] = json.loads((LICENCES / "libraries.json").read_text())
 
-# As the package manager of NVIDIA's image lists them.
+# As the package manager of the base lists them.
 STATUS = """\
-Package: cuda-cudart-13-0
-Status: install ok installed
-Maintainer: cudatools <cudatools@nvidia.com>
-Architecture: amd64
-Version: 13.0.96-1
-Description: CUDA Runtime native Libraries
- CUDA Runtime native Libraries
-
-Package: libcudnn9-cuda-13
+Package: libexpat1
 Status: hold ok installed
-Maintainer: cudatools <cudatools@nvidia.com>
+Maintainer: Laszlo Boszormenyi (GCS) <gcs@debian.org>
 Architecture: amd64
-Version: 9.13.0.50-1
+Version: 2.5.0-1+deb12u2
+Description: XML parsing C library - runtime library
+ This package contains the runtime, shared library of expat.
 
-Package: libssl3t64
+Package: libssl3
 Status: install ok installed
-Maintainer: Ubuntu Developers <ubuntu-devel-discuss@lists.ubuntu.com>
+Maintainer: Debian OpenSSL Team <pkg-openssl-devel@alioth-lists.debian.net>
 Architecture: amd64
-Version: 3.0.13-0ubuntu3.5
+Version: 3.0.17-1~deb12u2
 
 Package: gone
 Status: deinstall ok config-files
-Maintainer: Ubuntu Developers <ubuntu-devel-discuss@lists.ubuntu.com>
+Maintainer: Debian QA Group <packages@qa.debian.org>
 Architecture: amd64
 Version: 1
 """
@@ -54,7 +48,7 @@ def bill(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     (root / "var/lib/dpkg").mkdir(parents=True)
     (root / "var/lib/dpkg/status").write_text(STATUS)
     (root / "etc").mkdir()
-    (root / "etc/os-release").write_text('ID=ubuntu\nVERSION_ID="24.04"\n\nNAME="Ubuntu"\n')
+    (root / "etc/os-release").write_text('ID=debian\nVERSION_ID="12"\n\nNAME="Debian"\n')
     script = str(ROOT / "deploy/docker/sbom.py")
     done = subprocess.run(
         [sys.executable, script, sys.prefix, root, str(LICENCES / "libraries.json")],
@@ -86,13 +80,11 @@ def test_the_bill_names_what_wheels_bring_along(components: dict[str, dict[str, 
         assert components[name]["externalReferences"][0]["type"] == "source-distribution"
 
 
-def test_the_bill_names_cuda_and_the_packages_of_the_base(
-    components: dict[str, dict[str, Any]],
-) -> None:
-    assert components["cuda-cudart-13-0"]["group"] == "NVIDIA"
-    assert components["libcudnn9-cuda-13"]["version"] == "9.13.0.50-1"
-    assert components["libssl3t64"]["purl"] == (
-        "pkg:deb/ubuntu/libssl3t64@3.0.13-0ubuntu3.5?arch=amd64&distro=ubuntu-24.04"
+def test_the_bill_names_the_packages_of_the_base(components: dict[str, dict[str, Any]]) -> None:
+    assert components["libexpat1"]["version"] == "2.5.0-1+deb12u2"
+    assert components["libssl3"]["group"] == "debian"
+    assert components["libssl3"]["purl"] == (
+        "pkg:deb/debian/libssl3@3.0.17-1~deb12u2?arch=amd64&distro=debian-12"
     )
     assert "gone" not in components
 

@@ -87,11 +87,17 @@ def test_everything_that_is_copied_is_there_and_in_the_build_context(stages: Sta
         assert any(source == entry or source.startswith(f"{entry}/") for entry in allowed), source
 
 
-def test_cuda_comes_from_the_base_image_alone_and_tensorrt_not_at_all() -> None:
-    # onnxruntime-gpu[cuda,cudnn] would bring the same libraries a second time.
-    packages = parse(read("services") + read("gpu"))
-    libraries = {name for name in packages if name.startswith(("cuda", "nvidia", "tensorrt"))}
-    assert libraries == {"nvidia-ml-py"}, "the driver's figures, in plain Python"
+def test_all_images_have_one_base_and_that_for_gpus_brings_cuda_and_no_tensorrt(
+    stages: Stages,
+) -> None:
+    bases = {stage[0][1].split(" AS ")[0] for name, stage in stages.items() if name} - stages.keys()
+    assert bases == {"${PYTHON_IMAGE}"}
+    libraries = {name for name in parse(read("gpu")) if name.startswith(("cuda", "nvidia", "tens"))}
+    assert libraries == {
+        "nvidia-ml-py",
+        *(f"nvidia-{name}" for name in ("cublas", "cuda-nvrtc", "cuda-runtime", "cudnn-cu13")),
+        *(f"nvidia-{name}" for name in ("cufft", "curand", "nvjitlink")),
+    }
 
 
 def test_styles_are_in_the_build_context_in_every_precision_that_their_cards_name() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shared.contracts.errors import ConfigurationError
 from shared.contracts.messages import ChunkReady
 from shared.contracts.style_request import StyleRequest
 from shared.media.chunks import read_chunk
@@ -25,6 +26,7 @@ STYLE = "starry-night"
 def _processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sessions._PROVIDERS, "cuda", ["CPUExecutionProvider"])
     monkeypatch.setattr(sessions, "_GPU", "cpu")
+    monkeypatch.setattr(sessions, "has_driver", lambda: True)
     monkeypatch.setattr(sessions, "_share_gpu_memory", lambda _limit: sessions._share_memory())
 
 
@@ -65,6 +67,17 @@ def test_a_gpu_that_does_not_start_is_reported_with_what_to_do_and_no_internals(
     assert "(no such\ndevice)".replace("\n", " ") in sessions.Sessions("cuda", None)._not_started(
         "no such\ndevice"
     )
+
+
+def test_a_machine_without_nvidias_driver_is_told_once_and_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sessions, "has_driver", lambda: False)
+    with pytest.raises(ConfigurationError) as refused:
+        choose("cuda", "auto", Gallery(), STYLE)
+    (said,) = refused.value.problems
+    assert said.startswith("ENGINE=cuda: NVIDIA's driver is not here;")
+    assert "onnxruntime" not in capfd.readouterr().err
 
 
 def test_pictures_are_painted_in_the_same_way(split_video: Any, make: Any) -> None:
