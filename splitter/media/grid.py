@@ -22,15 +22,18 @@ class Grid:
     """Adds up the movement of pictures that are painted at ``scale``, their share of the frame."""
 
     def __init__(self, scale: Fraction) -> None:
-        self._pixels = scale / _QUARTERS
+        self._pixels, self._quarters = scale.numerator, scale.denominator * _QUARTERS
         self._place, self._shift = _START
 
     def follow(self, place: Place, *, cut: bool) -> GridShift:
         """Return the shift of the next frame; a ``cut`` begins at 0, 0 again."""
         if cut:
             self._place, self._shift = _START
+        if place == self._place:
+            return self._shift
         moved = (
-            round(self._pixels * (now - before))
+            # (As exact as with fractions, for which each frame would wait ten times as long.)
+            round(self._pixels * (now - before) / self._quarters)
             for now, before in zip(place, self._place, strict=True)
         )
         down, across = (way + by for way, by in zip(self._shift, moved, strict=True))

@@ -63,6 +63,9 @@ _LOST_SHARE: Final = Fraction(3, 4)
 """A gap of this share of a packet's length is one that a packet is missing from."""
 _LEAST_GAP_S: Final = Fraction(1, 200)
 
+_VP8_VERSION: Final = 0b1110
+"""The bits of a VP8 picture's first byte that tell its version, the same in all of a video."""
+
 _ROUGHLY_S: Final = Fraction(1, 4)
 _LONGEST_STEP_S: Final = Fraction(1)
 
@@ -93,6 +96,8 @@ class Integrity:
             for stream in (source.video, *self._sounds)
             if self._format in _STEADY and codec_name(stream) in _STEADY_CODECS
         }
+        self._is_vp8 = codec_name(source.video) == "vp8"
+        self._versions: set[int] = set()
         self._size = source.size
         self._read_to: int | None = None
         self._latest = Fraction(0)
@@ -131,6 +136,8 @@ class Integrity:
         self._counts[packet.stream_index] += not packet.is_discard
         if self._steady:
             self._look_for_gap(packet)
+        if is_video and self._is_vp8:
+            self._versions.add(memoryview(packet)[0] & _VP8_VERSION)
         if packet.pos is not None and packet.pos >= 0:
             self._read_to = packet.pos + packet.size
         # AVI does not say when B-frames are shown, only when they are decoded.
@@ -154,6 +161,7 @@ class Integrity:
         if self._broke_off and to_the_end:
             yield "the file breaks off before its end"
         broken = self._structure.is_broken or (to_the_end and self._stopped_early())
+        broken = broken or len(self._versions) > 1
         if self._complained or broken or not index.is_whole:
             yield "the file is damaged: parts of it could not be read"
         if self._damaged_sound:

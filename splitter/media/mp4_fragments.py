@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from splitter.media.mp4_index import boxes_of, is_misspelt
 
@@ -68,11 +68,15 @@ _OVERLAP: Final = 4
 
 @dataclass(slots=True)
 class _Track:
-    """The duration and size of a track's samples where none is told, and where it goes on."""
+    """The duration and size of a track's samples where none is told, and what is known of times.
+
+    Before it ``goes_on`` no fragment can begin; where the last one ``ends``, the next should.
+    """
 
     duration: int
     size: int
     goes_on: int = 0
+    ends: int | None = None
 
 
 @dataclass(slots=True)
@@ -86,14 +90,17 @@ class _Fragments:
     _number: int | None = None
     _steps: int = 0
     _leaps: int = 0
+    _joints: int = 0
+    _overlaps: int = 0
 
     @property
     def lack_something(self) -> bool:
-        """Whether samples were promised that never came, or numbers leave a fragment out.
+        """Whether samples never came, numbers leave a fragment out, or two are at the same time.
 
         (Where most of them do not follow one another, they mean something else.)
         """
-        return self._awaited > 0 or 0 < self._leaps <= self._steps // 2
+        leaps = 0 < self._leaps <= self._steps // 2
+        return self._awaited > 0 or leaps or 0 < self._overlaps <= self._joints // 2
 
     def take(self, name: bytes, content: bytes) -> bool:
         """Take in the file's index or a fragment's; tell whether it is whole."""
@@ -156,14 +163,37 @@ class _Fragments:
         runs = [_run(run, duration, size) for kind, run in boxes_of(traf) if kind == b"trun"]
         if time := contents.get(b"tfdt"):
             (begin,) = struct.unpack_from(">Q" if time[0] else ">I", time, 4)
-            if begin < track.goes_on:
-                raise ValueError
-            track.goes_on = begin + sum(length for length, _ in runs) // _OVERLAP
-        return sum(total for _, total in runs)
+            self._place(
+                track, begin, sum(run.duration for run in runs), sum(run.samples for run in runs)
+            )
+        return sum(run.size for run in runs)
+
+    def _place(self, track: _Track, begin: int, length: int, samples: int) -> None:
+        """Take in when a fragment begins, whose samples last ``length`` ticks.
+
+        Raises:
+            ValueError: it cannot begin then.
+        """
+        if begin < track.goes_on:
+            raise ValueError
+        track.goes_on = begin + length // _OVERLAP
+        if track.ends is not None:
+            self._joints += 1
+            # (Less than a sample is rounding, or how an encoder joins what it was given.)
+            self._overlaps += (track.ends - begin) * samples > length
+        track.ends = begin + length
 
 
-def _run(run: bytes, duration: int, size: int) -> tuple[int, int]:
-    """Return how long the samples of a run last, and how many bytes they have.
+class _Run(NamedTuple):
+    """How many samples a run has, how many ticks they last, and how many bytes they have."""
+
+    samples: int
+    duration: int
+    size: int
+
+
+def _run(run: bytes, duration: int, size: int) -> _Run:
+    """Return what a run holds.
 
     Where it does not say of each, it is ``duration`` and ``size``.
 
@@ -177,7 +207,8 @@ def _run(run: bytes, duration: int, size: int) -> tuple[int, int]:
         raise struct.error
     words: tuple[int, ...] = struct.unpack_from(f">{len(fields) * count}I", run, at)
     told = {name: sum(words[place :: len(fields)]) for place, name in enumerate(fields)}
-    return told.get(_SAMPLE_DURATION, duration * count), told.get(_SAMPLE_SIZE, size * count)
+    duration, size = duration * count, size * count
+    return _Run(count, told.get(_SAMPLE_DURATION, duration), told.get(_SAMPLE_SIZE, size))
 
 
 def _is_filled(moof: bytes) -> bool:

@@ -15,6 +15,7 @@ from splitter.media.avi import walk_avi
 from splitter.media.ebml import walk_matroska
 from splitter.media.gif import walk_gif
 from splitter.media.mp4_fragments import walk_mp4
+from splitter.media.program_stream import walk_program_stream
 from splitter.media.transport_stream import layout_of, walk_transport_stream
 
 _Walk = Generator[int, bytes, bool]
@@ -32,7 +33,6 @@ _OGG_PAGE_BYTES, _OGG_LAST = 27, 4
 _FLV_TAG_BYTES, _FLV_BACK_BYTES = 11, 4
 _FLV_SOUND, _FLV_PICTURE, _FLV_DATA, _FLV_NAMED = 8, 9, 18, 0x80
 _IVF_HEADER_BYTES, _IVF_FRAME_BYTES = 32, 12
-_PACK, _SYSTEM_HEADER, _PROGRAM_END = 0xBA, 0xBB, 0xB9
 
 
 class Structure:
@@ -121,34 +121,6 @@ def _png() -> _Walk:
             return frames == promised
 
 
-def _program_stream() -> _Walk:
-    while True:
-        try:
-            code = yield 4
-            while not any(code[:3]):
-                # Zeros may stand before a start code.
-                code = code[1:] + (yield 1)
-        except EOFError:
-            return True
-        if code[:3] != b"\0\0\1":
-            return False
-        kind = code[3]
-        if kind == _PACK:
-            if (yield 1)[0] >> 6 == 1:
-                rest = yield 9
-                yield from _skip(rest[8] & 7)
-            else:
-                yield 7
-        elif kind >= _SYSTEM_HEADER:
-            length = int.from_bytes((yield 2), "big")
-            if not length:
-                # (The length of a picture may be left open.)
-                return True
-            yield from _skip(length)
-        elif kind != _PROGRAM_END:
-            return False
-
-
 def _ogg() -> _Walk:
     numbers: dict[bytes, int] = {}
     ended: set[bytes] = set()
@@ -213,7 +185,7 @@ def _ivf() -> _Walk:
 _WALKS: Final[dict[bytes, Callable[[], _Walk]]] = {
     b"GIF8": walk_gif,
     b"\x89PNG\r\n\x1a\n": _png,
-    b"\0\0\1\xba": _program_stream,
+    b"\0\0\1\xba": walk_program_stream,
     b"OggS": _ogg,
     b"FLV\x01": _flv,
     b"DKIF": _ivf,

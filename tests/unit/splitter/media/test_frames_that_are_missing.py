@@ -3,8 +3,10 @@ suspected: cameras leave frames out, and program streams give times to few frame
 
 from __future__ import annotations
 
+import io
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 from videos import Sound, Video, number_picture
@@ -65,3 +67,20 @@ def test_a_packet_of_a_program_stream_without_a_time_that_gives_no_picture_is_no
     found = split_video(data[: at + 1] + b"\x7e" + data[at + 2 :])
     assert found.end.frames == 19
     assert "1 of 20 video packets gave no picture" in found.end.warnings
+
+
+def test_a_picture_of_vp8_that_became_one_that_is_not_shown_is_noticed(split_video):
+    # Given a picture whose first byte was changed: its version, and whether it is shown
+    data = Video(
+        frames=12, format="webm", codec="libvpx", options={"deadline": "realtime"},
+        time_base=Fraction(1, 30), pts=range(12),
+    ).make()  # fmt: skip
+    with av.open(io.BytesIO(data)) as container:
+        fifth = [bytes(packet) for packet in container.demux(video=0) if packet.size][5]
+    at = data.index(fifth)
+    spoilt = data[:at] + bytes([0xCF]) + data[at + 1 :]
+    assert not split_video(data).end.damaged
+    # Then it is missing, and that is told
+    found = split_video(spoilt)
+    assert found.end.frames == 11
+    assert found.end.damaged

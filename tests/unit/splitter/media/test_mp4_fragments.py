@@ -105,6 +105,15 @@ def test_samples_without_an_index_and_impossible_times_are_noticed(data: bytes) 
     assert is_broken(data[:duration] + b"\x20" + data[duration + 1 :])
 
 
+def test_a_fragment_at_the_time_of_the_one_before_is_noticed(data: bytes) -> None:
+    # Given a third fragment that begins half a fragment too early, before a fourth in its place
+    second, third = places(data, b"moof")[1:3]
+    before, time = (data.index(b"tfdt", fragment) + 8 for fragment in (second, third))
+    begin, now = (int.from_bytes(data[at : at + 8], "big") for at in (before, time))
+    early = (now - (now - begin) // 2).to_bytes(8, "big")
+    assert is_broken(data[:time] + early + data[time + 8 :])
+
+
 def test_one_index_for_all_is_judged_by_itself_and_not_here() -> None:
     data = Video(frames=8).make()
     assert not is_broken(data)

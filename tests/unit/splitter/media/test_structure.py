@@ -16,6 +16,9 @@ COUNTED = {"time_base": Fraction(1, 30), "pts": range(12), "options": {}}
 FILES = {
     "gif": Video(format="gif", codec="gif", pixel_format="gray", **COUNTED),
     "mpegts": Video(frames=12, format="mpegts", sounds=[Sound("mp2", duration_s=0.4)]),
+    "mpeg": Video(
+        format="vob", codec="mpeg2video", sounds=[Sound("mp2", duration_s=0.4)], **COUNTED
+    ),
     "avi": Video(format="avi", codec="mpeg4", sounds=[Sound("ac3", duration_s=0.4)], **COUNTED),
     "asf": Video(format="asf", codec="wmv2", sounds=[Sound("mp2", duration_s=0.4)], **COUNTED),
     "ivf": Video(format="ivf", codec="libvpx", **COUNTED),
@@ -103,6 +106,17 @@ def test_packets_of_discs_carry_a_clock_before_each(files):
     disc = b"".join(bytes(4) + data[at : at + TS_PACKET] for at in range(0, len(data), TS_PACKET))
     assert not is_broken(disc)
     assert is_broken(changed(disc, 192 * 20 + 4, 0))
+
+
+def test_a_program_streams_packet_that_announces_more_than_it_holds_is_noticed(files):
+    # Given a packet of sound whose header has no room for the extension that a flag announces
+    data = files["mpeg"]
+    header = data.index(b"\0\0\1\xc0") + 7
+    assert data[header] & 0x01, "it has an extension"
+    extension = header + 2 + 5
+    assert is_broken(changed(data, extension, data[extension] | 0x01, 0x40))
+    # And one whose header is longer than the packet
+    assert is_broken(changed(data, header - 3, 0, 12, data[header - 1], data[header], 30))
 
 
 def test_an_index_that_lists_more_than_an_avi_holds_is_noticed(files):
