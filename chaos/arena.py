@@ -75,6 +75,8 @@ class Arena:
             lambda: None if self.topic_away else _port(self.stack.endpoints.get("announcements"))
         )
         self.disk = Disk(directory / "work")
+        self.styles = directory / "styles"
+        """Where updated styles are written."""
         self._directory = directory
         self._stylizers, self._assemblers = stylizers, assemblers
         self._splitters = splitters
@@ -125,6 +127,12 @@ class Arena:
             await process.stop()
             process.command = replace(process.command, argv=python(module))
             await process.start()
+
+    async def scale(self, stylizers: int) -> None:
+        """Run this many stylizers; those that come are of the release that is rolled out."""
+        before = self.stylizers
+        await self.stack.scale(stylizers)
+        await self.release.reach([p for p in self.stylizers if p not in before])
 
     async def renew_hubs(self) -> None:
         """Make all hubs anew, empty, while nothing is under way; what was seen becomes past."""
@@ -242,10 +250,10 @@ class Arena:
         timeline = Timeline(await self.history())
         clips = {upload.job_id: upload.clip for upload in self.recorder.uploads}
         for result in timeline.history.results:
-            cut = timeline.cut(result.job_id)
-            if cut is not None and result.job_id in clips:
+            making = timeline.making(result.job_id)
+            if making is not None and result.job_id in clips:
                 clip = self.clips[clips[result.job_id]]
-                references = {**clip.references, cut: result.sha256}
+                references = {**clip.references, making: result.sha256}
                 self.clips[clips[result.job_id]] = replace(clip, references=references)
 
     async def rest(self) -> None:

@@ -109,6 +109,9 @@ async def _use_up(
         for _ in range(2):
             _take(findings, await calm_run(arena, styles=STYLES), tell)
             await Saboteur(arena).roll_out("other settings")
+        await Saboteur(arena).roll_out("updated styles")
+        _take(findings, await calm_run(arena, styles=STYLES), tell)
+        await Saboteur(arena).roll_out("updated styles")
     committed: list[Committed] = []
     while True:
         outcome = await _one(arena, findings.seed + findings.runs, only)
@@ -129,7 +132,7 @@ async def _use_up(
 
 async def _one(arena: Arena, seed: int, only: Sequence[Kind]) -> Outcome:
     chance = random.Random(seed)  # noqa: S311 - a seed must repeat the run
-    await arena.stack.scale(chance.choice((2, 3)))
+    await arena.scale(chance.choice((2, 3)))
     return await chaos_run(
         arena,
         seed,

@@ -20,6 +20,7 @@ from chaos.relay import Relay
 from chaos.release import wrong_clock
 from chaos.strikes import disturb, freeze, kill_decoder, send, starve
 from chaos.tampering import Tampering, stopped
+from chaos.updated_styles import updated_styles
 from local.processes import Supervised
 
 _ACCOUNTS: Final = {
@@ -94,12 +95,15 @@ class Saboteur:
         )
 
     async def roll_out(self, what: str) -> None:
-        """Give all services other settings or a version, one after another; or take that back."""
+        """Give all services something else, one after another; or take that back."""
         arena, release = self._arena, self._arena.release
-        if what == "other settings":
-            release.other_settings = not release.other_settings
-        else:
-            release.newer = not release.newer
+        match what:
+            case "other settings":
+                release.other_settings = not release.other_settings
+            case "updated styles":
+                release.styles = None if release.styles else await updated_styles(arena.styles)
+            case _:
+                release.newer = not release.newer
         for service in ("stylizer", "splitter", "assembler"):
             for process in arena.instances(service):
                 await self._start_again(process)
@@ -235,25 +239,23 @@ class Saboteur:
         return self._arena.broker_proxy if target.endswith("broker") else self._arena.storage_proxy
 
     async def _scale(self, seconds: float, chance: random.Random) -> None:
-        stack = self._arena.stack
         async with self._scaling:
             before = len(self._arena.stylizers)
             async with self._starting:
-                await stack.scale(chance.choice([n for n in (1, before + 1) if n != before]))
+                await self._arena.scale(chance.choice([n for n in (1, before + 1) if n != before]))
             await asyncio.sleep(seconds)
             async with self._starting:
-                await stack.scale(before)
+                await self._arena.scale(before)
 
     async def _take_away(self, seconds: float) -> None:
         """Leave the pool without a stylizer, as a cluster is that has no GPU to give."""
-        stack = self._arena.stack
         async with self._scaling:
             before = len(self._arena.stylizers)
             async with self._starting:
-                await stack.scale(0)
+                await self._arena.scale(0)
             await asyncio.sleep(seconds)
             async with self._starting:
-                await stack.scale(before)
+                await self._arena.scale(before)
 
     async def _be_away(self, target: str, seconds: float) -> None:
         arena = self._arena

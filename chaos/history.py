@@ -25,6 +25,9 @@ Place = tuple[str, str, int]
 Cut = tuple[int, ...]
 """The frames of each chunk: another cut gives other bytes of the same pictures."""
 
+Making = tuple[Cut, str]
+"""All that the bytes of a clip's result depend on: its cut, and the version of its style."""
+
 
 @dataclass(frozen=True, slots=True)
 class BlobCall:
@@ -117,8 +120,8 @@ class Clip:
     """A clip, and the result of a run without faults."""
 
     source: Picture
-    references: Mapping[Cut, str] = field(default_factory=dict)
-    """Digests of the undisturbed results, by how the clip was cut into chunks."""
+    references: Mapping[Making, str] = field(default_factory=dict)
+    """Digests of the undisturbed results, by how they were made."""
 
 
 @dataclass(frozen=True, slots=True)

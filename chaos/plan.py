@@ -51,6 +51,7 @@ Kind = Literal[
     "answers of storage are lost",
     "roll out other settings",
     "roll out a newer version",
+    "roll out updated styles",
     "put a clock wrong",
     "starve stylizer",
     "starve splitter",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -21,6 +21,8 @@ class Release:
 
     other_settings: bool = False
     """Whether `OTHER_SETTINGS` are rolled out."""
+    styles: Path | None = None
+    """A folder of updated styles, if they are rolled out."""
     newer: bool = False
     """Whether `chaos.newer` is."""
     clocks: dict[str, Mapping[str, str]] = field(default_factory=dict)
@@ -36,9 +38,19 @@ class Release:
             environment={
                 **usual.environment,
                 **(OTHER_SETTINGS if self.other_settings else {}),
+                **({"STYLES_DIR": str(self.styles)} if self.styles else {}),
                 **self.clocks.get(process.name, {}),
             },
         )
+
+    async def reach(self, processes: Sequence[Supervised]) -> None:
+        """Let processes that have just started be of this release, too."""
+        for process in processes:
+            usual = process.command
+            self.apply(process)
+            if process.command != usual:
+                await process.stop()
+                await process.start()
 
 
 def wrong_clock(seconds: int) -> Mapping[str, str] | None:

@@ -20,6 +20,7 @@ _PROMISES: Final = {
     "I4": "at most one result a job; how a job has ended never changes, though its result may move",
     "I5": "when the work is done, no event is left behind the checkpoints",
     "I6": "a chunk is tried a bounded number of times, then a dead letter and the job tell of it",
+    "ALIKE": "a result is painted by one version of its style",
     "END": "every upload comes to an end, and fails only for a cause",
     "TOLD": "the end of every job is announced, as its record has it",
     "TIDY": "an ended job leaves its record alone, in storage and in the work folders",
@@ -42,8 +43,9 @@ mount one; a clock can be put wrong where libfaketime is installed.
 
 The verdict comes from outside: from the events in the hubs, the requests to storage and the
 results, never from what the services say about themselves. Every result must be byte-identical to
-that of a run without faults whose video was cut into chunks alike, which in turn is compared with
-its source frame by frame, time by time, sound packet by sound packet.
+that of a run without faults whose video was cut into chunks alike and painted in the same version
+of the style, which in turn is compared with its source frame by frame, time by time, sound packet
+by sound packet.
 
 What this does not show: the loss of a disk, faults of the real Event Hubs and storage services,
 which these stand-ins do not have, and `SIGKILL` of Azurite, which keeps metadata in memory between

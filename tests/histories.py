@@ -168,7 +168,7 @@ def good() -> History:
             checkpoint("segments", 3, 7.0),
         ),
         uploads=(Upload(JOB, "v.mp4", "clip", 0.5, "e"),),
-        clips={"clip": Clip(PICTURE, {(4, 4): "digest"})},
+        clips={"clip": Clip(PICTURE, {((4, 4), ""): "digest"})},
         results=(Result("v.s.mp4", JOB, "digest", PICTURE),),
         statuses={JOB: status()},
         announcements=(Announcement(JOB, status()),),

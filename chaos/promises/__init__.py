@@ -7,6 +7,7 @@ I3     a result is published only when every frame is there, at its time; whole 
 I4     at most one result a job; how it has ended never changes, though its result may move
 I5     when the work is done, no event is left behind the checkpoints
 I6     a chunk is tried a bounded number of times; then a dead letter and the job tell of it
+ALIKE  a result is painted by one version of its style
 END    every upload comes to an end, and fails only for a cause
 TOLD   the end of every job is announced, as its record has it
 TIDY   an ended job leaves its record alone, in storage and in the work folders

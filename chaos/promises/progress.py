@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from chaos.history import Place
 from chaos.promises.timeline import Timeline
 from chaos.promises.violation import Violation
+from shared.contracts.messages import ChunkReady
 
 _UNDER_WAY_S: Final = 10.0
 """A chunk may be sent again while the news that it is finished is on its way."""
@@ -24,8 +26,15 @@ def check(timeline: Timeline) -> Iterator[Violation]:
         after = max(timeline.first_announced(job, chunk), timeline.last_split_ended(job))
         until = timeline.split_again(job)
         again = [p for p in places if after + _UNDER_WAY_S < timeline.by_place[p].at < until]
+        again = [p for p in again if not _asks_for_version(timeline, p)]
         if again:
             yield Violation("LEAN", job, f"chunk {chunk} was finished and sent {len(again)} times")
+
+
+def _asks_for_version(timeline: Timeline, place: Place) -> bool:
+    """Tell whether a chunk was sent to be painted anew, as all of its job in one version."""
+    message = timeline.by_place[place].message
+    return isinstance(message, ChunkReady) and bool(message.styles)
 
 
 def _check_shown(job: str, timeline: Timeline) -> Iterator[Violation]:

@@ -1,4 +1,4 @@
-"""I3 and I4: results are whole, exact, the same whatever happened on the way, and one a job."""
+"""I3, I4, ALIKE: results are whole, exact, the same whatever happened on the way, and one a job."""
 
 from __future__ import annotations
 
@@ -23,20 +23,23 @@ def check(timeline: Timeline) -> Iterator[Violation]:
 def _check_exact(upload: Upload, result: Result, timeline: Timeline) -> Iterator[Violation]:
     clip = timeline.history.clips[upload.clip]
     silent = _may_be_silent(upload, result, timeline)
-    for what, wanted, found in (
+    for what, promised, found in (
         ("times of frames", clip.source.times, result.picture.times),
         ("order of pictures", clip.source.numbers, result.picture.numbers),
         ("packets of sound", () if silent else clip.source.sound, result.picture.sound),
     ):
-        if found != wanted:
+        if found != promised:
             yield Violation(
                 "I3",
                 upload.job_id,
                 f"the {what} of {result.name} are not the source's "
-                f"({len(found)} of them, not {len(wanted)}, or others)",
+                f"({len(found)} of them, not {len(promised)}, or others)",
             )
-    cut = timeline.cut(upload.job_id)
-    if cut is not None and not silent and result.sha256 != clip.references.get(cut, result.sha256):
+    if not timeline.versions(upload.job_id):
+        yield Violation("ALIKE", upload.job_id, f"{result.name} is in several versions of a style")
+    making = timeline.making(upload.job_id)
+    wanted = clip.references.get(making, result.sha256) if making else result.sha256
+    if not silent and result.sha256 != wanted:
         yield Violation(
             "I3", upload.job_id, f"{result.name} differs from the result of a run without faults"
         )

@@ -9,7 +9,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from chaos.history import BlobCall, Cut, History, HubEvent, Place
+from chaos.history import BlobCall, Cut, History, HubEvent, Making, Place
 from shared.contracts.layout import chunk_blob, manifest_blob, status_blob
 from shared.contracts.manifest import Manifest
 from shared.contracts.messages import (
@@ -20,6 +20,7 @@ from shared.contracts.messages import (
     SplitFailed,
     SplitStarted,
 )
+from shared.contracts.segment_place import STYLES
 from shared.contracts.status import Status
 from shared.hubs.dead_letters import DeadLetter
 
@@ -121,6 +122,27 @@ class Timeline:
         """Return how a job's video was cut into chunks; None before its split's end."""
         manifest = self.manifest(job)
         return None if manifest is None else tuple(chunk.frames for chunk in manifest.chunks)
+
+    def making(self, job: str) -> Making | None:
+        """Return how a job's result was made, if that is known."""
+        cut, versions = self.cut(job), self.versions(job)
+        return (cut, next(iter(versions))) if cut is not None and len(versions) == 1 else None
+
+    def versions(self, job: str) -> set[str]:
+        """Return the versions of its style that all segments of a job may be stored in at its end.
+
+        One, but where answers of storage were lost; "" stands for that of which nobody says any.
+        """
+        stored = [self._versions(job, chunk) for chunk in range(len(self.cut(job) or ()))]
+        known = [versions for versions in stored if versions]
+        return set.intersection(*known) if known else {""}
+
+    def _versions(self, job: str, chunk: int) -> set[str]:
+        calls = content_writes(self.blobs.get(("segments", chunk_blob(job, chunk)), []))
+        written = [c for c in calls if STYLES in c.metadata and c.began <= self.ended(job)]
+        surely = [c for c in written if c.succeeded][-1:]
+        perhaps = [c for c in written if not c.status]
+        return {call.metadata[STYLES] for call in (*surely, *perhaps)}
 
     def _sort_in(self, event: HubEvent) -> None:
         message, place = event.message, (event.hub, event.partition, event.sequence)

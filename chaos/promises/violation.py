@@ -12,6 +12,7 @@ Promise = Literal[
     "I4",
     "I5",
     "I6",
+    "ALIKE",
     "END",
     "TOLD",
     "TIDY",

@@ -1,4 +1,7 @@
-"""I2: chunks, segments and manifests are written once, and every writer had the same content."""
+"""I2: chunks, segments and manifests are written once, and every writer had the same content.
+
+A segment may be replaced, under its version, by one in another version of the style.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Final
 from chaos.history import BlobCall
 from chaos.promises.timeline import Timeline, content_writes
 from chaos.promises.violation import Violation
+from shared.contracts.segment_place import STYLES
 
 _ONCE: Final = ("frames", "segments")
 _OPENING: Final = "/opening.json"
@@ -24,21 +28,28 @@ def check(timeline: Timeline) -> Iterator[Violation]:
 
 def _check_blob(blob: str, calls: list[BlobCall]) -> Iterator[Violation]:
     writes = content_writes(calls)
-    contents = {call.sha256 for call in writes}
-    if len(contents) > 1 and not blob.endswith(_OPENING):
-        yield Violation(
-            "I2", blob, f"it was written {len(writes)} times with {len(contents)} contents"
-        )
-    if any(not call.unless_exists for call in writes):
+    contents = {call.metadata.get(STYLES, ""): set[str]() for call in writes}
+    for call in writes:
+        contents[call.metadata.get(STYLES, "")].add(call.sha256)
+    most = max(map(len, contents.values()), default=0)
+    if most > 1 and not blob.endswith(_OPENING):
+        yield Violation("I2", blob, f"it was written {len(writes)} times with {most} contents")
+    if any(not (call.unless_exists or _replaces(call)) for call in writes):
         yield Violation("I2", blob, "it was written without the condition that there be none")
-    lives = 0
+    there: str | None = None
     for call in calls:
         if call.operation == "delete" and call.succeeded:
-            lives = 0
+            there = None
         elif call.operation == "write" and call.succeeded:
-            lives += 1
-            if lives > 1:
+            styles = call.metadata.get(STYLES, "")
+            if there is not None and not (_replaces(call) and styles != there):
                 yield Violation("I2", blob, "storage took it twice")
+            there = styles
+
+
+def _replaces(call: BlobCall) -> bool:
+    """Tell whether a segment is written in the place of one whose version was looked up."""
+    return call.container == "segments" and call.if_version and STYLES in call.metadata
 
 
 def _check_announcements(timeline: Timeline) -> Iterator[Violation]:

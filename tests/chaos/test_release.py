@@ -19,12 +19,16 @@ def test_a_release_is_started_in_the_place_of_the_usual_one_and_taken_back(tmp_p
         "splitter", gate.before("splitter"), {"SPLITS": "1"}, tmp_path / "log", LineReady("ready")
     )
     process, release = Supervised(usual), Release()
-    release.other_settings, release.newer = True, True
+    release.other_settings, release.newer, release.styles = True, True, tmp_path
     release.clocks["splitter"] = {"FAKETIME": "+9s"}
     release.apply(process)
     assert process.command.argv == python("chaos.newer", "splitter")
-    assert process.command.environment == {**OTHER_SETTINGS, "FAKETIME": "+9s"}
-    release.other_settings, release.newer = False, False
+    assert process.command.environment == {
+        **OTHER_SETTINGS,
+        "STYLES_DIR": str(tmp_path),
+        "FAKETIME": "+9s",
+    }
+    release.other_settings, release.newer, release.styles = False, False, None
     del release.clocks["splitter"]
     release.apply(process)
     assert process.command == usual

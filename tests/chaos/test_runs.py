@@ -92,6 +92,7 @@ SLOW_RUNS: dict[str, tuple[int, tuple[Kind, ...]]] = {
     "the hubs are made anew": (24, ("make the hubs anew",)),
     "other settings are rolled out": (25, ("roll out other settings",)),
     "a newer version is rolled out": (26, ("roll out a newer version",)),
+    "styles are updated under open jobs": (33, ("roll out updated styles",)),
     "a clock is wrong": (27, ("put a clock wrong",)),
     "uploads are touched and replaced while they are split": (
         30,
