@@ -16,6 +16,7 @@ from chaos.clips import CLIPS
 from chaos.history import BlobCall
 from chaos.promises import Promise, check
 from chaos.tampering import Tampering
+from chaos.updated_styles import updated_styles
 from shared.contracts.layout import chunk_blob
 from shared.contracts.messages import ChunkReady, SegmentReady, SplitCompleted
 
@@ -178,6 +179,20 @@ async def test_a_result_that_was_not_verified_is_found(stack) -> None:
 
 
 @pytest.mark.slow
+async def test_a_result_in_two_versions_of_a_style_is_found(stack) -> None:
+    async with broken(stack, "assembler", "any_version") as promises:
+        with unread(stack, CHUNKS - 1):
+            await stack.submit(LONG)
+            await seen(stack, SegmentReady, CHUNKS - 1)
+            stack.release.styles = await updated_styles(stack.styles)
+            start_again(stack)
+        await stack.jobs_ended(PATIENCE_S)
+        assert await promises() == {"ALIKE"}
+        stack.release.styles = None
+        start_again(stack)
+
+
+@pytest.mark.slow
 async def test_a_split_that_takes_all_places_is_found(patient_stack) -> None:
     async with broken(patient_stack, "splitter", "unpaced_splits") as promises:
         patient_stack.pool_signal(signal.SIGSTOP)
@@ -199,6 +214,13 @@ async def test_finished_chunks_that_are_sent_again_are_found(patient_stack) -> N
         patient_stack.pool_signal(signal.SIGCONT)
         await patient_stack.jobs_ended(PATIENCE_S)
         assert "LEAN" in await promises()
+
+
+def start_again(arena: Arena) -> None:
+    """Let all stylizers die, and be what is released when they are back."""
+    for process in arena.stylizers:
+        arena.release.apply(process)
+    arena.pool_signal(signal.SIGKILL)
 
 
 async def seen(arena: Arena, kind: type, count: int) -> None:
