@@ -2,6 +2,10 @@
 
 So whoever may read the positions of a deployment sees which versions run there. To the SDK, and to
 consumers of versions that signed nothing, an owner's name is any text.
+
+A name also says how its owner shows that it lives. By the SDK's rules each partition is renewed by
+itself. The owners of this version renew one of theirs, which stands for all: a mark in their names
+says so.
 """
 
 from __future__ import annotations
@@ -11,30 +15,62 @@ from collections.abc import Mapping
 from typing import Final
 
 _BETWEEN: Final = "@"
+_ONE_FOR_ALL: Final = "*"
 
 
 def signed(consumer: str, version: str) -> str:
     """Return the name of an owner; of nobody, nothing.
 
     >>> signed("4f1c", "0.1.0"), signed("", "0.1.0")
-    ('4f1c@0.1.0', '')
+    ('4f1c*@0.1.0', '')
     """
     # Metadata of blobs are HTTP headers.
     said = re.sub(r"[^\w.+-]", "-", version, flags=re.ASCII)
-    return f"{consumer}{_BETWEEN}{said}" if consumer else ""
+    return f"{consumer}{_ONE_FOR_ALL}{_BETWEEN}{said}" if consumer else ""
 
 
 def parted(owner: str) -> tuple[str, str]:
     """Return a consumer and its version; where none is, nothing.
 
-    >>> parted("4f1c@0.1.0"), parted("4f1c"), parted("")
-    (('4f1c', '0.1.0'), ('4f1c', ''), ('', ''))
+    >>> parted("4f1c*@0.1.0"), parted("4f1c@0.1.0"), parted("4f1c"), parted("")
+    (('4f1c', '0.1.0'), ('4f1c', '0.1.0'), ('4f1c', ''), ('', ''))
     """
     consumer, _, version = owner.partition(_BETWEEN)
-    return consumer, version
+    return consumer.removesuffix(_ONE_FOR_ALL), version
+
+
+def renews_one_for_all(owner: str) -> bool:
+    """Tell whether an owner of that name shows by one of its partitions that it lives.
+
+    >>> [renews_one_for_all(owner) for owner in ("4f1c*@0.1.0", "4f1c@0.1.0", "4f1c", "")]
+    [True, False, False, False]
+    """
+    return owner.partition(_BETWEEN)[0].endswith(_ONE_FOR_ALL)
+
+
+def signs_of_life(written: Mapping[str, tuple[str, float]]) -> dict[str, float]:
+    """Return, by partition, when its owner has shown last that it lives.
+
+    ``written`` has, by partition, the owner's name in storage and when that was written.
+
+    >>> signs_of_life({"0": ("a*@2", 1.0), "1": ("a*@2", 9.0), "2": ("b@1", 1.0), "3": ("b@1", 9)})
+    {'0': 9.0, '1': 9.0, '2': 1.0, '3': 9}
+    """
+    latest: dict[str, float] = {}
+    for owner, written_s in written.values():
+        latest[owner] = max(latest.get(owner, written_s), written_s)
+    return {
+        partition: latest[owner] if renews_one_for_all(owner) else written_s
+        for partition, (owner, written_s) in written.items()
+    }
+
+
+def name_in(metadata: Mapping[str, str | None]) -> str:
+    """Return the owner's name in an ownership blob's metadata; nothing for nobody."""
+    # Listings tell an empty value as None.
+    return metadata.get("ownerid") or ""
 
 
 def owner_in(metadata: Mapping[str, str | None]) -> tuple[str, str]:
     """Return the consumer and its version in an ownership blob's metadata."""
-    # Listings tell an empty value as None.
-    return parted(metadata.get("ownerid") or "")
+    return parted(name_in(metadata))

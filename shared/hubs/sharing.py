@@ -6,8 +6,9 @@ owners of more than their share read the surplus no more, and release each parti
 is finished; the SDK's greedy strategy claims all that is released at once. Who was given nothing
 for long takes over partitions as the SDK does: their owner may be of another version.
 
-Ownership lies in the SDK's own blobs. An owner renews it when a third of its life is over, and not
-at every look.
+Ownership lies in the SDK's own blobs. When half of its life is over an owner renews one of them,
+which stands for all of its own (`shared.hubs.owners`); beside an owner of an earlier version, which
+does not know that, it renews all. While there is nothing to share, nobody looks at each interval.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any, Final
 
 from azure.eventhub.aio import CheckpointStore
 
-from shared.hubs.owners import owner_in, parted, signed
+from shared.hubs.owners import name_in, parted, renews_one_for_all, signed, signs_of_life
 from shared.storage.blobs import BlobItem, BlobStore
 from shared.telemetry.metrics import version
 
@@ -33,7 +34,11 @@ Release = Callable[[str], Awaitable[None]]
 PartWith = Callable[[int, Release], set[str]]
 """Chooses at most so many partitions to be read no more; each is released when it is finished."""
 
-_RENEWALS_A_LIFE: Final = 3
+_RENEWALS_A_LIFE: Final = 2
+_CALM_S: Final = 5.0
+"""Between two looks while there is nothing to share, where lives are longer than that."""
+_CALM_SHARE: Final = 2 / 3
+"""Of a life; after a whole one a newcomer waits no more for what it is to be given."""
 _HUB: Final = ("fully_qualified_namespace", "eventhub_name", "consumer_group")
 _WAITING: Final = "ownership-awaited"
 
@@ -81,12 +86,19 @@ class SharedOwnership(CheckpointStore):
         """The live owner of each partition that has one, as it was listed last."""
         self._listed: list[Ownership] = []
         """All partitions that ever had an owner."""
-        self._waiting: set[str] = set()
+        self._waiting: dict[str, Ownership] = {}
         """The consumers that wait for partitions, as they were listed last."""
+        self._look_due_s = 0.0
+        """By the monotonic clock. Until then what was listed last is taken for true."""
+        self._written_s: dict[str, float] = {}
+        """When the ownership of each partition was written, by what was listed or claimed last."""
         self._held: dict[str, Ownership] = {}
         self._leaving: dict[str, bool] = {}
         """Held partitions that are read no more, and whether they are finished."""
+        self._each_by_itself = False
+        """Whether an owner of an earlier version lives, to whom one does not stand for all."""
         self._announced: str | None = None
+        self._announced_s = 0.0
         self._waits_since: float | None = None
         self._writing = asyncio.Lock()
 
@@ -94,30 +106,56 @@ class SharedOwnership(CheckpointStore):
         self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, **_: Any
     ) -> Iterable[Ownership]:
         """List who owns which partition, and the others that wait, as if each owned one."""
-        place = (fully_qualified_namespace, eventhub_name, consumer_group)
+        due = time.monotonic() >= self._look_due_s or not self._others_live()
+        if due:
+            # What is released in the meantime makes the next look due at once.
+            self._look_due_s = time.monotonic() + min(_CALM_S, self._expiry_s * _CALM_SHARE)
+            try:
+                await self._look((fully_qualified_namespace, eventhub_name, consumer_group))
+            except BaseException:
+                self._look_due_s = 0.0
+                raise
+        known = {} if due else self._held
+        # The SDK writes itself into what it wants.
+        listed = [{**known.get(each["partition_id"], each)} for each in self._listed]
+        others = (each for one, each in self._waiting.items() if one != self._owner)
+        return [*listed, *({**each} for each in others)]
+
+    async def _look(self, place: tuple[str, str, str]) -> None:
         hub = dict(zip(_HUB, place, strict=True))
-        owned: list[Ownership] = []
+        owned: dict[str, BlobItem] = {}
         waiting: list[BlobItem] = []
         async for item in self._blobs.items(self._container, f"{_folder(hub)}/ownership"):
             kind, last = item.name.split("/")[-2:]
             if kind == _WAITING:
                 waiting.append(item)
             else:
-                consumer, _version = owner_in(item.metadata)
-                owned.append(_ownership(hub, item, last, consumer))
-        self._listed = owned
+                owned[last] = item
+        names = {id_: name_in(item.metadata) for id_, item in owned.items()}
+        lives = signs_of_life({id_: (names[id_], item.modified_s) for id_, item in owned.items()})
+        self._listed = [
+            _ownership(hub, item, id_, parted(names[id_])[0], lives[id_])
+            for id_, item in owned.items()
+        ]
         self._owners = {
-            each["partition_id"]: each["owner_id"]
-            for each in owned
-            if each["owner_id"] and self._lives(each["last_modified_time"])
+            id_: parted(name)[0] for id_, name in names.items() if name and self._lives(lives[id_])
         }
+        self._each_by_itself = any(not renews_one_for_all(names[id_]) for id_ in self._owners)
         await self._forget(item for item in waiting if not self._lives(item.modified_s))
-        alive = {item.name.split("/")[-1]: item for item in waiting if self._lives(item.modified_s)}
-        self._waiting = set(alive)
-        alive.pop(self._owner, None)
-        # The SDK writes itself into what it wants.
-        listed = [{**each} for each in owned]
-        return [*listed, *(_ownership(hub, item, "", one) for one, item in alive.items())]
+        self._waiting = {
+            one: _ownership(hub, item, "", one, item.modified_s)
+            for item in waiting
+            if self._lives(item.modified_s) and (one := item.name.split("/")[-1])
+        }
+        self._written_s = {id_: item.modified_s for id_, item in owned.items()}
+
+    def _others_live(self) -> bool:
+        """Whether everybody lives, by what was listed last, who lived then."""
+        return all(
+            self._lives(each["last_modified_time"])
+            for each in self._listed
+            if self._owner_of(each) not in {None, self._owner}
+        )
 
     async def claim_ownership(
         self, ownership_list: Iterable[Ownership], **_: Any
@@ -127,23 +165,15 @@ class SharedOwnership(CheckpointStore):
         owner = next((each["owner_id"] for each in wanted), "")
         if not owner:
             # The SDK releases what it has read until now.
+            self._look_due_s = 0.0
             return await self._positions.claim_ownership(wanted)
         async with self._writing:
             self._owner = owner
-            await self._renew([each for each in wanted if self._owner_of(each) == owner])
-            if self._part_with is None:
-                others = [each for each in wanted if self._owner_of(each) != owner]
-                self._held |= {each["partition_id"]: each for each in await self._claim(others)}
-                return list(self._held.values())
-            await self._part_with_surplus(self._part_with)
-            free = [each for each in wanted if self._owner_of(each) is None]
-            others = [each for each in wanted if self._owner_of(each) not in {None, owner}]
-            claimed = [] if self._others_come_first() else await self._claim(self._portion(free))
-            if others and not (claimed or self._held):
-                claimed = await self._wait_or_take(others)
-            self._held |= {each["partition_id"]: each for each in claimed}
-            if self._held:
-                await self._wait_no_more()
+            ours = [each for each in wanted if self._owner_of(each) == owner]
+            await self._renew(ours)
+            await self._share(wanted)
+            if len(ours) < len(wanted) or len(self._held) != len(ours) or self._leaving:
+                self._look_due_s = 0.0
             return [each for id_, each in self._held.items() if id_ not in self._leaving]
 
     async def list_checkpoints(
@@ -169,18 +199,51 @@ class SharedOwnership(CheckpointStore):
         return self._owners.get(wanted["partition_id"]) if wanted["partition_id"] else ""
 
     async def _renew(self, held: list[Ownership]) -> None:
-        """Show that the owner of what is ``held`` lives; some of it may be lost to others."""
+        """Show that the owner of what is ``held`` lives; some of it may be lost to others.
+
+        It is shown by what stays: what is given away shows nothing of us any more.
+        """
         aged_s = time.time() - self._expiry_s / _RENEWALS_A_LIFE
-        fresh = [each for each in held if each["last_modified_time"] > aged_s]
-        renewed = await self._claim([each for each in held if each["last_modified_time"] <= aged_s])
-        self._held = {each["partition_id"]: each for each in (*fresh, *renewed)}
+        self._held = {each["partition_id"]: each for each in held}
+        staying = [id_ for id_ in self._held if id_ not in self._leaving] or [*self._held]
+        if self._each_by_itself:
+            for id_ in [id_ for id_ in self._held if self._written_s[id_] <= aged_s]:
+                await self._renew_one(id_)
+        # In turn, so that also the others are not long out of date when one is lost.
+        for id_ in sorted(staying, key=lambda id_: self._written_s[id_]):
+            if any(self._written_s[id_] > aged_s for id_ in staying):
+                break
+            await self._renew_one(id_)
         self._leaving = {id_: done for id_, done in self._leaving.items() if id_ in self._held}
+        lives_s = max((self._written_s[id_] for id_ in self._held), default=0.0)
+        for each in self._held.values():
+            each["last_modified_time"] = lives_s
+
+    async def _renew_one(self, partition_id: str) -> None:
+        renewed = await self._claim([self._held.pop(partition_id)])
+        self._held |= {each["partition_id"]: each for each in renewed}
+
+    async def _share(self, wanted: list[Ownership]) -> None:
+        """Give away our surplus, and claim of what is ``wanted`` what is not ours."""
+        others = [each for each in wanted if self._owner_of(each) not in {None, self._owner}]
+        free = [each for each in wanted if self._owner_of(each) is None]
+        if self._part_with is None:
+            claimed = await self._claim([*free, *others])
+        else:
+            await self._part_with_surplus(self._part_with)
+            claimed = [] if self._others_come_first() else await self._claim(self._portion(free))
+            if others and not (claimed or self._held):
+                claimed = await self._wait_or_take(others)
+        self._held |= {each["partition_id"]: each for each in claimed}
+        if self._held:
+            await self._wait_no_more()
 
     async def _part_with_surplus(self, part_with: PartWith) -> None:
         keeps = share(len(self._listed), self._counts(), self._owner)
         surplus = len(self._held) - len(self._leaving) - keeps
         if surplus > 0:
             self._leaving |= dict.fromkeys(part_with(surplus, self._release), False)
+            await self._renew(list(self._held.values()))
         finished = [self._held[id_] for id_, done in self._leaving.items() if done]
         await self._claim([{**each, "owner_id": ""} for each in finished])
 
@@ -212,8 +275,10 @@ class SharedOwnership(CheckpointStore):
         self._waits_since = self._waits_since or now
         if now - self._waits_since > self._expiry_s:
             return await self._claim([each for each in others if each["partition_id"]])
-        self._announced = f"{_folder(others[0])}/{_WAITING}/{self._owner}"
-        await self._blobs.replace(self._container, self._announced, b"")
+        if self._announced is None or now - self._announced_s > self._expiry_s / _RENEWALS_A_LIFE:
+            self._announced = f"{_folder(others[0])}/{_WAITING}/{self._owner}"
+            await self._blobs.replace(self._container, self._announced, b"")
+            self._announced_s = now
         return []
 
     async def _wait_no_more(self) -> None:
@@ -226,7 +291,8 @@ class SharedOwnership(CheckpointStore):
         if not wanted:
             return []
         ours = [{**each, "owner_id": signed(each["owner_id"], self._version)} for each in wanted]
-        claimed = await self._positions.claim_ownership(ours)
+        claimed = list(await self._positions.claim_ownership(ours))
+        self._written_s |= {each["partition_id"]: each["last_modified_time"] for each in claimed}
         return [{**each, "owner_id": parted(each["owner_id"])[0]} for each in claimed]
 
     async def _forget(self, waiting: Iterable[BlobItem]) -> None:
@@ -242,11 +308,13 @@ def _folder(hub: Mapping[str, Any]) -> str:
     return "/".join(hub[part] for part in _HUB).lower()
 
 
-def _ownership(hub: Mapping[str, str], item: BlobItem, partition_id: str, owner: str) -> Ownership:
+def _ownership(
+    hub: Mapping[str, str], item: BlobItem, partition_id: str, owner: str, lives_s: float
+) -> Ownership:
     return {
         **hub,
         "partition_id": partition_id,
         "owner_id": owner,
         "etag": f'"{item.etag}"',
-        "last_modified_time": item.modified_s,
+        "last_modified_time": lives_s,
     }

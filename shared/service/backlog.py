@@ -20,7 +20,7 @@ from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 from azure.eventhub.exceptions import EventHubError
 
 from shared.contracts.errors import TransientError
-from shared.hubs.owners import owner_in
+from shared.hubs.owners import name_in, owner_in, signs_of_life
 from shared.service.checkpoints import BEGINNING, Partition, checkpoint_blob, look_up
 from shared.service.settings import ServiceSettings
 from shared.storage.blobs import BlobItem, BlobStore
@@ -122,11 +122,18 @@ async def look(
         ids = await client.get_partition_ids()
         found = await asyncio.gather(*(client.get_partition_properties(one) for one in ids))
     newest_s = max((one["last_enqueued_time_utc"].timestamp() for one in found), default=0.0)
+    lives = signs_of_life(
+        {
+            name: (name_in(blob.metadata), blob.modified_s)
+            for name, blob in marks.items()
+            if "/ownership/" in name
+        }
+    )
     partitions = tuple(
         PartitionBacklog(
             partition,
             _position(marks, checkpoint_blob(settings, hub, partition.id)),
-            *_owner(marks, ownership_blob(settings, hub, partition.id), fresh_s),
+            *_owner(marks, lives, ownership_blob(settings, hub, partition.id), fresh_s),
         )
         for partition in map(look_up, found)
     )
@@ -187,9 +194,11 @@ def _position(marks: Mapping[str, BlobItem], name: str) -> int | None:
     return None if blob is None else int(blob.metadata["sequencenumber"])
 
 
-def _owner(marks: Mapping[str, BlobItem], name: str, fresh_s: float) -> tuple[str | None, str]:
+def _owner(
+    marks: Mapping[str, BlobItem], lives: Mapping[str, float], name: str, fresh_s: float
+) -> tuple[str | None, str]:
     blob = marks.get(name)
-    if blob is None or blob.modified_s < fresh_s:
+    if blob is None or lives[name] < fresh_s:
         return None, ""
     # A consumer that leaves in good order gives its partitions back by an owner without a name.
     consumer, version = owner_in(blob.metadata)

@@ -198,7 +198,7 @@ class ServiceSettings(StorageSettings):
     )
 
     load_balancing_interval_s: float = Field(
-        3.0, gt=0, description="how often consumers rebalance their partitions"
+        1.0, gt=0, description="how often consumers rebalance their partitions"
     )
     ownership_expiry_s: float = Field(
         30.0, gt=0, description="time after which a silent consumer's partitions are taken over"

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest import mock
 
 import pytest
 from azure.eventhub._eventprocessor.common import LoadBalancingStrategy
@@ -37,17 +38,28 @@ class Account:
 
     def __init__(self) -> None:
         self.now = 1_000_000.0
-        self.claims = 0
+        self.claims = self.listings = 0
         self._blobs: dict[str, BlobItem] = {}
         self._versions = itertools.count()
 
     def owners(self) -> Counter[str]:
         return Counter(consumer for consumer, _ in self.signed() if consumer)
 
+    def by_partition(self) -> dict[str, str]:
+        return {
+            name.split("/")[-1]: owner_in(item.metadata)[0]
+            for name, item in self._blobs.items()
+            if "/ownership/" in name
+        }
+
+    def of(self, consumer: str) -> set[str]:
+        return {id_ for id_, owner in self.by_partition().items() if owner == consumer}
+
     def signed(self) -> list[tuple[str, str]]:
         return [owner_in(item.metadata) for item in self._blobs.values()]
 
     async def items(self, _container: str, prefix: str) -> AsyncIterator[BlobItem]:
+        self.listings += 1
         for name in sorted(self._blobs):
             if name.startswith(prefix):
                 yield self._blobs[name]
@@ -76,6 +88,27 @@ class Account:
         return self._blobs[name]
 
 
+class EarlierOwnership(SharedOwnership):
+    """That of an earlier version: looks at every interval, and each partition stands for itself."""
+
+    async def _look(self, place: tuple[str, str, str]) -> None:
+        by_themselves = {
+            "signs_of_life": _each_of_itself,
+            "renews_one_for_all": lambda _name: False,
+        }
+        with mock.patch.multiple(sharing, **by_themselves):
+            await super()._look(place)
+        self._look_due_s = 0.0
+
+    async def _claim(self, wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        with mock.patch.object(sharing, "signed", lambda consumer, _version: consumer):
+            return await super()._claim(wanted)
+
+
+def _each_of_itself(written: dict[str, tuple[str, float]]) -> dict[str, float]:
+    return {partition: written_s for partition, (_, written_s) in written.items()}
+
+
 class Pool:
     """Consumers that look at each other's partitions, each at its own times."""
 
@@ -85,15 +118,17 @@ class Pool:
         self._agenda: list[tuple[float, int, Callable[[], Any]]] = []
         self._order = itertools.count()
         self._size = 0
+        self._dead: set[str] = set()
         self._born = itertools.count(1)
 
-    def join(self, count: int, *, giving: bool = True) -> None:
+    def join(self, count: int, *, giving: bool = True, earlier: bool = False) -> None:
         for _ in range(count):
             self._size += 1
             owned: set[str] = set()
             blobs = cast("Any", self._account)
             part_with = functools.partial(self._part_with, owned) if giving else None
-            store = SharedOwnership(blobs, blobs, "container", EXPIRY_S, part_with)
+            kind = EarlierOwnership if earlier else SharedOwnership
+            store = kind(blobs, blobs, "container", EXPIRY_S, part_with)
             client = SimpleNamespace(
                 _address=SimpleNamespace(hostname="ns"),
                 eventhub_name="hub",
@@ -114,10 +149,14 @@ class Pool:
             await act()
         self._account.now = until_s
 
-    def die(self) -> None:
-        """Let everybody there is look at nothing any more."""
-        self._agenda.clear()
-        self._size = 0
+    def die(self, consumer: str | None = None) -> None:
+        """Let one, or everybody there is, look at nothing any more."""
+        if consumer is None:
+            self._agenda.clear()
+            self._size = 0
+        else:
+            self._dead.add(consumer)
+            self._size -= 1
 
     async def until_shared(self) -> float:
         """Return after how many seconds all own as many."""
@@ -129,6 +168,8 @@ class Pool:
         return self._account.now - began
 
     async def _look(self, manager: OwnershipManager, owned: set[str]) -> None:
+        if manager.owner_id in self._dead:
+            return
         claimed = await manager.claim_ownership()
         owned.clear()
         owned.update(claimed)
@@ -165,6 +206,8 @@ async def growing(seed: int, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     _, pool = simulated(seed, monkeypatch)
     took_s = []
     for newcomers in STEPS:
+        # Who has found nothing to share for a while looks seldom.
+        await pool.run(EXPIRY_S * (1 + random.Random(seed).random()))
         pool.join(newcomers)
         took_s.append(await pool.until_shared())
     return took_s
@@ -181,30 +224,81 @@ def test_a_pool_that_grows_to_8_and_to_16_shares_its_hub_within_10_seconds(
 
 
 @pytest.mark.parametrize("giving", [True, False])
-def test_an_owner_shows_three_times_in_a_life_that_it_lives_and_is_replaced_when_it_does_not(
+def test_an_owner_shows_twice_in_a_life_that_it_lives_and_is_replaced_when_it_does_not(
     monkeypatch: pytest.MonkeyPatch, *, giving: bool
 ) -> None:
     account, pool = simulated(1, monkeypatch)
     lives = 10
 
-    async def live_and_die() -> tuple[int, float]:
+    async def live_and_die() -> tuple[int, int, float]:
         pool.join(1, giving=giving)
         await pool.until_shared()
-        before = account.claims
+        claims, listings = account.claims, account.listings
         await pool.run(lives * EXPIRY_S)
-        renewals = account.claims - before
+        renewals, looks = account.claims - claims, account.listings - listings
         pool.die()
         account.now += EXPIRY_S + 1
         began_s = account.now
         pool.join(1, giving=giving)
         while account.owners() != {"consumer-2": PARTITIONS}:
             await pool.run(0.1)
-        return renewals, account.now - began_s
+        return renewals, looks, account.now - began_s
 
-    renewals, took_s = asyncio.run(live_and_die())
-    # It looks at them ten times in each of its lives.
-    assert 2 * PARTITIONS * lives < renewals <= 3 * PARTITIONS * lives
+    renewals, looks, took_s = asyncio.run(live_and_die())
+    # One partition stands for all.
+    assert lives < renewals <= 2 * lives
+    assert renewals + looks <= 0.3 * lives * EXPIRY_S
     assert took_s <= 2 * INTERVAL_S
+
+
+@pytest.mark.parametrize("giving", [True, False])
+def test_those_who_live_keep_what_they_have_and_share_what_the_dead_had(
+    monkeypatch: pytest.MonkeyPatch, *, giving: bool
+) -> None:
+    account, pool = simulated(1, monkeypatch)
+
+    async def outlive() -> tuple[set[str], float]:
+        pool.join(4, giving=giving)
+        await pool.until_shared()
+        await pool.run(3 * EXPIRY_S)
+        before = {name: account.of(name) for name in ("consumer-1", "consumer-2")}
+        pool.die("consumer-3")
+        pool.die("consumer-4")
+        died_s = account.now
+        await pool.until_shared()
+        kept = {name for name, ids in before.items() if ids <= account.of(name)}
+        return kept, account.now - died_s
+
+    kept, took_s = asyncio.run(outlive())
+    assert kept == {"consumer-1", "consumer-2"}
+    assert took_s <= EXPIRY_S + 3 * INTERVAL_S
+
+
+@pytest.mark.parametrize("giving", [True, False])
+@pytest.mark.parametrize("seed", range(4))
+def test_owners_of_an_earlier_version_who_want_to_see_each_partition_renewed_share_with_ours(
+    seed: int, monkeypatch: pytest.MonkeyPatch, *, giving: bool
+) -> None:
+    account, pool = simulated(seed, monkeypatch)
+
+    async def roll_back() -> tuple[float, int]:
+        pool.join(2, giving=giving)
+        await pool.until_shared()
+        # So long that most of their partitions seem to be nobody's to who does not know.
+        await pool.run(3 * EXPIRY_S)
+        pool.join(2, giving=giving, earlier=True)
+        took_s = await pool.until_shared()
+        await pool.run(EXPIRY_S)
+        owners = account.by_partition()
+        moved = 0
+        for _ in range(100):
+            await pool.run(EXPIRY_S / 10)
+            moved += account.by_partition() != owners
+        return took_s, moved
+
+    took_s, moved = asyncio.run(roll_back())
+    assert took_s < 2 * EXPIRY_S
+    assert moved == 0
 
 
 def test_while_a_new_version_replaces_an_old_one_both_share_and_say_which_they_are(
