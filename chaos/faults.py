@@ -227,13 +227,18 @@ class Saboteur:
                 # Another fault may have killed it a moment ago.
                 with contextlib.suppress(psutil.NoSuchProcess):
                     ports |= ports_of(psutil.Process(process.pid))
-        claims: dict[str, int] = {}
+        owners: dict[str, str] = {}
+        # An owner renews one partition for all that it has, on whichever connection is free.
+        heard_on: dict[str, int] = {}
         for call in self._arena.recorder.calls:
-            if call.container == "frames-checkpoints" and call.succeeded:
-                head, _, partition = call.name.rpartition("/")
-                if head.endswith("/ownership"):
-                    claims[partition] = call.client
-        return tuple(sorted(partition for partition, port in claims.items() if port in ports))
+            head, _, partition = call.name.rpartition("/")
+            owner = call.metadata.get("ownerid", "")
+            claims = call.container == "frames-checkpoints" and head.endswith("/ownership")
+            if claims and call.succeeded:
+                owners[partition] = owner
+                heard_on[owner] = call.client
+        held = (id_ for id_, owner in owners.items() if owner and heard_on[owner] in ports)
+        return tuple(sorted(held))
 
     def _relay(self, target: str) -> Relay:
         return self._arena.broker_proxy if target.endswith("broker") else self._arena.storage_proxy
