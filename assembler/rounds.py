@@ -27,9 +27,9 @@ log = structlog.get_logger()
 
 # How long nothing may happen to a job before its record is looked at for a user's last word.
 _QUIET_S: Final = 3.0
-_AT_ONCE: Final = 32
+_AT_ONCE: Final = 16
 _IN_A_ROUND: Final = 256
-_ERRAND_S: Final = 0.75
+_ERRAND_S: Final = 0.5
 """How long jobs are taken up for one errand of a round."""
 
 
