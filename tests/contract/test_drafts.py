@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import pytest_asyncio
@@ -194,13 +195,27 @@ async def appended(monkeypatch: pytest.MonkeyPatch) -> asyncio.Semaphore:
     return found
 
 
+class News(asyncio.Event):
+    """What a draft waits for, and whether it does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.awaited = asyncio.Event()
+
+    async def wait(self) -> Literal[True]:
+        self.awaited.set()
+        return await super().wait()
+
+
 async def test_a_draft_is_completed_though_nobody_told_it_of_the_last_segments(
-    storage_connection: str, film: Film, tmp_path: Path, work: Path, appended: asyncio.Semaphore
+    storage_connection: str, film: Film, tmp_path: Path, work: Path
 ) -> None:
     async with desk(storage_connection, film, work) as at:
         await at.brings(film, 0)
-        await asyncio.wait_for(appended.acquire(), PATIENCE_S)
-        await asyncio.sleep(0.2)  # by now it waits for news; did it not, it would look by itself
+        draft = at.drafts.of(film.job_id)
+        assert draft is not None
+        draft._news = news = News()
+        await asyncio.wait_for(news.awaited.wait(), PATIENCE_S)
         # Found in storage, as those are whose event was lost
         await film.store(at.blobs, at.container, 1, 2)
         for chunk in (1, 2):
