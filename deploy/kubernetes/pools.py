@@ -6,6 +6,7 @@ Each rule looks at all manifests of an overlay and yields one sentence for each 
 from __future__ import annotations
 
 import json
+import re
 from typing import Final
 
 from deploy.kubernetes.manifests import Manifest, Manifests, name_of
@@ -13,6 +14,9 @@ from deploy.kubernetes.pods import ROOT, Problems, setting_of
 
 LAYOUT: Final = ROOT / "deploy/azure/layout.json"
 CLIENT_ID: Final = "azure.workload.identity/client-id"
+
+# What KEDA's cron_scaler.go reads.
+CRON_KEYS: Final = {"desiredReplicas", "end", "start", "timezone"}
 
 # What KEDA's azure_eventhub.go and azure_eventhub_scaler.go read, of what we need. A key that it
 # does not know is ignored in silence.
@@ -28,6 +32,8 @@ TRIGGER_KEYS: Final = {
 }
 
 _NAME: Final = "app.kubernetes.io/name"
+_EVERY_HOUR: Final = re.compile(r"(\d|[1-5]\d) \* \* \* \*")
+_LOOK_FOR_LOST_EVENTS: Final = {"splitter", "assembler"}
 _READS: Final = {"splitter": "UPLOADS", "stylizer": "FRAMES", "assembler": "SEGMENTS"}
 
 
@@ -67,11 +73,11 @@ def _wanted_names(selector: Manifest) -> set[str]:
 
 
 def pools_scale_by_their_lag(manifests: Manifests) -> Problems:
-    """Every trigger is one that KEDA understands, on the hub that its service reads."""
+    """The first trigger is one that KEDA understands, on the hub that its service reads."""
     config, partitions = manifests.config("pipeline"), _partitions()
     for scaled in manifests.of("ScaledObject"):
         name, spec = name_of(scaled), scaled["spec"]
-        (trigger,) = spec["triggers"]
+        trigger, *_ = spec["triggers"]
         metadata = trigger["metadata"]
         if spec["scaleTargetRef"]["name"] != name or not manifests.find("Deployment", name):
             yield f"ScaledObject {name}: there is no such Deployment"
@@ -113,12 +119,35 @@ def _partitions() -> dict[str, int]:
     return {hub["name"]: hub["partitions"] for hub in layout["hubs"]}
 
 
+def lost_events_are_looked_for(manifests: Manifests) -> Problems:
+    """What reads hubs for lost events is there for a while in each hour, and no GPU for that."""
+    for scaled in manifests.of("ScaledObject"):
+        name, (_, *others) = name_of(scaled), scaled["spec"]["triggers"]
+        if len(others) != (name in _LOOK_FOR_LOST_EVENTS):
+            wanted = "one trigger" if name in _LOOK_FOR_LOST_EVENTS else "no trigger"
+            yield f"ScaledObject {name}: wants {wanted} beside its lag"
+        for trigger in others:
+            yield from _is_hourly(name, trigger)
+
+
+def _is_hourly(name: str, trigger: Manifest) -> Problems:
+    metadata = trigger["metadata"]
+    if trigger["type"] != "cron" or metadata.keys() != CRON_KEYS:
+        yield f"ScaledObject {name}: beside its lag, it may have a cron trigger with KEDA's keys"
+        return
+    start, end = (_EVERY_HOUR.fullmatch(metadata[key]) for key in ("start", "end"))
+    if start is None or end is None or int(start[1]) >= int(end[1]):
+        yield f"ScaledObject {name}: has to begin at a minute of every hour, and end at a later one"
+    if metadata["desiredReplicas"] != "1":
+        yield f"ScaledObject {name}: one replica is enough to look for lost events"
+
+
 def the_stylizers_are_all_reached(manifests: Manifests) -> Problems:
     """Splitters send enough chunks ahead for the lag that asks for the last stylizer."""
     stylizer, splitter = (manifests.find("ScaledObject", name) for name in ("stylizer", "splitter"))
     if stylizer is None or splitter is None:
         return
-    (trigger,) = stylizer["spec"]["triggers"]
+    trigger, *_ = stylizer["spec"]["triggers"]
     threshold = int(trigger["metadata"]["unprocessedEventThreshold"])
     ahead = (
         splitter["spec"]["maxReplicaCount"]

@@ -26,6 +26,7 @@ RULES: Final[tuple[Callable[[Manifests], Problems], ...]] = (
     pods.images_are_ours,
     pools.selectors_find_something,
     pools.pools_scale_by_their_lag,
+    pools.lost_events_are_looked_for,
     pools.the_stylizers_are_all_reached,
     pools.pods_have_identities,
 )

@@ -39,9 +39,9 @@ class ScalingRule:
 
     @classmethod
     def of(cls, scaled_object: Mapping[str, Any]) -> Self:
-        """Read a ScaledObject's manifest."""
+        """Read a ScaledObject's manifest, which has lag as its first trigger."""
         spec = scaled_object["spec"]
-        (trigger,) = spec["triggers"]
+        trigger, *_ = spec["triggers"]
         down = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleDown"]
         (policy,) = down["policies"]
         assert policy["type"] == "Pods"

@@ -16,7 +16,7 @@ from deploy.kubernetes.manifests import Manifests, quantity, read_environment
 from deploy.scaling.assumptions import Assumptions
 from deploy.scaling.autoscaler import ScalingRule
 from shared.service import runtime
-from splitter import lookout
+from splitter import lookout, overlooked
 
 ROOT = Path(__file__).resolve().parents[3]
 KUBERNETES = ROOT / "deploy/kubernetes"
@@ -98,6 +98,20 @@ def test_records_in_azure_are_rewritten_rarely_and_splits_still_hear_of_painting
     assert window / (status_s + progress_s) > 2 * model.split_speed
     redrive_s = pods.setting_of(manifests, "assembler", "redrive_after_s")
     assert lookout._SIGN_OF_LIFE_S + progress_s < redrive_s, "a split that lives must look alive"
+
+
+def test_the_minutes_of_each_hour_are_enough_to_find_lost_events(manifests: Manifests) -> None:
+    splitter_s = pods.setting_of(manifests, "splitter", "uploads_look_s") / overlooked._LOOKS
+    assembler_s = pods.setting_of(manifests, "assembler", "redrive_after_s")
+    for name, between_s in (("splitter", splitter_s), ("assembler", assembler_s)):
+        scaled = manifests.find("ScaledObject", name)
+        assert scaled is not None
+        times = scaled["spec"]["triggers"][1]["metadata"]
+        begin, end = (int(times[key].split()[0]) for key in ("start", "end"))
+        # KEDA sees the hour, a pod starts on the node of the system pool, two looks find a loss,
+        # each after a pause; and there is as much time again, should storage be away for a look
+        start_s = scaled["spec"]["pollingInterval"] + Assumptions(videos_a_day=1).pod_start_s
+        assert 60 * (end - begin) > 2 * (start_s + 3 * between_s), name
 
 
 def test_a_stylizers_scaling_rule_can_be_simulated(manifests: Manifests) -> None:
@@ -182,8 +196,16 @@ def container_of(documents: dict[tuple[str, str], Any], name: str) -> Any:
     return documents["Deployment", name]["spec"]["template"]["spec"]["containers"][0]
 
 
+def triggers_of(documents: dict[tuple[str, str], Any], name: str) -> Any:
+    return documents["ScaledObject", name]["spec"]["triggers"]
+
+
 def trigger_of(documents: dict[tuple[str, str], Any], name: str) -> Any:
-    return documents["ScaledObject", name]["spec"]["triggers"][0]["metadata"]
+    return triggers_of(documents, name)[0]["metadata"]
+
+
+def hourly_of(documents: dict[tuple[str, str], Any], name: str) -> Any:
+    return triggers_of(documents, name)[1]["metadata"]
 
 
 BREAKS: dict[str, Break] = {
@@ -262,6 +284,14 @@ BREAKS: dict[str, Break] = {
     "its authentication does not exist": lambda d: d["TriggerAuthentication", "azure"][
         "metadata"
     ].update(name="other"),
+    "stylizer: wants no trigger beside": lambda d: triggers_of(d, "stylizer").append(
+        triggers_of(d, "splitter")[1]
+    ),
+    "assembler: wants one trigger beside": lambda d: triggers_of(d, "assembler").pop(),
+    "a cron trigger with KEDA's keys": lambda d: hourly_of(d, "splitter").update(timeZone="UTC"),
+    "at a minute of every hour": lambda d: hourly_of(d, "splitter").update(start="0 6 * * *"),
+    "and end at a later one": lambda d: hourly_of(d, "assembler").update(end="0 * * * *"),
+    "one replica is enough": lambda d: hourly_of(d, "splitter").update(desiredReplicas="2"),
     "no lag asks for all replicas": lambda d: trigger_of(d, "stylizer").update(
         unprocessedEventThreshold="300"
     ),
