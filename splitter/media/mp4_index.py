@@ -18,6 +18,8 @@ _BOX_HEADER: Final = 8
 _TRACK_HEADER: Final = 24
 _PARENTS: Final = (b"trak", b"mdia", b"minf", b"stbl")
 _ODD_SHARE: Final = 4
+_CLOCKS: Final = 10
+"""A movie's clock ticks a multiple of so often a second, as 600 or 90000, or as a track does."""
 _NAMES: Final = frozenset(
     b"mvhd trak mvex iods udta meta cmov clip tkhd edts elst tref tapt load mdia mdhd hdlr elng "
     b"minf vmhd smhd hmhd nmhd sthd gmhd dinf stbl stsd stts ctts cslg stsc stsz stz2 stco co64 "
@@ -45,7 +47,8 @@ def read_index(file: BinaryIO, size: int) -> Mp4Index:
         if kind == b"moov" and end - begin <= _MOST_BYTES:
             file.seek(begin)
             moov = file.read(end - begin)
-            return Mp4Index(_tracks(moov), end <= size and _is_filled(moov, size))
+            is_whole = end <= size and _is_filled(moov, size) and not _has_odd_clock(moov)
+            return Mp4Index(_tracks(moov), is_whole)
     return Mp4Index()
 
 
@@ -121,15 +124,10 @@ def _tracks(moov: bytes) -> dict[int, int]:
         return {}
     movie_ticks = _ticks_and_length(boxes.get(b"mvhd", b""))[0]
     found = {}
-    for kind, trak in boxes_of(moov):
-        if kind != b"trak":
-            continue
-        track = dict(boxes_of(trak))
-        media = dict(boxes_of(track.get(b"mdia", b"")))
+    for track, media in _described(moov):
         table = dict(boxes_of(dict(boxes_of(media.get(b"minf", b""))).get(b"stbl", b"")))
-        ticks, length = _ticks_and_length(media.get(b"mdhd", b""))
-        edits = dict(boxes_of(track.get(b"edts", b""))).get(b"elst", b"")
-        hidden = _hidden(edits, length, movie_ticks, ticks)
+        _, length = _ticks_and_length(media.get(b"mdhd", b""))
+        hidden = _hidden_of(track, media, movie_ticks)
         header = track.get(b"tkhd", b"")
         sizes = table.get(b"stsz", table.get(b"stz2", b""))
         # (PCM is not stored in packets: each of its samples has an entry, all of one size.)
@@ -141,6 +139,27 @@ def _tracks(moov: bytes) -> dict[int, int]:
         if samples == _samples_by_duration(table.get(b"stts", b"")):
             found[identifier] = samples - -(-hidden * samples // length)
     return found
+
+
+def _has_odd_clock(moov: bytes) -> bool:
+    """Tell whether edit lists cut all tracks short, by a clock that no muxer would have chosen.
+
+    The same edits show less of the tracks when the number of the clock's ticks was damaged.
+    """
+    clock, _ = _ticks_and_length(dict(boxes_of(moov)).get(b"mvhd", b""))
+    tracks = list(_described(moov))
+    rates = [_ticks_and_length(media.get(b"mdhd", b""))[0] for _, media in tracks]
+    if clock % _CLOCKS == 0 or any(rate % clock == 0 for rate in rates):
+        return False
+    return bool(tracks) and all(_hidden_of(*track, clock) is None for track in tracks)
+
+
+def _described(moov: bytes) -> Iterator[tuple[dict[bytes, bytes], dict[bytes, bytes]]]:
+    """Yield the boxes of each track, and those that describe its media."""
+    for kind, trak in boxes_of(moov):
+        if kind == b"trak":
+            track = dict(boxes_of(trak))
+            yield track, dict(boxes_of(track.get(b"mdia", b"")))
 
 
 def boxes_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -161,6 +180,15 @@ def _ticks_and_length(header: bytes) -> tuple[int, int]:
         return 0, 0
     ticks, length = struct.unpack_from(layout, header, at)
     return ticks, length
+
+
+def _hidden_of(
+    track: Mapping[bytes, bytes], media: Mapping[bytes, bytes], movie_ticks: int
+) -> int | None:
+    """Return what `_hidden` does of a track, by its boxes."""
+    ticks, length = _ticks_and_length(media.get(b"mdhd", b""))
+    edits = dict(boxes_of(track.get(b"edts", b""))).get(b"elst", b"")
+    return _hidden(edits, length, movie_ticks, ticks)
 
 
 def _hidden(edits: bytes, length: int, movie_ticks: int, ticks: int) -> int | None:

@@ -45,3 +45,13 @@ def test_a_frame_between_the_steps_of_a_constant_rate_is_damage(data: bytes) -> 
 def test_samples_beyond_the_end_of_the_file_are_damage(data: bytes) -> None:
     at = data.index(b"stco") + 12
     assert not is_whole(data[:at] + b"\x40" + data[at + 1 :])
+
+
+def test_edits_that_show_less_by_a_clock_of_no_muxer_are_damage(data: bytes) -> None:
+    at = data.index(b"mvhd") + 16
+    ticks = int.from_bytes(data[at : at + 4], "big")
+    # Given a clock of which one byte was changed
+    odd = (ticks * 10 + 0x100003).to_bytes(4, "big")
+    assert not is_whole(data[:at] + odd + data[at + 4 :])
+    # And the same edits by another clock that there is: they are those of a trimmed video
+    assert is_whole(data[:at] + (ticks * 10).to_bytes(4, "big") + data[at + 4 :])
