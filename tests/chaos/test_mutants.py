@@ -206,8 +206,11 @@ async def test_a_split_that_takes_all_places_is_found(patient_stack) -> None:
 @pytest.mark.slow
 async def test_finished_chunks_that_are_sent_again_are_found(patient_stack) -> None:
     async with broken(patient_stack, "assembler", "zealous_redrive") as promises:
+        before = len(patient_stack.recorder.calls)
         await patient_stack.submit(SHORT)
         await seen(patient_stack, SegmentReady, 2)
+        # What no checkpoint has passed yet waits for its turn.
+        await passed(patient_stack, before)
         patient_stack.pool_signal(signal.SIGSTOP)
         # The clip has six chunks: the seventh event is of one that is sent again.
         await seen(patient_stack, ChunkReady, 7)
@@ -227,6 +230,17 @@ async def seen(arena: Arena, kind: type, count: int) -> None:
     """Wait until the hubs hold so many events of a kind about the newest job."""
     async with asyncio.timeout(PATIENCE_S):
         while sum(isinstance(event.message, kind) for event in job_events(arena)) < count:
+            await arena.recorder.progress()
+
+
+async def passed(arena: Arena, before: int) -> None:
+    """Wait until a checkpoint has passed a chunk, after so many calls."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not any(
+            call.container == "frames-checkpoints" and "sequencenumber" in call.metadata
+            for call in arena.recorder.calls[before:]
+            if call.succeeded and call.metadata.get("sequencenumber") != "-1"
+        ):
             await arena.recorder.progress()
 
 
