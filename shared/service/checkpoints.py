@@ -36,7 +36,7 @@ from shared.contracts.errors import ConfigurationError, TransientError
 from shared.hubs.positions import HUB_MADE, Corrected, position_in
 from shared.service.clients import AzureClients
 from shared.service.settings import ServiceSettings, load
-from shared.storage.blobs import BlobStore
+from shared.storage.blobs import BlobItem, BlobStore
 from shared.telemetry import logs
 
 log = structlog.get_logger()
@@ -190,8 +190,16 @@ async def _prepare(
     client: _Client, blobs: BlobStore, settings: ServiceSettings, *, only_impossible: bool
 ) -> Corrected:
     hub = await _look_up_hub(client)
+    # Before the partitions are looked up, see `right_position`; and all by one request.
+    there = blobs.items(
+        settings.checkpoints_container(client.eventhub_name),
+        checkpoint_blob(settings, client.eventhub_name, ""),
+    )
+    positions = {item.name.split("/")[-1]: item async for item in there}
     looks = (
-        _prepare_one(client, blobs, settings, partition, hub.made, only_impossible)
+        _prepare_one(
+            client, blobs, settings, partition, positions.get(partition), hub.made, only_impossible
+        )
         for partition in hub.partitions
     )
     return Corrected(sum(await asyncio.gather(*looks)), hub.made)
@@ -202,12 +210,12 @@ async def _prepare_one(
     blobs: BlobStore,
     settings: ServiceSettings,
     partition_id: str,
+    found: BlobItem | None,
     made: str,
     only_impossible: bool,
 ) -> bool:
     container = settings.checkpoints_container(client.eventhub_name)
     name = checkpoint_blob(settings, client.eventhub_name, partition_id)
-    found = await blobs.facts(container, name)
     partition = look_up(await client.get_partition_properties(partition_id))
     reached = position_in(found.metadata) if found else None
     before = found.metadata.get(HUB_MADE, "") if found else ""
