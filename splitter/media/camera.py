@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from shared.contracts.manifest import NO_BARS, Bars, Place
 from shared.media.pixels import plane_arrays
 
-_SIDE: Final = 128
+_SIDE: Final = 160
 """Pixels, at the least, of the longer side of the small pictures, if the frame has as many."""
 
 _FACTORS: Final = (2, 3, 5)
