@@ -11,7 +11,14 @@ from shared.contracts.layout import status_blob
 from shared.contracts.messages import SplitStarted
 from shared.contracts.status import write_summary
 from shared.contracts.style_request import StyleRequest
+from shared.hubs.publisher import Publisher
+from shared.hubs.sender import Sender
+from shared.service.checkpoints import checkpoint_blob
+from shared.service.clients import AzureClients
+from splitter.intake.acceptance import Acceptance
+from splitter.intake.uploads import parse_uploads
 from splitter.openings import Opening
+from splitter.overlooked import Overlooked
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 
@@ -50,10 +57,9 @@ async def end(bench: Bench, opening: Opening) -> None:
     await bench.blobs.create(jobs, name, record.to_json(), metadata=write_summary(record))
 
 
-async def later_than(bench: Bench, opening: Opening) -> bool:
-    """Whether storage, whose times are whole seconds, gives a later one than an upload's by now."""
-    now_s = await bench.blobs.clock_s(bench.settings.uploads_container)
-    return now_s > opening.video.uploaded_at.timestamp()
+async def later_than(bench: Bench, moment_s: float) -> bool:
+    """Whether storage, whose times are whole seconds, gives later ones by now."""
+    return await bench.blobs.clock_s(bench.settings.uploads_container) > moment_s
 
 
 async def test_uploads_whose_event_was_lost_are_split_and_no_others(
@@ -85,9 +91,7 @@ async def test_uploads_whose_event_was_lost_are_split_and_no_others(
 async def test_a_deleted_job_takes_its_upload_along_though_that_was_touched(
     storage_connection: str, eventhub_connection: str
 ) -> None:
-    async with bench_of(
-        storage_connection, eventhub_connection, uploads_look_s=1, checkpoint_interval_s=0.2
-    ) as bench:
+    async with bench_of(storage_connection, eventhub_connection) as bench:
         uploads = bench.settings.uploads_container
         # Given painted videos: one was touched since, in one's place there is another by now
         for name in ("touched.mp4", "replaced.mp4"):
@@ -95,14 +99,71 @@ async def test_a_deleted_job_takes_its_upload_along_though_that_was_touched(
             await end(bench, await open_for(bench, name))
         touched, replaced = [await open_for(bench, n) for n in ("touched.mp4", "replaced.mp4")]
         await bench.blobs.annotate(uploads, "touched.mp4", {"a": "b"}, etag=touched.video.etag)
-        await bench.until(lambda: later_than(bench, replaced))
-        newer = await bench.blobs.replace(uploads, "replaced.mp4", Video(frames=9).make())
-        assert newer
+        written_s = replaced.video.uploaded_at.timestamp()
+        await bench.until(lambda: later_than(bench, written_s))
+        await bench.blobs.replace(uploads, "replaced.mp4", Video(frames=9).make())
         # When their jobs are deleted
         pipeline = bench.pipeline()
         for job in (touched, replaced):
             await pipeline.delete(job.job_id)
-        # Then the touched one is gone, and nobody takes it for an upload whose event was lost
+        # Then nobody can take the touched one for an upload whose event was lost
         assert not await bench.blobs.exists(uploads, "touched.mp4")
-        async with bench.splitting():
-            assert (await bench.sealed((await bench.job("replaced.mp4", newer)).job_id)).frames == 9
+        assert await bench.blobs.exists(uploads, "replaced.mp4"), "it is another job's"
+
+
+class Announced(Publisher):
+    """The hub of uploads, in which all that is announced again is noted."""
+
+    def __init__(self, sender: Sender) -> None:
+        super().__init__(sender)
+        self.names: list[str] = []
+
+    async def again(self, body: bytes, partition_id: str) -> None:
+        self.names += [upload.name for upload in parse_uploads(body)]
+        await super().again(body, partition_id)
+
+
+async def pass_over(bench: Bench, hub: Publisher) -> None:
+    """Have the splitters passed all that is in their hub."""
+    settings, name = bench.settings, bench.settings.uploads_hub
+    for partition in await hub.partitions():
+        newest = str(await hub.newest(partition))
+        await bench.blobs.create(
+            settings.checkpoints_container(name),
+            checkpoint_blob(settings, name, partition),
+            b"",
+            metadata={"offset": newest, "sequencenumber": newest},
+        )
+
+
+async def test_an_upload_that_is_deleted_while_it_is_suspected_is_not_announced(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    async with (
+        bench_of(storage_connection, eventhub_connection, uploads_look_s=1) as bench,
+        AzureClients(bench.settings) as clients,
+    ):
+        settings = bench.settings
+        url = (await clients.media_blobs()).url
+        hub = Announced(await clients.sender(settings.uploads_hub))
+        accepted = Acceptance(settings, url)
+        overlooked = Overlooked(settings, accepted, url, bench.openings(5), bench.blobs, hub)
+        await pass_over(bench, hub)
+        # Given two uploads that nobody has in hand
+        for name in ("kept.mp4", "deleted.mp4"):
+            await put(bench, name)
+        looked_s = await bench.blobs.clock_s(settings.uploads_container)
+        await bench.until(lambda: later_than(bench, looked_s + settings.uploads_look_s))
+        await overlooked.look()
+        overlooked._listed = float("inf")
+        # When one is deleted between two looks
+        await bench.blobs.delete(settings.uploads_container, "deleted.mp4")
+        await bench.until(lambda: told(overlooked, hub))
+        await overlooked.look()
+    assert set(hub.names) == {"kept.mp4"}
+
+
+async def told(overlooked: Overlooked, hub: Announced) -> bool:
+    """Look again; tell whether anything was announced."""
+    await overlooked.look()
+    return bool(hub.names)
