@@ -6,7 +6,7 @@ owners of more than their share read the surplus no more, and release each parti
 is finished; the SDK's greedy strategy claims all that is released at once. Who was given nothing
 for long takes over partitions as the SDK does: their owner may be of another version.
 
-Ownership lies in the SDK's own blobs. When half of its life is over an owner renews one of them,
+Ownership lies in the SDK's own blobs. When a third of its life is over an owner renews one of them,
 which stands for all of its own (`shared.hubs.owners`); beside an owner of an earlier version, which
 does not know that, it renews all. While there is nothing to share, nobody looks at each interval.
 """
@@ -34,7 +34,7 @@ Release = Callable[[str], Awaitable[None]]
 PartWith = Callable[[int, Release], set[str]]
 """Chooses at most so many partitions to be read no more; each is released when it is finished."""
 
-_RENEWALS_A_LIFE: Final = 2
+_RENEWALS_A_LIFE: Final = 3
 _CALM_S: Final = 5.0
 """Between two looks while there is nothing to share, where lives are longer than that."""
 _CALM_SHARE: Final = 2 / 3

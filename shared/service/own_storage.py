@@ -36,7 +36,8 @@ class OwnStorage:
         Raises:
             TransientError: they are too far apart.
         """
-        if abs(self._ahead_s) > self._expiry_s / 2:
+        # Owners renew after a third, at their next look; so much may clocks differ and some be left.
+        if abs(self._ahead_s) > self._expiry_s / 3:
             direction = "ahead of" if self._ahead_s > 0 else "behind"
             raise TransientError(
                 f"this machine's clock is {abs(self._ahead_s):.0f} s {direction} storage's, too "
