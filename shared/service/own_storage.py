@@ -36,7 +36,7 @@ class OwnStorage:
         Raises:
             TransientError: they are too far apart.
         """
-        # Owners renew after a third, at their next look; so much may clocks differ and some be left.
+        # Owners renew after a third, at their next look: so much is left for clocks to differ.
         if abs(self._ahead_s) > self._expiry_s / 3:
             direction = "ahead of" if self._ahead_s > 0 else "behind"
             raise TransientError(
