@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from unittest import mock
 
 import pytest_asyncio
 from azure.eventhub import EventData
@@ -16,6 +17,7 @@ from browsers import browser
 from client import Account, open_pipeline
 from client import Pipeline as ClientPipeline
 from client.account import open_account
+from local import azurite
 from local.stack import Stack, StackOptions
 from shared.contracts.messages import Message, decode
 from shared.contracts.status import Status
@@ -130,19 +132,27 @@ class Pipeline:
 
 
 @asynccontextmanager
-async def running(folder: Path, stylizers: int, **settings: str) -> AsyncIterator[Pipeline]:
-    """Run a stack in a folder."""
+async def running(
+    folder: Path, stylizers: int, *, tells_requests: bool = False, **settings: str
+) -> AsyncIterator[Pipeline]:
+    """Run a stack in a folder; with ``tells_requests`` the log of its storage has each."""
     options = StackOptions(folder / "stack", stylizers, environment=ENVIRONMENT | settings)
-    async with (
-        Stack(options) as stack,
-        open_pipeline(Account(stack.storage_connection_string)) as jobs,
-        open_account(Account(stack.storage_connection_string)) as account,
-    ):
-        yield Pipeline(stack, jobs, BlobStore(account), folder)
+    command_line = azurite.command_line
+
+    def loud(port: int, directory: Path) -> tuple[str, ...]:
+        return tuple(word for word in command_line(port, directory) if word != "--silent")
+
+    async with AsyncExitStack() as closing:
+        with mock.patch.object(azurite, "command_line", loud if tells_requests else command_line):
+            stack = await closing.enter_async_context(Stack(options))
+        account = Account(stack.storage_connection_string)
+        jobs = await closing.enter_async_context(open_pipeline(account))
+        client = await closing.enter_async_context(open_account(account))
+        yield Pipeline(stack, jobs, BlobStore(client), folder)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def pipeline(tmp_path_factory) -> AsyncIterator[Pipeline]:
     """A stack with two stylizers."""
-    async with running(tmp_path_factory.mktemp("e2e"), stylizers=2) as pipeline:
+    async with running(tmp_path_factory.mktemp("e2e"), 2, tells_requests=True) as pipeline:
         yield pipeline
