@@ -196,3 +196,14 @@ def test_azds_hooks_and_folders_exist() -> None:
     assert k8s["kustomize"]["dir"] == written.as_posix()
     layout = json.loads((AZURE / "layout.json").read_text(encoding="utf-8"))
     assert k8s["namespace"] == layout["kubernetesNamespace"]
+
+
+def test_by_hand_everything_is_started_that_azds_last_hook_starts() -> None:
+    hooks = yaml.safe_load((ROOT / "azure.yaml").read_text(encoding="utf-8"))["hooks"]
+    (block,) = re.findall(
+        r"```sh\n(azd provision\n.*?)```", (ROOT / "docs/azure.md").read_text("utf-8"), re.DOTALL
+    )
+    by_hand = re.findall(r"^python3 -m deploy\.azure\.(\w+)$", block, re.MULTILINE)
+    hooked = re.findall(r"-m deploy\.azure\.(\w+)", hooks["predeploy"]["posix"]["run"])
+    assert by_hand == hooked
+    assert block.splitlines()[-1].startswith("kubectl apply -k ")
