@@ -57,6 +57,18 @@ def selectors_find_something(manifests: Manifests) -> Problems:
             yield f"{manifest['kind']} {name_of(manifest)}: there is no {wanted}"
 
 
+def applying_again_changes_nothing(manifests: Manifests) -> Problems:
+    """What a server would fill in is said wherever applying without it goes wrong."""
+    for deployment in manifests.of("Deployment"):
+        strategy = deployment["spec"].get("strategy", {})
+        if "rollingUpdate" in strategy and "type" not in strategy:
+            yield f"{name_of(deployment)}: its strategy has no type: each apply would send a change"
+    for service in manifests.of("Service"):
+        if any("protocol" not in port for port in service["spec"]["ports"]):
+            # It is part of the key by which server-side apply tells ports apart.
+            yield f"Service {name_of(service)}: a port names no protocol"
+
+
 def _selects(selector: Manifest, labels: Manifest) -> bool:
     return selector.get("matchLabels", {}).items() <= labels.items() and all(
         labels.get(rule["key"]) in rule["values"] for rule in selector.get("matchExpressions", ())

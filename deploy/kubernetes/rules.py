@@ -25,6 +25,7 @@ RULES: Final[tuple[Callable[[Manifests], Problems], ...]] = (
     pods.the_largest_pictures_can_be_painted,
     pods.images_are_ours,
     pools.selectors_find_something,
+    pools.applying_again_changes_nothing,
     pools.pools_scale_by_their_lag,
     pools.lost_events_are_looked_for,
     pools.the_stylizers_are_all_reached,

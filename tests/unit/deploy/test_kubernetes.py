@@ -258,6 +258,12 @@ BREAKS: dict[str, Break] = {
     "selects no pod": lambda d: d["PodDisruptionBudget", "stylizer"]["spec"]["selector"][
         "matchLabels"
     ].update({"app.kubernetes.io/name": "painter"}),
+    "its strategy has no type": lambda d: d["Deployment", "splitter"]["spec"]["strategy"].pop(
+        "type"
+    ),
+    "a port names no protocol": lambda d: d["PodDisruptionBudget", "stylizer"].update(
+        kind="Service", spec={"selector": {}, "ports": [{"port": 80}]}
+    ),
     "there is no painter": lambda d: d["NetworkPolicy", "allow-metrics"]["spec"]["podSelector"][
         "matchExpressions"
     ][0]["values"].append("painter"),
