@@ -94,8 +94,11 @@ def make_asleep(wanted: list[Manifest]) -> list[str]:
         if m["kind"] == "Deployment" and name_of(m) in scaled and name_of(m) not in there
     ]
     if new:
-        _put("apply", _namespace(wanted))
-        _put("create", [m | {"spec": m["spec"] | {"replicas": 0}} for m in new])
+        _put(_namespace(wanted), "apply")
+        _put([m | {"spec": m["spec"] | {"replicas": 0}} for m in new], "create")
+        # For the next apply, as if they had been applied without a number: it neither warns nor
+        # sets one.
+        _put(new, "apply", "set-last-applied", "--create-annotation")
     return [name_of(m) for m in new]
 
 
@@ -106,12 +109,12 @@ def make_studio_secret(wanted: list[Manifest]) -> None:
     there = documents(kubectl("get", "secrets", "--namespace", NAMESPACE, "--output", "json"))
     if STUDIO_SECRET in map(name_of, there):
         return
-    _put("apply", _namespace(wanted))
+    _put(_namespace(wanted), "apply")
     metadata = {"name": STUDIO_SECRET, "namespace": NAMESPACE}
     key = {"secret": secrets.token_hex(32)}
     _put(
-        "create",
         [{"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": key}],
+        "create",
     )
 
 
@@ -122,9 +125,9 @@ def _namespace(wanted: list[Manifest]) -> list[Manifest]:
 _DRY: Final = ("--dry-run=client", "--output", "json")
 
 
-def _put(verb: str, manifests: list[Manifest]) -> None:
+def _put(manifests: list[Manifest], *command: str) -> None:
     listed = {"apiVersion": "v1", "kind": "List", "items": manifests}
-    kubectl(verb, "--filename", "-", text=json.dumps(listed))
+    kubectl(*command, "--filename", "-", text=json.dumps(listed))
 
 
 def documents(text: str) -> Iterator[Manifest]:

@@ -61,15 +61,18 @@ def test_at_first_pools_are_made_without_replicas(
     cluster.main()
 
     verbs = [call[0] for call in kubectl.calls]
-    assert verbs == ["get", "create", "get", "apply", "create", "delete"]
-    namespace, made = (json.loads(text)["items"] for text in kubectl.inputs if text)
+    assert verbs == ["get", "create", "get", "apply", "create", "apply", "delete"]
+    namespace, made, said = (json.loads(text)["items"] for text in kubectl.inputs if text)
     assert [item["kind"] for item in namespace] == ["Namespace"]
     assert [(item["metadata"]["name"], item["spec"]["replicas"]) for item in made] == [
         ("splitter", 0),
         ("stylizer", 0),
     ]
-    # With its configuration saved, the next apply would set the default of one.
+    # With that number saved, the next apply would set the default of one; with nothing, it warns.
     assert "--save-config" not in kubectl.calls[4]
+    assert kubectl.calls[5][:3] == ["apply", "set-last-applied", "--create-annotation"]
+    assert [item["metadata"]["name"] for item in said] == ["splitter", "stylizer"]
+    assert not any("replicas" in item["spec"] for item in said)
     assert "made without replicas: splitter, stylizer" in capsys.readouterr().out
 
 
