@@ -155,6 +155,11 @@ class Canvas(nn.Module):
         ``offset`` (N, 2) is where on the canvas the first cell lies: pixels down and across, of
         which quarters count.
         """
+        # Whatever the network computes in, the canvas is the one that runs.
+        with torch.autocast(offset.device.type, enabled=False):
+            return self._draw(offset, height, width)
+
+    def _draw(self, offset: Tensor, height: int, width: int) -> Tensor:
         y, x = (
             UNIT * CELL * torch.arange(cells, dtype=torch.int32, device=offset.device)
             for cells in (height, width)

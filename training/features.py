@@ -37,7 +37,7 @@ _NORMALISING_SIDE: Final = 224
 class Features(nn.Module):
     """VGG19 as far as relu3_1; frozen.
 
-    ``kind`` is what it computes in; what it gives is float32. Half the bits are enough to train by.
+    ``kind`` is what it computes in and gives. Half the bits are enough to train by.
 
     Raises:
         ConfigurationError: the file does not hold its weights.
@@ -53,15 +53,17 @@ class Features(nn.Module):
         if missing := sorted(wanted - weights.keys()):
             raise ConfigurationError([f"{file} lacks {', '.join(missing)}"])
         self._weights = {name: weights[name].to(on, kind) for name in wanted}
-        self._kind = kind
+        self.kind = kind
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return what the three `TAPS` see: 64, 128 and 256 channels at 1, 1/2 and 1/4 size."""
-        edged = F.pad(pictures, (1, 1, 1, 1), mode="replicate").to(self._kind)
+        edged = F.pad(pictures, (1, 1, 1, 1), mode="replicate")
+        # Pooling is thirty times as quick where a place's channels lie beside each other.
+        edged = edged.to(self.kind, memory_format=torch.channels_last)
         relu1_1 = self._convolve(edged, "conv1_1", padding=0)
         relu2_1 = self._convolve(F.max_pool2d(self._convolve(relu1_1, "conv1_2"), 2), "conv2_1")
         relu3_1 = self._convolve(F.max_pool2d(self._convolve(relu2_1, "conv2_2"), 2), "conv3_1")
-        return relu1_1.float(), relu2_1.float(), relu3_1.float()
+        return relu1_1, relu2_1, relu3_1
 
     def _convolve(self, x: Tensor, name: str, padding: int = 1) -> Tensor:
         weight, bias = self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]

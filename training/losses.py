@@ -12,7 +12,7 @@ asks for, and that come and go with its noise.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - everybody's name for it
@@ -88,29 +88,49 @@ def _moments(name: str, what: Tensor, scale: Tensor) -> _Moments:
     What lies beyond the last whole window on the right and below is in no window.
     """
     side, spread = _WINDOWS.get(name, 0), scale[:, None] * scale
-    if not side or min(what.shape[2:]) < side:
-        mean, products = _products(what.flatten(2))
-        return _Moments(mean / scale, _covariance(mean, products) / spread, None)
-    windows = what.unfold(2, side, side).unfold(3, side, side).permute(0, 2, 3, 1, 4, 5)
-    means, squares = _products(windows.flatten(0, 2).flatten(2))
-    within = _covariance(means, squares) / spread
-    if what.shape[2] % side or what.shape[3] % side:
-        mean, products = _products(what.flatten(2))
-    else:
+    rows, columns = (length // side if side else 0 for length in what.shape[2:])
+    places = what.permute(0, 2, 3, 1)
+    if not rows or not columns:
+        mean, covariance = _spread(places.flatten(1, 2))
+        return _Moments(mean / scale, covariance / spread, None)
+    whole = places[:, : rows * side, : columns * side]
+    windows = whole.unflatten(2, (columns, side)).unflatten(1, (rows, side)).transpose(2, 3)
+    means, within = _spread(windows.flatten(0, 2).flatten(1, 2))
+    if whole.shape == places.shape:
         # The windows are all there is: nothing is multiplied twice.
-        number = len(what)
-        mean = means.unflatten(0, (number, -1)).mean(1)
-        products = squares.unflatten(0, (number, -1)).mean(1)
-    return _Moments(mean / scale, _covariance(mean, products) / spread, within)
+        mean, between = _spread(means.unflatten(0, (len(what), -1)))
+        covariance = within.unflatten(0, (len(what), -1)).mean(1) + between
+    else:
+        mean, covariance = _spread(places.flatten(1, 2))
+    return _Moments(mean / scale, covariance / spread, within / spread)
 
 
-def _products(flat: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the means of channels (N, C, cells) and of their products, two by two."""
-    return flat.mean(2), flat @ flat.transpose(1, 2) / flat.shape[2]
+def _spread(places: Tensor) -> tuple[Tensor, Tensor]:
+    """Return means (N, C) and covariances (N, C, C) over places (N, places, C), as float32."""
+    mean, covariance = _Spread.apply(places)
+    return mean, covariance
 
 
-def _covariance(mean: Tensor, products: Tensor) -> Tensor:
-    return products - mean[:, :, None] * mean[:, None, :]
+class _Spread(torch.autograd.Function):
+    """Means and covariances in one pass, and one product of matrices on the way back.
+
+    Products are of the places' own kind of number, around their means: in half the bits the
+    covariance of a wall, which hardly varies, would be lost otherwise.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, places: Tensor) -> tuple[Tensor, Tensor]:
+        mean = places.mean(1, dtype=torch.float32)
+        around = places - mean[:, None].to(places.dtype)
+        ctx.save_for_backward(around)
+        return mean, (around.transpose(1, 2) @ around).float() / places.shape[1]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (around,) = ctx.saved_tensors
+        mean, covariance = (each / around.shape[1] for each in gradients)
+        both = covariance + covariance.transpose(1, 2)
+        return torch.baddbmm(mean[:, None].to(around.dtype), around, both.to(around.dtype))
 
 
 def style_statistics(painting: Tensor, features: Features) -> dict[str, Statistics]:
@@ -118,7 +138,7 @@ def style_statistics(painting: Tensor, features: Features) -> dict[str, Statisti
     measured = {}
     with torch.no_grad():
         for name, what in views(painting, features).items():
-            deviation = what.flatten(2).std(2).squeeze(0)
+            deviation = what.float().flatten(2).std(2).squeeze(0)
             # A channel that hardly varies in the painting must not rule the sum.
             scale = deviation.clamp(min=max(float(deviation.median()) / 4, _TINY))
             moments = _moments(name, what, scale)
@@ -206,6 +226,7 @@ def content_loss(seen: Tensor, content: Tensor, floor: float) -> Tensor:
     ``floor`` is the least variance to divide by: a crop of plain sky, which varies nowhere, must
     not rule the batch.
     """
+    seen, content = seen.float(), content.float()
     variance = content.var((2, 3), correction=0).mean(1).clamp(min=floor)
     return ((seen - content).square().mean((1, 2, 3)) / variance).mean()
 
@@ -277,14 +298,20 @@ def border_loss(edged: Tensor, painted: Tensor) -> Tensor:
     strips along each edge counts as well, and further in.
     """
     differences = edged - painted
-    along = torch.ones_like(differences, dtype=torch.bool)
-    along[..., _BORDER:-_BORDER, _BORDER:-_BORDER] = False
     strips = [
         F.avg_pool1d(differences.mean(side), _STRIP)[..., strip]
         for side in (2, 3)
         for strip in (slice(_STRIPS), slice(-_STRIPS, None))
     ]
-    return _absolute(differences[along]) + _absolute(torch.stack(strips))
+    frame = [
+        differences[..., :_BORDER, :],
+        differences[..., -_BORDER:, :],
+        differences[..., _BORDER:-_BORDER, :_BORDER].mT,
+        differences[..., _BORDER:-_BORDER, -_BORDER:].mT,
+    ]
+    return _absolute(torch.cat([edge.flatten(2) for edge in frame], dim=2)) + _absolute(
+        torch.stack(strips)
+    )
 
 
 def grid_loss(painted: Tensor) -> Tensor:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+import statistics
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,8 +91,10 @@ def carry_out(commission: Commission, report: Callable[[Progress], None]) -> Car
     device = torch.device(commission.device)
     features = Features(commission.features or features_file(photos), device, quickest_kind(device))
     commission.folder.mkdir(exist_ok=True)
+    spent = [time.process_time()]
 
     def look_and_report(progress: Progress) -> None:
+        spent.append(time.process_time())
         if progress.step % CHECKPOINT_EVERY == 0:
             preview = paint_previews(network, shown, device)
             preview.save(commission.folder / f"preview-{progress.step:05d}.png")
@@ -106,7 +111,13 @@ def carry_out(commission: Commission, report: Callable[[Progress], None]) -> Car
         report=look_and_report,
     )
     settings = commission.plan.model_dump()
-    record = {"settings": settings, "trunk": trunk, "photos": len(photos), "curve": progress.curve}
+    record = {
+        "settings": settings,
+        "trunk": trunk,
+        "photos": len(photos),
+        "cpu_s_per_step": _median_step(spent),
+        "curve": progress.curve,
+    }
     (commission.folder / "record.json").write_text(_compact(record))
     draw_curve(progress.curve, commission.folder / "curve.png")
     return write_style(
@@ -116,6 +127,12 @@ def carry_out(commission: Commission, report: Callable[[Progress], None]) -> Car
         trunk=trunk,
         settings=settings,
     )
+
+
+def _median_step(spent: list[float]) -> float | None:
+    """Return the processor time of a step, in seconds; nothing if none was taken."""
+    steps = [after - before for before, after in itertools.pairwise(spent)]
+    return round(statistics.median(steps), 3) if steps else None
 
 
 def _read_painting(painting: Path) -> None:

@@ -54,9 +54,10 @@ _GRADIENT_LIMIT: Final = 5.0
 _LARGEST_SHIFT: Final = 3
 _NOISE: Final = 0.025
 _CANVAS: Final = 4096.0
-_AGAIN: Final = 112
 
 Network = StyleNetwork | ReferenceNetwork
+
+_Paint = Callable[[Tensor, Tensor], Tensor]
 
 
 class Plan(Value):
@@ -65,7 +66,9 @@ class Plan(Value):
     steps: int = Field(default=1500, gt=0, description="steps of training")
     batch: int = Field(default=1, gt=0, description="pictures a step")
     size: int = Field(default=192, description="pixels of a crop's side that count")
-    part: int = Field(default=96, description="side of the part looked at in full size")
+    part: int = Field(
+        default=96, description="side of the parts looked at in full size, and painted again"
+    )
     style_size: int = Field(default=384, description="painting's short side; more: larger strokes")
     rate: float = Field(default=1e-3, description="highest learning rate")
     style: float = 1.0
@@ -109,7 +112,7 @@ def train(  # noqa: PLR0913 - a run is made of these
     ``report`` is called after every step; what it raises ends the run.
     """
     checkpoint = _Checkpoint(folder / "checkpoint.pt", _identity(plan, network, painting, photos))
-    run = _Run(plan, network.to(device), painting, photos, features, device)
+    run = _Run(plan, network, painting, photos, features, device)
     progress = checkpoint.restore(network, run.optimiser, run.lately)
     window: list[dict[str, float]] = []
     for step in range(progress.step, plan.steps):
@@ -135,14 +138,16 @@ class _Run:
         device: torch.device,
     ) -> None:
         self._plan = plan
-        self._network = network
+        self._network = network.to(device, memory_format=torch.channels_last)
         self._features = features
         self._device = device
         picture = read_picture(painting, plan.style_size)[None].to(device)
         self._wanted: dict[str, Statistics] = style_statistics(picture, features)
         self.lately = Lately(plan.lately)
         self._crops = Crops(photos, size=plan.size + 2 * RIM + MULTIPLE, seed=plan.seed)
-        self.optimiser = torch.optim.Adam(network.parameters(), lr=plan.rate, betas=(0.9, 0.99))
+        self.optimiser = torch.optim.Adam(
+            network.parameters(), lr=plan.rate, betas=(0.9, 0.99), fused=True
+        )
 
     def step(self, step: int) -> dict[str, float]:
         """Take one step, or none if a loss is not a number; return its weighted losses by name."""
@@ -168,7 +173,7 @@ class _Run:
         pictures = inner(crop, RIM)
         # Any fraction of a pixel, so that strokes may later follow a camera.
         canvas = (_CANVAS * torch.rand(plan.batch, 2, generator=chance)).to(self._device)
-        painted = inner(self._network(crop, canvas), RIM)
+        painted = inner(self._paint(crop, canvas), RIM)
         seen = views(painted, self._features, self._square(plan.part, chance))
         measured = measure(seen, self._wanted)
         content = contents(pictures, self._features)
@@ -190,6 +195,16 @@ class _Run:
             losses["noise"] = weight * self._noise_loss(wide, painted, canvas, chance)
         return losses
 
+    def _paint(self, pictures: Tensor, canvas: Tensor, paint: _Paint | None = None) -> Tensor:
+        """Paint with the network in the features' kind of numbers; give float32.
+
+        Channels lie beside each other, which its many small convolutions are quickest at.
+        """
+        kind = self._features.kind
+        beside = pictures.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self._device.type, kind, enabled=kind != torch.float32):
+            return (paint or self._network)(beside, canvas).float()
+
     def _square(self, side: int, chance: torch.Generator) -> tuple[slice, slice]:
         """Return the rows and columns of a square somewhere in the crop, on the network's grid."""
         places = max(1, (self._plan.size - side) // MULTIPLE + 1)
@@ -200,19 +215,20 @@ class _Run:
         self, pictures: Tensor, painted: Tensor, canvas: Tensor, chance: torch.Generator
     ) -> Tensor:
         """Compare a part painted as if the picture ended there with the same part of the crop."""
-        part = self._square(min(_AGAIN, self._plan.size), chance)
-        edged = self._network.paint_whole(pictures[..., *part], canvas + RIM + self._place(*part))
+        part = self._square(self._plan.part, chance)
+        place = canvas + RIM + self._place(*part)
+        edged = self._paint(pictures[..., *part], place, self._network.paint_whole)
         return border_loss(edged, painted[..., *part].detach())
 
     def _noise_loss(
         self, wide: Tensor, painted: Tensor, canvas: Tensor, chance: torch.Generator
     ) -> Tensor:
         """Compare a part with what is painted of it when there is noise."""
-        rows, columns = self._square(min(_AGAIN, self._plan.size), chance)
+        rows, columns = self._square(self._plan.part, chance)
         crop = wide[..., rows.start : rows.stop + 2 * RIM, columns.start : columns.stop + 2 * RIM]
         noise = torch.randn(crop.shape, generator=chance) * _NOISE
         noisy = crop + noise.to(self._device)
-        again = inner(self._network(noisy, canvas + self._place(rows, columns)), RIM)
+        again = inner(self._paint(noisy, canvas + self._place(rows, columns)), RIM)
         return difference(again, painted[..., rows, columns])
 
     def _shift_loss(
@@ -220,12 +236,12 @@ class _Run:
     ) -> Tensor:
         """Compare a part with what is painted of it when camera and canvas have moved together."""
         moved = torch.randint(_LARGEST_SHIFT + 1, (2,), generator=chance).tolist()
-        part = self._square(min(_AGAIN, self._plan.size), chance)
+        part = self._square(self._plan.part, chance)
         rows, columns = (
             slice(place.start + by, place.stop + by) for place, by in zip(part, moved, strict=True)
         )
         crop = wide[..., rows.start : rows.stop + 2 * RIM, columns.start : columns.stop + 2 * RIM]
-        again = inner(self._network(crop, canvas + self._place(rows, columns)), RIM)
+        again = inner(self._paint(crop, canvas + self._place(rows, columns)), RIM)
         both = painted[..., rows, columns]
         return difference(again[..., : both.shape[-2], : both.shape[-1]], both)
 

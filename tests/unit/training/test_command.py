@@ -59,6 +59,7 @@ def test_it_makes_a_style_that_hangs_in_the_gallery_and_paints(
     record = json.loads((folder / "my-blotches.training/record.json").read_text())
     assert record["settings"]["steps"] == 2
     assert record["curve"][-1]["step"] == 2
+    assert record["cpu_s_per_step"] > 0
     assert (folder / "my-blotches.training/curve.png").stat().st_size < 20_000
 
 

@@ -145,6 +145,31 @@ def test_windows_that_tile_a_view_have_the_same_moments_as_the_whole(features: F
     torch.testing.assert_close(tiled.covariance, whole.covariance, rtol=1e-3, atol=1e-4)
 
 
+def test_moments_and_their_gradients_are_those_of_the_textbook() -> None:
+    seen = torch.rand(2, 3, 5, 7, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    wanted = {"x": Statistics(torch.ones(3), torch.zeros(3), torch.eye(3))}
+    found = measure({"x": seen}, wanted)["x"]
+    flat = seen.flatten(2)
+    covariance = torch.stack([picture.cov(correction=0) for picture in flat])
+    torch.testing.assert_close(found.mean, flat.mean(2))
+    torch.testing.assert_close(found.covariance, covariance)
+    weights = torch.arange(9.0).reshape(3, 3)
+    ours, textbooks = (
+        torch.autograd.grad((mean.square().sum() + (weights * products).sum()), seen)[0]
+        for mean, products in ((found.mean, found.covariance), (flat.mean(2), covariance))
+    )
+    torch.testing.assert_close(ours, textbooks)
+
+
+def test_half_the_bits_are_enough_for_the_texture_of_a_bright_wall() -> None:
+    """Of the products of its values, in bfloat16, its texture would be within the rounding."""
+    wall = 4 + torch.tensor([0.0, 1 / 16]).repeat(24).expand(1, 1, 48, 48)
+    wanted = {"relu1_1": Statistics(ONE, torch.zeros(1), ONE[None], within=ONE[None])}
+    found = measure({"relu1_1": wall.bfloat16()}, wanted)["relu1_1"]
+    assert found.within is not None
+    assert found.within.item() == pytest.approx(1 / 32**2)
+
+
 def test_an_error_as_large_as_the_contents_spread_costs_one() -> None:
     content = torch.tensor([0.0, 2.0]).reshape(1, 1, 1, 2)
     assert content_loss(content + 1, content, floor=0.1).item() == pytest.approx(1)

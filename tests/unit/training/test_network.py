@@ -122,6 +122,14 @@ def test_the_canvas_moves_by_any_fraction_of_a_pixel() -> None:
     assert steps == sorted(steps)
 
 
+def test_the_canvas_is_the_same_whatever_the_network_computes_in() -> None:
+    canvas, where = Canvas(), place(1234.25, 77.5)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(canvas(where, 16, 16), canvas(where, 16, 16).float())
+        found = canvas(where, 16, 16)
+    assert torch.equal(found, canvas(where, 16, 16))
+
+
 def test_frames_may_each_have_their_own_place_on_the_canvas() -> None:
     canvas = Canvas()
     both = canvas(torch.tensor([[0.0, 0.0], [7.5, -100.25]]), 12, 20)

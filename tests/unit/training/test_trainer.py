@@ -19,6 +19,8 @@ from training.trainer import Plan, Progress, train
 
 PLAN = Plan(steps=6, size=32, part=32, style_size=48)
 
+KINDS = (torch.float32, torch.bfloat16)
+
 Run = Callable[..., tuple[StyleNetwork, Progress]]
 
 
@@ -31,15 +33,16 @@ def run(photos: Path, painting: Path, features_file: Path, monkeypatch: pytest.M
     """Train a fresh network in a folder, with a checkpoint and a point of the curve a step."""
     monkeypatch.setattr(trainer, "CHECKPOINT_EVERY", 2)
     monkeypatch.setattr(trainer, "_CURVE_EVERY", 1)
-    features = Features(features_file, torch.device("cpu"))
 
     def go(
         folder: Path,
         plan: Plan = PLAN,
         report: Callable[[Progress], None] = lambda _: None,
         painting: Path = painting,
+        kind: torch.dtype = torch.float32,
     ) -> tuple[StyleNetwork, Progress]:
         torch.manual_seed(0)
+        features = Features(features_file, torch.device("cpu"), kind)
         network = StyleNetwork()
         progress = train(
             plan,
@@ -58,6 +61,12 @@ def run(photos: Path, painting: Path, features_file: Path, monkeypatch: pytest.M
 
 def alike(one: StyleNetwork, other: StyleNetwork) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def distance(one: StyleNetwork, other: StyleNetwork) -> float:
+    with torch.no_grad():
+        pairs = zip(one.parameters(), other.parameters(), strict=True)
+        return float(torch.cat([(a - b).flatten() for a, b in pairs]).norm())
 
 
 def test_the_same_plan_gives_the_same_network_and_another_seed_another(
@@ -97,9 +106,12 @@ def test_another_run_does_not_go_on_from_this_ones_checkpoint(
     assert seen == [1, 2, 3, 4, 5, 6]
 
 
-def test_training_brings_the_picture_nearer_to_the_painting(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_training_brings_the_picture_nearer_to_the_painting(
+    run: Run, tmp_path: Path, kind: torch.dtype
+) -> None:
     plan = PLAN.model_copy(update={"steps": 30, "rate": 3e-3, "content": 0.1})
-    curve = run(tmp_path, plan)[1].curve
+    curve = run(tmp_path, plan, kind=kind)[1].curve
     first, last = ([point["style"] for point in part] for part in (curve[:5], curve[-5:]))
     assert sum(last) < 0.8 * sum(first)
 
@@ -121,6 +133,14 @@ def test_every_second_step_looks_at_noise_the_others_at_shifts_and_all_at_the_bo
     assert ["noise" in point for point in curve] == [True, False] * 3
     assert ["shift" in point for point in curve] == [False, True] * 3
     assert all("border" in point for point in curve)
+
+
+def test_half_the_bits_lead_where_all_of_them_lead(run: Run, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    start = StyleNetwork()
+    exact, half = (run(tmp_path / str(kind), kind=kind)[0] for kind in KINDS)
+    assert {weights.dtype for weights in half.parameters()} == {torch.float32}
+    assert distance(exact, half) < 0.5 * distance(exact, start)
 
 
 def test_asked_for_nothing_but_steadiness_it_becomes_steadier(run: Run, tmp_path: Path) -> None:
