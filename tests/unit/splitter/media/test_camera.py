@@ -32,11 +32,18 @@ def scenery(seed: int) -> NDArray[np.uint8]:
     return np.clip(128 + total, 0, 255).astype(np.uint8)
 
 
-def shoot(scene: NDArray[np.uint8], down: float, across: float, seed: int = 0) -> av.VideoFrame:
+def shoot(
+    scene: NDArray[np.uint8],
+    down: float,
+    across: float,
+    seed: int = 0,
+    size: tuple[int, int] = (HEIGHT, WIDTH),
+) -> av.VideoFrame:
     """Return what a camera sees, with noise of two levels, of the scene from a place on."""
+    height, width = size
     top, left = round(PIXEL * down) + 400, round(PIXEL * across) + 200
-    part = scene[top : top + PIXEL * HEIGHT, left : left + PIXEL * WIDTH].astype(float)
-    grey = part.reshape(HEIGHT, PIXEL, WIDTH, PIXEL).mean((1, 3))
+    part = scene[top : top + PIXEL * height, left : left + PIXEL * width].astype(float)
+    grey = part.reshape(height, PIXEL, width, PIXEL).mean((1, 3))
     grey += np.random.default_rng(seed).normal(0, 2, grey.shape)
     pixels = np.clip(grey, 0, 255).round().astype(np.uint8)
     return av.VideoFrame.from_ndarray(pixels, format="gray").reformat(format="yuv420p")
@@ -55,6 +62,19 @@ def test_the_canvas_moves_with_a_pan_to_within_half_a_pixel(speed: float) -> Non
     for number, place in enumerate(places[8:], 8):
         assert place.down == pytest.approx(PIXEL * speed * number / 2, abs=PIXEL / 2)
         assert place.across == pytest.approx(PIXEL * speed * number, abs=PIXEL / 2)
+
+
+@pytest.mark.parametrize("size", [(202, 346), (346, 202), (134, 338)])
+def test_a_canvas_moves_as_well_where_a_part_of_the_picture_is_left_out(
+    size: tuple[int, int],
+) -> None:
+    # Given sides of which a few columns and rows are not looked at, so that transforms are fast
+    camera, scene = Camera(), scenery(1)
+    assert look(shoot(scene, 0, 0, size=size)).sums.size < size[0] * size[1] // 4
+    for number in range(12):
+        place = camera.follow(look(shoot(scene, number, 2 * number, seed=number, size=size)))
+    assert place.down == pytest.approx(PIXEL * number, abs=PIXEL / 2)
+    assert place.across == pytest.approx(PIXEL * 2 * number, abs=PIXEL / 2)
 
 
 def test_on_a_still_shot_nothing_moves_at_all() -> None:

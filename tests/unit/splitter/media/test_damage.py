@@ -171,6 +171,7 @@ def test_any_damage_ends_in_a_result_or_a_named_error(kind: str, split_video, tm
         assert time.monotonic() - began < DEADLINE_S, f"seed {seed} took too long"
         kept |= sides(tmp_path)
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
+    print(f"\n{kind}: {outcomes}, lost without a word: {silent}")
     assert open_files() <= files, "files are left open"
     assert peak_memory_mib() - memory < 150, "memory grows from file to file"
     assert sum(outcomes.values()) == MUTATIONS
