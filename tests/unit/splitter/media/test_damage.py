@@ -2,7 +2,8 @@
 
 What is lost is told: a job that is plainly done has all that the undamaged file had.
 
-``STYLESTREAM_MUTATIONS`` sets how many there are for each kind of file (default 60).
+``STYLESTREAM_MUTATIONS`` sets how many there are for each kind of file (default 60), and
+``STYLESTREAM_FIRST_MUTATION`` the number of the first: those from 1000 on are others.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from tests.unit.conftest import Split
 
 MUTATIONS = int(os.environ.get("STYLESTREAM_MUTATIONS", "60"))
+FIRST = int(os.environ.get("STYLESTREAM_FIRST_MUTATION", "0"))
 DEADLINE_S = 10.0
 OPTIONS = SplitOptions(chunk_frames=8, limits=Limits(max_frames=2000, max_pixels=1 << 20))
 # One in so many results is joined and verified, too.
@@ -151,7 +153,7 @@ def test_any_damage_ends_in_a_result_or_a_named_error(kind: str, split_video, tm
     files, memory = open_files(), peak_memory_mib()
     kept: set[Path] = set()
     outcomes: dict[str, int] = {}
-    for seed in range(MUTATIONS):
+    for seed in range(FIRST, FIRST + MUTATIONS):
         mutated = damage(data, random.Random(f"{kind} {seed}"))
         began = time.monotonic()
         try:
