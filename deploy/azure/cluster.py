@@ -8,7 +8,7 @@ make room, for no job can be changed. The key that seals the studio's sessions i
 once, and is nowhere but in the cluster. ::
 
     python3 -m deploy.azure.cluster                                 # in azd's environment
-    python3 -m deploy.azure.cluster deploy/kubernetes/overlays/gpu  # before the first apply by hand
+    python3 -m deploy.azure.cluster deploy/kubernetes/overlays/gpu  # before an apply by hand
 """
 
 from __future__ import annotations

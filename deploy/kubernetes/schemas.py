@@ -22,6 +22,8 @@ import jsonschema  # type: ignore[import-untyped]
 import kubernetes_validate  # type: ignore[import-not-found]
 import yaml
 
+from deploy.kubernetes.definitions import definition
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 OVERLAYS: Final = ROOT / "deploy/kubernetes/overlays"
 DASHBOARDS: Final = ROOT / "deploy/monitoring"
@@ -35,6 +37,10 @@ MODELS: Final[dict[tuple[str, str], Any]] = {
     ("monitoring.coreos.com/v1", "PodMonitor"): prometheus.PodMonitor,
 }
 
+# Azure's managed Prometheus has the operator's kinds under a name of its own.
+OPERATORS: Final = "monitoring.coreos.com"
+AZURES: Final = "azmonitoring.coreos.com"
+
 Schema = dict[str, Any]
 
 
@@ -42,6 +48,7 @@ def main() -> None:
     """Build and check; exit 1 on any problem."""
     out = Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
+    write_definitions(out / "definitions")
     found: list[str] = []
     overlays = sorted(path.parent for path in OVERLAYS.glob("*/kustomization.yaml"))
     for folder in (*overlays, DASHBOARDS):
@@ -53,6 +60,17 @@ def main() -> None:
         if folder is not DASHBOARDS:
             (out / f"{folder.name}.yaml").write_text(built, encoding="utf-8")
     sys.exit("\n".join(found) or 0)
+
+
+def write_definitions(folder: Path) -> None:
+    """Write the definitions of the kinds that are not Kubernetes' own, as a cluster has them."""
+    folder.mkdir(exist_ok=True)
+    definitions = [
+        definition(version.replace(OPERATORS, AZURES), kind, model.model_json_schema())
+        for (version, kind), model in MODELS.items()
+    ]
+    text = yaml.safe_dump_all(definitions, sort_keys=False)
+    (folder / "definitions.yaml").write_text(text, encoding="utf-8")
 
 
 def build(folder: Path) -> str:
@@ -68,8 +86,7 @@ def build(folder: Path) -> str:
 
 def check(manifest: dict[str, Any]) -> list[str]:
     """Return what is wrong with a manifest, in sentences."""
-    # Azure's managed Prometheus has the operator's kinds under a name of its own.
-    version = manifest["apiVersion"].replace("azmonitoring.", "monitoring.")
+    version = manifest["apiVersion"].replace(AZURES, OPERATORS)
     kind, name = manifest["kind"], manifest["metadata"]["name"]
     if model := MODELS.get((version, kind)):
         validator = jsonschema.Draft202012Validator(closed(model.model_json_schema()))
