@@ -17,12 +17,13 @@ LOOK = """() => {
   const original = document.getElementById("before-video");
   const spans = [...Array(video.buffered.length).keys()];
   return {
-    time: video.currentTime, paused: video.paused, ended: video.ended, ready: video.readyState,
+    time: video.currentTime || 0, paused: video.paused, ended: video.ended, ready: video.readyState,
     buffered: spans.map((i) => [video.buffered.start(i), video.buffered.end(i)]),
     source: video.currentSrc, error: video.error?.message ?? null,
     muted: video.muted, original_muted: original.muted, heard: original.webkitAudioDecodedByteCount,
-    apart: original.currentTime - video.currentTime,
+    original_time: original.currentTime || 0, apart: original.currentTime - video.currentTime,
     shown: video.getVideoPlaybackQuality().totalVideoFrames,
+    galleries: performance.getEntriesByName("gallery painted").length,
     state: document.querySelector(".job-state")?.innerText ?? "",
   };
 }"""
@@ -64,6 +65,8 @@ SAME_PICTURE = """async ([job, at]) => {
   }
   return { result: differ(live, done), original: differ(live, original), size: live.length };
 }"""
+
+WITHOUT_MEDIA_SOURCE = "() => { delete window.MediaSource; delete window.ManagedMediaSource; }"
 
 PLAYS = """async (codec) => (await import("/static/words.js")).plays(codec)"""
 
@@ -138,9 +141,13 @@ async def look(page: Page) -> dict:
 
 async def when(page: Page, wanted, seconds: float = 60) -> dict:
     """Look at the page until what is seen is wanted; the page's policy forbids its own polling."""
-    async with asyncio.timeout(seconds):
-        while not wanted(seen := await look(page)):
-            await asyncio.sleep(0.2)
+    seen: dict = {}
+    try:
+        async with asyncio.timeout(seconds):
+            while not wanted(seen := await look(page)):
+                await asyncio.sleep(0.2)
+    except TimeoutError:
+        raise AssertionError(f"the page stayed at {seen}") from None
     return seen
 
 

@@ -9,22 +9,29 @@ from typing import Final
 from shared.contracts.segment_place import SegmentPlace
 
 CONTENT_TYPE: Final = "application/vnd.apple.mpegurl"
-# It may not grow later, and chunks are told to be at most this long only in frames.
-_LEAST_TARGET_S: Final = 10
+_GROWTH: Final = 8
+"""How many times as long as the first segment others are expected to be: four times by default.
+
+Players ask for a playlist again after a target duration, which may not change (section 6.2.1). So
+it is made of what is known from the beginning, and is no longer than it must be.
+"""
 
 
 def playlist(places: Sequence[SegmentPlace], *, ended: bool) -> str:
-    """Return the playlist of segments 0, 1, ...; addresses are relative to the playlist's own.
+    """Return the playlist of segments 0, 1, ...: one at least.
 
-    ``ended`` says that no segment will follow.
+    ``ended`` says that no segment will follow. Addresses are relative to the playlist's own.
     """
-    longest = max((place.duration_s for place in places), default=0)
+    expected = _GROWTH * places[0].duration_s
+    longest = max(place.duration_s for place in places)
     lines = [
         "#EXTM3U",
         "#EXT-X-VERSION:7",
-        f"#EXT-X-TARGETDURATION:{max(_LEAST_TARGET_S, math.ceil(longest))}",
+        f"#EXT-X-TARGETDURATION:{math.ceil(max(expected, longest))}",
         "#EXT-X-PLAYLIST-TYPE:EVENT",
         "#EXT-X-INDEPENDENT-SEGMENTS",
+        # Else players begin near the end of what is not complete.
+        "#EXT-X-START:TIME-OFFSET=0,PRECISE=YES",
         '#EXT-X-MAP:URI="live/init.mp4"',
     ]
     for number, place in enumerate(places):

@@ -8,6 +8,7 @@ export class Jobs extends EventTarget {
   #jobs = new Map();
   #cards = new Map();
   #uploads = new Map();
+  #count = 0;
   #fresh = null;
   #shown = PAGE;
   #selected = null;
@@ -50,7 +51,8 @@ export class Jobs extends EventTarget {
 
   // A video that is on its way; returns what tells of its progress.
   uploading(file, cancel) {
-    const id = crypto.randomUUID();
+    // Not of crypto: pages that came without TLS have no randomUUID.
+    const id = `upload ${++this.#count}`;
     const entry = { name: file.name, share: 0, words: "Uploading", cancel };
     this.#uploads.set(id, entry);
     this.#render();

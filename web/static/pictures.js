@@ -2,11 +2,13 @@
 import { call } from "./api.js";
 
 const WAIT_MS = 6000;
+const { HAVE_CURRENT_DATA } = HTMLMediaElement;
 
 // Returns a canvas with the picture shown at a third of the video; null if the browser cannot read it.
 export async function frameOf(url, side) {
   const video = document.createElement("video");
   video.muted = true;
+  video.playsInline = true;
   video.preload = "auto";
   video.src = url;
   try {
@@ -14,6 +16,8 @@ export async function frameOf(url, side) {
     const at = Number.isFinite(video.duration) ? video.duration / 3 : 0;
     video.currentTime = at;
     await happens(video, "seeked");
+    // iPhones seek before there is anything to show.
+    if (video.readyState < HAVE_CURRENT_DATA) await happens(video, "loadeddata");
     if (!video.videoWidth) return null;
     const canvas = drawn(video, video.videoWidth, video.videoHeight, side);
     canvas.seconds = video.duration;

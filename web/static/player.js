@@ -1,10 +1,11 @@
 // Plays a job's painted part while it grows: fragments go into a Media Source as they come.
 import { get, patiently, pause, Refused } from "./api.js";
+import { Pace } from "./pace.js";
 
 const AHEAD_S = 45;
 const BEHIND_S = 60;
-const START_S = 1.6;
-const SLOWEST = 0.5;
+// So far beyond what is buffered a player may stop at its end.
+const EDGE_S = 0.1;
 
 // The browser has no decoder for what is painted.
 export class Unplayable extends Error {}
@@ -20,36 +21,39 @@ export class LivePlayer extends EventTarget {
   #next = 0;
   #first = new Map();
   #news = Promise.withResolvers?.() ?? deferred();
-  #forced = false;
-  #started = false;
+  #pace;
 
   // `total` returns the video's length in seconds as far as it is known.
   constructor(video, job, total) {
     super();
     this.#video = video;
     this.#job = job;
-    this.total = total;
-    this.speed = null;
+    this.#pace = new Pace(video, total);
     for (const event of ["seeking", "timeupdate", "waiting"]) {
       video.addEventListener(event, () => this.#wake(), { signal: this.#stop.signal });
     }
-    video.addEventListener("seeking", () => this.#jump(), { signal: this.#stop.signal });
-    this.done = this.#run().catch((error) => {
+    // Safari drops what it has no room for, ahead of the picture as well.
+    for (const event of ["seeking", "waiting"]) {
+      video.addEventListener(event, () => this.#jump(), { signal: this.#stop.signal });
+    }
+    this.#run().catch((error) => {
       if (error.name !== "AbortError") this.#tell("lost", error);
     });
   }
 
+  get wait() {
+    return this.#pace.wait;
+  }
+
   // Something is known to be new about the job.
   update(job) {
-    this.speed = job.live.speed;
-    this.playable = job.live.playable_s;
-    this.over = job.ended;
+    this.#pace.update(job);
     this.#wake();
   }
 
   play() {
-    this.#forced = true;
-    this.#startWhenReady();
+    this.#pace.force();
+    this.#follow();
   }
 
   close() {
@@ -64,27 +68,21 @@ export class LivePlayer extends EventTarget {
     this.#first = new Map(["live/init.mp4", "live/0.m4s"].map((name) => [name, this.#fetch(name)]));
     for (const waiting of this.#first.values()) waiting.catch(() => {});
     await this.#list();
-    if (!("MediaSource" in window || "ManagedMediaSource" in window)) {
-      this.#video.src = `/api/jobs/${this.#job}/live.m3u8`;
-      this.#tell("open");
-      return;
-    }
     await this.#open();
-    this.#tell("open");
     for (;;) {
       this.#stop.signal.throwIfAborted();
       if (this.#next < this.#segments.length && this.#wanted()) {
         const number = this.#next++;
         const data = await this.#fetch(`live/${number}.m4s`);
         if (number === this.#next - 1) await this.#append(data);
-        this.#startWhenReady();
+        this.#follow();
         continue;
       }
       if (this.#next >= this.#segments.length) {
         if (this.#ended) this.#finish();
         else if (await this.#list()) continue;
       }
-      this.#startWhenReady();
+      this.#follow();
       await Promise.race([this.#news.promise, pause(1000, this.#stop.signal)]);
       this.#news = deferred();
     }
@@ -175,56 +173,23 @@ export class LivePlayer extends EventTarget {
   #finish() {
     if (this.#source.readyState !== "open" || this.#buffer.updating) return;
     this.#source.endOfStream();
-    this.#tell("complete");
   }
 
-  // After a jump to where nothing is buffered, go on from the segment that is shown there.
+  // Where nothing is buffered, go on from the segment that is shown there.
   #jump() {
     const at = this.#video.currentTime;
     const { buffered } = this.#video;
     for (let i = 0; i < buffered.length; i++) {
-      if (buffered.start(i) <= at && at <= buffered.end(i)) return;
+      if (buffered.start(i) <= at && at <= buffered.end(i) + EDGE_S) return;
     }
     const found = this.#segments.findLastIndex((segment) => segment.start_s <= at);
     if (found >= 0) this.#next = found;
   }
 
-  #startWhenReady() {
-    const video = this.#video;
-    if (this.#started) {
-      this.#keepPace();
-      return;
-    }
-    const ready = video.buffered.length ? video.buffered.end(0) - video.currentTime : 0;
-    const wait = this.#smoothIn();
-    this.wait = wait;
-    const enough = this.#ended ? ready > 0 : ready >= START_S;
-    if (enough && (wait <= 0 || this.#forced)) {
-      this.#started = true;
-      this.#keepPace();
-      video.play().catch(() => {});
-    }
+  #follow() {
+    const { buffered } = this.#video;
+    this.#pace.follow(buffered.length ? buffered.end(buffered.length - 1) : 0, this.#ended);
     this.#tell("progress");
-  }
-
-  // In how many seconds playing could begin and go on to the end without a stop.
-  #smoothIn() {
-    if (this.#ended || this.over) return 0;
-    const speed = this.speed ?? 1;
-    if (speed >= SLOWEST) return 0;
-    const total = this.total();
-    if (!total) return Infinity;
-    return Math.max(0, (total * (1 - speed) - (this.playable ?? 0)) / speed);
-  }
-
-  // Slightly slower than painting, where painting is slower than the video: better than stops.
-  #keepPace() {
-    const speed = this.#ended || this.over ? 1 : (this.speed ?? 1);
-    const video = this.#video;
-    const end = video.buffered.length ? video.buffered.end(video.buffered.length - 1) : 0;
-    const reserve = end - video.currentTime;
-    const rate = speed >= 1 || reserve > 12 ? 1 : Math.max(SLOWEST, speed * 0.96);
-    if (Math.abs(video.playbackRate - rate) > 0.02) video.playbackRate = rate;
   }
 
   #wake() {

@@ -1,5 +1,6 @@
 // The large picture: a still frame or a playing video, before and after, with a divider between.
 import { LivePlayer, Unplayable } from "./player.js";
+import { PlaylistPlayer } from "./playlist.js";
 import { clock, codecOf, speedOf } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
@@ -107,7 +108,8 @@ export class Stage {
       this.#after.src = `/api/jobs/${job.id}/result`;
       this.#after.play().catch(() => {});
     } else if (job.live.playable_s) {
-      this.#live = new LivePlayer(this.#after, job.id, () => this.#total());
+      const Player = window.ManagedMediaSource ?? window.MediaSource ? LivePlayer : PlaylistPlayer;
+      this.#live = new Player(this.#after, job.id, () => this.#total());
       this.#live.addEventListener("progress", () => this.#hint());
       this.#live.addEventListener("lost", (event) => this.#lost(event.detail));
       this.#live.update(job);
@@ -223,7 +225,9 @@ export class Stage {
 
   #full() {
     if (document.fullscreenElement) document.exitFullscreen();
-    else this.#frame.requestFullscreen?.().catch(() => {});
+    else if (this.#frame.requestFullscreen) this.#frame.requestFullscreen().catch(() => {});
+    // iPhones show nothing but a video that way.
+    else if (this.#after.readyState) this.#after.webkitEnterFullscreen?.();
   }
 
   #total() {

@@ -1,0 +1,101 @@
+"""Browsers without Media Source play what is painted by their own player of HTTP Live Streaming.
+
+These are iPhones before iOS 17.1. Here it is Chromium, and WebKit where it is installed: neither is
+Safari, and both show that the page begins to play, with sound, and changes over to the result.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+from browsers import open_page
+from playwright.async_api import Page
+from studio_bench import TOKEN, Opened, only_upload
+from studio_page import WITHOUT_MEDIA_SOURCE, look, when
+from videos import Sound, Video
+from webkit import WebKitPage, webkit_page
+
+from shared.contracts.layout import job_id
+from shared.contracts.style_request_text import parse_style_request
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+FRAMES = 16
+SEGMENTS = 8
+SECONDS = SEGMENTS * FRAMES * 1001 / 30000
+
+
+async def test_chromium_plays_it_as_it_grows_and_then_the_result(studio, browser):
+    async with open_page(browser, f"{studio.url}/?token={TOKEN}") as page:
+        job = await begin(page, studio, painted=SEGMENTS // 2)
+        await when(page, lambda seen: seen["ended"])
+        for number in range(SEGMENTS // 2, SEGMENTS):
+            await studio.segment(job, number, FRAMES)
+        await when(page, lambda seen: seen["time"] > SECONDS / 2 + 0.1)
+        await end(page, studio, job)
+        await when(page, lambda seen: seen["time"] > SECONDS - 0.1)
+
+
+async def test_webkit_plays_it_before_its_end_and_then_the_result(studio, tmp_path):
+    async with webkit_page(tmp_path) as page:
+        await page.goto(f"{studio.url}/?token={TOKEN}")
+        # GStreamer does not go on where a playlist ended before it was complete, as Safari does.
+        job = await begin(page, studio, painted=SEGMENTS)
+        await end(page, studio, job)
+
+
+async def test_webkit_uploads_previews_plays_by_media_source_and_cancels(studio, tmp_path):
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(Video(frames=48, size=(64, 48)).make())
+    async with webkit_page(tmp_path) as page:
+        await page.goto(f"{studio.url}/?token={TOKEN}")
+        await when(page, lambda seen: seen["galleries"] == 1)
+        await page.set_input_files("#files", clip)
+        # With the video's own frame the page has its shape, and nothing moves away from a click.
+        await when(page, lambda seen: seen["galleries"] == 2)
+        await page.click("#paint")
+        await when(page, lambda seen: "Waiting for the painter" in seen["state"])
+        name = await only_upload(studio)
+        facts = await studio.blobs.facts(studio.names["uploads"], name)
+        style = parse_style_request(facts.metadata, "starry-night")
+        job = job_id(studio.names["uploads"], name, facts.etag, style)
+        for number in range(SEGMENTS):
+            await studio.segment(job, number, FRAMES)
+        # The page watches what it has sent by itself.
+        await studio.job(job_id=job, video_name=name, style=style, frames=SEGMENTS * FRAMES)
+        playing = await when(page, lambda seen: seen["time"] > 0.2)
+        assert playing["source"].startswith("blob:")
+        assert len(playing["buffered"]) == 1
+        await page.click(".job .actions button")
+        await when(page, lambda seen: "Cancelled" in seen["state"])
+
+
+async def begin(page: Page | WebKitPage, studio: Opened, painted: int) -> str:
+    """Watch a job of which some segments are painted, with sound; return its id."""
+    await page.evaluate(WITHOUT_MEDIA_SOURCE)
+    video = Video(frames=SEGMENTS * FRAMES, size=(64, 48), sounds=[Sound(duration_s=5)]).make()
+    await studio.blobs.create(studio.names["uploads"], "beach.mp4", video)
+    job = secrets.token_hex(12)
+    # They are there when the page hears of the job: it does not wait for what is painted slowly.
+    for number in range(painted):
+        await studio.segment(job, number, FRAMES)
+    await studio.job(job_id=job, video_name="beach.mp4", frames=SEGMENTS * FRAMES)
+    await page.click(".thumb")
+    playing = await when(page, lambda seen: seen["time"] > 0.2)
+    assert playing["source"].endswith("/live.m3u8")
+    await page.click("#mute")
+    heard = await when(page, lambda seen: seen["original_time"] > 0)
+    # The painted picture is silent, and the upload is heard beside it.
+    assert (heard["muted"], heard["original_muted"]) == (True, False)
+    return job
+
+
+async def end(page: Page | WebKitPage, studio: Opened, job: str) -> None:
+    """Let the job be done, and see the result take the place of the playlist."""
+    assert (await look(page))["source"].endswith("/live.m3u8")
+    video = Video(frames=SEGMENTS * FRAMES, size=(64, 48), sounds=[Sound(duration_s=5)]).make()
+    await studio.blobs.create(studio.names["results"], "beach.painted.mp4", video)
+    await studio.job(job_id=job, video_name="beach.mp4", state="done", result="beach.painted.mp4")
+    over = await when(page, lambda seen: seen["source"].endswith("/result") and seen["time"] > 0)
+    assert (over["error"], over["muted"]) == (None, False)
