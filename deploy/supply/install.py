@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.supply.locked import (
+    EXCLUDED,
     LAYERS,
     ROOT,
     TO_RUN,
@@ -52,6 +53,7 @@ def main() -> None:
             install_gpu()
         else:
             install_checkout(asked)
+        remove_excluded()
     except SupplyError as error:
         sys.exit(f"set-up: {error}")
 
@@ -87,6 +89,13 @@ def install_gpu() -> None:
         by_hash([path("gpu")])
     else:
         with_versions(("--requirement", str(ROOT / "requirements/gpu.txt")), LAYERS)
+
+
+def remove_excluded() -> None:
+    """Remove what may not be here: an older set-up, or one without hashes, brought it along."""
+    excluded = ("--requirement", str(EXCLUDED))
+    # Of those that are not there it warns.
+    subprocess.run([*PIP, "uninstall", "--quiet", *QUIET, "--yes", *excluded], check=True)
 
 
 def is_locked() -> bool:

@@ -27,6 +27,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 REQUIREMENTS: Final = ROOT / "requirements"
+EXCLUDED: Final = REQUIREMENTS / "excluded.txt"
 OLDEST_PYTHON: Final = "3.11"
 
 TWINS: Final = ("onnxruntime", "onnxruntime-gpu")
@@ -166,7 +167,7 @@ def compiled(layers: Iterable[str], *options: str) -> subprocess.CompletedProces
     """
     files = [f"{REQUIREMENTS}/{file}.txt" for layer in layers for file in LAYERS[layer].files]
     command = [uv(), "pip", "compile", "--quiet", "--no-header", "--no-annotate"]
-    command += ["--only-binary", ":all:", *options, *files]
+    command += ["--only-binary", ":all:", "--excludes", str(EXCLUDED), *options, *files]
     environment = os.environ | {"MACOSX_DEPLOYMENT_TARGET": OLDEST_MACOS}
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 

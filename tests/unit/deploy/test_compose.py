@@ -173,6 +173,11 @@ def test_decoders_fit_into_the_splitters_memory(services: Compose) -> None:
     assert int(splitter["environment"]["SPLITS"]) * decoder + 2**29 <= limit
 
 
+def test_services_come_back_after_whatever_ended_them(services: Compose) -> None:
+    for name in ("eventhubs", "watcher", "splitter", "stylizer", "assembler", "web", "exporter"):
+        assert services[name]["restart"] == "unless-stopped", name
+
+
 def test_ports_are_published_on_this_machine_only(compose: Compose) -> None:
     for content in compose.values():
         for service in content["services"].values():

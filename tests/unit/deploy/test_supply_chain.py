@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 from deploy.azure.images import context_tag
 from deploy.supply import audit, pins
 from deploy.supply.locked import (
+    EXCLUDED,
     LAYERS,
     REQUIREMENTS,
     TWINS,
@@ -94,7 +95,19 @@ def test_a_layer_holds_all_that_its_packages_need(layer: str) -> None:
             continue
         for one in map(Requirement, needed):
             if one.marker is None or one.marker.evaluate({"extra": ""}):
-                assert canonicalize_name(one.name) in there, f"{name} needs {one.name}"
+                lacking = {canonicalize_name(one.name)} - there - excluded()
+                assert not lacking, f"{name} needs {one.name}"
+
+
+def excluded() -> set[str]:
+    lines = EXCLUDED.read_text(encoding="utf-8").splitlines()
+    return {line for line in lines if not line.startswith("#")}
+
+
+def test_nothing_is_here_that_reports_to_others_what_is_done_with_it() -> None:
+    assert "openvino-telemetry" in excluded()
+    assert not excluded() & locked().keys()
+    assert find_spec("openvino_telemetry") is None, "run scripts/setup --test"
 
 
 def test_these_tests_run_with_the_versions_that_images_hold() -> None:
