@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from importlib.metadata import PackageNotFoundError, distribution
@@ -232,12 +233,18 @@ def test_every_week_somebody_asks_whether_bases_and_packages_have_moved() -> Non
     for step in steps:
         if "uses" in step:
             assert re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", step["uses"])
-    commands = "\n".join(step.get("run", "") for step in steps)
-    modules = re.findall(r"python3 -m ([\w.]+) (--\w+)", commands)
-    assert modules == [("deploy.supply.pins", "--update"), ("deploy.supply.locked", "--upgrade")]
-    assert all(find_spec(module) for module, _ in modules)
-    for script in re.findall(r"scripts/[\w-]+", commands):
-        assert (ROOT / script).exists()
+    commands = [step["run"] for step in steps if "run" in step]
+    assert all(command.startswith(("scripts/", "sudo apt-get ")) for command in commands)
+    scripts = [command.split()[0] for command in commands if command.startswith("scripts/")]
+    assert {*scripts} == {"scripts/renew", "scripts/check-deploy", "scripts/check-images"}
+    assert all(os.access(ROOT / script, os.X_OK) for script in scripts)
+
+
+def test_the_weekly_scripts_build_every_image(stages: Stages) -> None:
+    text = (ROOT / "scripts/check-images").read_text(encoding="utf-8")
+    (images,) = re.findall(r"^images=\((.*)\)$", text, re.MULTILINE)
+    started = {name for name, steps in stages.items() if "ENTRYPOINT" in dict(steps)}
+    assert {*images.split()} == started
 
 
 def test_the_deployments_checks_hold_the_supply_chain() -> None:
@@ -245,6 +252,6 @@ def test_the_deployments_checks_hold_the_supply_chain() -> None:
     stages = [line for line in script.splitlines() if line.startswith("stage ")]
     for command in (
         *("supply.locked --check", "supply.audit", "supply.pins"),
-        *("check_bill", "check_workflows"),
+        *("check_bill", "check_workflow", "check_images"),
     ):
         assert any(line.endswith(command) for line in stages), command
