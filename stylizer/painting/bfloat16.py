@@ -6,6 +6,7 @@ ONNX Runtime: docs/adr/0010-bfloat16-on-cpus.md.
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
@@ -16,6 +17,10 @@ from stylizer.painting.sessions import Sessions
 
 if TYPE_CHECKING:
     import openvino
+
+# OpenVINO would report each import of it to Google, from a fork of this process, where the package
+# that does so is installed; it works without.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 _OPTIONS: Final = {
     "INFERENCE_PRECISION_HINT": "bf16",

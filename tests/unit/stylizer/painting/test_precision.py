@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -105,6 +109,22 @@ def test_the_same_frame_gives_the_same_bytes_whoever_paints_beside() -> None:
     with ThreadPoolExecutor(3) as lanes:
         for painted in lanes.map(paint_all, range(3)):
             assert all(np.array_equal(a, b) for a, b in zip(alone, painted, strict=True))
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is missing")
+def test_nobody_is_told_that_openvino_was_imported(tmp_path: Path) -> None:
+    reporter = tmp_path / "openvino_telemetry" / "__init__.py"
+    reporter.parent.mkdir()
+    reporter.write_text("print('reporting')")
+    program = "from stylizer.painting import bfloat16; print(bfloat16.is_supported())"
+    said = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout in {"True\n", "False\n"}
 
 
 @pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is missing")
