@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Self
 
 from bench.clip import write_clip
+from bench.memory import own_share_mib, peak_mib, shared_out_mib
 from bench.moments import segment_moments
 from client import Account, Pipeline, StyleRequest, open_pipeline
 from local.defaults import SAMPLE
@@ -21,7 +23,14 @@ from local.stack import Stack, StackOptions
 from shared.contracts.errors import StylestreamError
 from shared.contracts.status import Status
 
+LARGE: Final = (1920, 1080)
+CLIENT: Final = "client"
+"""This process, with the upload watcher."""
+
+_LARGE_FRAMES: Final = 60
 _SAMPLING_S: Final = 0.5
+_SHARES: Final = 4
+"""Samples to one of the shares, for which the system goes through all pages."""
 _HUB: Final = "segments"
 
 
@@ -31,6 +40,9 @@ class ProcessCost:
 
     cpu_ms_per_frame: float
     peak_memory_mib: float
+    """Resident; of several processes the sum of their peaks."""
+    peak_share_mib: float
+    """Of the machine's memory, where processes have some in common; 0 where that is not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +59,8 @@ class PipelineFigures:
     """From nothing to a stack whose services are ready."""
     stop_s: float
     """To the end of a stack that is thrown away."""
+    large: dict[str, ProcessCost] = field(default_factory=dict)
+    """What a short job of large pictures costs, on the same stack; empty if there was none."""
 
 
 async def measure(
@@ -55,10 +69,12 @@ async def measure(
     stylizers: int,
     environment: Mapping[str, str],
     size: tuple[int, int] = (640, 360),
+    large: tuple[int, int] | None = LARGE,
 ) -> PipelineFigures:
     """Paint the sample to warm a new stack up, then measure a job of ``frames`` frames.
 
-    ``environment`` is added to that of the stack's services; ``size`` is width and height.
+    ``environment`` is added to that of the stack's services; ``size`` is width and height, and so
+    is ``large``, of a shorter job after it: there peaks are those of both.
 
     Raises:
         StylestreamError: a job failed.
@@ -79,6 +95,7 @@ async def measure(
                 began = time.time()
                 status = await paint(pipeline, clip, request)
             moments = await segment_moments(stack.eventhub_connection_string, _HUB, status.job_id)
+            costs_of_large = {} if large is None else await _costs(stack, pipeline, request, large)
             stopping = time.monotonic()
         stop_s = time.monotonic() - stopping
     ended = datetime.fromisoformat(status.updated_at).timestamp()
@@ -91,7 +108,20 @@ async def measure(
         processes=meter.costs(status.frames),
         start_s=start_s,
         stop_s=stop_s,
+        large=costs_of_large,
     )
+
+
+async def _costs(
+    stack: Stack, pipeline: Pipeline, request: StyleRequest, size: tuple[int, int]
+) -> dict[str, ProcessCost]:
+    """Measure what a short job of ``size`` costs each process."""
+    with tempfile.TemporaryDirectory(prefix="stylestream-") as folder:
+        clip = Path(folder) / "large.mp4"
+        await asyncio.to_thread(write_clip, clip, _LARGE_FRAMES, *size)
+        with _CostMeter(stack) as meter:
+            status = await paint(pipeline, clip, request)
+    return meter.costs(status.frames)
 
 
 def _account(stack: Stack) -> Account:
@@ -122,6 +152,7 @@ class _CostMeter:
         self._after: dict[str, Usage] = {}
         self._own_cpu_s = 0.0
         self._peaks: dict[str, int] = {}
+        self._shares: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         self._before = self._sample()
@@ -140,16 +171,21 @@ class _CostMeter:
             name: ProcessCost(
                 1000 * (after.cpu_s - self._before[name].cpu_s) / frames,
                 self._peaks[name] / 2**20,
+                self._shares.get(name, 0.0),
             )
             for name, after in self._after.items()
         }
-        costs["client"] = ProcessCost(1000 * self._own_cpu_s / frames, _own_peak_mib())
+        costs[CLIENT] = ProcessCost(
+            1000 * self._own_cpu_s / frames, peak_mib(os.getpid()), self._shares.get(CLIENT, 0.0)
+        )
         return costs
 
     async def _sample_regularly(self) -> None:
-        while True:
+        for number in itertools.count(1):
             await asyncio.sleep(_SAMPLING_S)
             self._sample()
+            if number % _SHARES == 0:
+                await asyncio.to_thread(self._sample_shares)
 
     def _sample(self) -> dict[str, Usage]:
         usages = {p.name: usage for p in self._stack.processes if (usage := p.usage())}
@@ -157,10 +193,9 @@ class _CostMeter:
             self._peaks[name] = max(self._peaks.get(name, 0), usage.peak_rss_bytes)
         return usages
 
-
-def _own_peak_mib() -> float:
-    status = Path(f"/proc/{os.getpid()}/status")
-    if not status.exists():
-        return 0.0
-    peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-    return int(peak.split()[1]) / 1024
+    def _sample_shares(self) -> None:
+        pids = {p.name: p.pid for p in self._stack.processes if p.pid is not None}
+        shares = {name: shared_out_mib(pid) for name, pid in pids.items()}
+        shares[CLIENT] = own_share_mib()
+        for name, share in shares.items():
+            self._shares[name] = max(self._shares.get(name, 0.0), share)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.media import MediaFigures
-from bench.pipeline import PipelineFigures
+from bench.pipeline import CLIENT, LARGE, PipelineFigures, ProcessCost
 from bench.scale_out import report as scale_out
 from bench.scale_out.measure import Step
 
@@ -42,11 +42,6 @@ def table(figures: Figures) -> str:
         ("start of a stack", f"{pipeline.start_s:.1f} s"),
         ("stop of a temporary stack", f"{pipeline.stop_s:.1f} s"),
     ]
-    costs = [
-        (name, f"{cost.cpu_ms_per_frame:.2f}", f"{cost.peak_memory_mib:.0f}")
-        for name, cost in pipeline.processes.items()
-    ]
-    total = sum(cost.cpu_ms_per_frame for cost in pipeline.processes.values())
     return "\n".join(
         [
             f"{figures.machine}; {figures.taken_at}; 640x360, style {figures.style}, "
@@ -57,10 +52,7 @@ def table(figures: Figures) -> str:
             "|---|---|",
             *(f"| {name} | {value} |" for name, value in rows),
             "",
-            "| process | CPU ms a frame | peak memory MiB |",
-            "|---|---|---|",
-            *(f"| {' | '.join(cost)} |" for cost in costs),
-            f"| all | {total:.2f} | |",
+            *_costs(pipeline),
             "",
             "Media path alone, on one core, without painting:",
             "",
@@ -72,6 +64,38 @@ def table(figures: Figures) -> str:
             *(["", scale_out.table(figures.scale_out)] if figures.scale_out else []),
         ]
     )
+
+
+def _costs(pipeline: PipelineFigures) -> list[str]:
+    """Return what each process costs, with large pictures, too."""
+    total, large = (
+        sum(cost.cpu_ms_per_frame for cost in costs.values())
+        for costs in (pipeline.processes, pipeline.large)
+    )
+    name = f"{LARGE[0]}x{LARGE[1]}"
+    return [
+        "Of memory, what was resident at most, and what was a process's share of it at most, since "
+        "processes have much in common:",
+        "",
+        f"| process | CPU ms a frame | at {name} | peak memory MiB, its share | at {name} |",
+        "|---|---|---|---|---|",
+        *(
+            _cost_row(name, cost, pipeline.large.get(name))
+            for name, cost in pipeline.processes.items()
+        ),
+        f"| all | {total:.2f} | {large:.2f} | | |",
+    ]
+
+
+def _cost_row(name: str, cost: ProcessCost, large: ProcessCost | None) -> str:
+    cpu = (f"{each.cpu_ms_per_frame:.2f}" if each else "" for each in (cost, large))
+    # The benchmark itself is the client, and its memory that of clips and a network of its own.
+    memory = ("" if name == CLIENT else _memory(each) for each in (cost, large))
+    return f"| {' | '.join((name, *cpu, *memory))} |"
+
+
+def _memory(cost: ProcessCost | None) -> str:
+    return f"{cost.peak_memory_mib:.0f}, {cost.peak_share_mib:.0f}" if cost else ""
 
 
 def _media_row(media: MediaFigures) -> str:

