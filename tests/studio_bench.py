@@ -90,8 +90,8 @@ class Opened:
 
 
 @asynccontextmanager
-async def opened(storage_connection: str, **settings: object):
-    """Run a studio on containers of its own."""
+async def opened(storage_connection: str, port: int = 0, **settings: object):
+    """Run a studio on containers of its own; by default on any port."""
     suffix = secrets.token_hex(4)
     names = {name: f"{name}-{suffix}" for name in ("uploads", "results", "segments", "jobs")}
     values = {"web_token": TOKEN, "web_secret": TOKEN, **settings}
@@ -112,7 +112,7 @@ async def opened(storage_connection: str, **settings: object):
         studio = Studio.of(chosen, BlobStore(client), client, WebMetrics(CollectorRegistry()))
         runner = web.AppRunner(application(studio), access_log=None)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
         try:
             yield Opened(client, names, f"http://127.0.0.1:{runner.addresses[0][1]}", asked)
         finally:

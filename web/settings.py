@@ -16,6 +16,9 @@ LEAST_SECRET: Final = 32
 FEDERATED_TOKEN: Final = "AZURE_FEDERATED_TOKEN_FILE"  # noqa: S105 - its name
 """Where workload identity puts the token with which a pod signs in."""
 
+AUTHORITY_HOST: Final = "AZURE_AUTHORITY_HOST"
+"""Where workload identity says which cloud's Entra is to be asked; the public one's by default."""
+
 SignIn = Literal["token", "entra", "proxy"]
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from shared.service.settings import listed
-from web.access.entra import CALLBACK, Entra
+from web.access.entra import CALLBACK, SIGNED_OUT, Entra
 from web.access.limits import Limits
 from web.access.seals import Seals
 from web.access.users import EVERYBODY, User
@@ -28,7 +29,10 @@ from web.settings import WebSettings
 USER: Final = web.RequestKey("user", User)
 SIGN_IN: Final = "/sign-in"
 SIGN_OUT: Final = "/sign-out"
+SIGN_OUT_OF_ENTRA: Final = "/sign-out/entra"
+_OPEN: Final = frozenset({SIGN_IN, CALLBACK, SIGN_OUT_OF_ENTRA, SIGNED_OUT})
 _STATIC: Final = "/static/"
+_SIGNED_OUT_PAGE: Final = Path(__file__).parents[1] / "static/signed-out.html"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _DAY_S: Final = 24 * 3600
 _SESSION_S: Final = 12 * 3600
@@ -67,11 +71,13 @@ class Guard:
             web.get(SIGN_IN, self._begin),
             web.get(CALLBACK, self._come_back),
             web.post(SIGN_OUT, self._leave),
+            web.get(SIGN_OUT_OF_ENTRA, self._leave_entra),
+            web.get(SIGNED_OUT, self._say_signed_out),
         ]
 
     async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer a request, or hand it on with its user noted under `USER`."""
-        if request.path.startswith(_STATIC) or request.path in (SIGN_IN, CALLBACK):
+        if request.path.startswith(_STATIC) or request.path in _OPEN:
             return await handler(request)
         if request.path == "/" and "token" in request.query:
             return self._enter(request.query["token"])
@@ -136,11 +142,20 @@ class Guard:
         return answer
 
     async def _leave(self, _request: web.Request) -> web.Response:
-        answer = web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": SIGN_IN})
+        # Not to Entra, which would sign in again whoever has left.
+        answer = web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": SIGNED_OUT})
         answer.del_cookie(
             f"{self._prefix}session", path="/", secure=self._settings.encrypted or None
         )
         return answer
+
+    async def _leave_entra(self, _request: web.Request) -> web.Response:
+        assert self._entra is not None
+        address = self._entra.sign_out_address()
+        return web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": address})
+
+    async def _say_signed_out(self, _request: web.Request) -> web.FileResponse:
+        return web.FileResponse(_SIGNED_OUT_PAGE)
 
     def _remember(self, answer: web.Response, user: User) -> None:
         session: dict[str, Any] = {"id": user.id, "name": user.name, "operator": user.operator}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import re
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -15,15 +14,13 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from azure.storage.blob.aio import ContainerClient
+from node import MODULES, node_with_modules
 
-from local.azurite_setup import find_node
 from local.eventhubs import EventHubs
 from local.eventhubs.limits import Limits
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-ROOT = Path(__file__).resolve().parents[3]
-MODULES = ROOT / ".venv/javascript-sdk/node_modules"
 CLIENT = Path(__file__).parent / "javascript/client.cjs"
 DEADLINE_S = 60.0
 
@@ -83,12 +80,7 @@ class JavaScriptClient:
 @pytest_asyncio.fixture(loop_scope="session")
 async def start_client(azurite: str) -> AsyncIterator[Callable[..., Any]]:
     """Starts clients that share one container for their checkpoints."""
-    node = find_node()
-    if node is None or not MODULES.is_dir():
-        reason = f"{MODULES.parent} is not installed: scripts/setup --test installs it"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    node = node_with_modules()
     name = f"checkpoints-{uuid.uuid4().hex[:8]}"
     async with ContainerClient.from_connection_string(azurite, name) as container:
         await container.create_container()

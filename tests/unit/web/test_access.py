@@ -8,7 +8,7 @@ import pytest
 
 from shared.contracts.errors import ConfigurationError
 from shared.service.settings import load
-from web.access.entra import user_of
+from web.access.entra import check_claims, user_of
 from web.access.limits import Limits
 from web.access.seals import Seals
 from web.access.users import User
@@ -62,6 +62,16 @@ def test_a_seal_opens_for_its_purpose_with_its_secret_and_in_time(monkeypatch):
     later = time.time() + 61
     monkeypatch.setattr(time, "time", lambda: later)
     assert Seals("one").open("session", sealed, 60) is None
+
+
+@pytest.mark.parametrize(
+    "changed", [{"tid": "theirs"}, {"tid": None}, {"aud": "another"}, {"aud": ["studio"]}, {"exp": 0}]
+)
+def test_a_token_of_or_for_others_or_of_before_is_refused(changed):
+    good = {"tid": "ours", "aud": "studio", "exp": 1000}
+    check_claims(good, "ours", "studio", now=1100)
+    with pytest.raises(Problem):
+        check_claims(good | changed, "ours", "studio", now=1100)
 
 
 @pytest.mark.parametrize(("roles", "operator"), [([], False), (["Operator"], True)])
