@@ -65,7 +65,8 @@ def test_a_seal_opens_for_its_purpose_with_its_secret_and_in_time(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "changed", [{"tid": "theirs"}, {"tid": None}, {"aud": "another"}, {"aud": ["studio"]}, {"exp": 0}]
+    "changed",
+    [{"tid": "theirs"}, {"tid": None}, {"aud": "another"}, {"aud": ["studio"]}, {"exp": 0}],
 )
 def test_a_token_of_or_for_others_or_of_before_is_refused(changed):
     good = {"tid": "ours", "aud": "studio", "exp": 1000}
