@@ -41,7 +41,7 @@ from shared.styles.gallery import open_gallery
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-FRAMES = 240
+FRAMES = 160
 LENGTH_S = FRAMES * 1001 / 30000
 
 
@@ -97,7 +97,7 @@ async def test_a_video_plays_while_it_is_being_painted_and_on_past_its_end(page,
         await when(page, lambda seen: seen["buffered"][0][1] > LENGTH_S - 0.01)
 
     await when(page, lambda seen: "Done" in seen["state"])
-    await page.evaluate(PLAY_FROM, 7)
+    await page.evaluate(PLAY_FROM, LENGTH_S - 0.5)
     over = await when(page, lambda seen: seen["ended"])
     # It went on in what it had, and did not begin anew in the result.
     assert over["source"] == playing["source"]
@@ -242,7 +242,7 @@ async def test_a_restart_in_mid_play_is_only_a_pause(page, stack, tmp_path):
     other = page.locator(".job.failed", has_text="gone.mp4")
     await expect(other).to_be_visible(timeout=PATIENCE_MS)
     long = tmp_path / "long.mp4"
-    long.write_bytes(Video(frames=300, size=(160, 96)).make())
+    long.write_bytes(Video(frames=200, size=(160, 96)).make())
     killed = asyncio.Event()
 
     async def after_the_restart(route: Route) -> None:

@@ -118,7 +118,7 @@ async def test_painting_that_is_slower_than_the_video_says_when_to_start(page, s
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_everything_can_be_read_reached_and_named(page, scheme):
-    await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    await page.emulate_media(color_scheme=scheme)
     await open_all_settings(page)
     for width in (375, 768, 1280):
         await page.set_viewport_size({"width": width, "height": 900})
