@@ -21,7 +21,7 @@ export class Gallery extends EventTarget {
     $("cards").append(...styles.map((style) => this.#card(style)));
     $("mix").addEventListener("change", () => this.#mix());
     $("strength").addEventListener("input", (event) => {
-      $("strength-value").textContent = `${event.target.value} %`;
+      $("strength-value").textContent = `${event.target.value}\u00a0%`;
     });
     for (const id of ["strength", "preserve", "brush"]) {
       $(id).addEventListener("change", () => (this.#paintAll(), this.#changed()));
@@ -149,7 +149,7 @@ export class Gallery extends EventTarget {
       const total = [...this.#weights.values()].reduce((a, b) => a + b);
       [...$("weights").querySelectorAll("output")].forEach((one, place) => {
         const share = [...this.#weights.values()][place] / total;
-        one.textContent = `${Math.round(share * 100)} %`;
+        one.textContent = `${Math.round(share * 100)}\u00a0%`;
       });
     };
     input.addEventListener("input", tell);

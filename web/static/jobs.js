@@ -136,7 +136,7 @@ export class Jobs extends EventTarget {
     const sending = entry.share < 1 && !entry.bad;
     card.classList.toggle("open", !entry.bad);
     card.classList.toggle("failed", Boolean(entry.bad));
-    this.#tell(card, sending ? `${entry.words} · ${Math.floor(entry.share * 100)} %` : entry.words, entry.bad);
+    this.#tell(card, sending ? `${entry.words} · ${Math.floor(entry.share * 100)}\u00a0%` : entry.words, entry.bad);
     this.#fill(card, entry.share, null, false);
     const stop = ["Cancel", () => (entry.cancel(), this.#forgetUpload(id))];
     const close = ["Dismiss", () => this.#forgetUpload(id)];

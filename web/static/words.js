@@ -15,7 +15,7 @@ export function secondsOf(text) {
 
 export function speedOf(job) {
   const frames = job.frames_per_s;
-  return job.live.speed ? `${Math.round(job.live.speed * 100)} % of playing speed` : `${frames ?? "?"} frames/s`;
+  return job.live.speed ? `${Math.round(job.live.speed * 100)}\u00a0% of playing speed` : `${frames ?? "?"} frames/s`;
 }
 
 const CODECS = {
@@ -40,7 +40,7 @@ export function titleOf(style, styles) {
       const [blend, time] = part.split("@");
       const [name, weight] = blend.split(":");
       const words = [styles.find((one) => one.name === name)?.title ?? name];
-      if (weight) words.push(`${Math.round(weight * 100)} %`);
+      if (weight) words.push(`${Math.round(weight * 100)}\u00a0%`);
       if (time && time !== "0s") words.push(`from ${time}`);
       return words.join(" ");
     })
@@ -66,7 +66,7 @@ export function stateOf(job, reason = true) {
   const words = [job.frames_painted || job.ended ? STATES[job.state] : "Reading the video"];
   const share = shareOf(job);
   if (!job.ended) {
-    if (share !== null) words.push(`${Math.floor(share * 100)} %`);
+    if (share !== null) words.push(`${Math.floor(share * 100)}\u00a0%`);
     else if (job.frames_painted) words.push(`${job.frames_painted} frames`);
     if (job.frames_per_s) words.push(`${job.frames_per_s} frames/s`);
     if (job.seconds_left !== null) words.push(`${clock(job.seconds_left)} left`);
