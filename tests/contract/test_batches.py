@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import uuid
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from aiohttp import ClientSession, TCPConnector, ThreadedResolver
+from aiohttp.abc import ResolveResult
+from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.blob.aio import BlobServiceClient
 
 from chaos.history import BlobCall
@@ -14,6 +20,8 @@ from local import azurite
 from shared.contracts.errors import TransientError
 from shared.storage.accounts import storage_client
 from shared.storage.blobs import BlobStore
+
+ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -55,3 +63,33 @@ async def test_a_batch_that_storage_refuses_is_an_outage(storage_connection: str
         await client.delete_container(container)
         with pytest.raises(TransientError):
             await blobs.delete_all(container, "")
+
+
+class Everywhere(ThreadedResolver):
+    """Finds every name on this machine."""
+
+    async def resolve(self, host: str, port: int = 0, **more: Any) -> list[ResolveResult]:
+        del host
+        return await super().resolve("127.0.0.1", port, **more)
+
+
+@pytest.mark.parametrize(
+    "file", ["docker-compose.yml", "deploy/kubernetes/overlays/dev/config.env"]
+)
+async def test_blobs_go_where_storage_has_the_name_that_containers_know_it_by(
+    storage_connection: str, file: str
+) -> None:
+    text = (ROOT / file).read_text(encoding="utf-8")
+    (given,) = re.findall(r"DefaultEndpointsProtocol=\S+", text)
+    port = urlsplit(BlobServiceClient.from_connection_string(storage_connection).url).port
+    named = given.replace(":10000", f":{port}")
+    container = f"t{uuid.uuid4().hex[:8]}"
+    session = ClientSession(connector=TCPConnector(resolver=Everywhere()))
+    transport = AioHttpTransport(session=session)
+    async with BlobServiceClient.from_connection_string(named, transport=transport) as client:
+        await client.create_container(container)
+        blobs = BlobStore(client)
+        for number in range(3):
+            await blobs.create(container, f"job/{number} #.mp4", b"x")
+        assert await blobs.delete_all(container, "job/") == 3
+        assert [name async for name in blobs.names(container, "")] == []
