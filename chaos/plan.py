@@ -118,7 +118,8 @@ def deal(seed: int) -> tuple[Kind, ...]:
     block, place = divmod(seed, len(_HANDS))
     hands = random.Random(block).sample(_HANDS, len(_HANDS))  # noqa: S311 - as above
     first = block * sum(_HANDS) + sum(hands[:place])
-    return tuple(map(_card, range(first, first + hands[place])))
+    # No kind twice: a video whose decoder is killed at its second try, too, is rightly given up.
+    return tuple(dict.fromkeys(map(_card, range(first, first + hands[place]))))
 
 
 def _card(number: int) -> Kind:

@@ -8,7 +8,7 @@
     │   ├── DeniedError         it refuses the credentials; an operator can cure that
     │   └── NoContainerError    it lacks the container; an operator can cure that
     └── PermanentError          trying again cannot help; the job fails with this cause
-        ├── DoubtfulError       so it seems; believed after a few tries with the same answer
+        ├── DoubtfulError       so it seems; believed when it is still so after some seconds
         ├── MessageError        an event that is not the pipeline's
         │   └── NewerMessageError   ... yet: it is of a kind or version that a newer release sends
         ├── SourceRefused       the upload is not a video that we take

@@ -2,7 +2,8 @@
 
 A `TransientError` is tried again forever, since the dependency will come back and the event must
 not be lost; or for as long as whoever asks has nothing better to do. A `PermanentError` is never
-tried again. A `DoubtfulError`, and anything unexpected, gets a bounded number of tries.
+tried again. Anything unexpected gets a bounded number of tries. So does a `DoubtfulError`, which is
+believed when it has come again for some seconds.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ T = TypeVar("T")
 
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 30.0
+DOUBT_S: Final = 10.0
+"""The least that the pauses before a `DoubtfulError` is believed come to."""
 
 
 class Retry:
@@ -47,7 +50,8 @@ class Retry:
             if isinstance(_error(state), TransientError):
                 return (state.seconds_since_start or 0.0) >= patience_s
             unforeseen += 1
-            return unforeseen >= attempts
+            doubted = not isinstance(_error(state), DoubtfulError) or state.idle_for >= DOUBT_S
+            return unforeseen >= attempts and doubted
 
         policy = AsyncRetrying(
             retry=retry_if_exception(_worth_another_try),

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Iterator
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from shared.contracts.errors import DoubtfulError, PermanentError, TransientError
-from shared.storage.retry import Retry
+from shared.storage.retry import DOUBT_S, Retry
 from shared.telemetry.metrics import WorkMetrics
 
 
 @pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def at_once(_seconds: float) -> None:
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Have no pause take time; return those that there would have been."""
+
+    async def at_once(seconds: float) -> None:
+        pauses.append(seconds)
         await real(0)
 
+    pauses: list[float] = []
     real = asyncio.sleep
     monkeypatch.setattr(asyncio, "sleep", at_once)
+    return pauses
 
 
 @pytest.fixture
@@ -66,14 +72,22 @@ async def test_a_permanent_failure_is_raised_at_once(retry: Retry) -> None:
     assert work.calls == 1
 
 
-async def test_a_failure_that_only_seems_permanent_is_believed_when_it_comes_again(
-    retry: Retry,
+async def test_a_failure_that_only_seems_permanent_is_believed_when_it_comes_again_for_long(
+    retry: Retry, pauses: list[float]
 ) -> None:
-    work = Work(*(DoubtfulError("CODE", "no") for _ in range(9)))
+    work = Work(*(DoubtfulError("CODE", "no") for _ in range(99)))
     with pytest.raises(PermanentError):
         await retry(work, attempts=3)
-    assert work.calls == 3
-    assert await retry(Work(DoubtfulError("CODE", "no"))) == "done"
+    assert work.calls >= 3
+    assert sum(pauses[:-1]) < DOUBT_S <= sum(pauses)
+
+
+async def test_a_failure_that_only_seems_permanent_for_a_moment_is_not_believed(
+    retry: Retry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # All pauses happen to be short.
+    monkeypatch.setattr(random, "uniform", lambda _low, high: high / 20)
+    assert await retry(Work(*(DoubtfulError("CODE", "no") for _ in range(5)))) == "done"
 
 
 async def test_an_unexpected_failure_is_tried_a_bounded_number_of_times(retry: Retry) -> None:
