@@ -23,7 +23,7 @@ from videos import Sound, Video
 
 from assembler.mux import mux
 from assembler.verify import verify
-from shared.contracts.errors import SourceRefused
+from shared.contracts.errors import SourceRefused, TrackError
 from splitter.media.limits import Limits
 from splitter.media.split import SplitOptions
 
@@ -74,13 +74,7 @@ SOURCES = {
     "ogg": video("ogg", "libvpx", **COUNTED, **sound("libopus")),
 }
 
-SILENT = {
-    "mp4": 0.001,
-    "fragmented mp4": 0.001,
-    "webm": 0.001,
-    "mpeg": 0.001,
-    "gif": 0.001,
-}
+SILENT = {"mp4": 0.001, "gif": 0.002}
 """The share of a thousand damaged files whose loss leaves no trace in them; docs/media.md has the
 reasons. Two more are let pass: other versions of the encoders deal other files."""
 
@@ -134,8 +128,25 @@ def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def peak_memory_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def memory_mib() -> float:
+    """Return what is held now: one damaged file may take much, and gives it back."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+def join(found: Split, out: Path) -> None:
+    """Write a result and check it, as the assembler does: without the tracks that spoil it."""
+    left_out: frozenset[int] = frozenset()
+    while True:
+        try:
+            mux(found.manifest(), found.segments(), found.side, out, left_out)
+            verify(found.manifest(), found.side, out, left_out)
+        except TrackError as error:
+            if not found.end.damaged or error.tracks <= left_out:
+                raise
+            left_out |= error.tracks
+        else:
+            return
 
 
 def sides(folder: Path) -> set[Path]:
@@ -150,7 +161,7 @@ def test_any_damage_ends_in_a_result_or_a_named_error(kind: str, split_video, tm
     whole = held(split_video(data, OPTIONS))
     assert not whole.damaged
     silent: list[int] = []
-    files, memory = open_files(), peak_memory_mib()
+    files, memory = open_files(), memory_mib()
     kept: set[Path] = set()
     outcomes: dict[str, int] = {}
     for seed in range(FIRST, FIRST + MUTATIONS):
@@ -167,15 +178,13 @@ def test_any_damage_ends_in_a_result_or_a_named_error(kind: str, split_video, tm
             if not found.damaged and found.less_than(whole):
                 silent.append(seed)
             if seed % JOINED == 0:
-                out = tmp_path / f"out.{result.source.container}"
-                mux(result.manifest(), result.segments(), result.side, out)
-                verify(result.manifest(), result.side, out)
+                join(result, tmp_path / f"out.{result.source.container}")
         assert time.monotonic() - began < DEADLINE_S, f"seed {seed} took too long"
         kept |= sides(tmp_path)
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
     print(f"\n{kind}: {outcomes}, lost without a word: {silent}")
     assert open_files() <= files, "files are left open"
-    assert peak_memory_mib() - memory < 150, "memory grows from file to file"
+    assert memory_mib() - memory < 150, "memory grows from file to file"
     assert sum(outcomes.values()) == MUTATIONS
     # The damage is neither so light that nothing is found nor so heavy that nothing gets through
     assert outcomes.get("degraded", 0) > MUTATIONS // 20, outcomes
