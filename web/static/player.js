@@ -4,8 +4,8 @@ import { Pace } from "./pace.js";
 
 const AHEAD_S = 45;
 const BEHIND_S = 60;
-// So far beyond what is buffered a player may stop at its end.
-const EDGE_S = 0.1;
+// As exactly as browsers say where something buffered ends.
+const EDGE_S = 0.01;
 
 // The browser has no decoder for what is painted.
 export class Unplayable extends Error {}
@@ -34,7 +34,7 @@ export class LivePlayer extends EventTarget {
     }
     // Safari drops what it has no room for, ahead of the picture as well.
     for (const event of ["seeking", "waiting"]) {
-      video.addEventListener(event, () => this.#jump(), { signal: this.#stop.signal });
+      video.addEventListener(event, () => this.#resume(), { signal: this.#stop.signal });
     }
     this.#run().catch((error) => {
       if (error.name !== "AbortError") this.#tell("lost", error);
@@ -175,15 +175,18 @@ export class LivePlayer extends EventTarget {
     this.#source.endOfStream();
   }
 
-  // Where nothing is buffered, go on from the segment that is shown there.
-  #jump() {
+  // Goes on from where that ends which is buffered at the picture's place.
+  #resume() {
     const at = this.#video.currentTime;
     const { buffered } = this.#video;
+    let end = at;
     for (let i = 0; i < buffered.length; i++) {
-      if (buffered.start(i) <= at && at <= buffered.end(i) + EDGE_S) return;
+      if (buffered.start(i) <= at && at <= buffered.end(i) + EDGE_S) end = buffered.end(i);
     }
-    const found = this.#segments.findLastIndex((segment) => segment.start_s <= at);
-    if (found >= 0) this.#next = found;
+    const found = this.#segments.findLastIndex((segment) => segment.start_s <= end);
+    if (found < 0) return;
+    const { start_s, duration_s } = this.#segments[found];
+    this.#next = end < start_s + duration_s - EDGE_S ? found : found + 1;
   }
 
   #follow() {

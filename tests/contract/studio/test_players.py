@@ -1,7 +1,8 @@
-"""Browsers without Media Source play what is painted by their own player of HTTP Live Streaming.
+"""The page's two players: by Media Source, and by the browser's own of HTTP Live Streaming.
 
-These are iPhones before iOS 17.1. Here it is Chromium, and WebKit where it is installed: neither is
-Safari, and both show that the page begins to play, with sound, and changes over to the result.
+iPhones before iOS 17.1 have the second alone. Here it is Chromium's, and WebKit's where that is
+installed: neither is Safari, and both show that the page begins to play, with sound, and changes
+over to the result.
 """
 
 from __future__ import annotations
@@ -24,6 +25,34 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 FRAMES = 16
 SEGMENTS = 8
 SECONDS = SEGMENTS * FRAMES * 1001 / 30000
+
+
+DROP_WHAT_IS_AHEAD = """async () => {
+  const video = document.getElementById("after-video");
+  const { buffer } = globalThis;
+  buffer.remove(video.currentTime + 0.5, Infinity);
+  await new Promise((done) => buffer.addEventListener("updateend", done, { once: true }));
+}"""
+KEEP_THE_BUFFER = """() => {
+  const { addSourceBuffer } = MediaSource.prototype;
+  MediaSource.prototype.addSourceBuffer = function (type) {
+    return (globalThis.buffer = addSourceBuffer.call(this, type));
+  };
+}"""
+
+
+async def test_what_a_browser_drops_ahead_of_the_picture_is_fetched_again(studio, browser):
+    async with open_page(browser, f"{studio.url}/?token={TOKEN}") as page:
+        await page.evaluate(KEEP_THE_BUFFER)
+        job = secrets.token_hex(12)
+        for number in range(SEGMENTS):
+            await studio.segment(job, number, FRAMES)
+        await studio.job(job_id=job, video_name="beach.mp4", frames=SEGMENTS * FRAMES)
+        await page.click(".thumb")
+        await when(page, lambda seen: seen["time"] > 0.1)
+        await when(page, lambda seen: seen["buffered"][0][1] > SECONDS - 0.1)
+        await page.evaluate(DROP_WHAT_IS_AHEAD)
+        await when(page, lambda seen: seen["time"] > SECONDS - 0.3)
 
 
 async def test_chromium_plays_it_as_it_grows_and_then_the_result(studio, browser):
