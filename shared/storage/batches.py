@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob.aio import ContainerClient
@@ -22,7 +23,11 @@ async def delete_batch(client: ContainerClient, names: Sequence[str]) -> list[Ht
         AzureError: the request as a whole failed.
     """
     answers = await client.delete_blobs(
-        *names, raise_on_any_failure=False, raw_request_hook=_plain_boundary
+        *names,
+        raise_on_any_failure=False,
+        raw_request_hook=_plain_boundary,
+        # The SDK leaves out an account that is in the path, but for 127.0.0.1 and localhost.
+        url_prepend=urlsplit(client.url).path.rpartition("/")[0].strip("/"),
     )
     return [
         HttpResponseError(response=one)

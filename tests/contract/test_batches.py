@@ -73,16 +73,23 @@ class Everywhere(ThreadedResolver):
         return await super().resolve("127.0.0.1", port, **more)
 
 
+def given(file: str) -> str:
+    (found,) = re.findall(r"DefaultEndpointsProtocol=\S+", (ROOT / file).read_text("utf-8"))
+    return str(found)
+
+
 @pytest.mark.parametrize(
-    "file", ["docker-compose.yml", "deploy/kubernetes/overlays/dev/config.env"]
+    "address",
+    [
+        given("docker-compose.yml"),
+        given("deploy/kubernetes/overlays/dev/config.env"),
+        azurite.connection_string(10000).replace("127.0.0.1", "azurite"),
+    ],
+    ids=["compose", "overlay", "account in the path"],
 )
-async def test_blobs_go_where_storage_has_the_name_that_containers_know_it_by(
-    storage_connection: str, file: str
-) -> None:
-    text = (ROOT / file).read_text(encoding="utf-8")
-    (given,) = re.findall(r"DefaultEndpointsProtocol=\S+", text)
+async def test_blobs_go_where_storage_goes_by_a_name(storage_connection: str, address: str) -> None:
     port = urlsplit(BlobServiceClient.from_connection_string(storage_connection).url).port
-    named = given.replace(":10000", f":{port}")
+    named = address.replace(":10000", f":{port}")
     container = f"t{uuid.uuid4().hex[:8]}"
     session = ClientSession(connector=TCPConnector(resolver=Everywhere()))
     transport = AioHttpTransport(session=session)
