@@ -90,8 +90,8 @@ class SharedOwnership(CheckpointStore):
         """The consumers that wait for partitions, as they were listed last."""
         self._look_due_s = 0.0
         """By the monotonic clock. Until then what was listed last is taken for true."""
-        self._written_s: dict[str, float] = {}
-        """When the ownership of each partition was written, by what was listed or claimed last."""
+        self._renewed_s: dict[str, float] = {}
+        """When each partition was claimed by us last, by the monotonic clock."""
         self._held: dict[str, Ownership] = {}
         self._leaving: dict[str, bool] = {}
         """Held partitions that are read no more, and whether they are finished."""
@@ -147,7 +147,6 @@ class SharedOwnership(CheckpointStore):
             for item in waiting
             if self._lives(item.modified_s) and (one := item.name.split("/")[-1])
         }
-        self._written_s = {id_: item.modified_s for id_, item in owned.items()}
 
     def _others_live(self) -> bool:
         """Whether everybody lives, by what was listed last, who lived then."""
@@ -203,25 +202,28 @@ class SharedOwnership(CheckpointStore):
 
         It is shown by what stays: what is given away shows nothing of us any more.
         """
-        aged_s = time.time() - self._expiry_s / _RENEWALS_A_LIFE
+        aged_s = time.monotonic() - self._expiry_s / _RENEWALS_A_LIFE
         self._held = {each["partition_id"]: each for each in held}
+        renewed_s = {id_: self._renewed_s.get(id_, float("-inf")) for id_ in self._held}
         staying = [id_ for id_ in self._held if id_ not in self._leaving] or [*self._held]
         if self._each_by_itself:
-            for id_ in [id_ for id_ in self._held if self._written_s[id_] <= aged_s]:
+            for id_ in [id_ for id_ in self._held if renewed_s[id_] <= aged_s]:
                 await self._renew_one(id_)
-        # In turn, so that also the others are not long out of date when one is lost.
-        for id_ in sorted(staying, key=lambda id_: self._written_s[id_]):
-            if any(self._written_s[id_] > aged_s for id_ in staying):
-                break
-            await self._renew_one(id_)
+        elif all(renewed_s[id_] <= aged_s for id_ in staying):
+            # In turn, so that also the others are not long out of date when one is lost.
+            for id_ in sorted(staying, key=lambda id_: renewed_s[id_]):
+                if await self._renew_one(id_):
+                    break
         self._leaving = {id_: done for id_, done in self._leaving.items() if id_ in self._held}
-        lives_s = max((self._written_s[id_] for id_ in self._held), default=0.0)
+        lives_s = max((each["last_modified_time"] for each in self._held.values()), default=0.0)
         for each in self._held.values():
             each["last_modified_time"] = lives_s
 
-    async def _renew_one(self, partition_id: str) -> None:
+    async def _renew_one(self, partition_id: str) -> bool:
+        """Renew a partition; return whether it is still ours."""
         renewed = await self._claim([self._held.pop(partition_id)])
         self._held |= {each["partition_id"]: each for each in renewed}
+        return bool(renewed)
 
     async def _share(self, wanted: list[Ownership]) -> None:
         """Give away our surplus, and claim of what is ``wanted`` what is not ours."""
@@ -291,8 +293,11 @@ class SharedOwnership(CheckpointStore):
         if not wanted:
             return []
         ours = [{**each, "owner_id": signed(each["owner_id"], self._version)} for each in wanted]
+        before_s, etags = time.monotonic(), {each.get("etag") for each in ours}
         claimed = list(await self._positions.claim_ownership(ours))
-        self._written_s |= {each["partition_id"]: each["last_modified_time"] for each in claimed}
+        # What storage did not answer stays ours for the SDK, at the version that it was.
+        written = (each["partition_id"] for each in claimed if each.get("etag") not in etags)
+        self._renewed_s |= dict.fromkeys(written, before_s)
         return [{**each, "owner_id": parted(each["owner_id"])[0]} for each in claimed]
 
     async def _forget(self, waiting: Iterable[BlobItem]) -> None:
