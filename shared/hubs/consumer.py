@@ -220,7 +220,9 @@ class Consumer:
             TransientError: the hub or storage is away.
         """
         client, owned = await self.client(), list(self._partitions.items())
-        looks = [lies_behind(client, self._positions, id_, its.taken) for id_, its in owned]
+        stored = await self._positions.all_reached()
+        places = {i: stored.get(i, -1) if its.taken is None else its.taken for i, its in owned}
+        looks = [lies_behind(client, self._positions, id_, place) for id_, place in places.items()]
         return any(await asyncio.gather(*looks))
 
     async def caught_up(self, partition_id: str | None) -> bool:

@@ -43,6 +43,9 @@ class Positions(Protocol):
     async def reached(self, partition_id: str) -> int:
         """Return the sequence number up to which a partition is; -1 before its first event."""
 
+    async def all_reached(self) -> Mapping[str, int]:
+        """Return the same of every partition that was worked off at all, by one request."""
+
     async def made(self, client: EventHubConsumerClient) -> str:
         """Return when the hub was made, ISO 8601; empty when it does not say."""
 

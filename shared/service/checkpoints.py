@@ -116,6 +116,17 @@ class HubPositions:
         """
         return (await self.noted(partition_id)).reached
 
+    async def all_reached(self) -> Mapping[str, int]:
+        """Return the same of every partition that was worked off at all, by one request.
+
+        Raises:
+            TransientError: storage is away.
+        """
+        container = self.settings.checkpoints_container(self.hub)
+        there = self.blobs.items(container, checkpoint_blob(self.settings, self.hub, ""))
+        found = {item.name.split("/")[-1]: position_in(item.metadata) async for item in there}
+        return {id_: reached for id_, reached in found.items() if reached is not None}
+
     async def noted(self, partition_id: str) -> Noted:
         """Return how far a partition is worked off, and of which hub that is.
 
