@@ -1,0 +1,89 @@
+"""A style is changed without training: its strokes run elsewhere, and it stays one of its trunk."""
+
+# ruff: noqa: E402 - PyTorch may be missing
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
+
+from shared.styles.gallery import Gallery
+from training import retouch
+from training.canvas import PLANES
+from training.data import seeded
+from training.export import read_network, write_style
+from training.network import StyleNetwork
+
+CARD = {"title": "Blotches", "painter": "Chance", "year": 2020, "licence": "MIT"}
+
+
+def network(seed: int = 0) -> StyleNetwork:
+    torch.manual_seed(seed)
+    return StyleNetwork()
+
+
+def paint(network: StyleNetwork) -> torch.Tensor:
+    with torch.no_grad():
+        return network(torch.rand(1, 3, 64, 64, generator=seeded(0)))
+
+
+def test_turned_strokes_are_those_of_a_canvas_whose_waves_have_changed_places() -> None:
+    turned, untouched = network(), network()
+    retouch.turn(turned, 13.0, 1)
+    assert not torch.allclose(paint(turned), paint(untouched), atol=1e-3)
+    places = [1, 2, 3, 0, *range(4, len(PLANES))]
+    order = [*places, *(place + len(PLANES) for place in places)]
+    canvas = untouched.canvas.forward
+    untouched.canvas.forward = lambda *where: canvas(*where)[:, order]  # type: ignore[method-assign]
+    torch.testing.assert_close(paint(turned), paint(untouched))
+
+
+def test_turned_all_the_way_round_a_style_is_what_it_was() -> None:
+    turned = network()
+    retouch.turn(turned, 20.0, 2)
+    retouch.turn(turned, 20.0, 1)
+    assert torch.equal(paint(turned), paint(network()))
+
+
+def test_waves_that_the_canvas_lacks_are_named() -> None:
+    with pytest.raises(ValueError, match=r"waves of \[13.0, 20.0, 38.0\] pixels, not of 14"):
+        retouch.turn(network(), 14.0, 1)
+
+
+def test_it_rewrites_a_style_so_that_the_gallery_takes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, seed in (("one", 0), ("other", 1)):
+        file = tmp_path / f"{name}.onnx"
+        write_style(network(seed), file, card=CARD, trunk="a" * 64, settings={"steps": 7})
+    asked = ["--turn", "13=1", "--gain", "2", "--mix", f"{tmp_path}/other.onnx=0.25"]
+    monkeypatch.setattr(sys, "argv", ["retouch", str(tmp_path / "one.onnx"), *asked])
+    retouch.main()
+    expected = network()
+    retouch.mix(expected, network(1), 0.25)
+    retouch.turn(expected, 13.0, 1)
+    retouch.strengthen(expected, 2.0)
+    found, trunk = read_network(tmp_path / "one.onnx")
+    torch.testing.assert_close(paint(found), paint(expected), atol=1e-5, rtol=1e-4)
+    assert trunk == "a" * 64
+    card = Gallery(tmp_path).styles["one"].card
+    assert card.title == "Blotches"
+    assert set(card.variants) == {"fp16"}
+
+
+def test_styles_of_other_trunks_are_not_mixed_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, trunk in (("one", "a" * 64), ("other", "b" * 64)):
+        file = tmp_path / f"{name}.onnx"
+        write_style(network(), file, card=CARD, trunk=trunk, settings={})
+    before = (tmp_path / "one.onnx").read_bytes()
+    asked = ["--mix", f"{tmp_path}/other.onnx=0.25"]
+    monkeypatch.setattr(sys, "argv", ["retouch", str(tmp_path / "one.onnx"), *asked])
+    with pytest.raises(SystemExit, match=r"other.onnx is not of the trunk"):
+        retouch.main()
+    assert (tmp_path / "one.onnx").read_bytes() == before
