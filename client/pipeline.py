@@ -175,8 +175,8 @@ class Pipeline:
         """Delete an ended job: its upload, its result, and last its record.
 
         An upload that was replaced by a newer version stays: it is another job's. One whose
-        properties or metadata alone have changed since goes: otherwise splitters, who know its job
-        by the record, would take it for an upload whose event was lost.
+        properties or metadata alone have changed since, a second later at least, goes: otherwise
+        splitters, who know its job by the record, would take it for one whose event was lost.
 
         Raises:
             StylestreamError: the job has not ended.
@@ -200,6 +200,9 @@ class Pipeline:
         name, uploaded_at = status.video_name, status.uploaded_at
         if status.job_id == job_id(self._in.uploads, name, upload.etag, status.style):
             return True
+        # Storage tells times in seconds. A newer version of the same second was changed by nobody.
+        if upload.modified == upload.created:
+            return False
         if not uploaded_at or upload.created > datetime.fromisoformat(uploaded_at):
             return False
         # A file of a hierarchical account may be written anew, and stays the same file.
