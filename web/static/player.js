@@ -1,19 +1,14 @@
 // Plays a job's painted part while it grows: fragments go into a Media Source as they come.
 import { get, patiently, pause, Refused } from "./api.js";
-import { Pace } from "./pace.js";
+import { Playback, Unplayable } from "./playback.js";
 
 const AHEAD_S = 45;
 const BEHIND_S = 60;
 // As exactly as browsers say where something buffered ends.
 const EDGE_S = 0.01;
 
-// The browser has no decoder for what is painted.
-export class Unplayable extends Error {}
-
-export class LivePlayer extends EventTarget {
-  #video;
+export class LivePlayer extends Playback {
   #job;
-  #stop = new AbortController();
   #buffer = null;
   #source = null;
   #segments = [];
@@ -21,46 +16,30 @@ export class LivePlayer extends EventTarget {
   #next = 0;
   #first = new Map();
   #news = Promise.withResolvers?.() ?? deferred();
-  #pace;
 
   // `total` returns the video's length in seconds as far as it is known.
   constructor(video, job, total) {
-    super();
-    this.#video = video;
+    super(video, total);
     this.#job = job;
-    this.#pace = new Pace(video, total);
     for (const event of ["seeking", "timeupdate", "waiting"]) {
-      video.addEventListener(event, () => this.#wake(), { signal: this.#stop.signal });
+      video.addEventListener(event, () => this.#wake(), { signal: this.signal });
     }
     // Safari drops what it has no room for, ahead of the picture as well.
     for (const event of ["seeking", "waiting"]) {
-      video.addEventListener(event, () => this.#resume(), { signal: this.#stop.signal });
+      video.addEventListener(event, () => this.#resume(), { signal: this.signal });
     }
-    this.#run().catch((error) => {
-      if (error.name !== "AbortError") this.#tell("lost", error);
-    });
-  }
-
-  get wait() {
-    return this.#pace.wait;
+    this.guard(this.#run());
   }
 
   // Something is known to be new about the job.
   update(job) {
-    this.#pace.update(job);
+    this.pace.update(job);
     this.#wake();
   }
 
-  play() {
-    this.#pace.force();
-    this.#follow();
-  }
-
   close() {
-    this.#stop.abort();
-    if (this.#video.src.startsWith("blob:")) URL.revokeObjectURL(this.#video.src);
-    this.#video.removeAttribute("src");
-    this.#video.load();
+    if (this.video.src.startsWith("blob:")) URL.revokeObjectURL(this.video.src);
+    super.close();
   }
 
   async #run() {
@@ -70,20 +49,20 @@ export class LivePlayer extends EventTarget {
     await this.#list();
     await this.#open();
     for (;;) {
-      this.#stop.signal.throwIfAborted();
+      this.signal.throwIfAborted();
       if (this.#next < this.#segments.length && this.#wanted()) {
         const number = this.#next++;
         const data = await this.#fetch(`live/${number}.m4s`);
         if (number === this.#next - 1) await this.#append(data);
-        this.#follow();
+        this.follow();
         continue;
       }
       if (this.#next >= this.#segments.length) {
         if (this.#ended) this.#finish();
         else if (await this.#list()) continue;
       }
-      this.#follow();
-      await Promise.race([this.#news.promise, pause(1000, this.#stop.signal)]);
+      this.follow();
+      await Promise.race([this.#news.promise, pause(1000, this.signal)]);
       this.#news = deferred();
     }
   }
@@ -95,8 +74,8 @@ export class LivePlayer extends EventTarget {
       throw new Unplayable();
     }
     this.#source = new Source();
-    this.#video.disableRemotePlayback = true;
-    this.#video.src = URL.createObjectURL(this.#source);
+    this.video.disableRemotePlayback = true;
+    this.video.src = URL.createObjectURL(this.#source);
     await new Promise((done) => this.#source.addEventListener("sourceopen", done, { once: true }));
     this.#buffer = this.#source.addSourceBuffer(type);
     await this.#append(await this.#fetch("live/init.mp4"));
@@ -109,7 +88,7 @@ export class LivePlayer extends EventTarget {
     this.codec = live.codec;
     this.#segments = live.segments;
     this.#ended = live.ended;
-    this.#tell("progress");
+    this.tell("progress");
     return this.#segments.length > before || this.#ended;
   }
 
@@ -128,16 +107,16 @@ export class LivePlayer extends EventTarget {
   }
 
   get #options() {
-    return { signal: this.#stop.signal };
+    return { signal: this.signal };
   }
 
   #patiently(work) {
-    return patiently(work, this.#stop.signal, 600);
+    return patiently(work, this.signal, 600);
   }
 
   #wanted() {
     const segment = this.#segments[this.#next];
-    return segment.start_s < this.#video.currentTime + AHEAD_S;
+    return segment.start_s < this.video.currentTime + AHEAD_S;
   }
 
   async #append(data) {
@@ -147,7 +126,7 @@ export class LivePlayer extends EventTarget {
       this.#buffer.appendBuffer(data);
     } catch (error) {
       if (error.name !== "QuotaExceededError") throw error;
-      await this.#remove(0, Math.max(0, this.#video.currentTime - 5));
+      await this.#remove(0, Math.max(0, this.video.currentTime - 5));
       this.#buffer.appendBuffer(data);
     }
     await this.#idle();
@@ -155,7 +134,7 @@ export class LivePlayer extends EventTarget {
 
   async #tidy() {
     const { buffered } = this.#buffer;
-    const keep = this.#video.currentTime - BEHIND_S;
+    const keep = this.video.currentTime - BEHIND_S;
     if (buffered.length && buffered.start(0) < keep - BEHIND_S) await this.#remove(0, keep);
   }
 
@@ -177,8 +156,8 @@ export class LivePlayer extends EventTarget {
 
   // Goes on from where that ends which is buffered at the picture's place.
   #resume() {
-    const at = this.#video.currentTime;
-    const { buffered } = this.#video;
+    const at = this.video.currentTime;
+    const { buffered } = this.video;
     let end = at;
     for (let i = 0; i < buffered.length; i++) {
       if (buffered.start(i) <= at && at <= buffered.end(i) + EDGE_S) end = buffered.end(i);
@@ -189,18 +168,14 @@ export class LivePlayer extends EventTarget {
     this.#next = end < start_s + duration_s - EDGE_S ? found : found + 1;
   }
 
-  #follow() {
-    const { buffered } = this.#video;
-    this.#pace.follow(buffered.length ? buffered.end(buffered.length - 1) : 0, this.#ended);
-    this.#tell("progress");
+  follow() {
+    const { buffered } = this.video;
+    this.pace.follow(buffered.length ? buffered.end(buffered.length - 1) : 0, this.#ended);
+    this.tell("progress");
   }
 
   #wake() {
     this.#news.resolve();
-  }
-
-  #tell(type, error) {
-    this.dispatchEvent(new CustomEvent(type, { detail: error }));
   }
 }
 

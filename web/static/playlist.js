@@ -1,8 +1,7 @@
 // Plays a job's painted part while it grows by the browser's own player of HTTP Live Streaming,
 // where there is no Media Source: on iPhones before iOS 17.1.
 import { call, patiently, pause } from "./api.js";
-import { Pace } from "./pace.js";
-import { Unplayable } from "./player.js";
+import { Playback, Unplayable } from "./playback.js";
 
 const TYPE = "application/vnd.apple.mpegurl";
 // These players are not slowed down: not all of them can be, and they wait by themselves.
@@ -12,52 +11,30 @@ const TRIES = 5;
 const MORE_S = 1;
 const STILL_MS = 3000;
 
-export class PlaylistPlayer extends EventTarget {
-  #video;
+export class PlaylistPlayer extends Playback {
   #address;
-  #stop = new AbortController();
-  #pace;
   #job = null;
   #halt = () => {};
 
   // `total` returns the video's length in seconds as far as it is known.
   constructor(video, job, total) {
-    super();
-    this.#video = video;
+    super(video, total, SPEED);
     this.#address = `/api/jobs/${job}/live.m3u8`;
-    this.#pace = new Pace(video, total, SPEED);
-    this.#run().catch((error) => {
-      if (error.name !== "AbortError") this.#tell("lost", error);
-    });
-  }
-
-  get wait() {
-    return this.#pace.wait;
+    this.guard(this.#run());
   }
 
   // Something is known to be new about the job.
   update(job) {
-    this.#pace.update(job);
+    this.pace.update(job);
     this.#job = job;
-    this.#follow();
-  }
-
-  play() {
-    this.#pace.force();
-    this.#follow();
-  }
-
-  close() {
-    this.#stop.abort();
-    this.#video.removeAttribute("src");
-    this.#video.load();
+    this.follow();
   }
 
   async #run() {
-    const video = this.#video;
-    const { signal } = this.#stop;
+    const video = this.video;
+    const { signal } = this;
     if (!video.canPlayType(TYPE)) throw new Unplayable();
-    for (const event of ["timeupdate", "ended"]) video.addEventListener(event, () => this.#follow(), { signal });
+    for (const event of ["timeupdate", "ended"]) video.addEventListener(event, () => this.follow(), { signal });
     video.addEventListener("error", () => this.#halt(), { signal });
     let [at, plays, tries] = [0, false, 0];
     while (tries < TRIES) {
@@ -67,9 +44,9 @@ export class PlaylistPlayer extends EventTarget {
       video.src = this.#address;
       if (at) video.currentTime = at;
       if (plays) video.play().catch(() => {});
-      this.#follow();
+      this.follow();
       await Promise.race([halted, this.#stands()]);
-      if (!video.error && this.#job.result) return this.#tell("lost");
+      if (!video.error && this.#job.result) return this.tell("lost");
       tries = video.currentTime > at ? 1 : tries + 1;
       at = video.currentTime;
       plays = video.ended || !video.paused;
@@ -80,25 +57,21 @@ export class PlaylistPlayer extends EventTarget {
 
   // Returns when the picture stands still although all of it is there.
   async #stands() {
-    const video = this.#video;
+    const video = this.video;
     let before;
     do {
       before = video.currentTime;
-      await pause(STILL_MS, this.#stop.signal);
+      await pause(STILL_MS, this.signal);
     } while (video.currentTime !== before || video.paused || !this.#job.result);
   }
 
-  #follow() {
-    const video = this.#video;
+  follow() {
+    const video = this.video;
     if (!video.src) return;
     const { ended, live, result } = this.#job;
     // Some players do not ask for a playlist again, and take the end of what was there for the video's.
     if (video.ended && (result || live.playable_s > video.currentTime + MORE_S)) this.#halt();
-    else this.#pace.follow(live.playable_s, ended);
-    this.#tell("progress");
-  }
-
-  #tell(type, error) {
-    this.dispatchEvent(new CustomEvent(type, { detail: error }));
+    else this.pace.follow(live.playable_s, ended);
+    this.tell("progress");
   }
 }

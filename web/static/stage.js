@@ -1,5 +1,6 @@
 // The large picture: a still frame or a playing video, before and after, with a divider between.
-import { LivePlayer, Unplayable } from "./player.js";
+import { Unplayable } from "./playback.js";
+import { LivePlayer } from "./player.js";
 import { PlaylistPlayer } from "./playlist.js";
 import { clock, codecOf, speedOf } from "./words.js";
 
