@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from contract.test_drafts import CHUNKS, Film
 from contract.test_services import Bench, running, started
+from films import CHUNKS, Film
 from splits_bench import bench_of
 from videos import Sound, Video
 

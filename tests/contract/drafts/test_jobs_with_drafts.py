@@ -1,0 +1,107 @@
+"""Jobs whose results are begun before they are painted end as others do."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+from contract.test_services import Bench, running, started
+from films import CHUNKS, Film, left_in
+
+from assembler import assembly
+from assembler.mux import mux
+from shared.contracts.layout import manifest_blob
+from shared.contracts.messages import ChunkFailed, SplitCompleted
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def _published(bench: Bench, film: Film) -> bytes:
+    status = await bench.ended(film.job_id)
+    assert status.state == "done", status.error
+    return await bench.blobs.read(bench.settings.results_container, status.result or "") or b""
+
+
+async def _begun(bench: Bench, film: Film) -> bool:
+    facts = await bench.blobs.facts(bench.settings.frames_container, manifest_blob(film.job_id))
+    return facts is not None and facts.metadata.get("assemblies") == "1"
+
+
+async def _announce(bench: Bench, film: Film, *chunks: int) -> None:
+    await film.store(bench.blobs, bench.settings.segments_container, *chunks)
+    for chunk in chunks:
+        await bench.hub.by_job(film.ready(chunk))
+
+
+async def test_a_job_is_begun_and_counted_before_its_last_segment(
+    storage_connection: str, eventhub_connection: str, film: Film, tmp_path: Path, work: Path
+) -> None:
+    async with running(storage_connection, eventhub_connection, work_dir=str(work)) as bench:
+        frames = bench.settings.frames_container
+        await bench.hub.by_job(started(film.job_id))
+        await film.store_split(bench.blobs, frames)
+        split = SplitCompleted(job_id=film.job_id, chunks=CHUNKS, frames=4 * CHUNKS)
+        await bench.hub.by_job(split)
+        await _announce(bench, film, 0, 1)
+        await bench.until(lambda: _begun(bench, film))
+
+        await _announce(bench, film, 2)
+        assert await _published(bench, film) == film.made(tmp_path)
+    assert not left_in(work), "nothing half-made stays behind"
+
+
+async def test_a_job_that_fails_leaves_nothing_of_its_draft(
+    storage_connection: str, eventhub_connection: str, film: Film, work: Path
+) -> None:
+    async with running(storage_connection, eventhub_connection, work_dir=str(work)) as bench:
+        await bench.hub.by_job(started(film.job_id))
+        await film.store_split(bench.blobs, bench.settings.frames_container)
+        split = SplitCompleted(job_id=film.job_id, chunks=CHUNKS, frames=4 * CHUNKS)
+        await bench.hub.by_job(split)
+        await _announce(bench, film, 0)
+        await bench.until(lambda: _is(left_in(work)))
+        failed = ChunkFailed(job_id=film.job_id, chunk=1, code="CHUNK_POISONED", message="it hung")
+        await bench.hub.by_job(failed)
+        assert (await bench.ended(film.job_id)).state == "failed"
+        await bench.until(lambda: _is(not left_in(work)))
+
+
+async def test_drafts_make_room_for_results_that_are_complete(
+    storage_connection: str,
+    eventhub_connection: str,
+    film: Film,
+    tmp_path: Path,
+    work: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Given a work folder that has no room beside a draft
+    (tmp_path / "other").mkdir()
+    other = Film(tmp_path / "other")
+
+    def beside_nothing(*arguments: object) -> None:
+        if len(left_in(work)) > 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        mux(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(assembly, "mux", beside_nothing)
+    settings = {"work_dir": str(work), "drafts": 1}
+    async with running(storage_connection, eventhub_connection, **settings) as bench:
+        for one in (other, film):
+            await bench.hub.by_job(started(one.job_id))
+            await one.store_split(bench.blobs, bench.settings.frames_container)
+            await bench.hub.by_job(
+                SplitCompleted(job_id=one.job_id, chunks=CHUNKS, frames=4 * CHUNKS)
+            )
+            await _announce(bench, one, 0)
+            await bench.until(lambda: _is(left_in(work)))
+        # When a job is complete that has no draft
+        await _announce(bench, film, 1, 2)
+        assert await _published(bench, film) == film.made(tmp_path)
+        # Then both have their results
+        await _announce(bench, other, 1, 2)
+        assert await _published(bench, other) == other.made(tmp_path / "other")
+
+
+async def _is(truth: object) -> bool:
+    return bool(truth)
