@@ -40,8 +40,8 @@ DASHBOARDS: Final = ROOT / "deploy/monitoring"
 RUNBOOK: Final = ROOT / "docs/runbook.md"
 DEFINITIONS: Final = "definitions/definitions.yaml"
 
-NEXT: Final = "next"
-AWAKE: Final = 3
+NEXT_TAG: Final = "next"
+SCALED_TO: Final = 3
 """What an autoscaler has decided when the next release comes."""
 
 
@@ -194,18 +194,18 @@ class Rehearsal:
             if "replicas" not in deployment["spec"]:
                 scaled = f"deployment/{name_of(deployment)}"
                 answer = self.server.kubectl(
-                    *("scale", scaled, f"--replicas={AWAKE}", "--namespace", NAMESPACE)
+                    *("scale", scaled, f"--replicas={SCALED_TO}", "--namespace", NAMESPACE)
                 )
                 yield from _failed(f"scaling {scaled}", answer)
         before = {name: found["spec"]["replicas"] for name, found in self._deployments().items()}
         images = {container["image"] for _, container in self.manifests.containers()}
-        self.release({image.rpartition(":")[0]: NEXT for image in images})
+        self.release({image.rpartition(":")[0]: NEXT_TAG for image in images})
         yield from self._deploy("the next release")
         for name, deployment in self._deployments().items():
             if deployment["spec"]["replicas"] != before[name]:
                 yield f"Deployment {name}: the next release changes its number of replicas"
         for name, container in self._live().containers():
-            if container["image"].rpartition(":")[2] != NEXT:
+            if container["image"].rpartition(":")[2] != NEXT_TAG:
                 yield f"{name}: the next release does not reach the image {container['image']}"
 
     def _deploy(self, when: str) -> Problems:

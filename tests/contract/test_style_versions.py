@@ -92,6 +92,12 @@ class Film:
             await self.send([self.made.events[chunk] for chunk in chunks])
             await self._bench.until(are_painted)
 
+    async def paint_in_two(self, releases: dict[str, Path]) -> None:
+        """Have it painted whole, and most of it by the old release."""
+        await self.paint(releases["old"], 0, 1)
+        await self.paint(releases["new"], 2)
+        await self.seal()
+
     async def seal(self) -> None:
         inside, manifest = self._bench.settings, self.made.manifest
         await store_manifest(self._bench.blobs, inside.frames_container, manifest)
@@ -171,9 +177,7 @@ async def test_a_style_that_is_set_back_under_an_open_job_paints_all_of_it(
     storage_connection: str, eventhub_connection: str, releases: dict[str, Path]
 ) -> None:
     async with filming(storage_connection, eventhub_connection, 1) as (bench, film):
-        await film.paint(releases["old"], 0, 1)
-        await film.paint(releases["new"], 2)
-        await film.seal()
+        await film.paint_in_two(releases)
         async with stylizing(bench, releases["old"]):
             status = await bench.ended(film.job)
         assert (status.state, status.warnings, status.error) == ("done", (), None)
@@ -199,9 +203,7 @@ async def test_where_some_stylizers_keep_another_version_each_job_ends_in_one(
     storage_connection: str, eventhub_connection: str, releases: dict[str, Path]
 ) -> None:
     async with filming(storage_connection, eventhub_connection, 8) as (bench, film):
-        await film.paint(releases["old"], 0, 1)
-        await film.paint(releases["new"], 2)
-        await film.seal()
+        await film.paint_in_two(releases)
         async with stylizing(bench, releases["old"]), stylizing(bench, releases["new"]):
             status = await bench.ended(film.job)
         assert (status.state, status.warnings, status.error) == ("done", (), None)
