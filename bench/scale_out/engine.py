@@ -36,3 +36,6 @@ class WaitingEngine:
     def version(self, request: StyleRequest) -> str:  # noqa: ARG002
         """Return nothing: no network paints."""
         return ""
+
+    def find_style_changes(self) -> None:
+        """Name none: there are none."""

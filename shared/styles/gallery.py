@@ -25,6 +25,8 @@ from shared.contracts.style_blend import parse_blend
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.values import Value
 
+STYLE_CHANGED: Final = "STYLE_CHANGED"
+
 _BUNDLED: Final = Path(__file__).parent
 _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -85,7 +87,7 @@ class Style:
             ) from error
         if hashlib.sha256(data).hexdigest() != promised:
             raise StyleError(
-                "STYLE_CHANGED",
+                STYLE_CHANGED,
                 f"style {self.name!r}: {path.name} is not the file that its card names",
             )
         return data
@@ -99,6 +101,7 @@ class Gallery:
     """
 
     def __init__(self, further: Path | None = None) -> None:
+        self._further = further
         self._styles: dict[str, Style] = {}
         problems: list[str] = []
         for folder in (_BUNDLED, further):
@@ -163,6 +166,19 @@ class Gallery:
         return hashlib.sha256("\n".join(map(str, sorted(digests.items()))).encode()).hexdigest()[
             :16
         ]
+
+    def find_changes(self) -> str | None:
+        """Name the styles whose files are no longer those that the gallery was opened with.
+
+        None where all are as they were; styles that were added since do not count, unless they
+        cannot be used.
+        """
+        try:
+            now = Gallery(self._further).styles
+        except ConfigurationError as error:
+            return str(error)
+        changed = [name for name, style in self.styles.items() if now.get(name) != style]
+        return ", ".join(changed) or None
 
     def _hang(self, folder: Path, problems: list[str]) -> None:
         if not folder.is_dir():

@@ -1,4 +1,6 @@
-"""The child that `stylizer.attempts.isolation` runs with its kind of work as the argument.
+"""The child that `stylizer.attempts.isolation` runs with its kind of work as the first argument.
+
+The second is the version of the styles that it has to paint in.
 
 When it is ready it says so in a line. Standard input then brings the chunk's event in a line of
 JSON and the chunk; standard output takes a line of JSON, empty unless something is wrong with the
@@ -15,9 +17,10 @@ import sys
 from collections.abc import Callable
 from typing import cast
 
-from shared.contracts.errors import PermanentError
+from shared.contracts.errors import PermanentError, StyleError
 from shared.contracts.messages import ChunkReady
 from shared.service.settings import load
+from shared.styles.gallery import STYLE_CHANGED
 from stylizer.attempts.codecs import codecs_of
 from stylizer.attempts.isolation import READY, Work
 from stylizer.attempts.segments import open_engine, paint, pass_through, settle
@@ -34,7 +37,7 @@ def main() -> None:
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     settings = load(PaintingSettings)
-    work = _prepared(cast("Work", sys.argv[1]), settings)
+    work = _prepared(cast("Work", sys.argv[1]), sys.argv[2], settings)
     with answer:
         answer.write(READY)
         answer.flush()
@@ -48,18 +51,22 @@ def main() -> None:
             answer.write(b"{}\n" + segment)
 
 
-def _prepared(work: Work, settings: PaintingSettings) -> Callable[[ChunkReady, bytes], bytes]:
+def _prepared(
+    work: Work, styles: str, settings: PaintingSettings
+) -> Callable[[ChunkReady, bytes], bytes]:
     if work == "pass_through":
         return lambda event, mezzanine: pass_through(event, mezzanine, codecs_of(event, settings))
     settings = settle(settings)
     engine = open_engine(settings)
-    return lambda event, mezzanine: paint(
-        engine,
-        event,
-        mezzanine,
-        batch=settings.batch_size(event.width, event.height),
-        codecs=codecs_of(event, settings),
-    )
+
+    def paint_in_version(event: ChunkReady, mezzanine: bytes) -> bytes:
+        if engine.version(event.style) != styles:
+            raise StyleError(STYLE_CHANGED, f"not the version {styles} of the style")
+        batch = settings.batch_size(event.width, event.height)
+        codecs = codecs_of(event, settings)
+        return paint(engine, event, mezzanine, batch=batch, codecs=codecs)
+
+    return paint_in_version
 
 
 if __name__ == "__main__":

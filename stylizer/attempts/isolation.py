@@ -47,12 +47,14 @@ async def run_isolated(
     event: ChunkReady,
     mezzanine: bytes,
     deadline_s: float,
+    styles: str = "",
     chosen: Mapping[str, str] = MappingProxyType({}),
 ) -> bytes:
     """Return the segment that the child makes.
 
     The child reads the same environment as this process, but for all that opens hubs and storage,
-    and what this process has ``chosen`` for itself.
+    and what this process has ``chosen`` for itself. ``styles`` is the version of the event's style
+    that this process has: a child that finds another on the disk paints nothing.
     It is killed at the deadline, which does not count its start, and when the caller is cancelled.
 
     Raises:
@@ -62,6 +64,7 @@ async def run_isolated(
     child = await asyncio.create_subprocess_exec(
         *_COMMAND,
         work,
+        styles,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import av.error
 import structlog
 
-from shared.contracts.errors import ChunkError, PermanentError
+from shared.contracts.errors import ChunkError, PermanentError, StylestreamError
 from shared.contracts.messages import ChunkReady
 from shared.hubs.scarcity import PATIENCE_S
 from shared.hubs.workers import GivenBack
@@ -24,6 +24,7 @@ from shared.service.health import Health
 from shared.storage.blobs import BlobStore, Content
 from shared.storage.retry import Retry
 from shared.storage.seals import check_seal
+from shared.styles.gallery import STYLE_CHANGED
 from stylizer.attempts import segments
 from stylizer.attempts.codecs import Codecs, codecs_of
 from stylizer.attempts.counter import AttemptCounter
@@ -95,6 +96,9 @@ class RetryingPainter:
                         return await self._attempt(attempt, event, chunk.data)
                 except AttemptFailed as failure:
                     last = failure
+                except PermanentError as fault:
+                    await self._question_styles(fault)
+                    raise
                 log.warning(
                     "attempt failed",
                     job_id=event.job_id,
@@ -105,6 +109,7 @@ class RetryingPainter:
                 self._question_memory(last.detail)
                 if is_out_of_memory(last.detail):  # a moment later there may be some again
                     await asyncio.sleep(PATIENCE_S)
+                await self._question_styles(last)
                 await self._question_engine()
                 await self._question_encoder()
         limit = self._counter.limit
@@ -148,7 +153,9 @@ class RetryingPainter:
             "SEGMENT_ENCODER": codecs.encoder,
             "CHUNK_DECODER": codecs.decoder,
         }
-        data = await run_isolated(work, event, mezzanine, settings.chunk_deadline_s, chosen)
+        styles = "" if work == "pass_through" else self._engine.version(event.style)
+        deadline_s = settings.chunk_deadline_s
+        data = await run_isolated(work, event, mezzanine, deadline_s, styles, chosen)
         return Segment(data, codecs.mark(data))
 
     def _paint_here(self, event: ChunkReady, mezzanine: bytes, codecs: Codecs) -> Segment:
@@ -171,6 +178,21 @@ class RetryingPainter:
         if self._settings.on_gpu and is_out_of_memory(cause):
             self._health.fail(f"the GPU is out of memory: {cause}")
             raise GivenBack("the GPU is out of memory")
+
+    async def _question_styles(self, failure: StylestreamError) -> None:
+        """Leave when the files of styles were changed since the start.
+
+        This worker cannot load what it has not loaded yet, and its children refuse to paint.
+
+        Raises:
+            GivenBack: they were; the service has failed, and its successor has the new styles.
+        """
+        changes = await asyncio.to_thread(self._engine.find_style_changes)
+        if isinstance(failure, PermanentError) and failure.code == STYLE_CHANGED:
+            changes = changes or failure.message
+        if changes is not None:
+            self._health.fail(f"styles were changed while they were in use: {changes}")
+            raise GivenBack("styles were changed while they were in use")
 
     async def _question_engine(self) -> None:
         """Find out who failed: a worker whose GPU is gone would condemn every chunk it gets.

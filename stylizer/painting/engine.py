@@ -60,6 +60,9 @@ class Engine(Protocol):
             StyleError: one of its styles is unknown.
         """
 
+    def find_style_changes(self) -> str | None:
+        """Name the styles whose files were changed since the start; None where none was."""
+
     @property
     def layout(self) -> Layout:
         """How frames lie in the arrays that `paint` takes and gives."""
@@ -112,6 +115,10 @@ class OnnxEngine:
     def version(self, request: StyleRequest) -> str:
         """Digest the networks that a request is painted with; see `Engine`."""
         return self._gallery.version(request)
+
+    def find_style_changes(self) -> str | None:
+        """Name the styles whose files were changed since the start; see `Engine`."""
+        return self._gallery.find_changes()
 
     def load(self, style: str) -> None:
         """Load a style before it is needed.

@@ -6,7 +6,7 @@ import functools
 import io
 import tempfile
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import av.error
@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
+from styles import hang, network
 from videos import Video
 
 from shared.contracts.errors import ChunkError
@@ -27,6 +28,7 @@ from shared.service.health import Health
 from shared.storage.accounts import storage_client
 from shared.storage.blobs import BlobStore, Content
 from shared.storage.seals import seal
+from shared.styles.gallery import Gallery
 from splitter.media.chunking import EncodedChunk
 from splitter.media.split import SplitOptions, split
 from stylizer.attempts import retrying
@@ -34,7 +36,7 @@ from stylizer.attempts.counter import AttemptCounter
 from stylizer.attempts.isolation import AttemptFailed
 from stylizer.attempts.retrying import RetryingPainter
 from stylizer.metrics import StylizerMetrics
-from stylizer.painting.engine import Canvas, Frames
+from stylizer.painting.engine import Canvas, Engine, Frames, OnnxEngine
 from stylizer.painting.layouts import RGB
 from stylizer.settings import StylizerSettings
 
@@ -126,6 +128,12 @@ class Gone:
     layout = RGB
     cause: Exception = RuntimeError("CUDA failure 999: unknown error")
 
+    def version(self, _style: StyleRequest) -> str:
+        return "1"
+
+    def find_style_changes(self) -> str | None:
+        return None
+
     def paint(self, _style: str, frames: Frames, _canvas: Canvas | None = None) -> Frames:
         if not self.paints:
             raise self.cause
@@ -155,7 +163,11 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def painter(
-    blobs: BlobStore, container: str, paints: Gone, attempts: int = LIMIT, **settings: object
+    blobs: BlobStore,
+    container: str,
+    paints: Engine,
+    attempts: int = LIMIT,
+    **settings: object,
 ) -> tuple[RetryingPainter, Health]:
     health = Health()
     chosen = StylizerSettings(
@@ -261,3 +273,50 @@ async def test_an_error_that_nobody_foresaw_is_for_the_log(
     (line,) = (line for line in lines if line["event"] == "attempt failed")
     assert type(cause).__name__ in line["cause"]
     assert poisoned.value.__cause__.__cause__ is cause
+
+
+def _forget_network(folder: Path) -> None:
+    (folder / "starry-night.onnx").unlink()
+
+
+def _replace_style(folder: Path) -> None:
+    hang(folder, "starry-night", network(0.5))
+
+
+def _add_half_a_style(folder: Path) -> None:
+    hang(folder, "another", network(0.5))
+    (folder / "another.onnx").unlink()
+
+
+@pytest.mark.parametrize(
+    ("before", "change"),
+    [
+        (0, _replace_style),
+        (0, _forget_network),
+        (1, _replace_style),
+        (1, _add_half_a_style),
+    ],
+)
+async def test_a_worker_whose_styles_are_changed_in_place_leaves(
+    blobs: BlobStore,
+    container: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    before: int,
+    change: Callable[[Path], None],
+) -> None:
+    hang(tmp_path, "starry-night", network(0.9))
+    # The isolated attempts open the folder of their environment
+    monkeypatch.setenv("STYLES_DIR", str(tmp_path))
+    engine = OnnxEngine(Gallery(tmp_path), "cpu")
+    counter = AttemptCounter(blobs, container, LIMIT)
+    for _ in range(before):
+        await counter.of(NAME, await read(blobs, container), chunk()[0]).begin()
+    change(tmp_path)
+    settled = {"engine": "cpu", "precision": "fp32", "segment_encoder": "x264"}
+    painting, health = painter(blobs, container, engine, **settled)
+    with pytest.raises(GivenBack, match="styles were changed"):
+        await painting.paint(chunk()[0], NAME, await read(blobs, container))
+    # A segment that names the version it was not painted in would go unnoticed, and a chunk is not
+    # to blame for what happens to a folder
+    assert health.failed.is_set()

@@ -59,6 +59,9 @@ class Unchanging:
     def version(self, _style: StyleRequest) -> str:
         return "1"
 
+    def find_style_changes(self) -> str | None:
+        return None
+
 
 class Painted(NamedTuple):
     """A job's manifest, its chunks' files, and references to them."""
