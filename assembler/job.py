@@ -176,6 +176,8 @@ class Job:
         """Note a finished segment; see `Completeness.announce`."""
         make = make_of(event)
         if self.completeness.announce(event.chunk, event.frames, make):
+            if event.chunk in self._segments:  # it was painted anew
+                self.redrive.renew()
             self._segments[event.chunk] = event
         # Of an event that comes twice, the work counts once; that of a segment painted anew, too.
         self._work.setdefault((event.chunk, make), event)

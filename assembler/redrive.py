@@ -37,11 +37,16 @@ class Verdict:
 
 
 class Redrive:
-    """Watches over a job's missing chunks; each is sent again at most ``rounds`` times."""
+    """Watches over a job's missing chunks; each is sent again at most ``rounds`` times.
+
+    Where a chunk came of it, all have as many rounds again: see `renew`.
+    """
 
     def __init__(self, rounds: int) -> None:
         self._rounds = rounds
         self._sent: Counter[int] = Counter()
+        self._in_vain: Counter[int] = Counter()
+        """By chunk: how often it was sent since the last `renew`."""
         self._horizon: dict[int, int] = {}
         """By chunk: what was newest in its partition after it had been sent."""
 
@@ -57,6 +62,17 @@ class Redrive:
         """Return how often a chunk was sent again."""
         return self._sent[chunk]
 
+    def sent_in_vain(self, chunk: int) -> int:
+        """Return how often a chunk was sent again since the last `renew`."""
+        return self._in_vain[chunk]
+
+    def renew(self) -> None:
+        """Begin every chunk's rounds anew: one that was sent again has been painted.
+
+        So there are stylizers that do as they are asked, though not every chunk comes to one.
+        """
+        self._in_vain.clear()
+
     def judge(self, missing: Mapping[int, int], reach: Reach) -> Verdict:
         """Judge the ``missing`` chunks, each with its partition.
 
@@ -66,10 +82,11 @@ class Redrive:
         lost = self.passed(missing, reach)
         if not lost:
             return Verdict("wait")
-        if hopeless := [chunk for chunk in lost if self._sent[chunk] == self._rounds]:
+        if hopeless := [chunk for chunk in lost if self._in_vain[chunk] == self._rounds]:
             return Verdict("give_up", tuple(hopeless))
         for chunk in lost:
             self._sent[chunk] += 1
+            self._in_vain[chunk] += 1
             del self._horizon[chunk]
         return Verdict("resend", tuple(lost))
 

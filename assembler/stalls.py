@@ -154,7 +154,7 @@ class Stalls:
 
         It is sent again after longer and longer pauses: an update takes its time.
         """
-        sent = job.redrive.sent(chunk)
+        sent = job.redrive.sent_in_vain(chunk)
         again = sent < self._settings.redrives and job.completeness.agreement.is_outdated(chunk)
         return again and job.idle_s < self._settings.redrive_after_s * 2**sent
 

@@ -202,7 +202,7 @@ async def test_a_result_in_two_versions_of_a_style_is_degraded_and_says_so(
 async def test_where_some_stylizers_keep_another_version_each_job_ends_in_one(
     storage_connection: str, eventhub_connection: str, releases: dict[str, Path]
 ) -> None:
-    async with filming(storage_connection, eventhub_connection, 8) as (bench, film):
+    async with filming(storage_connection, eventhub_connection, 3) as (bench, film):
         await film.paint_in_two(releases)
         async with stylizing(bench, releases["old"]), stylizing(bench, releases["new"]):
             status = await bench.ended(film.job)

@@ -8,6 +8,7 @@ import pytest
 from manifests import manifest
 
 from assembler.job import Job, opening
+from assembler.redrive import Reach, Verdict
 from shared.contracts.messages import SegmentReady, SplitStarted
 from shared.contracts.style_request import StyleRequest
 
@@ -83,3 +84,45 @@ def test_a_segment_that_was_replaced_is_no_longer_spoken_of() -> None:
     assert (job.status.state, job.status.warnings) == ("done", ())
     # Both were work
     assert (job.status.cost.gpu_s, job.status.cost.cpu_s) == (1, 2)
+
+
+class Pool:
+    """Stylizers that do not all have the version that a job is to have, and a hub between them."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._events = -1
+
+    def look(self) -> Verdict:
+        """Judge what is missing, all that was sent being worked off."""
+        missing = dict.fromkeys(self._job.completeness.missing(), 0)
+        verdict = self._job.redrive.judge(missing, Reach((self._events,), (self._events,)))
+        if verdict.action == "resend":
+            self._events += len(verdict.lost)
+        return verdict
+
+
+@pytest.mark.parametrize("redrives", [1, 3])
+def test_a_version_that_some_stylizers_have_is_asked_for_until_all_is_painted_in_it(
+    redrives: int,
+) -> None:
+    job = job_of(9, redrives)
+    hear(job, *((chunk, "a") for chunk in range(8)), (8, "b"))
+    pool = Pool(job)
+    for chunk in range(8):
+        # In as many rounds as there are, one comes to a stylizer that has the version
+        assert [pool.look().action for _ in range(redrives)] == ["resend"] * redrives
+        hear(job, (chunk, "b"))
+    assert job.completeness.complete
+
+
+def test_a_version_that_nobody_has_is_asked_for_as_often_as_a_lost_chunk_is_sent() -> None:
+    job = job_of(3, redrives=2)
+    hear(job, (0, "a"), (1, "a"), (2, "b"))
+    pool = Pool(job)
+    actions = []
+    for _ in range(3):
+        actions.append(pool.look().action)
+        # They say what is there, which is no progress
+        hear(job, (0, "a"), (1, "a"))
+    assert actions == ["resend", "resend", "give_up"]
