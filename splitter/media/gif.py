@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from typing import Final
 
 _EXTENSION, _CONTROL, _IMAGE, _END = 0x21, 0xF9, 0x2C, 0x3B
 _HAS_TABLE: Final = 0x80
-_CONTROL_BYTES: Final = 4
+_TEXT, _APPLICATION = 0x01, 0xFF
+_FIRST_BYTES: Final = {_CONTROL: 4, _TEXT: 12, _APPLICATION: 11}
+"""How long the first block is in extensions of each kind; a comment's may have any length."""
+_NAME_BYTES: Final = 8
+_REPEATS: Final = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
+_REPEAT: Final = re.compile(rb"\x01..|\x02....", re.DOTALL)
+"""What such an extension holds: how often pictures are shown, and how many bytes to buffer."""
+_PICTURE: Final = re.compile(rb"\x21\xf9\x04.{4}\x00[\x21\x2c]", re.DOTALL)
+"""What a picture of an animation begins with."""
+_FULL: Final = (254, 255)
+"""How long writers make all blocks but the last."""
 _WIDEST_CODE: Final = 12
 _MOST_BYTES: Final = 1 << 20
 """How much of one picture's data is looked at."""
@@ -40,13 +51,37 @@ def _skip_table(flags: int) -> Generator[int, bytes, None]:
         yield 3 << (flags & 7) + 1
 
 
-def _extension() -> Generator[int, bytes, bool]:
-    label = (yield 1)[0]
-    lengths = []
+def _blocks() -> Generator[int, bytes, list[bytes]]:
+    """Pass over blocks up to the empty one that ends them; return the first of them."""
+    blocks, size = [], 0
     while length := (yield 1)[0]:
-        yield length
-        lengths.append(length)
-    return label != _CONTROL or lengths == [_CONTROL_BYTES]
+        block = yield length
+        if size <= _MOST_BYTES:
+            blocks.append(block)
+            size += length
+    return blocks
+
+
+def _extension() -> Generator[int, bytes, bool]:
+    """Pass over an extension; return whether its blocks can be those of one of its kind."""
+    label = (yield 1)[0]
+    blocks = yield from _blocks()
+    if _swallow_pictures(blocks):
+        return False
+    name, *rest = blocks or [b""]
+    if len(name) != _FIRST_BYTES.get(label, len(name)):
+        return False
+    if label == _CONTROL:
+        return not rest
+    if label == _APPLICATION and name in _REPEATS:
+        return all(map(_REPEAT.fullmatch, rest))
+    return label != _APPLICATION or name[:_NAME_BYTES].decode("latin-1").isprintable()
+
+
+def _swallow_pictures(blocks: list[bytes]) -> bool:
+    """Tell whether pictures are within blocks of something else: one has a wrong length."""
+    data = b"".join(bytes([len(block)]) + block for block in blocks)
+    return _PICTURE.search(data) is not None
 
 
 def _image() -> Generator[int, bytes, bool]:
@@ -58,18 +93,15 @@ def _image() -> Generator[int, bytes, bool]:
     header = yield 9
     yield from _skip_table(header[8])
     smallest_code = (yield 1)[0]
-    data, last, full = bytearray(), 0, 0
-    is_regular = True
-    while length := (yield 1)[0]:
-        block = yield length
-        full = full or length
-        is_regular &= last in (0, full) and length <= full
-        last = length
-        if len(data) <= _MOST_BYTES:
-            data += block
-    if is_regular or len(data) > _MOST_BYTES:
+    blocks = yield from _blocks()
+    if _swallow_pictures(blocks):
+        return False
+    lengths = [len(block) for block in blocks]
+    full = lengths[0] if lengths[1:] else _FULL[0]
+    is_regular = full in _FULL and {*lengths[:-1]} <= {full} and lengths[-1:] <= [full]
+    if is_regular or sum(lengths) > _MOST_BYTES:
         return True
-    return _length_of_codes(bytes(data), smallest_code) > len(data) - last
+    return _length_of_codes(b"".join(blocks), smallest_code) > sum(lengths[:-1])
 
 
 def _length_of_codes(data: bytes, smallest: int) -> int:

@@ -6,18 +6,18 @@ The demuxer believes an index whose parts contradict each other, and reads what 
 from __future__ import annotations
 
 import struct
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
+
+from splitter.media import mp4_tables
 
 _MOST_BYTES: Final = 64 * 1024 * 1024
 _EDITED_AWAY: Final = -1
 _LONG: Final = 1
 _BOX_HEADER: Final = 8
 _TRACK_HEADER: Final = 24
-_PARENTS: Final = (b"trak", b"mdia", b"minf", b"stbl")
-_ODD_SHARE: Final = 4
+_PARENTS: Final = (b"trak", b"edts", b"mdia", b"minf", b"stbl")
 _CLOCKS: Final = 10
 """A movie's clock ticks a multiple of so often a second, as 600 or 90000, or as a track does."""
 _NAMES: Final = frozenset(
@@ -59,7 +59,9 @@ def _is_filled(data: bytes, size: int) -> bool:
         filled += int.from_bytes(data[filled : filled + 4], "big")
         if is_misspelt(kind, _NAMES) or (kind in _PARENTS and not _is_filled(content, size)):
             return False
-        if kind == b"stbl" and not _is_possible(dict(boxes_of(content)), size):
+        if kind == b"stbl" and not mp4_tables.are_in_order(dict(boxes_of(content)), size):
+            return False
+        if kind == b"elst" and not mp4_tables.is_full(content, _edit_of(content)):
             return False
     return filled == len(data)
 
@@ -67,38 +69,6 @@ def _is_filled(data: bytes, size: int) -> bool:
 def is_misspelt(name: bytes, names: Collection[bytes]) -> bool:
     """Tell whether a name is one letter away from one that is known: there are makers' own."""
     return name not in names and any(sum(map(int.__ne__, name, known)) == 1 for known in names)
-
-
-def _is_possible(table: Mapping[bytes, bytes], size: int) -> bool:
-    """Tell whether a track's samples are within the file, and at times that they can have."""
-    places = (("I", table.get(b"stco", b"")), ("Q", table.get(b"co64", b"")))
-    if any(at >= size for kind, box in places for (at,) in _entries(f">{kind}", box)):
-        return False
-    shifts = list(_entries(">II", table.get(b"ctts", b"")))
-    sizes = table.get(b"stsz", table.get(b"stz2", b""))
-    if sum(count for count, _ in shifts) > int.from_bytes(sizes[8:12], "big"):
-        return False
-    return _are_steady(shifts, list(_entries(">II", table.get(b"stts", b""))))
-
-
-def _are_steady(shifts: list[tuple[int, ...]], steps: list[tuple[int, ...]]) -> bool:
-    """Tell whether frames at a constant rate are shown at whole steps from one another.
-
-    Where many are not, they are not meant to be; a few were damaged.
-    """
-    if not steps or not steps[0][1] or sum(count for count, _ in steps[1:]) > 1:
-        return True  # (only the last frame's may be another)
-    places: Counter[int] = Counter()
-    for count, shift in shifts:
-        places[shift % steps[0][1]] += count
-    usual = max(places.values(), default=0)
-    return not 0 < (places.total() - usual) * _ODD_SHARE <= usual
-
-
-def _entries(layout: str, table: bytes) -> Iterator[tuple[int, ...]]:
-    """Yield the entries of a table, which says itself how many there are."""
-    entry = struct.Struct(layout)
-    yield from entry.iter_unpack(table[8 : 8 + (len(table) - 8) // entry.size * entry.size])
 
 
 def _boxes_of_file(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
@@ -135,8 +105,8 @@ def _tracks(moov: bytes) -> dict[int, int]:
             continue
         identifier = int.from_bytes(header[20:24] if header[0] else header[12:16], "big")
         # The counts of sizes and of durations are one another's witness.
-        samples = int.from_bytes(sizes[8:12], "big")
-        if samples == _samples_by_duration(table.get(b"stts", b"")):
+        samples = mp4_tables.count_by_size(table)
+        if samples == mp4_tables.count_by_time(table):
             found[identifier] = samples - -(-hidden * samples // length)
     return found
 
@@ -195,7 +165,7 @@ def _hidden(edits: bytes, length: int, movie_ticks: int, ticks: int) -> int | No
     """Return how much an edit list hides of a track's beginning; None if it does more than that."""
     if not edits:
         return 0
-    entry = struct.Struct(">QqI" if edits[0] else ">IiI")
+    entry = _edit_of(edits)
     count = int.from_bytes(edits[4:8], "big")
     if len(edits) < 8 + count * entry.size:
         return None
@@ -209,8 +179,6 @@ def _hidden(edits: bytes, length: int, movie_ticks: int, ticks: int) -> int | No
     return begin if reaches or not duration else None
 
 
-def _samples_by_duration(table: bytes) -> int:
-    count = int.from_bytes(table[4:8], "big")
-    if len(table) < 8 + 8 * count:
-        return -1
-    return sum(samples for samples, _ in struct.iter_unpack(">II", table[8 : 8 + 8 * count]))
+def _edit_of(edits: bytes) -> struct.Struct:
+    """Return what an edit consists of: for how long it shows, from when on, and at which rate."""
+    return struct.Struct(">QqI" if edits[:1] == b"\1" else ">IiI")

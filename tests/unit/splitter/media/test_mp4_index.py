@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 
 import pytest
-from videos import Video
+from videos import Sound, Video
 
 from splitter.media.mp4_index import read_index
 
 
 @pytest.fixture(scope="module")
 def data() -> bytes:
-    return Video(frames=12).make()
+    return Video(frames=12, sounds=[Sound(duration_s=0.4)]).make()
 
 
 def is_whole(data: bytes) -> bool:
@@ -55,3 +55,50 @@ def test_edits_that_show_less_by_a_clock_of_no_muxer_are_damage(data: bytes) -> 
     assert not is_whole(data[:at] + odd + data[at + 4 :])
     # And the same edits by another clock that there is: they are those of a trimmed video
     assert is_whole(data[:at] + (ticks * 10).to_bytes(4, "big") + data[at + 4 :])
+
+
+def entry(name: bytes, number: int, words: int, word: int) -> tuple[bytes, int]:
+    """Return a table's name, and how far behind it a word of one of its entries ends."""
+    return name, 4 + 8 + 4 * (number * words + word) + 3
+
+
+COUNTS = {
+    "edits": (b"elst", 11),
+    "durations": (b"stts", 11),
+    "samples of a duration": entry(b"stts", 0, 2, 0),
+    "shifts": (b"ctts", 11),
+    "samples of a shift": entry(b"ctts", 1, 2, 0),
+    "runs of chunks": (b"stsc", 11),
+    "first chunk of all": entry(b"stsc", 0, 3, 0),
+    "first chunk of a run": entry(b"stsc", 1, 3, 0),
+    "samples of a chunk": entry(b"stsc", 0, 3, 1),
+    "description of a run": entry(b"stsc", 0, 3, 2),
+    "sizes": (b"stsz", 15),
+    "chunks": (b"stco", 11),
+}
+
+
+@pytest.mark.parametrize("change", [-1, 1])
+@pytest.mark.parametrize("count", COUNTS)
+def test_tables_that_do_not_agree_on_the_samples_are_damage(
+    data: bytes, count: str, change: int
+) -> None:
+    name, offset = COUNTS[count]
+    at = data.index(name) + offset
+    assert not is_whole(data[:at] + bytes([data[at] + change]) + data[at + 1 :])
+
+
+def test_samples_of_two_descriptions_are_in_order(data: bytes) -> None:
+    # Given a second description, as of a camera that was set anew, and what is in the last chunks
+    at = data.index(b"stsd") + 12
+    length = int.from_bytes(data[at : at + 4], "big")
+    twice = data[: at - 1] + b"\2" + data[at : at + length] + data[at:]
+    for box in (b"stsd", b"stbl", b"minf", b"mdia", b"trak", b"moov"):
+        begin = twice.index(box) - 4
+        longer = int.from_bytes(twice[begin : begin + 4], "big") + length
+        twice = twice[:begin] + longer.to_bytes(4, "big") + twice[begin + 4 :]
+    name, offset = entry(b"stsc", 1, 3, 2)
+    last = twice.index(name) + offset
+    assert is_whole(twice[:last] + b"\2" + twice[last + 1 :])
+    # A third there is not
+    assert not is_whole(twice[:last] + b"\3" + twice[last + 1 :])

@@ -68,6 +68,38 @@ def test_a_gif_whose_block_swallows_pictures_is_broken(files):
     assert is_broken(changed(data, at + 11, data[at + 11] + 60))
 
 
+@pytest.mark.parametrize("label", [0xFE, 0xFF, 0x42])
+def test_a_gif_whose_extension_swallows_pictures_is_broken(files, label):
+    data = files["gif"]
+    # Given a remark, a program's own data, or what a later version may know
+    text = b"ImageMagick" * 2
+    remark = bytes([0x21, label, 11]) + text[:11] + bytes([11]) + text[11:] + b"\0"
+    at = data.index(b"\x21\xf9\x04", len(data) // 2)
+    assert not is_broken(data[:at] + remark + data[at:])
+    # And its second block says that it is longer, up to the end of the next picture
+    longer = 11 + 1 + data.index(b"\0\x21\xf9\x04", at) - at
+    assert is_broken(data[:at] + changed(remark, 14, longer) + data[at:])
+
+
+@pytest.mark.parametrize("blocks", [b"", b"\3\1\0\0", b"\3\1\5\0\5\2\0\0\1\0"])
+def test_a_gif_that_lost_pictures_from_within_an_extension_is_broken(files, blocks):
+    # Given one that tells how often the pictures are shown, in each way that there is
+    data = files["gif"]
+    begin, end = data.index(b"NETSCAPE2.0") + 11, data.index(b"\x21\xf9\x04")
+    assert data[begin:end] == b"\3\1\0\0\0"
+    assert not is_broken(data[:begin] + blocks + b"\0" + data[end:])
+    # And it goes on in the midst of a picture, as it does when a part of the file is missing
+    later = data.index(b"\0\x21\xf9\x04", end + 1000)
+    assert is_broken(data[:begin] + blocks + b"\x14" + data[later - 0x14 :])
+
+
+def test_a_gif_that_lost_pictures_from_within_the_name_of_a_program_is_broken(files):
+    data = files["gif"]
+    begin = data.index(b"\x0bNETSCAPE2.0") + 4
+    later = data.index(b"\0\x21\xf9\x04", begin + 1000)
+    assert is_broken(data[:begin] + data[later - 8 :])
+
+
 def test_a_gif_with_blocks_of_odd_lengths_is_in_order_if_its_data_ends_in_the_last_one(files):
     data = files["gif"]
     at = data.index(b"\x2c", 781) + 11

@@ -1,0 +1,111 @@
+"""Tell whether the tables of an MP4's track agree with one another, and with the file.
+
+Each of them counts the same samples in another way: by their sizes, by when they are decoded and
+when shown, by the chunks that they lie in. A demuxer reads what it finds by all of them together,
+so a number that was damaged in one costs samples, of which nothing is said.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import Final
+
+_ENTRIES: Final = {
+    name: struct.Struct(layout)
+    for name, layout in (
+        (b"stts", ">II"),
+        (b"ctts", ">II"),
+        (b"stsc", ">III"),
+        (b"stco", ">I"),
+        (b"co64", ">Q"),
+    )
+}
+_HEAD_BYTES: Final = 8
+"""Each table begins with its version, its flags, and how many entries it has."""
+_ODD_SHARE: Final = 4
+
+
+def are_in_order(tables: Mapping[bytes, bytes], size: int) -> bool:
+    """Tell whether the boxes of an ``stbl`` can be those of samples in a file of ``size`` bytes.
+
+    Those of a fragmented file are empty, and agree.
+    """
+    shifts, steps = list(entries(tables, b"ctts")), list(entries(tables, b"stts"))
+    places = [place for name in (b"stco", b"co64") for (place,) in entries(tables, name)]
+    counts = {count_by_size(tables), count_by_time(tables)}
+    if shifts:
+        counts.add(sum(count for count, _ in shifts))
+    return (
+        len(counts) == 1
+        and all(place < size for place in places)
+        and all(is_full(tables[name], _ENTRIES[name]) for name in _ENTRIES.keys() & tables.keys())
+        and _are_in_chunks(tables, len(places))
+        and _are_steady(shifts, steps)
+    )
+
+
+def entries(tables: Mapping[bytes, bytes], name: bytes) -> Iterator[tuple[int, ...]]:
+    """Yield the entries of a table, as many as there are of those that it counts."""
+    table, entry = tables.get(name, b""), _ENTRIES[name]
+    count = min(_count(table), (len(table) - _HEAD_BYTES) // entry.size)
+    yield from entry.iter_unpack(table[_HEAD_BYTES : _HEAD_BYTES + max(count, 0) * entry.size])
+
+
+def is_full(table: bytes, entry: struct.Struct) -> bool:
+    """Tell whether a table has as many entries as it says, and no room for another."""
+    return (len(table) - _HEAD_BYTES) // entry.size == _count(table)
+
+
+def count_by_size(tables: Mapping[bytes, bytes]) -> int:
+    """Return of how many samples a track tells the size."""
+    return int.from_bytes(tables.get(b"stsz", tables.get(b"stz2", b""))[8:12], "big")
+
+
+def count_by_time(tables: Mapping[bytes, bytes]) -> int:
+    """Return of how many samples a track tells the duration."""
+    return sum(count for count, _ in entries(tables, b"stts"))
+
+
+def count_descriptions(tables: Mapping[bytes, bytes]) -> int:
+    """Return how many descriptions of samples a track has: their codec, their size, and so on."""
+    return _count(tables.get(b"stsd", b""))
+
+
+def _count(table: bytes) -> int:
+    return int.from_bytes(table[4:8], "big")
+
+
+def _are_in_chunks(tables: Mapping[bytes, bytes], chunks: int) -> bool:
+    """Tell whether runs of chunks hold all samples, each with a description that there is.
+
+    Samples in chunks of another description than the first are passed over by the demuxer.
+    """
+    runs, samples = list(entries(tables, b"stsc")), count_by_size(tables)
+    if not samples:
+        return True
+    firsts = [first for first, _, _ in runs] + [chunks + 1]
+    if firsts[0] != 1 or any(next_ <= first for first, next_ in pairwise(firsts)):
+        return False
+    held = sum(
+        (next_ - first) * each
+        for (first, next_), (_, each, _) in zip(pairwise(firsts), runs, strict=True)
+    )
+    described = count_descriptions(tables)
+    return held == samples and all(1 <= description <= described for *_, description in runs)
+
+
+def _are_steady(shifts: list[tuple[int, ...]], steps: list[tuple[int, ...]]) -> bool:
+    """Tell whether frames at a constant rate are shown at whole steps from one another.
+
+    Where many are not, they are not meant to be; a few were damaged.
+    """
+    if not steps or not steps[0][1] or sum(count for count, _ in steps[1:]) > 1:
+        return True  # (only the last frame's may be another)
+    places: Counter[int] = Counter()
+    for count, shift in shifts:
+        places[shift % steps[0][1]] += count
+    usual = max(places.values(), default=0)
+    return not 0 < (places.total() - usual) * _ODD_SHARE <= usual
