@@ -186,4 +186,5 @@ def is_writable(packet: Packet[Stream], container: ContainerName, beside: Path) 
 
 
 def _is_playable(stream: AudioStream) -> bool:
-    return bool(stream.codec_context and stream.rate and stream.channels)
+    context = stream.codec_context
+    return bool(context and context.codec.type == "audio" and stream.rate and stream.channels)

@@ -18,6 +18,8 @@ _LONG: Final = 1
 _BOX_HEADER: Final = 8
 _TRACK_HEADER: Final = 24
 _PARENTS: Final = (b"trak", b"edts", b"mdia", b"minf", b"stbl")
+_HEADERS: Final = {b"mvhd": (100, 112), b"tkhd": (84, 96), b"mdhd": (24, 36)}
+"""How long headers are at the least, with times of 32 and of 64 bits."""
 _CLOCKS: Final = 10
 """A movie's clock ticks a multiple of so often a second, as 600 or 90000, or as a track does."""
 _NAMES: Final = frozenset(
@@ -47,7 +49,8 @@ def read_index(file: BinaryIO, size: int) -> Mp4Index:
         if kind == b"moov" and end - begin <= _MOST_BYTES:
             file.seek(begin)
             moov = file.read(end - begin)
-            is_whole = end <= size and _is_filled(moov, size) and not _has_odd_clock(moov)
+            is_whole = end <= size and _is_filled(moov, size)
+            is_whole = is_whole and not (_has_odd_clock(moov) or _has_odd_edits(moov))
             return Mp4Index(_tracks(moov), is_whole)
     return Mp4Index()
 
@@ -60,6 +63,8 @@ def _is_filled(data: bytes, size: int) -> bool:
         if is_misspelt(kind, _NAMES) or (kind in _PARENTS and not _is_filled(content, size)):
             return False
         if kind == b"stbl" and not mp4_tables.are_in_order(dict(boxes_of(content)), size):
+            return False
+        if kind in _HEADERS and len(content) < _HEADERS[kind][content[:1] == b"\1"]:
             return False
         if kind == b"elst" and not mp4_tables.is_full(content, _edit_of(content)):
             return False
@@ -95,7 +100,7 @@ def _tracks(moov: bytes) -> dict[int, int]:
     movie_ticks = _ticks_and_length(boxes.get(b"mvhd", b""))[0]
     found = {}
     for track, media in _described(moov):
-        table = dict(boxes_of(dict(boxes_of(media.get(b"minf", b""))).get(b"stbl", b"")))
+        table = _tables_of(media)
         _, length = _ticks_and_length(media.get(b"mdhd", b""))
         hidden = _hidden_of(track, media, movie_ticks)
         header = track.get(b"tkhd", b"")
@@ -124,12 +129,38 @@ def _has_odd_clock(moov: bytes) -> bool:
     return bool(tracks) and all(_hidden_of(*track, clock) is None for track in tracks)
 
 
+def _has_odd_edits(moov: bytes) -> bool:
+    """Tell whether an edit list hides all of a track, or an end that its header says is shown.
+
+    A header gives the length of what is shown. Of a video that was trimmed both were changed.
+    """
+    clock, _ = _ticks_and_length(dict(boxes_of(moov)).get(b"mvhd", b""))
+    for track, media in _described(moov):
+        header, table = track.get(b"tkhd", b""), _tables_of(media)
+        edit = _only_edit(dict(boxes_of(track.get(b"edts", b""))).get(b"elst", b""))
+        ticks, _ = _ticks_and_length(media.get(b"mdhd", b""))
+        length = mp4_tables.length(table)
+        if edit is None or not length or b"mvex" in dict(boxes_of(moov)):
+            continue
+        duration, begin = edit
+        promised = int.from_bytes(header[28:36] if header[:1] == b"\1" else header[20:24], "big")
+        rest = (length - begin) * clock
+        is_cut = 0 < (duration + 1) * ticks < rest <= (promised + 1) * ticks
+        if begin >= length or (is_cut and (promised - 1) * ticks <= length * clock):
+            return True
+    return False
+
+
 def _described(moov: bytes) -> Iterator[tuple[dict[bytes, bytes], dict[bytes, bytes]]]:
     """Yield the boxes of each track, and those that describe its media."""
     for kind, trak in boxes_of(moov):
         if kind == b"trak":
             track = dict(boxes_of(trak))
             yield track, dict(boxes_of(track.get(b"mdia", b"")))
+
+
+def _tables_of(media: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    return dict(boxes_of(dict(boxes_of(media.get(b"minf", b""))).get(b"stbl", b"")))
 
 
 def boxes_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -165,18 +196,24 @@ def _hidden(edits: bytes, length: int, movie_ticks: int, ticks: int) -> int | No
     """Return how much an edit list hides of a track's beginning; None if it does more than that."""
     if not edits:
         return 0
+    edit = _only_edit(edits)
+    if edit is None or not movie_ticks:
+        return None
+    duration, begin = edit
+    # (A length of zero is that of all there is.)
+    reaches = (duration + 1) * ticks >= (length - begin) * movie_ticks
+    return begin if reaches or not duration else None
+
+
+def _only_edit(edits: bytes) -> tuple[int, int] | None:
+    """Return how long, and from when on, an edit list shows a track; None if not in one piece."""
     entry = _edit_of(edits)
     count = int.from_bytes(edits[4:8], "big")
     if len(edits) < 8 + count * entry.size:
         return None
     shown = [entry.unpack_from(edits, 8 + number * entry.size) for number in range(count)]
     shown = [edit for edit in shown if edit[1] != _EDITED_AWAY]
-    if len(shown) != 1 or not movie_ticks:
-        return None
-    duration, begin, _ = shown[0]
-    # (A length of zero is that of all there is.)
-    reaches = (duration + 1) * ticks >= (length - begin) * movie_ticks
-    return begin if reaches or not duration else None
+    return shown[0][:2] if len(shown) == 1 else None
 
 
 def _edit_of(edits: bytes) -> struct.Struct:

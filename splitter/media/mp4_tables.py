@@ -69,6 +69,11 @@ def count_by_time(tables: Mapping[bytes, bytes]) -> int:
     return sum(count for count, _ in entries(tables, b"stts"))
 
 
+def length(tables: Mapping[bytes, bytes]) -> int:
+    """Return how many ticks a track's samples last."""
+    return sum(count * step for count, step in entries(tables, b"stts"))
+
+
 def count_descriptions(tables: Mapping[bytes, bytes]) -> int:
     """Return how many descriptions of samples a track has: their codec, their size, and so on."""
     return _count(tables.get(b"stsd", b""))

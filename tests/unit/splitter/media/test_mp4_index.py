@@ -57,6 +57,22 @@ def test_edits_that_show_less_by_a_clock_of_no_muxer_are_damage(data: bytes) -> 
     assert is_whole(data[:at] + (ticks * 10).to_bytes(4, "big") + data[at + 4 :])
 
 
+def test_edits_that_show_less_than_the_tracks_header_says_are_damage(data: bytes) -> None:
+    duration, header = data.index(b"elst") + 12, data.index(b"tkhd") + 24
+    half = (int.from_bytes(data[header : header + 4], "big") // 2).to_bytes(4, "big")
+    cut = data[:duration] + half + data[duration + 4 :]
+    assert not is_whole(cut)
+    # And those of a trimmed video, of which the header says the same
+    assert is_whole(cut[:header] + half + cut[header + 4 :])
+    # And those that begin behind all that there is
+    assert not is_whole(data[: duration + 4] + b"\1" + data[duration + 5 :])
+
+
+@pytest.mark.parametrize("name", [b"mvhd", b"tkhd", b"mdhd"])
+def test_a_header_of_another_version_than_its_length_is_damage(data: bytes, name: bytes) -> None:
+    assert not is_whole(data.replace(name + b"\0", name + b"\1", 1))
+
+
 def entry(name: bytes, number: int, words: int, word: int) -> tuple[bytes, int]:
     """Return a table's name, and how far behind it a word of one of its entries ends."""
     return name, 4 + 8 + 4 * (number * words + word) + 3
