@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import logging
 import time
@@ -102,6 +103,8 @@ class UploadWatcher:
         self._taken: object = None
         self._busy_since = self._busy_at = time.monotonic()
         self._seen: set[tuple[str, str]] = set()
+        self._announced = b""
+        """Digest of the listing of which all is announced."""
 
     def on_problem(self, report: Report) -> None:
         """Give ``report`` what keeps uploads from being announced, while it does."""
@@ -179,7 +182,10 @@ class UploadWatcher:
         """List and announce once; return the seconds until the next look."""
         started = time.monotonic()
         async with asyncio.timeout(DEADLINE_S):
-            blobs = [blob async for blob in container.list_blobs()]
+            if await _glance(container) == self._announced:
+                return pause_after(time.monotonic() - started, self._interval_s)
+            listed = _Digest()
+            blobs = [blob async for blob in container.list_blobs(raw_response_hook=listed.note)]
         pause_s = pause_after(time.monotonic() - started, self._interval_s)
         versions = {_version(blob): blob for blob in blobs}
         # A version that is gone never comes back, so only what is there need be remembered.
@@ -193,7 +199,31 @@ class UploadWatcher:
                 await producer.send_event(event)
             self._seen.add(version)
             _log.info("announced upload %s", blob.name)
+        self._announced = listed.digest()
         return pause_s
+
+
+class _Digest:
+    """Digests the pages of a listing as they came: names, versions and all other properties."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.blake2b()
+
+    def note(self, answer: Any) -> None:
+        """Add a page, by the SDK's response to its request."""
+        self._hash.update(answer.http_response.content)
+
+    def digest(self) -> bytes:
+        """Return the digest of the pages so far."""
+        return self._hash.digest()
+
+
+async def _glance(container: ContainerClient) -> bytes:
+    """Digest a listing without making objects of its blobs, which costs more than all the rest."""
+    listed = _Digest()
+    async for _name in container.list_blob_names(raw_response_hook=listed.note):
+        pass
+    return listed.digest()
 
 
 async def problem_of(error: Exception, container: ContainerClient) -> str:

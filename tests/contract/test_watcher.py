@@ -167,6 +167,35 @@ async def test_each_version_is_announced_once(uploads: Uploads) -> None:
     assert third["subject"].endswith("/b.mp4")
 
 
+async def test_a_listing_is_read_only_when_it_has_changed(
+    uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    glance, glances, read = ContainerClient.list_blob_names, asyncio.Semaphore(0), list[str]()
+    list_blobs = ContainerClient.list_blobs
+
+    def count_glance(container: ContainerClient, **options: Any) -> Any:
+        glances.release()
+        return glance(container, **options)
+
+    def count_reading(container: ContainerClient, **options: Any) -> Any:
+        read.append(container.container_name)
+        return list_blobs(container, **options)
+
+    monkeypatch.setattr(ContainerClient, "list_blob_names", count_glance)
+    monkeypatch.setattr(ContainerClient, "list_blobs", count_reading)
+    await uploads.put("a.mp4", b"one")
+    async with uploads.watched(), asyncio.timeout(DEADLINE_S):
+        await uploads.next()
+        for _ in range(5):
+            await glances.acquire()
+        assert len(read) == 1
+        await uploads.put("a.mp4", b"another")
+        second = json.loads((await uploads.next()).body_as_str())
+
+    assert second["data"]["contentLength"] == 7
+    assert len(read) == 2
+
+
 async def test_a_restarted_watcher_repeats_an_event_under_its_id(uploads: Uploads) -> None:
     await uploads.put("before.mp4")
     async with uploads.watched():
