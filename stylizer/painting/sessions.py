@@ -108,7 +108,7 @@ class Sessions:
         Sessions("cpu", None).open(style, network)  # it says what a style network is, and what not
         planes = for_gpu(network)
         assert isinstance(self.layout, I420)
-        return BoundPainter(lambda: self._start(style, planes, search), _GPU, self.layout.memory)
+        return BoundPainter(lambda: self.start(style, planes, search), _GPU, self.layout.memory)
 
     def passing_painter(self, style: str, network: bytes) -> Painter:
         """Return what paints a few frames with ``network``; see `painter`.
@@ -127,13 +127,19 @@ class Sessions:
             StyleError: it is not a style network.
             ConfigurationError: the device does not start.
         """
-        session = self._start(style, network)
+        session = self.start(style, network)
         _check_signature(style, session)
         return session
 
-    def _start(
+    def start(
         self, style: str, network: bytes, search: Search = "HEURISTIC"
     ) -> ort.InferenceSession:
+        """Return a session of any network that has to do with ``style``, as `open` does.
+
+        Raises:
+            StyleError: ONNX Runtime cannot read it.
+            ConfigurationError: the device does not start.
+        """
         try:
             session = ort.InferenceSession(network, self._options(), self._providers(search))
         except Exception as error:  # ONNX Runtime raises its own classes, without a common root

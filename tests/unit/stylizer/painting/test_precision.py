@@ -96,6 +96,18 @@ def test_every_style_looks_in_bfloat16_as_in_fp32(style: str) -> None:
 
 
 @needs_bfloat16
+def test_the_canvas_is_where_each_frame_is_whatever_was_painted_before() -> None:
+    exact, fast = OnnxEngine(Gallery(), "cpu"), OnnxEngine(Gallery(), "cpu", precision="bf16")
+    places = np.array([[0, 0], [400, 8], [-3333, 777], [9, 9], [5, -1], [0, 1]], np.int32)
+    frames = frame(1).repeat(len(places), axis=0)
+    singly = [fast.paint(STYLE, frames[:1], place) for place in np.split(places, len(places))]
+    for place, painted in zip(np.split(places, len(places)), singly, strict=True):
+        assert decibels(exact.paint(STYLE, frames[:1], place), painted) >= LEAST_DB
+        assert np.array_equal(fast.paint(STYLE, frames[:1], place), painted)
+    assert np.array_equal(fast.paint(STYLE, frames, places), np.concatenate(singly))
+
+
+@needs_bfloat16
 def test_the_same_frame_gives_the_same_bytes_whoever_paints_beside() -> None:
     engine = OnnxEngine(Gallery(), "cpu", precision="bf16")
     frames = [frame(seed) for seed in range(12)]
