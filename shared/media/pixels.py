@@ -26,7 +26,9 @@ from numpy.typing import NDArray
 # Without accurate rounding swscale takes a shortcut that is ten times as fast, repeats chroma
 # instead of interpolating it, and darkens every channel by one level on average.
 _TO_RGB = Interpolation.BILINEAR | Interpolation.ACCURATE_RND
-_FROM_RGB = _TO_RGB | Interpolation.FULL_CHR_H_INP
+# The other way 'bitexact' suffices: it rounds to the nearest level as well, with the same bytes as
+# accurate rounding, in two thirds of the time.
+_FROM_RGB = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INP | Interpolation.BITEXACT
 
 # FFmpeg stores planar RGB as G, B, R.
 _PLANE_OF_CHANNEL = (2, 0, 1)

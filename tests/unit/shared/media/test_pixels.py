@@ -35,11 +35,26 @@ def flat(colour, width=32, height=16):
     return np.tile(np.array(colour, np.uint8)[:, None, None], (1, height, width))
 
 
+def reduced(plane):
+    """Halve both sides: columns sited left weigh 1, 2, 1, and rows sited between 1, 3, 3, 1."""
+    edged = np.pad(plane, 1, mode="edge")
+    rows = (edged[:-3:2] + 3 * edged[1:-2:2] + 3 * edged[2:-1:2] + edged[3::2]) / 8
+    return (rows[:, :-2:2] + 2 * rows[:, 1:-1:2] + rows[:, 2::2]) / 4
+
+
 @pytest.mark.parametrize("colour", COLOURS.values(), ids=COLOURS)
 def test_a_colour_becomes_what_bt709_says(colour):
     frame = from_planar_rgb(flat(colour))
     found = [plane.mean() for plane in plane_arrays(frame)]
     assert found == pytest.approx(yuv_of(*colour), abs=0.6)
+
+
+def test_every_pixel_of_a_picture_becomes_the_nearest_level():
+    picture = np.random.default_rng(0).integers(0, 256, (3, 64, 128), np.uint8)
+    luma, blue, red = yuv_of(*picture.astype(float))
+    exact = (luma, reduced(blue), reduced(red))
+    for plane, wanted in zip(plane_arrays(from_planar_rgb(picture)), exact, strict=True):
+        assert abs(plane - wanted).max() < 0.55
 
 
 @pytest.mark.parametrize("colour", COLOURS.values(), ids=COLOURS)
