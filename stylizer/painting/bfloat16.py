@@ -20,6 +20,7 @@ import onnxruntime as ort
 from stylizer.painting.canvas_split import split
 from stylizer.painting.frames import Canvas, Frames, Painter
 from stylizer.painting.layouts import RGB, Layout
+from stylizer.painting.rounding import round_at_once
 from stylizer.painting.sessions import Sessions
 
 if TYPE_CHECKING:
@@ -77,10 +78,12 @@ class Bfloat16:
         self._fp32.open(style, network)  # ONNX Runtime judges what a style network is
         parts = split(network)
         if parts is None:
-            return _Lanes(self._core, self._core.read_model(network, b""))
-        lanes = _Lanes(self._core, self._core.read_model(parts.painting, b""))
-        draw = _drawer(self._fp32.start(style, parts.drawing))
+            return self._lanes(network)
+        lanes, draw = self._lanes(parts.painting), _drawer(self._fp32.start(style, parts.drawing))
         return lambda frames, canvas: lanes(frames, draw(frames, canvas))
+
+    def _lanes(self, network: bytes) -> _Lanes:
+        return _Lanes(self._core, self._core.read_model(round_at_once(network), b""))
 
     def passing_painter(self, style: str, network: bytes) -> Painter:
         """Return what paints a few frames with ``network``, in fp32.
