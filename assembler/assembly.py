@@ -31,7 +31,7 @@ from shared.storage.work_folders import work_folder
 log = structlog.get_logger()
 
 NO_SPACE: Final = "NO_SPACE"
-_OF_SEGMENTS = ("SEGMENT_COUNT", "SEGMENT_MISSING")
+_OF_NO_TRACK: Final = ("CORRUPT_RESULT", "SEGMENT_COUNT", "SEGMENT_MISSING")
 
 
 class Loss(NamedTuple):
@@ -53,7 +53,14 @@ class _Made(NamedTuple):
 
     name: str
     losses: list[Loss]
-    styles: set[str]
+    styles: frozenset[str]
+
+
+class _Checked(NamedTuple):
+    """A result's file, as it was promised, and the versions of the style that it shows."""
+
+    file: SealedFile
+    styles: frozenset[str]
 
 
 class Assembly:
@@ -83,7 +90,9 @@ class Assembly:
             TransientError: storage stayed away.
         """
         try:
-            checked = await self._check(manifest, written.side, written.out, frozenset())
+            checked = await self._check(
+                manifest, written.side, written.out, frozenset(), written.pictures
+            )
         except Exception as error:  # it is made from storage then, which says what is wrong
             log.warning("result written ahead is wrong", job_id=manifest.job_id, exc_info=error)
             return None
@@ -155,11 +164,10 @@ class Assembly:
                 losses = [_without_all(manifest, _deadly(self._settings.assembly_attempts))]
             else:
                 side, losses = await self._take_side(manifest, folder)
-            styles: set[str] = set()
-            checked, more = await self._write_what_fits(manifest, side, out, styles)
+            checked, more = await self._write_what_fits(manifest, side, out)
             with self._metrics.timed("publish"):
-                name = await self._publication.publish(manifest, checked)
-            return _Made(name, [*losses, *more], styles)
+                name = await self._publication.publish(manifest, checked.file)
+            return _Made(name, [*losses, *more], checked.styles)
 
     async def _take_side(self, manifest: Manifest, folder: Path) -> tuple[Path | None, list[Loss]]:
         """Fetch the copied tracks; where they are not what they were, tell what is missing.
@@ -173,11 +181,9 @@ class Assembly:
             return None, [_without_all(manifest, error)]
 
     async def _write_what_fits(
-        self, manifest: Manifest, side: Path | None, out: Path, styles: set[str]
-    ) -> tuple[SealedFile, list[Loss]]:
+        self, manifest: Manifest, side: Path | None, out: Path
+    ) -> tuple[_Checked, list[Loss]]:
         """Write a result without the tracks that spoil it; return what it goes without.
-
-        The versions of the style that its segments show are added to ``styles``.
 
         Where no track is known to be at fault, it is written without anything beside the picture
         before it is given up.
@@ -186,7 +192,7 @@ class Assembly:
         left_out: frozenset[int] = frozenset()
         while True:
             try:
-                return await self._write(manifest, side, out, left_out, styles), losses
+                return await self._write(manifest, side, out, left_out), losses
             except Exception as error:  # whatever it is, the picture may do without its cause
                 if side is None or _is_of_others(error):
                     raise
@@ -200,32 +206,42 @@ class Assembly:
                     losses = [_without_all(manifest, error)]
 
     async def _write(
+        self, manifest: Manifest, side: Path | None, out: Path, left_out: frozenset[int]
+    ) -> _Checked:
+        loop = asyncio.get_running_loop()
+        segments = self._segments(manifest, loop)
+        styles: set[str] = set()
+
+        def files() -> Iterator[bytes]:
+            for segment in segments:
+                styles.add(segment.styles)
+                yield segment.data
+
+        with self._metrics.timed("mux"):
+            pictures = await loop.run_in_executor(
+                self.threads, mux, manifest, files(), side, out, left_out
+            )
+        file = await self._check(manifest, side, out, left_out, pictures)
+        return _Checked(file, frozenset(styles))
+
+    async def _check(
         self,
         manifest: Manifest,
         side: Path | None,
         out: Path,
         left_out: frozenset[int],
-        styles: set[str],
-    ) -> SealedFile:
-        loop = asyncio.get_running_loop()
-        with self._metrics.timed("mux"):
-            segments = self._segments(manifest, loop, styles)
-            await loop.run_in_executor(self.threads, mux, manifest, segments, side, out, left_out)
-        return await self._check(manifest, side, out, left_out)
-
-    async def _check(
-        self, manifest: Manifest, side: Path | None, out: Path, left_out: frozenset[int]
+        pictures: str,
     ) -> SealedFile:
         loop = asyncio.get_running_loop()
         with self._metrics.timed("verify"):
             # Before the check, so that nothing can be damaged between the two.
             digest = await loop.run_in_executor(self.threads, file_digest, out)
-            await loop.run_in_executor(self.threads, verify, manifest, side, out, left_out)
+            await loop.run_in_executor(
+                self.threads, verify, manifest, side, out, left_out, pictures
+            )
         return SealedFile(out, digest)
 
-    def _segments(
-        self, manifest: Manifest, loop: asyncio.AbstractEventLoop, styles: set[str]
-    ) -> Iterator[bytes]:
+    def _segments(self, manifest: Manifest, loop: asyncio.AbstractEventLoop) -> Iterator[Segment]:
         """Yield the segments in order to the muxer's thread, a few fetched ahead."""
         ahead: deque[Future[Segment]] = deque()
         chunks = iter(manifest.chunks)
@@ -235,15 +251,13 @@ class Assembly:
                 ahead.append(asyncio.run_coroutine_threadsafe(fetch, loop))
             if not ahead:
                 return
-            segment = ahead.popleft().result()
-            styles.add(segment.styles)
-            yield segment.data
+            yield ahead.popleft().result()
 
 
 def _is_of_others(error: Exception) -> bool:
     """Tell whether an error is of the segments, of storage or of the disk, whatever the tracks."""
     if isinstance(error, ResultError):
-        return error.code in _OF_SEGMENTS
+        return error.code in _OF_NO_TRACK
     return isinstance(error, StylestreamError) or is_full(error) or is_scarcity(error)
 
 
@@ -254,7 +268,7 @@ def _deadly(attempts: int) -> ResultError:
     )
 
 
-def _explain_styles(styles: set[str]) -> list[str]:
+def _explain_styles(styles: frozenset[str]) -> list[str]:
     """Say that segments were painted by different networks; of some it may not be known."""
     if len(styles - {""}) <= 1:
         return []

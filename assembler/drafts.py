@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import Executor
 from contextlib import aclosing
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import structlog
 
@@ -26,6 +26,7 @@ from shared.contracts.manifest import Chunk
 from shared.storage.work_folders import work_folder
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 _AHEAD: Final = 2
 """Segments of a draft in memory at once: one that is appended, one that is fetched."""
@@ -35,10 +36,13 @@ Count = Callable[[Job], Awaitable[bool]]
 
 
 class Written(NamedTuple):
-    """A result's file, not checked yet, and the copied tracks that it was written with."""
+    """A result's file, not checked yet, and what it was written with."""
 
     out: Path
     side: Path | None
+    """The copied tracks."""
+    pictures: str
+    """Digest of the segments' pictures."""
 
 
 class Drafts:
@@ -164,10 +168,10 @@ class Draft:
                     async for chunk, segment in segments:
                         self._take(segment)
                         await self._in_thread(joining.append, chunk, segment.data)
-                await self._in_thread(joining.finish)
+                pictures = await self._in_thread(joining.finish)
             finally:
                 await self._in_thread(joining.close)
-            self._written.set_result(Written(out, side))
+            self._written.set_result(Written(out, side, pictures))
             await asyncio.Event().wait()  # the folder goes with the context
 
     def _take(self, segment: Segment) -> None:
@@ -200,10 +204,10 @@ class Draft:
                 fetching.cancel()
             await asyncio.gather(*(fetching for _, fetching in ahead), return_exceptions=True)
 
-    async def _in_thread(self, step: Callable[..., None], *args: object) -> None:
+    async def _in_thread(self, step: Callable[..., T], *args: object) -> T:
         """Take a step in a thread, and wait for its end also when cancelled: threads are not."""
         taken = asyncio.get_running_loop().run_in_executor(self._threads, step, *args)
         try:
-            await asyncio.shield(taken)
+            return await asyncio.shield(taken)
         finally:
             await asyncio.wait({taken})

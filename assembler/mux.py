@@ -22,6 +22,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
+from assembler.packets import PacketDigest, packets_of
 from shared.contracts.errors import ChunkError, ResultError, TrackError
 from shared.contracts.manifest import Chunk, Manifest, pts_digest
 from shared.media.containers import (
@@ -50,8 +51,8 @@ def mux(
     side_path: Path | None,
     out_path: Path,
     left_out: frozenset[int] = frozenset(),
-) -> None:
-    """Write the result to ``out_path``.
+) -> str:
+    """Write the result to ``out_path``; return the digest of its pictures, see `PacketDigest`.
 
     ``segments`` are the files of ``manifest.chunks``, in order; they are taken one at a time, so
     memory does not grow with the video's length. ``side_path`` holds the tracks to copy, if any,
@@ -69,7 +70,7 @@ def mux(
     with Joining(manifest, side_path, out_path, left_out) as joining:
         for chunk, data in _paired(manifest, segments):
             joining.append(chunk, data)
-        joining.finish()
+        return joining.finish()
 
 
 class Joining:
@@ -108,14 +109,15 @@ class Joining:
                 self._result = self._begin(segment)
             self._result.append(chunk, segment)
 
-    def finish(self) -> None:
-        """Copy what sounds on after the last frame, and complete the file."""
+    def finish(self) -> str:
+        """Copy what sounds on after the last frame, and complete the file; see `mux`."""
         if self._result is None:
             raise ResultError("SEGMENT_COUNT", "There is no segment to make a result of.")
         self._result.finish()
         self._open.close()
         add_chapters(self._path, self._chapters)
         self._finished = True
+        return self._result.pictures.value
 
     def close(self) -> None:
         """Close the files, and remove the result unless it is finished."""
@@ -167,6 +169,7 @@ class _Result:
         tracks: list[Stream],
         folder: Path,
     ) -> None:
+        self.pictures = PacketDigest()
         self._source = manifest.source
         self._folder = folder
         self._output = output
@@ -185,14 +188,14 @@ class _Result:
                 raise
             # (PyAV does not even try what it does not know to fit.)
             raise _unwritable(self._misfits(tracks) or self._all) from error
-        self._waiting = _packets(tracks)
+        self._waiting = packets_of(tracks)
         self._next = self._read_on()
 
     def append(self, chunk: Chunk, segment: InputContainer) -> None:
         """Append one segment, and the sound that belongs before its frames."""
         stream = segment.streams.video[0]
         self._check_joins(chunk, stream)
-        packets = list(_packets([stream]))
+        packets = list(packets_of([stream]))
         _check_frames(chunk, packets)
         for packet in packets:
             assert packet.pts is not None
@@ -200,6 +203,7 @@ class _Result:
             packet.time_base = self._source.time_base
             packet.stream = self._video
             self._copy_until(packet.dts * self._source.time_base)
+            self.pictures.add(packet)
             self._output.mux(packet)
 
     def finish(self) -> None:
@@ -307,13 +311,6 @@ def _paired(manifest: Manifest, segments: Iterable[bytes]) -> Iterator[tuple[Chu
         raise ResultError(
             "SEGMENT_COUNT", f"There are more segments than the {len(manifest.chunks)} chunks."
         )
-
-
-def _packets(streams: list[Stream]) -> Iterator[Packet[Stream]]:
-    if streams:
-        container = streams[0].container
-        assert isinstance(container, InputContainer)
-        yield from (packet for packet in container.demux(streams) if packet.size)
 
 
 def number_of(stream: Stream) -> int:

@@ -2,14 +2,13 @@
 
 The file is read back as any player would read it, without decoding. What is proven is that every
 frame of every chunk is there, in order, at its own time, that every chunk begins with a frame that
-needs no other, and that the copied tracks hold the source's packets to the byte.
+needs no other, that the pictures are the segments' and the copied tracks the source's to the byte.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +20,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from assembler.mux import copied_streams, is_filler, number_of, open_side
+from assembler.packets import PacketDigest, packets_of
 from shared.contracts.errors import ResultError, TrackError
 from shared.contracts.manifest import Chunk, Manifest, pts_digest
 from shared.media.containers import complaint
@@ -44,17 +44,18 @@ def verify(
     side_path: Path | None,
     out_path: Path,
     left_out: frozenset[int] = frozenset(),
+    pictures: str | None = None,
 ) -> Verification:
     """Read the result back and compare it with the manifest and the side file.
 
     Timestamps are compared exactly, in rational time. Matroska ticks in milliseconds: of a source
     that ticks finer, each chunk's first frame is compared, within half a millisecond. Empty
     subtitles, which MP4's muxer writes as it needs them, are not compared. Tracks ``left_out`` of
-    the side file, counted from 0, are not expected.
+    the side file, counted from 0, are not expected. ``pictures`` is the digest that `mux` gave.
 
     Raises:
         ResultError: the first difference, with the code ``UNREADABLE``, ``FRAME_COUNT``,
-            ``FRAME_TIME``, ``NOT_A_KEYFRAME`` or ``TRACK_COUNT``.
+            ``FRAME_TIME``, ``NOT_A_KEYFRAME``, ``TRACK_COUNT`` or ``CORRUPT_RESULT``.
         TrackError: a copied track is not the source's: ``TRACK_DATA`` or ``TRACK_TIME``.
     """
     try:
@@ -62,7 +63,7 @@ def verify(
             result = stack.enter_context(_open_result(out_path))
             frames = _FrameCheck(manifest, _video_of(result))
             found = _read(copied_streams(result), frames)
-            frames.finish()
+            frames.finish(pictures)
             side = None if side_path is None else stack.enter_context(open_side(side_path))
             wanted = [] if side is None else copied_streams(side, left_out)
             _compare_tracks([number_of(s) for s in wanted], _read(wanted, None), found)
@@ -98,6 +99,7 @@ class _FrameCheck:
         self._chunk: Chunk | None = None
         self._pts: list[int] = []
         self._last: int | None = None
+        self._pictures = PacketDigest()
 
     def add(self, packet: Packet[Stream]) -> None:
         """Check the next frame in file order."""
@@ -107,18 +109,25 @@ class _FrameCheck:
         if pts is None or (self._last is not None and pts < self._last):
             raise self._wrong_time(f"is at {pts}, after one at {self._last}")
         self._last = pts
+        self._pictures.add(packet)
         self._pts.append(pts)
         self.count += 1
         assert self._chunk is not None
         if len(self._pts) == self._chunk.frames:
             self._check_times(self._chunk)
 
-    def finish(self) -> None:
-        """Check that no frame is missing at the end."""
+    def finish(self, pictures: str | None) -> None:
+        """Check that no frame is missing at the end, and that all are as they were written."""
         if self.count != self._expected:
             raise ResultError(
                 "FRAME_COUNT",
                 f"The result holds {self.count} frames, not {self._expected}.",
+            )
+        if pictures not in (None, self._pictures.value):
+            raise ResultError(
+                "CORRUPT_RESULT",
+                "the result was damaged in the work folder while it was written: look at the disk "
+                "of the assembler's machine, and submit the video again",
             )
 
     def _begin_chunk(self, packet: Packet[Stream]) -> None:
@@ -165,21 +174,20 @@ class _TrackContent:
 
     def __init__(self) -> None:
         self.packets = 0
-        self._data = hashlib.sha256()
+        self._data = PacketDigest()
         self._times = hashlib.sha256()
 
     def add(self, packet: Packet[Stream]) -> None:
         """Take in the next packet in file order."""
         self.packets += 1
-        self._data.update(packet.size.to_bytes(8, "big"))
-        self._data.update(bytes(packet))
+        self._data.add(packet)
         time = None if packet.pts is None else packet.pts * packet.time_base
         self._times.update(f"{time};".encode())
 
     @property
     def data(self) -> str:
         """Digest of the packets' bytes."""
-        return self._data.hexdigest()
+        return self._data.value
 
     @property
     def times(self) -> str:
@@ -191,19 +199,12 @@ def _read(copied: list[Stream], frames: _FrameCheck | None) -> list[_TrackConten
     contents = {stream.index: _TrackContent() for stream in copied}
     streams = [*copied, *([frames.stream] if frames is not None else [])]
     texts = {stream.index for stream in copied if stream.type == "subtitle"}
-    for packet in _packets(streams):
+    for packet in packets_of(streams):
         if frames is not None and packet.stream_index == frames.stream.index:
             frames.add(packet)
         elif packet.stream_index not in texts or not is_filler(packet):
             contents[packet.stream_index].add(packet)
     return list(contents.values())
-
-
-def _packets(streams: list[Stream]) -> Iterator[Packet[Stream]]:
-    if streams:
-        container = streams[0].container
-        assert isinstance(container, InputContainer)
-        yield from (packet for packet in container.demux(streams) if packet.size)
 
 
 def _compare_tracks(

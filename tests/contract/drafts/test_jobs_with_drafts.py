@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import errno
+import io
 from pathlib import Path
 
+import av
 import pytest
 from contract.test_services import Bench, running, started
 from films import CHUNKS, Film, left_in
 
-from assembler import assembly
-from assembler.mux import mux
+from assembler import assembly, drafts
+from assembler import mux as mux_module
+from assembler.mux import Joining, mux
 from shared.contracts.layout import manifest_blob
 from shared.contracts.messages import ChunkFailed, SplitCompleted
 
@@ -49,6 +52,49 @@ async def test_a_job_is_begun_and_counted_before_its_last_segment(
         await _announce(bench, film, 2)
         assert await _published(bench, film) == film.made(tmp_path)
     assert not left_in(work), "nothing half-made stays behind"
+
+
+def _damage(film: Film, out: Path) -> None:
+    """Flip a bit of the second segment's first picture."""
+    with av.open(io.BytesIO(film.segments[1])) as segment:
+        picture = bytes(next(segment.demux(video=0)))
+    written = bytearray(out.read_bytes())
+    written[written.index(picture) + len(picture) // 2] ^= 1
+    out.write_bytes(written)
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+async def test_pictures_that_the_disk_has_damaged_are_never_published(
+    storage_connection: str,
+    eventhub_connection: str,
+    film: Film,
+    tmp_path: Path,
+    work: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ahead: bool,
+) -> None:
+    # Given a disk that damages what is written to it, ahead or in the end
+    class OnDisk(Joining):
+        def finish(self) -> str:
+            pictures = super().finish()
+            _damage(film, next(work.glob("*/result.mp4")))
+            return pictures
+
+    monkeypatch.setattr(drafts if ahead else mux_module, "Joining", OnDisk)
+    settings = {"work_dir": str(work), "drafts": 1 if ahead else 0}
+    async with running(storage_connection, eventhub_connection, **settings) as bench:
+        await bench.hub.by_job(started(film.job_id))
+        await film.store_split(bench.blobs, bench.settings.frames_container)
+        split = SplitCompleted(job_id=film.job_id, chunks=CHUNKS, frames=4 * CHUNKS)
+        await bench.hub.by_job(split)
+        await _announce(bench, film, 0, 1, 2)
+        if ahead:
+            assert await _published(bench, film) == film.made(tmp_path)
+            return
+        status = await bench.ended(film.job_id)
+        assert status.state == "failed"
+        assert status.error
+        assert status.error.code == "CORRUPT_RESULT"
 
 
 async def test_a_job_that_fails_leaves_nothing_of_its_draft(

@@ -259,6 +259,28 @@ def test_verification_notices_sound_that_is_not_the_sources(make, split_video, j
     assert refused(ResultError, lambda: verify(found.manifest(), changed.side, out)) == code
 
 
+@pytest.mark.parametrize(("sound", "kind"), [("aac", ".mp4"), ("pcm_s16le", ".mkv")])
+def test_verification_notices_a_picture_that_the_disk_has_damaged(
+    make, split_video, tmp_path, sound, kind
+):
+    data = make.Video(frames=20, format="mov", sounds=[make.Sound(sound)]).make()
+    found = split_video(data, SHORT)
+    out = tmp_path / f"result{kind}"
+    pictures = mux(found.manifest(), iter(found.segments()), found.side, out)
+    verify(found.manifest(), found.side, out, pictures=pictures)
+    with av.open(str(out)) as result:
+        fifth = [bytes(packet) for packet in result.demux(video=0) if packet.size][5]
+    damaged = bytearray(out.read_bytes())
+    damaged[damaged.index(fifth) + len(fifth) // 2] ^= 1
+    out.write_bytes(damaged)
+    # It is still read, and its frames are where they belong
+    verify(found.manifest(), found.side, out)
+    code = refused(
+        ResultError, lambda: verify(found.manifest(), found.side, out, pictures=pictures)
+    )
+    assert code == "CORRUPT_RESULT"
+
+
 def test_verification_notices_a_file_that_cannot_be_read(make, split_video, join):
     found = split_video(make.Video(frames=9).make(), SHORT)
     out = join(found)
