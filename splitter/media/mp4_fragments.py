@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from splitter.media.mp4_index import boxes_of, is_misspelt
+from splitter.media.mp4_index import boxes_of, descriptions_of, is_misspelt
 
 _HEADER_BYTES: Final = 8
 _LONG, _TO_THE_END = 1, 0
@@ -27,7 +27,9 @@ _IN_FRAGMENTS: Final = frozenset(
     b"skip".split()
 )
 _DEFAULTS: Final = struct.Struct(">4I")
-_OFFSET, _DESCRIPTION, _DURATION, _SIZE = 0x1, 0x2, 0x8, 0x10
+_DESCRIPTION, _DURATION, _SIZE = 0x2, 0x8, 0x10
+_TRACK_FIELDS: Final = {0x1: "Q", _DESCRIPTION: "I", _DURATION: "I", _SIZE: "I", 0x20: "I"}
+"""What a fragment may tell of all of a track's samples: also their place and their flags."""
 _RUN_OFFSET, _RUN_FLAGS = 0x1, 0x4
 _SAMPLE_DURATION, _SAMPLE_SIZE = 0x100, 0x200
 _RUN_FIELDS: Final = (_SAMPLE_DURATION, _SAMPLE_SIZE, 0x400, 0x800)
@@ -68,11 +70,14 @@ _OVERLAP: Final = 4
 
 @dataclass(slots=True)
 class _Track:
-    """The duration and size of a track's samples where none is told, and what is known of times.
+    """What is true of a track's samples of which nothing else is told, and what is known of times.
 
-    Before it ``goes_on`` no fragment can begin; where the last one ``ends``, the next should.
+    Those of descriptions that are not ``readable`` are passed over by the demuxer. No fragment can
+    begin before it ``goes_on``; where the last one ``ends``, the next should.
     """
 
+    readable: frozenset[int]
+    description: int
     duration: int
     size: int
     goes_on: int = 0
@@ -129,10 +134,11 @@ class _Fragments:
         if extends is None:
             return
         self.are_there = True
+        codecs = descriptions_of(moov)
         for name, box in boxes_of(extends):
             if name == b"trex" and len(box) >= 4 + _DEFAULTS.size:
-                track, _, duration, size = _DEFAULTS.unpack_from(box, 4)
-                self._tracks[track] = _Track(duration, size)
+                track, *defaults = _DEFAULTS.unpack_from(box, 4)
+                self._tracks[track] = _Track(_readable(codecs.get(track, [])), *defaults)
 
     def _count(self, header: bytes) -> None:
         (number,) = struct.unpack_from(">I", header, 4)
@@ -146,20 +152,17 @@ class _Fragments:
 
         Raises:
             LookupError: there is no such track.
-            ValueError: it is at an impossible time.
+            ValueError: it is at an impossible time, or has no description.
             struct.error: its lengths do not add up.
         """
         contents = dict(boxes_of(traf))
         header = contents[b"tfhd"]
         flags, number = struct.unpack_from(">II", header)
         track = self._tracks[number]
-        at = 8 + 8 * bool(flags & _OFFSET) + 4 * bool(flags & _DESCRIPTION)
-        duration, size = track.duration, track.size
-        if flags & _DURATION:
-            (duration,) = struct.unpack_from(">I", header, at)
-            at += 4
-        if flags & _SIZE:
-            (size,) = struct.unpack_from(">I", header, at)
+        told = _told(flags, header[8:])
+        duration, size = told.get(_DURATION, track.duration), told.get(_SIZE, track.size)
+        if told.get(_DESCRIPTION, track.description) not in track.readable:
+            raise ValueError
         runs = [_run(run, duration, size) for kind, run in boxes_of(traf) if kind == b"trun"]
         if time := contents.get(b"tfdt"):
             (begin,) = struct.unpack_from(">Q" if time[0] else ">I", time, 4)
@@ -182,6 +185,22 @@ class _Fragments:
             # (Less than a sample is rounding, or how an encoder joins what it was given.)
             self._overlaps += (track.ends - begin) * samples > length
         track.ends = begin + length
+
+
+def _readable(codecs: list[bytes]) -> frozenset[int]:
+    """Return the numbers of a track's descriptions that the demuxer reads: of one codec."""
+    return frozenset(n for n, codec in enumerate(codecs, start=1) if codec == codecs[0])
+
+
+def _told(flags: int, values: bytes) -> dict[int, int]:
+    """Return what a fragment tells of all samples of a track.
+
+    Raises:
+        struct.error: it tells more, or less, than its flags say.
+    """
+    fields = {name: layout for name, layout in _TRACK_FIELDS.items() if flags & name}
+    words: tuple[int, ...] = struct.unpack(f">{''.join(fields.values())}", values)
+    return dict(zip(fields, words, strict=True))
 
 
 class _Run(NamedTuple):

@@ -108,12 +108,26 @@ def _tracks(moov: bytes) -> dict[int, int]:
         # (PCM is not stored in packets: each of its samples has an entry, all of one size.)
         if hidden is None or len(header) < _TRACK_HEADER or not length or any(sizes[4:8]):
             continue
-        identifier = int.from_bytes(header[20:24] if header[0] else header[12:16], "big")
+        identifier = _identifier(header)
         # The counts of sizes and of durations are one another's witness.
         samples = mp4_tables.count_by_size(table)
         if samples == mp4_tables.count_by_time(table):
             found[identifier] = samples - -(-hidden * samples // length)
     return found
+
+
+def descriptions_of(moov: bytes) -> dict[int, list[bytes]]:
+    """Return the codecs' names in the descriptions of samples of each track, by its identifier."""
+    return {
+        _identifier(track.get(b"tkhd", b"")): [
+            name for name, _ in boxes_of(_tables_of(media).get(b"stsd", b"")[8:])
+        ]
+        for track, media in _described(moov)
+    }
+
+
+def _identifier(header: bytes) -> int:
+    return int.from_bytes(header[20:24] if header[:1] == b"\1" else header[12:16], "big")
 
 
 def _has_odd_clock(moov: bytes) -> bool:

@@ -94,6 +94,20 @@ def test_samples_of_another_track_or_of_another_number_are_noticed(data: bytes) 
     assert is_broken(data[:count] + bytes([data[count] - 1]) + data[count + 1 :])
 
 
+def test_what_a_fragment_tells_of_a_track_has_the_length_that_its_flags_say(data: bytes) -> None:
+    flags = data.index(b"tfhd", places(data, b"moof")[1]) + 7
+    # Given a flag for each value that it may tell, which makes one more, or one less
+    for flag in (0x1, 0x2, 0x8, 0x10, 0x20):
+        assert is_broken(data[:flags] + bytes([data[flags] ^ flag]) + data[flags + 1 :])
+
+
+def test_samples_of_a_description_that_there_is_not_are_noticed(data: bytes) -> None:
+    description = data.index(b"trex") + 4 + 4 + 4 + 3
+    assert data[description] == 1
+    for number in (0, 2):
+        assert is_broken(data[:description] + bytes([number]) + data[description + 1 :])
+
+
 def test_samples_without_an_index_and_impossible_times_are_noticed(data: bytes) -> None:
     second = places(data, b"moof")[1]
     samples = places(data, b"mdat")[1]
