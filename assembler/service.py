@@ -336,6 +336,6 @@ async def build(
         consumer,
         assembler.finish,
         container=settings.segments_container,
-        probes={"users' storage": lambda: blobs.reach(settings.results_container)},
+        probes={"users' storage": await clients.probe(blobs, settings.results_container)},
         drain=assembler.drain,
     )

@@ -345,6 +345,6 @@ async def build(
         consumer,
         finish,
         container=settings.frames_container,
-        probes={"users' storage": lambda: blobs.reach(settings.uploads_container)},
+        probes={"users' storage": await clients.probe(blobs, settings.uploads_container)},
         drain=drain,
     )

@@ -61,8 +61,8 @@ async def _run(settings: WebSettings) -> None:
         settings = await fetch_styles(settings, blobs, Retry(metrics))
         studio = Studio.of(settings, blobs, await clients.media_blobs(), metrics)
         probes: dict[str, Probe] = {
-            "storage": lambda: blobs.reach(settings.segments_container),
-            "users' storage": lambda: blobs.reach(settings.uploads_container),
+            "storage": await clients.probe(blobs, settings.segments_container),
+            "users' storage": await clients.probe(blobs, settings.uploads_container),
         }
         runner = web.AppRunner(
             application(studio), access_log=None, shutdown_timeout=settings.drain_timeout_s

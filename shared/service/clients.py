@@ -22,6 +22,7 @@ from shared.hubs.sharing import PartWith, SharedOwnership
 from shared.service.settings import ServiceSettings, StorageSettings
 from shared.storage.accounts import StorageAccounts, environment_options, storage_client
 from shared.storage.blobs import BlobStore
+from shared.storage.last_answer import LastAnswer, StorageProbe
 
 if TYPE_CHECKING:
     # Heavy to load, and stacks on one machine do without.
@@ -55,6 +56,8 @@ class StorageClients:
         self._credential: DefaultAzureCredential | None = None
         self._own: BlobServiceClient | None = None
         self._media: BlobServiceClient | None = None
+        self._heard: dict[str, LastAnswer] = {}
+        """By the address of an account."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -93,10 +96,24 @@ class StorageClients:
             self._media = await self._account(*account)
         return self._media
 
+    async def probe(self, blobs: BlobStore, container: str) -> StorageProbe:
+        """Return what asks ``blobs`` whether the account answers that holds ``container``."""
+        last = await self.last_answer(container)
+        return StorageProbe(blobs, container, last, self._settings.probe_interval_s)
+
+    async def last_answer(self, container: str) -> LastAnswer:
+        """Return the last answer, which is kept up to date, of the account of ``container``."""
+        users = container in self._settings.media_containers
+        account = await (self.media_blobs() if users else self.blobs())
+        return self._heard[account.url]
+
     async def _account(self, connection: SecretStr | None, url: str | None) -> BlobServiceClient:
         credential = None if connection else await self._sign_in()
         secret = connection.get_secret_value() if connection else None
-        return await self.keep(storage_client(secret, url, credential))
+        last = LastAnswer()
+        client = storage_client(secret, url, credential, hear=last.note)
+        self._heard[client.url] = last
+        return await self.keep(client)
 
     async def _sign_in(self) -> DefaultAzureCredential:
         if self._credential is None:

@@ -27,8 +27,8 @@ from shared.hubs.delivery import Handler
 from shared.service.checkpoints import HubPositions, prepare
 from shared.service.clients import AzureClients
 from shared.service.health import Health, HealthServer
-from shared.service.own_storage import OwnStorage
 from shared.service.settings import ServiceSettings, load
+from shared.service.storage_clock import StorageClock
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
 from shared.telemetry import logs, tracing
@@ -133,16 +133,18 @@ async def _run(
     ):
         service = await build(settings, clients, metrics, health)
         blobs = BlobStore(await clients.storage())
-        storage = OwnStorage(blobs, service.container, settings.ownership_expiry_s)
+        clock = StorageClock(
+            await clients.last_answer(service.container), settings.ownership_expiry_s
+        )
+        probes: dict[str, Probe] = {
+            "event hubs": service.consumer.reach,
+            "storage": await clients.probe(blobs, service.container),
+            "clock": clock.check,
+            **service.probes,
+        }
         reading = asyncio.create_task(
             _read(service.consumer, blobs, settings, health, Retry(metrics))
         )
-        probes = {
-            "event hubs": service.consumer.reach,
-            "storage": storage.reach,
-            "clock": storage.check_clock,
-            **service.probes,
-        }
         probing = asyncio.create_task(
             in_rounds(
                 "probes",

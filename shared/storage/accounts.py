@@ -6,6 +6,7 @@ reads or writes a blob names its container and need not know that there may be t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
@@ -68,8 +69,11 @@ def storage_client(
     account_url: str | None,
     credential: AsyncTokenCredential | None,
     retry: type[ExponentialRetry] = ExponentialRetry,
+    hear: Callable[[Any], None] | None = None,
 ) -> BlobServiceClient:
     """Return a client of a storage account, by connection string or by signing in to its URL.
+
+    ``hear`` is given the SDK's response to every request that gives it to nobody else.
 
     Raises:
         ConfigurationError: the connection string or the URL is none.
@@ -84,6 +88,7 @@ def storage_client(
         # Blocks are sent as one piece from the event loop; smaller ones let it turn in between.
         "max_single_put_size": _BLOCK_BYTES,
         "max_block_size": _BLOCK_BYTES,
+        "raw_response_hook": hear,
     }
     try:
         if connection_string:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import gzip
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -17,15 +18,17 @@ from ports import unused_port
 from prometheus_client import CollectorRegistry
 
 from shared.contracts.errors import (
+    DeniedError,
     DoubtfulError,
     NoContainerError,
     PermanentError,
     SourceRefused,
     TransientError,
 )
-from shared.service.own_storage import OwnStorage
+from shared.service.storage_clock import StorageClock
 from shared.storage.accounts import storage_client
 from shared.storage.blobs import BlobStore
+from shared.storage.last_answer import LastAnswer, StorageProbe
 from shared.storage.retry import Retry
 from shared.telemetry.metrics import WorkMetrics
 from splitter.upload import UploadReader, Video
@@ -165,15 +168,66 @@ async def test_an_upload_that_alone_is_forbidden_is_refused_and_a_locked_account
 async def test_a_clock_that_is_far_from_storages_is_reported_and_one_that_is_near_is_not(
     storage_connection: str, container: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with storage_client(storage_connection, None, None) as client:
-        storage = OwnStorage(BlobStore(client), container, ownership_expiry_s=30)
-        await storage.reach()
-        await storage.check_clock()
+    last = LastAnswer()
+    clock = StorageClock(last, ownership_expiry_s=30)
+    await clock.check()
+    async with storage_client(storage_connection, None, None, hear=last.note) as client:
+        await BlobStore(client).reach(container)
+        await clock.check()
         now = time.time()
-        monkeypatch.setattr("shared.service.own_storage.time.time", lambda: now + 40)
-        await storage.reach()
+        monkeypatch.setattr("shared.storage.last_answer.time.time", lambda: now + 40)
+        await BlobStore(client).facts(container, NAME)
         with pytest.raises(TransientError, match=r"clock is (39|40|41) s ahead of storage's"):
-            await storage.check_clock()
+            await clock.check()
+
+
+async def test_answers_to_others_stand_for_a_probes_own_but_not_forever(
+    storage_connection: str, container: str
+) -> None:
+    last, asked = LastAnswer(), list[bool]()
+
+    def hear(answer: Any) -> None:
+        last.note(answer)
+        asked.append("restype=container" in answer.http_request.url)
+
+    async with storage_client(storage_connection, None, None, hear=hear) as client:
+        blobs = BlobStore(client)
+        probe = StorageProbe(blobs, container, last, every_s=300)
+        await probe()
+        assert sum(asked) == 1
+        for _ in range(5):
+            # That a blob is not there is an answer, too.
+            assert await blobs.facts(container, NAME) is None
+            await probe()
+        assert sum(asked) == 1
+        await probe()
+        assert sum(asked) == 2
+        # An old answer stands for nothing.
+        await StorageProbe(blobs, container, last, every_s=0)()
+        assert sum(asked) == 3
+
+
+async def test_after_a_refusal_a_probe_asks_itself_until_it_is_answered_well() -> None:
+    last = LastAnswer()
+    async with answering(404, "BlobNotFound", last.note) as (client, answers):
+        answers["container"] = (200, "")
+        blobs = BlobStore(client)
+        probe = StorageProbe(blobs, "uploads", last, every_s=300)
+        await probe()
+        answers["container"] = (403, "AuthorizationFailure")
+        await probe()
+        answers["blob"] = (403, "AuthorizationFailure")
+        with pytest.raises(DeniedError):
+            await blobs.facts("uploads", NAME)
+        with pytest.raises(DeniedError):
+            await probe()
+        answers["blob"] = (404, "BlobNotFound")
+        assert await blobs.facts("uploads", NAME) is None
+        # What the account answers about a blob says nothing about a container that it refuses.
+        with pytest.raises(DeniedError):
+            await probe()
+        answers["container"] = (200, "")
+        await probe()
 
 
 @pytest.mark.parametrize(
@@ -196,7 +250,7 @@ async def test_an_answer_that_is_not_exists_is_not_taken_for_it(
 
 @asynccontextmanager
 async def answering(
-    status: int, code: str
+    status: int, code: str, hear: Callable[[Any], None] | None = None
 ) -> AsyncIterator[tuple[BlobServiceClient, dict[str, tuple[int, str]]]]:
     """Serve an account whose every answer is ``status`` and ``code``, until told otherwise."""
     answers = {"blob": (status, code), "container": (status, code)}
@@ -216,7 +270,8 @@ async def answering(
     await web.TCPSite(runner, "127.0.0.1", port).start()
     try:
         address = f"http://127.0.0.1:{port}/account"
-        async with BlobServiceClient(address, retry_policy=LinearRetry(retry_total=0)) as client:
+        once = LinearRetry(retry_total=0)
+        async with BlobServiceClient(address, retry_policy=once, raw_response_hook=hear) as client:
             yield client, answers
     finally:
         await runner.cleanup()
