@@ -86,7 +86,7 @@ def look(frame: av.VideoFrame, bars: Bars = NO_BARS) -> Sight:
     # (No sum comes near 16 bits: of pictures of 16384 pixels a block has a hundred.)
     lines = some[:, 0].astype(np.uint16)
     for line in range(1, some.shape[1]):
-        lines += some[:, line]
+        lines += some[:, line].astype(np.uint16)  # Adding mixed types takes twice as long.
     # (Adding slices is many times as fast as summing over a short axis.)
     sums = lines[:, ::block].copy()
     for column in range(1, block):
@@ -132,8 +132,9 @@ class Camera:
             self._prepare(*small.shape)
             self._reference = self._before = None
         # (In two steps: their checks cost as much as the transforms of pictures so small.)
-        lines = fft.rfft((small - small.mean()) * self._window)
-        spectrum = fft.fft(lines, axis=0).astype(np.complex64, copy=False)
+        # Only a norm that is a float keeps numpy from computing in double precision.
+        lines = fft.rfft((small - small.mean()) * self._window, norm="ortho")
+        spectrum = fft.fft(lines, axis=0, norm="ortho").astype(np.complex64, copy=False)
         seen = _View(small, spectrum, 0.0, 0.0)
         placed = self._placed(seen)
         self.cut = placed is None
@@ -220,7 +221,7 @@ def _tiles(change: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the sums of tiles; what is left at the right and below is not part of any."""
     rows, columns = (length // _TILE for length in change.shape)
     whole = change[: rows * _TILE, : columns * _TILE]
-    lines = np.add.reduceat(whole, np.arange(0, rows * _TILE, _TILE), axis=0)
+    lines = whole.reshape(rows, _TILE, whole.shape[1]).sum(axis=1)
     sums: NDArray[np.float32] = np.add.reduceat(lines, np.arange(0, columns * _TILE, _TILE), axis=1)
     return sums
 
