@@ -22,6 +22,10 @@ _HEADERS: Final = {b"mvhd": (100, 112), b"tkhd": (84, 96), b"mdhd": (24, 36)}
 """How long headers are at the least, with times of 32 and of 64 bits."""
 _CLOCKS: Final = 10
 """A movie's clock ticks a multiple of so often a second, as 600 or 90000, or as a track does."""
+_PRIMING: Final = 4
+"""Sound of up to this part of a second is before the first that is meant to be heard."""
+_BEYOND: Final = 10
+"""An edit that lasts longer than its track, by this part of a second, begins too late."""
 _NAMES: Final = frozenset(
     b"mvhd trak mvex iods udta meta cmov clip tkhd edts elst tref tapt load mdia mdhd hdlr elng "
     b"minf vmhd smhd hmhd nmhd sthd gmhd dinf stbl stsd stts ctts cslg stsc stsz stz2 stco co64 "
@@ -144,25 +148,35 @@ def _has_odd_clock(moov: bytes) -> bool:
 
 
 def _has_odd_edits(moov: bytes) -> bool:
-    """Tell whether an edit list hides all of a track, or an end that its header says is shown.
+    """Tell whether an edit list shows another part of a track than the headers let it."""
+    boxes = dict(boxes_of(moov))
+    clock, _ = _ticks_and_length(boxes.get(b"mvhd", b""))
+    tracks = () if b"mvex" in boxes else _described(moov)
+    return any(_has_odd_edit(track, media, clock) for track, media in tracks)
 
-    A header gives the length of what is shown. Of a video that was trimmed both were changed.
+
+def _has_odd_edit(track: Mapping[bytes, bytes], media: Mapping[bytes, bytes], clock: int) -> bool:
+    """Tell whether the only edit of a track hides all of it, or a part that should be shown.
+
+    The track's header gives the length of what is shown: where it is all, the end cannot be hidden.
+    An edit that hides the beginning is over where the track is. Of a video that was trimmed all of
+    these were changed; sound begins with some that is never shown.
     """
-    clock, _ = _ticks_and_length(dict(boxes_of(moov)).get(b"mvhd", b""))
-    for track, media in _described(moov):
-        header, table = track.get(b"tkhd", b""), _tables_of(media)
-        edit = _only_edit(dict(boxes_of(track.get(b"edts", b""))).get(b"elst", b""))
-        ticks, _ = _ticks_and_length(media.get(b"mdhd", b""))
-        length = mp4_tables.length(table)
-        if edit is None or not length or b"mvex" in dict(boxes_of(moov)):
-            continue
-        duration, begin = edit
-        promised = int.from_bytes(header[28:36] if header[:1] == b"\1" else header[20:24], "big")
-        rest = (length - begin) * clock
-        is_cut = 0 < (duration + 1) * ticks < rest <= (promised + 1) * ticks
-        if begin >= length or (is_cut and (promised - 1) * ticks <= length * clock):
-            return True
-    return False
+    header, tables = track.get(b"tkhd", b""), _tables_of(media)
+    edit = _only_edit(dict(boxes_of(track.get(b"edts", b""))).get(b"elst", b""))
+    ticks, _ = _ticks_and_length(media.get(b"mdhd", b""))
+    length = mp4_tables.length(tables)
+    if edit is None or not length:
+        return False
+    duration, begin = edit
+    promised = int.from_bytes(header[28:36] if header[:1] == b"\1" else header[20:24], "big")
+    shown, rest, whole = duration * ticks, (length - begin) * clock, length * clock
+    # (A length of zero is that of all there is.)
+    is_cut = 0 < shown < rest - ticks <= promised * ticks <= whole + ticks
+    hidden = begin - mp4_tables.first_shift(tables)
+    allowed = 0 if media.get(b"hdlr", b"")[8:12] == b"vide" else ticks // _PRIMING
+    is_late = hidden > allowed and (shown - whole + hidden * clock) * _BEYOND > ticks * clock
+    return begin >= length or is_cut or is_late
 
 
 def _described(moov: bytes) -> Iterator[tuple[dict[bytes, bytes], dict[bytes, bytes]]]:

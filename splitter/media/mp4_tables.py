@@ -74,6 +74,11 @@ def length(tables: Mapping[bytes, bytes]) -> int:
     return sum(count * step for count, step in entries(tables, b"stts"))
 
 
+def first_shift(tables: Mapping[bytes, bytes]) -> int:
+    """Return how many ticks after it is decoded a track's first sample is shown."""
+    return next((shift for _, shift in entries(tables, b"ctts")), 0)
+
+
 def count_descriptions(tables: Mapping[bytes, bytes]) -> int:
     """Return how many descriptions of samples a track has: their codec, their size, and so on."""
     return _count(tables.get(b"stsd", b""))

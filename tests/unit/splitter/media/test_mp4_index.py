@@ -64,8 +64,23 @@ def test_edits_that_show_less_than_the_tracks_header_says_are_damage(data: bytes
     assert not is_whole(cut)
     # And those of a trimmed video, of which the header says the same
     assert is_whole(cut[:header] + half + cut[header + 4 :])
+    # And those that show all there is, however long
+    assert is_whole(data[:duration] + bytes(4) + data[duration + 4 :])
     # And those that begin behind all that there is
     assert not is_whole(data[: duration + 4] + b"\1" + data[duration + 5 :])
+
+
+def test_an_edit_that_begins_later_and_lasts_as_long_is_damage(data: bytes) -> None:
+    edit, header = data.index(b"elst") + 12, data.index(b"tkhd") + 24
+    duration, begin = (int.from_bytes(data[at : at + 4], "big") for at in (edit, edit + 4))
+    clock = int.from_bytes(data[data.index(b"mvhd") + 16 :][:4], "big")
+    fifth = clock // 5
+    later = (begin + 30000 // 5).to_bytes(4, "big")
+    assert not is_whole(data[: edit + 4] + later + data[edit + 8 :])
+    # And one that ends where the track does: it was trimmed
+    rest = (duration - fifth).to_bytes(4, "big")
+    trimmed = data[:edit] + rest + later + data[edit + 8 :]
+    assert is_whole(trimmed[:header] + rest + trimmed[header + 4 :])
 
 
 @pytest.mark.parametrize("name", [b"mvhd", b"tkhd", b"mdhd"])
