@@ -119,6 +119,19 @@ CONTRAST = """() => {
   return faint;
 }"""
 
+# What is said over the picture, and is not wholly inside of it.
+CUT_OFF = """() => {
+  const frame = document.getElementById("frame").getBoundingClientRect();
+  return [...document.querySelectorAll(".frame .hint, .frame .corner")]
+    .filter((one) => one.checkVisibility())
+    .filter((one) => {
+      const box = one.getBoundingClientRect();
+      return box.top < frame.top || box.bottom > frame.bottom
+        || box.left < frame.left || box.right > frame.right;
+    })
+    .map((one) => one.textContent);
+}"""
+
 
 def sound_of(path: Path) -> np.ndarray:
     """The samples of a file's first sound, its first channel."""

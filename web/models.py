@@ -76,6 +76,8 @@ class Job(Value):
     result: str | None = None
     """File name of the result, once there is one."""
     live: Live = Live()
+    waiting: str | None = None
+    """What keeps an open job from moving, such as "a stylizer"; None while it moves."""
     warnings: tuple[str, ...] = ()
     error: Failure | None = None
 

@@ -48,6 +48,7 @@ def job_of(
         sound=bool(source and any(track.kind == "audio" for track in source.tracks)),
         result=PurePosixPath(status.result).name if status.result else None,
         live=live or Live(),
+        waiting=status.waiting.reason if status.waiting and not status.ended else None,
         warnings=status.warnings,
         error=status.error,
     )

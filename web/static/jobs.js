@@ -1,8 +1,10 @@
 // The list of jobs: kept true by the studio's events, one card a job.
 import { call, get } from "./api.js";
-import { codecOf, shareOf, stateOf, titleOf } from "./words.js";
+import { codecOf, momentOf, shareOf, stateOf, titleOf } from "./words.js";
 
 const PAGE = 30;
+const NOTHING_YET = "Your videos appear here while they are being painted, and stay until you delete them.";
+const NOTHING_MATCHES = "None of your paintings is of this kind.";
 
 export class Jobs extends EventTarget {
   #jobs = new Map();
@@ -69,6 +71,11 @@ export class Jobs extends EventTarget {
     };
   }
 
+  // Shows where a new upload's progress is: on narrow pages that is far below the button.
+  reveal() {
+    this.list.firstElementChild?.scrollIntoView({ block: "nearest" });
+  }
+
   #take(job) {
     const before = this.#jobs.get(job.id);
     this.#jobs.set(job.id, job);
@@ -85,6 +92,15 @@ export class Jobs extends EventTarget {
     this.#jobs.delete(id);
     this.#render();
     this.dispatchEvent(new CustomEvent("gone", { detail: id }));
+  }
+
+  // Who deleted by the keyboard goes on at the neighbour, and not at the page's beginning.
+  #dropFocused(id) {
+    const card = this.#cards.get(id);
+    const neighbour = card?.nextElementSibling ?? card?.previousElementSibling;
+    const focused = card?.contains(document.activeElement);
+    this.#drop(id);
+    if (focused) (neighbour?.querySelector(".thumb") ?? this.filter).focus();
   }
 
   #isAway(words) {
@@ -108,6 +124,7 @@ export class Jobs extends EventTarget {
     const jobs = this.#visible();
     const page = jobs.slice(0, this.#shown);
     this.empty.hidden = jobs.length + this.#uploads.size > 0;
+    this.empty.textContent = this.filter.value ? NOTHING_MATCHES : NOTHING_YET;
     this.more.hidden = jobs.length <= this.#shown;
     const wanted = [
       ...[...this.#uploads].reverse().map(([id, entry]) => this.#uploadCard(id, entry)),
@@ -132,7 +149,7 @@ export class Jobs extends EventTarget {
   }
 
   #uploadCard(id, entry) {
-    const card = this.#cards.get(id) ?? this.#newCard(id, entry.name, "");
+    const card = this.#cards.get(id) ?? this.#newCard(id, entry.name);
     const sending = entry.share < 1 && !entry.bad;
     card.classList.toggle("open", !entry.bad);
     card.classList.toggle("failed", Boolean(entry.bad));
@@ -151,6 +168,7 @@ export class Jobs extends EventTarget {
 
   #jobCard(job) {
     const card = this.#cards.get(job.id) ?? this.#newCard(job.id, job.video, this.#mannerOf(job));
+    card.classList.toggle("lossy", job.state === "degraded");
     card.classList.toggle("shown", job.id === this.#selected);
     card.classList.toggle("open", !job.ended);
     card.classList.toggle("failed", job.ended && job.result === null);
@@ -166,22 +184,30 @@ export class Jobs extends EventTarget {
 
   #mannerOf(job) {
     const codec = job.codec === "h264" ? [] : [codecOf(job.codec)];
-    return [titleOf(job.style, this.styles), ...codec].join(" · ");
+    const began = new Date(job.started_at);
+    const when = element("time", "", momentOf(began));
+    when.dateTime = began.toISOString();
+    const words = [titleOf(job.style, this.styles), ...codec, ""].join(" · ");
+    const manner = element("p", "job-manner", words);
+    manner.append(when);
+    return manner;
   }
 
-  #newCard(id, name, style) {
+  #newCard(id, name, manner = null) {
     const card = element("li", "job");
     const thumb = element("button", "thumb");
     thumb.type = "button";
     thumb.setAttribute("aria-label", `Watch ${name}`);
     thumb.addEventListener("click", () => this.#watch(id));
     const title = element("p", "job-name", name);
-    if (style) title.append(" ", element("small", "", style));
+    title.title = name;
     const state = element("div", "job-state");
     const bar = element("div", "bar");
     bar.append(element("i", "split"), element("i"));
     state.append(bar, element("span"));
-    card.append(thumb, title, element("div", "actions"), state);
+    const text = element("div", "job-text");
+    text.append(title, ...(manner ? [manner] : []), state);
+    card.append(thumb, text, element("div", "actions"));
     this.#cards.set(id, card);
     return card;
   }
@@ -222,6 +248,7 @@ export class Jobs extends EventTarget {
     const actions = card.querySelector(".actions");
     if (actions.dataset.names === names) return;
     actions.dataset.names = names;
+    const focused = actions.contains(document.activeElement);
     actions.replaceChildren();
     if (job?.result) {
       const link = element("a", "strong", "Download");
@@ -235,13 +262,14 @@ export class Jobs extends EventTarget {
       button.addEventListener("click", act);
       actions.append(button);
     }
+    if (focused) actions.firstElementChild?.focus({ preventScroll: true });
   }
 
   async #order(card, job, method, suffix) {
     if (method === "DELETE" && !window.confirm(`Delete the painting of ${job.video}, and its upload?`)) return;
     try {
       await call(`/api/jobs/${job.id}${suffix}`, { method });
-      if (method === "DELETE") this.#drop(job.id);
+      if (method === "DELETE") this.#dropFocused(job.id);
       else this.#take(await get(`/api/jobs/${job.id}`));
     } catch (error) {
       this.#tell(card, error.message, true);

@@ -220,7 +220,7 @@ export class Stage {
     this.#muted = muted;
     this.#before.muted = muted || !this.#live;
     this.#after.muted = muted || Boolean(this.#live);
-    $("mute").setAttribute("aria-pressed", String(muted));
+    $("mute").classList.toggle("muted", muted);
     $("mute").setAttribute("aria-label", muted ? "Sound is off" : "Sound is on");
   }
 
@@ -277,7 +277,8 @@ export class Stage {
     else if (this.#unplayable) {
       const when = job.result ? "download the result" : "the result will be there to download";
       this.#say(`This browser cannot play ${codecOf(job.codec)}: ${when}.`);
-    } else if (!this.#live && !this.#after.src) this.#say(job.ended ? "There is nothing to show." : "The first frames are being painted …");
+    } else if (!this.#live && !this.#after.src && job.ended) this.#say("There is nothing to show.");
+    else if (!this.#live && !this.#after.src) this.#say(job.waiting ? `Waiting for ${job.waiting} …` : "The first frames are being painted …");
     else if (this.#live && wait > 0 && this.#after.paused && !this.#after.currentTime) {
       const when = Number.isFinite(wait) ? ` Plays smoothly in ${clock(wait)}.` : "";
       this.#say(`Painting at ${speedOf(job)}.${when}`, true);

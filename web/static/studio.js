@@ -76,6 +76,8 @@ function showChoice() {
 }
 
 function describe(job = null) {
+  // A job's progress would be read out without an end; its end is announced.
+  $("facts").ariaLive = job ? "off" : "polite";
   if (job) {
     $("title").textContent = job.video;
     $("facts").textContent = `${titleOf(job.style, session.styles)} · ${stateOf(job, false)}`;
@@ -141,6 +143,7 @@ $("choices").addEventListener("submit", async (event) => {
   large.abort();
   const uploads = chosen.map((file, place) => paint(file, request, place === 0));
   $("files").value = "";
+  jobs.reveal();
   await Promise.allSettled(uploads);
   offer();
 });
@@ -198,7 +201,7 @@ function changed(job) {
 jobs.addEventListener("change", (event) => changed(event.detail));
 jobs.addEventListener("watch", (event) => {
   watch(event.detail);
-  $("frame").scrollIntoView({ block: "nearest", behavior: "smooth" });
+  $("frame").scrollIntoView({ block: "nearest" });
 });
 jobs.addEventListener("gone", (event) => {
   if (stage.job === event.detail) showFrame(frame);

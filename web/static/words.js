@@ -8,6 +8,13 @@ export function clock(seconds) {
   return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
 }
 
+// When something was, as people of the browser's language write it: the year only of other years.
+export function momentOf(time) {
+  const year = time.getFullYear() === new Date().getFullYear() ? {} : { year: "numeric" };
+  const shown = { month: "short", day: "numeric", hour: "numeric", minute: "2-digit", ...year };
+  return new Intl.DateTimeFormat(undefined, shown).format(time);
+}
+
 // Seconds of a time as people write it, such as 1:05 or 12.5s; NaN where it is another thing.
 export function secondsOf(text) {
   return /^[\d:.]+s?$/.test(text) ? text.replace("s", "").split(":").reduce((sum, part) => 60 * sum + Number(part), 0) : NaN;
@@ -62,14 +69,19 @@ export function shareOf(job) {
   return job.frames ? job.frames_painted / job.frames : null;
 }
 
+function doingOf(job) {
+  if (job.waiting) return `Waiting for ${job.waiting}`;
+  return job.frames_painted || job.ended ? STATES[job.state] : "Reading the video";
+}
+
 export function stateOf(job, reason = true) {
-  const words = [job.frames_painted || job.ended ? STATES[job.state] : "Reading the video"];
+  const words = [doingOf(job)];
   const share = shareOf(job);
   if (!job.ended) {
     if (share !== null) words.push(`${Math.floor(share * 100)}\u00a0%`);
     else if (job.frames_painted) words.push(`${job.frames_painted} frames`);
-    if (job.frames_per_s) words.push(`${job.frames_per_s} frames/s`);
-    if (job.seconds_left !== null) words.push(`${clock(job.seconds_left)} left`);
+    if (job.frames_per_s && !job.waiting) words.push(`${job.frames_per_s} frames/s`);
+    if (job.seconds_left !== null && !job.waiting) words.push(`${clock(job.seconds_left)} left`);
   } else if (job.frames && job.result) {
     words.push(`${job.frames} frames`);
   }

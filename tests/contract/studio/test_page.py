@@ -12,6 +12,7 @@ from playwright.async_api import Browser, Page, expect
 from studio_bench import TOKEN, Opened, opened
 from studio_page import (
     CONTRAST,
+    CUT_OFF,
     PATIENCE_MS,
     change_style_over_time,
     choose,
@@ -21,6 +22,7 @@ from studio_page import (
 )
 from videos import Video
 
+from shared.contracts.status import Failure, Waiting, utc_now
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.style_request_text import parse_style_request
 
@@ -52,6 +54,10 @@ async def page(studio: Opened, browser: Browser) -> AsyncIterator[Page]:
 
 
 async def test_every_control_says_how_each_of_several_files_is_painted(page, studio, tmp_path):
+    await page.locator("#filter").select_option("Done")
+    await expect(page.get_by_text("None of your paintings is of this kind.")).to_be_visible()
+    await page.locator("#filter").select_option("All")
+    await expect(page.get_by_text("Your videos appear here")).to_be_visible()
     files = [tmp_path / name for name in ("one.mp4", "two.mp4", "lost.mp4")]
     for file in files:
         file.write_bytes(b"this is a text")
@@ -117,13 +123,28 @@ async def test_painting_that_is_slower_than_the_video_says_when_to_start(page, s
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_everything_can_be_read_reached_and_named(page, scheme):
+async def test_everything_can_be_read_reached_and_named(page, studio, scheme):
     await page.emulate_media(color_scheme=scheme)
     await open_all_settings(page)
+    name = f"{scheme} {'very-long-name' * 12}.mp4"
+    lost = Failure(code="NOT_A_VIDEO", message=f"This is not a video. {'It is a text. ' * 12}")
+    await studio.job(video_name=name, state="failed", error=lost)
+    losses = ("8 frames are missing",)
+    await studio.job(video_name=name, state="degraded", warnings=losses, result="lossy.mp4")
+    await studio.job(
+        video_name=f"{scheme} waits.mp4", waiting=Waiting(reason="a splitter", since=utc_now())
+    )
+    await expect(page.locator(".job", has_text=f"{scheme} waits")).to_contain_text(
+        "Waiting for a splitter", timeout=PATIENCE_MS
+    )
+    failed = page.locator(".job.failed", has_text=name)
+    await failed.get_by_role("button", name="Watch").click()
+    await expect(page.locator("#hint")).to_contain_text("It is a text.")
     for width in (375, 768, 1280):
         await page.set_viewport_size({"width": width, "height": 900})
         assert await page.evaluate("() => document.documentElement.scrollWidth") <= width
         assert await page.evaluate(CONTRAST) == []
+        assert await page.evaluate(CUT_OFF) == []
     nameless = await page.evaluate(
         """() => [...document.querySelectorAll("button, input, select, a")]
           .filter((one) => one.checkVisibility())
@@ -131,3 +152,19 @@ async def test_everything_can_be_read_reached_and_named(page, scheme):
           .map((one) => one.outerHTML)"""
     )
     assert nameless == []
+
+
+async def test_who_deletes_by_the_keyboard_goes_on_at_the_neighbour(page, studio):
+    for name in ("older.mp4", "newer.mp4"):
+        await studio.job(video_name=name, state="cancelled")
+    page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
+    newer = page.locator(".job", has_text="newer.mp4")
+    await newer.get_by_role("button", name="Delete").press("Enter", timeout=PATIENCE_MS)
+    await expect(newer).to_have_count(0, timeout=PATIENCE_MS)
+    await expect(page.get_by_role("button", name="Watch older.mp4")).to_be_focused()
+    await studio.job(video_name="open.mp4")
+    cancel = page.locator(".job", has_text="open.mp4").get_by_role("button", name="Cancel")
+    await cancel.press("Enter", timeout=PATIENCE_MS)
+    await expect(
+        page.locator(".job", has_text="open.mp4").get_by_role("button", name="Delete")
+    ).to_be_focused(timeout=PATIENCE_MS)
