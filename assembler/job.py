@@ -61,7 +61,9 @@ class Job:
         self._clock = clock
         self._redrives = redrives
         self._segments: dict[int, SegmentReady] = {}
-        self._work: dict[tuple[int, Make], SegmentReady] = {}
+        self._work: set[tuple[int, Make]] = set()
+        """The segments whose painting is counted in the two sums below."""
+        self._cpu_s = self._gpu_s = 0.0
         self._assembling: float | None = None
         self._progressed = self._lived = clock()
         self._ran: dict[str, float] = {}
@@ -179,8 +181,7 @@ class Job:
             if event.chunk in self._segments:  # it was painted anew
                 self.redrive.renew()
             self._segments[event.chunk] = event
-        # Of an event that comes twice, the work counts once; that of a segment painted anew, too.
-        self._work.setdefault((event.chunk, make), event)
+        self._count_work(event, make)
         self._update(
             chunks_stylized=self.completeness.chunks,
             frames_stylized=self.completeness.frames,
@@ -237,13 +238,22 @@ class Job:
         """Say in one sentence what was sent again and again and never came back."""
         return f"no stylizer brought these chunks, sent again and again: {_named(lost)}"
 
+    def _count_work(self, event: SegmentReady, make: Make) -> None:
+        """Count a segment's work: once if its event comes twice, and again if it is painted anew.
+
+        Sums are kept: a film has thousands of chunks, and each is announced.
+        """
+        if (event.chunk, make) in self._work:
+            return
+        self._work.add((event.chunk, make))
+        if event.gpu:
+            self._gpu_s += event.work_s
+        else:
+            self._cpu_s += event.work_s
+
     def _cost(self) -> Cost:
         assembling = 0.0 if self._assembling is None else self._clock() - self._assembling
-        painting = self._work.values()
-        return Cost(
-            cpu_s=round(sum(e.work_s for e in painting if not e.gpu) + assembling, 3),
-            gpu_s=round(sum(e.work_s for e in painting if e.gpu), 3),
-        )
+        return Cost(cpu_s=round(self._cpu_s + assembling, 3), gpu_s=round(self._gpu_s, 3))
 
     def _explain_unpainted(self) -> list[str]:
         unpainted = {n: event.unpainted for n, event in self._segments.items() if event.unpainted}
