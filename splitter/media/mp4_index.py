@@ -164,7 +164,7 @@ def _has_odd_edit(track: Mapping[bytes, bytes], media: Mapping[bytes, bytes], cl
     """
     header, tables = track.get(b"tkhd", b""), _tables_of(media)
     edit = _only_edit(dict(boxes_of(track.get(b"edts", b""))).get(b"elst", b""))
-    ticks, _ = _ticks_and_length(media.get(b"mdhd", b""))
+    ticks, said = _ticks_and_length(media.get(b"mdhd", b""))
     length = mp4_tables.length(tables)
     if edit is None or not length:
         return False
@@ -174,9 +174,14 @@ def _has_odd_edit(track: Mapping[bytes, bytes], media: Mapping[bytes, bytes], cl
     # (A length of zero is that of all there is.)
     is_cut = 0 < shown < rest - ticks <= promised * ticks <= whole + ticks
     hidden = begin - mp4_tables.first_shift(tables)
-    allowed = 0 if media.get(b"hdlr", b"")[8:12] == b"vide" else ticks // _PRIMING
+    is_sound = media.get(b"hdlr", b"")[8:12] == b"soun"
+    allowed = ticks // _PRIMING if is_sound else 0
     is_late = hidden > allowed and (shown - whole + hidden * clock) * _BEYOND > ticks * clock
-    return begin >= length or is_cut or is_late
+    # (A picture may be held for longer than its samples last, and sound may not.)
+    is_odd = (is_sound and shown > 2 * whole) or (
+        length > 2 * said > 0 and shown <= said * clock <= 2 * shown
+    )
+    return begin >= length or is_cut or is_late or is_odd
 
 
 def _described(moov: bytes) -> Iterator[tuple[dict[bytes, bytes], dict[bytes, bytes]]]:

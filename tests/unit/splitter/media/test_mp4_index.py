@@ -83,6 +83,14 @@ def test_an_edit_that_begins_later_and_lasts_as_long_is_damage(data: bytes) -> N
     assert is_whole(trimmed[:header] + rest + trimmed[header + 4 :])
 
 
+def test_sound_that_lasts_as_long_as_no_header_says_is_damage(data: bytes) -> None:
+    # Given a clock that is far too fast, and durations that are far too long
+    sound = data.rindex(b"mdhd")
+    for at in (sound + 16, data.rindex(b"stts") + 16):
+        assert data[at] == 0
+        assert not is_whole(data[:at] + b"\x40" + data[at + 1 :])
+
+
 @pytest.mark.parametrize("name", [b"mvhd", b"tkhd", b"mdhd"])
 def test_a_header_of_another_version_than_its_length_is_damage(data: bytes, name: bytes) -> None:
     assert not is_whole(data.replace(name + b"\0", name + b"\1", 1))
