@@ -17,7 +17,7 @@ MOST_A_CHUNK = 6
 MOST_A_JOB = 40
 LOOKS_A_SECOND = 3
 """While a job lasts: its record is read and written, and so is how far its split is."""
-IDLE_A_SERVICE = 0.8
+IDLE_A_SERVICE = 0.65
 """A second: whom partitions are of, whether one lives, whether storage is there."""
 WATCHER = 0.25
 DEADLINE_S = 90.0
