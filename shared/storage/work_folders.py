@@ -2,7 +2,8 @@
 
 A volume outlives the container that is restarted on it: what a killed process leaves behind would
 fill it in the end. So every folder is locked by the process that works in it, and a lock goes with
-its process; a service that starts removes the folders that nobody holds.
+its process; a service that starts removes the folders that nobody holds. The folder itself is what
+is locked: a lock file is missing in one whose process was killed while it made or removed it.
 """
 
 from __future__ import annotations
@@ -11,19 +12,19 @@ import asyncio
 import atexit
 import contextlib
 import fcntl
+import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 import structlog
 
 log = structlog.get_logger()
 
 _PREFIX: Final = "stylestream-work-"
-_LOCK: Final = "lock"
 _MORE_BYTES: Final = 2**20
 _LOOK_S: Final = 0.5
 
@@ -34,10 +35,12 @@ FULL_S: Final = 60.0
 @contextlib.contextmanager
 def work_folder(parent: str | None) -> Iterator[Path]:
     """Make a folder in ``parent``, or in the system's place for such, and remove it in the end."""
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent) as made:
-        folder = Path(made)
-        with _locked(folder / _LOCK, "x"):
+    with _made(parent) as folder:
+        try:
             yield folder
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(folder)
 
 
 def lasting_work_folder() -> Path:
@@ -51,8 +54,7 @@ def sweep_work_folders(parent: str | None) -> int:
     """Remove the folders in ``parent`` whose processes are gone; return how many there were."""
     swept = 0
     for folder in Path(parent or tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        # One without its lock is being made just now, or somebody is sweeping as well.
-        with contextlib.suppress(OSError), _locked(folder / _LOCK, "r"):
+        with contextlib.suppress(OSError), _locked(folder):
             shutil.rmtree(folder)
             swept += 1
     if swept:
@@ -77,12 +79,30 @@ async def more_room(parent: str | None, within_s: float, leaving: asyncio.Event)
 
 
 @contextlib.contextmanager
-def _locked(path: Path, mode: str) -> Iterator[IO[str]]:
-    """Hold a file's lock.
+def _made(parent: str | None) -> Iterator[Path]:
+    """Make a folder and hold its lock."""
+    with contextlib.ExitStack() as held:
+        while True:
+            folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+            # Before it was locked, somebody who sweeps may have taken it for one left behind.
+            with contextlib.suppress(BlockingIOError, FileNotFoundError):
+                held.enter_context(_locked(folder))
+                break
+        yield folder
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock.
 
     Raises:
-        OSError: somebody else holds it, or there is no such file.
+        BlockingIOError: somebody else holds it.
+        FileNotFoundError: it is gone.
     """
-    with path.open(mode) as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield file
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        folder.stat()  # whoever held the lock before may have removed it
+        yield
+    finally:
+        os.close(opened)

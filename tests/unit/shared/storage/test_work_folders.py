@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from shared.storage.work_folders import sweep_work_folders, work_folder
@@ -50,3 +52,37 @@ def test_what_a_killed_process_left_is_swept_and_what_another_works_in_is_not(
     for holder in holders:
         assert holder.stdout is not None
         holder.stdout.close()
+
+
+def test_what_a_process_left_that_was_killed_while_making_or_removing_it_is_swept(
+    tmp_path: Path,
+) -> None:
+    with work_folder(str(tmp_path)) as folder:
+        made = folder.name
+    (tmp_path / made).mkdir()
+    assert sweep_work_folders(str(tmp_path)) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_not_swept_while_it_is_made(tmp_path: Path) -> None:
+    ended = threading.Event()
+
+    def work() -> None:
+        for _ in range(200):
+            with work_folder(str(tmp_path)) as folder:
+                (folder / "side").write_bytes(b"tracks")
+
+    def sweep() -> None:
+        while not ended.is_set():
+            sweep_work_folders(str(tmp_path))
+
+    with ThreadPoolExecutor() as pool:
+        workers = [pool.submit(work) for _ in range(3)]
+        sweeper = pool.submit(sweep)
+        try:
+            for worker in workers:
+                worker.result()
+        finally:
+            ended.set()
+        sweeper.result()
+    assert list(tmp_path.iterdir()) == []
