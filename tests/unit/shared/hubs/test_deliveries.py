@@ -1,0 +1,36 @@
+"""What stays in memory of events: of a finished one that waits behind an open one, its place."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+from azure.eventhub import EventData
+from azure.eventhub._pyamqp.message import Message
+from azure.eventhub.aio import PartitionContext
+
+from shared.hubs.delivery import OwnedPartition
+
+
+def received(number: int) -> EventData:
+    place = {b"x-opt-sequence-number": number, b"x-opt-offset": str(number).encode()}
+    return EventData._from_message(Message(data=[b"{}"], message_annotations=place))
+
+
+def test_of_a_finished_event_behind_an_open_one_its_place_alone_is_kept() -> None:
+    context = PartitionContext("hubs", "segments", "group", "0", None)
+    partition = OwnedPartition(context)
+    first = partition.delivery(received(0))
+    kept: list[weakref.ref[object]] = []
+    for number in range(1, 100):
+        event = received(number)
+        kept.append(weakref.ref(event))
+        partition.delivery(event).done()
+        del event
+    gc.collect()
+    assert [ref() for ref in kept] == [None] * 99
+    assert partition.watermark.unfinished == 100
+    first.done()
+    place = partition.watermark.take()
+    assert place is not None
+    assert place.sequence_number == 99
