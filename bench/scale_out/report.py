@@ -8,22 +8,32 @@ from bench.scale_out.measure import FRAME_S, Step
 
 
 def table(steps: Sequence[Step]) -> str:
-    """Return the steps as Markdown."""
+    """Return the steps as Markdown, and what was full first."""
     return "\n".join(
         [
             f"A pool of simulated stylizers, {1000 * FRAME_S:.0f} ms a frame; it shares the hub so "
             "long after newcomers have begun to read it:",
             "",
-            "| stylizers | frames/s | of the ideal | shared after | cores busy | most in |",
-            "|---|---|---|---|---|---|",
+            "| stylizers | frames/s | of the ideal | shared after | cores busy | most in | full |",
+            "|---|---|---|---|---|---|---|",
             *map(_row, steps),
+            "",
+            _first_full(steps),
         ]
     )
 
 
 def _row(step: Step) -> str:
+    busiest = max(step.cores, key=lambda name: step.cores[name])
     return (
         f"| {step.stylizers} | {step.frames_per_second:.1f} of {step.ideal:.1f} "
         f"| {step.efficiency:.2f} | {step.shared_s:.1f} s | {sum(step.cores.values()):.2f} "
-        f"| {step.busiest}, {step.cores[step.busiest]:.2f} |"
+        f"| {busiest}, {step.cores[busiest]:.2f} | {step.full or ''} |"
     )
+
+
+def _first_full(steps: Sequence[Step]) -> str:
+    for step in steps:
+        if step.full is not None:
+            return f"Full first, with {step.stylizers} stylizers: {step.full}."
+    return "Nothing was full: neither the cores nor a process that works in one thread."

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from argparse import Namespace
 from dataclasses import asdict
-from datetime import UTC, datetime
 
-from bench import inference, media, pipeline
-from bench.report import Figures, table
-from bench.scale_out.measure import measure as measure_scale_out
+from bench.report import table
+from bench.suite import Wanted, measure
 from cli.commands.common import engine_environment, find_engine_problems, refuse
 from cli.results import find_unwritable_file
 from local.defaults import DEFAULT_STYLE, gallery
-from local.machine import describe_machine
 from shared.contracts.errors import StyleError
-from shared.service.machine import usable_cores
 from shared.telemetry import logs
 
 
@@ -24,30 +19,15 @@ async def bench(arguments: Namespace) -> int:
     """Measure, print JSON or tables, and write the tables where ``--markdown`` says."""
     refuse(_problems(arguments))
     logs.configure("WARNING", "console", "bench")
-    bare = await asyncio.to_thread(
-        inference.measure, arguments.style, 640, 360, usable_cores(), arguments.engine
-    )
-    whole = await pipeline.measure(
-        arguments.frames,
-        arguments.style,
-        arguments.stylizers,
-        engine_environment(arguments.engine),
-    )
-    figures = Figures(
-        machine=describe_machine(),
-        taken_at=datetime.now(UTC).date().isoformat(),
-        style=arguments.style,
-        stylizers=arguments.stylizers,
-        device=bare.device,
-        precision=bare.precision,
-        inference_frames_per_second=bare.frames_per_second,
-        pipeline=whole,
-        ratio=whole.frames_per_second / bare.frames_per_second,
-        media=[
-            await asyncio.to_thread(media.measure, *case)
-            for case in ((300, 640, 360), (150, 1280, 720))
-        ],
-        scale_out=await measure_scale_out() if arguments.suite == "full" else [],
+    figures = await measure(
+        Wanted(
+            arguments.suite,
+            arguments.frames,
+            arguments.style,
+            arguments.stylizers,
+            arguments.engine,
+            engine_environment(arguments.engine),
+        )
     )
     print(json.dumps(asdict(figures)) if arguments.json else table(figures))
     if arguments.markdown:

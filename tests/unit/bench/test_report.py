@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
+import pytest
+
 from bench import markdown
-from bench.peers import Speed
+from bench.inference import NetworkSpeed
+from bench.peers import NOT_INSTALLED, Speed
 from bench.peers import table as peers_table
-from bench.pipeline import PipelineFigures, ProcessCost
-from bench.report import Figures, table
+from bench.pipeline import JobFigures, PipelineFigures, ProcessCost
+from bench.report import table
+from bench.suite import Figures, Suite, Wanted
+
+SUITES: tuple[Suite, ...] = ("quick", "full")
 
 
-def costs(scale: float) -> dict[str, ProcessCost]:
-    return {
+def job(size: str, scale: float) -> JobFigures:
+    costs = {
         "stylizer-1": ProcessCost(20 * scale, 300 * scale, 250 * scale),
         "client": ProcessCost(1.0, 900.0, 800.0),
     }
+    return JobFigures(size, 120, 2.0 * scale, 60.0 / scale, 0.7, 0.2, costs)
+
+
+def networks(precision: str, scale: float) -> list[NetworkSpeed]:
+    return [
+        NetworkSpeed("640x360", 100.0 / scale, 15.0 * scale, "cpu", precision),
+        NetworkSpeed("1920x1080", 40.0 / scale, 32.0 * scale, "cpu", precision),
+    ]
 
 
 FIGURES = Figures(
@@ -23,26 +38,50 @@ FIGURES = Figures(
     taken_at="2026-01-01",
     style="udnie",
     stylizers=1,
-    device="cpu",
-    precision="bf16",
-    inference_frames_per_second=100.0,
-    pipeline=PipelineFigures(120, 2.0, 60.0, 0.7, 0.2, costs(1), 3.0, 0.1, costs(2)),
-    ratio=0.6,
+    networks=networks("bf16", 1.0),
+    networks_fp32=networks("fp32", 2.0),
+    pipeline=PipelineFigures([job("640x360", 1), job("1920x1080", 2)], 3.0, 0.1),
     media=[],
-    scale_out=[],
+    scale_out=None,
+    peers=None,
 )
 
 
-def test_memory_is_told_for_both_sizes_and_not_of_the_benchmark_itself() -> None:
+def test_memory_is_told_for_each_size_and_not_of_the_benchmark_itself() -> None:
     rows = table(FIGURES).splitlines()
     assert "| stylizer-1 | 20.00 | 40.00 | 300, 250 | 600, 500 |" in rows
     assert "| client | 1.00 | 1.00 |  |  |" in rows
     assert "| all | 21.00 | 41.00 | | |" in rows
 
 
+def test_each_size_is_compared_with_the_bare_network_of_the_same_run() -> None:
+    rows = table(FIGURES).splitlines()
+    assert "| 640x360 | 120 | 100.0 | 60.0 | 0.60 | 15.0 | 6.0 | 300 |" in rows
+    assert "| 1920x1080 | 120 | 40.0 | 30.0 | 0.75 | 32.0 | 9.0 | 600 |" in rows
+    assert "| 640x360 | 100.0 | 50.0 | 2.00 | 15.0 | 30.0 | 0.50 |" in rows
+
+
+@pytest.mark.parametrize(
+    ("found", "said"), [([], NOT_INSTALLED), ([Speed("another 0.1.0", 20.0, 90.0)], "another 0.1")]
+)
+def test_a_full_suite_has_the_other_package_or_says_how_to_have_it(
+    found: list[Speed], said: str
+) -> None:
+    assert said not in table(FIGURES)
+    assert said in table(dataclasses.replace(FIGURES, peers=found))
+
+
+def test_a_full_suite_paints_720_lines_too() -> None:
+    quick, full = (
+        [case.size for case in Wanted(suite, 1200, "udnie", 1, None, {}).cases] for suite in SUITES
+    )
+    assert quick == ["640x360", "1920x1080"]
+    assert full == ["640x360", "1280x720", "1920x1080"]
+
+
 def test_the_network_of_another_package_is_compared_in_a_table_of_its_own() -> None:
     speeds = [Speed("udnie", 100.0, 18.0), Speed("another 0.1.0", 20.0, 90.0)]
-    assert peers_table(speeds).splitlines()[-1] == "| another 0.1.0 | 20.0 | 90.0 | 5.0 |"
+    assert peers_table(speeds).splitlines()[-1] == "| another 0.1.0 | 20.0 | 0.20 | 90.0 | 5.0 |"
 
 
 def test_measured_anew_a_document_keeps_what_is_not_of_the_command(tmp_path: Path) -> None:

@@ -1,0 +1,114 @@
+"""Everything that one run of the benchmark measures, and in which order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from bench import inference, media, peers, pipeline
+from bench.inference import NetworkSpeed
+from bench.media import MediaFigures
+from bench.peers import Speed
+from bench.pipeline import Case, PipelineFigures
+from bench.scale_out.measure import Step
+from bench.scale_out.measure import measure as measure_scale_out
+from local.machine import describe_machine
+from shared.service.machine import usable_cores
+from stylizer.painting.precision import EngineSetting
+
+Suite = Literal["quick", "full"]
+
+_FP32: Final = "fp32"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be measured."""
+
+    suite: Suite
+    frames: int
+    """Of the clip at 640x360; larger ones are as long as takes some seconds."""
+    style: str
+    stylizers: int
+    engine: EngineSetting | None
+    """Goes before what the environment says."""
+    environment: Mapping[str, str]
+    """Added to that of the stack's services."""
+
+    @property
+    def cases(self) -> list[Case]:
+        """Return what the stack paints."""
+        small, middle, large = (
+            Case(640, 360, self.frames),
+            Case(1280, 720, 150),
+            Case(1920, 1080, 72),
+        )
+        return [small, middle, large] if self.suite == "full" else [small, large]
+
+    @property
+    def media_cases(self) -> list[Case]:
+        """Return what is split and joined without being painted."""
+        cases = [Case(640, 360, 300), Case(1280, 720, 150)]
+        return [*cases, Case(1920, 1080, 72)] if self.suite == "full" else cases
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """All that one benchmark run found out."""
+
+    machine: str
+    taken_at: str
+    style: str
+    stylizers: int
+    networks: list[NetworkSpeed]
+    """The bare network, for each job of the pipeline."""
+    networks_fp32: list[NetworkSpeed]
+    """The same in fp32; empty unless the suite is the full one and the precision another."""
+    pipeline: PipelineFigures
+    media: list[MediaFigures]
+    scale_out: list[Step] | None
+    """Pools of simulated stylizers; None unless the suite is the full one, as for `peers`."""
+    peers: list[Speed] | None
+    """Networks beside each other; empty where no other is installed."""
+
+
+async def measure(wanted: Wanted) -> Figures:
+    """Measure one thing after the other, so that none has to share the machine.
+
+    Raises:
+        StylestreamError: a measured job failed.
+    """
+    full = wanted.suite == "full"
+    networks = await _networks(wanted)
+    of_machine = networks[0].precision
+    return Figures(
+        machine=describe_machine(),
+        taken_at=datetime.now(UTC).date().isoformat(),
+        style=wanted.style,
+        stylizers=wanted.stylizers,
+        networks=networks,
+        networks_fp32=await _networks(wanted, _FP32) if full and of_machine != _FP32 else [],
+        pipeline=await pipeline.measure(
+            wanted.cases, wanted.style, wanted.stylizers, wanted.environment
+        ),
+        media=await _media(wanted.media_cases),
+        scale_out=await measure_scale_out() if full else None,
+        peers=await asyncio.to_thread(peers.measure, *peers.SIZE) or [] if full else None,
+    )
+
+
+async def _networks(wanted: Wanted, precision: Literal["fp32"] | None = None) -> list[NetworkSpeed]:
+    sizes = [(case.width, case.height) for case in wanted.cases]
+    return await asyncio.to_thread(
+        inference.measure, wanted.style, sizes, usable_cores(), wanted.engine, precision
+    )
+
+
+async def _media(cases: Sequence[Case]) -> list[MediaFigures]:
+    return [
+        await asyncio.to_thread(media.measure, case.frames, case.width, case.height)
+        for case in cases
+    ]
