@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
@@ -75,28 +75,43 @@ class Figures:
     """Networks beside each other; empty where no other is installed."""
 
 
-async def measure(wanted: Wanted) -> Figures:
+async def measure(wanted: Wanted, tell: Callable[[str], None]) -> Figures:
     """Measure one thing after the other, so that none has to share the machine.
+
+    ``tell`` hears what is measured next.
 
     Raises:
         StylestreamError: a measured job failed.
     """
     full = wanted.suite == "full"
+    tell("the bare network")
     networks = await _networks(wanted)
     of_machine = networks[0].precision
+    networks_fp32: list[NetworkSpeed] = []
+    if full and of_machine != _FP32:
+        tell("the bare network in fp32")
+        networks_fp32 = await _networks(wanted, _FP32)
+    tell("the whole pipeline")
+    whole = await pipeline.measure(wanted.cases, wanted.style, wanted.stylizers, wanted.environment)
+    tell("splitting and joining")
+    media_figures = await _media(wanted.media_cases)
+    scale_out, others = None, None
+    if full:
+        tell("pools of simulated stylizers")
+        scale_out = await measure_scale_out()
+        tell("another package's network")
+        others = await asyncio.to_thread(peers.measure, *peers.SIZE) or []
     return Figures(
         machine=describe_machine(),
         taken_at=datetime.now(UTC).date().isoformat(),
         style=wanted.style,
         stylizers=wanted.stylizers,
         networks=networks,
-        networks_fp32=await _networks(wanted, _FP32) if full and of_machine != _FP32 else [],
-        pipeline=await pipeline.measure(
-            wanted.cases, wanted.style, wanted.stylizers, wanted.environment
-        ),
-        media=await _media(wanted.media_cases),
-        scale_out=await measure_scale_out() if full else None,
-        peers=await asyncio.to_thread(peers.measure, *peers.SIZE) or [] if full else None,
+        networks_fp32=networks_fp32,
+        pipeline=whole,
+        media=media_figures,
+        scale_out=scale_out,
+        peers=others,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from argparse import Namespace
 from dataclasses import asdict
 
@@ -27,7 +28,8 @@ async def bench(arguments: Namespace) -> int:
             arguments.stylizers,
             arguments.engine,
             engine_environment(arguments.engine),
-        )
+        ),
+        lambda what: print(f"measuring {what} ...", file=sys.stderr, flush=True),
     )
     print(json.dumps(asdict(figures)) if arguments.json else table(figures))
     if arguments.markdown:

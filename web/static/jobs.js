@@ -130,6 +130,7 @@ export class Jobs extends EventTarget {
       ...[...this.#uploads].reverse().map(([id, entry]) => this.#uploadCard(id, entry)),
       ...page.map((job) => this.#jobCard(job)),
     ];
+    this.list.hidden = !wanted.length;
     const kept = new Set(wanted);
     for (const [id, card] of this.#cards) {
       if (!kept.has(card)) {
@@ -187,9 +188,8 @@ export class Jobs extends EventTarget {
     const began = new Date(job.started_at);
     const when = element("time", "", momentOf(began));
     when.dateTime = began.toISOString();
-    const words = [titleOf(job.style, this.styles), ...codec, ""].join(" · ");
-    const manner = element("p", "job-manner", words);
-    manner.append(when);
+    const manner = element("p", "job-manner");
+    manner.append(element("span", "", [titleOf(job.style, this.styles), ...codec].join(" · ")), " ", when);
     return manner;
   }
 
