@@ -71,8 +71,10 @@ class Step:
     @property
     def full(self) -> str | None:
         """Return what could not have done more: the cores, or a process that has one thread."""
-        if self.idle < 1 - _FULL or sum(self.cores.values()) > _FULL * self.machine_cores:
+        if sum(self.cores.values()) > _FULL * self.machine_cores:
             return f"{self.machine_cores} cores"
+        if self.idle < 1 - _FULL:
+            return f"{self.machine_cores} cores, with the work of others"
         single = {name: busy for name, busy in self.cores.items() if name not in _MANY_CORES}
         busiest = max(single, key=lambda name: single[name])
         return busiest if single[busiest] > _FULL else None

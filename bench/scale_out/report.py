@@ -35,5 +35,6 @@ def _row(step: Step) -> str:
 def _first_full(steps: Sequence[Step]) -> str:
     for step in steps:
         if step.full is not None:
-            return f"Full first, with {step.stylizers} stylizers: {step.full}."
+            pool = "1 stylizer" if step.stylizers == 1 else f"{step.stylizers} stylizers"
+            return f"Full first, with {pool}: {step.full}."
     return "Nothing was full: neither the cores nor a process that works in one thread."

@@ -26,7 +26,7 @@ def test_a_pool_is_reported_against_what_its_engines_could_paint() -> None:
         (step(8, splitter=1.2, azurite=0.3), None),
         (step(8, splitter=0.3, azurite=0.95), "azurite"),
         (step(8, splitter=1.5, azurite=0.5), "2 cores"),
-        (step(8, idle=0.02, splitter=0.3), "2 cores"),
+        (step(8, idle=0.02, splitter=0.3), "2 cores, with the work of others"),
     ],
 )
 def test_what_was_full_first_is_named(last: Step, full: str | None) -> None:
