@@ -1,7 +1,7 @@
 """The splitter: an uploaded video in, chunks of frames out.
 
-A video's way: `uploads` understands the BlobCreated event, `service` opens the job and publishes
-what comes, `child` runs the decoder in a process of its own (`sandbox`), which opens the source
-(`source`), brings each frame into the pipeline's one form (`normalise`), copies the other tracks
-(`tracks`) and cuts chunks (`split`).
+The path of a video: `intake.uploads` parses the BlobCreated event, `service` opens the job, and
+`job` runs a decoder in a sandboxed process (`decoder.process`). There, `media.source` opens the
+upload, `media.normalise` converts each frame to the pipeline's one pixel format, `media.tracks`
+copies the other tracks and `media.chunking` cuts chunks, which `shipping` stores and announces.
 """

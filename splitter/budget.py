@@ -1,4 +1,4 @@
-"""What an uploader may have, and what they have had: pure, and held against each other."""
+"""Compare what an uploader may use with what they have used; pure, without I/O."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Final, Literal
 from shared.contracts.values import Value
 
 PAUSE_S: Final = 5.0
-"""How long an uploader who is over budget is believed to be: storage is asked no more often."""
+"""Seconds for which the verdict "over budget" is kept before storage is asked again."""
 
 
 Sharing = Literal["folder", "name", "account"]
-"""Who has a budget of their own: each first folder, each name (as upload links are), or nobody."""
+"""What has a budget: each first folder, each name (as upload links use), or the whole account."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What each uploader may have; None: as much as they like."""
+    """What each uploader may use; None means unlimited."""
 
     open_jobs: int | None = None
     videos: int | None = None
@@ -34,7 +34,7 @@ class Budget:
 
 
 def uploader_of(name: str, sharing: Sharing = "folder") -> str:
-    """Return whose budget an upload takes from; those in no folder share one.
+    """Return the uploader that an upload counts against; uploads outside folders share one.
 
     >>> uploader_of("alice/holiday/beach.mp4"), uploader_of("beach.mp4")
     ('alice', '')
@@ -46,7 +46,7 @@ def uploader_of(name: str, sharing: Sharing = "folder") -> str:
 
 
 class Entry(Value):
-    """A video that was admitted."""
+    """An admitted video."""
 
     day: str
     """UTC, ISO 8601."""
@@ -58,12 +58,12 @@ class Entry(Value):
 
 
 class Ledger(Value):
-    """What one uploader was admitted with, by job."""
+    """The videos admitted for one uploader, by job."""
 
     jobs: dict[str, Entry]
 
     def excess(self, budget: Budget, day: str) -> str | None:
-        """Return which part of the budget is used up; None when another video may come."""
+        """Return which part of the budget is used up; None if another video may be admitted."""
         today = [entry for entry in self.jobs.values() if entry.day == day]
         used = {
             "open_jobs": (len(self.open), budget.open_jobs),
@@ -80,7 +80,7 @@ class Ledger(Value):
         return [job for job, entry in self.jobs.items() if not entry.ended]
 
     def end(self, jobs: set[str]) -> Ledger:
-        """Return the ledger when it is known that ``jobs`` have ended."""
+        """Return the ledger with ``jobs`` marked as ended."""
         return Ledger(
             jobs={
                 job: entry.model_copy(update={"ended": entry.ended or job in jobs})
@@ -89,6 +89,6 @@ class Ledger(Value):
         )
 
     def put(self, job: str, entry: Entry, day: str) -> Ledger:
-        """Return the ledger with an entry more, and on ``day`` without ended ones of earlier."""
+        """Return the ledger with one more entry, without ended ones of days before ``day``."""
         kept = {j: e for j, e in self.jobs.items() if e.day == day or not e.ended}
         return Ledger(jobs={**kept, job: entry})

@@ -1,7 +1,8 @@
-"""One job's split: runs the decoder, ships each chunk as it comes, and writes the manifest last.
+"""Split one job's video: run the decoder, ship each chunk as it comes, write the manifest last.
 
-The decoder runs in a slot (`splitter.slots`), which a split that waits for the stylizers leaves to
-others: it ends its decoder then, and later decodes again what it has shipped, to go on behind it.
+The decoder runs in a slot (`splitter.slots`). A split that waits for the stylizers gives up its
+slot when another needs it: it stops its decoder, and later decodes again from the beginning,
+skipping the chunks that it has already shipped.
 """
 
 from __future__ import annotations
@@ -47,15 +48,15 @@ log = structlog.get_logger()
 _NO_SPACE: Final = "NO_SPACE"
 ROOM: Final = "room in the splitter's work folder"
 _STALLED: Final = "DECODER_STALLED"
-# A decoder that made no progress gets more time, once.
+# A stalled decoder is retried once, with its deadline multiplied by this.
 _PATIENCE_AT_LAST: Final = 3
 
 
 class SplitJob:
-    """Splits one video. Doing it twice writes the same blobs and sends the same events again.
+    """Splits one video. Idempotent: a second run writes the same blobs and sends the same events.
 
-    ``admit`` is asked until it says yes, before a slot is asked for: a video may be over its
-    uploader's budget. ``begin`` is awaited once, when there is a slot for the first time.
+    ``admit`` is polled until it returns True, before a slot is requested: the uploader may be over
+    budget. ``begin`` is awaited once, when the split holds a slot for the first time.
     """
 
     def __init__(
@@ -91,15 +92,16 @@ class SplitJob:
         """Split the video to its end and store the sealed manifest.
 
         Raises:
-            SourceRefused: the video is none, or none that the service takes.
-            JobOver: the job ended meanwhile; what the split had stored is deleted.
-            GivenBack: the service is leaving; another will split the video.
+            SourceRefused: the upload is not a video, or not one that the service accepts.
+            JobOver: the job ended in the meantime; what the split had stored is deleted, unless
+                intermediates are kept.
+            GivenBack: the service is shutting down; another splitter will split the video.
         """
         try:
             with work_folder(self._settings.work_dir) as folder:
                 side = folder / "side"
                 source, end = await self._split_and_look_out(side)
-                # Of an earlier try, too: whoever ends the job deletes what there is by then.
+                # Uploads of earlier attempts too: whoever ends the job deletes what it then finds.
                 await self._shipping.settle()
                 manifest = await self._seal(source, end, side)
             await self._lookout.look()
@@ -107,7 +109,7 @@ class SplitJob:
             await self._clean_up()
             raise
         except BaseException:
-            # Whoever hears of the failure tidies up: nothing may come into storage after that.
+            # The failure sets off the cleanup: nothing may reach storage after that.
             await self._shipping.settle()
             raise
         return manifest
@@ -133,7 +135,7 @@ class SplitJob:
     async def _split_in_turns(
         self, side: Path, pace: Pace, partitions: list[str]
     ) -> tuple[Source, SplitEnd]:
-        """Split while there is a slot, as often as it takes to come to the video's end."""
+        """Split whenever there is a slot, as often as it takes to reach the video's end."""
         begun = alone = False
         await self._wait_for_budget()
         while True:
@@ -167,10 +169,10 @@ class SplitJob:
                 await _first_of(self._upload.reach(), self._slots.leaving())
 
     def _try_again(self, error: SourceRefused) -> bool:
-        """Return, before a last try, whether it should have the machine for itself.
+        """Return whether the last attempt, which comes next, should hold all slots.
 
         Raises:
-            SourceRefused: ``error``, where the video is to blame, or there was a last try before.
+            SourceRefused: ``error``, if the video is its cause or the last attempt is over.
         """
         neighbours = isinstance(error, DecoderKilled) or error.code == _NO_SPACE
         starved = error.code == _STALLED
@@ -178,15 +180,15 @@ class SplitJob:
             raise error
         self._last_try = True
         log.warning("split tried once more", job_id=self._job_id, code=error.code)
-        # A decoder that starves does so beside other processes; alone here it fares no better.
+        # Processes outside the splitter stall a decoder: holding all slots would not help.
         return neighbours
 
     async def _room(self) -> None:
-        """Wait a while for room in the work folder, which others may be about to leave."""
+        """Wait a while for room in the work folder, which other jobs may be about to free."""
         await more_room(self._settings.work_dir, FULL_S, asyncio.Event())
 
     async def _wait_for_budget(self) -> None:
-        """Return when the video is admitted, or the service is leaving."""
+        """Return when the video is admitted or the service is shutting down."""
         while not await self._to.retry(self._admit):
             self._lookout.waiting_for = "budget"
             with contextlib.suppress(TimeoutError):
@@ -197,7 +199,7 @@ class SplitJob:
     async def _split(
         self, side: Path, pace: Pace, partitions: list[str]
     ) -> tuple[Source, SplitEnd] | None:
-        """Split from the beginning, shipping what was not shipped; None when called away."""
+        """Split from the beginning, shipping what was not shipped; None if the slot is called."""
         source: Source | None = None
         end: SplitEnd | None = None
         try:
@@ -256,7 +258,7 @@ class SplitJob:
         )
 
     async def _is_next(self, chunk: Chunk, pace: Pace) -> bool:
-        """Wait until a chunk may leave; False when the slot is for another before that."""
+        """Wait until a chunk may be shipped; False if the slot is called before that."""
         if chunk.index < len(self._chunks):
             if self._chunks[chunk.index] != chunk:
                 raise changed(chunk)
@@ -300,7 +302,7 @@ class SplitJob:
         return manifest
 
     def _unseen(self, source: Source) -> Iterator[str]:
-        """Say which styles would begin after the video; those after a part are left for later."""
+        """Yield a warning for each style due after the video's end; none where a part is cut."""
         style, last = self._opening.style, self._chunks[-1]
         if style.duration is None and style.max_frames is None:
             end = style.starts_at + (last.first_pts + last.duration) * source.time_base

@@ -1,6 +1,6 @@
-"""Looks out beside a split: how far it is, how much of it is painted, and whether it is over.
+"""Watch a running split: record its progress, learn how much is painted, notice the job's end.
 
-A job is ended by others, too: a failed chunk or a user who cancels. Its split ends with it.
+A job can end elsewhere, by a failed chunk or a user who cancels. Its split ends with it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from shared.storage.retry import Retry
 from splitter.pace import Pace
 from splitter.settings import SplitterSettings
 
-# A split that waits says this often that it is still there; after ten looks if these are short.
+# A waiting split renews its record this often, or every ten looks if that is sooner.
 _SIGN_OF_LIFE_S: Final = 10.0
 _LOOKS: Final = 10
 
 
 def sign_of_life_s(settings: SplitterSettings) -> float:
-    """Return how long a split that lives may say nothing."""
+    """Return the longest time, in seconds, that a live split leaves its record untouched."""
     return settings.progress_interval_s + _pause_s(settings)
 
 
@@ -34,17 +34,17 @@ def _pause_s(settings: SplitterSettings) -> float:
 
 
 class JobOver(StylestreamError):
-    """The job was ended by others while its video was being split."""
+    """The job ended elsewhere while its video was being split."""
 
 
 class Lookout:
-    """Keeps one split's record true, and reads the job's."""
+    """Keeps one split's progress record up to date and reads the job's record."""
 
     def __init__(
         self, job_id: str, settings: SplitterSettings, blobs: BlobStore, retry: Retry
     ) -> None:
         self.waiting_for: str | None = None
-        """What keeps the split; completes "waiting for ..."."""
+        """What holds up the split; completes "waiting for ..."."""
         self._job_id = job_id
         self._settings = settings
         self._blobs = blobs
@@ -53,7 +53,7 @@ class Lookout:
         self._recorded_at = 0.0
 
     async def run(self, pace: Pace, chunks: Sequence[Chunk]) -> None:
-        """Look out until cancelled, over a split that adds to ``chunks``.
+        """Watch a split that appends to ``chunks``, until cancelled.
 
         Raises:
             JobOver: the job has ended.
@@ -66,7 +66,7 @@ class Lookout:
                 pace.heard(status.chunks_stylized)
 
     async def look(self) -> Status | None:
-        """Return the job's record; None while there is none, or none that can be read.
+        """Return the job's record; None if there is none yet or it cannot be read.
 
         Raises:
             JobOver: the job has ended.
@@ -76,14 +76,14 @@ class Lookout:
         )
         try:
             status = None if record is None else read_status(record)
-        except PermanentError:  # it is for the assembler to say so
+        except PermanentError:  # the assembler reports it
             return None
         if status is not None and status.ended:
             raise JobOver(f"the job is {status.state}")
         return status
 
     async def _record(self, chunks: Sequence[Chunk]) -> None:
-        """Store how far the split is, unless that is known."""
+        """Store the split's progress, unless the stored record is recent and unchanged."""
         frames = chunks[-1].first_frame + chunks[-1].frames if chunks else 0
         now = SplitProgress(frames=frames, chunks=len(chunks), waiting_for=self.waiting_for)
         recent = time.monotonic() - self._recorded_at < _pause_s(self._settings)

@@ -1,4 +1,4 @@
-"""Tells the events that others have by now from those that nobody else will ever get."""
+"""Tell events that have passed to another splitter from those that are not delivered again."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 class Losses:
     """Counts how often each partition was lost to another splitter.
 
-    What is in hand of a partition that was lost comes again to whoever has it now, unless the hub
-    was made anew: ``settle`` finds that out.
+    Events in hand when their partition is lost are delivered again to its new owner, unless the
+    hub was recreated; ``settle`` finds that out.
     """
 
     def __init__(self, settle: Callable[[], Awaitable[object]]) -> None:
@@ -20,12 +20,12 @@ class Losses:
         self._unsettled = False
 
     def note(self, partition_id: str) -> None:
-        """Note that a partition is no longer ours."""
+        """Record that a partition is no longer ours."""
         self._count[partition_id] += 1
         self._unsettled = True
 
     def settled(self, anew: bool) -> None:
-        """Learn whether the hub is another: what was lost before comes to nobody then."""
+        """Record whether the hub was recreated: earlier events are then not delivered again."""
         if anew:
             self._forgiven = self._count.copy()
         self._unsettled = False
@@ -35,10 +35,10 @@ class Losses:
         return self._count[partition_id]
 
     async def since(self, partition_id: str, before: int) -> bool:
-        """Whether others have what came of a partition when it had been lost ``before`` times.
+        """Return whether an event that came after ``before`` losses is another splitter's by now.
 
         Raises:
-            TransientError: the hub or storage is away.
+            TransientError: the hub or storage is unavailable.
         """
         if self._unsettled and self._count[partition_id] > before:
             await self._settle()

@@ -1,4 +1,4 @@
-"""What the splitter counts beside what every service does."""
+"""The splitter's own metrics, beyond those of every service."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.telemetry.metrics import STAGE_BUCKETS_S, WorkMetrics
 from splitter.protection import LAYERS, Layer
 
 DeliveryOutcome = Literal["delivered", "refused", "stranger", "put_off"]
-"""What the webhook answered: yes, never again, who are you, come again."""
+"""What the webhook answered: accepted, rejected for good, unauthorised, try again later."""
 
 
 class SplitterMetrics(WorkMetrics):
@@ -61,11 +61,11 @@ class SplitterMetrics(WorkMetrics):
         self._paced.observe(time.perf_counter() - started)
 
     def outstanding(self, change: int) -> None:
-        """Note chunks shipped (+), or painted or given up with their split (-)."""
+        """Count chunks shipped (positive), or painted or abandoned with their split (negative)."""
         self._outstanding.inc(change)
 
     def sandbox(self, layers: frozenset[Layer]) -> None:
-        """Note the layers of the decoders' sandbox that stand."""
+        """Record which layers of the decoders' sandbox are in force."""
         for layer in LAYERS:
             self._layers.labels(layer).set(layer in layers)
 

@@ -1,12 +1,12 @@
-"""What jobs were begun with, so that they end with it, whatever changes meanwhile.
+"""Records of what each job was begun with, so that it ends the same way whatever changes.
 
-An event of an upload may come again hours later, to another splitter: after a kill, a release, or
-new settings. By then the upload's metadata may be another, and so its ETag, its style, or the cut
-into chunks. So the first to take an event up writes down what it has made of it, once, under a name
-that the event alone gives; who comes later goes on with that.
+An upload's event may be delivered again hours later, to another splitter: after a crash, a release
+or a change of settings. By then the upload's metadata may have changed, and with it its ETag, its
+style or its division into chunks. So the first splitter to handle an event records what it made of
+it, once, under a name derived from the event alone; later deliveries continue from that record.
 
-Beside it stands how often the split was begun without getting on: a video that takes its splitter
-down is counted where that cannot lose it.
+The record's metadata counts the attempts without progress, because a video that crashes its
+splitter must be counted where the crash cannot lose the count.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class Opening(Value):
     first_chunk_frames: int
     longest_pause_s: float
     instead_of: str | None = None
-    """The job that was given up for this one, which is split anew."""
+    """The abandoned job that this one replaces."""
 
     @classmethod
     def of(
         cls, name: str, facts: BlobFacts, style: StyleRequest, settings: SplitterSettings
     ) -> Self:
-        """Return what a version of an upload is begun with, as ``settings`` are now."""
+        """Return the opening of a version of an upload under the current ``settings``."""
         return cls(
             job_id=job_id(settings.uploads_container, name, facts.etag, style),
             video=Video(
@@ -60,22 +60,22 @@ class Opening(Value):
         )
 
     def renewed(self) -> Opening:
-        """Return what the video is split anew with, by whoever does it; its chunks meet no others.
+        """Return the opening of the job that replaces this one, the same on every splitter.
 
-        The job is another: what was told of the earlier one's chunks must not count for it.
+        It has another id, so that blobs and messages of the abandoned job cannot count for it.
         """
         job = hashlib.sha256(f"{self.job_id}\nanew".encode()).hexdigest()[:24]
         return self.model_copy(update={"job_id": job, "instead_of": self.job_id})
 
 
 class Openings:
-    """The openings in one container, ``attempts`` at each without progress.
+    """The openings in one container, each with up to ``attempts`` attempts without progress.
 
-    ``container`` is out of users' reach: an opening says under which job a video is split. How far
-    splits have come is told in ``progress``.
+    ``container`` must be out of users' reach, since an opening decides which job a video belongs
+    to. ``progress`` is the container of the splits' progress records.
 
     Raises:
-        TransientError: from every method, when storage is away.
+        TransientError: from every method, when storage is unavailable.
     """
 
     def __init__(self, blobs: BlobStore, container: str, progress: str, attempts: int) -> None:
@@ -85,15 +85,15 @@ class Openings:
         self._attempts = attempts
 
     async def find(self, name: str, etag: str) -> Opening | None:
-        """Return what version ``etag`` of upload ``name`` was begun with; None if it was not."""
+        """Return the opening of version ``etag`` of upload ``name``; None if there is none."""
         data = await self._blobs.read(self._container, _blob(name, etag))
         return None if data is None else Opening.model_validate_json(data)
 
     async def keep(self, name: str, etag: str, opening: Opening) -> tuple[Opening, str | None]:
-        """Write down what is begun; return what somebody else wrote before, if it was.
+        """Store an opening unless there is one already.
 
         Returns:
-            What stands there now, and the version that was written; None when it stood there.
+            The opening that is stored now, and the blob's version if this call wrote it, else None.
         """
         blob = _blob(name, etag)
         written = await self._blobs.create(
@@ -104,7 +104,7 @@ class Openings:
         return await self.find(name, etag) or opening, None
 
     async def renew(self, name: str, etag: str, opening: Opening) -> None:
-        """Write down that a video is split anew, unless that is no news."""
+        """Replace the abandoned job's opening, unless another splitter has done so already."""
         blob, written = _blob(name, etag), None
         while written is None:
             found = await self._blobs.fetch(self._container, blob)
@@ -119,13 +119,13 @@ class Openings:
     async def begin(
         self, name: str, etag: str, opening: Opening, version: str | None = None
     ) -> None:
-        """Count that the split is begun once more; ``version`` is of an opening never begun.
+        """Count one more attempt; ``version`` is that of an opening never begun before.
 
-        It is counted anew after one that got further than ever, or that ended while it waited: that
-        was not what ended its splitter.
+        The count restarts after an attempt that got further than all before it or that ended while
+        waiting: the video was not what ended that splitter.
 
         Raises:
-            PermanentError: ``SPLIT_POISONED``: it was begun too often.
+            PermanentError: ``SPLIT_POISONED``: there were too many attempts without progress.
         """
         blob, begun = _blob(name, etag), None
         if version is not None:

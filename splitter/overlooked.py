@@ -1,10 +1,10 @@
-"""Finds uploads that nobody splits, though nothing is in the way: their event was lost.
+"""Find uploads that nobody splits although nothing is in the way: their event was lost.
 
-Event Grid gives up after a day, a position may have been moved, a hub may have been made anew. So
-the uploads themselves are gone through from time to time. One that no job is known of, or whose
-split was begun and shows no sign of life, is lost if the splitters have passed all that was in
-their hub when that was seen first. Then its event is written into the hub once more, and means the
-same job as before.
+Event Grid gives up after a day, a checkpoint may have been moved, a hub may have been recreated. So
+the uploads themselves are scanned periodically. An upload without a known job, or whose split began
+and shows no sign of life, is lost if the splitters have since processed everything that was in
+their hub when this was first noticed. Its event is then published again and leads to the same job
+as before.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from splitter.settings import SplitterSettings
 log = structlog.get_logger()
 
 _RECENT_S: Final = 2 * 86400.0
-"""Older ones were seen to, or nobody misses them; and openings are kept for three days."""
+"""Older uploads were handled, or nobody misses them; and openings are kept for three days only."""
 _LOOKS: Final = 20
-"""Looks at what is suspected, between two at all uploads: two of them find an upload lost."""
+"""Checks of the suspects between two scans of all uploads; it takes two to call one lost."""
 _SIGNS: Final = 3
-"""So many signs of life in a row are missing of a split that is gone."""
+"""A split is dead after this many missed signs of life in a row."""
 _TIMES: Final = 3
 _AT_ONCE: Final = 8
 
@@ -49,16 +49,16 @@ Found = Literal["done", "in_hand", "nobody"]
 
 @dataclass(slots=True)
 class _Suspect:
-    """An upload that nobody seems to have in hand."""
+    """An upload that no splitter seems to have in hand."""
 
     blob: BlobItem
     ends: tuple[int, ...] | None = None
-    """What was newest in each partition of the hub when nobody had it in hand."""
+    """The newest event in each partition of the hub when this was noticed."""
     told: int = 0
 
 
 class Overlooked:
-    """Goes through the uploads of one account, which is at ``account_url``."""
+    """Scans the uploads of the account at ``account_url``."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Overlooked:
         self._at_once = asyncio.Semaphore(_AT_ONCE)
 
     async def look(self) -> None:
-        """Look once at what is suspected, and now and then at all uploads."""
+        """Check the suspects, and from time to time scan all uploads."""
         try:
             if time.monotonic() - self._listed >= self._settings.uploads_look_s:
                 await self._list()
@@ -133,7 +133,7 @@ class Overlooked:
                 await self._tell(suspect)
 
     async def _find(self, suspect: _Suspect) -> tuple[_Suspect, Found | None]:
-        """Find out who has an upload in hand; None when it was never opened."""
+        """Return a suspect and where its job stands; None if it was never opened."""
         async with self._at_once:
             opening = await self._openings.find(suspect.blob.name, suspect.blob.etag)
             what = None if opening is None else await self._stands(opening.job_id)
@@ -147,7 +147,7 @@ class Overlooked:
         if record is not None and record.ended:
             return "done"
         if await self._blobs.exists(self._settings.frames_container, manifest_blob(job)):
-            # The rest is the assembler's, unless it has never heard of the job.
+            # The assembler does the rest, unless it does not know the job.
             return "nobody" if record is None else "done"
         split = read_progress(await self._blobs.read(jobs, progress_blob(job)))
         silent_s = _SIGNS * sign_of_life_s(self._settings)
@@ -155,7 +155,7 @@ class Overlooked:
         return "in_hand" if alive else "nobody"
 
     async def _records(self, names: set[str]) -> Mapping[str, list[Status]]:
-        """Return the records of uploads' jobs by the uploads' names."""
+        """Return the job records of the uploads ``names``, by name."""
         found = defaultdict[str, list[Status]](list)
         if names:
             async for blob in self._blobs.items(self._settings.jobs_container):
@@ -165,18 +165,18 @@ class Overlooked:
         return found
 
     def _is_known(self, blob: BlobItem, records: list[Status]) -> bool:
-        """Tell whether an upload without an opening is to stay without one."""
+        """Return whether an upload without an opening needs none."""
         container = self._settings.uploads_container
         for record in records:
             if record.job_id == job_id(container, blob.name, blob.etag, record.style):
-                return record.ended  # it was refused, and that may not have been heard
-        # Of a version that was touched no event comes, and its bytes are those of before.
+                return record.ended  # it was refused; if still open, the refusal was lost
+        # A touched upload has a new version with the same bytes, for which no event comes.
         return any(_written_s(record) >= int(blob.created_s) for record in records)
 
     async def _reach(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return how far the hub's partitions are worked off, and how far they go."""
+        """Return how far each partition of the hub was processed, and its newest event."""
         partitions = await self._hub.partitions()
-        # In this order: an event that comes in between then makes a partition look unfinished.
+        # In this order, so that an event that comes in between makes a partition look unfinished.
         finished = await asyncio.gather(*map(self._positions.reached, partitions))
         newest = await asyncio.gather(*map(self._hub.newest, partitions))
         return tuple(finished), tuple(newest)
@@ -189,10 +189,10 @@ class Overlooked:
             return
         facts = await self._blobs.facts(self._settings.uploads_container, name)
         if facts is None or facts.etag != suspect.blob.etag:
-            self._forget([suspect.blob])  # deleted, or another version, since it was listed
+            self._forget([suspect.blob])  # deleted or replaced since it was listed
             return
         log.warning("upload was overlooked, and is announced again", video=name)
-        # Whoever finds it beside us tells the same splitter, which has it in hand once.
+        # Splitters that find it at the same time use the same partition: its owner splits it once.
         partition = partitions[crc32(name.encode()) % len(partitions)]
         await self._hub.again(tell_of(self._upload(suspect.blob)), partition)
         suspect.ends = None
@@ -211,21 +211,21 @@ class Overlooked:
 
 
 def _passed(ends: tuple[int, ...], finished: tuple[int, ...], newest: tuple[int, ...]) -> bool:
-    """Tell whether all is worked off that was in a hub, or is gone with an earlier one."""
+    """Return whether everything up to ``ends`` was processed, or is gone with an earlier hub."""
     places = zip(ends, finished, newest, strict=True)
     return all(done >= end or last < end for end, done, last in places)
 
 
 def _understood(record: bytes | None) -> Status | None:
-    """Read a record; None when there is none, or none that can be read."""
+    """Parse a record; None if there is none or it cannot be read."""
     try:
         return read_status(record) if record else None
-    except PermanentError:  # it is for the assembler to say so
+    except PermanentError:  # the assembler reports it
         return None
 
 
 def _written_s(record: Status) -> float:
-    """Return when a job's upload was written, POSIX; long ago where nobody knows."""
+    """Return when a job's upload was written, in POSIX seconds; 0 if unknown."""
     return datetime.fromisoformat(record.uploaded_at).timestamp() if record.uploaded_at else 0.0
 
 

@@ -1,9 +1,9 @@
-"""Keeps a split in step with the painting, so that no job fills the hub with all of its chunks.
+"""Keep a split in step with the painting, so that no job fills the hub with all of its chunks.
 
-A split goes ahead of the stylizers by a window of chunks: wide enough to fill a large pool, small
-enough that the chunks of other jobs come in between. Pacing is fairness and never blocks for good:
-a window that does not move, since chunks were lost or nobody paints, lets one chunk after another
-through, each after a while.
+A split may be ahead of the stylizers by a window of chunks: wide enough to keep a large pool busy,
+narrow enough for the chunks of other jobs to come in between. Pacing is for fairness and never
+blocks for good: while the window does not move, because chunks were lost or nobody paints, one
+chunk after another is let through, each after a while.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Final, Literal
 
 from splitter.metrics import SplitterMetrics
 
-# A split that has left its slot begins anew when it goes on: for one chunk that is too much.
+# A split that left its slot decodes from the beginning again: too much work for a single chunk.
 _PATIENCE_AWAY: Final = 10
 
 
 class Pace:
-    """Counts one job's chunks on their way. No I/O: `heard` is told what the job's record says."""
+    """Counts one job's outstanding chunks. No I/O: `heard` is given what the job's record says."""
 
     def __init__(self, window: int, patience_s: float, metrics: SplitterMetrics) -> None:
         self._window = window
@@ -40,7 +40,7 @@ class Pace:
         return self.outstanding >= self._window
 
     def heard(self, painted: int) -> None:
-        """Learn how many of the job's chunks are painted; a restarted assembler counts anew."""
+        """Update how many chunks are painted; a lower count, after a restart, is ignored."""
         if painted > self._painted:
             self._change(painted=painted)
             self._moved.set()
@@ -49,7 +49,7 @@ class Pace:
         """Wait until the next chunk may be shipped, and count it.
 
         Returns:
-            False when ``called`` returned before: nothing was counted.
+            False if ``called`` returned first: nothing was counted.
         """
         with self._metrics.waiting():
             while self.full:
@@ -65,7 +65,7 @@ class Pace:
         return True
 
     async def reopen(self) -> None:
-        """Wait until half of the window is free, or for as long as is worth it."""
+        """Wait until half of the window is free, or nothing was painted for too long."""
         while 2 * self.outstanding > self._window:
             self._moved.clear()
             if not await self._moves(_PATIENCE_AWAY * self._patience_s):
@@ -76,7 +76,7 @@ class Pace:
         self._change(painted=max(self._painted, self._shipped))
 
     async def _moves(self, patience_s: float) -> bool:
-        """Wait until something was painted; return whether it was."""
+        """Wait until a chunk is painted; False on timeout."""
         try:
             async with asyncio.timeout(patience_s):
                 return await self._moved.wait()
@@ -86,7 +86,7 @@ class Pace:
     async def _next(
         self, called: Callable[[], Awaitable[None]] | None
     ) -> Literal["moved", "called", "patience"]:
-        """Return what happens first: something is painted, a call, or patience is at its end."""
+        """Return what happens first: a chunk is painted, a call, or the timeout."""
         moves = asyncio.create_task(self._moves(self._patience_s))
         call = asyncio.create_task(_await(called or asyncio.Event().wait))
         try:

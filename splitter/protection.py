@@ -1,4 +1,4 @@
-"""The layers that keep a decoder which was taken over from everything around it."""
+"""The layers of the sandbox that contains a compromised decoder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the splitter's steps hand on: an upload's event and what has been made of it."""
+"""The value that the splitter's steps pass on: an upload's event and the opening of its job."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from splitter.intake.uploads import Upload
 from splitter.openings import Opening
 
 _RECENT: Final = timedelta(days=1)
-"""Openings are kept for three days: of an older upload there may have been one."""
+"""Openings are kept for three days: an older upload may have had one that is gone."""
 
 
 @dataclass(frozen=True, slots=True)
 class SplitRequest:
-    """An upload's event and what its job was begun with: all that a split is made of.
+    """An upload's event and the opening of its job: all that a split needs.
 
-    ``problem`` is why the upload cannot be split: the job is opened to say so. ``version`` is that
-    of the opening where nobody can have begun the split before; else None.
+    ``problem`` is why the upload cannot be split; its job is opened only to report that.
+    ``version`` is that of the opening if nobody can have begun the split before, else None.
     """
 
     upload: Upload
@@ -30,7 +30,7 @@ class SplitRequest:
     problem: PermanentError | None
     delivery: Delivery
     losses: int
-    """How often the delivery's partition had been lost when it came."""
+    """How often the delivery's partition had been lost when it arrived."""
 
     @property
     def job_id(self) -> str:
@@ -39,13 +39,13 @@ class SplitRequest:
 
     @property
     def is_first(self) -> bool:
-        """Whether there can be nothing of the job yet: its opening was written just now."""
+        """Whether nothing of the job can exist yet: its opening was written just now."""
         uploaded_at = self.opening.video.uploaded_at
         recent = uploaded_at is not None and datetime.now(UTC) - uploaded_at < _RECENT
         return recent and self.version is not None
 
     def started(self, *, queued: bool) -> SplitStarted:
-        """Return what the assembler is told: that the job is there, or that its split begins."""
+        """Return the message to the assembler: the job is queued, or its split begins."""
         video = self.opening.video
         return SplitStarted(
             job_id=self.job_id,

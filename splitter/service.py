@@ -51,7 +51,7 @@ from splitter.slots import Slots
 
 log = structlog.get_logger()
 
-# Videos in hand, most of them waiting for a slot or for the stylizers, at a few kilobytes each.
+# Videos in hand at once; most wait for a slot or for the stylizers and take a few kilobytes each.
 _OPEN: Final = 1000
 _UNFORESEEN: Final = (
     "The video could not be split: the splitter's log holds the cause, under the job's id."
@@ -61,8 +61,8 @@ _UNFORESEEN: Final = (
 class Splitter:
     """Opens a job for every accepted upload and splits its video.
 
-    One event goes through: understand, accept, look up, open, split, announce. What a step returns
-    is what the next one works on.
+    Each event is parsed, accepted, looked up, opened, split and announced; each step works on what
+    the one before returned.
     """
 
     def __init__(
@@ -98,10 +98,10 @@ class Splitter:
         self._losses = losses
 
     async def split(self, delivery: Delivery) -> None:
-        """Split the videos that an Event Grid event tells of.
+        """Split the videos that an Event Grid event announces.
 
         Raises:
-            MessageError: it is not an Event Grid event.
+            MessageError: the delivery is not an Event Grid event.
         """
         for upload in parse_uploads(delivery.body):
             if self._is_accepted(upload) and (request := await self._look_up(upload, delivery)):
@@ -115,11 +115,11 @@ class Splitter:
         return reason is None
 
     async def _look_up(self, upload: Upload, delivery: Delivery) -> SplitRequest | None:
-        """Return the job of an upload; None when the upload is gone.
+        """Return the request for an upload; None if the upload is gone.
 
-        What is there now counts: new metadata, such as a style, make a version without an event,
-        and the event of a new video meets the job that this one has opened. What was begun before
-        goes on as it was begun.
+        The current version counts: new metadata, such as a style, makes a version without an event,
+        and the event of a newer video finds the job that this one opened for it. A split that was
+        begun before continues as it was begun.
         """
         retry, openings = self._to.retry, self.openings
         losses = self._losses.of(delivery.partition_id)
@@ -128,7 +128,7 @@ class Splitter:
             found = await retry(lambda: openings.find(upload.name, upload.etag))
             return SplitRequest(upload, found, None, None, delivery, losses) if found else None
 
-        # Where all is as the event says, to write the opening is to look for one.
+        # If the upload is as the event says, writing the opening below also finds an earlier one.
         facts = await retry(lambda: self._to.blobs.facts(upload.container, upload.name))
         if facts is None or facts.copying or facts.etag != upload.etag:
             if already := await begun():
@@ -146,15 +146,15 @@ class Splitter:
         for etag in dict.fromkeys((facts.etag, upload.etag)) if problem is None else ():
             opening, version = await retry(partial(openings.keep, upload.name, etag, opening))
             versions.append(version)
-        # Of a version that was touched since its event, the split may have been begun.
+        # If the upload was touched since its event, its split may have been begun.
         untouched = versions[0] if len(versions) == 1 else None
         return SplitRequest(upload, opening, untouched, problem, delivery, losses)
 
     async def _settled(self, upload: Upload) -> BlobFacts | None:
-        """Look the upload up.
+        """Return the upload's properties; None if it is gone.
 
         Raises:
-            TransientError: a copy from elsewhere is still on its way into it.
+            TransientError: its contents are still being copied from elsewhere.
         """
         facts = await self._to.blobs.facts(upload.container, upload.name)
         if facts is not None and facts.copying:
@@ -175,7 +175,7 @@ class Splitter:
             await self._announce(outcome)
 
     async def _split_anew(self, request: SplitRequest) -> None:
-        """Give a job up that another release has begun, and do it as another one."""
+        """Abandon a job that another release began, and split its video as a new job."""
         opening, name = request.opening.renewed(), request.upload.name
         log.warning("video split anew", job_id=request.job_id, as_job=opening.job_id, video=name)
         for etag in dict.fromkeys((opening.video.etag, request.upload.etag)):
@@ -189,11 +189,11 @@ class Splitter:
         )
         try:
             return record is not None and read_status(record).ended
-        except PermanentError:  # it is for the assembler to say so
+        except PermanentError:  # the assembler reports it
             return False
 
     async def _open(self, request: SplitRequest) -> None:
-        """Tell of the job before there is room for its split: its user sees that it is there."""
+        """Announce the job before there is a slot for its split, so that its user sees it."""
         style = request.opening.style.style
         tracing.annotate(job_id=request.job_id, style=style)
         if given_up := request.opening.instead_of:
@@ -225,7 +225,7 @@ class Splitter:
         log.info("split started", job_id=request.job_id, video=upload.name)
 
     async def _split(self, request: SplitRequest) -> SplitCompleted | SplitFailed | None:
-        """Split the video and return what there is to tell; None when the job ended meanwhile."""
+        """Split the video and return the outcome; None if the job ended in the meantime."""
         try:
             if request.problem is not None:
                 raise request.problem
@@ -257,7 +257,7 @@ class Splitter:
         )
 
     async def _sealed_before(self, request: SplitRequest) -> Manifest | None:
-        """Return the manifest of a video that was split to its end before."""
+        """Return the manifest if the video was split to its end before, else None."""
         if request.version is not None:
             return None
         container, job = self._settings.frames_container, request.job_id

@@ -1,4 +1,4 @@
-"""What can be set about the splitter, beyond what all services share."""
+"""The splitter's settings, beyond those that all services share."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from splitter.protection import LAYERS, Layer
 _DEFAULTS: Final = Limits()
 
 EVENT_GRID: Final = "4962773b-9cdb-44cf-a8bf-237846a00ab7"
-"""Event Grid's own application in Entra's public cloud, the same in all tenants."""
+"""The id of Event Grid's application in Entra's public cloud, the same in all tenants."""
 
 SECRET_LENGTH: Final = 16
 
 MOST_THREADS: Final = 8
-"""Reading takes the longest of what one thread does alone, and keeps so many busy at the most."""
+"""Reading, the slowest stage that only one thread can do, keeps at most this many busy."""
 
 
 def default_threads() -> int:
-    """Return how many threads split one video on this machine where nothing else is said."""
+    """Return how many threads split one video on this machine by default."""
     return min(usable_cores(), MOST_THREADS)
 
 
@@ -183,7 +183,7 @@ class SplitterSettings(ServiceSettings):
         return self.split_threads or default_threads()
 
     def problems(self) -> list[str]:
-        """Return what cannot work, an unguarded webhook included."""
+        """Return what cannot work, including an unprotected webhook."""
         problems = super().problems()
         problems += [
             f"UPLOAD_ACCOUNTS: {url!r} is not an address such as https://NAME.blob.core.windows.net"
@@ -206,7 +206,7 @@ class SplitterSettings(ServiceSettings):
 
     @property
     def webhook_secrets(self) -> list[str]:
-        """The secrets that are good now."""
+        """The secrets that callers may present; two during rotation."""
         return listed(self.webhook_secret.get_secret_value()) if self.webhook_secret else []
 
     @property
@@ -216,7 +216,7 @@ class SplitterSettings(ServiceSettings):
 
     @property
     def budget(self) -> Budget:
-        """What each uploader may have."""
+        """What each uploader may use."""
         return Budget(
             open_jobs=self.budget_open_jobs or None,
             videos=self.budget_daily_videos or None,

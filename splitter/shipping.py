@@ -1,4 +1,4 @@
-"""Sends one job's chunks on: each stored, then told of, a few of them on their way at once."""
+"""Ship one job's chunks: each is stored, then announced, with a few in flight at once."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from splitter.metrics import SplitterMetrics
 log = structlog.get_logger()
 
 _CUT: Final = "cut"
-"""Metadata of a chunk's blob: a digest of the frames that it holds, whatever encoded them."""
+"""Metadata key of a chunk's blob: a digest of which frames it holds, however they are encoded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outlets:
-    """What decodes a split's video, where its products go, and how it tries again."""
+    """A split's decoders, the storage and hubs that it writes to, its metrics and retries."""
 
     decoders: ForkServer
     blobs: BlobStore
@@ -40,15 +40,15 @@ class Outlets:
 
 
 class CutChanged(SourceRefused):
-    """What was begun cannot be gone on with, but for no fault of the upload: it is split anew."""
+    """The split cannot continue as it was begun, through no fault of the upload: it starts anew."""
 
 
 class Shipping:
-    """Ships the chunks of one job into ``container``, ``at_once`` at most.
+    """Ships the chunks of one job into ``container``, at most ``at_once`` at a time.
 
-    A chunk that was stored by an earlier split stays, and has to be the same. Only where the upload
-    is provably the same, ``is_same``, may other bytes stand for the same frames: another release or
-    another processor encodes otherwise. One that holds other frames ends the split.
+    A chunk stored by an earlier split is kept, and must be the same. Its bytes may differ only if
+    ``is_same`` confirms that the upload is unchanged, because another release or processor encodes
+    differently; it must still hold the same frames, or the split ends.
     """
 
     def __init__(
@@ -66,15 +66,15 @@ class Shipping:
         return chunk.index in self._shipped
 
     async def room(self) -> None:
-        """Wait until one more may be on its way; `ship` gives the room back."""
+        """Wait until one more chunk may be in flight; `ship` releases its place."""
         await self._room.acquire()
 
     async def ship(self, event: ChunkReady, data: bytes, partition: str) -> None:
-        """Store a chunk, then tell the stylizers: an event's blob is always there.
+        """Store a chunk, then announce it to the stylizers: an announced blob always exists.
 
         Raises:
-            SourceRefused: ``SOURCE_CHANGED``: an earlier split has stored another chunk; a
-                `CutChanged` where that was of the same upload.
+            SourceRefused: ``SOURCE_CHANGED``: an earlier split stored a different chunk; a
+                `CutChanged` if that one came from the same upload.
         """
         try:
             with self._to.metrics.timed("ship", chunk=event.chunk.index):
@@ -86,14 +86,14 @@ class Shipping:
         self._to.metrics.chunk("split", event.chunk.frames)
 
     async def settle(self) -> None:
-        """Return when nothing comes into storage any more of what was cancelled half way."""
+        """Return once no cancelled shipment can reach storage any more."""
         await asyncio.gather(*self._puts, return_exceptions=True)
 
     async def _store(self, event: ChunkReady, data: bytes) -> None:
         put = asyncio.create_task(self._to.retry(lambda: self._put(event, data)))
         self._puts.add(put)
         put.add_done_callback(self._puts.discard)
-        # Cancelled half way it could still reach storage, behind the back of whoever cleans up.
+        # A cancelled request could still reach storage after the cleanup.
         await asyncio.shield(put)
 
     async def _put(self, event: ChunkReady, data: bytes) -> None:
@@ -117,7 +117,7 @@ class Shipping:
 
 
 def changed(chunk: Chunk) -> SourceRefused:
-    """Return what ends a split that does not go on as it was begun."""
+    """Return the refusal of a split that does not continue as it was begun."""
     return SourceRefused(
         "SOURCE_CHANGED",
         f"chunk {chunk.index} was split otherwise before, from other bytes or by another version "
@@ -126,6 +126,6 @@ def changed(chunk: Chunk) -> SourceRefused:
 
 
 def _cut(chunk: Chunk) -> str:
-    """Digest which frames a chunk holds; how the camera was followed is not of it."""
+    """Return a digest of which frames a chunk holds, regardless of the camera's movement."""
     described = chunk.model_dump_json(exclude={"canvas", "grid"})
     return hashlib.sha256(described.encode()).hexdigest()[:32]

@@ -1,8 +1,8 @@
 """Slots for decoders: as many as fit into memory, and never held by a split that only waits.
 
-A split that waits for the stylizers keeps its slot for as long as nobody else needs it. When
-another does, the one that has waited longest is called: it ends its decoder and goes on later, from
-where it was. So however many long videos wait, a short one is split at once.
+A split that waits for the stylizers keeps its slot while nobody else needs it. When another split
+does, the one that has waited longest is called: it stops its decoder, and continues later from
+where it was. So a short video is split at once, however many long ones wait.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from shared.hubs.workers import GivenBack
 
 
 class Slots:
-    """Lends ``count`` slots, in the order in which they are asked for."""
+    """Lends ``count`` slots, first come, first served."""
 
     def __init__(self, count: int) -> None:
         self._count = self._free = count
@@ -30,10 +30,10 @@ class Slots:
 
     @asynccontextmanager
     async def hold(self, *, alone: bool = False) -> AsyncIterator[None]:
-        """Wait for a slot and hold it; ``alone``, for all of them.
+        """Wait for a slot, or for all of them if ``alone``, and hold it.
 
         Raises:
-            GivenBack: the service is leaving.
+            GivenBack: the service is shutting down.
         """
         held = 0
         async with self._alone if alone else contextlib.nullcontext():
@@ -47,7 +47,7 @@ class Slots:
                     self._hand_on()
 
     async def called(self) -> None:
-        """Return, to a holder with nothing to do, when it should leave its slot to another."""
+        """Return when a holder with nothing to do should leave its slot to another."""
         if self._leaving.is_set():
             return
         if len(self._wanting) > self._called:
@@ -61,13 +61,13 @@ class Slots:
             if call in self._idle:
                 self._idle.remove(call)
             elif not call.cancelled():
-                # It was called while it went back to work: the call is for somebody else.
+                # It was called just as it went back to work: the call passes to another holder.
                 self._called = max(0, self._called - 1)
                 self._call()
             raise
 
     def drain(self) -> None:
-        """Lend nothing any more, and call everybody who has nothing to do."""
+        """Stop lending slots, and call every idle holder."""
         self._leaving.set()
         for future in (*self._wanting, *self._idle):
             if not future.done():
@@ -76,7 +76,7 @@ class Slots:
         self._idle.clear()
 
     async def leaving(self) -> None:
-        """Return when the service is leaving."""
+        """Return when the service is shutting down."""
         await self._leaving.wait()
 
     async def _take(self, *, first: bool) -> None:
@@ -102,10 +102,10 @@ class Slots:
             raise
 
     def _call(self) -> None:
-        """Call whoever has had nothing to do for longest, if more slots are wanted than called."""
+        """Call the holders idle for longest, while more slots are wanted than called."""
         while self._idle and len(self._wanting) > self._called:
             call = self._idle.popleft()
-            if not call.done():  # else its holder goes back to work just now
+            if not call.done():  # otherwise its holder is just going back to work
                 self._called += 1
                 call.set_result(None)
 

@@ -1,9 +1,9 @@
-"""Reads the upload of one job, and nothing but the bytes that its split began with.
+"""Read the upload of one job, and only the bytes that its split began with.
 
-A split of a long video takes hours, and an upload may be touched meanwhile: its metadata, its
-properties, its tier. Each makes another version of the same bytes, and none raises an event. So
-when the version that was read is gone, the one in its place is compared with every part that the
-decoder has had; if all are the same, the split goes on with it.
+A split of a long video takes hours, and the upload may be touched in the meantime: its metadata,
+its properties, its tier. Each change makes a new version of the same bytes, and none raises an
+event. So when the version being read is gone, every part that the decoder has read is compared with
+the current version; if all are the same, the split continues with that one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from shared.storage.retry import Retry
 log = structlog.get_logger()
 
 PATIENCE_S: Final = 60.0
-"""How long a decoder is kept waiting for a part of its upload before its slot is for others."""
+"""Seconds that a decoder waits for a part of its upload before it gives up its slot."""
 
 
 class Video(Value):
@@ -47,9 +47,9 @@ class UploadReader:
     """Reads parts of one upload: ``await reader(offset, length)``.
 
     Raises:
-        TransientError: storage did not hand a part out for a while: see `reach`.
-        SourceRefused: ``SOURCE_CHANGED``: other bytes took its place, or none.
-        PermanentError: ``STORAGE_REFUSED``: storage will never hand it out.
+        TransientError: storage did not deliver a part for a while; see `reach`.
+        SourceRefused: ``SOURCE_CHANGED``: the upload was replaced or deleted.
+        PermanentError: ``STORAGE_REFUSED``: storage will never deliver it.
     """
 
     def __init__(self, video: Video, container: str, blobs: BlobStore, retry: Retry) -> None:
@@ -59,7 +59,7 @@ class UploadReader:
         self._retry = retry
         self._etag = video.etag
         self._parts: dict[tuple[int, int], bytes] = {}
-        """By offset and length: the digest of each part that was read."""
+        """The digest of each part that was read, by offset and length."""
 
     async def __call__(self, offset: int, length: int) -> bytes:
         """Return ``length`` bytes from ``offset``; fewer at the end of the upload."""
@@ -69,11 +69,11 @@ class UploadReader:
 
     @property
     def is_untouched(self) -> bool:
-        """Whether what was read is, byte by byte, the version that the job is of."""
+        """Whether the version being read is still the one that the job was opened with."""
         return self._etag == self._video.etag
 
     async def reach(self) -> None:
-        """Return when storage hands out the upload again, or will not ever: reading tells."""
+        """Return once storage delivers the upload again or refuses it for good; reading tells."""
         with contextlib.suppress(PermanentError):
             await self._retry(lambda: self._read(0, min(1, self._video.size)))
 
@@ -82,7 +82,7 @@ class UploadReader:
             while (data := await self._part(offset, length, self._etag)) is None:
                 await self._follow()
         except DeniedError as error:
-            # Storage that refuses everything is an outage, and this waits for its end.
+            # Storage that refuses everything has an outage; this waits for its end.
             await self._blobs.reach(self._container)
             raise DoubtfulError("STORAGE_REFUSED", str(error)) from error
         except NoContainerError as error:
@@ -90,7 +90,7 @@ class UploadReader:
         return data
 
     async def _follow(self) -> None:
-        """Turn to the version that is there now, if it has the same bytes."""
+        """Switch to the current version, if it has the same bytes."""
         facts = await self._blobs.facts(self._container, self._video.name)
         if facts is None:
             raise SourceRefused("SOURCE_CHANGED", "the upload was deleted while it was being read")
@@ -99,7 +99,7 @@ class UploadReader:
             if not same:
                 break
             data = await self._part(offset, length, facts.etag)
-            if data is None:  # it was touched again: so is whoever asks
+            if data is None:  # touched again: the caller tries again
                 return
             same = _digest(data) == digest
         if not same:

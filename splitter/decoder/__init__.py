@@ -1,1 +1,1 @@
-"""The process that decodes an untrusted file, and the protocol that it speaks."""
+"""The process that decodes an untrusted file, and its protocol with the splitter."""

@@ -1,4 +1,4 @@
-"""What a decoder may ask for and say, however hostile: the parent checks every word against it."""
+"""Bounds on what a possibly hostile decoder may request and send; the parent checks everything."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from splitter.media.chunking import EncodedChunk
 from splitter.media.split import SplitEnd, SplitEvent
 
 _REREAD: Final = 64
-"""How often, on average, a file's bytes may be read: badly interleaved ones are read repeatedly."""
+"""How often, on average, each byte may be read: badly interleaved files are read repeatedly."""
 _SPARE_READS: Final = 64
 _SPARE_CHUNKS: Final = 32
 """A video's first chunks are smaller than the others."""
 _SPARE_DISK: Final = 64 * 1024 * 1024
 _BYTES_A_PIXEL: Final = 2
-"""x264 spends less on the worst picture."""
+"""More than x264 spends on the worst picture."""
 _BYTES_A_FRAME: Final = 4096
 _BYTES_A_CHUNK: Final = 64 * 1024
 _MACROBLOCK: Final = 16
 _DIGEST_LENGTH: Final = 32
 _MAX_TICKS: Final = 2**62
 _MAX_WAY: Final = 2**30
-"""Quarters of pixels that a camera may move; stylizers count them in 32 bits."""
+"""How far a camera may move, in quarter pixels; stylizers hold it in 32 bits."""
 
 
 class Bounds:
-    """Follows one decoder's requests and messages, and refuses what no honest one sends.
+    """Tracks one decoder's requests and messages, and rejects what a sound one never sends.
 
-    All methods raise `GarbageError` for that.
+    All methods raise `GarbageError` then.
     """
 
     def __init__(self, job: Job) -> None:
@@ -51,7 +51,7 @@ class Bounds:
         self._chunks = 0
 
     def check_range(self, offset: int, length: int) -> None:
-        """Take note of a request for a part of the upload."""
+        """Check a request for a part of the upload, and count it."""
         if not 0 < length <= BLOCK_BYTES or offset + length > self._size:
             raise GarbageError(
                 f"it asked for {length} bytes from {offset} of an upload of {self._size}"
@@ -68,7 +68,7 @@ class Bounds:
             raise GarbageError(f"a message of {header} and {payload} bytes is too long")
 
     def check_event(self, event: SplitEvent | Refusal) -> None:
-        """Take note of a message: the source, its chunks without a gap, the end."""
+        """Check a message: first the source, then its chunks without a gap, then the end."""
         match event:
             case Source():
                 self._check_source(event)
@@ -85,7 +85,7 @@ class Bounds:
                     )
 
     def _check_disk(self) -> None:
-        """Look at all files in the child's folder: the kernel bounds only each of them."""
+        """Check the size of the child's whole folder: the kernel limits only each file."""
         with os.scandir(self._folder) as files:
             used = sum(file.stat(follow_symlinks=False).st_size for file in files)
         if used > self._options.limits.side_bytes + _SPARE_DISK:

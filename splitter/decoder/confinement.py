@@ -1,8 +1,8 @@
-"""Give up, for good, everything that decoding does not need.
+"""Irrevocably drop every right that decoding does not need.
 
-A decoder that was taken over by a hostile file is left with its memory, its two channels to the
-splitter, and one folder that it was given to write in. Nothing here needs privileges: it works for
-an ordinary user without capabilities, under ``no_new_privs`` and a container's own filter.
+A decoder compromised by a hostile file is left with its memory, its two channels to the splitter,
+and the one folder that it may write to. None of this needs privileges: it works for an ordinary
+user without capabilities, under ``no_new_privs`` and a container's own filter.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from splitter.protection import LAYERS, Layer
 
 _OPEN_FILES: Final = 16
 _UNKNOWN_LIMITS: Final = () if sys.platform == "linux" else (OSError, ValueError)
-"""Other systems have these limits in name, but not each of them can be set."""
+"""Other systems define these limits, but not all of them can be set."""
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NO_NEW_PRIVS: Final = 38
 
 
 class SandboxError(StylestreamError):
-    """The decoder cannot be confined as it has to be."""
+    """The decoder cannot be confined as required."""
 
 
 def available() -> frozenset[Layer]:
-    """Return the layers that this machine has."""
+    """Return the layers that this machine supports."""
     has: dict[Layer, bool] = {
         "limits": True,
         "landlock": landlock.version() > 0,
@@ -49,15 +49,16 @@ def confine(
     *,
     start_threads: Callable[[], None] = lambda: None,
 ) -> None:
-    """Confine this process, in all layers that the machine has, to the work of one video.
+    """Confine this process to the work of one video, with all layers that the machine supports.
 
-    Files can be opened, made and deleted only in ``folder`` afterwards. Modules that were not
-    imported before cannot be imported any more, and no thread can be started: ``start_threads``
-    starts those that the work takes, and it is called when they are confined from their beginning.
+    Afterwards, files can be opened, created and deleted only in ``folder``, modules not yet
+    imported cannot be imported, and threads cannot be started: ``start_threads`` starts those that
+    the work needs. It is called at a point where they are confined from their beginning.
 
     Raises:
-        SandboxError: a required layer is missing, or threads run already, which would stay free.
-        OSError: the kernel refused a layer that it has.
+        SandboxError: a required layer is missing, or other threads run already, which would stay
+            unconfined.
+        OSError: the kernel refused a layer that it supports.
     """
     layers = available()
     if missing := required - layers:
@@ -72,7 +73,7 @@ def confine(
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     address_space = _address_space()
-    # Landlock is inherited, and holds for this thread only; seccomp is laid on all threads.
+    # Landlock applies to this thread and those that it starts; seccomp applies to all threads.
     if "landlock" in layers:
         landlock.restrict_to(folder)
     start_threads()
@@ -82,7 +83,7 @@ def confine(
 
 
 def missing_sentence(missing: frozenset[Layer]) -> str:
-    """Say which layers the machine lacks, and what can be done about it."""
+    """Return a sentence that names the missing layers and the remedy."""
     needs = {"landlock": "Landlock (Linux 5.13 or later)", "seccomp": "seccomp filters"}
     lacking = " and ".join(needs.get(layer, layer) for layer in LAYERS if layer in missing)
     return (
@@ -97,17 +98,17 @@ def _limit(limits: Limits, address_space: int) -> None:
         (resource.RLIMIT_FSIZE, limits.side_bytes),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, _OPEN_FILES),
-        # No further process or thread; the kernel does not hold root to it.
+        # No further process or thread; the kernel does not enforce this for root.
         (resource.RLIMIT_NPROC, 0),
     ):
         with contextlib.suppress(*_UNKNOWN_LIMITS):
             resource.setrlimit(kind, (bound, bound))
-    # The soft limit ends the process with a signal that names the cause, the hard one does not.
+    # The soft limit kills with SIGXCPU, which names the cause; the hard one with SIGKILL.
     resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_s, limits.cpu_s + 5))
 
 
 def _address_space() -> int:
-    """Return how much of it the process has already claimed."""
+    """Return how many bytes of address space the process already has."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
     except FileNotFoundError:

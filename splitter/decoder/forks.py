@@ -1,4 +1,4 @@
-"""Starts decoders as forks of one process that is ready: see `shared.forks`.
+"""Start decoders as forks of one warm process; see `shared.forks`.
 
 That process has an environment without secrets, and never reads a byte of an upload. A decoder is
 confined only after its fork (`splitter.decoder.confinement`), so that each has its own folder and
@@ -18,7 +18,7 @@ from shared.forks import client
 from shared.forks.client import Leash
 
 Work = Literal[b"d", b"t"]
-"""What a fork is for: to decode one upload, or to try whether the sandbox holds."""
+"""What a fork is for: to decode one upload, or to test whether the sandbox holds."""
 
 DECODE: Final = b"d"
 TRIAL: Final = b"t"
@@ -35,7 +35,7 @@ class ForkServer(client.ForkServer):
         super().__init__(command, _environment())
 
     async def fork(self, work: Work) -> Fork:
-        """Return a fork that begins with ``work``; its owner stops it."""
+        """Start a fork that does ``work``; the caller must stop it."""
         connection, theirs = socket.socketpair()
         outputs: list[int] = []
         written: list[int] = []
@@ -58,7 +58,7 @@ class ForkServer(client.ForkServer):
 
 
 class Fork:
-    """A process on the other side of three channels, and the leash that it is held by."""
+    """A forked process: its three channels, and the leash that ends it."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Fork:
         pipes: tuple[asyncio.ReadTransport, ...],
     ) -> None:
         self.connection = connection
-        """Its standard input; whoever opens a stream on it closes it."""
+        """Its standard input; to be closed by whoever opens a stream on it."""
         self.output = output
         self.errors = errors
         self._leash = leash
@@ -77,7 +77,7 @@ class Fork:
 
     @classmethod
     async def opened(cls, connection: socket.socket, outputs: list[int], leash: Leash) -> Self:
-        """Return the fork behind these ends of its channels."""
+        """Return the fork at the other end of these channels."""
         loop = asyncio.get_running_loop()
         readers: list[asyncio.StreamReader] = []
         pipes: list[asyncio.ReadTransport] = []
@@ -92,21 +92,21 @@ class Fork:
         return cls(connection, readers[0], readers[1], leash, tuple(pipes))
 
     async def wait(self) -> int | None:
-        """Return its exit code, negative for a signal; None when the fork server died first."""
+        """Return its exit code, negative for a signal; None if the fork server died first."""
         return await self._leash.wait()
 
     async def stop(self) -> None:
-        """End it if it still runs, and close what is open to it; returns when it is gone."""
+        """Kill it if it still runs, close its pipes, and return when it is gone."""
         await self._leash.stop()
         for pipe in self._pipes:
             pipe.close()
 
 
 def _environment() -> dict[str, str]:
-    """Return an environment without anything that is not needed, secrets above all."""
+    """Return an environment with only what is needed, and so without secrets."""
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-    # One thread per library: those that split are the process's own. One arena or two: each claims
-    # 64 MiB of address space, which is limited.
+    # One thread per library: the splitting threads are the process's own. At most two arenas: each
+    # reserves 64 MiB of address space, which is limited.
     return kept | {
         "PYTHONPATH": str(_ROOT),
         "OPENBLAS_NUM_THREADS": "1",

@@ -1,7 +1,8 @@
-"""Landlock: what the Linux kernel lets an unprivileged process give up of the file system.
+"""Landlock: the Linux kernel's way for an unprivileged process to drop access to files.
 
-The three system calls by ctypes. The structures and the bits are those of ``linux/landlock.h``; a
-kernel that knows fewer of them takes the rest as zeros.
+The three system calls are made through ctypes. Structures and bits are those of
+``linux/landlock.h``; only bits that the kernel's version knows are set, as it accepts a longer
+structure if the rest is zero.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ _MAKE_FILE: Final = 1 << 8
 _TRUNCATE: Final = 1 << 14
 _ORDINARY_WORK: Final = _WRITE_FILE | _READ_FILE | _REMOVE_FILE | _MAKE_FILE | _TRUNCATE
 _FILE_SYSTEM: Final = {1: (1 << 13) - 1, 2: 1 << 13, 3: _TRUNCATE, 5: 1 << 15}
-"""The actions on files and folders by the version of the interface that they came with."""
+"""The actions on files and folders, by the interface version that introduced them."""
 _NETWORK: Final = {4: (1 << 2) - 1}
 """Binding and connecting TCP sockets."""
 _SCOPES: Final = {6: (1 << 2) - 1}
-"""Reaching abstract Unix sockets and signalling processes outside."""
+"""Connecting to abstract Unix sockets and signalling processes outside."""
 
 
 class _Ruleset(ctypes.Structure):
@@ -49,20 +50,20 @@ class _PathBeneath(ctypes.Structure):
 
 
 def version() -> int:
-    """Return the version of the kernel's interface, 0 where there is none or it may not be used."""
+    """Return the version of the kernel's interface, 0 if it is missing or may not be used."""
     if sys.platform != "linux":
         return 0
     return max(_syscall(_CREATE_RULESET, None, 0, _ASK_VERSION), 0)
 
 
 def restrict_to(folder: Path) -> None:
-    """Keep this thread from all files, sockets and processes but the files in ``folder``.
+    """Deny this thread all files, sockets and processes except the files in ``folder``.
 
-    Those may still be made, read, written and deleted. What is open already stays usable. The
-    thread must have set ``no_new_privs``.
+    Those may still be created, read, written and deleted, and open files stay usable. What the
+    kernel's version does not cover stays allowed. The thread must have set ``no_new_privs``.
 
     Raises:
-        OSError: the kernel refused, or there is no such folder.
+        OSError: the kernel refused, or the folder does not exist.
     """
     known = version()
     ruleset = _Ruleset(_bits(_FILE_SYSTEM, known), _bits(_NETWORK, known), _bits(_SCOPES, known))

@@ -1,9 +1,9 @@
-"""Run the split of one upload in a sandboxed child process, and watch over it.
+"""Run the split of one upload in a sandboxed child process, and supervise it.
 
-The child asks for the parts of the upload that it needs, so a file of any size is streamed, and
-its index is found wherever it is. Its results come through a pipe: a consumer that is busy keeps
-the child waiting, and so bounds memory. Whatever becomes of the child, a crash, a limit, a stall
-or nonsense, arrives as a `SourceRefused` with a code of its own.
+The child requests the parts of the upload that it needs, so a file of any size is streamed and its
+index is found wherever it is. Its results come through a pipe: a busy consumer blocks the child,
+which bounds memory. Every failure of the child, be it a crash, a limit, a stall or a broken
+protocol, arrives as a `SourceRefused` with a code of its own.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ _PR_SET_DUMPABLE = 4
 
 
 class DecoderKilled(SourceRefused):
-    """The child was killed from outside, most likely for memory that its neighbours took."""
+    """The child was killed from outside, most likely because other processes used up memory."""
 
 
 def keep_to_ourselves() -> None:
-    """Have the kernel keep other processes of our user out of our environment and memory.
+    """Have the kernel deny other processes of our user access to our environment and memory.
 
-    A decoder that was taken over runs under the same user, and would find the keys there. The
-    fork server gets rid of this protection by its exec. For a process of root it means nothing.
+    A compromised decoder runs under the same user, and would find the keys there. The fork server
+    loses this protection by its exec. It does not hold against processes of root.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
@@ -67,16 +67,16 @@ async def split_in_child(
     """Yield what `splitter.media.split.split` yields for the upload of a job.
 
     The child is killed when the generator is closed or cancelled, and when it neither reports nor
-    reads for ``frame_deadline_s`` while nobody keeps it waiting. The job's ``side_path`` exists
+    reads for ``frame_deadline_s`` although nothing keeps it waiting. The job's ``side_path`` exists
     afterwards only if the end was reached and says so.
 
-    What ``read_range`` raises passes through.
+    Errors that ``read_range`` raises pass through.
 
     Raises:
-        SourceRefused: as `splitter.media.split.split` does, or because of the child, with the code
+        SourceRefused: as from `splitter.media.split.split`, or because of the child, with the code
             ``DECODER_CRASHED``, ``DECODER_STALLED``, ``DECODER_OUT_OF_MEMORY``,
-            ``DECODER_OUT_OF_TIME``, ``DECODER_FAILED`` or ``NO_SPACE``; a `DecoderKilled` where
-            it may not be the video's doing.
+            ``DECODER_OUT_OF_TIME``, ``DECODER_FAILED`` or ``NO_SPACE``; a `DecoderKilled` if the
+            video may not be the cause.
     """
     has_side = False
     child = await _Child.start(server, job, read_range)
@@ -121,7 +121,7 @@ class _Child:
         return cls(fork, feeder, asyncio.create_task(_tail(fork.errors)), bounds, progress)
 
     async def next_event(self, deadline_s: float) -> SplitEvent | Refusal:
-        """Wait for the child's next message, as long as it makes progress."""
+        """Wait for the child's next message while it makes progress."""
         self._progress.note()
         message = asyncio.create_task(self._read_message())
         try:
@@ -135,7 +135,7 @@ class _Child:
                 waited = {message} if self._feeder.done() else {message, self._feeder}
                 await asyncio.wait(waited, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
                 if self._feeder.done():
-                    # A storage that fails ends the child as well: its error is the cause.
+                    # If storage fails, the child ends as well: storage's error is the cause.
                     self._feeder.result()
             return message.result()
         except GarbageError as error:
@@ -147,7 +147,7 @@ class _Child:
             await asyncio.gather(message, return_exceptions=True)
 
     async def stop(self) -> None:
-        """End the child if it still runs, and leave nothing of it behind."""
+        """Kill the child if it still runs, and clean up after it."""
         self._feeder.cancel()
         self._stderr.cancel()
         await self._fork.stop()
@@ -184,7 +184,7 @@ class _Child:
 
 
 class _Progress:
-    """When the child last did something, not counting the time it waited for us."""
+    """When the child last made progress, not counting the time it waited for us."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()
@@ -216,9 +216,9 @@ async def _feed(
     bounds: Bounds,
     progress: _Progress,
 ) -> None:
-    """Give the child its job and then every part of the upload that it asks for."""
+    """Send the child its job, then every part of the upload that it requests."""
     reader, writer = await asyncio.open_connection(sock=connection)
-    # When the connection ends, the child is done with reading or gone: its exit tells which.
+    # When the connection ends, the child has read all it needs or is gone; its exit tells which.
     gone = contextlib.suppress(asyncio.IncompleteReadError, ConnectionError)
     try:
         writer.write(encode_job(job))
@@ -241,7 +241,7 @@ async def _feed(
 
 
 async def _tail(stream: asyncio.StreamReader) -> bytes:
-    """Read a stream to its end and keep the last of it."""
+    """Read a stream to its end and return the last `_STDERR_BYTES` of it."""
     tail = b""
     while data := await stream.read(_STDERR_BYTES):
         tail = (tail + data)[-_STDERR_BYTES:]

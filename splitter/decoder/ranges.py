@@ -1,4 +1,4 @@
-"""A file whose bytes are asked for, block by block, over a socket."""
+"""A file whose bytes are requested, block by block, over a socket."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ CACHED_BLOCKS = 8
 class RangeFile(io.RawIOBase):
     """A seekable, read-only file that is never fetched as a whole.
 
-    One block is asked for ahead of time while the file is read in order, so that the way to the
-    storage and back is hidden behind decoding.
+    While the file is read sequentially, the next block is requested ahead of time, which hides the
+    round trip to storage behind decoding.
     """
 
     def __init__(self, connection: socket.socket, size: int) -> None:
@@ -75,7 +75,7 @@ class RangeFile(io.RawIOBase):
         self._asked = index
 
     def _collect(self) -> None:
-        """Receive the block that was asked for, if one was."""
+        """Receive the requested block, if there is one."""
         if self._asked is None:
             return
         (length,) = LENGTH.unpack(receive(self._connection, LENGTH.size))
@@ -89,7 +89,7 @@ class RangeFile(io.RawIOBase):
 
 
 def receive(connection: socket.socket, size: int) -> bytes:
-    """Receive exactly ``size`` bytes; raise `ConnectionError` when the other side is gone."""
+    """Receive exactly ``size`` bytes; raise `ConnectionError` if the other side is gone."""
     buffer = bytearray(size)
     view = memoryview(buffer)
     while view:

@@ -1,9 +1,9 @@
-"""The decoding child: `splitter.decoder.forks` runs it; nobody does by hand.
+"""The decoding child; started by `splitter.decoder.forks`, not by hand.
 
 An upload is hostile until it has been decoded, and decoders are large pieces of C. They run here,
-in a process that knows no credentials, has no share in the splitter's memory, is confined to what
-decoding needs (`splitter.decoder.confinement`), and is killed without loss when it misbehaves. It
-is a fork of one process that has imported this module (`shared.forks.server`).
+in a process that holds no credentials, shares no memory with the splitter, is confined to what
+decoding needs (`splitter.decoder.confinement`), and can be killed without loss when it misbehaves.
+It is a fork of one process that has imported this module (`shared.forks.server`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import BinaryIO, cast
 
 import av.error
 
-# What PyAV imports only when a video has it, and a confined process no longer can.
+# PyAV imports these only when a video needs them, and a confined process no longer can.
 import av.subtitles.codeccontext
 import av.subtitles.stream
 import av.subtitles.subtitle
@@ -37,7 +37,7 @@ _NICENESS = 10
 
 
 def main() -> None:
-    """Fork for each request, and do in the fork what is asked for."""
+    """Fork for each request, and do the requested work in the fork."""
     if wait_for_work() == b"t":
         trial.main()
     else:
@@ -45,12 +45,12 @@ def main() -> None:
 
 
 def decode() -> None:
-    """Serve one job: standard input is the socket to the parent, standard output the pipe."""
+    """Do one job: standard input is the socket to the parent, standard output the result pipe."""
     connection = socket.socket(fileno=os.dup(0))
     with _claimed_output() as output:
         (length,) = LENGTH.unpack(receive(connection, LENGTH.size))
         job = decode_job(receive(connection, length))
-        # On a machine that does it all, frames on their way out go before new ones coming in.
+        # If one machine runs all services, painting and assembly go before new frames.
         os.nice(_NICENESS)
         tempfile.tempdir = str(job.side_path.parent)
         crew = Crew(job.threads)
@@ -91,7 +91,7 @@ def _gave_up(error: OSError | av.error.FFmpegError) -> Refusal:
 
 @contextlib.contextmanager
 def _claimed_output() -> Iterator[BinaryIO]:
-    """Keep the result pipe to ourselves: what a library prints must not get between messages."""
+    """Take over the result pipe, so that what a library prints does not get between messages."""
     private = os.dup(1)
     os.dup2(2, 1)
     with os.fdopen(private, "wb") as output:

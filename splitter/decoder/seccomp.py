@@ -1,8 +1,8 @@
-"""The system calls that a confined decoder may make; every other one fails with ``EPERM``.
+"""The system calls that a confined decoder may make; all others fail with ``EPERM``.
 
 The list is what Python, FFmpeg and x264 need once all modules are loaded and all threads run. It
-has no way to make a socket, a process, a thread or a link, to run a program, to signal anybody
-else, or to map memory as code.
+offers no way to create a socket, process, thread or link, to run a program, to signal another
+process, or to map executable memory.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Final
 
 _SET_MODE_FILTER: Final = 1
 _ON_ALL_THREADS: Final = 1
-"""SECCOMP_FILTER_FLAG_TSYNC: on all or, if one cannot take it, on none."""
+"""SECCOMP_FILTER_FLAG_TSYNC: on all threads or, if one cannot take it, on none."""
 
 # Classic BPF, linux/bpf_common.h and linux/seccomp.h.
 _INSTRUCTION: Final = struct.Struct("HBBI")
@@ -37,16 +37,16 @@ _ARCHITECTURE_AT: Final = 4
 _ARGUMENTS_AT: Final = 16
 
 Instruction = tuple[int, int, int, int]
-"""Code, how far to jump when true, how far when false, operand."""
+"""Opcode, jump distance if true, jump distance if false, operand."""
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """A processor's name for audits (``linux/audit.h``) and its numbers of system calls."""
+    """A processor's audit identifier (``linux/audit.h``) and its system call numbers."""
 
     audit: int
     seccomp: int
-    """The number of the call that sets filters."""
+    """The number of the ``seccomp`` call."""
     calls: dict[str, int]
 
 
@@ -83,13 +83,13 @@ ARCHITECTURES: Final = {
 # fmt: on
 
 _FIOCLEX: Final = 0x5451
-"""Python closes files on exec by it."""
+"""With it Python marks files as close-on-exec."""
 _FCNTL_COMMANDS: Final = (fcntl.F_GETFD, fcntl.F_SETFD, fcntl.F_GETFL)
-"""Without those that have the kernel send signals."""
+"""Excludes the commands that make the kernel send signals."""
 
 
 def is_supported() -> bool:
-    """Whether this kernel filters system calls, and their numbers are known here."""
+    """Whether this kernel can filter system calls, and their numbers are listed here."""
     return (
         sys.platform == "linux"
         and platform.machine() in ARCHITECTURES
@@ -98,9 +98,9 @@ def is_supported() -> bool:
 
 
 def restrict_calls() -> None:
-    """Give up, for all threads and for good, all system calls that are not on the list.
+    """Irrevocably drop, for all threads, the system calls that are not on the list.
 
-    The thread must have set ``no_new_privs``, and all others must come from it.
+    The thread must have set ``no_new_privs`` before it started the others.
 
     Raises:
         OSError: the kernel refused.
@@ -122,7 +122,7 @@ def restrict_calls() -> None:
         ctypes.c_long(_ON_ALL_THREADS),
         ctypes.byref(described),
     )
-    if refused:  # also by the number of a thread that stays outside
+    if refused:  # if positive, the id of a thread that could not be synchronised
         why = os.strerror(ctypes.get_errno()) if refused < 0 else f"thread {refused} stays free"
         raise OSError(ctypes.get_errno(), f"seccomp: {why}")
 
@@ -158,7 +158,7 @@ def _unless_bits(argument: int, bits: int) -> list[Instruction]:
 
 
 def _only(argument: int, values: Iterable[int]) -> list[Instruction]:
-    # The kernel takes these arguments as 32 bits, which lie first in a little-endian word.
+    # The kernel reads these arguments as 32 bits, which come first in a little-endian word.
     body: list[Instruction] = [(_LOAD, 0, 0, _ARGUMENTS_AT + 8 * argument)]
     for value in values:
         body += [(_JUMP_EQUAL, 0, 1, value), (_RETURN, 0, 0, _ALLOW)]

@@ -1,7 +1,7 @@
-"""Try at start, in a process that confines itself as a decoder does, whether the confinement holds.
+"""Test at start-up, in a process confined as a decoder is, whether the confinement holds.
 
 What a container's own rules, an old kernel or an emulated processor leave of it is found out by
-trying, not by asking for versions.
+trying, not by comparing versions.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _TIMEOUT_S: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The layers of the sandbox that stand, and the forbidden acts that still succeed."""
+    """The layers of the sandbox in force, and the forbidden acts that still succeed."""
 
     layers: frozenset[Layer]
     possible: tuple[str, ...]
 
 
 async def check_sandbox(server: ForkServer, *, required: bool) -> Outcome:
-    """Confine a fork, have it try what a hostile decoder would, and log what was found.
+    """Confine a fork, have it try what a hostile decoder would, and log the outcome.
 
     Raises:
         ConfigurationError: the sandbox is required, and a layer is missing or does not hold.

@@ -1,6 +1,6 @@
-"""What a confined process tries to find out whether its confinement holds.
+"""What a confined process tries in order to find out whether its confinement holds.
 
-`splitter.decoder.selftest` asks for it in a fork of what decoders are forked from.
+`splitter.decoder.selftest` runs it in a fork of the process that decoders are forked from.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _REFUSED: Final = frozenset({errno.EPERM, errno.EACCES, errno.EAGAIN})
 
 
 def main() -> None:
-    """Confine this process, try the forbidden acts, and print what came of it."""
+    """Confine this process, try the forbidden acts, and print the outcome as JSON."""
     with tempfile.TemporaryDirectory() as folder:
-        # The folder is left to the other side of the fork: a confined process deletes no folder.
+        # The parent deletes the folder: a confined process cannot.
         if child := os.fork():
             _, status = os.waitpid(child, 0)
             sys.exit(os.waitstatus_to_exitcode(status))
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def possible_acts() -> Iterator[str]:
-    """Try what no decoder has to do, and yield what the process was not refused."""
+    """Try what a decoder never has to do, and yield what was not refused."""
     acts: dict[str, Callable[[], object]] = {
         "read files": lambda: os.open(sys.executable, os.O_RDONLY),
         "create files": _create,

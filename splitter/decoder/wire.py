@@ -1,9 +1,9 @@
-"""What the splitter and its decoding child say to each other.
+"""The protocol between the splitter and its decoding child.
 
 Two channels, both with fixed binary headers in network byte order:
 
 - A socket, the child's standard input. The parent first sends the job (length, JSON); from then on
-  the child asks for byte ranges of the upload (offset, length) and gets each (length, bytes).
+  the child requests byte ranges of the upload (offset, length) and gets each (length, bytes).
 - A pipe, the child's standard output, with messages: length of a JSON header, length of a payload,
   the header, the payload.
 """
@@ -27,7 +27,7 @@ RANGE = struct.Struct("!QI")
 MESSAGE = struct.Struct("!II")
 
 BLOCK_BYTES = 1024 * 1024
-"""The largest part of the upload that is asked for at once."""
+"""The largest part of the upload that is requested at once."""
 
 MAX_HEADER = 256 * 1024
 MAX_PAYLOAD = 512 * 1024 * 1024
@@ -35,17 +35,17 @@ MAX_PAYLOAD = 512 * 1024 * 1024
 
 
 class GarbageError(Exception):
-    """The child said something that is not a message."""
+    """The child broke the protocol."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What the child is started for."""
+    """What the child is to do."""
 
     size: int
     options: SplitOptions
     side_path: Path
-    """Where the child puts the tracks, in an existing folder that is all its own."""
+    """Where the child writes the tracks, in an existing folder of its own."""
     threads: int = 1
     """How many threads split it."""
     required: frozenset[Layer] = frozenset()
@@ -54,7 +54,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The child's last word when it gives up: a code and a sentence."""
+    """The child's last message if it gives up: a code and a sentence."""
 
     code: str
     message: str
@@ -74,7 +74,7 @@ _HEADER = TypeAdapter(_Header)
 
 
 def encode_job(job: Job) -> bytes:
-    """Encode the first thing that the parent sends."""
+    """Encode the job that the parent sends first."""
     body = _JOB.dump_json(job)
     return LENGTH.pack(len(body)) + body
 
@@ -101,7 +101,7 @@ def encode_message(event: SplitEvent | Refusal) -> bytes:
 
 
 def decode_message(body: bytes, payload: bytes) -> SplitEvent | Refusal:
-    """Decode a message; raise `GarbageError` when it is none."""
+    """Decode a message; raise `GarbageError` if it is malformed."""
     try:
         header = _HEADER.validate_json(body)
     except ValidationError as error:

@@ -1,1 +1,1 @@
-"""How work reaches the splitter: Event Grid events, which uploads count, and in what style."""
+"""How work reaches the splitter: Event Grid events, which uploads are accepted, and their style."""

@@ -1,4 +1,4 @@
-"""Decides which uploads are the pipeline's business: the account, the container, the name's ending.
+"""Decide which uploads the pipeline accepts, by account, container and file extension.
 
 An event only says where a blob is. Whoever can write events could name any address, so the
 address is compared with those of our own storage account and never followed.
@@ -16,7 +16,7 @@ from splitter.settings import SplitterSettings
 class Acceptance:
     """Tells uploads to the users' account from all others.
 
-    ``account_url`` is the account's address; settings may name further ones of the same account.
+    ``account_url`` is the account's address; settings may name further addresses of it.
     """
 
     def __init__(self, settings: SplitterSettings, account_url: str) -> None:
@@ -25,7 +25,7 @@ class Acceptance:
         self._accounts = {_address(url) for url in (account_url, *listed(settings.upload_accounts))}
 
     def refusal(self, upload: Upload) -> str | None:
-        """Say why an upload is not in the users' account; None when it is."""
+        """Return why an upload is not accepted; None if it is."""
         if not self._is_ours(upload):
             return "it is in a foreign storage account"
         if upload.container != self._container:
@@ -37,7 +37,7 @@ class Acceptance:
     def _is_ours(self, upload: Upload) -> bool:
         try:
             address = _address(upload.url)
-        except ValueError:  # what is no address at all names no account of ours
+        except ValueError:  # not an address at all
             return False
         return any(
             address.startswith(f"{account}/{upload.container}/") for account in self._accounts
@@ -45,9 +45,9 @@ class Acceptance:
 
 
 def _address(url: str) -> str:
-    """Return what identifies an account in an address, or is the beginning of its blobs'.
+    """Return an address without its scheme, so that an account's is a prefix of its blobs'.
 
-    Data Lake events may give a blob's address under the account's other name.
+    Data Lake events may give a blob's address under the account's other host name.
 
     >>> _address("https://Acc.dfs.core.windows.net/")
     'acc.blob.core.windows.net'

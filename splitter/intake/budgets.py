@@ -1,11 +1,12 @@
-"""Budgets of uploaders: how much of the pipeline one of them may take, a day and at once.
+"""Budgets of uploaders: how much of the pipeline each of them may use per day and at once.
 
 An uploader is a first folder, such as ``alice`` of ``alice/film.mp4``, unless the deployment says
-otherwise; videos in no folder share one budget. A video that is over budget waits, and goes on when
-jobs end or a new day (UTC) begins. What was admitted stands in a ledger for each uploader, out of
-users' reach, and is admitted once: however often its event comes, and to whichever splitter.
+otherwise; videos outside folders share one budget. A video that is over budget waits until jobs end
+or a new day (UTC) begins. Admitted videos are recorded in one ledger per uploader, out of users'
+reach; each is admitted once, however often its event is delivered and to whichever splitter.
 
-A budget is overdrawn by one video at most, so that no video waits for one that it could never fit.
+A budget is checked before a video is added, so it may be exceeded by one video: otherwise a video
+larger than the whole budget would wait forever.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ def _utc() -> datetime:
 
 
 class Budgets:
-    """The ledgers in one container, held against one budget. ``now`` tells the time, in UTC.
+    """The ledgers in one container, all under one budget. ``now`` returns the time in UTC.
 
     Raises:
-        TransientError: from every method, when storage is away.
+        TransientError: from every method, when storage is unavailable.
     """
 
     def __init__(
@@ -55,10 +56,10 @@ class Budgets:
         self._sharing: Sharing = sharing
         self._now = now
         self._over: dict[str, tuple[datetime, frozenset[str]]] = {}
-        """Until when an uploader is believed to be over budget, but for which jobs."""
+        """By ledger: until when its uploader counts as over budget, and which jobs are exempt."""
 
     async def admit(self, name: str, size: int, job: str) -> bool:
-        """Admit an upload's job; False while its uploader is over budget."""
+        """Admit an upload's job; False if its uploader is over budget."""
         if self._budget.unlimited:
             return True
         blob, now = ledger_blob(name, self._sharing), self._now()
@@ -80,7 +81,7 @@ class Budgets:
                 return True
 
     async def charge(self, name: str, job: str, frames: int) -> None:
-        """Note how many frames an admitted video turned out to have."""
+        """Record how many frames an admitted video turned out to have."""
         blob, day = ledger_blob(name, self._sharing), self._now().date().isoformat()
         while not self._budget.unlimited:
             ledger, etag = await self._read(blob)
@@ -114,7 +115,7 @@ class Budgets:
             try:
                 # A job of today may have no record yet; an older one's was deleted by its user.
                 over = ledger.jobs[job].day != day if record is None else read_status(record).ended
-            except PermanentError:  # it is for the assembler to say so
+            except PermanentError:  # the assembler reports it
                 over = False
             if over:
                 ended.add(job)
@@ -122,6 +123,6 @@ class Budgets:
 
 
 def ledger_blob(name: str, sharing: Sharing = "folder") -> str:
-    """Name the blob with the ledger of the uploader of ``name``."""
+    """Return the name of the blob with the ledger of the uploader of ``name``."""
     uploader = uploader_of(name, sharing).encode()
     return f"{hashlib.sha256(uploader).hexdigest()[:24]}/budget.json"

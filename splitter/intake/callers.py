@@ -1,8 +1,8 @@
-"""Knows who may call the webhook: whoever has the secret, or a token of Event Grid's for us.
+"""Authenticate callers of the webhook, by the shared secret or by Event Grid's token for us.
 
-Event Grid signs nothing that it delivers. It sends what its subscription was given, a header or a
-query parameter, or it signs in to Entra and sends a bearer token. Anybody's application in the
-tenant can get a token for ours, so it also counts whose token it is.
+Event Grid does not sign its deliveries. It sends what its subscription was given, a header or a
+query parameter, or it signs in to Entra and sends a bearer token. Any application in the tenant can
+get a token for ours, so the token's caller is checked as well.
 
 Sources: "Authenticate event delivery to event handlers", "Deliver events to Microsoft Entra
 protected endpoints" (Event Grid); "Access tokens in the Microsoft identity platform"; RFC 8725.
@@ -28,7 +28,7 @@ HEADER: Final = "X-Webhook-Key"
 PARAMETER: Final = "code"
 
 _BEARER: Final = "bearer "
-# Never taken from the token: whoever forges one would choose (RFC 8725, 3.1).
+# Never taken from the token: a forger would choose it (RFC 8725, 3.1).
 _ALGORITHMS: Final = ["RS256"]
 _CLOCK_SKEW_S: Final = 60
 # Entra publishes a key long before it signs with it.
@@ -37,11 +37,11 @@ _KEYS_DEADLINE_S: Final = 10
 
 
 class CallerRefused(StylestreamError):
-    """A caller who did not prove to be one of those who may call."""
+    """The caller did not authenticate as one of those who may call."""
 
 
 class Callers:
-    """Lets in who has a good secret or a good token; either is enough."""
+    """Admits callers with a valid secret or a valid token; either is enough."""
 
     def __init__(self, settings: SplitterSettings) -> None:
         self._secrets = settings.webhook_secrets
@@ -52,7 +52,7 @@ class Callers:
 
         Raises:
             CallerRefused: the caller may not.
-            TransientError: Entra's keys are not to be had, so nobody can tell.
+            TransientError: Entra's keys cannot be fetched, so the token cannot be checked.
         """
         secret = headers.get(HEADER) or query.get(PARAMETER)
         if secret and self._is_known(secret):
@@ -63,18 +63,18 @@ class Callers:
         await self._tokens.check(authorization[len(_BEARER) :].strip())
 
     def _is_known(self, secret: str) -> bool:
-        """Compare with all secrets in a time that tells nothing about them."""
+        """Compare with every secret, in a time that reveals nothing about them."""
         given = secret.encode(errors="surrogateescape")
         same = [hmac.compare_digest(given, known.encode()) for known in self._secrets]
         return any(same)
 
 
 class Tokens:
-    """Checks Entra's access tokens: signature, issuer, audience, lifetime, and whose they are."""
+    """Checks Entra's access tokens: signature, issuer, audience, lifetime and caller."""
 
     def __init__(self, settings: SplitterSettings) -> None:
         tenant, authority = settings.webhook_tenant, settings.webhook_authority.rstrip("/")
-        # Which of the two forms Entra writes depends on the application's registration.
+        # Which of the two forms Entra issues depends on the application's registration.
         self._issuers = [f"https://sts.windows.net/{tenant}/", f"{authority}/{tenant}/v2.0"]
         self._audiences = listed(settings.webhook_audience or "")
         self._callers = listed(settings.webhook_callers)
@@ -83,11 +83,12 @@ class Tokens:
             lifespan=_KEYS_LIFE_S,
             timeout=_KEYS_DEADLINE_S,
         )
-        # Its own: while Entra does not answer, waiting callers must not use up everybody's threads.
+        # A thread of its own: while Entra does not answer, waiting callers must not use up the
+        # threads of everything else.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="entra-keys")
 
     async def check(self, token: str) -> None:
-        """Return if the token is good; raises like `Callers.admit`."""
+        """Return if the token is valid; raises like `Callers.admit`."""
         if not token.isascii():
             raise CallerRefused("bad token: it cannot be a token")
         loop = asyncio.get_running_loop()

@@ -1,8 +1,8 @@
-"""Bounds what callers of the webhook cost: connections that send nothing, and refusals by the mass.
+"""Bound what callers of the webhook cost: idle connections and floods of refused requests.
 
-The HTTP library waits for a request's head for as long as its sender likes, and each connection
-that is held open costs memory and a file descriptor. And a line in the log for each caller who is
-turned away would let anybody use up a day's quota of logs, with which all other lines end, too.
+The HTTP library waits for a request's head without a deadline, and each open connection costs
+memory and a file descriptor. And if each refusal were logged, anybody could use up a day's log
+quota and so silence all other lines.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Connections:
         request: web.Request,
         handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
     ) -> web.StreamResponse:
-        """Middleware: a connection with a request in hand is not silent."""
+        """Middleware that marks a connection as busy while its request is handled."""
         connection = request.protocol
         self._busy.add(connection)
         try:
@@ -43,7 +43,7 @@ class Connections:
             self._busy.discard(connection)
 
     def sweep(self, connections: Iterable[RequestHandler], now_s: float) -> None:
-        """Look at all that are open; to be called again and again, with a steady clock's time."""
+        """Check all open connections; to be called periodically, with a monotonic time."""
         silent = {one for one in connections if one not in self._busy}
         since = {one: self._silent_since.get(one, now_s) for one in silent}
         late = {one for one in silent if now_s - since[one] >= self._deadline_s}
@@ -53,14 +53,14 @@ class Connections:
 
 
 class Complaints:
-    """Writes a warning of each kind once in `COMPLAINT_INTERVAL_S`, and how many it left out."""
+    """Logs each kind of warning once per `COMPLAINT_INTERVAL_S`, with a count of those left out."""
 
     def __init__(self) -> None:
         self._next: dict[str, float] = {}
         self._left_out: dict[str, int] = {}
 
     def warn(self, event: str, **details: object) -> None:
-        """Write a warning, or count it."""
+        """Log a warning, or count it."""
         now = time.monotonic()
         if now < self._next.get(event, 0.0):
             self._left_out[event] = self._left_out.get(event, 0) + 1

@@ -1,4 +1,4 @@
-"""Puts events that came over HTTP into the hub of uploads, where those from Event Grid are."""
+"""Forward events that came over HTTP to the hub of uploads, where Event Grid's others arrive."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TOO_LARGE: Final = "an event is larger than the hub takes"
 
 
 class Intake:
-    """The way into the hub, at least once: what `put` returned for is on the hub's disk."""
+    """Sends events to the hub, at least once: when `put` returns, the hub has stored them."""
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
@@ -26,7 +26,7 @@ class Intake:
         """Return when the hub has acknowledged all events.
 
         Raises:
-            TransientError: it has not, or not in time; some events may be in it nevertheless.
+            TransientError: it has not, or not in time; it may have stored some of them.
             PermanentError: ``TOO_LARGE``: an event does not fit into the hub.
         """
         try:

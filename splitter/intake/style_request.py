@@ -1,4 +1,4 @@
-"""Finds out how an upload is to be painted: metadata first, then folder, then default."""
+"""Determine how an upload is to be painted: by its metadata, else its folder, else the default."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def style_request(
 ) -> StyleRequest:
     """Return the style request of the upload called ``name``.
 
-    Metadata keys are compared without regard to case, as storage services may change it.
+    Metadata keys are case-insensitive, because storage services may change their case.
 
     Raises:
-        StyleError: a text in the metadata cannot be understood.
+        StyleError: a value in the metadata cannot be parsed.
     """
     folder, _, rest = name.partition("/")
     otherwise = folder if rest and folder in gallery else default
@@ -29,7 +29,7 @@ def style_request(
 def resolve_style(
     name: str, upload: BlobFacts, gallery: Gallery, default: str
 ) -> tuple[StyleRequest, PermanentError | None]:
-    """Return how an upload is to be painted, and if it cannot be, why: its job tells the user."""
+    """Return how an upload is to be painted, and the reason if it cannot be, for its user."""
     try:
         request = style_request(name, upload.metadata, gallery, default)
     except StyleError as error:

@@ -1,4 +1,4 @@
-"""Understands what Event Grid says of new blobs, in both its schemas, single or in a list.
+"""Parse Event Grid's events about new blobs, in both of its schemas, single or in a list.
 
 Source: https://learn.microsoft.com/azure/event-grid/event-schema-blob-storage
 """
@@ -17,14 +17,14 @@ from azure.eventgrid import EventGridEvent
 from shared.contracts.errors import MessageError
 
 _BLOB_CREATED: Final = "Microsoft.Storage.BlobCreated"
-# Where accounts have a hierarchical namespace, files are written aside and renamed into place.
+# In accounts with a hierarchical namespace, tools write a temporary file and rename it into place.
 _BLOB_RENAMED: Final = "Microsoft.Storage.BlobRenamed"
-# Of an empty file that appears. Data Lake and SFTP say FlushWithClose and SftpCommit when it is
-# written.
+# A file was created and is still empty. Data Lake and SFTP send FlushWithClose and SftpCommit once
+# it is written.
 _BEGINNINGS: Final = {"CreateFile", "SftpCreate"}
-# An error quotes what it stumbled over, and an event may be a megabyte.
+# Errors quote the offending text, and an event may be a megabyte.
 _QUOTED: Final = 200
-# Both services write the subject with a leading slash, some relays without.
+# Event Grid writes the subject with a leading slash, some relays without.
 _SUBJECT: Final = re.compile(
     r"/?blobServices/default/containers/(?P<container>[^/]+)/blobs/(?P<name>.+)", re.DOTALL
 )
@@ -32,21 +32,21 @@ _SUBJECT: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One version of one blob that was written completely.
+    """One version of one completely written blob.
 
-    ``url`` is where the event says that the blob is. It tells which account is meant; nobody
-    goes there.
+    ``url`` is the blob's address according to the event. It identifies the account and is never
+    followed.
     """
 
     container: str
     name: str
     etag: str
-    """The version's ETag; of a file that was renamed, what tells its renaming from others."""
+    """The version's ETag; for a renamed file, the sequencer of its rename."""
     url: str
 
 
 def parse_uploads(body: bytes) -> list[Upload]:
-    """Return the uploads that an event body tells of; events of other types are left out.
+    """Return the uploads that an event body announces; events of other types are skipped.
 
     Raises:
         MessageError: the body is not an Event Grid event.
@@ -55,7 +55,7 @@ def parse_uploads(body: bytes) -> list[Upload]:
 
 
 def tell_of(upload: Upload) -> bytes:
-    """Return an event that tells of an upload as Event Grid does."""
+    """Return an event that announces an upload as Event Grid does."""
     event = {
         "specversion": "1.0",
         "id": str(uuid.uuid4()),
@@ -68,7 +68,7 @@ def tell_of(upload: Upload) -> bytes:
 
 
 def split_events(body: bytes) -> list[Any]:
-    """Return the events of a body, which holds one or a list.
+    """Return the events of a body, which holds a single one or a list.
 
     Raises:
         MessageError: the body is not JSON.
@@ -81,7 +81,7 @@ def split_events(body: bytes) -> list[Any]:
 
 
 def parse_upload(event: Any, body: bytes) -> Upload | None:
-    """Return the upload that an event tells of; None when its type is another.
+    """Return the upload that an event announces; None for events of other types.
 
     Raises:
         MessageError: it is not an Event Grid event; ``body`` is what it came in.
@@ -101,7 +101,7 @@ def parse_upload(event: Any, body: bytes) -> Upload | None:
 
 
 def parse_event(event: Any, body: bytes) -> tuple[str, object, dict[str, Any]]:
-    """Return an event's type, subject and data, in whichever schema it is.
+    """Return an event's type, subject and data, in either schema.
 
     Raises:
         MessageError: it is not an Event Grid event; ``body`` is what it came in.

@@ -1,8 +1,7 @@
 """Event Grid's two handshakes: before it delivers, it asks whether the deliveries are wanted.
 
-With its own schema it posts an event whose code has to come back; with CloudEvents it asks with the
-method OPTIONS, as every CloudEvents sender does. Neither answer makes us call any address that the
-question names.
+With its own schema it posts an event with a code to be echoed; with CloudEvents it sends an OPTIONS
+request, as every CloudEvents sender does. Neither makes us call an address from the request.
 
 Sources: "Webhook event delivery" (Event Grid); CloudEvents 1.0, "HTTP 1.1 Web Hooks for Event
 Delivery", section 4.
@@ -18,15 +17,15 @@ from splitter.intake.uploads import parse_event
 
 _VALIDATION: Final = "Microsoft.EventGrid.SubscriptionValidationEvent"
 _CODE_LENGTH: Final = 512
-# Deliveries are cheap to take and turned away with 503 when they are not.
+# Deliveries are cheap to accept, and answered with 503 when they are not.
 _ANY_RATE: Final = "*"
 
 
 def validation_code(events: list[Any], body: bytes) -> str | None:
-    """Return the code that a validation event wants back; None when ``events`` are deliveries.
+    """Return the code that a validation event wants back; None if ``events`` are deliveries.
 
     Raises:
-        MessageError: a validation without a code, or no Event Grid event.
+        MessageError: a validation event without a code, or not an Event Grid event.
     """
     if len(events) != 1:
         return None
@@ -40,7 +39,7 @@ def validation_code(events: list[Any], body: bytes) -> str | None:
 
 
 def permission(headers: Mapping[str, str], origins: list[str]) -> dict[str, str] | None:
-    """Return the headers that let an origin deliver CloudEvents; None when it may not."""
+    """Return the headers that allow an origin to deliver CloudEvents; None if it may not."""
     origin = headers.get("WebHook-Request-Origin", "").strip()
     if origin.lower() not in origins:
         return None

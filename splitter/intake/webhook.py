@@ -1,21 +1,21 @@
-"""The other way in: Event Grid delivers over HTTP instead of into the hub.
+"""The alternative intake: Event Grid delivers over HTTP instead of into the hub.
 
-Nothing is worked on here. An accepted event goes into the hub of uploads, from where it is taken up
-like any other, and only when it is stored there is it acknowledged: a splitter that dies in
-between loses nothing, because Event Grid delivers again.
+Events are not processed here. An accepted event is forwarded to the hub of uploads and processed
+from there like any other. It is acknowledged only once the hub has stored it: a splitter that dies
+before that loses nothing, because Event Grid delivers again.
 
 ======  ==================================================================================
-answer  when, and what Event Grid makes of it
+answer  when, and what Event Grid does then
 ======  ==================================================================================
-200     every event is in the hub, or concerns other blobs: delivered
-400     something in the body is not an event (the others are in the hub): never again
-401     the caller may not deliver events: never again
-408     the body did not come in time: again
-413     the body is larger than an event can be: never again
-503     the hub or Entra is away: again, after the time in ``Retry-After``
+200     every event is in the hub, or is not about an upload: nothing
+400     something in the body is not an event (the others are in the hub): gives up
+401     the caller may not deliver events: gives up
+408     the body did not come in time: retries
+413     the body is larger than an event can be: gives up
+503     the hub or Entra is unavailable: retries after the time in ``Retry-After``
 ======  ==================================================================================
 
-It has a port of its own, so that what the internet may reach is not what Prometheus may ask.
+It has a port of its own, so that it can be exposed to the internet without the metrics.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Webhook:
     """Serves ``POST /events`` and ``OPTIONS /events`` while its context is open.
 
     Raises:
-        ConfigurationError: on entering, when the port cannot be had.
+        ConfigurationError: on entering, if the port cannot be listened on.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Webhook:
         self._sweeping: asyncio.Task[None] | None = None
         app = web.Application(client_max_size=_MAX_BODY, middlewares=[self._connections.note])
         app.add_routes([web.post(PATH, self._deliver), web.options(PATH, self._handshake)])
-        # No access log: the address that is called may hold the secret.
+        # No access log: the requested URL may contain the secret.
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSING_S)
 
     async def __aenter__(self) -> Self:
@@ -113,7 +113,7 @@ class Webhook:
 
     @property
     def port(self) -> int:
-        """The port that is listened on, also when any was asked for."""
+        """The port that is listened on, also if port 0 (any) was configured."""
         return int(self._runner.addresses[0][1])
 
     async def _handshake(self, request: web.Request) -> web.Response:
@@ -128,7 +128,7 @@ class Webhook:
         try:
             await self._callers.admit(request.headers, request.query)
             answer = await self._answer(await _body(request))
-        except Exception as error:  # whatever it is, Event Grid must learn what to do
+        except Exception as error:  # whatever it is, Event Grid must get a meaningful answer
             answer = _refusal(error, self._complaints)
         self._metrics.delivery(_OUTCOMES[answer.status])
         return answer
@@ -142,7 +142,7 @@ class Webhook:
         return web.Response()
 
     async def _take(self, events: list[Any], body: bytes) -> None:
-        """Put what is ours into the hub; an event that is none must not take others with it."""
+        """Forward accepted events; a malformed one must not keep the others out of the hub."""
         accepted, problem = [], None
         for event in events:
             try:
