@@ -32,7 +32,9 @@ SIGN_OUT: Final = "/sign-out"
 SIGN_OUT_OF_ENTRA: Final = "/sign-out/entra"
 _OPEN: Final = frozenset({SIGN_IN, CALLBACK, SIGN_OUT_OF_ENTRA, SIGNED_OUT})
 _STATIC: Final = "/static/"
-_SIGNED_OUT_PAGE: Final = Path(__file__).parents[1] / "static/signed-out.html"
+_PAGES: Final = Path(__file__).parents[1] / "static"
+_SIGNED_OUT_PAGE: Final = _PAGES / "signed-out.html"
+_LOCKED_PAGE: Final = _PAGES / "locked.html"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _DAY_S: Final = 24 * 3600
 _SESSION_S: Final = 12 * 3600
@@ -79,7 +81,8 @@ class Guard:
         """Answer a request, or hand it on with its user noted under `USER`."""
         if request.path.startswith(_STATIC) or request.path in _OPEN:
             return await handler(request)
-        if request.path == "/" and "token" in request.query:
+        tokens = self._settings.web_sign_in == "token"
+        if tokens and request.path == "/" and "token" in request.query:
             return self._enter(request.query["token"])
         by_token = self._has_token(request)
         user = EVERYBODY if by_token else self._user(request)
@@ -93,10 +96,10 @@ class Guard:
         request[USER] = user
         return await handler(request)
 
-    def _enter(self, token: str) -> web.Response:
+    def _enter(self, token: str) -> web.StreamResponse:
         """Exchange the token in an address for a cookie: addresses are kept in histories."""
         if not self._is_token(token):
-            raise Problem(HTTPStatus.UNAUTHORIZED, _NOT_SIGNED_IN)
+            return _locked()
         answer = web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": "/"})
         self._remember(answer, EVERYBODY)
         return answer
@@ -110,13 +113,13 @@ class Guard:
         session = self._seals.open("session", sealed, self._session_s)
         return User(**session) if session else None
 
-    def _unknown(self, request: web.Request) -> web.Response:
+    def _unknown(self, request: web.Request) -> web.StreamResponse:
         if self._entra is not None and request.path == "/":
             return web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": SIGN_IN})
-        sentence = _NOT_SIGNED_IN if self._settings.web_sign_in == "token" else "sign in first"
-        if request.path == "/":
-            return web.Response(text=f"{sentence}\n", status=HTTPStatus.UNAUTHORIZED)
-        raise Problem(HTTPStatus.UNAUTHORIZED, sentence)
+        by_token = self._settings.web_sign_in == "token"
+        if by_token and request.path == "/":
+            return _locked()
+        raise Problem(HTTPStatus.UNAUTHORIZED, _NOT_SIGNED_IN if by_token else "sign in first")
 
     async def _begin(self, _request: web.Request) -> web.Response:
         assert self._entra is not None
@@ -197,3 +200,8 @@ class Guard:
         own = self._settings.web_public_url
         host = urlsplit(own).netloc if own else request.host
         return bool(origin) and urlsplit(origin).netloc == host
+
+
+def _locked() -> web.FileResponse:
+    """Return the page of somebody whom the address does not let in."""
+    return web.FileResponse(_LOCKED_PAGE, status=HTTPStatus.UNAUTHORIZED)

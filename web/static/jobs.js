@@ -60,7 +60,11 @@ export class Jobs extends EventTarget {
     this.#render();
     return {
       progress: (share) => ((entry.share = share), this.#renderUpload(id)),
-      failed: (words) => (Object.assign(entry, { words, bad: true }), this.#renderUpload(id)),
+      failed: (words) => {
+        Object.assign(entry, { words, bad: true });
+        this.announce.textContent = `${file.name}: ${words}`;
+        this.#renderUpload(id);
+      },
       done: (job) => {
         entry.job = job;
         entry.words = "Waiting for the painter";
@@ -125,7 +129,9 @@ export class Jobs extends EventTarget {
     const page = jobs.slice(0, this.#shown);
     this.empty.hidden = jobs.length + this.#uploads.size > 0;
     this.empty.textContent = this.filter.value ? NOTHING_MATCHES : NOTHING_YET;
-    this.more.hidden = jobs.length <= this.#shown;
+    const further = Math.min(PAGE, jobs.length - this.#shown);
+    this.more.hidden = further <= 0;
+    this.more.textContent = `Show ${further} more`;
     const wanted = [
       ...[...this.#uploads].reverse().map(([id, entry]) => this.#uploadCard(id, entry)),
       ...page.map((job) => this.#jobCard(job)),

@@ -19,8 +19,10 @@ async def test_only_who_has_the_token_gets_in(studio):
             async with stranger.get(path) as answer:
                 assert answer.status == 401
                 assert "address that was printed" in await problem(answer)
-        async with stranger.get("/", params={"token": "wrong"}) as answer:
-            assert answer.status == 401
+        for asked in ({}, {"token": "wrong"}):
+            async with stranger.get("/", params=asked) as answer:
+                assert (answer.status, answer.content_type) == (401, "text/html")
+                assert "address that was printed" in await answer.text()
         async with stranger.get("/api/jobs") as answer:
             assert answer.status == 401
 
