@@ -7,7 +7,6 @@ ONNX Runtime: docs/adr/0010-bfloat16-on-cpus.md.
 from __future__ import annotations
 
 import sys
-from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
 from importlib.util import find_spec
@@ -18,6 +17,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from stylizer.painting.canvas_split import split
+from stylizer.painting.compiled import Compiled, Shelf
 from stylizer.painting.frames import Canvas, Frames, Painter
 from stylizer.painting.layouts import RGB, Layout
 from stylizer.painting.rounding import round_at_once
@@ -67,6 +67,7 @@ class Bfloat16:
         import openvino
 
         self._core = openvino.Core()
+        self._shelf = Shelf()
         self._fp32 = Sessions("cpu", None)
 
     def painter(self, style: str, network: bytes) -> Painter:
@@ -83,7 +84,8 @@ class Bfloat16:
         return lambda frames, canvas: lanes(frames, draw(frames, canvas))
 
     def _lanes(self, network: bytes) -> _Lanes:
-        return _Lanes(self._core, self._core.read_model(round_at_once(network), b""))
+        model = self._core.read_model(round_at_once(network), b"")
+        return _Lanes(self._core, model, self._shelf)
 
     def passing_painter(self, style: str, network: bytes) -> Painter:
         """Return what paints a few frames with ``network``, in fp32.
@@ -116,16 +118,16 @@ def _drawer(session: ort.InferenceSession) -> _Draw:
 
 
 class _Lanes:
-    """As many compiled copies of a model as are in use at once.
+    """As many compiled copies of a model as are in use at once; those that are idle on a shelf.
 
     One copy with several streams, called by several threads, was seen to hang now and then. So each
-    call has a copy to itself, compiled (in about 0.1 s) when all others are in use.
+    call has a copy to itself, compiled (in about 0.1 s) when there is none idle.
     """
 
-    def __init__(self, core: openvino.Core, model: openvino.Model) -> None:
+    def __init__(self, core: openvino.Core, model: openvino.Model, shelf: Shelf) -> None:
         self._core = core
         self._model = model
-        self._idle: deque[openvino.InferRequest] = deque()
+        self._shelf = shelf
 
     def __call__(self, frames: Frames, canvas: npt.NDArray[np.generic]) -> Frames:
         """Return the painted frames, in memory of their own; ``canvas`` is the second input.
@@ -133,7 +135,19 @@ class _Lanes:
         Raises:
             RuntimeError: OpenVINO has failed, whether it says so or not.
         """
-        request = self._take()
+        taken, kept = self._shelf.take(self._model), None
+        try:
+            one = taken or self._compile()
+            painted = self._infer(one.request, frames, canvas)
+            one.pixels = max(one.pixels, frames.size // 3)
+            kept = one  # one that has failed is not used again
+        finally:
+            self._shelf.give_back(kept)
+        return painted
+
+    def _infer(
+        self, request: openvino.InferRequest, frames: Frames, canvas: npt.NDArray[np.generic]
+    ) -> Frames:
         # Without memory, OpenVINO was seen to return without an error and without a picture. What
         # the call before it left would pass for its picture then.
         request.set_output_tensor(_nothing())
@@ -142,14 +156,11 @@ class _Lanes:
         painted: Frames = request.infer(given, share_inputs=True, share_outputs=True)[0]
         if not painted.size:
             raise RuntimeError("OpenVINO made no picture, most likely for want of memory")
-        self._idle.append(request)  # one that has failed is not used again
         return painted
 
-    def _take(self) -> openvino.InferRequest:
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return self._core.compile_model(self._model, "CPU", _OPTIONS).create_infer_request()
+    def _compile(self) -> Compiled:
+        compiled = self._core.compile_model(self._model, "CPU", _OPTIONS)
+        return Compiled(self._model, compiled.create_infer_request())
 
 
 def _nothing() -> openvino.Tensor:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from shared.contracts.messages import ChunkReady
+from stylizer.painting.compiled import SPARE_BYTES
 from stylizer.painting.framing import Framing
 
 _PAINTED_PIXEL: Final = 210
@@ -45,6 +46,8 @@ def needed_beside_gpu(event: ChunkReady, batch: int) -> int:
 def available(limits: tuple[Path, ...] = _LIMITS) -> int:
     """Return the bytes that lanes may take: what this container or machine has, but the service's.
 
+    Of that, the service's are also the models that are kept beside those at work.
+
     >>> available() > 0
     True
     """
@@ -53,4 +56,4 @@ def available(limits: tuple[Path, ...] = _LIMITS) -> int:
         # Absent outside Linux; "max" where nothing is limited.
         with contextlib.suppress(OSError, ValueError):
             total = min(total, int(limit.read_text(encoding="ascii")))
-    return max(1, total - _SERVICE)
+    return max(1, total - _SERVICE - SPARE_BYTES)
