@@ -25,6 +25,7 @@ Errand = Literal[
     "lingering",
     "recalls",
     "uploads",
+    "connections",
 ]
 """What is done in rounds; the label of a metric."""
 

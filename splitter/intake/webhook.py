@@ -31,6 +31,7 @@ from aiohttp import web
 
 from shared.contracts.errors import ConfigurationError, MessageError, PermanentError, TransientError
 from shared.service.settings import listed
+from shared.telemetry.background import in_rounds
 from splitter.intake.acceptance import Acceptance
 from splitter.intake.callers import CallerRefused, Callers
 from splitter.intake.connections import Complaints, Connections
@@ -96,7 +97,11 @@ class Webhook:
             raise ConfigurationError(
                 [f"WEBHOOK_PORT: cannot listen on port {self._port}: {error.strerror}"]
             ) from error
-        self._sweeping = asyncio.create_task(self._sweep())
+        self._sweeping = asyncio.create_task(
+            in_rounds(
+                "connections", _HEAD_DEADLINE_S / 5, self._sweep, self._metrics.background_failed
+            )
+        )
         log.info("webhook open", port=self.port)
         return self
 
@@ -106,10 +111,8 @@ class Webhook:
         await self._runner.cleanup()
 
     async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(_HEAD_DEADLINE_S / 5)
-            if self._runner.server is not None:
-                self._connections.sweep(self._runner.server.connections, time.monotonic())
+        if self._runner.server is not None:
+            self._connections.sweep(self._runner.server.connections, time.monotonic())
 
     @property
     def port(self) -> int:

@@ -7,18 +7,16 @@ ONNX Runtime: docs/adr/0010-bfloat16-on-cpus.md.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from functools import lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 
 from stylizer.painting.canvas_split import split
+from stylizer.painting.canvases import Canvases
 from stylizer.painting.compiled import Compiled, Shelf
-from stylizer.painting.frames import Canvas, Frames, Painter
+from stylizer.painting.frames import Frames, Painter
 from stylizer.painting.layouts import RGB, Layout
 from stylizer.painting.rounding import round_at_once
 from stylizer.painting.sessions import Sessions
@@ -37,12 +35,6 @@ _OPTIONS: Final = {
     "INFERENCE_NUM_THREADS": "1",
     "ENABLE_CPU_PINNING": "NO",
 }
-
-_DRAWN_KEPT: Final = 4
-"""Canvases that are kept for each style, one for each size and place: four bytes a pixel each."""
-
-_Draw = Callable[[Frames, Canvas], npt.NDArray[np.float32]]
-"""Draws the canvas that lies under frames."""
 
 
 def is_supported() -> bool:
@@ -68,6 +60,7 @@ class Bfloat16:
 
         self._core = openvino.Core()
         self._shelf = Shelf()
+        self._canvases = Canvases()
         self._fp32 = Sessions("cpu", None)
 
     def painter(self, style: str, network: bytes) -> Painter:
@@ -80,7 +73,9 @@ class Bfloat16:
         parts = split(network)
         if parts is None:
             return self._lanes(network)
-        lanes, draw = self._lanes(parts.painting), _drawer(self._fp32.start(style, parts.drawing))
+        lanes = self._lanes(parts.painting)
+        drawing = parts.drawing
+        draw = self._canvases.drawer(drawing, lambda: self._fp32.start(style, drawing))
         return lambda frames, canvas: lanes(frames, draw(frames, canvas))
 
     def _lanes(self, network: bytes) -> _Lanes:
@@ -94,27 +89,6 @@ class Bfloat16:
         13 ms, and keeps 2 MiB.
         """
         return self._fp32.painter(style, network)
-
-
-def _drawer(session: ort.InferenceSession) -> _Draw:
-    """Return what draws with a session, each place by itself, so that batches change nothing."""
-    names = [given.name for given in session.get_inputs()]
-
-    @lru_cache(_DRAWN_KEPT)
-    def draw_at(height: int, width: int, down: int, across: int) -> npt.NDArray[np.float32]:
-        frames = np.zeros((1, 3, height, width), np.uint8)  # their size is all that counts
-        place = np.array([[down, across]], np.int32)
-        drawn: npt.NDArray[np.float32] = session.run(
-            None, dict(zip(names, (frames, place), strict=True))
-        )[0]
-        return drawn
-
-    def draw(frames: Frames, canvas: Canvas) -> npt.NDArray[np.float32]:
-        height, width = frames.shape[2:]
-        drawn = [draw_at(height, width, int(down), int(across)) for down, across in canvas]
-        return drawn[0] if len(drawn) == 1 else np.concatenate(drawn)
-
-    return draw
 
 
 class _Lanes:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 import pytest
+from aiohttp.web_protocol import RequestHandler
 from structlog.testing import capture_logs
 from webhook_door import Door, Hub, open_door, through
 
 from splitter.intake import webhook
+from splitter.intake.connections import Connections
 from splitter.intake.forwarding import Intake
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -30,6 +33,25 @@ async def test_connections_without_a_request_are_closed(
         for _, writer in (mute, half):
             writer.close()
         assert (await door.post(door.cloud_event("a.mp4")))[0] == 200
+
+
+async def test_connections_are_closed_also_after_a_look_at_them_has_failed(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook, "_HEAD_DEADLINE_S", 0.2)
+    sweep, failures = Connections.sweep, iter(["one"])
+
+    def fail_first(self: Connections, there: Iterable[RequestHandler], now_s: float) -> None:
+        for failure in failures:
+            raise RuntimeError(failure)
+        sweep(self, there, now_s)
+
+    monkeypatch.setattr(Connections, "sweep", fail_first)
+    async with open_door(hub, Intake(through(hub.producer))) as door:
+        reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(door.address).port)
+        async with asyncio.timeout(60):
+            assert await reader.read() == b""
+        writer.close()
 
 
 async def test_many_refusals_are_one_line_and_all_of_them_are_counted(door: Door) -> None:
