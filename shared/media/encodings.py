@@ -93,7 +93,7 @@ def _x264(preset: str, **quality: int) -> Encoding:
 
 # A constant quantiser, because a rate factor would have the encoder look into each frame beforehand
 # and spare bits where much moves: a fifth of its time, for files that are a fifth larger, and whose
-# poorest frame is poorer. At 13, splitting takes 0.95 of its time at 12 and files are 7 to 18 %
+# poorest frame is poorer. At 13, splitting takes 0.98 of its time at 12 and files are 7 to 18 %
 # smaller; an unpainted video comes back 0.05 to 0.13 dB poorer, and up to 0.4 dB at 14.
 MEZZANINE: Final = _x264("ultrafast", qp=13)
 """What travels between splitter and stylizer: visually lossless, and cheap on both sides."""
