@@ -1,4 +1,4 @@
-"""What the stylizer counts beside what every service does."""
+"""The stylizer's metrics, beyond those of every service."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Attempt = Literal["in_process", "isolated"]
 
 _BLEND: Final = "blend"
 _OTHER: Final = "other"
-# A user's gallery may be of any size; the time series of its styles may not.
+# A gallery may hold any number of styles; the number of time series has to stay bounded.
 _STYLES_TOLD_APART: Final = 64
 
 
@@ -55,31 +55,31 @@ class StylizerMetrics(WorkMetrics):
         self._styles: set[str] = set()
 
     def runs_on(self, device: str, precision: str) -> None:
-        """Tell the engine's device and precision; a GPU's use is measured from now on."""
+        """Record the engine's device and precision; on a GPU, start reporting its metrics."""
         self._device.labels(device=device).set(1)
         self._precision.labels(precision=precision).set(1)
         if device != "cpu":
             watch_gpus(self._registry, self._service)
 
     def offers(self, styles: Iterable[str]) -> None:
-        """Begin to count the styles of a gallery, before the first frame in one of them."""
+        """Start the counters of a gallery's styles at zero, before any frame is painted."""
         for style in styles:
             self.painted(style, 0)
 
-    def chunk(self, outcome: str, frames: int = 0) -> None:  # noqa: ARG002 - told by `painted`
+    def chunk(self, outcome: str, frames: int = 0) -> None:  # noqa: ARG002 - counted by `painted`
         """Count a finished chunk; its frames are counted by `painted`, with their style."""
         super().chunk(outcome)
 
     def painted(self, style: str, frames: int) -> None:
-        """Count frames painted in a style that the gallery has, or in a blend of several."""
+        """Count frames painted in one of the gallery's styles, or in a blend of several."""
         self._frames.labels(style=self._told_apart(style)).inc(frames)
 
     def attempt(self, kind: Attempt) -> None:
-        """Count a try to paint a chunk."""
+        """Count an attempt to paint a chunk."""
         self._attempts.labels(kind=kind).inc()
 
     def passed_through(self) -> None:
-        """Count a chunk that could not be painted and goes on as it came."""
+        """Count a chunk that could not be painted and keeps its original frames."""
         self._passed_through.inc()
 
     def _told_apart(self, style: str) -> str:

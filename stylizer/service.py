@@ -1,4 +1,4 @@
-"""The stylizer's loop: events in, segments out, nothing done before its effects are durable."""
+"""The stylizer's loop: events in, segments out; an event is done once its effects are durable."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ _CAUSE_LENGTH = 1000
 
 
 class Stylizer:
-    """Sees to it that chunks become segments, several at once.
+    """Turns chunks into segments, several at once.
 
-    One event goes through: understand, fetch, find what was painted before, else paint, store;
-    announce. What a step returns is what the next one works on.
+    Every event takes the same steps: decode it, fetch the chunk, find a stored segment or else
+    paint and store one, announce it. Each step works on what the previous one returned.
     """
 
     def __init__(
@@ -70,11 +70,11 @@ class Stylizer:
         self._same_chunk = OneAtATime()
 
     async def stylize(self, delivery: Delivery) -> None:
-        """See to it that the event's chunk is painted, or known to the assembler as failed.
+        """Paint the event's chunk and announce its segment, or announce that the chunk failed.
 
         Raises:
-            MessageError: it is not a reference to a chunk.
-            GivenBack: the service is leaving; the event is for another.
+            MessageError: the event is not a reference to a chunk.
+            GivenBack: the service is shutting down; another worker gets the event.
         """
         event = _reference(delivery)
         tracing.annotate(job_id=event.job_id, chunk=event.chunk.index)
@@ -84,7 +84,7 @@ class Stylizer:
                 await self._announce(outcome)
 
     def _painted_before(self, event: ChunkReady, there: BlobFacts | None) -> SegmentReady | None:
-        """Return what there is to tell of a stored segment; None when it has to go."""
+        """Return a stored segment's announcement; None if it is missing or must be replaced."""
         if there is None or self._has_to_go(there, event):
             return None
         self._metrics.chunk("duplicate")
@@ -93,11 +93,11 @@ class Stylizer:
     async def _paint(
         self, event: ChunkReady, delivery: Delivery
     ) -> SegmentReady | ChunkFailed | None:
-        """Make the segment and return what there is to tell; None when nobody waits for it."""
+        """Make the segment and return what to announce; None if the job has ended."""
         chunk, there = None, None
         try:
             chunk = await self._fetch(event)
-            # Without an attempt there is no segment, and nothing to look for.
+            # Where no attempt was begun there is no segment to look for.
             if chunk is None or was_begun(chunk):
                 there = await self._stored(event)
             if done := self._painted_before(event, there):
@@ -105,7 +105,7 @@ class Stylizer:
             if chunk is None:
                 raise ChunkError(MISSING, f"the frames of chunk {event.chunk.index} are gone")
             if there is not None and not there.metadata.get(ENCODER):
-                # A GPU's never takes the place of the processor's.
+                # A segment encoded on a GPU never replaces one encoded on the processor.
                 event = event.model_copy(update={"on_processor": True})
             started = time.monotonic()
             segment = await self._painter.paint(event, _name(event), chunk)
@@ -116,7 +116,7 @@ class Stylizer:
                 self._metrics.chunk("obsolete")
                 return None
             if there is not None and not _cannot_stay(there, event):
-                # Better in another version than not at all.
+                # A segment in another version of the style is better than none.
                 log.error("not painted anew", job_id=event.job_id, exc_info=error)
                 return SegmentReady.of_stored(event.job_id, event.chunk, there.metadata)
             await self._set_aside(delivery, event, error)
@@ -144,9 +144,9 @@ class Stylizer:
             )
 
     async def _store(self, event: ChunkReady, segment: bytes, how: dict[str, str]) -> bool:
-        """Store a segment, and ``how`` it was made; return whether there was none yet.
+        """Store a segment, with ``how`` it was made as metadata; return whether it was stored.
 
-        One that has to go counts as none.
+        A segment that is there already stays, unless it must be replaced.
         """
         place = SegmentPlace.of(event.chunk, event.time_base).metadata()
         metadata = {**seal(segment), **place, **{key: said for key, said in how.items() if said}}
@@ -165,7 +165,7 @@ class Stylizer:
         return True
 
     def _has_to_go(self, segment: BlobFacts, event: ChunkReady) -> bool:
-        """Whether a stored segment is one in whose place the event wants what we can make."""
+        """Return whether the event asks to replace a stored segment and this worker can do so."""
         if _cannot_stay(segment, event):
             return True
         painted_with = segment.metadata.get(STYLES, "")
@@ -184,7 +184,7 @@ class Stylizer:
     async def _set_aside(
         self, delivery: Delivery, event: ChunkReady, error: PermanentError
     ) -> None:
-        """Keep the event of a chunk that cannot be painted, for an operator to look at."""
+        """Dead-letter the event of a chunk that cannot be painted, for an operator to look at."""
         log.error("chunk failed", job_id=event.job_id, chunk=event.chunk.index, exc_info=error)
         self._metrics.failed(error.code)
         self._metrics.dead_lettered(error.code)
@@ -194,7 +194,7 @@ class Stylizer:
     async def _pass_through(
         self, event: ChunkReady, chunk: Content | None, error: PermanentError
     ) -> SegmentReady | None:
-        """Store the chunk's own frames in the segment's place, where that is set and possible."""
+        """Store the original frames as the segment, if the settings say so and it is possible."""
         if chunk is None or self._settings.on_chunk_failure != "passthrough":
             return None
         original = await self._painter.pass_through(event, chunk)
@@ -217,7 +217,7 @@ class Stylizer:
         )
         try:
             return record is not None and read_status(record).ended
-        except PermanentError:  # it is for the assembler to say so
+        except PermanentError:  # the assembler reports it
             return False
 
 
@@ -254,12 +254,12 @@ def _ready(
 
 
 def _cannot_stay(segment: BlobFacts, event: ChunkReady) -> bool:
-    """Whether a stored segment cannot be joined to the others of its job."""
+    """Return whether a stored segment cannot be joined to the others of its job."""
     return event.on_processor and bool(segment.metadata.get(ENCODER))
 
 
 def _as_metadata(text: str) -> str:
-    """Return text as a header takes it: a line of printable ASCII, not too long."""
+    """Return text as a header value: one line of printable ASCII of limited length."""
     line = " ".join(text.split()).encode("ascii", "replace").decode()
     return "".join(c if c.isprintable() else "?" for c in line)[:_CAUSE_LENGTH]
 
@@ -267,10 +267,10 @@ def _as_metadata(text: str) -> str:
 async def build(
     settings: StylizerSettings, clients: AzureClients, metrics: StylizerMetrics, health: Health
 ) -> Service:
-    """Connect a stylizer, its default style loaded.
+    """Connect a stylizer, with its default style loaded.
 
     Raises:
-        ConfigurationError: the device or a style that the settings ask for cannot be had.
+        ConfigurationError: the device or a style that the settings ask for is not available.
     """
     blobs = BlobStore(await clients.storage())
     settings = await fetch_styles(settings, blobs, Retry(metrics))
@@ -289,14 +289,14 @@ async def connect(
     metrics: StylizerMetrics,
     health: Health,
 ) -> Service:
-    """Connect a stylizer that paints by ``engine``."""
+    """Connect a stylizer that paints with ``engine``."""
     blobs = BlobStore(await clients.storage())
     segments = await clients.publisher(settings.segments_hub)
     painter = RetryingPainter(settings, blobs, engine, metrics, health)
     stylizer = Stylizer(settings, blobs, segments, painter, engine.version, metrics)
     letters = DeadLetters(blobs, settings.dead_letters_container, settings.frames_hub)
     burials = Burials(letters, metrics, health.report)
-    # For every chunk in a lane one more is on its way in or out, so that lanes never wait for I/O.
+    # For each chunk in a lane another is being fetched or stored, so that lanes never wait for I/O.
     workers = Workers(2 * settings.lane_count, stylizer.stylize, burials, metrics)
 
     def drain() -> None:

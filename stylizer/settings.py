@@ -1,4 +1,4 @@
-"""What can be set about the stylizer, beyond what all services share."""
+"""The stylizer's settings, beyond those that all services share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _GPU_PIXELS: Final = 16 << 20
 
 
 class PaintingSettings(BaseSettings):
-    """How segments are made: all that the isolated child knows, which needs no way to any hub."""
+    """How segments are made: all that the isolated child needs, which has no access to any hub."""
 
     model_config = SETTINGS
 
@@ -86,7 +86,7 @@ class PaintingSettings(BaseSettings):
 
     @property
     def chosen(self) -> dict[str, str]:
-        """What `settle` has chosen, as the environment of a process that is to do likewise."""
+        """What `settle` has chosen, as environment variables for a child process."""
         return {
             "ENGINE": self.engine,
             "PRECISION": self.precision,
@@ -99,14 +99,14 @@ class PaintingSettings(BaseSettings):
         """How many chunks are painted at once."""
         if self.lanes is not None:
             return self.lanes
-        # Beside a GPU the processor decodes and encodes, which takes as many lanes.
+        # With a GPU, lanes still decode and encode on the processor.
         return max(2, usable_cores()) if self.on_gpu else usable_cores()
 
     def batch_size(self, width: int, height: int) -> int:
         """Return how many frames of a size go through the network at once.
 
-        Batches slow a processor. A GPU is busy with 16 million pixels: on an H200 four times as
-        many gained 6 %.
+        Batches slow a processor down. 16 million pixels keep a GPU busy: four times as many gained
+        6 % on an H200.
         """
         if self.batch is not None:
             return self.batch
@@ -114,7 +114,7 @@ class PaintingSettings(BaseSettings):
 
 
 def with_engine(settings: Settings, engine: EngineSetting | None) -> Settings:
-    """Return the settings with an engine that goes before theirs, if one is named."""
+    """Return the settings with ``engine`` in place of theirs, if one is named."""
     return settings if engine is None else settings.model_copy(update={"engine": engine})
 
 

@@ -1,7 +1,7 @@
-"""Decides which codecs a stylizer uses, the processor's or a GPU's, at its start and for a chunk.
+"""Chooses between the processor's codecs and a GPU's, at the start and for each chunk.
 
-A GPU is asked only where networks run on it or where it is named: a painter on a processor takes so
-much longer than its codecs that they do not matter.
+A GPU's codecs are considered only where networks run on it or the settings name them: painting on a
+processor takes so much longer than its codecs that they do not matter.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from stylizer.settings import PaintingSettings
 log = structlog.get_logger()
 
 ENOUGH_CORES: Final = 8
-"""With so many, decoding is done beside the GPU; copying pictures back from it would cost more."""
+"""With this many, the processor decodes: copying pictures back from the GPU would cost more."""
 
 _ATTEMPTS_ON_GPU: Final = 2
 
 Encoder = Literal["x264", "nvenc"]
-"""What encodes segments in H.264; for other codecs, and for what NVENC does not take, "x264" stands
+"""The encoder of H.264 segments. For other codecs, and for what NVENC does not take, "x264" stands
 for the processor's encoder."""
 
 
 class Codecs(NamedTuple):
-    """What decodes one chunk and encodes its segment."""
+    """The decoder of one chunk and the encoder of its segment."""
 
     encoder: Encoder = "x264"
     decoder: Decoder = "cpu"
@@ -44,7 +44,7 @@ class Codecs(NamedTuple):
         return on_gpu or segment_encoding(event.style, event.bit_depth)
 
     def mark(self, segment: bytes) -> str:
-        """Return what segments have in common that can be joined; see `SegmentReady.encoder`."""
+        """Return a mark that segments share if they can be joined; see `SegmentReady.encoder`."""
         if self.encoder == "x264":
             return ""
         return f"{self.encoder}-{hashlib.sha256(parameter_sets(segment)).hexdigest()[:16]}"
@@ -54,7 +54,7 @@ ON_PROCESSOR: Final = Codecs()
 
 
 def choose_encoder(settings: PaintingSettings) -> Encoder:
-    """Return what encodes segments; "auto" is settled, what is named is never replaced.
+    """Return the encoder of segments; "auto" is resolved, a named encoder is never replaced.
 
     Raises:
         ConfigurationError: NVENC is asked for and does not work here.
@@ -73,7 +73,7 @@ def choose_encoder(settings: PaintingSettings) -> Encoder:
 
 
 def choose_decoder(settings: PaintingSettings) -> Decoder:
-    """Return what decodes chunks; "auto" is settled, what is named is never replaced.
+    """Return the decoder of chunks; "auto" is resolved, a named decoder is never replaced.
 
     Raises:
         ConfigurationError: NVDEC is asked for and does not work here.
@@ -91,11 +91,11 @@ def choose_decoder(settings: PaintingSettings) -> Decoder:
 
 
 def codecs_of(event: ChunkReady, settings: PaintingSettings, attempt: int = 1) -> Codecs:
-    """Return the codecs for an attempt at a chunk, by settled settings.
+    """Return the codecs for an attempt at a chunk, given settled settings.
 
-    Every attempt after the first decodes on the processor, for what a GPU's decoder did not take
-    may be right. From the third on it encodes there as well: a job whose segments are then not
-    alike is painted again in part, which is better than to fail.
+    Every attempt after the first decodes on the processor, because a chunk that a GPU's decoder
+    rejects may be valid. From the third on, attempts encode there as well: if the job's segments
+    then cannot be joined, part of it is painted again, which is better than failing.
     """
     encodes = settings.segment_encoder == "nvenc" and attempt <= _ATTEMPTS_ON_GPU
     decodes = settings.chunk_decoder == "cuda" and attempt == 1

@@ -1,13 +1,13 @@
-"""Counts how often the painting of a chunk was begun, where a worker's death cannot lose it.
+"""Counts the attempts at painting a chunk where a worker's death cannot lose the count.
 
-The count lies in the metadata of the chunk's blob and is raised *before* each attempt: a chunk that
-kills whoever paints it leaves its mark first. Raising it is conditional on the blob's version, so
-two workers that hold the same chunk for a moment count two attempts.
+The count is metadata of the chunk's blob and is incremented *before* each attempt, so that an
+attempt that kills its worker is counted as well. The increment is conditional on the blob's ETag:
+two workers that briefly hold the same chunk count two attempts.
 
-The first attempt runs in the worker's own process, among its other chunks; all later ones run in a
-process of their own (`stylizer.attempts.isolation`). A worker that dies during one of these was
-killed by something else, an eviction or a neighbour, and left the attempt without an outcome: it is
-made again and not counted, though not forever.
+The first attempt runs in the worker's own process, beside its other chunks; later ones run in a
+child process (`stylizer.attempts.isolation`). A worker that dies during a later attempt was killed
+by something else, an eviction or another chunk, and the attempt has no outcome: it is repeated
+without being counted, up to a limit.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FORGIVEN_FOR_EACH: Final = 2
 
 
 def was_begun(chunk: Content) -> bool:
-    """Whether anybody has ever begun to paint a chunk."""
+    """Return whether any attempt at a chunk was ever begun."""
     return any(name.endswith(_ATTEMPTS) for name in chunk.metadata)
 
 
@@ -37,7 +37,7 @@ class AttemptCounter:
     """The attempts at the chunks of one container, ``limit`` for each.
 
     Raises:
-        TransientError: from every method, when storage is away; nothing was counted then.
+        TransientError: from every method, when storage is unavailable.
     """
 
     def __init__(self, blobs: BlobStore, container: str, limit: int) -> None:
@@ -46,10 +46,10 @@ class AttemptCounter:
         self._container = container
 
     def of(self, name: str, chunk: Content, event: ChunkReady) -> ChunkAttempts:
-        """Return this worker's attempts at a chunk, whose blob is ``chunk`` as it was read.
+        """Return this worker's attempts at a chunk; ``chunk`` is its blob as it was read.
 
-        A chunk that has been painted, and has to be anew, has as many attempts again for each way
-        in which it has to be.
+        A chunk that must be painted anew gets ``limit`` further attempts for each way of repainting
+        it: on the processor, or in a given version of its styles.
         """
         prefix = _ANEW if event.on_processor else ""
         if event.styles:
@@ -88,8 +88,8 @@ class ChunkAttempts:
     async def begin(self) -> int | None:
         """Count another attempt at the chunk; return its number from 1, or None if none is left.
 
-        An attempt whose worker died in isolation keeps its number. That the blob was counted at
-        since it was read is no obstacle.
+        An isolated attempt whose worker died is repeated under the same number. Attempts that other
+        workers have counted since the blob was read are taken into account.
 
         Raises:
             ChunkError: ``CHUNK_MISSING``: the blob was deleted meanwhile.
@@ -112,7 +112,7 @@ class ChunkAttempts:
         return None
 
     def _next(self) -> dict[str, str] | None:
-        """Return the counts with one more attempt; None when there are enough."""
+        """Return the counts with one more attempt; None when the limit is reached."""
         made = _number(self._metadata, self._attempts)
         forgiven = _number(self._metadata, self._forgiven)
         others = not self._metadata.get(self._by, "").startswith(self._worker)

@@ -1,10 +1,10 @@
-"""The child that `stylizer.attempts.isolation` runs with its kind of work as the first argument.
+"""The child process that `stylizer.attempts.isolation` starts to make one segment.
 
-The second is the version of the styles that it has to paint in.
+Its arguments are the kind of work and the version of the styles that it has to paint in.
 
-When it is ready it says so in a line. Standard input then brings the chunk's event in a line of
-JSON and the chunk; standard output takes a line of JSON, empty unless something is wrong with the
-chunk, and the segment.
+It writes a line when it is ready. Standard input then carries the chunk's event as a line of JSON,
+followed by the chunk; standard output carries a line of JSON, an empty object unless something is
+wrong with the chunk, followed by the segment.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main() -> None:
     """Make one segment."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    # What a library prints must not get into the answer.
+    # Whatever libraries print must stay out of the answer.
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     settings = load(PaintingSettings)

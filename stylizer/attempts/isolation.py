@@ -1,7 +1,7 @@
-"""Paints a suspect chunk in a process of its own, so that what it does there harms nobody.
+"""Paints a suspect chunk in a child process, where a crash or a hang affects nothing else.
 
-A chunk whose first attempt raised, or did not outlive its worker, is tried again here: a crash or a
-hang then costs the attempt and not the worker, and the other chunks go on meanwhile.
+A chunk whose first attempt raised or killed its worker is tried again here: a crash or a hang then
+costs the attempt instead of the worker, and the other chunks carry on.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _LAST_WORDS: Final = 300
 
 
 class AttemptFailed(StylestreamError):
-    """An attempt that ended badly for a reason that another attempt need not share.
+    """An attempt that failed for a reason that another attempt may not meet.
 
-    The sentence is for users; ``detail`` is for the log, in whatever words a library had for it.
+    The message is for users; ``detail`` is for the log, in the words of the library that failed.
     """
 
     def __init__(self, message: str, detail: str = "") -> None:
@@ -52,14 +52,14 @@ async def run_isolated(
 ) -> bytes:
     """Return the segment that the child makes.
 
-    The child reads the same environment as this process, but for all that opens hubs and storage,
-    and what this process has ``chosen`` for itself. ``styles`` is the version of the event's style
-    that this process has: a child that finds another on the disk paints nothing.
-    It is killed at the deadline, which does not count its start, and when the caller is cancelled.
+    The child gets this process's environment, without the settings that give access to hubs and
+    storage, and with those that this process has ``chosen``. ``styles`` is the version of the
+    event's style that this process has: a child that finds another one on disk refuses to paint.
+    The child is killed at the deadline, which does not include its start, and on cancellation.
 
     Raises:
         PermanentError: what the child found wrong with the chunk or its style.
-        AttemptFailed: it crashed, hung, or raised something unforeseen.
+        AttemptFailed: the child crashed, hung, or raised something unforeseen.
     """
     child = await asyncio.create_subprocess_exec(
         *_COMMAND,
@@ -79,8 +79,8 @@ async def run_isolated(
     finally:
         with contextlib.suppress(ProcessLookupError):
             child.kill()
-        # Before the wait, which ends only when the pipes have: one that is full and that nobody
-        # reads does not.
+        # Close the pipes before the wait, which ends only when they have: a full pipe that is not
+        # read never ends.
         transport = child._transport  # type: ignore[attr-defined]  # noqa: SLF001
         transport.close()
         await child.wait()
@@ -93,7 +93,7 @@ async def _ready(child: Process) -> None:
     assert child.stdout is not None
     try:
         async with asyncio.timeout(_START_S):
-            # An empty line is a child that has ended: its exit tells why.
+            # An empty line means that the child has ended; its exit status says why.
             await child.stdout.readline()
     except TimeoutError as error:
         raise AttemptFailed(f"its process did not start within {_START_S:g} s") from error

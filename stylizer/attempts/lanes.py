@@ -1,8 +1,8 @@
 """Lanes: how many chunks are painted at once, each by one thread that runs to its end.
 
-A thread cannot be stopped from outside. A lane that does not come back in time therefore spoils its
-process: the chunk in it is given back, the service drains, and the process that takes its place
-tries that chunk in isolation.
+A thread cannot be stopped from outside, so a lane that exceeds its deadline costs the process: its
+chunk is given back, the service drains, and the process that replaces it tries that chunk in
+isolation.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ T = TypeVar("T")
 
 
 class Lanes:
-    """Runs at most ``count`` pieces of work at once, and as many as ``memory`` bytes suffice for.
+    """Runs at most ``count`` pieces of work at once, and only as many as fit into ``memory`` bytes.
 
-    One piece runs however much it needs. They begin in the order in which they came: a large one
-    is not passed by small ones again and again.
+    A single piece runs however much it needs. Pieces start in the order in which they arrive, so
+    that small ones do not overtake a large one again and again.
 
-    After `drain` no lane is free for anything new: a stylizer that leaves ends with the chunks that
-    it is painting, not with those that wait.
+    After `drain` nothing new is admitted: a stylizer that shuts down finishes the chunks that it is
+    painting, but not those that wait.
     """
 
     def __init__(
@@ -44,15 +44,15 @@ class Lanes:
         self._draining = False
 
     def drain(self) -> None:
-        """Let nobody in any more."""
+        """Stop admitting work."""
         self._draining = True
 
     @asynccontextmanager
     async def free(self, needed: int = 0) -> AsyncIterator[None]:
-        """Wait for a free lane, and for ``needed`` bytes, and hold both.
+        """Wait for a free lane and ``needed`` bytes, and hold both.
 
         Raises:
-            GivenBack: the service is leaving.
+            GivenBack: the service is shutting down.
         """
         async with self._turn:
             while not self._fits(needed):
@@ -76,7 +76,7 @@ class Lanes:
         """Run ``work`` in the lane's thread.
 
         Raises:
-            GivenBack: it did not come back within the deadline; the service has failed.
+            GivenBack: the work exceeded the deadline; the service has failed.
         """
         thread = asyncio.get_running_loop().run_in_executor(self._threads, work)
         done, _ = await asyncio.wait({thread}, timeout=self._deadline_s)

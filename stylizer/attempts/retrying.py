@@ -1,8 +1,9 @@
-"""Gets a chunk painted, in several attempts if need be, and finds out who is to blame.
+"""Paints a chunk, in several attempts if necessary, and tells a bad chunk from a broken worker.
 
-The first attempt runs in a lane of this process, the others in isolation: a chunk that crashes or
-hangs its painter then harms nobody else. Each is counted where it outlives the worker. After each
-that failed, the engine has to show that it still paints, before the chunk is blamed.
+The first attempt runs in a lane of this process, later ones in a child process, where a chunk that
+crashes or hangs its painter affects nothing else. Attempts are counted in storage, so that the
+count outlives the worker. After each failure the engine has to show that it still paints, before
+the next attempt counts against the chunk.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from stylizer.settings import StylizerSettings
 log = structlog.get_logger()
 
 _BLANK_SIDE = 64
-# As ONNX Runtime's allocator, CUDA and Python say it.
+# The wordings of ONNX Runtime's allocator, CUDA and Python.
 _OUT_OF_MEMORY: Final = re.compile(
     r"out of memory|failed to allocate memory|available memory of \d+ is smaller than"
     r"|CUDA failure 2\b|MemoryError|bad_alloc",
@@ -47,19 +48,19 @@ _OUT_OF_MEMORY: Final = re.compile(
 
 
 def is_out_of_memory(cause: str) -> bool:
-    """Tell whether an error says that memory was used up."""
+    """Return whether an error says that memory ran out."""
     return _OUT_OF_MEMORY.search(cause) is not None
 
 
 class Segment(NamedTuple):
-    """A segment's file, and what `SegmentReady.encoder` says of it."""
+    """A segment's file, and the value of `SegmentReady.encoder` for it."""
 
     data: bytes
     encoder: str
 
 
 class RetryingPainter:
-    """Makes segments of chunks, as many at once as there are lanes."""
+    """Turns chunks into segments, as many at once as there are lanes."""
 
     def __init__(
         self,
@@ -84,7 +85,7 @@ class RetryingPainter:
             ChunkError: ``CORRUPT_CHUNK``: the blob is not what was written, or ``CHUNK_POISONED``:
                 no attempt is left.
             PermanentError: the chunk or its style cannot be painted.
-            GivenBack: the service is leaving, or has to.
+            GivenBack: the service is shutting down, or has to.
         """
         check_seal(chunk, f"chunk {event.chunk.index}", "CORRUPT_CHUNK")
         last = AttemptFailed("it ended the workers that tried")
@@ -107,7 +108,7 @@ class RetryingPainter:
                     cause=last.detail,
                 )
                 self._question_memory(last.detail)
-                if is_out_of_memory(last.detail):  # a moment later there may be some again
+                if is_out_of_memory(last.detail):  # it may be free again a moment later
                     await asyncio.sleep(PATIENCE_S)
                 await self._question_styles(last)
                 await self._question_engine()
@@ -165,27 +166,27 @@ class RetryingPainter:
             return Segment(data, codecs.mark(data))
         except (PermanentError, AttemptFailed):
             raise
-        except Exception as error:  # whatever a codec or the network raises: worth a second look
+        except Exception as error:  # from a codec or the network: another attempt may succeed
             detail = f"{type(error).__name__}: {error}"
             raise AttemptFailed(_sentence(error), detail) from error
 
     def _question_memory(self, cause: str) -> None:
-        """Leave when the GPU's memory is used up: in isolation, too, it is what others left of it.
+        """Leave when the GPU is out of memory, which isolated attempts share with this process.
 
         Raises:
-            GivenBack: it is; the service has failed, and its successor begins with all of it.
+            GivenBack: it is; the service has failed, and its successor starts with all the memory.
         """
         if self._settings.on_gpu and is_out_of_memory(cause):
             self._health.fail(f"the GPU is out of memory: {cause}")
             raise GivenBack("the GPU is out of memory")
 
     async def _question_styles(self, failure: StylestreamError) -> None:
-        """Leave when the files of styles were changed since the start.
+        """Leave when the files of styles have changed since the start.
 
         This worker cannot load what it has not loaded yet, and its children refuse to paint.
 
         Raises:
-            GivenBack: they were; the service has failed, and its successor has the new styles.
+            GivenBack: they have; the service has failed, and its successor has the new styles.
         """
         changes = await asyncio.to_thread(self._engine.find_style_changes)
         if isinstance(failure, PermanentError) and failure.code == STYLE_CHANGED:
@@ -195,10 +196,10 @@ class RetryingPainter:
             raise GivenBack("styles were changed while they were in use")
 
     async def _question_engine(self) -> None:
-        """Find out who failed: a worker whose GPU is gone would condemn every chunk it gets.
+        """Check that the engine still paints: a worker that lost its GPU would fail every chunk.
 
         Raises:
-            GivenBack: the engine does not paint even a blank frame; the service has failed.
+            GivenBack: the engine cannot even paint a blank frame; the service has failed.
         """
         blank = self._engine.layout.batch(1, _BLANK_SIDE, _BLANK_SIDE)
         blank[:] = 0
@@ -212,11 +213,11 @@ class RetryingPainter:
             raise GivenBack("the engine no longer paints") from error
 
     async def _question_encoder(self) -> None:
-        """Find out whether NVENC is to blame, in the same way.
+        """Check that NVENC still works, where it is in use.
 
         Raises:
-            GivenBack: it encodes nothing any more; the service has failed, and its successor looks
-                at the start what there is.
+            GivenBack: it does not; the service has failed, and its successor probes at its start
+                what works.
         """
         if self._settings.segment_encoder != "nvenc":
             return

@@ -1,6 +1,6 @@
 """The two ways to make a chunk's segment, the same in the service and in its isolated child.
 
-A service decides once, with `settle`, what it runs on; its children are told.
+A service decides once, with `settle`, what it runs on, and passes the decision to its children.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ Settings = TypeVar("Settings", bound=PaintingSettings)
 
 
 def settle(settings: Settings) -> Settings:
-    """Return the settings with what this machine can do in the place of every "auto".
+    """Return the settings with every "auto" replaced by the best that this machine can do.
 
     Raises:
-        ConfigurationError: what the settings ask for by name cannot be had.
+        ConfigurationError: something that the settings name is not available.
     """
     gallery = open_gallery(settings.styles_dir, settings.default_style)
     device, precision, passed_over = choose(
@@ -54,7 +54,7 @@ def open_engine(settings: PaintingSettings) -> OnnxEngine:
     """Open the engine that settled settings name.
 
     Raises:
-        ConfigurationError: the device or the styles cannot be had.
+        ConfigurationError: the device or the styles are not available.
     """
     gallery = open_gallery(settings.styles_dir, settings.default_style)
     if settings.engine == "auto" or settings.precision == "auto":
@@ -73,8 +73,7 @@ def paint(
     """Return the segment of a chunk in the styles that its event asks for; see `paint_chunk`.
 
     Raises:
-        AttemptFailed: a GPU's decoder finds fault with the chunk, which is for the processor's to
-            judge.
+        AttemptFailed: a GPU's decoder rejects the chunk, which the processor's may still accept.
     """
     try:
         return paint_chunk(
@@ -93,7 +92,7 @@ def paint(
 
 
 def pass_through(event: ChunkReady, mezzanine: bytes, codecs: Codecs = ON_PROCESSOR) -> bytes:
-    """Return the segment of a chunk with its original frames: painted at no strength at all."""
+    """Return the segment of a chunk with its original frames, that is, painted at strength 0."""
     style = event.style.model_copy(update={"strength": 0.0})
     unpainted = event.model_copy(update={"style": style})
     encoding = codecs.encoding(event)

@@ -1,7 +1,7 @@
-"""Runs style networks in bfloat16 on processors that compute in it, with OpenVINO.
+"""Runs style networks in bfloat16, with OpenVINO, on processors that support it.
 
-ONNX Runtime's own CPU provider computes in fp32 alone. Why OpenVINO itself and not its provider for
-ONNX Runtime: docs/adr/0010-bfloat16-on-cpus.md.
+ONNX Runtime's own CPU provider computes in fp32 only. docs/adr/0010-bfloat16-on-cpus.md says why
+OpenVINO is used directly instead of through its provider for ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from stylizer.painting.sessions import Sessions
 if TYPE_CHECKING:
     import openvino
 
-# OpenVINO would report each import of it to Google, from a fork of this process, where the package
-# that does so is installed; it works without.
+# Where this package is installed, OpenVINO reports each import of itself to Google, from a fork of
+# this process. OpenVINO works without it.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 _OPTIONS: Final = {
     "INFERENCE_PRECISION_HINT": "bf16",
-    # One model a lane, each with one thread: lanes are how the cores are shared.
+    # One single-threaded model per lane: lanes already share out the cores.
     "NUM_STREAMS": "1",
     "INFERENCE_NUM_THREADS": "1",
     "ENABLE_CPU_PINNING": "NO",
@@ -38,7 +38,7 @@ _OPTIONS: Final = {
 
 
 def is_supported() -> bool:
-    """Tell whether OpenVINO is installed and this processor computes in bfloat16."""
+    """Return whether OpenVINO is installed and this processor computes in bfloat16."""
     if find_spec("openvino") is None:
         return False
     import openvino
@@ -47,9 +47,9 @@ def is_supported() -> bool:
 
 
 class Bfloat16:
-    """Makes painters of fp32 networks that compute in bfloat16; see `Sessions` for the networks.
+    """Makes painters that run fp32 networks in bfloat16; see `Sessions` for the networks.
 
-    A network's canvas is drawn in fp32, by ONNX Runtime, and once for frames that lie alike.
+    A network's canvas is drawn in fp32, by ONNX Runtime, once per size and place of frames.
     """
 
     device: Final = "cpu"
@@ -64,12 +64,12 @@ class Bfloat16:
         self._fp32 = Sessions("cpu", None)
 
     def painter(self, style: str, network: bytes) -> Painter:
-        """Return what paints frames with ``network``. Safe to call from several threads.
+        """Return a painter that runs ``network``. Safe to call from several threads.
 
         Raises:
             StyleError: it is not a style network.
         """
-        self._fp32.open(style, network)  # ONNX Runtime judges what a style network is
+        self._fp32.open(style, network)  # raises unless it is a style network
         parts = split(network)
         if parts is None:
             return self._lanes(network)
@@ -83,19 +83,19 @@ class Bfloat16:
         return _Lanes(self._core, model, self._shelf)
 
     def passing_painter(self, style: str, network: bytes) -> Painter:
-        """Return what paints a few frames with ``network``, in fp32.
+        """Return a painter for a few frames, which runs ``network`` in fp32.
 
-        OpenVINO compiles it in 100 ms and keeps 17 MiB for it at 640x360; ONNX Runtime opens it in
-        13 ms, and keeps 2 MiB.
+        OpenVINO takes 100 ms to compile it and keeps 17 MiB for it at 640x360; ONNX Runtime takes
+        13 ms to open it and keeps 2 MiB.
         """
         return self._fp32.painter(style, network)
 
 
 class _Lanes:
-    """As many compiled copies of a model as are in use at once; those that are idle on a shelf.
+    """As many compiled copies of a model as are in use at once; idle ones are kept on a shelf.
 
-    One copy with several streams, called by several threads, was seen to hang now and then. So each
-    call has a copy to itself, compiled (in about 0.1 s) when there is none idle.
+    One copy with several streams was seen to hang now and then when several threads called it. So
+    each call has a copy to itself, compiled (in about 0.1 s) if none is idle.
     """
 
     def __init__(self, core: openvino.Core, model: openvino.Model, shelf: Shelf) -> None:
@@ -104,17 +104,17 @@ class _Lanes:
         self._shelf = shelf
 
     def __call__(self, frames: Frames, canvas: npt.NDArray[np.generic]) -> Frames:
-        """Return the painted frames, in memory of their own; ``canvas`` is the second input.
+        """Return the painted frames in an array of their own; ``canvas`` is the second input.
 
         Raises:
-            RuntimeError: OpenVINO has failed, whether it says so or not.
+            RuntimeError: OpenVINO has failed, with or without an error of its own.
         """
         taken, kept = self._shelf.take(self._model), None
         try:
             one = taken or self._compile()
             painted = self._infer(one.request, frames, canvas)
             one.pixels = max(one.pixels, frames.size // 3)
-            kept = one  # one that has failed is not used again
+            kept = one  # a copy that has failed is not reused
         finally:
             self._shelf.give_back(kept)
         return painted
@@ -122,10 +122,10 @@ class _Lanes:
     def _infer(
         self, request: openvino.InferRequest, frames: Frames, canvas: npt.NDArray[np.generic]
     ) -> Frames:
-        # Without memory, OpenVINO was seen to return without an error and without a picture. What
-        # the call before it left would pass for its picture then.
+        # Out of memory, OpenVINO was seen to return with neither an error nor a picture. The
+        # picture of the previous call would then be taken for this one's.
         request.set_output_tensor(_nothing())
-        # Without a canvas the model has one input.
+        # A model without a canvas has one input.
         given = dict(zip(range(len(self._model.inputs)), (frames, canvas), strict=False))
         painted: Frames = request.infer(given, share_inputs=True, share_outputs=True)[0]
         if not painted.size:
@@ -138,7 +138,7 @@ class _Lanes:
 
 
 def _nothing() -> openvino.Tensor:
-    """Return the place of a picture that is yet to come."""
+    """Return an empty output tensor, to be filled by inference."""
     import openvino
 
     return openvino.Tensor(openvino.Type.u8, openvino.Shape([0, 3, 0, 0]))

@@ -1,8 +1,8 @@
-"""Runs a network on a GPU: sessions of one shape, buffers that stay, copies beside kernels.
+"""Runs a network on a GPU: a session per shape, persistent buffers, copies that overlap kernels.
 
-ONNX Runtime plans every convolution anew whenever a session meets another shape than before, which
-takes some seconds in all. So a session here meets one shape alone: each size of frames has its own,
-and a batch with fewer frames is filled up.
+ONNX Runtime plans all convolutions anew, which takes seconds, whenever a session gets another shape
+than before. So a session here only ever gets one shape: each frame size has its own session, and a
+batch with fewer frames is padded.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from stylizer.painting.frames import Canvas, Frames, Memory, ordinary
 OpenSession = Callable[[], ort.InferenceSession]
 
 _SIZES_KEPT: Final = 8
-"""Sizes of frames whose sessions stay: a job has two, since frames that the camera has moved are
+"""Frame sizes whose sessions are kept: a job has two, since frames that the camera has moved are
 larger by a cell, and pools paint few jobs at a time."""
 
 _AT_ONCE: Final = 2
-"""Calls on the GPU at the same time: one computes while another copies. More only take memory."""
+"""Concurrent calls on the GPU: one computes while another copies. More would only take memory."""
 
 
 class BoundPainter:
-    """A `Painter` whose frames go to ``place``, "cuda" or "cpu", and back as bytes.
+    """A `Painter` that copies frames to ``place``, "cuda" or "cpu", and painted frames back.
 
-    ``memory`` makes what it returns. Frames that were made by it are copied fastest.
+    ``memory`` allocates the arrays that it returns. Frames from the same memory are copied fastest.
     """
 
     def __init__(self, open_session: OpenSession, place: str, memory: Memory = ordinary) -> None:
@@ -42,7 +42,7 @@ class BoundPainter:
         self._opening = threading.Lock()
 
     def __call__(self, frames: Frames, canvas: Canvas) -> Frames:
-        """Return the painted frames, in memory of their own."""
+        """Return the painted frames in an array of their own."""
         batches = self._batches(frames.shape)
         with self._turns:
             return batches.paint(frames, canvas)
@@ -67,7 +67,7 @@ class _Batches:
         self, session: ort.InferenceSession, place: str, shape: tuple[int, ...], memory: Memory
     ) -> None:
         self.number: Final = shape[0]
-        """How many frames a batch has."""
+        """Frames per batch."""
         self._session = session
         self._place = place
         self._shape = shape
@@ -81,7 +81,7 @@ class _Batches:
         except IndexError:
             buffers = _Buffers(self._session, self._place, self._shape)
         buffers.paint(self._filled(frames), self._places(canvas), painted)
-        self._idle.append(buffers)  # those of a call that has failed are not used again
+        self._idle.append(buffers)  # buffers of a call that has failed are not reused
         return painted[: len(frames)]
 
     def _filled(self, frames: Frames) -> Frames:
@@ -106,7 +106,7 @@ class _Buffers:
         self._binding = session.io_binding()
         names = [given.name for given in session.get_inputs()]
         kinds = ((shape, np.uint8), ((shape[0], 2), np.int32))
-        # Without a canvas there is one name.
+        # A network without a canvas has one name.
         self._given = [
             ort.OrtValue.ortvalue_from_shape_and_type(dimensions, element, place, 0)
             for _, (dimensions, element) in zip(names, kinds, strict=False)
@@ -118,7 +118,7 @@ class _Buffers:
     def paint(self, frames: Frames, canvas: Canvas, painted: Frames) -> None:
         for value, given in zip(self._given, (frames, canvas), strict=False):
             value.update_inplace(given)
-        # ONNX Runtime copies into an output in the processor's memory when it has computed it.
+        # ONNX Runtime copies an output that is bound to host memory there once it is computed.
         self._binding.bind_ortvalue_output(
             self._output.name, ort.OrtValue.ortvalue_from_numpy(painted)
         )

@@ -1,7 +1,7 @@
-"""Takes the drawing of the canvas out of a style network.
+"""Separates the drawing of the canvas from the rest of a style network.
 
-What is drawn depends on a frame's size and place alone, so while the camera stands still it is the
-same for every frame. And it is far from fp32 in bfloat16, more so than all that is painted on it.
+The drawing depends only on a frame's size and place, so it is the same for every frame while the
+camera stands still. In bfloat16 it deviates from fp32 more than everything that is painted on it.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from onnx import helper, numpy_helper
 from onnx.utils import Extractor
 
 CANVAS: Final = "canvas"
-"""The input that says where frames lie; see `Sessions`."""
+"""The input that gives the places of frames; see `Sessions`."""
 
 
 class SplitNetwork(NamedTuple):
-    """A style network in two parts, which one after the other paint what it paints.
+    """A style network in two parts that, run one after the other, paint the same picture.
 
-    ``drawing`` takes the network's own inputs, and of frames uses the size alone. ``painting``
-    takes frames, and what is drawn in place of the canvas: float32 (1 or N, C, H', W').
+    ``drawing`` takes the network's own inputs, but uses only the size of the frames. ``painting``
+    takes frames and, instead of the canvas, the drawing: float32 (1 or N, C, H', W').
     """
 
     drawing: bytes
@@ -29,7 +29,7 @@ class SplitNetwork(NamedTuple):
 
 
 def split(network: bytes) -> SplitNetwork | None:
-    """Return the parts of a style network, or None where what it does is not in two such parts."""
+    """Return the two parts of a style network, or None if it cannot be split like this."""
     model = onnx.load_from_string(network)
     inputs = [given.name for given in model.graph.input]
     if len(inputs) != len(("frames", CANVAS)) or inputs[1] != CANVAS:
@@ -49,14 +49,17 @@ def split(network: bytes) -> SplitNetwork | None:
 
 
 def _find_drawn(graph: onnx.GraphProto, frames: str) -> str | None:
-    """Return the name of what a convolution reads, and is all that painting has of the canvas."""
+    """Return the one tensor, read by a convolution, through which painting depends on the canvas.
+
+    None if there is not exactly one, or if the convolution's weights are not float32.
+    """
     constants = {tensor.name: tensor for tensor in graph.initializer}
     painted, drawn, taken = {frames}, {CANVAS}, set[str]()
     convolutions = []
     for node in graph.node:
         given = set(node.input)
         if any(_is_nothing(constants.get(name)) for name in given) and node.op_type == "Mul":
-            continue  # nothing is left of the other factor but its size
+            continue  # only the size of the other factor is left
         if node.op_type == "Conv" and drawn & given:
             convolutions.append(node)
         if painted & given or node.op_type == "Conv":
@@ -73,7 +76,7 @@ def _find_drawn(graph: onnx.GraphProto, frames: str) -> str | None:
 
 
 def _is_nothing(tensor: onnx.TensorProto | None) -> bool:
-    """Tell whether a constant is a whole number and 0, which nothing times is anything else."""
+    """Return whether a constant is an integer zero, whose product with anything is zero."""
     if tensor is None:
         return False
     array = numpy_helper.to_array(tensor)

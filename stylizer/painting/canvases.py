@@ -1,4 +1,4 @@
-"""Draws the canvases of networks that are split, and keeps those that were drawn last."""
+"""Draws the canvases of networks that are split, and caches the most recently used ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import onnxruntime as ort
 from stylizer.painting.frames import Canvas, Frames
 
 KEPT_BYTES: Final = 64 << 20
-"""What drawn canvases may hold: seventeen of 1280x720, at four bytes a pixel."""
+"""Limit on cached canvases: seventeen of 1280x720, at four bytes per pixel."""
 
 Drawn = npt.NDArray[np.float32]
 Draw = Callable[[Frames, Canvas], Drawn]
@@ -24,9 +24,9 @@ _Key = tuple[bytes, int, int, int, int]
 
 
 class Canvases:
-    """The canvases of all styles; those of one family have theirs in common. Thread-safe.
+    """The canvases of all styles; styles with the same drawing share theirs. Thread-safe.
 
-    Each is drawn once for frames of one size in one place, while it is among those drawn last.
+    A canvas is drawn once for frames of one size and place, for as long as it stays in the cache.
     """
 
     def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
@@ -36,14 +36,14 @@ class Canvases:
         self._lock = threading.Lock()
 
     def drawer(self, drawing: bytes, start: Callable[[], ort.InferenceSession]) -> Draw:
-        """Return what draws with a network; ``start`` opens it, unless another style has."""
+        """Return a function that draws with a network; ``start`` opens it unless it is open."""
         with self._lock:
             if drawing not in self._sessions:
                 self._sessions[drawing] = start()
 
         def draw(frames: Frames, canvas: Canvas) -> Drawn:
             height, width = frames.shape[2:]
-            # Each place by itself, so that batches change nothing.
+            # Each place on its own, so that batching changes nothing.
             keys = [(drawing, height, width, int(down), int(across)) for down, across in canvas]
             drawn = [self._find(key) for key in keys]
             return drawn[0] if len(drawn) == 1 else np.concatenate(drawn)
@@ -64,7 +64,7 @@ class Canvases:
 
     def _draw(self, drawing: bytes, height: int, width: int, down: int, across: int) -> Drawn:
         session = self._sessions[drawing]
-        frames = np.zeros((1, 3, height, width), np.uint8)  # their size is all that counts
+        frames = np.zeros((1, 3, height, width), np.uint8)  # only their size matters
         place = np.array([[down, across]], np.int32)
         names = [given.name for given in session.get_inputs()]
         drawn: Drawn = session.run(None, dict(zip(names, (frames, place), strict=True)))[0]

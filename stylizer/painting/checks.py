@@ -1,4 +1,4 @@
-"""Tells what is wrong with a style before a video shows it: every network is run once."""
+"""Finds the faults of a style, by running each of its networks, before a video shows them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Turns a chunk of source frames into a segment of painted frames.
 
-Decoding, painting and encoding run at the same time, each in a thread, a few frames apart: the
-network never waits for a codec, and memory is bounded by the frames in between, whatever the
-chunk's length.
+Decoding, painting and encoding run concurrently, each in a thread, a few frames apart: the network
+never waits for a codec, and memory is bounded by the frames in flight, whatever the chunk's length.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from stylizer.painting.mixing import keeps_source, mix_in
 from stylizer.painting.overlap import ahead
 
 LookOf = Callable[[av.VideoFrame], Look]
-"""Says what a frame is painted in."""
+"""Returns the look that a frame is painted in."""
 
 _BATCHES_AHEAD: Final = 2
 
@@ -47,7 +46,7 @@ class Paint(Protocol):
 
 
 class _Batching(NamedTuple):
-    """How frames are put together: so many at most, of one look, and how they lie in arrays."""
+    """How frames are batched: at most ``size`` of one look, and their layout in arrays."""
 
     size: int
     style: StyleRequest
@@ -65,7 +64,7 @@ class _Still(NamedTuple):
 
 
 class _Batch(NamedTuple):
-    """Frames of one look on their way: times, what is kept of them, places, and padded pixels."""
+    """A batch of frames of one look: PTS, originals if they are needed, places, padded pixels."""
 
     look: Look
     pts: list[int]
@@ -86,7 +85,7 @@ def paint_chunk(
     decoder: Decoder = "cpu",
     layout: Layout = RGB,
 ) -> bytes:
-    """Return the segment (MP4, one closed group of pictures) of a chunk's ``mezzanine``.
+    """Return the segment (MP4, one closed GOP) of a chunk's ``mezzanine``.
 
     The segment has exactly the chunk's frames at exactly their timestamps, which are relative to
     the chunk's first frame. The same chunk gives the same bytes.
@@ -121,7 +120,7 @@ def paint_chunk(
 def paint_picture(
     source: av.VideoFrame, paint: Paint, style: StyleRequest, layout: Layout = RGB
 ) -> av.VideoFrame:
-    """Return one ``yuv420p`` frame as its segment would show it, but for the encoding.
+    """Return one ``yuv420p`` frame as its segment would show it, apart from encoding losses.
 
     ``style`` is the request for this picture: see `StyleRequest.at`.
     """
@@ -196,7 +195,7 @@ def _batches(frames: Iterable[av.VideoFrame], batching: _Batching) -> Iterator[_
 def _groups(
     stills: Iterable[_Still], size: int, look_of: LookOf
 ) -> Iterator[tuple[Look, list[_Still]]]:
-    """Yield up to ``size`` consecutive frames of one look and one size of array, and the look."""
+    """Yield each look with up to ``size`` consecutive frames of that look and one array size."""
 
     def kind(still: _Still) -> tuple[Look, bool]:
         return look_of(still.frame), still.shift == _UNMOVED
@@ -207,21 +206,21 @@ def _groups(
 
 
 def _each(told: Sequence[_Way], start: _Way) -> Iterator[_Way]:
-    """Return what is told for every frame: where no more is told, the camera has stopped."""
+    """Return a value for every frame; after the last one given, the camera stands still."""
     stopped = told[-1] if told else start
     return itertools.chain(told, itertools.repeat(stopped))
 
 
 def _corner(shift: GridShift) -> Corner:
-    """Return where in its array a frame begins, so that its picture lies where it did before."""
+    """Return where a frame begins in its array, so that its content stays put on the grid."""
     return shift.down % MULTIPLE, shift.across % MULTIPLE
 
 
 def _planes(group: list[_Still], framing: Framing, corners: list[Corner], layout: Layout) -> Frames:
-    """Put frames of one size into an array; those that have moved, with room to be moved in.
+    """Copy frames of one size into an array; frames that have moved get room to be shifted in.
 
-    All of those have the same room, wherever they lie: what is beyond a picture's edge decides what
-    is painted near it, and must not depend on which frames are painted together.
+    That room is the same wherever they lie: what is beyond a picture's edge influences what is
+    painted near it, and must not depend on which frames are painted together.
     """
     room = 0 if group[0].shift == _UNMOVED else MULTIPLE - 1
     planes = layout.batch(len(group), *framing.working, room)

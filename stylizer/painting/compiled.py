@@ -1,6 +1,6 @@
-"""Compiled models, each for one call at a time, and how many of them are kept.
+"""Keeps compiled models, each of which serves one call at a time, within a limit of memory.
 
-Each holds memory for as long as it is there, as large as the largest picture that it has painted.
+A compiled model holds memory for the largest picture that it has painted, for as long as it exists.
 With one for every lane of every style, memory would grow with each style that was ever asked for.
 """
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     import openvino
 
 SPARE_BYTES: Final = 512 << 20
-"""What idle ones may hold beyond as many as were ever in use at once."""
+"""What idle models may hold, apart from as many models as were ever in use at once."""
 
 _PIXEL: Final = 50
 _MODEL: Final = 8 << 20
-"""Bytes that one holds for each pixel of its largest picture, and for itself.
+"""Bytes that a model holds per pixel of its largest picture, and for itself.
 
 Measured at 640x360, 1280x720 and 1920x1080 in one and two threads: 26 to 48 bytes.
 """
 
 
 class Compiled:
-    """A compiled model; ``pixels`` is the largest picture that it has painted."""
+    """A compiled model; ``pixels`` is the size of the largest picture that it has painted."""
 
     __slots__ = ("model", "pixels", "request")
 
@@ -36,14 +36,14 @@ class Compiled:
 
     @property
     def size(self) -> int:
-        """About how many bytes it holds."""
+        """The bytes that it holds, approximately."""
         return _MODEL + _PIXEL * self.pixels
 
 
 class Shelf:
-    """Compiled models that are idle, the one that was used last behind. Safe to use from threads.
+    """Idle compiled models, least recently used first. Safe to call from several threads.
 
-    As many are kept as were ever in use at once, and more of them within `SPARE_BYTES`.
+    As many models are kept, idle or not, as were ever in use at once, and more in `SPARE_BYTES`.
     """
 
     def __init__(self, spare: int = SPARE_BYTES) -> None:
@@ -53,7 +53,7 @@ class Shelf:
         self._lock = threading.Lock()
 
     def take(self, model: object) -> Compiled | None:
-        """Take one of ``model`` into use; None where it has to be compiled, for use as well."""
+        """Take an idle copy of ``model``; None if the caller has to compile the copy it uses."""
         with self._lock:
             self._in_use += 1
             self._most = max(self._most, self._in_use)
@@ -61,7 +61,7 @@ class Shelf:
             return None if found is None else self._idle.pop(found)
 
     def give_back(self, one: Compiled | None) -> None:
-        """Take one out of use, and keep it while there is room; None is one that has failed."""
+        """Return a copy from use, and keep it while there is room; None if it has failed."""
         with self._lock:
             self._in_use -= 1
             if one is not None:

@@ -28,7 +28,7 @@ class Runtime(Protocol):
 
 @functools.cache
 def runtime_library() -> Runtime | None:
-    """Return CUDA's runtime library, or None where there is none."""
+    """Return CUDA's runtime library, or None if it cannot be loaded."""
     major = str(getattr(ort, "cuda_version", "")).split(".")[0]
     try:
         library: Runtime = ctypes.CDLL(f"libcudart.so.{major}")
@@ -38,9 +38,9 @@ def runtime_library() -> Runtime | None:
 
 
 def wait_without_spinning(library: Runtime | None) -> None:
-    """Let threads block that wait for the GPU; to be called before anything else is asked of it.
+    """Make threads block while they wait for the GPU; call this before any other use of it.
 
-    Otherwise each keeps a core busy, which the codecs of other lanes need.
+    Otherwise each of them keeps a core busy that the codecs of other lanes need.
     """
     if library is not None and (code := library.cudaSetDeviceFlags(ctypes.c_uint(_BLOCKING_SYNC))):
         log.warning("threads that wait for the GPU spin", cuda_error=code)

@@ -1,8 +1,8 @@
 """The style network behind one small interface.
 
 `Engine` is all that the rest of the service knows; another runtime needs one class here. A style is
-one network. A blend of networks of one trunk is one network, too, made by `interpolation` when it
-is first asked for. Of other networks a blend is the mean of their pictures, at the cost of each.
+one network. A blend of networks that share a trunk is one network, too, made by `interpolation` on
+first use. A blend of other networks is the mean of their pictures, at the cost of running them all.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from stylizer.painting.sessions import Device, Sessions
 log = structlog.get_logger()
 
 CORNER: Final[Canvas] = np.zeros((1, 2), np.int32)
-"""Where frames lie whose camera has not moved."""
+"""The place of frames whose camera has not moved."""
 
 _KEPT: Final = 24
-"""Styles and blends that stay loaded. There are more possible blends than memory."""
+"""Styles and blends that stay loaded. Memory does not suffice for all possible blends."""
 
 _PASSING_KEPT: Final = 8
-"""Steps of fades that stay loaded: lanes paint chunks of one fade at the same time."""
+"""Steps of fades that stay loaded, since several lanes may paint chunks of the same fade."""
 
 
 class Engine(Protocol):
@@ -46,26 +46,26 @@ class Engine(Protocol):
     ) -> Frames:
         """Return the painted frames, same shape and type; ``style`` is a name or a blend.
 
-        ``canvas`` is where on the canvas they lie, all or each. A blend that is ``passing`` is for
-        few frames: it is opened the quickest way, and does not stay.
+        ``canvas`` has their place on the canvas, one for all or one for each. A ``passing`` blend
+        is for a few frames: it is opened in the quickest way, and soon dropped.
 
         Raises:
             StyleError: the style is unknown or its file is not a style network.
         """
 
     def version(self, request: StyleRequest) -> str:
-        """Digest the networks that a request is painted with, whatever their precision.
+        """Return a digest of the networks that a request is painted with, in any precision.
 
         Raises:
             StyleError: one of its styles is unknown.
         """
 
     def find_style_changes(self) -> str | None:
-        """Name the styles whose files were changed since the start; None where none was."""
+        """Name the styles whose files have changed since the start; None if none has."""
 
     @property
     def layout(self) -> Layout:
-        """How frames lie in the arrays that `paint` takes and gives."""
+        """How frames lie in the arrays that `paint` takes and returns."""
 
 
 class OnnxEngine:
@@ -74,7 +74,7 @@ class OnnxEngine:
     ONNX Runtime runs them, or OpenVINO where ``precision`` is bfloat16.
 
     Raises:
-        ConfigurationError: the device asked for is not there, or styles that lack the precision.
+        ConfigurationError: the device is not available, or a style lacks the precision.
     """
 
     def __init__(
@@ -109,22 +109,22 @@ class OnnxEngine:
 
     @property
     def styles(self) -> Collection[str]:
-        """The names of the styles that there are."""
+        """The names of the gallery's styles."""
         return self._gallery.styles
 
     def version(self, request: StyleRequest) -> str:
-        """Digest the networks that a request is painted with; see `Engine`."""
+        """Return a digest of the networks that a request is painted with; see `Engine`."""
         return self._gallery.version(request)
 
     def find_style_changes(self) -> str | None:
-        """Name the styles whose files were changed since the start; see `Engine`."""
+        """Name the styles whose files have changed since the start; see `Engine`."""
         return self._gallery.find_changes()
 
     def load(self, style: str) -> None:
         """Load a style before it is needed.
 
         Raises:
-            ConfigurationError: it cannot be had.
+            ConfigurationError: the style is unknown or its file is not a style network.
         """
         try:
             self._painter(style)
@@ -178,14 +178,14 @@ class OnnxEngine:
         return painter
 
     def _warn_of_cost(self, names: list[str], style: str, cause: str) -> None:
-        """Say that a blend costs every network, once for all blends of the same styles."""
+        """Warn that a blend runs every network, once for all blends of the same styles."""
         if (named := ",".join(names)) not in self._costly:
             self._costly.add(named)
             log.warning("blend costs every network", style=style, cause=cause)
 
 
 def _mix(painters: list[Painter], percents: list[int]) -> Painter:
-    """Return what paints the weighted mean of several painters' pictures."""
+    """Return a painter of the weighted mean of several painters' pictures."""
 
     def paint(frames: Frames, canvas: Canvas) -> Frames:
         total = np.full(frames.shape, WHOLE // 2, np.uint16)

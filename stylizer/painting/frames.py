@@ -1,4 +1,4 @@
-"""The arrays that networks take and give."""
+"""The arrays that networks take and return."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ import numpy as np
 import numpy.typing as npt
 
 Frames = npt.NDArray[np.uint8]
-"""What a network takes and gives: (N, 3, H, W), planar RGB, H and W multiples of 4."""
+"""Frames as a network takes and returns them, in its `Layout`: (N, 3, H, W) for planar RGB or
+(N, 3 / 2 H, W) for I420, H and W multiples of 4."""
 
 Canvas = npt.NDArray[np.int32]
-"""Where on the canvas frames lie: (1 or N, 2), quarters of pixels down and across."""
+"""Places of frames on the canvas: (1 or N, 2), down and across in quarters of a pixel."""
 
 Painter = Callable[[Frames, Canvas], Frames]
 """Paints frames with one network. Safe to call from several threads at once.
 
-A network without a canvas paints them the same wherever they lie.
+A network without a canvas paints frames the same wherever they lie.
 """
 
 Memory = Callable[[tuple[int, ...]], Frames]
-"""Makes an array of uint8 of a shape, with anything in it. Safe to call from several threads."""
+"""Allocates an uninitialised uint8 array of a shape. Safe to call from several threads."""
 
 
 def ordinary(shape: tuple[int, ...]) -> Frames:
-    """Return an array in the process's own memory."""
+    """Return an uninitialised array in ordinary, pageable memory."""
     return np.empty(shape, np.uint8)

@@ -1,7 +1,7 @@
-"""What of a picture is painted, and how large: between a frame and what the network sees of it.
+"""Crops and scales frames for the network, and puts what it painted back into them.
 
-Black bars are left out, and a picture of many lines is painted at fewer: strokes are so many pixels
-wide, whatever the picture's size. What comes back is scaled up again and laid into the frame.
+Black bars are left out, and a picture of many lines is painted at fewer, because strokes have the
+same width in pixels whatever the picture's size. The result is scaled up and laid into the frame.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from shared.media.pixels import plane_arrays
 _SCALING: Final = Interpolation.BICUBIC | Interpolation.ACCURATE_RND
 _QUARTERS: Final = 4
 _SUBSAMPLED: Final = (1, 2, 2)
-"""By how much each plane of 4:2:0 is smaller than the picture."""
+"""The factor by which each plane of 4:2:0 is subsampled."""
 
 
 class _Scratch(threading.local):
@@ -40,7 +40,7 @@ _scratch = _Scratch()
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """The part of a ``yuv420p`` picture that is painted, and the size at which; all even numbers.
+    """The part of a ``yuv420p`` picture that is painted, and at which size; all even numbers.
 
     The part begins ``left`` and ``top`` pixels from the corner, is ``size`` (width, height) large,
     and is painted at ``working`` size.
@@ -68,9 +68,9 @@ class Framing:
         return self.size != self.whole
 
     def place(self, place: Place, margin: tuple[int, int] = (0, 0)) -> Place:
-        """Return where on the canvas the working picture lies, for a frame's own place there.
+        """Return the working picture's place on the canvas, given the frame's own.
 
-        With a ``margin``, pixels above and left of the picture, it is the margin's corner.
+        With a ``margin``, in pixels above and left of the picture, return the margin's corner.
         """
         corner = (place.down + _QUARTERS * self.top, place.across + _QUARTERS * self.left)
         down, across = (
@@ -80,17 +80,17 @@ class Framing:
         return Place(down - _QUARTERS * margin[0], across - _QUARTERS * margin[1])
 
     def enter(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """Return what the network is to paint of a frame."""
+        """Return the part of a frame that is painted, at working size."""
         return _scaled(_scratch.smaller, self.cut(frame), self.working)
 
     def leave(self, painted: av.VideoFrame) -> av.VideoFrame:
-        """Bring what was painted to the size that it has in the frame."""
+        """Scale a painted picture to its size in the frame."""
         return _scaled(_scratch.larger, painted, self.size)
 
     def surround(self, painted: av.VideoFrame, original: av.VideoFrame) -> av.VideoFrame:
-        """Return a painted part amid what its original has round it.
+        """Return a copy of the original frame with the painted part in its place.
 
-        (The original itself must stay as it is: its decoder may still refer to it.)
+        The original must not change, because its decoder may still refer to it.
         """
         whole = _like(original, self.whole)
         _copy(plane_arrays(original), plane_arrays(whole))

@@ -1,8 +1,8 @@
-"""What NVIDIA's driver says about the GPUs, asked whenever Prometheus asks.
+"""Metrics of the GPUs, read from NVIDIA's driver at every scrape.
 
-Without the package ``nvidia-ml-py`` (it comes with the extra ``gpu``) there are no such figures.
-With it, a GPU that the driver no longer answers for is told as ``up`` 0: a card that has fallen off
-its bus leaves a process alive that paints nothing.
+They need the package ``nvidia-ml-py``, which comes with the extra ``gpu``. A GPU that the driver no
+longer answers for is reported as ``gpu_up`` 0: a card that has fallen off the bus leaves behind a
+process that is alive and paints nothing.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _FIGURES: Final[tuple[tuple[str, str, Figure], ...]] = (
 
 
 def watch_gpus(registry: CollectorRegistry, service: str) -> None:
-    """Add the figures of every GPU that this process may see."""
+    """Register the metrics of every GPU that this process can see."""
     try:
         nvml = import_module("pynvml")
     except ModuleNotFoundError:
@@ -61,7 +61,7 @@ def watch_gpus(registry: CollectorRegistry, service: str) -> None:
 
 
 class GpuCollector(Collector):
-    """Reads the GPUs through NVML, the module ``pynvml``, once a scrape."""
+    """Reads the GPUs through NVML (the module ``pynvml``), once per scrape."""
 
     def __init__(self, nvml: Any, service: str) -> None:
         self._nvml = nvml
@@ -69,7 +69,7 @@ class GpuCollector(Collector):
         self._lost: set[str] = set()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield the figures of now, leaving out those that a model of GPU does not have."""
+        """Yield the current figures, without those that a GPU does not support."""
         gpus = dict(self._gpus())
         up = self._family("gpu_up", "Whether the driver answers for the GPU")
         for index, gpu in gpus.items():
@@ -84,7 +84,7 @@ class GpuCollector(Collector):
             yield family
 
     def _gpus(self) -> Iterator[tuple[str, Any]]:
-        """Yield each GPU's index and handle; None as handle of one that does not answer."""
+        """Yield each GPU's index and handle; the handle is None if the GPU does not answer."""
         nvml = self._nvml
         try:
             nvml.nvmlInit()
@@ -96,7 +96,7 @@ class GpuCollector(Collector):
         for index in range(count):
             try:
                 gpu = nvml.nvmlDeviceGetHandleByIndex(index)
-                # A handle is had of a lost GPU, too; its memory is what no GPU refuses to tell.
+                # A lost GPU still has a handle, but not memory figures, which every GPU supports.
                 nvml.nvmlDeviceGetMemoryInfo(gpu)
             except nvml.NVMLError as error:
                 self._note(str(index), error)
@@ -106,7 +106,7 @@ class GpuCollector(Collector):
                 yield str(index), gpu
 
     def _note(self, index: str, error: Exception | None) -> None:
-        """Log that a GPU was lost, or is back, once."""
+        """Log once that a GPU was lost, or that it is back."""
         if error is not None and index not in self._lost:
             self._lost.add(index)
             log.error("the driver does not answer for the GPU", gpu=index, error=str(error))

@@ -2,12 +2,12 @@
 
 Networks that were trained from one ancestor lie close enough together for the weighted mean of
 their weights to be a network in between (Wang et al., "Deep Network Interpolation for Continuous
-Imagery Effect Transition", CVPR 2019). Of networks of different ancestors the mean is noise, so
-every network has to say in its metadata which ``trunk`` it grew from.
+Imagery Effect Transition", CVPR 2019). The mean of networks with different ancestors is noise, so
+every network has to name in its metadata the ``trunk`` that it was trained from.
 
 The mean is written into a copy of the file. `SessionOptions.add_initializer` of ONNX Runtime looks
-made for it, but on a CPU the optimiser has turned the file's own weights into its blocked layout by
-then, and the given ones are dropped without a word (seen with 1.31).
+made for it, but on a CPU the optimiser has converted the file's own weights to its blocked layout
+by then, and silently drops the given ones (seen with 1.31).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto, TensorProto
 
 TRUNK: Final = "trunk"
-"""Key of the network's metadata: networks with the same value may be averaged."""
+"""Key in a network's metadata: networks with the same value may be averaged."""
 
 
 class NotInterpolable(Exception):
@@ -31,7 +31,7 @@ class NotInterpolable(Exception):
 
 
 def interpolate(networks: Sequence[bytes], percents: Sequence[int]) -> bytes:
-    """Return the ONNX file of the network whose weights are the mean, ``percents`` the shares.
+    """Return the ONNX file of the mean of ``networks``, whose shares in it are ``percents``.
 
     Raises:
         NotInterpolable: with the reason.
@@ -40,14 +40,14 @@ def interpolate(networks: Sequence[bytes], percents: Sequence[int]) -> bytes:
     for other in others:
         _check_alike(first, other)
     tensors = zip(*(model.graph.initializer for model in models), strict=True)
-    # The first of each row is the one that is changed.
+    # The first of each row is changed in place.
     for row in list(tensors):
         _average(row, percents)
     return bytes(first.SerializeToString())
 
 
 def _read(network: bytes) -> ModelProto:
-    # A stylizer that blends nothing needs no ONNX library beside its runtime.
+    # Imported here, where networks are read: only blends need it.
     import onnx
     from google.protobuf.message import DecodeError
 
@@ -83,7 +83,7 @@ def _trunk(model: ModelProto) -> str | None:
 
 
 def _build(model: ModelProto) -> list[object]:
-    """Return all of a network but its weights: what it computes, and on what."""
+    """Return everything about a network but its weights: operators, inputs, outputs and shapes."""
     graph = model.graph
     parts = [*model.opset_import, *graph.node, *graph.input, *graph.output]
     tensors = [(t.name, t.data_type, tuple(t.dims)) for t in graph.initializer]

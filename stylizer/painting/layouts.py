@@ -1,8 +1,8 @@
-"""How frames lie in the arrays that networks take and give.
+"""How frames lie in the arrays that networks take and return.
 
-Networks see planar RGB. A processor converts frames before and after with swscale. A GPU takes the
-video's own planes, half the bytes, and converts them as part of the network (`gpu_network`):
-at 1920x1080 that spares the processor 13 ms of 45 for each frame.
+Networks see planar RGB. On a processor, swscale converts frames before and after. A GPU takes the
+video's own planes, half the bytes, and converts them as part of the network (`gpu_network`): at
+1920x1080 that saves the processor 13 of 45 ms per frame.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from shared.media.pixels import from_planar_rgb, plane_arrays, tag_as_bt709, to_
 from stylizer.painting.frames import Frames, Memory, ordinary
 
 MULTIPLE: Final = 4
-"""Sides of pictures that networks take are multiples of so many pixels."""
+"""The sides of pictures that networks take are multiples of this many pixels."""
 
 Corner = tuple[int, int]
-"""Where in its array a picture begins: rows from above and columns from the left."""
+"""Where a picture begins in its array: row and column."""
 
 UPPER_LEFT: Final[Corner] = (0, 0)
 
 
 class Layout(Protocol):
-    """Puts ``yuv420p`` frames, BT.709 limited range, into arrays of uint8, and takes them out.
+    """Copies ``yuv420p`` frames, BT.709 limited range, into uint8 arrays and back.
 
-    A picture is rounded up to the network's grid of `MULTIPLE` pixels by repeating its edge.
+    A picture is padded to the network's grid of `MULTIPLE` pixels by repeating its edge.
     """
 
     def batch(self, number: int, width: int, height: int, room: int = 0) -> Frames:
-        """Return an array for so many frames of a size, with anything in it.
+        """Return an uninitialised array for ``number`` frames of a size.
 
         Their corners may lie up to ``room`` pixels down and across.
         """
 
     def size(self, shape: tuple[int, ...]) -> tuple[int, int]:
-        """Return the width and height of the pictures in an array of ``shape``, with the edge."""
+        """Return the width and height, padding included, of pictures in an array of ``shape``."""
 
     def put(self, frame: av.VideoFrame, picture: Frames, corner: Corner = UPPER_LEFT) -> None:
         """Write a frame into its place in a batch."""
@@ -46,7 +46,7 @@ class Layout(Protocol):
     def take(
         self, picture: Frames, width: int, height: int, corner: Corner = UPPER_LEFT
     ) -> av.VideoFrame:
-        """Return a new frame, without a timestamp, of a picture in a batch, without the edge."""
+        """Return a batch's picture as a new frame, without its padding and without a timestamp."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Rgb:
     memory: Memory = ordinary
 
     def batch(self, number: int, width: int, height: int, room: int = 0) -> Frames:
-        """Return an array for so many frames; see `Layout`."""
+        """Return an array for ``number`` frames; see `Layout`."""
         return self.memory((number, 3, _round_up(height + room), _round_up(width + room)))
 
     def size(self, shape: tuple[int, ...]) -> tuple[int, int]:
@@ -73,26 +73,26 @@ class Rgb:
     def take(
         self, picture: Frames, width: int, height: int, corner: Corner = UPPER_LEFT
     ) -> av.VideoFrame:
-        """Return a new frame of a picture; see `Layout`."""
+        """Return a picture as a new frame; see `Layout`."""
         top, left = corner
         return from_planar_rgb(picture[:, top : top + height, left : left + width])
 
 
 _SUBSAMPLED: Final = (1, 2, 2)
-"""By how much each plane of 4:2:0 is smaller than the picture."""
+"""The factor by which each plane of 4:2:0 is subsampled."""
 
 
 @dataclass(frozen=True, slots=True)
 class I420:
     """The planes Y, U and V, one after the other: arrays (N, 3 / 2 H, W).
 
-    From an odd corner on, colours lie between the array's own: they are interpolated.
+    At an odd corner, a frame's chroma samples lie between the array's, and are interpolated.
     """
 
     memory: Memory = ordinary
 
     def batch(self, number: int, width: int, height: int, room: int = 0) -> Frames:
-        """Return an array for so many frames; see `Layout`."""
+        """Return an array for ``number`` frames; see `Layout`."""
         return self.memory((number, _round_up(height + room) * 3 // 2, _round_up(width + room)))
 
     def size(self, shape: tuple[int, ...]) -> tuple[int, int]:
@@ -114,7 +114,7 @@ class I420:
     def take(
         self, picture: Frames, width: int, height: int, corner: Corner = UPPER_LEFT
     ) -> av.VideoFrame:
-        """Return a new frame of a picture; see `Layout`."""
+        """Return a picture as a new frame; see `Layout`."""
         frame = av.VideoFrame(width, height, "yuv420p")
         planes = zip(plane_arrays(frame), _planes(picture), _SUBSAMPLED, strict=True)
         for plane, place, by in planes:
@@ -130,7 +130,7 @@ class I420:
 
 
 def _planes(picture: Frames) -> tuple[Frames, Frames, Frames]:
-    """View Y, U and V of a picture (3 / 2 H, W) as (H, W) and twice (H / 2, W / 2)."""
+    """Return views of Y, U and V of a picture (3 / 2 H, W): (H, W) and twice (H / 2, W / 2)."""
     rows, width = picture.shape
     height = rows * 2 // 3
     chroma = picture[height:].reshape(2, height // 2, width // 2)
@@ -152,7 +152,7 @@ def _between(plane: Frames, axis: int) -> Frames:
 
 
 def _repeat_edge(plane: Frames, corner: Corner, height: int, width: int) -> None:
-    """Fill what lies round a picture (..., height, width) with its outermost pixels."""
+    """Fill the area around a picture (..., height, width) with its outermost pixels."""
     (top, left), columns = corner, slice(corner[1], corner[1] + width)
     bottom, right = top + height, left + width
     plane[..., :top, columns] = plane[..., top : top + 1, columns]

@@ -13,16 +13,16 @@ from stylizer.painting.framing import Framing
 
 _PAINTED_PIXEL: Final = 210
 _FRAME_PIXEL: Final = 30
-"""Bytes a lane holds for each pixel of the picture that is painted, and of the frame round it.
+"""Bytes that a lane holds per pixel of the painted picture, and per pixel of the whole frame.
 
-In fp32: measured at 640x360, 1920x1080 and 3840x2160, and nowhere more than a tenth above.
+Measured in fp32 at 640x360, 1920x1080 and 3840x2160, and nowhere more than a tenth above.
 """
 
 _BATCHES_ON_THEIR_WAY: Final = 8
-"""Filled, waiting, at the GPU, painted, and being encoded; three bytes for two pixels."""
+"""Being filled, waiting, on the GPU, painted, and being encoded; three bytes for two pixels."""
 
 _SERVICE: Final = 300 << 20
-"""What a stylizer holds that paints nothing, with styles loaded."""
+"""Bytes that an idle stylizer holds, with styles loaded."""
 
 _LIMITS: Final = (
     Path("/sys/fs/cgroup/memory.max"),
@@ -38,15 +38,15 @@ def needed(event: ChunkReady) -> int:
 
 
 def needed_beside_gpu(event: ChunkReady, batch: int) -> int:
-    """Return the bytes that painting a chunk on a GPU takes of the processor's memory."""
+    """Return the bytes of host memory that painting a chunk on a GPU takes."""
     pixels = event.width * event.height
     return _BATCHES_ON_THEIR_WAY * batch * pixels * 3 // 2 + _FRAME_PIXEL * pixels
 
 
 def available(limits: tuple[Path, ...] = _LIMITS) -> int:
-    """Return the bytes that lanes may take: what this container or machine has, but the service's.
+    """Return the bytes that lanes may take: the container's or machine's, less the service's own.
 
-    Of that, the service's are also the models that are kept beside those at work.
+    The service's own include the idle models that it keeps beside those in use.
 
     >>> available() > 0
     True

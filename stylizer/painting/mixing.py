@@ -1,7 +1,7 @@
-"""What a request keeps of the source's picture, put into the painted one.
+"""Mixes into a painted picture what its request keeps of the source.
 
 Both are ``yuv420p`` in one colour space, so a mean of planes is the mean of pictures, and the
-source's colours are simply its chroma planes. Everything here works in place on whole planes.
+source's colours are simply its chroma planes. Everything here works in place.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from shared.contracts.style_request import StyleRequest
 from shared.media.pixels import plane_arrays
 
 _BLOCK_PIXELS: Final = 1 << 14
-"""Pixels worked on at once: so few that what is in between stays in the processor's cache, which
-makes it three times as fast as a whole plane."""
+"""Pixels mixed at once: few enough for intermediate results to stay in the processor's cache, which
+is three times as fast as mixing a whole plane."""
 
 
 def keeps_source(request: StyleRequest) -> bool:
-    """Tell whether painting needs the source's pictures once more at the end."""
+    """Return whether painting needs the source's pictures again at the end."""
     return request.preserve_color or request.strength_percent != WHOLE
 
 
 def mix_in(source: av.VideoFrame, painted: av.VideoFrame, request: StyleRequest) -> None:
-    """Change ``painted`` into what ``request`` wants of it and of ``source``, its original.
+    """Mix ``source`` into ``painted``, in place, as ``request`` asks.
 
-    Where the source's colours are kept, they are kept exactly, whatever the strength.
+    If the source's colours are preserved, they are preserved exactly, whatever the strength.
     """
     luma, *chroma = zip(plane_arrays(source), plane_arrays(painted), strict=True)
     mixed = [luma] if request.preserve_color else [luma, *chroma]

@@ -1,11 +1,11 @@
-"""Puts the conversion of colours into a network, so that it takes and gives a video's own planes.
+"""Builds colour conversion into a network, so that it takes and returns a video's own planes.
 
 The arithmetic is that of `shared.media.pixels`: BT.709 limited range, chroma sited left, bilinear.
-It works in the type of the network's weights: a level differs here and there. Sides are never
-computed, only kept or inferred, because ONNX Runtime computes shapes on the processor. And all is
-made of steps that look at one value at a time: convolutions and resizing of full pictures with one
-to three channels, which ONNX Runtime first turns channels last, cost an H200 as much as half of the
-network.
+It is done in the data type of the network's weights, so that some values differ by a level. Shapes
+are never computed, only kept or inferred, because ONNX Runtime computes them on the processor. All
+operators are elementwise or only move data: convolutions and resizes of full pictures with one to
+three channels, which ONNX Runtime first transposes to channels last, cost an H200 half as much as
+the network itself.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _BLUE: Final = 0.0722
 _GREEN: Final = 1 - _RED - _BLUE
 _LUMA: Final = 219 / 255
 _CHROMA: Final = 224 / 255
-"""How much of the 255 levels of full range limited range has."""
+"""The share of full range's 255 levels that limited range uses."""
 
 _HALF: Final = 128
 _BLACK: Final = 16
 
 _ROUND: Final = 0.5
-"""Makes a cast round to the nearest level."""
+"""Added before a cast, to make it round to the nearest level."""
 
 _ROWS: Final = 2
 _COLUMNS: Final = 3
@@ -38,7 +38,7 @@ _END: Final = 2**31 - 1
 
 
 def as_i420(model: onnx.ModelProto) -> None:
-    """Make a network of uint8 RGB (N, 3, H, W) one of uint8 I420 (N, 3 / 2 H, W)."""
+    """Change a network, in place, from uint8 RGB (N, 3, H, W) to uint8 I420 (N, 3 / 2 H, W)."""
     steps = _Steps(_kind(model.graph))
     graph = model.graph
     frames, painted = graph.input[0], graph.output[0]
@@ -69,7 +69,7 @@ def _kind(graph: onnx.GraphProto) -> np.dtype[np.generic]:
 
 
 class _Steps:
-    """Collects operators and constants, and names what they give."""
+    """Collects operators and constants; every method returns the names of results."""
 
     def __init__(self, kind: np.dtype[np.generic]) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -97,14 +97,14 @@ class _Steps:
         return self.number(sides, np.int64)
 
     def sum(self, parts: Sequence[tuple[str, float]], constant: float = 0) -> str:
-        """Return the sum of planes, each times its factor, and a constant."""
+        """Return the sum of planes, each multiplied by its factor, and a constant."""
         terms = [self.do("Mul", plane, self.number(factor)) for plane, factor in parts]
         if constant:
             terms.append(self.number(constant))
         return functools.reduce(lambda one, other: self.do("Add", one, other), terms)
 
     def cut(self, plane: str, axis: int, start: int, end: int, step: int = 1) -> str:
-        """Return a part of an axis."""
+        """Return a slice along an axis."""
         sides = [self.shape(number) for number in (start, end, axis, step)]
         return self.do("Slice", plane, *sides)
 
@@ -113,7 +113,10 @@ class _Steps:
         return [self.cut(pixels, 1, channel, channel + 1) for channel in range(3)]
 
     def shifted(self, plane: str, axis: int, by: int, edge: str = "") -> str:
-        """Return what lies one further along an axis; beyond the last is the last of ``edge``."""
+        """Return each value's neighbour along an axis, the previous one if ``by`` is negative.
+
+        The outermost neighbour comes from ``edge``.
+        """
         if by < 0:
             parts = [self.cut(edge or plane, axis, 0, 1), self.cut(plane, axis, 0, -1)]
         else:
@@ -121,13 +124,13 @@ class _Steps:
         return self.do("Concat", *parts, axis=axis)
 
     def merge(self, rows: str) -> str:
-        """Return (N, 1, A * B, W) of (N, A, B, W)."""
+        """Reshape (N, A, B, W) to (N, 1, A * B, W)."""
         return self.do("Reshape", rows, self.shape(0, 1, -1, 0))
 
 
 def _to_rgb(steps: _Steps, i420: str) -> str:
-    """Return uint8 (N, 3, H, W) of uint8 (N, 3 / 2 H, W)."""
-    # Strips of a quarter of the height: four of Y, one of U, one of V, which have two rows in one.
+    """Convert uint8 (N, 3 / 2 H, W) to uint8 (N, 3, H, W)."""
+    # Strips of a quarter of the height: four of Y, one of U, one of V, which hold two rows in one.
     strips = steps.split(i420, 6)
     light = steps.do("Concat", *strips[:4], axis=1)
     y = steps.do("Cast", steps.do("Unsqueeze", light, steps.shape(1)), to=steps.element)
@@ -139,7 +142,7 @@ def _to_rgb(steps: _Steps, i420: str) -> str:
         )
         for strip in strips[4:]
     )
-    # What colours add to red, green and blue is worked out before it is made four times as large.
+    # What chroma adds to red, green and blue is computed before upsampling, on a quarter of values.
     to_red, to_blue = 2 * (1 - _RED) / _CHROMA, 2 * (1 - _BLUE) / _CHROMA
     of_red, of_blue = -to_red * _RED / _GREEN, -to_blue * _BLUE / _GREEN
     added = (
@@ -153,7 +156,7 @@ def _to_rgb(steps: _Steps, i420: str) -> str:
 
 
 def _enlarged(steps: _Steps, plane: str) -> str:
-    """Return (N, 1, H, W) of (N, 1, H / 2, W / 2), whose rows lie between and columns on others."""
+    """Upsample (N, 1, H / 2, W / 2), sited between luma rows and on luma columns, by two."""
     above, below = steps.shifted(plane, _ROWS, -1), steps.shifted(plane, _ROWS, 1)
     upper = steps.sum([(plane, 3 / 4), (above, 1 / 4)])
     lower = steps.sum([(plane, 3 / 4), (below, 1 / 4)])
@@ -165,7 +168,7 @@ def _enlarged(steps: _Steps, plane: str) -> str:
 
 
 def _to_i420(steps: _Steps, rgb: str) -> str:
-    """Return uint8 (N, 3 / 2 H, W) of uint8 (N, 3, H, W)."""
+    """Convert uint8 (N, 3, H, W) to uint8 (N, 3 / 2 H, W)."""
     pixels = steps.do("Cast", rgb, to=steps.element)
     red, green, blue = steps.channels(pixels)
     y = steps.sum(
@@ -192,7 +195,7 @@ def _to_i420(steps: _Steps, rgb: str) -> str:
 
 
 def _reduced(steps: _Steps, pixels: str) -> str:
-    """Return (N, 3, H / 2, W / 2) of (N, 3, H, W): rows weigh 1, 3, 3, 1 and columns 1, 2, 1."""
+    """Downsample (N, 3, H, W) by two: rows are weighted 1, 3, 3, 1 and columns 1, 2, 1."""
     pairs = steps.do("Reshape", pixels, steps.shape(0, -1, 2, 0))
     upper, lower = (
         steps.do("Reshape", steps.cut(pairs, 2, k, k + 1), steps.shape(0, 3, -1, 0)) for k in (0, 1)
@@ -206,6 +209,6 @@ def _reduced(steps: _Steps, pixels: str) -> str:
 
 
 def _as_bytes(steps: _Steps, plane: str) -> str:
-    """Keep to the 256 levels, of which a cast takes the one below: `_ROUND` is in ``plane``."""
+    """Clip to the 256 levels and cast, which truncates: ``plane`` already includes `_ROUND`."""
     within = steps.do("Clip", plane, steps.number(0), steps.number(255.5))
     return steps.do("Cast", within, to=TensorProto.UINT8)

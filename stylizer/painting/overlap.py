@@ -1,4 +1,4 @@
-"""Runs the stages of a chain at the same time: each stage a thread, a small queue in between."""
+"""Runs the stages of a chain concurrently: a thread for each, with a small queue in between."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def ahead(items: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
     """Compute ``items`` in a thread of its own, at most ``depth`` of them ahead of the reader.
 
     Order is kept, and an exception of ``items`` is raised in the reader. Leaving the context stops
-    the thread, also when the reader gave up half way.
+    the thread, even if the reader gave up half way.
     """
     ready: queue.Queue[object] = queue.Queue(depth)
     stopped = threading.Event()

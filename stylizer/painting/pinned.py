@@ -1,9 +1,9 @@
-"""Memory that a GPU copies from and into at the speed of the bus: page-locked, and used again.
+"""Page-locked memory, reused, which a GPU copies from and to at the speed of the bus.
 
-Out of ordinary memory the driver copies through a buffer of its own, and a fresh array costs page
-faults besides: on an H200 8.5 GB/s up and 2.8 GB/s down were measured, and 54 GB/s both ways in
-page-locked memory. ONNX Runtime's Python interface does not allocate such memory, so
-CUDA's own functions are called (`cuda_runtime`).
+The driver copies ordinary memory through a buffer of its own, and a fresh array costs page faults
+as well: measured on an H200, 8.5 GB/s up and 2.8 GB/s down, against 54 GB/s both ways with
+page-locked memory. ONNX Runtime's Python interface does not allocate it, so CUDA's own functions
+are called (`cuda_runtime`).
 """
 
 from __future__ import annotations
@@ -23,16 +23,15 @@ from stylizer.painting.frames import Frames, ordinary
 log = structlog.get_logger()
 
 _PORTABLE: Final = 1
-"""``cudaHostAllocPortable``: every thread's context knows the memory."""
+"""``cudaHostAllocPortable``: the memory is page-locked for every CUDA context."""
 
 
 class PinnedMemory:
-    """Makes arrays in page-locked memory; what an array lay in is used for the next of its size.
+    """Allocates arrays in page-locked memory, and reuses an array's block for the next of its size.
 
-    Safe to call from several threads. Blocks of a size that is no longer asked for are given back
-    when another size needs a new one, so no more is held than was in use at once. Without CUDA's
-    library, or when the driver locks no more pages, arrays lie in ordinary memory, which is right
-    and slower.
+    Safe to call from several threads. Idle blocks of other sizes are freed when a new block is
+    needed, so that no more is held than was in use at once. Without CUDA's library, or when the
+    driver locks no more pages, arrays are in ordinary memory, which is correct but slower.
     """
 
     def __init__(self, cuda: Runtime | None) -> None:
@@ -42,14 +41,14 @@ class PinnedMemory:
             log.warning("frames lie in ordinary memory: CUDA's runtime library was not found")
 
     def __call__(self, shape: tuple[int, ...]) -> Frames:
-        """Return an array of uint8 with whatever its memory holds."""
+        """Return an uninitialised uint8 array."""
         size = math.prod(shape)
         address = self._block(size)
         if address is None:
             return ordinary(shape)
         block = (ctypes.c_uint8 * size).from_address(address)
-        # Views keep the block alive, and it may be collected in any thread and at any moment:
-        # deques need no lock for that.
+        # Views keep the block alive, and it may be collected in any thread at any moment: appending
+        # to a deque needs no lock.
         back = weakref.finalize(block, self._idle.setdefault(size, deque()).append, address)
         back.atexit = False
         return np.ctypeslib.as_array(block).reshape(shape)
@@ -74,7 +73,7 @@ class PinnedMemory:
         return address.value
 
     def _give_back(self, wanted: int) -> None:
-        """Free the blocks that nobody uses, but those of the size that is wanted."""
+        """Free idle blocks, except those of the wanted size."""
         for size, idle in list(self._idle.items()):
             while idle and size != wanted:
                 try:

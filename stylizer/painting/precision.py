@@ -1,7 +1,7 @@
-"""Decides what networks run on and compute in: the fastest that the machine has and that is right.
+"""Chooses device and precision: the fastest that the machine has and that paints correctly.
 
-Whatever is not ONNX Runtime in fp32 on the processor has to show that it paints the same picture,
-on one frame, once, at the start.
+Anything other than ONNX Runtime in fp32 on the processor has to show, on a test frame at the start,
+that it paints the same picture.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ PrecisionSetting = Literal["auto", "bf16", "fp32", "fp16"]
 ChosenPrecision = Literal["bf16", "fp32", "fp16"]
 
 LEAST_DB: Final = 50.0
-"""How near to fp32 a picture in bfloat16 has to be: differences are of about one level."""
+"""Least PSNR of a picture in bfloat16 against fp32: differences of about one level."""
 
 GPU_LEAST_DB: Final = 40.0
-"""How near to the processor's fp32 a GPU's picture in fp16 has to be."""
+"""Least PSNR of a GPU's picture in fp16 against the processor's in fp32."""
 
 GPU_MOST_LEVELS: Final = 3
-"""How many levels of 255 a GPU's fp32 may be away from the processor's, anywhere: 2 in the
+"""Largest difference, in levels of 255, of a GPU's picture in fp32 from the processor's: 2 from the
 network, and 1 because it converts colours itself."""
 
 _PROBE: Final = (3, 96, 160)
@@ -43,7 +43,7 @@ _AGAINST_FP32: Final = "of the processor's fp32 on a test frame"
 
 
 class Choice(NamedTuple):
-    """What networks run on and compute in, and why not on another device: sentences."""
+    """The device and precision of networks, and sentences that say why not another device."""
 
     device: Device
     precision: ChosenPrecision
@@ -51,7 +51,7 @@ class Choice(NamedTuple):
 
 
 def network_file(precision: ChosenPrecision) -> Precision:
-    """Return which of a style's files a precision runs; bfloat16 is computed from fp32."""
+    """Return which of a style's files a precision runs; bfloat16 runs the one in fp32."""
     return "fp32" if precision == "bf16" else precision
 
 
@@ -73,15 +73,15 @@ def choose(
     default_style: str,
     gpu_mem_limit_mib: int | None = None,
 ) -> Choice:
-    """Return what to run on and in.
+    """Return the device and precision to run networks with.
 
-    "auto" takes a GPU that ONNX Runtime has a provider for, in fp16 or else in fp32; without one
-    the processor, in bfloat16 where it computes in it, else in fp32. Each has to start, and to
-    paint the default style's test frame as ONNX Runtime does in fp32 on the processor: within
+    "auto" takes a GPU that ONNX Runtime has a provider for, in fp16 or else in fp32; otherwise the
+    processor, in bfloat16 where it supports it, else in fp32. Each candidate has to start, and to
+    paint a test frame in the default style as ONNX Runtime does in fp32 on the processor: within
     `GPU_LEAST_DB`, `GPU_MOST_LEVELS` or `LEAST_DB`. What is asked for by name is never replaced.
 
     Raises:
-        ConfigurationError: nothing of what the settings allow can be had; a sentence for each.
+        ConfigurationError: none of the candidates works; a sentence for each.
     """
     judge = _Judge(gallery, default_style, gpu_mem_limit_mib)
     faults: list[tuple[Device, str]] = []
@@ -99,15 +99,15 @@ def _candidates(
     engine: EngineSetting, precision: PrecisionSetting
 ) -> Iterator[tuple[Device, ChosenPrecision]]:
     devices: list[Device] = ["cpu"] if engine == "auto" else [engine]
-    # bfloat16 is the processor's alone, so whoever asks for it does not mean a GPU.
+    # Only the processor runs bfloat16, so asking for it rules out a GPU.
     if engine == "auto" and precision != "bf16" and has_gpu_provider():
         devices.insert(0, "cuda")
     for device in devices:
         if precision != "auto":
             yield device, precision
             continue
-        # ONNX Runtime for CUDA 13 runs on compute capability 7.5 and above, and all of those
-        # multiply fp16 at a multiple of the speed of fp32.
+        # ONNX Runtime for CUDA 13 needs compute capability 7.5 or above, where fp16 is always
+        # several times as fast as fp32.
         if device != "cpu":
             yield device, "fp16"
         elif bfloat16.is_supported():
@@ -116,12 +116,12 @@ def _candidates(
 
 
 def has_gpu_provider() -> bool:
-    """Tell whether this installation of ONNX Runtime can run networks with CUDA."""
+    """Return whether this installation of ONNX Runtime can run networks with CUDA."""
     return "CUDAExecutionProvider" in ort.get_available_providers()
 
 
 class _Judge:
-    """Compares pictures with the processor's in fp32, which is painted when first needed."""
+    """Compares pictures with the processor's in fp32, which it paints when first needed."""
 
     def __init__(self, gallery: Gallery, style: str, gpu_mem_limit_mib: int | None) -> None:
         self._gallery = gallery
@@ -152,7 +152,7 @@ class _Judge:
         return _difference(device, precision, self._exact, painted)
 
     def _paint(self, device: Device, precision: ChosenPrecision) -> Frames:
-        """Return the planes of the test frame's picture, as a segment shows it."""
+        """Return the planes of the painted test frame, as a segment would show it."""
         runtime = bfloat16.Bfloat16() if precision == "bf16" else Sessions(device, self._limit)
         try:
             style = self._gallery.find_all(self._style)[0][0]

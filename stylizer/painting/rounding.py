@@ -1,7 +1,7 @@
-"""Makes bytes of a style network's results in one step, which OpenVINO does within the convolution.
+"""Rewrites how a style network rounds to bytes, as one step that OpenVINO fuses with a convolution.
 
-The training's networks add a half, keep to 0 to 255 and cut off the rest: two more steps, each of
-which reads and writes a whole picture of floats.
+The training's networks add one half, clip to 0 to 255 and truncate: two more steps, each of which
+reads and writes a whole picture of floats.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import onnx
 from onnx import helper, numpy_helper
 
 _CUT_TO_ROUND: Final = 0.5 - 2**-10
-"""What lies between rounding and cutting off, but for so much that whole numbers stay the same."""
+"""The offset between rounding and truncating, less a margin that keeps whole numbers unchanged."""
 
 _BLACK, _WHITE = 0, 255
 
 
 def round_at_once(network: bytes) -> bytes:
-    """Return a network that paints alike; one that makes its bytes otherwise stays as it is."""
+    """Return an equivalent network; one that makes its bytes in another way stays unchanged."""
     model = onnx.load_from_string(network)
     graph = model.graph
     steps = _find_steps(graph)
@@ -48,7 +48,7 @@ def round_at_once(network: bytes) -> bytes:
 def _find_steps(
     graph: onnx.GraphProto,
 ) -> tuple[onnx.NodeProto, onnx.NodeProto, onnx.NodeProto] | None:
-    """Return the convolution, clip and cast that make bytes, each read by the next alone."""
+    """Return the convolution, clip and cast that make bytes, each read only by the next."""
     makers = {name: node for node in graph.node for name in node.output}
     constants = {tensor.name: tensor for tensor in graph.initializer}
     read = [name for node in graph.node for name in node.input]

@@ -21,7 +21,7 @@ from stylizer.painting.pinned import PinnedMemory
 Device = Literal["cpu", "cuda", "tensorrt"]
 
 Search = Literal["HEURISTIC", "DEFAULT"]
-"""How kernels of convolutions are looked for; what an exhaustive search finds is slower."""
+"""How convolution kernels are searched for; those that an exhaustive search finds are slower."""
 
 _PROVIDERS: Final[dict[Device, list[str]]] = {
     "cpu": ["CPUExecutionProvider"],
@@ -30,35 +30,35 @@ _PROVIDERS: Final[dict[Device, list[str]]] = {
     "tensorrt": ["TensorrtExecutionProvider", "CUDAExecutionProvider"],
 }
 _GPU: Final = "cuda"
-"""Where ONNX Runtime is to put frames."""
+"""The device on which ONNX Runtime places frames."""
 
 _SAYS_NO_MORE: Final = ("explicitly added the CPU EP", "CUDA Provider not available")
-"""What ONNX Runtime says when CUDA has not started, whatever the cause."""
+"""What ONNX Runtime says when CUDA did not start, which does not name the cause."""
 
 _CODE: Final = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
-"""What ONNX Runtime's sentences begin with."""
+"""The prefix of ONNX Runtime's messages."""
 
 _CHANNELS: Final = 3
 _CUDA_OPTIONS: Final = {
-    # Channels last is how tensor cores read: 489 frames/s of 1920x1080 in fp16, else 431.
+    # Tensor cores read channels last: 489 frames/s of 1920x1080 in fp16, against 431 without.
     "prefer_nhwc": "1",
-    # TF32 keeps ten bits of each factor: fp32 is for those who want them all.
+    # TF32 keeps only ten bits of each factor's mantissa; fp32 is for those who want them all.
     "use_tf32": "0",
 }
 _AS_REQUESTED: Final = 1
-"""How a pool grows: by what is asked for, not to the next power of two."""
+"""An arena grows by the size that is requested, not to the next power of two."""
 
 
 class Sessions:
     """Makes sessions of networks, each with one uint8 input and output (N, 3, H, W) of any size.
 
-    A second input, ``canvas``, int32 (N, 2), takes the place of frames on the canvas.
+    An optional second input, ``canvas``, int32 (N, 2), has the places of frames on the canvas.
 
-    On a CPU every call uses its caller's thread alone: N callers on N cores give the throughput
-    of one N-threaded call, and are far steadier when the machine has other work.
+    On a CPU every call uses only its caller's thread: N callers on N cores give the throughput of
+    one N-threaded call, and are far steadier when the machine has other work.
 
     Raises:
-        ConfigurationError: the device asked for is not there. Never a silent run on the CPU.
+        ConfigurationError: the device is not available; there is no silent fallback to the CPU.
     """
 
     def __init__(self, device: Device, gpu_mem_limit_mib: int | None) -> None:
@@ -85,7 +85,7 @@ class Sessions:
         self.layout: Final[Layout] = RGB if device == "cpu" else _planes()
 
     def painter(self, style: str, network: bytes) -> Painter:
-        """Return what paints frames with ``network``.
+        """Return a painter that runs ``network``.
 
         Raises:
             StyleError: it is not a style network.
@@ -97,7 +97,7 @@ class Sessions:
         names = [given.name for given in session.get_inputs()]
 
         def paint(frames: Frames, canvas: Canvas) -> Frames:
-            # Without a canvas there is one name.
+            # A network without a canvas has one name.
             given = dict(zip(names, (frames, canvas), strict=False))
             painted: Frames = session.run(None, given)[0]
             return painted
@@ -105,16 +105,16 @@ class Sessions:
         return paint
 
     def _gpu_painter(self, style: str, network: bytes, search: Search) -> Painter:
-        Sessions("cpu", None).open(style, network)  # it says what a style network is, and what not
+        Sessions("cpu", None).open(style, network)  # raises unless it is a style network
         planes = for_gpu(network)
         assert isinstance(self.layout, I420)
         return BoundPainter(lambda: self.start(style, planes, search), _GPU, self.layout.memory)
 
     def passing_painter(self, style: str, network: bytes) -> Painter:
-        """Return what paints a few frames with ``network``; see `painter`.
+        """Return a painter for a few frames, which runs ``network``; see `painter`.
 
-        On a GPU the first kernel that fits is taken: it is found in 0.2 s instead of 2 s, and takes
-        0.2 s longer for eight frames of 1920x1080.
+        On a GPU the first kernels that fit are taken: finding them takes 0.2 s instead of 2 s, and
+        eight frames of 1920x1080 take 0.2 s longer.
         """
         if self.device == "cpu":
             return self.painter(style, network)
@@ -134,7 +134,7 @@ class Sessions:
     def start(
         self, style: str, network: bytes, search: Search = "HEURISTIC"
     ) -> ort.InferenceSession:
-        """Return a session of any network that has to do with ``style``, as `open` does.
+        """Return a session, as `open` does, of a network with any inputs and outputs.
 
         Raises:
             StyleError: ONNX Runtime cannot read it.
@@ -172,7 +172,7 @@ class Sessions:
             _share_memory()
         else:
             _share_gpu_memory(self._gpu_mem_limit_mib)
-            # Whatever cuDNN cannot fuse, it reports as an error and does otherwise.
+            # What cuDNN cannot fuse is logged as an error, although it is then done another way.
             options.log_severity_level = 4
         if "CPUExecutionProvider" not in _PROVIDERS[self.device]:
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
@@ -191,7 +191,7 @@ class Sessions:
 def _load_cuda() -> None:
     """Load NVIDIA's libraries from their Python packages, which images and set-ups for GPUs have.
 
-    Where there are no such packages, ONNX Runtime looks for the system's libraries.
+    Without these packages, ONNX Runtime looks for the system's libraries.
     """
     if find_spec("nvidia") is not None and hasattr(ort, "preload_dlls"):
         ort.preload_dlls()
@@ -200,16 +200,16 @@ def _load_cuda() -> None:
 
 @functools.cache
 def _planes() -> I420:
-    """Return the layout of frames for a GPU, with one memory for all sessions of this process."""
+    """Return the layout of frames for a GPU; all sessions of this process share its memory."""
     return I420(PinnedMemory(runtime_library()))
 
 
 @functools.cache
 def _share_memory() -> None:
-    """Give all sessions of this process one pool of memory on the CPU.
+    """Make all sessions of this process share one arena of the CPU's memory.
 
-    Each would keep one of its own forever otherwise, as large as the largest picture that it has
-    painted: memory would grow with every style. The pool grows with what is painted at once.
+    Otherwise each would keep an arena of its own forever, sized for the largest picture that it has
+    painted, and memory would grow with every style. This one grows with what is painted at once.
     """
     pool = ort.OrtArenaCfg({"max_mem": 0, "arena_extend_strategy": _AS_REQUESTED})
     place = ort.OrtMemoryInfo(
@@ -220,7 +220,7 @@ def _share_memory() -> None:
 
 @functools.cache
 def _share_gpu_memory(limit_mib: int | None) -> None:
-    """Give all sessions of this process one pool of the GPU's memory, of a size at most."""
+    """Make all sessions of this process share one arena of the GPU's memory, up to a limit."""
     most = limit_mib << 20 if limit_mib else 0
     pool = ort.OrtArenaCfg({"max_mem": most, "arena_extend_strategy": _AS_REQUESTED})
     place = ort.OrtMemoryInfo(
@@ -244,7 +244,7 @@ def _check_signature(style: str, session: ort.InferenceSession) -> None:
 
 
 def _complaint(error: Exception) -> str:
-    """Return ONNX Runtime's sentence, without its codes."""
+    """Return ONNX Runtime's message without its prefix."""
     return " ".join(_CODE.sub("", str(error)).rstrip(".").split())
 
 
@@ -253,9 +253,9 @@ def _takes_places(given: ort.NodeArg) -> bool:
 
 
 def _takes_pictures(element: str, shape: list[int | str | None]) -> bool:
-    """Tell whether an input or output holds any number of RGB pictures of any size.
+    """Return whether an input or output holds any number of RGB pictures of any size.
 
-    ONNX Runtime gives a side that is free as its name or as None.
+    ONNX Runtime gives a free dimension as its name or as None.
     """
     match shape:
         case [number, channels, height, width]:
