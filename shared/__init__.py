@@ -1,4 +1,4 @@
 """What the services share: contracts, and thin adapters around the Azure SDKs.
 
-This package imports no service; the services never import each other.
+This package imports none of the services, and the services never import each other.
 """

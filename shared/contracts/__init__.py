@@ -1,4 +1,4 @@
-"""What the services say to each other: events, manifests, records, names and codes, without I/O.
+"""The contracts between the services: events, manifests, records, names and codes. No I/O.
 
-Whoever writes another service against this pipeline needs this package and no other.
+Another service that joins the pipeline needs this package and no other.
 """

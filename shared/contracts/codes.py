@@ -1,10 +1,11 @@
 """Every code that a failure may carry: in a job's record, in an announcement, as a metric's label.
 
-Codes travel: a splitter's code reaches the assembler in an event, a decoder's in a pipe. Whoever
-makes a label of one asks here first, so that no user's text can make new time series.
+Codes cross process boundaries: a splitter's code reaches the assembler in an event, a decoder's
+comes through a pipe. A code is checked against this list before it becomes a metric label, so that
+user input can never create new time series.
 
-This is also the one place that says whose fault a code is. A user's mistake is reported to the
-user and to nobody else; alerts and service levels count those of the service.
+This is also the only place that says whether a failure is the user's mistake or the service's. A
+user's mistake is reported to the user alone; alerts and service levels count only the service's.
 """
 
 from __future__ import annotations
@@ -12,19 +13,19 @@ from __future__ import annotations
 from typing import Final, Literal
 
 Fault = Literal["user", "service"]
-"""Whose mistake a failure is: of whoever uploaded or sent something, or of the pipeline."""
+"""Whose mistake a failure is: the user's, who uploaded or sent something, or the pipeline's."""
 
 OTHER: Final = "OTHER"
-"""Stands in metrics for every code that is not listed."""
+"""The metric label of every code that is not listed."""
 
 USER_CODES: Final = frozenset(
     {
-        # A request, an event or a name that nobody can take.
+        # Requests, events and names that cannot be accepted.
         "BAD_MESSAGE",
         "BAD_REQUEST",
         "STORAGE_REFUSED",
         "UNKNOWN_STYLE",
-        # An upload that is not a video that we take.
+        # Uploads that are not supported videos.
         "APPEND_BLOB",
         "BAD_RESOLUTION",
         "BAD_TIMESTAMPS",
@@ -52,14 +53,14 @@ USER_CODES: Final = frozenset(
 
 SERVICE_CODES: Final = frozenset(
     {
-        # Unforeseen: the log has the trace.
+        # Unforeseen: the log has the traceback.
         "ASSEMBLER_ERROR",
         "SPLITTER_ERROR",
         "SPLIT_ANEW",
         "SPLIT_POISONED",
         "STYLIZER_ERROR",
         "UNFORESEEN",
-        # Releases: an event that this one does not know, and no newer one came for it.
+        # An event of a newer release that never took it over.
         "NEWER_MESSAGE",
         # Styles that the operator offers.
         "NO_STYLE_NETWORK",
@@ -101,5 +102,5 @@ FAILURE_CODES: Final = USER_CODES | SERVICE_CODES
 
 
 def fault(code: str) -> Fault:
-    """Return whose fault a code is; one that is not listed is the service's."""
+    """Return whose fault a code is; a code that is not listed is the service's."""
     return "user" if code in USER_CODES else "service"

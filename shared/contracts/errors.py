@@ -4,18 +4,18 @@
 
     StylestreamError
     ├── ConfigurationError      the environment is wrong; exit 2, every problem named at once
-    ├── TransientError          a dependency is away; worth another try
-    │   ├── DeniedError         it refuses the credentials; an operator can cure that
-    │   └── NoContainerError    it lacks the container; an operator can cure that
-    └── PermanentError          trying again cannot help; the job fails with this cause
-        ├── DoubtfulError       so it seems; believed when it is still so after some seconds
-        ├── MessageError        an event that is not the pipeline's
-        │   └── NewerMessageError   ... yet: it is of a kind or version that a newer release sends
-        ├── SourceRefused       the upload is not a video that we take
+    ├── TransientError          a dependency is unavailable; worth retrying
+    │   ├── DeniedError         it refuses the credentials; an operator can fix that
+    │   └── NoContainerError    it lacks the container; an operator can fix that
+    └── PermanentError          retrying cannot help; the job fails with this cause
+        ├── DoubtfulError       probably permanent; retried for some seconds to make sure
+        ├── MessageError        an event that is not one of the pipeline's
+        │   └── NewerMessageError   ... or one that only a newer release knows
+        ├── SourceRefused       the upload is not a supported video
         ├── StyleError          the style is unknown or its file is not a style
         ├── ChunkError          a chunk's blob does not hold what its event promised
         └── ResultError         the assembled result is not what the manifest promises
-            └── TrackError      ... because of a track beside the picture, which can go without it
+            └── TrackError      ... because of a copied track, which it can do without
 
 Permanent errors carry a ``code`` for machines (it ends up in status records and metrics) and
 one sentence for people that names the thing and, where there is one, the remedy.
@@ -37,19 +37,19 @@ class ConfigurationError(StylestreamError):
 
 
 class TransientError(StylestreamError):
-    """A dependency did not answer as it should; the same call may work later."""
+    """A dependency did not answer as it should; the same call may succeed later."""
 
 
 class DeniedError(TransientError):
-    """A dependency answers and refuses the credentials; renewed, or granted a role, they work."""
+    """A dependency refuses the credentials; renewing them or granting a role fixes it."""
 
 
 class NoContainerError(TransientError):
-    """Storage answers, and has no such container; somebody may be making it."""
+    """Storage answers, but the container does not exist; it may be about to be created."""
 
 
 class PermanentError(StylestreamError):
-    """A failure that another try would only repeat."""
+    """A failure that retrying would only repeat."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -58,11 +58,11 @@ class PermanentError(StylestreamError):
 
 
 class DoubtfulError(PermanentError):
-    """A failure that another try should only repeat; it gets a few before it is believed."""
+    """A failure that is probably permanent; it is retried a few times to make sure."""
 
 
 class MessageError(PermanentError):
-    """An event whose body cannot be understood; ``raw`` keeps what came."""
+    """An event whose body cannot be understood; ``raw`` is the body as received."""
 
     def __init__(self, message: str, raw: bytes, code: str = "BAD_MESSAGE") -> None:
         super().__init__(code, message)
@@ -70,14 +70,14 @@ class MessageError(PermanentError):
 
 
 class NewerMessageError(MessageError):
-    """An event of the pipeline's that this release does not know; a newer one has sent it."""
+    """A pipeline event of a type or version unknown here; a newer release has sent it."""
 
     def __init__(self, message: str, raw: bytes) -> None:
         super().__init__(message, raw, "NEWER_MESSAGE")
 
 
 class SourceRefused(PermanentError):
-    """The uploaded file is not a video that the service takes."""
+    """The uploaded file is not a video that the service supports."""
 
 
 class StyleError(PermanentError):
@@ -93,9 +93,9 @@ class ResultError(PermanentError):
 
 
 class TrackError(ResultError):
-    """A copied track that cannot be written, or is not the source's; ``tracks`` are at fault.
+    """A copied track that cannot be written, or that differs from the source's.
 
-    They are counted from 0, in the order of the manifest.
+    ``tracks`` are the indices of the tracks at fault, from 0, in the manifest's order.
     """
 
     def __init__(self, code: str, message: str, tracks: frozenset[int]) -> None:

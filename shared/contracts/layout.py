@@ -1,4 +1,4 @@
-"""Where everything is: names of jobs and blobs, each a pure function of what it stands for.
+"""Names of jobs and blobs, each a pure function of what it identifies.
 
 Because a name never depends on who writes or when, doing work twice writes the same blob.
 """
@@ -18,10 +18,10 @@ JOB_ID: Final = r"^[0-9a-f]{24}$"
 
 
 def job_id(container: str, name: str, etag: str, style: StyleRequest) -> str:
-    """Identify one video with one style request; the same upload delivered twice is one job.
+    """Return the id of an upload with a style request; an upload announced twice is one job.
 
-    A pipeline has one account of users, which goes by several addresses: from within a network and
-    from outside, by private endpoints, through proxies. So the address takes no part.
+    The account takes no part: a pipeline has one account of users, which can have several
+    addresses, inside and outside a network, through private endpoints or proxies.
     """
     identity = "\n".join((f"{container}/{name}", etag.strip('"'), style.model_dump_json()))
     return hashlib.sha256(identity.encode()).hexdigest()[:24]
@@ -40,13 +40,13 @@ def chunk_blob(job: str, index: int) -> str:
 def side_blob(job: str, container: str, sha256: str) -> str:
     """Name the blob (frames container) of the streams that are copied beside the picture.
 
-    Its content, whose digest is a part of the name, need not be the same from one split to another.
+    The name contains a digest of the content, because the content may differ between two splits.
     """
     return f"{job}/side-{sha256[:16]}.{container}"
 
 
 def chunk_partition(job: str, index: int, partitions: int) -> int:
-    """Deal a job's chunks round the frames hub's partitions, each job from another start."""
+    """Return a chunk's partition of the frames hub: round robin, each job from its own start."""
     return (crc32(job.encode()) + index) % partitions
 
 
@@ -56,12 +56,12 @@ def manifest_blob(job: str) -> str:
 
 
 def opening_blob(identity: str) -> str:
-    """Name the blob (frames container) that tells what one version of an upload was begun with."""
+    """Name the blob (frames container) that records what a version of an upload was begun with."""
     return f"{identity}/opening.json"
 
 
 def progress_blob(job: str) -> str:
-    """Name the blob (jobs container) that tells how far a job's split has come."""
+    """Name the blob (jobs container) that records the progress of a job's split."""
     return f"{job}/split.json"
 
 
@@ -71,7 +71,7 @@ def status_blob(job: str) -> str:
 
 
 def result_blob(video_name: str, style: str, container: str, job: str | None = None) -> str:
-    """Name a result after its upload; ``job`` sets apart results that would share a name.
+    """Name a result after its upload; ``job`` distinguishes results that would share a name.
 
     >>> result_blob("holiday/beach.mov", "the-scream", "mp4")
     'holiday/beach.the-scream.mp4'

@@ -1,7 +1,7 @@
 """The manifest: what the splitter found in a source, and the exact list of its chunks.
 
-The manifest is written once, when a video's last chunk is published, and never changes: it is what
-completeness is measured against.
+The manifest is written once, when a video's last chunk is published, and never changes:
+completeness is measured against it.
 
 All timestamps are exact ticks of ``Source.time_base`` on the *result's* timeline: whatever start
 offset the source's container carries by convention is already subtracted.
@@ -31,9 +31,9 @@ class Track(Value):
 
 
 class Source(Value):
-    """What a video is, after normalisation: the picture that the pipeline carries, and its tracks.
+    """A video after normalisation: the picture that the pipeline carries, and its tracks.
 
-    ``width`` and ``height`` are those of every frame in every chunk, even numbers; the
+    ``width`` and ``height`` are those of every frame in every chunk, in pixels, even numbers; the
     ``coded_*`` pair is what the file held before rotation and rounding up to even.
     """
 
@@ -43,17 +43,17 @@ class Source(Value):
     coded_height: int
     codec: str
     bit_depth: int = 8
-    """Bits a sample of the file's picture."""
+    """Bits per sample of the file's picture."""
     time_base: ExactFraction
     sample_aspect_ratio: ExactFraction = Fraction(1)
     container: Literal["mp4", "mkv"] = "mp4"
     tracks: tuple[Track, ...] = ()
     dropped: tuple[str, ...] = ()
-    """Streams that the result will not hold, one clause each, such as ``"cover art (mjpeg)"``."""
+    """Streams that the result omits, one clause each, such as ``"cover art (mjpeg)"``."""
 
 
 class Bars(NamedTuple):
-    """Black at the edges of a picture: rows at top and bottom, columns left and right; even."""
+    """Black bars of a picture: rows at top and bottom, columns at left and right, even numbers."""
 
     top: int = 0
     bottom: int = 0
@@ -65,9 +65,9 @@ NO_BARS: Final = Bars()
 
 
 class Place(NamedTuple):
-    """Where a frame's upper left corner is on the stylizer's canvas, in quarters of pixels.
+    """Where a frame's upper left corner is on the stylizer's canvas, in quarter pixels.
 
-    The canvas moves along with what the camera shows; after a cut it begins at 0, 0.
+    The canvas moves along with what the camera shows; after a cut it restarts at 0, 0.
     """
 
     down: int
@@ -75,10 +75,11 @@ class Place(NamedTuple):
 
 
 class GridShift(NamedTuple):
-    """How far a frame's picture has moved on the stylizer's grid: whole pixels as it is painted.
+    """A frame's shift on the network's sampling grid, in whole pixels at the painted size.
 
-    A network of strided convolutions sees every fourth pixel from a corner on; with the corner
-    moved along, it sees the same pixels of what the camera shows. After a cut it is at 0, 0.
+    A network of strided convolutions samples every fourth pixel, starting at a corner. With the
+    corner moved along, it samples the same points of what the camera shows. After a cut the shift
+    is 0, 0.
     """
 
     down: int
@@ -88,7 +89,8 @@ class GridShift(NamedTuple):
 class Chunk(Value):
     """A run of consecutive frames: the unit of message, retry, checkpoint and failure.
 
-    ``duration`` reaches from the first frame's timestamp to the end of the last frame's display.
+    ``duration`` is the time, in ticks, from the first frame's timestamp to the end of the last
+    frame's display.
     """
 
     index: int
@@ -98,12 +100,11 @@ class Chunk(Value):
     duration: int
     pts_digest: str
     bars: Bars = NO_BARS
-    """What stays unpainted in all of the chunk's frames."""
+    """The bars that stay unpainted in all of the chunk's frames."""
     canvas: tuple[Place, ...] = ()
-    """The places of the first frames; all further ones are where the last of these is, at 0, 0 if
-    there are none."""
+    """The places of the first frames; all others have the last of these, or 0, 0 if it is empty."""
     grid: tuple[GridShift, ...] = ()
-    """The shifts of the first frames, told as ``canvas`` tells places."""
+    """The shifts of the first frames, in the same form as ``canvas``."""
 
 
 class Manifest(Value):
@@ -125,16 +126,16 @@ class Manifest(Value):
     side_sha256: str | None = None
     """Digest of that blob's content."""
     warnings: tuple[str, ...] = ()
-    """What was lost or changed on the way, a sentence each."""
+    """What was lost or changed on the way, one sentence each."""
     damaged: bool = False
-    """Whether anything was lost: the result is then a degraded one."""
+    """Whether anything was lost, which makes the result a degraded one."""
 
 
 def read_manifest(data: bytes) -> Manifest:
     """Read a stored manifest.
 
     Raises:
-        PermanentError: ``MANIFEST_UNREADABLE``: a splitter of this version did not write it.
+        PermanentError: ``MANIFEST_UNREADABLE``: it was not written by a splitter of this version.
     """
     try:
         return Manifest.model_validate_json(data)

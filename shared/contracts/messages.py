@@ -1,19 +1,19 @@
 """The events that the services exchange, as immutable values with a JSON form.
 
-An event names its ``type`` and ``schema_version``. A reader ignores fields that it does not know,
-leaves types and versions that it does not know to a newer release, which has sent them, and refuses
-everything else, so that a poisoned hub cannot poison a service.
+An event names its ``type`` and ``schema_version``. A reader ignores unknown fields, leaves unknown
+types and versions to the newer release that has sent them, and rejects everything else, so that bad
+events in a hub cannot take a service down.
 
 =================  ========  ====================  =============================================
 event              hub       from -> to            meaning
 =================  ========  ====================  =============================================
 ChunkReady         frames    splitter->stylizer    a chunk's frames are in blob storage
-SplitStarted       segments  splitter->assembler   a video was accepted, its source is probed
-SplitCompleted     segments  splitter->assembler   the manifest is sealed
+SplitStarted       segments  splitter->assembler   a video was accepted, or its split begins
+SplitCompleted     segments  splitter->assembler   the manifest is written
 SplitFailed        segments  splitter->assembler   the video cannot be split
 SegmentReady       segments  stylizer->assembler   a chunk's stylized segment is written
 ChunkFailed        segments  stylizer->assembler   a chunk cannot be stylized
-JobRecalled        segments  assembler->assembler  a job is open, and may be in nobody's hands
+JobRecalled        segments  assembler->assembler  an open job that nobody may be following
 =================  ========  ====================  =============================================
 """
 
@@ -36,14 +36,14 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Message(Value):
-    """What every event carries."""
+    """The fields that every event carries."""
 
     schema_version: Literal[1] = 1
     job_id: str
 
 
 class ChunkReady(Message):
-    """A reference to a chunk; all that a stylizer needs to know to make its segment."""
+    """A reference to a chunk, with everything that a stylizer needs to make its segment."""
 
     type: Literal["ChunkReady"] = "ChunkReady"
     chunk: Chunk
@@ -53,17 +53,17 @@ class ChunkReady(Message):
     sample_aspect_ratio: ExactFraction
     style: StyleRequest
     bit_depth: int = 8
-    """Bits a sample of the video's picture; the chunk has 8 whatever these are."""
+    """Bits per sample of the source's picture; those of the chunk are always 8."""
     on_processor: bool = False
-    """Whether the segment has to be encoded on the processor, in place of one that a GPU encoded:
-    the job has segments that cannot be joined to that one."""
+    """Whether the segment must be encoded on the CPU, to replace one that a GPU encoded and that
+    cannot be joined to the job's other segments."""
     styles: str = ""
-    """Digest of the networks that the segment has to be painted with, in place of one that others
-    have painted; empty when any will do. A stylizer that has others lets what is there be."""
+    """Digest of the networks that the segment must be painted with, to replace one painted with
+    others; empty if any will do. A stylizer with other networks leaves the segment as it is."""
 
     @classmethod
     def of(cls, job_id: str, source: Source, style: StyleRequest, chunk: Chunk) -> Self:
-        """Refer to one of a job's chunks; the same words whoever sends it, and whenever."""
+        """Refer to one of a job's chunks; equal whoever sends it, and whenever."""
         return cls(
             job_id=job_id,
             chunk=chunk,
@@ -78,7 +78,7 @@ class ChunkReady(Message):
     def shown_at(self, pts: int) -> Fraction:
         """Return when a frame of the chunk is shown, in seconds of the whole result.
 
-        ``pts`` are ticks since the chunk's first frame.
+        ``pts`` counts ticks from the chunk's first frame.
         """
         return self.style.starts_at + (self.chunk.first_pts + pts) * self.time_base
 
@@ -91,9 +91,9 @@ class EventPlace(Value):
 
 
 class SplitStarted(Message):
-    """The first word about a job: who it is for, so that its status can be shown at once.
+    """A job's first event: what it is for, so that its status can be shown at once.
 
-    It is said when the upload is accepted, ``queued``, and again when its split begins.
+    Sent when the upload is accepted, with ``queued`` set, and again when its split begins.
     """
 
     type: Literal["SplitStarted"] = "SplitStarted"
@@ -104,13 +104,13 @@ class SplitStarted(Message):
     queued: bool = False
     """Whether the split has yet to begin."""
     upload_event: EventPlace | None = None
-    """The upload's event in the hub of uploads: until that is done, a splitter has the job."""
+    """The upload's event in the uploads hub; until it is done, a splitter has the job."""
     uploaded_at: AwareDatetime | None = None
     """When this version of the upload was written, by storage's clock."""
 
 
 class SplitCompleted(Message):
-    """The manifest is sealed: from now on the assembler knows what is complete."""
+    """The manifest is written: from now on the assembler can tell when the job is complete."""
 
     type: Literal["SplitCompleted"] = "SplitCompleted"
     chunks: int
@@ -118,7 +118,7 @@ class SplitCompleted(Message):
 
 
 class SplitFailed(Message):
-    """The video is refused or could not be read to its end."""
+    """The video was refused or could not be read to its end."""
 
     type: Literal["SplitFailed"] = "SplitFailed"
     code: str
@@ -126,7 +126,7 @@ class SplitFailed(Message):
 
 
 class SegmentReady(Message):
-    """A segment is in blob storage, under the name that job and chunk give it."""
+    """A segment is in blob storage, under the name that follows from its job and chunk."""
 
     type: Literal["SegmentReady"] = "SegmentReady"
     chunk: int
@@ -134,18 +134,18 @@ class SegmentReady(Message):
     unpainted: str | None = None
     """Why the segment shows the original frames, if it does."""
     work_s: Seconds = 0.0
-    """Time that its lane took to paint it, in seconds; 0 when it had been painted before."""
+    """How long its lane took to paint it, in seconds; 0 if it had been painted before."""
     gpu: bool = False
     """Whether it was painted on a GPU."""
     styles: str = ""
-    """Digest of the networks that it was painted with; empty when that is not known."""
+    """Digest of the networks that it was painted with; empty if unknown."""
     encoder: str = ""
-    """What encoded it, if that was not the processor: a name with a digest of the parameter sets.
-    Segments with the same word can be joined, and those of the processor to each other."""
+    """The GPU encoder that wrote it, as a name with a digest of the parameter sets; empty for the
+    CPU. Segments with equal values can be joined."""
 
     @classmethod
     def of_stored(cls, job_id: str, chunk: Chunk, metadata: Mapping[str, str]) -> Self:
-        """Announce a segment that was painted before, by its blob's ``metadata``."""
+        """Announce a segment that was painted before, from its blob's ``metadata``."""
         return cls(
             job_id=job_id,
             chunk=chunk.index,
@@ -157,7 +157,7 @@ class SegmentReady(Message):
 
 
 class ChunkFailed(Message):
-    """A chunk that no further try would help."""
+    """A chunk could not be stylized, and further attempts would not help."""
 
     type: Literal["ChunkFailed"] = "ChunkFailed"
     chunk: int
@@ -166,7 +166,7 @@ class ChunkFailed(Message):
 
 
 class JobRecalled(Message):
-    """A job's record is open: whoever reads the partition of its events takes it in hand."""
+    """A job's record is open: the assembler that reads the partition of its events follows it."""
 
     type: Literal["JobRecalled"] = "JobRecalled"
 
@@ -192,8 +192,8 @@ def decode(body: bytes) -> AnyMessage:
     """Read an event's body.
 
     Raises:
-        NewerMessageError: it is an event of the pipeline, of a type or version unknown here.
-        MessageError: it is not an event of the pipeline.
+        NewerMessageError: it is a pipeline event of a type or version unknown here.
+        MessageError: it is not a pipeline event.
     """
     try:
         return _ADAPTER.validate_json(body)
@@ -205,7 +205,7 @@ def decode(body: bytes) -> AnyMessage:
 
 
 class _Envelope(Value):
-    """What the events of every release have in common."""
+    """The fields that events of every release have in common."""
 
     type: str
     schema_version: Annotated[int, Field(ge=1)]
@@ -213,7 +213,7 @@ class _Envelope(Value):
 
 
 def _newer(body: bytes) -> _Envelope | None:
-    """Return what an event of a newer release says of itself; None for any other body."""
+    """Return the envelope of an event of a newer release; None for any other body."""
     try:
         envelope = _Envelope.model_validate_json(body)
     except ValidationError:

@@ -1,7 +1,7 @@
-"""A segment's place in its video, as its blob's metadata says it.
+"""A segment's place in its video, as kept in its blob's metadata.
 
-Whoever plays segments while others are still being painted must know where each belongs, without
-reading those before it: a listing of the blobs tells.
+A player that shows segments while others are still being painted must know where each belongs
+without reading those before it; with the place in the metadata, a listing of the blobs suffices.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import Final, Self
 from shared.contracts.manifest import Chunk
 
 ENCODER: Final = "encoder"
-"""The name, in the same metadata, of what encoded a segment: see `SegmentReady.encoder`."""
+"""Metadata key of what encoded a segment: see `SegmentReady.encoder`."""
 
 STYLES: Final = "styles"
-"""The name of a digest of the networks that painted it."""
+"""Metadata key of the digest of the networks that painted it."""
 
 UNPAINTED: Final = "unpainted"
-"""The name of why it shows the original frames. Storage takes ASCII only."""
+"""Metadata key of why it shows the original frames. Storage accepts only ASCII values."""
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentPlace:
-    """From when a segment is shown and for how long, in ticks of ``time_base`` seconds."""
+    """When a segment is shown and for how long, in ticks of ``time_base`` seconds."""
 
     first_pts: int
     duration: int
@@ -38,7 +38,7 @@ class SegmentPlace:
 
     @classmethod
     def read(cls, metadata: Mapping[str, str]) -> Self | None:
-        """Return the place that a blob's metadata names; None when they name none."""
+        """Return the place in a blob's metadata; None if it is missing or malformed."""
         try:
             return cls(
                 int(metadata["first_pts"]),
@@ -49,7 +49,7 @@ class SegmentPlace:
             return None
 
     def metadata(self) -> dict[str, str]:
-        """Return the texts that `read` understands."""
+        """Return the metadata that `read` understands."""
         return {
             "first_pts": str(self.first_pts),
             "duration": str(self.duration),
@@ -58,7 +58,7 @@ class SegmentPlace:
 
     @property
     def first_tick(self) -> int:
-        """The first frame's time in the ticks of the segment's file, whose numerator is 1."""
+        """The first frame's time in ticks of the segment's file, which are ``1/denominator`` s."""
         return self.first_pts * self.time_base.numerator
 
     @property

@@ -1,6 +1,6 @@
 """The status record: what a user sees of a job.
 
-The assembler alone writes it, under the record's ETag, with one exception: a user cancels a job by
+Only the assembler writes it, under the record's ETag, with one exception: a user cancels a job by
 ending its record, and all services follow.
 """
 
@@ -24,7 +24,7 @@ State = Literal[
 ]
 _SUMMARY: Final = "summary"
 _MOST_CHARACTERS: Final = 7000
-"""Storage takes 8 KiB of metadata, names included."""
+"""Storage accepts 8 KiB of metadata, names included."""
 
 ENDED: frozenset[State] = frozenset({"done", "degraded", "failed", "cancelled"})
 
@@ -52,23 +52,23 @@ MomentOrEmpty = Annotated[str, AfterValidator(lambda text: text and _moment(text
 
 
 class SplitProgress(Value):
-    """How far a split has come. The splitter alone writes it, also while it only waits."""
+    """The progress of a split. Only the splitter writes it, and also while it is waiting."""
 
     frames: int
     chunks: int
     at: str = ""
-    """When the splitter said so: UTC, ISO 8601."""
+    """When the splitter wrote this: UTC, ISO 8601."""
     waiting_for: str | None = None
     """What it waits for; see `Waiting`. None while it splits."""
 
 
 class Waiting(Value):
-    """What a job waits for. Its time is as good as unlimited, and this tells people why."""
+    """What a job waits for. It may wait almost without limit, so people must see the reason."""
 
     reason: str
     """Completes "waiting for ...": ``"a stylizer"``, ``"a splitter"``."""
     since: Moment
-    """When the job last moved: UTC, ISO 8601."""
+    """When the job last made progress: UTC, ISO 8601."""
 
 
 class Failure(Value):
@@ -81,8 +81,8 @@ class Failure(Value):
 class Cost(Value):
     """What painting a job and making its result have taken so far, in seconds.
 
-    A lane of a stylizer and the making of a result count as one processor each, whatever of it
-    they really use; painting on a GPU counts as that alone. What its split took is not in it.
+    A lane of a stylizer and the making of a result count as one CPU core each, however much of it
+    they really use; painting on a GPU counts as GPU time only. The split is not included.
     """
 
     cpu_s: float = 0.0
@@ -90,7 +90,7 @@ class Cost(Value):
 
 
 class Status(Value):
-    """A job's state, how far it has come, and what came of it. Times are UTC, ISO 8601."""
+    """A job's state, progress and outcome. Times are UTC, ISO 8601."""
 
     schema_version: int = 1
     job_id: str
@@ -105,7 +105,7 @@ class Status(Value):
     frames_stylized: int = 0
     chunks_stylized: int = 0
     uploaded_at: MomentOrEmpty = ""
-    """When the upload was written; empty when nobody knows."""
+    """When the upload was written; empty if unknown."""
     started_at: Moment
     first_segment_at: Moment | None = None
     """When the first segment was painted."""
@@ -117,10 +117,10 @@ class Status(Value):
     cost: Cost = Cost()
     warnings: tuple[str, ...] = ()
     waiting: Waiting | None = None
-    """What keeps an open job from moving; None while it moves, or has only just stopped."""
+    """What an open job is waiting for; None while it progresses or has only just stopped."""
     error: Failure | None = None
     upload_event: EventPlace | None = None
-    """The upload's event, as the splitter that took it up last has told."""
+    """The upload's event, as reported by the splitter that last took it up."""
 
     @property
     def ended(self) -> bool:
@@ -145,7 +145,7 @@ def read_status(data: bytes) -> Status:
 
 
 def read_progress(data: bytes | None) -> SplitProgress | None:
-    """Read how far a split has come; None when nothing says so, or nothing that can be read."""
+    """Read the progress of a split; None if it is missing or unreadable."""
     try:
         return None if data is None else SplitProgress.model_validate_json(data)
     except ValidationError:
@@ -153,9 +153,9 @@ def read_progress(data: bytes | None) -> SplitProgress | None:
 
 
 def write_summary(status: Status) -> dict[str, str]:
-    """Return metadata that tells a listing about a job; empty where it would not fit.
+    """Return metadata that describes a job in a listing; empty if it would not fit.
 
-    It is the record without what only a look at one job shows.
+    It is the record without the fields that are only shown for a single job.
     """
     left_out = {"source", "warnings", "upload_event"}
     content = status.model_dump(mode="json", exclude=left_out, exclude_defaults=True)
@@ -164,7 +164,7 @@ def write_summary(status: Status) -> dict[str, str]:
 
 
 def read_summary(metadata: Mapping[str, str]) -> Status | None:
-    """Return what `write_summary` wrote; None where it wrote nothing."""
+    """Return the record that `write_summary` wrote; None if it is missing or unreadable."""
     try:
         return Status.model_validate_json(metadata[_SUMMARY])
     except (KeyError, ValidationError):

@@ -1,8 +1,8 @@
 """Blends: several styles at once, each with its share.
 
-A user writes ``starry-night:0.6,great-wave:0.4``. Equal blends must be one job, so that every blend
-has one canonical text: its shares add up to 1 in whole hundredths, its styles are sorted by name,
-no style stands twice. A single style with whatever weight is that style's bare name.
+A user writes ``starry-night:0.6,great-wave:0.4``. Equal blends must be one job, so every blend has
+one canonical text: its shares are whole hundredths that add up to 1, its styles are sorted by name
+and distinct. A single style of any weight is that style's bare name.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from fractions import Fraction
 from typing import Final, NamedTuple
 
 MOST_STYLES: Final = 4
-"""More than four styles in one picture are one brown."""
+"""A blend of more than four styles turns into an even brown."""
 
 WHOLE: Final = 100
 
@@ -31,9 +31,9 @@ class Portion(NamedTuple):
 
 @functools.lru_cache(maxsize=1024)
 def parse_blend(text: str) -> tuple[Portion, ...]:
-    """Return the styles that ``text`` names, by name, with shares that add up to `WHOLE`.
+    """Return the styles that ``text`` names, sorted by name, with shares that add up to `WHOLE`.
 
-    A weight that is left out counts 1. A style whose share is below half a hundredth is left out.
+    A missing weight counts as 1. A style whose share rounds to 0 is left out.
 
     Raises:
         ValueError: with one sentence that says what is wrong.
@@ -62,7 +62,7 @@ def blend_text(portions: tuple[Portion, ...]) -> str:
 
 
 def blend_between(one: str, other: str, share: Fraction) -> str:
-    """Return the text of what is ``share`` of the way from ``one`` style, or blend, to another.
+    """Return the blend that is ``share`` of the way from ``one`` style or blend to the ``other``.
 
     >>> blend_between("a", "a:0.5,b:0.5", Fraction(1, 2))
     'a:0.75,b:0.25'
@@ -75,7 +75,7 @@ def blend_between(one: str, other: str, share: Fraction) -> str:
 
 
 def blend_slug(text: str) -> str:
-    """Return a style, or a blend, as a part of a file's name: no colon, no comma, no dot."""
+    """Return a style or blend in a form for file names: without colons, commas and dots."""
     portions = parse_blend(text)
     if len(portions) == 1:
         return portions[0].style
@@ -94,7 +94,7 @@ def _weight(name: str, text: str) -> Fraction:
 
 
 def _hundredths(weights: Mapping[str, Fraction]) -> dict[str, int]:
-    """Share out `WHOLE` by weight; what rounding down leaves over goes to the largest rests."""
+    """Apportion `WHOLE` by weight, by the largest remainder method; ties go by name."""
     total = sum(weights.values())
     exact = {name: weight * WHOLE / total for name, weight in weights.items()}
     shares = {name: int(share) for name, share in exact.items()}

@@ -1,7 +1,8 @@
 """What a user may ask of the painter, in one canonical form.
 
-A request's JSON is part of its job's identity: equal requests have equal JSON, and what was added
-later is left out of it where nobody asks for it, so that a plain request is the job it always was.
+A request's JSON is part of its job's identity: equal requests have equal JSON. Fields that were
+added later are left out while they have their defaults, so that a plain request keeps the job id
+that it has always had.
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ from shared.contracts.times import LONGEST_S
 from shared.contracts.values import Value
 
 MOST_FRAMES: Final = 100_000_000
-"""The most frames that may be asked for."""
+"""The most frames that may be requested."""
 
 BRUSHES: Final = range(64, 16384 + 1)
-"""What ``brush`` may be."""
+"""The values of ``brush``, in lines."""
 
 QUALITIES: Final = range(100 + 1)
-"""What ``quality`` may be."""
+"""The values of ``quality``."""
 
 Codec = Literal["h264", "hevc", "av1"]
 
 USUAL_BRUSH: Final = 720
-"""The ``brush`` of those who ask for none."""
+"""The default of ``brush``, in lines."""
 
 _ADDED_LATER: Final = frozenset(
     {
@@ -52,7 +53,7 @@ _ADDED_LATER: Final = frozenset(
 
 
 def painted_scale(width: int, height: int, lines: int) -> Fraction:
-    """Return the share of its size at which a picture is painted at ``lines`` lines, 1 at most."""
+    """Return the factor, at most 1, that scales a picture to be painted at ``lines`` lines."""
     return min(Fraction(lines, min(width, height)), Fraction(1))
 
 
@@ -60,27 +61,27 @@ class StyleRequest(Value):
     """How a job is painted.
 
     ``style`` is a style's name, a blend such as ``great-wave:0.40,starry-night:0.60``, or several
-    of them over time, such as ``great-wave@0s,starry-night@10s``, each from its time on. They fade
-    into each other for ``fade`` seconds from there; ``None`` stands for 1. Times are those of the
-    whole result, as ``start`` is: a part looks as it will in the whole.
+    of them over time, such as ``great-wave@0s,starry-night@10s``, each from its time on. Each fades
+    in over ``fade`` seconds from its time on; ``None`` means 1. Times, like ``start``, are those of
+    the whole result, so that a part looks as it will in the whole.
 
     ``max_side`` caps the longer side of the picture in pixels; ``None`` keeps the source's size.
-    ``strength`` is the share of the painting in the result, the rest is the source; two decimals
-    count. ``preserve_color`` keeps the source's colours and takes only light and dark from the
+    ``strength`` is the share of the painting in the result, to two decimals; the rest is the
+    source. ``preserve_color`` keeps the source's colours and takes only the brightness from the
     painting.
 
-    ``start``, ``duration`` and ``max_frames`` cut a part out of the video, to try a style on: the
+    ``start``, ``duration`` and ``max_frames`` cut out a part of the video, for trying a style: the
     frames that begin at ``start`` or later and before ``start + duration``, in seconds of the whole
     result's time and to the millisecond, and at most the first ``max_frames`` of them. The part's
-    time begins at ``start``, its sound is cut to it. ``None`` cuts nothing.
+    time begins at ``start``, and its sound is cut to match. ``None`` means no limit.
 
-    ``brush`` is the height in lines at which a picture is painted (of an upright one, the width):
-    a picture with more lines is scaled down, painted and scaled up again, so that its strokes are
-    as large, in parts of the picture, as in a video of ``brush`` lines. A picture with fewer is
-    painted at its own size. ``None`` stands for 720.
+    ``brush`` is the height in lines at which a picture is painted (the width of an upright one). A
+    picture with more lines is scaled down, painted and scaled up again, so that its strokes are as
+    large, relative to the picture, as in a video of ``brush`` lines. A picture with fewer is
+    painted at its own size. ``None`` means 720.
 
-    ``quality`` is that of the result's encoding, from 0 to 100, on a scale that means about the
-    same for every ``codec``; ``None`` stands for 60.
+    ``quality`` of the result's encoding is from 0 to 100, on a scale that means about the same for
+    every ``codec``; ``None`` means 60.
     """
 
     style: str
@@ -97,21 +98,21 @@ class StyleRequest(Value):
 
     @property
     def schedule(self) -> Schedule:
-        """The styles asked for, and their times."""
+        """The requested styles and their times."""
         return Schedule.of(self.style, _milliseconds(self.fade))
 
     @property
     def blends(self) -> tuple[str, ...]:
-        """The styles asked for, each a name or a blend, in the order of their times."""
+        """The requested styles, each a name or a blend, in the order of their times."""
         return tuple(cue.style for cue in self.schedule.cues)
 
     @property
     def starts_at(self) -> Fraction:
-        """``start``, exactly."""
+        """``start`` as an exact number of seconds."""
         return Fraction(round(self.start * 1000), 1000)
 
     def at(self, seconds: Fraction) -> Self:
-        """Return the request for the one picture that is shown at ``seconds`` of the whole."""
+        """Return the request for the single picture shown at ``seconds`` of the whole result."""
         style = self.schedule.look_at(seconds).style
         return self.model_copy(update={"style": style, "fade": None})
 
@@ -127,7 +128,7 @@ class StyleRequest(Value):
 
     @property
     def slug(self) -> str:
-        """The request as a part of a file's name: no colon, no comma, no dot."""
+        """The request in a form for file names: without colons, commas and dots."""
         words = [self.schedule.slug]
         if self.strength_percent != WHOLE:
             words.append(f"strength-{self.strength_percent}")
@@ -157,7 +158,7 @@ class StyleRequest(Value):
     @field_validator("strength")
     @classmethod
     def _canonical_strength(cls, share: float) -> float:
-        return round(share, 2) + 0.0  # -0.0 is another text, and would be another job
+        return round(share, 2) + 0.0  # -0.0 has another JSON, and would be another job
 
     @field_validator("start", "duration", "fade")
     @classmethod

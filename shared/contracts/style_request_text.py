@@ -1,11 +1,11 @@
-"""A style request as its user writes it: texts by name.
+"""A style request as users write it: strings by name.
 
-They are an upload's metadata, or options of a command line.
+They are an upload's metadata or the options of a command line.
 
 =================  =============================================================
 ``style``          a style's name, or a blend: ``starry-night:0.6,great-wave:0.4``, or several
                    of these over time: ``starry-night@0s,great-wave@10s``
-``fade``           how long one turns into the next, written as a time
+``fade``           how long each style takes to fade in, written as a time
 ``strength``       share of the painting, 0 to 1
 ``preserve_color`` ``true`` keeps the source's colours
 ``max_side``       cap of the longer side in pixels
@@ -36,19 +36,19 @@ from shared.contracts.style_schedule import Schedule
 from shared.contracts.times import FORMS, parse_time
 
 SIDES: Final = range(16, 16384 + 1)
-"""What ``max_side`` may be."""
+"""The values of ``max_side``, in pixels."""
 
 _SHARE: Final = re.compile(r"0?\.[0-9]+|[01](\.0*)?|0\.[0-9]*")
 _BOOLEANS: Final = {"": False, "false": False, "true": True}
 
 
 def parse_style_request(texts: Mapping[str, str], default_style: str) -> StyleRequest:
-    """Return the request that ``texts`` describe; an empty text stands for its default.
+    """Return the request that ``texts`` describe; a missing or empty one stands for its default.
 
-    The style is not looked up here: which styles there are is not part of the contract.
+    The style is not looked up: which styles exist is not part of the contract.
 
     Raises:
-        StyleError: with one sentence for each text that says nothing sensible.
+        StyleError: ``BAD_REQUEST``, with one sentence for each invalid text.
     """
     problems: list[str] = []
     style = texts.get("style", "").strip() or default_style
@@ -92,7 +92,7 @@ def parse_style_request(texts: Mapping[str, str], default_style: str) -> StyleRe
 
 
 def format_style_request(request: StyleRequest) -> dict[str, str]:
-    """Return the texts that make ``request``, as short as can be."""
+    """Return the fewest texts that `parse_style_request` reads as ``request``."""
     return {
         name: str(value).lower() if isinstance(value, bool) else str(value)
         for name, value in request.model_dump().items()

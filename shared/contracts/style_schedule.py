@@ -1,11 +1,11 @@
-"""Styles over time: which style a video is painted in, from when on.
+"""Styles over time: which style a video is painted in, and when.
 
-A user writes ``starry-night@0s,great-wave@10s``: at each time the painting begins to turn into the
-next style, and a fade later it has become it. Between them every frame is painted in a blend of
-both, so that a fade costs what any blend costs. What a frame is painted in follows from its time
-alone: however a video is cut into chunks, its frames come out the same.
+A user writes ``starry-night@0s,great-wave@10s``: at each time the painting begins to fade into the
+next style. During a fade every frame is painted in a blend of both styles, at the cost of any other
+blend. The blend depends on the frame's time alone, so frames come out the same however a video is
+cut into chunks.
 
-A fade goes by in `STEPS`, so that the blends of a slow one are few.
+A fade advances in `STEPS`, which limits the number of blends in a slow one.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ from shared.contracts.style_blend import (
 from shared.contracts.times import FORMS, format_ms, parse_time
 
 STEPS: Final = 50
-"""Steps of a fade: each changes a picture by 1 to 3 levels, as a video does from frame to frame."""
+"""Steps of a fade: each changes a picture by 1 to 3 levels, as consecutive frames differ anyway."""
 
 USUAL_FADE_MS: Final = 1000
 
 MOST_CUES: Final = 64
-"""The request is in metadata, which has room for 8 KiB."""
+"""The request is kept in blob metadata, which is limited to 8 KiB."""
 
 _LONGEST_SLUG: Final = 80
 
 
 class Look(NamedTuple):
-    """What a frame is painted in: a style or a blend; ``passing`` is a step of a fade."""
+    """What a frame is painted in: a style or a blend; ``passing`` marks a step of a fade."""
 
     style: str
     passing: bool = False
 
 
 class Cue(NamedTuple):
-    """From when on a style, or a blend in its canonical text, is painted."""
+    """A style, or a blend in its canonical text, and the time from which it is painted."""
 
     at_ms: int
     style: str
@@ -54,7 +54,7 @@ class Cue(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A video's styles in the order of their times, the first at 0, no two neighbours alike.
+    """A video's styles in the order of their times: the first at 0, successive ones different.
 
     A fade takes ``fade_ms`` from its cue on, and ends before the next one begins.
     """
@@ -64,10 +64,10 @@ class Schedule:
 
     @classmethod
     def of(cls, text: str, fade_ms: int | None = None) -> Self:
-        """Return the schedule of what `parse_cues` reads; None is the usual fade.
+        """Return the schedule of a text for `parse_cues`; ``fade_ms`` of None is the usual fade.
 
         Raises:
-            ValueError: with one sentence that says what is wrong, a fade without room included.
+            ValueError: with one sentence that says what is wrong, such as a fade that is too long.
         """
         cues = parse_cues(text)
         if fade_ms is not None and len(cues) == 1:
@@ -78,7 +78,7 @@ class Schedule:
 
     @property
     def slug(self) -> str:
-        """The schedule as a part of a file's name; a long one ends in a digest."""
+        """The schedule in a form for file names; a long one ends in a digest."""
         first, *others = (blend_slug(style) for _, style in self.cues)
         changes = [
             f"then-{style}-at-{cue.at_ms}ms"
@@ -93,7 +93,7 @@ class Schedule:
         return f"{first}-then-{len(others)}-more-{digest}"
 
     def look_at(self, seconds: Fraction) -> Look:
-        """Return what a frame is painted in that is shown at ``seconds``."""
+        """Return what a frame that is shown at ``seconds`` is painted in."""
         index = max(bisect_right(self.cues, 1000 * seconds, key=_begin) - 1, 0)
         at_ms, style = self.cues[index]
         passed_ms = 1000 * seconds - at_ms
@@ -106,7 +106,7 @@ class Schedule:
         return Look(blend_between(before, style, Fraction(step, STEPS)), passing=True)
 
     def unseen(self, end: Fraction) -> Iterator[str]:
-        """Yield a sentence for each style that begins when the video has ended, at ``end``."""
+        """Yield a sentence for each style that begins at or after the video's ``end``, in s."""
         for at_ms, style in self.cues[1:]:
             if at_ms >= 1000 * end:
                 yield (
@@ -146,14 +146,14 @@ def parse_cues(text: str) -> tuple[Cue, ...]:
 
 
 def cues_text(cues: tuple[Cue, ...]) -> str:
-    """Return the canonical text: that of the style alone where it never changes."""
+    """Return the canonical text: the bare style if it never changes."""
     if len(cues) == 1:
         return cues[0].style
     return ",".join(f"{style}@{format_ms(at_ms)}" for at_ms, style in cues)
 
 
 def _cues(text: str) -> Iterator[Cue]:
-    """Yield what stands between the times; a comma within belongs to a blend."""
+    """Yield the cues of ``text``; commas between two times separate the styles of a blend."""
     blend: list[str] = []
     last_ms = -1
     for part in text.split(","):

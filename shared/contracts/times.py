@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 LONGEST_S: Final = 360_000
-"""The latest time and the longest duration that may be asked for, in seconds: 100 hours."""
+"""The latest time and the longest duration that may be requested, in seconds: 100 hours."""
 
 FORMS: Final = "seconds or [HOURS:]MINUTES:SECONDS"
 """How a time is written."""
@@ -18,7 +18,7 @@ _TIME: Final = re.compile(
 
 
 def parse_time(text: str) -> float | None:
-    """Return seconds; None where ``text`` is another thing, or later than `LONGEST_S`.
+    """Return a time in seconds; None if ``text`` is not a time, or one beyond `LONGEST_S`.
 
     >>> parse_time("90"), parse_time("1.5s"), parse_time("1:02:03.5"), parse_time("soon")
     (90.0, 1.5, 3723.5, None)
@@ -32,7 +32,7 @@ def parse_time(text: str) -> float | None:
 
 
 def format_ms(milliseconds: int) -> str:
-    """Return a time as short as can be.
+    """Return a time in seconds, as short as possible.
 
     >>> format_ms(10_000), format_ms(1_250)
     ('10s', '1.25s')

@@ -1,4 +1,4 @@
-"""The base of every value that crosses a service border, and the field types they share."""
+"""The base of every value that crosses a service boundary, and the field types they share."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Value(BaseModel):
 
 
 def first_problem(error: ValidationError) -> str:
-    """Say in a clause what is wrong with a JSON text, and where.
+    """Return a clause that says what is wrong with a JSON text, and where.
 
-    The clause quotes what it stumbled over, and a text may be a megabyte: it is cut off.
+    The clause may quote the offending value, which can be a megabyte long, so it is truncated.
     """
     first = error.errors()[0]
     where = ".".join(map(str, first["loc"])) or "body"

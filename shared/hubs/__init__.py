@@ -1,1 +1,1 @@
-"""Event Hubs: events in, in the order of their checkpoints, and events out."""
+"""Event Hubs: consuming events with checkpoints of what is finished, and publishing them."""

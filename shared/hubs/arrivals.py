@@ -1,10 +1,9 @@
-"""Has the SDK hand events on when they come, where it looks for them 20 times a second.
+"""Makes the SDK hand events on as they arrive, instead of polling for them 20 times a second.
 
-A receiver of the SDK fills a buffer, and another task looks into it every 50 ms, for each partition
-that is read. On a machine where nothing happens, that is a third of what a service costs; where
-things happen, every event waits for the next look. Here the second task waits for the first.
-Connections, links, credit, retries and the buffer itself are the SDK's: see
-docs/adr/0025-events-are-handed-on-as-they-come.md.
+For each partition that is read, one task of the SDK fills a buffer, and another looks into it every
+50 ms. In an idle service, that is a third of the CPU time; in a busy one, every event waits for the
+next look. Here the second task waits for the first. Connections, links, credit, retries and the
+buffer itself are the SDK's: see docs/adr/0025-events-are-handed-on-as-they-come.md.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ _SDK: Final[Any] = PyamqpTransportAsync
 
 
 def hand_on_at_once(client: EventHubConsumerClient) -> EventHubConsumerClient:
-    """Return ``client``, whose `receive_batch` calls back as soon as there are events."""
+    """Make `receive_batch` of ``client`` call back as soon as there are events; return it."""
     client._amqp_transport = _Transport
     return client
 
 
 class _Transport(PyamqpTransportAsync):
-    """The SDK's transport, but for what waits for what; ``consumer`` reads one partition."""
+    """The SDK's transport, but waiting instead of polling; ``consumer`` reads one partition."""
 
     @staticmethod
     async def message_received_async(consumer: Any, message: Any) -> None:
@@ -56,7 +55,7 @@ class _Transport(PyamqpTransportAsync):
 
 
 async def _hand_on(consumer: Any, most: int, idle_s: float | None) -> None:
-    """Call back with what has come, ``most`` at once; with nothing where none comes for so long."""
+    """Call back with up to ``most`` events; with none if none arrives for ``idle_s`` seconds."""
     buffer = consumer._message_buffer
     while consumer._callback_task_run:
         if not buffer:

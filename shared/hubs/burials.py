@@ -1,11 +1,11 @@
-"""Lays aside the events that a service cannot process, for as long as that takes.
+"""Stores the events that a service cannot process as dead letters, retrying until it succeeds.
 
-No event may stop a partition, and none may be lost: one that storage will not take as a dead letter
-stays unfinished, in nobody's way but that of its partition's checkpoint, and is tried again from
-time to time. Meanwhile the service is not ready and says why.
+An event must neither stop its partition nor be lost. One that storage does not accept as a dead
+letter stays unfinished: it holds up only its partition's checkpoint, and is retried from time to
+time. Meanwhile the service is not ready and says why.
 
-An event that a newer release has sent is no such event while that may be on its way in: it stays
-unfinished, for whoever reads its partition next. It is laid aside where none comes.
+An event of a newer release stays unfinished for a while, since that release may be about to take
+over the partition. It becomes a dead letter if none does.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ log = structlog.get_logger()
 
 _DEPENDENCY: Final = "dead letters"
 AGAIN_S: Final = 30.0
-"""Between two rounds of tries to lay an event aside."""
+"""The pause between two rounds of attempts to store a dead letter."""
 NEWER_S: Final = 1800.0
-"""So long a newer release may take to replace this one, drained pools and cold nodes included."""
+"""How long a newer release may take to replace this one, including drains and cold nodes."""
 
 
 class Burials:
-    """Buries events in ``dead_letters``; ``report`` is told of a dependency and its problem."""
+    """Buries events in ``dead_letters``; ``report`` is called with a dependency and its problem."""
 
     def __init__(
         self,
@@ -49,13 +49,14 @@ class Burials:
         self._draining = asyncio.Event()
 
     def drain(self) -> None:
-        """Leave what cannot be laid aside to the next: its event comes again."""
+        """Give up on events that cannot be buried: the next owner receives them again."""
         self._draining.set()
 
     async def bury(self, delivery: Delivery, error: Exception) -> bool:
-        """Lay an event aside; return whether that was done.
+        """Store an event as a dead letter; return whether that was done.
 
-        It is not when the service drains before, or a newer release has the event by then.
+        It is not if the service drains first, or if an event of a newer release has meanwhile gone
+        to another consumer.
         """
         if isinstance(error, NewerMessageError):
             log.warning("event left to a newer release", error=error.message, **_place(delivery))

@@ -5,11 +5,11 @@ The SDK hands over events partition by partition. Each becomes a `Delivery`, whi
 writes each partition's contiguous watermark as its checkpoint: regularly, on shutdown, and never
 when the partition was lost to another owner (whose checkpoint ours would overwrite).
 
-Taking an event up waits for the service's handler: one that is full stops reading.
+Taking up an event waits for the service's handler, so a handler that is full stops the reading.
 
-A receive loop can die silently (`shared.hubs.liveness`). Then a new client goes on from the
-checkpoints; when that does not help either, the process is given up. A client that has claimed
-nothing for as long is replaced, too. A hub that was made anew is read from its beginning.
+A receive loop can die silently (`shared.hubs.liveness`). Then a new client continues from the
+checkpoints; if that does not help either, the process gives up. A client that has claimed no
+partition for as long is replaced, too. A hub that was recreated is read from its beginning.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ from shared.telemetry.metrics import ConsumerMetrics
 
 log = structlog.get_logger()
 
-# Small batches keep other partitions' events moving and little work to repeat after a takeover.
+# Small batches keep other partitions moving, and leave little work to repeat after a takeover.
 _MAX_BATCH: Final = 16
-# An idle callback this often proves that the receive loop lives.
+# An idle callback this often proves that the receive loop is alive.
 _IDLE_S: Final = 2.0
 _REBUILDS: Final = 2
-# Connections to hubs that are gone can take minutes to close.
+# Connections to unreachable hubs can take minutes to close.
 _CLOSING_S: Final = 10.0
 
 Connect = Callable[[PartWith | None], Awaitable[EventHubConsumerClient]]
-"""Opens a new client of the hub; it asks who parts with partitions that others wait for."""
+"""Opens a new client of the hub, given the function that chooses partitions for newcomers."""
 
 
 class Consumer:
-    """Feeds one hub's events to a handler until told to stop.
+    """Feeds one hub's events to a handler until it is stopped.
 
     Order is kept within a partition; delivery is at least once. To stop without redoing work:
     `drain`, wait for the deliveries in hand, then cancel `run`.
@@ -86,11 +86,11 @@ class Consumer:
         self._handovers = Handovers(self._partitions, self._flush)
 
     def on_released(self, hear: Released, settled: Settled | None = None) -> None:
-        """Have ``hear`` called with every partition that is no longer ours; `settle` tells more."""
+        """Call ``hear`` with each partition that is no longer ours, and ``settled`` in `settle`."""
         self._on_released, self._on_settled = hear, settled
 
     def hand_over(self, within_s: float) -> None:
-        """Finish what is in hand of a partition, ``within_s``, before a newcomer gets it."""
+        """Finish a partition's work in hand, within ``within_s``, before a newcomer gets it."""
         self._handovers.within_s = within_s
 
     async def run(self) -> None:
@@ -111,7 +111,7 @@ class Consumer:
             await asyncio.gather(flusher, return_exceptions=True)
 
     async def _read_until_silent(self) -> None:
-        """Read with the present client, and throw it away in the end, whatever ends it."""
+        """Read with the current client until it fails or must be replaced, and close it."""
         client = await self.client()
         self._claimed = self._begins_anew = False
         reading = asyncio.create_task(self._receive(client))
@@ -132,7 +132,7 @@ class Consumer:
                 await reading
         finally:
             self._client = None
-            # Closing stops the reading in order: what is finished is flushed, partitions released.
+            # Closing ends the reading cleanly: what is finished is flushed, partitions released.
             closing = asyncio.gather(client.close(), return_exceptions=True)
             await asyncio.wait({closing}, timeout=_CLOSING_S)
             await self._handovers.end()
@@ -167,10 +167,10 @@ class Consumer:
         )
 
     async def _look_for_silence(self, renew: asyncio.Event) -> None:
-        """Set ``renew`` when a new client is called for.
+        """Set ``renew`` if the client must be replaced.
 
-        The one there is has never claimed a partition, or is deaf: events lie in the hub, and none
-        of them comes.
+        It has never claimed a partition, or it is deaf: the hub holds events, and none of them
+        comes.
         """
         if not self._liveness.silent:
             return
@@ -195,7 +195,7 @@ class Consumer:
             self._on_hopeless("the consumer gets no events, and new connections did not help")
 
     async def _look_at_positions(self, renew: asyncio.Event) -> None:
-        """Set ``renew`` when the hub was made anew: what was read and is read is not of one hub."""
+        """Set ``renew`` if the hub was recreated, so that it is read from its beginning."""
         with contextlib.suppress(TransientError):
             if await self.settle():
                 self._begins_anew = True
@@ -203,10 +203,10 @@ class Consumer:
                 renew.set()
 
     async def settle(self) -> bool:
-        """Find out whether the hub is still the one that is being read; return whether not.
+        """Return whether the hub was replaced since the client began to read; call ``settled``.
 
         Raises:
-            TransientError: the hub or storage is away.
+            TransientError: the hub or storage is unavailable.
         """
         anew = await self._identity.changed(await self.client())
         if self._on_settled is not None:
@@ -214,10 +214,10 @@ class Consumer:
         return anew
 
     async def _behind(self) -> bool:
-        """Whether an owned partition holds events that did not come.
+        """Return whether an owned partition holds events that did not come.
 
         Raises:
-            TransientError: the hub or storage is away.
+            TransientError: the hub or storage is unavailable.
         """
         client, owned = await self.client(), list(self._partitions.items())
         stored = await self._positions.all_reached()
@@ -226,10 +226,10 @@ class Consumer:
         return any(await asyncio.gather(*looks))
 
     async def caught_up(self, partition_id: str | None) -> bool:
-        """Whether a partition is ours, and the handler is through with all that lies in it.
+        """Return whether a partition is ours and the handler has taken up all its events.
 
         Raises:
-            TransientError: the hub or storage is away.
+            TransientError: the hub or storage is unavailable.
         """
         partition = self._partitions.get(partition_id or "")
         if partition is None:
@@ -248,7 +248,7 @@ class Consumer:
         return self._client
 
     async def reach(self) -> None:
-        """Return once the hub answers; raises a `TransientError` when it does not."""
+        """Return once the hub answers; raise a `TransientError` if it does not."""
         await answer_of((await self.client()).get_eventhub_properties())
 
     async def _on_open(self, context: PartitionContext) -> None:
@@ -293,12 +293,12 @@ class Consumer:
 
     def _let_go(self, partition: OwnedPartition) -> None:
         partition.close()
-        # From a hub that was made anew nothing in hand comes again, to nobody.
+        # Events in hand from a hub that was recreated do not come again.
         if self._on_released is not None and not self._begins_anew:
             self._on_released(partition.context.partition_id)
 
     def _mine(self) -> OwnedPartition | None:
-        """Return the partition that is called back for; None when that claim of it is over."""
+        """Return the partition of this callback; None if its claim is over."""
         claim = CLAIM.get()
         current = claim and self._partitions.get(claim.context.partition_id)
         return claim if current is claim else None
@@ -329,11 +329,11 @@ class Consumer:
     async def _checkpoint(self, partition: OwnedPartition, place: Place) -> None:
         started = time.perf_counter()
         try:
-            # Of an event, the SDK reads nothing here but its place.
+            # The SDK reads nothing of the event here but its place.
             await partition.context.update_checkpoint(
                 cast("EventData", place), hub_made=self._identity.made
             )
-        except Exception as error:  # this partition's alone, and the next round tries again
+        except Exception as error:  # only this partition's; the next round retries
             partition.watermark.put_back(place)
             self._metrics.checkpoint_failed()
             foreseen = isinstance(error, AzureError | StylestreamError)

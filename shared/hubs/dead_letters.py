@@ -1,4 +1,4 @@
-"""Where events go that nobody can process: kept whole, with the cause, and never in the way."""
+"""Dead letters: events that could not be processed, stored whole and with the cause."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.storage.blobs import BlobStore
 
 
 class DeadLetter(Value):
-    """An event as it came, and why it was given up."""
+    """An event as received, and why it was given up."""
 
     hub: str
     partition_id: str
@@ -21,7 +21,7 @@ class DeadLetter(Value):
     code: str
     cause: str
     attempts: int
-    """How often its processing was begun."""
+    """How many times its processing was started."""
     trace: str
     buried_at: str
     body_base64: str
@@ -33,7 +33,7 @@ class DeadLetter(Value):
 
 
 class DeadLetters:
-    """Buries the events of one hub in a container, one blob an event, named by its place."""
+    """Stores events of one hub in a container, one blob per event, named by its place."""
 
     def __init__(self, blobs: BlobStore, container: str, hub: str) -> None:
         self._blobs = blobs
@@ -41,10 +41,10 @@ class DeadLetters:
         self._hub = hub
 
     async def bury(self, delivery: Delivery, error: BaseException, attempts: int = 1) -> None:
-        """Keep the event for people to look at; burying it twice changes nothing.
+        """Store the event for people to look at; doing so twice changes nothing.
 
         Raises:
-            TransientError: storage is away; the event must not be marked done.
+            TransientError: storage is unavailable; the event must not be marked done.
         """
         letter = DeadLetter(
             hub=self._hub,

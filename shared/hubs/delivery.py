@@ -1,4 +1,4 @@
-"""Events in the hands of a service, and the partitions that they come from."""
+"""Events that a service has in hand, and the partitions that they come from."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from shared.telemetry import tracing
 
 
 class Place(NamedTuple):
-    """Where an event is in its partition: all of it that has to outlive its work.
+    """Where an event is in its partition: all that is kept of it once its work is finished.
 
-    Finished events wait in memory behind one that is not, for as long as a job is open.
+    Finished events wait in memory behind an unfinished one, for as long as a job is open.
     """
 
     offset: str
@@ -27,7 +27,7 @@ class Place(NamedTuple):
 
 
 class Delivery:
-    """One event in the hands of a service."""
+    """One event that a service has in hand."""
 
     __slots__ = (
         *("_on_done", "_ticket", "_watermark"),
@@ -53,67 +53,67 @@ class Delivery:
             tracing.extract(event.properties),
         )
         self.comes_again = comes_again
-        """Whether its partition is no longer ours: who has it now gets the event unless done."""
+        """Whether its partition is no longer ours: its new owner gets the event unless done."""
         self._watermark = watermark
         self._ticket: Ticket[Place] = watermark.start(place)
         self._on_done = on_done
 
     def done(self) -> None:
-        """Note that the event needs no further work, ever. Repeating it changes nothing."""
+        """Note that the event will never need further work. Repeating it changes nothing."""
         self._watermark.finish(self._ticket)
         self._on_done()
 
 
 @dataclass(slots=True)
 class OwnedPartition:
-    """A partition that is ours now, and how far its events are."""
+    """A partition that is ours now, and how far its events have been processed."""
 
     context: PartitionContext
     watermark: Watermark[Place] = field(default_factory=Watermark)
     flushing: asyncio.Lock = field(default_factory=asyncio.Lock)
     taken: int | None = None
-    """Sequence number of the event taken up last."""
+    """Sequence number of the last event that was passed to the handler."""
     handled: int | None = None
     """Sequence number of the last event that the handler has returned from."""
     checkpointed: int | None = None
     """Sequence number up to which all is finished and checkpointed; None before the first event."""
     leaving: bool = False
-    """Whether it is on its way to another consumer: nothing more of it is taken up."""
+    """Whether it is being handed over to another consumer: no more of its events are taken up."""
     closed: bool = False
-    """Whether the client has let go of it."""
+    """Whether the client has released it."""
     abandoned: bool = False
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def delivery(self, event: EventData) -> Delivery:
-        """Return an event of it as what a service takes up."""
+        """Return one of its events as a delivery."""
         return Delivery(event, self.context, self.watermark, self.changed.set, lambda: self.closed)
 
     @property
     def in_hand(self) -> bool:
-        """Whether an event that the handler has taken up is not finished."""
+        """Whether any event that the handler has taken up is unfinished."""
         oldest = self.watermark.oldest
         handled = -1 if self.handled is None else self.handled
         return oldest is not None and oldest.sequence_number <= handled
 
     def close(self) -> None:
-        """Note that the client has let go of it."""
+        """Note that the client has released it."""
         self.closed = True
         self.changed.set()
 
     def abandon(self) -> None:
-        """Let nobody wait for it to be `finished`."""
+        """Make `finished` return, finished or not."""
         self.abandoned = True
         self.changed.set()
 
     async def finished(self) -> None:
-        """Return when it is closed and nothing of it is in hand any more."""
+        """Return once it is closed and none of its events is in hand, or it is abandoned."""
         while not self.abandoned and (self.in_hand or not self.closed):
             self.changed.clear()
             await self.changed.wait()
 
     @property
     def lag(self) -> int:
-        """Events in the partition that are not checkpointed: what the autoscaler sees."""
+        """Events in the partition beyond the checkpoint, as the autoscaler sees; 0 if unknown."""
         newest = self.context.last_enqueued_event_properties
         if self.checkpointed is None or not newest:
             return 0
@@ -121,23 +121,23 @@ class OwnedPartition:
 
 
 CLAIM: Final[ContextVar[OwnedPartition | None]] = ContextVar("claim", default=None)
-"""What the SDK calls back for. It may claim a partition anew while its task for the earlier claim
-still hands events on, and has one context for both: only the task tells them apart, whose context
-variables go along with whatever it starts."""
+"""The claim that the SDK is calling back for. It may claim a partition again while its task for the
+earlier claim still hands events on, and uses one `PartitionContext` for both. Only the task tells
+the claims apart: everything that it starts inherits its context variables."""
 
 
 def _body(event: EventData) -> bytes:
-    # Foreign events may hold AMQP values or sequences; as text they fail to decode in one place.
+    # Foreign events may hold AMQP values or sequences; as text, they fail where others are decoded.
     if event.body_type is AmqpMessageBodyType.DATA:
         return b"".join(cast("Iterable[bytes]", event.body))
     return str(event.body).encode()
 
 
 Handler = Callable[[Delivery], Awaitable[None]]
-"""Takes up one event. It may wait to hold the partition back; it must not raise."""
+"""Takes up one event. It may wait, which holds the partition back; it must not raise."""
 
 Released = Callable[[str], None]
-"""Hears that a partition is no longer ours: what was not done comes again, here or elsewhere."""
+"""Called when a partition is no longer ours: unfinished events come again, here or elsewhere."""
 
 Settled = Callable[[bool], None]
-"""Hears whether the hub is another since: what was released before comes from it no more."""
+"""Called with whether the hub was replaced: then events released before do not come again."""

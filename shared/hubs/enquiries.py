@@ -1,4 +1,4 @@
-"""Questions to a hub, which it answers in time or not at all."""
+"""Queries to a hub, with a deadline."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ async def answer_of(request: Awaitable[dict[str, Any]]) -> dict[str, Any]:
     """Return what a hub answers to a client's ``request``.
 
     Raises:
-        TransientError: it did not, through all retries.
+        TransientError: it did not answer in time, or failed through all retries.
     """
     try:
         async with asyncio.timeout(_REACH_S):
@@ -34,10 +34,10 @@ async def answer_of(request: Awaitable[dict[str, Any]]) -> dict[str, Any]:
 async def lies_behind(
     client: EventHubConsumerClient, positions: Positions, partition_id: str, place: int | None
 ) -> bool:
-    """Whether the hub holds events behind a place; None stands for the stored position.
+    """Return whether the hub holds events after a place; None stands for the stored position.
 
     Raises:
-        TransientError: the hub or storage is away.
+        TransientError: the hub or storage is unavailable.
     """
     if place is None:
         place = await positions.reached(partition_id)

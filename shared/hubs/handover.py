@@ -1,4 +1,4 @@
-"""Partitions on their way to another consumer: read no more, and released when finished."""
+"""Partitions being handed over to other consumers: no longer read, and released when finished."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _CLOSING_S: Final = 10.0
 
 
 class Handovers:
-    """Sees partitions off: what is in hand of them is finished, and their positions are written.
+    """Hands partitions over: their work in hand is finished, and their positions are written.
 
-    A partition that is not finished ``within_s`` goes nevertheless, and that work is done twice.
-    Without ``within_s`` there are no handovers: partitions are taken as they are.
+    A partition that is not finished within ``within_s`` goes nevertheless, and that work is done
+    twice. Without ``within_s`` there are no handovers: newcomers take partitions as they are.
     """
 
     def __init__(
@@ -32,11 +32,11 @@ class Handovers:
 
     @property
     def part_with(self) -> PartWith | None:
-        """What chooses partitions for others; None when there are no handovers."""
+        """The function that chooses partitions for others; None if there are no handovers."""
         return None if self.within_s is None else self._begin
 
     async def end(self) -> None:
-        """Release what is under way, finished or not."""
+        """Release the partitions under way, finished or not."""
         for partition in self._under_way.values():
             partition.abandon()
         if self._under_way:

@@ -1,8 +1,8 @@
-"""Tells a consumer that has nothing to read from one that has gone deaf. Pure, no I/O.
+"""Distinguishes a consumer with nothing to read from one that stopped receiving. Pure, no I/O.
 
-A receive loop can die, or its connection without a word, and the SDK goes on calling back with
-nothing in hand. So silence alone proves nothing: whoever is silent for long has to be compared with
-the hub. If events lie there that never came, the client is deaf, and only a new one helps.
+A receive loop or its connection can die silently, while the SDK goes on calling back without
+events. So silence alone proves nothing: after a long one, the consumer is compared with the hub. If
+there are events that never came, the client is deaf, and only a new one helps.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ Verdict = Literal["alive", "rebuild", "hopeless"]
 
 
 class Liveness:
-    """Collects a consumer's signs of life and judges its silences.
+    """Records when events come to a consumer, and judges its silences.
 
-    ``patience_s`` is how long nothing may come before the hub is asked. A consumer that was rebuilt
-    ``rebuilds`` times and has heard nothing since is hopeless.
+    ``patience_s`` is how long a silence may last before the hub is asked. A consumer that was
+    rebuilt ``rebuilds`` times and has received nothing since is hopeless.
     """
 
     def __init__(self, patience_s: float, rebuilds: int, clock: Callable[[], float]) -> None:
@@ -30,7 +30,7 @@ class Liveness:
 
     @contextmanager
     def events(self) -> Iterator[None]:
-        """Note events; while they are taken up, silence is our own doing (back-pressure)."""
+        """Note events; while they are taken up, a silence is our own doing (back-pressure)."""
         self._rebuilds_left = self._rebuilds
         self._busy += 1
         try:
@@ -40,7 +40,7 @@ class Liveness:
             self._last = self._clock()
 
     def restart(self) -> None:
-        """Begin to count anew: the hub was away, or partitions came or went."""
+        """Restart the clock: the hub was unavailable, or partitions came or went."""
         self._last = self._clock()
 
     @property
@@ -49,9 +49,9 @@ class Liveness:
         return not self._busy and self._clock() - self._last >= self._patience_s
 
     def judge(self, *, behind: bool) -> Verdict:
-        """Say what a silence calls for; ``behind`` is whether events lie in the hub unread.
+        """Say what a silence calls for; ``behind`` is whether the hub holds unread events.
 
-        Every rebuild that it asks for is counted.
+        Every rebuild that it calls for is counted.
         """
         self.restart()
         if not behind:

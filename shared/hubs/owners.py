@@ -1,11 +1,11 @@
-"""What a partition's owner is called in storage: a consumer, and the version that it is of.
+"""Names of partitions' owners in storage: a consumer together with its version.
 
-So whoever may read the positions of a deployment sees which versions run there. To the SDK, and to
-consumers of versions that signed nothing, an owner's name is any text.
+So anyone who may read the positions of a deployment sees which versions run there. To the SDK, and
+to versions that did not add theirs, an owner's name is an opaque string.
 
-A name also says how its owner shows that it lives. By the SDK's rules each partition is renewed by
-itself. The owners of this version renew one of theirs, which stands for all: a mark in their names
-says so.
+A name also says how its owner shows that it is alive. By the SDK's rules, each partition is renewed
+by itself. Owners of this version renew one of theirs on behalf of all, which a mark in their names
+says.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ _ONE_FOR_ALL: Final = "*"
 
 
 def signed(consumer: str, version: str) -> str:
-    """Return the name of an owner; of nobody, nothing.
+    """Return the name of an owner; empty if ``consumer`` is.
 
     >>> signed("4f1c", "0.1.0"), signed("", "0.1.0")
     ('4f1c*@0.1.0', '')
     """
-    # Metadata of blobs are HTTP headers.
+    # Blob metadata is sent in HTTP headers.
     said = re.sub(r"[^\w.+-]", "-", version, flags=re.ASCII)
     return f"{consumer}{_ONE_FOR_ALL}{_BETWEEN}{said}" if consumer else ""
 
 
 def parted(owner: str) -> tuple[str, str]:
-    """Return a consumer and its version; where none is, nothing.
+    """Return the consumer and the version in an owner's name, each empty if missing.
 
     >>> parted("4f1c*@0.1.0"), parted("4f1c@0.1.0"), parted("4f1c"), parted("")
     (('4f1c', '0.1.0'), ('4f1c', '0.1.0'), ('4f1c', ''), ('', ''))
@@ -40,7 +40,7 @@ def parted(owner: str) -> tuple[str, str]:
 
 
 def renews_one_for_all(owner: str) -> bool:
-    """Tell whether an owner of that name shows by one of its partitions that it lives.
+    """Tell whether an owner of that name renews one of its partitions on behalf of all.
 
     >>> [renews_one_for_all(owner) for owner in ("4f1c*@0.1.0", "4f1c@0.1.0", "4f1c", "")]
     [True, False, False, False]
@@ -49,9 +49,9 @@ def renews_one_for_all(owner: str) -> bool:
 
 
 def signs_of_life(written: Mapping[str, tuple[str, float]]) -> dict[str, float]:
-    """Return, by partition, when its owner has shown last that it lives.
+    """Return, by partition, when its owner last showed that it was alive.
 
-    ``written`` has, by partition, the owner's name in storage and when that was written.
+    ``written`` has, by partition, the owner's name in storage and when it was written.
 
     >>> signs_of_life({"0": ("a*@2", 1.0), "1": ("a*@2", 9.0), "2": ("b@1", 1.0), "3": ("b@1", 9)})
     {'0': 9.0, '1': 9.0, '2': 1.0, '3': 9}
@@ -66,11 +66,11 @@ def signs_of_life(written: Mapping[str, tuple[str, float]]) -> dict[str, float]:
 
 
 def name_in(metadata: Mapping[str, str | None]) -> str:
-    """Return the owner's name in an ownership blob's metadata; nothing for nobody."""
-    # Listings tell an empty value as None.
+    """Return the owner's name in an ownership blob's metadata; empty without an owner."""
+    # Listings give an empty value as None.
     return metadata.get("ownerid") or ""
 
 
 def owner_in(metadata: Mapping[str, str | None]) -> tuple[str, str]:
-    """Return the consumer and its version in an ownership blob's metadata."""
+    """Return the consumer and its version from an ownership blob's metadata."""
     return parted(name_in(metadata))

@@ -1,11 +1,11 @@
 """Positions that only go forward: the SDK's checkpoint store, but for how checkpoints are written.
 
-The SDK writes a checkpoint over whatever is there. An owner that stood still while its partitions
-went to others, a paused machine above all, would write its old position over their newer one when
-it comes back. Nothing would be lost, but the lag would never go, and a pool would be kept up for
-ever; a request that storage carries out twice does the same. So a position is compared with the one
-that is there, and replaces exactly that. It is noted with the creation of its hub: where that was
-made anew meanwhile, what was read of the earlier one says nothing.
+The SDK overwrites whatever checkpoint is there. An owner that stood still while its partitions went
+to others, typically on a paused machine, would overwrite their newer position with its old one when
+it resumes. Nothing would be lost, but the lag would never go away, and a pool would be kept up
+forever; a request that storage carries out twice has the same effect. So a position is compared
+with the stored one, and replaces exactly that version. It is recorded with the creation time of its
+hub: if the hub was recreated, positions in the earlier one mean nothing.
 """
 
 from __future__ import annotations
@@ -21,71 +21,70 @@ from shared.contracts.errors import TransientError
 from shared.storage.blobs import BlobStore
 
 HUB_MADE: Final = "hubmade"
-"""Metadata of a checkpoint blob: when the hub was made that its position is of, ISO 8601."""
+"""Metadata key of a checkpoint blob: when the hub of its position was created, ISO 8601."""
 
 
 class Corrected(NamedTuple):
-    """What a look at all positions of a hub found."""
+    """The result of checking all positions of a hub."""
 
     positions: int
-    """How many could not be of this hub, and were put right."""
+    """How many were written, because they were wrong or missing."""
     hub_made: str
-    """When the hub was made, ISO 8601; empty when it does not say."""
+    """When the hub was created, ISO 8601; empty if it does not say."""
 
 
 class Positions(Protocol):
-    """How far the partitions of one hub are worked off.
+    """How far the partitions of one hub have been processed.
 
     Raises:
-        TransientError: from every method, when the hub or storage is away.
+        TransientError: from every method, when the hub or storage is unavailable.
     """
 
     async def reached(self, partition_id: str) -> int:
-        """Return the sequence number up to which a partition is; -1 before its first event."""
+        """Return the last sequence number processed in a partition; -1 before its first event."""
 
     async def all_reached(self) -> Mapping[str, int]:
-        """Return the same of every partition that was worked off at all, by one request."""
+        """Return the same for every partition that has a position, with one request."""
 
     async def made(self, client: EventHubConsumerClient) -> str:
-        """Return when the hub was made, ISO 8601; empty when it does not say."""
+        """Return when the hub was created, ISO 8601; empty if it does not say."""
 
     async def correct(self, client: EventHubConsumerClient) -> Corrected:
-        """Put right the positions that cannot be of this hub."""
+        """Correct the positions that cannot belong to this hub."""
 
 
 class HubIdentity:
-    """Knows which of the hubs that had one name, one after the other, a client has met.
+    """Knows which of several successive hubs of one name a client reads.
 
-    A hub that was deleted and made again, or restored elsewhere, begins anew. The SDK would ask it
-    forever for what comes behind a position that it has never reached, or pass over what comes
-    before it.
+    A hub that was deleted and recreated, or restored elsewhere, begins anew. The SDK would wait
+    forever for events after a position that it has not reached, or skip the events before it.
     """
 
     def __init__(self, positions: Positions) -> None:
         self.made = ""
-        """When the hub was made, ISO 8601; empty while that is not known."""
+        """When the hub was created, ISO 8601; empty while that is unknown."""
         self._positions = positions
 
     async def meet(self, client: EventHubConsumerClient) -> None:
-        """Note which hub a new client reads; until then it is not known."""
+        """Note which hub a new client reads; unknown if the hub or storage is unavailable."""
         self.made = ""
         with contextlib.suppress(TransientError):
             self.made = await self._positions.made(client)
 
     async def changed(self, client: EventHubConsumerClient) -> bool:
-        """Return whether another hub is there now; positions of the earlier one are put right.
+        """Return whether another hub is there now; positions in the earlier one are corrected.
 
         Raises:
-            TransientError: the hub or storage is away.
+            TransientError: the hub or storage is unavailable.
         """
         corrected, made = await self._positions.correct(client)
         self.made = self.made or made
-        # Another service may have put the positions right before.
+        # Another service may have corrected the positions before.
         return bool(corrected or (made and made != self.made))
 
 
 def position_in(metadata: Mapping[str, str]) -> int | None:
-    """Return the sequence number in a checkpoint blob's metadata; None when it holds none.
+    """Return the sequence number in a checkpoint blob's metadata; None without a valid one.
 
     >>> position_in({"sequencenumber": "41", "offset": "4100"}), position_in({})
     (41, None)
@@ -97,10 +96,10 @@ def position_in(metadata: Mapping[str, str]) -> int | None:
 
 
 class ForwardCheckpointStore(CheckpointStore):
-    """Keeps ownership as `BlobCheckpointStore` does, in the same blobs; see there.
+    """A checkpoint store whose positions only go forward; `BlobCheckpointStore` does the rest.
 
     Raises:
-        TransientError: from `update_checkpoint`, when storage is away; nothing was written then.
+        TransientError: from `update_checkpoint`, when storage is unavailable.
     """
 
     def __init__(self, store: BlobCheckpointStore, blobs: BlobStore, container: str) -> None:
@@ -108,7 +107,7 @@ class ForwardCheckpointStore(CheckpointStore):
         self._blobs = blobs
         self._container = container
         self._written: dict[str, tuple[int, str]] = {}
-        """By blob: the position that was written here last, and the ETag that this gave."""
+        """By blob: the position that was last written here, and the resulting ETag."""
 
     async def list_ownership(
         self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, **kwargs: Any
@@ -121,13 +120,13 @@ class ForwardCheckpointStore(CheckpointStore):
     async def claim_ownership(
         self, ownership_list: Iterable[dict[str, Any]], **kwargs: Any
     ) -> Iterable[dict[str, Any]]:
-        """Try to own partitions; return those that are owned now."""
+        """Try to claim partitions; return those that are owned now."""
         return await self._store.claim_ownership(ownership_list, **kwargs)
 
     async def list_checkpoints(
         self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, **kwargs: Any
     ) -> Iterable[dict[str, Any]]:
-        """List how far the partitions have been worked off."""
+        """List how far the partitions have been processed."""
         return await self._store.list_checkpoints(
             fully_qualified_namespace, eventhub_name, consumer_group, **kwargs
         )
@@ -135,10 +134,10 @@ class ForwardCheckpointStore(CheckpointStore):
     async def update_checkpoint(
         self, checkpoint: dict[str, Any], *, hub_made: str = "", **_kwargs: Any
     ) -> None:
-        """Write a partition's position, unless the one that is there is as far.
+        """Write a partition's position, unless the stored one is at least as far.
 
-        One that cannot be read, since somebody has spoilt its blob, is written over; one of
-        another hub than that of ``hub_made`` is not.
+        A stored position that cannot be read, because its blob was tampered with, is overwritten;
+        one of another hub than that of ``hub_made`` is not.
         """
         place = ("fully_qualified_namespace", "eventhub_name", "consumer_group")
         name = "/".join([*(checkpoint[part] for part in place), "checkpoint"])
@@ -150,7 +149,7 @@ class ForwardCheckpointStore(CheckpointStore):
         before, etag = self._written.get(name, (reached, ""))
         written = None
         if before < reached and hub_made:
-            # Nobody else has written since: the ordinary case, which is worth no look.
+            # The ordinary case: nobody else has written since, so there is no need to look first.
             written = await self._blobs.annotate(self._container, name, position, etag=etag)
         while written is None:
             found = await self._blobs.facts(self._container, name)

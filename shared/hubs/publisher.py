@@ -10,10 +10,10 @@ from shared.telemetry import tracing
 
 
 class Publisher:
-    """Publishes events of one hub, at least once, each acknowledged before the call returns.
+    """Publishes events to one hub, at least once, each acknowledged before the call returns.
 
     Raises:
-        TransientError: from every method, when the hub is away or does not answer.
+        TransientError: from every method, when the hub is unavailable or does not answer.
     """
 
     def __init__(self, sender: Sender) -> None:
@@ -21,14 +21,14 @@ class Publisher:
         self._partitions: list[str] = []
 
     async def partitions(self) -> list[str]:
-        """Return the hub's partition ids in order (asked once)."""
+        """Return the hub's partition ids in order (queried once)."""
         if not self._partitions:
             found = await self._sender.call(lambda client: client.get_partition_ids())
             self._partitions = sorted(found, key=int)
         return self._partitions
 
     async def newest(self, partition_id: str) -> int:
-        """Return the sequence number of a partition's last event; -1 when it never had one."""
+        """Return the sequence number of a partition's last event; -1 if it never had one."""
         found = await self._sender.call(
             lambda client: client.get_partition_properties(partition_id)
         )
@@ -43,7 +43,7 @@ class Publisher:
         await self._send(message.to_json(), partition_key=message.job_id)
 
     async def again(self, body: bytes, partition_id: str) -> None:
-        """Publish an event's body as it once came, to the partition that it came from."""
+        """Publish an event's body once more, unchanged, to the partition that it came from."""
         await self._send(body, partition_id=partition_id)
 
     async def _send(

@@ -1,7 +1,7 @@
-"""Patience with a machine that has no memory, thread or process left just now.
+"""Patience with a machine that has run out of memory, threads or processes.
 
-That is nobody's fault whose work is in hand, and mostly over soon: a neighbour ends, or the kernel
-ends one.
+The work in hand is not the cause, and the shortage is mostly over soon: another process ends, or
+the kernel kills one.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _NOTHING_LEFT: Final = (errno.ENOMEM, errno.EAGAIN)
 
 
 def is_scarcity(error: BaseException) -> bool:
-    """Tell whether an error says that the machine has no memory, thread or process left."""
+    """Tell whether an error says that the machine is out of memory, threads or processes."""
     if isinstance(error, OSError):
         return error.errno in _NOTHING_LEFT
     return isinstance(error, MemoryError) or str(error) == _NO_THREAD
 
 
 async def patiently(work: Callable[[], Awaitable[T]]) -> T:
-    """Await ``work``; once more, after a while, where it failed for scarcity alone.
+    """Await ``work``; if it fails for scarcity, await it once more after `PATIENCE_S`.
 
     Raises:
         Exception: from ``work``: its first error, or the second if the first was scarcity.

@@ -1,9 +1,8 @@
-"""A connection to one hub that is not trusted to notice its own death.
+"""A connection to one hub that is replaced when it stops answering.
 
-The SDK waits for an acknowledgement for as long as the connection seems to live, and a peer that
-vanished without a word (a dropped mapping of a NAT, a dead node) seems to live forever; whatever
-is sent later waits behind it. So every request has a deadline, and a client that misses one is
-thrown away.
+The SDK waits for an acknowledgement for as long as the connection seems to be alive, and one whose
+peer vanished silently (a dropped NAT mapping, a dead node) seems alive forever; whatever is sent
+later waits behind it. So every request has a deadline, and a client that misses one is discarded.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _CLOSING_S: Final = 10.0
 
 
 class Sender:
-    """Runs requests to ``hub`` on a client that is made anew when it falls silent.
+    """Runs requests to ``hub`` on a client that is replaced when it misses a deadline.
 
     ``connect`` opens a client. Leaving the context closes it.
     """
@@ -60,7 +59,7 @@ class Sender:
         """Return the hub's answer; a request that missed its deadline may have been carried out.
 
         Raises:
-            TransientError: the hub is away or did not answer in time.
+            TransientError: the hub is unavailable or did not answer in time.
         """
         client = await self._present()
         try:
@@ -90,9 +89,9 @@ class Sender:
 
 
 async def _close(client: EventHubProducerClient) -> None:
-    # On a dead connection closing waits for an answer as well.
+    # On a dead connection, closing waits for an answer as well.
     try:
         async with asyncio.timeout(_CLOSING_S):
             await client.close()
-    except Exception as error:  # it is thrown away
+    except Exception as error:  # it is discarded anyway
         log.info("connection not closed in order", error=f"{type(error).__name__}: {error}")

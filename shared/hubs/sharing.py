@@ -1,14 +1,14 @@
-"""Partitions are given to newcomers, not taken by them.
+"""Hands partitions over to newcomers, instead of letting them be taken.
 
-By the SDK's rules a newcomer takes over one partition in each interval, whatever its owner has in
-hand of it, and that is done twice. Here a newcomer announces that it waits. At their next look
-owners of more than their share read the surplus no more, and release each partition when its work
-is finished; the SDK's greedy strategy claims all that is released at once. Who was given nothing
-for long takes over partitions as the SDK does: their owner may be of another version.
+By the SDK's rules, a newcomer takes over one partition per interval, whatever its owner has in hand
+of it, and that work is done twice. Here a newcomer announces that it waits. At their next look,
+owners of more than their share stop reading the surplus, and release each partition when its work
+is finished; the SDK's greedy strategy claims all that is released at once. A newcomer that is given
+nothing for long takes partitions as the SDK does: their owner may be of another version.
 
-Ownership lies in the SDK's own blobs. When a third of its life is over an owner renews one of them,
-which stands for all of its own (`shared.hubs.owners`); beside an owner of an earlier version, which
-does not know that, it renews all. While there is nothing to share, nobody looks at each interval.
+Ownership is kept in the SDK's own blobs. After a third of the expiry, an owner renews one of them
+on behalf of all its own (`shared.hubs.owners`); beside an owner of an earlier version, which does
+not know that, it renews all. While there is nothing to share, consumers skip most intervals' looks.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from shared.storage.blobs import BlobItem, BlobStore
 from shared.telemetry.metrics import version
 
 Ownership = dict[str, Any]
-"""Who owns a partition, in the SDK's terms."""
+"""The ownership of a partition, as the SDK represents it."""
 
 Release = Callable[[str], Awaitable[None]]
-"""Gives up a partition, by its id, of which nothing is in hand any more."""
+"""Releases a partition, by its id, once nothing of it is in hand."""
 
 PartWith = Callable[[int, Release], set[str]]
-"""Chooses at most so many partitions to be read no more; each is released when it is finished."""
+"""Stops reading at most that many partitions, and returns them; each is released when finished."""
 
 _RENEWALS_A_LIFE: Final = 3
 _CALM_S: Final = 5.0
-"""Between two looks while there is nothing to share, where lives are longer than that."""
+"""The most seconds between two looks while there is nothing to share."""
 _CALM_SHARE: Final = 2 / 3
-"""Of a life; after a whole one a newcomer waits no more for what it is to be given."""
+"""The same as a share of the expiry; after a whole one, a newcomer stops waiting for a handover."""
 _HUB: Final = ("fully_qualified_namespace", "eventhub_name", "consumer_group")
 _WAITING: Final = "ownership-awaited"
 
@@ -46,7 +46,7 @@ _WAITING: Final = "ownership-awaited"
 def share(partitions: int, owned: Mapping[str, int], owner: str) -> int:
     """Return how many of the partitions ``owner`` keeps.
 
-    All keep as many; of a remainder those keep one who own most already.
+    All keep the same number; a remainder goes to those who own most already, one each.
 
     >>> [share(5, {"a": 2, "b": 2, "c": 1, "new": 0}, owner) for owner in ("a", "b", "c", "new")]
     [2, 1, 1, 1]
@@ -59,12 +59,12 @@ def share(partitions: int, owned: Mapping[str, int], owner: str) -> int:
 class SharedOwnership(CheckpointStore):
     """The checkpoint store of one consumer that shares a hub's partitions with others.
 
-    ``positions`` keeps the positions, and writes ownership. ``expiry_s`` is how long an owner lives
-    that writes nothing. Without ``part_with`` newcomers are given nothing, and take partitions by
-    the SDK's rules.
+    ``positions`` keeps the positions, and writes ownership. ``expiry_s`` is how long an owner
+    counts as alive without writing. Without ``part_with``, nothing is handed over, and newcomers
+    take partitions by the SDK's rules.
 
     Raises:
-        TransientError: from what concerns ownership, when storage is away; the SDK asks again.
+        TransientError: from the ownership methods, when storage is unavailable; the SDK retries.
     """
 
     def __init__(
@@ -83,20 +83,20 @@ class SharedOwnership(CheckpointStore):
         self._version = version()
         self._owner = ""
         self._owners: dict[str, str] = {}
-        """The live owner of each partition that has one, as it was listed last."""
+        """The live owner of each partition that has one, as last listed."""
         self._listed: list[Ownership] = []
         """All partitions that ever had an owner."""
         self._waiting: dict[str, Ownership] = {}
-        """The consumers that wait for partitions, as they were listed last."""
+        """The consumers that wait for partitions, as last listed."""
         self._look_due_s = 0.0
-        """By the monotonic clock. Until then what was listed last is taken for true."""
+        """By the monotonic clock; until then, the last listing is trusted."""
         self._renewed_s: dict[str, float] = {}
-        """When each partition was claimed by us last, by the monotonic clock."""
+        """When we last claimed each partition, by the monotonic clock."""
         self._held: dict[str, Ownership] = {}
         self._leaving: dict[str, bool] = {}
-        """Held partitions that are read no more, and whether they are finished."""
+        """Held partitions that are no longer read, and whether they are finished."""
         self._each_by_itself = False
-        """Whether an owner of an earlier version lives, to whom one does not stand for all."""
+        """Whether an owner of an earlier version is alive, which expects each to be renewed."""
         self._announced: str | None = None
         self._announced_s = 0.0
         self._waits_since: float | None = None
@@ -105,10 +105,10 @@ class SharedOwnership(CheckpointStore):
     async def list_ownership(
         self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, **_: Any
     ) -> Iterable[Ownership]:
-        """List who owns which partition, and the others that wait, as if each owned one."""
+        """List who owns which partition, and other waiting consumers as if each owned one."""
         due = time.monotonic() >= self._look_due_s or not self._others_live()
         if due:
-            # What is released in the meantime makes the next look due at once.
+            # A release in the meantime makes the next look due at once.
             self._look_due_s = time.monotonic() + min(_CALM_S, self._expiry_s * _CALM_SHARE)
             try:
                 await self._look((fully_qualified_namespace, eventhub_name, consumer_group))
@@ -116,7 +116,7 @@ class SharedOwnership(CheckpointStore):
                 self._look_due_s = 0.0
                 raise
         known = {} if due else self._held
-        # The SDK writes itself into what it wants.
+        # Copies, because the SDK writes itself into those that it wants.
         listed = [{**known.get(each["partition_id"], each)} for each in self._listed]
         others = (each for one, each in self._waiting.items() if one != self._owner)
         return [*listed, *({**each} for each in others)]
@@ -149,7 +149,7 @@ class SharedOwnership(CheckpointStore):
         }
 
     def _others_live(self) -> bool:
-        """Whether everybody lives, by what was listed last, who lived then."""
+        """Return whether all owners that were alive in the last listing still are."""
         return all(
             self._lives(each["last_modified_time"])
             for each in self._listed
@@ -159,11 +159,11 @@ class SharedOwnership(CheckpointStore):
     async def claim_ownership(
         self, ownership_list: Iterable[Ownership], **_: Any
     ) -> Iterable[Ownership]:
-        """Keep what is ours, but for a surplus, and claim what is nobody's; return what is read."""
+        """Keep our partitions but for a surplus, and claim free ones; return those to be read."""
         wanted = list(ownership_list)
         owner = next((each["owner_id"] for each in wanted), "")
         if not owner:
-            # The SDK releases what it has read until now.
+            # The SDK is releasing the partitions that it has read until now.
             self._look_due_s = 0.0
             return await self._positions.claim_ownership(wanted)
         async with self._writing:
@@ -178,7 +178,7 @@ class SharedOwnership(CheckpointStore):
     async def list_checkpoints(
         self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, **kwargs: Any
     ) -> Iterable[dict[str, Any]]:
-        """List how far the partitions have been worked off."""
+        """List how far the partitions have been processed."""
         return await self._positions.list_checkpoints(
             fully_qualified_namespace, eventhub_name, consumer_group, **kwargs
         )
@@ -188,7 +188,7 @@ class SharedOwnership(CheckpointStore):
         await self._positions.update_checkpoint(checkpoint, **kwargs)
 
     async def _release(self, partition_id: str) -> None:
-        """Give up a partition that is read no more. What fails is tried again at the next look."""
+        """Release a partition that is no longer read; a failure is retried at the next look."""
         async with self._writing:
             if partition_id in self._leaving:
                 self._leaving[partition_id] = True
@@ -198,9 +198,9 @@ class SharedOwnership(CheckpointStore):
         return self._owners.get(wanted["partition_id"]) if wanted["partition_id"] else ""
 
     async def _renew(self, held: list[Ownership]) -> None:
-        """Show that the owner of what is ``held`` lives; some of it may be lost to others.
+        """Renew our ownership of what is ``held``; some of it may be lost to others.
 
-        It is shown by what stays: what is given away shows nothing of us any more.
+        A partition that stays is renewed: one that is given away no longer says anything about us.
         """
         aged_s = time.monotonic() - self._expiry_s / _RENEWALS_A_LIFE
         self._held = {each["partition_id"]: each for each in held}
@@ -210,7 +210,7 @@ class SharedOwnership(CheckpointStore):
             for id_ in [id_ for id_ in self._held if renewed_s[id_] <= aged_s]:
                 await self._renew_one(id_)
         elif all(renewed_s[id_] <= aged_s for id_ in staying):
-            # In turn, so that also the others are not long out of date when one is lost.
+            # In turn, so that the others are not long out of date when one is lost.
             for id_ in sorted(staying, key=lambda id_: renewed_s[id_]):
                 if await self._renew_one(id_):
                     break
@@ -226,7 +226,7 @@ class SharedOwnership(CheckpointStore):
         return bool(renewed)
 
     async def _share(self, wanted: list[Ownership]) -> None:
-        """Give away our surplus, and claim of what is ``wanted`` what is not ours."""
+        """Hand over our surplus, and claim those of the ``wanted`` that are not ours."""
         others = [each for each in wanted if self._owner_of(each) not in {None, self._owner}]
         free = [each for each in wanted if self._owner_of(each) is None]
         if self._part_with is None:
@@ -250,13 +250,13 @@ class SharedOwnership(CheckpointStore):
         await self._claim([{**each, "owner_id": ""} for each in finished])
 
     def _others_come_first(self) -> bool:
-        """Whether we have our share and others have not."""
+        """Return whether we have our share and others do not have theirs."""
         counts = self._counts()
         each = len(self._listed) // len(counts)
         return counts.pop(self._owner) >= each and any(count < each for count in counts.values())
 
     def _portion(self, free: list[Ownership]) -> list[Ownership]:
-        """Choose as many others as the SDK has drawn by lot, which no other newcomer chooses."""
+        """Choose as many free partitions as the SDK picked, but different ones per newcomer."""
         nobodys = [each for each in self._listed if self._owner_of(each) is None]
         if not free or len(nobodys) < len(free):
             return free
@@ -268,11 +268,11 @@ class SharedOwnership(CheckpointStore):
         return [{**one, "owner_id": self._owner} for one in chosen]
 
     def _counts(self) -> dict[str, int]:
-        """Count the partitions of everybody who owns some or waits, and of ourselves."""
+        """Count the partitions of every owner and waiting consumer, ourselves included."""
         return dict.fromkeys({*self._waiting, self._owner}, 0) | Counter(self._owners.values())
 
     async def _wait_or_take(self, others: list[Ownership]) -> list[Ownership]:
-        """Announce that we wait for partitions of ``others``, and claim one after a life of it."""
+        """Announce that we wait for partitions of ``others``; claim them after a whole expiry."""
         now = time.monotonic()
         self._waits_since = self._waits_since or now
         if now - self._waits_since > self._expiry_s:
@@ -295,7 +295,7 @@ class SharedOwnership(CheckpointStore):
         ours = [{**each, "owner_id": signed(each["owner_id"], self._version)} for each in wanted]
         before_s, etags = time.monotonic(), {each.get("etag") for each in ours}
         claimed = list(await self._positions.claim_ownership(ours))
-        # What storage did not answer stays ours for the SDK, at the version that it was.
+        # Where storage did not answer, the SDK keeps a partition as ours, at its old version.
         written = (each["partition_id"] for each in claimed if each.get("etag") not in etags)
         self._renewed_s |= dict.fromkeys(written, before_s)
         return [{**each, "owner_id": parted(each["owner_id"])[0]} for each in claimed]
@@ -305,7 +305,7 @@ class SharedOwnership(CheckpointStore):
             await self._blobs.delete(self._container, item.name)
 
     def _lives(self, written_s: float) -> bool:
-        # By the clocks that the SDK compares, too.
+        # Compares the same clocks as the SDK: storage's and ours.
         return written_s + self._expiry_s > time.time()
 
 

@@ -67,5 +67,5 @@ class Watermark(Generic[T]):
 
     @property
     def unfinished(self) -> int:
-        """Count the items at and behind the first unfinished one."""
+        """The number of items from the first unfinished one on."""
         return len(self._open)

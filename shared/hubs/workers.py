@@ -1,4 +1,4 @@
-"""Works on a bounded number of deliveries at once, and buries those that are not ours."""
+"""Works on a bounded number of deliveries at once, and buries those that cannot be processed."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ log = structlog.get_logger()
 
 
 class GivenBack(StylestreamError):
-    """Work that its worker leaves to another: the event stays unfinished and comes again."""
+    """Raised by work that is left to another worker: its event stays unfinished and comes again."""
 
 
 class Workers:
     """Runs ``work`` for up to ``room`` deliveries at once and marks each done when it returns.
 
-    ``work`` sees to its own retries, but for those after a machine had no memory left. What it
-    raises in the end, a `MessageError` for a delivery that cannot be understood or anything
-    unforeseen, buries the delivery: no event may stop a partition. Only `GivenBack` leaves it
-    unfinished.
+    ``work`` does its own retries, except after the machine ran out of memory. What it raises in the
+    end, a `MessageError` for a delivery that cannot be understood or anything unforeseen, buries
+    the delivery, because no event may stop a partition. Only `GivenBack` leaves it unfinished.
     """
 
     def __init__(
@@ -46,7 +45,7 @@ class Workers:
         self._draining = False
 
     def drain(self) -> None:
-        """Take up nothing more, not even what waits for room already."""
+        """Take up nothing more, not even deliveries that already wait for room."""
         self._draining = True
         self._burials.drain()
 
@@ -59,7 +58,7 @@ class Workers:
         self._put_in_hand(self._finish(delivery)).add_done_callback(self._release)
 
     async def finish(self) -> None:
-        """Return when nothing is in hand any more."""
+        """Return once nothing is in hand."""
         while self._in_hand:
             await asyncio.wait(self._in_hand)
 
@@ -71,7 +70,7 @@ class Workers:
             log.info("event given back", partition=delivery.partition_id, reason=str(reason))
             return
         except NewerMessageError as error:
-            # It may take long, and no room is wanted for that.
+            # This may take long, and must not occupy room.
             self._put_in_hand(self._set_aside(delivery, error))
         except Exception as error:
             await self._set_aside(delivery, error)
@@ -100,11 +99,11 @@ class Workers:
 
 
 class OneAtATime:
-    """Lets the same piece of work be done by one task at a time.
+    """Lets only one task at a time do the same piece of work.
 
-    An event can come twice while the first is still in hand, after a reconnect above all. The
-    second has to wait: were it waved through as a duplicate, a checkpoint could pass it while the
-    first is unfinished (promise I1).
+    An event can come twice while the first is still in hand, mostly after a reconnect. The second
+    must wait: if it were marked done as a duplicate, a checkpoint could pass it while the first is
+    unfinished (promise I1).
     """
 
     def __init__(self) -> None:
@@ -112,7 +111,7 @@ class OneAtATime:
 
     @asynccontextmanager
     async def of(self, key: str) -> AsyncIterator[None]:
-        """Hold the work called ``key``."""
+        """Hold the lock of the work called ``key``."""
         lock, users = self._locks.get(key, (asyncio.Lock(), 0))
         self._locks[key] = (lock, users + 1)
         try:

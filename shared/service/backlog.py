@@ -1,8 +1,8 @@
-"""How far a hub has been worked off, seen from outside: also while nobody reads it.
+"""The backlog of a hub, seen from outside, even while nobody reads it.
 
-A consumer's own lag is gone with the consumer, so a pool at zero has none to report. What stays is
-in the hub (its partitions' ends), in the checkpoint blobs (how far they have been worked off), and
-in the ownership blobs (who reads them now).
+A consumer's own lag metric disappears with the consumer, so a pool at zero reports none. What stays
+is in the hub (the ends of its partitions), in the checkpoint blobs (how far they have been
+processed) and in the ownership blobs (who reads them now).
 """
 
 from __future__ import annotations
@@ -26,41 +26,41 @@ from shared.service.settings import ServiceSettings
 from shared.storage.blobs import BlobItem, BlobStore
 
 _DEADLINE_S: Final = 30.0
-# Ownership is renewed a few times before it expires; the blob's time is storage's, ours is ours.
+# Owners renew a few times per expiry; a second one allows for clocks that differ from storage's.
 _EXPIRIES: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionBacklog:
-    """One partition: its events, and how far they have been worked off."""
+    """One partition: its events, and how far they have been processed."""
 
     partition: Partition
     position: int | None
-    """Sequence number of the last event worked off; None without a checkpoint."""
+    """Sequence number of the last event processed; None without a checkpoint."""
     owner: str | None
-    """Who reads it now; None when nobody does."""
+    """The consumer that reads it now; None if there is none."""
     version: str = ""
-    """Which version its owner is of; nothing where it does not say so."""
+    """The owner's version; empty if unknown."""
 
     @property
     def reached(self) -> int:
-        """The last event that needs no more work; what has expired unread needs none, either."""
+        """The last event that needs no more work; events that expired unread need none, either."""
         if self.partition.empty:
             return self.partition.last
         before_first = self.partition.first - 1
         if self.position is None or self.position > self.partition.last:
-            # Beyond the end: the position is that of an earlier hub of the same name.
+            # Beyond the end: the position belongs to an earlier hub of the same name.
             return before_first
         return max(self.position, before_first)
 
     @property
     def waiting(self) -> int:
-        """Events that are retained and not worked off."""
+        """Events that are retained and not yet processed."""
         return self.partition.last - self.reached
 
     @property
     def expired(self) -> int:
-        """Events that the hub has dropped before they were worked off."""
+        """Events that the hub dropped before they were processed."""
         if self.position is None or self.position > self.partition.last:
             return 0
         return max(self.reached - self.position, 0)
@@ -68,21 +68,21 @@ class PartitionBacklog:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """A hub."""
+    """A hub's backlog."""
 
     hub: str
     partitions: tuple[PartitionBacklog, ...]
     newest_s: float
-    """When its newest event was enqueued, POSIX seconds; 0 when there never was one."""
+    """When its newest event was enqueued, POSIX seconds; 0 if there never was one."""
 
     @property
     def waiting(self) -> int:
-        """Events that are retained and not worked off."""
+        """Events that are retained and not yet processed."""
         return sum(partition.waiting for partition in self.partitions)
 
     @property
     def expired(self) -> int:
-        """Events that the hub has dropped before they were worked off."""
+        """Events that the hub dropped before they were processed."""
         return sum(partition.expired for partition in self.partitions)
 
     @property
@@ -92,17 +92,17 @@ class Backlog:
 
     @property
     def finished(self) -> int:
-        """Events ever worked off or expired."""
+        """Events ever processed or expired."""
         return self.enqueued - self.waiting
 
     @property
     def owned(self) -> int:
-        """Partitions that somebody reads now."""
+        """Partitions that have an owner now."""
         return sum(partition.owner is not None for partition in self.partitions)
 
     @property
     def versions(self) -> frozenset[str]:
-        """The versions of those who read partitions now."""
+        """The versions of the consumers that own partitions now."""
         return frozenset(one.version for one in self.partitions if one.owner is not None)
 
 
@@ -116,7 +116,7 @@ async def look(
     """
     hub = client.eventhub_name
     async with _answering(hub):
-        # Positions first: read after the ends, they could lie beyond them.
+        # Positions first: read after the ends, they could be beyond them.
         marks = await _marks(blobs, settings, hub)
         fresh_s = time.time() - _EXPIRIES * settings.ownership_expiry_s
         ids = await client.get_partition_ids()
@@ -143,7 +143,7 @@ async def look(
 async def oldest_s(client: EventHubConsumerClient, one: PartitionBacklog) -> float:
     """Return when a partition's first waiting event was enqueued, POSIX seconds.
 
-    Only looks: ``client`` has to be of a consumer group that no service reads in.
+    It changes nothing, but ``client`` must be in a consumer group that no service uses.
 
     Raises:
         TransientError: the hub did not answer.
@@ -178,12 +178,12 @@ async def oldest_s(client: EventHubConsumerClient, one: PartitionBacklog) -> flo
 
 
 def ownership_blob(settings: ServiceSettings, hub: str, partition_id: str) -> str:
-    """Name the blob in which the SDK's checkpoint store keeps who reads a partition."""
+    """Name the blob in which the SDK's checkpoint store keeps the owner of a partition."""
     return checkpoint_blob(settings, hub, partition_id).replace("/checkpoint/", "/ownership/")
 
 
 async def _marks(blobs: BlobStore, settings: ServiceSettings, hub: str) -> Mapping[str, BlobItem]:
-    """Return checkpoint and ownership blobs of a hub by name."""
+    """Return the checkpoint and ownership blobs of a hub, by name."""
     prefix = checkpoint_blob(settings, hub, "").removesuffix("checkpoint/")
     found = blobs.items(settings.checkpoints_container(hub), prefix)
     return {blob.name: blob async for blob in found}
@@ -200,14 +200,14 @@ def _owner(
     blob = marks.get(name)
     if blob is None or lives[name] < fresh_s:
         return None, ""
-    # A consumer that leaves in good order gives its partitions back by an owner without a name.
+    # A consumer that shuts down cleanly releases its partitions by writing an empty owner.
     consumer, version = owner_in(blob.metadata)
     return consumer or None, version
 
 
 @asynccontextmanager
 async def _answering(hub: str) -> AsyncIterator[None]:
-    """Give what is asked inside its time, and call what goes wrong by one name."""
+    """Limit the time of the requests inside, and raise their failures as `TransientError`."""
     try:
         async with asyncio.timeout(_DEADLINE_S):
             yield

@@ -1,20 +1,20 @@
 """Writes the positions that a hub lacks, so that an autoscaler sees its lag before anybody reads.
 
-KEDA measures lag against checkpoint blobs. Where a partition has none it guesses from the first and
-last event that are retained, and guesses 0 when that is one event and not the partition's very
-first: a pool without replicas then sleeps forever (KEDA's ``azure_eventhub_scaler.go``,
-``GetUnprocessedEventCountWithoutCheckpoint``). So every service writes at its start what is missing
-in its hub, and before any service has ever started, jobs do it with the services' identities, each
-of which may write the positions of the hub that it reads and no others::
+KEDA measures lag against checkpoint blobs. Where a partition has none, it guesses from the first
+and last retained events, and guesses 0 if they are one event that is not the partition's very
+first: a pool without replicas then stays at zero forever (KEDA's ``azure_eventhub_scaler.go``,
+``GetUnprocessedEventCountWithoutCheckpoint``). So every service starts by writing what is missing
+in its hub. Before any service has ever started, jobs do it with the services' identities, each of
+which may write only the positions of the hub that it reads::
 
     python -m shared.service.checkpoints            # of all hubs
     python -m shared.service.checkpoints stylizer   # of the one that stylizers read
 
-Two kinds of wrong positions are put right as well. One beyond its partition's end, or noted with
-the creation of another hub than the one that is there, is that of an earlier hub with the same
-name: a consumer would wait forever, or pass over what the new hub holds. And where all
-events behind a position have expired, nobody could ever work off the lag that is counted, which
-would keep a pool running for nothing.
+Two kinds of wrong positions are corrected as well. A position beyond its partition's end, or one
+recorded with the creation time of another hub, belongs to an earlier hub of the same name: a
+consumer would wait forever, or skip what the new hub holds. And where all events behind a position
+have expired, the lag that is counted could never be worked off, and would keep a pool running for
+nothing.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ _Client = EventHubConsumerClient | EventHubProducerClient
 _DEADLINE_S: Final = 30.0
 
 READERS: Final = {"splitter": "uploads_hub", "stylizer": "frames_hub", "assembler": "segments_hub"}
-"""The setting that names the hub that each service reads."""
+"""By service, the setting that names the hub that it reads."""
 
 BEGINNING: Final = "-1"
-"""The offset before a partition's first event, the same for the service and its emulators."""
+"""The offset before a partition's first event, the same in Azure and in its emulators."""
 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """What a hub says about a partition. Events are counted from 0; -1 is before the first."""
+    """What a hub reports about a partition. Events are counted from 0; -1 is before the first."""
 
     id: str
     first: int
@@ -78,13 +78,13 @@ class Position:
 
 
 def right_position(partition: Partition, reached: int | None) -> Position | None:
-    """Return the position to write; None when the one that was ``reached`` is right.
+    """Return the position to write; None if the one that was ``reached`` is right.
 
-    ``reached`` has to have been looked up before the partition was, or a consumer that goes on in
-    between makes it look like another hub's.
+    ``reached`` must have been looked up before ``partition``: otherwise a consumer that advances
+    in between makes it look like another hub's.
     """
     if reached is None or reached > partition.last:
-        # Everything that is retained is unread; what has expired is nobody's lag.
+        # Everything that is retained is unread; expired events do not count as lag.
         return Position(BEGINNING, partition.last if partition.empty else partition.first - 1)
     if partition.empty and reached < partition.last:
         return Position(partition.last_offset, partition.last)
@@ -92,35 +92,35 @@ def right_position(partition: Partition, reached: int | None) -> Position | None
 
 
 class Noted(NamedTuple):
-    """How far a partition is worked off, as its readers have noted it."""
+    """How far a partition has been processed, as recorded by its readers."""
 
     reached: int
     """Sequence number of the last event that is done; -1 before the first."""
     hub_made: str
-    """When the hub was made that this is of, ISO 8601; empty if unknown."""
+    """When the hub of this position was created, ISO 8601; empty if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class HubPositions:
-    """How far the services have worked off one hub; see `shared.hubs.positions.Positions`."""
+    """How far the services have processed one hub; see `shared.hubs.positions.Positions`."""
 
     blobs: BlobStore
     settings: ServiceSettings
     hub: str
 
     async def reached(self, partition_id: str) -> int:
-        """Return the sequence number up to which a partition is; -1 before its first event.
+        """Return the last sequence number processed in a partition; -1 before its first event.
 
         Raises:
-            TransientError: storage is away.
+            TransientError: storage is unavailable.
         """
         return (await self.noted(partition_id)).reached
 
     async def all_reached(self) -> Mapping[str, int]:
-        """Return the same of every partition that was worked off at all, by one request.
+        """Return the same for every partition that has a position, with one request.
 
         Raises:
-            TransientError: storage is away.
+            TransientError: storage is unavailable.
         """
         container = self.settings.checkpoints_container(self.hub)
         there = self.blobs.items(container, checkpoint_blob(self.settings, self.hub, ""))
@@ -128,10 +128,10 @@ class HubPositions:
         return {id_: reached for id_, reached in found.items() if reached is not None}
 
     async def noted(self, partition_id: str) -> Noted:
-        """Return how far a partition is worked off, and of which hub that is.
+        """Return how far a partition has been processed, and in which hub.
 
         Raises:
-            TransientError: storage is away.
+            TransientError: storage is unavailable.
         """
         name = checkpoint_blob(self.settings, self.hub, partition_id)
         found = await self.blobs.facts(self.settings.checkpoints_container(self.hub), name)
@@ -140,7 +140,7 @@ class HubPositions:
         return Noted(-1 if position is None else position, metadata.get(HUB_MADE, ""))
 
     async def made(self, client: EventHubConsumerClient) -> str:
-        """Return when ``client``'s hub was made, ISO 8601; empty when it does not say.
+        """Return when ``client``'s hub was created, ISO 8601; empty if it does not say.
 
         Raises:
             TransientError: the hub did not answer.
@@ -148,9 +148,9 @@ class HubPositions:
         return (await _in_time(client, _look_up_hub(client))).made
 
     async def correct(self, client: EventHubConsumerClient) -> Corrected:
-        """Put right the positions that cannot be of this hub, but of an earlier one.
+        """Correct the positions that can only belong to an earlier hub.
 
-        All others are the consumers' own while they run; see `prepare`.
+        All others are left to the consumers while they run; see `prepare`.
 
         Raises:
             TransientError: the hub or storage did not answer.
@@ -160,10 +160,10 @@ class HubPositions:
 
 
 async def prepare(client: _Client, blobs: BlobStore, settings: ServiceSettings) -> int:
-    """Write the positions that ``client``'s hub lacks; return how many.
+    """Write the positions that ``client``'s hub lacks, and correct wrong ones; return how many.
 
-    Safe to run at any time, by several at once, and beside consumers: a position that somebody
-    else writes meanwhile stays.
+    Safe to run at any time, concurrently and beside consumers: a position that is written
+    meanwhile stays.
 
     Raises:
         TransientError: the hub or storage did not answer.
@@ -174,7 +174,7 @@ async def prepare(client: _Client, blobs: BlobStore, settings: ServiceSettings) 
 
 async def _in_time(client: _Client, request: Coroutine[None, None, T]) -> T:
     try:
-        # The SDK itself waits forever on a connection that died without a word.
+        # The SDK itself waits forever on a connection that died silently.
         async with asyncio.timeout(_DEADLINE_S):
             return await request
     except TimeoutError as error:
@@ -191,7 +191,7 @@ class _Hub(NamedTuple):
 
 
 async def _look_up_hub(client: _Client) -> _Hub:
-    # Twice: an emulator that gives the time of asking has said nothing.
+    # Twice, because some emulators report the time of the request: then it is not known.
     first, second = [await client.get_eventhub_properties() for _ in range(2)]
     same = first["created_at"] == second["created_at"]
     return _Hub(str(first["created_at"].isoformat()) if same else "", second["partition_ids"])
@@ -201,7 +201,7 @@ async def _prepare(
     client: _Client, blobs: BlobStore, settings: ServiceSettings, *, only_impossible: bool
 ) -> Corrected:
     hub = await _look_up_hub(client)
-    # Before the partitions are looked up, see `right_position`; and all by one request.
+    # Before the partitions are looked up (see `right_position`), and all with one request.
     there = blobs.items(
         settings.checkpoints_container(client.eventhub_name),
         checkpoint_blob(settings, client.eventhub_name, ""),
@@ -238,7 +238,7 @@ async def _prepare_one(
     noted = {HUB_MADE: made} if made else {}
     if position is None:
         if found is not None and not before and noted:
-            # Of a release that did not note this; a consumer that writes meanwhile notes it, too.
+            # Written by a release that did not record this; a consumer that writes now does, too.
             await blobs.annotate(container, name, {**found.metadata, **noted}, etag=found.etag)
         return False
     metadata = {**position.metadata, **noted}
@@ -257,7 +257,7 @@ async def _prepare_one(
 
 
 def look_up(found: Mapping[str, Any]) -> Partition:
-    """Return what the SDK has found out about a partition."""
+    """Return a partition from the properties that the SDK has looked up."""
     return Partition(
         str(found["id"]),
         int(found["beginning_sequence_number"]),
@@ -268,10 +268,10 @@ def look_up(found: Mapping[str, Any]) -> Partition:
 
 
 def checkpoint_blob(settings: ServiceSettings, hub: str, partition_id: str) -> str:
-    """Name the blob that the SDK's checkpoint store keeps a partition's position in.
+    """Name the blob in which the SDK's checkpoint store keeps a partition's position.
 
-    The store writes the whole name in lower case and KEDA only the consumer group, so namespaces
-    and hubs want names in lower case.
+    The store puts the whole name in lower case, KEDA only the consumer group, so the names of
+    namespaces and hubs should be in lower case.
     """
     group = settings.consumer_group
     return f"{namespace_of(settings)}/{hub}/{group}/checkpoint/{partition_id}".lower()
@@ -311,7 +311,7 @@ async def prepare_all(settings: ServiceSettings, services: Iterable[str] = READE
     async with AzureClients(settings) as clients:
         blobs = BlobStore(await clients.blobs())
         for hub in (getattr(settings, READERS[service]) for service in services):
-            # A sender may look a hub up, too, and every service may send to or read what it names.
+            # A producer client can look a hub up, too, whether the identity may send or receive.
             async with await clients.producer(hub) as client:
                 written = await prepare(client, blobs, settings)
             log.info("positions are there", hub=hub, written=written)

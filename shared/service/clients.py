@@ -25,7 +25,7 @@ from shared.storage.blobs import BlobStore
 from shared.storage.last_answer import LastAnswer, StorageProbe
 
 if TYPE_CHECKING:
-    # Heavy to load, and stacks on one machine do without.
+    # Slow to import, and stacks on one machine do not need them.
     from azure.eventgrid.aio import EventGridPublisherClient
     from azure.identity.aio import DefaultAzureCredential
 
@@ -36,9 +36,9 @@ _HUB_RETRY: dict[str, Any] = {
     "retry_backoff_factor": 0.2,
     "retry_backoff_max": 10,
 }
-# How long the SDK listens before it looks after its connection; what comes ends the wait.
+# How long the SDK waits for data before it services its connection; data ends the wait.
 _LISTENING_S: Final = 1.0
-# Whoever announces something tries again by itself; the SDK's own policy would take minutes.
+# Announcements are retried by their sender; the SDK's own policy would take minutes.
 _TOPIC_RETRY: dict[str, Any] = {
     "retry_total": 2,
     "retry_backoff_factor": 0.2,
@@ -57,7 +57,7 @@ class StorageClients:
         self._own: BlobServiceClient | None = None
         self._media: BlobServiceClient | None = None
         self._heard: dict[str, LastAnswer] = {}
-        """By the address of an account."""
+        """By the URL of an account."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -66,11 +66,11 @@ class StorageClients:
         await self._stack.aclose()
 
     async def keep(self, context: AbstractAsyncContextManager[T]) -> T:
-        """Enter something that lives as long as the clients that it uses."""
+        """Enter ``context``, and leave it when the clients are closed."""
         return await self._stack.enter_async_context(context)
 
     async def storage(self) -> StorageAccounts:
-        """Open both storage accounts, or the one that is both."""
+        """Open both storage accounts, or the one that serves as both."""
         return StorageAccounts(
             await self.blobs(), await self.media_blobs(), self._settings.media_containers
         )
@@ -85,7 +85,7 @@ class StorageClients:
         return self._own
 
     async def media_blobs(self) -> BlobServiceClient:
-        """Open the storage account that users know."""
+        """Open the users' storage account."""
         account = self._settings.media_account
         if account == (
             self._settings.storage_connection_string,
@@ -97,12 +97,12 @@ class StorageClients:
         return self._media
 
     async def probe(self, blobs: BlobStore, container: str) -> StorageProbe:
-        """Return what asks ``blobs`` whether the account answers that holds ``container``."""
+        """Return a probe that asks, through ``blobs``, the account that holds ``container``."""
         last = await self.last_answer(container)
         return StorageProbe(blobs, container, last, self._settings.probe_interval_s)
 
     async def last_answer(self, container: str) -> LastAnswer:
-        """Return the last answer, which is kept up to date, of the account of ``container``."""
+        """Return the last answer of the account of ``container``; it is kept up to date."""
         users = container in self._settings.media_containers
         account = await (self.media_blobs() if users else self.blobs())
         return self._heard[account.url]
@@ -140,12 +140,12 @@ class AzureClients(StorageClients):
         return await self.keep(EventGridPublisherClient(endpoint, credential, **options))
 
     async def sender(self, hub: str) -> Sender:
-        """Open what sends to ``hub`` for as long as there are clients."""
+        """Open a sender to ``hub`` that lives as long as these clients."""
         connect = functools.partial(self.producer, hub)
         return await self.keep(Sender(hub, connect, self._hubs.send_deadline_s))
 
     async def publisher(self, hub: str) -> Publisher:
-        """Open what publishes messages to ``hub``."""
+        """Open a publisher of messages to ``hub``."""
         return Publisher(await self.sender(hub))
 
     async def producer(self, hub: str) -> EventHubProducerClient:
@@ -165,7 +165,7 @@ class AzureClients(StorageClients):
     async def consumer(self, hub: str, part_with: PartWith | None = None) -> EventHubConsumerClient:
         """Return a new load-balanced reader of ``hub``; the caller closes it.
 
-        With ``part_with``, newcomers are given partitions instead of taking them.
+        With ``part_with``, partitions are handed over to newcomers instead of taken by them.
         """
         settings = self._hubs
         store: CheckpointStore = await self._checkpoint_store(hub)
@@ -179,9 +179,10 @@ class AzureClients(StorageClients):
         return hand_on_at_once(await self._reader(hub, settings.consumer_group, **options))
 
     async def onlooker(self, hub: str, group: str) -> EventHubConsumerClient:
-        """Return a new client that looks into ``hub`` and takes no partition; the caller closes it.
+        """Return a new client that reads ``hub`` without owning partitions; the caller closes it.
 
-        The services' own group admits no second reader beside an owner: ``group`` is another.
+        To receive events, ``group`` must not be the services' own: there, an owner of a partition
+        excludes all other readers.
         """
         return await self._reader(hub, group)
 
@@ -229,9 +230,10 @@ def _hub_options() -> dict[str, Any]:
 
 @functools.cache
 def _trust() -> ssl.SSLContext:
-    """Return whom connections to hubs trust: the same as the SDK, which reads it for each anew.
+    """Return the TLS context of connections to hubs; it trusts what the SDK trusts.
 
-    That takes 20 ms of processor time, and every partition and every question to a hub is one.
+    The SDK would load it anew for every connection, which takes 20 ms of CPU time; every partition
+    and every query to a hub is a connection.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(certifi.where())

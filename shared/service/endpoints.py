@@ -1,7 +1,7 @@
-"""Tells which addresses are spoken to without TLS, so that settings can refuse them.
+"""Finds addresses that are reached without TLS, so that settings can refuse them.
 
-Keys and pictures must not cross a network in the clear. Loopback is not one; inside one of its
-own, such as compose's, whoever runs the stack says so with ``ALLOW_HTTP``.
+Keys and pictures must not cross a network in the clear. Loopback is exempt; on an isolated network,
+such as Docker Compose's, the operator allows plain HTTP with ``ALLOW_HTTP``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def is_loopback(host: str) -> bool:
 
 
 def plain_url(url: str) -> str | None:
-    """Return the host that ``url`` reaches without TLS; None when it is reached with TLS."""
+    """Return the host that ``url`` reaches without TLS; None if it is reached with TLS."""
     parts = urlsplit(url)
     return None if parts.scheme == "https" else parts.hostname or url
 
@@ -41,7 +41,7 @@ def plain_storage(connection_string: str) -> str | None:
 def plain_eventhubs(connection_string: str) -> str | None:
     """Return the host that an Event Hubs connection string reaches without TLS, None if with."""
     fields = _fields(connection_string)
-    # The emulator's flag turns TLS off; the SDK knows no other spelling of "true".
+    # The emulator's flag turns TLS off; the SDK accepts only this spelling of "true".
     if fields.get("usedevelopmentemulator") != "true":
         return None
     return urlsplit(fields.get("endpoint", "")).hostname or "an emulator"
@@ -50,7 +50,7 @@ def plain_eventhubs(connection_string: str) -> str | None:
 def holds_signature(text: str) -> bool:
     """Tell whether a connection string or URL carries a shared access signature.
 
-    The SDK makes it a part of every address of a blob, and these are written into records.
+    The SDK makes it a part of every blob's URL, and those are written into records.
     """
     return "sharedaccesssignature=" in text.lower() or ("?" in text and "sig=" in text)
 

@@ -1,11 +1,10 @@
-"""What a service says about itself: the HTTP port with metrics for Prometheus and health for
-Kubernetes.
+"""A service's health, and the HTTP port that serves it to Kubernetes and metrics to Prometheus.
 
-Three different questions. *Live*: is it worth anything to leave this process running? Only the
-service itself can spoil that, with a lane that hangs or a consumer that stays silent; never a
-dependency, or a pool would be restarted because storage is away. *Ready*: does it do its work now?
-No while it starts and drains, and while a dependency is away. *Failed* is final: the service
-drains, exits 1, and whoever supervises it starts another.
+Three different questions. *Live*: is it worth keeping this process running? Only the service itself
+can cause a no, by a lane that hangs or a consumer that stays silent; a dependency never does, or a
+pool would be restarted because storage is unavailable. *Ready*: does it do its work now? Not while
+it starts or drains, nor while a dependency is unavailable. *Failed* is final: the service drains
+and exits 1, and its supervisor starts another.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class Health:
         self._away: dict[str, str] = {}
 
     def report(self, dependency: str, problem: str | None) -> None:
-        """Note what is wrong with a dependency, or with None that it answers."""
+        """Note what is wrong with a dependency; None if it answers."""
         before = self._away.pop(dependency, None)
         if problem is not None:
             self._away[dependency] = problem
@@ -53,12 +52,12 @@ class Health:
 
     @property
     def live(self) -> tuple[bool, str]:
-        """Whether the process should go on, and a sentence."""
+        """Whether the process should go on, and a sentence that says why."""
         return self._failure is None, self._failure or "ok"
 
     @property
     def ready(self) -> tuple[bool, str]:
-        """Whether the service does its work now, and a sentence."""
+        """Whether the service does its work now, and a sentence that says why."""
         if not self.serving:
             return False, "starting or draining"
         problems = [f"{name}: {problem}" for name, problem in self._away.items()]
@@ -69,7 +68,7 @@ class HealthServer:
     """Serves ``/metrics``, ``/healthz`` (live) and ``/readyz`` (ready).
 
     Raises:
-        ConfigurationError: on entering, when the port cannot be had.
+        ConfigurationError: on entering, if the port is not available.
     """
 
     def __init__(self, host: str, port: int, registry: CollectorRegistry, health: Health) -> None:

@@ -1,4 +1,4 @@
-"""What the machine offers to a service."""
+"""What the machine offers a service."""
 
 from __future__ import annotations
 

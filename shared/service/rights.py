@@ -70,7 +70,7 @@ NEEDS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     },
     "exporter": {RECEIVER: _HUBS, READER: ("uploads_container", *_POSITIONS)},
 }
-"""By service and role, the settings that name the hubs and containers which it is needed on."""
+"""By service and role, the settings that name the hubs and containers on which it is needed."""
 
 _ONLOOKER_GROUP: Final = "$Default"
 _DEADLINE_S: Final = 60.0
@@ -79,19 +79,19 @@ _ALLOWED: Final = (Answer.ABSENT, Answer.EXISTS, Answer.CHANGED)
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """A role on one hub or container, and what came of trying what it allows."""
+    """A role on one hub or container, and the result of trying what it allows."""
 
     role: str
     on: str
     """Such as ``container frames``."""
     problem: str | None = None
-    """None when all of it is allowed."""
+    """None if everything is allowed."""
     lacking: bool = False
-    """Whether it was refused, rather than not answered."""
+    """Whether a request was refused, as opposed to not answered."""
 
 
 async def rights(settings: ServiceSettings, service: str) -> AsyncIterator[Right]:
-    """Try whatever ``service`` needs with the identity that ``settings`` sign in with."""
+    """Try everything that ``service`` needs, with the identity that ``settings`` sign in with."""
     async with AzureClients(settings) as clients:
         accounts = await clients.storage()
         for role, field, name in _needed(settings, service):
@@ -112,7 +112,7 @@ def _needed(settings: ServiceSettings, service: str) -> Iterator[tuple[str, str,
 
 
 async def on_container(container: ContainerClient, role: str) -> Right:
-    """Try what ``role``, of a reader or a contributor, allows in a container."""
+    """Try what ``role``, reader or contributor, allows in a container."""
     on = f"container {container.container_name}"
     blob = container.get_blob_client(f"rights/{uuid.uuid4().hex}")
     tries: list[Callable[[], Awaitable[object]]] = [lambda: _list(container)]
@@ -134,13 +134,13 @@ async def _list(container: ContainerClient) -> None:
 
 
 async def to_send(producer: EventHubProducerClient) -> Right:
-    """Open a link to a hub and send nothing."""
-    # The size that a batch may have is in the link's answer.
+    """Open a link to a hub without sending anything."""
+    # A batch's maximum size is in the hub's answer to the link.
     return await _on_hub(SENDER, producer.eventhub_name, producer.create_batch)
 
 
 async def to_receive(consumer: EventHubConsumerClient) -> Right:
-    """Open a link from a hub's first partition, in a group of onlookers, and take nothing."""
+    """Open a link from a hub's first partition, in the onlookers' group; no event is taken."""
 
     async def receive() -> None:
         opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -209,7 +209,7 @@ async def _report(settings: ServiceSettings, service: str) -> bool:
 
 
 def told(right: Right) -> str:
-    """Return the sentence about a right."""
+    """Return a sentence about ``right``."""
     if right.problem is None:
         return f"{right.on}: {right.role} is there"
     if right.lacking:

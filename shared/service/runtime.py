@@ -4,7 +4,7 @@ A draining service is not ready, takes up nothing new, finishes the work in hand
 checkpoints, releases its partitions, and exits 0. A second signal ends it at once. A service that
 has failed (`shared.service.health`) drains in the same way and exits 1.
 
-While a dependency is away a service waits, not ready, and goes on by itself.
+While a dependency is unavailable, a service waits, not ready, and resumes by itself.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ def _nothing_to_leave() -> None:
 class Service:
     """What a service brings to the runtime.
 
-    ``container`` is one that it cannot do without in the pipeline's own account. ``drain`` is
-    called once when the end begins: work in hand that was not started is to be left to others.
-    ``finish`` returns when nothing is in hand any more. ``probes`` tell by name whether the
-    dependencies other than the hub and that account answer.
+    ``container`` is one in the pipeline's own account that it cannot do without. ``drain`` is
+    called once when the shutdown begins: work in hand that has not started is left to others.
+    ``finish`` returns when nothing is in hand any more. ``probes`` check, by name, the dependencies
+    other than the hub and that account.
     """
 
     consumer: Consumer
@@ -79,7 +79,7 @@ def reader(
     metrics: WorkMetrics,
     health: Health,
 ) -> Consumer:
-    """Return what feeds the events of ``hub`` to ``handler``, as a service's settings have it."""
+    """Return a consumer that feeds the events of ``hub`` to ``handler``, as ``settings`` say."""
     return Consumer(
         functools.partial(clients.consumer, hub),
         HubPositions(blobs, settings, hub),
@@ -109,7 +109,7 @@ def main(name: str, settings_type: type[S], metrics_type: type[M], build: Build[
     except ConfigurationError as error:
         refuse(name, error)
     if health.failed.is_set():
-        # A thread that hangs would keep an orderly exit waiting forever.
+        # A thread that hangs would hold up an orderly exit forever.
         os._exit(1)
     sys.exit(0)
 
@@ -186,7 +186,7 @@ async def _read(
 
 
 async def probe(probes: Mapping[str, Probe], health: Health, metrics: WorkMetrics) -> None:
-    """Ask the dependencies whether they are there: that is what "ready" depends on."""
+    """Ask every dependency whether it answers; readiness depends on this."""
     problems = await asyncio.gather(*map(_problem, probes.values()))
     for dependency, problem in zip(probes, problems, strict=True):
         health.report(dependency, problem)
@@ -201,14 +201,14 @@ async def _problem(probe: Probe) -> str | None:
         return str(error)
     except TimeoutError:
         return f"no answer within {_ANSWER_S:g} s"
-    except Exception as error:  # an unforeseen answer is no reason to stop asking
+    except Exception as error:  # an unforeseen answer must not end the probing
         return f"{type(error).__name__}: {error}"
     return None
 
 
 async def _drain(service: Service, timeout_s: float) -> None:
     log.info("draining")
-    # Connections to hubs that are gone can take minutes to close; a pod has a grace period.
+    # Connections to unreachable hubs can take minutes to close; a pod has a grace period.
     asyncio.get_running_loop().call_later(timeout_s + _CLOSING_S, os._exit, 1)
     service.consumer.drain()
     service.drain()
@@ -219,7 +219,7 @@ async def _drain(service: Service, timeout_s: float) -> None:
 
 
 def stop_on_signals() -> asyncio.Event:
-    """Return what the first SIGTERM or Ctrl-C sets; a second one ends the process at once."""
+    """Return an event set by the first SIGTERM or Ctrl-C; a second one ends the process at once."""
     stop = asyncio.Event()
 
     def on_signal() -> None:

@@ -1,11 +1,11 @@
-"""Settings come from environment variables alone, and are read in one place a service.
+"""Settings come from environment variables alone; each service reads them in one place.
 
 Every field below is one variable, its name in capitals: ``chunk_frames`` is ``CHUNK_FRAMES``.
 Connection strings serve local stacks; in Azure a namespace and an account URL are given instead and
 ``DefaultAzureCredential`` signs in. The two ways exclude each other.
 
-What users touch (uploads, results, and the records of jobs) may lie in a storage account of its
-own: then that is given, too, and the other containers stay in the first.
+What users touch (uploads, results and the records of jobs) may be in a storage account of its own,
+which is then given as well; the other containers stay in the first.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SETTINGS: Final = SettingsConfigDict(
 
 
 class StorageSettings(BaseSettings):
-    """What every service needs to know: where the blobs are, and how to report."""
+    """The settings that every service needs: where the blobs are, and how to report."""
 
     model_config = SETTINGS
 
@@ -113,7 +113,7 @@ class StorageSettings(BaseSettings):
         return self
 
     def problems(self) -> list[str]:
-        """Return a sentence for each thing that cannot work together; services add their own."""
+        """Return a sentence for each conflict between settings; services add their own."""
         storage = ("storage_connection_string", "storage_account_url")
         problems = [*filter(None, [self._exactly_one(*storage)])]
         if self.media_storage_connection_string or self.media_storage_account_url:
@@ -123,19 +123,19 @@ class StorageSettings(BaseSettings):
 
     @property
     def media_account(self) -> tuple[SecretStr | None, str | None]:
-        """Connection string and URL, one of them None, of the account that users know."""
+        """Connection string and URL of the users' account; one of them is None."""
         if self.media_storage_connection_string or self.media_storage_account_url:
             return self.media_storage_connection_string, self.media_storage_account_url
         return self.storage_connection_string, self.storage_account_url
 
     @property
     def media_containers(self) -> frozenset[str]:
-        """The containers that users put into or read from: these lie in the users' account."""
+        """The containers that users write to or read from, which are in the users' account."""
         return frozenset({self.uploads_container, self.results_container, self.jobs_container})
 
     @property
     def _reached(self) -> dict[str, Callable[[str], str | None]]:
-        """What tells, by variable, which host it reaches without TLS."""
+        """By setting, a function that returns the host that its value reaches without TLS."""
         return {
             "storage_connection_string": plain_storage,
             "storage_account_url": plain_url,
@@ -179,7 +179,7 @@ class StorageSettings(BaseSettings):
 
 
 class ServiceSettings(StorageSettings):
-    """What a service that works on events needs to know beside: where the hubs are, how to read."""
+    """The further settings of a service that handles events: where the hubs are, how to read."""
 
     eventhub_connection_string: SecretStr | None = Field(
         None, description="Event Hubs namespace with a key; for local stacks"
@@ -214,7 +214,7 @@ class ServiceSettings(StorageSettings):
     )
 
     def problems(self) -> list[str]:
-        """Return a sentence for each thing that cannot work together; services add their own."""
+        """Return a sentence for each conflict between settings; services add their own."""
         hubs = ("eventhub_connection_string", "eventhub_fully_qualified_namespace")
         problems = [*filter(None, [self._exactly_one(*hubs)]), *super().problems()]
         if self.ownership_expiry_s < 2 * self.load_balancing_interval_s:
@@ -225,7 +225,7 @@ class ServiceSettings(StorageSettings):
         return problems
 
     def checkpoints_container(self, hub: str) -> str:
-        """Return the container of the positions in ``hub``, which its reader alone may write."""
+        """Return the container of the positions in ``hub``, which only its reader may write."""
         return {
             self.uploads_hub: self.uploads_checkpoints_container,
             self.frames_hub: self.frames_checkpoints_container,

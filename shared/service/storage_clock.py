@@ -1,4 +1,4 @@
-"""Whether the pipeline's own storage answers, and whether its clock and this machine's agree."""
+"""Whether this machine's clock agrees with that of the pipeline's own storage."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from shared.storage.last_answer import LastAnswer
 
 
 class StorageClock:
-    """Compares this machine's clock with storage's, as its ``last`` answer has it.
+    """Compares this machine's clock with storage's, as in its ``last`` answer.
 
-    Consumers hold how long an owner was silent, by storage's clock, against their own: one that is
-    ahead takes partitions from owners that live, again and again.
+    Consumers compare the time of an owner's last renewal, by storage's clock, with their own clock:
+    one that is ahead keeps taking partitions from live owners.
     """
 
     def __init__(self, last: LastAnswer, ownership_expiry_s: float) -> None:
@@ -18,13 +18,13 @@ class StorageClock:
         self._expiry_s = ownership_expiry_s
 
     async def check(self) -> None:
-        """Return if the clocks agree, or if storage was never heard.
+        """Return if the clocks agree, or if storage has not answered yet.
 
         Raises:
             TransientError: they are too far apart.
         """
         ahead_s = self._last.ahead_s
-        # Owners renew after a third, at their next look: so much is left for clocks to differ.
+        # Owners renew at their first look after a third of the expiry: this much is left for skew.
         if abs(ahead_s) > self._expiry_s / 3:
             direction = "ahead of" if ahead_s > 0 else "behind"
             raise TransientError(
