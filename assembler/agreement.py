@@ -1,16 +1,16 @@
-"""Which segments of a job go together. Pure, no I/O.
+"""Decides which segments of a job go together. Pure, no I/O.
 
-All of a result is painted by one version of its style, and its segments can be joined. Segments
-that GPUs encoded can be joined to those of the same word alone, those of the processor to each
-other. Where a job has heard of two kinds, one of them has to be painted anew:
+A result is painted by one version of its style throughout, and its segments can be joined. Segments
+encoded on GPUs can only be joined to those with the same encoder mark, segments encoded on the
+processor to each other. If a job has two kinds, one of them has to be painted anew:
 
-- Of encoders it is the GPUs': the processor's segment is the one that every stylizer can make.
-- Of versions it is all but the one that was heard last, of a chunk that nothing had been heard of
-  or as the first of its version: while stylizers are updated one after another, the new version is
-  the one that stays. What comes twice, and what is said of a chunk that was sent again, decides
-  nothing, so that the choice does not go to and fro.
+- Of two encoders, the GPUs': every stylizer can make the processor's segments.
+- Of several versions, all but the one that was announced last, either for a new chunk or as the
+  first segment of its version: while stylizers are updated one after another, the new version is
+  the one that stays. Duplicates, and later segments of a chunk that was sent again, decide nothing,
+  so that the choice does not flip back and forth.
 
-A version that stylizers no longer have, since they were set back to another, can be given up.
+A version that stylizers no longer have, because they were rolled back, can be given up.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ class Make(NamedTuple):
     """How a segment was made: see `SegmentReady`."""
 
     styles: str = ""
-    """Digest of the networks; empty when that is not known: such a segment goes with all."""
+    """Digest of the networks; empty if unknown: the segment then counts as of any version."""
     encoder: str = ""
-    """What encoded it, if that was not the processor."""
+    """Mark of the encoder; empty if the processor encoded it."""
 
 
 class Agreement:
-    """What is known of how a job's segments were made, and which of them have to go."""
+    """How a job's segments were made, as far as is known, and which of them must be replaced."""
 
     def __init__(self) -> None:
         self._makes: dict[int, Make] = {}
-        """By chunk: how the segment was made that is stored."""
+        """By chunk: how its stored segment was made."""
         self._counts: Counter[Make] = Counter()
         self._versions: dict[str, None] = {}
-        """Those heard of, the wanted one last."""
+        """All versions seen, the wanted one last."""
         self._given_up: set[str] = set()
 
     @property
     def version(self) -> str:
-        """The version that all segments are to have; empty when none is asked for."""
+        """The version that all segments should have; empty if any will do."""
         return next((v for v in reversed(self._versions) if v not in self._given_up), "")
 
     @property
@@ -57,8 +57,8 @@ class Agreement:
     def hear(self, chunk: int, make: Make) -> bool:
         """Note a chunk's segment; return whether it is the one that is stored now.
 
-        The processor's replaces a GPU's, the wanted version another, and never the reverse: what
-        says the reverse was said before.
+        A segment encoded on the processor replaces one encoded on a GPU, and the wanted version
+        replaces another, never the reverse: an announcement that implies the reverse is stale.
         """
         before = self._makes.get(chunk)
         if make.styles and (before is None or make.styles not in self._versions):
@@ -70,30 +70,30 @@ class Agreement:
         self._counts[make] += 1
         if before is not None:
             self._counts[before] -= 1
-            self._counts += Counter()  # without what counts nothing
+            self._counts += Counter()  # drop zero counts
         return True
 
     def knows(self, chunk: int, make: Make) -> bool:
-        """Whether a chunk's segment is known to be made so."""
+        """Return whether a chunk's segment is known to be made like this."""
         return self._makes.get(chunk) == make
 
     def has(self, chunk: int) -> bool:
-        """Whether a chunk has a segment that goes with the others, as far as is known."""
+        """Return whether a chunk has a segment that goes with the others, as far as is known."""
         return chunk in self._makes and self._fits(self._makes[chunk])
 
     def is_outdated(self, chunk: int) -> bool:
-        """Whether a chunk has a segment that could be joined, but is not of the wanted version."""
+        """Return whether a chunk's segment could be joined, but is not of the wanted version."""
         make = self._makes.get(chunk)
         return make is not None and self._joins(make) and not self._is_wanted(make)
 
     def unfit(self) -> set[int]:
-        """Return the chunks whose segments have to be made anew."""
+        """Return the chunks whose segments have to be painted anew."""
         if self.reached:
             return set()
         return {chunk for chunk, make in self._makes.items() if not self._fits(make)}
 
     def give_up_version(self) -> None:
-        """Want the version before this one; where there is none, each goes with all."""
+        """Want the version before this one; if there is none, any version will do."""
         self._given_up.add(self.version)
 
     def _fits(self, make: Make) -> bool:

@@ -1,17 +1,17 @@
-"""Tells the world what became of a video: one CloudEvent on an Event Grid topic as its job ends.
+"""Announces the end of every job: one CloudEvent on an Event Grid topic.
 
 =========================  ==========  =======================================================
 type                       job's state meaning
 =========================  ==========  =======================================================
 Stylestream.VideoStylized  done        the result is in the results container
-Stylestream.VideoDegraded  degraded    the result is there, and ``data.warnings`` tell its flaws
-Stylestream.VideoFailed    failed      there is none, and ``data.error`` tells why
-Stylestream.VideoCancelled cancelled   there is none, because its user wanted so
+Stylestream.VideoDegraded  degraded    there is a result, and ``data.warnings`` name its flaws
+Stylestream.VideoFailed    failed      there is no result, and ``data.error`` says why
+Stylestream.VideoCancelled cancelled   there is no result, because its user cancelled the job
 =========================  ==========  =======================================================
 
 ``source`` is the results container's address, ``subject`` the job, ``data`` the job's whole status
-record, ``time`` the record's. An event may come twice, after a restart, but always under the same
-``id``, which is made of the job and its state: receivers drop what they have seen.
+record, ``time`` the record's. An event may come twice, after a restart, but always with the same
+``id``, which is made of the job and its state, so that receivers can drop duplicates.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _WORTH_ANOTHER_TRY: Final = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQ
 
 
 class Announcements:
-    """Announces ended jobs; without a ``client`` it keeps silent."""
+    """Announces ended jobs; without a ``client`` it announces nothing."""
 
     def __init__(
         self, client: EventGridPublisherClient | None, source: str, metrics: AssemblerMetrics
@@ -56,13 +56,13 @@ class Announcements:
         self._metrics = metrics
 
     async def tell(self, status: Status) -> None:
-        """Announce a job's end; of a job that goes on there is nothing to tell.
+        """Announce a job's end; do nothing for a job that is still open.
 
-        A topic that refuses the event is an entry in the log: no job waits for a topic that will
-        not have its news.
+        If the topic refuses the event, that is only logged: a job does not wait for a topic that
+        will never accept its event.
 
         Raises:
-            TransientError: the topic is away.
+            TransientError: the topic is unavailable.
         """
         if self._client is None or status.state not in TYPES:
             return
@@ -92,7 +92,7 @@ async def _send(
 
 
 def announcement(status: Status, source: str) -> CloudEvent[dict[str, Any]]:
-    """Return the event about a job that has ended; the same, whenever it is made."""
+    """Return the event for a job that has ended; the same record always gives the same event."""
     return CloudEvent(
         source,
         TYPES[status.state],
@@ -105,7 +105,7 @@ def announcement(status: Status, source: str) -> CloudEvent[dict[str, Any]]:
 
 
 def _is_refusal(error: AzureError) -> bool:
-    """Tell an answer that every try would get from an outage, sign-in troubles among the latter."""
+    """Return whether every try would get this answer; failing to sign in counts as an outage."""
     status = error.status_code if isinstance(error, HttpResponseError) else None
     if status is None or status in _WORTH_ANOTHER_TRY:
         return False
@@ -115,7 +115,7 @@ def _is_refusal(error: AzureError) -> bool:
 async def open_announcements(
     settings: AssemblerSettings, clients: AzureClients, metrics: AssemblerMetrics
 ) -> Announcements:
-    """Connect to the topic that settings name; if they name none, nothing is announced."""
+    """Connect to the topic that the settings name; without one, nothing is announced."""
     media = await clients.media_blobs()
     source = media.get_container_client(settings.results_container).url
     if settings.eventgrid_topic_endpoint is None:

@@ -35,14 +35,14 @@ _OF_NO_TRACK: Final = ("CORRUPT_RESULT", "SEGMENT_COUNT", "SEGMENT_MISSING")
 
 
 class Loss(NamedTuple):
-    """What a result goes without: a sentence for its user, and the code of the cause."""
+    """Something that a result lacks: the code of the cause, and a sentence for the user."""
 
     code: str
     sentence: str
 
 
 class Published(NamedTuple):
-    """A result: its blob's name, and a sentence for each thing that is wrong with it."""
+    """A published result: its blob's name, and a sentence for each of its flaws."""
 
     name: str
     losses: tuple[str, ...]
@@ -57,7 +57,7 @@ class _Made(NamedTuple):
 
 
 class _Checked(NamedTuple):
-    """A result's file, as it was promised, and the versions of the style that it shows."""
+    """A result's file that passed verification, and the versions of the style that it shows."""
 
     file: SealedFile
     styles: frozenset[str]
@@ -79,21 +79,21 @@ class Assembly:
         self.materials: Final = Materials(
             blobs, settings.segments_container, settings.frames_container
         )
-        # Threads of their own: those of the loop resolve names, which the muxer's fetches wait for.
+        # Not the loop's threads, which resolve host names: the muxer's fetches wait for those.
         self.threads: Final = ThreadPoolExecutor(settings.assemblies, "assembly")
 
     async def publish(self, manifest: Manifest, written: Written) -> Published | None:
-        """Publish a result that was written ahead; None when it is not as promised.
+        """Publish a result that was written ahead; return None if it fails verification.
 
         Raises:
             ResultError: both of its names are taken.
-            TransientError: storage stayed away.
+            TransientError: storage stayed unavailable.
         """
         try:
             checked = await self._check(
                 manifest, written.side, written.out, frozenset(), written.pictures
             )
-        except Exception as error:  # it is made from storage then, which says what is wrong
+        except Exception as error:  # making it from storage then reports the cause
             log.warning("result written ahead is wrong", job_id=manifest.job_id, exc_info=error)
             return None
         with self._metrics.timed("publish"):
@@ -108,17 +108,17 @@ class Assembly:
     ) -> Published:
         """Make the result of ``manifest`` and publish it atomically.
 
-        ``make_room`` frees some of a full work folder; False when there was nothing to free.
+        ``make_room`` frees space in a full work folder; False if there was nothing to free.
 
-        A painted video is not thrown away for a track beside the picture: one that cannot be
-        written as it was is left out, and all of them where storage does not give them back as
-        they were, or on demand (``picture_only``). Doing it twice publishes once: the second finds
-        the first's result.
+        A painted video is not lost for a track beside the picture: a track that cannot be written
+        unchanged is left out. All of them are if storage does not return them unchanged, or on
+        demand (``picture_only``). Running this twice publishes once: the second run finds the
+        first one's result.
 
         Raises:
             ResultError, ChunkError: the segments do not make exactly the promised result, or there
                 is no room to make it (``NO_SPACE``).
-            TransientError: storage stayed away.
+            TransientError: storage stayed unavailable.
         """
         try:
             made = await self._make_with_room(manifest, picture_only, make_room)
@@ -170,9 +170,9 @@ class Assembly:
             return _Made(name, [*losses, *more], checked.styles)
 
     async def _take_side(self, manifest: Manifest, folder: Path) -> tuple[Path | None, list[Loss]]:
-        """Fetch the copied tracks; where they are not what they were, tell what is missing.
+        """Fetch the copied tracks; if they are missing or damaged, return the loss instead.
 
-        What was damaged is not even opened: nobody knows what it holds.
+        A damaged file is not even opened, since it may hold anything.
         """
         try:
             return await self.materials.side(manifest, folder), []
@@ -183,17 +183,17 @@ class Assembly:
     async def _write_what_fits(
         self, manifest: Manifest, side: Path | None, out: Path
     ) -> tuple[_Checked, list[Loss]]:
-        """Write a result without the tracks that spoil it; return what it goes without.
+        """Write a result without the tracks that cannot be written; return it and its losses.
 
-        Where no track is known to be at fault, it is written without anything beside the picture
-        before it is given up.
+        If writing fails and the track at fault is unknown, the result is written without anything
+        beside the picture before it is given up.
         """
         losses: list[Loss] = []
         left_out: frozenset[int] = frozenset()
         while True:
             try:
                 return await self._write(manifest, side, out, left_out), losses
-            except Exception as error:  # whatever it is, the picture may do without its cause
+            except Exception as error:  # the picture alone may still be written
                 if side is None or _is_of_others(error):
                     raise
                 log.error("a copied track spoils the result", exc_info=error)
@@ -234,7 +234,7 @@ class Assembly:
     ) -> SealedFile:
         loop = asyncio.get_running_loop()
         with self._metrics.timed("verify"):
-            # Before the check, so that nothing can be damaged between the two.
+            # Before the check, so that damage between the two is noticed.
             digest = await loop.run_in_executor(self.threads, file_digest, out)
             await loop.run_in_executor(
                 self.threads, verify, manifest, side, out, left_out, pictures
@@ -255,7 +255,7 @@ class Assembly:
 
 
 def _is_of_others(error: Exception) -> bool:
-    """Tell whether an error is of the segments, of storage or of the disk, whatever the tracks."""
+    """Return whether an error comes from segments, storage or the disk, not from a copied track."""
     if isinstance(error, ResultError):
         return error.code in _OF_NO_TRACK
     return isinstance(error, StylestreamError) or is_full(error) or is_scarcity(error)
@@ -269,7 +269,7 @@ def _deadly(attempts: int) -> ResultError:
 
 
 def _explain_styles(styles: frozenset[str]) -> list[str]:
-    """Say that segments were painted by different networks; of some it may not be known."""
+    """Say that segments were painted by different networks; unknown ones do not count."""
     if len(styles - {""}) <= 1:
         return []
     return [
@@ -294,12 +294,12 @@ def _code(error: Exception) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Say for users what happened; what else is raised is for the log."""
+    """Say for users what happened; unforeseen errors are for the log only."""
     return str(error) if isinstance(error, ResultError) else "the result cannot be written with it"
 
 
 def _named(manifest: Manifest, number: int) -> str:
-    """Name one of the copied tracks as its user knows it."""
+    """Describe one of the copied tracks in a user's terms."""
     if number >= len(manifest.source.tracks):
         return f"copied track {number + 1}"
     track = manifest.source.tracks[number]

@@ -1,7 +1,7 @@
 """Completeness of one job: which chunks are there, and which are missing. Pure, no I/O.
 
-A segment that does not go with the others, see `assembler.agreement`, counts as missing until
-another has come in its place.
+A segment that does not go with the others, see `assembler.agreement`, counts as missing until it
+is replaced.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from shared.contracts.manifest import Manifest
 
 
 class Completeness:
-    """Collects the announced segments of one job and holds them against the sealed manifest.
+    """Collects the announced segments of one job and compares them with the sealed manifest.
 
     Announcements may come twice, in any order, and before the manifest. A job is complete when the
-    manifest is sealed and each of its chunks was announced with exactly its frame count,
-    in a segment that goes with the others.
+    manifest is sealed and each of its chunks was announced with exactly its frame count, in a
+    segment that goes with the others.
     """
 
     def __init__(self) -> None:
@@ -27,12 +27,12 @@ class Completeness:
 
     @property
     def chunks(self) -> int:
-        """Count the distinct chunks announced."""
+        """The number of distinct chunks announced."""
         return len(self._announced)
 
     @property
     def frames(self) -> int:
-        """Count the frames of the chunks announced."""
+        """The number of frames in the chunks announced."""
         return self._frames
 
     @property
@@ -43,11 +43,11 @@ class Completeness:
         return self.agreement.reached
 
     def has(self, chunk: int) -> bool:
-        """Whether a chunk was announced, in a segment that fits as far as is known."""
+        """Return whether a chunk was announced, in a segment that fits as far as is known."""
         return self.agreement.has(chunk)
 
     def missing(self) -> list[int]:
-        """List the chunks of the sealed manifest that have no segment yet that fits, in order."""
+        """List the chunks of the sealed manifest that still lack a segment that fits, in order."""
         fit = self._announced.keys() - self.agreement.unfit()
         return sorted((self._promised or {}).keys() - fit)
 
@@ -55,7 +55,7 @@ class Completeness:
         """Note a segment, and how it was made; return whether it is the one that is stored now.
 
         Raises:
-            ResultError: it contradicts an earlier announcement or the manifest.
+            ResultError: the segment contradicts an earlier announcement or the manifest.
         """
         if chunk not in self._announced:
             self._announced[chunk] = frames
@@ -70,10 +70,10 @@ class Completeness:
             raise _contradiction(chunk, frames, self._promised.get(chunk))
 
     def seal(self, manifest: Manifest) -> None:
-        """Learn what the whole set is.
+        """Take the complete list of chunks from the manifest.
 
         Raises:
-            ResultError: a segment announced before contradicts the manifest.
+            ResultError: a segment that was announced before contradicts the manifest.
         """
         self._promised = {chunk.index: chunk.frames for chunk in manifest.chunks}
         for chunk, frames in self._announced.items():

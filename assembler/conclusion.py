@@ -33,13 +33,12 @@ _ATTEMPTS: Final = "assemblies"
 
 
 class Conclusion:
-    """The two halves of a job's end: `decide` says what became of it, `clean_up` leaves nothing.
+    """Ends jobs in two steps: `decide` settles the outcome, `clean_up` removes intermediates.
 
-    Before that, `prepare` writes what there is of a result, until it is decided on or `forget` is
-    called.
+    Before that, `prepare` writes as much of a result as there is, until `decide` or `forget`.
 
-    Whoever concludes a job forgets it in between: an event that comes after that tells of what the
-    clean-up may have missed, and `sweep_after` sees to it.
+    The caller forgets the job between the two steps: an event that comes after that points to blobs
+    that the clean-up may have missed, and `sweep_after` deletes them.
     """
 
     def __init__(
@@ -65,28 +64,28 @@ class Conclusion:
         self._leaving = asyncio.Event()
 
     def drain(self) -> None:
-        """Let no result wait any longer."""
+        """Stop results from waiting for room."""
         self._leaving.set()
 
     def prepare(self, job: Job) -> None:
-        """Write what can be written of the job's result by now; returns at once."""
+        """Write as much of the job's result as possible in the background; return at once."""
         self._drafts.go_on(job)
 
     def forget(self, job_id: str) -> None:
-        """Throw away what was prepared for a job; returns at once."""
+        """Discard what was prepared for a job; return at once."""
         self._drafts.drop(job_id)
 
     async def finish(self) -> None:
-        """Return when nothing that was prepared is left."""
+        """Discard everything that was prepared; return when it is gone."""
         await self._drafts.drop_all()
 
     async def decide(self, job: Job) -> None:
-        """Publish the job's result, or its failure; its record is stored when this returns."""
+        """Publish the job's result, or record its failure; the record is stored on return."""
         with tracing.span("assemble", {"job_id": job.job_id}, parent=job.trace):
             result = None if job.status.ended else await self._assemble(job)
         await self._retry(lambda: self._records.save(job))
         if result and not job.status.result:
-            # The user, or another assembler, had ended the job while its result was made.
+            # The user or another assembler ended the job while its result was being made.
             await self._retry(lambda: self._publication.withdraw(job.job_id, result))
         elif result:
             await self._follow(job, result)
@@ -94,7 +93,7 @@ class Conclusion:
             self._count(job)
 
     async def _follow(self, job: Job, result: str) -> None:
-        """Put the record right if a newer version's result took the name just now."""
+        """Correct the record if a newer version's result has just taken the name."""
         assert job.manifest is not None
         manifest = job.manifest
         there = await self._retry(lambda: self._publication.find(manifest, result))
@@ -103,13 +102,13 @@ class Conclusion:
             await self._retry(lambda: self._records.save(job))
 
     async def clean_up(self, job: Job) -> None:
-        """Delete what the job needs no more, and announce its end."""
+        """Delete what the job no longer needs, and announce its end."""
         painted = job.manifest if job.status.result else None
         await self._retry(lambda: self._sweep(job.job_id, painted))
         await self._retry(lambda: self._announcements.tell(job.status))
 
     async def sweep_after(self, event: AnyMessage) -> None:
-        """Delete what came into storage after its job had ended."""
+        """Delete what was stored after the event's job had ended."""
         if isinstance(event, SplitCompleted | SplitFailed):
             await self._sweep(event.job_id)
         elif isinstance(event, SegmentReady) and not self._segments_stay:
@@ -117,7 +116,7 @@ class Conclusion:
             await self._blobs.delete(self._settings.segments_container, name)
 
     async def _assemble(self, job: Job) -> str | None:
-        """Make and publish the result, and return its name; None when the job failed."""
+        """Make and publish the result, and return its name; None if the job failed."""
         assert job.manifest is not None
         manifest = job.manifest
 
@@ -138,13 +137,13 @@ class Conclusion:
         return None
 
     async def _make(self, job: Job, manifest: Manifest) -> Published:
-        """Make and publish the result; once more where the disk was full, after a while."""
+        """Make and publish the result; if the disk is full, wait for room and try once more."""
         draft = self._drafts.of(manifest.job_id)
         begun: int | None = None
 
         async def in_turn() -> Published:
             nonlocal begun, draft
-            # Room is for work: who waits to try again lets others go first.
+            # Held only while working: a result that waits to be tried again lets others go first.
             async with self._room:
                 job.assemble()
                 if draft is not None:
@@ -153,7 +152,7 @@ class Conclusion:
                     begun, draft = 0 if draft.counted else None, None
                 if begun is None:
                     begun = await self._begin(manifest)
-                # Before the video is given up, it is tried without what lies beside the picture.
+                # Before the video is given up, it is made once without tracks beside the picture.
                 last = begun == self._settings.assembly_attempts
                 return await self._assembly.run(
                     manifest, picture_only=last, make_room=self._drafts.drop_all
@@ -164,7 +163,7 @@ class Conclusion:
         except ResultError as error:
             if error.code != NO_SPACE:
                 raise
-            # Others may be done soon that fill it, in this process or beside it.
+            # Other results that fill it, in this process or another, may be done soon.
             log.warning("result waits for room", job_id=manifest.job_id)
             job.wait_for(ROOM)
             await self._retry(lambda: self._records.save(job))
@@ -173,7 +172,7 @@ class Conclusion:
         return await self._retry(in_turn)
 
     async def _publish(self, manifest: Manifest, draft: Draft) -> Published | None:
-        """Publish what was written ahead; None when there is nothing, or it is not right."""
+        """Publish what was written ahead; None if there is nothing or it fails verification."""
         with self._metrics.timed("mux"):
             written = await draft.whole()
         published = None if written is None else await self._assembly.publish(manifest, written)
@@ -182,9 +181,9 @@ class Conclusion:
         return published
 
     async def _begin_first(self, job: Job) -> bool:
-        """Count that the result is begun, where it never was; return whether it was not."""
+        """Count a first attempt at the result; return whether it is the first, and counted."""
         if self._settings.assembly_attempts == 1:
-            return False  # the only one is for when all is there
+            return False  # the only attempt is kept for the complete set
         container, name = self._settings.frames_container, manifest_blob(job.job_id)
         there = job.stored_manifest or await self._blobs.facts(container, name)
         if there is None or _ATTEMPTS in there.metadata:
@@ -193,12 +192,12 @@ class Conclusion:
         return await self._blobs.annotate(container, name, metadata, etag=there.etag) is not None
 
     async def _begin(self, manifest: Manifest) -> int:
-        """Count that the result is begun once more, where an assembler's death cannot lose it.
+        """Count another attempt at the result, where an assembler's death cannot lose the count.
 
-        Returns how often it was begun before.
+        Return the number of earlier attempts.
 
         Raises:
-            ResultError: ``ASSEMBLY_POISONED``: it was begun too often.
+            ResultError: ``ASSEMBLY_POISONED``: there were too many.
         """
         container, name = self._settings.frames_container, manifest_blob(manifest.job_id)
         most = self._settings.assembly_attempts + (manifest.side is not None)
@@ -240,9 +239,9 @@ class Conclusion:
         )
 
     async def _sweep(self, job_id: str, painted: Manifest | None = None) -> None:
-        """Delete what an ended job needs no more: all but its record and its result.
+        """Delete what an ended job no longer needs: everything but its record and its result.
 
-        Of one that was ``painted`` to its end it is known which segments there are.
+        ``painted`` is the manifest of a job with a result: it says which segments there are.
         """
         if self._settings.keep_intermediates:
             return
@@ -258,5 +257,5 @@ class Conclusion:
 
     @property
     def _segments_stay(self) -> bool:
-        """Whether segments are not to be deleted at once: see `assembler.lingering`."""
+        """Whether segments are kept for now: see `assembler.lingering`."""
         return self._settings.keep_intermediates or self._settings.segments_linger_s > 0

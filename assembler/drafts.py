@@ -1,8 +1,8 @@
 """Results that are begun before all of their segments are there.
 
-When the last segment comes, a result then lacks that one alone. A draft is a head start and nothing
-more: it is written by the same code from the same blobs, and where anything is wrong with it, it is
-thrown away and the result is made from storage as if it had never been.
+When the last segment comes, only that one has to be appended. A draft is a head start and nothing
+more: it is written by the same code from the same blobs, and if anything is wrong with it, it is
+discarded and the result is made from storage as if there had never been a draft.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 _AHEAD: Final = 2
-"""Segments of a draft in memory at once: one that is appended, one that is fetched."""
+"""Segments of a draft in memory at once: one being appended, one being fetched."""
 
 Count = Callable[[Job], Awaitable[bool]]
-"""Counts that a job's result is begun; False, and nothing is counted, if it ever was before."""
+"""Counts the first attempt at a job's result; False, without counting, if there was one before."""
 
 
 class Written(NamedTuple):
-    """A result's file, not checked yet, and what it was written with."""
+    """A result's file, not verified yet, and what it was written from."""
 
     out: Path
     side: Path | None
@@ -46,10 +46,10 @@ class Written(NamedTuple):
 
 
 class Drafts:
-    """The drafts of an assembler's jobs, ``settings.drafts`` at once.
+    """The drafts of an assembler's jobs, at most ``settings.drafts`` at once.
 
-    A job has one draft in all, whichever assemblers follow it: one that ends its assembler must not
-    end the next, so it is counted before it begins.
+    A job has one draft in all, whichever assemblers follow it. It is counted before it begins, so
+    that a draft that kills its assembler does not kill the next one.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Drafts:
         self._ending: set[asyncio.Task[None]] = set()
 
     def go_on(self, job: Job) -> None:
-        """Write what can be written of a job's result by now; returns at once."""
+        """Write as much of a job's result as possible in the background; return at once."""
         draft = self._drafts.get(job.job_id)
         if draft is None and job.manifest is not None and self._has_room():
             draft = Draft(self._settings, job, self._materials, self._threads, self._count)
@@ -72,18 +72,18 @@ class Drafts:
             draft.look()
 
     def of(self, job_id: str) -> Draft | None:
-        """Return a job's draft."""
+        """Return a job's draft, or None."""
         return self._drafts.get(job_id)
 
     def drop(self, job_id: str) -> None:
-        """Throw a job's draft away, if it has one; returns at once."""
+        """Discard a job's draft, if it has one; return at once."""
         if draft := self._drafts.pop(job_id, None):
             ending = asyncio.create_task(draft.end())
             self._ending.add(ending)
             ending.add_done_callback(self._ending.discard)
 
     async def drop_all(self) -> bool:
-        """Throw all drafts away; return, when their files are gone, whether there were any."""
+        """Discard all drafts and wait until their files are gone; return whether there were any."""
         found = bool(self._drafts or self._ending)
         for job_id in list(self._drafts):
             self.drop(job_id)
@@ -96,7 +96,7 @@ class Drafts:
 
 
 class Draft:
-    """One job's result, written as far as its segments are there, in order."""
+    """One job's result, written in order as far as its segments are there."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class Draft:
     ) -> None:
         assert job.manifest is not None
         self.counted = False
-        """Whether it is counted that the job's result was begun."""
+        """Whether the draft was counted as an attempt at the job's result."""
         self._settings = settings
         self._job = job
         self._manifest = job.manifest
@@ -123,23 +123,23 @@ class Draft:
 
     @property
     def over(self) -> bool:
-        """Whether nothing came of it."""
+        """Whether the draft has failed or was discarded."""
         return self._writing.done()
 
     def look(self) -> None:
-        """Look which segments are there by now."""
+        """Look again for segments to append."""
         self._news.set()
 
     async def whole(self) -> Written | None:
-        """Return the file, which lasts until `end`, when all of it is written; None if it fails.
+        """Return the file, which lasts until `end`, once it is complete; None if it fails.
 
-        All segments are there by now, whoever has heard of them.
+        To be called when all segments are there.
         """
         self.look()
         return await asyncio.shield(self._written)
 
     async def end(self) -> None:
-        """Return when nothing of it is left."""
+        """Discard the draft; return when its files are gone."""
         self._writing.cancel()
         await asyncio.wait({self._writing})
 
@@ -148,7 +148,7 @@ class Draft:
             self.counted = await self._count(self._job)
             if self.counted:
                 await self._write_and_keep()
-        except Exception as error:  # whatever it is, the making of the result will tell
+        except Exception as error:  # making the result from storage reports the cause
             log.info(
                 "result not written ahead",
                 job_id=self._manifest.job_id,
@@ -172,19 +172,19 @@ class Draft:
             finally:
                 await self._in_thread(joining.close)
             self._written.set_result(Written(out, side, pictures))
-            await asyncio.Event().wait()  # the folder goes with the context
+            await asyncio.Event().wait()  # leaving the context deletes the folder
 
     def _take(self, segment: Segment) -> None:
-        """Hold that no segment is of another version of the style than those before it.
+        """Check that a segment is of the same version of the style as those before it.
 
-        One of these is painted anew.
+        Otherwise one of them is going to be painted anew.
         """
         self._styles = self._styles or segment.styles
         if segment.styles not in ("", self._styles):
             raise ResultError("MIXED_SEGMENTS", "the style was changed meanwhile")
 
     async def _segments(self) -> AsyncGenerator[tuple[Chunk, Segment]]:
-        """Yield the segments in order, each when it is there."""
+        """Yield the segments in order, each as soon as it is there."""
         waiting = deque(self._manifest.chunks)
         ahead: deque[tuple[Chunk, asyncio.Task[Segment]]] = deque()
         try:
@@ -205,7 +205,7 @@ class Draft:
             await asyncio.gather(*(fetching for _, fetching in ahead), return_exceptions=True)
 
     async def _in_thread(self, step: Callable[..., T], *args: object) -> T:
-        """Take a step in a thread, and wait for its end also when cancelled: threads are not."""
+        """Run a step in a thread; even when cancelled, wait for it, since threads go on."""
         taken = asyncio.get_running_loop().run_in_executor(self._threads, step, *args)
         try:
             return await asyncio.shield(taken)

@@ -1,4 +1,4 @@
-"""The frames hub as the assembler sees it: how far it is worked off, and chunks sent again."""
+"""The frames hub as the assembler sees it: how far it was processed, and chunks sent again."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from shared.storage.blobs import BlobStore
 
 
 class FramesHub:
-    """Looks up the stylizers' positions, and stands in for the splitter where an event was lost.
+    """Looks up the stylizers' positions, and sends again in the splitter's place what was lost.
 
     Raises:
-        TransientError: from every method, when the hub or storage is away.
+        TransientError: from every method, when the hub or storage is unavailable.
     """
 
     def __init__(self, settings: AssemblerSettings, blobs: BlobStore, publisher: Publisher) -> None:
@@ -28,15 +28,15 @@ class FramesHub:
         self._publisher = publisher
 
     async def reach(self) -> Reach:
-        """Return how far the hub goes, and how far the stylizers have worked it off."""
+        """Return how far the hub goes, and how far the stylizers have processed it."""
         partitions = await self._publisher.partitions()
-        # In this order: an event that comes in between then makes a partition look unfinished.
+        # In this order, so that an event in between makes a partition look unfinished at worst.
         finished = await asyncio.gather(*map(self._finished, partitions))
         newest = await asyncio.gather(*map(self._publisher.newest, partitions))
         return Reach(tuple(newest), tuple(finished))
 
     async def places(self, manifest: Manifest, steps: Mapping[int, int]) -> dict[int, int]:
-        """Return which partition each chunk is in, so many ``steps`` from where it was sent."""
+        """Return each chunk's partition, its number of ``steps`` from where it was sent first."""
         count = len(await self._publisher.partitions())
         job = manifest.job_id
         return {chunk: chunk_partition(job, chunk + more, count) for chunk, more in steps.items()}
@@ -50,9 +50,9 @@ class FramesHub:
         on_processor: bool = False,
         styles: str = "",
     ) -> None:
-        """Send a chunk's reference as the splitter did, but for how its segment has to be made.
+        """Send a chunk's reference as the splitter did, with how its segment has to be made.
 
-        It goes so many ``steps`` from where the splitter has sent it.
+        It goes to the partition that is ``steps`` from the one that the splitter chose.
         """
         partitions = await self._publisher.partitions()
         place = chunk_partition(manifest.job_id, chunk + steps, len(partitions))

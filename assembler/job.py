@@ -1,4 +1,4 @@
-"""One open job as the assembler sees it: what was announced, and what to tell the user. No I/O."""
+"""One open job as the assembler sees it: what was announced, and its status record. No I/O."""
 
 from __future__ import annotations
 
@@ -51,18 +51,18 @@ class Job:
         """The manifest as it was read, if that is known."""
         self.deliveries: list[Delivery] = []
         self.concluding = False
-        """Whether the job is being brought to its end; nothing it hears changes that any more."""
+        """Whether the job is being concluded; further events no longer change that."""
         self.let_go = False
-        """Whether its events come to another assembler by now: it is for that one to judge it."""
+        """Whether another assembler gets its events by now, and has to decide about the job."""
         self.orphaned = False
-        """Whether its events so far went with an earlier hub: they come to nobody again."""
+        """Whether its events so far were lost with an earlier hub, and never come again."""
         self.ended_before = status.ended
-        """Whether its end is no news: it had ended when it was taken up."""
+        """Whether the job had already ended when it was taken up."""
         self._clock = clock
         self._redrives = redrives
         self._segments: dict[int, SegmentReady] = {}
         self._work: set[tuple[int, Make]] = set()
-        """The segments whose painting is counted in the two sums below."""
+        """The segments whose painting is included in the two sums below."""
         self._cpu_s = self._gpu_s = 0.0
         self._assembling: float | None = None
         self._progressed = self._lived = clock()
@@ -77,23 +77,23 @@ class Job:
 
     @property
     def upload_event(self) -> EventPlace | None:
-        """The upload's event, as the splitter that took it up last has told."""
+        """The upload's event, as the splitter that took it up last reported it."""
         return self.status.upload_event
 
     @property
     def partition_id(self) -> str | None:
-        """The partition that the job's events come from; None before the first."""
+        """The partition that the job's events come from; None before the first event."""
         return self.deliveries[-1].partition_id if self.deliveries else None
 
     @property
     def trace(self) -> Carrier:
-        """What continues the trace that the job's first event belongs to."""
+        """The trace context of the job's first event."""
         return self.deliveries[0].origin.carrier if self.deliveries else {}
 
     @property
     def unsaved(self) -> bool:
-        """Whether the stored record is behind."""
-        # Records are never changed but replaced: most rounds over many jobs compare no field.
+        """Whether the stored record is out of date."""
+        # Records are replaced, never changed: most rounds over many jobs compare no fields.
         return self.status is not self._stored and self.status != self._stored
 
     @property
@@ -103,17 +103,17 @@ class Job:
 
     @property
     def lifeless_s(self) -> float:
-        """Seconds since the last progress or sign that somebody works on it, or on others first."""
+        """Seconds since the last progress, or sign of work on this job or on those before it."""
         return self._clock() - max(self._progressed, self._lived)
 
     @property
     def age_s(self) -> float:
-        """Seconds since the job was opened, by the clock on the wall."""
+        """Seconds since the job was opened, by the wall clock."""
         return seconds_between(self.status.started_at, utc_now())
 
     @property
     def wait_s(self) -> float:
-        """Seconds since the upload was written; since the job was opened when nobody knows that."""
+        """Seconds since the upload was written or, if that is unknown, since the job was opened."""
         return seconds_between(self.status.uploaded_at or self.status.started_at, utc_now())
 
     @property
@@ -134,7 +134,7 @@ class Job:
         return float(ticks * self.manifest.source.time_base)
 
     def due(self, errand: str, every_s: float) -> bool:
-        """Whether the job was idle, and the errand not run, for so long."""
+        """Return whether the job was idle, and the errand not run, for ``every_s``."""
         return self._clock() - max(self._progressed, self._ran.get(errand, 0.0)) >= every_s
 
     def last_ran(self, errand: str) -> float:
@@ -146,19 +146,19 @@ class Job:
         self._ran[errand] = self._clock()
 
     def sign_of_life(self, sign: object) -> None:
-        """Note something that changes while there is work on the job or on what is before it."""
+        """Note a value that changes while the job, or something before it, is being worked on."""
         if sign != self._sign:
             self._lived = self._clock()
         self._sign = sign
 
     def wait_for(self, reason: str) -> None:
-        """Note what keeps the job from moving; it is no movement."""
+        """Note what the job waits for; this does not count as progress."""
         waiting = Waiting(reason=reason, since=self.status.updated_at)
         if not self.status.ended and waiting != self.status.waiting:
             self.status = self.status.model_copy(update={"waiting": waiting})
 
     def identify(self, event: SplitStarted) -> None:
-        """Learn from the splitter what the job is about, whatever the record made of it."""
+        """Take over the splitter's facts about the job, whatever the record says."""
         said = {
             "video_name": event.video_name,
             "video_url": event.video_url,
@@ -190,7 +190,7 @@ class Job:
         )
 
     def seal(self, manifest: Manifest, stored: Stored | None = None) -> None:
-        """Learn the exact list of chunks; see `Completeness.seal`."""
+        """Take over the exact list of chunks; see `Completeness.seal`."""
         self.completeness.seal(manifest)
         self.manifest, self.stored_manifest = manifest, stored
         self._update(
@@ -207,7 +207,7 @@ class Job:
         self._update(state="assembling")
 
     def publish(self, result: str, losses: Sequence[str] = ()) -> None:
-        """Note that the result is there for everybody to see, and a sentence for what it lacks."""
+        """Note that the result is published, and a sentence for each of its ``losses``."""
         damaged = self.manifest is not None and self.manifest.damaged
         faults = [*losses, *self._explain_unpainted()]
         self._update(
@@ -218,7 +218,7 @@ class Job:
         )
 
     def give_up_version(self) -> None:
-        """Note that the version that all segments are to have cannot be had: see `Agreement`."""
+        """Note that no stylizer has the wanted version any more: see `Agreement`."""
         self.completeness.agreement.give_up_version()
         self.redrive = Redrive(self._redrives)
 
@@ -235,13 +235,13 @@ class Job:
         self._stored, self.etag = status, etag
 
     def explain_loss(self, lost: Sequence[int]) -> str:
-        """Say in one sentence what was sent again and again and never came back."""
+        """Say in one sentence which chunks were sent repeatedly and never painted."""
         return f"no stylizer brought these chunks, sent again and again: {_named(lost)}"
 
     def _count_work(self, event: SegmentReady, make: Make) -> None:
         """Count a segment's work: once if its event comes twice, and again if it is painted anew.
 
-        Sums are kept: a film has thousands of chunks, and each is announced.
+        Running sums are kept, because a film has thousands of chunks.
         """
         if (event.chunk, make) in self._work:
             return
@@ -265,7 +265,7 @@ class Job:
 
     def _update(self, **changes: Any) -> None:
         if self.status.ended:
-            return  # the last word was spoken, maybe by somebody else
+            return  # an end is final, whoever stored it
         self._progressed = self._clock()
         moved = {"waiting": None, "updated_at": utc_now()}
         self.status = self.status.model_copy(update={**moved, **changes})
@@ -277,7 +277,7 @@ def make_of(event: SegmentReady) -> Make:
 
 
 def seconds_between(earlier: str, later: str) -> float:
-    """Return the seconds between two moments in ISO 8601; 0 where clocks disagree on the order."""
+    """Return the seconds between two ISO 8601 times; 0 if clocks disagree about their order."""
     passed = datetime.fromisoformat(later) - datetime.fromisoformat(earlier)
     return max(0.0, passed.total_seconds())
 

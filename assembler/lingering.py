@@ -1,8 +1,8 @@
 """Deletes the segments of ended jobs a while after their end.
 
-Until then whoever watches a job being painted sees it to its end. What is to be deleted, and when,
-stands in storage and nowhere else: any assembler does it, also after the one that ended the job
-has gone.
+Until then, viewers who watch a job being painted can see all of it. What to delete, and when,
+follows from storage alone, so that any assembler can do it, even if the one that ended the job has
+gone.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _READS_AT_ONCE: Final = 8
 
 
 class Lingering:
-    """Looks through the segments from time to time."""
+    """Looks for overdue segments from time to time."""
 
     def __init__(self, settings: AssemblerSettings, blobs: BlobStore) -> None:
         self._settings = settings
         self._blobs = blobs
-        # Often enough that nothing stays much longer than it is to.
+        # Often enough that nothing stays much longer than it should.
         self.interval_s: Final = max(_SOONEST_S, min(_LATEST_S, settings.segments_linger_s / 4))
         self._without_record: dict[str, float] = {}
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
 
     async def look(self) -> None:
-        """Delete what has stayed long enough."""
+        """Delete the segments that have been kept long enough."""
         if not self._settings.segments_linger_s or self._settings.keep_intermediates:
             return
         jobs = [job async for job in self._blobs.folders(self._settings.segments_container)]
@@ -52,7 +52,7 @@ class Lingering:
 
     def _is_due(self, job: str, status: Status | None) -> bool:
         if status is None:
-            # Deleted by its user; or so new that its record is still to come.
+            # Deleted by its user, or so new that its record is not stored yet.
             seen = self._without_record.setdefault(job, time.monotonic())
             return time.monotonic() - seen >= self._settings.segments_linger_s
         self._without_record.pop(job, None)
@@ -61,7 +61,7 @@ class Lingering:
 
 
 def _understood(record: bytes | None) -> Status | None:
-    """Read a record; None when there is none, or none that can be read."""
+    """Read a record; None if it is missing or unreadable."""
     try:
         return read_status(record) if record else None
     except PermanentError:

@@ -17,7 +17,7 @@ _AGAIN: Final = "upload the video again to have them"
 
 
 class Segment(NamedTuple):
-    """A segment's file, and a digest of the networks that painted it: empty if it does not say."""
+    """A segment's file, and the digest of the networks that painted it, empty if unknown."""
 
     data: bytes
     styles: str
@@ -27,7 +27,7 @@ class Materials:
     """The segments and copied tracks of jobs, each checked by its digest.
 
     Raises:
-        TransientError: from every method, when storage stays away.
+        TransientError: from every method, when storage stays unavailable.
     """
 
     def __init__(self, blobs: BlobStore, segments: str, frames: str) -> None:
@@ -50,7 +50,7 @@ class Materials:
         return Segment(segment.data, segment.metadata.get(STYLES, ""))
 
     async def side(self, manifest: Manifest, folder: Path) -> Path | None:
-        """Copy the file of copied tracks into ``folder``; None when the job has none.
+        """Download the file of copied tracks into ``folder``; None if the job has none.
 
         Raises:
             ResultError: it is gone (``SIDE_MISSING``), or not what was written (``CORRUPT_SIDE``).

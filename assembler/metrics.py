@@ -1,4 +1,4 @@
-"""What the assembler counts beside what every service does."""
+"""The assembler's metrics, beyond those of every service."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _JOB_BUCKETS_S: Final = (1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200,
 
 _TENANTS: Final = 32
 _LONGEST: Final = 63
-# An empty label would be none at all.
+# To Prometheus an empty label is the same as a missing one.
 _NO_FOLDER: Final = "(none)"
 _OTHERS: Final = "(others)"
 
@@ -31,13 +31,13 @@ _TRACK_CODES: Final = (
 )
 
 AnnouncementOutcome = Literal["delivered", "refused", "put_off"]
-"""What became of a try: the topic has the news, will never take it, or was away."""
+"""The outcome of a try: the topic took the event, will never take it, or was unavailable."""
 
 
 class Tenants:
-    """Tells apart whose uploads are whose, by the first folder of their names.
+    """Tells the tenants of uploads apart, by the first folder of their names.
 
-    Folders are made by whoever may upload: only the first `_TENANTS` are told apart.
+    Anybody who may upload can make folders, so only the first `_TENANTS` get labels of their own.
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Tenants:
 
 
 class AssemblerMetrics(WorkMetrics):
-    """An assembler's metrics: the jobs it follows, and what became of them."""
+    """An assembler's metrics: the jobs that it follows, and their outcomes."""
 
     _stages = ("mux", "verify", "publish")
     _job_outcomes = ("done", "degraded", "failed", "cancelled")
@@ -126,11 +126,11 @@ class AssemblerMetrics(WorkMetrics):
         self._redriven.inc(chunks)
 
     def lost_tracks(self, code: str) -> None:
-        """Count a result that goes without tracks for this reason; others count as ``OTHER``."""
+        """Count a result that lacks tracks, by cause; unlisted causes count as ``OTHER``."""
         self._lost_tracks.labels(code if code in _TRACK_CODES else OTHER).inc()
 
     def jobs(self, *, open: int, oldest_age_s: float, stalled: int) -> None:  # noqa: A002 - the word
-        """Set what is known of the jobs followed."""
+        """Set the figures about the jobs followed."""
         self._open.set(open)
         self._oldest.set(oldest_age_s)
         self._stalled.set(stalled)
@@ -138,17 +138,17 @@ class AssemblerMetrics(WorkMetrics):
     def published(
         self, video_name: str, *, frames: int, video_seconds: float, wait_seconds: float
     ) -> None:
-        """Count a result: its frames, its playing time, and how long its upload has waited."""
+        """Count a result: its frames, its playing time, and the time since its upload."""
         self._frames.inc(frames)
         self._video.inc(video_seconds)
         self._result.labels(self._tenants.of(video_name)).observe(wait_seconds)
 
     def first_segment(self, video_name: str, wait_s: float) -> None:
-        """Observe how long an upload has waited for its first painted segment."""
+        """Observe how long an upload waited for its first painted segment."""
         self._first_segment.labels(self._tenants.of(video_name)).observe(wait_s)
 
     def worked(self, video_name: str, cost: Cost) -> None:
-        """Count what a job that ended has taken."""
+        """Count the processor and GPU time of a job that ended."""
         tenant = self._tenants.of(video_name)
         self._work.labels(tenant, "cpu").inc(cost.cpu_s)
         self._work.labels(tenant, "gpu").inc(cost.gpu_s)

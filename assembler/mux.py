@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from av.container.core import Chapter
 
 SIDE_FORMATS = "mov,matroska,ffmetadata"
-"""What the splitter writes side files in."""
+"""The formats in which the splitter writes side files."""
 
 
 def mux(
@@ -55,17 +55,17 @@ def mux(
     """Write the result to ``out_path``; return the digest of its pictures, see `PacketDigest`.
 
     ``segments`` are the files of ``manifest.chunks``, in order; they are taken one at a time, so
-    memory does not grow with the video's length. ``side_path`` holds the tracks to copy, if any,
-    but for those ``left_out``, counted from 0.
+    memory does not grow with the video's length. ``side_path`` holds the tracks to copy, if any;
+    those in ``left_out``, counted from 0, are skipped.
 
     Raises:
         ChunkError: a segment is not what its chunk promises (``CORRUPT_SEGMENT``), or was encoded
             so that it cannot be joined to the first (``MIXED_SEGMENTS``).
         ResultError: there are more or fewer segments than chunks (``SEGMENT_COUNT``).
         TrackError: a track to copy cannot be read or written (``TRACK_DATA``).
-        av.error.FFmpegError: the file cannot be written, whichever track is at fault.
+        av.error.FFmpegError: the file cannot be written, and the track at fault is unknown.
 
-    No file is left behind then.
+    No file is left behind after an error.
     """
     with Joining(manifest, side_path, out_path, left_out) as joining:
         for chunk, data in _paired(manifest, segments):
@@ -77,7 +77,7 @@ class Joining:
     """A result while it is written, segment by segment, in the order of the manifest's chunks.
 
     Arguments and errors are those of `mux`. Every method may take a while, and none may be called
-    while another runs. Without `finish` no file is left behind by `close`, which ends the context.
+    while another runs. `close`, which ends the context, removes the file unless it is finished.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Joining:
             self._result.append(chunk, segment)
 
     def finish(self) -> str:
-        """Copy what sounds on after the last frame, and complete the file; see `mux`."""
+        """Copy the sound after the last frame, and complete the file; see `mux`."""
         if self._result is None:
             raise ResultError("SEGMENT_COUNT", "There is no segment to make a result of.")
         self._result.finish()
@@ -122,7 +122,7 @@ class Joining:
     def close(self) -> None:
         """Close the files, and remove the result unless it is finished."""
         if not self._finished:
-            # What an unfinished file cannot be completed for is of no interest.
+            # It does not matter why an unfinished file cannot be completed.
             with contextlib.suppress(av.error.FFmpegError, OSError):
                 self._open.close()
             self._path.unlink(missing_ok=True)
@@ -148,18 +148,18 @@ def open_side(path: Path) -> InputContainer:
 def copied_streams(
     container: InputContainer, left_out: frozenset[int] = frozenset()
 ) -> list[Stream]:
-    """Return a file's sound and text tracks, in order, but for those ``left_out``."""
+    """Return a file's sound and text tracks, in order, except those ``left_out``."""
     streams = [stream for stream in container.streams if stream.type in ("audio", "subtitle")]
     return [stream for number, stream in enumerate(streams) if number not in left_out]
 
 
 def is_filler(packet: Packet[Stream]) -> bool:
-    """Tell whether a packet is an empty subtitle: MP4's muxer writes those itself, anew."""
+    """Return whether a packet is an empty subtitle: MP4's muxer writes those itself."""
     return packet.size == len(EMPTY_MOV_TEXT) and bytes(packet) == EMPTY_MOV_TEXT
 
 
 class _Result:
-    """The result while it is being written; ``folder`` is free to try things in."""
+    """The result while it is being written; ``folder`` may be used for test files."""
 
     def __init__(
         self,
@@ -186,7 +186,7 @@ class _Result:
         except (ValueError, av.error.FFmpegError) as error:
             if is_full(error):
                 raise
-            # (PyAV does not even try what it does not know to fit.)
+            # PyAV raises ValueError for what it does not know to fit, without trying.
             raise _unwritable(self._misfits(tracks) or self._all) from error
         self._waiting = packets_of(tracks)
         self._next = self._read_on()
@@ -207,7 +207,7 @@ class _Result:
             self._output.mux(packet)
 
     def finish(self) -> None:
-        """Copy what sounds on after the last frame."""
+        """Copy the sound after the last frame."""
         while self._next is not None:
             self._copy_next()
 
@@ -218,7 +218,7 @@ class _Result:
         return copy
 
     def _misfits(self, tracks: list[Stream]) -> frozenset[int]:
-        """Return those of the tracks that the container does not even hold on their own."""
+        """Return the numbers of the tracks that do not fit the container even on their own."""
         kind = self._source.container
         folder = self._folder
         return frozenset(self._numbers[s.index] for s in tracks if not fits(s, kind, folder))
@@ -314,7 +314,7 @@ def _paired(manifest: Manifest, segments: Iterable[bytes]) -> Iterator[tuple[Chu
 
 
 def number_of(stream: Stream) -> int:
-    """Return the place of a copied track among those of its file, counted from 0."""
+    """Return the number of a copied track among those of its file, counted from 0."""
     container = stream.container
     assert isinstance(container, InputContainer)
     return [other.index for other in copied_streams(container)].index(stream.index)

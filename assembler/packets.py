@@ -1,4 +1,4 @@
-"""Packets of a video file: reading them, and telling whether they are those that were written."""
+"""Packets of a video file: reading them, and checking that they are those that were written."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class PacketDigest:
         self._data = hashlib.sha256()
 
     def add(self, packet: Packet[Stream]) -> None:
-        """Take in the next packet."""
+        """Add the next packet."""
         self._data.update(packet.size.to_bytes(8, "big"))
         self._data.update(bytes(packet))
 
     @property
     def value(self) -> str:
-        """SHA-256, in hexadecimal digits."""
+        """The SHA-256, in hexadecimal."""
         return self._data.hexdigest()

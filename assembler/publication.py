@@ -1,8 +1,8 @@
 """Gives results their names: the plain one to the newest version of an upload.
 
-Whoever uploads a better version under the same name finds its result where the earlier one's was;
-that one goes on under a name with its job's id. Another upload that would have the same name, such
-as ``film.mov`` beside ``film.mp4``, takes one with its job's id as well.
+The result of a better version, uploaded under the same name, takes the place of the earlier result,
+which moves to a name with its job's id. Another upload that would have the same result name, such
+as ``film.mov`` beside ``film.mp4``, gets a name with its job's id as well.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Publication:
     """Publishes results in ``container``.
 
     Raises:
-        TransientError: from every method, when storage is away.
+        TransientError: from every method, when storage is unavailable.
     """
 
     def __init__(self, blobs: BlobStore, container: str, records: Records) -> None:
@@ -41,7 +41,7 @@ class Publication:
         self._records = records
 
     async def publish(self, manifest: Manifest, result: SealedFile) -> str:
-        """Publish a job's result, whole, and return its name; it is done once however often asked.
+        """Publish a job's result atomically, and return its name. Idempotent.
 
         Raises:
             ResultError: both of its names are taken.
@@ -58,7 +58,7 @@ class Publication:
             try:
                 if await self._take_over(plain, there, manifest, result):
                     return plain
-            except PermanentError as error:  # a policy may forbid to replace results
+            except PermanentError as error:  # a policy may forbid replacing results
                 log.info("older result stays where it is", result=plain, reason=str(error))
                 return await self._publish_aside(own, manifest, result)
         return plain
@@ -70,7 +70,7 @@ class Publication:
             await self._blobs.delete(self._container, result, etag=there.etag)
 
     async def find(self, manifest: Manifest, result: str) -> str:
-        """Return where a job's result is that was published as ``result``: it may have moved."""
+        """Return the current name of a job's result that was published as ``result``."""
         there = await self._blobs.facts(self._container, result)
         moved = there is not None and there.metadata.get(_JOB) != manifest.job_id
         return _names(manifest)[1] if moved else result
@@ -89,12 +89,12 @@ class Publication:
         manifest: Manifest,
         result: SealedFile,
     ) -> bool:
-        """Put a result in an older one's place, which moves; False when that one has changed."""
+        """Move an older result aside and take its name; False if it has changed meanwhile."""
         older = there.metadata[_JOB]
         aside = _names(manifest.model_copy(update={"job_id": older}))[1]
         if not await self._blobs.copy(self._container, plain, aside, etag=there.etag):
             return False
-        # Before, for whoever fetches it now; and after, for a record that was stored meanwhile.
+        # Before, for anybody who fetches it now; and after, for a record stored in between.
         await self._records.move_result(older, plain, aside)
         replaced = await self._blobs.replace(
             self._container,
@@ -119,7 +119,7 @@ class Publication:
 
 
 def _names(manifest: Manifest) -> tuple[str, str]:
-    """Return the plain name of a job's result, and the one that is its own."""
+    """Return the plain name of a job's result, and the name with its job's id."""
     parts = manifest.video_name, manifest.style.slug, manifest.source.container
     return result_blob(*parts), result_blob(*parts, manifest.job_id)
 
@@ -131,7 +131,7 @@ def _metadata(manifest: Manifest) -> dict[str, str]:
 
 
 def _is_older(there: BlobFacts, manifest: Manifest) -> bool:
-    """Whether a result is that of an earlier version of the same upload."""
+    """Return whether a result is that of an earlier version of the same upload."""
     before = there.metadata.get(_UPLOADED_AT, "")
     same = there.metadata.get(_UPLOAD) == _digest(manifest.video_name)
     now = manifest.uploaded_at

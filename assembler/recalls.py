@@ -1,12 +1,12 @@
-"""Takes open jobs up again that nobody has in hand.
+"""Finds open jobs that no assembler follows, and has them taken up again.
 
 An assembler knows a job by its events. Those of an open job are never marked done, so they come
-again to whoever takes its partition over; unless they are lost: a position that somebody has moved,
-events that have expired, a hub that was made anew while no assembler ran. Then the job's record is
-open and its chunks are stored, but nobody follows it. Of such a job the hub is told anew: its next
-assembler finds all else in storage (`assembler.stalls`).
+again to the next owner of its partition, unless they are lost: a position was moved by hand, the
+events have expired, or the hub was recreated while no assembler ran. Then the job's record is open
+and its chunks are stored, but nobody follows it. For these jobs a new event is sent to the hub; the
+assembler that gets it finds everything else in storage (`assembler.stalls`).
 
-Whether another assembler has a job cannot be seen from outside. One that has hears of it in vain.
+One assembler cannot see whether another follows a job. If one does, it ignores the event.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ _LONGEST_PAUSE_S: Final = 6 * 3600.0
 
 @dataclass(slots=True)
 class _Seen:
-    """A folder of what is stored, and when the record of its job is looked at again."""
+    """A folder of stored chunks, and when its job's record is looked at again."""
 
     job: str
-    """The job that it is of."""
+    """The job that the folder belongs to."""
     etag: str | None
-    """Version of the job's record; None when that is not open."""
+    """Version of the job's record; None if the record is not open."""
     pause_s: float
     due: float
 
 
 class Recalls:
-    """Looks through what is stored for jobs, from time to time.
+    """Looks through the folders of stored chunks from time to time.
 
-    ``in_hand`` tells which jobs this assembler follows, or has seen to their end.
+    ``in_hand`` returns whether this assembler follows a job, or has concluded it.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Recalls:
         self._at_once = asyncio.Semaphore(_AT_ONCE)
 
     async def look(self) -> None:
-        """Recall the jobs whose records are open and did not change since an earlier look."""
+        """Recall the jobs whose records are open and have not changed since the last look."""
         try:
             folders = {f async for f in self._blobs.folders(self._settings.frames_container)}
             self._seen = {job: seen for job, seen in self._seen.items() if job in folders}
@@ -88,30 +88,30 @@ class Recalls:
         async with self._at_once:
             before = self._seen.get(folder)
             job = await self._job_of(folder) if before is None else before.job
-            # One that has a folder of its own is looked at there.
+            # A job that has a folder of its own is looked at there.
             elsewhere = self._in_hand(job) or (job != folder and job in folders)
             etag = None if elsewhere else await self._open_record(job)
             still = before is not None and before.etag == etag
             if still and etag is not None and not self._in_hand(job):
                 log.info("job recalled", job_id=job)
                 await self._hub.publisher.by_job(JobRecalled(job_id=job))
-            # Most wait for their turn in the hands of another assembler: less and less often.
+            # Most of these wait in another assembler, so they are looked at less and less often.
             pause_s = 2 * before.pause_s if before and still else self._settings.redrive_after_s
             pause_s = min(pause_s, _LONGEST_PAUSE_S)
             self._seen[folder] = _Seen(job, etag, pause_s, time.monotonic() + pause_s)
 
     async def _job_of(self, folder: str) -> str:
-        """Return the job that a folder is of: its own, or that of an upload that was opened."""
+        """Return the job of a folder: its own, or the one that was opened for its upload."""
         data = await self._blobs.read(self._settings.frames_container, opening_blob(folder))
         try:
             return folder if data is None else str(json.loads(data)["job_id"])
-        except (ValueError, LookupError, TypeError):  # it is for the splitter to say so
+        except (ValueError, LookupError, TypeError):  # the splitter reports it
             return folder
 
     async def _open_record(self, job: str) -> str | None:
-        """Return the version of an open job's record; None when there is no such record."""
+        """Return the version of an open job's record; None if there is no open record."""
         found = await self._blobs.fetch(self._settings.jobs_container, status_blob(job))
         try:
             return None if found is None or read_status(found.data).ended else found.etag
-        except PermanentError:  # whoever follows the job says so
+        except PermanentError:  # the assembler that follows the job reports it
             return found.etag if found else None

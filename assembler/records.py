@@ -1,9 +1,9 @@
-"""Keeps the jobs' status records: written under their ETag, so that the last word is one word.
+"""Keeps the jobs' status records, written conditionally on their ETag so that a job ends once.
 
-Two assemblers may hold one job for a moment, and a user may end it at any time: whoever finds that
-the record was changed by somebody else takes over the end that it tells of. Nothing else: users can
-write records, so what a record says steers nothing, and an end that no assembler can have stored
-counts as a cancellation.
+Two assemblers may briefly hold the same job, and a user may end it at any time: an assembler that
+finds the record changed by somebody else takes over its end, and nothing else. Users can write
+records, so their content is not trusted, and an end that no assembler can have stored counts as a
+cancellation.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from shared.storage.blobs import BlobStore
 class Records:
     """The status records of one container.
 
-    A record that is not readable ends its job, and no other.
+    An unreadable record ends its own job only.
 
     Raises:
-        TransientError: from every method, when storage is away.
+        TransientError: from every method, when storage is unavailable.
     """
 
     def __init__(self, blobs: BlobStore, container: str, results: str, redrives: int) -> None:
@@ -36,7 +36,7 @@ class Records:
         self._one_at_a_time = OneAtATime()
 
     async def find(self, job_id: str) -> Job | None:
-        """Return a job that has a record, and whether it has ended; None when there is none.
+        """Return the job of a stored record, open or ended; None if there is no record.
 
         Raises:
             PermanentError: ``RECORD_UNREADABLE``.
@@ -52,11 +52,11 @@ class Records:
         return self.new(status, stored.etag)
 
     def new(self, status: Status, etag: str | None = None) -> Job:
-        """Return a job that is followed from now on."""
+        """Return a new job with this status."""
         return Job(status, etag, self._redrives, time.monotonic)
 
     async def begin(self, job: Job) -> bool:
-        """Store the first record of a job; False, and nothing is stored, where there is one."""
+        """Store a job's first record; return False, and store nothing, if there is one already."""
         status = job.status
         etag = await self._blobs.create(
             self._container,
@@ -69,24 +69,24 @@ class Records:
         return etag is not None
 
     async def save(self, job: Job) -> None:
-        """Store a job's record if it is behind; an end that somebody else stored wins."""
+        """Store a job's record if it is out of date; an end that somebody else stored wins."""
         async with self._one_at_a_time.of(job.job_id):
             while job.unsaved:
                 await self._store(job)
 
     async def refresh(self, job: Job) -> None:
-        """Find out whether somebody else has changed a job's record: a user who cancels it."""
+        """Take over what somebody else changed in a job's record, such as a cancellation."""
         async with self._one_at_a_time.of(job.job_id):
             await self._take_over(job)
 
     async def move_result(self, job_id: str, before: str, after: str) -> None:
-        """Have an ended job's record name its result where it is now."""
+        """Change the result's name in an ended job's record from ``before`` to ``after``."""
         name, written = status_blob(job_id), None
         while written is None:
             stored = await self._blobs.fetch(self._container, name)
             try:
                 status = _read(stored.data, job_id) if stored else None
-            except PermanentError:  # whoever spoilt it has no use for it
+            except PermanentError:  # an unreadable record cannot be corrected
                 return
             if stored is None or status is None or status.result != before:
                 return
@@ -116,7 +116,7 @@ class Records:
     async def _take_over(self, job: Job) -> None:
         stored = await self._blobs.fetch(self._container, status_blob(job.job_id))
         if stored is None:
-            job.etag = None  # somebody has deleted it: the next one is a new one
+            job.etag = None  # somebody has deleted it: it is created anew
             return
         if stored.etag == job.etag:
             return
@@ -132,7 +132,7 @@ class Records:
         job.saved(other, stored.etag)
 
     async def _is_true(self, ended: Status) -> bool:
-        """Whether an assembler, or a user who cancels, can have ended the job like this."""
+        """Return whether an assembler, or a user who cancels, can have ended the job like this."""
         match ended.state:
             case "cancelled":
                 return ended.result is None and ended.error is None

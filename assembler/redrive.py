@@ -1,10 +1,10 @@
 """Decides when a job's missing chunks are lost, and how often they are sent again. Pure, no I/O.
 
-A chunk that is missing may wait in the hub behind many others, or be painted right now: sending it
-again would help nobody. It is lost only if the stylizers' checkpoint has passed everything that was
-in its partition when the job was sealed, and still no segment was announced; or if the hub was made
-anew and no longer goes that far. That is a proof, not a guess by the clock, so a job may wait for a
-pool to start for as long as it likes.
+A missing chunk may be waiting in the hub behind many others, or being painted right now: sending it
+again would not help. It is lost only if the stylizers' checkpoint has passed everything that was in
+its partition when it was first found missing, and still no segment was announced; or if the hub was
+recreated and no longer goes that far. That is a proof, not a guess by the clock, so a job can wait
+for a pool to start for any length of time.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How far the frames hub's partitions go, and how far they are worked off.
+    """How far the frames hub's partitions go, and how far they have been processed.
 
-    Sequence numbers, by the partition's place in the hub; -1 stands before a partition's first
-    event.
+    Sequence numbers, by the partition's index in the hub; -1 if there is none yet.
     """
 
     newest: tuple[int, ...]
@@ -33,13 +32,13 @@ class Verdict:
 
     action: Literal["wait", "resend", "give_up"]
     lost: tuple[int, ...] = ()
-    """The chunks that no stylizer will ever bring, in order."""
+    """The chunks that no stylizer is going to deliver, in order."""
 
 
 class Redrive:
-    """Watches over a job's missing chunks; each is sent again at most ``rounds`` times.
+    """Tracks a job's missing chunks; each is sent again at most ``rounds`` times.
 
-    Where a chunk came of it, all have as many rounds again: see `renew`.
+    When a chunk that was sent again is painted, all get as many rounds again: see `renew`.
     """
 
     def __init__(self, rounds: int) -> None:
@@ -48,10 +47,10 @@ class Redrive:
         self._in_vain: Counter[int] = Counter()
         """By chunk: how often it was sent since the last `renew`."""
         self._horizon: dict[int, int] = {}
-        """By chunk: what was newest in its partition after it had been sent."""
+        """By chunk: the newest event in its partition at the first look after it was sent."""
 
     def passed(self, missing: Mapping[int, int], reach: Reach) -> list[int]:
-        """Return those of the ``missing`` chunks that wait in the hub no more, in order."""
+        """Return those of the ``missing`` chunks that no longer wait in the hub, in order."""
         return [
             chunk
             for chunk, partition in sorted(missing.items())
@@ -67,17 +66,17 @@ class Redrive:
         return self._in_vain[chunk]
 
     def renew(self) -> None:
-        """Begin every chunk's rounds anew: one that was sent again has been painted.
+        """Start every chunk's rounds anew, because one that was sent again has been painted.
 
-        So there are stylizers that do as they are asked, though not every chunk comes to one.
+        That shows that some stylizers do as asked, even if not every chunk reaches one of them.
         """
         self._in_vain.clear()
 
     def judge(self, missing: Mapping[int, int], reach: Reach) -> Verdict:
-        """Judge the ``missing`` chunks, each with its partition.
+        """Decide about the ``missing`` chunks, each with its partition.
 
-        Every segment that was announced before ``reach`` was looked up has to be known. The chunks
-        of a verdict "resend" have to be sent before the next look.
+        The caller must know every segment that was announced before ``reach`` was looked up. The
+        chunks of a verdict "resend" must be sent before the next call.
         """
         lost = self.passed(missing, reach)
         if not lost:

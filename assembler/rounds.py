@@ -1,8 +1,8 @@
-"""Rounds over all open jobs: records brought up to date, last words heard, idle jobs looked into.
+"""Rounds over all open jobs: save records, notice cancellations, look into idle jobs.
 
-What goes wrong with one job is that job's alone. Each errand of a round has its number of jobs and
-its time, and begins with the jobs that it was not run for the longest: a round stays short however
-many are open, and however slow storage is.
+What goes wrong with one job does not affect others. Each errand of a round is limited in jobs and
+in time, and begins with the jobs that have waited for it the longest, so that a round stays short
+however many jobs are open and however slow storage is.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from shared.contracts.errors import PermanentError, TransientError
 
 log = structlog.get_logger()
 
-# How long nothing may happen to a job before its record is looked at for a user's last word.
+# How long a job may be idle before its record is read for a user's cancellation.
 _QUIET_S: Final = 3.0
 _AT_ONCE: Final = 16
 _IN_A_ROUND: Final = 256
 _ERRAND_S: Final = 0.5
-"""How long jobs are taken up for one errand of a round."""
+"""How long an errand of a round goes on to further jobs."""
 
 
 class Rounds:
@@ -53,7 +53,7 @@ class Rounds:
         self._metrics.jobs(
             open=len(jobs),
             oldest_age_s=max((job.age_s for job in jobs), default=0.0),
-            # A sign of life is looked for every `redrive_after_s`: three in a row were missing.
+            # Signs of life are looked for every `redrive_after_s`: three in a row are missing.
             stalled=sum(job.lifeless_s > 3 * self._settings.redrive_after_s for job in jobs),
         )
         unsaved = sorted(_unsaved(jobs), key=lambda job: job.last_ran("save"))
@@ -68,7 +68,7 @@ class Rounds:
         await self._errand("look", idle, lambda job: self._stalls.look(job, standing))
 
     async def save(self, jobs: Iterable[Job]) -> None:
-        """Store all records that are behind, however long it takes."""
+        """Store all records that are out of date, however long it takes."""
         await self._errand("save", _unsaved(jobs), self._records.save, all_of_them=True)
 
     async def _errand(
@@ -92,7 +92,7 @@ class Rounds:
                     away.append(error)
                 except PermanentError as error:
                     job.fail(error.code, error.message)
-                except Exception as error:  # nobody else's job suffers from it
+                except Exception as error:  # must not affect other jobs
                     self._metrics.background_failed("jobs")
                     log.error("job not looked after", job_id=job.job_id, exc_info=error)
                 if time.monotonic() >= until:

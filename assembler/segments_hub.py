@@ -1,4 +1,4 @@
-"""The hub of segments as the assembler sees it: its own way in, and how far it was read."""
+"""The hub of segments as the assembler sees it: a publisher, and how far it was read."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from shared.hubs.publisher import Publisher
 
 CaughtUp = Callable[[str | None], Awaitable[bool]]
-"""Whether all that lies in a partition of the hub was read and noted."""
+"""Returns whether everything in a partition of the hub was read and noted."""
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentsHub:
-    """What is asked of the hub, beside its events."""
+    """What the assembler needs of the hub, apart from its events."""
 
     publisher: Publisher
     caught_up: CaughtUp

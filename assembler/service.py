@@ -53,7 +53,7 @@ _REMEMBERED_ENDED: Final = 10_000  # late duplicates of ended jobs then cost no 
 
 
 class Assembler:
-    """Owns open jobs. A job's events come from one partition, hence one at a time and in order."""
+    """Follows open jobs. A job's events come from one partition, so one at a time and in order."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Assembler:
         self._burials = burials
         self._jobs: dict[str, Job] = {}
         self._parted: dict[str, Job] = {}
-        """Jobs that were let go, until it is settled that their events come again."""
+        """Jobs that were let go, until it is certain that their events come again."""
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._in_hand: set[asyncio.Task[None]] = set()
         self._leaving = asyncio.Event()
@@ -91,7 +91,7 @@ class Assembler:
         ]
 
     async def take(self, delivery: Delivery) -> None:
-        """Take up an event: note it, and act when its job is complete or has failed."""
+        """Process an event: note it, and conclude its job if that is complete or has failed."""
         try:
             with tracing.processing(delivery.origin):
                 await patiently(lambda: self._retry(lambda: self._note(delivery)))
@@ -99,10 +99,10 @@ class Assembler:
             self._put_in_hand(self._set_aside(delivery, error))
 
     def let_go(self, partition_id: str) -> None:
-        """Forget the open jobs of a partition that is ours no more.
+        """Forget the open jobs of a partition that this assembler no longer owns.
 
-        Their events come again to whoever has it now. Here they would seem to stand still, and be
-        failed and swept under the hands of the other.
+        Their events come again to the new owner. Here they would seem to stall, and would be failed
+        and cleaned up while the new owner works on them.
         """
         for job in list(self._jobs.values()):
             if job.partition_id == partition_id and not (job.concluding or job.orphaned):
@@ -111,7 +111,10 @@ class Assembler:
                 self._parted[job.job_id] = job
 
     def settled(self, anew: bool) -> None:
-        """Take the jobs up again whose events do not come again: their hub was made anew."""
+        """Settle the jobs that were let go; if the hub was recreated, take them up again.
+
+        The events of an earlier hub (``anew``) do not come again to anybody.
+        """
         for job in (*self._jobs.values(), *self._parted.values()) if anew else ():
             job.orphaned = True
             if job.let_go and job.job_id not in self._ended and job.job_id not in self._jobs:
@@ -121,15 +124,15 @@ class Assembler:
         self._parted.clear()
 
     def drain(self) -> None:
-        """Leave what cannot be laid aside to the next, and wait for nothing."""
+        """Stop waiting for dead letters and for room; the next assembler gets what is left."""
         self._burials.drain()
         self._conclusion.drain()
 
     async def finish(self) -> None:
-        """Return when the results in the making are published and all records are stored."""
+        """Return when all results in progress are published and all records are stored."""
         while self._in_hand:
             await asyncio.wait(self._in_hand)
-        # Not cancelled: half a request to a hub is a connection that nobody closes.
+        # Not cancelled, because an interrupted request to a hub leaks its connection.
         self._leaving.set()
         await asyncio.gather(*self._background)
         await self._rounds.save(list(self._jobs.values()))
@@ -150,7 +153,7 @@ class Assembler:
         task.add_done_callback(self._in_hand.discard)
 
     async def _set_aside(self, delivery: Delivery, error: Exception) -> None:
-        """Have done with an event that cannot be processed, and keep it for an operator."""
+        """Dead-letter an event that cannot be processed, for an operator, and mark it done."""
         if await self._burials.bury(delivery, error):
             delivery.done()
 
@@ -163,7 +166,7 @@ class Assembler:
             delivery.done()
             return
         if isinstance(event, JobRecalled) and job.deliveries and not job.orphaned:
-            delivery.done()  # it is in hand, and its other events keep it there
+            delivery.done()  # the job is followed, and its other events keep it so
             return
         job.deliveries.append(delivery)
         if job.concluding:
@@ -178,10 +181,10 @@ class Assembler:
         self._conclude_if_over(job)
 
     async def _job(self, event: AnyMessage, delivery: Delivery) -> Job | None:
-        """Return the event's job; None when it has ended and all that follows is done, too.
+        """Return the event's job; None if it was concluded here or needs no attention.
 
-        A job that somebody ended before is taken up once more: whoever did so, a user or an
-        assembler that died just then, may have left its end untold and its blobs behind.
+        A job that somebody else has ended is taken up once more, because a user, or an assembler
+        that died just then, may have left its end unannounced and its blobs behind.
         """
         if event.job_id in self._ended:
             return None
@@ -191,7 +194,7 @@ class Assembler:
             job = await self._find_or_open(event, delivery)
         except MessageError:
             raise
-        except PermanentError as error:  # its record is not readable
+        except PermanentError as error:  # its record is unreadable
             job = await self._open(event, delivery)
             if job is not None:
                 job.fail(error.code, error.message)
@@ -203,7 +206,7 @@ class Assembler:
 
     async def _find_or_open(self, event: AnyMessage, delivery: Delivery) -> Job | None:
         if isinstance(event, SplitStarted):
-            # In the ordinary case its first event: to write its record is to look for one.
+            # Usually the job's first event: trying to create the record also looks for one.
             job = self._records.new(opening(event))
             if await self._records.begin(job):
                 log.info("job opened", job_id=event.job_id, video=event.video_name)
@@ -211,7 +214,7 @@ class Assembler:
         return await self._records.find(event.job_id) or await self._open(event, delivery)
 
     async def _open(self, event: AnyMessage, delivery: Delivery) -> Job | None:
-        """Open a job without a record; None when there is nothing of it but a recall."""
+        """Open a job without a record; None if all there is of it is a recall."""
         started = event if isinstance(event, SplitStarted) else await self._started(event.job_id)
         if started is None and isinstance(event, JobRecalled):
             return None
@@ -221,9 +224,9 @@ class Assembler:
         return self._records.new(opening(started))
 
     async def _started(self, job_id: str) -> SplitStarted | None:
-        """Return what a splitter told of a job whose first events were lost, if it was sealed."""
+        """Rebuild the start event of a job whose first events were lost from its manifest."""
         if self._settings.keep_intermediates:
-            return None  # what is there may be of a job that has ended
+            return None  # the manifest may be left from a job that has ended
         container = self._settings.frames_container
         manifest = await load_manifest(self._blobs, container, job_id)
         if manifest is None:
@@ -241,7 +244,7 @@ class Assembler:
         match event:
             case SplitStarted():
                 job.start(event)
-                if job.etag is None:  # what else is new waits for the next round
+                if job.etag is None:  # other changes wait for the next round
                     await self._records.save(job)
             case SegmentReady():
                 first = job.status.first_segment_at is None
@@ -280,7 +283,7 @@ class Assembler:
             await self._conclusion.decide(job)
             if (error := job.status.error) and error.code == POISONED and not job.ended_before:
                 await self._burials.bury(job.deliveries[-1], ResultError(POISONED, error.message))
-            # Before the clean-up: an event that comes later tells of what that may have missed.
+            # Before the clean-up: a later event then cleans up what that may have missed.
             self._drop(job)
             self._remember_ended(job.job_id)
             await self._conclusion.clean_up(job)
@@ -304,7 +307,7 @@ class Assembler:
             self._ended.popitem(last=False)
 
     async def _look_after_jobs(self) -> None:
-        """Keep the records near the truth, and look after the jobs that nobody brings forward."""
+        """Keep the records up to date, and look after the jobs that make no progress."""
         jobs = [job for job in self._jobs.values() if not job.concluding]
         await self._rounds.run(jobs)
         for job in jobs:

@@ -1,4 +1,4 @@
-"""What can be set about the assembler, beyond what all services share."""
+"""The assembler's settings, beyond those that all services share."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class AssemblerSettings(ServiceSettings):
     )
 
     def problems(self) -> list[str]:
-        """Return what cannot work, a topic that is spoken to in the clear included."""
+        """Return what cannot work, including a topic that would be reached unencrypted."""
         endpoint = self.eventgrid_topic_endpoint
         host = plain_url(endpoint) if endpoint else None
         problem = check_encrypted("EVENTGRID_TOPIC_ENDPOINT", host, allow_http=self.allow_http)

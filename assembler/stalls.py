@@ -1,12 +1,11 @@
 """Looks into jobs that make no progress: says what they wait for, and finds what was lost.
 
 A job that merely waits, for its turn, for a splitter, or for a pool to start, waits for as long as
-the hubs keep its events; its record says what for. An event that is lost for good, a hub that was
-made anew, a service that ended in an unforeseen way: that shows as an event that its checkpoint has
-passed and nothing came of. Chunks are sent again then, a few times, before the job fails by name.
-A segment that is stored was painted, whatever became of the news of it: it counts as announced.
-Nor is anything to come of a chunk whose segment does not go with those of the others, see
-`assembler.agreement`: it is sent again with the word of how its segment has to be made.
+the hubs keep its events; its record says what for. A lost event, a recreated hub or a service that
+ended unexpectedly shows as an event that its checkpoint has passed without a result. Its chunk is
+then sent again, a few times, before the job fails and names the chunks. A stored segment was
+painted even if its event was lost, and counts as announced. A chunk whose segment does not go with
+the others, see `assembler.agreement`, is also sent again, with how its segment has to be made.
 """
 
 from __future__ import annotations
@@ -36,28 +35,28 @@ log = structlog.get_logger()
 
 
 class Standing(NamedTuple):
-    """How far the hubs are worked off: looked up once, before any job of a round is looked into."""
+    """How far the hubs were processed, looked up once for all jobs of a round."""
 
     stylizers: Reach | None
-    """None when no job waits for them."""
+    """None if no job waits for them."""
     splitters: Mapping[str, Noted]
-    """By partition of the hub of uploads: those that jobs' uploads came in."""
+    """By partition of the hub of uploads, for those that waiting jobs' uploads came from."""
     caught_up: CaughtUp
 
 
 _LOOKS_AT_ONCE: Final = 32
-# Between a hub's clock and ours.
+# How far a hub's clock and this machine's may be apart.
 _CLOCKS_APART_S: Final = 60.0
 SPLITTER: Final = "a splitter"
 STYLIZER: Final = "a stylizer"
 
 
 class Stalls:
-    """Looks into idle jobs, one at a time.
+    """Looks into idle jobs.
 
     Raises:
-        TransientError: from every method, when the hub or storage is away.
-        PermanentError: from `look`: what the job fails of.
+        TransientError: from every method, when the hub or storage is unavailable.
+        PermanentError: from `look`: the reason why the job fails.
     """
 
     def __init__(
@@ -76,7 +75,7 @@ class Stalls:
         self._uploads = HubPositions(blobs, settings, settings.uploads_hub)
 
     async def standing(self, jobs: list[Job]) -> Standing:
-        """Return how far those have come that ``jobs`` wait for.
+        """Return how far the services that ``jobs`` wait for have come.
 
         One answer serves all jobs: a hub has many partitions, and asking is not cheap.
         """
@@ -89,14 +88,14 @@ class Stalls:
         )
 
     async def look(self, job: Job, standing: Standing) -> None:
-        """Look into a job that has not moved for a while."""
+        """Look into a job that has made no progress for a while."""
         if job.manifest is None:
             await self._look_for_manifest(job, standing)
         elif standing.stylizers is not None:
             await self._look_for_chunks(job, job.manifest, standing.stylizers, standing.caught_up)
 
     async def _look_for_manifest(self, job: Job, standing: Standing) -> None:
-        # In this order: a split that is finished in between is then not taken for a lost one.
+        # In this order, so that a split that finishes in between is not taken for a lost one.
         passed = _is_upload_passed(job, standing) and await standing.caught_up(job.partition_id)
         progress = await self._blobs.read(self._settings.jobs_container, progress_blob(job.job_id))
         job.sign_of_life(progress)
@@ -104,7 +103,7 @@ class Stalls:
         if passed or self._may_have_ended(job, begun=progress is not None):
             manifest = await load_manifest(self._blobs, self._settings.frames_container, job.job_id)
         if job.manifest is not None or job.status.ended:
-            return  # it moved meanwhile
+            return  # it made progress meanwhile
         if manifest is not None:
             log.warning("the end of a split was not announced", job_id=job.job_id)
             job.seal(manifest)
@@ -118,9 +117,9 @@ class Stalls:
             )
 
     def _may_have_ended(self, job: Job, *, begun: bool) -> bool:
-        """Whether a split may have ended unheard, though a splitter has not done with its event.
+        """Return whether a split may have ended unannounced before its event was marked done.
 
-        One that is under way says so again and again, and one that is to begin has no manifest.
+        A split in progress reports that regularly, and one that has not begun has no manifest.
         """
         if job.upload_event is None or job.orphaned:
             return True
@@ -137,8 +136,8 @@ class Stalls:
             return
         ours = await caught_up(job.partition_id)
         if job.status.ended or not (ours or job.orphaned):
-            return  # it has ended meanwhile, or is for another to judge
-        # What was announced before `reach` was looked up is known by now.
+            return  # it has ended, or another assembler owns it by now
+        # Everything that was announced before `reach` was looked up is known by now.
         missing = _still(job, missing)
         await self._hear_stored(job, manifest, job.redrive.passed(missing, reach))
         if job.status.ended or job.let_go:
@@ -150,9 +149,9 @@ class Stalls:
             await self._resend(job, manifest, verdict.lost)
 
     def _waits(self, job: Job, chunk: int) -> bool:
-        """Whether a chunk, painted in another version, waits for stylizers to be updated.
+        """Return whether a chunk, painted in another version, waits for stylizers to be updated.
 
-        It is sent again after longer and longer pauses: an update takes its time.
+        Updates take time, so it is sent again after longer and longer pauses.
         """
         sent = job.redrive.sent_in_vain(chunk)
         again = sent < self._settings.redrives and job.completeness.agreement.is_outdated(chunk)
@@ -190,7 +189,7 @@ class Stalls:
                 )
 
     async def _hear_stored(self, job: Job, manifest: Manifest, chunks: list[int]) -> None:
-        """Note the segments of ``chunks`` that are stored: what told of them was lost."""
+        """Note the stored segments of ``chunks``, whose events were lost."""
         at_once = asyncio.Semaphore(_LOOKS_AT_ONCE)
 
         async def look_for(chunk: Chunk) -> SegmentReady | None:
@@ -209,10 +208,10 @@ class Stalls:
 
 
 def _steps(job: Job, chunk: int) -> int:
-    """Return how far a chunk goes from the partition that the splitter has sent it to.
+    """Return how many partitions a chunk is moved from the one that the splitter chose.
 
-    One that is painted in another version goes to another partition each time: whoever reads the
-    one before may have that version for long.
+    A chunk painted in another version goes to another partition each time, because the stylizer
+    that reads the last one may keep that version for long.
     """
     return job.redrive.sent(chunk) if job.completeness.agreement.is_outdated(chunk) else 0
 
@@ -224,7 +223,7 @@ def _still(job: Job, missing: Mapping[int, int]) -> dict[int, int]:
 
 
 def _asked_once(caught_up: CaughtUp) -> CaughtUp:
-    """Return what asks about each partition once, however many want to know."""
+    """Return ``caught_up`` with its answers cached, so that each partition is asked about once."""
     answers: dict[str | None, asyncio.Future[bool]] = {}
 
     async def ask(partition_id: str | None) -> bool:

@@ -1,8 +1,8 @@
-"""Check a written result against its manifest, frame by frame in number and time.
+"""Check a written result against its manifest, frame by frame.
 
-The file is read back as any player would read it, without decoding. What is proven is that every
-frame of every chunk is there, in order, at its own time, that every chunk begins with a frame that
-needs no other, that the pictures are the segments' and the copied tracks the source's to the byte.
+The file is read back as any player would read it, without decoding. This proves that every frame of
+every chunk is there, in order and at its time, that every chunk begins with a keyframe, and that
+pictures and copied tracks are those of the segments and of the source to the byte.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _RESULT_FORMATS = "mov,matroska"
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What a result was found to hold."""
+    """What a verified result holds."""
 
     frames: int
     chunks: int
@@ -48,10 +48,10 @@ def verify(
 ) -> Verification:
     """Read the result back and compare it with the manifest and the side file.
 
-    Timestamps are compared exactly, in rational time. Matroska ticks in milliseconds: of a source
-    that ticks finer, each chunk's first frame is compared, within half a millisecond. Empty
+    Timestamps are compared exactly, in rational time. Matroska ticks in milliseconds: if the source
+    ticks finer, only each chunk's first frame is compared, within half a millisecond. Empty
     subtitles, which MP4's muxer writes as it needs them, are not compared. Tracks ``left_out`` of
-    the side file, counted from 0, are not expected. ``pictures`` is the digest that `mux` gave.
+    the side file, counted from 0, are not expected. ``pictures`` is the digest that `mux` returned.
 
     Raises:
         ResultError: the first difference, with the code ``UNREADABLE``, ``FRAME_COUNT``,
@@ -91,8 +91,8 @@ class _FrameCheck:
         self.count = 0
         self._tick = stream.time_base
         self._time_base = manifest.source.time_base
-        # How many of the source's ticks one of the result's is. Where the source's are a multiple
-        # of the result's, nothing was lost.
+        # How many of the source's ticks make one of the result's. If that is 1 / n, nothing was
+        # lost by rounding.
         self._ratio = self._tick / self._time_base
         self._chunks = iter(manifest.chunks)
         self._expected = sum(chunk.frames for chunk in manifest.chunks)
@@ -117,7 +117,7 @@ class _FrameCheck:
             self._check_times(self._chunk)
 
     def finish(self, pictures: str | None) -> None:
-        """Check that no frame is missing at the end, and that all are as they were written."""
+        """Check that no frame is missing at the end, and that all are what was written."""
         if self.count != self._expected:
             raise ResultError(
                 "FRAME_COUNT",
@@ -170,7 +170,7 @@ class _FrameCheck:
 
 
 class _TrackContent:
-    """What one copied track holds, as far as it was read."""
+    """The content of one copied track, as far as it was read."""
 
     def __init__(self) -> None:
         self.packets = 0
@@ -178,7 +178,7 @@ class _TrackContent:
         self._times = hashlib.sha256()
 
     def add(self, packet: Packet[Stream]) -> None:
-        """Take in the next packet in file order."""
+        """Add the next packet in file order."""
         self.packets += 1
         self._data.add(packet)
         time = None if packet.pts is None else packet.pts * packet.time_base
@@ -191,7 +191,7 @@ class _TrackContent:
 
     @property
     def times(self) -> str:
-        """Digest of the packets' timestamps in seconds, exact."""
+        """Digest of the packets' exact timestamps in seconds."""
         return self._times.hexdigest()
 
 
