@@ -1,1 +1,1 @@
-"""From a file to chunks of frames and a file of sound: pure, without Azure and without asyncio."""
+"""Turn a file into chunks of frames and a file of sound: pure, without Azure and asyncio."""

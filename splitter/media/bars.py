@@ -1,8 +1,8 @@
-"""Find the black bars round a video's picture, which are left unpainted.
+"""Find the black bars around a video's picture, which are left unpainted.
 
-A picture that is dark at an edge for a moment has no bars: they are looked for in pictures from all
-over the video. Where a stretch of it fills them, as films of changing shape do, there are none in
-that stretch; a line of subtitles does not fill them.
+A picture that is dark at an edge for a moment has no bars, so they are looked for in pictures from
+all over the video. A stretch of it that fills them, as in films with changing aspect ratios, has no
+bars; a line of subtitles does not fill them.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from shared.contracts.manifest import NO_BARS, Bars
 from shared.media.pixels import plane_arrays
 
 _BLACK: Final = 24
-"""The most luma that counts as black, which is 16: encoders leave some noise."""
+"""The highest luma that counts as black, which is nominally 16: encoders leave some noise."""
 
 _THINNEST: Final = 0.02
-"""The share of a side below which a bar is not a bar."""
+"""A bar thinner than this share of the side does not count."""
 
 _AGREEING: Final = 1 / 3
-"""The share of a video's pictures that must end at the same line."""
+"""The share of a video's pictures in which a bar must end at the same line."""
 
 _EXCEPTIONS: Final = 1 / 4
 """The share of a video's pictures that may fill the bars."""
 
 _FEWEST: Final = 4
-"""Pictures that are not black altogether, to tell bars by."""
+"""How many pictures that are not entirely black it takes to detect bars."""
 
 _FILLED: Final = 0.1
-"""The share of a bar's pixels that are lit when there is a picture in it, not text."""
+"""If more than this share of a bar's pixels is lit, it contains picture, not text."""
 
 
 def may_have_bars(frame: av.VideoFrame) -> bool:
-    """Tell at a glance whether two opposite edges of a ``yuv420p`` picture are black."""
+    """Return, by a quick look, whether two opposite edges of a ``yuv420p`` picture are black."""
     luma = plane_arrays(frame)[0]
     return bool(
         (luma[:2].max() <= _BLACK and luma[-2:].max() <= _BLACK)
@@ -48,14 +48,14 @@ def may_have_bars(frame: av.VideoFrame) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Lit:
-    """Of one picture, the share of each row and of each column that is not black."""
+    """The share of each row and of each column of one picture that is not black."""
 
     rows: NDArray[np.float64]
     columns: NDArray[np.float64]
 
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Self:
-        """Look at a ``yuv420p`` picture."""
+        """Measure a ``yuv420p`` picture."""
         lit = plane_arrays(frame)[0] > _BLACK
         return cls(lit.mean(axis=1), lit.mean(axis=0))
 
@@ -66,7 +66,7 @@ class Lit:
 
 
 def agree(pictures: Iterable[Lit]) -> Bars:
-    """Return the bars of a video from some of its pictures."""
+    """Return the bars of a video, judged by some of its pictures."""
     seen = [picture.sides for picture in pictures if picture.rows.any()]
     if len(seen) < _FEWEST:
         return NO_BARS
@@ -74,9 +74,9 @@ def agree(pictures: Iterable[Lit]) -> Bars:
 
 
 def _bar(side: Sequence[NDArray[np.float64]]) -> int:
-    """Return how thick the bar is at one side of some pictures."""
+    """Return the thickness of the bar at one side, judged by several pictures."""
     thick = [int((shares > 0).argmax()) // 2 * 2 for shares in side]
-    # Text in a bar makes it look thinner, a dark picture makes it look thicker; most show it.
+    # Text in a bar makes it look thinner, a dark picture thicker; most show its real thickness.
     bar = max(sorted(set(thick)), key=lambda bar: sum(bar <= other <= bar + 2 for other in thick))
     agreeing = sum(bar <= other <= bar + 2 for other in thick)
     if agreeing < _AGREEING * len(side) or bar < _THINNEST * len(side[0]):
@@ -86,7 +86,7 @@ def _bar(side: Sequence[NDArray[np.float64]]) -> int:
 
 
 def still_black(frame: av.VideoFrame, bars: Bars) -> Bars:
-    """Return ``bars`` without those that are filled in a ``yuv420p`` picture."""
+    """Return ``bars`` without those that a ``yuv420p`` picture fills."""
     luma = plane_arrays(frame)[0]
     height, width = luma.shape
     parts = (

@@ -1,11 +1,11 @@
-"""Follows the camera: where on the canvas of the stylizer each frame lies.
+"""Follow the camera: find where each frame is on the stylizer's canvas.
 
-Strokes that stand still while the picture moves look like dirt on a pane. So the movement of the
-whole picture from frame to frame is measured here, where all frames pass in order, and its sum is
-written into the chunks: painters move the canvas along, and chunks stay independent of each other.
+Brush strokes that stay put while the picture moves look like dirt on a window. So the movement of
+the whole picture from frame to frame is measured here, where all frames pass in order, and its sum
+is written into the chunks: stylizers move the canvas along, and chunks stay independent.
 
-Movement is measured by phase correlation (Kuglin and Hines, 1975) of small pictures. What most of
-the picture does counts; people who cross a picture that stands still do not move its canvas.
+Movement is measured by phase correlation (Kuglin and Hines, 1975) of small pictures. The movement
+of most of the picture counts; people who cross an otherwise still picture do not move its canvas.
 """
 
 from __future__ import annotations
@@ -23,44 +23,44 @@ from shared.contracts.manifest import NO_BARS, Bars, Place
 from shared.media.pixels import plane_arrays
 
 _SIDE: Final = 160
-"""Pixels, at the least, of the longer side of the small pictures, if the frame has as many."""
+"""The small pictures' longer side has about this many pixels or more, if the frame has as many."""
 
 _FACTORS: Final = (2, 3, 5)
-"""Sides of small pictures have no other: their transforms take half of the time."""
+"""The only prime factors of the small pictures' sides: it halves the time of their transforms."""
 
 _BLUR: Final = 1.0
-"""Deviation, in small pixels, of the peak that is looked for: it is then a bell, and its top can be
-found to a small part of a pixel."""
+"""Standard deviation, in small pixels, of the Gaussian that the correlation peak is turned into, so
+that its top can be located to a small fraction of a pixel."""
 
 _SURE: Final = 0.25
-"""Height of a peak, 1 for a picture that has moved as a whole, below which nothing was seen."""
+"""Least height of a peak that counts as a match; 1 if the whole picture has moved."""
 
 _STILL: Final = 0.04
-"""Movements, in small pixels, that are taken for none: strokes must not tremble on a still shot.
+"""Movements below this, in small pixels, count as none: strokes must not tremble on a still shot.
 """
 
 _FARTHEST: Final = 0.25
-"""Movements by more than this part of a side are taken for a cut."""
+"""Movements by more than this share of a side count as a cut."""
 
 _NEAR: Final = 10.0
-"""Small pixels within which a frame is compared with the same earlier one."""
+"""Within this many small pixels, frames are compared with the same earlier one."""
 
 _BETTER: Final = 0.8
-"""A movement must explain a fifth of what has changed, or nothing has moved."""
+"""A movement must explain at least a fifth of the change, or nothing has moved."""
 
 _TILE: Final = 10
-"""The side, in small pixels, of the tiles that each say whether they have moved."""
+"""The side, in small pixels, of the tiles that each vote on whether they have moved."""
 
 _QUARTERS: Final = 4
 _TINY: Final = 1e-9
 
 
 class Sight(NamedTuple):
-    """What is kept of a frame to tell its place: sums of blocks of its luma."""
+    """What is kept of a frame to find its place: sums of blocks of its luma."""
 
     sums: NDArray[np.uint16]
     block: int
-    """The side of a block."""
+    """The side of a block, in pixels."""
 
 
 class _View(NamedTuple):
@@ -73,9 +73,9 @@ class _View(NamedTuple):
 
 
 def look(frame: av.VideoFrame, bars: Bars = NO_BARS) -> Sight:
-    """Sum blocks of a frame's luma, of two lines each, between ``bars``.
+    """Sum blocks of a frame's luma between ``bars``, from two lines of each block.
 
-    By numpy: in the sandbox swscale cannot make grey pictures.
+    In numpy, because swscale cannot make grey pictures in the sandbox.
     """
     light = plane_arrays(frame)[0]
     light = light[bars.top : len(light) - bars.bottom, bars.left : frame.width - bars.right]
@@ -83,7 +83,7 @@ def look(frame: av.VideoFrame, bars: Bars = NO_BARS) -> Sight:
     rows, columns = (_side(length // block) for length in light.shape)
     whole = light[: rows * block, : columns * block].reshape(rows, block, -1)
     some = whole[:, :: (block + 1) // 2]
-    # (No sum comes near 16 bits: of pictures of 16384 pixels a block has a hundred.)
+    # (Sums fit into 16 bits: at 16384 pixels a block is 102 wide, and two of its lines count.)
     lines = some[:, 0].astype(np.uint16)
     for line in range(1, some.shape[1]):
         lines += some[:, line].astype(np.uint16)  # Adding mixed types takes twice as long.
@@ -108,10 +108,10 @@ def _is_fast(side: int) -> bool:
 
 
 class Camera:
-    """Adds up the movement of the whole picture; a cut begins at 0, 0 again.
+    """Adds up the movement of the whole picture; a cut resets it to 0, 0.
 
-    Every frame is compared with the same earlier one for as long as both show much the same, so
-    that errors do not add up and slow movements grow large enough to be seen.
+    Frames are compared with the same earlier one for as long as both show much the same, so that
+    errors do not accumulate and slow movements become large enough to be measured.
     """
 
     def __init__(self) -> None:
@@ -119,20 +119,20 @@ class Camera:
         self._reference: _View | None = None
         self._before: _View | None = None
         self.cut = False
-        """Whether the last frame shows nothing of the one before; the first one does not."""
+        """Whether the last frame shows nothing of the one before; True for the first frame."""
 
     def follow(self, sight: Sight) -> Place:
-        """Return the place of the next frame; all frames have one size.
+        """Return the place of the next frame, in quarter pixels; another size counts as a cut.
 
-        Many in a row cost half of what they do one by one between other work, which drives this out
-        of the processor's caches.
+        A run of frames takes half the time that they take one by one between other work, which
+        evicts this from the processor's caches.
         """
         small = sight.sums.astype(np.float32)
         if self._window.shape != small.shape:
             self._prepare(*small.shape)
             self._reference = self._before = None
-        # (In two steps: their checks cost as much as the transforms of pictures so small.)
-        # Only a norm that is a float keeps numpy from computing in double precision.
+        # (Not rfft2, whose checks cost as much as the transform of so small a picture.)
+        # The float factor of "ortho" keeps numpy from computing in double precision.
         lines = fft.rfft((small - small.mean()) * self._window, norm="ortho")
         spectrum = fft.fft(lines, axis=0, norm="ortho").astype(np.complex64, copy=False)
         seen = _View(small, spectrum, 0.0, 0.0)
@@ -145,7 +145,7 @@ class Camera:
         return Place(round(scale * view.down), round(scale * view.across))
 
     def _placed(self, view: _View) -> _View | None:
-        """Return a view with its place; None after a cut."""
+        """Return a view with its place on the canvas; None after a cut."""
         for known in (self._reference, self._before):
             if known is None or self._before is None:
                 continue
@@ -160,7 +160,7 @@ class Camera:
         return None
 
     def _prepare(self, height: int, width: int) -> None:
-        # A window, because the spectrum takes the right edge for the neighbour of the left one.
+        # A window, because the transform treats opposite edges as neighbours.
         self._window = np.outer(np.hanning(height), np.hanning(width)).astype(np.float32)
         down, across = fft.fftfreq(height)[:, None], fft.rfftfreq(width)[None]
         bell = np.exp(-2 * (np.pi * _BLUR) ** 2 * (down**2 + across**2)).astype(np.float32)
@@ -169,7 +169,7 @@ class Camera:
     def _movement(
         self, before: NDArray[np.complex64], now: NDArray[np.complex64]
     ) -> tuple[float, float] | None:
-        """Return by how many small pixels the picture moved, down and across; None after a cut."""
+        """Return how many small pixels the picture moved down and across; None after a cut."""
         cross = now * before.conj()
         cross *= self._bell / (np.abs(cross) + _TINY)
         height, width = self._window.shape
@@ -191,10 +191,10 @@ def _unless_still(moved: float) -> float:
 def _explains(
     moved: tuple[float, float], before: NDArray[np.float32], now: NDArray[np.float32]
 ) -> bool:
-    """Tell whether the picture before, moved, is much more like the one now than unmoved.
+    """Return whether moving the earlier picture makes it much more like the current one.
 
-    It must be so as a whole, and in most places: where somebody moves in front of a plain wall,
-    their edges are all there is to correlate, and may be all that changes.
+    This must hold for the picture as a whole and in most places: if somebody moves in front of a
+    plain wall, their edges are all there is to correlate, and may be all that changes.
     """
     if moved == (0.0, 0.0):
         return False
@@ -218,7 +218,7 @@ def _explains(
 
 
 def _tiles(change: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the sums of tiles; what is left at the right and below is not part of any."""
+    """Return the sums of tiles, without the remainders at the right and at the bottom."""
     rows, columns = (length // _TILE for length in change.shape)
     whole = change[: rows * _TILE, : columns * _TILE]
     lines = whole.reshape(rows, _TILE, whole.shape[1]).sum(axis=1)
@@ -227,7 +227,7 @@ def _tiles(change: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _cut(picture: NDArray[np.float32], axis: int, margin: int, by: int) -> NDArray[np.float32]:
-    """Return what lies ``by`` further along an axis, without a margin at both of its ends."""
+    """Return the picture from ``by`` further along an axis, without a margin at both ends."""
     window = slice(margin + by, picture.shape[axis] - margin + by)
     return picture[window] if axis == 0 else picture[:, window]
 
@@ -237,7 +237,7 @@ def _signed(place: int, length: int) -> int:
 
 
 def _top(line: NDArray[np.floating], place: int) -> float:
-    """Return how far beside ``place`` the top of the bell lies."""
+    """Return the offset from ``place`` to the top of a Gaussian through its neighbours."""
     low, high, after = (math.log(max(line[(place + by) % len(line)], _TINY)) for by in (-1, 0, 1))
     bend = low - 2 * high + after
     return (low - after) / (2 * bend) if bend else 0.0

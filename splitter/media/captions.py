@@ -1,4 +1,4 @@
-"""Turn plain text subtitles into those that MP4 knows (3GPP TS 26.245, timed text), and back."""
+"""Convert plain text subtitles to those of MP4 (3GPP TS 26.245, timed text), and back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UTF16_MARKS = (b"\xfe\xff", b"\xff\xfe")
 
 
 def plain(packet: bytes, codec: str) -> bytes:
-    r"""Return one line of dialogue as UTF-8 text, without markup (``<i>``, ``{\an8}``).
+    r"""Return the text of a packet in UTF-8, without markup (``<i>``, ``{\an8}``).
 
     >>> plain(b"<i>Oh</i>\nno ", "subrip")
     b'Oh\nno'
@@ -37,7 +37,7 @@ def as_mov_text(text: bytes) -> bytes:
 
 
 def as_subrip(sample: bytes) -> bytes:
-    r"""Return a timed text sample's text as a SubRip packet; its styles are left out.
+    r"""Return the text of a timed text sample as a SubRip packet, without its styles.
 
     >>> as_subrip(b"\x00\x05Oh\nno")
     b'Oh\nno'

@@ -1,8 +1,8 @@
-"""How each track beside the picture gets into the result, and in which container.
+"""Decide how each track beside the picture is stored in the result, and in which container.
 
-Sound is copied to the byte where the container holds it: MP4 if it can, else Matroska. What neither
-holds is decoded and stored losslessly. Text is converted between the two containers' own kinds.
-Whether a header holds a track is found out by writing one: lists of codecs do not tell.
+Sound is copied unchanged if a container can hold it: MP4 if possible, else Matroska. What neither
+can hold is decoded and stored losslessly. Text is converted between the two containers' formats.
+Whether a container can hold a track is found out by writing a header: lists of codecs do not tell.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from shared.media.containers import (
 from splitter.media.captions import CONVERTIBLE
 
 _MP4_AUDIO = frozenset({"aac", "mp3", "mp2", "opus", "flac", "ac3", "eac3", "alac", "dts"})
-"""Audio that MP4 holds in a way that players know."""
+"""Audio that MP4 holds in a form that players support."""
 
 _MOV_TEXT = "mov_text"
 _MKV_TEXT = frozenset({"subrip", "ass", "ssa", "webvtt", "text"})
 
 _WHOLE_SAMPLES = frozenset({"u8", "s16", "s32"})
-"""Samples that FLAC stores without loss: of at most 24 bits, which all that need it have."""
+"""Sample formats for FLAC, which stores up to 24 bits; codecs that are stored so have no more."""
 
 
 class Way(Enum):
-    """What is done to a track's packets; the value is the codec that comes of it."""
+    """What is done to a track's packets; the value is the resulting codec."""
 
     COPY = ""
     TO_MOV_TEXT = _MOV_TEXT
@@ -55,7 +55,7 @@ class Way(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """A track that the result will hold."""
+    """A track that the result will contain."""
 
     stream: Stream
     way: Way
@@ -68,10 +68,10 @@ class Carried:
 
 @dataclass(slots=True)
 class Carriage:
-    """The result's container, its tracks beside the picture, and what it will not hold.
+    """The result's container, its tracks beside the picture, and what it will not contain.
 
-    ``dropped`` has a clause for each track that is left out, ``losses`` and ``changes`` a sentence
-    each: sound that is missed, and sound that is stored in another way.
+    ``dropped`` has a clause for each track that is left out. ``losses`` has a sentence for each
+    audio track that is missing, ``changes`` for each that is stored in another form.
     """
 
     container: ContainerName = "mp4"
@@ -82,9 +82,9 @@ class Carriage:
 
 
 def plan_carriage(streams: Iterable[Stream], folder: Path, *, has_chapters: bool) -> Carriage:
-    """Plan what becomes of a source's ``streams`` other than its main video.
+    """Plan how to store a source's ``streams`` other than its main video.
 
-    ``folder`` is written into while headers are tried.
+    Trial files are written to ``folder`` and deleted.
     """
     plan = Carriage()
     texts: list[Stream] = []
@@ -97,7 +97,7 @@ def plan_carriage(streams: Iterable[Stream], folder: Path, *, has_chapters: bool
         elif stream.type == "audio":
             _leave_out(plan, stream, "it cannot be read")
         elif not (has_chapters and codec_name(stream) == "bin_data"):
-            # (MP4 stores the titles of chapters, which are kept, as a track of data.)
+            # (MP4 stores chapter titles, which are kept, as a data track.)
             plan.dropped.append(name_of(stream))
     ways = _plan_sounds(plan, sounds, folder)
     for text in texts:
@@ -164,9 +164,9 @@ def _way_of_text(codec: str, container: ContainerName) -> Way | None:
 
 
 def is_writable(packet: Packet[Stream], container: ContainerName, beside: Path) -> bool:
-    """Try a file of one packet: some headers are found out to be damaged only at the end.
+    """Return whether a file of one packet can be written: some damaged headers fail only then.
 
-    It is written beside the file ``beside``.
+    The trial file may be written next to the file ``beside``, and is deleted.
     """
     copy: Packet[Stream] = Packet(bytes(packet))
     copy.pts = copy.dts = 0

@@ -1,8 +1,8 @@
-"""Cuts a stream of normalised frames into chunks, each a file of its own.
+"""Cut a stream of normalised frames into chunks, each a file of its own.
 
-Where a chunk begins and ends is decided here, frame by frame; the work of encoding is handed out as
-steps, which may be done elsewhere: those of one file in their order, those of different files at
-the same time.
+Where a chunk begins and ends is decided here, frame by frame. The encoding work is handed out as
+steps, which may be done elsewhere: those of one file in order, those of different files
+concurrently.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from splitter.media.camera import Camera, Sight, look
 from splitter.media.grid import Grid
 
 _SIGHTS: Final = 32
-"""How many frames the camera is followed over at once, at the most."""
+"""The camera is followed over up to this many frames at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +87,11 @@ Step = Write | Close
 
 
 class ChunkBuilder:
-    """Gathers frames into chunks; a chunk ends when the frame after it says when.
+    """Gathers frames into chunks; the frame after a chunk determines when the chunk ends.
 
-    The first chunk has ``first_frames``, each further one twice as many as the one before, up to
-    ``most_frames``. Pictures will be painted at ``scale``. ``find_bars`` is asked once, by the
-    first frame that may have black bars.
+    The first chunk has ``first_frames`` frames and each further one twice as many as the one
+    before, up to ``most_frames``. Pictures will be painted at ``scale``. ``find_bars`` is called at
+    most once, at the first chunk whose first frame may have black bars.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class ChunkBuilder:
         self._count = 0
 
     def add(self, frame: av.VideoFrame, pts: int) -> Iterator[Step]:
-        """Take the frame that is shown at ``pts``, for good; yield what there is to do with it."""
+        """Take over the frame that is shown at ``pts``; yield the steps that it leads to."""
         if self._file is not None and len(self._pts) == self._wanted:
             yield self._close(self._file, pts)
             self._wanted = min(2 * self._wanted, self._most)
@@ -142,7 +142,7 @@ class ChunkBuilder:
         yield Write(self._file, frame)
 
     def finish(self, end: int) -> Iterator[Step]:
-        """Yield what ends the last chunk, whose last frame is shown until ``end``."""
+        """Yield the steps that end the last chunk, whose last frame is shown until ``end``."""
         if self._file is not None:
             yield self._close(self._file, end)
 
@@ -179,7 +179,7 @@ _Way = TypeVar("_Way", Place, GridShift)
 
 
 def _while_moving(places: list[_Way]) -> tuple[_Way, ...]:
-    """Return the places as far as they change; none where all are at 0, 0."""
+    """Return the places up to their last change; none if all are 0, 0."""
     last = len(places)
     while last > 1 and places[last - 1] == places[last - 2]:
         last -= 1

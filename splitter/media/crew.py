@@ -1,4 +1,4 @@
-"""The threads that work at one split."""
+"""The threads that work on one split."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ T = TypeVar("T")
 
 
 class Crew:
-    """So many threads, or, with a ``size`` of 1, none beside the caller's."""
+    """``size`` threads, or none beside the caller's if ``size`` is 1."""
 
     def __init__(self, size: int) -> None:
         self.size = size
         self._pool: ThreadPoolExecutor | None = None
 
     def start(self) -> None:
-        """Start all threads now: in the sandbox none can be started any more."""
+        """Start all threads now: in the sandbox none can be started later."""
         if self.size > 1:
             self._pool = ThreadPoolExecutor(self.size, "split")
             running = Barrier(self.size)
-            # One is started for each piece of work that finds none idle.
+            # The pool starts a thread for each task that finds none idle.
             for started in [self._pool.submit(running.wait) for _ in range(self.size)]:
                 started.result()
 
@@ -35,10 +35,10 @@ class Crew:
             self._pool.shutdown()
 
     def all_do(self, work: Callable[[], T]) -> list[Future[T]]:
-        """Call ``work`` on every thread."""
+        """Call ``work`` once per thread."""
         assert self._pool is not None
         return [self._pool.submit(work) for _ in range(self.size)]
 
 
 ALONE: Final = Crew(1)
-"""Without further threads."""
+"""The caller's thread alone."""

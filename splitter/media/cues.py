@@ -1,4 +1,4 @@
-"""Subtitles that are shown at the same time, for a container in which they follow one another."""
+"""Merge subtitles that are shown at the same time, for MP4, which shows one at a time."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ class _Cue(NamedTuple):
 
 
 class CueSplicer:
-    """Makes samples of MP4 text from the packets of plain text subtitles.
+    """Makes MP4 text samples from packets of plain text subtitles.
 
-    A track of MP4 text shows one sample at a time. Where several subtitles are shown together,
-    there is a sample with the lines of them all, and another one as soon as that changes.
+    An MP4 text track shows one sample at a time. While several subtitles are shown together, one
+    sample has the lines of all of them, and a new one begins as soon as that changes.
     """
 
     def __init__(self, codec: str) -> None:
-        """``codec`` is that of the packets."""
+        """``codec`` is the codec of the packets."""
         self._codec = codec
         self._shown: list[_Cue] = []
         self._at: int | None = None
         self._like: Packet[Stream] | None = None
 
     def push(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
-        """Yield the samples that end where ``packet`` begins; timestamps tick as its do."""
+        """Yield the samples that end before ``packet`` begins, in the packet's ticks."""
         begin = packet.pts if packet.pts is not None else packet.dts
         if begin is None or not packet.duration:
             # It is shown until the next one, whenever that is.

@@ -1,4 +1,4 @@
-"""From the frames that are shown to what there is to encode."""
+"""Turn the frames that are shown into encoding steps."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from splitter.media.normalise import Normaliser
 
 
 class Cutter:
-    """Brings frames into one form, in their order, and hands them to a builder of chunks.
+    """Normalises frames, in order, and passes them to a chunk builder.
 
-    ``end`` is asked after the last frame, and says when its display ends.
+    ``end`` is called after the last frame and returns when its display ends.
     """
 
     def __init__(
@@ -26,10 +26,10 @@ class Cutter:
         self._end = end
 
     def take(self, frame: av.VideoFrame) -> Iterator[Step]:
-        """Take the next frame; yield what there is to encode.
+        """Take the next frame; yield the steps that it leads to.
 
         Raises:
-            SourceRefused: FFmpeg cannot convert such pictures (``UNSUPPORTED_PICTURE``).
+            SourceRefused: FFmpeg cannot convert pictures of its format (``UNSUPPORTED_PICTURE``).
         """
         name = frame.format.name
         try:
@@ -45,7 +45,7 @@ class Cutter:
             yield from self._builder.add(ready, ready.pts or 0)
 
     def finish(self) -> Iterator[Step]:
-        """Yield what there is to encode after the last frame."""
+        """Yield the steps that remain after the last frame."""
         for ready in self._normaliser.flush():
             yield from self._builder.add(ready, ready.pts or 0)
         yield from self._builder.finish(self._end())

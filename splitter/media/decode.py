@@ -1,7 +1,7 @@
 """Decode a source's main video, and keep account of what cannot be decoded.
 
-What decodes is kept: a damaged stretch costs its frames, not the video. Decoding runs on one
-thread, so the same damaged file gives the same frames on every machine and every try.
+What can be decoded is kept: a damaged stretch costs its frames, not the video. Decoding runs on one
+thread, so the same damaged file gives the same frames on every machine and in every run.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from splitter.media.source import (
 
 _NEWER = ("h264", "hevc", "vvc")
 _ONE_EACH = ("h264", "hevc", "av1", "mpeg2video", "prores", "mjpeg", "dnxhd", "ffv1")
-"""Codecs each packet of which is a picture that is shown."""
+"""Codecs in which every packet is a picture that is shown."""
 
 _BEFORE_FIRST = 2
-"""After so many packets a decoder of MPEG-2 shows the first picture, if no B-frame follows it."""
+"""An MPEG-2 decoder returns the first picture after so many packets, if no B-frame follows it."""
 
 _NO_MEMORY = "allocat"
-"""Decoders report a lack of memory as a damaged packet; healthy frames must not be lost to it."""
+"""Decoders report a lack of memory as a damaged packet; intact frames must not be lost to it."""
 
 
 class Decoder:
@@ -71,14 +71,14 @@ class Decoder:
     def decode(self, packet: Packet[VideoStream]) -> list[av.VideoFrame]:
         """Return the frames that a packet completes, in presentation order.
 
-        A packet that does not decode gives nothing and is counted.
+        A packet that cannot be decoded yields nothing and is counted.
 
         Raises:
             SourceRefused: the packet is protected (``ENCRYPTED``).
         """
         if packet.has_sidedata("encryption_info"):
             raise encrypted()
-        # Packets that an edit list hides are decoded for the sake of later ones, and not shown.
+        # Packets that an edit list hides are decoded because later ones need them, but not shown.
         self._packets += not packet.is_discard
         self._count_picture(packet)
         self._knows_pts |= packet.pts is not None
@@ -114,9 +114,9 @@ class Decoder:
         return frames
 
     def _count_picture(self, packet: Packet[VideoStream]) -> None:
-        """Count a packet as a picture, if it belongs behind the first one that is shown.
+        """Count a packet as a picture if it is not presented before the first one that is shown.
 
-        What is stored after that one and belongs before it may lack what it was made from.
+        Packets stored after that one but presented before it may lack their reference frames.
         """
         if packet.is_discard or not self._is_one_each:
             return
@@ -129,10 +129,10 @@ class Decoder:
             self._pictures += self._counts_untimed
 
     def _begin_count(self, first_pts: int) -> None:
-        """Hear when the first picture is shown.
+        """Set when the first picture is shown, and count the packets before it.
 
-        Program streams give few packets a time of their own. Those without are known to be shown
-        only where none that lacks what it was made from can be among the first.
+        In program streams few packets have timestamps. Packets without one certainly count as shown
+        only if none of the first ones can lack its reference frames.
         """
         self._first_pts = first_pts
         self._counts_untimed = len(self._undecided) <= _BEFORE_FIRST
@@ -141,10 +141,10 @@ class Decoder:
         self._undecided.clear()
 
     def _delay(self, dts: int) -> int:
-        """Return by how many ticks frames leave the decoder later than their packets go in.
+        """Return by how many ticks frames leave the decoder later than their packets enter it.
 
-        AVI tells only the order of decoding. Of the newer codecs FFmpeg does not work out the rest:
-        a frame is shown in its turn, not as late as it is decoded when B-frames hold it back.
+        AVI stores only the decoding order, and for the newer codecs FFmpeg does not derive the
+        presentation times: without this, frames would be late by the delay of reordering.
         """
         unknown = not self._knows_pts and self._codec in _NEWER
         if self.frames == 0 and unknown and self._first_dts is not None:
@@ -155,7 +155,7 @@ class Decoder:
         return self._held_back
 
     def read_log(self) -> None:
-        """Take note of what FFmpeg has logged since the last time, and empty the log."""
+        """Process what FFmpeg has logged since the last call, and empty the log."""
         if self._log:
             self._too_large = self._too_large or excessive_size(self._log)
             if self._integrity is not None:
@@ -183,10 +183,10 @@ class Decoder:
             )
 
     def warnings(self) -> Iterator[str]:
-        """Tell what was lost, one sentence each."""
+        """Yield what was lost, one sentence each."""
         if self._failed:
             yield f"{self._failed} of {self._packets} video packets could not be decoded"
-        # (Two fields may come in packets of their own.)
+        # (Each of two fields may come in a packet of its own.)
         in_fields = self._in_fields and 2 * self._interlaced > self.frames
         is_known = self._is_flushed and not in_fields
         if is_known and not self._failed and self.frames < self._pictures:

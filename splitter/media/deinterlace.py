@@ -1,8 +1,8 @@
-"""Make whole pictures of interlaced ones, one for one.
+"""Deinterlace frames, one for one.
 
-An interlaced frame holds two moments in its odd and even lines. One frame is made of each, at the
-time of the first moment, so the number of frames and their times stay as they are. Progressive
-frames among them pass unchanged.
+An interlaced frame holds two moments in its odd and even lines. Each is turned into one progressive
+frame at the time of its first moment, so the number of frames and their times stay as they are.
+Progressive frames among them pass unchanged.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from splitter.media.graphs import Tags, new_graph
 
 
 class Deinterlacer:
-    """Passes frames through until the first interlaced one, then looks at three at a time."""
+    """Passes frames through until the first interlaced one, then works on three at a time."""
 
     def __init__(self) -> None:
         self._graph: av.filter.Graph | None = None
@@ -40,7 +40,7 @@ class Deinterlacer:
             self._format = format_
         assert self._graph is not None
         self._held.append(Tags.of(frame))
-        # A source may lack timestamps or repeat them: the filter gets some of its own.
+        # A source may lack timestamps or repeat them: the filter gets its own.
         self._count += 1
         frame.pts = self._count
         Tags.take_off(frame)
@@ -48,7 +48,7 @@ class Deinterlacer:
         yield from self._ready()
 
     def flush(self) -> Iterator[av.VideoFrame]:
-        """Yield the frame that waited for the one after it."""
+        """Yield the frame that was waiting for the one after it."""
         if self._graph is not None:
             self._graph.vpush(None)
             yield from self._ready()

@@ -1,11 +1,11 @@
 """One continuous clock for broadcast recordings, whose clock may jump.
 
-Transport and program streams are spliced and looped without restamping: the clock jumps by hours
-from one packet to the next. A stretch without a jump is an epoch here, and each epoch is moved so
-that it begins where the one before ended, for all tracks alike.
+Transport and program streams are spliced and looped without restamping, so the clock can jump by
+hours from one packet to the next. A stretch without a jump is called an epoch here, and each epoch
+is moved to begin where the one before ended, for all tracks alike.
 
-Whether a packet jumps is judged by its own track: tracks are stored up to seconds apart from one
-another, so around a pause the packets of one are far from those of the other and yet in their turn.
+Whether a packet jumps is judged within its own track: tracks are stored up to seconds apart, so
+around a pause the packets of one are far from those of another and still in order.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from av.packet import Packet
 from av.stream import Stream
 
 LONGEST_PAUSE_S: Final = 10.0
-"""The longest pause that is kept, unless told otherwise; a longer step forward is a jump."""
+"""The longest pause that is kept by default; a longer step forward is a jump."""
 
 _BEHIND_S = 3
-"""Tracks are stored up to this far apart from one another."""
+"""Tracks are stored up to this many seconds apart."""
 
 _BACK_S = 1
-"""A longer step back within a track is a jump; where B-frames tell only when they are shown, there
-are shorter ones."""
+"""A longer step back within a track is a jump; shorter ones occur if packets have only presentation
+times and there are B-frames."""
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class _Epoch:
 
 @dataclass(slots=True)
 class _Run:
-    """Packets of one track that follow one another within an epoch, in the track's ticks."""
+    """Consecutive packets of one track within an epoch, in the track's ticks."""
 
     epoch: _Epoch
     tick: Fraction
@@ -99,7 +99,7 @@ class Epochs:
         return bool(self._back or self._ahead)
 
     def warnings(self) -> Iterator[str]:
-        """Tell that the clock was not continuous."""
+        """Yield how the clock was not continuous, one sentence each."""
         if self._back:
             times = "once" if self._back == 1 else f"{self._back} times"
             yield f"the recording's clock jumps back {times}; the parts were joined without a gap"
@@ -114,13 +114,13 @@ class Epochs:
             )
 
     def _find(self, time: Fraction, track: int) -> _Epoch | None:
-        # The last epoch but one still gets the packets of tracks that lag behind.
+        # Packets of tracks that lag behind still belong to the last epoch but one.
         recent = self._epochs[-2:]
         steps = [(time - epoch.last[track], epoch) for epoch in recent if track in epoch.last]
         own = [(step, e) for step, e in steps if -_BACK_S <= step <= self._longest_pause]
         if own:
             step, latest = own[-1]
-            # (A single wrong stamp opens an epoch that nothing follows.)
+            # (A single wrong timestamp opens an epoch that nothing continues.)
             return latest if step <= _BACK_S else min(own, key=lambda one: abs(one[0]))[1]
         # A track that has not jumped may pause while the others go on.
         others = [e for e in recent if time - e.last.get(track, time) >= -_BACK_S]

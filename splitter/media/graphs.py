@@ -21,7 +21,7 @@ def new_graph() -> av.filter.Graph:
 
 @dataclass(frozen=True, slots=True)
 class Tags:
-    """What a filter must not change about a frame."""
+    """The properties of a frame that a filter must not change."""
 
     pts: int | None
     duration: int
@@ -32,7 +32,7 @@ class Tags:
 
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Tags:
-        """Note a frame's tags."""
+        """Return a frame's tags."""
         return cls(
             frame.pts,
             frame.duration,
@@ -44,21 +44,21 @@ class Tags:
 
     @staticmethod
     def take_off(frame: av.VideoFrame) -> None:
-        """Take away what a filter would be confused by that was not told of it."""
+        """Remove the tags that would confuse a filter that is not configured for them."""
         frame.colorspace, frame.color_range = _UNSPECIFIED, ColorRange.UNSPECIFIED
 
     def put_on(self, frame: av.VideoFrame) -> None:
-        """Tag a frame so."""
+        """Apply these tags to a frame."""
         frame.pts, frame.duration = self.pts, self.duration
         frame.colorspace, frame.color_range = self.colorspace, self.color_range
         frame.color_primaries, frame.color_trc = self.color_primaries, self.color_trc
 
 
 class Copier:
-    """Copies frames, so that what they were decoded into is free again at once.
+    """Copies frames, so that the decoder's buffers are free again at once.
 
-    Where a damaged picture ends, some decoders leave in a frame what was in its memory before. That
-    is the same on every try if nobody holds decoded frames for longer on one than on another.
+    Behind the end of a damaged picture, some decoders leave in a frame what its buffer held before.
+    That is reproducible only if decoded frames are not held longer in one run than in another.
     """
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class Copier:
         except av.error.MemoryError:
             raise
         except av.error.FFmpegError:
-            # A kind of pictures that no filter takes is refused by whoever converts them.
+            # Pixel formats that no filter accepts are refused later, when they are converted.
             copied = frame
         tags.put_on(copied)
         return copied
@@ -93,7 +93,7 @@ def _copying(width: int, height: int, pixel_format: str) -> av.filter.Graph:
 
 
 class FilterChain:
-    """Filters in a row that give one frame for one frame at once."""
+    """A chain of filters that returns one frame for each frame, immediately."""
 
     def __init__(
         self, size: tuple[int, int], pixel_format: str, filters: list[tuple[str, str]]
@@ -106,10 +106,10 @@ class FilterChain:
             graph.link_nodes(*nodes, graph.add("buffersink")).configure(auto_buffer=False)
 
     def apply(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """Filter a frame; its tags of matrix and range are lost."""
+        """Filter a frame; its matrix and range tags are lost."""
         if self._graph is None:
             return frame
-        # The filters were told what the pixels mean; tags that disagree would only confuse them.
+        # The filters are configured for what the pixels mean; conflicting tags would confuse them.
         Tags.take_off(frame)
         self._graph.vpush(frame)
         return self._graph.vpull()

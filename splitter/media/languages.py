@@ -1,4 +1,4 @@
-"""The names of languages: those of BCP 47, as Matroska has them, for MP4, which knows ISO 639-2."""
+"""Convert language tags from BCP 47, which Matroska uses, to ISO 639-2, which MP4 uses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CODES: Final = {pair[:2]: pair[2:] for pair in _PAIRS.split()}
 
 
 def alpha3(tag: str) -> str:
-    """Return the three letters that MP4 writes for a language tag; ``und`` for what it cannot.
+    """Return the three letters that MP4 stores for a language tag; ``und`` if there are none.
 
     >>> alpha3("en-US"), alpha3("deu"), alpha3("x-klingon")
     ('eng', 'deu', 'und')

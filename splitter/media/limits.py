@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Limits:
     """Bounds on a source, all checked against what is really decoded, never against headers.
 
-    The defaults take 8K pictures and a feature film; every field may be set by the operator.
+    The defaults allow 8K pictures and a feature film. The operator can set all fields but
+    ``min_side``, ``max_side`` and ``side_bytes``.
     """
 
     max_bytes: int = 20_000_000_000
@@ -28,13 +29,13 @@ class Limits:
     min_decodable: float = 0.25
     """The share of the video's packets that must decode; below it, a damaged file is refused."""
     memory_bytes: int = 4 * 1024**3
-    """What decoding may take of memory, beyond the process as it starts."""
+    """Memory that decoding may use, beyond that of the process at its start."""
     cpu_s: int = 12 * 3600
     """Processor time of the decoding process."""
     side_bytes: int = 4 * 1024**3
-    """Size of the file that the copied tracks are collected in."""
+    """Size of the side file with the copied tracks."""
 
     @property
     def in_flight_bytes(self) -> int:
-        """What frames may take that wait between the threads of a split."""
+        """Bytes of frames that may wait between the threads of a split."""
         return self.memory_bytes // 8

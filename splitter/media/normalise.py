@@ -1,20 +1,20 @@
 """The one place where a frame is normalised.
 
-Whatever a decoder gives, what leaves is upright, of even size, ``yuv420p``, 8 bits, BT.709 in
-limited range, tagged so. Ordinary high definition video passes untouched.
+Whatever the decoder returns, the output is upright, of even size, ``yuv420p`` in 8 bits, BT.709 in
+limited range, and tagged accordingly. Ordinary high definition video passes through untouched.
 
 Rules:
 
-- Size: the first frame's, upright, odd sides rounded up by repeating the last row or column. With
-  ``max_side`` a larger picture is scaled down, its shape kept within a pixel. Frames of another
-  size in the same video are scaled to the first one's.
-- Colour: a tagged matrix is believed. An untagged picture counts as BT.709 when it is high
-  definition (at least 1280 wide or 720 high, in either orientation) and as BT.601 otherwise, which
-  is what players guess. The primaries of BT.601 and BT.709 are so near that they are not converted.
-- High dynamic range and wide gamut are brought to BT.709 by `tonemap`, interlaced frames are made
-  whole by `deinterlace`.
-- Alpha is dropped, grey gets neutral chroma, and more chroma or more bits than 4:2:0 in 8 are
-  reduced.
+- Size: that of the first frame, upright, with odd sides rounded up by repeating the last row or
+  column. With ``max_side`` a larger picture is scaled down, keeping its shape within a pixel.
+  Frames of another size in the same video are scaled to the first one's.
+- Colour: a tagged matrix is trusted. An untagged picture counts as BT.709 if it is high definition
+  (at least 1280 wide or 720 high, in either orientation) and as BT.601 otherwise, as players
+  assume. The primaries of BT.601 and BT.709 are so close that they are not converted.
+- High dynamic range and wide gamut are converted to BT.709 by `tonemap`, and interlaced frames to
+  progressive ones by `deinterlace`.
+- Alpha is dropped, grey gets neutral chroma, and higher chroma resolutions and bit depths are
+  reduced to 4:2:0 in 8 bits.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from splitter.media.tonemap import Look, ToneMapper, look_of
 
 _SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
 
-# AVColorSpace: what the frame's tag means, by the names of FFmpeg's colorspace filter.
+# Values of AVColorSpace, and their names in FFmpeg's colorspace filter.
 _BT709 = 1
 _UNSPECIFIED = 2
 _BT601 = 6
@@ -63,8 +63,8 @@ _MATRICES = {
 class Geometry:
     """The sizes that a video's frames go through.
 
-    ``stored`` is what the scaler gives, ``even`` the same with odd sides extended by one, and
-    ``upright`` is ``even`` after turning.
+    ``stored`` is the scaler's output, ``even`` the same with odd sides extended by one, and
+    ``upright`` is ``even`` after rotation.
     """
 
     stored: tuple[int, int]
@@ -75,7 +75,7 @@ class Geometry:
 def plan_geometry(
     width: int, height: int, orientation: Orientation, max_side: int | None
 ) -> Geometry:
-    """Plan the sizes for pictures of ``width`` x ``height`` as they are stored."""
+    """Plan the sizes for pictures stored as ``width`` x ``height``."""
     stored = (width, height)
     if max_side is not None and max(stored) > max_side:
         scale = Fraction(max_side, max(stored))
@@ -89,7 +89,7 @@ def _even(side: Fraction) -> int:
 
 
 class Normaliser:
-    """Bring every frame of one video into the pipeline's one form."""
+    """Convert every frame of one video to the pipeline's one pixel format."""
 
     def __init__(
         self,
@@ -112,16 +112,16 @@ class Normaliser:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of every frame that leaves."""
+        """Width and height of every frame in the output."""
         return self._geometry.upright
 
     @property
     def turned(self) -> bool:
-        """Whether width and height change places."""
+        """Whether width and height are swapped."""
         return self._orientation.transpose
 
     def push(self, frame: av.VideoFrame) -> Iterator[av.VideoFrame]:
-        """Take one decoded frame and yield what is ready, in order, timestamps untouched."""
+        """Take one decoded frame and yield what is ready, in order, timestamps unchanged."""
         for whole in self._deinterlacer.push(frame):
             yield self._convert(whole)
 
@@ -144,7 +144,10 @@ class Normaliser:
         return frame
 
     def _to_planar(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """Bring a frame to 8-bit planar YUV of the stored size, matrix and range as they are."""
+        """Convert a frame to 8-bit planar YUV of the stored size; YUV keeps its matrix and range.
+
+        RGB and tone-mapped frames become BT.709 in limited range.
+        """
         size = self._geometry.stored
         flags = {"interpolation": _SCALING, "threads": 1}
         if frame.format.is_rgb or frame.format.has_palette:
@@ -159,8 +162,8 @@ class Normaliser:
         if (look := self._look(frame)) is not None:
             return self._tone_mapper(look, frame).apply(frame)
         matrix, limits = _matrix_of(frame), _range_of(frame)
-        # swscale is to change the layout only. It knows fewer matrices than there are, and takes
-        # grey as full range whatever its tag says.
+        # swscale must only change the layout: it does not know all matrices, and takes grey as
+        # full range whatever its tag says.
         frame.colorspace, frame.color_range = _BT709, limits
         kept = ColorRange.JPEG if _is_grey(frame) else limits
         planar = self._scaler.reformat(frame, *size, self._planar, dst_color_range=kept, **flags)
@@ -168,8 +171,8 @@ class Normaliser:
         return planar
 
     def _look(self, frame: av.VideoFrame) -> Look | None:
-        # A frame whose side data was looked at is freed by the garbage collector only, and
-        # pictures are large: one frame of a kind has to do.
+        # A frame whose side data was read is freed only by the garbage collector, and pictures
+        # are large: one frame of each kind has to do.
         kind = (frame.color_trc, frame.color_primaries)
         if kind not in self._looks:
             self._looks[kind] = look_of(frame)
@@ -178,7 +181,7 @@ class Normaliser:
     def _tone_mapper(self, look: Look, frame: av.VideoFrame) -> ToneMapper:
         key = (look, frame.format.name, frame.width, frame.height, frame.color_range)
         if key not in self._tone_mappers:
-            # One at a time is enough: each holds a lattice of colours, and changes are rare.
+            # Only the latest is kept: each holds a lattice of colours, and changes are rare.
             stored = self._geometry.stored
             self._tone_mappers = {key: ToneMapper(look, frame, stored, self._planar)}
         return self._tone_mappers[key]
@@ -213,7 +216,7 @@ class Normaliser:
 
 def _colour_filter(matrix: str, limits: str) -> tuple[str, str]:
     # Same primaries and transfer on both sides: what is left is one matrix product on YUV, which
-    # is ten times as fast as swscale's way through RGB, and exact to a level.
+    # is ten times as fast as swscale's conversion through RGB, and exact to one level.
     return (
         "colorspace",
         f"ispace={matrix}:irange={limits}:iprimaries=bt709:itrc=bt709"
@@ -243,7 +246,7 @@ def _is_grey(frame: av.VideoFrame) -> bool:
 def _repeat_edges(
     frame: av.VideoFrame, size: tuple[int, int], orientation: Orientation
 ) -> av.VideoFrame:
-    """Extend a planar frame on the sides that are right and bottom once it stands upright."""
+    """Extend a planar frame on the sides that are right and bottom once it is upright."""
     padded = av.VideoFrame(*size, frame.format.name)
     at_left, at_top = orientation.mirror_x, orientation.mirror_y
     if orientation.transpose:

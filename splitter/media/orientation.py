@@ -38,7 +38,7 @@ class Orientation:
         if self.mirror_x:
             filters.append(("hflip", ""))
         if self.mirror_y:
-            # A flip alone gives the same memory with rows that run backwards: no views of that.
+            # vflip alone returns the same memory with a negative stride, which views cannot have.
             filters += [("vflip", ""), ("copy", "")]
         return filters
 
@@ -47,10 +47,10 @@ UPRIGHT = Orientation()
 
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
-    """Read a decoded frame's display matrix; the nearest right angle counts.
+    """Return a decoded frame's orientation by its display matrix, to the nearest right angle.
 
     The matrix maps a stored point to the screen (ISO/IEC 14496-12, section 8.3.2), so unlike
-    ``frame.rotation``, which is an angle only, it tells mirroring as well.
+    ``frame.rotation``, which is only an angle, it includes mirroring.
     """
     try:
         matrix = side_data_of(frame, SideDataType.DISPLAYMATRIX)
@@ -60,7 +60,7 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
 
 
 def _from_angle(degrees: int) -> Orientation:
-    """Turn counterclockwise by the nearest right angle."""
+    """Return the counterclockwise rotation by the nearest right angle."""
     quarters = round(degrees / 90) % 4
     return Orientation(
         transpose=quarters % 2 == 1, mirror_x=quarters in (2, 3), mirror_y=quarters in (1, 2)

@@ -1,4 +1,4 @@
-"""Small questions to packets."""
+"""Small functions on packets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 _FARTHEST_S: Final = 2**31
-"""Seconds: nothing that was recorded is sixty years long, and no file holds all that is longer."""
+"""In seconds, over sixty years: no recording is that long, nor can all containers store it."""
 
 
 def with_data(packet: Packet[Stream], data: bytes) -> Packet[Stream]:
@@ -20,13 +20,13 @@ def with_data(packet: Packet[Stream], data: bytes) -> Packet[Stream]:
 
 
 def begins(packet: Packet[Stream]) -> Fraction:
-    """Return when a packet is decoded, in seconds; where it does not say, when it is shown."""
+    """Return when a packet is decoded, in seconds, or when it is shown if that is not known."""
     ticks = packet.dts if packet.dts is not None else packet.pts
     return (ticks or 0) * packet.time_base
 
 
 def is_far(packet: Packet[Stream]) -> bool:
-    """Tell whether a packet's timestamps are beyond all that can be meant, and written."""
+    """Return whether a packet's timestamps are beyond what is plausible and can be written."""
     tick = packet.time_base
     farthest = _FARTHEST_S * tick.denominator // tick.numerator
     return abs(packet.pts or 0) > farthest or abs(packet.dts or 0) > farthest

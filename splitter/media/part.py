@@ -1,4 +1,4 @@
-"""The part of a video that is painted: all of it, or what a user cuts out to try a style on."""
+"""The part of a video that is painted: all of it, or an excerpt to try a style on."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ class Part:
 
     @property
     def length(self) -> Fraction | None:
-        """How long the part may be, in seconds; None without a bound."""
+        """How long the part may be, in seconds; None if unbounded."""
         return None if self.duration_ms is None else Fraction(self.duration_ms, 1000)
 
     def cut(self, chapters: Iterable[Chapter], start: Fraction) -> Iterator[Chapter]:
-        """Yield what is in the part of chapters; ``start``, in their seconds, is its zero."""
+        """Yield the chapters clipped to the part, with ``start``, in seconds, moved to zero."""
         for chapter in chapters:
             tick = chapter["time_base"] or Fraction(1)
             moved = round(start / tick)
@@ -63,9 +63,9 @@ class Part:
             yield {**chapter, "start": begin, "end": end}
 
     def holds(self, packet: Packet[Stream], end: int | None, *, is_text: bool) -> bool:
-        """Shorten a copied packet to the part; tell whether anything is left of it.
+        """Shorten a copied packet to the part; return whether anything of it is left.
 
-        ``end`` is the part's, in the packet's ticks, and its beginning is their zero.
+        ``end`` is the part's end, in the packet's ticks; the part begins at 0.
         """
         if self.is_whole:
             return True

@@ -1,12 +1,12 @@
-"""The stages of a split, in turn on one thread or at the same time on several.
+"""The stages of a split, in turn on one thread or concurrently on several.
 
-Reading and cutting are one after the other by their nature: a frame builds upon those before it.
-Chunks know nothing of each other, so each may be encoded at the same time as others. All threads
-are alike and take what is to be done next, so that none is idle while there is something to do.
+Reading and cutting are sequential by nature, since each frame builds on those before it. Chunks are
+independent, so they can be encoded concurrently. All threads are alike and take whatever is to be
+done next, so none is idle while there is something to do.
 
-Whatever the threads do, the outcome is that of one: each stage sees the same frames in the same
-order, each chunk is encoded by one encoder that runs on one thread at a time, chunks leave in
-order, and an error shows after all chunks that were complete before it.
+The result is the same as on one thread: each stage sees the same frames in the same order, each
+chunk is encoded by one encoder that runs on one thread at a time, chunks are yielded in order, and
+an error is raised after all chunks that were complete before it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from splitter.media.crew import Crew
 from splitter.media.cutting import Cutter
 
 _FRAMES_A_THREAD: Final = 2
-"""As long as fewer frames are in flight, reading goes first: everything else waits for it. And no
-more of them wait to be cut."""
+"""With fewer frames in flight per thread, reading has priority, since everything else waits for it.
+It also bounds the frames that wait to be cut."""
 
 
 def encoded(
@@ -33,8 +33,8 @@ def encoded(
 ) -> Iterator[EncodedChunk]:
     """Yield the chunks of ``frames``, encoded, in order.
 
-    Between the threads at most ``in_flight_bytes`` of frames wait, or a single frame, and a few
-    more chunks than there are threads.
+    At most ``in_flight_bytes`` of frames, or one larger frame, and a few more chunks than there are
+    threads wait between the threads.
     """
     if crew.size > 1:
         yield from _Pipeline(frames, cutter, crew, in_flight_bytes).run()
@@ -51,7 +51,7 @@ def _steps(frames: Iterator[av.VideoFrame], cutter: Cutter) -> Iterator[Step]:
 
 
 class _Stage:
-    """Something that one thread at a time can work at."""
+    """Something that one thread at a time can work on."""
 
     def __init__(self) -> None:
         self.busy = False
@@ -70,7 +70,7 @@ class _Draft(_Stage):
 
 
 class _Pipeline:
-    """One split on several threads. What threads share is read and changed under one lock."""
+    """One split on several threads. Shared state is read and changed under one lock."""
 
     def __init__(
         self,
@@ -92,11 +92,11 @@ class _Pipeline:
         self._cutting = _Stage()
         self._uncut: deque[av.VideoFrame] = deque()
         self._drafts: deque[_Draft] = deque()
-        """Chunks that were begun and have not left, in order."""
+        """Chunks that were begun and not yet yielded, in order."""
         self._flying = 0
         self._flying_bytes = 0
         self._error: Exception | None = None
-        """Why no more is read or cut."""
+        """The error that ended reading or cutting."""
         self._has_delivered = False
         self._stopping = False
 
@@ -138,17 +138,17 @@ class _Pipeline:
                 self._read_one()
             with self._lock:
                 stage.busy = False
-                # Once all is cut, every step may be the last one of a chunk that has no end.
+                # Once all is cut, any step may be the last one of a chunk that was not finished.
                 if stage.is_over or self._cutting.is_over:
                     self._chunk_is_there.notify()
 
     def _take(self) -> _Stage | None:
-        """Wait for a stage that can go on, and make it ours."""
+        """Wait for a stage that can go on, and mark it as busy."""
         with self._lock:
             while not self._stopping:
                 if (stage := self._next_stage()) is not None:
                     stage.busy = True
-                    # Whoever takes something up wakes the next thread, if there is more to do.
+                    # The thread that takes work wakes the next one if there is more to do.
                     if self._next_stage() is not None:
                         self._work_is_there.notify()
                     return stage
@@ -170,10 +170,10 @@ class _Pipeline:
         if self._reading.busy or self._reading.is_over:
             return False
         if self._flying >= self._few and not self._has_delivered:
-            return False  # A video's first chunk is not to wait for work on later ones.
-        # A frame larger than all the room has it to itself.
+            return False  # A video's first chunk must not wait for work on later ones.
+        # A frame larger than the limit is allowed, but nothing else is read beside it.
         has_room = self._flying_bytes < self._most_bytes or not self._flying
-        # Of more chunks than threads the first one is whole, and has only to be taken.
+        # If there are more chunks than threads, the first one is complete and need only be taken.
         return has_room and len(self._drafts) <= self._crew.size and len(self._uncut) < self._few
 
     def _can_cut(self) -> bool:

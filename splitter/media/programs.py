@@ -1,6 +1,6 @@
-"""Tell the programs of a transport stream apart: a broadcaster sends several in one.
+"""Tell the programs of a transport stream apart: broadcasters multiplex several into one.
 
-FFmpeg knows them, but PyAV does not pass them on. Their tables come several times a second.
+FFmpeg knows them, but PyAV does not expose them. Their tables are repeated several times a second.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _PROGRAMS, _PROGRAM = 0x00, 0x02
 
 
 def tracks_beside(head: bytes, video: int) -> frozenset[int] | None:
-    """Return the identifiers of the tracks in the programs that hold the track ``video``.
+    """Return the identifiers (PIDs) of the tracks in the programs that hold the track ``video``.
 
-    ``head`` is the beginning of the file. None if it does not tell.
+    ``head`` is the beginning of the file. Returns None if it does not contain the tables.
     """
     packets = list(_packets(head))
     found: set[int] = set()
@@ -34,7 +34,7 @@ def tracks_beside(head: bytes, video: int) -> frozenset[int] | None:
 
 
 def _packets(head: bytes) -> Iterator[tuple[int, bool, bytes]]:
-    """Yield each packet's track, whether something begins in it, and its payload."""
+    """Yield each packet's track (PID), whether a unit begins in it, and its payload."""
     layout = layout_of(head)
     if layout is None:
         return
@@ -48,7 +48,7 @@ def _packets(head: bytes) -> Iterator[tuple[int, bool, bytes]]:
 
 
 def _tables(packets: list[tuple[int, bool, bytes]], track: int, kind: int) -> Iterator[bytes]:
-    """Yield the first whole table on a track; it may stretch over several packets."""
+    """Yield the first complete table on a track; it may span several packets."""
     table: bytes | None = None
     for identifier, begins, payload in packets:
         if identifier != track or not payload:

@@ -1,4 +1,4 @@
-"""Store sound that no container holds as it is: decoded, and encoded again without loss."""
+"""Store sound that no container holds as it is: decode it, and encode it again without loss."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from splitter.media.carriage import Way
 
 
 class _Form(NamedTuple):
-    """What decoded sound comes in; a decoder may change it from packet to packet."""
+    """The format of decoded sound; a decoder may change it from packet to packet."""
 
     samples: str
     layout: str
@@ -26,10 +26,10 @@ class _Form(NamedTuple):
 
 
 class LosslessRecoder:
-    """Turns a track's packets into those of a lossless codec, at the same times.
+    """Re-encodes a track's packets with a lossless codec, at the same times.
 
     The new track's ticks are samples. Encoded packets do not end where the source's do; each one's
-    time is counted from the latest decoded frame that began before it, so a pause stays a pause.
+    time is counted from the latest decoded frame that began before it, which preserves pauses.
     """
 
     def __init__(self, source: AudioStream, way: Way, output: OutputContainer) -> None:
@@ -51,7 +51,7 @@ class LosslessRecoder:
         self.undecodable = 0
 
     def push(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
-        """Yield the new packets that one of the source's completes; their ``pts`` count samples."""
+        """Yield the new packets that a source packet completes; their ``pts`` count samples."""
         try:
             frames = self._source.codec_context.decode(cast("Packet[AudioStream]", packet))
         except av.error.MemoryError:
@@ -80,7 +80,7 @@ class LosslessRecoder:
         ]
 
     def _in_first_form(self, frame: av.AudioFrame) -> list[av.AudioFrame]:
-        """Bring a frame into the form of the first one: the new track has one form alone."""
+        """Convert a frame to the format of the first one: the new track has a single format."""
         form = _Form(frame.format.name, frame.layout.name, frame.sample_rate)
         self._first = self._first or form
         if form == self._first:

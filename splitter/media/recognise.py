@@ -1,6 +1,6 @@
-"""Say what a file is that is not a video here, and how to make one of it.
+"""Explain what a file is that is not accepted as a video, and how to make one from it.
 
-FFmpeg recognises what it may open; this is for the sentence that a user gets about all the rest.
+FFmpeg recognises what it may open; this is for the sentence that users see about all other files.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def explain_unopened(head: bytes) -> SourceRefused:
 def still_picture(head: bytes) -> str | None:
     """Return the name of the format if a file begins as a still HEIF picture, else None.
 
-    Such a file opens like an MP4. With an image sequence beside the still it is a video.
+    Such a file opens like an MP4. If it also holds an image sequence, it is a video.
     """
     if head[4:8] != b"ftyp":
         return None

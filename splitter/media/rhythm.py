@@ -1,4 +1,4 @@
-"""Whether a video's frames come at a constant rate, and whether that has gaps."""
+"""Detect whether a video's frames come at a constant rate, and whether that has gaps."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from fractions import Fraction
 from typing import Final
 
 _MOST_KINDS: Final = 64
-"""Of more different steps than these, a rate that varies is made."""
+"""A video with more different steps than these has a variable rate."""
 _USUAL_SHARE: Final = Fraction(3, 4)
 _ROUNDING: Final = 2
-"""Ticks by which steps of a constant rate differ from one another, where it is no whole number."""
+"""By how many ticks steps of a constant rate may differ because they are rounded."""
 
 
 class Rhythm:
@@ -20,15 +20,15 @@ class Rhythm:
         self._steps: Counter[int] = Counter()
 
     def note(self, step: int) -> None:
-        """Take note of a step; above zero."""
+        """Count a step, which is above zero."""
         if len(self._steps) <= _MOST_KINDS:
             self._steps[step] += 1
 
     @property
     def has_gaps(self) -> bool:
-        """Whether some frames come late by one step or more, at a rate that is constant else.
+        """Whether some frames come late by one step or more, at an otherwise constant rate.
 
-        That alone is no sign of damage: cameras and screen recorders leave frames out.
+        That alone does not show damage: cameras and screen recorders skip frames.
         """
         if not self._steps or len(self._steps) > _MOST_KINDS:
             return False

@@ -1,7 +1,7 @@
-"""How much room there is for copied tracks.
+"""Limit the size of copied tracks.
 
-The kernel ends a decoder's write where its file grows beyond the limit, and with it the split of a
-video that is painted nearly to its end. What does not fit is left out before that.
+The kernel refuses a decoder's write once its file would grow beyond the limit, which would end the
+split of a video that may be almost painted. So what does not fit is left out before that.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from av.stream import Stream
 from splitter.media.packets import begins
 
 _PACKET_BYTES: Final = 64
-"""What a container writes about a packet, in its place and in its index, at the most."""
+"""The most that a container adds to a packet, beside its data and in the index."""
 
 _LEAST_SPARE_BYTES: Final = 16 * 1024
 _SPARE_SHARE: Final = 64
-"""One part in so many is kept free for headers, chapters and titles."""
+"""One part in so many is reserved for headers, chapters and titles."""
 
 _GIB: Final = 2**30
 
 
 class Room:
-    """The room in a side file of at most ``most_bytes``; what comes after it is full stays out."""
+    """The room in a side file of at most ``most_bytes``; once it is full, all else is left out."""
 
     def __init__(self, most_bytes: int) -> None:
         self._most = most_bytes
@@ -33,7 +33,7 @@ class Room:
         self._full_at: Fraction | None = None
 
     def holds(self, packet: Packet[Stream]) -> bool:
-        """Take the room for a packet; tell whether there was enough for it and all before it."""
+        """Reserve room for a packet; return whether it and all packets before it fit."""
         if self._full_at is None:
             self._left -= packet.size + _PACKET_BYTES
             if self._left < 0:

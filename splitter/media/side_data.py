@@ -1,4 +1,4 @@
-"""Reads what a decoded frame carries beside its pixels."""
+"""Read what a decoded frame carries beside its pixels."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 class UnknownSideData(Exception):
-    """The frame carries something of a kind that PyAV does not know, and hides all the rest."""
+    """The frame has side data of a kind unknown to PyAV, which makes the rest inaccessible."""
 
 
 def side_data_of(frame: av.VideoFrame, kind: SideDataType) -> bytes | None:
-    """Return a frame's side data of a kind; None when it has none.
+    """Return a frame's side data of a kind; None if it has none.
 
     Raises:
         UnknownSideData: PyAV cannot list it (EXIF in Motion JPEG, as of PyAV 18.1).

@@ -1,12 +1,12 @@
 """The one place where an upload is opened.
 
 The file is recognised by its content, never by its name, and only as one of a list of containers
-that cannot refer to other files: a playlist or a concat script is no video here, and nothing that
-the file says makes FFmpeg open a second file or a network address.
+that cannot refer to other files: playlists and concat scripts are refused, and nothing in the file
+can make FFmpeg open a second file or a network address.
 
 Timestamps are kept as the container presents them, so a video that starts late stays late. MPEG
 transport and program streams start at an arbitrary clock value by convention; there, one common
-offset, the earliest first timestamp over the tracks that are kept, is subtracted from every track.
+offset, the earliest first timestamp of the tracks that are kept, is subtracted from every track.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from splitter.media.recognise import TAKEN, explain_unopened, still_picture
 from splitter.media.structure import Structure
 
 FORMATS = "mov,matroska,avi,flv,mpegts,mpeg,asf,ogg,gif,apng,mxf,nut,ivf,dv,yuv4mpegpipe"
-"""The containers that are read, by FFmpeg's names."""
+"""The containers that are accepted, by FFmpeg's names."""
 
 FINEST_TIME_BASE = 35_000_000
-"""The most ticks a second that are kept exactly.
+"""The most ticks per second that are kept exactly.
 
-MP4 holds the time between two frames in 31 bits, which leaves a minute at this rate. Sources that
-tick faster (nanoseconds, in Matroska) are rounded to microseconds.
+MP4 stores the time between two frames in 31 bits, which is a minute at this rate. Sources with
+finer ticks (nanoseconds, in Matroska) are rounded to microseconds.
 """
 
 _GENERATE_PTS = 1
@@ -76,7 +76,7 @@ class _Readable(Protocol):
 
 
 class _Nameless:
-    """A file without its name, which FFmpeg would take as a hint; its structure is followed."""
+    """A file without its name, which FFmpeg would take as a hint; `Structure` follows its bytes."""
 
     def __init__(self, file: _Readable, structure: Structure) -> None:
         self._file = file
@@ -103,15 +103,15 @@ class OpenSource:
     start: Fraction
     """What is subtracted from every timestamp, in seconds."""
     time_base: Fraction
-    """What the result's picture ticks at."""
+    """The time base of the result's picture."""
     size: int
     """The file's size in bytes."""
     breaks_off: bool
-    """Whether the file's last bytes say that more should follow."""
+    """Whether the file's last bytes show that more should follow."""
     read_index: Callable[[], Mp4Index]
-    """Reads what the index of an MP4 says; empty for other formats."""
+    """Reads the index of an MP4; returns an empty one for other formats."""
     structure: Structure
-    """What was found of breaks in the file, as far as it was read."""
+    """Breaks in the file's structure, as far as it was read."""
 
     @property
     def may_jump(self) -> bool:
@@ -120,14 +120,14 @@ class OpenSource:
 
     @property
     def rounds(self) -> bool:
-        """Whether the source ticks finer than the result can."""
+        """Whether the source's ticks are finer than the result's."""
         return stream_time_base(self.video).denominator > self.time_base.denominator
 
 
 def open_source(file: BinaryIO, limits: Limits, log: ErrorLog) -> OpenSource:
-    """Open an upload and find its main video stream; ``log`` is `capture_errors`' list.
+    """Open an upload and find its main video stream; ``log`` is the list of `capture_errors`.
 
-    An error that ``file`` raises passes through.
+    Errors that ``file`` raises pass through.
 
     Raises:
         SourceRefused: with the code ``EMPTY_FILE``, ``TOO_LARGE``, ``NOT_A_VIDEO``,
@@ -147,7 +147,7 @@ def open_source(file: BinaryIO, limits: Limits, log: ErrorLog) -> OpenSource:
         )
     file.seek(0)
     if head.startswith((_ASF_SIGN, _MXF_SIGN)):
-        # These demuxers log what they throw away, but not as an error.
+        # These demuxers log what they discard, but below the level of errors.
         av.logging.set_level(av.logging.INFO)
     structure = Structure(head)
     container = _open_container(file, limits, structure)
@@ -155,7 +155,7 @@ def open_source(file: BinaryIO, limits: Limits, log: ErrorLog) -> OpenSource:
     name = container.format.name
     cut_off = breaks_off(file, size, name)
     file.seek(position)
-    # FFmpeg's guesses at missing timestamps repeat and reverse them where there are B-frames.
+    # FFmpeg's guesses at missing timestamps repeat and reverse them if there are B-frames.
     container.flags &= ~_GENERATE_PTS
     try:
         video = _main_video(container, limits, log)
@@ -163,7 +163,7 @@ def open_source(file: BinaryIO, limits: Limits, log: ErrorLog) -> OpenSource:
         container.close()
         raise
     context = video.codec_context
-    # On damaged input, decoders that run several threads conceal differently from run to run.
+    # On damaged input, multithreaded decoders conceal errors differently from run to run.
     context.thread_type = "NONE"
     context.thread_count = 1
     context.options = {"max_pixels": str(limits.max_pixels)}
@@ -200,13 +200,13 @@ def stream_time_base(stream: Stream) -> Fraction:
 
 @contextlib.contextmanager
 def capture_errors(*, on_all_threads: bool = False) -> Iterator[ErrorLog]:
-    """Collect what FFmpeg logs at error level: some causes are told there only.
+    """Collect what FFmpeg logs at error level: some causes are reported only there.
 
-    On this thread, or on all threads that collect for themselves nothing.
+    On this thread, or on all threads that have no collector of their own.
     """
     level, skips = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.ERROR)
-    # What was said of another file, or while its pictures were surveyed, has to be said again.
+    # Messages already logged for another file, or by the survey of this one, must be repeated.
     av.logging.set_skip_repeated(False)
     try:
         with av.logging.Capture(local=not on_all_threads) as log:
@@ -259,14 +259,14 @@ def encrypted() -> SourceRefused:
 
 
 def too_many_pixels(limits: Limits, size: str = "") -> SourceRefused:
-    """Return the refusal of a picture beyond the pixel limit; ``size`` is such as ``640x480``."""
+    """Return the refusal of a picture beyond the pixel limit; ``size`` is like ``640x480``."""
     picture = f"The picture is {size}" if size else "The picture is too large"
     most = f"at most {limits.max_pixels} pixels are accepted"
     return SourceRefused("TOO_LARGE", f"{picture}; {most}.")
 
 
 def excessive_size(log: ErrorLog) -> str | None:
-    """Return the size of the picture that FFmpeg gave up on; None if there was none."""
+    """Return the size of the picture that FFmpeg found too large; None if there was none."""
     for _, _, message in log:
         if found := _SIZE.search(message):
             return found[1]
@@ -281,7 +281,7 @@ def _main_video(container: InputContainer, limits: Limits, log: ErrorLog) -> Vid
             "NO_VIDEO_STREAM",
             f"The file ({container.format.name}) holds no video track, only: {found}.",
         )
-    # Beside an animation, an AVIF holds its first picture as a track of one frame.
+    # An animated AVIF also holds its first picture as a track of one frame.
     moving = [s for s in videos if s.frames != 1] or videos
     video = next((s for s in moving if s.disposition & Disposition.default), moving[0])
     if "enc_key_id" in video.metadata:

@@ -1,12 +1,13 @@
 """Split a video into chunks: the pure core of the splitter.
 
-One pass over the file: packets are demuxed in the order they are stored, the main video's are
-decoded, normalised and encoded into chunks, and the other tracks' are copied aside. What comes
-out is, in this order: what the source is, its chunks while decoding goes on, and the end.
+The file is read in one pass: packets are demuxed in stored order, those of the main video are
+decoded, normalised and encoded into chunks, and those of the other tracks are copied to a side
+file. The output is, in this order: a description of the source, its chunks while decoding goes on,
+and the end.
 
-The work has three stages: a `_Reader` gives the frames that are shown, a `Cutter` brings them into
-one form and decides where chunks end, and the chunks are encoded. They run in turn on the caller's
-thread, or at the same time on several (`splitter.media.pipeline`), with the same outcome.
+The work has three stages: a `_Reader` yields the frames that are shown, a `Cutter` normalises them
+and decides where chunks end, and the chunks are encoded. The stages run in turn on the caller's
+thread, or concurrently on several (`splitter.media.pipeline`), with the same result.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ from splitter.media.timeline import Timeline
 from splitter.media.tracks import TrackCopier
 
 _STORED_APART_S = 10
-"""The sound that belongs to a frame is stored at most so far behind it, in seconds."""
+"""The sound that belongs to a frame is stored at most this many seconds behind it."""
 
 _PICTURE_CODECS = frozenset(
     {
@@ -57,19 +58,19 @@ _PICTURE_CODECS = frozenset(
         "qoi", "sgi", "targa", "tiff", "webp",
     }
 )  # fmt: skip
-"""Codecs of photographs as well as of videos: one frame of them is a picture."""
+"""Codecs of still pictures as well as of videos: a single frame of one is a picture."""
 
 
 @dataclass(frozen=True, slots=True)
 class SplitOptions:
     """How a source is split; ``max_side`` caps the longer side of the picture in pixels.
 
-    Pictures will be painted at ``lines`` lines. ``part`` is what is painted of the video,
-    ``longest_pause_s`` the longest pause of a broadcast recording that is not taken for a jump of
-    its clock.
+    Pictures will be painted at ``lines`` lines. ``part`` selects what is painted of the video. A
+    pause in a broadcast recording that is longer than ``longest_pause_s`` counts as a jump of its
+    clock.
 
-    A video's first chunk has ``first_chunk_frames``, each further one twice as many as the one
-    before, up to ``chunk_frames``: the first segment is there soon, and the pool is busy at once.
+    The first chunk has ``first_chunk_frames`` frames and each further one twice as many as the one
+    before, up to ``chunk_frames``: the first segment is ready soon, and all stylizers have work.
     """
 
     chunk_frames: int = 32
@@ -84,9 +85,10 @@ class SplitOptions:
 
 @dataclass(frozen=True, slots=True)
 class SplitEnd:
-    """The totals, and one sentence for each thing that was lost or changed on the way.
+    """The totals, and one sentence for each thing that was lost or changed.
 
-    ``damaged`` tells losses from mere changes, such as a timestamp moved by a tick.
+    ``damaged`` is whether anything was lost; changes, such as a timestamp moved by a tick, do not
+    count.
     """
 
     frames: int
@@ -102,19 +104,19 @@ SplitEvent = Source | EncodedChunk | SplitEnd
 def split(
     file: BinaryIO, options: SplitOptions, side_path: Path, crew: Crew = ALONE
 ) -> Iterator[SplitEvent]:
-    """Yield what the source is, then its chunks, then the end.
+    """Yield a description of the source, then its chunks, then the end.
 
-    The threads of ``crew`` work at it until the end, or until the generator is closed; what comes
-    out does not depend on how many there are.
+    The threads of ``crew`` work on it until the end, or until the generator is closed; the output
+    does not depend on how many there are.
 
     Frames are those that a player presents, in presentation order, with strictly increasing
     timestamps; the same file and options give the same bytes. The copied tracks are in
-    ``side_path`` when the end says so, and there is no such file otherwise. Memory does not grow
+    ``side_path`` if the end says so; otherwise that file does not exist. Memory use does not grow
     with the video's length.
 
     Raises:
-        SourceRefused: the upload is not a video that is taken; it may come after chunks, when only
-            decoding shows what is wrong.
+        SourceRefused: the upload is not an accepted video; possibly after chunks, if only decoding
+            shows what is wrong.
     """
     with capture_errors(on_all_threads=crew.size > 1) as log, contextlib.ExitStack() as stack:
         leave_nothing = stack.enter_context(contextlib.ExitStack())
@@ -158,7 +160,7 @@ def split(
 
 
 def _guarded(frames: Iterator[av.VideoFrame], in_use: Lock) -> Generator[av.VideoFrame]:
-    """Hold ``in_use`` while the next frame is made."""
+    """Yield ``frames``, holding ``in_use`` while each is made."""
     while True:
         with in_use:
             frame = next(frames, None)
@@ -168,7 +170,7 @@ def _guarded(frames: Iterator[av.VideoFrame], in_use: Lock) -> Generator[av.Vide
 
 
 class _Reader:
-    """One pass over one source, as far as its frames and its other tracks go."""
+    """Reads one source in one pass: yields its frames and copies its other tracks."""
 
     def __init__(
         self, source: OpenSource, copier: TrackCopier, options: SplitOptions, log: ErrorLog
@@ -188,10 +190,10 @@ class _Reader:
         return self._timeline.end
 
     def frames(self) -> Iterator[av.VideoFrame]:
-        """Yield the frames that are shown, at least one, ``pts`` in the source's ticks.
+        """Yield the frames that are shown, at least one, ``pts`` in ticks of the time base.
 
         Raises:
-            SourceRefused: also after frames, when only they show what is wrong.
+            SourceRefused: possibly after frames, if only they show what is wrong.
         """
         for packet in self._packets():
             if packet.stream_index != self._source.video.index:
@@ -226,21 +228,21 @@ class _Reader:
             av.error.PatchWelcomeError,
             av.error.MemoryError,
         ):
-            # (A damaged length asks for more memory than there is.)
+            # (MemoryError: a damaged length asks for more memory than there is.)
             self._integrity.note_broken_container()
         except IndexError:
-            # PyAV stumbles over tracks that appear midway, but only after the last packet.
+            # PyAV fails on tracks that appear midway, but only after the last packet.
             return
 
     def _tell_copier(self) -> None:
-        """Let the sound know how far the picture has come, and where it ends."""
+        """Tell the copier how far the picture has come, or where it ends."""
         if self._timeline.over:
             self._copier.cut(self._timeline.end_s)
         elif self._timeline.frames and self._options.part.max_frames is not None:
             self._copier.release(self._timeline.last_s)
 
     def _has_enough(self, packet: Packet[Stream]) -> bool:
-        """Tell whether nothing that is stored from here on belongs to the part."""
+        """Return whether nothing that is stored from here on belongs to the part."""
         ticks = packet.dts if packet.dts is not None else packet.pts
         end = self._timeline.end_s
         if ticks is not None:
@@ -252,7 +254,7 @@ class _Reader:
         return self._copier.has_passed(end)
 
     def describe(self, frame: av.VideoFrame, normaliser: Normaliser) -> Source:
-        """Return what the source is, whose first frame is ``frame``.
+        """Return the description of the source, whose first frame is ``frame``.
 
         Raises:
             SourceRefused: its picture is too large or too small (``BAD_RESOLUTION``).
@@ -287,7 +289,7 @@ class _Reader:
         )
 
     def end(self, chunks: int) -> SplitEnd:
-        """Finish the other tracks' file and return the totals, after the last frame."""
+        """Finish the side file and return the totals; to be called after the last frame."""
         self._copier.finish()
         follows_clock = self._integrity.follows_video or self._epochs.jumps
         losses = [

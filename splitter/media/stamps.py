@@ -10,7 +10,7 @@ from av.packet import Packet, PacketSideData
 from av.stream import Stream
 
 _SKIPPED = struct.Struct("<II")
-"""The samples to leave out at the beginning and at the end of a packet."""
+"""How many samples to skip at the beginning and at the end of a packet."""
 
 _OPUS_RATE = 48000
 
@@ -19,8 +19,8 @@ _OPUS_RATE = 48000
 class Stamper:
     """Gives one track's packets exact timestamps in order.
 
-    ``start`` is what is subtracted, in the source's ticks, ``scale`` the new track's ticks for one
-    of them. Where ``strict``, no packet may begin with the one before; otherwise none before it.
+    ``start`` is subtracted, in the source's ticks; ``scale`` is the number of the new track's ticks
+    per source tick. If ``strict``, decoding times must increase; otherwise they must not decrease.
     """
 
     start: Fraction
@@ -32,7 +32,7 @@ class Stamper:
     _step: int = 0
 
     def stamp(self, packet: Packet[Stream]) -> None:
-        """Bring a packet's timestamps to the new track."""
+        """Convert a packet's timestamps to the new track's."""
         dts = packet.dts if packet.dts is not None else packet.pts
         dts = self._next_dts if dts is None else self._moved(dts)
         pts = dts if packet.pts is None else self._moved(packet.pts)
@@ -40,7 +40,7 @@ class Stamper:
             dts = max(dts, self.last_dts + self.strict)
             if dts > self.last_dts:
                 self._step = min(self._step or dts, dts - self.last_dts)
-        # Only the last packet of a track really needs to know: each other lasts until the next.
+        # Only the duration of a track's last packet matters: all others last until the next one.
         duration = round((packet.duration or 0) * self.scale) or self._step
         packet.time_base = self.tick
         packet.dts, packet.pts, packet.duration = dts, max(pts, dts), duration
@@ -48,7 +48,7 @@ class Stamper:
         self._next_dts = dts + max(duration, 1)
 
     def _moved(self, ticks: int) -> int:
-        """Return ``round((ticks - self.start) * self.scale)``, in whole numbers: it runs often."""
+        """Return ``round((ticks - self.start) * self.scale)``, in integers since it runs often."""
         start, scale = self.start, self.scale
         parts = (ticks * start.denominator - start.numerator) * scale.numerator
         whole, rest = divmod(parts, unit := start.denominator * scale.denominator)
@@ -56,7 +56,7 @@ class Stamper:
 
 
 def padding_of(packet: Packet[Stream]) -> Fraction:
-    """Return how much of an Opus packet's end is not to be heard, in seconds."""
+    """Return how much of an Opus packet's end is padding, in seconds."""
     if not packet.has_sidedata("skip_samples"):
         return Fraction(0)
     data = bytes(PacketSideData.from_packet(packet, "skip_samples"))

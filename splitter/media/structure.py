@@ -1,7 +1,7 @@
-"""Follow the structure of a file while it is read: a break in it is a loss that no demuxer tells.
+"""Follow the structure of a file while it is read: demuxers do not report breaks in it.
 
-Some formats chain what they hold, each piece giving its length; their demuxers look for the next
-piece wherever the chain breaks, and say nothing.
+Some formats are chains of pieces, each of which gives its length; where a chain breaks, their
+demuxers search for the next piece without an error.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from splitter.media.program_stream import walk_program_stream
 from splitter.media.transport_stream import layout_of, walk_transport_stream
 
 _Walk = Generator[int, bytes, bool]
-"""Asks for a number of bytes at a time; returns whether all was as it should be.
+"""Requests a number of bytes at a time; returns whether the structure is intact.
 
-A number below zero passes over as many bytes, which need not be read by anybody. At the end of the
-file an `EOFError` is raised in it, with the bytes that are left, and the number of those that it
-passed over beyond the end (below zero: that nobody has read, which MP4's alone hears of)."""
+A negative number skips as many bytes, which need not be read at all. At the end of the file an
+`EOFError` is raised in the generator, with the bytes that are left, and with how many bytes were
+skipped beyond the end; if negative, how many at the end were never read (only for MP4)."""
 
 _PIECE_BYTES: Final = 64 * 1024
 
@@ -36,13 +36,13 @@ _IVF_HEADER_BYTES, _IVF_FRAME_BYTES = 32, 12
 
 
 class Structure:
-    """Gets a file's bytes as they are read, and walks through them once, from the first on.
+    """Receives a file's bytes as they are read, and walks through them once, in order.
 
-    Bytes that are read again, or ahead of their turn, are passed over.
+    Bytes that are read again or out of order are ignored.
     """
 
     def __init__(self, head: bytes) -> None:
-        """``head`` are the file's first bytes, by which its format is known."""
+        """``head`` holds the file's first bytes, which identify its format."""
         self._walk = _walk_through(head)
         self._hears_of_rest = head[4:8] in _MP4_BEGINS
         self._wanted = next(self._walk) if self._walk else 0
@@ -51,7 +51,7 @@ class Structure:
         self.is_broken = False
 
     def read(self, offset: int, data: bytes) -> None:
-        """Take note of ``data``, which was read at ``offset``."""
+        """Process ``data``, which was read at ``offset``."""
         if self._walk is None or not offset <= self._seen < offset + len(data):
             return
         self._kept += data[self._seen - offset :]
@@ -71,7 +71,7 @@ class Structure:
         del self._kept[:at]
 
     def finish(self, size: int) -> None:
-        """Hear that nothing more will be read; a file of ``size`` bytes may end too soon."""
+        """Check the end, once all was read: a file of ``size`` bytes may end too soon."""
         if self._walk is None or (self._seen < size and not self._hears_of_rest):
             return
         try:
@@ -94,7 +94,7 @@ def _walk_through(head: bytes) -> _Walk | None:
 
 
 def _skip(length: int, check: int = 0) -> Generator[int, bytes, int]:
-    """Pass over bytes; return their CRC, which goes on from ``check``."""
+    """Pass over bytes; return their CRC, continued from ``check``."""
     while length:
         piece = yield min(length, _PIECE_BYTES)
         check = zlib.crc32(piece, check)
@@ -155,7 +155,7 @@ def _flv() -> _Walk:
         if length and kind != _FLV_DATA:
             first = (yield 1)[0]
             yield from _skip(length - 1)
-            # (With the highest bit, codecs of pictures have names instead of numbers.)
+            # (If the highest bit is set, video codecs have names instead of numbers.)
             codec = first >> 4 if kind == _FLV_SOUND else min(first & 0x8F, _FLV_NAMED)
             if codec != codecs.setdefault(kind, codec):
                 return False
@@ -174,7 +174,7 @@ def _ivf() -> _Walk:
         try:
             frame = yield _IVF_FRAME_BYTES
         except EOFError as end:
-            # Some write how many frames there are, others how many ticks they last.
+            # Some muxers write the number of frames, others their duration in ticks.
             ticks = count * (last - first) // max(count - 1, 1)
             return not end.args[0] and promised in (0, count, ticks)
         count, last = count + 1, int.from_bytes(frame[4:], "little")

@@ -1,4 +1,4 @@
-"""Look at pictures from all over a video before it is split: at what a stream cannot know."""
+"""Sample pictures from all over a video before it is split, for what a single pass cannot know."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _PICTURES: Final = 12
 
 
 def find_bars(file: BinaryIO, limits: Limits, max_side: int | None) -> Bars:
-    """Return a video's black bars, in pixels of the normalised picture; none where unsure.
+    """Return a video's black bars, in pixels of the normalised picture; none if unsure.
 
-    ``file`` is left where it was, and what FFmpeg logs here is heard by nobody else.
+    The position of ``file`` is restored, and FFmpeg's messages do not reach other collectors.
     """
     position = file.tell()
     try:
@@ -38,7 +38,7 @@ def find_bars(file: BinaryIO, limits: Limits, max_side: int | None) -> Bars:
 
 
 def _pictures(source: OpenSource, max_side: int | None) -> Iterator[av.VideoFrame]:
-    """Yield normalised pictures at even distances, as far as the container can be sought in."""
+    """Yield normalised pictures at even distances, as far as the container is seekable."""
     duration = source.container.duration
     if not duration:
         return

@@ -15,21 +15,20 @@ from splitter.media.rhythm import Rhythm
 from splitter.media.source import OpenSource, stream_time_base
 
 _LONGEST_GAP = 2**31 - 1
-"""MP4 counts the ticks from one frame to the next in 31 bits, as FFmpeg writes it."""
+"""FFmpeg's MP4 muxer stores the ticks from one frame to the next in 31 bits."""
 
 _LATEST = 2**62
 
 _RATE_SAMPLE = 1000
-"""The average rate is judged each time so many frames have come."""
+"""The average rate is checked after every so many frames."""
 
 
 class Timeline:
-    """Give every frame its exact, strictly increasing timestamp.
+    """Give every frame an exact, strictly increasing timestamp.
 
-    A frame without a timestamp follows the one before at the usual distance. One that does not
-    come after the one before is moved to the next tick: frames are never dropped, but for those
-    that a player does not show: before zero, unless they are still shown there, and outside the
-    part that is asked for.
+    A frame without a timestamp follows the one before at the usual distance. A frame that does not
+    come after the one before is moved to the next tick. Only frames that a player does not show are
+    dropped: those that end before zero, and those outside the requested part.
     """
 
     def __init__(self, source: OpenSource, limits: Limits, part: Part) -> None:
@@ -38,7 +37,7 @@ class Timeline:
         self._part = part
         self._longest = Fraction(limits.max_duration_s) / source.time_base
         # Ticks of the result per tick of the source and their offset, over one denominator:
-        # whole numbers only, since this runs for every frame.
+        # integers only, since this runs for every frame.
         scale = stream_time_base(source.video) / source.time_base
         offset = source.start / source.time_base
         self._den = lcm(scale.denominator, offset.denominator)
@@ -77,14 +76,14 @@ class Timeline:
 
     @property
     def over(self) -> bool:
-        """Whether a frame came that lies behind the part."""
+        """Whether a frame beyond the part has come."""
         return self._beyond is not None
 
     def place(self, frame: av.VideoFrame) -> Iterator[av.VideoFrame]:
         """Take the next frame in presentation order; yield what is shown, ``pts`` in ticks.
 
         Raises:
-            SourceRefused: the video exceeds a limit of number (``TOO_MANY_FRAMES``), length
+            SourceRefused: the video exceeds a limit on its frames (``TOO_MANY_FRAMES``), duration
                 (``TOO_LONG``) or rate (``RATE_TOO_HIGH``), or its timestamps cannot be written
                 (``BAD_TIMESTAMPS``).
         """
@@ -109,14 +108,14 @@ class Timeline:
         yield frame
 
     def flush(self) -> Iterator[av.VideoFrame]:
-        """Yield the last frame that begins before zero, if it is still shown there."""
+        """Yield the last frame that begins before zero, if it is still shown at zero."""
         early, self._early = self._early, None
         if early is not None and not self._part.start_ms:
             self._accept(early, 0)
             yield early
 
     def judge(self) -> None:
-        """Refuse what only the end shows: an empty part, or too high a rate.
+        """Refuse what is known only at the end: an empty part, or too high a rate.
 
         Raises:
             SourceRefused: with the code ``NOTHING_TO_PAINT`` or ``RATE_TOO_HIGH``.
@@ -130,7 +129,7 @@ class Timeline:
         self._check_rate()
 
     def losses(self) -> Iterator[str]:
-        """Tell what is missing, by timestamps that contradict one another."""
+        """Yield what is missing, as shown by timestamps that contradict each other."""
         if self._moved and self._rhythm.has_gaps:
             yield (
                 "frames are missing: their constant rate has gaps, and "
@@ -138,7 +137,7 @@ class Timeline:
             )
 
     def warnings(self) -> Iterator[str]:
-        """Tell what was changed about the source's timestamps."""
+        """Yield what was changed about the source's timestamps."""
         if self._moved:
             yield f"{_frames(self._moved)} did not come after the one before: moved by a tick"
         if self._guessed:
@@ -148,7 +147,7 @@ class Timeline:
 
     def _accept(self, frame: av.VideoFrame, pts: int) -> None:
         duration = self._rounded(frame.duration * self._scale)
-        # (What no file can hold is a damaged number.)
+        # (A duration that no file can hold is a damaged number.)
         self._duration = duration if duration <= _LONGEST_GAP else 0
         if self.frames == 0:
             self._first = pts

@@ -1,10 +1,10 @@
-"""Bring high dynamic range and wide gamut pictures to ordinary BT.709.
+"""Convert high dynamic range and wide gamut pictures to ordinary BT.709.
 
 A picture in PQ (SMPTE ST 2084) or HLG (ARIB STD-B67) is decoded to the light of a display, its
 highlights are rolled off by the curve of ITU-R BT.2390 so that reference white (203 cd/m2, ITU-R
 BT.2408) stays a bright white, colours that BT.709 cannot show are desaturated or dimmed just as
-far as needed, and the light is encoded for an ordinary display (ITU-R BT.1886). All of it is
-computed once per video, for a lattice of colours; FFmpeg interpolates between them, frame by frame.
+far as needed, and the light is encoded for an ordinary display (ITU-R BT.1886). This is computed
+once per video, for a lattice of colours; FFmpeg interpolates between them, frame by frame.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ Colours = NDArray[np.float64]
 """Any number of colours: float, shape ``(..., 3)``, in the order R, G, B."""
 
 REFERENCE_WHITE = 203.0
-"""The light of white paper in an HDR picture, and of white in the result, in cd/m2."""
+"""The luminance of diffuse white in an HDR picture, and of white in the result, in cd/m2."""
 
 _LATTICE = 65
-"""Colours along each edge of the lattice: no larger one comes nearer than a level on average."""
+"""Colours along each edge of the lattice; larger ones are not better by one level on average."""
 
 _USUAL_PEAK = 1000.0
 _BRIGHTEST = 10000.0
@@ -40,7 +40,7 @@ _DISPLAY_GAMMA = 2.4
 
 
 class Transfer(Enum):
-    """How code values stand for light."""
+    """How code values encode light."""
 
     PQ = "pq"
     HLG = "hlg"
@@ -48,7 +48,7 @@ class Transfer(Enum):
 
 
 class Gamut(Enum):
-    """The red, green and blue that a picture is mixed of; the value is the way to BT.709.
+    """The red, green and blue primaries of a picture; the value is the matrix to BT.709.
 
     The matrices are those of ITU-R BT.2087 and of SMPTE EG 432-1's primaries, for linear light.
     """
@@ -68,7 +68,7 @@ class Gamut(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What must be known of a picture to bring it to BT.709; ``peak`` is in cd/m2."""
+    """What must be known of a picture to convert it to BT.709; ``peak`` is in cd/m2."""
 
     transfer: Transfer
     gamut: Gamut
@@ -83,7 +83,7 @@ _GAMUTS = {
 
 
 def look_of(frame: av.VideoFrame) -> Look | None:
-    """Tell how to bring a decoded frame to BT.709; ``None`` when a matrix product will do."""
+    """Return how to convert a decoded frame to BT.709; None if a matrix product is enough."""
     gamut = _GAMUTS.get(cast("ColorPrimaries", frame.color_primaries))
     if frame.color_trc == ColorTrc.SMPTE2084:
         return Look(Transfer.PQ, gamut or Gamut.BT2020, _peak_of(frame))
@@ -120,7 +120,7 @@ class ToneMapper:
             ).configure(auto_buffer=False)
 
     def apply(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """Return the frame in BT.709 limited range, scaled to the size that is wanted."""
+        """Return the frame in BT.709 limited range, scaled to the target size."""
         frame.colorspace = Colorspace.BT2020
         frame.color_range = self._range
         self._graph.vpush(frame)
@@ -144,7 +144,7 @@ def _decode(codes: Colours, look: Look) -> Colours:
 
 
 def _roll_off(light: Colours, peak: float) -> Colours:
-    """Compress light up to ``peak`` into what is below reference white (BT.2390, 5.4.1)."""
+    """Compress light up to ``peak`` to at most reference white (BT.2390, 5.4.1)."""
     if peak <= REFERENCE_WHITE:
         return np.minimum(light, REFERENCE_WHITE)
     top = _pq_code(np.array(peak))
@@ -162,8 +162,9 @@ def _roll_off(light: Colours, peak: float) -> Colours:
 def _within_gamut(light: Colours) -> Colours:
     """Bring colours between 0 and 1 without bleaching them.
 
-    Of a colour below 0 just as much grey of its luminance is mixed in as is needed. One above 1 is
-    dimmed instead: a bright orange would turn into a pale pink. Greys are never above 1 here.
+    A colour with a component below 0 is mixed with as much grey of its luminance as needed. One
+    with a component above 1 is dimmed instead, since grey would turn a bright orange into a pale
+    pink. Greys are never above 1 here.
     """
     grey = np.clip(light @ np.array([0.2126, 0.7152, 0.0722]), 0.0, 1.0)[..., None]
     low = light.min(axis=-1, keepdims=True)
@@ -199,7 +200,7 @@ def _hlg_light(codes: Colours) -> Colours:
 
 
 def _cube(look: Look) -> str:
-    """Write the lattice as a ``.cube`` file: red runs fastest, then green."""
+    """Return the lattice as a ``.cube`` file: red varies fastest, then green."""
     edge = np.linspace(0.0, 1.0, _LATTICE)
     blue, green, red = np.meshgrid(edge, edge, edge, indexing="ij")
     mapped = to_bt709(np.stack([red, green, blue], axis=-1), look).reshape(-1, 3)
@@ -207,7 +208,7 @@ def _cube(look: Look) -> str:
 
 
 def _peak_of(frame: av.VideoFrame) -> float:
-    """Return the brightest light that the picture's metadata promises, in cd/m2."""
+    """Return the picture's peak luminance by its metadata, in cd/m2."""
     try:
         mastering = side_data_of(frame, SideDataType.MASTERING_DISPLAY_METADATA)
         content = side_data_of(frame, SideDataType.CONTENT_LIGHT_LEVEL)
@@ -215,7 +216,8 @@ def _peak_of(frame: av.VideoFrame) -> float:
         return _USUAL_PEAK
     peaks = []
     if mastering is not None:
-        # AVMasteringDisplayMetadata: eight rationals of chromaticity, then least and most light.
+        # AVMasteringDisplayMetadata: eight rationals of chromaticity, then the least and the
+        # greatest luminance.
         _, _, numerator, denominator = struct.unpack_from("=4i", mastering, 64)
         peaks.append(numerator / denominator if denominator else 0.0)
     if content is not None:

@@ -1,9 +1,9 @@
 """Copy the sound and the text subtitles of a source into a side file, packet by packet.
 
-The side file is in the container of the later result, so that what the assembler copies from it
-cannot fail to fit; `carriage` plans what becomes of each track. Its timestamps are on the result's
-timeline. Chapters and metadata travel in it too; a source that has those but no tracks to copy gets
-a small FFmpeg metadata file.
+The side file has the container format of the later result, so that everything in it is known to fit
+there; `carriage` decides how each track is stored. Its timestamps are on the result's timeline. It
+also holds chapters and metadata; a source that has those but no tracks to copy gets a small FFmpeg
+metadata file.
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ class _Copy:
     recoder: LosslessRecoder | None = None
     unusable: bool = False
     presents: bool = False
-    """Whether a packet came that is to be heard or seen: what an edit list hides after that is no
+    """Whether a packet that is to be presented has come; what an edit list hides after that is not
     pre-roll."""
     longest: int = 0
     """The duration of its longest packet, in the new track's ticks."""
     reached: Fraction = Fraction(0)
-    """Up to where the track was read, in seconds of the result."""
+    """How far the track was read, in seconds of the result."""
 
     @property
     def is_text(self) -> bool:
@@ -80,8 +80,9 @@ class _Copy:
 class TrackCopier:
     """Write a source's tracks into a side file while its packets are demuxed.
 
-    ``source.start`` is zero in the side file. Of a part of a video, packets outside it are left
-    out; the last one's duration ends with it, and so does the first one's beginning in MP4.
+    ``source.start`` is time zero in the side file. If only a part of the video is kept, packets
+    outside it are left out, the last one is shortened to end with it, and in MP4 the first one is
+    trimmed to begin with it.
     """
 
     def __init__(self, source: OpenSource, path: Path, part: Part, room: Room) -> None:
@@ -108,35 +109,35 @@ class TrackCopier:
 
     @property
     def streams(self) -> tuple[Stream, ...]:
-        """The source's tracks whose packets are wanted."""
+        """The source's tracks whose packets are to be copied."""
         return tuple(carried.stream for carried in self._carried)
 
     @property
     def dropped(self) -> tuple[str, ...]:
-        """What the result will not hold, one clause each."""
+        """What the result will not contain, one clause each."""
         return tuple(self._plan.dropped)
 
     @property
     def has_side(self) -> bool:
-        """Whether there is anything to carry over, and so a file."""
+        """Whether there is anything to carry over, and so a side file."""
         return self._output is not None
 
     @property
     def losses(self) -> tuple[str, ...]:
-        """A sentence for each thing that is missing from the result; complete after `finish`."""
+        """One sentence for each thing missing from the result; complete after `finish`."""
         return tuple(self._losses)
 
     @property
     def changes(self) -> tuple[str, ...]:
-        """A sentence for each thing that is stored in another way."""
+        """One sentence for each thing that is stored in another form."""
         return tuple(self._changes)
 
     def has_passed(self, end: Fraction) -> bool:
-        """Tell whether all tracks of sound were read up to ``end``, in seconds of the result."""
+        """Return whether all audio tracks were read up to ``end``, in seconds of the result."""
         return all(c.reached >= end for c in self._copies.values() if not c.is_text)
 
     def copy(self, packet: Packet[Stream]) -> None:
-        """Copy one packet of one of ``streams``; what is wrong with it costs its track alone."""
+        """Copy one packet of one of ``streams``; if it is faulty, only its track suffers."""
         copy = self._copies.get(packet.stream_index)
         if self._output is None or copy is None or copy.unusable:
             return
@@ -169,16 +170,16 @@ class TrackCopier:
             self._hold(copy, ready)
 
     def release(self, until: Fraction) -> None:
-        """Let go of what waited to hear where the part ends: not before ``until``, in seconds."""
+        """Write the held packets that begin before ``until``, in seconds: the part ends later."""
         while self._held and begins(self._held[0][1]) < until:
             self._write(*self._held.popleft())
 
     def cut(self, end: Fraction) -> None:
-        """Hear where the part ends, in seconds of the result."""
+        """Set where the part ends, in seconds of the result."""
         self._end = end if self._end is None else min(end, self._end)
 
     def finish(self) -> None:
-        """Finish the side file."""
+        """Write what is held and finish the side file."""
         for copy in self._copies.values():
             self._flush(copy)
         while self._held:
@@ -208,7 +209,7 @@ class TrackCopier:
             self._losses += copy.recoder.losses()
 
     def _write_anew_without_tracks(self) -> None:
-        """Keep chapters and titles alone: tracks without a packet make no file to be opened."""
+        """Keep only chapters and titles: a file of tracks without packets cannot be opened."""
         if self._carried:
             self._path.unlink()
             self._carried = ()
@@ -217,7 +218,7 @@ class TrackCopier:
                 self._output.close()
 
     def close(self) -> None:
-        """Let go of the file as it is; without effect after `finish`."""
+        """Close the file as it is; without effect after `finish`."""
         if self._output is not None:
             with contextlib.suppress(av.error.FFmpegError):
                 self._output.close()
@@ -238,7 +239,7 @@ class TrackCopier:
         copy.stamper.stamp(packet)
         copy.longest = max(copy.longest, packet.duration or 0)
         if padding and self.container == "mp4":
-            # (MP4 shows the end of the sound by the last packet's duration.)
+            # (In MP4 the last packet's duration marks the end of the sound.)
             packet.duration = max(copy.longest - round(padding / copy.stamper.tick), 1)
         packet.stream = copy.stream
         copy.reached = max(copy.reached, begins(packet))
@@ -259,7 +260,7 @@ class TrackCopier:
         try:
             self._output.mux(packet)
         except _DAMAGED:
-            # Not necessarily of this track: the muxer holds packets back to sort them.
+            # Not necessarily of this track: the muxer buffers packets to interleave them.
             self._lost += 1
 
     def _describe(self, carried: Carried) -> Track:
