@@ -101,7 +101,7 @@ class SplitJob:
             with work_folder(self._settings.work_dir) as folder:
                 side = folder / "side"
                 source, end = await self._split_and_look_out(side)
-                # Uploads of earlier attempts too: whoever ends the job deletes what it then finds.
+                # Writes of earlier attempts too: whoever ends the job deletes what it then finds.
                 await self._shipping.settle()
                 manifest = await self._seal(source, end, side)
             await self._lookout.look()

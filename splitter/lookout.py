@@ -19,7 +19,7 @@ from shared.storage.retry import Retry
 from splitter.pace import Pace
 from splitter.settings import SplitterSettings
 
-# A waiting split renews its record this often, or every ten looks if that is sooner.
+# A waiting split renews its record this often, or every ten progress intervals if that is sooner.
 _SIGN_OF_LIFE_S: Final = 10.0
 _LOOKS: Final = 10
 

@@ -1,4 +1,4 @@
-"""Tell events that have passed to another splitter from those that are not delivered again."""
+"""Distinguish events that passed to another splitter from those that are not delivered again."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ from splitter.settings import SplitterSettings
 log = structlog.get_logger()
 
 _RECENT_S: Final = 2 * 86400.0
-"""Older uploads were handled, or nobody misses them; and openings are kept for three days only."""
+"""Older uploads were handled or are not missed, and openings are kept for only three days."""
 _LOOKS: Final = 20
 """Checks of the suspects between two scans of all uploads; it takes two to call one lost."""
 _SIGNS: Final = 3

@@ -22,7 +22,7 @@ EVENT_GRID: Final = "4962773b-9cdb-44cf-a8bf-237846a00ab7"
 SECRET_LENGTH: Final = 16
 
 MOST_THREADS: Final = 8
-"""Reading, the slowest stage that only one thread can do, keeps at most this many busy."""
+"""Reading, which only one thread at a time can do, keeps at most this many threads busy."""
 
 
 def default_threads() -> int:

@@ -36,9 +36,9 @@ _MAX_WAY: Final = 2**30
 
 
 class Bounds:
-    """Tracks one decoder's requests and messages, and rejects what a sound one never sends.
+    """Tracks one decoder's requests and messages, and rejects what an intact one never sends.
 
-    All methods raise `GarbageError` then.
+    All methods raise `GarbageError` in that case.
     """
 
     def __init__(self, job: Job) -> None:

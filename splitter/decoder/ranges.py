@@ -9,7 +9,7 @@ from collections import OrderedDict
 from splitter.decoder.wire import BLOCK_BYTES, LENGTH, RANGE
 
 CACHED_BLOCKS = 8
-"""Enough for a file whose sound lies far from its picture: both are read alternately."""
+"""Enough for files whose sound is stored far from the picture: both are read alternately."""
 
 
 class RangeFile(io.RawIOBase):

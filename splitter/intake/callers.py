@@ -37,7 +37,7 @@ _KEYS_DEADLINE_S: Final = 10
 
 
 class CallerRefused(StylestreamError):
-    """The caller did not authenticate as one of those who may call."""
+    """The caller could not prove that it may call."""
 
 
 class Callers:

@@ -1,4 +1,4 @@
-"""Forward events that came over HTTP to the hub of uploads, where Event Grid's others arrive."""
+"""Forward events that came over HTTP to the hub of uploads, where Event Grid sends its own."""
 
 from __future__ import annotations
 

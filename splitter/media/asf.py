@@ -1,8 +1,8 @@
-"""Follow the packets of an ASF: its demuxer passes over what does not fit, and says nothing.
+"""Follow the packets of an ASF file: its demuxer silently skips what does not fit.
 
 A file is a header, which lists the tracks, and packets of one size. Packets carry payloads, each a
-part of an object: a picture, or some sound. Objects are numbered, track by track, and each part
-says where in its object it belongs.
+part of an object: a picture, or some sound. Objects are numbered within their track, and each part
+gives its offset in its object.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ _HEADER_BYTES, _DATA_HEADER_BYTES = 30, 50
 _MOST_HEADER_BYTES: Final = 16 * 1024 * 1024
 _PACKET_SIZES_AT, _TRACK_NUMBER_AT = 92, 72
 _COMPRESSED: Final = 1
-"""The length of a payload's extra data that stands for another layout: small objects, whole."""
+"""The length of a payload's extra data that marks the compressed layout: several small objects."""
 _OBJECT_SIZE_BYTES: Final = 4
 _UNNUMBERED_SHARE: Final = 4
-"""Where more than one step in so many is not to the next number, numbers mean something else."""
+"""If more than one step in so many is not to the next number, numbers mean something else."""
 
 
 def walk_asf() -> Generator[int, bytes, bool]:
-    """Ask for an ASF's bytes; return whether all objects are there, from end to end.
+    """Request an ASF file's bytes; return whether all of its objects are complete.
 
-    What cannot be followed (packets of several sizes, a header beyond all measure) is not judged,
-    nor is a file that ends too soon: its header says how long it should be.
+    What cannot be followed (packets of several sizes, a huge header) is not judged, nor is a file
+    that ends too soon: its header gives its size, which `file_end` checks.
     """
     try:
         length = _number((yield _HEADER_BYTES), 16, 8)
@@ -60,20 +60,20 @@ def walk_asf() -> Generator[int, bytes, bool]:
 
 @dataclass(frozen=True, slots=True)
 class _Payload:
-    """A part of an object, or several small objects; ``length`` is that of what it carries."""
+    """A part of an object, or several small objects; ``length`` is that of its data."""
 
     track: int
     number: int
     number_bytes: int
     offset: int
     size: int | None
-    """The size of its object; None where it is not told."""
+    """The size of its object; None if not given."""
     length: int
     objects: int = 1
 
 
 class _Track:
-    """The objects of one track, as they come."""
+    """The objects of one track, in stored order."""
 
     def __init__(self) -> None:
         self._number: int | None = None
@@ -83,7 +83,7 @@ class _Track:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the last object is, and numbers left none out."""
+        """Whether the last object is complete and the numbers skip none."""
         return self._is_complete and not 0 < self._leaps * _UNNUMBERED_SHARE <= self._steps
 
     @property
@@ -91,10 +91,10 @@ class _Track:
         return self._size is None or self._reached == self._size
 
     def take(self, payload: _Payload) -> None:
-        """Take in the next payload.
+        """Process the next payload.
 
         Raises:
-            ValueError: it does not go on where the one before it ended.
+            ValueError: it does not continue where the one before it ended.
         """
         if payload.offset == 0:
             if not self._is_complete:
@@ -116,26 +116,26 @@ class _Track:
 
 
 class _Fields:
-    """Numbers in a packet, one after the other, the lowest byte first."""
+    """Reads the numbers in a packet one after the other, in little-endian order."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
         self.at = 0
 
     def take(self, length: int) -> int:
-        """Return the next number; it has ``length`` bytes, of which none is left out as 0."""
+        """Return the next number, of ``length`` bytes; 0 if ``length`` is 0."""
         self.at += length
         if self.at > len(self._data):
             raise ValueError
         return _number(self._data, self.at - length, length)
 
     def take_coded(self, kind: int) -> int:
-        """Return the next number; two bits of ``kind`` say how long it is."""
+        """Return the next number; the two lowest bits of ``kind`` give its length."""
         return self.take((0, 1, 2, 4)[kind & 3])
 
 
 def _payloads(packet: bytes) -> Iterator[_Payload]:
-    """Yield what a packet carries.
+    """Yield the payloads of a packet.
 
     Raises:
         ValueError: its lengths do not add up.
@@ -143,7 +143,7 @@ def _payloads(packet: bytes) -> Iterator[_Payload]:
     fields = _Fields(packet)
     flags = fields.take(1)
     if flags & 0x80:
-        # (Data to correct errors by, which nobody uses.)
+        # (Error correction data, which is not used.)
         fields.take(flags & 0x0F)
         flags = fields.take(1)
     kinds = fields.take(1)
@@ -186,7 +186,7 @@ def _payload(
 
 
 def _count_objects(data: bytes) -> int:
-    """Count small objects, each with its length before it."""
+    """Count small objects, each of which is preceded by its length."""
     count = at = 0
     while at < len(data):
         at += 1 + data[at]
@@ -197,7 +197,7 @@ def _count_objects(data: bytes) -> int:
 
 
 def _packet_size(header: bytes) -> int | None:
-    """Return the size of all packets; None where it is not one."""
+    """Return the size of all packets; None if it varies or is not given."""
     at = header.find(_FILE_PROPERTIES)
     if at < 0:
         return None

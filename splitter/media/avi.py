@@ -1,4 +1,4 @@
-"""Follow the chunks of an AVI: its demuxer looks for the next one wherever a length is wrong."""
+"""Follow the chunks of an AVI file: its demuxer searches for the next one after a wrong length."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _NAME: Final = re.compile(rb"[ -~]{4}")
 _HEADER_BYTES, _ENTRY_BYTES = 8, 16
 _UNKNOWN: Final = -1
 _OPEN_ENDED: Final = (0, 0xFFFFFFFF)
-"""Lengths in a recording that was not finished."""
+"""Lengths in a recording that was not finalised."""
 
 _PIECE_BYTES: Final = 64 * 1024
 
 
 def walk_avi() -> Generator[int, bytes, bool]:
-    """Ask for an AVI's bytes; return whether its chunks follow one another and its index agrees.
+    """Request an AVI file's bytes; return whether its chunks are contiguous and its index agrees.
 
-    A file that ends too soon is not judged here: its header says how long it should be.
+    A file that ends too soon is not judged here: its header gives its size; see `file_end`.
     """
     try:
         yield 12
@@ -32,7 +32,7 @@ def walk_avi() -> Generator[int, bytes, bool]:
             if name == b"idx1":
                 return found == (yield from _entries(length))
             if name == b"RIFF":
-                # (A file beyond a gigabyte goes on with another one.)
+                # (A file beyond a gigabyte continues with another RIFF chunk.)
                 return True
             yield from _skip(length + length % 2)
     except EOFError:
@@ -41,7 +41,7 @@ def walk_avi() -> Generator[int, bytes, bool]:
 
 
 def _find_movie() -> Generator[int, bytes, int | None]:
-    """Pass over the headers and the tracks' chunks; see `_movie`."""
+    """Pass over the headers and the tracks' chunks; see `_movie`. `_UNKNOWN` if open-ended."""
     while True:
         name, length = yield from _header()
         if not _NAME.fullmatch(name):
@@ -68,13 +68,13 @@ def _skip(length: int) -> Generator[int, bytes, None]:
 
 
 def _movie(left: int) -> Generator[int, bytes, int | None]:
-    """Pass over the chunks of the tracks; return how many there are, None if they do not fit."""
+    """Pass over the tracks' chunks; return how many there are, None if they do not fit."""
     chunks = 0
     while left >= _HEADER_BYTES:
         name, length = yield from _header()
         left -= _HEADER_BYTES
         if name == b"LIST":
-            # (Of chunks that belong together, which follow.)
+            # (A list of chunks that belong together; they follow.)
             yield 4
             left -= 4
             continue
@@ -90,7 +90,7 @@ def _movie(left: int) -> Generator[int, bytes, int | None]:
 
 
 def _entries(length: int) -> Generator[int, bytes, int]:
-    """Pass over an index; return how many of its entries are of a track."""
+    """Pass over an index; return how many of its entries belong to a track."""
     found = 0
     for _ in range(length // _ENTRY_BYTES):
         entry = yield _ENTRY_BYTES

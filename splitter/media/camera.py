@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 import av
 import numpy as np
-from numpy import fft  # now: later on, in the sandbox, there is no file to import it from
+from numpy import fft  # at start: the sandbox has no access to files to import it from
 from numpy.typing import NDArray
 
 from shared.contracts.manifest import NO_BARS, Bars, Place
@@ -36,8 +36,7 @@ _SURE: Final = 0.25
 """Least height of a peak that counts as a match; 1 if the whole picture has moved."""
 
 _STILL: Final = 0.04
-"""Movements below this, in small pixels, count as none: strokes must not tremble on a still shot.
-"""
+"""Smaller movements, in small pixels, count as none: strokes must not tremble on a still shot."""
 
 _FARTHEST: Final = 0.25
 """Movements by more than this share of a side count as a cut."""

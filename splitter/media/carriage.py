@@ -35,7 +35,7 @@ _MOV_TEXT = "mov_text"
 _MKV_TEXT = frozenset({"subrip", "ass", "ssa", "webvtt", "text"})
 
 _WHOLE_SAMPLES = frozenset({"u8", "s16", "s32"})
-"""Sample formats for FLAC, which stores up to 24 bits; codecs that are stored so have no more."""
+"""Sample formats stored as FLAC, which holds up to 24 bits: the codecs concerned have no more."""
 
 
 class Way(Enum):

@@ -1,4 +1,4 @@
-"""Follow the elements of a Matroska file: its demuxer passes over those that it does not know."""
+"""Follow the elements of a Matroska file: its demuxer silently skips unknown ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 _PIECE_BYTES: Final = 64 * 1024
 _UNKNOWN: Final = -1
-"""The length of what a live recording did not know the end of."""
+"""The length of an element whose end was not known when a live recording wrote it."""
 
 _HEADER, _SEGMENT, _TRACKS, _CLUSTER = 0x1A45DFA3, 0x18538067, 0x1654AE6B, 0x1F43B675
 _IN_SEGMENT: Final = frozenset(
@@ -28,9 +28,9 @@ _Walk = Generator[int, bytes, bool]
 
 
 def walk_matroska() -> _Walk:
-    """Ask for a file's bytes; return whether each element is where it belongs, and of a known kind.
+    """Request a file's bytes; return whether each element is known and in its place.
 
-    The end of the file is not judged: its header says how long it should be.
+    The end of the file is not judged: its header gives its duration, which `integrity` checks.
     """
     tracks: set[int] = set()
     try:
@@ -63,7 +63,7 @@ def walk_matroska() -> _Walk:
 
 
 _Element = tuple[int, int, int]
-"""The bytes of an element's head, its kind, and its content's length."""
+"""The size of an element's head in bytes, its kind (ID), and the length of its content."""
 
 
 def _element() -> Generator[int, bytes, _Element]:
@@ -73,7 +73,7 @@ def _element() -> Generator[int, bytes, _Element]:
 
 
 def _number(longest: int, *, marked: bool) -> Generator[int, bytes, tuple[int, int]]:
-    """Read a number that says by its first byte how long it is; 0 if it is longer than allowed."""
+    """Read a variable-length number; return its size and value, the value 0 if it is too long."""
     first = (yield 1)[0]
     size = 9 - first.bit_length()
     if size > longest:
@@ -93,7 +93,7 @@ def _skip(length: int) -> Generator[int, bytes, None]:
 
 
 def _cluster(length: int, tracks: set[int]) -> Generator[int, bytes, _Element | tuple[()] | None]:
-    """Pass over a cluster; return the element behind it if that had to be read, None if broken."""
+    """Pass over a cluster; return the next element if it had to be read, None if broken."""
     left = length
     while length == _UNKNOWN or left > 0:
         size, kind, inner = element = yield from _element()

@@ -1,4 +1,4 @@
-"""Tell from a file's last bytes whether it was written to its end, where its format lets one know.
+"""Detect from a file's last bytes whether it was written to its end, if its format shows that.
 
 A demuxer reads what there is, and takes the end of the file for the end of the video.
 """
@@ -19,9 +19,9 @@ _FLV_TAGS: Final = (8, 9, 18)
 _FLV_BACK: Final = 4
 _FLV_PICTURE, _FLV_H264 = 9, 7
 _FLV_LAST_TAGS: Final = 32
-"""In so many tags there is the frame that is shown last, which need not be stored last."""
+"""The frame that is shown last is among so many last tags; it need not be stored last."""
 _FLV_LAST_S: Final = 0.05
-"""How long the last frame of a file may last of which its header says that it was longer."""
+"""How far the last frame may begin before the end that the header gives, in seconds."""
 _DOUBLE: Final = 8
 _RIFF_HEADER: Final = 8
 _HEAD_BYTES: Final = 4096
@@ -35,7 +35,7 @@ _UNKNOWN_SIZE: Final = (0, 0xFFFFFFFF)
 
 
 def breaks_off(file: BinaryIO, size: int, format_name: str) -> bool:
-    """Tell whether a file of FFmpeg's format ``format_name`` ends in the midst of something."""
+    """Return whether a file of FFmpeg's format ``format_name`` ends in the middle of something."""
     check = _CHECKS.get(format_name)
     if check is None:
         return False
@@ -75,17 +75,17 @@ def _flv(head: bytes, tail: bytes, size: int) -> bool:
         return False
     at = len(tail) - 4 - length
     if length < _FLV_TAG_HEADER or at < 0:
-        # (A tag that is longer than what was read cannot be looked at.)
+        # (A tag that is longer than what was read cannot be checked.)
         return length < _FLV_TAG_HEADER or length > size
     promised = int.from_bytes(tail[at + 1 : at + 4], "big") + _FLV_TAG_HEADER
     return tail[at] & 0x1F not in _FLV_TAGS or promised != length
 
 
 def _flv_ends_early(head: bytes, tail: bytes) -> bool:
-    """Tell whether the last tags are shown long before the end that the file was given.
+    """Return whether the last tags are shown long before the end that the header gives.
 
-    Files are cut between two tags, and tools copy a size that is no longer right: one alone says
-    little.
+    A file may have been cut between two tags, and tools copy a file size that is no longer right:
+    the size alone says little.
     """
     latest, end = 0, len(tail)
     for _ in range(_FLV_LAST_TAGS):
@@ -101,7 +101,7 @@ def _flv_ends_early(head: bytes, tail: bytes) -> bool:
 
 
 def _flv_number(head: bytes, name: bytes, default: float) -> float:
-    """Return a number of the metadata that an FLV begins with."""
+    """Return a number from the metadata at the beginning of an FLV file."""
     at = head.find(name + b"\0")
     value = head[at + len(name) + 1 : at + len(name) + 9]
     found: float = struct.unpack(">d", value)[0] if at >= 0 and len(value) == _DOUBLE else default
@@ -132,7 +132,7 @@ def _nut(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
 
 
 def _mpeg(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
-    """Walk from the last pack header on: the packets after it end where the file does."""
+    """Walk on from the last pack header: the packets after it must not extend beyond the file."""
     at = tail.rfind(_PACK)
     if at < 0:
         return False
@@ -143,7 +143,7 @@ def _mpeg(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
 
 
 def _dv(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
-    # (The larger kinds of DV have frames of a multiple of this.)
+    # (Variants of DV with larger frames use a multiple of this size.)
     is_pal = bool(head[3] & 0x80)
     return size % (144_000 if is_pal else 120_000) != 0
 

@@ -1,4 +1,4 @@
-"""Follow the blocks of a GIF: behind one with a wrong length, the next are taken for data."""
+"""Follow the blocks of a GIF: after one with a wrong length, the next are mistaken for data."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ _EXTENSION, _CONTROL, _IMAGE, _END = 0x21, 0xF9, 0x2C, 0x3B
 _HAS_TABLE: Final = 0x80
 _TEXT, _APPLICATION = 0x01, 0xFF
 _FIRST_BYTES: Final = {_CONTROL: 4, _TEXT: 12, _APPLICATION: 11}
-"""How long the first block is in extensions of each kind; a comment's may have any length."""
+"""The length of the first block in each kind of extension; a comment's may have any length."""
 _NAME_BYTES: Final = 8
 _REPEATS: Final = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
 _REPEAT: Final = re.compile(rb"\x01..|\x02....", re.DOTALL)
-"""What such an extension holds: how often pictures are shown, and how many bytes to buffer."""
+"""What such an extension contains: how often to repeat, or how many bytes to buffer."""
 _PICTURE: Final = re.compile(rb"\x21\xf9\x04.{4}\x00[\x21\x2c]", re.DOTALL)
 """What a picture of an animation begins with."""
 _FULL: Final = (254, 255)
-"""How long writers make all blocks but the last."""
+"""The lengths to which encoders fill all blocks but the last."""
 _WIDEST_CODE: Final = 12
 _MOST_BYTES: Final = 1 << 20
-"""How much of one picture's data is looked at."""
+"""How much of one picture's data is checked."""
 
 
 def walk_gif() -> Generator[int, bytes, bool]:
-    """Ask for a GIF's bytes, so many at a time; return whether its blocks are in order."""
+    """Request a GIF's bytes; return whether its blocks are in order."""
     screen = yield 13
     yield from _skip_table(screen[10])
     while True:
@@ -52,7 +52,7 @@ def _skip_table(flags: int) -> Generator[int, bytes, None]:
 
 
 def _blocks() -> Generator[int, bytes, list[bytes]]:
-    """Pass over blocks up to the empty one that ends them; return the first of them."""
+    """Pass over blocks up to the empty one that ends them; return the first `_MOST_BYTES`."""
     blocks, size = [], 0
     while length := (yield 1)[0]:
         block = yield length
@@ -63,7 +63,7 @@ def _blocks() -> Generator[int, bytes, list[bytes]]:
 
 
 def _extension() -> Generator[int, bytes, bool]:
-    """Pass over an extension; return whether its blocks can be those of one of its kind."""
+    """Pass over an extension; return whether its blocks are plausible for its kind."""
     label = (yield 1)[0]
     blocks = yield from _blocks()
     if _swallow_pictures(blocks):
@@ -79,15 +79,15 @@ def _extension() -> Generator[int, bytes, bool]:
 
 
 def _swallow_pictures(blocks: list[bytes]) -> bool:
-    """Tell whether pictures are within blocks of something else: one has a wrong length."""
+    """Return whether blocks contain pictures: then one of them has a wrong length."""
     data = b"".join(bytes([len(block)]) + block for block in blocks)
     return _PICTURE.search(data) is not None
 
 
 def _image() -> Generator[int, bytes, bool]:
-    """Pass over one picture; return whether its blocks can be those of one picture.
+    """Pass over one picture; return whether its blocks are plausible for a single picture.
 
-    Writers fill all blocks but the last. Where that is not so, the compressed data has to end in
+    Encoders fill all blocks but the last. If they are not filled, the compressed data must end in
     the last one.
     """
     header = yield 9
@@ -105,7 +105,7 @@ def _image() -> Generator[int, bytes, bool]:
 
 
 def _length_of_codes(data: bytes, smallest: int) -> int:
-    """Return after how many bytes compressed data says that it ends; 0 if it never does."""
+    """Return how many bytes LZW data has up to its end code; 0 if it has none."""
     clear, end = 1 << smallest, (1 << smallest) + 1
     width, known, at = smallest + 1, end, 0
     while at + width <= 8 * len(data) and width <= _WIDEST_CODE:
@@ -116,7 +116,7 @@ def _length_of_codes(data: bytes, smallest: int) -> int:
         if code == clear:
             width, known = smallest + 1, end
         else:
-            # (Each code but the first adds one.)
+            # (Each code but the first adds an entry to the table.)
             known += 1
             width += known == 1 << width and width < _WIDEST_CODE
     return 0

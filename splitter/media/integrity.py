@@ -1,7 +1,7 @@
-"""Tell whether a file held all that it should: a gap in it must not pass in silence.
+"""Detect whether a file lacks something, so that no gap in it goes unreported.
 
-What is missing from a file does not fail to decode. There are other witnesses: the demuxer's own
-complaints, what the header promises, the last bytes of the file, and marks on packets.
+What is missing from a file does not fail to decode. The evidence is elsewhere: in the demuxer's
+messages, in what the header promises, in the last bytes of the file, and in marks on packets.
 """
 
 from __future__ import annotations
@@ -21,36 +21,35 @@ from splitter.media.mp4_index import Mp4Index
 from splitter.media.source import OpenSource, stream_time_base
 
 _CUT_OFF: Final = ("partial file", "ended prematurely", "Truncat")
-"""How FFmpeg's demuxers say that a file is shorter than it claims to be; some say it in the log
-only."""
+"""How FFmpeg's demuxers report that a file is shorter than it claims to be; some only log it."""
 
 _THROWN_AWAY: Final = ("freeing incomplete packet", "sync lost on stream", "broken or empty index")
-"""How the demuxers of ASF and MXF log, as less than an error, that they lost a packet."""
+"""How the demuxers of ASF and MXF log, below the level of errors, that they lost a packet."""
 
 _UNPARSED: Final = "Error parsing Opus packet header"
-"""How the parser of Opus logs that it dropped a packet."""
+"""How the Opus parser logs that it dropped a packet."""
 
 _TRACK_LENGTH: Final = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
-"""What Matroska files say of a track in a tag."""
+"""The form of the tag in which Matroska files give a track's duration."""
 
 _EXACT: Final = frozenset({"avi", "mxf", "mxf_opatom", "ivf"})
 """Formats whose header counts the frames of each track."""
 
 _ROUGH: Final = frozenset({"matroska,webm", "flv", "asf"})
-"""Formats whose header tells the length of the longest track."""
+"""Formats whose header gives the duration of the longest track."""
 
 _IN_A_ROW: Final = {"yuv4mpegpipe": 0, "ivf": 16, "gif": 256}
-"""Formats that hold pictures one after the other, and how many bytes may follow the last one."""
+"""Formats that store pictures one after the other, and how many bytes may follow the last one."""
 
 _MP4: Final = "mov,mp4,m4a,3gp,3g2,mj2"
 
 _BROADCAST: Final = ("mpegts", "mpeg")
 
 _SAMPLES_EACH: Final = (_MP4, "matroska,webm", "flv", "mxf", "nut")
-"""Formats that hold pictures one by one, two fields in one packet."""
+"""Formats that store one picture per packet, including both fields of an interlaced one."""
 
 _LAST_BEGINS: Final = ("nut",)
-"""Formats whose header tells when the last frame begins, not when it ends."""
+"""Formats whose header gives when the last frame begins, not when it ends."""
 
 _STEADY: Final = ("mpeg", "mpegts", "asf")
 """Formats in which packets of sound follow one another without a gap, by their timestamps."""
@@ -58,20 +57,20 @@ _STEADY_CODECS: Final = frozenset(
     {"mp1", "mp2", "mp3", "aac", "aac_latm", "ac3", "eac3", "dts", "wmav1", "wmav2"}
     | {"mpeg1video", "mpeg2video"}
 )
-"""Codecs of theirs whose packets are of one length: one that is missing leaves its gap."""
+"""Codecs in these formats whose packets have a constant duration: a missing one leaves a gap."""
 _LOST_SHARE: Final = Fraction(3, 4)
-"""A gap of this share of a packet's length is one that a packet is missing from."""
+"""A gap of at least this share of a packet's duration means that a packet is missing."""
 _LEAST_GAP_S: Final = Fraction(1, 200)
 
 _VP8_VERSION: Final = 0b1110
-"""The bits of a VP8 picture's first byte that tell its version, the same in all of a video."""
+"""The bits of a VP8 picture's first byte with its version, which is constant within a video."""
 
 _ROUGHLY_S: Final = Fraction(1, 4)
 _LONGEST_STEP_S: Final = Fraction(1)
 
 
 class Integrity:
-    """Listens while a file is read."""
+    """Collects signs of damage while a file is read."""
 
     def __init__(self, source: OpenSource, kept: Iterable[Stream] = ()) -> None:
         """``kept`` are the tracks beside the video that are read."""
@@ -105,7 +104,7 @@ class Integrity:
 
     @property
     def holds_pictures_one_by_one(self) -> bool:
-        """Whether each of the video's packets is a picture of its own, codec permitting."""
+        """Whether each of the video's packets is a picture of its own, if the codec permits."""
         return self._format in (*_SAMPLES_EACH, *_BROADCAST)
 
     @property
@@ -115,11 +114,11 @@ class Integrity:
 
     @property
     def follows_video(self) -> bool:
-        """Whether it is known of each of the video's packets where the next one begins."""
+        """Whether a missing packet of the video shows as a gap in its timestamps."""
         return self._video.index in self._steady
 
     def hear(self, level: int, component: str, message: str) -> None:
-        """Take note of what FFmpeg logged."""
+        """Process a message that FFmpeg logged."""
         if level > av.logging.ERROR:
             thrown_away = any(sign in message for sign in _THROWN_AWAY)
             self._complained |= thrown_away and component == self._format
@@ -129,7 +128,7 @@ class Integrity:
             self._complained = True
 
     def note(self, packet: Packet[Stream]) -> None:
-        """Take note of a packet as it is stored, before anything is done to its timestamps."""
+        """Process the next stored packet, before its timestamps are changed."""
         is_video = packet.stream_index == self._video.index
         self._damaged_sound += packet.is_corrupt and not is_video
         self._packets.add(packet.stream_index)
@@ -140,7 +139,7 @@ class Integrity:
             self._versions.add(memoryview(packet)[0] & _VP8_VERSION)
         if packet.pos is not None and packet.pos >= 0:
             self._read_to = packet.pos + packet.size
-        # AVI does not say when B-frames are shown, only when they are decoded.
+        # AVI gives only the time at which B-frames are decoded, not when they are shown.
         stamp = packet.pts if packet.pts is not None else packet.dts
         if self._promised is not None and stamp is not None and (is_video or self._of_all_tracks):
             begin = stamp * packet.time_base
@@ -150,11 +149,11 @@ class Integrity:
                 self._latest = begin
 
     def note_broken_container(self) -> None:
-        """Remember that the container's structure broke off: the video ends there."""
+        """Record that the container's structure broke off: the video ends there."""
         self._broke_off = True
 
     def warnings(self, *, to_the_end: bool) -> Iterator[str]:
-        """Tell what is missing, one sentence each; ``to_the_end``: whether all was read."""
+        """Yield what is missing, one sentence each; ``to_the_end`` is whether all was read."""
         if to_the_end:
             self._structure.finish(self._size)
         index = self._read_index() if to_the_end else Mp4Index()
@@ -195,7 +194,7 @@ class Integrity:
                 yield f"audio track {sound.index} is empty, but the file's index gives it a length"
 
     def _look_for_gap(self, packet: Packet[Stream]) -> None:
-        """See whether a packet begins where the one before it on its track ended."""
+        """Check whether a packet begins where the one before it on its track ended."""
         stamp = packet.dts if packet.dts is not None else packet.pts
         if stamp is None or not packet.duration or packet.stream_index not in self._steady:
             return
@@ -204,19 +203,19 @@ class Integrity:
         if max(_LOST_SHARE * length, _LEAST_GAP_S) <= gap <= _LONGEST_STEP_S:
             self._gaps[packet.stream_index] += 1
         elif self._gaps[packet.stream_index] and _LOST_SHARE * length <= -gap <= length:
-            # A time was given to the packet before the one that it was meant for.
+            # The demuxer gave a timestamp to the packet before the one that it belongs to.
             self._gaps[packet.stream_index] -= 1
         self._ends[packet.stream_index] = stamp + packet.duration
 
     def _stopped_early(self) -> bool:
-        """Tell whether bytes are left that nobody made anything of."""
+        """Return whether more bytes than allowed are left after the last packet."""
         allowed = _IN_A_ROW.get(self._format)
         if allowed is None or self._read_to is None:
             return False
         return self._size - self._read_to > allowed
 
     def _promise(self, source: OpenSource) -> tuple[Fraction | None, Fraction]:
-        """Return when the file should end by its header, in seconds, and how exact that is."""
+        """Return when the file should end by its header, and the tolerance; both in seconds."""
         video = source.video
         begin = (video.start_time or 0) * stream_time_base(video)
         length = _track_length(video)

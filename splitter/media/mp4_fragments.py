@@ -1,8 +1,8 @@
-"""Follow the fragments of an MP4: its demuxer reads as far as they follow one another, and no more.
+"""Follow the fragments of an MP4: its demuxer silently stops where they are not contiguous.
 
-A fragmented file has an index (``moov``) that only describes the tracks; each fragment has one of
-its own (``moof``), and the samples (``mdat``) behind it. Files with one index for all are not
-judged here: `mp4_index` does.
+A fragmented file has an index (``moov``) that only describes the tracks; each fragment has an index
+of its own (``moof``), followed by the samples (``mdat``). Files with a single index are not judged
+here but by `mp4_index`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MOST_INDEX_BYTES: Final = 16 * 1024 * 1024
 _BESIDE: Final = frozenset(
     b"ftyp styp moov moof mdat sidx ssix mfra free skip wide uuid meta emsg prft pdin".split()
 )
-"""What a fragmented file consists of."""
+"""The boxes that a fragmented file consists of."""
 
 _IN_FRAGMENTS: Final = frozenset(
     b"mfhd traf tfhd tfdt trun saiz saio sbgp sgpd csgp subs senc pssh uuid meta udta free "
@@ -29,15 +29,15 @@ _IN_FRAGMENTS: Final = frozenset(
 _DEFAULTS: Final = struct.Struct(">4I")
 _DESCRIPTION, _DURATION, _SIZE = 0x2, 0x8, 0x10
 _TRACK_FIELDS: Final = {0x1: "Q", _DESCRIPTION: "I", _DURATION: "I", _SIZE: "I", 0x20: "I"}
-"""What a fragment may tell of all of a track's samples: also their place and their flags."""
+"""The optional fields of a ``tfhd``, by flag; the unnamed ones are an offset and sample flags."""
 _RUN_OFFSET, _RUN_FLAGS = 0x1, 0x4
 _SAMPLE_DURATION, _SAMPLE_SIZE = 0x100, 0x200
 _RUN_FIELDS: Final = (_SAMPLE_DURATION, _SAMPLE_SIZE, 0x400, 0x800)
-"""What a run may tell of each sample: its duration, its size, its flags, its offset in time."""
+"""The optional fields of each sample in a run: duration, size, flags and composition offset."""
 
 
 def walk_mp4() -> Generator[int, bytes, bool]:
-    """Ask for an MP4's boxes; return whether its fragments are whole and follow one another."""
+    """Request an MP4's boxes; return whether its fragments are whole and contiguous."""
     fragments = _Fragments()
     try:
         while True:
@@ -65,15 +65,15 @@ def walk_mp4() -> Generator[int, bytes, bool]:
 
 
 _OVERLAP: Final = 4
-"""A fragment that begins before so great a part of the one before it is over has a wrong time."""
+"""A fragment that begins within the first quarter of the one before it has a wrong time."""
 
 
 @dataclass(slots=True)
 class _Track:
-    """What is true of a track's samples of which nothing else is told, and what is known of times.
+    """The defaults of a track's samples, and the timing of its last fragment.
 
-    Those of descriptions that are not ``readable`` are passed over by the demuxer. No fragment can
-    begin before it ``goes_on``; where the last one ``ends``, the next should.
+    The demuxer skips samples whose description is not ``readable``. A fragment cannot begin before
+    ``goes_on``, and should begin where the last one ``ends``.
     """
 
     readable: frozenset[int]
@@ -86,12 +86,12 @@ class _Track:
 
 @dataclass(slots=True)
 class _Fragments:
-    """The fragments of a file, as they come."""
+    """The fragments of a file, in stored order."""
 
     are_there: bool = False
     _tracks: dict[int, _Track] = field(default_factory=dict)
     _awaited: int = 0
-    """The bytes of samples that the last index promised, and that have not come yet."""
+    """Bytes of samples that the last index promised and that have not come yet."""
     _number: int | None = None
     _steps: int = 0
     _leaps: int = 0
@@ -100,15 +100,15 @@ class _Fragments:
 
     @property
     def lack_something(self) -> bool:
-        """Whether samples never came, numbers leave a fragment out, or two are at the same time.
+        """Whether samples are missing, fragment numbers skip one, or fragments overlap.
 
-        (Where most of them do not follow one another, they mean something else.)
+        (If most of them do, numbers or times mean something else.)
         """
         leaps = 0 < self._leaps <= self._steps // 2
         return self._awaited > 0 or leaps or 0 < self._overlaps <= self._joints // 2
 
     def take(self, name: bytes, content: bytes) -> bool:
-        """Take in the file's index or a fragment's; tell whether it is whole."""
+        """Process the index of the file or of a fragment; return whether it is whole."""
         if name == b"moov":
             self._learn(content)
             return True
@@ -124,7 +124,7 @@ class _Fragments:
         return True
 
     def fill(self, length: int) -> bool:
-        """Take note of samples of ``length`` bytes; tell whether so many were promised."""
+        """Count ``length`` bytes of samples; return whether so many were promised."""
         if self._number is not None:
             self._awaited -= length
         return self._awaited >= 0
@@ -148,11 +148,11 @@ class _Fragments:
         self._number = number
 
     def _take_track(self, traf: bytes) -> int:
-        """Take in what a fragment holds of a track; return how many bytes its samples have.
+        """Process a fragment's part of a track; return how many bytes its samples have.
 
         Raises:
-            LookupError: there is no such track.
-            ValueError: it is at an impossible time, or has no description.
+            LookupError: the track is unknown, or the part has no header.
+            ValueError: it begins at an impossible time, or its description cannot be read.
             struct.error: its lengths do not add up.
         """
         contents = dict(boxes_of(traf))
@@ -172,7 +172,7 @@ class _Fragments:
         return sum(run.size for run in runs)
 
     def _place(self, track: _Track, begin: int, length: int, samples: int) -> None:
-        """Take in when a fragment begins, whose samples last ``length`` ticks.
+        """Process the start of a fragment whose samples last ``length`` ticks.
 
         Raises:
             ValueError: it cannot begin then.
@@ -182,21 +182,21 @@ class _Fragments:
         track.goes_on = begin + length // _OVERLAP
         if track.ends is not None:
             self._joints += 1
-            # (Less than a sample is rounding, or how an encoder joins what it was given.)
+            # (Less than a sample is rounding, or how an encoder joins its inputs.)
             self._overlaps += (track.ends - begin) * samples > length
         track.ends = begin + length
 
 
 def _readable(codecs: list[bytes]) -> frozenset[int]:
-    """Return the numbers of a track's descriptions that the demuxer reads: of one codec."""
+    """Return the numbers of a track's descriptions that the demuxer reads: those of one codec."""
     return frozenset(n for n, codec in enumerate(codecs, start=1) if codec == codecs[0])
 
 
 def _told(flags: int, values: bytes) -> dict[int, int]:
-    """Return what a fragment tells of all samples of a track.
+    """Return the fields of a ``tfhd`` that apply to all samples of a track, by flag.
 
     Raises:
-        struct.error: it tells more, or less, than its flags say.
+        struct.error: there are more or fewer than its flags say.
     """
     fields = {name: layout for name, layout in _TRACK_FIELDS.items() if flags & name}
     words: tuple[int, ...] = struct.unpack(f">{''.join(fields.values())}", values)
@@ -204,7 +204,7 @@ def _told(flags: int, values: bytes) -> dict[int, int]:
 
 
 class _Run(NamedTuple):
-    """How many samples a run has, how many ticks they last, and how many bytes they have."""
+    """A run's number of samples, their total duration in ticks and their total size in bytes."""
 
     samples: int
     duration: int
@@ -212,9 +212,9 @@ class _Run(NamedTuple):
 
 
 def _run(run: bytes, duration: int, size: int) -> _Run:
-    """Return what a run holds.
+    """Return the totals of a run.
 
-    Where it does not say of each, it is ``duration`` and ``size``.
+    ``duration`` and ``size`` are those of samples for which the run does not give any.
 
     Raises:
         struct.error: its own length does not fit its number of samples.
@@ -231,7 +231,7 @@ def _run(run: bytes, duration: int, size: int) -> _Run:
 
 
 def _is_filled(moof: bytes) -> bool:
-    """Tell whether the boxes of a fragment's index fill it, and none has a damaged name."""
+    """Return whether the boxes of a fragment's index fill it, and none has a damaged name."""
     tracks = [content for name, content in boxes_of(moof) if name == b"traf"]
     return all(not is_misspelt(name, _IN_FRAGMENTS) for name in _names(moof)) and all(
         _length(content) == len(content) for content in (moof, *tracks)

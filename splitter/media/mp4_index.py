@@ -1,6 +1,6 @@
 """Count what the index of an MP4 promises for each of its tracks.
 
-The demuxer believes an index whose parts contradict each other, and reads what it can find by it.
+The demuxer accepts an index whose parts contradict each other, and reads what it can find by it.
 """
 
 from __future__ import annotations
@@ -19,36 +19,36 @@ _BOX_HEADER: Final = 8
 _TRACK_HEADER: Final = 24
 _PARENTS: Final = (b"trak", b"edts", b"mdia", b"minf", b"stbl")
 _HEADERS: Final = {b"mvhd": (100, 112), b"tkhd": (84, 96), b"mdhd": (24, 36)}
-"""How long headers are at the least, with times of 32 and of 64 bits."""
+"""The least lengths of headers, with times of 32 and of 64 bits."""
 _CLOCKS: Final = 10
-"""A movie's clock ticks a multiple of so often a second, as 600 or 90000, or as a track does."""
+"""A movie's ticks per second are a multiple of this, such as 600 or 90000, or divide a track's."""
 _PRIMING: Final = 4
-"""Sound of up to this part of a second is before the first that is meant to be heard."""
+"""Up to a quarter of a second of sound precedes the first that is meant to be heard."""
 _BEYOND: Final = 10
-"""An edit that lasts longer than its track, by this part of a second, begins too late."""
+"""An edit that ends later than its track by more than a tenth of a second begins too late."""
 _NAMES: Final = frozenset(
     b"mvhd trak mvex iods udta meta cmov clip tkhd edts elst tref tapt load mdia mdhd hdlr elng "
     b"minf vmhd smhd hmhd nmhd sthd gmhd dinf stbl stsd stts ctts cslg stsc stsz stz2 stco co64 "
     b"stss stps stsh stdp sdtp padb subs sbgp sgpd csgp saiz saio uuid free skip wide".split()
 )
-"""What an index is made of. A demuxer passes over a box with any other name."""
+"""The boxes of an index. Demuxers skip boxes with other names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mp4Index:
-    """What the index of an MP4 says of the file.
+    """What the index of an MP4 promises.
 
-    ``counts`` are the packets that each track should present at the least, by its identifier.
-    Tracks of which an edit list shows a part only are left out, and so are fragments and PCM.
+    ``counts`` is how many packets each track should present at least, by the track's identifier.
+    Tracks of which an edit list shows only a part are left out, as are fragmented files and PCM.
     """
 
     counts: Mapping[int, int] = field(default_factory=dict)
     is_whole: bool = True
-    """Whether it is all there, and its boxes fill one another."""
+    """Whether it is complete and its boxes are consistent."""
 
 
 def read_index(file: BinaryIO, size: int) -> Mp4Index:
-    """Read the index of an MP4 of ``size`` bytes."""
+    """Read the index of an MP4 of ``size`` bytes; an empty one if it has none."""
     for kind, begin, end in _boxes_of_file(file, size):
         if kind == b"moov" and end - begin <= _MOST_BYTES:
             file.seek(begin)
@@ -60,7 +60,7 @@ def read_index(file: BinaryIO, size: int) -> Mp4Index:
 
 
 def _is_filled(data: bytes, size: int) -> bool:
-    """Tell whether boxes fill their parent to its end, and none has a name that was damaged."""
+    """Return whether boxes fill their parent to its end, and none is damaged."""
     filled = 0
     for kind, content in boxes_of(data):
         filled += int.from_bytes(data[filled : filled + 4], "big")
@@ -76,7 +76,7 @@ def _is_filled(data: bytes, size: int) -> bool:
 
 
 def is_misspelt(name: bytes, names: Collection[bytes]) -> bool:
-    """Tell whether a name is one letter away from one that is known: there are makers' own."""
+    """Return whether a name is one letter away from a known one, unlike vendors' own names."""
     return name not in names and any(sum(map(int.__ne__, name, known)) == 1 for known in names)
 
 
@@ -113,7 +113,7 @@ def _tracks(moov: bytes) -> dict[int, int]:
         if hidden is None or len(header) < _TRACK_HEADER or not length or any(sizes[4:8]):
             continue
         identifier = _identifier(header)
-        # The counts of sizes and of durations are one another's witness.
+        # The counts of sizes and of durations must confirm each other.
         samples = mp4_tables.count_by_size(table)
         if samples == mp4_tables.count_by_time(table):
             found[identifier] = samples - -(-hidden * samples // length)
@@ -121,7 +121,7 @@ def _tracks(moov: bytes) -> dict[int, int]:
 
 
 def descriptions_of(moov: bytes) -> dict[int, list[bytes]]:
-    """Return the codecs' names in the descriptions of samples of each track, by its identifier."""
+    """Return the codecs in the sample descriptions of each track, by the track's identifier."""
     return {
         _identifier(track.get(b"tkhd", b"")): [
             name for name, _ in boxes_of(_tables_of(media).get(b"stsd", b"")[8:])
@@ -135,9 +135,9 @@ def _identifier(header: bytes) -> int:
 
 
 def _has_odd_clock(moov: bytes) -> bool:
-    """Tell whether edit lists cut all tracks short, by a clock that no muxer would have chosen.
+    """Return whether edit lists cut all tracks short by a clock that a muxer would not choose.
 
-    The same edits show less of the tracks when the number of the clock's ticks was damaged.
+    If the number of the clock's ticks was damaged, the same edits show less of the tracks.
     """
     clock, _ = _ticks_and_length(dict(boxes_of(moov)).get(b"mvhd", b""))
     tracks = list(_described(moov))
@@ -148,7 +148,7 @@ def _has_odd_clock(moov: bytes) -> bool:
 
 
 def _has_odd_edits(moov: bytes) -> bool:
-    """Tell whether an edit list shows another part of a track than the headers let it."""
+    """Return whether an edit list shows another part of a track than the headers allow."""
     boxes = dict(boxes_of(moov))
     clock, _ = _ticks_and_length(boxes.get(b"mvhd", b""))
     tracks = () if b"mvex" in boxes else _described(moov)
@@ -156,11 +156,11 @@ def _has_odd_edits(moov: bytes) -> bool:
 
 
 def _has_odd_edit(track: Mapping[bytes, bytes], media: Mapping[bytes, bytes], clock: int) -> bool:
-    """Tell whether the only edit of a track hides all of it, or a part that should be shown.
+    """Return whether the only edit of a track hides all of it, or a part that should be shown.
 
-    The track's header gives the length of what is shown: where it is all, the end cannot be hidden.
-    An edit that hides the beginning is over where the track is. Of a video that was trimmed all of
-    these were changed; sound begins with some that is never shown.
+    The track's header gives the duration of what is shown: if it is all, the end cannot be hidden.
+    An edit that hides the beginning ends where the track does. Trimming a video changes all of
+    these together. Sound may begin with some that is never meant to be heard.
     """
     header, tables = track.get(b"tkhd", b""), _tables_of(media)
     edit = _only_edit(dict(boxes_of(track.get(b"edts", b""))).get(b"elst", b""))
@@ -171,13 +171,13 @@ def _has_odd_edit(track: Mapping[bytes, bytes], media: Mapping[bytes, bytes], cl
     duration, begin = edit
     promised = int.from_bytes(header[28:36] if header[:1] == b"\1" else header[20:24], "big")
     shown, rest, whole = duration * ticks, (length - begin) * clock, length * clock
-    # (A length of zero is that of all there is.)
+    # (A duration of zero means all there is.)
     is_cut = 0 < shown < rest - ticks <= promised * ticks <= whole + ticks
     hidden = begin - mp4_tables.first_shift(tables)
     is_sound = media.get(b"hdlr", b"")[8:12] == b"soun"
     allowed = ticks // _PRIMING if is_sound else 0
     is_late = hidden > allowed and (shown - whole + hidden * clock) * _BEYOND > ticks * clock
-    # (A picture may be held for longer than its samples last, and sound may not.)
+    # (A picture may be shown for longer than its samples last, but sound may not be.)
     is_odd = (is_sound and shown > 2 * whole) or (
         length > 2 * said > 0 and shown <= said * clock <= 2 * shown
     )
@@ -219,27 +219,27 @@ def _ticks_and_length(header: bytes) -> tuple[int, int]:
 def _hidden_of(
     track: Mapping[bytes, bytes], media: Mapping[bytes, bytes], movie_ticks: int
 ) -> int | None:
-    """Return what `_hidden` does of a track, by its boxes."""
+    """Return `_hidden` for a track, given its boxes."""
     ticks, length = _ticks_and_length(media.get(b"mdhd", b""))
     edits = dict(boxes_of(track.get(b"edts", b""))).get(b"elst", b"")
     return _hidden(edits, length, movie_ticks, ticks)
 
 
 def _hidden(edits: bytes, length: int, movie_ticks: int, ticks: int) -> int | None:
-    """Return how much an edit list hides of a track's beginning; None if it does more than that."""
+    """Return how many ticks of a track's beginning an edit list hides; None if it does more."""
     if not edits:
         return 0
     edit = _only_edit(edits)
     if edit is None or not movie_ticks:
         return None
     duration, begin = edit
-    # (A length of zero is that of all there is.)
+    # (A duration of zero means all there is.)
     reaches = (duration + 1) * ticks >= (length - begin) * movie_ticks
     return begin if reaches or not duration else None
 
 
 def _only_edit(edits: bytes) -> tuple[int, int] | None:
-    """Return how long, and from when on, an edit list shows a track; None if not in one piece."""
+    """Return for how long and from when an edit list shows a track; None if not in one piece."""
     entry = _edit_of(edits)
     count = int.from_bytes(edits[4:8], "big")
     if len(edits) < 8 + count * entry.size:
@@ -250,5 +250,5 @@ def _only_edit(edits: bytes) -> tuple[int, int] | None:
 
 
 def _edit_of(edits: bytes) -> struct.Struct:
-    """Return what an edit consists of: for how long it shows, from when on, and at which rate."""
+    """Return the layout of an edit: its duration, its start in the track, and its rate."""
     return struct.Struct(">QqI" if edits[:1] == b"\1" else ">IiI")

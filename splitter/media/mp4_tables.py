@@ -1,8 +1,8 @@
-"""Tell whether the tables of an MP4's track agree with one another, and with the file.
+"""Check whether the tables of an MP4 track agree with one another, and with the file.
 
-Each of them counts the same samples in another way: by their sizes, by when they are decoded and
-when shown, by the chunks that they lie in. A demuxer reads what it finds by all of them together,
-so a number that was damaged in one costs samples, of which nothing is said.
+Each of them counts the same samples in another way: by size, by decoding time, by presentation
+time, and by the chunks that hold them. A demuxer reads what it finds by all of them together, so a
+damaged number in one of them silently costs samples.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _ODD_SHARE: Final = 4
 
 
 def are_in_order(tables: Mapping[bytes, bytes], size: int) -> bool:
-    """Tell whether the boxes of an ``stbl`` can be those of samples in a file of ``size`` bytes.
+    """Return whether the boxes of an ``stbl`` are consistent in a file of ``size`` bytes.
 
-    Those of a fragmented file are empty, and agree.
+    Those of a fragmented file are empty, and therefore consistent.
     """
     shifts, steps = list(entries(tables, b"ctts")), list(entries(tables, b"stts"))
     places = [place for name in (b"stco", b"co64") for (place,) in entries(tables, name)]
@@ -48,24 +48,24 @@ def are_in_order(tables: Mapping[bytes, bytes], size: int) -> bool:
 
 
 def entries(tables: Mapping[bytes, bytes], name: bytes) -> Iterator[tuple[int, ...]]:
-    """Yield the entries of a table, as many as there are of those that it counts."""
+    """Yield the entries of a table, as many as it counts and actually has."""
     table, entry = tables.get(name, b""), _ENTRIES[name]
     count = min(_count(table), (len(table) - _HEAD_BYTES) // entry.size)
     yield from entry.iter_unpack(table[_HEAD_BYTES : _HEAD_BYTES + max(count, 0) * entry.size])
 
 
 def is_full(table: bytes, entry: struct.Struct) -> bool:
-    """Tell whether a table has as many entries as it says, and no room for another."""
+    """Return whether a table has exactly as many entries as it says."""
     return (len(table) - _HEAD_BYTES) // entry.size == _count(table)
 
 
 def count_by_size(tables: Mapping[bytes, bytes]) -> int:
-    """Return of how many samples a track tells the size."""
+    """Return the number of samples in a track's table of sizes."""
     return int.from_bytes(tables.get(b"stsz", tables.get(b"stz2", b""))[8:12], "big")
 
 
 def count_by_time(tables: Mapping[bytes, bytes]) -> int:
-    """Return of how many samples a track tells the duration."""
+    """Return the number of samples in a track's table of durations."""
     return sum(count for count, _ in entries(tables, b"stts"))
 
 
@@ -75,12 +75,12 @@ def length(tables: Mapping[bytes, bytes]) -> int:
 
 
 def first_shift(tables: Mapping[bytes, bytes]) -> int:
-    """Return how many ticks after it is decoded a track's first sample is shown."""
+    """Return how many ticks after its decoding a track's first sample is shown."""
     return next((shift for _, shift in entries(tables, b"ctts")), 0)
 
 
 def count_descriptions(tables: Mapping[bytes, bytes]) -> int:
-    """Return how many descriptions of samples a track has: their codec, their size, and so on."""
+    """Return how many sample descriptions (codec, picture size and so on) a track has."""
     return _count(tables.get(b"stsd", b""))
 
 
@@ -89,9 +89,9 @@ def _count(table: bytes) -> int:
 
 
 def _are_in_chunks(tables: Mapping[bytes, bytes], chunks: int) -> bool:
-    """Tell whether runs of chunks hold all samples, each with a description that there is.
+    """Return whether runs of chunks hold all samples, each with an existing description.
 
-    Samples in chunks of another description than the first are passed over by the demuxer.
+    The demuxer skips samples in chunks whose description is not the first one.
     """
     runs, samples = list(entries(tables, b"stsc")), count_by_size(tables)
     if not samples:
@@ -108,12 +108,12 @@ def _are_in_chunks(tables: Mapping[bytes, bytes], chunks: int) -> bool:
 
 
 def _are_steady(shifts: list[tuple[int, ...]], steps: list[tuple[int, ...]]) -> bool:
-    """Tell whether frames at a constant rate are shown at whole steps from one another.
+    """Return whether frames at a constant rate are shown at whole steps from one another.
 
-    Where many are not, they are not meant to be; a few were damaged.
+    If many are not, that is intended; if only a few are not, those were damaged.
     """
     if not steps or not steps[0][1] or sum(count for count, _ in steps[1:]) > 1:
-        return True  # (only the last frame's may be another)
+        return True  # (only the last frame's step may differ)
     places: Counter[int] = Counter()
     for count, shift in shifts:
         places[shift % steps[0][1]] += count

@@ -38,7 +38,7 @@ class Orientation:
         if self.mirror_x:
             filters.append(("hflip", ""))
         if self.mirror_y:
-            # vflip alone returns the same memory with a negative stride, which views cannot have.
+            # vflip alone only makes the line size negative, which `plane_arrays` cannot view.
             filters += [("vflip", ""), ("copy", "")]
         return filters
 

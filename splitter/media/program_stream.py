@@ -1,7 +1,7 @@
-"""Follow the packets of an MPEG program stream: each says how long it is, and where its times are.
+"""Follow the packets of an MPEG program stream: each gives its length and its optional fields.
 
-Where a packet does not follow the one before, or its header announces more than it has room for,
-the demuxer looks for the next one, or takes a packet for one of another track, and says nothing.
+If a packet does not follow the one before, or its header announces more than it has room for, the
+demuxer silently searches for the next one, or mistakes a packet for one of another track.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _HEADER_BYTES: Final = 3
 _MPEG_2: Final = 2
 _TIMES_BYTES: Final = (0, 0, 5, 10)
 _FIELDS: Final = ((0x20, 6), (0x10, 3), (0x08, 1), (0x04, 1), (0x02, 2))
-"""Flags of a packet's header, and how many bytes each announces; so are those of its extension."""
+"""Flags of a packet's header, and how many bytes each announces; its extension has its own."""
 _EXTENSION: Final = 0x01
 _EXTENSION_FIELDS: Final = ((0x80, 16), (0x20, 2), (0x10, 2))
 _PACK_FIELD: Final = 0x40
@@ -28,9 +28,9 @@ _SECOND_EXTENSION: Final = 0x01
 
 
 def walk_program_stream() -> Generator[int, bytes, bool]:
-    """Ask for the packets; return whether they follow one another and hold what they announce.
+    """Request the packets; return whether they are contiguous and contain what they announce.
 
-    A packet that leaves its length open, as that of a picture may, ends the walk.
+    A packet of unspecified length, which video may have, ends the walk.
     """
     while True:
         try:
@@ -58,7 +58,7 @@ def walk_program_stream() -> Generator[int, bytes, bool]:
 def _start_code() -> Generator[int, bytes, bytes]:
     code = yield 4
     while not any(code[:3]):
-        # Zeros may stand before it.
+        # Zeros may precede it.
         code = code[1:] + (yield 1)
     return code
 
@@ -72,9 +72,9 @@ def _pack_header() -> Generator[int, bytes]:
 
 
 def _packet_header(length: int) -> Generator[int, bytes, int]:
-    """Pass over the header of a packet of ``length`` bytes; return how many are left behind it.
+    """Pass over the header of a packet of ``length`` bytes; return how many are left after it.
 
-    Below zero, where it announces more than it holds.
+    Negative if it announces more than it contains.
     """
     if length < _HEADER_BYTES:
         return length
@@ -87,12 +87,12 @@ def _packet_header(length: int) -> Generator[int, bytes, int]:
 
 
 def _is_room(flags: int, fields: bytes) -> bool:
-    """Tell whether a header's ``fields`` have room for what its flags announce."""
+    """Return whether a header's ``fields`` have room for what its flags announce."""
     at = _TIMES_BYTES[flags >> 6] + sum(size for flag, size in _FIELDS if flags & flag)
     if flags & _EXTENSION:
         more = _byte(fields, at)
         at += 1 + sum(size for flag, size in _EXTENSION_FIELDS if more & flag)
-        # (These two say themselves how long they are.)
+        # (These two fields begin with their own length.)
         if more & _PACK_FIELD:
             at += 1 + _byte(fields, at)
         if more & _SECOND_EXTENSION:

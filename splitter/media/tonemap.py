@@ -31,7 +31,7 @@ REFERENCE_WHITE = 203.0
 """The luminance of diffuse white in an HDR picture, and of white in the result, in cd/m2."""
 
 _LATTICE = 65
-"""Colours along each edge of the lattice; larger ones are not better by one level on average."""
+"""Colours along each edge of the lattice; a larger one gains less than a level on average."""
 
 _USUAL_PEAK = 1000.0
 _BRIGHTEST = 10000.0

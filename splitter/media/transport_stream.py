@@ -1,6 +1,6 @@
-"""Follow the packets of a transport stream, each track's with numbers of their own.
+"""Follow the packets of a transport stream, which are numbered within their track.
 
-Its demuxer looks for the next packet wherever one is spoilt, and reports few losses.
+Its demuxer searches for the next packet wherever one is damaged, and reports few losses.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LAYOUTS: Final = ((188, 0), (192, 4), (204, 0))
-"""How long packets are, and where each one's sync byte is."""
+"""The lengths of packets, and the position of the sync byte in each."""
 
 _PACKET_BYTES: Final = 188
 _SYNC: Final = ord("G")
@@ -27,7 +27,7 @@ _Numbers = NDArray[np.int64]
 
 
 def layout_of(head: bytes) -> tuple[int, int] | None:
-    """Return the `LAYOUTS` entry of a transport stream by its first bytes; None if it is none."""
+    """Return the `LAYOUTS` entry that fits a file's first bytes; None if none does."""
     for length, sync in LAYOUTS:
         places = [*range(sync, len(head), length)][:2]
         if len(places) > 1 and all(head[at] == _SYNC for at in places):
@@ -36,7 +36,7 @@ def layout_of(head: bytes) -> tuple[int, int] | None:
 
 
 def walk_transport_stream(length: int, sync: int) -> Generator[int, bytes, bool]:
-    """Ask for a stream's packets; return whether none is missing from any track, nor a part of one.
+    """Request a stream's packets; return whether all tracks are complete.
 
     The end of the file comes as an `EOFError` with the bytes that are left.
     """
@@ -56,15 +56,15 @@ def walk_transport_stream(length: int, sync: int) -> Generator[int, bytes, bool]
 
 @dataclass(slots=True)
 class _Track:
-    """What was seen of one track: how it goes on, and how much its last packet lacks."""
+    """The state of one track: its counter, and how much its last packet lacks."""
 
     is_media: bool
-    """Whether it holds packets of picture, sound or text, which begin with a start code."""
+    """Whether it carries packets of video, sound or text, which begin with a start code."""
     counter: int | None = None
     had_tables: bool = False
     """Whether the table of programs came after its last packet."""
     awaits: int | None = None
-    """Bytes that its last packet lacks; None where that does not say how long it is."""
+    """Bytes that its last packet lacks; None if that does not give its length."""
 
 
 def _are_in_order(rows: _Bytes, tracks: dict[int, _Track]) -> bool:
@@ -73,7 +73,7 @@ def _are_in_order(rows: _Bytes, tracks: dict[int, _Track]) -> bool:
     numbers = (rows[:, 1].astype(np.int64) & 0x1F) << 8 | rows[:, 2]
     tables = np.flatnonzero(numbers == _PROGRAMS)
     has_payload = (rows[:, 3] & 0x10) > 0
-    # (In the sandbox, numpy.unique would look for a module that is not loaded yet.)
+    # (In the sandbox, numpy.unique would fail to import a module that is not loaded yet.)
     for number in np.flatnonzero(np.bincount(numbers)).tolist():
         if number in (_PROGRAMS, _FILLING):
             continue
@@ -96,7 +96,7 @@ def _is_continued(
     if track is None:
         if not is_start.any():
             return True
-        # (What was begun before the file was is of no account.)
+        # (What began before the file is ignored.)
         first = int(is_start.argmax())
         own, begins, places = own[first:], begins[first:], places[first:]
         is_start = is_start[first:]
@@ -142,9 +142,9 @@ def _counts_on(
     tables: _Numbers,
     track: _Track,
 ) -> bool:
-    """Tell whether a track's counter has no jump, but where another recording was appended.
+    """Return whether a track's counter jumps only where another recording was appended.
 
-    That begins with tables of its own, and with a new packet of each track.
+    An appended recording begins with tables of its own, and with a new packet of each track.
     """
     announced = ((own[:, 3] & 0x20) > 0) & (own[:, 4] > 0) & ((own[:, 5] & 0x80) > 0)
     since = np.searchsorted(tables, places)
