@@ -32,7 +32,7 @@ class CueSplicer:
         self._like: Packet[Stream] | None = None
 
     def push(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
-        """Yield the samples that end before ``packet`` begins, in the packet's ticks."""
+        """Yield the samples up to where ``packet`` begins, in the packet's ticks."""
         begin = packet.pts if packet.pts is not None else packet.dts
         if begin is None or not packet.duration:
             # It is shown until the next one, whenever that is.

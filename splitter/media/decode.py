@@ -131,8 +131,8 @@ class Decoder:
     def _begin_count(self, first_pts: int) -> None:
         """Set when the first picture is shown, and count the packets before it.
 
-        In program streams few packets have timestamps. Packets without one certainly count as shown
-        only if none of the first ones can lack its reference frames.
+        In program streams few packets have timestamps. Those without one are counted only if none
+        of the first packets can lack its reference frames.
         """
         self._first_pts = first_pts
         self._counts_untimed = len(self._undecided) <= _BEFORE_FIRST

@@ -28,7 +28,7 @@ class Timeline:
 
     A frame without a timestamp follows the one before at the usual distance. A frame that does not
     come after the one before is moved to the next tick. Only frames that a player does not show are
-    dropped: those that end before zero, and those outside the requested part.
+    dropped: those before zero, unless still shown at zero, and those outside the requested part.
     """
 
     def __init__(self, source: OpenSource, limits: Limits, part: Part) -> None:
