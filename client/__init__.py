@@ -1,4 +1,4 @@
-"""A user's view of the pipeline, as an asynchronous API: what the command line and the page use.
+"""A user's view of the pipeline, as an asynchronous API; the command line and the studio use it.
 
 It works against any storage account that a pipeline serves, on this machine or in Azure, and reads
 and writes nothing but blobs; `open_dead_letters`, for operators, also sends events. Every failure
@@ -52,7 +52,7 @@ __all__ = [
     "open_pipeline",
 ]
 
-# Loaded when it is first asked for: a command that lists jobs needs no Event Hubs.
+# Imported on first use: a command that lists jobs does not need the Event Hubs SDK.
 _MODULES: Final = {
     "client.account": ("Account", "Containers", "find_account"),
     "client.dead_letters": ("Letter", "Letters", "open_dead_letters"),

@@ -1,7 +1,7 @@
 """Finds and opens the storage account that a pipeline's users put their videos into.
 
-Whoever opens it sits at a prompt: what a service would wait for is reported at once, and with
-the remedy.
+The caller sits at a prompt: problems that a service would wait out are reported at once, with the
+remedy.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from shared.service.endpoints import check_encrypted, plain_storage, plain_url
 from shared.storage.accounts import storage_client
 
 _VARIABLES: Final = (
-    # The users' account goes before the pipeline's own, which is theirs too unless they have one.
+    # The users' account takes precedence over the pipeline's own, which serves both by default.
     ("MEDIA_STORAGE_CONNECTION_STRING", "MEDIA_STORAGE_ACCOUNT_URL"),
     ("STORAGE_CONNECTION_STRING", "STORAGE_ACCOUNT_URL"),
 )
@@ -37,7 +37,7 @@ _VARIABLES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Containers:
-    """The names of the containers that users have to do with."""
+    """The names of the containers that users work with."""
 
     uploads: str = "uploads"
     results: str = "results"
@@ -57,7 +57,7 @@ class Account:
 
 
 def find_account(directory: Path | None) -> Account:
-    """Return the account of the stack in ``directory``, of the environment, or of the usual stack.
+    """Return the account of the stack in ``directory``, the environment, or the default stack.
 
     Raises:
         ConfigurationError: nothing says where the videos go.
@@ -113,8 +113,8 @@ async def open_account(account: Account) -> AsyncIterator[BlobServiceClient]:
     """Open a storage account for as long as the context lasts.
 
     Raises:
-        ConfigurationError: the connection string or the URL is none.
-        TransientError: whatever the context raised, the remedy added where there is one.
+        ConfigurationError: the connection string or the URL is invalid.
+        TransientError: whatever the context raised, with the remedy added if there is one.
     """
     async with AsyncExitStack() as closing:
         credential = None
@@ -135,9 +135,9 @@ async def open_account(account: Account) -> AsyncIterator[BlobServiceClient]:
 
 
 class _UntilFirstAnswer(ExponentialRetry):
-    """Gives up soon where storage never was: an account that has answered is worth patience.
+    """Gives up early on an account that has never answered; one that has is worth retrying.
 
-    Who is not signed in will not be at the next try, either.
+    A failed sign-in is not retried: it would only fail again.
     """
 
     _answered = False
@@ -172,7 +172,7 @@ def _with_remedy(cause: BaseException | None, account: Account, host: str) -> Tr
     status = cause.status_code if isinstance(cause, HttpResponseError) else None
     if not isinstance(cause, ClientAuthenticationError) and status != HTTPStatus.FORBIDDEN:
         return None
-    # What storage itself answers has a code; where nobody is signed in it was never asked.
+    # An answer from storage itself has a code; if nobody is signed in, it was never asked.
     code = getattr(cause, "error_code", None)
     why = f" ({getattr(code, 'value', code)})" if code else ""
     if account.connection_string:

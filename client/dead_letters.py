@@ -1,4 +1,4 @@
-"""Dead letters as an operator sees them: what was laid aside, why, and sent again when repaired."""
+"""Dead letters for operators: listed with their causes, and redriven after a repair."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Letters:
         self._blobs = blobs
 
     async def all(self) -> AsyncIterator[Letter]:
-        """Yield the letters by hub, partition and place."""
+        """Yield the letters in the order of their names."""
         container = self._settings.dead_letters_container
         async for name in self._blobs.names(container):
             data = await self._blobs.read(container, name)
@@ -59,10 +59,10 @@ class Letters:
                 yield Letter(name, _read(name, data))
 
     async def redrive(self, letter: Letter) -> None:
-        """Send the event again to where it came from, and remove the letter.
+        """Send the event again to the partition that it came from, and remove the letter.
 
         Raises:
-            StylestreamError: its job has ended, so nobody would take it up.
+            StylestreamError: its job has ended, so the event would be ignored.
         """
         await self._refuse_if_ended(letter)
         hub = letter.content.hub
@@ -74,7 +74,7 @@ class Letters:
         try:
             job = decode(letter.content.body).job_id
         except MessageError:
-            return  # an upload's event, or a foreign one: whoever reads it decides anew
+            return  # an upload's event, or a foreign one: its reader decides again
         record = await self._blobs.read(self._settings.jobs_container, status_blob(job))
         if record is not None and (status := read_status(record)).ended:
             raise StylestreamError(
@@ -105,7 +105,7 @@ async def open_dead_letters(directory: Path | None = None) -> AsyncIterator[Lett
 
 
 async def reach_storage(settings: ServiceSettings) -> None:
-    """Return once storage lets us in; the services' own clients would try for a minute."""
+    """Return once storage grants access, failing early; services' clients retry for a minute."""
     secret = settings.storage_connection_string
     connection_string = secret.get_secret_value() if secret else None
     async with open_account(Account(connection_string, settings.storage_account_url)) as client:

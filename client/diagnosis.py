@@ -1,6 +1,6 @@
-"""Looks a deployment over, and says in sentences what is wrong with it and how to mend it.
+"""Checks a deployment, and says in sentences what is wrong with it and how to fix it.
 
-It asks what the services themselves depend on, with the rights of whoever runs it: storage and its
+It checks what the services themselves depend on, with the rights of the caller: storage and its
 containers, clocks, hubs, positions, readers, and whether uploads are announced. It changes nothing.
 """
 
@@ -31,9 +31,9 @@ from shared.storage.blobs import BlobStore
 from shared.storage.listings import unlistable
 from shared.telemetry.metrics import BUILD_INFO, version
 
-# What Entra and signed links forgive.
+# The clock skew that Entra and signed links tolerate.
 _SKEW_S: Final = 300.0
-# How long an announcement may take, with some patience.
+# How long an upload's announcement may take, with a margin.
 _ANNOUNCED_WITHIN_S: Final = 120.0
 _ONLOOKER_GROUP: Final = "$Default"
 _READER: Final = f"the role {rights.READER}"
@@ -42,7 +42,7 @@ _METRICS_TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was looked at, and if something is wrong with it, what helps."""
+    """What was checked, and the remedy if something is wrong with it."""
 
     what: str
     remedy: str | None = None
@@ -54,7 +54,7 @@ class Finding:
 
 
 async def diagnose(directory: Path | None = None) -> AsyncIterator[Finding]:
-    """Look over a stack, the environment's deployment, or the default stack.
+    """Check a stack, the environment's deployment, or the default stack.
 
     Raises:
         ConfigurationError: nothing says where storage and hubs are.
@@ -96,7 +96,7 @@ async def diagnose(directory: Path | None = None) -> AsyncIterator[Finding]:
 
 
 async def diagnose_rights(directory: Path | None, service: str) -> AsyncIterator[Finding]:
-    """Look whether whoever runs this may do what ``service`` does.
+    """Check whether the caller has the rights that ``service`` needs.
 
     Raises:
         ConfigurationError: nothing says where storage and hubs are.
@@ -138,7 +138,7 @@ def judge_clock(skew_s: float) -> Finding:
 
 
 def judge_versions(found: Mapping[str, str], ours: str) -> Finding:
-    """Say whether the services, by their names, are all of the version that this command is of."""
+    """Say whether all services, by name, have the version of this command."""
     if set(found.values()) <= {ours}:
         return Finding(f"versions: {ours} in {len(found)} services, and here")
     told = ", ".join(f"{service} {one}" for service, one in sorted(found.items()))
@@ -149,7 +149,7 @@ def judge_versions(found: Mapping[str, str], ours: str) -> Finding:
 
 
 def judge_readers(found: Mapping[str, frozenset[str]]) -> Iterator[Finding]:
-    """Say whether all who read hubs now, by service, are of one version; nothing if nobody does."""
+    """Say whether all current readers, by service, have one version; nothing without readers."""
     reading = {service: versions for service, versions in found.items() if versions}
     if not reading:
         return
@@ -233,7 +233,7 @@ async def _container(blobs: BlobStore, name: str) -> Finding:
 
 
 def _remedy(error: StylestreamError, role: str) -> str:
-    """Return what helps where a container cannot be read; ``role`` is what it takes."""
+    """Return the remedy for a container that cannot be read; ``role`` is what reading requires."""
     match error:
         case DeniedError():
             return f"grant {role} on it"
@@ -244,7 +244,7 @@ def _remedy(error: StylestreamError, role: str) -> str:
 
 
 async def _skew_s(clients: AzureClients, settings: ServiceSettings) -> float:
-    """Return how far this machine's clock is ahead of storage's."""
+    """Return how far this machine's clock is ahead of storage's; 0 if storage does not answer."""
     heard: list[float] = []
 
     def note(response: Any) -> None:
@@ -252,7 +252,7 @@ async def _skew_s(clients: AzureClients, settings: ServiceSettings) -> float:
         heard.append((datetime.now(UTC) - said).total_seconds())
 
     container = (await clients.blobs()).get_container_client(settings.frames_container)
-    # Whoever refuses us tells the time as well.
+    # A refusal carries the time as well.
     with contextlib.suppress(AzureError):
         await container.get_container_properties(raw_response_hook=note)
     return heard[0] if heard else 0.0
@@ -261,7 +261,7 @@ async def _skew_s(clients: AzureClients, settings: ServiceSettings) -> float:
 async def _uploads(container: ContainerClient, newest_s: float) -> Finding:
     waiting = 0
     try:
-        # Whoever asks sits at a prompt, and one blob's name may make every try fail.
+        # The caller sits at a prompt, and one blob's name may make every attempt fail.
         async for blob in container.list_blobs(retry_total=1):
             created_s = blob.creation_time.timestamp()
             late = time.time() - created_s > _ANNOUNCED_WITHIN_S

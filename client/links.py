@@ -1,9 +1,9 @@
-"""Makes links that let one person upload one video, or download one result, for a while.
+"""Makes links that allow uploading one video, or downloading one result, for a limited time.
 
-A link is a blob's address with a shared access signature: whoever has it needs no account and no
-tool of ours, only HTTP. It allows the one thing on the one blob, over TLS wherever there is a
-network. With an account key the key signs; where people sign in, a key that storage hands out to
-them for the time (a user delegation key), so that the link can do no more than they may.
+A link is a blob's URL with a shared access signature: its holder needs only HTTP, and neither an
+account nor our tools. It allows one operation on one blob, over TLS if the account's own URL uses
+TLS. It is signed with the account key or, for users who sign in, with a user delegation key that
+storage issues to them for that time, so that the link can do no more than they may.
 
 Source: "Grant limited access to Azure Storage resources using shared access signatures".
 """
@@ -21,9 +21,9 @@ from azure.storage.blob.aio import BlobServiceClient
 from shared.contracts.errors import StylestreamError, TransientError
 
 MOST_HOURS: Final = 7 * 24
-"""A link's longest life: that of the keys which storage hands out to people who sign in."""
+"""A link's longest life: that of a user delegation key."""
 
-# Clocks differ: a link must be good at once.
+# Clocks differ, and a link must be valid at once.
 _CLOCK_SKEW: Final = timedelta(minutes=5)
 
 
@@ -31,8 +31,9 @@ class Links:
     """Makes links to one account's blobs.
 
     Raises:
-        TransientError: from every method, when storage cannot be asked.
-        StylestreamError: from every method, when storage hands out no key.
+        TransientError: from every method, when storage cannot be reached.
+        StylestreamError: from every method, when storage issues no key, or when the blob exists
+            already (`upload`) or does not (`download`).
     """
 
     def __init__(self, client: BlobServiceClient) -> None:
@@ -41,9 +42,10 @@ class Links:
     async def upload(
         self, container: str, name: str, hours: float, *, overwrite: bool = False
     ) -> str:
-        """Return a link to put a blob that is not there yet, once and in one request.
+        """Return a link to write a blob that does not exist yet, once and in one request.
 
-        With ``overwrite`` as often as one likes, and in blocks, as tools send large files.
+        With ``overwrite``, it may be written any number of times, and in blocks, as tools send
+        large files.
         """
         if await self._exists(container, name):
             raise StylestreamError(f"{container}/{name} is there already: choose another name")
@@ -52,7 +54,7 @@ class Links:
         )
 
     async def download(self, container: str, name: str, hours: float) -> str:
-        """Return a link to get a blob that is there."""
+        """Return a link to read an existing blob."""
         if not await self._exists(container, name):
             raise StylestreamError(f"{container}/{name} is gone from storage")
         return await self._link(container, name, hours, BlobSasPermissions(read=True))

@@ -1,7 +1,7 @@
-"""Where a stack of this machine lives, and how other programs reach it while it runs.
+"""Where this machine's stack is kept, and how other programs reach it while it runs.
 
-A stack keeps everything in one directory (see `local.workspace`): ``stack.json`` tells how to reach
-it, and a lock tells whether it is running.
+A stack keeps everything in one directory (see `local.workspace`): ``stack.json`` says how to reach
+it, and a lock shows whether it is running.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ LOCK_FILE: Final = "stack.lock"
 
 
 def default_dir() -> Path:
-    """Return where a stack lives."""
+    """Return the default directory of a stack."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(state) / "stylestream"
 
 
 class StackState(Value):
-    """The content of ``stack.json``: how to reach a stack, and which ports its directory keeps."""
+    """The content of ``stack.json``: how to reach a stack, and which ports its directory uses."""
 
     schema_version: Literal[1] = 1
     state: Literal["running", "stopped"]
     port_block: int
     partitions: int = 8
-    """How many partitions the hub of chunks has, for as long as the directory is there."""
+    """The number of partitions of the frames hub, fixed for the life of the directory."""
     supervisor: int
     storage_connection_string: str
     eventhub_connection_string: str
@@ -49,7 +49,7 @@ def running_stack(directory: Path) -> StackState | None:
         return None
     with ExitStack() as held:
         try:
-            # A supervisor that was killed left "running" behind, but its lock went with it.
+            # A supervisor that was killed leaves "running" behind, but its lock is gone.
             lock(directory, fcntl.LOCK_SH, held)
         except BlockingIOError:
             return state
@@ -57,7 +57,7 @@ def running_stack(directory: Path) -> StackState | None:
 
 
 def read_state(directory: Path) -> StackState | None:
-    """Return what a stack last wrote about itself; None when it wrote nothing that can be read.
+    """Return what a stack last wrote about itself; None if that is missing or unreadable.
 
     Raises:
         ConfigurationError: the directory cannot be read.
@@ -76,7 +76,7 @@ def lock(directory: Path, mode: int, held: ExitStack) -> None:
     """Take a directory's lock in a mode of ``fcntl.flock``, until ``held`` is closed.
 
     Raises:
-        BlockingIOError: somebody else holds it.
+        BlockingIOError: it is held elsewhere.
     """
     with ExitStack() as kept:
         file = kept.enter_context((directory / LOCK_FILE).open("a"))

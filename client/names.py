@@ -1,4 +1,4 @@
-"""Names of uploads: what a file's name becomes as a blob's."""
+"""Names of uploads: how a file's name becomes a blob's."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Final
 from shared.contracts.errors import ConfigurationError
 
 MOST_CHARACTERS: Final = 1024
-"""Storage takes no longer names."""
+"""The length of the longest name that storage accepts."""
 
-# Storage reads a backslash as a slash and forgets a last dot; control characters, and bytes that
-# are no UTF-8, stand in no URL. Each would give the upload another name than the job was made for.
+# Storage reads a backslash as a slash and drops a trailing dot; control characters, and bytes that
+# are not UTF-8, cannot be in a URL. Each would give the upload a name other than its job's.
 _UNSAFE: Final = re.compile(r"[\\\x00-\x1f\x7f\x80-\x9f\ud800-\udfff]|\.$")
 
 
 def upload_name(file_name: str) -> str:
-    r"""Return the name under which a file is uploaded: its own, with ``_`` for what storage alters.
+    r"""Return the name under which a file is uploaded: ``_`` replaces what storage would alter.
 
     >>> upload_name("back\\slash.mp4")
     'back_slash.mp4'
@@ -27,7 +27,7 @@ def upload_name(file_name: str) -> str:
 
 
 def numbered(name: str) -> Iterator[str]:
-    """Yield a name, and after it the same name with numbers, for as long as it is taken."""
+    """Yield a name, and after it the same name with numbers, without end."""
     path = PurePosixPath(name)
     yield name
     number = 2
@@ -37,7 +37,7 @@ def numbered(name: str) -> Iterator[str]:
 
 
 def check_upload_name(name: str) -> None:
-    """Return if an upload can be called ``name``, whose folders may be separated by slashes.
+    """Return if an upload can be called ``name``, in which slashes separate folders.
 
     Raises:
         ConfigurationError: it cannot; the sentence says why.

@@ -1,4 +1,4 @@
-"""The jobs of one storage account: submit a video, watch it, get the result, end it, tidy up."""
+"""The jobs of one storage account: submit a video, watch it, fetch the result, cancel, delete."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Pipeline:
         self._in = containers
 
     async def submit(self, video: Path, style: StyleRequest) -> Submission:
-        """Upload a video; if its name is taken by an earlier upload, under a numbered one.
+        """Upload a video, under a numbered name if an earlier upload has its name.
 
         Characters of the name that storage alters are replaced (see `client.names`).
         """
@@ -79,7 +79,7 @@ class Pipeline:
         raise AssertionError("there is a number for every name")
 
     async def view(self, job: str) -> View:
-        """Look at a job that may not have begun yet."""
+        """Return what is known about a job, which may not have begun yet."""
         record = await self._blobs.read(self._in.jobs, status_blob(job))
         status = read_status(record) if record else None
         progress = None
@@ -89,7 +89,7 @@ class Pipeline:
         return View(status, progress)
 
     async def watch(self, job: str) -> AsyncIterator[View]:
-        """Look at a job again and again until it has ended; the last view is the ended one."""
+        """Poll a job until it has ended; the last view shows how."""
         while True:
             view = await self.view(job)
             yield view
@@ -98,7 +98,7 @@ class Pipeline:
             await asyncio.sleep(_POLL_S)
 
     async def status(self, job: str) -> Status:
-        """Return the record of a job that there is."""
+        """Return the record of an existing job."""
         if not is_job_id(job):
             raise ConfigurationError([f"{job!r} cannot be a job's id: see 'stylestream status'"])
         view = await self.view(job)
@@ -107,9 +107,9 @@ class Pipeline:
         return view.status
 
     async def list(self) -> list[Status]:
-        """Return all jobs, newest first, as one listing tells of them: see `write_summary`.
+        """Return all jobs, newest first, from the summaries in one listing: see `write_summary`.
 
-        What lacks there (``source``, ``warnings``) is in the record of one job: `status`.
+        They lack some fields, such as ``source`` and ``warnings``; `status` returns all of them.
         """
         found: list[Status] = []
         async for blob in self._blobs.items(self._in.jobs):
@@ -117,7 +117,7 @@ class Pipeline:
                 continue
             status = read_summary(blob.metadata)
             if status is None and (record := await self._blobs.read(self._in.jobs, blob.name)):
-                # One that cannot be read hides no other: its job fails, and its record says so.
+                # An unreadable record must not hide others: its job fails, and then it says so.
                 with contextlib.suppress(PermanentError):
                     status = read_status(record)
             if status is not None:
@@ -127,8 +127,8 @@ class Pipeline:
     async def fetch(self, job: str, path: Path) -> Path:
         """Download a job's result; return where it is.
 
-        A folder gets the result under its own name; a file gets the true ending of the result,
-        which is Matroska where MP4 cannot hold the sound. An existing file is replaced, whole.
+        In a folder, the result keeps its own name; a file gets the result's own suffix, which is
+        that of Matroska if MP4 cannot hold the sound. An existing file is replaced atomically.
 
         Raises:
             StylestreamError: the job has no result, the result is gone, or the file cannot be
@@ -148,7 +148,7 @@ class Pipeline:
         return path
 
     async def cancel(self, job: str) -> Status:
-        """End a job by its record, which every service follows; return the ended record.
+        """Cancel a job by ending its record, which every service follows; return the record.
 
         Raises:
             StylestreamError: the job has ended already.
@@ -172,11 +172,11 @@ class Pipeline:
                 return cancelled
 
     async def delete(self, job: str) -> None:
-        """Delete an ended job: its upload, its result, and last its record.
+        """Delete an ended job: its upload, its result, and finally its record.
 
-        An upload that was replaced by a newer version stays: it is another job's. One whose
-        properties or metadata alone have changed since, a second later at least, goes: otherwise
-        splitters, who know its job by the record, would take it for one whose event was lost.
+        An upload that was replaced by a newer version stays, because it is another job's. One of
+        which only properties or metadata have changed, at least a second later, is deleted: without
+        its job's record, splitters would take it for an upload whose event was lost.
 
         Raises:
             StylestreamError: the job has not ended.
@@ -196,23 +196,23 @@ class Pipeline:
         await self._blobs.delete_all(self._in.jobs, f"{job}/")
 
     async def _is_upload_of(self, status: Status, upload: BlobFacts) -> bool:
-        """Tell whether a job was made of what an upload holds now."""
+        """Tell whether a job was made from what an upload holds now."""
         name, uploaded_at = status.video_name, status.uploaded_at
         if status.job_id == job_id(self._in.uploads, name, upload.etag, status.style):
             return True
-        # Storage tells times in seconds. A newer version of the same second was changed by nobody.
+        # Storage's times are whole seconds. Equal times: a new version, not changed since.
         if upload.modified == upload.created:
             return False
         if not uploaded_at or upload.created > datetime.fromisoformat(uploaded_at):
             return False
-        # A file of a hierarchical account may be written anew, and stays the same file.
+        # In a hierarchical account, a file that is overwritten keeps its time of creation.
         others = [each for each in await self.list() if each.video_name == name]
         return not any(
             each.job_id != status.job_id and each.uploaded_at >= uploaded_at for each in others
         )
 
     async def _result(self, job: str) -> str:
-        """Return the name of a job's own result, whatever else its record may name."""
+        """Return the name of a job's result, after checking that the blob is the job's own."""
         result = _result_of(await self.status(job))
         if not _is_of(job, await self._blobs.facts(self._in.results, result)):
             raise self._is_gone(result)
@@ -222,22 +222,22 @@ class Pipeline:
         return StylestreamError(f"{self._in.results}/{result} is gone, or another job's")
 
     async def upload_link(self, name: str, hours: float, *, overwrite: bool = False) -> str:
-        """Return an address that takes one upload called ``name`` for some hours, once.
+        """Return a URL that accepts one upload called ``name``, once, for ``hours``.
 
-        With ``overwrite`` it takes any number of versions, and large files in blocks.
+        With ``overwrite``, it accepts any number of versions, and large files in blocks.
 
         Raises:
             ConfigurationError: no upload can have that name.
-            StylestreamError: the name is taken, or storage signs no links for this user.
+            StylestreamError: the name is taken, or storage issues no key to sign the link.
         """
         check_upload_name(name)
         return await self._links.upload(self._in.uploads, name, hours, overwrite=overwrite)
 
     async def download_link(self, job: str, hours: float) -> str:
-        """Return an address that gives a job's result for some hours.
+        """Return a URL of a job's result that is valid for ``hours``.
 
         Raises:
-            StylestreamError: there is no result, or storage signs no links for this user.
+            StylestreamError: there is no result, or storage issues no key to sign the link.
         """
         result = await self._result(job)
         return await self._links.download(self._in.results, result, hours)

@@ -1,1 +1,1 @@
-"""One process that has loaded what others need, and the others as forks of it."""
+"""A process that has loaded what others need, and the others as its forks."""

@@ -1,4 +1,4 @@
-"""Starts processes as forks of one that is ready: see `shared.forks.server`."""
+"""Starts processes as forks of one that has loaded everything: see `shared.forks.server`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from shared.forks.server import BEGUN, FILES, MESSAGE
 
 
 class ForkServer:
-    """Runs the process that others are forked from, and runs it anew if it was ended.
+    """Runs the process that others are forked from, and restarts it if it has ended.
 
-    It is started on entering or with the first fork, and while it loads, requests wait. Leaving
-    ends it with its forks. ``environment`` is its whole environment; what it writes to standard
-    error goes to ours, or into the file ``log``.
+    It is started on entering or with the first fork; while it loads, requests wait. Leaving ends it
+    and its forks. ``environment`` is its whole environment; its standard error is ours, or goes to
+    the file ``log``.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class ForkServer:
         await self.end()
 
     async def start(self, work: bytes, files: Sequence[int]) -> Leash:
-        """Start a fork with the byte ``work`` and these standard input, output and error."""
+        """Start a fork with the byte ``work``; ``files`` are its standard input, output, error."""
         ours, theirs = socket.socketpair()
         try:
             with theirs:
@@ -50,7 +50,7 @@ class ForkServer:
             raise
 
     async def end(self) -> None:
-        """End the process and its forks, if it runs; returns when it is gone."""
+        """End the process and its forks, if it runs; return once it is gone."""
         if self._requests is not None:
             self._requests.close()
         if self._process is not None:
@@ -86,7 +86,7 @@ class ForkServer:
 
 
 class Leash:
-    """Our end of what a fork is held by: it ends when this is cut, or we do."""
+    """Our end of a connection that a fork depends on: it is killed when this is cut or we end."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -96,7 +96,7 @@ class Leash:
 
     @classmethod
     async def opened(cls, connection: socket.socket) -> Self:
-        """Return the leash that ``connection`` is."""
+        """Return a leash over ``connection``."""
         return cls(*await asyncio.open_connection(sock=connection))
 
     async def begun(self) -> int | None:
@@ -123,7 +123,7 @@ class Leash:
             self._writer.write_eof()
 
     async def stop(self) -> None:
-        """End the fork if it still runs; returns when it is gone."""
+        """End the fork if it still runs; return once it is gone."""
         self.cut()
         await self.wait()
         with contextlib.suppress(ConnectionError):

@@ -1,12 +1,12 @@
 """The process that others are forked from: it has loaded what they need, once.
 
-It is run by `shared.forks.client`. A request is one byte and four open files; more, a fork is told
-through its standard input. One thread, no locks: a fork is a whole process.
+It is run by `shared.forks.client`. A request is one byte and four open files; a fork learns more
+through its standard input. There is one thread and no locks, so a fork lacks nothing.
 
-Standard input is the socket that requests come through; when it ends, so does everything here. The
-files of a request become the fork's standard input, output and error; the fourth is its leash: the
-fork is killed when the other end is shut, its process id is written to it when it has begun, and
-its exit code when it has ended.
+Standard input is the socket that requests come through; when it is closed, the server and all forks
+end. The first three files of a request become the fork's standard input, output and error. The
+fourth is its leash: the fork is killed when the other end is shut down, and its process id is
+written to it when the fork has begun, its exit code when it has ended.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import sys
 from typing import Final
 
 MESSAGE: Final = struct.Struct("!ci")
-"""What comes back on a leash: `BEGUN` or `ENDED`, and a number."""
+"""A message that comes back on a leash: `BEGUN` or `ENDED`, and a number."""
 
 BEGUN: Final = b"b"
 """With the fork's process id."""
@@ -32,7 +32,7 @@ ENDED: Final = b"e"
 """With the fork's exit code; negative when a signal ended it."""
 
 FILES: Final = 4
-"""How many files a request brings: standard input, output, error, leash."""
+"""The number of files in a request: standard input, output, error, leash."""
 
 _PR_SET_PDEATHSIG: Final = 1
 _MOST_FILES: Final = 65_536
@@ -40,12 +40,12 @@ _libc: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def wait_for_work() -> bytes:
-    """Serve requests; returns in forks alone, each time with the byte of its request.
+    """Serve requests; return only in forks, each time with the byte of its request.
 
-    The process that called it ends in here, and takes the forks with it.
+    The calling process itself ends in here, together with all forks.
     """
     _end_with_parent()
-    # What is here stays for good: a fork's collector need not copy it by touching it.
+    # Everything here stays for good; a fork's collector would copy its memory by touching it.
     gc.collect()
     gc.freeze()
     server = _Server(socket.socket(fileno=os.dup(0)))
@@ -59,7 +59,7 @@ class _Server:
         self._pid = os.getpid()
         self._requests = requests
         self._leashes: dict[int, socket.socket] = {}
-        """By process id: forks that were not waited for, so none of these ids is another's."""
+        """By process id; these forks were not waited for yet, so no id can have been reused."""
         self._woken, self._wake = socket.socketpair()
         self._selector = selectors.DefaultSelector()
         for readable in (self._requests, self._woken):
@@ -70,7 +70,7 @@ class _Server:
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
     def serve(self) -> bytes:
-        """Handle what has happened; return a request in its fork, else nothing."""
+        """Handle pending events; return the request's byte in its fork, empty otherwise."""
         for key, _ in self._selector.select():
             if key.fileobj is self._woken:
                 self._woken.recv(4096)
@@ -104,7 +104,7 @@ class _Server:
             os._exit(1)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        # Closed by their owners: whoever else gets a number of theirs keeps it.
+        # Closed by the objects that own them, which thus cannot close a reused number later.
         self._selector.close()
         for end in (self._requests, self._woken, self._wake, *self._leashes.values()):
             end.close()
@@ -122,9 +122,9 @@ class _Server:
             if not pid:
                 return
             leash = self._leashes.pop(pid)
-            with contextlib.suppress(KeyError):  # it was killed, and is watched no more
+            with contextlib.suppress(KeyError):  # it was killed, and is no longer watched
                 self._selector.unregister(leash)
-            with leash, contextlib.suppress(OSError):  # nobody may be there to hear it
+            with leash, contextlib.suppress(OSError):  # the other end may be gone
                 leash.sendall(MESSAGE.pack(ENDED, os.waitstatus_to_exitcode(status)))
 
     def _end(self) -> None:

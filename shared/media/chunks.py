@@ -2,12 +2,12 @@
 
 The splitter writes chunks in a near-lossless encoding, the stylizer reads them and writes its
 segments as the request asks (`shared.media.encodings`), and the assembler joins segments without
-decoding them. Joining works because every file here is one closed group of pictures that begins
-with a key frame and whose packets are in the order of display, so no picture refers to another
-file.
+decoding them. Joining works because every file here is one closed GOP that begins with a keyframe
+and whose packets are in display order, so no frame refers to another file.
 
-The bytes are a pure function of the frames, their timestamps and the encoding: encoders run on one
-thread, because x264's output repeats for a fixed number of threads only.
+The bytes that a CPU encoder writes are a pure function of the frames, their timestamps and the
+encoding: encoders run on one thread, because x264's output is reproducible only for a fixed number
+of threads.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ from shared.media.encodings import Encoding
 from shared.media.nvidia import cuda_decoder
 
 Decoder = Literal["cpu", "cuda"]
-"""What decodes chunks: the processor, or NVDEC, the decoder of an NVIDIA GPU."""
+"""What decodes chunks: the CPU, or NVDEC, the decoder of an NVIDIA GPU."""
 
 _PLANAR: Final = "yuv420p"
 
 NOMINAL_RATE = 60
-"""Frames a second that the stream's level is chosen for.
+"""The frame rate, in frames per second, that the stream's level is chosen for.
 
-Every segment of a video must carry the same parameter sets, and a chunk does not know the rate of
-its video: a fixed, generous one serves both.
+Every segment of a video must carry the same parameter sets, and a chunk does not know the frame
+rate of its video: a fixed, generous one meets both.
 """
 
 
 class ChunkWriter:
     """Encode frames into one MP4 file, held in memory.
 
-    Timestamps are exact: the file's track ticks at ``time_base``, which is brought to the form
-    ``1/den`` (a numerator is multiplied into the timestamps) as MP4 demands.
+    Timestamps are exact: the track's time base is ``time_base``, in the form ``1/den`` that MP4
+    requires (a numerator is multiplied into the timestamps).
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class ChunkWriter:
         frame.time_base = self._time_base
         if frame.format.name != self._pixel_format:
             frame = self._reformatter.reformat(frame, format=self._pixel_format, threads=1)
-        # A decoded frame remembers how it was coded, and x264 would take that as an order.
+        # A decoded frame keeps its picture type, and x264 would encode it as that.
         frame.pict_type = 0
         self._packets += cast("list[av.Packet[VideoStream]]", self._stream.encode(frame))
 
@@ -150,12 +150,12 @@ def read_chunk(
 
     The frames are 8-bit ``yuv420p`` in main memory; their ``pts`` count ticks of
     ``frame.time_base`` (the file's own, exact) from the first frame. Both decoders give the same
-    pictures, and ``cuda`` takes sizes within `shared.media.nvidia.NVDEC_SIZES` only.
+    pictures, but ``cuda`` supports only sizes within `shared.media.nvidia.NVDEC_SIZES`.
 
     Raises:
-        ChunkError: the file does not decode without error, or does not hold as many frames as
-            ``frames`` says (``CORRUPT_CHUNK``); what only the end of the file shows is raised
-            after the last frame. A GPU's decoder may be the one at fault.
+        ChunkError: ``CORRUPT_CHUNK``: the file does not decode without error, or does not hold
+            exactly ``frames`` frames; too few are noticed only after the last frame. A GPU's
+            decoder may be at fault instead of the file.
         OSError: there is no GPU to decode on.
     """
     count = 0
@@ -186,7 +186,7 @@ def _opened(data: bytes, decoder: Decoder) -> InputContainer:
 
 
 def _planar(frame: av.VideoFrame, reformatter: VideoReformatter) -> av.VideoFrame:
-    """Return a frame as the processor's decoder gives it: a GPU's has its chroma interleaved."""
+    """Return a frame as the CPU's decoder gives it; a GPU's has interleaved chroma."""
     if frame.format.name == _PLANAR:
         return frame
     return reformatter.reformat(frame, format=_PLANAR, threads=1)

@@ -24,13 +24,13 @@ FORMATS: Final[Mapping[ContainerName, str]] = {"mp4": "mp4", "mkv": "matroska"}
 """FFmpeg's muxer for each of `Source.container`'s values."""
 
 MAX_TIMESCALE = 2**31 - 1
-"""The most ticks a second that FFmpeg writes into an MP4."""
+"""The largest timescale, in ticks per second, that FFmpeg writes into an MP4."""
 
 EMPTY_MOV_TEXT: Final = b"\0\0"
 """The sample that FFmpeg's MP4 muxer writes by itself where no subtitle is shown."""
 
-# What a muxer wrote about itself or about an old file's structure says nothing about a new one;
-# some of it would be acted upon: `timecode` makes a track.
+# What a muxer wrote about itself or an old file's structure says nothing about a new file; some of
+# it would even have effects: `timecode` makes a track.
 _STRUCTURAL = frozenset(
     {
         "major_brand",
@@ -64,12 +64,12 @@ _SILENT_BYTES = 64
 
 
 def is_full(error: BaseException) -> bool:
-    """Tell whether a file could not be written for want of room: that is no fault of a track."""
+    """Tell whether a file could not be written for lack of space, which is not a track's fault."""
     return isinstance(error, OSError) and error.errno in _NO_ROOM
 
 
 def complaint(error: av.error.FFmpegError | IndexError) -> str:
-    """Say what FFmpeg found wrong, for people: without numbers, names of files or of Python's."""
+    """Return what FFmpeg found wrong, for people: without error numbers, file and Python names."""
     said = getattr(error, "strerror", None) or "something that was promised is missing"
     return f"{said[0].lower()}{said[1:]}"
 
@@ -87,9 +87,9 @@ def open_output(
 
 
 def open_trial(path: Path, kind: ContainerName, stream: Stream) -> OutputContainer:
-    """Open a file to try a track in: in memory, or at ``path`` where FFmpeg must open it itself.
+    """Open a file to try a track in: in memory, or at ``path`` if FFmpeg must open it itself.
 
-    (PyAV leaves a file open whose header could not be written.)
+    (PyAV does not close a file if writing its header fails.)
     """
     if kind == "mp4" or _is_listed(stream):
         return av.open(io.BytesIO(), "w", format=FORMATS[kind])
@@ -97,8 +97,8 @@ def open_trial(path: Path, kind: ContainerName, stream: Stream) -> OutputContain
 
 
 def add_copy(output: OutputContainer, stream: Stream) -> Stream:
-    """Add a track for the packets of ``stream`` to a file of `open_output`."""
-    # 'opaque' makes no encoder for it: of some codecs PyAV knows a decoder alone.
+    """Add a track for the packets of ``stream`` to a file from `open_output`."""
+    # 'opaque' creates no encoder: for some codecs PyAV has only a decoder.
     copy = output.add_stream_from_template(stream, opaque=True)
     if output.format.name == FORMATS["mp4"] and stream.type == "video":
         copy.codec_tag = stream.codec_tag  # FFmpeg's own choice for HEVC does not play everywhere
@@ -111,6 +111,9 @@ def fits(stream: Stream, container: ContainerName, folder: Path) -> bool:
     """Tell whether a container holds a track, by writing its header into a file in ``folder``.
 
     A muxer refuses a header as a whole, and does not say which track is at fault.
+
+    Raises:
+        OSError: there is no space left for the file.
     """
     try:
         with tempfile.NamedTemporaryFile(dir=folder) as trial:
@@ -170,10 +173,10 @@ def _is_listed(stream: Stream) -> bool:
 
 
 def movie_timescale(rates: Iterable[int]) -> int:
-    """Choose the ticks a second of an MP4's start offsets, given those of its tracks.
+    """Choose the timescale of an MP4's start offsets, given the timescales of its tracks.
 
-    Every track's ticks are whole numbers of them if there is such a number that is small enough;
-    otherwise they are so fine that every start rounds to the right tick.
+    It is a common multiple of them if there is one that is small enough; otherwise it is so fine
+    that every start rounds to the right tick.
     """
     ticks, exact = 1, True
     for rate in rates:
@@ -186,10 +189,10 @@ def movie_timescale(rates: Iterable[int]) -> int:
 
 
 def carried_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Return what a file's metadata says about its content."""
+    """Return the part of a file's metadata that is about its content."""
     return {key: value for key, value in metadata.items() if key.lower() not in _STRUCTURAL}
 
 
 def track_metadata(stream: Stream) -> dict[str, str]:
-    """Return what a player's menu shows of a track."""
+    """Return the metadata of a track that players show in their menus."""
     return {key: value for key, value in stream.metadata.items() if key in ("language", "title")}

@@ -1,8 +1,8 @@
-"""Matroska files with codecs that FFmpeg's Matroska muxer takes and does not list.
+"""Matroska files with codecs that FFmpeg's Matroska muxer supports but does not list.
 
-It stores A-law, ADPCM, WMA, AMR and others in the way of AVI. PyAV asks FFmpeg for the codecs of a
-format before it adds a track, and that answer leaves these out; of ``tee``, through which the same
-muxer is reached as well, it cannot be asked. What ``tee`` does not pass on is done here.
+It stores A-law, ADPCM, WMA, AMR and others as AVI does. Before it adds a track, PyAV asks FFmpeg
+which codecs a format supports, and the answer omits these. The ``tee`` muxer leads to the same
+muxer and has no such list. What ``tee`` does not pass on is done here.
 """
 
 from __future__ import annotations
@@ -24,44 +24,44 @@ if TYPE_CHECKING:
     from av.container.core import Chapter
 
 TICK: Final = Fraction(1, 1_000_000)
-"""What tracks tick at; no two packets of one share a tick."""
+"""The time base of tracks; no two packets of a track share a tick."""
 
 _CHAPTERS: Final = bytes.fromhex("1043a770")
 _SEEK_HEAD: Final = bytes.fromhex("114d9b74")
 _CRC: Final = bytes.fromhex("bf84")
 _CRC_BYTES: Final = 6
 _SEEK: Final = bytes.fromhex("4dbb9253ab84") + _CHAPTERS + bytes.fromhex("53ac88")
-"""What an entry of a table of contents begins with that says where chapters are, in 8 bytes."""
+"""The start of a SeekHead entry for chapters; their position follows, in 8 bytes."""
 _VOID: Final = bytes.fromhex("ec01")
 _VOID_HEADER: Final = 9
 _HEAD_BYTES: Final = 4096
 _LONG: Final = 1 << 56
-"""What a length of 8 bytes is marked by."""
+"""The marker of a length of 8 bytes."""
 _MEDIUM: Final = 1 << 28
-"""What a length of 4 bytes is marked by."""
+"""The marker of a length of 4 bytes."""
 
 
 def open_detour(path: Path, options: Mapping[str, str]) -> OutputContainer:
     """Open a new Matroska file that takes any codec; ``options`` are the muxer's."""
     words = ":".join(["f=matroska", *(f"{name}={value}" for name, value in options.items())])
-    # (A list of outputs is split at bars.)
+    # ("tee" splits its list of outputs at bars.)
     target = "".join(f"\\{c}" if c in "\\'|" else c for c in str(path.absolute()))
     return av.open(f"[{words}]{target}", "w", format="tee")
 
 
 def is_detour(output: OutputContainer) -> bool:
-    """Tell whether a file is one of `open_detour`."""
+    """Tell whether a file is from `open_detour`."""
     return output.format.name == "tee"
 
 
 class Apart:
-    """Gives packets that share a millisecond microseconds of their own, as ``tee`` demands."""
+    """Gives packets that share a millisecond distinct microseconds, as ``tee`` requires."""
 
     def __init__(self) -> None:
         self._latest: dict[int, int] = {}
 
     def stamp(self, packet: Packet[Stream]) -> None:
-        """Bring a packet to `TICK`, after those of its track."""
+        """Convert a packet's times to `TICK`, later than those of its track's earlier packets."""
         tick, index = packet.time_base / TICK, packet.stream_index
         dts = int(((packet.dts if packet.dts is not None else packet.pts) or 0) * tick)
         dts = max(dts, self._latest.get(index, dts - 1) + 1)
@@ -72,10 +72,10 @@ class Apart:
 
 
 def add_chapters(path: Path, chapters: Sequence[Chapter]) -> None:
-    """Append chapters to a file of `open_detour` that was closed; ``tee`` passes none on.
+    """Append chapters to a closed file from `open_detour`; ``tee`` does not pass them on.
 
-    They are what FFmpeg's muxer writes, behind all else, and its table of contents names them: it
-    leaves room in that for entries to come.
+    They are written as FFmpeg's muxer writes them, after everything else, and entered in its
+    SeekHead, where it leaves room for more entries.
     """
     if not chapters:
         return
@@ -97,7 +97,7 @@ class _Element(NamedTuple):
 
 
 def _element(data: bytes, at: int) -> _Element:
-    """Return the element at a place: its kind, and where its content begins and ends."""
+    """Return the EBML element at an offset: its id, and where its content begins and ends."""
     length_at = at + 9 - data[at].bit_length()
     size = 9 - data[length_at].bit_length()
     begin = length_at + size
@@ -106,7 +106,7 @@ def _element(data: bytes, at: int) -> _Element:
 
 
 def _contents(head: bytes, at: int, chapters_at: int) -> bytes:
-    """Return a segment's table of contents with an entry more, as long as it and its filling."""
+    """Return a segment's SeekHead with one more entry, as long as the old one with its padding."""
     table = _element(head, at)
     entries = head[table.begin : table.end]
     if entries.startswith(_CRC):
@@ -119,7 +119,7 @@ def _contents(head: bytes, at: int, chapters_at: int) -> bytes:
 
 
 def _written(chapters: Sequence[Chapter]) -> bytes:
-    """Return chapters as FFmpeg writes them, beside a track of text without any."""
+    """Return chapters as FFmpeg writes them in a file with an empty subtitle track."""
     file = io.BytesIO()
     with av.open(file, "w", format="matroska", options={"fflags": "+bitexact"}) as output:
         output.set_chapters(list(chapters))

@@ -13,7 +13,7 @@ _QUALITY: Final = 3
 
 
 def to_jpeg(frame: av.VideoFrame, longer_side: int | None = None) -> bytes:
-    """Return a JPEG of a frame in BT.709, limited range; larger ones are scaled down."""
+    """Return a JPEG of a BT.709 limited range frame, scaled down to ``longer_side`` if larger."""
     scale = min(Fraction(1), Fraction(longer_side or 1 << 16, max(frame.width, frame.height)))
     width, height = (max(2, round(side * scale / 2) * 2) for side in (frame.width, frame.height))
     picture = frame.reformat(

@@ -1,8 +1,8 @@
-"""The codecs of NVIDIA GPUs: the sizes that they take, and how FFmpeg gets at the decoder.
+"""The codecs of NVIDIA GPUs: the sizes that they support, and how FFmpeg reaches the decoder.
 
-FFmpeg decodes in the CUDA context that ONNX Runtime uses as well. Making one costs hundreds of
-megabytes of the GPU's memory, and time that matters beside that of a chunk; left to itself, FFmpeg
-makes one for every file.
+FFmpeg decodes in the CUDA context that ONNX Runtime uses as well. A context costs hundreds of
+megabytes of the GPU's memory, and takes long to create compared with a chunk; by default, FFmpeg
+creates one for every file.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ _FIRST_GPU: Final = 0
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """The sizes of pictures that hardware takes, in pixels, both ends included."""
+    """The sizes of pictures that hardware supports, in pixels, both ends included."""
 
     least_width: int
     least_height: int
     most: int
 
     def takes(self, width: int, height: int) -> bool:
-        """Whether pictures of this size can be worked on."""
+        """Return whether pictures of this size are supported."""
         return self.least_width <= width <= self.most and self.least_height <= height <= self.most
 
 
-# For H.264, what all GPUs since Maxwell take: some begin at smaller sizes.
+# For H.264, what all GPUs since Maxwell support; some support smaller sizes, too.
 NVENC_SIZES: Final = Sizes(160, 64, 4096)
 NVDEC_SIZES: Final = Sizes(64, 64, 4096)
 
 
 def has_driver() -> bool:
-    """Tell whether NVIDIA's driver is here, which a machine with a GPU lends to its containers."""
+    """Tell whether NVIDIA's driver is here; a machine with a GPU mounts it into its containers."""
     try:
         ctypes.CDLL(_DRIVER)
     except OSError:
@@ -46,10 +46,9 @@ def has_driver() -> bool:
 
 
 def cuda_decoder() -> HWAccel:
-    """Return what PyAV opens a file with whose pictures the first visible GPU decodes.
+    """Return the argument that makes PyAV decode a file on the first visible GPU.
 
-    The calling thread, in which the file has to be opened, is in the GPU's primary context from
-    now on.
+    The calling thread, which must also open the file, is in the GPU's primary context from now on.
 
     Raises:
         OSError: there is no driver, or it has no GPU; the sentence says so.

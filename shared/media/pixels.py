@@ -1,8 +1,8 @@
-"""Between decoded frames and the planar RGB that the style network takes.
+"""Converts between decoded frames and the planar RGB that the style network takes.
 
 Frames are ``yuv420p`` in BT.709 limited range; arrays are uint8 of shape ``(3, height, width)``
 in the order R, G, B, full range. Both directions run in swscale, with chroma sited where H.264
-puts it by default (left), so that a frame which is only converted there and back stays in place.
+puts it by default (left), so that a frame which is only converted there and back is not shifted.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 # Without accurate rounding swscale takes a shortcut that is ten times as fast, repeats chroma
 # instead of interpolating it, and darkens every channel by one level on average.
 _TO_RGB = Interpolation.BILINEAR | Interpolation.ACCURATE_RND
-# The other way 'bitexact' suffices: it rounds to the nearest level as well, with the same bytes as
+# The other way, 'bitexact' suffices: it rounds to the nearest level as well, with the same bytes as
 # accurate rounding, in two thirds of the time.
 _FROM_RGB = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INP | Interpolation.BITEXACT
 
@@ -74,7 +74,7 @@ def to_planar_rgb(frame: av.VideoFrame, out: NDArray[np.uint8]) -> None:
 
 
 def from_planar_rgb(planes: NDArray[np.uint8]) -> av.VideoFrame:
-    """Return a new ``yuv420p`` frame, BT.709 limited range and tagged so, of an RGB array.
+    """Return a new ``yuv420p`` frame, in BT.709 limited range and tagged so, from an RGB array.
 
     ``planes`` is uint8 of shape ``(3, height, width)``. The frame has no timestamp yet.
     """
@@ -99,7 +99,7 @@ def from_planar_rgb(planes: NDArray[np.uint8]) -> av.VideoFrame:
 
 
 def tag_as_bt709(frame: av.VideoFrame) -> None:
-    """Say of a frame that its colours are BT.709, limited range."""
+    """Tag a frame's colours as BT.709, limited range."""
     frame.colorspace = Colorspace.ITU709
     frame.color_range = ColorRange.MPEG
     frame.color_primaries = ColorPrimaries.BT709
@@ -120,7 +120,7 @@ def plane_arrays(frame: av.VideoFrame) -> Sequence[NDArray[np.uint8]]:
 
 
 def _left_sited_frame(width: int, height: int) -> av.VideoFrame:
-    # The siting of chroma can be set on a frame by a filter only.
+    # Only a filter can set the chroma siting of a frame.
     graph = av.filter.Graph()
     source = graph.add("buffer", f"video_size={width}x{height}:pix_fmt=gbrp:time_base=1/1")
     tag = graph.add("setparams", "chroma_location=left:range=pc:colorspace=gbr")

@@ -1,6 +1,6 @@
-"""Whether the codecs of a GPU work here: tried on a picture or two, by the code that will use them.
+"""Checks whether a GPU's codecs work here, on a few pictures and with the code that will use them.
 
-A probe returns the cause, which is for a sentence that begins with the setting's name.
+A check returns the fault, which completes a sentence that begins with the setting's name.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def find_nvenc_fault() -> str | None:
 def find_encoder_fault(encoding: Encoding) -> str | None:
     """Return why an encoder does not write segments that can be joined, or None if it does.
 
-    Two files of different lengths have to hold one group of pictures each, every picture at its
-    time, and the same parameter sets.
+    Two files of different lengths must hold one GOP each, every picture at its time, and the same
+    parameter sets.
     """
     try:
         files = [_encoded(encoding, count) for count in (_FEW, _MANY)]
@@ -73,7 +73,7 @@ def find_nvdec_fault() -> str | None:
 
 
 def parameter_sets(file: bytes) -> bytes:
-    """Return what a decoder has to know before a segment's first picture."""
+    """Return a segment's parameter sets, which a decoder needs before the first picture."""
     with av.open(io.BytesIO(file), "r", format="mp4") as container:
         return bytes(container.streams.video[0].codec_context.extradata or b"")
 
@@ -92,7 +92,7 @@ def _encoded(encoding: Encoding, count: int) -> bytes:
 
 
 def _times(count: int) -> list[int]:
-    # Uneven, as those of many videos.
+    # Uneven, as in many videos.
     return [3003 * i + i % 2 for i in range(count)]
 
 

@@ -1,7 +1,7 @@
-"""Opens storage accounts with the retries that the pipeline wants, and makes one of two.
+"""Opens storage accounts with the pipeline's retry policy, and presents two of them as one.
 
-A container is in one account: what users touch in theirs, all else in the pipeline's own. Whoever
-reads or writes a blob names its container and need not know that there may be two accounts.
+A container is in one account: those that users touch in theirs, all others in the pipeline's own.
+Code that reads or writes a blob names its container, and need not know how many accounts there are.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class BlobClients(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StorageAccounts:
-    """The users' account and the pipeline's own, each container in the one where it belongs."""
+    """The users' account and the pipeline's own; a container belongs to one of them."""
 
     own: BlobServiceClient
     media: BlobServiceClient
@@ -73,10 +73,10 @@ def storage_client(
 ) -> BlobServiceClient:
     """Return a client of a storage account, by connection string or by signing in to its URL.
 
-    ``hear`` is given the SDK's response to every request that gives it to nobody else.
+    ``hear`` is called with the SDK's response to every request that names no hook of its own.
 
     Raises:
-        ConfigurationError: the connection string or the URL is none.
+        ConfigurationError: the connection string or the URL is invalid.
     """
     options: dict[str, Any] = {
         # The default waits 15 s before the first retry, which turns a blip into a stall.
@@ -85,7 +85,7 @@ def storage_client(
         ),
         "connection_timeout": 10,
         "read_timeout": 60,
-        # Blocks are sent as one piece from the event loop; smaller ones let it turn in between.
+        # A block is sent in one piece from the event loop; between smaller ones, the loop runs.
         "max_single_put_size": _BLOCK_BYTES,
         "max_block_size": _BLOCK_BYTES,
         "raw_response_hook": hear,
@@ -99,16 +99,16 @@ def storage_client(
         options |= environment_options(account_url)
         return BlobServiceClient(account_url, credential, **options)
     except ValueError:
-        # The SDK's words may hold a key.
+        # The SDK's message may contain a key.
         raise ConfigurationError([_CONNECTION_STRING if connection_string else _URL]) from None
 
 
 def environment_options(url: str) -> dict[str, Any]:
-    """Return whether a client of the SDK's that speaks to ``url`` looks into the environment.
+    """Return the option that says whether an SDK client of ``url`` consults the environment.
 
-    By default it asks two threads before each request, one for a proxy and one for a password in a
-    netrc file, which Azure never takes. That is half of the processor time of a small request. So
-    the environment is asked here, once, and every time only where it names a proxy for ``url``.
+    By default it has two threads look before each request, one for a proxy and one for a password
+    in a netrc file, which Azure never accepts. That is half of the CPU time of a small request. So
+    the environment is consulted here, once, and per request only if it names a proxy for ``url``.
     """
     parts = urlsplit(url)
     proxied = parts.scheme in getproxies() and not proxy_bypass(parts.hostname or "")

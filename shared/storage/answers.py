@@ -1,8 +1,8 @@
-"""What an answer of storage means, decided by its ``x-ms-error-code``. Pure, no I/O.
+"""What an error response of storage means, by its ``x-ms-error-code``. Pure, no I/O.
 
-The status alone does not tell: a 404 may be of a container that somebody is making anew, a 409 of
-a blob in the archive tier. An answer without a code did not come from storage at all, but from a
-proxy or gateway before it, and says nothing about a blob.
+The status alone does not say: a 404 may be about a container that is being recreated, a 409 about a
+blob in the archive tier. A response without a code did not come from storage at all, but from a
+proxy or gateway in front of it, and says nothing about a blob.
 
 Source: https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes
 """
@@ -26,22 +26,22 @@ from shared.contracts.errors import (
 
 
 class Answer(Enum):
-    """What follows from an answer that is none of success."""
+    """What follows from an error response."""
 
     ABSENT = auto()
     """There is no such blob."""
     EXISTS = auto()
-    """There is one already."""
+    """The blob exists already."""
     CHANGED = auto()
     """The blob is not, or no longer, at the version that the request named."""
     FINAL = auto()
-    """The same request will be answered alike forever."""
+    """The same request will always fail in the same way."""
     DOUBTFUL = auto()
-    """A request that should be wrong; believed once it has been answered so a few times."""
+    """The request is probably wrong; that is certain once it has failed like this a few times."""
     DENIED = auto()
-    """Storage refuses the credentials; an operator can cure that."""
+    """Storage refuses the credentials; an operator can fix that."""
     NO_CONTAINER = auto()
-    """There is no such container; an operator can cure that, too."""
+    """There is no such container; an operator can fix that, too."""
     AWAY = auto()
     """Storage cannot answer now: throttling, an outage, a container that is being deleted."""
 
@@ -49,7 +49,7 @@ class Answer(Enum):
 _BY_CODE: Final = {
     "BlobNotFound": Answer.ABSENT,
     "BlobAlreadyExists": Answer.EXISTS,
-    # A blob under a lease, or one that the identity may not write over, is one that exists.
+    # A blob that is leased, or that the identity may not overwrite, exists.
     "LeaseIdMissing": Answer.EXISTS,
     "UnauthorizedBlobOverwrite": Answer.EXISTS,
     "BlobOverwritten": Answer.CHANGED,
@@ -70,7 +70,7 @@ _BY_CODE: Final = {
     "ContainerBeingDeleted": Answer.AWAY,
     "ContainerDisabled": Answer.AWAY,
     "ContainerNotFound": Answer.NO_CONTAINER,
-    # Another writer of the same blob was faster with its list of blocks.
+    # Another writer of the same blob committed its block list first.
     "InvalidBlobOrBlock": Answer.AWAY,
     "InvalidBlockList": Answer.AWAY,
     "Md5Mismatch": Answer.AWAY,
@@ -102,13 +102,13 @@ _DENIED: Final = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 
 
 def answer(error: AzureError) -> Answer:
-    """Return what an error of the SDK's means."""
+    """Return what an error of the SDK means."""
     status = error.status_code if isinstance(error, HttpResponseError) else None
     return meaning(status, error_code(error))
 
 
 def meaning(status: int | None, code: str | None) -> Answer:
-    """Return what an answer with this status and ``x-ms-error-code`` means.
+    """Return what a response with this status and ``x-ms-error-code`` means.
 
     >>> meaning(409, "BlobArchived"), meaning(409, "BlobAlreadyExists"), meaning(409, None)
     (<Answer.FINAL: 4>, <Answer.EXISTS: 2>, <Answer.AWAY: 8>)
@@ -124,11 +124,11 @@ def meaning(status: int | None, code: str | None) -> Answer:
 
 
 def error_code(error: AzureError) -> str | None:
-    """Return the answer's ``x-ms-error-code``; None when there was no answer, or not storage's."""
+    """Return the response's ``x-ms-error-code``; None without a response from storage."""
     response: Any = error.response if isinstance(error, HttpResponseError) else None
     if response is None:
         return None
-    # The SDK's attribute is an enumeration or a text, and missing from some of its errors.
+    # The SDK's attribute is an enum or a string, and missing from some of its errors.
     code = response.headers.get("x-ms-error-code") or getattr(error, "error_code", None)
     return str(getattr(code, "value", code)) if code else None
 
@@ -141,7 +141,7 @@ def sentence(error: AzureError) -> str:
 
 
 def failure(verb: str, container: str, name: str, error: AzureError) -> StylestreamError:
-    """Return what is raised where storage does not do as it is asked."""
+    """Return the exception for a failed attempt to ``verb`` a blob."""
     what = f"cannot {verb} blob {container}/{name}"
     match answer(error):
         case Answer.FINAL:

@@ -1,4 +1,4 @@
-"""Deletes many blobs by few requests."""
+"""Deletes many blobs with few requests."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from azure.core.exceptions import HttpResponseError
 from azure.storage.blob.aio import ContainerClient
 
 MOST: Final = 256
-"""The service takes no more in a batch."""
+"""The most blobs that storage accepts in a batch."""
 
 _BOUNDARY: Final = "boundary="
 
 
 async def delete_batch(client: ContainerClient, names: Sequence[str]) -> list[HttpResponseError]:
-    """Delete up to `MOST` blobs by one request; return what was answered to those that stay.
+    """Delete up to `MOST` blobs with one request; return the errors of those that stay.
 
     Raises:
         AzureError: the request as a whole failed.
@@ -26,7 +26,7 @@ async def delete_batch(client: ContainerClient, names: Sequence[str]) -> list[Ht
         *names,
         raise_on_any_failure=False,
         raw_request_hook=_plain_boundary,
-        # The SDK leaves out an account that is in the path, but for 127.0.0.1 and localhost.
+        # The SDK drops an account name in the path, except for 127.0.0.1 and localhost.
         url_prepend=urlsplit(client.url).path.rpartition("/")[0].strip("/"),
     )
     return [
@@ -37,7 +37,7 @@ async def delete_batch(client: ContainerClient, names: Sequence[str]) -> list[Ht
 
 
 def _plain_boundary(request: Any) -> None:
-    """Keep "=" out of the boundary between the parts: Azurite reads it up to the next one."""
+    """Keep "=" out of the boundary between the parts: Azurite cuts it off at the first one."""
     message = request.http_request
     content_type = message.headers["Content-Type"]
     boundary = content_type.partition(_BOUNDARY)[2]

@@ -1,7 +1,7 @@
 """Blob storage as the services use it: whole small blobs, written once or under an ETag.
 
-Names are deterministic and content is too, so "write once" (If-None-Match: *) makes every piece of
-work safe to repeat: the second writer learns that the blob exists and changes nothing (promise I2).
+Names and contents are deterministic, so "write once" (If-None-Match: *) makes every piece of work
+safe to repeat: the second writer learns that the blob exists and changes nothing (promise I2).
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class BlobFacts:
     etag: str
     metadata: dict[str, str]
     created: datetime
-    """When it was put there; changes of its metadata and properties leave it as it is."""
+    """When it was put there; changes to its metadata and properties do not affect this."""
     modified: datetime
     copying: bool = False
     """Whether storage is still copying it from elsewhere."""
     appendable: bool = False
-    """Whether it is an append blob, of which nobody ever says that it is complete."""
+    """Whether it is an append blob, which is never known to be complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +66,11 @@ class BlobStore:
     """The blobs of an account, or of several as one, addressed by container and name.
 
     Raises:
-        TransientError: from every method, when storage stays away through all retries; a
+        TransientError: from every method, when storage stays unavailable through all retries; a
             `DeniedError` when it refuses the credentials, a `NoContainerError` when there is no
             such container.
-        PermanentError: from every method, ``STORAGE_REFUSED``, when storage would never take such
-            a request; a `DoubtfulError` when that is not certain before a few more tries.
+        PermanentError: from every method, ``STORAGE_REFUSED``, when storage would never accept the
+            request; a `DoubtfulError` if only a few more attempts would make that certain.
     """
 
     def __init__(self, client: BlobClients) -> None:
@@ -109,7 +109,7 @@ class BlobStore:
         return Content(data, _bare(found.etag), dict(found.metadata or {}))
 
     async def download(self, container: str, name: str, path: Path) -> BlobFacts | None:
-        """Copy a blob into a file; return what is known about it, None when there is none."""
+        """Download a blob to a file; return what is known about it, None when there is none."""
         blob = self._client.get_blob_client(container, name)
         try:
             stream = await blob.download_blob(decompress=False)
@@ -127,7 +127,7 @@ class BlobStore:
     ) -> bytes | None:
         """Return ``length`` bytes from ``offset`` of the blob's version ``etag``.
 
-        They come as they lie there, whatever a ``Content-Encoding`` says about unpacking them.
+        They are returned as stored, even if a ``Content-Encoding`` says that they are compressed.
 
         Returns:
             None when that version is gone.
@@ -173,7 +173,7 @@ class BlobStore:
         metadata: dict[str, str] | None = None,
         content_type: str = "application/octet-stream",
     ) -> str | None:
-        """Write a blob, its metadata included, over version ``etag`` if given.
+        """Overwrite a blob with its metadata; if ``etag`` is given, only that version.
 
         Returns:
             The new ETag; None when the blob is no longer at ``etag`` (nothing was written).
@@ -195,7 +195,7 @@ class BlobStore:
         return _bare(written["etag"])
 
     async def copy(self, container: str, name: str, to: str, *, etag: str) -> bool:
-        """Copy a blob's version ``etag``, with its metadata, to a name that may be taken already.
+        """Copy a blob's version ``etag``, with its metadata, to a name, unless that is taken.
 
         Returns:
             False when the blob is no longer at ``etag``.
@@ -206,7 +206,7 @@ class BlobStore:
         try:
             stream = await blob.download_blob(decompress=False, **_at(etag))
             await self._client.get_blob_client(container, to).upload_blob(
-                # Its own iterator pretends to be one that need not be awaited.
+                # Its own iterator would pass for one that need not be awaited.
                 (part async for part in stream.chunks()),
                 length=stream.size,
                 overwrite=False,
@@ -245,7 +245,7 @@ class BlobStore:
             raise failure("reach", container, "", error) from error
 
     async def clock_s(self, container: str) -> float:
-        """Return what the clock of the account says that holds ``container``: POSIX seconds."""
+        """Return the time by the clock of the account that holds ``container``, POSIX seconds."""
         answers: list[Any] = []
         client = self._client.get_container_client(container)
         try:
@@ -282,7 +282,7 @@ class BlobStore:
             raise failure("list", container, prefix, error) from error
 
     async def folders(self, container: str) -> AsyncIterator[str]:
-        """List what stands before the first slash of blobs' names, each once."""
+        """List the parts before the first slash of blobs' names, each once."""
         try:
             async for found in self._client.get_container_client(container).walk_blobs():
                 if found.name.endswith("/"):
@@ -297,7 +297,7 @@ class BlobStore:
         return len(names)
 
     async def delete_each(self, container: str, names: list[str]) -> None:
-        """Delete blobs by their names; one that is gone already is no error."""
+        """Delete blobs by their names; those that are gone already are ignored."""
         client = self._client.get_container_client(container)
         for start in range(0, len(names), MOST):
             try:
@@ -309,7 +309,7 @@ class BlobStore:
                     raise failure("delete", container, names[start], problem)
 
     async def delete(self, container: str, name: str, *, etag: str | None = None) -> None:
-        """Delete a blob, or its version ``etag`` alone; one that is gone already is no error."""
+        """Delete a blob, or only its version ``etag``; one that is gone already is ignored."""
         try:
             await self._client.get_blob_client(container, name).delete_blob(**_at(etag))
         except AzureError as error:
@@ -342,8 +342,8 @@ def _properties(metadata: dict[str, str] | None, content_type: str) -> dict[str,
 
 
 def _at(etag: str | None) -> dict[str, Any]:
-    """Return the condition that a blob is at a version; empty for any."""
-    # Given as None, the SDK would pass the condition on to the HTTP library.
+    """Return the condition that a blob is at version ``etag``; empty for None."""
+    # The SDK would pass a condition of None on to the HTTP library.
     if etag is None:
         return {}
     return {"etag": f'"{etag}"', "match_condition": MatchConditions.IfNotModified}

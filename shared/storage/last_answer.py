@@ -1,7 +1,7 @@
-"""What a storage account has answered last, whoever asked: it tells whether the account is there.
+"""A storage account's last answer to any request, which shows whether the account is available.
 
-A service that reads its hub hears from storage every few seconds. To ask for nothing but an answer
-beside that would be a fifth of all that an idle service asks.
+A service that reads its hub gets an answer from storage every few seconds anyway. Separate health
+checks would be a fifth of all requests of an idle service.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any, Final
 from shared.storage.blobs import BlobStore
 
 _OF_BLOBS: Final = {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED}
-"""Answers of an account in order, about blobs that are not as was thought."""
+"""Error statuses of an account that works: they are about the state of a blob."""
 _IN_ITS_PLACE: Final = 5
 _FRESH_S: Final = 7.0
-"""Idle consumers look every 5 to 6 s who else lives."""
+"""Idle consumers list the owners of partitions every 5 to 6 s."""
 
 
 class LastAnswer:
@@ -30,14 +30,14 @@ class LastAnswer:
         self._date = ""
 
     def note(self, answer: Any) -> None:
-        """Note an answer: to be given to the client as its ``raw_response_hook``."""
+        """Note an answer; to be passed to the client as its ``raw_response_hook``."""
         found = answer.http_response
         self._good = found.status_code < HTTPStatus.BAD_REQUEST or found.status_code in _OF_BLOBS
         self._at_s, self._wall_s = time.monotonic(), time.time()
         self._date = found.headers.get("Date", "")
 
     def is_good(self, within_s: float) -> bool:
-        """Whether it was no refusal and no outage, and came within the last ``within_s``."""
+        """Return whether it came within the last ``within_s``, from an account that works."""
         return self._good and time.monotonic() - self._at_s < within_s
 
     @property
@@ -49,11 +49,11 @@ class LastAnswer:
 
 
 class StorageProbe:
-    """Asks whether the account of ``container`` answers for it, seldom if others have just asked.
+    """Checks that an account answers for ``container``, rarely if other requests show that it does.
 
-    A good ``last`` answer of the account within ``every_s``, 7 s at most, stands for its own, five
-    times in a row. It stands for nothing after a probe that failed: an account may answer for one
-    container and not for another.
+    A good ``last`` answer of the account within ``every_s``, at most 7 s, replaces a request of its
+    own up to five times in a row. After a probe that failed it does not, because an account may
+    answer for one container and not for another.
     """
 
     def __init__(self, blobs: BlobStore, container: str, last: LastAnswer, every_s: float) -> None:

@@ -1,7 +1,7 @@
-"""Says why a container cannot be listed, where a single blob's name is to blame.
+"""Finds the blob whose name makes it impossible to list a container.
 
-Azurite takes in blobs with control characters in their names and then refuses every listing that
-such a name would be in. Azure refuses the names instead.
+Azurite accepts blobs with control characters in their names, and then refuses every listing that
+would contain one. Azure refuses the names instead.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _REFUSED: Final = HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 async def unlistable(container: ContainerClient, error: BaseException | None) -> str | None:
-    """Return where the name is for which a listing failed with ``error``; None if it is not that.
+    """Return where the name is that made a listing fail with ``error``; None for other failures.
 
-    The sentence's rest is such as ``comes after 'a.mp4' in the order of names``.
+    It is the rest of a sentence, such as ``comes after 'a.mp4' in the order of names``.
     """
     if not isinstance(error, HttpResponseError) or error.status_code != _REFUSED:
         return None
@@ -32,10 +32,10 @@ async def unlistable(container: ContainerClient, error: BaseException | None) ->
 
 
 async def _last_listed(container: ContainerClient) -> str | None:
-    """Return the name before the one that fails a listing, empty for none; None if none fails."""
+    """Return the name before the one that fails a listing, perhaps empty; None if none fails."""
     last, token = "", None
     for size in (_PAGE, 1):
-        # Tried once: the refusal is what is looked for.
+        # Tried once: the refusal is the expected answer.
         pages = container.list_blobs(results_per_page=size, retry_total=0).by_page(token)
         try:
             async for page in pages:

@@ -1,4 +1,4 @@
-"""Manifests in storage: written once, under a seal, and read only when it is whole."""
+"""Manifests in storage: written once, with a seal that is checked on reading."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.storage.seals import check_seal, seal
 
 
 class Stored(NamedTuple):
-    """A manifest, and the version and metadata that its blob was read with."""
+    """A manifest, with the ETag and the metadata of its blob."""
 
     manifest: Manifest
     etag: str
@@ -31,7 +31,7 @@ async def store_manifest(blobs: BlobStore, container: str, manifest: Manifest) -
 
 
 async def load_manifest(blobs: BlobStore, container: str, job_id: str) -> Manifest | None:
-    """Return a job's manifest as `fetch_manifest` does, without where it came from."""
+    """Return only the manifest that `fetch_manifest` returns, or None."""
     stored = await fetch_manifest(blobs, container, job_id)
     return None if stored is None else stored.manifest
 
@@ -41,7 +41,7 @@ async def fetch_manifest(blobs: BlobStore, container: str, job_id: str) -> Store
 
     Raises:
         PermanentError: ``CORRUPT_MANIFEST``: it is not what a splitter wrote, or
-            ``MANIFEST_UNREADABLE``: that was a splitter of another version.
+            ``MANIFEST_UNREADABLE``: a splitter of another version wrote it.
     """
     content = await blobs.fetch(container, manifest_blob(job_id))
     if content is None:

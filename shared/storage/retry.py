@@ -1,9 +1,8 @@
-"""The one retry policy: capped exponential pauses with jitter.
+"""The one retry policy: capped exponential backoff with jitter.
 
-A `TransientError` is tried again forever, since the dependency will come back and the event must
-not be lost; or for as long as whoever asks has nothing better to do. A `PermanentError` is never
-tried again. Anything unexpected gets a bounded number of tries. So does a `DoubtfulError`, which is
-believed when it has come again for some seconds.
+A `TransientError` is retried forever, since the dependency will come back and the event must not be
+lost, unless the caller sets a limit. A `PermanentError` is never retried. Anything unexpected gets
+a limited number of attempts. So does a `DoubtfulError`, which must also persist for some seconds.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ T = TypeVar("T")
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 30.0
 DOUBT_S: Final = 10.0
-"""The least that the pauses before a `DoubtfulError` is believed come to."""
+"""The least total backoff, in seconds, before a `DoubtfulError` counts as permanent."""
 
 
 class Retry:
-    """The policy, counting in a service's metrics whatever it tries again."""
+    """The policy; it counts every retry in a service's metrics."""
 
     def __init__(self, metrics: WorkMetrics) -> None:
         self._metrics = metrics
@@ -39,9 +38,9 @@ class Retry:
         """Await ``work`` until it succeeds.
 
         Raises:
-            TransientError: from ``work``, at its last try within ``patience_s``.
-            PermanentError: from ``work``, at once; a `DoubtfulError` at its last try.
-            Exception: what ``work`` raised at its last try, when it is not transient.
+            TransientError: from ``work``, at its first failure after ``patience_s``.
+            PermanentError: from ``work``, at once; a `DoubtfulError` at its last attempt.
+            Exception: anything else from ``work``, at the last of its ``attempts``.
         """
         unforeseen = 0
 

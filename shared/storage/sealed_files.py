@@ -1,8 +1,8 @@
 """Files that are published only if they still hold what was checked.
 
-A result is written, checked and then uploaded, which reads it from the disk once more. A disk that
-gives other bytes the second time must not have them published: so the file is digested while it is
-uploaded, and the upload fails before its last bytes are sent.
+A result is written, checked and then uploaded, which reads it from the disk once more. If the disk
+returns other bytes the second time, they must not be published: the file is digested while it is
+uploaded, and if the digest is wrong, the upload fails before its last bytes are sent.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class SealedFile:
     sha256: str
 
     def open(self, _mode: Literal["rb"] = "rb") -> io.FileIO:
-        """Open it for one reading from its beginning to its end."""
+        """Open it for a single read from beginning to end."""
         return _Reading(self.path, self.sha256)
 
 
 class _Reading(io.FileIO):
-    """Digests what is read, and raises in place of the end when it is not what was expected.
+    """Digests what is read, and raises at the end if it is not what was expected.
 
     Raises:
         ResultError: ``CORRUPT_RESULT``, from the ``read`` that reaches the end.

@@ -1,6 +1,6 @@
-"""Seals: a blob's metadata names the digest of its content, written with it in one request.
+"""Seals: a blob's metadata holds the digest of its content, written with it in one request.
 
-Storage that loses or changes a byte, or a foreign hand that overwrites a blob, would otherwise show
+A byte that storage loses or changes, or a blob that somebody else overwrites, would otherwise show
 up as a garbled picture: a video decoder conceals what it cannot read.
 """
 
@@ -17,7 +17,7 @@ SEAL: Final = "sha256"
 
 
 def seal(data: bytes) -> dict[str, str]:
-    """Return the metadata that vouches for ``data``."""
+    """Return the metadata that seals ``data``."""
     return {SEAL: hashlib.sha256(data).hexdigest()}
 
 
@@ -35,6 +35,6 @@ def check_seal(content: Content, what: str, code: str) -> None:
 
 
 def file_digest(path: Path) -> str:
-    """Return what seals a file's content."""
+    """Return the SHA-256 digest of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,6 @@
-"""Large blobs that come in blocks, in any order and with breaks, and appear at once and whole.
+"""Large blobs that are uploaded in blocks, in any order and with pauses, and appear at once, whole.
 
-Storage keeps blocks for a week, by the name of the blob that they are for.
+Storage keeps uncommitted blocks for a week, under the name of the blob that they are for.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from shared.storage.answers import Answer, answer, failure
 
 
 class Staging:
-    """Blocks of blobs to come, in one container.
+    """Uncommitted blocks of future blobs, in one container.
 
     Raises:
-        TransientError: from every method, when storage stays away through all retries.
-        PermanentError: from every method, when storage would never take such a request.
+        TransientError: from every method, when storage stays unavailable through all retries.
+        PermanentError: from every method, when storage would never accept the request.
     """
 
     def __init__(self, client: BlobClients, container: str) -> None:
@@ -27,13 +27,13 @@ class Staging:
 
     @property
     def container(self) -> str:
-        """The container that the blobs come into."""
+        """The container of the blobs."""
         return self._container
 
     async def stage(self, name: str, block: str, data: bytes) -> None:
-        """Keep one block; the same block again replaces it.
+        """Upload one block; uploading it again replaces it.
 
-        ``block`` names it among the blob's blocks; all their names have one length.
+        ``block`` is its id among the blob's blocks; all of these must have the same length.
         """
         blob = self._client.get_blob_client(self._container, name)
         try:
@@ -42,7 +42,7 @@ class Staging:
             raise failure("write", self._container, name, error) from error
 
     async def staged(self, name: str) -> dict[str, int]:
-        """Return the sizes, in bytes, of the blocks that wait for `commit`."""
+        """Return the sizes, in bytes by id, of the blocks that wait for `commit`."""
         blob = self._client.get_blob_client(self._container, name)
         try:
             _, waiting = await blob.get_block_list("uncommitted")
@@ -53,10 +53,10 @@ class Staging:
         return {str(block.id): int(block.size) for block in waiting}
 
     async def commit(self, name: str, blocks: list[str], metadata: dict[str, str]) -> str | None:
-        """Make a blob of staged blocks, in this order, unless there is one.
+        """Make a blob of staged blocks, in this order, unless it exists.
 
         Returns:
-            The new blob's ETag; None when there was one already, or a block is missing.
+            The new blob's ETag; None if the blob exists already, or a block is missing.
         """
         blob = self._client.get_blob_client(self._container, name)
         try:

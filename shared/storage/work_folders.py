@@ -1,9 +1,9 @@
-"""Folders for work in hand, which disappear with it, also when its process was killed.
+"""Folders for work in hand, which are removed with it, even if its process is killed.
 
-A volume outlives the container that is restarted on it: what a killed process leaves behind would
-fill it in the end. So every folder is locked by the process that works in it, and a lock goes with
-its process; a service that starts removes the folders that nobody holds. The folder itself is what
-is locked: a lock file is missing in one whose process was killed while it made or removed it.
+A volume outlives the container that is restarted on it: what killed processes leave behind would
+eventually fill it. So every folder is locked by the process that works in it, a lock ends with its
+process, and a service that starts removes the folders that are not locked. The folder itself is
+locked: a lock file may be missing if its process was killed while it made or removed the folder.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FULL_S: Final = 60.0
 
 @contextlib.contextmanager
 def work_folder(parent: str | None) -> Iterator[Path]:
-    """Make a folder in ``parent``, or in the system's place for such, and remove it in the end."""
+    """Make a folder in ``parent`` or the system's temporary directory, and remove it in the end."""
     with _made(parent) as folder:
         try:
             yield folder
@@ -44,14 +44,14 @@ def work_folder(parent: str | None) -> Iterator[Path]:
 
 
 def lasting_work_folder() -> Path:
-    """Make a folder in the system's place for such that goes with this process."""
+    """Make a folder in the system's temporary directory that is removed when this process exits."""
     held = contextlib.ExitStack()
     atexit.register(held.close)
     return held.enter_context(work_folder(None))
 
 
 def sweep_work_folders(parent: str | None) -> int:
-    """Remove the folders in ``parent`` whose processes are gone; return how many there were."""
+    """Remove the folders in ``parent`` whose processes are gone; return how many."""
     swept = 0
     for folder in Path(parent or tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError), _locked(folder):
@@ -63,7 +63,7 @@ def sweep_work_folders(parent: str | None) -> int:
 
 
 async def more_room(parent: str | None, within_s: float, leaving: asyncio.Event) -> bool:
-    """Wait until others have left room in ``parent``; return whether they did.
+    """Wait until some space has become free in ``parent``; return whether it has.
 
     Returns after ``within_s`` at the latest, and when ``leaving`` is set.
     """
@@ -84,7 +84,7 @@ def _made(parent: str | None) -> Iterator[Path]:
     with contextlib.ExitStack() as held:
         while True:
             folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-            # Before it was locked, somebody who sweeps may have taken it for one left behind.
+            # Before it was locked, a sweep may have taken it for one that was left behind.
             with contextlib.suppress(BlockingIOError, FileNotFoundError):
                 held.enter_context(_locked(folder))
                 break
@@ -96,7 +96,7 @@ def _locked(folder: Path) -> Iterator[None]:
     """Hold a folder's lock.
 
     Raises:
-        BlockingIOError: somebody else holds it.
+        BlockingIOError: it is held elsewhere.
         FileNotFoundError: it is gone.
     """
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -1,1 +1,1 @@
-"""Styles: what a user may ask for, and the gallery of networks that can answer."""
+"""Styles: the gallery of networks that a request can name, and where they come from."""

@@ -1,7 +1,7 @@
-"""Styles in a blob container: fetched when a service starts, then a folder like any other.
+"""Styles in a blob container: fetched when a service starts, then used like any local folder.
 
-The container holds what a styles folder holds, at its top: ``NAME.onnx`` and ``NAME.json``. Put the
-networks there before their cards: a service that starts in between refuses a card without one.
+At its top level, the container holds what a styles folder holds: ``NAME.onnx`` and ``NAME.json``.
+Upload networks before their cards: a service that starts in between refuses a card without one.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ S = TypeVar("S", bound=StorageSettings)
 
 
 async def fetch_styles(settings: S, blobs: BlobStore, retry: Retry) -> S:
-    """Return ``settings`` whose styles folder holds what ``STYLES_CONTAINER`` holds.
+    """Return ``settings`` with a styles folder that holds what ``STYLES_CONTAINER`` holds.
 
-    Without that setting they are returned as they are. The folder lives as long as this process,
-    and children of this process, which read the same environment, find it there.
+    Without that setting they are returned unchanged. The folder lasts as long as this process;
+    child processes find it through the environment, which is changed accordingly.
 
     Raises:
-        ConfigurationError: a folder and a container are set.
+        ConfigurationError: both a folder and a container are set.
     """
     container = settings.styles_container
     if not container:

@@ -2,11 +2,11 @@
 
 A style is two files: ``NAME.onnx``, the network, and ``NAME.json``, its card. The name is
 lower-case letters, digits and hyphens, because it becomes part of result names and of upload
-paths. Beside them may lie the same network in half precision, ``NAME.fp16.onnx``, if the card names
-it under ``variants``.
+paths. There may also be the same network in half precision, ``NAME.fp16.onnx``, which the card then
+names under ``variants``.
 
-Every file is compared with its card when the gallery is opened: a style that cannot be used is told
-by name before the first video comes, not by the job that asks for it.
+Every file is compared with its card when the gallery is opened, so that a style that cannot be used
+is reported by name before the first video comes, and not by the job that requests it.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _BUNDLED: Final = Path(__file__).parent
 _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 Precision = Literal["fp32", "fp16"]
-"""How a network's weights are kept: fp16 is faster on a GPU."""
+"""The precision of a network's weights; fp16 is faster on a GPU."""
 
 
 class Card(Value):
-    """What a style's card says; ``sha256`` is that of the network's file.
+    """A style's card; ``sha256`` is that of the network's file.
 
-    Networks of one ``trunk`` were trained from one ancestor, so that a mean of their weights is a
-    style, too. ``variants`` maps a precision to the sha256 of that variant's file.
+    Networks with the same ``trunk`` were trained from one ancestor, so that a mean of their weights
+    is a style, too. ``variants`` maps a precision to the sha256 of that variant's file.
     """
 
     title: str
@@ -60,7 +60,7 @@ class Style:
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
-        """The precisions that there are of the network."""
+        """The precisions in which the network is available."""
         return ("fp32", *self.card.variants)
 
     def network(self, precision: Precision = "fp32") -> bytes:
@@ -68,7 +68,7 @@ class Style:
 
         Raises:
             StyleError: there is no such variant, or its file is missing or is not the one that the
-                card was made for.
+                card names.
         """
         promised = self.card.sha256 if precision == "fp32" else self.card.variants.get(precision)
         if promised is None:
@@ -122,7 +122,7 @@ class Gallery:
         """Return the style called ``name``.
 
         Raises:
-            StyleError: there is none; the sentence names those there are.
+            StyleError: there is none; the sentence names those that exist.
         """
         if name not in self._styles:
             raise StyleError(
@@ -135,7 +135,7 @@ class Gallery:
         """Return the styles of a blend, or the one style, each with its share in hundredths.
 
         Raises:
-            StyleError: one of them is not there, or ``blend`` is not a blend.
+            StyleError: one of them does not exist, or ``blend`` is not a blend.
         """
         try:
             portions = parse_blend(blend)
@@ -144,10 +144,10 @@ class Gallery:
         return tuple((self.find(name), percent) for name, percent in portions)
 
     def require(self, request: StyleRequest) -> None:
-        """Look up all styles that a request names.
+        """Check that all styles that a request names exist.
 
         Raises:
-            StyleError: one of them is not there.
+            StyleError: one of them does not.
         """
         for blend in request.blends:
             self.find_all(blend)
@@ -156,7 +156,7 @@ class Gallery:
         """Digest the networks that a request is painted with, the same in every precision.
 
         Raises:
-            StyleError: one of its styles is not there.
+            StyleError: one of its styles does not exist.
         """
         digests = {
             style.name: style.card.sha256
@@ -168,10 +168,9 @@ class Gallery:
         ]
 
     def find_changes(self) -> str | None:
-        """Name the styles whose files are no longer those that the gallery was opened with.
+        """Name the styles whose files have changed since the gallery was opened; None if none has.
 
-        None where all are as they were; styles that were added since do not count, unless they
-        cannot be used.
+        Styles that were added since do not count, unless they cannot be used.
         """
         try:
             now = Gallery(self._further).styles
@@ -207,7 +206,7 @@ def open_gallery(folder: str | None, default_style: str) -> Gallery:
     """Open a service's gallery, with the styles of ``folder`` if given.
 
     Raises:
-        ConfigurationError: naming every style that cannot be used, or a default that is not there.
+        ConfigurationError: naming every style that cannot be used, or a missing default style.
     """
     gallery = Gallery(Path(folder) if folder else None)
     try:

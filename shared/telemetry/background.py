@@ -1,8 +1,8 @@
-"""Work that a service does again and again beside its events, and that never ends unnoticed.
+"""Periodic work that a service does beside its events, and that never ends unnoticed.
 
-A task that dies takes its errand with it and says nothing: checkpoints are no longer written, jobs
-no longer looked after, and the service seems well. So there is one way to run such work: in rounds,
-each of which may fail, is told when it does, and is followed by the next.
+A task that dies does so silently: checkpoints are no longer written, jobs are no longer checked,
+and the service seems healthy. So all such work runs in rounds: one that fails is logged and
+counted, and the next one follows.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ Errand = Literal[
     "uploads",
     "connections",
 ]
-"""What is done in rounds; the label of a metric."""
+"""The work that is done in rounds; the label of a metric."""
 
 
 def is_cancelled() -> bool:
-    """Return whether this task was ever cancelled, even if nobody felt it.
+    """Return whether this task was ever cancelled, even if the cancellation was swallowed.
 
-    The Event Hubs SDK waits with ``asyncio.wait_for``, which swallows a cancellation that comes
-    together with what it waits for (Python before 3.12, python/cpython#86296). A loop around such
-    calls would go on forever, and whoever cancelled it would wait as long.
+    The Event Hubs SDK waits with ``asyncio.wait_for``, which swallows a cancellation that arrives
+    together with the result (Python before 3.12, python/cpython#86296). A loop around such calls
+    would run forever, and so would whatever cancelled it and awaits its end.
     """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
@@ -49,10 +49,10 @@ async def in_rounds(
     *,
     until: asyncio.Event | None = None,
 ) -> None:
-    """Await ``work`` every ``every_s`` seconds, whatever becomes of a round.
+    """Await ``work`` every ``every_s`` seconds, even if rounds fail.
 
-    Returns after ``until`` is set, if it is given, with the round in hand finished. ``failed``
-    hears of every round that raised; ``work`` itself sees to errors that it foresees.
+    If ``until`` is set during a round, returns after it; if during a pause, after one more round.
+    ``failed`` is called for every round that raises; ``work`` handles the errors that it foresees.
     """
     leaving = until or asyncio.Event()
     while not leaving.is_set() and not is_cancelled():
@@ -61,6 +61,6 @@ async def in_rounds(
                 await leaving.wait()
         try:
             await work()
-        except Exception as error:  # unforeseen: the next round may fare better
+        except Exception as error:  # unforeseen: the next round may succeed
             failed(errand)
             log.error("a round of background work failed", errand=errand, exc_info=error)

@@ -1,7 +1,7 @@
-"""Text of others, such as names of uploads, made fit to be read on a terminal.
+"""Escapes untrusted text, such as names of uploads, so that a terminal shows it safely.
 
-A control character in a name could move the cursor, colour what follows, or begin a line that looks
-like another's; a mark that turns the direction of writing could make a name read as another.
+A control character in a name could move the cursor, colour what follows, or begin a forged line; a
+mark that changes the direction of writing could make a name look like another.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def escaped(text: str, *, keep: str = "") -> str:
-    r"""Return ``text`` with whatever is not printable written out; characters of ``keep`` stay.
+    r"""Return ``text`` with unprintable characters escaped, except for those in ``keep``.
 
     >>> escaped("new\nline \x1b[31m")
     'new\\nline \\x1b[31m'
@@ -25,7 +25,7 @@ def escaped(text: str, *, keep: str = "") -> str:
 
 
 def escaped_json(line: str) -> str:
-    r"""Return JSON on one line with whatever is not printable escaped; it means the same.
+    r"""Return a line of JSON with unprintable characters escaped; it still means the same.
 
     >>> escaped_json('{"name": "\x9b31m"}')
     '{"name": "\\u009b31m"}'
@@ -36,7 +36,7 @@ def escaped_json(line: str) -> str:
 
 
 def escaped_values(value: Any) -> Any:
-    """Return a value of a log line with every string in it escaped, however deep."""
+    """Return a value of a log line with every string in it escaped, however deeply nested."""
     if isinstance(value, str):
         return escaped(value)
     if isinstance(value, Mapping):
@@ -47,7 +47,7 @@ def escaped_values(value: Any) -> Any:
 
 
 def _written_out(letter: str) -> str:
-    # A byte of a file's name that is no text comes as half of a pair, which has no encoding.
+    # An undecodable byte of a file's name is a lone surrogate, which cannot be encoded.
     return letter.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 

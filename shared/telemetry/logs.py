@@ -14,7 +14,7 @@ from shared.telemetry import tracing
 from shared.telemetry.escapes import escaped, escaped_json, escaped_values
 
 ENGINE_CHOSEN: Final = "engine chosen"
-"""The event of a stylizer that says what its networks run on; the local stack reads it."""
+"""The log event by which a stylizer says what its networks run on; the local stack reads it."""
 
 
 def configure(level: str, style: str, service: str) -> None:
@@ -50,7 +50,7 @@ def configure(level: str, style: str, service: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    # The SDKs tell of every request at INFO; their troubles reach us as errors anyway.
+    # The SDKs log every request at INFO; their failures reach us as exceptions anyway.
     logging.getLogger("azure").setLevel("ERROR")
     logging.getLogger("aiohttp.access").setLevel("WARNING")
     structlog.contextvars.bind_contextvars(service=service)
@@ -59,7 +59,7 @@ def configure(level: str, style: str, service: str) -> None:
 def _name_trace(
     _logger: object, _method: str, line: structlog.types.EventDict
 ) -> structlog.types.EventDict:
-    """Let a line written within a trace be found by it: add ``trace_id``."""
+    """Add ``trace_id`` to a line that is written within a trace."""
     if trace := tracing.trace_id():
         line["trace_id"] = trace
     return line
@@ -72,7 +72,7 @@ def _json(line: object, default: Callable[[object], object]) -> str:
 def _escape_values(
     _logger: object, _method: str, line: structlog.types.EventDict
 ) -> structlog.types.EventDict:
-    """Write out what is not printable; a traceback keeps its lines."""
+    """Escape unprintable characters; a traceback keeps its lines."""
     return {
         key: escaped(value, keep="\n") if key == "exception" else escaped_values(value)
         for key, value in line.items()

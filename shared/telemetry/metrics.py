@@ -1,7 +1,8 @@
 """Prometheus metrics that every service has; each service adds its own in its ``metrics.py``.
 
-Names, helps and buckets stand here and there, and nowhere else: the rest of the code calls typed
-verbs. Labels are bounded by design: a hub, a partition, a stage, a known code, never a job or blob.
+Names, help texts and buckets are defined in these modules alone: all other code calls typed
+methods. Labels are bounded by design: a hub, a partition, a stage, a known code, never a job or a
+blob.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ STAGE_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 
 
 def process_registry() -> CollectorRegistry:
-    """Return a registry that knows about this process: CPU, memory, files, garbage collection."""
-    # Prometheus notices a restart by itself: a time of creation for each would only be a burden.
+    """Return a registry with metrics of this process: CPU, memory, files, garbage collection."""
+    # Prometheus notices a restart by itself: a creation time for each series would be a burden.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
@@ -45,7 +46,7 @@ def process_registry() -> CollectorRegistry:
 
 
 def announce_build(registry: CollectorRegistry, service: str) -> None:
-    """Say which service runs, and in which version."""
+    """Export which service runs, and its version."""
     Gauge(
         BUILD_INFO,
         "Always 1; the labels say what runs",
@@ -55,7 +56,7 @@ def announce_build(registry: CollectorRegistry, service: str) -> None:
 
 
 def dependency_gauge(registry: CollectorRegistry, service: str) -> Gauge:
-    """Return what tells, by dependency, whether it answers."""
+    """Return the gauge that says, by dependency, whether it answers."""
     return Gauge(
         f"{service}_dependency_up",
         "Whether a dependency answered when it was last asked",
@@ -126,7 +127,7 @@ class ConsumerMetrics:
         self._received.inc()
 
     def error(self) -> None:
-        """Count a trouble of the connection."""
+        """Count an error of the connection."""
         self._errors.inc()
 
     def checkpointed(self, seconds: float) -> None:
@@ -161,9 +162,9 @@ class ConsumerMetrics:
 class WorkMetrics:
     """Counts what a service does with its events: stage times, outcomes, errors by code.
 
-    ``service`` starts every name, since one Prometheus may hold all services' metrics. Whatever
-    can be counted stands at 0 from the start: a time series that is born with its first failure
-    never shows that failure as an increase.
+    Every name begins with ``service``, since one Prometheus may hold all services' metrics. All
+    counters start at 0: a time series that first appears with a failure never shows that failure as
+    an increase.
     """
 
     _frame_labels: tuple[str, ...] = ()
@@ -230,7 +231,7 @@ class WorkMetrics:
 
     @contextmanager
     def timed(self, stage: str, **facts: str | int) -> Iterator[None]:
-        """Observe the time that a chunk or job spends in a stage, if it gets through.
+        """Observe the time that a chunk or job spends in a stage, unless it fails there.
 
         The stage is also a span of its trace (`shared.telemetry.tracing`), with ``facts``.
         """
@@ -246,7 +247,7 @@ class WorkMetrics:
             self._frames.inc(frames)
 
     def job(self, outcome: str) -> None:
-        """Count a job that this service is through with."""
+        """Count a job that this service has finished with."""
         self._jobs.labels(outcome=outcome).inc()
 
     def failed(self, code: str) -> None:
@@ -255,11 +256,11 @@ class WorkMetrics:
         self._errors.labels(code=known, fault=fault(known)).inc()
 
     def dead_lettered(self, code: str) -> None:
-        """Count an event that was laid aside; ``code`` as in `failed`."""
+        """Count an event that became a dead letter; ``code`` as in `failed`."""
         self._dead_letters.labels(code=_known(code)).inc()
 
     def retried(self) -> None:
-        """Count a unit of work that is tried again."""
+        """Count a unit of work that is retried."""
         self._retries.inc()
 
     def background_failed(self, errand: Errand) -> None:
@@ -281,13 +282,13 @@ def _begin(metric: Counter | Histogram, values: Iterable[str]) -> None:
 
 
 def _known(code: str) -> str:
-    """Keep the label bounded: codes also come out of events and out of the decoder's child."""
+    """Keep the label bounded: codes also come from events and from the decoder's process."""
     return code if code in FAILURE_CODES else OTHER
 
 
 def version() -> str:
     """Return the version of the packages that run."""
-    # An image holds the packages alone, and says what it was built from.
+    # An image holds the packages without their metadata, and sets the variable instead.
     if given := os.environ.get("STYLESTREAM_VERSION"):
         return given
     try:

@@ -21,7 +21,7 @@ _KINDS: Final[dict[Kind, SpanKind]] = {
     "consumer": SpanKind.CONSUMER,
     "producer": SpanKind.PRODUCER,
 }
-# A service that leaves must not wait long for a collector that is away.
+# A service that shuts down must not wait long for an unreachable collector.
 _CLOSING_S: Final = 3.0
 
 
@@ -33,11 +33,11 @@ def otlp(endpoint: str) -> SpanExporter:
 class OpenTelemetry:
     """The spans of one service, sent in batches by a thread of their own.
 
-    Sampling and the like follow OpenTelemetry's own variables, ``OTEL_TRACES_SAMPLER`` above all.
+    Sampling and the like follow OpenTelemetry's own variables, such as ``OTEL_TRACES_SAMPLER``.
     """
 
     def __init__(self, service: str, exporter: SpanExporter) -> None:
-        # What OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say wins over our own name.
+        # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES take precedence over our own name.
         resource = Resource.create({SERVICE_NAME: service}).merge(OTELResourceDetector().detect())
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
@@ -54,22 +54,22 @@ class OpenTelemetry:
         )
 
     def annotate(self, facts: Facts) -> None:
-        """Add facts to the present span."""
+        """Add facts to the current span."""
         trace.get_current_span().set_attributes(dict(facts))
 
     def inject(self) -> dict[str, str]:
-        """Return what continues the present span elsewhere."""
+        """Return the headers that continue the current span elsewhere."""
         carrier: dict[str, str] = {}
         self._propagator.inject(carrier)
         return carrier
 
     def trace_id(self) -> str | None:
-        """Return the present trace's id, 32 hexadecimal digits; None outside of any."""
+        """Return the current trace's id, 32 hexadecimal digits; None outside of any."""
         context = trace.get_current_span().get_span_context()
         return trace.format_trace_id(context.trace_id) if context.is_valid else None
 
     def close(self) -> None:
-        """Send what is left, if the collector takes it in time."""
+        """Send the remaining spans, if the collector accepts them in time."""
         closing = threading.Thread(target=self._provider.shutdown, daemon=True)
         closing.start()
         closing.join(_CLOSING_S)

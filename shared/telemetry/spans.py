@@ -1,4 +1,4 @@
-"""What a maker of spans offers, whoever it is; and the one that makes none."""
+"""The interface of whatever makes spans, and the implementation that makes none."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from typing import Literal, Protocol
 Kind = Literal["internal", "consumer", "producer"]
 Facts = Mapping[str, str | int]
 Carrier = Mapping[str, str]
-"""What continues a trace elsewhere: the W3C headers, empty for no trace."""
+"""The W3C headers that continue a trace elsewhere; empty without a trace."""
 
 
 class Spans(Protocol):
-    """Makes spans; the one in whose context code runs is the parent of those that it opens."""
+    """Makes spans; the parent of a new span is the current one, in whose context the code runs."""
 
     def span(
         self, name: str, kind: Kind, parent: Carrier, facts: Facts
     ) -> AbstractContextManager[object]:
-        """Open a span for a block; ``parent`` in place of the present one, unless empty."""
+        """Open a span for a block, as a child of ``parent``, or of the current one if empty."""
 
     def annotate(self, facts: Facts) -> None:
-        """Add facts to the present span."""
+        """Add facts to the current span."""
 
     def inject(self) -> dict[str, str]:
-        """Return what continues the present span elsewhere."""
+        """Return the headers that continue the current span elsewhere."""
 
     def trace_id(self) -> str | None:
-        """Return the present trace's id as collectors show it; None outside of any."""
+        """Return the current trace's id as collectors show it; None outside of any."""
 
 
 class NoSpans:
-    """Where nobody traces."""
+    """Makes no spans, while tracing is off."""
 
     def span(
         self, _name: str, _kind: Kind, _parent: Carrier, _facts: Facts

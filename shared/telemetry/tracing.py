@@ -1,11 +1,11 @@
-"""Traces: one video's way through all services as one tree of spans. Off unless asked for.
+"""Traces: one video's way through all services as one tree of spans. Off by default.
 
 Every event carries its sender's span in its application properties, as W3C ``traceparent``, and
 its processing continues that trace. Stages become spans where they are timed (`metrics`), and log
 lines name the trace that they were written in (`logs`).
 
-With ``OTEL_EXPORTER_OTLP_ENDPOINT`` unset nothing here does anything, and OpenTelemetry need not be
-installed. `shared.telemetry.otel` is what knows it.
+While ``OTEL_EXPORTER_OTLP_ENDPOINT`` is unset, nothing here has an effect, and OpenTelemetry need
+not be installed; only `shared.telemetry.otel` imports it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _spans: Spans = NoSpans()
 def exporting(
     service: str, endpoint: str | None, exporter: SpanExporter | None = None
 ) -> Iterator[None]:
-    """Send the spans of a block to an OTLP ``endpoint``, or to another ``exporter``; else to none.
+    """Send the spans of a block to ``exporter`` or an OTLP ``endpoint``; without either, make none.
 
     Raises:
         ConfigurationError: an endpoint is given and OpenTelemetry is not installed.
@@ -73,12 +73,12 @@ def span(
 
 
 def annotate(**facts: str | int) -> None:
-    """Add facts to the present span."""
+    """Add facts to the current span."""
     _spans.annotate(_named(facts))
 
 
 def trace_id() -> str | None:
-    """Return the id of the trace that code runs in; None where none is made."""
+    """Return the current trace's id; None outside of any."""
     return _spans.trace_id()
 
 
@@ -97,7 +97,7 @@ def processing(received: Received) -> AbstractContextManager[object]:
 
 @contextmanager
 def sending(hub: str, partition_id: str | None) -> Iterator[dict[str, str]]:
-    """Open a span for the sending of an event, and yield the properties that the event shall carry.
+    """Open a span for sending an event, and yield the properties that the event must carry.
 
     ``partition_id`` is None when the hub chooses by the event's key.
     """
