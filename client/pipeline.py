@@ -54,8 +54,9 @@ class Pipeline:
     """A pipeline as its users see it: the uploads, records and results of one storage account.
 
     Raises:
-        ConfigurationError: from every method that takes a job's id, when it cannot be one.
-        StylestreamError: from every method that takes a job's id, when there is no such job.
+        ConfigurationError: from every method that takes a job's id, except `view` and `watch`, when
+            it cannot be one.
+        StylestreamError: from the same methods, when there is no such job.
         TransientError: from every method, when storage cannot be reached.
     """
 

@@ -63,7 +63,7 @@ class ChunkReady(Message):
 
     @classmethod
     def of(cls, job_id: str, source: Source, style: StyleRequest, chunk: Chunk) -> Self:
-        """Refer to one of a job's chunks; equal whoever sends it, and whenever."""
+        """Refer to one of a job's chunks; the event is the same whoever sends it, and whenever."""
         return cls(
             job_id=job_id,
             chunk=chunk,

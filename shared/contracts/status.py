@@ -1,7 +1,7 @@
 """The status record: what a user sees of a job.
 
-Only the assembler writes it, under the record's ETag, with one exception: a user cancels a job by
-ending its record, and all services follow.
+Only the assembler writes it, conditionally on the record's ETag, with one exception: a user cancels
+a job by ending its record, and all services follow.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ MomentOrEmpty = Annotated[str, AfterValidator(lambda text: text and _moment(text
 
 
 class SplitProgress(Value):
-    """The progress of a split. Only the splitter writes it, and also while it is waiting."""
+    """The progress of a split. Only the splitter writes it, even while it is waiting."""
 
     frames: int
     chunks: int

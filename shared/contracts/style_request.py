@@ -80,8 +80,8 @@ class StyleRequest(Value):
     large, relative to the picture, as in a video of ``brush`` lines. A picture with fewer is
     painted at its own size. ``None`` means 720.
 
-    ``quality`` of the result's encoding is from 0 to 100, on a scale that means about the same for
-    every ``codec``; ``None`` means 60.
+    ``quality`` is that of the result's encoding, from 0 to 100, on a scale that means about the
+    same for every ``codec``; ``None`` means 60.
     """
 
     style: str

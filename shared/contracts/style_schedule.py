@@ -56,7 +56,7 @@ class Cue(NamedTuple):
 class Schedule:
     """A video's styles in the order of their times: the first at 0, successive ones different.
 
-    A fade takes ``fade_ms`` from its cue on, and ends before the next one begins.
+    A fade takes ``fade_ms`` from its cue on, and has ended when the next one begins.
     """
 
     cues: tuple[Cue, ...]

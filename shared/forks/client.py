@@ -86,7 +86,7 @@ class ForkServer:
 
 
 class Leash:
-    """Our end of a connection that a fork depends on: it is killed when this is cut or we end."""
+    """Our end of a fork's leash: the fork is killed when this is cut, or when we end."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader

@@ -1,7 +1,7 @@
 """The process that others are forked from: it has loaded what they need, once.
 
-It is run by `shared.forks.client`. A request is one byte and four open files; a fork learns more
-through its standard input. There is one thread and no locks, so a fork lacks nothing.
+It is run by `shared.forks.client`. A request is one byte and four open files; anything more reaches
+the fork through its standard input. The server has one thread and no locks, so forking is safe.
 
 Standard input is the socket that requests come through; when it is closed, the server and all forks
 end. The first three files of a request become the fork's standard input, output and error. The

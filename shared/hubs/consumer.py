@@ -90,7 +90,7 @@ class Consumer:
         self._on_released, self._on_settled = hear, settled
 
     def hand_over(self, within_s: float) -> None:
-        """Finish a partition's work in hand, within ``within_s``, before a newcomer gets it."""
+        """Let a partition finish its work, for up to ``within_s``, before a newcomer gets it."""
         self._handovers.within_s = within_s
 
     async def run(self) -> None:
@@ -169,8 +169,8 @@ class Consumer:
     async def _look_for_silence(self, renew: asyncio.Event) -> None:
         """Set ``renew`` if the client must be replaced.
 
-        It has never claimed a partition, or it is deaf: the hub holds events, and none of them
-        comes.
+        It has never claimed a partition, or it has stopped receiving: the hub holds events, and
+        none of them comes.
         """
         if not self._liveness.silent:
             return
@@ -178,7 +178,7 @@ class Consumer:
             await self.reach()
             behind = await self._behind()
         except TransientError:
-            # An outage, not a deaf client: the SDK reconnects by itself.
+            # An outage, after which the SDK reconnects by itself.
             self._liveness.restart()
             return
         if not self._claimed:

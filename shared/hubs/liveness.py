@@ -2,7 +2,7 @@
 
 A receive loop or its connection can die silently, while the SDK goes on calling back without
 events. So silence alone proves nothing: after a long one, the consumer is compared with the hub. If
-there are events that never came, the client is deaf, and only a new one helps.
+that holds events that never came, the client has stopped receiving, and only a new one helps.
 """
 
 from __future__ import annotations

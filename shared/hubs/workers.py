@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 
 class GivenBack(StylestreamError):
-    """Raised by work that is left to another worker: its event stays unfinished and comes again."""
+    """Raised to leave work to another worker: the event stays unfinished and comes again."""
 
 
 class Workers:

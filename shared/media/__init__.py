@@ -1,1 +1,1 @@
-"""The codecs of the pipeline's own files: chunks, segments and planar pixels."""
+"""The pipeline's own video files: chunks and segments, their encodings and their pixels."""

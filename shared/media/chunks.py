@@ -43,7 +43,7 @@ NOMINAL_RATE = 60
 """The frame rate, in frames per second, that the stream's level is chosen for.
 
 Every segment of a video must carry the same parameter sets, and a chunk does not know the frame
-rate of its video: a fixed, generous one meets both.
+rate of its video: a fixed, generous one suits all.
 """
 
 

@@ -108,7 +108,7 @@ def add_copy(output: OutputContainer, stream: Stream) -> Stream:
 
 
 def fits(stream: Stream, container: ContainerName, folder: Path) -> bool:
-    """Tell whether a container holds a track, by writing its header into a file in ``folder``.
+    """Tell whether a container can hold a track, by writing its header to a file in ``folder``.
 
     A muxer refuses a header as a whole, and does not say which track is at fault.
 

@@ -120,7 +120,7 @@ def segment_encoding(style: StyleRequest, bit_depth: int = EIGHT_BITS) -> Encodi
             # Apple's players open HEVC only with this tag.
             return Encoding("libx265", options, pixel_format, "hvc1")
         case "av1":
-            # SVT-AV1 prints its settings on stderr for every chunk, unless the environment says no.
+            # SVT-AV1 prints its settings on stderr for every chunk, unless this is set.
             os.environ.setdefault("SVT_LOG", "1")
             options = {"preset": "8", "crf": str(factor), "svtav1-params": _SVT_AV1}
             return Encoding("libsvtav1", options, pixel_format)

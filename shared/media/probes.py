@@ -59,7 +59,7 @@ def find_encoder_fault(encoding: Encoding) -> str | None:
 
 
 def find_nvdec_fault() -> str | None:
-    """Return why NVDEC cannot decode chunks as the processor does, or None if it can."""
+    """Return why NVDEC cannot decode chunks as the CPU does, or None if it can."""
     chunk = _encoded(MEZZANINE, _MANY)
     try:
         pairs = zip(read_chunk(chunk, decoder="cuda"), read_chunk(chunk), strict=True)

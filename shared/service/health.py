@@ -1,10 +1,10 @@
 """A service's health, and the HTTP port that serves it to Kubernetes and metrics to Prometheus.
 
-Three different questions. *Live*: is it worth keeping this process running? Only the service itself
-can cause a no, by a lane that hangs or a consumer that stays silent; a dependency never does, or a
-pool would be restarted because storage is unavailable. *Ready*: does it do its work now? Not while
-it starts or drains, nor while a dependency is unavailable. *Failed* is final: the service drains
-and exits 1, and its supervisor starts another.
+Three different questions. *Live*: is it worth keeping this process running? It stops being so only
+because of the service itself, when a lane hangs or a consumer stays silent; never because of a
+dependency, or a pool would be restarted while storage is unavailable. *Ready*: does it do its work
+now? Not while it starts or drains, nor while a dependency is unavailable. *Failed* is final: the
+service drains and exits 1, and its supervisor starts another.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ def storage_client(
         ),
         "connection_timeout": 10,
         "read_timeout": 60,
-        # A block is sent in one piece from the event loop; between smaller ones, the loop runs.
+        # A block is sent in one piece; small blocks let the event loop run in between.
         "max_single_put_size": _BLOCK_BYTES,
         "max_block_size": _BLOCK_BYTES,
         "raw_response_hook": hear,
@@ -106,9 +106,10 @@ def storage_client(
 def environment_options(url: str) -> dict[str, Any]:
     """Return the option that says whether an SDK client of ``url`` consults the environment.
 
-    By default it has two threads look before each request, one for a proxy and one for a password
-    in a netrc file, which Azure never accepts. That is half of the CPU time of a small request. So
-    the environment is consulted here, once, and per request only if it names a proxy for ``url``.
+    By default, it does so before each request, in two threads: one looks for a proxy, the other for
+    a password in a netrc file, which Azure never accepts. That is half of the CPU time of a small
+    request. So the environment is consulted here, once, and per request only if it names a proxy
+    for ``url``.
     """
     parts = urlsplit(url)
     proxied = parts.scheme in getproxies() and not proxy_bypass(parts.hostname or "")

@@ -1,4 +1,4 @@
-"""Blob storage as the services use it: whole small blobs, written once or under an ETag.
+"""Blob storage as the services use it: whole small blobs, written once or conditionally by ETag.
 
 Names and contents are deterministic, so "write once" (If-None-Match: *) makes every piece of work
 safe to repeat: the second writer learns that the blob exists and changes nothing (promise I2).
@@ -70,7 +70,7 @@ class BlobStore:
             `DeniedError` when it refuses the credentials, a `NoContainerError` when there is no
             such container.
         PermanentError: from every method, ``STORAGE_REFUSED``, when storage would never accept the
-            request; a `DoubtfulError` if only a few more attempts would make that certain.
+            request; a `DoubtfulError` while that is not certain.
     """
 
     def __init__(self, client: BlobClients) -> None:

@@ -52,8 +52,8 @@ class StorageProbe:
     """Checks that an account answers for ``container``, rarely if other requests show that it does.
 
     A good ``last`` answer of the account within ``every_s``, at most 7 s, replaces a request of its
-    own up to five times in a row. After a probe that failed it does not, because an account may
-    answer for one container and not for another.
+    own up to five times in a row. After a failed probe it does not, because an account may answer
+    for one container and not for another.
     """
 
     def __init__(self, blobs: BlobStore, container: str, last: LastAnswer, every_s: float) -> None:

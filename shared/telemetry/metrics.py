@@ -151,11 +151,11 @@ class ConsumerMetrics:
         self._owned.set(count)
 
     def called_back(self) -> None:
-        """Note that the SDK's receive loop lives."""
+        """Note that the SDK's receive loop is alive."""
         self._last_callback.set_to_current_time()
 
     def rebuilt(self) -> None:
-        """Count a client that had stopped delivering and was opened anew."""
+        """Count a client that had stopped delivering and was replaced."""
         self._rebuilds.inc()
 
 

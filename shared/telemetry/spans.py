@@ -31,7 +31,7 @@ class Spans(Protocol):
 
 
 class NoSpans:
-    """Makes no spans, while tracing is off."""
+    """Makes no spans; used while tracing is off."""
 
     def span(
         self, _name: str, _kind: Kind, _parent: Carrier, _facts: Facts
