@@ -1,4 +1,4 @@
-"""What an emulated storage account is given before the services use it."""
+"""Prepares an emulated storage account before the services use it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from azure.storage.blob import CorsRule
 from azure.storage.blob.aio import BlobServiceClient
 
 _PREFLIGHT_S: Final = 3600
-"""For so long browsers need not ask again whether they may."""
+"""How long browsers may cache the answer to a preflight request."""
 
 
 async def create_containers(connection: str, names: Iterable[str]) -> None:
-    """Create the containers of an account that are not there yet."""
+    """Create those of the named containers that an account does not have yet."""
     async with BlobServiceClient.from_connection_string(connection) as client:
 
         async def create(name: str) -> None:
@@ -27,7 +27,7 @@ async def create_containers(connection: str, names: Iterable[str]) -> None:
 
 
 async def allow_origin(connection: str, origin: str) -> None:
-    """Let pages of one origin, such as ``http://127.0.0.1:8080``, put what a link allows."""
+    """Allow pages of one origin, such as ``http://127.0.0.1:8080``, to PUT blobs by SAS links."""
     async with BlobServiceClient.from_connection_string(connection) as client:
         await client.set_service_properties(
             cors=[CorsRule([origin], ["PUT"], max_age_in_seconds=_PREFLIGHT_S)]

@@ -18,7 +18,7 @@ ACCOUNT = "devstoreaccount1"
 ACCOUNT_KEY = (
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 )
-"""The emulator's one account and its key, the same on every machine and public by design."""
+"""The emulator's only account and its key, the same on every machine and public by design."""
 
 REMEDY = "run 'stylestream setup'"
 
@@ -26,7 +26,7 @@ REMEDY = "run 'stylestream setup'"
 def connection_string(port: int) -> str:
     """Return the full connection string of an Azurite on loopback.
 
-    Not ``UseDevelopmentStorage=true``: the checkpoint store does not know that short form.
+    ``UseDevelopmentStorage=true`` will not do: the checkpoint store does not know that short form.
     """
     return (
         f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={ACCOUNT_KEY};"
@@ -57,7 +57,7 @@ def command_line(port: int, directory: Path) -> tuple[str, ...]:
         str(package / "dist/src/blob/main.js"),
         "--silent",
         "--disableTelemetry",
-        # The SDK speaks newer API versions than Azurite knows by name; what we use is the same.
+        # The SDK uses newer API versions than Azurite knows; what we use of them has not changed.
         "--skipApiVersionCheck",
         "--blobHost",
         "127.0.0.1",
@@ -69,7 +69,7 @@ def command_line(port: int, directory: Path) -> tuple[str, ...]:
 
 
 def environment() -> dict[str, str]:
-    """Return what lets Node (22 or newer) keep what it has compiled, for all later starts."""
+    """Return the environment with which Node (22 or newer) caches compiled code between starts."""
     package = find_installed()
     return {"NODE_COMPILE_CACHE": str(package.parents[1] / "compiled")} if package else {}
 
@@ -79,7 +79,7 @@ def bytes_taken(directory: Path) -> tuple[tuple[str, int], ...]:
     try:
         with os.scandir(directory / "__blobstorage__") as files:
             return tuple(sorted((file.name, file.stat().st_size) for file in files))
-    except FileNotFoundError:  # nothing was stored yet, or a file went away under our eyes
+    except FileNotFoundError:  # nothing was stored yet, or a file has just been deleted
         return ()
 
 

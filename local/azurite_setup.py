@@ -1,6 +1,6 @@
-"""Installs Azurite, Microsoft's storage emulator, with npm; and finds a Node that runs it.
+"""Installs Azurite, Microsoft's storage emulator, with npm, and finds a Node that runs it.
 
-``scripts/setup`` runs this file before any package is installed, so it needs Python alone:
+``scripts/setup`` runs this file before any package is installed, so it needs nothing but Python:
 
     python local/azurite_setup.py PREFIX
 """
@@ -20,35 +20,35 @@ from typing import Final
 
 OLDEST_NODE: Final = 20
 VERSIONS: Final = {22: "3.36.0", OLDEST_NODE: "3.35.0"}
-"""The newest Azurite for a Node of this major version or newer."""
+"""By Node's major version: the newest Azurite that it, or a newer Node, can run."""
 
 _ENTRY: Final = "node_modules/azurite/dist/src/blob/main.js"
 
 
 class SetupError(Exception):
-    """Azurite cannot be installed; the text is one sentence and what npm said."""
+    """Azurite cannot be installed; the text is one sentence and npm's output."""
 
 
 def places() -> list[Path]:
-    """Return the folders that Azurite may be installed in: with us, or for this user."""
+    """Return the folders that may hold Azurite: beside this Python's packages, or the user's."""
     data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share"
     return [Path(sys.prefix) / "azurite", Path(data) / "stylestream" / "azurite"]
 
 
 def find_installed() -> Path | None:
-    """Return the folder of the azurite package; None where it is not installed."""
+    """Return the folder of the azurite package; None if it is not installed."""
     return next(
         (place / "node_modules/azurite" for place in places() if (place / _ENTRY).is_file()), None
     )
 
 
 def install(place: Path | None = None) -> None:
-    """Install Azurite into a folder: by default beside us in a virtual environment of our own.
+    """Install Azurite into a folder, by default the virtual environment's or else the user's.
 
-    Doing it twice, also at once, installs it once.
+    Running it twice, even concurrently, installs it once.
 
     Raises:
-        SetupError: there is no Node, or npm failed.
+        SetupError: no usable Node was found, or npm failed.
     """
     if place is None:
         ours, users = places()
@@ -64,7 +64,7 @@ def find_node(oldest: int = OLDEST_NODE) -> Path | None:
     """Return a Node of at least major version ``oldest``: the machine's, else PyPI's."""
     candidates = [shutil.which("node")]
     if wheel := _wheel():
-        # The binary itself: the console script beside it would be one more process to supervise.
+        # The binary itself, since the console script beside it would be another process.
         candidates.append(str(wheel / "bin/node"))
     for candidate in candidates:
         if candidate is not None and major_version(candidate) >= oldest:
@@ -73,7 +73,7 @@ def find_node(oldest: int = OLDEST_NODE) -> Path | None:
 
 
 def major_version(node: str) -> int:
-    """Return the major version of a Node; 0 if it is none."""
+    """Return the major version of a Node; 0 if it cannot be run."""
     try:
         answer = subprocess.run(
             [node, "--version"], capture_output=True, text=True, timeout=10, check=True
@@ -104,12 +104,12 @@ def _install(place: Path) -> None:
     if ran.returncode != 0:
         said = (ran.stderr or ran.stdout).strip()
         raise SetupError(f"npm could not install azurite@{version}; it said:\n{said}")
-    # Only a whole installation gets the name that the stack looks for.
+    # Only a complete installation gets the name that the stack looks for.
     draft.replace(place)
 
 
 def _tools() -> tuple[Path, list[str]]:
-    """Return a Node and how to run its npm."""
+    """Return a Node, and the command of its npm."""
     machine, npm = shutil.which("node"), shutil.which("npm")
     if machine and npm and major_version(machine) >= OLDEST_NODE:
         return Path(machine), [npm]

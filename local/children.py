@@ -11,7 +11,7 @@ PASSED_ON = (
     *("PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ"),
     *("PYTHONPATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "SSL_CERT_FILE"),
 )
-"""What of the supervisor's environment its children see: the machine's ways, no settings.
+"""What children inherit of the supervisor's environment: facts about the machine, not settings.
 
 `painting_settings` are the exception.
 """
@@ -21,16 +21,16 @@ _PAINTING = ("ENGINE", "PRECISION", "SEGMENT_ENCODER", "CHUNK_DECODER")
 
 def python(module: str, *arguments: str) -> tuple[str, ...]:
     """Return the command that runs one of our modules under this Python."""
-    # -P: whatever lies in the working directory is no module of ours.
+    # -P keeps modules in the working directory from being imported.
     return (sys.executable, "-P", "-m", module, *arguments)
 
 
 def inherited(temporary: Path) -> dict[str, str]:
-    """Return the environment that every child begins with; it has a folder for temporary files."""
+    """Return the environment of every child, with ``temporary`` as folder for temporary files."""
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     environment |= {"PYTHONUNBUFFERED": "1", "TMPDIR": str(temporary)}
     root = str(Path(__file__).resolve().parents[1])
-    # A checkout need not be installed: the children find the packages where we found them.
+    # A checkout need not be installed: children find the packages where this process found them.
     own = [] if root == sysconfig.get_path("purelib") else [root]
     given = environment.get("PYTHONPATH", "").split(os.pathsep)
     environment["PYTHONPATH"] = os.pathsep.join(own + [str(Path(p).absolute()) for p in given if p])
@@ -38,7 +38,7 @@ def inherited(temporary: Path) -> dict[str, str]:
 
 
 def unlimited() -> dict[str, str]:
-    """Return what lets a splitter take any number of videos: the machine is its user's own."""
+    """Return settings without limits on uploads, since the machine is its user's own."""
     return {
         f"BUDGET_{part}": "0"
         for part in ("OPEN_JOBS", "DAILY_VIDEOS", "DAILY_BYTES", "DAILY_FRAMES")
@@ -46,11 +46,11 @@ def unlimited() -> dict[str, str]:
 
 
 def painting_settings() -> dict[str, str]:
-    """Return what the environment says of painting: the styles' folder, engine and codecs.
+    """Return the environment's settings for painting: the styles' folder, engine and codecs.
 
-    What the command line accepts as a style, the services must know; and a person with a GPU
-    asks for it in the same way on one machine as in a deployment. Stylizers on one machine are
-    alike, so that they may encode on its GPU.
+    The services must know every style that the command line accepts, and a GPU is asked for in the
+    same way on one machine as in a deployment. Stylizers on one machine are alike, so they may
+    encode on its GPU.
     """
     settings = {"SEGMENT_ENCODER": "auto"}
     settings |= {name: os.environ[name] for name in _PAINTING if os.environ.get(name)}

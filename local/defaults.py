@@ -1,4 +1,4 @@
-"""What is taken when nobody says otherwise."""
+"""The default style, sample video and gallery."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ SAMPLE: Final = Path(__file__).parent / "sample.mp4"
 
 
 def gallery() -> Gallery:
-    """Open the gallery with the styles of the folder that ``STYLES_DIR`` names, if it does."""
+    """Open the gallery, with the styles of the folder in ``STYLES_DIR`` if that is set."""
     folder = os.environ.get("STYLES_DIR")
     return Gallery(Path(folder) if folder else None)

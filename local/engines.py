@@ -1,4 +1,4 @@
-"""What a stack says of the engine that its stylizers run on, where there was a choice."""
+"""Says which engine a stack's stylizers run on, if there was a choice."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 
 
 def engine_sentence(output: str) -> str:
-    """Return a sentence on what a stylizer's log says of its engine.
+    """Return a sentence about the engine that a stylizer's log names.
 
-    Empty where no GPU was considered, or nothing is said yet.
+    Empty if no GPU was considered, or if the log does not name the engine yet.
     """
-    # With it comes all that logs are written with: nothing to wait for before a stack starts.
+    # Imported late: all of logging comes with it, and a stack's start should not wait for that.
     from shared.telemetry.logs import ENGINE_CHOSEN
 
     line = next((line for line in output.splitlines() if f'"{ENGINE_CHOSEN}"' in line), None)

@@ -1,7 +1,7 @@
-"""Stands in for an Event Grid topic on one machine: takes announcements and writes them down.
+"""Stands in for an Event Grid topic on one machine: takes announcements and writes them to a file.
 
-It answers as a topic of the schema CloudEvents 1.0 does, so that the SDK's own publisher is what
-sends to it. Each event becomes a line of JSON in a file that anybody may follow.
+It answers like a topic with the schema CloudEvents 1.0, so that the SDK's own publisher can send to
+it. Each event becomes a line of JSON in a file that other programs can follow.
 
 Source: "Post to custom topic for Azure Event Grid"; CloudEvents 1.0, JSON format, batches.
 """
@@ -26,14 +26,14 @@ _MAX_BODY: Final = 1 << 20
 _CONTENT_TYPES: Final = {"application/cloudevents-batch+json", "application/cloudevents+json"}
 
 Receiver = Callable[[dict[str, Any]], None]
-"""Takes one event; what it raises makes the sender try again."""
+"""Takes one event; if it raises, the sender tries again."""
 
 
 class LocalTopic:
     """Serves a topic on loopback while its context is open.
 
     Raises:
-        StylestreamError: on entering, when the port cannot be had.
+        StylestreamError: on entering, if it cannot listen on the port.
     """
 
     def __init__(self, port: int, key: str, receive: Receiver) -> None:
@@ -82,7 +82,7 @@ class LocalTopic:
 
 
 def written_to(path: Path) -> Receiver:
-    """Return a receiver that adds each event to a file as a line."""
+    """Return a receiver that appends each event to a file as a line."""
 
     def write(event: dict[str, Any]) -> None:
         with path.open("a", encoding="utf-8") as file:

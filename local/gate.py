@@ -1,8 +1,8 @@
 """A gate at which services wait, loaded and ready to run, until what they need is there.
 
-Loading a service takes as long as starting the broker and the storage does. So both begin at once:
+Loading a service takes as long as starting the broker and the storage, so both begin at once:
 `python -m local.gate GATE SERVICE` loads the package of a service, and runs it as soon as the
-supervisor lets go of its lock on the file ``GATE``. Later starts find the gate open.
+supervisor releases its lock on the file ``GATE``. Later starts find the gate open.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Gate:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def open(self) -> None:
-        """Let everybody through, for good. Doing it twice changes nothing."""
+        """Open the gate for good. Idempotent."""
         self._held.close()
 
     def before(self, module: str) -> tuple[str, ...]:

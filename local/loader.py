@@ -1,13 +1,13 @@
 """A process that has loaded what the services need, and the services as forks of it.
 
-Each service by itself takes most of a second of a core to load, mostly the same packages. So one
-process loads them, and a service is a fork of it that goes on as ``python -m`` would: with its own
-environment, folder, log, session and name. Whatever has to differ before Python starts, such as a
-variable for the dynamic linker, and any other system than Linux, gets a process of its own, and so
-does everything when the loader cannot start.
+Loading a service on its own takes most of a second of CPU time, mostly for the same packages. So
+one process loads them, and a service is a fork of it that goes on as ``python -m`` would: with its
+own environment, folder, log, session and name. A service gets a process of its own if its
+environment has to differ before Python starts, such as a variable for the dynamic linker, if the
+system is not Linux, or if the loader cannot start.
 
-The loader knows no secrets and has one thread. It stays, because services are started again as
-forks, too; what it has loaded, the kernel keeps once for all of them. When it is killed, they are,
+The loader holds no secrets and has one thread. It stays, because services are restarted as forks,
+too; what it has loaded is in memory once for all of them. When the loader is killed, so are they,
 and the supervisor starts both again.
 
     python -m local.loader MODULE ...
@@ -35,13 +35,13 @@ from shared.forks.client import ForkServer, Leash
 from shared.forks.server import wait_for_work
 
 LOADED: Final = ("splitter.service", "assembler.service")
-"""What is loaded ahead: all that services share. ONNX Runtime starts a thread as it is loaded, and
-threads do not survive a fork, so a stylizer loads it itself."""
+"""What is preloaded: everything that services share. ONNX Runtime starts a thread when it is
+loaded, and threads do not survive a fork, so a stylizer loads it itself."""
 
 _SERVICE: Final = b"s"
 _PYTHON: Final = python("")[:-1]
 _SINCE_THE_START: Final = ("LD_", "PYTHON", "MALLOC_", "OMP_", "OPENBLAS_", "SSL_CERT_")
-"""Beginnings of variables that are looked at when a process starts or loads its packages."""
+"""Prefixes of variables that are read when a process starts or loads its packages."""
 
 _PR_SET_NAME: Final = 15
 _log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 class Loader:
     """Starts Python commands as forks of one process, which starts with the first of them.
 
-    ``environment`` is what all commands have in common; the loader's last words are in ``log``.
+    ``environment`` is what all commands have in common; the loader writes its errors to ``log``.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Loader:
     ) -> None:
         self.environment = environment
         self._log = log
-        # BLAS would start threads, for which no service has a use.
+        # BLAS would start threads, which no service needs.
         own = {**environment, "OPENBLAS_NUM_THREADS": "1"}
         self.server = ForkServer(python("local.loader", *loaded), own, log)
 
@@ -69,7 +69,7 @@ class Loader:
         await self.server.end()
 
     async def launch(self, command: Command, log: BinaryIO) -> Child:
-        """Start a command with ``log`` as its output: as a fork if it can be one.
+        """Start a command with ``log`` as its output, as a fork if possible.
 
         Raises:
             OSError: there is no such program.
@@ -95,7 +95,7 @@ class Loader:
             "environment": dict(command.environment),
             "directory": str(command.log.parent),
         }
-        # A file in memory rather than a pipe: it takes everything at once.
+        # A file in memory rather than a pipe, since it takes any amount at once.
         with os.fdopen(os.memfd_create("service"), "w+b") as request:
             request.write(json.dumps(service).encode())
             request.seek(0)
@@ -113,7 +113,7 @@ class Loader:
 
 
 class Service:
-    """A fork of the loader, as `asyncio.subprocess.Process` is a process."""
+    """A fork of the loader, with the interface of `asyncio.subprocess.Process`."""
 
     def __init__(self, pid: int, leash: Leash) -> None:
         self.pid = pid
@@ -135,7 +135,7 @@ class Service:
 
 
 def _ending(code: int | None) -> int:
-    # Forks are killed with the loader, and nobody is there any more to say so.
+    # Forks are killed together with the loader, which then cannot report their exit codes.
     return -signal.SIGKILL if code is None else code
 
 
@@ -144,7 +144,7 @@ def _since_the_start(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def main() -> None:
-    """Load, fork for each request, and become the service that it asks for."""
+    """Load, fork for each request, and become the requested service."""
     for module in sys.argv[1:]:
         import_module(module)
     if len(list(Path("/proc/self/task").iterdir())) > 1:

@@ -1,4 +1,4 @@
-"""Names this machine, for tables of what was measured on it."""
+"""Describes this machine, for tables of what was measured on it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def describe_machine() -> str:
-    """Name the processor, its usable cores, and what matters for the network's speed."""
+    """Describe the processor, its usable cores and its vector instructions."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cpuinfo = Path("/proc/cpuinfo")
     text = cpuinfo.read_text() if cpuinfo.exists() else ""

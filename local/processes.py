@@ -1,17 +1,17 @@
-"""One child process of the stack: started, known to be ready, restarted, and never left behind.
+"""One child process of the stack: started, checked for readiness, restarted, and never orphaned.
 
 A child gets its own session, so that the terminal's Ctrl-C reaches only the supervisor, which then
-stops the children in its own order. It writes into a log file rather than a pipe: nobody has to
-keep reading for it to go on, and the last lines are at hand when it cannot start.
+stops the children in its own order. It writes into a log file rather than a pipe, so that it does
+not depend on a reader, and its last lines can be shown when it cannot start.
 
-**No orphans.** A SIGKILL leaves the supervisor no moment to stop anything, so the kernel is asked
-to: each child sets ``PR_SET_PDEATHSIG`` between fork and exec and is killed when the thread that
-forked it dies; that is the event loop's, which lives as long as there is anything to supervise.
-Unlike a pipe that children watch, this needs nothing of the child (Node knows no such habit), and
-unlike a guardian process it has no moment between fork and registration. It is Linux's alone;
-elsewhere children are stopped by an orderly exit only. Services are forks of a child that does the
-same for them (`local.loader`). What a child itself has started shares its
-process group, and the group is swept whenever the child has ended.
+**No orphans.** A SIGKILL leaves the supervisor no time to stop anything, so the kernel does it:
+each child sets ``PR_SET_PDEATHSIG`` between fork and exec and is killed when the thread that forked
+it dies, which is the event loop's and lives as long as there is anything to supervise. Unlike a
+pipe that children watch, this needs no cooperation of the child (such as Node's), and unlike a
+guardian process it has no gap between fork and registration. Only Linux has it; elsewhere an
+orderly exit is the only way in which children are stopped. Services are forks of a child that does
+the same for them (`local.loader`). The processes that a child starts share its process group, which
+is killed whenever the child has ended.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ from local.readiness import Readiness
 from shared.contracts.errors import StylestreamError
 
 PROBE_INTERVAL_S = 0.05
-"""Between two looks at whether a child is ready: short beside the second that a start takes."""
+"""Between two checks for readiness: short compared with the second that a start takes."""
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
-"""Restarts wait 0.2, 0.4, ... 5 s: a crash loop must not eat the machine that it shares."""
+"""Restarts wait 0.2, 0.4, ... 5 s, so that a crash loop does not use up a shared machine."""
 
 STABLE_S = 30.0
 """A child that has been ready for this long starts again with the shortest pause."""
 
 RESTARTS_IN_A_ROW = 8
-"""After these (about 20 s) the child is given up: waiting longer would only look like a hang."""
+"""After so many (about 20 s) the child is given up: waiting longer would only look like a hang."""
 
 LOG_TAIL_LINES = 15
 PR_SET_PDEATHSIG = 1
 
 _log = logging.getLogger(__name__)
-# Loaded before any fork: between fork and exec only the call itself may happen.
+# Loaded before any fork, since nothing but the call itself may happen between fork and exec.
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
@@ -59,7 +59,7 @@ class Command:
     """What to run and what to expect of it. ``environment`` is the child's whole environment.
 
     ``grace_s`` is how long it may take to end after SIGTERM before it is killed; with 0 it is
-    killed at once, because nothing that it holds will be needed.
+    killed at once, because nothing that it holds is needed.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Command:
 
 
 class Child(Protocol):
-    """A process that was started: an `asyncio.subprocess.Process`, or what can as much."""
+    """A process that was started: an `asyncio.subprocess.Process`, or something equivalent."""
 
     @property
     def pid(self) -> int:
@@ -95,10 +95,10 @@ Launch = Callable[[Command, BinaryIO], Awaitable[Child]]
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a child and its descendants have cost since the child's last start.
+    """What a child and its descendants have used since the child's last start.
 
     ``cpu_s`` includes descendants that have ended and been waited for; ``peak_rss_bytes`` is the
-    sum of the living processes' own peaks, so an upper bound of the peak of the sum.
+    sum of the running processes' own peaks, and so an upper bound of the peak of their sum.
     """
 
     cpu_s: float
@@ -109,7 +109,7 @@ class Supervised:
     """Keeps one command running from ``start`` to ``stop``.
 
     ``on_change`` is called after every restart and when the child is given up; ``failure`` then
-    holds the cause. ``launch`` starts the command otherwise than by `execute`.
+    holds the cause. ``launch`` starts the command instead of `execute`.
     """
 
     def __init__(
@@ -130,12 +130,12 @@ class Supervised:
 
     @property
     def name(self) -> str:
-        """The name that the command was given."""
+        """The command's name."""
         return self.command.name
 
     @property
     def pid(self) -> int | None:
-        """The living child's process id, which is also its process group's."""
+        """The running child's process id, which is also its process group's; None without one."""
         if self._process is None or self._process.returncode is not None:
             return None
         return self._process.pid
@@ -153,7 +153,7 @@ class Supervised:
     async def start(self) -> None:
         """Start the child and return when it is ready; from then on it is restarted if it dies.
 
-        The log of the run before is kept beside the new one with the suffix ``.1``.
+        The log of the previous run is kept beside the new one with the suffix ``.1``.
 
         Raises:
             StylestreamError: it ended, or was not ready in time; the message quotes its log.
@@ -169,7 +169,7 @@ class Supervised:
     async def stop(self) -> None:
         """End the child: SIGTERM, the grace time, SIGKILL. Safe to call twice or before a start.
 
-        Whoever is cancelled while it waits ends the grace.
+        Cancelling a stop ends the grace time.
         """
         if self._keeper is not None:
             self._keeper.cancel()
@@ -271,7 +271,7 @@ class Supervised:
             await asyncio.sleep(PROBE_INTERVAL_S)
 
     def _sweep(self) -> None:
-        """Kill whatever is left of the child's process group."""
+        """Kill what is left of the child's process group."""
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -287,7 +287,7 @@ async def execute(command: Command, log: BinaryIO) -> Child:
     """Start a command's program.
 
     Raises:
-        OSError, ValueError: there is no such program, or it cannot be given what it is to be given.
+        OSError, ValueError: there is no such program, or its arguments or environment are invalid.
     """
     return await asyncio.create_subprocess_exec(
         *command.argv,
@@ -309,7 +309,7 @@ def _tie_to_parent(parent: int) -> Callable[[], None] | None:
     def tie() -> None:
         prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
         if os.getppid() != parent:
-            # The supervisor died before the call above: its signal will never come.
+            # The supervisor died before the call above, so the signal will never come.
             os._exit(1)
 
     return tie

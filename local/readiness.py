@@ -24,9 +24,9 @@ class HttpReady:
     url: str
 
     async def reached(self, output: str) -> bool:
-        """Ask once; a refused or slow connection is a no."""
+        """Ask once; a connection that is refused or slow counts as not ready."""
         del output
-        # Not loaded before the first look: by then whoever is to be ready has begun.
+        # Loaded at the first look, when the child is already starting.
         import aiohttp
 
         timeout = aiohttp.ClientTimeout(total=PROBE_TIMEOUT_S)
@@ -69,7 +69,7 @@ class LineReady:
         return self.find(output) is not None
 
     def find(self, output: str) -> str | None:
-        """Return what follows the prefix in the first such line."""
+        """Return what follows the prefix in the first line that has it; None without one."""
         for line in output.splitlines(keepends=True):
             if line.startswith(self.prefix) and line.endswith("\n"):
                 return line[len(self.prefix) :].strip()

@@ -23,24 +23,24 @@ from local.workspace import (
 )
 
 DRAIN_TIMEOUT_S: Final = 8
-"""A person waits at the prompt: shorter than in a cluster, and the drain ends before the grace."""
+"""Shorter than in a cluster, because a person waits for it, and shorter than the grace time."""
 
 STUDIO_LINGER_S: Final = 300
-"""Whoever watches a job being painted sees it to its end, also when painting was faster."""
+"""Lets viewers watch a job to its end even if it was painted faster than it plays."""
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
     """Makes the commands of one stack's services.
 
-    ``endpoints`` is told where each listens; ``environment`` wins over everything set here.
+    The address of each is added to ``endpoints``; ``environment`` overrides everything set here.
     """
 
     workspace: Workspace
     gate: Gate
     endpoints: dict[str, str]
     common: Mapping[str, str]
-    """What all services are told: how to reach the hubs and storage."""
+    """The settings of all services: how to reach the hubs and storage."""
     topic_key: str
     environment: Mapping[str, str]
     studio: bool
@@ -52,7 +52,7 @@ class Services:
             f"splitter-{index + 1}" if index else "splitter",
             "splitter",
             OTHER_SPLITTERS_PORT + index - 1 if index else SPLITTER_PORT,
-            # The watcher's events name this address, whatever way the splitter takes to it.
+            # The watcher's events name this address, however the splitter reaches the account.
             {"UPLOAD_ACCOUNTS": self.endpoints["storage"], **unlimited()},
         )
 
@@ -77,12 +77,12 @@ class Services:
 
     @property
     def studio_origin(self) -> str:
-        """Where the studio's page comes from."""
+        """The origin of the studio's page."""
         return f"http://127.0.0.1:{self.workspace.port(STUDIO_PORT)}"
 
     @property
     def studio_address(self) -> str:
-        """Where the page is, with the token that opens it."""
+        """The studio's address, including the token that opens it."""
         return f"{self.studio_origin}/?token={self._studio_token}"
 
     def web(self) -> Command:
@@ -107,7 +107,7 @@ class Services:
             "METRICS_PORT": str(port),
             "LOG_FORMAT": "json",
             "OWNERSHIP_EXPIRY_S": "7",
-            # Nobody routes by readiness here, and each question to a hub is a connection.
+            # Nothing routes by readiness here, and every probe of a hub opens a connection.
             "PROBE_INTERVAL_S": "30",
             "DRAIN_TIMEOUT_S": str(DRAIN_TIMEOUT_S),
             **painting_settings(),

@@ -1,10 +1,10 @@
 """The whole pipeline on one machine: broker, storage, the three services, and the upload watcher.
 
-Everything lives in one directory (see `local.workspace`): the hubs' log segments, the blobs, and
-the processes' logs, and the announcements of ended jobs (``announcements.jsonl``).
+Everything is kept in one directory (see `local.workspace`): the hubs' log segments, the blobs, the
+processes' logs, and the announcements of ended jobs (``announcements.jsonl``).
 
-Stopping goes against the way of the data: first the watcher, so that nothing new begins, then the
-services, which drain while hubs and storage are still there, then Azurite, and the broker last.
+Processes are stopped against the flow of data: first the watcher, so that nothing new begins, then
+the services, which drain while hubs and storage are still there, then Azurite, and the broker last.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ CONTAINERS = (
 )
 
 _SDK_USERS = ("local.account", "local.eventgrid", "local.watcher")
-"""Our modules that use Azure's SDKs, which take as long to load as a process takes to get ready: so
-they are loaded once all processes have begun."""
+"""Our modules that use Azure's SDKs. Loading those takes as long as a process takes to get ready,
+so it is done once all processes have been started."""
 
 SERVICE_GRACE_S = 10.0
 _IDLE_LOOK_S = 1.0
@@ -49,12 +49,12 @@ _IDLE_LOOK_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class StackOptions:
-    """What a stack is made of.
+    """What a stack consists of.
 
-    ``partitions`` is how many the hub of chunks has at least; more stylizers have more.
-    ``environment`` is added to the services' environment and wins over everything set here. A
-    ``disposable`` stack, whose directory goes with it, is killed where others drain. ``studio``
-    adds the page, see `Stack.studio_address`.
+    ``partitions`` is the least number of partitions of the hub of chunks; more stylizers get more.
+    ``environment`` is added to the services' environment and overrides everything set here. A
+    ``disposable`` stack, whose directory is deleted with it, is killed instead of drained.
+    ``studio`` adds the studio, see `Stack.studio_address`.
     """
 
     directory: Path
@@ -70,14 +70,14 @@ class StackOptions:
 class Stack:
     """Runs the pipeline while its context is open.
 
-    While it is, SIGTERM and SIGHUP (its terminal was closed) cancel the task that opened it, as
-    Ctrl-C does under ``asyncio.run``; the same signal again ends the supervisor, and with it all
-    children, at once. ``on_waiting`` is called with the names of the processes that a start still
+    Meanwhile, SIGTERM and SIGHUP (its terminal was closed) cancel the task that opened it, as
+    Ctrl-C does under ``asyncio.run``; the same signal again ends the supervisor at once, and all
+    children with it. ``on_waiting`` is called with the names of the processes that a start still
     waits for, whenever they change.
 
     Raises:
-        StylestreamError: on entering, when the directory is in use, a program is not installed,
-            or a process does not get ready. Everything that had been started is stopped again.
+        StylestreamError: on entering, if the directory is in use, a program is not installed, or a
+            process does not get ready. Everything that was started has been stopped again.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Stack:
         self._storage: Supervised | None = None
         self._topic_key = secrets.token_urlsafe(32)
         self.studio_address = ""
-        """Where the page is, with the token that opens it; for whoever started the stack."""
+        """The studio's address, including the token that opens it; a secret."""
         self._services: list[Supervised] = []
         self._stylizers: list[Supervised] = []
         self._scaling = asyncio.Lock()
@@ -125,7 +125,7 @@ class Stack:
         await self._closing.aclose()
 
     async def scale(self, stylizers: int) -> None:
-        """Run this many stylizers: the latest drain and go, or more come and get ready.
+        """Run this many stylizers: drain the latest, or start more and wait until they are ready.
 
         Those that stay keep the number of lanes that they were started with.
         """
@@ -145,7 +145,7 @@ class Stack:
             self._write_state("running")
 
     def engine_sentence(self) -> str:
-        """Return what networks run on, where a GPU was considered; else nothing."""
+        """Return a sentence about the engine, if a GPU was considered; else an empty string."""
         return engine_sentence(self._stylizers[0].output) if self._stylizers else ""
 
     async def failed(self) -> StylestreamError:
@@ -156,7 +156,7 @@ class Stack:
         return self._failure
 
     async def idle(self, seconds: float) -> None:
-        """Return when storage has taken in nothing for so long: no upload, no job on its way."""
+        """Return when storage has received nothing for ``seconds``: no upload, no open job."""
         taken, since, idle_s = self._bytes_taken(), time.monotonic(), 0.0
         while idle_s < seconds:
             await asyncio.sleep(min(_IDLE_LOOK_S, seconds))
@@ -180,7 +180,7 @@ class Stack:
             "storage": azurite.endpoint(self._workspace.port(STORAGE_PORT)),
             "announcements": f"http://127.0.0.1:{self._workspace.port(TOPIC_PORT)}{TOPIC_PATH}",
         }
-        # What a supervisor that was killed has left there says that the stack runs.
+        # The state file of a supervisor that was killed still says that the stack runs.
         self._write_state("stopped")
         self._closing.callback(self._write_state, "stopped")
         gate = Gate(self._workspace.directory)
@@ -229,7 +229,7 @@ class Stack:
         return [self._broker, self._storage]
 
     async def _start_base(self, gate: Gate) -> None:
-        """Start what the services need, and let them run."""
+        """Start what the services need, then open the gate for them."""
         await self._start_all(await self._make_base())
         from local import account
 
@@ -237,7 +237,7 @@ class Stack:
         if self.options.studio:
             await account.allow_origin(self.storage_connection_string, self._make.studio_origin)
         gate.open()
-        # Its connection to the hub takes a moment: by then the services are ready, too.
+        # Connecting to the hub takes a moment; by then the services are ready, too.
         self._start_watcher()
 
     async def _open_topic(self, closing: AsyncExitStack) -> None:

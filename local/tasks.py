@@ -1,4 +1,4 @@
-"""Waiting for several tasks, and ending one."""
+"""Waiting for several tasks, and cancelling one."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ async def cancel(task: asyncio.Task[None]) -> None:
     """End a task and wait until it has ended.
 
     It is cancelled as often as it takes: before Python 3.12, ``asyncio.wait_for``, which the Event
-    Hubs SDK is made of, can lose a cancellation.
+    Hubs SDK relies on, can lose a cancellation.
     """
     while not task.done():
         task.cancel()
         await asyncio.wait({task}, timeout=_AGAIN_S)
     if not task.cancelled():
-        task.exception()  # nobody else asks, and asyncio would say so
+        task.exception()  # otherwise asyncio logs that it was never retrieved
 
 
 @contextmanager
 def cancelled_by_signals() -> Iterator[None]:
     """Let SIGTERM, and SIGHUP of a terminal that closes, cancel the current task.
 
-    Only the main thread hears signals; in another, nothing changes.
+    Only the main thread receives signals; in another, this does nothing.
     """
     current, loop = asyncio.current_task(), asyncio.get_running_loop()
     with ExitStack() as closing:
         if current is not None and threading.current_thread() is threading.main_thread():
             for received in (signal.SIGTERM, signal.SIGHUP):
-                # Under nohup, a closed terminal is nothing to end for.
+                # Under nohup, a closed terminal must not end anything.
                 if signal.getsignal(received) is not signal.SIG_IGN:
                     loop.add_signal_handler(received, _end, loop, received, current)
                     closing.callback(loop.remove_signal_handler, received)

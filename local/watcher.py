@@ -1,16 +1,16 @@
 """Stands in for Event Grid on one machine: an upload becomes a ``BlobCreated`` event.
 
-Azurite announces nothing, so the uploads container is listed a few times a second, and each blob
-version (name and ETag) that is new gets one event in the hub, in the shape that Event Grid gives
-events that it delivers to an event hub. Any tool that can upload a blob so starts a job. Where the
-watcher can see whether storage takes in any bytes, it lists rarely while it does not.
+Azurite announces nothing, so the uploads container is listed a few times a second, and each new
+blob version (name and ETag) gets one event in the hub, in the form in which Event Grid delivers
+events to an event hub. So any tool that can upload a blob can start a job. If the watcher can see
+whether storage receives any bytes, it lists rarely while it does not.
 
-What was seen is kept in memory alone: after a restart the blobs that are still there are announced
-again, under the same event ids, and the splitter recognises their jobs. Nothing is lost, because a
+What was seen is kept in memory only: after a restart the blobs that are still there are announced
+again, with the same event ids, and the splitter recognises their jobs. Nothing is lost, because a
 blob counts as seen only once its event is acknowledged.
 
-A name that storage cannot list (see `shared.storage.listings`) hides all uploads. So a refusal that
-lasts is reported, with the place of the blob that is to be deleted.
+A name that storage cannot list (see `shared.storage.listings`) hides all uploads. So a persistent
+refusal is reported, with the position of the blob that has to be deleted.
 
 Sources: "Azure Blob Storage as an Event Grid source" (event schema), "Event hub as an event handler
 for Azure Event Grid events" (message headers), CloudEvents 1.0.
@@ -51,27 +51,27 @@ ACCOUNT_RESOURCE = (
 )
 
 LISTING_SHARE = 0.1
-"""At most this share of the time goes into listing, unless pauses would become too long for it."""
+"""At most this share of the time is spent listing, unless pauses would become too long."""
 
 LONGEST_PAUSE_S = 5.0
-"""Between two looks; while storage or broker is away, the pause doubles up to here."""
+"""Between two looks; while storage or broker is unavailable, the pause doubles up to this."""
 
 GLANCE_S = 0.1
-"""Between two glances at whether storage takes in bytes, where that can be seen."""
+"""Between two checks of whether storage receives bytes, where that can be seen."""
 
 DEADLINE_S = 30.0
-"""For one listing or one send: what takes longer is taken for lost and done again."""
+"""For one listing or one send: what takes longer counts as lost and is repeated."""
 
 FAILURES: Final = 3
-"""Looks in a row that fail before it is reported: an outage of a moment is none."""
+"""Looks that fail in a row before that is reported, so that a brief outage is not."""
 
 _LINE: Final = "\n"
 
 BytesTaken = Callable[[], object]
-"""Returns something that differs whenever storage has taken in bytes in between."""
+"""Returns something that differs whenever storage has received bytes in between."""
 
 Report = Callable[[str | None], object]
-"""Is given what keeps uploads from being announced, and None when that is over."""
+"""Receives what keeps uploads from being announced, and None when that is over."""
 
 OUTAGES = (AzureError, EventHubError, TimeoutError)
 
@@ -104,10 +104,10 @@ class UploadWatcher:
         self._busy_since = self._busy_at = time.monotonic()
         self._seen: set[tuple[str, str]] = set()
         self._announced = b""
-        """Digest of the listing of which all is announced."""
+        """Digest of the last listing whose blobs are all announced."""
 
     def on_problem(self, report: Report) -> None:
-        """Give ``report`` what keeps uploads from being announced, while it does."""
+        """Have ``report`` called with what keeps uploads from being announced, see `Report`."""
         self._report = report
 
     async def run(self) -> None:
@@ -115,7 +115,7 @@ class UploadWatcher:
         place = self._storage, self._container
         container = ContainerClient.from_connection_string(
             *place,
-            # Its own retries would hide an outage for half a minute; ours are the pause below.
+            # The SDK's retries would hide an outage for half a minute; ours are the pause below.
             retry_total=0,
             **environment_options(ContainerClient.from_connection_string(*place).url),
         )
@@ -144,8 +144,9 @@ class UploadWatcher:
     async def _pause(self, pause_s: float) -> None:
         """Wait ``pause_s``: less when an upload has just begun, longer while nothing comes in.
 
-        What comes in may be one request of many, or complete a moment later. So bytes are followed
-        by several looks, less and less often; while they come, by one in each ``pause_s``.
+        Bytes may belong to one request of many, or to an upload that is complete a moment later. So
+        they are followed by several looks, less and less often, and by one every ``pause_s`` while
+        they keep coming.
         """
         if self._bytes_taken is None:
             await asyncio.sleep(pause_s)
@@ -162,10 +163,10 @@ class UploadWatcher:
                 return
 
     def _notice(self, now: float, taken: object) -> bool:
-        """Note what storage holds; return whether bytes came in after a silence."""
+        """Note what storage holds; return whether bytes came in after a quiet time."""
         if taken == self._taken:
             return False
-        # Within this time looks are frequent anyway.
+        # Within this time after the last bytes, looks are frequent anyway.
         begins = now - self._busy_at > LONGEST_PAUSE_S
         self._taken, self._busy_at = taken, now
         if begins:
@@ -173,7 +174,7 @@ class UploadWatcher:
         return begins
 
     async def _connect(self, producer: EventHubProducerClient) -> None:
-        """Open the connection ahead: it takes longer than all that happens to an event later."""
+        """Open the connection ahead of time: that takes longer than anything after it."""
         with contextlib.suppress(*OUTAGES):
             async with asyncio.timeout(DEADLINE_S):
                 await producer.create_batch()
@@ -188,7 +189,7 @@ class UploadWatcher:
             blobs = [blob async for blob in container.list_blobs(raw_response_hook=listed.note)]
         pause_s = pause_after(time.monotonic() - started, self._interval_s)
         versions = {_version(blob): blob for blob in blobs}
-        # A version that is gone never comes back, so only what is there need be remembered.
+        # A version that is gone never comes back, so only existing ones have to be remembered.
         self._seen &= versions.keys()
         for version, blob in versions.items():
             if version in self._seen:
@@ -204,7 +205,7 @@ class UploadWatcher:
 
 
 class _Digest:
-    """Digests the pages of a listing as they came: names, versions and all other properties."""
+    """Digests the raw pages of a listing: names, versions and all other properties."""
 
     def __init__(self) -> None:
         self._hash = hashlib.blake2b()
@@ -219,7 +220,7 @@ class _Digest:
 
 
 async def _glance(container: ContainerClient) -> bytes:
-    """Digest a listing without making objects of its blobs, which costs more than all the rest."""
+    """Digest a listing without making objects of its blobs, which would cost most of the time."""
     listed = _Digest()
     async for _name in container.list_blob_names(raw_response_hook=listed.note):
         pass
@@ -227,7 +228,7 @@ async def _glance(container: ContainerClient) -> bytes:
 
 
 async def problem_of(error: Exception, container: ContainerClient) -> str:
-    """Return a sentence about looks that keep failing with ``error``, and what helps."""
+    """Return a sentence about looks that keep failing with ``error``, and the remedy."""
     place = await unlistable(container, error)
     if place is None:
         return f"no upload is noticed: {escaped(str(error).partition(_LINE)[0])}"
@@ -238,7 +239,7 @@ async def problem_of(error: Exception, container: ContainerClient) -> str:
 
 
 def pause_after(listing_s: float, interval_s: float) -> float:
-    """Return how long to pause after a listing, which was slow for many blobs or a busy storage."""
+    """Return how long to pause after a listing, which many blobs or a busy storage slow down."""
     return min(LONGEST_PAUSE_S, max(interval_s, listing_s * (1 / LISTING_SHARE - 1)))
 
 
@@ -249,7 +250,7 @@ def blob_created(
 
     CloudEvents are one JSON object; the Event Grid schema is a list of one. The id is a function of
     the blob's version, so that a repeated event can be told from a new one. The sequencer is the
-    time of the call: a listing dates blobs in whole seconds, too coarse to order versions.
+    time of the call, since a listing has times in whole seconds, too coarse to order versions.
     """
     name, etag = _version(blob)
     resource = ACCOUNT_RESOURCE.format(account=account)

@@ -1,7 +1,7 @@
-"""The directory of a stack: who runs in it, on which ports, and how to reach it.
+"""The directory of a stack: its lock, its ports, and the state file that says how to reach it.
 
-``stack.json`` tells other commands how to reach a running stack, and keeps the ports from start to
-start, because a blob's address is part of its job's identity. A lock admits one stack at a time.
+``stack.json`` tells other commands how to reach a running stack, and preserves the ports from start
+to start, because a blob's address is part of its job's identity. A lock admits one stack at a time.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from shared.contracts.errors import ConfigurationError, StylestreamError
 BLOCK = 64
 BLOCKS = range(20_032, 32_000, BLOCK)
 """Ports come in blocks from below the ephemeral range (32768 and up on Linux, 49152 on macOS),
-where no outgoing connection can be sitting on a remembered port."""
+where no outgoing connection can occupy a remembered port."""
 
 BROKER_PORT, STORAGE_PORT, SPLITTER_PORT, ASSEMBLER_PORT, TOPIC_PORT = 1, 2, 3, 4, 5
 OTHER_ASSEMBLERS_PORT = 6
 STUDIO_PORT, STUDIO_METRICS_PORT = 8, 9
 FIRST_STYLIZER_PORT = 10
 OTHER_SPLITTERS_PORT = 60
-"""Places in a block. The supervisor binds its first port: that tells that the block is taken."""
+"""Places in a block. The supervisor binds the block's first port to mark it as taken."""
 
 TOPIC_PATH = "/api/events"
-"""Where on its port the topic takes events."""
+"""The path of the topic's endpoint."""
 
 FEW_PARTITIONS, MANY_PARTITIONS = 8, 32
-"""Of the hub of chunks: a stylizer needs one at least, and each costs requests while it is idle."""
+"""Partitions of the hub of chunks: a stylizer needs at least one, and idle ones cost requests."""
 
 MOST_STYLIZERS = MANY_PARTITIONS
 
 HANDOVER_S = 2.0
-"""How long a start waits for the lock and the ports of a stack that is just being torn down."""
+"""How long a start waits for the lock and the ports of a stack that is being stopped."""
 
 
 class Workspace:
@@ -55,14 +55,14 @@ class Workspace:
         self._held = ExitStack()
         self._block = 0
         self.partitions = FEW_PARTITIONS
-        """How many the directory's hub of chunks has: with how many it began."""
+        """How many partitions the hub of chunks has: those that the directory was made with."""
 
     async def claim(self, partitions: int = FEW_PARTITIONS) -> None:
-        """Make the directory with so many ``partitions`` at least, lock it, and take its ports.
+        """Make the directory with at least so many ``partitions``, lock it, and take its ports.
 
         Raises:
-            ConfigurationError: no such directory can be made, or nothing written into it; or it is
-                there, with fewer partitions.
+            ConfigurationError: the directory cannot be made or written to, or exists with fewer
+                partitions.
             StylestreamError: another stack runs in it, or another program has its ports.
         """
         self._make()
@@ -70,7 +70,7 @@ class Workspace:
             await _patiently(lambda: lock(self.directory, fcntl.LOCK_EX, self._held), self._in_use)
             self.partitions = self._kept_partitions(partitions)
             await self._claim_ports()
-            # What a stack that was killed has left there is nobody's any more.
+            # A stack that was killed may have left files there.
             await asyncio.to_thread(shutil.rmtree, self.temporary, ignore_errors=True)
             self.temporary.mkdir()
         except BaseException:
@@ -100,7 +100,7 @@ class Workspace:
             ) from error
 
     def release(self) -> None:
-        """Let others have the directory and its ports."""
+        """Release the directory and its ports."""
         self._held.close()
 
     def port(self, place: int) -> int:
@@ -108,11 +108,11 @@ class Workspace:
         return self._block + place
 
     def write(self, state: StackState) -> None:
-        """Tell other commands about the stack; readers see the whole file or the one before."""
+        """Write the state file for other commands, atomically."""
         path = self.directory / STATE_FILE
         draft = path.with_suffix(".json.new")
         draft.unlink(missing_ok=True)
-        # The file holds keys: it is nobody else's from its first byte.
+        # The file holds keys, so it is private before anything is written.
         draft.touch(mode=0o600, exist_ok=False)
         draft.write_text(state.model_dump_json(indent=2) + "\n", encoding="utf-8")
         draft.replace(path)
@@ -159,12 +159,12 @@ class Workspace:
 
 
 def _claim(block: int, held: ExitStack) -> None:
-    """Bind a block's first port and see that the ports of broker, storage and services are free."""
+    """Bind a block's first port, and check that the ports of the stack's processes are free."""
     with ExitStack() as kept:
         kept.enter_context(socket.socket()).bind(("127.0.0.1", block))
         for place in (*range(BROKER_PORT, OTHER_ASSEMBLERS_PORT), STUDIO_PORT):
             with socket.socket() as probe:
-                # As servers do: a connection of the stack before may still be in TIME_WAIT.
+                # As servers do: connections of the previous stack may still be in TIME_WAIT.
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(("127.0.0.1", block + place))
         held.enter_context(kept.pop_all())

@@ -1,9 +1,9 @@
-"""An Event Hubs namespace for one machine, spoken to by the real Azure SDK.
+"""An Event Hubs namespace for one machine, used by the unmodified Azure SDK.
 
-The way of the data: ``server`` accepts a socket and gives it an ``amqp.connection``,
+The path of the data: ``server`` accepts a socket and gives it an ``amqp.connection``,
 whose engine turns bytes into links and messages for a ``client``; a message goes through
-``eventdata`` into a partition of a ``hub``, whose ``log`` keeps it; a ``pump`` brings it
-to the readers. ``amqp`` knows no hub, ``log`` knows no AMQP.
+``eventdata`` into a partition of a ``hub``, whose ``log`` keeps it; a ``pump`` delivers it
+to the readers. ``amqp`` does not know about hubs, ``log`` does not know about AMQP.
 """
 
 from importlib import import_module
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ConfigurationError", "EventHubs", "EventHubsError", "HubSpec", "Limits", "Retention"]
 
-# Loaded when it is first asked for: whoever starts a broker as a process need not load it, too.
+# Loaded on first use: a supervisor that starts the broker as a process need not load it.
 _MODULES: Final = {
     "ConfigurationError": "errors",
     "EventHubs": "server",

@@ -1,8 +1,8 @@
 """Run the broker by itself: ``python -m local.eventhubs --data DIR --hub frames:8``.
 
 Prints one line when clients can connect, ``ready <connection string>``, and nothing
-else on standard output. SIGTERM and SIGINT stop it cleanly, with exit status 0; bad
-arguments are named on standard error, with exit status 2.
+else on standard output. SIGTERM and SIGINT stop it cleanly, with exit status 0; invalid
+arguments are reported on standard error, with exit status 2.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FILES: Final = 4_096  # enough for every connection and partition that is allow
 
 
 def raise_file_limit() -> None:
-    """Let the process open as many files as it needs, if it may: 256 is the rule on macOS."""
+    """Raise the limit on open files to what the broker needs, if possible: macOS allows 256."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

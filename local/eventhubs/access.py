@@ -1,4 +1,4 @@
-"""What clients of the broker connect with."""
+"""The connection string of the broker's clients."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DEFAULT_KEY: Final = "SAS_KEY_VALUE"
 def connection_string(
     host: str, port: int, policy: str = DEFAULT_POLICY, key: str = DEFAULT_KEY
 ) -> str:
-    """Return what clients connect with; the development flag makes them do without TLS."""
+    """Return the clients' connection string; its development flag makes them do without TLS."""
     return (
         f"Endpoint=sb://{host}:{port};SharedAccessKeyName={policy};SharedAccessKey={key};"
         "UseDevelopmentEmulator=true;"

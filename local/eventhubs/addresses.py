@@ -1,4 +1,4 @@
-"""Read the addresses and filters that clients attach with."""
+"""Parse the addresses and filters that clients attach with."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _SELECTOR: Final = re.compile(
         \s*(>=?)\s*'?(@latest|-?\d{1,19})'?\s*$""",
     re.VERBOSE,
 )
-# What a filter is stands in its descriptor, as a symbol or as the number registered for it; the
-# key is a name of the client's choice (part 3: messaging, section 3.5.8).
+# A filter's kind is in its descriptor, as a symbol or as the number registered for it; the key is a
+# name of the client's choice (part 3: messaging, section 3.5.8).
 _SELECTOR_FILTER: Final = ("apache.org:selector-filter:string", 0x0000_468C_0000_0004)
 
 
 @dataclass(frozen=True, slots=True)
 class SendAddress:
-    """Where a producer sends to: a hub, or one of its partitions."""
+    """A producer's destination: a hub, or one of its partitions."""
 
     hub: str
     partition: str | None
@@ -35,7 +35,7 @@ class SendAddress:
 
 @dataclass(frozen=True, slots=True)
 class ReceiveAddress:
-    """Where a consumer reads from."""
+    """The partition and consumer group that a consumer reads."""
 
     hub: str
     group: str
@@ -60,7 +60,7 @@ def path_of(address: str) -> str:
 
 
 def parse_send_address(address: str) -> SendAddress:
-    """Parse ``<hub>`` or ``<hub>/Partitions/<id>``; ``LinkFault`` if it is neither."""
+    """Parse ``<hub>`` or ``<hub>/Partitions/<id>``; anything else raises ``LinkFault``."""
     match path_of(address).split("/"):
         case [hub] if hub:
             return SendAddress(hub, None)
@@ -70,7 +70,7 @@ def parse_send_address(address: str) -> SendAddress:
 
 
 def parse_receive_address(address: str) -> ReceiveAddress:
-    """Parse ``<hub>/ConsumerGroups/<group>/Partitions/<id>``; ``LinkFault`` if it is not that."""
+    """Parse ``<hub>/ConsumerGroups/<group>/Partitions/<id>``; else raise ``LinkFault``."""
     match path_of(address).split("/"):
         case [hub, "consumergroups", group, "partitions", partition] if hub and group:
             return ReceiveAddress(hub, group, partition)
@@ -78,9 +78,9 @@ def parse_receive_address(address: str) -> ReceiveAddress:
 
 
 def parse_position(source: Any) -> Position:
-    """Return where the filter of a source lets a reader start; without one, at the start.
+    """Return where a source's filter makes a reader start; without a filter, at the start.
 
-    ``LinkFault`` if there is a filter that is not understood: events would come that it excludes.
+    An unknown filter raises ``LinkFault``, since ignoring it would deliver events that it excludes.
     """
     selector = _selector_of(source)
     if selector is None:

@@ -1,8 +1,8 @@
-"""Check shared access signatures, and what they let a client do.
+"""Check shared access signatures, and what they allow a client to do.
 
 A token is ``SharedAccessSignature sr=<uri>&sig=<signature>&se=<expiry>&skn=<policy>``,
-signed with HMAC-SHA256 over the uri as it stands in the token, a line feed and
-the expiry in seconds since 1970.
+signed with HMAC-SHA256 over the URI exactly as in the token, a line feed and the expiry
+in seconds since 1970.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PREFIX: Final = "SharedAccessSignature "
 
 
 class TokenRefusedError(EventHubsError):
-    """A token does not let its bearer in."""
+    """A token is invalid, expired or for another resource."""
 
     status: Final = 401
     condition: Final = AUTH_FAILED
@@ -29,13 +29,13 @@ class TokenRefusedError(EventHubsError):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A shared access policy: whoever knows the key may do everything."""
+    """A shared access policy: a client that knows the key may do everything."""
 
     name: str
     key: str = field(repr=False)
 
     def matches(self, name: str, key: str) -> bool:
-        """Whether name and key are this policy's."""
+        """Return whether name and key are this policy's."""
         return self.name == name and hmac.compare_digest(self.key.encode(), key.encode())
 
 
@@ -47,7 +47,7 @@ class Grant:
     expires_s: float
 
     def covers(self, path: str, now_s: float) -> bool:
-        """Whether ``path`` is this grant's path or lies below it."""
+        """Return whether the grant is still valid, and for ``path`` or a path above it."""
         inside = not self.path or path == self.path or path.startswith(self.path + "/")
         return inside and now_s < self.expires_s
 
@@ -64,7 +64,7 @@ def check_token(token: str, audience: str, policy: Policy, now_s: float) -> Gran
     if missing or not fields["se"].isdecimal():
         message = "InvalidSignature: The token lacks one of sr, sig, se and skn."
         raise TokenRefusedError(message)
-    # azure-eventhub quotes the policy's name twice.
+    # azure-eventhub percent-encodes the policy's name twice.
     names = {unquote_plus(fields["skn"]), unquote_plus(unquote_plus(fields["skn"]))}
     signed = f"{fields['sr']}\n{fields['se']}".encode()
     expected = base64.b64encode(hmac.digest(policy.key.encode(), signed, "sha256"))
@@ -84,6 +84,6 @@ def check_token(token: str, audience: str, policy: Policy, now_s: float) -> Gran
 
 
 def _hub_of(address: str) -> str:
-    """Return the path that a token is for: the SDKs for JavaScript and Go name a hub's node."""
+    """Return the hub that a token is for; the SDKs for JavaScript and Go name its node instead."""
     path = path_of(address)
     return path.removesuffix(MANAGEMENT).rstrip("/")

@@ -1,4 +1,4 @@
-"""The namespace: its hubs, its policy, and the data directory they live in."""
+"""The namespace: its hubs, its policy, and its data directory."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from local.eventhubs.notices import Notices
 _LOGGER: Final = logging.getLogger(__name__)
 _VERSION: Final = 3
 _WITHOUT_CHECKSUM: Final = 2
-_SHOWN: Final = 100  # characters of a name that a client made up
+_SHOWN: Final = 100  # characters of a name that a client sent
 
 
 @dataclass(frozen=True, slots=True)
 class StoredHub:
-    """What the data directory remembers of a hub."""
+    """What the data directory stores about a hub."""
 
     name: str
     partitions: int
@@ -61,18 +61,18 @@ class DataDirectory:
             raise ConfigurationError(message) from error
 
     def hub(self, name: str) -> Path:
-        """Return the folder of a hub, which has one folder for each partition."""
+        """Return the folder of a hub, which contains a folder for each partition."""
         return self.path / "hubs" / name.lower()
 
     def close(self) -> None:
-        """Let another process have the directory."""
+        """Release the directory to other processes."""
         os.close(self._lock)
 
     def reconcile(self, specs: Iterable[HubSpec]) -> list[tuple[HubSpec, int]]:
-        """Return the hubs there are and that are asked for, with their times of creation.
+        """Return the existing and the requested hubs, with their times of creation.
 
-        A hub keeps the partitions that it was created with: asking for another
-        number is a ``ConfigurationError``, which names every such hub.
+        A hub keeps the partitions that it was created with: requesting another number
+        raises ``ConfigurationError``, which names all hubs concerned.
         """
         stored = {hub.name: hub for hub in self._load()}
         problems = []
@@ -95,7 +95,7 @@ class DataDirectory:
             for name, spec in wanted.items()
         ]
         kept = [StoredHub(spec.name, spec.partitions, created) for spec, created in hubs]
-        if kept != list(stored.values()):  # a full disk must not keep the broker from starting
+        if kept != list(stored.values()):  # a full disk must not prevent a start
             self._save(kept)
         return hubs
 
@@ -128,7 +128,7 @@ class DataDirectory:
         return hubs
 
     def _gather(self, hubs: list[StoredHub]) -> None:
-        """Move the hubs' folders from beside ``hubs.json``, where version 1 had them."""
+        """Move the hubs' folders into ``hubs``: version 1 had them beside ``hubs.json``."""
         for hub in hubs:
             old, new = self.path / hub.name.lower(), self.hub(hub.name)
             if old.is_dir() and not new.exists():
@@ -179,7 +179,7 @@ class Broker:
             raise ConfigurationError(message) from error
 
     def hub(self, name: str) -> Hub:
-        """Return the hub; ``LinkFault`` if there is none of that name."""
+        """Return the hub of a name; an unknown name raises ``LinkFault``."""
         hub = self._hubs.get(name.lower())
         if hub is None:
             there = ", ".join(sorted(each.name for each in self._hubs.values())) or "none"
@@ -195,7 +195,7 @@ class Broker:
         return [each for hub in self._hubs.values() for each in hub.partitions.values()]
 
     def enforce_retention(self) -> None:
-        """Drop what is too old or too much, in each partition by itself."""
+        """Drop what exceeds the retention's age or size, in each partition."""
         for partition in self.partitions:
             try:
                 partition.enforce_retention()
@@ -203,7 +203,7 @@ class Broker:
                 _LOGGER.exception("cannot drop old events of partition %s", partition.name)
 
     async def close(self) -> None:
-        """Finish what is being written, and let go of the files."""
+        """Finish pending writes, and close the files."""
         for partition in self.partitions:
             await partition.flush()
             partition.close()

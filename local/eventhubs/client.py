@@ -1,7 +1,7 @@
 """What the broker does for one client: its tokens, its links, its messages.
 
-The engine reports, the client decides: which links may attach, where messages go,
-who is answered what. Sockets and clocks are its connection's business.
+The engine reports, the client decides: which links may attach, where messages go, and
+how requests are answered. Sockets and clocks are its connection's business.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ _ANY_SIZE: Final = 0xFFFF_FFFF_FFFF_FFFF
 _EPOCH: Final = "com.microsoft:epoch"
 _TIMEOUT: Final = "com.microsoft:timeout"
 _RUNTIME_METRIC: Final = "com.microsoft:enable-receiver-runtime-metric"
-_LONGEST_KEY: Final = 128  # on the service too
-# A token may be valid for years; a timer need not be.
+_LONGEST_KEY: Final = 128  # as on the service
+# A token may be valid for years, but a timer need not run that long.
 _LONGEST_TIMER_S: Final = 86_400.0
 
 
@@ -48,11 +48,11 @@ class Socket(Outlet, Protocol):
     """What a client needs of its connection."""
 
     def balance_reading(self) -> None:
-        """Look again whether to read on: ``uncommitted_bytes`` has changed."""
+        """Decide again whether to read on, since ``uncommitted_bytes`` has changed."""
 
 
 class Client:
-    """The links of one connection, and what stands behind each."""
+    """The links of one connection, and what each is connected to."""
 
     def __init__(self, broker: Broker, socket: Socket) -> None:
         self._broker = broker
@@ -72,7 +72,7 @@ class Client:
         self.add_grant(Grant("", float("inf")))
 
     def failed(self, error: AmqpError) -> None:
-        """Tell the operator why the connection is closed."""
+        """Log why the connection is closed."""
         hint = (
             " (add UseDevelopmentEmulator=true to the client's connection string)"
             if isinstance(error, TlsError)
@@ -81,20 +81,20 @@ class Client:
         self._broker.notices.warn("closed connections", f"closing a connection: {error}{hint}")
 
     def leave(self) -> None:
-        """Give back everything: the connection is gone."""
+        """Release everything, since the connection is gone."""
         if self._expiry is not None:
             self._expiry.cancel()
         self.drop_links(tuple({*self._publishers, *self._pumps, *self._seats, *self._replies}))
 
     def run_pumps(self) -> None:
-        """Let readers have what waits for them: the socket takes more."""
+        """Send readers what waits for them, since the socket accepts more."""
         for pump in list(self._pumps.values()):
             pump.run()
 
     # -- tokens -------------------------------------------------------------------------
 
     def add_grant(self, grant: Grant) -> None:
-        """Allow what a token grants, in place of what an earlier one did."""
+        """Allow what a token grants, replacing an earlier grant of the same path."""
         self._grants = [each for each in self._grants if each.path != grant.path] + [grant]
         self._watch_expiry()
 
@@ -108,7 +108,7 @@ class Client:
             self._expiry = asyncio.get_running_loop().call_later(delay, self._expire)
 
     def _expire(self) -> None:
-        """Detach the links whose token has run out and was not renewed."""
+        """Detach the links whose token has expired and was not renewed."""
         now = time.time()
         self._grants = [grant for grant in self._grants if grant.expires_s > now]
         for link in {*self._publishers, *self._pumps}:
@@ -142,7 +142,7 @@ class Client:
             link.refuse(fault)
 
     def drop_links(self, links: tuple[Link, ...]) -> None:
-        """Give back what links held; of no effect for those that hold nothing."""
+        """Release what links held, if anything."""
         for link in links:
             self._publishers.pop(link, None)
             pump = self._pumps.pop(link, None)
@@ -227,7 +227,7 @@ class Client:
             else:
                 self._publish(link, delivery, *publisher)
         except (LinkFault, DecodeError) as error:
-            # The delivery's contents are at fault, not the framing: reject it alone.
+            # The delivery's content is at fault, not the framing, so only it is rejected.
             if not delivery.settled:
                 link.settle(delivery.delivery_id, delivery.delivery_id, error)
 
@@ -253,7 +253,7 @@ class Client:
         if delivery.settled:
             return
         if not self._settled:
-            # All that one commit brings leaves in one write.
+            # Everything that one commit settles leaves in one write.
             asyncio.get_running_loop().call_soon(self._settle)
         self._settled.append((link, delivery.delivery_id, error))
 

@@ -1,4 +1,4 @@
-"""What the broker is started with: its command line, and the hubs that it names."""
+"""The broker's command line, and the hubs that it declares."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEFAULT_PORT: Final = 5672
 
 MAX_PARTITIONS: Final = 32
 _MAX_PORT: Final = 65_535
-# The service's rule, but for one character: the name of a folder ends at 255.
+# The service's rule, less one character, because a folder's name is limited to 255.
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9])?")
 _GROUP: Final = re.compile(r"[A-Za-z0-9$][A-Za-z0-9._-]{0,49}")
 _MIB: Final = 1024 * 1024
@@ -28,7 +28,7 @@ _MS_PER_HOUR: Final = 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The command line, understood."""
+    """The parsed command line."""
 
     data_dir: Path
     hubs: tuple[HubSpec, ...]
@@ -40,7 +40,7 @@ class Settings:
 
 
 def check_hubs(specs: Iterable[HubSpec]) -> list[str]:
-    """Return what is wrong with the hubs asked for, in sentences."""
+    """Return a sentence for each problem of the requested hubs."""
     problems = []
     seen: set[str] = set()
     for spec in specs:
@@ -69,7 +69,7 @@ def check_hubs(specs: Iterable[HubSpec]) -> list[str]:
 def parse_hub(text: str) -> HubSpec:
     """Parse ``name:partitions`` or ``name:partitions:group,group``.
 
-    With groups given, there are only these and ``$Default``; without, any.
+    With groups given, only these and ``$Default`` exist; without, any group does.
     """
     name, _, rest = text.partition(":")
     count, colon, groups = rest.partition(":")

@@ -1,11 +1,11 @@
-"""What can go wrong, and how far it reaches.
+"""The errors of the broker, and what each of them affects.
 
 ::
 
     EventHubsError
     ├── ConfigurationError        the process does not start (exit 2)
     ├── LogCorruptError           a stored record fails its checksum
-    └── amqp.errors.AmqpError     told to the peer as an AMQP error
+    └── amqp.errors.AmqpError     sent to the peer as an AMQP error
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class EventHubsError(Exception):
 
 
 class ConfigurationError(EventHubsError):
-    """The broker cannot start as it was asked to; ``problems`` names every reason."""
+    """The broker cannot start as configured; ``problems`` has a sentence for each reason."""
 
     def __init__(self, *problems: str) -> None:
         super().__init__("; ".join(problems))

@@ -1,8 +1,7 @@
-"""Events as messages: what a producer sent, taken apart, and what a reader gets.
+"""Events as messages: splits what a producer sent, and builds what a reader gets.
 
-What a producer sent is stored as it came; on the way out only the annotation
-sections are written anew, with the broker's own entries spliced in among the
-producer's.
+Messages are stored as they came; on the way out only the annotation sections are written
+anew, with the broker's own entries added to the producer's.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from local.eventhubs.amqp.message import (
 from local.eventhubs.amqp.values import Int, Long, Symbol, Timestamp
 from local.eventhubs.log.segment import Event
 
-# The message format of a batch: its data sections are each a whole message.
+# The message format of a batch: each of its data sections is a complete message.
 BATCH_FORMAT: Final = 0x80013700
 
 PARTITION_KEY: Final = "x-opt-partition-key"
@@ -46,7 +45,7 @@ _KEYS: Final = tuple(
 
 @dataclass(frozen=True, slots=True)
 class LastEnqueued:
-    """The newest event of a partition, as told to readers that track it."""
+    """The newest event of a partition, as reported to readers that track it."""
 
     sequence: int
     offset: str
@@ -56,7 +55,7 @@ class LastEnqueued:
 def split(payload: bytes, message_format: int) -> tuple[list[bytes], str | None]:
     """Return the events of a transferred message, and its partition key.
 
-    Every event is a well-formed message, or ``DecodeError`` is raised.
+    Every event is a well-formed message; otherwise ``DecodeError`` is raised.
     """
     sections = scan(payload)
     key = None
@@ -82,7 +81,7 @@ def split(payload: bytes, message_format: int) -> tuple[list[bytes], str | None]
 def outgoing(event: Event, tracked: LastEnqueued | None, now_ms: int) -> bytes:
     """Return the message as a reader gets it.
 
-    With ``tracked``, the delivery annotations tell the partition's newest event.
+    With ``tracked``, the delivery annotations describe the partition's newest event.
     """
     message = event.message
     head = bytearray()

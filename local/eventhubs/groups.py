@@ -1,9 +1,9 @@
 """Who may read a partition for a consumer group: the rules of epochs.
 
-A reader with an epoch (an owner level, as the SDK calls it) reads alone: it takes
-the place of every reader with a lower or equal epoch or none, and is itself kept
-out by a higher one. Readers without an epoch share, up to a number, and are kept
-out by any reader that has one. The texts are the service's.
+A reader with an epoch (an owner level, in the SDK's terms) reads alone: it replaces every
+reader with a lower or equal epoch or none, and is itself refused if one has a higher
+epoch. Readers without an epoch share, up to a limit, and are refused while a reader has
+one. The texts are the service's.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ReaderSeats:
         return len(self._readers)
 
     def admit(self, reader: Reader, max_readers: int) -> None:
-        """Let ``reader`` in, evicting whom it beats; ``LinkFault`` if it is kept out."""
+        """Admit ``reader``, evicting those that it replaces; a refusal raises ``LinkFault``."""
         highest = max(
             (other for other in self._readers if other.epoch is not None),
             key=lambda other: other.epoch or 0,
@@ -67,7 +67,7 @@ class ReaderSeats:
         self._readers.append(reader)
 
     def leave(self, reader: Reader) -> None:
-        """Free the seat; of no effect if it was evicted."""
+        """Free a reader's seat, unless it was evicted."""
         if reader in self._readers:
             self._readers.remove(reader)
 

@@ -1,8 +1,8 @@
 """Event hubs: partitions, consumer groups and the readers of a partition.
 
-A partition commits in groups: what is published while a write is under way is
-staged, and goes to the disk together as soon as that write is done. Nothing
-waits for company, and nothing is acknowledged before it is synced.
+A partition commits in groups: what is published during a write is staged, and written
+together as soon as that write is done. Nothing is delayed to form a group, and nothing is
+acknowledged before it is synced.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def now_ms() -> int:
 
 @dataclass(frozen=True, slots=True)
 class HubSpec:
-    """A hub as it is declared. ``groups`` None: any consumer group is there when asked for."""
+    """A hub as declared. If ``groups`` is None, every consumer group exists on request."""
 
     name: str
     partitions: int
@@ -52,7 +52,7 @@ class HubSpec:
 
 
 class Partition:
-    """One partition: its log, and whoever waits for its next event."""
+    """One partition: its log, and the readers that wait for its next event."""
 
     def __init__(self, name: str, directory: Path, retention: Retention, pool: Executor) -> None:
         self.name = name
@@ -78,14 +78,14 @@ class Partition:
             await asyncio.sleep(0)  # lets the write's callback run
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         self._log.close()
 
     def _write(self) -> None:
         job = self._log.take_staged()
         callbacks, self._staged = self._staged, []
         if job is None:
-            # Empty batches take no place in the log.
+            # Empty batches are not stored.
             for done in callbacks:
                 done(None)
             return
@@ -101,7 +101,7 @@ class Partition:
         self._writing = None
         if error is not None:
             _LOGGER.error("cannot write to partition %s: %r", self.name, error)
-            # What was staged behind the failed write has its numbers from it.
+            # The numbers of what was staged behind the failed write continue from it.
             callbacks += self._staged
             self._staged = []
             self._log.roll_back()
@@ -122,11 +122,11 @@ class Partition:
 
     @property
     def end_offset(self) -> int:
-        """The offset that the next event to be committed will have, or a lower one."""
+        """The offset of the next event to be committed, or a lower one."""
         return self._log.end_offset
 
     def locate(self, position: Position) -> int:
-        """Return the offset to read from; ``LinkFault`` if the position is beyond the log."""
+        """Return the offset to read from; a position beyond the log raises ``LinkFault``."""
         log, last = self._log, self._log.last
         match position.kind:
             case "start":
@@ -144,7 +144,7 @@ class Partition:
         return log.offset_from_offset(position.value, inclusive=position.inclusive)
 
     def read(self, offset: int, max_events: int) -> list[Event]:
-        """Return events from ``offset`` on: at least one if there is any."""
+        """Return events from ``offset`` on, at least one if there are any."""
         return self._log.read(offset, max_events)
 
     def when_more(self, wake: Callable[[], None]) -> None:
@@ -152,20 +152,20 @@ class Partition:
         self._waiting.add(wake)
 
     def forget(self, wake: Callable[[], None]) -> None:
-        """Take back ``when_more``."""
+        """Undo ``when_more``."""
         self._waiting.discard(wake)
 
     # -- properties ---------------------------------------------------------------------
 
     @property
     def last_enqueued(self) -> LastEnqueued:
-        """The newest event; the sentinels of an event that never was, if there is none."""
+        """The newest event; sentinel values if there has never been one."""
         last = self._log.last
         return LastEnqueued(last.sequence, str(last.offset), last.enqueued_ms)
 
     @property
     def begin_sequence(self) -> int:
-        """The sequence number of the oldest event that is kept, or -1."""
+        """The sequence number of the oldest event kept, or -1."""
         return self._log.begin_sequence
 
     @property
@@ -174,7 +174,7 @@ class Partition:
         return self._log.is_empty
 
     def enforce_retention(self) -> None:
-        """Drop what is too old or too much, unless a write is under way."""
+        """Drop what exceeds the retention's age or size, unless a write is in progress."""
         if self._writing is None:
             dropped = self._log.enforce_retention(now_ms())
             if dropped:
@@ -201,12 +201,12 @@ class Hub:
             )
             for number in range(spec.partitions)
         }
-        # Seats are kept by those who sit in them: a client may ask for any number of groups.
+        # Only readers keep seats alive, since clients may ask for any number of groups.
         self._seats: WeakValueDictionary[tuple[str, str], ReaderSeats] = WeakValueDictionary()
         self._next = 0
 
     def partition(self, name: str) -> Partition:
-        """Return the partition; ``LinkFault`` if there is none of that name."""
+        """Return the partition of a name; an unknown name raises ``LinkFault``."""
         partition = self.partitions.get(name)
         if partition is None:
             message = f"The partition '{name}' of event hub '{self.name}' could not be found."
@@ -214,7 +214,7 @@ class Hub:
         return partition
 
     def partition_for(self, key: str | None) -> Partition:
-        """Return the partition of a key, the same forever; without a key, the next in turn."""
+        """Return the partition of a key, always the same; without a key, the next in turn."""
         if key is None:
             number = self._next
             self._next = (number + 1) % len(self.partitions)
@@ -223,7 +223,7 @@ class Hub:
         return self.partitions[str(number)]
 
     def seats(self, group: str, partition: str) -> ReaderSeats:
-        """Return who reads a partition for a group; ``LinkFault`` if there is no such group."""
+        """Return a partition's readers for a group; an unknown group raises ``LinkFault``."""
         group = group.lower()
         if self._groups is not None and group not in self._groups and group != DEFAULT_GROUP:
             message = f"The consumer group '{group}' of '{self.name}' could not be found."

@@ -1,7 +1,7 @@
 """The two nodes that answer requests: ``$cbs`` and ``$management``.
 
-``$cbs`` takes tokens (claims-based security), ``$management`` tells about hubs and
-partitions. The answers have the fields, types and texts of the service's.
+``$cbs`` takes tokens (claims-based security), ``$management`` returns the properties of
+hubs and partitions. The answers have the fields, types and texts of the service's.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PARTITION_TYPE: Final = "com.microsoft:partition"
 
 
 def answer_cbs(broker: Broker, request: Request, now_s: float) -> tuple[Grant | None, bytes]:
-    """Return what a put-token grants, if it does, and the reply."""
+    """Return what a put-token request grants, if anything, and the reply."""
     properties, token = request.properties, request.body
     audience = properties.get("name")
     if isinstance(token, bytes):
@@ -62,7 +62,7 @@ def answer_cbs(broker: Broker, request: Request, now_s: float) -> tuple[Grant | 
 def answer_management(broker: Broker, request: Request, grants: list[Grant], now_s: float) -> bytes:
     """Return the reply to a request for the properties of a hub or a partition.
 
-    The SDKs for .NET and Java put no token to ``$cbs`` for it, but into each request.
+    For this, the SDKs for .NET and Java put a token into each request instead of using ``$cbs``.
     """
     properties = request.properties
     name, kind = properties.get("name"), properties.get("type")

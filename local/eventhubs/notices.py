@@ -1,4 +1,4 @@
-"""What the operator is told about clients: a few lines a minute, however many there are."""
+"""Log lines about clients, for the operator: a few a minute, however many clients there are."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Move events from a partition to one reader, as fast as the reader takes them.
 
-A pump never holds more than one read of events: it sends while the reader has
-credit, its session has room and its socket is not backed up, and then waits to
-be run again by whichever of the three changes, or by the partition's next commit.
+A pump never holds more than one read of events: it sends while the reader has credit, its
+session has room and its socket is not backed up. It is run again when one of the three
+changes, or after the partition's next commit.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from local.eventhubs.eventdata import outgoing
 from local.eventhubs.hub import Partition, now_ms
 
 _LOGGER: Final = logging.getLogger(__name__)
-# After this many reads the other connections have their turn.
+# After this many reads, other connections get their turn.
 _READS_PER_TURN: Final = 4
 _EVENTS_PER_READ: Final = 256
 
 
 class Outlet(Protocol):
-    """Where a pump's frames leave: the connection."""
+    """What a pump needs of its connection, through which frames leave."""
 
     @property
     def is_writable(self) -> bool:
-        """Whether the socket takes more."""
+        """Whether the socket accepts more."""
 
     def flush(self) -> None:
-        """Hand what the engine wrote to the socket."""
+        """Pass what the engine wrote to the socket."""
 
 
 class ReaderPump:
-    """The cursor of one reader, and what drives it on."""
+    """The cursor of one reader, and what advances it."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class ReaderPump:
             self._scheduled.cancel()
 
     def run(self) -> None:
-        """Send what can be sent now, and arrange for the rest."""
+        """Send what can be sent now, and schedule the rest."""
         self._scheduled = None
         try:
             for _ in range(_READS_PER_TURN):

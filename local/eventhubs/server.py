@@ -26,18 +26,18 @@ from local.eventhubs.limits import Limits
 from local.eventhubs.log.partition import Retention
 
 _LOGGER: Final = logging.getLogger(__name__)
-# Partitions sync their files side by side; more threads than this gain nothing on a disk.
+# Partitions sync their files in parallel; more threads than this gain nothing on a disk.
 _WRITERS: Final = 4
 _BACKLOG: Final = 512
-# Files that are open for a moment (segments that are read or begun), and those of the interpreter.
+# Files that are open briefly (segments being read or begun), and those of the interpreter.
 _OTHER_FILES: Final = 48
 _RETENTION_INTERVAL_S: Final = 60.0
-# A client that is alive answers a close at once; one that hangs is not waited for.
+# A live client answers a close at once; one that hangs is not waited for.
 _STOP_S: Final = 0.5
 
 
 class EventHubs:
-    """An Event Hubs namespace that lives in this process.
+    """An Event Hubs namespace that runs in this process.
 
     ::
 
@@ -46,8 +46,8 @@ class EventHubs:
                 hubs.connection_string, eventhub_name="frames"
             )
 
-    Everything acknowledged is on disk; a second start on the same directory
-    continues its hubs. ``ConfigurationError`` tells what is wrong with the arguments.
+    Everything acknowledged is on disk; a second start with the same directory continues
+    its hubs. Invalid arguments raise ``ConfigurationError``, which names all problems.
     """
 
     def __init__(  # noqa: PLR0913 - all but two are options by keyword
@@ -90,12 +90,12 @@ class EventHubs:
 
     @property
     def port(self) -> int:
-        """The port that is listened on, once started."""
+        """The port that it listens on, once started."""
         return self._port
 
     @property
     def connection_string(self) -> str:
-        """What clients connect with; the development flag makes them do without TLS."""
+        """The clients' connection string; its development flag makes them do without TLS."""
         host = "localhost" if self._host in ("127.0.0.1", "0.0.0.0") else self._host  # noqa: S104
         return connection_string(host, self._port, self._policy.name, self._policy.key)
 
@@ -114,7 +114,7 @@ class EventHubs:
         await self.stop()
 
     async def start(self) -> None:
-        """Open the data directory and listen; ``ConfigurationError`` if either is impossible."""
+        """Open the data directory and listen; failing at either raises ``ConfigurationError``."""
         self._directory = DataDirectory(self._data_dir)
         self._pool = ThreadPoolExecutor(_WRITERS, thread_name_prefix="eventhubs-writer")
         try:
@@ -133,7 +133,7 @@ class EventHubs:
         self._enforce_retention()
 
     async def stop(self) -> None:
-        """Tell the clients, finish what is being written, and let go of the directory."""
+        """Close connections, finish pending writes, and release the data directory."""
         if self._timer is not None:
             self._timer.cancel()
         if self._server is not None:
@@ -166,7 +166,7 @@ class EventHubs:
             self._server = await asyncio.get_running_loop().create_server(
                 self._accept, sock=listener, backlog=at_once
             )
-            # What asyncio accepts in one go is no measure for how many may wait.
+            # asyncio uses the backlog also for how many it accepts in one go; more may wait.
             listener.listen(_BACKLOG)
         except OSError as error:
             listener.close()
@@ -175,9 +175,9 @@ class EventHubs:
         self._port = listener.getsockname()[1]
 
     def _share_descriptors(self) -> int:
-        """Leave enough files for the events; return how many clients to accept at once.
+        """Reserve enough files for the events; return how many clients to accept in one go.
 
-        As many have a file before the first of them can be refused.
+        All of those hold a file before the first of them can be refused.
         """
         assert self._broker is not None
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -225,7 +225,7 @@ class EventHubs:
 
 
 class _Refusal(asyncio.Protocol):
-    """Hangs up on a client that is one too many."""
+    """Closes a connection that exceeds the limit."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.close()

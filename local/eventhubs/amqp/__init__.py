@@ -1,1 +1,1 @@
-"""AMQP 1.0 from the server's side: one connection, its sessions and links. Knows no event hub."""
+"""AMQP 1.0, server side: one connection, its sessions and links. Independent of event hubs."""

@@ -16,14 +16,14 @@ class Budget:
 
     @property
     def has_link(self) -> bool:
-        """Whether one more link may be attached."""
+        """Whether another link may be attached."""
         return self._links < self._limits.max_links
 
     def count_link(self, change: int) -> None:
-        """Keep count of the links, those included that are refused and still there.
+        """Count links, including refused ones that the client has not detached yet.
 
-        ``ConnectionFault`` where a client attaches as many again as it may, and does not heed that
-        they are refused.
+        ``ConnectionFault`` if there are twice as many as allowed, because the client ignores the
+        refusals.
         """
         self._links += change
         if self._links > 2 * self._limits.max_links:
@@ -31,7 +31,7 @@ class Budget:
             raise ConnectionFault(RESOURCE_LIMIT, message)
 
     def count_partial(self, change: int) -> None:
-        """Keep count of the bytes of incomplete messages; ``ConnectionFault`` beyond the limit."""
+        """Count the bytes of incomplete messages; ``ConnectionFault`` beyond the limit."""
         self._partial += change
         if self._partial > self._limits.max_partial_bytes:
             message = "too many bytes of messages that are not complete"

@@ -8,7 +8,7 @@ from local.eventhubs.amqp.performatives import Performative
 
 
 class Flowing(Protocol):
-    """The state of a link that a flow tells."""
+    """The state of a link that a flow frame carries."""
 
     handle: int
     delivery_count: int
@@ -20,11 +20,11 @@ class Channel(Protocol):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing can be written any more."""
+        """Whether nothing more can be written."""
 
     @property
     def has_room(self) -> bool:
-        """Whether the client's window takes another transfer."""
+        """Whether the client's window has room for another transfer."""
 
     def write(self, performative: Performative, payload: bytes = b"") -> None:
         """Send a performative."""
@@ -38,7 +38,7 @@ class Channel(Protocol):
         """Send a message on the link with our ``handle``."""
 
     def reserve(self, size: int) -> None:
-        """Count bytes of messages that are not complete yet."""
+        """Count bytes of incomplete messages."""
 
     def release(self, size: int) -> None:
-        """Give back what ``reserve`` counted."""
+        """Undo what ``reserve`` counted."""

@@ -36,16 +36,16 @@ from local.eventhubs.amqp.sasl import CheckPlain
 from local.eventhubs.amqp.session import SessionEnded
 
 _LOGGER: Final = logging.getLogger(__name__)
-# A client may ask for signs of life as often as it likes, but not get them.
+# A client may ask for keep-alive frames at any rate, but does not get them more often than this.
 _MIN_KEEP_ALIVE_S: Final = 0.5
 
 
 class Application(Protocol):
-    """What stands behind a connection: decides about links, takes and gives messages."""
+    """The application behind a connection: decides about links, takes and sends messages."""
 
     @property
     def uncommitted_bytes(self) -> int:
-        """What it took and has not stored yet; above a limit, no more is read."""
+        """The bytes that it took and has not stored yet; above a limit, reading pauses."""
 
     def authenticated(self) -> None:
         """The client has proved itself by name and key (SASL PLAIN)."""
@@ -60,16 +60,16 @@ class Application(Protocol):
         """Use the credit that the client has granted."""
 
     def drop_links(self, links: tuple[Link, ...]) -> None:
-        """Give back what links held that are gone."""
+        """Release what links held that are gone."""
 
     def run_pumps(self) -> None:
-        """Send on: the socket takes more."""
+        """Continue sending, since the socket accepts more."""
 
     def failed(self, error: AmqpError) -> None:
-        """The client broke the rules, and its connection is closed for it."""
+        """The client violated the protocol, and its connection is closed."""
 
     def leave(self) -> None:
-        """Give back everything: the connection is gone."""
+        """Release everything, since the connection is gone."""
 
 
 class Connection(asyncio.Protocol):
@@ -98,28 +98,28 @@ class Connection(asyncio.Protocol):
     # -- the socket ---------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start the clock: a client that does not open in time is dropped."""
+        """Start the deadline: a client that does not open in time is dropped."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         transport.set_write_buffer_limits(high=self._limits.send_buffer_bytes)
         self._later("deadline", self._limits.handshake_s, self.abort)
 
     def data_received(self, data: bytes) -> None:
-        """Process what came in; whatever is wrong with it stays on this connection."""
+        """Process what came in; its errors affect this connection only."""
         self._last_seen = asyncio.get_running_loop().time()
         self._probed = False
         try:
             for event in self._engine.receive(data):
                 self._on_event(event)
         except Exception:
-            # A defect of ours must cost this client its connection, and no other.
+            # A bug in the server may cost this client its connection, but must not affect others.
             _LOGGER.exception("a connection failed")
             self._engine.close(ConnectionFault(INTERNAL_ERROR, "The server failed."))
             self._finish()
         self.flush()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - of the base class
-        """Give back what the connection held."""
+        """Release what the connection held."""
         self._transport = None
         for timer in self._timers.values():
             timer.cancel()
@@ -128,34 +128,34 @@ class Connection(asyncio.Protocol):
         self._on_closed(self)
 
     def pause_writing(self) -> None:
-        """The socket is backed up: pumps wait."""
+        """The socket is backed up, so pumps wait."""
         self._writable = False
 
     def resume_writing(self) -> None:
-        """The socket takes more."""
+        """The socket accepts more."""
         self._writable = True
         self.balance_reading()
         self._application.run_pumps()
 
     @property
     def is_writable(self) -> bool:
-        """Whether the socket takes more."""
+        """Whether the socket accepts more."""
         return self._writable and self._transport is not None
 
     @property
     def unsent_bytes(self) -> int:
-        """What was written and the socket has not taken yet."""
+        """The bytes that were written and that the socket has not taken yet."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def flush(self) -> None:
-        """Hand what the engine wrote to the socket."""
+        """Pass what the engine wrote to the socket."""
         output = self._engine.take_output()
         if output and self._transport is not None and not self._transport.is_closing():
             self._transport.write(output)
             self.balance_reading()
 
     def balance_reading(self) -> None:
-        """Read no more while too much of this client is unsaved, or unread by it."""
+        """Pause reading while too many of the client's bytes are unsaved, or unread by it."""
         if self._transport is None or self._transport.is_closing():
             return
         reading = (
@@ -198,34 +198,34 @@ class Connection(asyncio.Protocol):
     # -- the end ------------------------------------------------------------------------
 
     def close(self, error: AmqpError | None = None) -> None:
-        """Close from our side, telling the client why."""
+        """Close from the server's side, with the reason."""
         self._engine.expel(error or ConnectionFault(CONNECTION_FORCED, "The server is stopping."))
         self._finish()
 
     def abort(self) -> None:
-        """Hang up at once."""
+        """Drop the connection at once."""
         if self._transport is not None:
             self._transport.abort()
 
     def _finish(self) -> None:
-        """Leave after a close: at once if the client closed, else when it has answered."""
+        """Close the socket after a close: at once if the client closed, else after its answer."""
         self.flush()
         if self._transport is None:
             return
         if self._engine.state is State.CLOSED:
             self._transport.close()
         elif not self._reading:
-            # The client's answer is all that is still of interest.
+            # Only the client's answer still matters.
             self._reading = True
             self._transport.resume_reading()
-        # While we are closing, the client has the word: to close the socket before it
-        # has read our close could reset the connection under it.
+        # After our close it is the client's turn: closing the socket before it has read
+        # that close could reset the connection.
         self._later("deadline", self._limits.closing_s, self.abort)
 
     # -- time ---------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        """Ask a silent client for a sign of life, and drop it if none comes."""
+        """Probe a silent client, and drop it if it does not answer."""
         if self._engine.state is not State.OPENED:
             return
         silent_s = asyncio.get_running_loop().time() - self._last_seen

@@ -1,7 +1,7 @@
-"""Decode AMQP 1.0 values (part 1: types, section 1.6), trusting nothing.
+"""Decode AMQP 1.0 values (part 1: types, section 1.6) from untrusted bytes.
 
-Sizes and counts are checked against the bytes that are there before anything is
-allocated, nesting is bounded, and whatever is wrong raises ``DecodeError``.
+Sizes and counts are checked against the available bytes before anything is allocated,
+nesting is bounded, and every error raises ``DecodeError``.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from local.eventhubs.amqp.values import (
     UShort,
 )
 
-# No frame of any known client nests deeper than 6.
+# Frames of known clients nest at most 6 deep.
 MAX_DEPTH: Final = 32
-# Elements without a width (null, true, uint0) cost no bytes, so that only a
-# limit of our own bounds an array of them.
+# Elements without a width (null, true, uint0) take no bytes, so only an explicit limit
+# bounds an array of them.
 MAX_WIDTHLESS: Final = 4096
 
 
@@ -102,7 +102,7 @@ def _check_depth(depth: int) -> None:
 def _decode_as(code: int, data: bytes, position: int, depth: int) -> tuple[Any, int]:
     constant = _CONSTANTS.get(code)
     if constant is not None:
-        # The empty list is mutable, and so never shared.
+        # The empty list is mutable, so it is never shared.
         return ([] if code == 0x45 else constant[0]), position  # noqa: PLR2004
     fixed = _FIXED.get(code)
     if fixed is not None:
@@ -200,7 +200,7 @@ def _decode_char(point: int) -> Char:
 
 
 def _decode_symbol(data: bytes) -> Symbol:
-    # Symbols are ASCII. Other bytes are tolerated, and go back as they came.
+    # Symbols are ASCII. Other bytes are tolerated, and encoded again unchanged.
     return Symbol(data.decode("latin-1"))
 
 

@@ -30,7 +30,7 @@ _SMALL: Final = 255
 
 
 def encode(value: Any) -> bytes:
-    """Return the wire form of ``value``; ``ValueError`` if AMQP cannot hold it."""
+    """Return the wire form of ``value``; ``ValueError`` if AMQP cannot represent it."""
     out = bytearray()
     encode_into(out, value)
     return bytes(out)
@@ -127,7 +127,7 @@ def _encode_array(out: bytearray, value: Array) -> None:
 
 
 def _array_body(items: tuple[Any, ...]) -> bytearray:
-    """Return the constructor that all the items share, and the items without theirs."""
+    """Return the constructor that all items share, followed by the items without theirs."""
     kinds = {type(item) for item in items}
     if len(kinds) > 1:
         message = "the items of an AMQP array are of one type"
@@ -219,7 +219,7 @@ _ENCODERS: Final[dict[type, Callable[[bytearray, Any], None]]] = {
     Encoded: lambda out, value: out.extend(value.data),
 }
 
-# An array has one constructor for all its items, so that the full width is used.
+# An array has one constructor for all its items, so the full width is used.
 _ARRAY_FORMS: Final[dict[type, tuple[int, Callable[[Any], bytes]]]] = {
     type(None): (0x40, lambda _: b""),
     bool: (0x56, lambda value: bytes((value,))),

@@ -1,10 +1,9 @@
 """One AMQP 1.0 connection without any I/O: bytes in, events and bytes out.
 
-The engine keeps the rules of the protocol (part 2: transport, and the SASL layer
-of part 5) from the server's side, and leaves every decision to its owner: which
-links to accept, what to send on them, when to give up. A fault of the client
-costs it its link, its session or its connection, in that order of reach, and
-never raises out of ``receive``.
+The engine implements the server's side of the protocol (part 2: transport, and the SASL
+layer of part 5), and leaves every decision to its owner: which links to accept, what to
+send on them, when to give up. An error of the client ends its link, its session or its
+connection, depending on its scope, and never raises out of ``receive``.
 """
 
 from __future__ import annotations
@@ -54,21 +53,21 @@ from local.eventhubs.amqp.session import Session, SessionEnded
 
 # Section 2.4.1: no peer may announce less.
 _MIN_MAX_FRAME_SIZE: Final = 512
-# A client may announce 4 GiB; more than this at once helps nobody.
+# A client may announce 4 GiB, but larger frames than this gain nothing.
 _MAX_PEER_FRAME_SIZE: Final = MIB
 # RFC 8446, section 5.1: a record of type handshake, of any version.
 _TLS_HANDSHAKE: Final = b"\x16\x03"
 
 
 class State(Enum):
-    """Where a connection is in its life (section 2.4.6)."""
+    """The state of a connection (section 2.4.6)."""
 
     HEADER = "header"
     SASL = "sasl"
     HEADER_AFTER_SASL = "header after sasl"
     OPENING = "opening"
     OPENED = "opened"
-    CLOSING = "closing"  # we closed, the client has not answered
+    CLOSING = "closing"  # the server closed, the client has not answered
     CLOSED = "closed"
 
 
@@ -81,7 +80,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionEnded:
-    """Nothing more will come or go; ``error`` is what we closed it for, if we did."""
+    """The connection is closed; ``error`` is the cause if it was closed because of one."""
 
     error: AmqpError | None
 
@@ -104,21 +103,21 @@ class Engine:
         self._buffer = FrameBuffer()
         self._out = bytearray()
         self._sessions: dict[int, Session] = {}  # by the client's channel
-        self._channels: set[int] = set()  # ours
+        self._channels: set[int] = set()  # the server's
         self._ended: set[int] = set()  # the client's, of sessions that it ended
         self._budget = Budget(limits)
 
     # -- for the owner --------------------------------------------------------------
 
     def receive(self, data: bytes) -> Iterator[Event]:
-        """Process bytes from the client, yielding events in their order.
+        """Process bytes from the client, yielding events in order.
 
-        The owner reacts to an event before it takes the next: answers then leave
-        in the order in which their frames arrived.
+        The owner must react to an event before it takes the next, so that answers leave in
+        the order in which their frames arrived.
         """
         if self.state in (State.CLOSING, State.CLOSED):
-            # Section 2.4.3: after our close nothing but the client's close is of interest,
-            # and after a framing error there is no way to find that either.
+            # Section 2.4.3: after the server's close only the client's close matters, and
+            # after a framing error not even that can be found.
             return
         self._buffer.feed(data)
         try:
@@ -132,7 +131,7 @@ class Engine:
             yield from self._fail(fault)
 
     def take_output(self) -> bytes:
-        """Return the bytes to send, and forget them."""
+        """Return the bytes to send, and clear them."""
         if not self._out:
             return b""
         out = bytes(self._out)
@@ -140,7 +139,7 @@ class Engine:
         return out
 
     def close(self, error: AmqpError | None = None) -> None:
-        """Close the connection from our side; its sessions are gone with it."""
+        """Close the connection from the server's side, and its sessions with it."""
         if self.state in (State.OPENING, State.OPENED):
             if self.state is State.OPENING:
                 self._write_open()  # Section 2.4.1: open comes before close
@@ -150,12 +149,12 @@ class Engine:
             self.state = State.CLOSED
 
     def keep_alive(self) -> None:
-        """Send an empty frame, so that the client does not take us for dead."""
+        """Send an empty frame, so that the client does not time out."""
         if self.state is State.OPENED:
             self._out += EMPTY_FRAME
 
     def probe(self) -> None:
-        """Ask the client for a sign of life, as the service does: a session flow with echo."""
+        """Make the client answer, as the service does: by a session flow with echo."""
         for session in self._sessions.values():
             if not session.ended:
                 session.write_flow(echo=True)
@@ -202,7 +201,7 @@ class Engine:
             self._out += SASL_HEADER + sasl.offer()
             self.state = State.SASL
             return None
-        # Section 2.2: answer with a header that would do, and hang up.
+        # Section 2.2: answer with an acceptable header, and close.
         self._out += SASL_HEADER
         self.state = State.CLOSED
         if header.startswith(_TLS_HANDSHAKE):
@@ -224,7 +223,7 @@ class Engine:
 
     def _on_frame(self, frame: Frame) -> Event | None:
         if not frame.body:
-            return None  # Section 2.4.5: an empty frame is a sign of life
+            return None  # Section 2.4.5: an empty frame keeps the connection alive
         performative, payload_at = decode_performative(frame.body)
         if isinstance(performative, Close):
             return self._on_close()
@@ -243,7 +242,7 @@ class Engine:
         session = self._sessions.get(frame.channel)
         if session is None:
             if frame.channel in self._ended:
-                # azure-eventhub ends a session first and detaches its links then.
+                # azure-eventhub ends a session before it detaches its links.
                 return None
             message = f"no session has begun on channel {frame.channel}"
             raise ConnectionFault(NOT_ALLOWED, message)

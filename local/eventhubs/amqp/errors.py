@@ -1,12 +1,12 @@
-"""What can go wrong on a connection, and how far it reaches.
+"""The errors of a connection, and what each of them affects.
 
 ::
 
-    AmqpError                 told to the peer as an AMQP error
+    AmqpError                 sent to the peer as an AMQP error
     ├── ConnectionFault       the connection is closed
-    │   ├── FramingError      no frame can be cut from the bytes
-    │   │   └── TlsError      they are TLS
-    │   └── DecodeError       a frame or a value cannot be read
+    │   ├── FramingError      the bytes are not valid frames
+    │   │   └── TlsError      the bytes are TLS
+    │   └── DecodeError       a frame or a value cannot be decoded
     ├── SessionFault          the session is ended
     └── LinkFault             the link is detached, or the delivery rejected
 """
@@ -41,7 +41,7 @@ ARGUMENT_ERROR: Final = "com.microsoft:argument-error"
 
 
 class AmqpError(EventHubsError):
-    """An error with a condition that the peer is told."""
+    """An error with a condition that is sent to the peer."""
 
     def __init__(self, condition: str, description: str) -> None:
         super().__init__(f"{condition}: {description}")
@@ -54,21 +54,21 @@ class ConnectionFault(AmqpError):
 
 
 class FramingError(ConnectionFault):
-    """The byte stream holds no valid frame at this place."""
+    """The byte stream does not contain a valid frame at this position."""
 
     def __init__(self, description: str) -> None:
         super().__init__(FRAMING_ERROR, description)
 
 
 class TlsError(FramingError):
-    """The client speaks TLS."""
+    """The client uses TLS."""
 
     def __init__(self) -> None:
         super().__init__("the client speaks TLS, and this is AMQP without it")
 
 
 class DecodeError(ConnectionFault):
-    """A value on the wire is not what its constructor announces."""
+    """A value on the wire does not match its constructor."""
 
     def __init__(self, description: str) -> None:
         super().__init__(DECODE_ERROR, description)

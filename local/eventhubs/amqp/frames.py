@@ -1,4 +1,4 @@
-"""Frames, and protocol headers before them (part 2: transport, sections 2.2 and 2.3)."""
+"""Frames, and the protocol headers before them (part 2: transport, sections 2.2 and 2.3)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MIN_DATA_OFFSET: Final = 2
 def encode_frame(
     channel: int, performative: Performative, payload: bytes = b"", *, kind: int = AMQP_FRAME
 ) -> bytes:
-    """Return one whole frame (section 2.3)."""
+    """Return one complete frame (section 2.3)."""
     body = encode_performative(performative)
     size = _HEADER.size + len(body) + len(payload)
     return _HEADER.pack(size, 2, kind, channel) + body + payload
@@ -43,8 +43,8 @@ class Frame:
 class FrameBuffer:
     """Bytes that arrived and were not consumed yet.
 
-    Holds at most one incomplete frame beside what one read brought, because a
-    frame that announces more than ``max_size`` is refused by its first 8 bytes.
+    It holds at most one incomplete frame besides what one read brought, because a frame
+    that announces more than ``max_size`` is refused by its first 8 bytes.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class FrameBuffer:
         return len(self._data) - self._start
 
     def feed(self, data: bytes) -> None:
-        """Add bytes as they came from the network."""
+        """Add bytes from the network."""
         if self._start:
             del self._data[: self._start]
             self._start = 0
@@ -70,7 +70,7 @@ class FrameBuffer:
         return header
 
     def take_frame(self, max_size: int) -> Frame | None:
-        """Return the next whole frame, or None; ``FramingError`` if there can be none."""
+        """Return the next frame, or None if it is incomplete; ``FramingError`` if invalid."""
         if len(self) < HEADER_SIZE:
             return None
         size, offset, kind, channel = _HEADER.unpack_from(self._data, self._start)

@@ -1,4 +1,4 @@
-"""The bounds of one connection, with their reasons."""
+"""The limits of one connection, with their reasons."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class ConnectionLimits:
     outgoing_window: int = 65_536
     handle_max: int = 255
 
-    # A client that is silent is asked for a sign of life, and then dropped.
+    # A silent client is probed, and then dropped.
     idle_probe_s: float = 180.0
     idle_close_s: float = 240.0
-    # A client that connects and does not open, or does not finish closing, holds a socket.
+    # A client that connects without opening, or does not finish closing, occupies a socket.
     handshake_s: float = 30.0
     closing_s: float = 5.0
 
-    # Our own, so that no client can grow the memory of the process.
-    max_links: int = 1_024  # one more is refused, and the others stay
-    max_sessions: int = 1_024  # clients of Python take one for each link
-    max_partial_bytes: int = 16 * MIB  # messages that are not complete yet
-    max_uncommitted_bytes: int = 4 * MIB  # reading pauses above
-    max_unsent_bytes: int = 4 * MIB  # reading pauses above
-    send_buffer_bytes: int = 256 * 1024  # the application waits above
+    # Limits of this broker, so that a client cannot use up the memory of the process.
+    max_links: int = 1_024  # further ones are refused
+    max_sessions: int = 1_024  # Python clients use one for each link
+    max_partial_bytes: int = 16 * MIB  # of incomplete messages
+    max_uncommitted_bytes: int = 4 * MIB  # reading pauses above this
+    max_unsent_bytes: int = 4 * MIB  # reading pauses above this
+    send_buffer_bytes: int = 256 * 1024  # the application waits above this

@@ -1,9 +1,9 @@
 """The two kinds of link endpoints (part 2: transport, section 2.6).
 
-An ``IncomingLink`` receives what a client's sender transfers; an
-``OutgoingLink`` sends to a client's receiver. Neither knows what lies behind its
-address: they keep the protocol's promises (credit, sizes, order) and no others.
-What happens to a link is reported as one of the events defined here.
+An ``IncomingLink`` receives what a client's sender transfers; an ``OutgoingLink`` sends to
+a client's receiver. Neither knows what its address refers to: they only implement the
+protocol's guarantees (credit, sizes, order). What happens to a link is reported as one of
+the events defined here.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ _SERIAL: Final = 0xFFFF_FFFF
 
 
 class LinkState(Enum):
-    """Where a link is in its life (section 2.6)."""
+    """The state of a link (section 2.6)."""
 
-    ATTACHING = "attaching"  # the client attached, we have not answered
+    ATTACHING = "attaching"  # the client attached, the server has not answered
     ATTACHED = "attached"
-    DETACHING = "detaching"  # we detached, the client has not answered
+    DETACHING = "detaching"  # the server detached, the client has not answered
     DETACHED = "detached"
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A whole message as it was transferred."""
+    """A complete message as it was transferred."""
 
     delivery_id: int
     message_format: int
@@ -56,7 +56,7 @@ class Delivery:
 
 
 class Link:
-    """What both kinds have in common."""
+    """What both kinds of links have in common."""
 
     def __init__(self, channel: Channel, attach: Attach, handle: int) -> None:
         self.channel = channel
@@ -69,7 +69,7 @@ class Link:
 
     @property
     def address(self) -> str:
-        """The address at our end: where messages go to, or come from."""
+        """The address at the server's end: where messages go to, or come from."""
         return _address(self._attach.target)
 
     @property
@@ -79,7 +79,7 @@ class Link:
 
     @property
     def desired_capabilities(self) -> tuple[Any, ...]:
-        """The capabilities that the client wishes for."""
+        """The capabilities that the client asks for."""
         names = self._attach.desired_capabilities
         if isinstance(names, Array):
             return names.items
@@ -88,14 +88,14 @@ class Link:
     def refuse(self, error: AmqpError) -> None:
         """Answer the attach and detach at once with ``error``.
 
-        The termini are echoed rather than null, as the specification would have
-        it: azure-eventhub waits forever on an attach with null termini.
+        The termini are echoed, although the specification wants them to be null:
+        azure-eventhub waits forever on an attach with null termini.
         """
         self._answer(max_message_size=None, properties=None)
         self.detach(error)
 
     def detach(self, error: AmqpError | None = None) -> None:
-        """Close the link from our side; what still arrives for it is discarded."""
+        """Close the link from the server's side; what still arrives for it is discarded."""
         if self.state in (LinkState.DETACHING, LinkState.DETACHED):
             return
         self.state = LinkState.DETACHING
@@ -103,7 +103,7 @@ class Link:
         self.channel.write(Detach(self.handle, closed=True, error=describe_error(error)))
 
     def on_detach(self, detach: Detach) -> None:
-        """The client detached: answer if it began, and be gone."""
+        """The client detached: answer, unless the server detached first."""
         if self.state is not LinkState.DETACHING:
             self.channel.write(Detach(self.handle, closed=detach.closed))
         self.state = LinkState.DETACHED
@@ -145,7 +145,7 @@ class IncomingLink(Link):
         self._current: Transfer | None = None
         self._partial = bytearray()
         self._size = 0
-        """Bytes that have come of a message, also where it is too large to be kept."""
+        """Bytes of a message so far, even if it is too large to be kept."""
 
     def accept(self, *, credit: int, max_message_size: int, announced_size: int) -> None:
         """Answer the attach and grant ``credit`` messages of up to ``max_message_size``."""
@@ -155,7 +155,7 @@ class IncomingLink(Link):
         self._grant()
 
     def on_transfer(self, transfer: Transfer, payload: bytes) -> Delivery | None:
-        """Take one transfer; return the delivery that it completes, if it does."""
+        """Take one transfer; return the delivery if it completes one."""
         if self.state is not LinkState.ATTACHED:
             return None
         first = self._current or transfer
@@ -189,9 +189,9 @@ class IncomingLink(Link):
         )
 
     def _refuse_size(self, first: Transfer, transfer: Transfer) -> None:
-        """Reject a message when the whole of it has come, and keep none of it.
+        """Discard a message that is too large, and reject it once all of it has arrived.
 
-        The service does so, too, and leaves the link: clients find the cause with their delivery.
+        Like the service, this keeps the link, so that clients get the cause with the delivery.
         """
         self.channel.release(len(self._partial))
         self._partial = bytearray()
@@ -205,18 +205,18 @@ class IncomingLink(Link):
         )
         self._finish()
         if first.settled or transfer.settled:
-            raise LinkFault(MESSAGE_SIZE, message)  # nobody waits for an answer about it
+            raise LinkFault(MESSAGE_SIZE, message)  # a settled delivery cannot be rejected
         self.settle(delivery, delivery, LinkFault(MESSAGE_SIZE, message))
 
     def settle(self, first: int, last: int, error: AmqpError | None = None) -> None:
         """Settle the deliveries ``first`` to ``last``: accepted, or rejected with ``error``."""
         if self.channel.ended:
-            return  # nobody is there to be answered
+            return  # there is no session to answer on
         state = ACCEPTED if error is None else rejected(error)
         self.channel.write(Disposition(RECEIVER, first, last, settled=True, state=state))
 
     def discard(self) -> None:
-        """Forget a message of which only a part arrived."""
+        """Discard a message that has arrived only in part."""
         self.channel.release(len(self._partial))
         self._partial = bytearray()
         self._size = 0
@@ -227,8 +227,8 @@ class IncomingLink(Link):
         self.delivery_count = (self.delivery_count + 1) & _SERIAL
         self.credit -= 1
         if self.credit <= self._max_credit // 2:
-            # Topped up long before it ends: azure-eventhub never waits for credit,
-            # and helps itself to its default when it counts none left.
+            # Topped up long before it runs out: azure-eventhub never waits for credit, and
+            # assumes its default when it counts none left.
             self._grant()
 
     def _grant(self) -> None:
@@ -237,7 +237,7 @@ class IncomingLink(Link):
 
 
 class OutgoingLink(Link):
-    """Sends messages to a client's receiver, never beyond the credit it granted."""
+    """Sends messages to a client's receiver, never beyond the credit that it granted."""
 
     def __init__(self, channel: Channel, attach: Attach, handle: int) -> None:
         super().__init__(channel, attach, handle)
@@ -250,7 +250,7 @@ class OutgoingLink(Link):
 
     @property
     def source(self) -> Any:
-        """The terminus that messages come from, with the filters that the client asks for."""
+        """The terminus that messages come from, with the client's filters."""
         return self._attach.source
 
     @property
@@ -260,7 +260,7 @@ class OutgoingLink(Link):
 
     @property
     def can_send(self) -> bool:
-        """Whether a message would leave now: there is credit, and room in the session."""
+        """Whether a message would be sent now: there is credit, and room in the session."""
         return self.credit > 0 and self.state is LinkState.ATTACHED and self.channel.has_room
 
     def accept(
@@ -283,19 +283,19 @@ class OutgoingLink(Link):
             return
         self.drain = flow.drain
         if flow.link_credit is not None:
-            # Both counts are serial numbers; the client's may lag behind ours.
+            # Both counts are serial numbers; the client's may lag behind the server's.
             granted = (flow.delivery_count or 0) + flow.link_credit - self.delivery_count
             granted &= _SERIAL
             self.credit = granted if granted <= flow.link_credit else 0
 
     def send(self, payload: bytes, *, settled: bool, batchable: bool = False) -> None:
-        """Transfer a message; the caller made sure that ``can_send`` holds."""
+        """Transfer a message; the caller has checked ``can_send``."""
         self.credit -= 1
         self.delivery_count = (self.delivery_count + 1) & _SERIAL
         self.channel.transfer(self.handle, payload, settled=settled, batchable=batchable)
 
     def drained(self) -> None:
-        """Use up the credit that there are no messages for, as a drain demands."""
+        """Use up the credit for which there are no messages, as a drain requires."""
         self.delivery_count = (self.delivery_count + self.credit) & _SERIAL
         self.credit = 0
         self.channel.write_flow(self, drain=True)
@@ -310,7 +310,7 @@ class LinkAttaching:
 
 @dataclass(frozen=True, slots=True)
 class MessageArrived:
-    """A whole message came in."""
+    """A complete message arrived."""
 
     link: IncomingLink
     delivery: Delivery

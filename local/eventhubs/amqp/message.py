@@ -1,7 +1,7 @@
-"""Read and build messages by their sections, leaving the bytes of bodies alone.
+"""Read and build messages by their sections, without touching the bytes of bodies.
 
-A message is a row of described sections (part 3: messaging, section 3.2). Sections
-are accepted in any order: azure-eventhub writes the delivery annotations last.
+A message is a sequence of described sections (part 3: messaging, section 3.2). Sections
+are accepted in any order, because azure-eventhub writes the delivery annotations last.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _FORMS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Where a section lies in its message: all of it, and the value after its descriptor."""
+    """The position of a section in its message, and of the value after its descriptor."""
 
     code: int
     start: int
@@ -72,7 +72,7 @@ class Request:
 
 
 def scan(message: bytes) -> list[Section]:
-    """Return the sections of a message; ``DecodeError`` if it is not a row of them."""
+    """Return the sections of a message; ``DecodeError`` if it is not a sequence of them."""
     sections = []
     position = 0
     while position < len(message):
@@ -100,7 +100,7 @@ def scan(message: bytes) -> list[Section]:
 
 
 def parse_request(payload: bytes) -> Request:
-    """Return the parts of a request that ``$cbs`` and ``$management`` look at."""
+    """Return the parts of a request that ``$cbs`` and ``$management`` use."""
     message_id: Any = None
     reply_to: str | None = None
     application: dict[Any, Any] = {}
@@ -156,7 +156,7 @@ def entries(message: bytes, section: Section) -> list[tuple[Any, bytes]]:
 
 
 def map_section(code: int, pairs: list[bytes]) -> bytes:
-    """Return a map section of keys and values that are already on wire form."""
+    """Return a map section of keys and values that are already in wire form."""
     body = b"".join(pairs)
     return (
         bytes((0x00, 0x53, code)) + struct.pack(">BII", 0xD1, len(body) + 4, 2 * len(pairs)) + body

@@ -1,4 +1,4 @@
-"""Errors and delivery outcomes as they stand in performatives."""
+"""Errors and delivery outcomes as fields of performatives."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ ACCEPTED: Final = Encoded(b"\x00\x53\x24\x45")
 
 
 def rejected(error: AmqpError) -> Described:
-    """Return the outcome of a delivery that is refused (part 3: messaging, 3.4.3)."""
+    """Return the outcome of a rejected delivery (part 3: messaging, section 3.4.3)."""
     return Described(ULong(0x25), [describe_error(error)])

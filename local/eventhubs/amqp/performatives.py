@@ -1,8 +1,8 @@
 """The performatives of AMQP 1.0 (part 2: transport, section 2.7).
 
-Every performative is written at its full field count, trailing nulls included:
-azure-eventhub 5.15 reads fields by position and fails on a shorter list.
-Reading accepts any shorter list, and fills in the defaults of the specification.
+Every performative is written with its full field count, trailing nulls included, because
+azure-eventhub 5.15 reads fields by position and fails on a shorter list. Reading accepts
+any shorter list, and fills in the defaults of the specification.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class Disposition:
-    """Tell the outcome of a range of deliveries (section 2.7.6)."""
+    """Report the outcome of a range of deliveries (section 2.7.6)."""
 
     CODE: ClassVar[int] = 0x15
     TYPES: ClassVar[tuple[type, ...]] = (bool, UInt, UInt, bool, _ANY, bool)
@@ -215,7 +215,7 @@ class SaslInit:
 
 @dataclass(frozen=True, slots=True)
 class SaslOutcome:
-    """Tell how the SASL exchange went (part 5: security, section 5.3.3.6)."""
+    """Report the outcome of the SASL exchange (part 5: security, section 5.3.3.6)."""
 
     CODE: ClassVar[int] = 0x44
     TYPES: ClassVar[tuple[type, ...]] = (UByte, bytes)
@@ -270,7 +270,7 @@ _DEFAULTS: Final = {
 
 
 def encode_performative(performative: Performative) -> bytes:
-    """Return the performative as a described list at its full field count."""
+    """Return the performative as a described list with its full field count."""
     kind = type(performative)
     body = bytearray()
     for name, wanted in zip(_NAMES[kind], kind.TYPES, strict=True):
@@ -288,8 +288,8 @@ def encode_performative(performative: Performative) -> bytes:
 def decode_performative(body: bytes, *, sasl: bool = False) -> tuple[Performative, int]:
     """Return the performative that ``body`` starts with, and where its payload begins.
 
-    Raises ``DecodeError`` for an unknown performative, a field of a wrong type, a
-    missing mandatory field or more fields than there are.
+    Raises ``DecodeError`` for an unknown performative, a field of a wrong type, a missing
+    mandatory field or too many fields.
     """
     described, position = decode(body)
     if not isinstance(described, Described) or not isinstance(described.value, list):

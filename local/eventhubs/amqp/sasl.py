@@ -13,7 +13,7 @@ from local.eventhubs.amqp.performatives import (
 )
 from local.eventhubs.amqp.values import Array, Symbol
 
-# The service's own list. All but PLAIN prove nothing, and leave it to $cbs.
+# The service's own list. Only PLAIN authenticates; with the others, $cbs does.
 MECHANISMS: Final = ("MSSBCBS", "PLAIN", "ANONYMOUS", "EXTERNAL")
 OK: Final = 0
 AUTH: Final = 1
@@ -28,7 +28,7 @@ def offer() -> bytes:
 
 
 def judge(init: SaslInit, check_plain: CheckPlain) -> int:
-    """Return the outcome's code: whether the chosen mechanism lets the client in."""
+    """Return the outcome's code for the mechanism that the client chose."""
     if init.mechanism == "PLAIN":
         parts = (init.initial_response or b"").split(b"\0")
         if len(parts) != 3:  # noqa: PLR2004 - authorization id, user, password (RFC 4616)

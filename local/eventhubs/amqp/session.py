@@ -67,8 +67,8 @@ class SessionEnded:
 class Session:
     """One channel of a connection.
 
-    Numbers its own transfers from 1 and its handles from 0 in order of arrival,
-    as the service does, whatever numbers the client uses.
+    It numbers its own transfers from 1 and its handles from 0 in order of arrival, as the
+    service does, whatever numbers the client uses.
     """
 
     def __init__(
@@ -94,18 +94,18 @@ class Session:
         self._next_delivery_id = 0
         self._remote_window = begin.incoming_window
         self._links: dict[int, Link] = {}  # by the client's handle
-        self._handles: set[int] = set()  # ours
-        # The rest of a message that the client's window has no room for.
+        self._handles: set[int] = set()  # the server's
+        # The rest of a message for which the client's window has no room.
         self._backlog: deque[tuple[Transfer, bytes]] = deque()
 
     @property
     def links(self) -> list[Link]:
-        """The links that are not detached."""
+        """The links that are not detached yet."""
         return list(self._links.values())
 
     @property
     def has_room(self) -> bool:
-        """Whether the client's window takes another transfer."""
+        """Whether the client's window has room for another transfer."""
         return self._remote_window > 0 and not self._backlog and not self.ended
 
     def begin(self, remote_channel: int) -> None:
@@ -122,7 +122,7 @@ class Session:
         )
 
     def end(self, error: AmqpError | None = None) -> None:
-        """End the session from our side; what still arrives for it is discarded."""
+        """End the session from the server's side; what still arrives for it is discarded."""
         if not self.ended:
             self.ended = True
             self._discard()
@@ -131,7 +131,7 @@ class Session:
     # -- frames that arrive -----------------------------------------------------
 
     def handle(self, performative: Performative, payload: bytes) -> LinkEvent | None:
-        """Process one performative of this channel; ``SessionFault`` if it breaks the rules."""
+        """Process a performative of this channel; ``SessionFault`` if it violates the protocol."""
         if self.ended:
             return None
         if isinstance(performative, Transfer):
@@ -139,7 +139,7 @@ class Session:
         if isinstance(performative, Flow):
             return self._on_flow(performative)
         if isinstance(performative, Disposition):
-            # What we send is settled when it leaves, or its outcome is of no use to us.
+            # What the server sends is settled already, or its outcome does not matter.
             return None
         if isinstance(performative, Attach):
             return self._on_attach(performative)
@@ -205,7 +205,7 @@ class Session:
         return None if delivery is None else MessageArrived(link, delivery)
 
     def _on_flow(self, flow: Flow) -> LinkEvent | None:
-        # Section 2.5.6: what the client's window has left, by our count of transfers.
+        # Section 2.5.6: what is left of the client's window, by the server's count of transfers.
         seen = flow.next_incoming_id if flow.next_incoming_id is not None else 1
         on_the_way = (self._next_outgoing_id - seen) & _SERIAL
         self._remote_window = max(flow.incoming_window - on_the_way, 0)
@@ -262,7 +262,7 @@ class Session:
         )
 
     def transfer(self, handle: int, payload: bytes, *, settled: bool, batchable: bool) -> None:
-        """Send a message in as many frames as the client's frame size demands."""
+        """Send a message in as many frames as the client's frame size requires."""
         delivery_id = self._next_delivery_id
         self._next_delivery_id = (delivery_id + 1) & _SERIAL
         room = self._peer_frame_size - _TRANSFER_OVERHEAD
@@ -291,11 +291,11 @@ class Session:
     # -- accounting ---------------------------------------------------------------
 
     def reserve(self, size: int) -> None:
-        """Count bytes of messages that are not complete yet."""
+        """Count bytes of incomplete messages."""
         self._budget.count_partial(size)
 
     def release(self, size: int) -> None:
-        """Give back what ``reserve`` counted."""
+        """Undo what ``reserve`` counted."""
         self._budget.count_partial(-size)
 
     def _discard(self) -> None:

@@ -1,8 +1,8 @@
-"""The AMQP 1.0 types that Python has no own type for (AMQP 1.0, part 1: types).
+"""The AMQP 1.0 types that Python lacks (AMQP 1.0, part 1: types).
 
-Each wrapper is a subclass of the Python type that it behaves like, so that a
-decoded ``UInt(5)`` compares equal to ``5`` and a ``Symbol`` is found in a map by
-a plain string, while encoding it again gives back the type it came with.
+Each wrapper is a subclass of the Python type that it behaves like, so that a decoded
+``UInt(5)`` compares equal to ``5`` and a ``Symbol`` is found in a map by a plain string,
+while encoding it again preserves its type.
 """
 
 from __future__ import annotations
@@ -99,17 +99,17 @@ class Described:
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """A sequence of values of one and the same type (section 1.6.24)."""
+    """A sequence of values of the same type (section 1.6.24)."""
 
     items: tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A value that is already on wire form and is passed through untouched."""
+    """A value that is already in wire form and is passed through unchanged."""
 
     data: bytes
 
 
-# The year 1, which the service gives as the time of an event that never was.
+# The year 1, which the service reports as the time of the last event if there is none.
 NEVER: Final = Timestamp(-62_135_596_800_000)

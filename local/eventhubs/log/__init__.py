@@ -1,1 +1,1 @@
-"""What a partition keeps on the disk: records in segment files. Knows no AMQP."""
+"""What a partition keeps on disk: records in segment files. Independent of AMQP."""

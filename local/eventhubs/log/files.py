@@ -1,4 +1,4 @@
-"""Segment files on the disk: what is known of one, writing to it, reading from it."""
+"""Segment files on disk: their state, writing to them, reading from them."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from local.eventhubs.log.segment import (
 )
 
 _LOGGER: Final = logging.getLogger(__name__)
-# One index entry for this many bytes: a search reads at most as much.
+# One index entry per so many bytes, which is the most that a search has to read.
 _INDEX_INTERVAL: Final = 64 * 1024
 _NAME: Final = re.compile(r"(\d{20})(?:-(\d{20}))?\.log")
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Of a staged event, what the log remembers once it is committed."""
+    """What the log remembers of a staged event once it is committed."""
 
     sequence: int
     offset: int
@@ -40,7 +40,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """Bytes of a segment that hold no whole record: something damaged them."""
+    """Damaged bytes of a segment, without any intact record."""
 
     offset: int
     next_offset: int
@@ -66,20 +66,20 @@ class Segment:
         return self.end_offset - self.header.first_offset
 
     def index(self, record: Mark | Event) -> None:
-        """Enter a record into the index, if the last entry is far enough back."""
+        """Add a record to the index, if the last entry is far enough back."""
         if not self.offsets or record.offset - self.offsets[-1] >= _INDEX_INTERVAL:
             self.sequences.append(record.sequence)
             self.offsets.append(record.offset)
             self.times.append(record.enqueued_ms)
 
     def build_index(self) -> None:
-        """Index a segment that was sealed before this process began."""
+        """Index a segment that was complete before this process started."""
         data = self.read(self.header.first_offset, self.size)
         for event in sample_records(data, self.header.first_offset, _INDEX_INTERVAL):
             self.index(event)
 
     def note(self, hole: Hole) -> None:
-        """Remember a hole, and tell the operator."""
+        """Remember a hole, and log it for the operator."""
         self.holes[hole.offset] = hole.next_offset
         _LOGGER.error(
             "%s is damaged: %d bytes from offset %d on cannot be read, and the events in them "
@@ -95,9 +95,9 @@ class Segment:
             return os.pread(fd, size, HEADER_SIZE + offset - self.header.first_offset)
 
     def records(self, offset: int, chunk: int) -> Iterator[Event]:
-        """Yield the records from the one at ``offset``, reading ``chunk`` bytes at once.
+        """Yield the records from the one at ``offset`` on, reading ``chunk`` bytes at a time.
 
-        What is damaged is skipped.
+        Damaged ones are skipped.
         """
         for found in self.scan(offset, chunk):
             if isinstance(found, Hole):
@@ -106,7 +106,7 @@ class Segment:
                 yield found
 
     def scan(self, offset: int, chunk: int) -> Iterator[Event | Hole]:
-        """Yield the records from the one at ``offset``, and the holes that nobody has noted."""
+        """Yield the records from the one at ``offset`` on, and the holes not noted yet."""
         sequence = self.header.first_sequence
         with self._opened() as fd:
             while offset < self.end_offset:
@@ -129,7 +129,7 @@ class Segment:
                         offset = self.holes[offset]
 
     def open_for_writing(self) -> int:
-        """Return a descriptor to append with, which stays open until ``close``."""
+        """Return a descriptor for appending, which stays open until ``close``."""
         if self.descriptor is None:
             self.descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         return self.descriptor
@@ -142,9 +142,10 @@ class Segment:
         os.fsync(fd)
 
     def restart(self, header: SegmentHeader) -> None:
-        """Drop all records and begin where ``header`` says: needs no space on the disk.
+        """Drop all records and start over with ``header``, without needing space on disk.
 
-        The name changes first, and counts: ``open_segment`` finishes what a death interrupts.
+        The file is renamed first, and its name is authoritative: ``open_segment`` completes a
+        restart that was interrupted.
         """
         self.path = self.path.rename(self.path.with_name(segment_name(header)))
         sync_directory(self.path.parent)
@@ -158,7 +159,7 @@ class Segment:
         os.fsync(fd)
 
     def close(self) -> None:
-        """Let go of the descriptor; the segment can still be read."""
+        """Close the descriptor; the segment can still be read."""
         if self.descriptor is not None:
             os.close(self.descriptor)
             self.descriptor = None
@@ -177,17 +178,17 @@ class Segment:
 
 @dataclass(slots=True)
 class WriteJob:
-    """Bytes on their way to the disk, to be run in a thread."""
+    """A write that is run in a thread."""
 
     path: Path
     new_header: SegmentHeader | None  # a new segment starts with it
-    descriptor: int | None  # of the segment that is there, or of the new one once it is written
+    descriptor: int | None  # of the existing segment, or of the new one once it is written
     position: int
     data: bytes
     marks: tuple[Mark, ...]
 
     def run(self) -> None:
-        """Write and sync. On failure the file is as it was before, or not there."""
+        """Write and sync. After a failure the file is as it was before, or absent."""
         if self.new_header is None:
             assert self.descriptor is not None
             try:
@@ -210,15 +211,15 @@ class WriteJob:
 
 
 def segment_name(header: SegmentHeader) -> str:
-    """Return the name of a segment's file: where it begins, should its header be damaged."""
+    """Return a segment's file name, which says where it begins in case its header is damaged."""
     return f"{header.first_sequence:020d}-{header.first_offset:020d}.log"
 
 
 def open_segment(path: Path, before: Segment | None) -> Segment:
-    """Return the segment of a file; a damaged header is made again from the file's name.
+    """Return the segment of a file; a damaged header is restored from the file's name.
 
-    ``before`` is the segment that precedes it. ``LogCorruptError`` if neither the name
-    nor the header says where the segment begins.
+    ``before`` is the preceding segment. ``LogCorruptError`` if neither the name nor the
+    header says where the segment begins.
     """
     with path.open("rb") as file:
         raw = file.read(HEADER_SIZE)

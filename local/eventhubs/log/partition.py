@@ -1,15 +1,14 @@
 """The log of one partition: segment files, appended to and read by offset.
 
-Life of an event: ``stage`` gives it its sequence number and offset and puts it
-into memory; ``take_staged`` hands all that is staged to a writer thread, whose
-``WriteJob.run`` writes and syncs it; ``commit`` makes it visible to readers.
-Only ``WriteJob.run`` touches the disk for long, and it touches nothing else.
+The life of an event: ``stage`` assigns its sequence number and offset and puts it into
+memory; ``take_staged`` passes everything staged to a writer thread, whose ``WriteJob.run``
+writes and syncs it; ``commit`` makes it visible to readers. Only ``WriteJob.run`` uses the
+disk for long, and it touches nothing else.
 
-A process that dies in the middle of a write leaves a torn record at the end of the
-newest segment. Opening the log cuts it off: it was never acknowledged. Anything else
-that does not match its checksum is damage to what was stored: it is named in the log,
-costs the events in it, and stays where it is, so that what follows keeps its place and
-its number.
+A process that dies during a write leaves a torn record at the end of the newest segment.
+Opening the log cuts it off, since it was never acknowledged. Anything else that does not
+match its checksum is damage to what was stored: it is reported in the log, its events are
+lost, and it stays in place, so that later events keep their offsets and numbers.
 """
 
 from __future__ import annotations
@@ -49,20 +48,20 @@ _CLOCK_WAS_WRONG_MS: Final = 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long events are kept: dropped by whole segments, oldest first."""
+    """How long events are kept; they are dropped by whole segments, oldest first."""
 
-    max_age_ms: int = 7 * 24 * 3_600_000  # as long as the service keeps them at most
+    max_age_ms: int = 7 * 24 * 3_600_000  # the longest that the service offers
     max_bytes: int = 1024 * _MIB  # of one partition
     segment_bytes: int = 16 * _MIB
 
 
 class PartitionLog:
-    """The events of one partition, in order; without a gap but where a file was damaged."""
+    """The events of one partition, in order, and without gaps unless a file was damaged."""
 
     def __init__(self, directory: Path, retention: Retention) -> None:
         if not directory.is_dir():
             directory.mkdir(parents=True)
-            # A power cut must not take away the directory that acknowledged events are in.
+            # A power cut must not remove the directory of acknowledged events.
             sync_directory(directory.parent)
             sync_directory(directory.parent.parent)
         self._directory = directory
@@ -82,17 +81,17 @@ class PartitionLog:
 
     @property
     def last(self) -> Mark:
-        """The newest committed event; sequence and offset -1 if there never was one."""
+        """The newest committed event; its sequence and offset are -1 if there never was one."""
         return self._committed
 
     @property
     def begin_sequence(self) -> int:
-        """The sequence number of the oldest event that is kept; -1 if there never was one."""
+        """The sequence number of the oldest event kept; -1 if there never was one."""
         return -1 if self._committed.sequence < 0 else self._segments[0].header.first_sequence
 
     @property
     def begin_offset(self) -> int:
-        """The offset of the oldest event that is kept."""
+        """The offset of the oldest event kept."""
         return self._segments[0].header.first_offset
 
     @property
@@ -108,7 +107,7 @@ class PartitionLog:
     # -- appending ----------------------------------------------------------------------
 
     def stage(self, messages: list[bytes], key: str | None, now_ms: int) -> None:
-        """Give each message its place; it becomes visible once it is committed."""
+        """Assign each message its place; it becomes visible once it is committed."""
         self._last_ms = self._time_after(self._last_ms, now_ms)
         for message in messages:
             record = encode_record(self._next_sequence, self._last_ms, key, message)
@@ -118,10 +117,10 @@ class PartitionLog:
             self._end_offset += len(record)
 
     def _time_after(self, last_ms: int, now_ms: int) -> int:
-        """Return an event's time: never before the last one's, but where a clock was wrong.
+        """Return an event's time: not before the last one's, unless the clock was far ahead.
 
-        One that was set right after a jump forward would else have all events stamped with that
-        jump for years, and none of them would ever be too old.
+        Otherwise, after a clock that was years ahead is corrected, all events would get its time
+        for years, and none would ever expire.
         """
         if last_ms <= now_ms + _CLOCK_WAS_WRONG_MS:
             return max(last_ms, now_ms)
@@ -133,7 +132,7 @@ class PartitionLog:
         return now_ms
 
     def take_staged(self) -> WriteJob | None:
-        """Return all that is staged as one write, or None if nothing is."""
+        """Return everything staged as one write, or None if nothing is."""
         if not self._marks:
             return None
         marks, data = tuple(self._marks), bytes(self._staged)
@@ -177,10 +176,10 @@ class PartitionLog:
     # -- reading ------------------------------------------------------------------------
 
     def read(self, offset: int, max_events: int, max_bytes: int = _READ_SIZE) -> list[Event]:
-        """Return committed events from ``offset`` on: at least one if there is any.
+        """Return committed events from ``offset`` on, at least one if there are any.
 
-        ``offset`` is that of a record. If its event is dropped already, reading goes
-        on with the oldest that is kept.
+        ``offset`` is that of a record. If its event was dropped already, reading continues
+        with the oldest one kept.
         """
         offset = max(offset, self.begin_offset)
         if offset >= self.end_offset:
@@ -194,7 +193,7 @@ class PartitionLog:
         return events
 
     def offset_from_offset(self, offset: int, *, inclusive: bool) -> int:
-        """Return where the first event after (or at) ``offset`` is."""
+        """Return the offset of the first event after (or at) ``offset``."""
         return self._find(
             offset + (0 if inclusive else 1),
             last_of=lambda header: header.first_offset - 1,
@@ -203,7 +202,7 @@ class PartitionLog:
         )
 
     def offset_from_sequence(self, sequence: int, *, inclusive: bool) -> int:
-        """Return where the first event after (or at) a sequence number is."""
+        """Return the offset of the first event after (or at) a sequence number."""
         return self._find(
             sequence + (0 if inclusive else 1),
             last_of=lambda header: header.first_sequence - 1,
@@ -212,7 +211,7 @@ class PartitionLog:
         )
 
     def offset_from_time(self, time_ms: int, *, inclusive: bool) -> int:
-        """Return where the first event enqueued after (or at) a time is."""
+        """Return the offset of the first event enqueued after (or at) a time."""
         return self._find(
             time_ms + (0 if inclusive else 1),
             last_of=lambda header: header.previous_ms,
@@ -247,7 +246,7 @@ class PartitionLog:
         return segment.end_offset
 
     def _records(self, offset: int, chunk: int = _READ_SIZE) -> Iterator[Event]:
-        """Yield committed records from the one at ``offset``, across segments."""
+        """Yield committed records from the one at ``offset`` on, across segments."""
         at = bisect_right([each.header.first_offset for each in self._segments], offset) - 1
         for segment in self._segments[max(at, 0) :]:
             yield from segment.records(max(offset, segment.header.first_offset), chunk)
@@ -255,15 +254,15 @@ class PartitionLog:
     # -- retention ------------------------------------------------------------------------
 
     def enforce_retention(self, now_ms: int) -> int:
-        """Drop the segments that are too old or too many; return how many.
+        """Drop the segments that exceed the retention's age or size; return how many.
 
-        Needs no space on the disk. Not to be called while a write is under way: a newest
-        segment that is too old is emptied, and carries on the numbers.
+        This needs no space on disk. It must not be called during a write, because a newest
+        segment that is too old is emptied, and continues the numbers.
         """
         oldest_ms = now_ms - self._retention.max_age_ms
         total = sum(segment.size for segment in self._segments)
         dropped = 0
-        # No event is younger than one behind it, whatever a wrong clock has stamped it with.
+        # An event cannot be newer than a later one, whatever time a wrong clock gave it.
         ages = [each.last_ms for each in reversed(self._segments)]
         youngest = deque(reversed(list(itertools.accumulate(ages, min))))
         while len(self._segments) > 1 and (
@@ -280,7 +279,7 @@ class PartitionLog:
         return dropped
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         self._segments[-1].close()
 
     # -- opening, recovery ----------------------------------------------------------------
@@ -289,7 +288,7 @@ class PartitionLog:
         segments: list[Segment] = []
         for path in sorted(self._directory.glob("*.log")):
             if path.stat().st_size < HEADER_SIZE and segments:
-                path.unlink()  # the process died while it began this segment
+                path.unlink()  # the process died while it was creating this segment
             else:
                 segments.append(open_segment(path, segments[-1] if segments else None))
         for earlier, later in itertools.pairwise(segments):
@@ -305,7 +304,7 @@ class PartitionLog:
         return Segment(job.path, header, header.first_offset, header.previous_ms, job.descriptor)
 
     def _recover(self, newest: Segment) -> None:
-        """Read every record of the newest segment, and cut off what is torn."""
+        """Read every record of the newest segment, and cut off a torn one."""
         for found in newest.scan(newest.header.first_offset, _READ_SIZE):
             if isinstance(found, Event):
                 newest.index(found)
@@ -318,7 +317,7 @@ class PartitionLog:
         newest.last_ms = self._last_ms
 
     def _recover_tail(self, newest: Segment, tail: Hole) -> None:
-        """Cut off a record that was not written to its end, or keep the place of damaged ones."""
+        """Cut off a record that was not written completely, or keep the place of damaged ones."""
         size = tail.next_offset - tail.offset
         data = newest.read(tail.offset, size)
         if is_torn(data, self._next_sequence):
@@ -326,6 +325,6 @@ class PartitionLog:
             newest.cut(tail.offset)
         else:
             newest.note(tail)
-            # Their numbers were given out, and are not given out again.
+            # Their sequence numbers were assigned, and must not be assigned again.
             self._next_sequence += count_records(data, self._next_sequence)
             self._last_offset = tail.offset

@@ -1,9 +1,9 @@
 """The bytes of a segment file: a header, then records, each with its checksum.
 
-A record's offset is its distance in bytes from the first record that the
-partition ever stored, so that an offset finds its place in a file by one
-subtraction: opaque to clients, ascending, not consecutive. A record that does not
-match its checksum is skipped: the next one is found by its own checksum.
+A record's offset is its distance in bytes from the first record that the partition ever
+stored, so that one subtraction gives its position in a file: opaque to clients, ascending,
+not consecutive. A record that does not match its checksum is skipped, and the next one is
+found by its own checksum.
 """
 
 from __future__ import annotations
@@ -18,32 +18,33 @@ from typing import Final
 from local.eventhubs.errors import LogCorruptError
 
 _MAGIC: Final = b"EHSEG\x00\x00\x01"
-# Magic, first sequence number, first offset, and of the event before this segment:
-# its offset (-1 for none) and its time; then the checksum of all that.
+# Magic, first sequence number, first offset, the offset (-1 for none) and the time of the
+# event before this segment, and a checksum over all of these.
 _HEADER: Final = struct.Struct(">8sQQqqI")
 HEADER_SIZE: Final = _HEADER.size
-# Size of what follows the checksum, the checksum, sequence number, time, key size.
+# Size of what follows the checksum, checksum, sequence number, time, key size.
 _RECORD: Final = struct.Struct(">IIQqH")
 _SIZE: Final = struct.Struct(">I")
 RECORD_HEADER_SIZE: Final = _RECORD.size
 _UNCHECKED: Final = 8
 _FIXED: Final = RECORD_HEADER_SIZE - _UNCHECKED
-# A partition key is at most 128 characters on the service; ours are cut at 64 KiB.
+# The service limits a partition key to 128 characters; here it is cut at 64 KiB.
 _NO_KEY: Final = 0xFFFF
 MAX_KEY_BYTES: Final = _NO_KEY - 1
-# No record is larger: a message of 1 MiB with the longest key is not.
+# Records are never larger, not even a message of 1 MiB with the longest key.
 _MAX_RECORD: Final = 0x1F_FFFF
-# A size from _FIXED to _MAX_RECORD, and any checksum, as the bytes in front of a sequence number.
+# A size from _FIXED to _MAX_RECORD, and any checksum: the bytes before a sequence number.
 _RECORD_START: Final = (
     rb"(?s)(?=(?:\x00[\x00-\x1f][\x01-\xff].|\x00[\x01-\x1f]..|\x00\x00\x00[\x12-\xff])....(?:%s))"
 )
-# Sequence numbers of one segment differ in their last three bytes: it has no room for more.
+# A segment has no room for so many records that their numbers differ in more than the last three
+# bytes.
 _SHARED_BYTES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A stored event: the producer's bytes, and what the broker gave it."""
+    """A stored event: the producer's bytes, and what the broker assigned to it."""
 
     sequence: int
     offset: int
@@ -55,7 +56,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class SegmentHeader:
-    """What a segment knows about the log before it."""
+    """What a segment stores about the log before it."""
 
     first_sequence: int
     first_offset: int
@@ -75,7 +76,7 @@ class SegmentHeader:
 
     @classmethod
     def decode(cls, data: bytes) -> SegmentHeader:
-        """Return the header that ``data`` starts with; ``LogCorruptError`` if there is none."""
+        """Return the header that ``data`` starts with; ``LogCorruptError`` if it is damaged."""
         if len(data) < HEADER_SIZE:
             message = "the header of a segment is cut short"
             raise LogCorruptError(message)
@@ -101,7 +102,7 @@ def record_size(data: bytes, position: int = 0) -> int:
 
 
 def decode_records(data: bytes, offset: int) -> Iterator[Event]:
-    """Yield the records at the start of ``data``, up to the first that is cut short or damaged.
+    """Yield the records at the start of ``data``, up to the first incomplete or damaged one.
 
     ``offset`` is that of the first record.
     """
@@ -112,10 +113,10 @@ def decode_records(data: bytes, offset: int) -> Iterator[Event]:
 
 
 def sample_records(data: bytes, offset: int, interval: int) -> Iterator[Event]:
-    """Yield the first record of ``data`` and one for about every ``interval`` bytes after it.
+    """Yield the first record of ``data``, and one for about every ``interval`` bytes after it.
 
-    ``offset`` is that of the first record. Those in between are passed by their sizes alone,
-    which takes a sixth of the time; what is damaged costs samples, never a wrong one.
+    ``offset`` is that of the first record. The others are skipped by their sizes alone, which
+    takes a sixth of the time; damage may lose samples, but never produces a wrong one.
     """
     position = due = sequence = 0
     while position + RECORD_HEADER_SIZE <= len(data):
@@ -133,7 +134,7 @@ def sample_records(data: bytes, offset: int, interval: int) -> Iterator[Event]:
 
 
 def find_record(data: bytes, first_sequence: int) -> int | None:
-    """Return where the first whole record in ``data`` begins, which starts anywhere.
+    """Return the position of the first complete record in ``data``, which may start anywhere.
 
     Its sequence number is at least ``first_sequence``.
     """
@@ -148,7 +149,7 @@ def find_record(data: bytes, first_sequence: int) -> int | None:
 
 
 def is_torn(data: bytes, sequence: int) -> bool:
-    """Whether ``data``, which holds no whole record, is what an interrupted write leaves.
+    """Return whether ``data``, without any complete record, was left by an interrupted write.
 
     That is the beginning of the record ``sequence``, or blocks that were never written.
     """
@@ -156,14 +157,14 @@ def is_torn(data: bytes, sequence: int) -> bool:
         return True
     size, crc, found, _, _ = _RECORD.unpack_from(data)
     begun = found == sequence and _FIXED <= size <= _MAX_RECORD and size + _UNCHECKED > len(data)
-    # A record that is whole but for its size was stored, and is damaged.
+    # If the checksum matches, the record was stored completely, and its size is damaged.
     return bool(begun and zlib.crc32(data[_UNCHECKED:]) != crc)
 
 
 def count_records(data: bytes, sequence: int) -> int:
     """Return how many records ``data``, which begins with record ``sequence``, held: at least 1.
 
-    Goes by their headers alone, as far as these are undamaged.
+    They are counted by their headers, as far as these are undamaged.
     """
     position, count = 0, 0
     while position + RECORD_HEADER_SIZE <= len(data):
@@ -175,7 +176,7 @@ def count_records(data: bytes, sequence: int) -> int:
 
 
 def _decode_record(data: bytes, position: int, offset: int) -> Event | None:
-    """Return the record at ``position``, or None if no whole one is there."""
+    """Return the record at ``position``, or None if it is incomplete or damaged."""
     if position + RECORD_HEADER_SIZE > len(data):
         return None
     size, crc, sequence, enqueued_ms, key_size = _RECORD.unpack_from(data, position)
