@@ -1,4 +1,4 @@
-"""A style is changed without training: its strokes run elsewhere, and it stays one of its trunk."""
+"""A style is changed without training, its strokes and colours, and stays one of its trunk."""
 
 # ruff: noqa: E402 - PyTorch may be missing
 
@@ -11,10 +11,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 
+from PIL import Image
+
 from shared.styles.gallery import Gallery
 from training import retouch
 from training.canvas import PLANES
-from training.data import seeded
+from training.data import read_picture, seeded
 from training.export import read_network, write_style
 from training.network import StyleNetwork
 
@@ -54,19 +56,65 @@ def test_waves_that_the_canvas_lacks_are_named() -> None:
         retouch.turn(network(), 14.0, 1)
 
 
+PAINTING = torch.tensor([0.5, 0.4, 0.3])[:, None, None] + 0.1 * torch.randn(
+    3, 64, 64, generator=seeded(1)
+)
+
+
+def test_a_style_is_given_the_palette_of_a_painting() -> None:
+    wanted = retouch.Palette.of([PAINTING])
+    recoloured = network()
+    retouch.recolour(recoloured, *retouch.Palette.of([paint(network())[0]]).towards(wanted, 1.0))
+    found = retouch.Palette.of([paint(recoloured)[0]])
+    torch.testing.assert_close(found.mean, wanted.mean, atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.covariance, wanted.covariance, atol=1e-6, rtol=1e-3)
+
+
+def test_so_much_of_the_way_to_a_palette_is_a_mean_of_both_pictures() -> None:
+    wanted, own = retouch.Palette.of([PAINTING]), retouch.Palette.of([paint(network())[0]])
+    pictures = []
+    for strength in (0.0, 0.25, 1.0):
+        recoloured = network()
+        retouch.recolour(recoloured, *own.towards(wanted, strength))
+        pictures.append(paint(recoloured))
+    none, some, whole = pictures
+    torch.testing.assert_close(none, paint(network()))
+    torch.testing.assert_close(some, none.lerp(whole, 0.25))
+
+
+def test_a_recoloured_network_still_paints_one_colour_where_nothing_changes() -> None:
+    recoloured = network()
+    recoloured.level()
+    before = recoloured.paint.weight.detach().clone()
+    retouch.recolour(recoloured, torch.rand(3, 3, generator=seeded(2)).double(), torch.ones(3))
+    changed = recoloured.paint.weight.detach().clone()
+    recoloured.level()
+    assert not torch.allclose(changed, before)
+    torch.testing.assert_close(recoloured.paint.weight, changed)
+
+
 def test_it_rewrites_a_style_so_that_the_gallery_takes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, seed in (("one", 0), ("other", 1)):
         file = tmp_path / f"{name}.onnx"
-        write_style(network(seed), file, card=CARD, trunk="a" * 64, settings={"steps": 7})
+        write_style(network(seed), file, card=CARD, trunk="a" * 64, settings={"style_size": 60})
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for file, seed in ((photos / "photo.png", 3), (tmp_path / "painting.png", 4)):
+        noise = torch.randint(256, (48, 64, 3), generator=seeded(seed), dtype=torch.uint8)
+        Image.fromarray(noise.numpy()).save(file)
     asked = ["--turn", "13=1", "--gain", "2", "--mix", f"{tmp_path}/other.onnx=0.25"]
+    asked += ["--colours", f"{tmp_path}/painting.png", "--strength", "0.5", "--photos", f"{photos}"]
     monkeypatch.setattr(sys, "argv", ["retouch", str(tmp_path / "one.onnx"), *asked])
     retouch.main()
     expected = network()
     retouch.mix(expected, network(1), 0.25)
     retouch.turn(expected, 13.0, 1)
     retouch.strengthen(expected, 2.0)
+    own = retouch.palette_of(expected, [photos / "photo.png"])
+    wanted = retouch.Palette.of([read_picture(tmp_path / "painting.png", 60)])
+    retouch.recolour(expected, *own.towards(wanted, 0.5))
     found, trunk = read_network(tmp_path / "one.onnx")
     torch.testing.assert_close(paint(found), paint(expected), atol=1e-5, rtol=1e-4)
     assert trunk == "a" * 64
