@@ -1,4 +1,4 @@
-"""A stack to be broken: its services reach hubs and storage through proxies, and all is noted."""
+"""A stack to be broken: its services reach hubs and storage through proxies that record all use."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ _PARTITIONS: Final = 8
 _ANEW_S: Final = 60.0
 _LOOK_S: Final = 0.2
 _STILL_S: Final = 0.8
-"""A pipeline in which nothing was left to do for this long has come to its end."""
+"""A pipeline that had nothing left to do for this long is finished."""
 
 _RESTARTS: Final = 5
-"""The stack gives up a process that dies 8 times in a row; runs must not be the reason."""
+"""The stack gives up a process that dies 8 times in a row, which runs must not cause."""
 
 
 class Arena:
@@ -76,19 +76,19 @@ class Arena:
         )
         self.disk = Disk(directory / "work")
         self.styles = directory / "styles"
-        """Where updated styles are written."""
+        """The folder for updated styles."""
         self._directory = directory
         self._stylizers, self._assemblers = stylizers, assemblers
         self._splitters = splitters
         self._settings = {**SETTINGS, **(settings or {})}
         self.past: list[History] = []
-        """What was seen before the hubs were made anew, each time."""
+        """The history before each time that the hubs were made anew."""
         self._submitted = 0
         self.release = Release()
         self._rested: dict[str, int] = {}
         self._most_memory: dict[str, int] = {}
         self.videos: dict[str, bytes] = {}
-        """By clip: what is uploaded."""
+        """By clip: the video that is uploaded."""
         self._closing = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -121,7 +121,7 @@ class Arena:
         return next(process for process in self.stack.processes if process.name == name)
 
     async def exchange(self, name: str, module: str) -> None:
-        """Let a process run another module from now on, such as a service broken on purpose."""
+        """Make a process run another module from now on, such as a service broken on purpose."""
         process = self.process(name)
         if process.command.argv[-1] != module:
             await process.stop()
@@ -129,13 +129,13 @@ class Arena:
             await process.start()
 
     async def scale(self, stylizers: int) -> None:
-        """Run this many stylizers; those that come are of the release that is rolled out."""
+        """Run this many stylizers; new ones are of the release that is rolled out."""
         before = self.stylizers
         await self.stack.scale(stylizers)
         await self.release.reach([p for p in self.stylizers if p not in before])
 
     async def renew_hubs(self) -> None:
-        """Make all hubs anew, empty, while nothing is under way; what was seen becomes past."""
+        """Recreate all hubs, empty, while nothing is in progress; the history so far is past."""
         self.past.append(await self.history(surely=True))
         broker = self.process("eventhubs")
         await broker.stop()
@@ -143,13 +143,13 @@ class Arena:
         self.recorder.begin_anew()
         await broker.start()
         await self._reader.begin_anew()
-        with contextlib.suppress(TimeoutError):  # if nobody notices, the run's verdict tells
+        with contextlib.suppress(TimeoutError):  # a failure shows in the run's verdict
             async with asyncio.timeout(_ANEW_S):
                 while await self._reaches_beyond():  # noqa: ASYNC110 - it is services that we wait for
                     await asyncio.sleep(_LOOK_S)
 
     async def pass_over(self, hub: str, partition: str) -> None:
-        """Let the position of a hub's readers pass all that lies in a partition."""
+        """Move the position of a hub's readers past everything in a partition."""
         sequence, offset = self._reader.end_of(hub, partition)
         self.recorder.note_lost((hub, partition, n) for n in range(sequence + 1))
         await self.storage.pass_over(hub, partition, sequence, offset)
@@ -168,7 +168,7 @@ class Arena:
         return self.recorder.note_version(name, etag, what, style)
 
     async def repeat(self, events: Sequence[HubEvent], chance: random.Random) -> None:
-        """Send copies of events, some of them elsewhere."""
+        """Send copies of events, some of them to other partitions."""
         stack = self.stack
         self.recorder.note_copies(events)
         await send_copies(
@@ -188,7 +188,7 @@ class Arena:
         """Wait until all jobs have ended, all events are checkpointed, and nothing is left over.
 
         Returns:
-            Whether it came to that within ``patience_s``.
+            Whether that happened within ``patience_s``.
         """
         deadline = time.monotonic() + patience_s
         still_since, seen = time.monotonic(), -1
@@ -212,13 +212,13 @@ class Arena:
                 return False
             reached = await self.storage.checkpoints()
         except AzureError:
-            return False  # storage is away, and will be back
+            return False  # storage is unavailable for now
         return all(reached.get(place) == end for place, end in self._reader.reached.items())
 
     async def history(self, *, surely: bool = False) -> History:
-        """Return all that was seen so far, and what is there now.
+        """Return everything seen so far, and the present state.
 
-        ``surely`` asks the broker for the ends of the hubs, which takes seconds, in place of
+        ``surely`` asks the broker for the ends of the hubs, which takes seconds, instead of
         trusting that a settled arena has seen all events.
         """
         ends = await self._reader.catch_up() if surely else dict(self._reader.reached)
@@ -246,7 +246,7 @@ class Arena:
         )
 
     async def take_references(self) -> None:
-        """Let the results that are there now be what later results are compared with."""
+        """Take the present results as the references of later ones."""
         timeline = Timeline(await self.history())
         clips = {upload.job_id: upload.clip for upload in self.recorder.uploads}
         for result in timeline.history.results:
@@ -257,7 +257,7 @@ class Arena:
                 self.clips[clips[result.job_id]] = replace(clip, references=references)
 
     async def rest(self) -> None:
-        """Start processes anew that have died often, between two runs."""
+        """Restart processes that have died often, between two runs."""
         tired = [
             process
             for process in self.stack.processes
@@ -307,7 +307,7 @@ class Arena:
         )
 
     def _work_folders(self) -> tuple[str, ...]:
-        """List what services have in their place for files; folders that work goes on in, too."""
+        """List the services' work folders, including those still in use."""
         places = (self.disk.folder, self._directory / "tmp")
         found = (folder for place in places for folder in place.glob("stylestream-*"))
         return tuple(f"work/{folder.name}" for folder in found)
@@ -324,7 +324,7 @@ class Arena:
         try:
             statuses = await self._statuses()
         except AzureError:
-            return False  # storage is away, and will be back
+            return False  # storage is unavailable for now
         return all(
             upload.job_id in statuses and statuses[upload.job_id].ended
             for upload in self.recorder.uploads

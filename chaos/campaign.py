@@ -1,4 +1,4 @@
-"""Run after run, for as long as asked, on stack after stack."""
+"""Does run after run, on stack after stack, for as long as asked."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from chaos.settings import STYLES
 from shared.contracts.errors import StylestreamError
 
 STACK_S: Final = 300.0
-"""A stack is replaced about this often, so that starts and stops are tried, too."""
+"""A stack is replaced about this often, so that starts and stops are tested, too."""
 
 _ASSEMBLERS: Final = 2
 _SPLITTERS: Final = 2
 """So that jobs and uploads change hands when one of them dies, freezes, or comes back."""
 
 _UPLOADS: Final = (2, 2, 3, 5)
-"""Videos of a run; five are more than all splitters have slots for."""
+"""Videos per run; five are more than all splitters have slots for."""
 
 
 @dataclass
 class Findings:
-    """What came of a campaign."""
+    """The results of a campaign."""
 
     seed: int
     seconds: float = 0.0
@@ -43,7 +43,7 @@ class Findings:
     unsettled: list[int] = field(default_factory=list)
     """Seeds of runs after which something was still left to do."""
     unjudged: list[int] = field(default_factory=list)
-    """Seeds of the last runs of stacks that could not be looked into at their end."""
+    """Seeds of the last runs of stacks that could not be inspected at their end."""
     faults: Counter[Kind] = field(default_factory=Counter)
     violations: list[tuple[int, Violation]] = field(default_factory=list)
     """The run's seed, and what was violated."""
@@ -51,7 +51,7 @@ class Findings:
 
     @property
     def troubles(self) -> int:
-        """Count what is worth looking into."""
+        """The number of findings that are worth investigating."""
         return len(self.violations) + len(self.unsettled) + len(self.unjudged)
 
 
@@ -64,12 +64,12 @@ async def campaign(
     *,
     only: Sequence[Kind] = (),
 ) -> Findings:
-    """Run until the time is over; the n-th run's seed is ``seed + n``.
+    """Do runs until the time is over; the n-th run's seed is ``seed + n``.
 
-    Everything about a run follows from its seed, so a campaign of no minutes that starts with the
-    seed repeats that run alone. ``keep`` is where stacks whose runs broke a promise leave logs.
-    ``note`` is called after every stack with what was found so far. With ``only``, every run
-    commits these faults and no others.
+    Everything about a run follows from its seed, so a campaign of 0 minutes that starts with a seed
+    repeats that run alone. ``keep`` is a folder for the logs of stacks whose runs broke a promise.
+    ``note`` is called after every stack with the findings so far. With ``only``, every run commits
+    these faults and no others.
     """
     findings, clips = Findings(seed), dict[str, Clip]()
     began = time.monotonic()
@@ -85,7 +85,7 @@ async def campaign(
             except StylestreamError as error:
                 if not findings.runs:  # no stack starts here at all
                     raise
-                # Hours of other findings are worth more than a stack that nobody can look into.
+                # Hours of other findings matter more than a stack that cannot be inspected.
                 findings.unjudged.append(findings.seed + findings.runs)
                 findings.runs += 1
                 tell(f"the stack could not be judged: {error}")
@@ -104,7 +104,7 @@ async def _use_up(
     tell: Callable[[str], None],
     only: Sequence[Kind],
 ) -> None:
-    """Run in one arena until it is time for another."""
+    """Do runs in one arena until it is time for another."""
     if not arena.clips:
         for _ in range(2):
             _take(findings, await calm_run(arena, styles=STYLES), tell)

@@ -1,7 +1,7 @@
 """The clips of a run: small videos, each frame of which shows its number as light and dark fields.
 
-The fields survive painting and any number of encodings, so that a result tells by itself which
-frame of the source stands where. Timestamps and sound are compared exactly.
+The fields survive painting and any number of encodings, so a result itself shows which frame of the
+source is where. Timestamps and sound are compared exactly.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from chaos.history import Picture
 
 _ROWS, _COLUMNS = 2, 4
 _DARK, _LIGHT = 30, 220
-# A style paints shadows into light fields and hardly any light into dark ones.
+# Styles paint shadows into light fields, but hardly any light into dark ones.
 _BETWEEN = 96
 _RATE: Final = 48_000
 _TICK: Final = Fraction(1, 30_000)
-# Every frame on its own tick, the steps uneven: a frame in another's place is seen by its time.
+# Uneven steps, so that a frame in another's place has the wrong time.
 _STEPS: Final = (1001, 1001, 701, 1301)
 
 
 @dataclass(frozen=True, slots=True)
 class ClipPlan:
-    """What to make a clip of."""
+    """The properties of a clip."""
 
     name: str
     frames: int
@@ -57,7 +57,7 @@ def wanted(clip: str, style: str) -> str:
 
 
 def parts_of(what: str) -> tuple[str, str]:
-    """Return the clip and the style of what is `wanted`."""
+    """Return the clip and the style of a name that `wanted` returned."""
     clip, _, style = what.partition(" in ")
     return clip, style
 
@@ -90,10 +90,10 @@ def make_clip(plan: ClipPlan) -> bytes:
 
 
 def look_at(video: bytes) -> Picture:
-    """Decode a video and tell what it holds.
+    """Decode a video and return what it shows.
 
     Raises:
-        av.error.FFmpegError: it is none.
+        av.error.FFmpegError: it cannot be decoded.
     """
     with av.open(io.BytesIO(video), "r") as container:
         frames = [(_seconds(frame), _number(frame)) for frame in container.decode(video=0)]
@@ -105,7 +105,7 @@ def look_at(video: bytes) -> Picture:
 
 
 def _draw(number: int, width: int, height: int) -> npt.NDArray[np.uint8]:
-    """Draw a picture, shape (height, width), whose fields tell ``number``, a bit each."""
+    """Draw a picture, shape (height, width), whose fields show the bits of ``number``."""
     picture = np.zeros((height, width), dtype=np.uint8)
     for bit, rows, columns in _fields(width, height):
         picture[rows, columns] = _LIGHT if number >> bit & 1 else _DARK
@@ -116,7 +116,7 @@ def _number(frame: av.VideoFrame) -> int:
     grey = frame.to_ndarray(format="gray")
     number = 0
     for bit, rows, columns in _fields(frame.width, frame.height):
-        # Brushstrokes blur the edges, so each field speaks through the mean of its middle.
+        # Brushstrokes blur the edges, so only the mean of each field's middle counts.
         high, wide = rows.stop - rows.start, columns.stop - columns.start
         middle = grey[
             rows.start + high // 4 : rows.stop - high // 4,
@@ -127,7 +127,7 @@ def _number(frame: av.VideoFrame) -> int:
 
 
 def _fields(width: int, height: int) -> Iterator[tuple[int, slice, slice]]:
-    """Divide a picture into one field a bit."""
+    """Divide a picture into one field per bit."""
     for bit in range(_ROWS * _COLUMNS):
         row, column = divmod(bit, _COLUMNS)
         yield (

@@ -16,7 +16,7 @@ _PIECE: Final = 2**16
 
 
 class Disk:
-    """A folder, on a file system of its own where the user may mount one."""
+    """A folder, on a file system of its own if the user may mount one."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -26,7 +26,7 @@ class Disk:
 
     @contextlib.contextmanager
     def mounted(self) -> Iterator[None]:
-        """Make the folder, and mount a small file system there if that can be done."""
+        """Make the folder, and mount a small file system there if possible."""
         self.folder.mkdir()
         mount = shutil.which("mount")
         if mount is not None and os.geteuid() == 0:
@@ -36,11 +36,11 @@ class Disk:
             yield
         finally:
             if self.small:
-                # Lazily: a service that was killed may be on its way out.
+                # Lazily, because a service that was killed may not have exited yet.
                 subprocess.run(["umount", "-l", str(self.folder)], check=False)
 
     def fill(self) -> None:
-        """Leave no room."""
+        """Fill the disk."""
         if not self.small:
             return
         with self._filler.open("ab", buffering=0) as filler:
@@ -52,5 +52,5 @@ class Disk:
                     raise
 
     def free(self) -> None:
-        """Make room again."""
+        """Free the space again."""
         self._filler.unlink(missing_ok=True)

@@ -38,12 +38,12 @@ _READ_BY: Final = {
     "chunks": ("frames", "stylizer"),
     "segments": ("segments", "assembler"),
 }
-"""By what events are of: their hub, and who reads it."""
+"""By the subject of events: their hub, and the service that reads it."""
 _LOOK_S: Final = 0.05
 _SKEW_S: Final = 10
-"""Twice what an ownership lives under the run's settings: wrong clocks are wrong about owners."""
+"""Twice the ownership expiry of the run's settings, so that a wrong clock misjudges owners."""
 _BACK_S: Final = 60.0
-"""A killed process that is not back by then never comes back."""
+"""A killed process that is not back by then will not come back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,9 @@ class Committed:
     began: float
     healed: float
     processes: tuple[str, ...] = ()
-    """Who was killed."""
+    """The processes that were killed."""
     orphans: tuple[str, ...] = ()
-    """Partitions of the chunks' hub that the killed had claimed."""
+    """Partitions of the hub of chunks that the killed processes had claimed."""
 
 
 class Saboteur:
@@ -65,7 +65,7 @@ class Saboteur:
     def __init__(self, arena: Arena) -> None:
         self._arena = arena
         self._scaling = asyncio.Lock()
-        # Who is killed while it starts for the first time is not started again.
+        # A process that is killed during its first start is not restarted.
         self._starting = asyncio.Lock()
 
     async def commit(self, fault: Fault) -> Committed:
@@ -83,7 +83,7 @@ class Saboteur:
                 orphans = self._held_by(killed)
                 before = send(killed, signal.SIGKILL if verb == "kill" else signal.SIGTERM)
             if target == "storage":
-                # Azurite ends only when its connections have, and silent ones never do.
+                # Azurite ends only after its connections, and silent ones never end.
                 self._arena.storage_proxy.cut()
             await self._return(killed, before)
         else:
@@ -95,7 +95,7 @@ class Saboteur:
         )
 
     async def roll_out(self, what: str) -> None:
-        """Give all services something else, one after another; or take that back."""
+        """Roll out another release to all services, one after another, or roll it back."""
         arena, release = self._arena, self._arena.release
         match what:
             case "other settings":
@@ -109,14 +109,14 @@ class Saboteur:
                 await self._start_again(process)
 
     async def _start_again(self, process: Supervised) -> None:
-        """Let a process start as it is released now."""
+        """Restart a process in its current release."""
         async with self._starting:
             self._arena.release.apply(process)
             before = send((process,), signal.SIGTERM)
         await self._return((process,), before)
 
     async def _put_clock_wrong(self, seconds: float, chance: random.Random) -> None:
-        """Let one service go by a wrong clock for a while, where that can be had."""
+        """Give one process a wrong clock for a while, if libfaketime is installed."""
         clock = wrong_clock(chance.choice((-1, 1)) * chance.randrange(_SKEW_S, 3 * _SKEW_S))
         if clock is None:
             return
@@ -129,7 +129,7 @@ class Saboteur:
             await self._start_again(process)
 
     async def _return(self, processes: Sequence[Supervised], before: Sequence[int | None]) -> None:
-        """Wait until all processes are back, but for those that the pool has no place for now."""
+        """Wait until all processes are back, except those that the pool no longer includes."""
         async with asyncio.timeout(_BACK_S):
             for process, pid in zip(processes, before, strict=True):
                 while self._is_away(process, pid):  # noqa: ASYNC110 - it is a process that we wait for
@@ -209,26 +209,26 @@ class Saboteur:
             case "storage":
                 return (arena.process("azurite"),)
             case "everything":
-                # Azurite keeps its metadata in memory between saves and promises nothing when it
-                # is killed; it alone is spared.
+                # Azurite alone is spared: it keeps metadata in memory between saves, and guarantees
+                # nothing when it is killed.
                 return tuple(p for p in arena.stack.processes if p.name != "azurite")
         return self._one_of(target, chance)
 
     def _one_of(self, service: str, chance: random.Random) -> tuple[Supervised, ...]:
-        """Choose a process of a service; none while all of them are taken away."""
+        """Choose a process of a service; an empty tuple while there is none."""
         there = self._arena.instances(service)
         return (chance.choice(there),) if there else ()
 
     def _held_by(self, processes: Sequence[Supervised]) -> tuple[str, ...]:
-        """Tell which partitions of the chunks' hub processes hold, from their claims and ports."""
+        """Return the partitions of the hub of chunks that processes own, by claims and ports."""
         ports: set[int] = set()
         for process in processes:
             if process.name.startswith("stylizer") and process.pid is not None:
-                # Another fault may have killed it a moment ago.
+                # Another fault may have just killed it.
                 with contextlib.suppress(psutil.NoSuchProcess):
                     ports |= ports_of(psutil.Process(process.pid))
         owners: dict[str, str] = {}
-        # An owner renews one partition for all that it has, on whichever connection is free.
+        # Renewing any one partition shows an owner's port for all that it owns.
         heard_on: dict[str, int] = {}
         for call in self._arena.recorder.calls:
             head, _, partition = call.name.rpartition("/")
@@ -253,7 +253,7 @@ class Saboteur:
                 await self._arena.scale(before)
 
     async def _take_away(self, seconds: float) -> None:
-        """Leave the pool without a stylizer, as a cluster is that has no GPU to give."""
+        """Leave the pool without stylizers, like a cluster without a free GPU."""
         async with self._scaling:
             before = len(self._arena.stylizers)
             async with self._starting:
@@ -279,7 +279,7 @@ class Saboteur:
             arena.storage_proxy.away -= _ACCOUNTS[target]
 
     async def _lose(self, what: str, chance: random.Random) -> None:
-        """Lose events that nobody is done with, as a hub does whose retention has ended."""
+        """Lose events that are not finished, as a hub does when its retention ends."""
         hub, service = _READ_BY[what]
         async with self._starting:
             pool = tuple(self._arena.instances(service))
@@ -288,12 +288,12 @@ class Saboteur:
                 if partition is None:
                     return
                 await self._arena.pass_over(hub, partition)
-                # Who reads a partition already would read on; the next one goes by the position.
+                # A running reader would read on, but the next one starts at the position.
                 before = send(pool, signal.SIGKILL)
         await self._return(pool, before)
 
     async def _fill_disk(self, seconds: float) -> None:
-        """Leave no room in the work folders for a while: what does not fit may say so, and fail."""
+        """Fill the work folders' disk for a while; open jobs may then fail with ``NO_SPACE``."""
         arena, struck = self._arena, time.time()
         await asyncio.to_thread(arena.disk.fill)
         await asyncio.sleep(seconds)

@@ -1,4 +1,4 @@
-"""What faults cost: how soon others took over, and how much was done twice. Pure."""
+"""Measures what faults cost: how soon others took over, and how much was done twice. Pure."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ _KILL: Final = "kill stylizer"
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Sums over runs; two add up."""
+    """Sums over runs; two of them can be added."""
 
     jobs: int = 0
     chunks: int = 0
-    """Chunks that were begun at all."""
+    """Chunks that were begun at least once."""
     begun_again: int = 0
-    """Chunks that more than one stylizer, or one more than once, began to paint."""
+    """Chunks that were begun more than once, by one stylizer or by several."""
     beginnings: int = 0
     """How often a stylizer began to paint a chunk."""
     painted_again: int = 0
-    """Segments that were painted to the end although they were there already."""
+    """Segments that were painted to the end although they were stored already."""
     checkpoints_back: int = 0
     """Checkpoints that were written over later ones."""
     taken_up_s: tuple[float, ...] = ()
-    """From the kill of a stylizer to the next chunk begun of each partition it left with work."""
+    """For each partition with work that a killed stylizer left: time to the next chunk begun."""
     finished_s: tuple[float, ...] = ()
-    """The same until the next such chunk was announced."""
+    """The same, to the next of these chunks announced."""
     opened_s: tuple[float, ...] = ()
-    """From each upload to its job's first record."""
+    """For each upload: time to its job's first record."""
     ended_s: tuple[float, ...] = ()
-    """From each upload to its job's end."""
+    """For each upload: time to its job's end."""
     peaks: Mapping[str, int] = field(default_factory=dict)
-    """The most memory, in bytes, that a process of each service has had."""
+    """By service: the most memory, in bytes, that one of its processes has used."""
 
     def __add__(self, other: Figures) -> Figures:
         return Figures(
@@ -62,7 +62,7 @@ class Figures:
 
     @classmethod
     def of(cls, history: History, faults: Iterable[Committed]) -> Self:
-        """Take the figures of one arena's history."""
+        """Compute the figures of one arena's history."""
         timeline = Timeline(history)
         begun = Counter(
             name
@@ -118,7 +118,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def _recovery(timeline: Timeline, partition: str, killed: float) -> tuple[float, float] | None:
-    """Return how long a partition's waiting work stood still; None if none was waiting."""
+    """Return the seconds until a partition's waiting work was begun, and finished; None without."""
     waiting = [
         chunk
         for chunk, places in timeline.chunk_places.items()

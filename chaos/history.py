@@ -1,7 +1,7 @@
 """What was seen of a pipeline from outside: plain values, in the order of time.
 
-Times are seconds since the epoch, by one machine's clock. The broker dates an event when it takes
-it in; the storage proxy dates a request when it comes and when storage's answer comes.
+Times are seconds since the epoch, by one machine's clock. The broker dates an event when it accepts
+it; the storage proxy dates a request when it arrives and when storage answers it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ Place = tuple[str, str, int]
 """Hub, partition and sequence number."""
 
 Cut = tuple[int, ...]
-"""The frames of each chunk: another cut gives other bytes of the same pictures."""
+"""The number of frames of each chunk: another cut gives the same pictures in other bytes."""
 
 Making = tuple[Cut, str]
-"""All that the bytes of a clip's result depend on: its cut, and the version of its style."""
+"""Everything that the bytes of a clip's result depend on: its cut and the version of its style."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,30 +34,30 @@ class BlobCall:
     """One request of a service to blob storage."""
 
     began: float
-    """When the request's first bytes came."""
+    """When the request's first bytes arrived."""
     answered: float | None
-    """When storage answered; None: it never did, and what it did is unknown."""
+    """When storage answered; None if it never did, and the outcome is unknown."""
     operation: Operation
     container: str
     name: str
     status: int
-    """Storage's answer; 0 without one."""
+    """The HTTP status of storage's answer; 0 without one."""
     unless_exists: bool = False
-    """Whether the request was conditional on there being no such blob."""
+    """Whether the request was conditional on the blob not existing."""
     if_version: bool = False
-    """Whether it was conditional on the blob being at a version that it named."""
+    """Whether the request was conditional on the blob's ETag."""
     sha256: str = ""
     """Digest of the content that was sent."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     """Metadata that was sent, keys in lower case."""
     body: bytes | None = None
-    """What was sent, kept of small writes alone."""
+    """The content that was sent; kept only of small writes."""
     client: int = 0
-    """TCP port that the request came from."""
+    """The TCP port that the request came from."""
 
     @property
     def succeeded(self) -> bool:
-        """Whether storage did what was asked."""
+        """Whether storage did what was requested."""
         return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
 
 
@@ -73,7 +73,7 @@ class HubEvent:
 
     @property
     def message(self) -> AnyMessage | None:
-        """The event as one of the pipeline's own; None if it is none."""
+        """The decoded event; None if it is not one of the pipeline's own."""
         try:
             return decode(self.body)
         except MessageError:
@@ -82,19 +82,19 @@ class HubEvent:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What a video holds, as any player would find it: independent of the pipeline's own code."""
+    """What a video shows in any player, found without the pipeline's own code."""
 
     times: tuple[Fraction, ...]
-    """Seconds of every frame."""
+    """Time of every frame, in seconds."""
     numbers: tuple[int, ...]
-    """What the fields of each frame tell about its place in the source."""
+    """The number in the source that the fields of each frame show."""
     sound: tuple[str, ...]
     """Digest of every packet of sound, with its time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A video that the run put into storage, and what must come of it."""
+    """A video that the run uploaded, and what its result has to be."""
 
     job_id: str
     name: str
@@ -102,17 +102,17 @@ class Upload:
     """Name of the clip: uploads of one clip must have byte-identical results."""
     at: float
     etag: str = ""
-    """Of this version of the blob; a name may have several, each with a job of its own."""
+    """The ETag of this version of the blob; a name may have several, each with its own job."""
     tampered: frozenset[int] = frozenset()
-    """Chunks whose stored frames the run has damaged: alone a reason for the job to fail."""
+    """Chunks whose stored frames the run has damaged, so that the job may fail."""
     damaged_by: frozenset[str] = frozenset()
-    """Codes that its job may fail with, since what lies in storage was damaged otherwise."""
+    """Codes that the job may fail with, because the run did other damage."""
     muted: bool = False
-    """Whether the run has damaged its copied tracks: its result may go without, and say so."""
+    """Whether the run has damaged its copied tracks: its result may lack them, and say so."""
     poisoned: frozenset[int] = frozenset()
-    """Chunks that the run made deadly to whoever painted them: another such reason."""
+    """Chunks whose painters the run kills, so that the job may fail."""
     cancelled: bool = False
-    """Whether the run took the wish back; the job may have ended before."""
+    """Whether the run has cancelled the job, which may have ended before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class Clip:
 
     source: Picture
     references: Mapping[Making, str] = field(default_factory=dict)
-    """Digests of the undisturbed results, by how they were made."""
+    """Digests of the results without faults, by how they were made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """An event that told the world of a job's end."""
+    """An Event Grid event that announced a job's end."""
 
     job_id: str
     status: Status
@@ -144,7 +144,7 @@ class Announcement:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far a partition was written, and how far it was checkpointed, at the end."""
+    """How far a partition had been written, and how far checkpointed, at the end."""
 
     hub: str
     partition: str
@@ -154,7 +154,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """All that was seen."""
+    """Everything that was seen."""
 
     events: tuple[HubEvent, ...] = ()
     calls: tuple[BlobCall, ...] = ()
@@ -166,21 +166,21 @@ class History:
     announcements: tuple[Announcement, ...] = ()
     positions: tuple[Position, ...] = ()
     leftovers: tuple[str, ...] = ()
-    """What was there at the end beside uploads, results and records.
+    """What was there at the end besides uploads, results and records.
 
     Blobs as ``container/name``, work folders as ``work/name``.
     """
     copied: frozenset[tuple[str, int]] = frozenset()
     """Chunks, by job and number, whose events the run itself has sent again."""
     lost: frozenset[Place] = frozenset()
-    """Events that the run itself has kept from those who were to read them."""
+    """Events that the run itself has withheld from their readers."""
     troubles: tuple[tuple[float, float], ...] = ()
-    """From when to when faults were at work, or what they had broken recovered."""
+    """The times during which faults were active, or the pipeline recovered from them."""
     peaks: Mapping[str, int] = field(default_factory=dict)
-    """The most memory, in bytes, that a process of each service has had."""
+    """By service: the most memory, in bytes, that one of its processes has used."""
     window: int = 8
     """How many of a job's chunks may wait to be painted."""
     pace_patience_s: float = 60.0
-    """Time without a painted chunk after which one more may."""
+    """Time without a painted chunk after which one more may wait."""
     chunk_attempts: int = 5
     """How often a chunk may be tried."""

@@ -1,4 +1,4 @@
-"""As much of HTTP/1.1 as a proxy between the storage SDK and Azurite needs: heads and bodies.
+"""The part of HTTP/1.1 that a proxy between the storage SDK and Azurite needs: heads and bodies.
 
 Source: RFC 9112, sections 2 (messages), 6 (bodies) and 7.1 (chunked coding).
 """
@@ -44,7 +44,7 @@ class Head:
 
 
 async def read_head(reader: asyncio.StreamReader) -> Head | None:
-    """Read a message's head; None when the connection ends before or in it."""
+    """Read a message's head; None if the connection ends before its end."""
     try:
         raw = await reader.readuntil(_HEAD_END)
     except asyncio.IncompleteReadError:
@@ -57,9 +57,9 @@ async def read_head(reader: asyncio.StreamReader) -> Head | None:
 async def read_body(
     reader: asyncio.StreamReader, head: Head, *, bodiless: bool = False
 ) -> AsyncIterator[tuple[bytes, bytes]]:
-    """Yield a message's body in pieces: as it is on the wire, and the content in it.
+    """Yield a message's body in pieces: the bytes on the wire, and the content in them.
 
-    ``bodiless`` is for answers that have no body whatever their headers say.
+    ``bodiless`` is for answers that have no body, whatever their headers say.
 
     Raises:
         asyncio.IncompleteReadError: the connection ended in the middle.
@@ -86,5 +86,5 @@ async def _read_chunked(reader: asyncio.StreamReader) -> AsyncIterator[tuple[byt
         chunk = await reader.readexactly(size + 2)
         yield line + chunk, chunk[:-2]
         if size == 0:
-            # The SDK and Azurite send no trailers, so the empty chunk's line end is the body's.
+            # The SDK and Azurite send no trailers, so the body ends with the empty chunk.
             return

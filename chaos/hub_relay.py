@@ -1,4 +1,4 @@
-"""The proxy before the broker: knows which hub a client wants, and can turn that hub's away."""
+"""The proxy before the broker: knows which hub a client uses, and can make one hub unreachable."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from chaos.relay import Line, Relay, Target
 
-# A client names its hub in clear when it hands in its token, before anything else.
+# A client sends its hub's name in clear with its token, before anything else.
 _HUB: Final = re.compile(rb"(?:/|%2[fF])(uploads|frames|segments)\b")
 
 
@@ -21,14 +21,14 @@ class HubRelay(Relay):
         self._hubs: WeakKeyDictionary[Line, str] = WeakKeyDictionary()
 
     def turn_away(self, hub: str | None) -> None:
-        """Turn away everybody who wants this hub from now on, while others answer; None: nobody."""
+        """Disconnect all clients of this hub from now on, and of no other; None ends that."""
         self._away = hub
         for line, wanted in list(self._hubs.items()):
             if wanted == hub:
                 line.cut()
 
     def heed(self, line: Line, data: bytes) -> None:
-        """Learn which hub a client wants."""
+        """Learn which hub a client uses."""
         if line not in self._hubs and (found := _HUB.search(data)):
             self._hubs[line] = found[1].decode()
         if self._away is not None and self._hubs.get(line) == self._away:

@@ -1,7 +1,7 @@
-"""Reads the hubs beside the services, and sends copies of what was read.
+"""Reads the hubs alongside the services, and sends copies of what was read.
 
-Both go straight to the broker, through a consumer group of its own: the run sees the hubs whatever
-it does to the services' network, and takes no partition away from them.
+Both connect directly to the broker, and reading uses its own consumer group: the run sees the hubs
+whatever it does to the services' network, and does not take partitions away from them.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _GROUP: Final = "chaos"
 _REBALANCE_S: Final = 1.0
 _LOOK_S: Final = 0.1
 _PATIENCE_S: Final = 30.0
-"""A reader that has not caught up by then has lost its connection: a new one takes over."""
+"""A reader that has not caught up by then has lost its connection and is replaced."""
 
 _LOST_S: Final = 240.0
 
 
 class HubReader:
-    """Notes every event of every hub, each once, in each partition's order."""
+    """Notes every event of every hub once, in the order of each partition."""
 
     def __init__(self, connection_string: str, note: Callable[[HubEvent], None]) -> None:
         self._connection_string = connection_string
@@ -60,18 +60,18 @@ class HubReader:
         return self._reached
 
     def end_of(self, hub: str, partition: str) -> tuple[int, str]:
-        """Return sequence number and offset of the last event noted of a partition."""
+        """Return the sequence number and offset of the last event noted in a partition."""
         return self._reached[hub, partition], self._offsets[hub, partition]
 
     async def begin_anew(self) -> None:
-        """Read hubs that have been made anew, from their beginning."""
+        """Read recreated hubs from their beginning."""
         await self._stop()
         self._reached.clear()
         self._offsets.clear()
         await self._start()
 
     async def catch_up(self) -> dict[tuple[str, str], int]:
-        """Return when all is noted that is in the hubs now: the partitions' ends, -1 if empty.
+        """Wait until everything in the hubs now is noted; return the partitions' ends, -1 if empty.
 
         Raises:
             StylestreamError: the hubs cannot be read.
@@ -95,7 +95,7 @@ class HubReader:
             found = await self._clients[hub].get_partition_properties(partition)
             return (hub, partition), int(found["last_enqueued_sequence_number"])
 
-        # Side by side: the SDK takes half a second for each.
+        # Concurrently, because the SDK takes half a second for each.
         return dict(await asyncio.gather(*(end(*place) for place in self._partitions)))
 
     def _behind(self, ends: dict[tuple[str, str], int]) -> bool:
@@ -110,7 +110,7 @@ class HubReader:
             self._reading += [asyncio.create_task(self._read(client, p)) for p in partitions]
 
     async def _stop(self) -> None:
-        # Closed clients end their readings; the SDK may swallow a cancellation (local/watcher.py).
+        # Closing the clients ends their reads; the SDK may swallow a cancellation (local/tasks.py).
         await self._closing.aclose()
         for task in self._reading:
             task.cancel()
@@ -123,7 +123,7 @@ class HubReader:
             if event is not None:
                 self._take(context, event)
 
-        # Without a checkpoint store, a connection that was lost is opened again at the start.
+        # Without a checkpoint store, reading restarts from the beginning after a lost connection.
         await client.receive(
             on_event, on_error=_ignore, partition_id=partition, starting_position="-1"
         )
@@ -150,20 +150,20 @@ class HubReader:
 
 
 async def _ignore(_context: PartitionContext | None, _error: Exception) -> None:
-    """Let the SDK try again: restarts of the broker are part of the run."""
+    """Let the SDK try again, since restarts of the broker are part of the run."""
 
 
 async def send_copies(
     connection_string: str, events: Sequence[HubEvent], chunk_partitions: int, chance: random.Random
 ) -> None:
-    """Send copies of events, each as a second producer might have.
+    """Send copies of events, as a second producer might have done.
 
     A chunk's copy goes to any partition, so that two stylizers may hold the same chunk at once. A
-    job's events keep their partition, since nothing else could have sent them elsewhere. What goes
-    to one partition keeps its order.
+    job's events keep their partition, since nothing would have sent them elsewhere. Events for one
+    partition keep their order.
 
     Raises:
-        EventHubError: the broker is away.
+        EventHubError: the broker is unavailable.
     """
     copies: dict[tuple[str, str], list[HubEvent]] = defaultdict(list)
     for event in events:

@@ -1,4 +1,4 @@
-"""A service of a later version: all that it writes has a field that this version does not know.
+"""A service of a later version: everything that it writes has a field unknown to this version.
 
 python -m chaos.newer SERVICE
 """

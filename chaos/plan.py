@@ -1,7 +1,7 @@
-"""What is broken when: a plan drawn from a seed, before anything starts. Pure.
+"""Plans what is broken when, drawn from a seed before anything starts. Pure.
 
 A fault strikes at a step, not at a time: steps count the chunks and segments written since the run
-began, so a plan hits the middle of the work on slow and on fast machines alike.
+began, so that a plan hits the middle of the work on slow and on fast machines alike.
 """
 
 from __future__ import annotations
@@ -74,20 +74,20 @@ Kind = Literal[
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 BEFORE_UPLOADS: Final[frozenset[Kind]] = frozenset({"make the hubs anew"})
-"""What strikes before a run's first upload: events of uploads would be gone for good."""
+"""Faults that strike before a run's first upload, because they would lose uploads' events."""
 
 _HANDS: Final = range(1, 9)
-"""How many faults a run has: each number once in as many runs."""
+"""Numbers of faults per run, each of which occurs once in as many runs."""
 
 _LASTING_S: Final[dict[str, tuple[float, float]]] = {
-    # Longer than an ownership lives under the run's settings: others take over meanwhile.
+    # Longer than the ownership expiry of the run's settings: others take over meanwhile.
     "freeze": (1.0, 7.0),
     "hold": (0.5, 6.0),
     "slow": (2.0, 4.0),
     "storage answers": (0.5, 3.0),
     "answers of": (0.5, 2.0),
     "scale": (1.0, 3.0),
-    # Longer than a job may stand still under the run's settings when something was lost.
+    # Longer than the run's stall timeout, after which a job with a lost event fails.
     "take all": (2.0, 24.0),
     "away": (1.0, 8.0),
     "starve": (2.0, 6.0),
@@ -98,27 +98,27 @@ _LASTING_S: Final[dict[str, tuple[float, float]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that goes wrong."""
+    """One fault of a plan."""
 
     kind: Kind
     step: int
     """How many chunks and segments the run has written when it strikes."""
     seconds: float
-    """How long it lasts, where it lasts."""
+    """How long it lasts; 0 if it does not."""
     seed: int
-    """For whatever else it draws by chance."""
+    """For its other random choices."""
 
 
 def deal(seed: int) -> tuple[Kind, ...]:
-    """Return the kinds of fault of a run; of runs with seeds in a row, every kind comes up equally.
+    """Return a run's kinds of fault; over consecutive seeds, every kind comes up equally often.
 
-    The seeds share shuffled decks of all kinds: each takes a few cards behind those of the seed
-    before it. So what a run breaks follows from its seed alone, whichever campaign it is part of.
+    The seeds share shuffled decks of all kinds, and each takes the cards that follow those of the
+    seed before it. So a run's faults follow from its seed alone, whatever campaign it is part of.
     """
     block, place = divmod(seed, len(_HANDS))
     hands = random.Random(block).sample(_HANDS, len(_HANDS))  # noqa: S311 - as above
     first = block * sum(_HANDS) + sum(hands[:place])
-    # No kind twice: a video whose decoder is killed at its second try, too, is rightly given up.
+    # Each kind once: a video whose decoder is killed again at its second try is rightly given up.
     return tuple(dict.fromkeys(map(_card, range(first, first + hands[place]))))
 
 
@@ -128,7 +128,7 @@ def _card(number: int) -> Kind:
 
 
 def plan_faults(seed: int, steps: int, kinds: Sequence[Kind]) -> tuple[Fault, ...]:
-    """Draw when and for how long each of ``kinds`` strikes; in order of their steps."""
+    """Draw when and for how long each of ``kinds`` strikes; return the faults by step."""
     chance = random.Random(seed)  # noqa: S311 - a seed must repeat the run
     faults = [
         Fault(kind, chance.randrange(1, steps), _seconds(kind, chance), chance.getrandbits(32))
@@ -139,7 +139,7 @@ def plan_faults(seed: int, steps: int, kinds: Sequence[Kind]) -> tuple[Fault, ..
 
 def recovery_s(kind: Kind) -> float:
     """Return how long after a fault's end its effects may still be felt."""
-    # A client of storage takes a silent connection for a slow one for a whole minute.
+    # A storage client waits a whole minute before it gives up a silent connection.
     return 90.0 if kind == "silence connections to storage" else 20.0
 
 

@@ -1,8 +1,8 @@
-"""A chunk that kills whoever paints it, as a frame does that crashes a codec or a driver.
+"""A chunk that kills every process that paints it, like a frame that crashes a codec or a driver.
 
-No such frame can be had for certain, so the run does the killing: it watches for the moment at
-which an attempt at the chunk is counted, and kills the process that paints it. That is the worker
-for the first attempt, and for every later one the child in which a suspect chunk is painted.
+A real frame of this kind cannot be made reliably, so the run does the killing: it watches for the
+moment when an attempt at the chunk is counted, and kills the process that paints it. That is the
+worker at the first attempt, and the child that paints a suspect chunk at every later one.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _CHILD_S: Final = 30.0
 _LOOK_S: Final = 0.02
 
 Pool = Callable[[], list[Supervised]]
-"""Tells who is in the pool now."""
+"""Returns the pool's present processes."""
 
 
 class Poison:
-    """Kills whoever paints one chunk."""
+    """Kills every process that paints one chunk."""
 
     def __init__(self, job_id: str, chunk: int, pool: Pool) -> None:
         self._chunk = chunk_blob(job_id, chunk)
@@ -35,14 +35,17 @@ class Poison:
         self._killing: set[asyncio.Task[None]] = set()
 
     async def strike(self, call: BlobCall) -> None:
-        """Look at a request before its answer is passed on, and kill who counted an attempt."""
+        """Check a request before its answer is passed on; if it counts an attempt, kill its sender.
+
+        At later attempts, the sender's child is killed.
+        """
         if call.name != self._chunk or not call.succeeded or "attempts" not in call.metadata:
             return
         worker = owner_of(call.client, self._pool)
         if worker is None:
             return
         if call.metadata["attempts"] == "1":
-            # It dies before it learns that its attempt was counted.
+            # The worker dies before it learns that its attempt was counted.
             _kill(worker)
             return
         task = asyncio.create_task(_kill_child(worker))
@@ -51,7 +54,7 @@ class Poison:
 
 
 def owner_of(port: int, pool: Pool) -> psutil.Process | None:
-    """Return the process of ``pool`` that talks from a TCP port; None if it is gone."""
+    """Return the process of ``pool`` that uses a local TCP port; None if it is gone."""
     for member in pool():
         if member.pid is not None:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -62,7 +65,7 @@ def owner_of(port: int, pool: Pool) -> psutil.Process | None:
 
 
 def ports_of(process: psutil.Process) -> set[int]:
-    """Return the TCP ports that a process talks from."""
+    """Return the local TCP ports that a process uses."""
     connections = process.net_connections("tcp")
     return {connection.laddr.port for connection in connections if connection.laddr}
 

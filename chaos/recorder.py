@@ -1,4 +1,4 @@
-"""Collects what is seen while a stack runs, and lets faults wait for the work to get somewhere."""
+"""Records what is seen while a stack runs, and lets faults wait for a certain progress."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ _CHUNKS: Final = frozenset({"frames", "segments"})
 
 
 class Recorder:
-    """All calls, events and uploads so far, in the order in which they were noted."""
+    """All calls, events and uploads so far, in the order in which they were recorded."""
 
     def __init__(self) -> None:
         self.calls: list[BlobCall] = []
         self.events: list[HubEvent] = []
         self.uploads: list[Upload] = []
         self.steps = 0
-        """Chunks and segments written so far: how far the work has come."""
+        """Chunks and segments written so far, as a measure of progress."""
         self.copied: set[tuple[str, int]] = set()
         """Chunks, by job and number, whose events the run has sent again."""
         self.lost: set[Place] = set()
-        """Events that the run has taken away from whoever was to read them."""
+        """Events that the run has withheld from their readers."""
         self.troubles: list[tuple[float, float]] = []
-        """From when to when faults were at work, or what they had broken recovered."""
+        """The times during which faults were active, or the pipeline recovered from them."""
         self._progress = asyncio.Event()
 
     def begin_anew(self) -> None:
-        """Forget all that was seen, as the hubs do that are made anew."""
+        """Forget everything that was seen, like recreated hubs."""
         for seen in (self.calls, self.events, self.uploads, self.troubles):
             seen.clear()
         self.copied.clear()
@@ -59,11 +59,11 @@ class Recorder:
         self.copied |= {(m.job_id, m.chunk.index) for m in messages if isinstance(m, ChunkReady)}
 
     def note_lost(self, places: Iterable[Place]) -> None:
-        """Note that the run lets events be passed over."""
+        """Note that the run makes readers skip events."""
         self.lost |= set(places)
 
     def note_trouble(self, began: float, until: float) -> None:
-        """Note that a fault was at work."""
+        """Note that a fault was active."""
         self.troubles.append((began, until))
 
     def note_version(self, name: str, etag: str, clip: str, style: str) -> Upload:
@@ -79,7 +79,7 @@ class Recorder:
         self.uploads.append(replace(upload, tampered=upload.tampered | {chunk}))
 
     def note_damage_by(self, job_id: str, code: str) -> None:
-        """Note that the run has damaged what its job may fail of with ``code``."""
+        """Note damage by the run, because of which the job may fail with ``code``."""
         upload = self._take_upload(job_id)
         self.uploads.append(replace(upload, damaged_by=upload.damaged_by | {code}))
 
@@ -88,7 +88,7 @@ class Recorder:
         self.uploads.append(replace(self._take_upload(job_id), muted=True))
 
     def note_poison(self, job_id: str, chunk: int) -> None:
-        """Note that the run has made a chunk deadly."""
+        """Note that the run kills every process that paints a chunk."""
         upload = self._take_upload(job_id)
         self.uploads.append(replace(upload, poisoned=upload.poisoned | {chunk}))
 
@@ -97,7 +97,7 @@ class Recorder:
         self.uploads.append(replace(self._take_upload(job_id), cancelled=True))
 
     def had_ended(self, job_id: str, at: float) -> bool:
-        """Return whether a job's record said by then that it has ended."""
+        """Return whether a job's record said at a time that it had ended."""
         return any(call.began <= at and _ends(job_id, call) for call in self.calls)
 
     async def job_ends(self, job_id: str) -> None:
@@ -112,16 +112,16 @@ class Recorder:
         return self.uploads.pop(place)
 
     async def progress(self) -> None:
-        """Wait until something more is noted."""
+        """Wait until something more is recorded."""
         await self._progress.wait()
 
     async def reach(self, steps: int) -> None:
-        """Wait until so many chunks and segments are written."""
+        """Wait until ``steps`` chunks and segments are written."""
         while self.steps < steps:
             await self.progress()
 
     def _tell(self) -> None:
-        # Whoever waits is woken; whoever comes later waits for the next.
+        # Wakes everything that waits now; later waits use the new event.
         waiting, self._progress = self._progress, asyncio.Event()
         waiting.set()
 

@@ -1,8 +1,8 @@
-"""A TCP proxy whose connections can be cut, held up, silenced and slowed down.
+"""A TCP proxy whose connections can be cut, held, silenced and slowed down.
 
-What a network does to a connection, in order of malice: it is *slow*; it is *held* and goes on
-later as if nothing had been; it is *cut*, which both ends learn at once; or it is *silenced*: the
-peer is gone, no byte comes any more, and nobody is told.
+What a network can do to a connection, from harmless to worst: it is *slow*; it is *held*, and later
+goes on as if nothing had happened; it is *cut*, which both ends notice at once; or it is
+*silenced*: no more bytes arrive, and neither end is notified.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from collections.abc import Callable
 from typing import Final, Self, cast
 
 _PIECE: Final = 64 * 1024
-# What a broken connection raises, depending on who notices first.
+# What a broken connection raises, depending on what notices it first.
 BROKEN: Final = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
 
 Target = Callable[[], int | None]
-"""Tells the port on loopback to connect to; None while there is none."""
+"""Returns the port on loopback to connect to; None while there is none."""
 
 
 class Line:
-    """One client's connection, as far as the conditions of the network touch it."""
+    """One client's connection, and the network conditions that affect it."""
 
     def __init__(self, relay: Relay, writer: asyncio.StreamWriter) -> None:
         self._relay = relay
@@ -34,14 +34,14 @@ class Line:
 
     @property
     def client(self) -> int:
-        """TCP port of the client."""
+        """The client's TCP port."""
         return cast("int", self._writer.get_extra_info("peername", ("", 0))[1])
 
     async def clear(self) -> None:
-        """Wait until the network lets something through.
+        """Wait until the network lets data through.
 
         Raises:
-            ConnectionResetError: it never will; what was under way is gone with the connection.
+            ConnectionResetError: the connection was cut, and data in transit is lost.
         """
         await self.open.wait()
         if self._cut:
@@ -66,7 +66,7 @@ class Relay:
         self._server: asyncio.Server | None = None
         self.held = False
         self.delay_s = 0.0
-        """How long every piece of data is kept back."""
+        """How long every piece of data is delayed."""
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=_PIECE)
@@ -104,7 +104,7 @@ class Relay:
                 line.open.set()
 
     def silence(self) -> None:
-        """Let nothing through any more on the connections there are; new ones are fine."""
+        """Let nothing more through on the existing connections; new ones are not affected."""
         for line in self._lines:
             line.silent = True
             line.open.clear()
@@ -112,7 +112,7 @@ class Relay:
     async def serve(
         self, line: Line, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        """Serve one client until either side ends."""
+        """Serve one client until either side closes."""
         upstream, downstream = await self.connect()
         try:
             async with asyncio.TaskGroup() as both_ways:
@@ -122,17 +122,17 @@ class Relay:
             downstream.transport.abort()
 
     def heed(self, line: Line, data: bytes) -> None:
-        """Look at what a client sends, before it is passed on.
+        """Inspect what a client sends, before it is passed on.
 
         Raises:
-            ConnectionResetError: it is turned away.
+            ConnectionResetError: the client is to be disconnected.
         """
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect to the target.
 
         Raises:
-            ConnectionError: it is not there.
+            ConnectionError: the target is not reachable.
         """
         port = self._target()
         if port is None:
@@ -145,7 +145,7 @@ class Relay:
         self._serving.add(task)
         self._lines.add(line)
         try:
-            # Everything that ends a connection ends it for both sides; there is nobody to tell.
+            # Whatever ends a connection ends it for both sides, and needs no report.
             with contextlib.suppress(*BROKEN, ExceptionGroup, asyncio.CancelledError):
                 await self.serve(line, reader, writer)
         finally:
@@ -166,5 +166,5 @@ async def _pump(
         await line.clear()
         writer.write(data)
         await writer.drain()
-    # A half-closed AMQP connection serves nobody: its end is the end of both directions.
+    # A half-closed AMQP connection is useless: the end of one direction ends both.
     raise ConnectionResetError

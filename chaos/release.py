@@ -1,4 +1,4 @@
-"""What services are started as: which settings, which version, and what clock they go by."""
+"""The release of services: their settings, their version, and their clock."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from local.children import python
 from local.processes import Command, Supervised
 
 _FAKETIME: Final = ("/usr/lib/*/faketime/libfaketime.so.1", "/usr/lib*/faketime/libfaketime.so.1")
-"""Where Linux distributions put libfaketime."""
+"""Where Linux distributions install libfaketime."""
 
 
 @dataclass
 class Release:
-    """Holds for each process from its next start on that `apply` was called before."""
+    """What is rolled out; takes effect on a process when it starts after `apply`."""
 
     other_settings: bool = False
     """Whether `OTHER_SETTINGS` are rolled out."""
     styles: Path | None = None
     """A folder of updated styles, if they are rolled out."""
     newer: bool = False
-    """Whether `chaos.newer` is."""
+    """Whether `chaos.newer` is rolled out."""
     clocks: dict[str, Mapping[str, str]] = field(default_factory=dict)
-    """What the environment says of a wrong clock, by process."""
+    """By process: the environment of a wrong clock."""
     _usual: dict[str, Command] = field(default_factory=dict)
 
     def apply(self, process: Supervised) -> None:
-        """Let a process start so the next time."""
+        """Change a process's command to this release, for its next start."""
         usual = self._usual.setdefault(process.name, process.command)
         process.command = replace(
             usual,
@@ -44,7 +44,7 @@ class Release:
         )
 
     async def reach(self, processes: Sequence[Supervised]) -> None:
-        """Let processes that have just started be of this release, too."""
+        """Bring processes that have just started to this release, too."""
         for process in processes:
             usual = process.command
             self.apply(process)
@@ -54,13 +54,13 @@ class Release:
 
 
 def wrong_clock(seconds: int) -> Mapping[str, str] | None:
-    """Return the environment in which a clock is wrong by so much; None without libfaketime."""
+    """Return the environment that sets a clock wrong by ``seconds``; None without libfaketime."""
     found = [str(path) for place in _FAKETIME for path in Path("/").glob(place[1:])]
     if not found:
         return None
     return {
         "LD_PRELOAD": found[0],
         "FAKETIME": f"{seconds:+d}s",
-        # Timeouts and pauses go by the other clock, which no operator can put wrong.
+        # Timeouts and pauses use the monotonic clock, which operators cannot set wrong.
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }

@@ -1,4 +1,4 @@
-"""A campaign's findings as a page for people."""
+"""Writes a campaign's findings as a page of documentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run: uploads, faults at their steps, the wait for everything to end, and the verdict."""
+"""One run: uploads, faults at their steps, waiting for everything to end, and the verdict."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from chaos.settings import STYLES
 from shared.contracts.errors import StylestreamError
 
 _OF_A_STILL_PIPELINE: Final = frozenset({"I5", "TIDY"})
-"""Promises of which nothing can be said while there is something left to do."""
+"""Promises that cannot be judged while there is something left to do."""
 
 _PATIENCE_S: Final = 150.0
 _HEALED_S: Final = 300.0
@@ -26,7 +26,7 @@ _HEALED_S: Final = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a run."""
+    """The outcome of a run."""
 
     seed: int
     faults: tuple[Committed, ...]
@@ -37,7 +37,7 @@ class Outcome:
 
 
 Wish = tuple[ClipPlan, str]
-"""A clip and the style that it is to be painted in."""
+"""A clip and the style to paint it in."""
 
 
 async def calm_run(
@@ -45,7 +45,7 @@ async def calm_run(
 ) -> Outcome:
     """Upload every clip in every style without any fault.
 
-    The results become what later runs are held against.
+    The results become the references of later runs.
     """
     wishes = [(clip, style) for clip in clips for style in styles]
     outcome = await _run(arena, 0, wishes, (), patience_s=300.0)
@@ -65,10 +65,10 @@ async def chaos_run(
     """Upload clips and commit a fault of each of the given kinds, all drawn from ``seed``."""
     chance = random.Random(seed)  # noqa: S311 - a seed must repeat the run
     chosen = [*chance.sample(clips, min(2, len(clips))), *chance.choices(clips, k=uploads - 2)]
-    # About as many chunks as the clips have, twice: written by the splitter and by the pool.
+    # About twice as many as the clips have chunks: the splitter and the pool write each once.
     steps = sum(2 * clip.frames // 8 for clip in chosen)
     plan = plan_faults(seed, steps, kinds)
-    # What was never painted in peace has nothing to be held against.
+    # A result can only be compared if the same was painted once without faults.
     wishes = [
         (c, chance.choice([s for s in STYLES if wanted(c.name, s) in arena.clips])) for c in chosen
     ]
@@ -87,7 +87,8 @@ async def _run(
     jobs_ended = asyncio.Event()
 
     async def commit(fault: Fault) -> Committed:
-        # What the work did not get to, as a damaged job ends early, strikes the idle pipeline.
+        # A fault whose step is never reached, such as after a job that fails early, strikes the
+        # idle pipeline.
         await _first_of(arena.recorder.reach(first_step + fault.step), jobs_ended.wait())
         try:
             async with asyncio.timeout(_HEALED_S):
@@ -116,10 +117,10 @@ async def _run(
 async def verdict(
     arena: Arena, known: set[Violation], *, settled: bool, surely: bool = True
 ) -> list[Violation]:
-    """Return what is broken beside what is ``known``; for ``surely`` see `Arena.history`."""
+    """Return the violations that are not ``known``; for ``surely`` see `Arena.history`."""
     violations = await _broken(arena, known, surely=surely)
     if settled and any(v.promise in _OF_A_STILL_PIPELINE for v in violations):
-        # Something came late, as on a busy machine, and what follows from it is still to be done.
+        # Something came late, as on a busy machine, and its consequences are not finished.
         await arena.settle(_PATIENCE_S)
         violations = await _broken(arena, known, surely=True)
     return violations

@@ -1,4 +1,4 @@
-"""How the services of a stack that is to be broken are set up."""
+"""Settings for the services of a stack that is to be broken."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ STYLES: Final = ("starry-night", "udnie")
 CHUNK_ATTEMPTS: Final = 5
 
 SETTINGS: Final = {
-    # Many small chunks: many places to be hit at.
+    # Many small chunks give many points to strike at.
     "CHUNK_FRAMES": "8",
     "FIRST_CHUNK_FRAMES": "4",
     "CHUNK_ATTEMPTS": str(CHUNK_ATTEMPTS),
@@ -19,8 +19,8 @@ SETTINGS: Final = {
     "CONSUMER_PATIENCE_S": "5",
     "SEND_DEADLINE_S": "5",
     "REDRIVE_AFTER_S": "5",
-    # Below the longest time without any stylizer: a job that only waits must not fail.
-    # Above what a splitter takes to announce an upload again whose event was lost.
+    # Less than the longest time without any stylizer: a job that only waits must not fail. More
+    # than a splitter takes to announce an upload again after its event was lost.
     "STALL_TIMEOUT_S": "18",
     "PROGRESS_INTERVAL_S": "0.25",
     # Windows and slots are few, so that small clips fill them.
@@ -29,7 +29,7 @@ SETTINGS: Final = {
     "PACE_PATIENCE_S": "10",
     "UPLOADS_LOOK_S": "5",
 }
-"""What the services of an arena are told. Takeovers are quick, so that runs can be short."""
+"""The settings of an arena's services. Takeovers are quick, so that runs can be short."""
 
 OTHER_SETTINGS: Final = {
     "CHUNK_FRAMES": "12",
@@ -38,4 +38,4 @@ OTHER_SETTINGS: Final = {
     "LANES": "2",
     "DOWNLOADS_AHEAD": "2",
 }
-"""What services are told beside, once other settings are rolled out."""
+"""Further settings of the services, once other settings are rolled out."""

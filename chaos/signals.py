@@ -1,4 +1,4 @@
-"""Signals to a process and its children, and a stop that stops nobody else."""
+"""Signals to a process and its children, and a stop that does not block other processes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 CLOCK: Final = Path("/var/lib/libuuid/clock.txt")
-"""What libuuid locks while it makes an identifier of the time, as the storage SDK has it do for
-every request."""
+"""The file that libuuid locks while it makes a time-based identifier, which the storage SDK
+requests for every call."""
 
 _STOPPING_S: Final = 5.0
 
@@ -21,8 +21,8 @@ _STOPPING_S: Final = 5.0
 def signal_group(pid: int | None, number: signal.Signals) -> None:
     """Send a signal to a process and its children, unless another fault has killed it.
 
-    A process that is stopped while it holds libuuid's lock stops every process of the machine that
-    asks storage for anything, this one too. So we hold the lock until it has stopped.
+    A process that is stopped while it holds libuuid's lock blocks every process on the machine that
+    uses storage, including this one. So the lock is held here until the process has stopped.
     """
     if pid is None:
         return
@@ -39,7 +39,7 @@ def signal_group(pid: int | None, number: signal.Signals) -> None:
 def _clock_held() -> Iterator[None]:
     try:
         clock = CLOCK.open("rb+")
-    except OSError:  # whoever cannot open it takes no lock, and neither do its children
+    except OSError:  # a user who cannot open it cannot lock it, and neither can the children
         yield
         return
     with clock:
@@ -54,7 +54,7 @@ def _wait_until_stopped(pid: int) -> None:
 
 
 def _is_stopped(pid: int) -> bool:
-    """Return whether no thread of a process runs."""
+    """Return whether all threads of a process are stopped."""
     try:
         threads = list(Path(f"/proc/{pid}/task").iterdir())
         states = [(one / "stat").read_text().rpartition(")")[2].split()[0] for one in threads]

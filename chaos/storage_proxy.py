@@ -1,4 +1,4 @@
-"""The proxy before Azurite: notes every request, can refuse them and can lose their answers."""
+"""The proxy before Azurite: records every request, and can refuse them or lose their answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from chaos.http1 import Head, read_body, read_head
 from chaos.relay import BROKEN, Line, Relay, Target
 
 KEPT_BYTES: Final = 256 * 1024
-"""Bodies up to here are kept: records, manifests and dead letters, but no frames."""
+"""The largest bodies that are kept: records, manifests and dead letters, but not frames."""
 
 _METADATA: Final = "x-ms-meta-"
 _KEPT_CONTAINERS: Final = frozenset({"jobs", "dead-letters"})
@@ -32,30 +32,30 @@ REFUSALS: Final = {
     "409": "ContainerBeingDeleted",
     "412": "ConditionNotMet",
 }
-"""Statuses of answers that heal, and the codes that storage says so with."""
+"""Statuses of temporary refusals, with storage's error codes for them."""
 
 Ambush = Callable[[BlobCall], Awaitable[None]]
 
 
 class StorageProxy(Relay):
-    """Passes requests on one by one and notes each, with storage's answer, through ``note``.
+    """Passes requests on one by one and records each, with storage's answer, through ``note``.
 
-    What storage did counts, not what the service learnt: when a connection is cut after a request
-    has passed, its answer is still waited for and noted; and a request that the proxy itself
-    refuses never took place.
+    What counts is what storage did, not what the service learnt of it: if a connection is cut after
+    a request has passed, its answer is still awaited and recorded, and a request that the proxy
+    itself refuses is not recorded.
     """
 
     def __init__(self, target: Target, note: Callable[[BlobCall], None]) -> None:
         super().__init__(target)
         self._note = note
         self.refusing: str | None = None
-        """Status that storage answers to everything that it can answer so; see `REFUSALS`."""
+        """The status with which all requests that allow it are refused; see `REFUSALS`."""
         self.away: frozenset[str] = frozenset()
-        """Containers of an account that cannot be reached, while another answers."""
+        """The containers of an account that cannot be reached, while another can."""
         self.losing_answers = False
-        """Whether connections break after a write has been done and before its answer comes."""
+        """Whether connections break after a write is done and before its answer arrives."""
         self.ambushes: list[Ambush] = []
-        """Each is awaited between storage's answer and the moment when the client gets it."""
+        """Each is awaited after storage's answer and before the client gets it."""
 
     async def serve(
         self, line: Line, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -80,7 +80,7 @@ class StorageProxy(Relay):
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> bool:
-        """Serve one request; tell whether the connection goes on."""
+        """Serve one request; return whether the connection goes on."""
         upstream, downstream = await self.connect()
         container, name, _ = _place(request)
         kept = container in _KEPT_CONTAINERS or name.endswith(_MANIFEST) or _is_batch(request)
@@ -146,7 +146,7 @@ class _Sent:
 
 
 def _can_refuse(status: str, request: Head) -> bool:
-    """Tell whether storage may answer a request so: a version must be asked for to be wrong."""
+    """Return whether storage may answer a request like this: 412 needs a condition."""
     return status != "412" or "if-match" in request.headers
 
 
@@ -207,7 +207,7 @@ def _sent_metadata(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _place(request: Head) -> tuple[str, str, Operation]:
-    """Return the container, the blob's name and the operation that a request is about."""
+    """Return the container, the blob's name and the operation of a request."""
     url = urlsplit(request.target)
     query = parse_qs(url.query)
     # Path-style addresses: /account/container/name

@@ -1,4 +1,4 @@
-"""The run's own look at storage, and its own hand in it: past the services' proxy."""
+"""The run's own access to storage, which bypasses the services' proxy."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from shared.contracts.status import Status
 _TEMPORARY: Final = ("frames", "segments", "jobs")
 _READ_HUBS: Final = ("uploads", "frames", "segments")
 _KEPT: Final = ("/status.json", "/opening.json", "/budget.json")
-"""What stays of a job: its record, and what its upload's event is recognised by."""
+"""What stays of a job: its record, and what identifies its upload's event."""
 
 
 class StorageView:
-    """What lies in the account of a stack."""
+    """The storage account of a stack."""
 
     def __init__(self, account: BlobServiceClient) -> None:
         self._account = account
@@ -33,13 +33,13 @@ class StorageView:
         self._pictures: dict[str, Picture] = {}
 
     async def upload(self, name: str, video: bytes, style: str) -> str:
-        """Upload a video as a user would, over what is there; return its ETag."""
+        """Upload a video as a user would, replacing an existing blob; return its ETag."""
         blob = self._account.get_blob_client("uploads", name)
         written = await blob.upload_blob(video, metadata={"style": style}, overwrite=True)
         return str(written["etag"]).strip('"')
 
     async def touch(self, name: str) -> str:
-        """Change an upload's metadata, but no byte of it; return its new ETag."""
+        """Change an upload's metadata but not its content; return its new ETag."""
         blob = self._account.get_blob_client("uploads", name)
         found = await blob.get_blob_properties()
         touched = await blob.set_blob_metadata({**(found.metadata or {}), "touched": "yes"})
@@ -55,7 +55,7 @@ class StorageView:
         return {status.job_id: status for status in statuses}
 
     async def leftovers(self) -> tuple[str, ...]:
-        """List all blobs that no ended job needs."""
+        """List all blobs that ended jobs should not leave behind."""
         found = [
             f"{container}/{name}"
             for container in _TEMPORARY
@@ -76,7 +76,7 @@ class StorageView:
         return found
 
     async def pass_over(self, hub: str, partition: str, sequence: int, offset: str) -> None:
-        """Put a partition's position to an event, as if it and all before it were done."""
+        """Set a partition's position to an event, as if it and all before it were done."""
         container = self._account.get_container_client(f"{hub}-checkpoints")
         async for blob in container.list_blobs():
             if blob.name.endswith(f"/{hub}/$default/checkpoint/{partition}"):
@@ -84,7 +84,7 @@ class StorageView:
                 await container.get_blob_client(blob.name).set_blob_metadata(position)
 
     async def results(self) -> tuple[Result, ...]:
-        """Read all results; the same bytes are looked at once."""
+        """Read all results; identical ones are decoded once."""
         container = self._account.get_container_client("results")
         found = []
         async for blob in container.list_blobs(include=["metadata"]):
@@ -102,13 +102,13 @@ class StorageView:
         return bytes(await download.readall())
 
     async def rewrite(self, container: str, name: str, damaged: bytes) -> None:
-        """Put other content into a blob; its metadata stays."""
+        """Replace a blob's content; its metadata stays."""
         blob = self._account.get_blob_client(container, name)
         found = await blob.get_blob_properties()
         await blob.upload_blob(damaged, overwrite=True, metadata=dict(found.metadata or {}))
 
     async def cancel(self, job_id: str) -> BlobCall | None:
-        """Cancel a job as a user would; return how it was written, None if it had ended before."""
+        """Cancel a job as a user would; return the write, or None if the job had ended before."""
         began = time.time()
         record = (await self.statuses([job_id]))[job_id]
         try:

@@ -1,4 +1,4 @@
-"""Tells when a machine has more to do than it can: then nothing on it is as quick as it might."""
+"""Notices when a machine is overloaded, since everything on it is slower then."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Final
 
 _PRESSURE: Final = Path("/proc/pressure/cpu")
 _MOST_PERCENT: Final = 50.0
-"""Of the last ten seconds: for how long somebody waited for a processor."""
+"""Share of the last ten seconds in which at least one task waited for a processor."""
 
 _LOOK_S: Final = 1.0
 
 
 def is_strained() -> bool:
-    """Tell whether processes wait for a processor most of the time."""
+    """Return whether processes wait for a processor most of the time."""
     try:
         some = _PRESSURE.read_text(encoding="ascii").splitlines()[0]
         return float(some.split("avg10=")[1].split()[0]) > _MOST_PERCENT
-    except (OSError, IndexError, ValueError):  # a kernel that does not measure it
+    except (OSError, IndexError, ValueError):  # the kernel does not measure it
         return os.getloadavg()[0] > 2 * (os.cpu_count() or 1)
 
 
 async def note_strain(note: Callable[[float, float], None]) -> None:
-    """Note from when to when the machine is strained, until cancelled."""
+    """Note the times during which the machine is overloaded, until cancelled."""
     while True:
         await asyncio.sleep(_LOOK_S)
         if is_strained():

@@ -1,4 +1,4 @@
-"""What is done to processes and connections, each until it is over."""
+"""Faults of processes and connections; each returns when it is over."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SPARE_BYTES: Final = 4 * 2**20
 
 
 async def kill_decoder(splitters: Sequence[Supervised], chance: random.Random) -> None:
-    """Kill a process that decodes an upload, and nothing else; wait a little for one."""
+    """Kill a process that decodes an upload, and nothing else; wait briefly for one."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_DECODER_S):
             while not (decoders := _decoders(splitters)):  # noqa: ASYNC110 - it is a process that we wait for
@@ -61,18 +61,18 @@ async def disturb(verb: str, relay: Relay, seconds: float) -> None:
 
 
 def send(processes: Sequence[Supervised], number: signal.Signals) -> list[int | None]:
-    """Signal processes at one moment; return who they were."""
+    """Send a signal to processes at the same moment; return their process ids."""
     before = [process.pid for process in processes]
     for pid in before:
         if pid is not None:
-            # Another fault may have killed it a moment ago.
+            # Another fault may have just killed it.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
     return before
 
 
 async def starve(processes: Sequence[Supervised], seconds: float) -> None:
-    """Let processes have hardly more memory than they have, as at the limit of a container."""
+    """Allow processes hardly more memory than they use, as at the limit of a container."""
     starved = []
     for process in processes:
         if process.pid is not None:
@@ -88,7 +88,7 @@ async def starve(processes: Sequence[Supervised], seconds: float) -> None:
 
 
 async def freeze(processes: tuple[Supervised, ...], seconds: float) -> None:
-    """Stop processes with all their children, as a host does that pauses a machine."""
+    """Stop processes with all their children, as when a host pauses a virtual machine."""
     pids = [process.pid for process in processes]
     try:
         for pid in pids:

@@ -1,4 +1,4 @@
-"""The faults that are about one job's work: its events, its chunks, its user's mind."""
+"""The faults that affect a single job: its events, its chunks, what its user does."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ _CHUNK_WRITE: Final = ("frames", "write")
 
 
 class Tampering:
-    """Tampers with what an arena's services work on; ``chance`` decides with what."""
+    """Tampers with what an arena's services work on, as ``chance`` decides."""
 
     def __init__(self, arena: Arena, chance: random.Random) -> None:
         self._arena = arena
         self._chance = chance
 
     async def repeat_newest(self) -> None:
-        """Send the newest events again, as a producer does that missed the answer."""
+        """Send the newest events again, like a producer that missed the answer."""
         await self._arena.repeat(self._arena.recorder.events[-_COPIES:], self._chance)
 
     async def repeat_any(self) -> None:
-        """Send events again that may be of jobs long ended, in any order."""
+        """Send events again in any order, including those of jobs that ended long ago."""
         events = self._arena.recorder.events
         chosen = self._chance.sample(events, min(2 * _COPIES, len(events)))
         await self._arena.repeat(chosen, self._chance)
 
     async def damage(self) -> None:
-        """Damage a chunk that nobody has read yet; the pool stands still meanwhile."""
+        """Damage a chunk that has not been read yet; the pool is stopped meanwhile."""
         arena, chance = self._arena, self._chance
         with self._standing_still():
             found = await self._unread_chunks()
@@ -58,7 +58,7 @@ class Tampering:
             job, index = chance.choice(found)
             name = chunk_blob(job, index)
             content = bytearray(await arena.storage.read_blob("frames", name))
-            # Well inside the pictures' data: the container still opens.
+            # Well inside the pictures' data, so that the container still opens.
             place = chance.randrange(len(content) // 2, len(content) * 3 // 4)
             content[place : place + _DAMAGED_BYTES] = chance.randbytes(_DAMAGED_BYTES)
             arena.recorder.note_damage(job, index)
@@ -73,7 +73,7 @@ class Tampering:
         await self._damage_stored("segments", _CHUNK, note)
 
     async def damage_tracks(self) -> None:
-        """Damage the tracks that a job's video was stripped of, before an assembler reads them."""
+        """Damage the copied tracks of a job's video, before an assembler reads them."""
         await self._damage_stored("frames", _TRACKS, self._arena.recorder.note_muting)
 
     async def _damage_stored(
@@ -93,7 +93,7 @@ class Tampering:
             await arena.storage.rewrite(container, name, bytes(content))
 
     async def poison(self) -> None:
-        """Make a chunk that nobody has read yet deadly, until its job has ended."""
+        """Kill every process that paints a chunk, unread so far, until its job has ended."""
         arena = self._arena
         with self._standing_still():
             found = await self._unread_chunks()
@@ -109,7 +109,7 @@ class Tampering:
             arena.storage_proxy.ambushes.remove(poison.strike)
 
     async def partition_to_lose(self, hub: str) -> str | None:
-        """Return a partition of a hub with events that nobody is done with, if one has."""
+        """Return a partition of a hub with unfinished events, if there is one."""
         return await (self._unread_partition() if hub == "frames" else self._open_partition(hub))
 
     async def _open_partition(self, hub: str) -> str | None:
@@ -121,7 +121,7 @@ class Tampering:
 
         def now() -> list[str]:
             found = [event for event in recorder.events if is_open(event)]
-            # Of a version that another has replaced, storage cannot tell when its event is lost.
+            # The lost event of a version that was replaced cannot be recovered from storage.
             old = {e.partition for e in found for u in _uploads(e) if count[u] > 1}
             return sorted({event.partition for event in found} - old)
 
@@ -133,7 +133,7 @@ class Tampering:
         return self._chance.choice(found) if found else None
 
     async def _unread_partition(self) -> str | None:
-        """Return a partition of the hub of frames with chunks that nobody has begun, if one has."""
+        """Return a partition of the hub of frames with chunks not begun yet, if there is one."""
         unread = set(await self._unread_chunks())
         found = [
             event.partition
@@ -183,7 +183,7 @@ class Tampering:
         begun = {m.job_id for m in messages if isinstance(m, SplitStarted)}
         ended = {m.job_id for m in messages if isinstance(m, (SplitCompleted, SplitFailed))}
         versions = {u.name: u for u in sorted(self._arena.recorder.uploads, key=lambda u: u.at)}
-        # Of a version that is replaced, storage cannot tell when its event is lost.
+        # The lost event of a version that is replaced cannot be recovered from storage.
         told = self._names_in_lost_events()
         found = [
             upload
@@ -201,7 +201,7 @@ class Tampering:
         return stopped([process.pid for process in self._arena.stylizers])
 
     async def _unread(self, container: str, kind: re.Pattern[str]) -> list[str]:
-        """Return the blobs that are stored and were never read; waits for one."""
+        """Return the blobs that are stored and were never read; wait for one."""
         recorder = self._arena.recorder
 
         def now() -> list[str]:
@@ -220,7 +220,7 @@ class Tampering:
         return now()
 
     async def _unread_chunks(self) -> list[tuple[str, int]]:
-        """Return job and number of chunks that are stored and were never read; waits for one."""
+        """Return job and number of chunks that are stored and were never read; wait for one."""
         recorder = self._arena.recorder
         try:
             async with asyncio.timeout(_CANDIDATES_S):
@@ -242,13 +242,13 @@ class Tampering:
 
 
 def _uploads(event: HubEvent) -> list[str]:
-    """Return the names of the uploads that an event tells of."""
+    """Return the names of the uploads that an event announces."""
     return [u.name for u in parse_uploads(event.body)] if event.hub == "uploads" else []
 
 
 @contextmanager
 def stopped(pids: list[int | None]) -> Iterator[None]:
-    """Stop processes with all their children meanwhile."""
+    """Stop processes with all their children while the context is open."""
     for pid in pids:
         signal_group(pid, signal.SIGSTOP)
     try:

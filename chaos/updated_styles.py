@@ -1,4 +1,4 @@
-"""Styles as a later release has them: the same names, other networks."""
+"""Styles of a later release: the same names with other networks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PERCENTS: Final = (60, 40)
 
 
 async def updated_styles(folder: Path) -> Path:
-    """Return ``folder`` for ``STYLES_DIR``, in which each style of the runs leans to another."""
+    """Write each style of the runs, blended with another, to ``folder`` for ``STYLES_DIR``."""
     await asyncio.to_thread(_write, folder)
     return folder
 

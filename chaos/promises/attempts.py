@@ -1,4 +1,4 @@
-"""I6: a chunk is tried a bounded number of times, and what is given up is told of."""
+"""I6: a chunk is tried a bounded number of times, and giving it up is reported."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from chaos.promises.violation import Violation
 
 
 def check(timeline: Timeline) -> Iterator[Violation]:
-    """Look at the counts of tries, and at every chunk that was given up."""
+    """Check the counts of tries, and every chunk that was given up."""
     limit = timeline.history.chunk_attempts
     for (container, name), calls in timeline.blobs.items():
         tries = [
@@ -39,7 +39,7 @@ def _most_tries(job: str, timeline: Timeline) -> int:
             for (container, name), calls in timeline.blobs.items()
             if container == "frames" and name.startswith(f"{job}/")
             for call in calls
-            # Counted is also what storage took without its answer getting through.
+            # A write whose answer was lost may have been counted, too.
             if "attempts" in call.metadata and (call.succeeded or not call.status)
         ),
         default=0,

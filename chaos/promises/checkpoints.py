@@ -1,4 +1,4 @@
-"""I1: whatever a checkpoint has passed was finished when the checkpoint was sent."""
+"""I1: everything that a checkpoint has passed was finished when the checkpoint was sent."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from splitter.intake.uploads import parse_uploads
 def went_back(timeline: Timeline) -> int:
     """Count the checkpoints that were written over later ones.
 
-    No promise forbids it: what is read again is recognised. But it costs work, and at the end of
-    all work it leaves a lag that never goes (I5).
+    That does not break a promise, because events that are read again are recognised. But it costs
+    work, and after the end of all work it leaves a permanent lag (I5).
     """
     newest: dict[tuple[str, str], int] = {}
     count = 0
@@ -29,7 +29,7 @@ def went_back(timeline: Timeline) -> int:
 
 
 def check(timeline: Timeline) -> Iterator[Violation]:
-    """Follow every partition's checkpoint, and look at each event when it is passed."""
+    """Follow every partition's checkpoint, and check each event when it is passed."""
     passed: dict[tuple[str, str], int] = {}
     for call in timeline.history.calls:
         position = _position(call)
@@ -60,7 +60,7 @@ def _position(call: BlobCall) -> tuple[str, str, int] | None:
 
 
 def _unfinished(event: HubEvent, at: float, timeline: Timeline) -> str | None:
-    """Say what was not finished about an event at a time; None when all was."""
+    """Say what was not finished about an event at a time; None if everything was."""
     if timeline.buried.get((event.hub, event.partition, event.sequence), NEVER) <= at:
         return None
     match event.hub:

@@ -1,4 +1,4 @@
-"""I5, END, TOLD, TIDY: uploads end for good reasons, all hear of it, and nothing is left behind."""
+"""I5, END, TOLD, TIDY: uploads end for good reasons, as announced, and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OF_POISON: Final = "CHUNK_POISONED"
 
 
 def check(timeline: Timeline) -> Iterator[Violation]:
-    """Look at what there is at the end."""
+    """Check the state at the end."""
     history = timeline.history
     for upload in history.uploads:
         yield from _check_end(upload, history.statuses.get(upload.job_id), timeline)
@@ -44,7 +44,7 @@ def _check_told(job: str, history: History) -> Iterator[Violation]:
 
 
 def _moved(told: Status, status: Status) -> dict[str, str]:
-    """Return what has changed of a record whose result made room for a newer version's."""
+    """Return what has changed in a record whose result made room for a newer version's."""
     plain = result_blob(status.video_name, status.style.slug, _suffix(status))
     moved = told.result == plain and status.result is not None
     return {"result": plain} if moved else {}

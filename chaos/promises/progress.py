@@ -1,4 +1,4 @@
-"""SHOWN and LEAN: the record tells the truth about the work, and finished work is left alone."""
+"""SHOWN and LEAN: records count the work correctly, and finished work is not done again."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from chaos.promises.violation import Violation
 from shared.contracts.messages import ChunkReady
 
 _UNDER_WAY_S: Final = 10.0
-"""A chunk may be sent again while the news that it is finished is on its way."""
+"""A chunk may be sent again while its announcement is in transit."""
 
 
 def check(timeline: Timeline) -> Iterator[Violation]:
-    """Compare records with announcements, and look for chunks that were sent in vain."""
+    """Compare records with announcements, and look for chunks that were sent needlessly."""
     for job in timeline.jobs:
         yield from _check_shown(job, timeline)
     for (job, chunk), places in timeline.chunk_places.items():
         if (job, chunk) in timeline.history.copied:
             continue
-        # A split that begins anew, since its splitter died or was cut off, announces all that was
-        # written before; so does one that waited for a slot while another came to its end.
+        # A split that begins anew, because its splitter died or was cut off, announces everything
+        # again; so does one that waited for a slot while another was completed.
         after = max(timeline.first_announced(job, chunk), timeline.last_split_ended(job))
         until = timeline.split_again(job)
         again = [p for p in places if after + _UNDER_WAY_S < timeline.by_place[p].at < until]
@@ -32,7 +32,7 @@ def check(timeline: Timeline) -> Iterator[Violation]:
 
 
 def _asks_for_version(timeline: Timeline, place: Place) -> bool:
-    """Tell whether a chunk was sent to be painted anew, as all of its job in one version."""
+    """Return whether a chunk was sent again to be painted in another version of the style."""
     message = timeline.by_place[place].message
     return isinstance(message, ChunkReady) and bool(message.styles)
 

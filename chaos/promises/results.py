@@ -1,4 +1,4 @@
-"""I3, I4, ALIKE: results are whole, exact, the same whatever happened on the way, and one a job."""
+"""I3, I4, ALIKE: results are whole, exact, independent of faults, and at most one per job."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chaos.promises.violation import Violation
 
 
 def check(timeline: Timeline) -> Iterator[Violation]:
-    """Look at what was published, and at what the records said about it."""
+    """Check what was published, and what the records said about it."""
     results = {result.job_id: result for result in timeline.history.results}
     for upload in timeline.history.uploads:
         if (result := results.get(upload.job_id)) is not None:
@@ -46,14 +46,14 @@ def _check_exact(upload: Upload, result: Result, timeline: Timeline) -> Iterator
 
 
 def _may_be_silent(upload: Upload, result: Result, timeline: Timeline) -> bool:
-    """Tell whether a result goes without its sound, which was damaged, and its record says so."""
+    """Return whether a result lacks its sound because that was damaged, and its record says so."""
     status = timeline.history.statuses.get(upload.job_id)
     degraded = status is not None and status.state == "degraded" and bool(status.warnings)
     return upload.muted and degraded and not result.picture.sound
 
 
 def _check_published(timeline: Timeline) -> Iterator[Violation]:
-    """Hold that every frame of every chunk was painted before a result was written."""
+    """Check that every frame of every chunk was painted before a result was written."""
     jobs = {result.name: result.job_id for result in timeline.history.results}
     for (container, name), calls in timeline.blobs.items():
         if container != "results":

@@ -1,4 +1,4 @@
-"""A history arranged by job and by place, so that rules can ask when something became true."""
+"""A history indexed by job and by place, so that rules can ask when something became true."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Announcement:
 
 
 class Timeline:
-    """When what was seen."""
+    """When each thing was seen."""
 
     def __init__(self, history: History) -> None:
         self.history = history
@@ -74,11 +74,11 @@ class Timeline:
         return self._split_ended.get(job, NEVER)
 
     def last_split_ended(self, job: str) -> float:
-        """Return the same of the last split, where several were under way at once."""
+        """Return the same for the last split, if there were several at once."""
         return self._last_split_ended.get(job, NEVER)
 
     def split_again(self, job: str) -> float:
-        """Return when a split was begun once more that somebody else had brought to its end."""
+        """Return when a split was begun again although another had ended."""
         return self._split_again.get(job, NEVER)
 
     def ended(self, job: str) -> float:
@@ -90,9 +90,9 @@ class Timeline:
         return min((a.at for a in self.announced.get((job, chunk), ())), default=NEVER)
 
     def painted(self, job: str) -> dict[int, tuple[float, int]]:
-        """Return by chunk of a job when it was painted at the latest, and its frames.
+        """Return by chunk of a job the time by which it was painted, and its frames.
 
-        A segment that is stored was painted, whether or not anybody could be told of it.
+        A stored segment was painted, whether or not it could be announced.
         """
         manifest = self.manifest(job)
         frames = frames_by_chunk(manifest) if manifest else {}
@@ -119,7 +119,7 @@ class Timeline:
         return None
 
     def cut(self, job: str) -> Cut | None:
-        """Return how a job's video was cut into chunks; None before its split's end."""
+        """Return how a job's video was cut into chunks; None before its split has ended."""
         manifest = self.manifest(job)
         return None if manifest is None else tuple(chunk.frames for chunk in manifest.chunks)
 
@@ -129,9 +129,9 @@ class Timeline:
         return (cut, next(iter(versions))) if cut is not None and len(versions) == 1 else None
 
     def versions(self, job: str) -> set[str]:
-        """Return the versions of its style that all segments of a job may be stored in at its end.
+        """Return the versions of its style in which all segments of a job may be stored at its end.
 
-        One, but where answers of storage were lost; "" stands for that of which nobody says any.
+        There is one, unless answers of storage were lost; it is "" if no segment names a version.
         """
         stored = [self._versions(job, chunk) for chunk in range(len(self.cut(job) or ()))]
         known = [versions for versions in stored if versions]
@@ -165,7 +165,7 @@ class Timeline:
             if call.operation != "write" or not call.body:
                 continue
             status = Status.model_validate_json(call.body)
-            # A write without an answer was done if it is what is there.
+            # A write without an answer was done if it is the stored record.
             if call.succeeded or (call.status == 0 and status == last):
                 yield call.answered or call.began, status
 
@@ -187,7 +187,7 @@ def _letter(body: bytes) -> DeadLetter | None:
 
 
 def content_writes(calls: list[BlobCall]) -> list[BlobCall]:
-    """Pick the calls that sent a blob's content."""
+    """Return the calls that sent a blob's content."""
     return [call for call in calls if call.operation == "write"]
 
 

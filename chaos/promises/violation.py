@@ -26,7 +26,7 @@ Promise = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """What was seen that must never be seen."""
+    """Something that was seen although it must never happen."""
 
     promise: Promise
     about: str

@@ -1,8 +1,8 @@
-"""PROMPT and FAIR: nothing stands still in peace, and no job takes the place of others.
+"""PROMPT and FAIR: nothing stalls without a fault, and no job takes the place of others.
 
-Under faults everything takes as long as it takes, and so it does on a machine that has too much to
-do. But faults end, and what they broke recovers; what stands still beyond that, while processors
-are idle, waits for something that nobody promised to wait for.
+During faults, and on an overloaded machine, work may take any time. But faults end, and what they
+broke recovers. What still stalls after that, on a machine that is not overloaded, waits for
+something that it should not wait for.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from chaos.promises.timeline import NEVER, Timeline
 from chaos.promises.violation import Violation
 
 _STILL_S: Final = 60.0
-"""The longest that a job may stand still while nothing is broken, on a machine that is busy."""
+"""The longest that a job may stall while nothing is broken, on a busy machine."""
 
 _COUNTED_S: Final = 30.0
-"""The longest that a painted chunk may be missing from its job's record meanwhile."""
+"""The longest that a painted chunk may be missing from its job's record, likewise."""
 
 
 def check(timeline: Timeline) -> Iterator[Violation]:
-    """Look at how long jobs stood still, and at how many chunks they had waiting."""
+    """Check how long jobs stalled, and how many chunks they had waiting."""
     for upload in timeline.history.uploads:
         yield from _check_prompt(upload.job_id, upload.at, timeline)
         yield from _check_counted(upload.job_id, timeline)
@@ -41,7 +41,7 @@ def _check_prompt(job: str, uploaded: float, timeline: Timeline) -> Iterator[Vio
 
 
 def _steps(job: str, timeline: Timeline) -> list[float]:
-    """Return when a job got on: its record was opened, or something of it was done."""
+    """Return when a job made progress: its record was opened, or a part of it was done."""
     writes = [
         call.began
         for (container, name), calls in timeline.blobs.items()
@@ -70,7 +70,7 @@ def _check_counted(job: str, timeline: Timeline) -> Iterator[Violation]:
 
 
 def _check_fair(job: str, timeline: Timeline) -> Iterator[Violation]:
-    """Hold that a job never had more chunks waiting than its window has room for."""
+    """Check that a job never had more chunks waiting than its window has room for."""
     history = timeline.history
     sent = sorted(
         (min(timeline.by_place[place].at for place in places), chunk)
@@ -80,7 +80,7 @@ def _check_fair(job: str, timeline: Timeline) -> Iterator[Violation]:
     done = sorted(timeline.first_announced(job, chunk) for _, chunk in sent)
     for count, (at, chunk) in enumerate(sent, start=1):
         earlier = [when for when in done if when <= at]
-        # Who has heard of nothing painted for long sends one more all the same, each time.
+        # A splitter sends one more chunk each time that nothing was painted for that long.
         patience = int((at - sent[0][0]) / history.pace_patience_s)
         if count - len(earlier) > history.window + patience:
             yield Violation(
@@ -92,7 +92,7 @@ def _check_fair(job: str, timeline: Timeline) -> Iterator[Violation]:
 
 
 def peace(began: float, ended: float, troubles: Sequence[tuple[float, float]]) -> float:
-    """Return how many seconds of a time no fault was at work.
+    """Return how many seconds of a time no fault was active.
 
     >>> peace(0.0, 10.0, [(1.0, 3.0), (2.0, 4.0), (8.0, 20.0)])
     5.0

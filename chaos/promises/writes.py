@@ -15,11 +15,11 @@ from shared.contracts.segment_place import STYLES
 
 _ONCE: Final = ("frames", "segments")
 _OPENING: Final = "/opening.json"
-"""What a split is begun with: another by other settings, and the first that is written holds."""
+"""How a split is done; it differs under other settings, and the first one written counts."""
 
 
 def check(timeline: Timeline) -> Iterator[Violation]:
-    """Look at every writing of every blob that must be written once."""
+    """Check every write of every blob that must be written once."""
     for (container, name), calls in timeline.blobs.items():
         if container in _ONCE:
             yield from _check_blob(f"{container}/{name}", calls)
@@ -48,12 +48,12 @@ def _check_blob(blob: str, calls: list[BlobCall]) -> Iterator[Violation]:
 
 
 def _replaces(call: BlobCall) -> bool:
-    """Tell whether a segment is written in the place of one whose version was looked up."""
+    """Return whether a write replaces a segment under its ETag."""
     return call.container == "segments" and call.if_version and STYLES in call.metadata
 
 
 def _check_announcements(timeline: Timeline) -> Iterator[Violation]:
-    """Hold that a segment is there when it is announced."""
+    """Check that a segment exists when it is announced."""
     for (job, chunk), announcements in timeline.announced.items():
         first = min((a.at for a in announcements if a.frames is not None), default=None)
         if first is None or job not in timeline.records:
@@ -64,10 +64,10 @@ def _check_announcements(timeline: Timeline) -> Iterator[Violation]:
 
 
 def _proves_existence(call: BlobCall, at: float) -> bool:
-    """Tell whether a call shows that its blob was there at a time."""
+    """Return whether a call shows that its blob existed at a time."""
     if call.began > at:
         return False
     if call.operation == "write":
-        # Refused, since it exists; or without an answer, when it may have been written.
+        # A refused write shows that it exists; a write without an answer may have been done.
         return call.succeeded or call.status in (0, 409, 412)
     return call.succeeded and call.operation in ("read", "facts")
