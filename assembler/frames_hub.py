@@ -16,7 +16,7 @@ from shared.storage.blobs import BlobStore
 
 
 class FramesHub:
-    """Looks up the stylizers' positions, and sends again in the splitter's place what was lost.
+    """Looks up the stylizers' positions, and sends lost chunks again in the splitter's place.
 
     Raises:
         TransientError: from every method, when the hub or storage is unavailable.
@@ -36,7 +36,7 @@ class FramesHub:
         return Reach(tuple(newest), tuple(finished))
 
     async def places(self, manifest: Manifest, steps: Mapping[int, int]) -> dict[int, int]:
-        """Return each chunk's partition, its number of ``steps`` from where it was sent first."""
+        """Return each chunk's partition, ``steps`` partitions from the one it was first sent to."""
         count = len(await self._publisher.partitions())
         job = manifest.job_id
         return {chunk: chunk_partition(job, chunk + more, count) for chunk, more in steps.items()}

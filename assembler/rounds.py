@@ -30,7 +30,7 @@ _QUIET_S: Final = 3.0
 _AT_ONCE: Final = 16
 _IN_A_ROUND: Final = 256
 _ERRAND_S: Final = 0.5
-"""How long an errand of a round goes on to further jobs."""
+"""How long an errand of a round keeps taking on jobs."""
 
 
 class Rounds:

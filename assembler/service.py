@@ -287,7 +287,7 @@ class Assembler:
             self._drop(job)
             self._remember_ended(job.job_id)
             await self._conclusion.clean_up(job)
-        except Exception as error:  # a job that cannot be ended in order must not hold up others
+        except Exception as error:  # a job that cannot be concluded must not hold up others
             self._drop(job)
             self._remember_ended(job.job_id)
             if not await self._burials.bury(job.deliveries[-1], error):

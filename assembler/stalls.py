@@ -2,10 +2,10 @@
 
 A job that merely waits, for its turn, for a splitter, or for a pool to start, waits for as long as
 the hubs keep its events; its record says what for. A lost event, a recreated hub or a service that
-ended unexpectedly shows as an event that its checkpoint has passed without a result. Its chunk is
-then sent again, a few times, before the job fails and names the chunks. A stored segment was
-painted even if its event was lost, and counts as announced. A chunk whose segment does not go with
-the others, see `assembler.agreement`, is also sent again, with how its segment has to be made.
+ended unexpectedly shows as an event that its checkpoint has passed without a result. Lost chunks
+are then sent again, a few times, before the job fails and names them. A stored segment was painted
+even if its event was lost, and counts as announced. A chunk whose segment does not go with the
+others, see `assembler.agreement`, is also sent again, with how its segment has to be made.
 """
 
 from __future__ import annotations

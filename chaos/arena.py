@@ -82,7 +82,7 @@ class Arena:
         self._splitters = splitters
         self._settings = {**SETTINGS, **(settings or {})}
         self.past: list[History] = []
-        """The history before each time that the hubs were made anew."""
+        """The histories up to each time that the hubs were recreated."""
         self._submitted = 0
         self.release = Release()
         self._rested: dict[str, int] = {}

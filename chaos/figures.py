@@ -118,7 +118,10 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def _recovery(timeline: Timeline, partition: str, killed: float) -> tuple[float, float] | None:
-    """Return the seconds until a partition's waiting work was begun, and finished; None without."""
+    """Return the seconds until a partition's waiting work was begun, and until it was finished.
+
+    None if there was none.
+    """
     waiting = [
         chunk
         for chunk, places in timeline.chunk_places.items()

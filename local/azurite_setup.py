@@ -30,7 +30,7 @@ class SetupError(Exception):
 
 
 def places() -> list[Path]:
-    """Return the folders that may hold Azurite: beside this Python's packages, or the user's."""
+    """Return the folders that may hold Azurite: this Python environment's, and the user's."""
     data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share"
     return [Path(sys.prefix) / "azurite", Path(data) / "stylestream" / "azurite"]
 

@@ -7,8 +7,8 @@ environment has to differ before Python starts, such as a variable for the dynam
 system is not Linux, or if the loader cannot start.
 
 The loader holds no secrets and has one thread. It stays, because services are restarted as forks,
-too; what it has loaded is in memory once for all of them. When the loader is killed, so are they,
-and the supervisor starts both again.
+too, and they share the memory of what it has loaded. When the loader is killed, so are they, and
+the supervisor starts both again.
 
     python -m local.loader MODULE ...
 """

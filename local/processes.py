@@ -7,11 +7,11 @@ not depend on a reader, and its last lines can be shown when it cannot start.
 **No orphans.** A SIGKILL leaves the supervisor no time to stop anything, so the kernel does it:
 each child sets ``PR_SET_PDEATHSIG`` between fork and exec and is killed when the thread that forked
 it dies, which is the event loop's and lives as long as there is anything to supervise. Unlike a
-pipe that children watch, this needs no cooperation of the child (such as Node's), and unlike a
-guardian process it has no gap between fork and registration. Only Linux has it; elsewhere an
-orderly exit is the only way in which children are stopped. Services are forks of a child that does
-the same for them (`local.loader`). The processes that a child starts share its process group, which
-is killed whenever the child has ended.
+pipe that children watch, this needs no cooperation from the child (Node would not give any), and
+unlike a guardian process it has no gap between fork and registration. It exists only on Linux;
+elsewhere children are stopped only by an orderly exit. Services are forks of a child that does the
+same for them (`local.loader`). The processes that a child starts share its process group, which is
+killed whenever the child has ended.
 """
 
 from __future__ import annotations

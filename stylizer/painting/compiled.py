@@ -43,7 +43,8 @@ class Compiled:
 class Shelf:
     """Idle compiled models, least recently used first. Safe to call from several threads.
 
-    As many models are kept, idle or not, as were ever in use at once, and more in `SPARE_BYTES`.
+    As many models are kept, idle or not, as were ever in use at once, and more if these fit into
+    `SPARE_BYTES`.
     """
 
     def __init__(self, spare: int = SPARE_BYTES) -> None:
@@ -61,7 +62,7 @@ class Shelf:
             return None if found is None else self._idle.pop(found)
 
     def give_back(self, one: Compiled | None) -> None:
-        """Return a copy from use, and keep it while there is room; None if it has failed."""
+        """Give a copy back, to be kept while there is room; None stands for one that has failed."""
         with self._lock:
             self._in_use -= 1
             if one is not None:

@@ -28,8 +28,8 @@ _PAIRS: Final = (0, 2, 1, 3)
 def for_gpu(network: bytes) -> bytes:
     """Return an equivalent style network for frames in the layout `I420`.
 
-    Its input and output are uint8 (N, 3 / 2 H, W). Of a network that is not built like the
-    training's, nothing else is changed.
+    Its input and output are uint8 (N, 3 / 2 H, W). Nothing else is changed in a network that is not
+    built like the training's.
     """
     model = onnx.load_from_string(network)
     if model.opset_import[0].version < _OPSET:

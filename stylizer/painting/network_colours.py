@@ -69,7 +69,7 @@ def _kind(graph: onnx.GraphProto) -> np.dtype[np.generic]:
 
 
 class _Steps:
-    """Collects operators and constants; every method returns the names of results."""
+    """Collects operators and constants; methods return the names of their results."""
 
     def __init__(self, kind: np.dtype[np.generic]) -> None:
         self.nodes: list[onnx.NodeProto] = []

@@ -218,8 +218,8 @@ class Connection(asyncio.Protocol):
             # Only the client's answer still matters.
             self._reading = True
             self._transport.resume_reading()
-        # After our close it is the client's turn: closing the socket before it has read
-        # that close could reset the connection.
+        # After the server's close it is the client's turn: closing the socket before the
+        # client has read that close could reset the connection.
         self._later("deadline", self._limits.closing_s, self.abort)
 
     # -- time ---------------------------------------------------------------------------
