@@ -28,6 +28,8 @@ from splitter.media.limits import Limits
 from splitter.media.split import SplitOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.unit.conftest import Split
 
 MUTATIONS = int(os.environ.get("STYLESTREAM_MUTATIONS", "60"))
@@ -78,6 +80,9 @@ SILENT = {"mp4": 0.001, "gif": 0.002}
 """The share of a thousand damaged files whose loss leaves no trace in them; docs/media.md has the
 reasons. Two more are let pass: other versions of the encoders deal other files."""
 
+INDISTINCT = {"mp4": 2}
+"""How many bytes of an index make it that of another video when one bit of each is changed."""
+
 
 def damage(data: bytes, dice: random.Random) -> bytes:
     """Cut a file off, cut a part out, double a part, or change some of its bytes."""
@@ -94,6 +99,16 @@ def damage(data: bytes, dice: random.Random) -> bytes:
     for _ in range(dice.choice([1, 3, 30])):
         changed[dice.randrange(len(changed))] = dice.randrange(256)
     return bytes(changed)
+
+
+def index_bytes(data: bytes) -> Iterator[int]:
+    """Yield where the bytes of an MP4's indexes are: of the boxes that hold no samples."""
+    at = 0
+    while at < len(data):
+        end = at + int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 8] in (b"moov", b"moof"):
+            yield from range(at, end)
+        at = end
 
 
 @pytest.fixture
@@ -191,3 +206,29 @@ def test_any_damage_ends_in_a_result_or_a_named_error(kind: str, split_video, tm
     assert len(outcomes) >= 2, outcomes
     # And no loss is passed over where the format lets it be known
     assert len(silent) <= 2 + SILENT.get(kind, 0) * MUTATIONS, silent
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_quiet")
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("bit", [0x01, 0x40])
+@pytest.mark.parametrize("kind", ["mp4", "fragmented mp4"])
+def test_any_changed_byte_of_an_index_that_costs_something_is_told(
+    kind: str, bit: int, split_video
+) -> None:
+    data = SOURCES[kind].make()
+    whole = held(split_video(data, OPTIONS))
+    silent, taken = [], 0
+    for at in index_bytes(data):
+        mutated = data[:at] + bytes([data[at] ^ bit]) + data[at + 1 :]
+        try:
+            found = held(split_video(mutated, OPTIONS))
+        except SourceRefused:
+            continue
+        taken += 1
+        if not found.damaged and found.less_than(whole):
+            silent.append(f"{at}: {data[at - 8 : at].hex()} {data[at]:02x}")
+    print(f"\n{kind}: {taken} results, lost without a word: {silent}")
+    assert taken > len(list(index_bytes(data))) // 2
+    # Edits and clocks that agree with all else are those of a trimmed video
+    assert len(silent) <= INDISTINCT.get(kind, 0), silent
