@@ -79,7 +79,9 @@ async def test_every_control_says_how_each_of_several_files_is_painted(page, stu
     await page.get_by_label("Size").select_option("at most 1280")
     await page.get_by_label("Quality").select_option("high")
     files[2].unlink()
+    await page.set_viewport_size({"width": 375, "height": 800})
     await page.get_by_role("button", name="Paint 3 videos").click()
+    await expect(page.locator(".job").first).to_be_in_viewport()
 
     lost = page.locator(".job.failed", has_text="lost.mp4")
     await expect(lost).to_contain_text("The file cannot be read any more.", timeout=PATIENCE_MS)
