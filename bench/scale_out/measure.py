@@ -108,6 +108,17 @@ async def measure(
             return steps
 
 
+def chunks_for(stylizers: int) -> int:
+    """Return the chunks of a job that keeps a pool busy for long enough to be measured.
+
+    Several stylizers get whole rounds of the partitions, so as many chunks each: what a short job's
+    remainder costs is another figure.
+    """
+    if stylizers == 1:
+        return _CHUNKS_A_STYLIZER
+    return -(-stylizers * _CHUNKS_A_STYLIZER // _PARTITIONS) * _PARTITIONS
+
+
 class _Measuring:
     def __init__(self, stack: Stack, folder: Path, environment: Mapping[str, str]) -> None:
         self._stack = stack
@@ -146,7 +157,7 @@ class _Measuring:
         began = time.monotonic()
         await self._shared(stylizers)
         shared_s = time.monotonic() - began
-        frames = stylizers * _CHUNKS_A_STYLIZER * _CHUNK_FRAMES
+        frames = chunks_for(stylizers) * _CHUNK_FRAMES
         clip = self._folder / f"{stylizers}.mp4"
         await asyncio.to_thread(write_clip, clip, frames, *_SIZE)
         busy_s, started = self._cpu_s(), time.monotonic()

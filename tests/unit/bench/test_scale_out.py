@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.scale_out.engine import WaitingEngine
-from bench.scale_out.measure import Step
+from bench.scale_out.measure import SIZES, Step, chunks_for
 from bench.scale_out.report import table
 
 
@@ -33,6 +33,13 @@ def test_what_was_full_first_is_named(last: Step, full: str | None) -> None:
     assert last.full == full
     said = table([step(4, azurite=0.1), last]).splitlines()[-1]
     assert said == f"Full first, with 8 stylizers: {full}." if full else "Nothing" in said
+
+
+@pytest.mark.parametrize("stylizers", SIZES)
+def test_each_stylizer_of_a_pool_gets_as_many_chunks(stylizers: int) -> None:
+    chunks = chunks_for(stylizers)
+    assert chunks >= 8 * stylizers
+    assert stylizers == 1 or chunks % 32 == 0
 
 
 def test_a_simulated_engine_leaves_pixels_as_they_are() -> None:
