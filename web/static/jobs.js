@@ -1,5 +1,6 @@
 // The list of jobs: kept true by the studio's events, one card a job.
 import { call, get } from "./api.js";
+import { intoSight } from "./sight.js";
 import { codecOf, momentOf, shareOf, stateOf, titleOf } from "./words.js";
 
 const PAGE = 30;
@@ -77,7 +78,7 @@ export class Jobs extends EventTarget {
 
   // Shows where a new upload's progress is: on narrow pages that is far below the button.
   reveal() {
-    this.list.firstElementChild?.scrollIntoView({ block: "nearest" });
+    intoSight(this.list.firstElementChild);
   }
 
   #take(job) {

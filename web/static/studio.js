@@ -4,6 +4,7 @@ import { Gallery } from "./gallery.js";
 import { Jobs } from "./jobs.js";
 import { frameOf, painted, pictureOf, smaller } from "./pictures.js";
 import { Schedule } from "./schedule.js";
+import { intoSight } from "./sight.js";
 import { Stage } from "./stage.js";
 import { stateOf, titleOf } from "./words.js";
 import { upload } from "./upload.js";
@@ -201,7 +202,7 @@ function changed(job) {
 jobs.addEventListener("change", (event) => changed(event.detail));
 jobs.addEventListener("watch", (event) => {
   watch(event.detail);
-  $("frame").scrollIntoView({ block: "nearest" });
+  intoSight($("frame"));
 });
 jobs.addEventListener("gone", (event) => {
   if (stage.job === event.detail) showFrame(frame);
