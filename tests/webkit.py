@@ -28,6 +28,7 @@ return Promise.resolve((FUNCTION).apply(null, arguments)).then((it) => JSON.stri
 
 _PROGRAMS: Final = ("WebKitWebDriver", "xvfb-run", "xauth")
 _BROWSERS: Final = "usr/lib/*/webkit2gtk-4.*/MiniBrowser"
+_LOST: Final = "Could not parse script result"
 _SCREEN: Final = "-screen 0 1280x900x24"
 
 
@@ -42,10 +43,15 @@ class WebKitPage:
         await self._ask("POST", "/url", url=address)
 
     async def evaluate(self, function: str, *arguments: object) -> Any:
-        """Call a function of JavaScript; wait for what it promises."""
-        said = await self._ask(
-            "POST", "/execute/sync", script=_AS_JSON.replace("FUNCTION", function), args=arguments
-        )
+        """Call a function of JavaScript, a second time if need be; wait for what it promises."""
+        script = _AS_JSON.replace("FUNCTION", function)
+        try:
+            said = await self._ask("POST", "/execute/sync", script=script, args=arguments)
+        except AssertionError as error:
+            # Under load the driver at times loses what a script has returned.
+            if _LOST not in str(error):
+                raise
+            said = await self._ask("POST", "/execute/sync", script=script, args=arguments)
         return json.loads(said)
 
     async def set_input_files(self, selector: str, file: Path) -> None:
