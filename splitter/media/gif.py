@@ -31,19 +31,26 @@ def walk_gif() -> Generator[int, bytes, bool]:
     while True:
         kind = (yield 1)[0]
         if kind == _END:
-            # What follows may be anything but another picture.
-            try:
-                return (yield 1)[0] not in (_EXTENSION, _IMAGE, _CONTROL)
-            except EOFError:
-                return True
+            return (yield from _has_ended())
         if kind == _EXTENSION:
             in_order = yield from _extension()
         elif kind == _IMAGE:
             in_order = yield from _image()
         else:
-            in_order = not kind
+            # The demuxer takes anything else for the end.
+            while not kind:
+                kind = (yield 1)[0]
+            return kind == _END and (yield from _has_ended())
         if not in_order:
             return False
+
+
+def _has_ended() -> Generator[int, bytes, bool]:
+    """Tell whether a file is over behind its last block: no other picture follows."""
+    try:
+        return (yield 1)[0] not in (_EXTENSION, _IMAGE, _CONTROL)
+    except EOFError:
+        return True
 
 
 def _skip_table(flags: int) -> Generator[int, bytes, None]:

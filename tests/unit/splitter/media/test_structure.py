@@ -100,6 +100,17 @@ def test_a_gif_that_lost_pictures_from_within_the_name_of_a_program_is_broken(fi
     assert is_broken(data[:begin] + data[later - 8 :])
 
 
+def test_a_gif_with_an_empty_block_before_another_picture_is_broken(files):
+    # The demuxer reads up to it: what follows is lost
+    data = files["gif"]
+    at = data.index(b"\x21\xf9\x04", len(data) // 2)
+    assert is_broken(data[:at] + b"\0" + data[at:])
+    # Behind the last picture nothing is
+    assert data.endswith(b"\0;")
+    assert not is_broken(data[:-1] + b"\0\0;")
+    assert is_broken(data[:-1] + b"\0\0")
+
+
 def test_a_gif_with_blocks_of_odd_lengths_is_in_order_if_its_data_ends_in_the_last_one(files):
     data = files["gif"]
     at = data.index(b"\x2c", 781) + 11
