@@ -12,7 +12,7 @@ _TEXT, _APPLICATION = 0x01, 0xFF
 _FIRST_BYTES: Final = {_CONTROL: 4, _TEXT: 12, _APPLICATION: 11}
 """The length of the first block in each kind of extension; a comment's may have any length."""
 _NAME_BYTES: Final = 8
-_REPEATS: Final = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
+_REPEATS: Final = {b"NETSCAPE": b"2.0", b"ANIMEXTS": b"1.0"}
 _REPEAT: Final = re.compile(rb"\x01..|\x02....", re.DOTALL)
 """What such an extension contains: how often to repeat, or how many bytes to buffer."""
 _PICTURE: Final = re.compile(rb"\x21\xf9\x04.{4}\x00[\x21\x2c]", re.DOTALL)
@@ -80,8 +80,10 @@ def _extension() -> Generator[int, bytes, bool]:
         return False
     if label == _CONTROL:
         return not rest
-    if label == _APPLICATION and name in _REPEATS:
-        return all(map(_REPEAT.fullmatch, rest))
+    if label == _APPLICATION and name[:_NAME_BYTES] in _REPEATS:
+        return _REPEATS[name[:_NAME_BYTES]] == name[_NAME_BYTES:] and all(
+            map(_REPEAT.fullmatch, rest)
+        )
     return label != _APPLICATION or name[:_NAME_BYTES].decode("latin-1").isprintable()
 
 

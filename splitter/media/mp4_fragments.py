@@ -64,6 +64,8 @@ def walk_mp4() -> Generator[int, bytes, bool]:
         return not fragments.are_there or not (left or beyond or fragments.lack_something)
 
 
+_LATEST: Final = 2**62
+"""The demuxer passes over fragments at times that a signed number of 64 bits does not hold."""
 _OVERLAP: Final = 4
 """A fragment that begins within the first quarter of the one before it has a wrong time."""
 
@@ -177,7 +179,7 @@ class _Fragments:
         Raises:
             ValueError: it cannot begin then.
         """
-        if begin < track.goes_on:
+        if begin < track.goes_on or begin > _LATEST:
             raise ValueError
         track.goes_on = begin + length // _OVERLAP
         if track.ends is not None:

@@ -115,6 +115,8 @@ def test_samples_without_an_index_and_impossible_times_are_noticed(data: bytes) 
     # Given a fragment that is far ahead of those that follow, and one whose samples last for ever
     time = data.index(b"tfdt", second) + 10
     assert is_broken(data[:time] + b"\x20" + data[time + 1 :])
+    last = data.index(b"tfdt", places(data, b"moof")[-1]) + 8
+    assert is_broken(data[:last] + b"\xf3" + data[last + 1 :])
     duration = data.index(b"tfhd", second) + 12
     assert is_broken(data[:duration] + b"\x20" + data[duration + 1 :])
 

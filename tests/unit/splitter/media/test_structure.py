@@ -95,9 +95,11 @@ def test_a_gif_that_lost_pictures_from_within_an_extension_is_broken(files, bloc
 
 def test_a_gif_that_lost_pictures_from_within_the_name_of_a_program_is_broken(files):
     data = files["gif"]
-    begin = data.index(b"\x0bNETSCAPE2.0") + 4
+    begin = data.index(b"NETSCAPE2.0")
     later = data.index(b"\0\x21\xf9\x04", begin + 1000)
-    assert is_broken(data[:begin] + data[later - 8 :])
+    assert is_broken(data[: begin + 3] + data[later - 8 :])
+    # Of which the last letter alone is another
+    assert is_broken(data[: begin + 10] + b"\x0e\x0c" + data[later - 12 :])
 
 
 def test_a_gif_with_an_empty_block_before_another_picture_is_broken(files):
