@@ -21,7 +21,10 @@ from local.defaults import SAMPLE
 from local.processes import Usage
 from local.stack import Stack, StackOptions
 from shared.contracts.errors import StylestreamError
+from shared.contracts.manifest import NO_BARS
 from shared.contracts.status import Status
+from shared.contracts.style_request import USUAL_BRUSH
+from stylizer.painting.framing import Framing
 
 CLIENT: Final = "client"
 """This process, with the upload watcher."""
@@ -55,12 +58,19 @@ class Case(NamedTuple):
         """Return how tables name it."""
         return f"{self.width}x{self.height}"
 
+    @property
+    def painted(self) -> tuple[int, int]:
+        """Return the width and height at which its pictures are painted."""
+        return Framing.of(self.width, self.height, NO_BARS, USUAL_BRUSH).working
+
 
 @dataclass(frozen=True, slots=True)
 class JobFigures:
     """One job on a warm stack. Times run from the moment when the upload begins."""
 
     size: str
+    painted: str
+    """The size at which the network gets its pictures."""
     frames: int
     seconds: float
     frames_per_second: float
@@ -115,7 +125,7 @@ async def measure(
             start_s = time.monotonic() - starting
             await paint(pipeline, SAMPLE, request)
             jobs = [
-                await _job(stack, pipeline, clip, case.size, request)
+                await _job(stack, pipeline, clip, case, request)
                 for clip, case in zip(clips, cases, strict=True)
             ]
             stopping = time.monotonic()
@@ -123,7 +133,7 @@ async def measure(
 
 
 async def _job(
-    stack: Stack, pipeline: Pipeline, clip: Path, size: str, request: StyleRequest
+    stack: Stack, pipeline: Pipeline, clip: Path, case: Case, request: StyleRequest
 ) -> JobFigures:
     with _CostMeter(stack) as meter:
         began = time.time()
@@ -131,7 +141,8 @@ async def _job(
     moments = await segment_moments(stack.eventhub_connection_string, _HUB, status.job_id)
     ended = datetime.fromisoformat(status.updated_at).timestamp()
     return JobFigures(
-        size=size,
+        size=case.size,
+        painted="{}x{}".format(*case.painted),
         frames=status.frames,
         seconds=ended - began,
         frames_per_second=status.frames / (ended - began),

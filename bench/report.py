@@ -70,16 +70,18 @@ def _summary(figures: Figures) -> list[str]:
 
 def _sizes(figures: Figures) -> list[str]:
     return [
-        "| size | frames | bare network, frames/s | end to end, frames/s | ratio "
+        "| size | painted at | frames | bare network, frames/s | end to end, frames/s | ratio "
         "| network, CPU ms a frame | beside it, CPU ms a frame | largest process, MiB |",
-        "|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|",
         *(
-            f"| {job.size} | {job.frames} | {bare.frames_per_second:.1f} "
+            f"| {job.size} | {job.painted} | {job.frames} | {bare.frames_per_second:.1f} "
             f"| {job.frames_per_second:.1f} "
             f"| {job.frames_per_second / bare.frames_per_second:.2f} "
             f"| {bare.cpu_ms_per_frame:.1f} | {job.cpu_ms_per_frame - bare.cpu_ms_per_frame:.1f} "
             f"| {job.largest_process_mib:.0f} |"
-            for job, bare in zip(figures.pipeline.jobs, figures.networks, strict=True)
+            for job in figures.pipeline.jobs
+            for bare in figures.networks
+            if bare.size == job.painted
         ),
     ]
 

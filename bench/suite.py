@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from bench import inference, media, peers, pipeline
-from bench.inference import NetworkSpeed
+from bench.inference import NetworkSpeed, Size
 from bench.media import MediaFigures
 from bench.peers import Speed
 from bench.pipeline import Case, PipelineFigures
@@ -49,6 +49,13 @@ class Wanted:
         return [small, middle, large] if self.suite == "full" else [small, large]
 
     @property
+    def network_sizes(self) -> list[Size]:
+        """Return what the bare network paints: what it gets of the cases, then what it might."""
+        painted = [case.painted for case in self.cases]
+        whole = [(case.width, case.height) for case in self.cases]
+        return list(dict.fromkeys(painted + whole if self.suite == "full" else painted))
+
+    @property
     def media_cases(self) -> list[Case]:
         """Return what is split and joined without being painted."""
         cases = [Case(640, 360, 300), Case(1280, 720, 150)]
@@ -64,7 +71,7 @@ class Figures:
     style: str
     stylizers: int
     networks: list[NetworkSpeed]
-    """The bare network, for each job of the pipeline."""
+    """The bare network, at least at every size at which a job's pictures are painted."""
     networks_fp32: list[NetworkSpeed]
     """The same in fp32; empty unless the suite is the full one and the precision another."""
     pipeline: PipelineFigures
@@ -116,9 +123,13 @@ async def measure(wanted: Wanted, tell: Callable[[str], None]) -> Figures:
 
 
 async def _networks(wanted: Wanted, precision: Literal["fp32"] | None = None) -> list[NetworkSpeed]:
-    sizes = [(case.width, case.height) for case in wanted.cases]
     return await asyncio.to_thread(
-        inference.measure, wanted.style, sizes, usable_cores(), wanted.engine, precision
+        inference.measure,
+        wanted.style,
+        wanted.network_sizes,
+        usable_cores(),
+        wanted.engine,
+        precision,
     )
 
 

@@ -18,18 +18,18 @@ from bench.suite import Figures, Suite, Wanted
 SUITES: tuple[Suite, ...] = ("quick", "full")
 
 
-def job(size: str, scale: float) -> JobFigures:
+def job(size: str, painted: str, scale: float) -> JobFigures:
     costs = {
         "stylizer-1": ProcessCost(20 * scale, 300 * scale, 250 * scale),
         "client": ProcessCost(1.0, 900.0, 800.0),
     }
-    return JobFigures(size, 120, 2.0 * scale, 60.0 / scale, 0.7, 0.2, costs)
+    return JobFigures(size, painted, 120, 2.0 * scale, 60.0 / scale, 0.7, 0.2, costs)
 
 
 def networks(precision: str, scale: float) -> list[NetworkSpeed]:
     return [
         NetworkSpeed("640x360", 100.0 / scale, 15.0 * scale, "cpu", precision),
-        NetworkSpeed("1920x1080", 40.0 / scale, 32.0 * scale, "cpu", precision),
+        NetworkSpeed("1280x720", 40.0 / scale, 32.0 * scale, "cpu", precision),
     ]
 
 
@@ -40,7 +40,9 @@ FIGURES = Figures(
     stylizers=1,
     networks=networks("bf16", 1.0),
     networks_fp32=networks("fp32", 2.0),
-    pipeline=PipelineFigures([job("640x360", 1), job("1920x1080", 2)], 3.0, 0.1),
+    pipeline=PipelineFigures(
+        [job("640x360", "640x360", 1), job("1920x1080", "1280x720", 2)], 3.0, 0.1
+    ),
     media=[],
     scale_out=None,
     peers=None,
@@ -56,8 +58,8 @@ def test_memory_is_told_for_each_size_and_not_of_the_benchmark_itself() -> None:
 
 def test_each_size_is_compared_with_the_bare_network_of_the_same_run() -> None:
     rows = table(FIGURES).splitlines()
-    assert "| 640x360 | 120 | 100.0 | 60.0 | 0.60 | 15.0 | 6.0 | 300 |" in rows
-    assert "| 1920x1080 | 120 | 40.0 | 30.0 | 0.75 | 32.0 | 9.0 | 600 |" in rows
+    assert "| 640x360 | 640x360 | 120 | 100.0 | 60.0 | 0.60 | 15.0 | 6.0 | 300 |" in rows
+    assert "| 1920x1080 | 1280x720 | 120 | 40.0 | 30.0 | 0.75 | 32.0 | 9.0 | 600 |" in rows
     assert "| 640x360 | 100.0 | 50.0 | 2.00 | 15.0 | 30.0 | 0.50 |" in rows
 
 
@@ -71,12 +73,13 @@ def test_a_full_suite_has_the_other_package_or_says_how_to_have_it(
     assert said in table(dataclasses.replace(FIGURES, peers=found))
 
 
-def test_a_full_suite_paints_720_lines_too() -> None:
-    quick, full = (
-        [case.size for case in Wanted(suite, 1200, "udnie", 1, None, {}).cases] for suite in SUITES
-    )
-    assert quick == ["640x360", "1920x1080"]
-    assert full == ["640x360", "1280x720", "1920x1080"]
+def test_a_full_suite_paints_720_lines_too_and_has_the_network_of_1080() -> None:
+    quick, full = (Wanted(suite, 1200, "udnie", 1, None, {}) for suite in SUITES)
+    assert [case.size for case in quick.cases] == ["640x360", "1920x1080"]
+    assert [case.size for case in full.cases] == ["640x360", "1280x720", "1920x1080"]
+    # Pictures of 1080 lines are painted at 720.
+    assert quick.network_sizes == [(640, 360), (1280, 720)]
+    assert full.network_sizes == [(640, 360), (1280, 720), (1920, 1080)]
 
 
 def test_the_network_of_another_package_is_compared_in_a_table_of_its_own() -> None:
