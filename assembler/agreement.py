@@ -19,7 +19,7 @@ from collections import Counter
 from typing import NamedTuple
 
 
-class Make(NamedTuple):
+class Provenance(NamedTuple):
     """How a segment was made: see `SegmentReady`."""
 
     styles: str = ""
@@ -32,9 +32,9 @@ class Agreement:
     """How a job's segments were made, as far as is known, and which of them must be replaced."""
 
     def __init__(self) -> None:
-        self._makes: dict[int, Make] = {}
+        self._provenances: dict[int, Provenance] = {}
         """By chunk: how its stored segment was made."""
-        self._counts: Counter[Make] = Counter()
+        self._counts: Counter[Provenance] = Counter()
         self._versions: dict[str, None] = {}
         """All versions seen, the wanted one last."""
         self._given_up: set[str] = set()
@@ -47,63 +47,67 @@ class Agreement:
     @property
     def mixed(self) -> bool:
         """Whether there are segments that cannot be joined to each other."""
-        return len({make.encoder for make in self._counts}) > 1
+        return len({provenance.encoder for provenance in self._counts}) > 1
 
     @property
     def reached(self) -> bool:
         """Whether all segments go together."""
-        return all(self._fits(make) for make in self._counts)
+        return all(self._fits(provenance) for provenance in self._counts)
 
-    def hear(self, chunk: int, make: Make) -> bool:
+    def note(self, chunk: int, provenance: Provenance) -> bool:
         """Note a chunk's segment; return whether it is the one that is stored now.
 
         A segment encoded on the processor replaces one encoded on a GPU, and the wanted version
         replaces another, never the reverse: an announcement that implies the reverse is stale.
         """
-        before = self._makes.get(chunk)
-        if make.styles and (before is None or make.styles not in self._versions):
-            self._versions.pop(make.styles, None)
-            self._versions[make.styles] = None
-        if before is not None and self._worth(make) <= self._worth(before):
+        before = self._provenances.get(chunk)
+        if provenance.styles and (before is None or provenance.styles not in self._versions):
+            self._versions.pop(provenance.styles, None)
+            self._versions[provenance.styles] = None
+        if before is not None and self._rank(provenance) <= self._rank(before):
             return False
-        self._makes[chunk] = make
-        self._counts[make] += 1
+        self._provenances[chunk] = provenance
+        self._counts[provenance] += 1
         if before is not None:
             self._counts[before] -= 1
             self._counts += Counter()  # drop zero counts
         return True
 
-    def knows(self, chunk: int, make: Make) -> bool:
+    def knows(self, chunk: int, provenance: Provenance) -> bool:
         """Return whether a chunk's segment is known to be made like this."""
-        return self._makes.get(chunk) == make
+        return self._provenances.get(chunk) == provenance
 
     def has(self, chunk: int) -> bool:
         """Return whether a chunk has a segment that goes with the others, as far as is known."""
-        return chunk in self._makes and self._fits(self._makes[chunk])
+        return chunk in self._provenances and self._fits(self._provenances[chunk])
 
     def is_outdated(self, chunk: int) -> bool:
         """Return whether a chunk's segment could be joined, but is not of the wanted version."""
-        make = self._makes.get(chunk)
-        return make is not None and self._joins(make) and not self._is_wanted(make)
+        provenance = self._provenances.get(chunk)
+        return (
+            provenance is not None and self._joins(provenance) and not self._is_wanted(provenance)
+        )
 
-    def unfit(self) -> set[int]:
+    def to_repaint(self) -> set[int]:
         """Return the chunks whose segments have to be painted anew."""
         if self.reached:
             return set()
-        return {chunk for chunk, make in self._makes.items() if not self._fits(make)}
+        return {
+            chunk for chunk, provenance in self._provenances.items() if not self._fits(provenance)
+        }
 
     def give_up_version(self) -> None:
         """Want the version before this one; if there is none, any version will do."""
         self._given_up.add(self.version)
 
-    def _fits(self, make: Make) -> bool:
-        return self._is_wanted(make) and self._joins(make)
+    def _fits(self, provenance: Provenance) -> bool:
+        return self._is_wanted(provenance) and self._joins(provenance)
 
-    def _is_wanted(self, make: Make) -> bool:
-        return not make.styles or self.version in ("", make.styles)
+    def _is_wanted(self, provenance: Provenance) -> bool:
+        return not provenance.styles or self.version in ("", provenance.styles)
 
-    def _joins(self, make: Make) -> bool:
-        return not (make.encoder and self.mixed)
+    def _joins(self, provenance: Provenance) -> bool:
+        return not (provenance.encoder and self.mixed)
 
-    def _worth(self, make: Make) -> tuple[bool, bool]:
-        return not make.encoder, self._is_wanted(make)
+    def _rank(self, provenance: Provenance) -> tuple[bool, bool]:
+        return not provenance.encoder, self._is_wanted(provenance)

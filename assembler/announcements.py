@@ -55,7 +55,7 @@ class Announcements:
         self._source = source
         self._metrics = metrics
 
-    async def tell(self, status: Status) -> None:
+    async def announce(self, status: Status) -> None:
         """Announce a job's end; do nothing for a job that is still open.
 
         If the topic refuses the event, that is only logged: a job does not wait for a topic that

@@ -31,7 +31,7 @@ from shared.storage.work_folders import work_folder
 log = structlog.get_logger()
 
 NO_SPACE: Final = "NO_SPACE"
-_OF_NO_TRACK: Final = ("CORRUPT_RESULT", "SEGMENT_COUNT", "SEGMENT_MISSING")
+_NOT_TRACK_RELATED: Final = ("CORRUPT_RESULT", "SEGMENT_COUNT", "SEGMENT_MISSING")
 
 
 class Loss(NamedTuple):
@@ -161,7 +161,7 @@ class Assembly:
             out = folder / f"result.{manifest.source.container}"
             side, losses = None, []
             if picture_only and manifest.side is not None:
-                losses = [_without_all(manifest, _deadly(self._settings.assembly_attempts))]
+                losses = [_without_all(manifest, _poisoned(self._settings.assembly_attempts))]
             else:
                 side, losses = await self._take_side(manifest, folder)
             checked, more = await self._write_what_fits(manifest, side, out)
@@ -194,7 +194,7 @@ class Assembly:
             try:
                 return await self._write(manifest, side, out, left_out), losses
             except Exception as error:  # the picture alone may still be written
-                if side is None or _is_of_others(error):
+                if side is None or _is_unrelated_to_tracks(error):
                     raise
                 log.error("a copied track spoils the result", exc_info=error)
                 at_fault = error.tracks - left_out if isinstance(error, TrackError) else frozenset()
@@ -254,14 +254,14 @@ class Assembly:
             yield ahead.popleft().result()
 
 
-def _is_of_others(error: Exception) -> bool:
+def _is_unrelated_to_tracks(error: Exception) -> bool:
     """Return whether an error comes from segments, storage or the disk, not from a copied track."""
     if isinstance(error, ResultError):
-        return error.code in _OF_NO_TRACK
+        return error.code in _NOT_TRACK_RELATED
     return isinstance(error, StylestreamError) or is_full(error) or is_scarcity(error)
 
 
-def _deadly(attempts: int) -> ResultError:
+def _poisoned(attempts: int) -> ResultError:
     times = "once" if attempts == 1 else f"{attempts} times"
     return ResultError(
         "ASSEMBLY_POISONED", f"making the result with them ended its assembler {times}"

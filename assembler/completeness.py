@@ -6,7 +6,7 @@ is replaced.
 
 from __future__ import annotations
 
-from assembler.agreement import Agreement, Make
+from assembler.agreement import Agreement, Provenance
 from shared.contracts.errors import ResultError
 from shared.contracts.manifest import Manifest
 
@@ -48,10 +48,10 @@ class Completeness:
 
     def missing(self) -> list[int]:
         """List the chunks of the sealed manifest that still lack a segment that fits, in order."""
-        fit = self._announced.keys() - self.agreement.unfit()
-        return sorted((self._promised or {}).keys() - fit)
+        usable = self._announced.keys() - self.agreement.to_repaint()
+        return sorted((self._promised or {}).keys() - usable)
 
-    def announce(self, chunk: int, frames: int, make: Make) -> bool:
+    def announce(self, chunk: int, frames: int, provenance: Provenance) -> bool:
         """Note a segment, and how it was made; return whether it is the one that is stored now.
 
         Raises:
@@ -61,7 +61,7 @@ class Completeness:
             self._announced[chunk] = frames
             self._frames += frames
         self._check(chunk, frames)
-        return self.agreement.hear(chunk, make)
+        return self.agreement.note(chunk, provenance)
 
     def _check(self, chunk: int, frames: int) -> None:
         if (before := self._announced[chunk]) != frames:

@@ -105,7 +105,7 @@ class Conclusion:
         """Delete what the job no longer needs, and announce its end."""
         painted = job.manifest if job.status.result else None
         await self._retry(lambda: self._sweep(job.job_id, painted))
-        await self._retry(lambda: self._announcements.tell(job.status))
+        await self._retry(lambda: self._announcements.announce(job.status))
 
     async def sweep_after(self, event: AnyMessage) -> None:
         """Delete what was stored after the event's job had ended."""

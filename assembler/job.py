@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from assembler.agreement import Make
+from assembler.agreement import Provenance
 from assembler.completeness import Completeness
 from assembler.redrive import Redrive
 from shared.contracts.manifest import Manifest
@@ -61,7 +61,7 @@ class Job:
         self._clock = clock
         self._redrives = redrives
         self._segments: dict[int, SegmentReady] = {}
-        self._work: set[tuple[int, Make]] = set()
+        self._work: set[tuple[int, Provenance]] = set()
         """The segments whose painting is included in the two sums below."""
         self._cpu_s = self._gpu_s = 0.0
         self._assembling: float | None = None
@@ -176,12 +176,12 @@ class Job:
 
     def announce(self, event: SegmentReady) -> None:
         """Note a finished segment; see `Completeness.announce`."""
-        make = make_of(event)
-        if self.completeness.announce(event.chunk, event.frames, make):
+        provenance = provenance_of(event)
+        if self.completeness.announce(event.chunk, event.frames, provenance):
             if event.chunk in self._segments:  # it was painted anew
                 self.redrive.renew()
             self._segments[event.chunk] = event
-        self._count_work(event, make)
+        self._count_work(event, provenance)
         self._update(
             chunks_stylized=self.completeness.chunks,
             frames_stylized=self.completeness.frames,
@@ -238,14 +238,14 @@ class Job:
         """Say in one sentence which chunks were sent repeatedly and never painted."""
         return f"no stylizer brought these chunks, sent again and again: {_named(lost)}"
 
-    def _count_work(self, event: SegmentReady, make: Make) -> None:
+    def _count_work(self, event: SegmentReady, provenance: Provenance) -> None:
         """Count a segment's work: once if its event comes twice, and again if it is painted anew.
 
         Running sums are kept, because a film has thousands of chunks.
         """
-        if (event.chunk, make) in self._work:
+        if (event.chunk, provenance) in self._work:
             return
-        self._work.add((event.chunk, make))
+        self._work.add((event.chunk, provenance))
         if event.gpu:
             self._gpu_s += event.work_s
         else:
@@ -271,9 +271,9 @@ class Job:
         self.status = self.status.model_copy(update={**moved, **changes})
 
 
-def make_of(event: SegmentReady) -> Make:
+def provenance_of(event: SegmentReady) -> Provenance:
     """Return how an announced segment was made."""
-    return Make(event.styles, event.encoder)
+    return Provenance(event.styles, event.encoder)
 
 
 def seconds_between(earlier: str, later: str) -> float:

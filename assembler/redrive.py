@@ -44,7 +44,7 @@ class Redrive:
     def __init__(self, rounds: int) -> None:
         self._rounds = rounds
         self._sent: Counter[int] = Counter()
-        self._in_vain: Counter[int] = Counter()
+        self._sent_since_progress: Counter[int] = Counter()
         """By chunk: how often it was sent since the last `renew`."""
         self._horizon: dict[int, int] = {}
         """By chunk: the newest event in its partition at the first look after it was sent."""
@@ -61,16 +61,16 @@ class Redrive:
         """Return how often a chunk was sent again."""
         return self._sent[chunk]
 
-    def sent_in_vain(self, chunk: int) -> int:
+    def sent_since_progress(self, chunk: int) -> int:
         """Return how often a chunk was sent again since the last `renew`."""
-        return self._in_vain[chunk]
+        return self._sent_since_progress[chunk]
 
     def renew(self) -> None:
         """Start every chunk's rounds anew, because one that was sent again has been painted.
 
         That shows that some stylizers do as asked, even if not every chunk reaches one of them.
         """
-        self._in_vain.clear()
+        self._sent_since_progress.clear()
 
     def judge(self, missing: Mapping[int, int], reach: Reach) -> Verdict:
         """Decide about the ``missing`` chunks, each with its partition.
@@ -81,11 +81,13 @@ class Redrive:
         lost = self.passed(missing, reach)
         if not lost:
             return Verdict("wait")
-        if hopeless := [chunk for chunk in lost if self._in_vain[chunk] == self._rounds]:
+        if hopeless := [
+            chunk for chunk in lost if self._sent_since_progress[chunk] == self._rounds
+        ]:
             return Verdict("give_up", tuple(hopeless))
         for chunk in lost:
             self._sent[chunk] += 1
-            self._in_vain[chunk] += 1
+            self._sent_since_progress[chunk] += 1
             del self._horizon[chunk]
         return Verdict("resend", tuple(lost))
 

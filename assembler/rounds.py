@@ -61,11 +61,11 @@ class Rounds:
         await self._errand("refresh", _due(jobs, "refresh", _QUIET_S), self._records.refresh)
         idle = _due(jobs, "look", self._settings.redrive_after_s)
         try:
-            standing = await self._stalls.standing(idle)
+            hubs = await self._stalls.hub_progress(idle)
         except TransientError as error:
             log.warning("idle jobs not looked into", jobs=len(idle), error=str(error))
             return
-        await self._errand("look", idle, lambda job: self._stalls.look(job, standing))
+        await self._errand("look", idle, lambda job: self._stalls.look(job, hubs))
 
     async def save(self, jobs: Iterable[Job]) -> None:
         """Store all records that are out of date, however long it takes."""

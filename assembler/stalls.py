@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from assembler.frames_hub import FramesHub
-from assembler.job import Job, make_of, seconds_between
+from assembler.job import Job, provenance_of, seconds_between
 from assembler.metrics import AssemblerMetrics
 from assembler.redrive import Reach
 from assembler.segments_hub import CaughtUp
@@ -34,7 +34,7 @@ from shared.telemetry import tracing
 log = structlog.get_logger()
 
 
-class Standing(NamedTuple):
+class HubProgress(NamedTuple):
     """How far the hubs were processed, looked up once for all jobs of a round."""
 
     stylizers: Reach | None
@@ -74,7 +74,7 @@ class Stalls:
         self._metrics = metrics
         self._uploads = HubPositions(blobs, settings, settings.uploads_hub)
 
-    async def standing(self, jobs: list[Job]) -> Standing:
+    async def hub_progress(self, jobs: list[Job]) -> HubProgress:
         """Return how far the services that ``jobs`` wait for have come.
 
         One answer serves all jobs: a hub has many partitions, and asking is not cheap.
@@ -83,20 +83,20 @@ class Stalls:
         waiting = [job.upload_event for job in jobs if job.manifest is None]
         partitions = sorted({place.partition_id for place in waiting if place})
         noted = await asyncio.gather(*map(self._uploads.noted, partitions))
-        return Standing(
+        return HubProgress(
             reach, dict(zip(partitions, noted, strict=True)), _asked_once(self._caught_up)
         )
 
-    async def look(self, job: Job, standing: Standing) -> None:
+    async def look(self, job: Job, hubs: HubProgress) -> None:
         """Look into a job that has made no progress for a while."""
         if job.manifest is None:
-            await self._look_for_manifest(job, standing)
-        elif standing.stylizers is not None:
-            await self._look_for_chunks(job, job.manifest, standing.stylizers, standing.caught_up)
+            await self._look_for_manifest(job, hubs)
+        elif hubs.stylizers is not None:
+            await self._look_for_chunks(job, job.manifest, hubs.stylizers, hubs.caught_up)
 
-    async def _look_for_manifest(self, job: Job, standing: Standing) -> None:
+    async def _look_for_manifest(self, job: Job, hubs: HubProgress) -> None:
         # In this order, so that a split that finishes in between is not taken for a lost one.
-        passed = _is_upload_passed(job, standing) and await standing.caught_up(job.partition_id)
+        passed = _is_upload_passed(job, hubs) and await hubs.caught_up(job.partition_id)
         progress = await self._blobs.read(self._settings.jobs_container, progress_blob(job.job_id))
         job.sign_of_life(progress)
         manifest = None
@@ -139,7 +139,7 @@ class Stalls:
             return  # it has ended, or another assembler owns it by now
         # Everything that was announced before `reach` was looked up is known by now.
         missing = _still(job, missing)
-        await self._hear_stored(job, manifest, job.redrive.passed(missing, reach))
+        await self._note_stored(job, manifest, job.redrive.passed(missing, reach))
         if job.status.ended or job.let_go:
             return
         verdict = job.redrive.judge(_still(job, missing), reach)
@@ -153,7 +153,7 @@ class Stalls:
 
         Updates take time, so it is sent again after longer and longer pauses.
         """
-        sent = job.redrive.sent_in_vain(chunk)
+        sent = job.redrive.sent_since_progress(chunk)
         again = sent < self._settings.redrives and job.completeness.agreement.is_outdated(chunk)
         return again and job.idle_s < self._settings.redrive_after_s * 2**sent
 
@@ -188,7 +188,7 @@ class Stalls:
                     manifest, chunk, steps=steps, on_processor=mixed, styles=styles
                 )
 
-    async def _hear_stored(self, job: Job, manifest: Manifest, chunks: list[int]) -> None:
+    async def _note_stored(self, job: Job, manifest: Manifest, chunks: list[int]) -> None:
         """Note the stored segments of ``chunks``, whose events were lost."""
         at_once = asyncio.Semaphore(_LOOKS_AT_ONCE)
 
@@ -202,7 +202,7 @@ class Stalls:
 
         found = await asyncio.gather(*(look_for(manifest.chunks[chunk]) for chunk in chunks))
         for segment in filter(None, found):
-            if not job.completeness.agreement.knows(segment.chunk, make_of(segment)):
+            if not job.completeness.agreement.knows(segment.chunk, provenance_of(segment)):
                 log.warning("a segment's event was lost", job_id=job.job_id, chunk=segment.chunk)
                 job.announce(segment)
 
@@ -234,10 +234,10 @@ def _asked_once(caught_up: CaughtUp) -> CaughtUp:
     return ask
 
 
-def _is_upload_passed(job: Job, standing: Standing) -> bool:
+def _is_upload_passed(job: Job, hubs: HubProgress) -> bool:
     if job.upload_event is None:
         return False
-    noted = standing.splitters[job.upload_event.partition_id]
+    noted = hubs.splitters[job.upload_event.partition_id]
     if noted.hub_made:
         since = seconds_between(job.status.started_at, noted.hub_made)
         if since > _CLOCKS_APART_S:

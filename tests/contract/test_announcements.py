@@ -87,7 +87,7 @@ async def test_each_end_of_a_job_is_announced_with_its_whole_record(
         LocalTopic(0, KEY, keep(arrived)) as topic,
         announcing(topic.endpoint) as announcements,
     ):
-        await announcements.tell(status)
+        await announcements.announce(status)
 
     [event] = map(CloudEvent.from_dict, arrived)
     assert event.type == kind
@@ -103,9 +103,9 @@ async def test_a_repeated_announcement_can_be_told_by_its_id() -> None:
     async with LocalTopic(0, KEY, keep(arrived)) as topic:
         for _restart in range(2):
             async with announcing(topic.endpoint) as announcements:
-                await announcements.tell(ended("done"))
+                await announcements.announce(ended("done"))
         async with announcing(topic.endpoint) as announcements:
-            await announcements.tell(ended("failed"))
+            await announcements.announce(ended("failed"))
 
     first, again, other = (event["id"] for event in arrived)
     assert first == again != other
@@ -118,8 +118,8 @@ async def test_a_job_that_goes_on_and_a_topic_that_is_not_there_announce_nothing
         announcing(topic.endpoint) as announcements,
         announcing(None) as silent,
     ):
-        await announcements.tell(ended("assembling"))
-        await silent.tell(ended("done"))
+        await announcements.announce(ended("assembling"))
+        await silent.announce(ended("done"))
     assert arrived == []
 
 
@@ -128,7 +128,7 @@ async def test_a_topic_that_is_away_is_worth_another_try() -> None:
         endpoint = topic.endpoint
     async with announcing(endpoint) as announcements:
         with pytest.raises(TransientError, match="topic"):
-            await announcements.tell(ended("done"))
+            await announcements.announce(ended("done"))
 
 
 async def test_a_topic_in_trouble_is_worth_another_try_and_then_gets_the_event() -> None:
@@ -148,9 +148,9 @@ async def test_a_topic_in_trouble_is_worth_another_try_and_then_gets_the_event()
         announcing(topic.endpoint, registry=registry) as announcements,
     ):
         with pytest.raises(TransientError):
-            await announcements.tell(ended("done"))
-        await announcements.tell(ended("done"))
-        await announcements.tell(ended("assembling"))
+            await announcements.announce(ended("done"))
+        await announcements.announce(ended("done"))
+        await announcements.announce(ended("assembling"))
     assert len(arrived) == 1
     assert counted(registry) == {("done", "put_off"): 1, ("done", "delivered"): 1}
 
@@ -163,7 +163,7 @@ async def test_a_topic_that_refuses_holds_up_no_job_and_is_told_of_in_log_and_fi
             LocalTopic(0, KEY, keep(arrived)) as topic,
             announcing(topic.endpoint, key, registry) as announcements,
         ):
-            await announcements.tell(ended("failed"))
+            await announcements.announce(ended("failed"))
     assert arrived == []
     assert counted(registry) == {("failed", "refused"): 1}
     assert [(line["event"], line["job_id"]) for line in lines] == [("announcement refused", JOB)]

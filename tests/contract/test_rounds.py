@@ -19,7 +19,7 @@ from assembler.metrics import AssemblerMetrics
 from assembler.records import Records
 from assembler.rounds import Rounds
 from assembler.settings import AssemblerSettings
-from assembler.stalls import Stalls, Standing
+from assembler.stalls import HubProgress, Stalls
 from shared.contracts.messages import EventPlace
 from shared.storage.accounts import storage_client
 from shared.storage.blobs import BlobStore
@@ -45,9 +45,9 @@ class Looking(Stalls):
 
     looked: list[str]
 
-    async def look(self, job: Job, standing: Standing) -> None:
+    async def look(self, job: Job, hubs: HubProgress) -> None:
         self.looked.append(job.job_id)
-        await super().look(job, standing)
+        await super().look(job, hubs)
 
 
 async def nobody_knows(_: str | None) -> bool:

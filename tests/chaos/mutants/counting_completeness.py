@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import runpy
 
-from assembler.agreement import Make
+from assembler.agreement import Provenance
 from assembler.completeness import Completeness
 
 
@@ -17,8 +17,8 @@ class _Counting(Completeness):
     def complete(self) -> bool:
         return self._promised is not None and self._count >= len(self._promised)
 
-    def announce(self, chunk: int, frames: int, make: Make) -> bool:
-        stored = super().announce(chunk, frames, make)
+    def announce(self, chunk: int, frames: int, provenance: Provenance) -> bool:
+        stored = super().announce(chunk, frames, provenance)
         self._count += 1
         return stored
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from manifests import manifest
 
-from assembler.agreement import Make
+from assembler.agreement import Provenance
 from assembler.completeness import Completeness
 from shared.contracts.errors import ResultError
 
@@ -26,7 +26,7 @@ def test_any_order_with_any_repeats_completes_exactly_with_the_last_piece(
         if step is None:
             tracker.seal(manifest("j", counts))
         else:
-            tracker.announce(step, counts[step], Make())
+            tracker.announce(step, counts[step], Provenance())
         seen.add(step)
     assert tracker.complete
     assert tracker.missing() == []
@@ -36,23 +36,23 @@ def test_any_order_with_any_repeats_completes_exactly_with_the_last_piece(
 def test_what_is_missing_is_named_in_order() -> None:
     tracker = Completeness()
     tracker.seal(manifest("j", [32, 32, 32, 5]))
-    tracker.announce(2, 32, Make())
+    tracker.announce(2, 32, Provenance())
     assert tracker.missing() == [0, 1, 3]
 
 
 @pytest.mark.parametrize(("chunk", "frames"), [(3, 4), (4, 5), (-1, 1)])
 def test_a_segment_that_the_manifest_does_not_promise_is_refused(chunk: int, frames: int) -> None:
     early, late = Completeness(), Completeness()
-    early.announce(chunk, frames, Make())
+    early.announce(chunk, frames, Provenance())
     late.seal(manifest("j", [32, 32, 32, 5]))
     with pytest.raises(ResultError):
         early.seal(manifest("j", [32, 32, 32, 5]))
     with pytest.raises(ResultError):
-        late.announce(chunk, frames, Make())
+        late.announce(chunk, frames, Provenance())
 
 
 def test_two_announcements_that_contradict_each_other_are_refused() -> None:
     tracker = Completeness()
-    tracker.announce(0, 32, Make())
+    tracker.announce(0, 32, Provenance())
     with pytest.raises(ResultError, match="chunk 0"):
-        tracker.announce(0, 31, Make())
+        tracker.announce(0, 31, Provenance())

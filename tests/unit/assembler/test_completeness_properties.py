@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from manifests import manifest
 
-from assembler.agreement import Make
+from assembler.agreement import Provenance
 from assembler.completeness import Completeness
 from shared.contracts.errors import ResultError
 
-MAKES = st.builds(
-    Make,
+PROVENANCES = st.builds(
+    Provenance,
     styles=st.sampled_from(["", "a", "b", "c"]),
     encoder=st.sampled_from(["", "", "nvenc-1", "nvenc-2"]),
 )
@@ -27,7 +27,7 @@ class CompletenessMachine(RuleBasedStateMachine):
         self.counts = counts
         self.tracker = Completeness()
         self.announced: dict[int, int] = {}
-        self.makes: dict[int, Make] = {}
+        self.provenances: dict[int, Provenance] = {}
         self.versions: list[str] = []
         self.given_up: set[str] = set()
         self.sealed = False
@@ -40,17 +40,17 @@ class CompletenessMachine(RuleBasedStateMachine):
         return not self.sealed or promised == frames
 
     @precondition(lambda self: not self.broken)
-    @rule(data=st.data(), make=MAKES)
-    def announce_what_is_promised(self, data: st.DataObject, make: Make) -> None:
+    @rule(data=st.data(), provenance=PROVENANCES)
+    def announce_what_is_promised(self, data: st.DataObject, provenance: Provenance) -> None:
         chunk = data.draw(st.integers(0, len(self.counts) - 1))
-        self.announce_anything(chunk, self.counts[chunk], make)
+        self.announce_anything(chunk, self.counts[chunk], provenance)
 
     @precondition(lambda self: not self.broken)
-    @rule(chunk=st.integers(-1, 9), frames=st.integers(0, 33), make=MAKES)
-    def announce_anything(self, chunk: int, frames: int, make: Make) -> None:
+    @rule(chunk=st.integers(-1, 9), frames=st.integers(0, 33), provenance=PROVENANCES)
+    def announce_anything(self, chunk: int, frames: int, provenance: Provenance) -> None:
         expected = self._true(chunk, frames)
         try:
-            self.tracker.announce(chunk, frames, make)
+            self.tracker.announce(chunk, frames, provenance)
         except ResultError:
             assert not expected
             # The job fails here: what the tracker says from now on is of no interest.
@@ -58,22 +58,26 @@ class CompletenessMachine(RuleBasedStateMachine):
         else:
             assert expected
             self.announced[chunk] = frames
-            self.hear(chunk, make)
+            self.note(chunk, provenance)
 
-    def hear(self, chunk: int, make: Make) -> None:
-        if make.styles and (chunk not in self.makes or make.styles not in self.versions):
-            self.versions = [v for v in self.versions if v != make.styles] + [make.styles]
-        before = self.makes.setdefault(chunk, make)
-        processors = bool(before.encoder) > bool(make.encoder)
-        newer = bool(before.encoder) == bool(make.encoder) and (
-            self.wanted(make) > self.wanted(before)
+    def note(self, chunk: int, provenance: Provenance) -> None:
+        if provenance.styles and (
+            chunk not in self.provenances or provenance.styles not in self.versions
+        ):
+            self.versions = [v for v in self.versions if v != provenance.styles] + [
+                provenance.styles
+            ]
+        before = self.provenances.setdefault(chunk, provenance)
+        processors = bool(before.encoder) > bool(provenance.encoder)
+        newer = bool(before.encoder) == bool(provenance.encoder) and (
+            self.wanted(provenance) > self.wanted(before)
         )
         if processors or newer:
-            self.makes[chunk] = make
+            self.provenances[chunk] = provenance
 
-    def wanted(self, make: Make) -> bool:
+    def wanted(self, provenance: Provenance) -> bool:
         left = [v for v in self.versions if v not in self.given_up]
-        return not make.styles or not left or left[-1] == make.styles
+        return not provenance.styles or not left or left[-1] == provenance.styles
 
     @precondition(lambda self: not self.broken and self.versions)
     @rule()
@@ -104,12 +108,12 @@ class CompletenessMachine(RuleBasedStateMachine):
     @precondition(lambda self: hasattr(self, "tracker") and not self.broken)
     @invariant()
     def it_is_complete_exactly_when_all_is_there(self) -> None:
-        mixed = len({make.encoder for make in self.makes.values()}) > 1
+        mixed = len({provenance.encoder for provenance in self.provenances.values()}) > 1
         assert self.tracker.agreement.mixed == mixed
         fits = {
             chunk
-            for chunk, make in self.makes.items()
-            if self.wanted(make) and not (mixed and make.encoder)
+            for chunk, provenance in self.provenances.items()
+            if self.wanted(provenance) and not (mixed and provenance.encoder)
         }
         missing = [i for i in range(len(self.counts)) if i not in fits]
         assert {i for i in range(len(self.counts)) if self.tracker.has(i)} == {
