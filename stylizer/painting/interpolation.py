@@ -13,14 +13,15 @@ by then, and silently drops the given ones (seen with 1.31).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import ModelProto, TensorProto
+from onnx.numpy_helper import from_array, to_array
 
 from shared.contracts.style_blend import WHOLE
-
-if TYPE_CHECKING:
-    from onnx import ModelProto, TensorProto
 
 TRUNK: Final = "trunk"
 """Key in a network's metadata: networks with the same value may be averaged."""
@@ -47,10 +48,6 @@ def interpolate(networks: Sequence[bytes], percents: Sequence[int]) -> bytes:
 
 
 def _read(network: bytes) -> ModelProto:
-    # Imported here, where networks are read: only blends need it.
-    import onnx
-    from google.protobuf.message import DecodeError
-
     try:
         return onnx.load_from_string(network)
     except DecodeError as error:
@@ -58,8 +55,6 @@ def _read(network: bytes) -> ModelProto:
 
 
 def _average(row: Sequence[TensorProto], percents: Sequence[int]) -> None:
-    from onnx.numpy_helper import from_array, to_array
-
     name, weights = row[0].name, [to_array(tensor) for tensor in row]
     if np.issubdtype(weights[0].dtype, np.floating):
         shares = [w.astype(np.float64) * p / WHOLE for w, p in zip(weights, percents, strict=True)]
