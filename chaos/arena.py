@@ -148,11 +148,11 @@ class Arena:
                 while await self._reaches_beyond():  # noqa: ASYNC110 - it is services that we wait for
                     await asyncio.sleep(_LOOK_S)
 
-    async def pass_over(self, hub: str, partition: str) -> None:
+    async def skip_partition(self, hub: str, partition: str) -> None:
         """Move the position of a hub's readers past everything in a partition."""
         sequence, offset = self._reader.end_of(hub, partition)
         self.recorder.note_lost((hub, partition, n) for n in range(sequence + 1))
-        await self.storage.pass_over(hub, partition, sequence, offset)
+        await self.storage.move_checkpoint(hub, partition, sequence, offset)
 
     async def submit(self, clip: ClipPlan, style: str = STYLES[0]) -> Upload:
         """Upload a clip under a new name."""

@@ -115,7 +115,7 @@ class Saboteur:
             before = send((process,), signal.SIGTERM)
         await self._return((process,), before)
 
-    async def _put_clock_wrong(self, seconds: float, chance: random.Random) -> None:
+    async def _skew_clock(self, seconds: float, chance: random.Random) -> None:
         """Give one process a wrong clock for a while, if libfaketime is installed."""
         clock = wrong_clock(chance.choice((-1, 1)) * chance.randrange(_SKEW_S, 3 * _SKEW_S))
         if clock is None:
@@ -150,19 +150,19 @@ class Saboteur:
             case "cut" | "hold" | "silence" | "slow":
                 await disturb(verb, self._relay(target), fault.seconds)
             case "take":
-                await self._take_away(fault.seconds)
+                await self._scale_to_zero(fault.seconds)
             case "away":
-                await self._be_away(target.rpartition(": ")[2], fault.seconds)
+                await self._make_unreachable(target.rpartition(": ")[2], fault.seconds)
             case "storage":
                 await self._refuse(target.rpartition(" ")[2], fault.seconds)
             case "answers":
                 await self._lose_answers(fault.seconds)
             case "roll" | "make" | "lose" | "put" | "starve" | "fill":
-                await self._overturn(fault, chance)
+                await self._disrupt(fault, chance)
             case _:
                 await self._tamper(fault.kind, Tampering(self._arena, chance))
 
-    async def _overturn(self, fault: Fault, chance: random.Random) -> None:
+    async def _disrupt(self, fault: Fault, chance: random.Random) -> None:
         verb, _, target = fault.kind.partition(" ")
         match verb:
             case "roll":
@@ -172,7 +172,7 @@ class Saboteur:
             case "lose":
                 await self._lose(target.partition("'")[0], chance)
             case "put":
-                await self._put_clock_wrong(fault.seconds, chance)
+                await self._skew_clock(fault.seconds, chance)
             case "starve":
                 await starve(self._victims(target, chance), fault.seconds)
             case "fill":
@@ -252,7 +252,7 @@ class Saboteur:
             async with self._starting:
                 await self._arena.scale(before)
 
-    async def _take_away(self, seconds: float) -> None:
+    async def _scale_to_zero(self, seconds: float) -> None:
         """Leave the pool without stylizers, like a cluster without a free GPU."""
         async with self._scaling:
             before = len(self._arena.stylizers)
@@ -262,7 +262,7 @@ class Saboteur:
             async with self._starting:
                 await self._arena.scale(before)
 
-    async def _be_away(self, target: str, seconds: float) -> None:
+    async def _make_unreachable(self, target: str, seconds: float) -> None:
         arena = self._arena
         if target == "the topic":
             arena.topic_away = True
@@ -287,7 +287,7 @@ class Saboteur:
                 partition = await Tampering(self._arena, chance).partition_to_lose(hub)
                 if partition is None:
                     return
-                await self._arena.pass_over(hub, partition)
+                await self._arena.skip_partition(hub, partition)
                 # A running reader would read on, but the next one starts at the position.
                 before = send(pool, signal.SIGKILL)
         await self._return(pool, before)

@@ -27,7 +27,7 @@ class HubRelay(Relay):
             if wanted == hub:
                 line.cut()
 
-    def heed(self, line: Line, data: bytes) -> None:
+    def inspect(self, line: Line, data: bytes) -> None:
         """Learn which hub a client uses."""
         if line not in self._hubs and (found := _HUB.search(data)):
             self._hubs[line] = found[1].decode()

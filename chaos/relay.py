@@ -116,12 +116,12 @@ class Relay:
         upstream, downstream = await self.connect()
         try:
             async with asyncio.TaskGroup() as both_ways:
-                both_ways.create_task(_pump(line, reader, downstream, self.heed))
+                both_ways.create_task(_pump(line, reader, downstream, self.inspect))
                 both_ways.create_task(_pump(line, upstream, writer))
         finally:
             downstream.transport.abort()
 
-    def heed(self, line: Line, data: bytes) -> None:
+    def inspect(self, line: Line, data: bytes) -> None:
         """Inspect what a client sends, before it is passed on.
 
         Raises:
@@ -158,11 +158,11 @@ async def _pump(
     line: Line,
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
-    heed: Callable[[Line, bytes], None] | None = None,
+    inspect: Callable[[Line, bytes], None] | None = None,
 ) -> None:
     while data := await reader.read(_PIECE):
-        if heed is not None:
-            heed(line, data)
+        if inspect is not None:
+            inspect(line, data)
         await line.clear()
         writer.write(data)
         await writer.drain()

@@ -17,7 +17,7 @@ from chaos.promises import Violation, check
 from chaos.settings import STYLES
 from shared.contracts.errors import StylestreamError
 
-_OF_A_STILL_PIPELINE: Final = frozenset({"I5", "TIDY"})
+_JUDGED_WHEN_IDLE: Final = frozenset({"I5", "TIDY"})
 """Promises that cannot be judged while there is something left to do."""
 
 _PATIENCE_S: Final = 150.0
@@ -36,7 +36,7 @@ class Outcome:
     settled: bool
 
 
-Wish = tuple[ClipPlan, str]
+PlannedUpload = tuple[ClipPlan, str]
 """A clip and the style to paint it in."""
 
 
@@ -47,8 +47,8 @@ async def calm_run(
 
     The results become the references of later runs.
     """
-    wishes = [(clip, style) for clip in clips for style in styles]
-    outcome = await _run(arena, 0, wishes, (), patience_s=300.0)
+    planned_uploads = [(clip, style) for clip in clips for style in styles]
+    outcome = await _run(arena, 0, planned_uploads, (), patience_s=300.0)
     await arena.take_references()
     return outcome
 
@@ -69,14 +69,18 @@ async def chaos_run(
     steps = sum(2 * clip.frames // 8 for clip in chosen)
     plan = plan_faults(seed, steps, kinds)
     # A result can only be compared if the same was painted once without faults.
-    wishes = [
+    planned_uploads = [
         (c, chance.choice([s for s in STYLES if wanted(c.name, s) in arena.clips])) for c in chosen
     ]
-    return await _run(arena, seed, wishes, plan, patience_s)
+    return await _run(arena, seed, planned_uploads, plan, patience_s)
 
 
 async def _run(
-    arena: Arena, seed: int, wishes: Sequence[Wish], plan: Sequence[Fault], patience_s: float
+    arena: Arena,
+    seed: int,
+    planned_uploads: Sequence[PlannedUpload],
+    plan: Sequence[Fault],
+    patience_s: float,
 ) -> Outcome:
     saboteur, first_step = Saboteur(arena), arena.recorder.steps
     before = [fault for fault in plan if fault.kind in BEFORE_UPLOADS]
@@ -98,7 +102,7 @@ async def _run(
 
     committing = [asyncio.create_task(commit(fault)) for fault in during]
     try:
-        for clip, style in wishes:
+        for clip, style in planned_uploads:
             await arena.submit(clip, style)
         await arena.jobs_ended(patience_s)
         jobs_ended.set()
@@ -119,7 +123,7 @@ async def verdict(
 ) -> list[Violation]:
     """Return the violations that are not ``known``; for ``surely`` see `Arena.history`."""
     violations = await _broken(arena, known, surely=surely)
-    if settled and any(v.promise in _OF_A_STILL_PIPELINE for v in violations):
+    if settled and any(v.promise in _JUDGED_WHEN_IDLE for v in violations):
         # Something came late, as on a busy machine, and its consequences are not finished.
         await arena.settle(_PATIENCE_S)
         violations = await _broken(arena, known, surely=True)

@@ -75,7 +75,7 @@ class StorageView:
                     found[hub, partition] = int((blob.metadata or {})["sequencenumber"])
         return found
 
-    async def pass_over(self, hub: str, partition: str, sequence: int, offset: str) -> None:
+    async def move_checkpoint(self, hub: str, partition: str, sequence: int, offset: str) -> None:
         """Set a partition's position to an event, as if it and all before it were done."""
         container = self._account.get_container_client(f"{hub}-checkpoints")
         async for blob in container.list_blobs():

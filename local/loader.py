@@ -40,7 +40,7 @@ loaded, and threads do not survive a fork, so a stylizer loads it itself."""
 
 _SERVICE: Final = b"s"
 _PYTHON: Final = python("")[:-1]
-_SINCE_THE_START: Final = ("LD_", "PYTHON", "MALLOC_", "OMP_", "OPENBLAS_", "SSL_CERT_")
+_STARTUP_PREFIXES: Final = ("LD_", "PYTHON", "MALLOC_", "OMP_", "OPENBLAS_", "SSL_CERT_")
 """Prefixes of variables that are read when a process starts or loads its packages."""
 
 _PR_SET_NAME: Final = 15
@@ -85,7 +85,7 @@ class Loader:
         return (
             sys.platform == "linux"
             and command.argv[: len(_PYTHON)] == _PYTHON
-            and _since_the_start(command.environment) == _since_the_start(self.environment)
+            and _startup_variables(command.environment) == _startup_variables(self.environment)
         )
 
     async def _fork(self, command: Command, log: BinaryIO) -> Child:
@@ -139,8 +139,10 @@ def _ending(code: int | None) -> int:
     return -signal.SIGKILL if code is None else code
 
 
-def _since_the_start(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name.startswith(_SINCE_THE_START)}
+def _startup_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: value for name, value in environment.items() if name.startswith(_STARTUP_PREFIXES)
+    }
 
 
 def main() -> None:
@@ -152,15 +154,15 @@ def main() -> None:
     wait_for_work()
     with open(0, "rb", closefd=False) as request:
         service = json.load(request)
-    _become(service["name"], service["environment"], service["directory"])
+    _switch_to(service["name"], service["environment"], service["directory"])
     sys.argv = service["argv"]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 
-def _become(name: str, environment: dict[str, str], directory: str) -> None:
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
+def _switch_to(name: str, environment: dict[str, str], directory: str) -> None:
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(directory)

@@ -15,7 +15,7 @@ Attempt = Literal["in_process", "isolated"]
 _BLEND: Final = "blend"
 _OTHER: Final = "other"
 # A gallery may hold any number of styles; the number of time series has to stay bounded.
-_STYLES_TOLD_APART: Final = 64
+_MAX_STYLE_LABELS: Final = 64
 
 
 class StylizerMetrics(WorkMetrics):
@@ -72,7 +72,7 @@ class StylizerMetrics(WorkMetrics):
 
     def painted(self, style: str, frames: int) -> None:
         """Count frames painted in one of the gallery's styles, or in a blend of several."""
-        self._frames.labels(style=self._told_apart(style)).inc(frames)
+        self._frames.labels(style=self._style_label(style)).inc(frames)
 
     def attempt(self, kind: Attempt) -> None:
         """Count an attempt to paint a chunk."""
@@ -82,10 +82,10 @@ class StylizerMetrics(WorkMetrics):
         """Count a chunk that could not be painted and keeps its original frames."""
         self._passed_through.inc()
 
-    def _told_apart(self, style: str) -> str:
+    def _style_label(self, style: str) -> str:
         if ":" in style or "," in style:
             return _BLEND
-        if style not in self._styles and len(self._styles) == _STYLES_TOLD_APART:
+        if style not in self._styles and len(self._styles) == _MAX_STYLE_LABELS:
             return _OTHER
         self._styles.add(style)
         return style

@@ -85,7 +85,7 @@ class Stylizer:
 
     def _painted_before(self, event: ChunkReady, there: BlobFacts | None) -> SegmentReady | None:
         """Return a stored segment's announcement; None if it is missing or must be replaced."""
-        if there is None or self._has_to_go(there, event):
+        if there is None or self._must_replace(there, event):
             return None
         self._metrics.chunk("duplicate")
         return SegmentReady.of_stored(event.job_id, event.chunk, there.metadata)
@@ -115,7 +115,7 @@ class Stylizer:
                 # A late duplicate, or a job that failed or was cancelled meanwhile.
                 self._metrics.chunk("obsolete")
                 return None
-            if there is not None and not _cannot_stay(there, event):
+            if there is not None and not _is_unjoinable(there, event):
                 # A segment in another version of the style is better than none.
                 log.error("not painted anew", job_id=event.job_id, exc_info=error)
                 return SegmentReady.of_stored(event.job_id, event.chunk, there.metadata)
@@ -149,7 +149,7 @@ class Stylizer:
         A segment that is there already stays, unless it must be replaced.
         """
         place = SegmentPlace.of(event.chunk, event.time_base).metadata()
-        metadata = {**seal(segment), **place, **{key: said for key, said in how.items() if said}}
+        metadata = {**seal(segment), **place, **{key: value for key, value in how.items() if value}}
         container, name = self._settings.segments_container, _name(event)
         written: dict[str, Any] = {"metadata": metadata, "content_type": "video/mp4"}
         with self._metrics.timed("upload"):
@@ -158,15 +158,15 @@ class Stylizer:
             )
             while stored is None:
                 there = await self._stored(event)
-                if there is None or not self._has_to_go(there, event):
+                if there is None or not self._must_replace(there, event):
                     return False
                 replace = functools.partial(self._blobs.replace, etag=there.etag, **written)
                 stored = await self._retry(functools.partial(replace, container, name, segment))
         return True
 
-    def _has_to_go(self, segment: BlobFacts, event: ChunkReady) -> bool:
+    def _must_replace(self, segment: BlobFacts, event: ChunkReady) -> bool:
         """Return whether the event asks to replace a stored segment and this worker can do so."""
-        if _cannot_stay(segment, event):
+        if _is_unjoinable(segment, event):
             return True
         painted_with = segment.metadata.get(STYLES, "")
         if not event.styles or painted_with in ("", event.styles):
@@ -253,7 +253,7 @@ def _ready(
     )
 
 
-def _cannot_stay(segment: BlobFacts, event: ChunkReady) -> bool:
+def _is_unjoinable(segment: BlobFacts, event: ChunkReady) -> bool:
     """Return whether a stored segment cannot be joined to the others of its job."""
     return event.on_processor and bool(segment.metadata.get(ENCODER))
 

@@ -80,7 +80,7 @@ class Client:
         )
         self._broker.notices.warn("closed connections", f"closing a connection: {error}{hint}")
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Release everything, since the connection is gone."""
         if self._expiry is not None:
             self._expiry.cancel()
@@ -155,7 +155,7 @@ class Client:
             if isinstance(link, OutgoingLink):
                 self._replies.pop(link, None)
 
-    def send_what_waits(self, link: OutgoingLink) -> None:
+    def flush_pending(self, link: OutgoingLink) -> None:
         """Use the credit that a reader or a requester has granted."""
         pump = self._pumps.get(link)
         if pump is not None:
@@ -284,7 +284,7 @@ class Client:
             link.settle(delivery.delivery_id, delivery.delivery_id)
         waiting = self._replies[reply_link]
         waiting.append(reply)
-        self.send_what_waits(reply_link)
+        self.flush_pending(reply_link)
         if len(waiting) > self._limits.max_waiting_replies:
             self.drop_links((reply_link,))
             reply_link.detach(LinkFault(RESOURCE_LIMIT, "Too many replies wait for credit."))

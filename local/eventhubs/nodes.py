@@ -46,7 +46,7 @@ def answer_cbs(broker: Broker, request: Request, now_s: float) -> tuple[Grant | 
     try:
         grant = check_token(token, audience, broker.policy, now_s)
     except TokenRefusedError as error:
-        _tell_of_refusal(broker, audience, error)
+        _warn_of_refusal(broker, audience, error)
         return None, _failure(request, error.status, error.condition, str(error))
     name = path_of(audience).split("/")[0]
     try:
@@ -73,7 +73,7 @@ def answer_management(broker: Broker, request: Request, grants: list[Grant], now
         try:
             grants = [*grants, check_token(token, name, broker.policy, now_s)]
         except TokenRefusedError as error:
-            _tell_of_refusal(broker, name, error)
+            _warn_of_refusal(broker, name, error)
             return _failure(request, error.status, error.condition, str(error))
     if not any(grant.covers(path_of(name), now_s) for grant in grants):
         description = "Unauthorized access. 'Listen' claim(s) are required."
@@ -125,7 +125,7 @@ def _partition_properties(
     }
 
 
-def _tell_of_refusal(broker: Broker, audience: str, error: TokenRefusedError) -> None:
+def _warn_of_refusal(broker: Broker, audience: str, error: TokenRefusedError) -> None:
     broker.notices.warn(
         "refused tokens",
         f"a client is refused for '{audience[:_SHOWN]}': {error} "

@@ -98,7 +98,7 @@ class RetryingPainter:
                 except AttemptFailed as failure:
                     last = failure
                 except PermanentError as fault:
-                    await self._question_styles(fault)
+                    await self._check_styles(fault)
                     raise
                 log.warning(
                     "attempt failed",
@@ -107,12 +107,12 @@ class RetryingPainter:
                     attempt=attempt,
                     cause=last.detail,
                 )
-                self._question_memory(last.detail)
+                self._check_memory(last.detail)
                 if is_out_of_memory(last.detail):  # it may be free again a moment later
                     await asyncio.sleep(PATIENCE_S)
-                await self._question_styles(last)
-                await self._question_engine()
-                await self._question_encoder()
+                await self._check_styles(last)
+                await self._check_engine()
+                await self._check_encoder()
         limit = self._counter.limit
         times = "once" if limit == 1 else f"{limit} times"
         sentence = f"painting failed {times}: {last}"
@@ -170,7 +170,7 @@ class RetryingPainter:
             detail = f"{type(error).__name__}: {error}"
             raise AttemptFailed(_sentence(error), detail) from error
 
-    def _question_memory(self, cause: str) -> None:
+    def _check_memory(self, cause: str) -> None:
         """Leave when the GPU is out of memory, which isolated attempts share with this process.
 
         Raises:
@@ -180,7 +180,7 @@ class RetryingPainter:
             self._health.fail(f"the GPU is out of memory: {cause}")
             raise GivenBack("the GPU is out of memory")
 
-    async def _question_styles(self, failure: StylestreamError) -> None:
+    async def _check_styles(self, failure: StylestreamError) -> None:
         """Leave when the files of styles have changed since the start.
 
         This worker cannot load what it has not loaded yet, and its children refuse to paint.
@@ -195,7 +195,7 @@ class RetryingPainter:
             self._health.fail(f"styles were changed while they were in use: {changes}")
             raise GivenBack("styles were changed while they were in use")
 
-    async def _question_engine(self) -> None:
+    async def _check_engine(self) -> None:
         """Check that the engine still paints: a worker that lost its GPU would fail every chunk.
 
         Raises:
@@ -212,7 +212,7 @@ class RetryingPainter:
             self._health.fail(f"the engine no longer paints: {error}")
             raise GivenBack("the engine no longer paints") from error
 
-    async def _question_encoder(self) -> None:
+    async def _check_encoder(self) -> None:
         """Check that NVENC still works, where it is in use.
 
         Raises:

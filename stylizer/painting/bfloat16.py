@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from stylizer.painting.canvas_split import split
 from stylizer.painting.canvases import Canvases
-from stylizer.painting.compiled import Compiled, Shelf
+from stylizer.painting.compiled import Compiled, IdleModels
 from stylizer.painting.frames import Frames, Painter
 from stylizer.painting.layouts import RGB, Layout
 from stylizer.painting.rounding import round_at_once
@@ -59,7 +59,7 @@ class Bfloat16:
         import openvino
 
         self._core = openvino.Core()
-        self._shelf = Shelf()
+        self._idle_models = IdleModels()
         self._canvases = Canvases()
         self._fp32 = Sessions("cpu", None)
 
@@ -80,7 +80,7 @@ class Bfloat16:
 
     def _lanes(self, network: bytes) -> _Lanes:
         model = self._core.read_model(round_at_once(network), b"")
-        return _Lanes(self._core, model, self._shelf)
+        return _Lanes(self._core, model, self._idle_models)
 
     def passing_painter(self, style: str, network: bytes) -> Painter:
         """Return a painter for a few frames, which runs ``network`` in fp32.
@@ -92,16 +92,16 @@ class Bfloat16:
 
 
 class _Lanes:
-    """As many compiled copies of a model as are in use at once; idle ones are kept on a shelf.
+    """As many compiled copies of a model as are in use at once; idle ones are kept for reuse.
 
     One copy with several streams was seen to hang now and then when several threads called it. So
     each call has a copy to itself, compiled (in about 0.1 s) if none is idle.
     """
 
-    def __init__(self, core: openvino.Core, model: openvino.Model, shelf: Shelf) -> None:
+    def __init__(self, core: openvino.Core, model: openvino.Model, idle_models: IdleModels) -> None:
         self._core = core
         self._model = model
-        self._shelf = shelf
+        self._idle_models = idle_models
 
     def __call__(self, frames: Frames, canvas: npt.NDArray[np.generic]) -> Frames:
         """Return the painted frames in an array of their own; ``canvas`` is the second input.
@@ -109,14 +109,14 @@ class _Lanes:
         Raises:
             RuntimeError: OpenVINO has failed, with or without an error of its own.
         """
-        taken, kept = self._shelf.take(self._model), None
+        taken, kept = self._idle_models.take(self._model), None
         try:
             one = taken or self._compile()
             painted = self._infer(one.request, frames, canvas)
             one.pixels = max(one.pixels, frames.size // 3)
             kept = one  # a copy that has failed is not reused
         finally:
-            self._shelf.give_back(kept)
+            self._idle_models.give_back(kept)
         return painted
 
     def _infer(
@@ -124,7 +124,7 @@ class _Lanes:
     ) -> Frames:
         # Out of memory, OpenVINO was seen to return with neither an error nor a picture. The
         # picture of the previous call would then be taken for this one's.
-        request.set_output_tensor(_nothing())
+        request.set_output_tensor(_empty_output())
         # A model without a canvas has one input.
         given = dict(zip(range(len(self._model.inputs)), (frames, canvas), strict=False))
         painted: Frames = request.infer(given, share_inputs=True, share_outputs=True)[0]
@@ -137,7 +137,7 @@ class _Lanes:
         return Compiled(self._model, compiled.create_infer_request())
 
 
-def _nothing() -> openvino.Tensor:
+def _empty_output() -> openvino.Tensor:
     """Return an empty output tensor, to be filled by inference."""
     import openvino
 

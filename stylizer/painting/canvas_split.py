@@ -58,7 +58,7 @@ def _find_drawn(graph: onnx.GraphProto, frames: str) -> str | None:
     convolutions = []
     for node in graph.node:
         given = set(node.input)
-        if any(_is_nothing(constants.get(name)) for name in given) and node.op_type == "Mul":
+        if any(_is_integer_zero(constants.get(name)) for name in given) and node.op_type == "Mul":
             continue  # only the size of the other factor is left
         if node.op_type == "Conv" and drawn & given:
             convolutions.append(node)
@@ -75,7 +75,7 @@ def _find_drawn(graph: onnx.GraphProto, frames: str) -> str | None:
     return taken.pop()
 
 
-def _is_nothing(tensor: onnx.TensorProto | None) -> bool:
+def _is_integer_zero(tensor: onnx.TensorProto | None) -> bool:
     """Return whether a constant is an integer zero, whose product with anything is zero."""
     if tensor is None:
         return False

@@ -55,7 +55,7 @@ class _Batching(NamedTuple):
     layout: Layout
 
 
-class _Still(NamedTuple):
+class _PlacedFrame(NamedTuple):
     """A frame and where it lies, on the canvas and on the network's grid."""
 
     frame: av.VideoFrame
@@ -172,19 +172,20 @@ def _batches(frames: Iterable[av.VideoFrame], batching: _Batching) -> Iterator[_
     places = _each(() if chunk is None else chunk.canvas, Place(0, 0))
     shifts = _each(() if chunk is None else chunk.grid, _UNMOVED)
     bars = NO_BARS if chunk is None else chunk.bars
-    stills = map(_Still, frames, places, shifts)
-    for look, group in _groups(stills, batching.size, batching.look_of):
+    placed_frames = map(_PlacedFrame, frames, places, shifts)
+    for look, group in _groups(placed_frames, batching.size, batching.look_of):
         first = group[0].frame
         framing = Framing.of(first.width, first.height, bars, style.lines)
         keep = keeps_source(style) or framing.crops
-        corners = [_corner(still.shift) for still in group]
+        corners = [_corner(placed.shift) for placed in group]
         places_there = [
-            framing.place(still.place, corner) for still, corner in zip(group, corners, strict=True)
+            framing.place(placed.place, corner)
+            for placed, corner in zip(group, corners, strict=True)
         ]
         yield _Batch(
             look=look,
-            pts=[still.frame.pts or 0 for still in group],
-            originals=[still.frame if keep else None for still in group],
+            pts=[placed.frame.pts or 0 for placed in group],
+            originals=[placed.frame if keep else None for placed in group],
             framing=framing,
             corners=corners,
             canvas=np.array(places_there, np.int32),
@@ -193,22 +194,22 @@ def _batches(frames: Iterable[av.VideoFrame], batching: _Batching) -> Iterator[_
 
 
 def _groups(
-    stills: Iterable[_Still], size: int, look_of: LookOf
-) -> Iterator[tuple[Look, list[_Still]]]:
+    placed_frames: Iterable[_PlacedFrame], size: int, look_of: LookOf
+) -> Iterator[tuple[Look, list[_PlacedFrame]]]:
     """Yield each look with up to ``size`` consecutive frames of that look and one array size."""
 
-    def kind(still: _Still) -> tuple[Look, bool]:
-        return look_of(still.frame), still.shift == _UNMOVED
+    def kind(placed: _PlacedFrame) -> tuple[Look, bool]:
+        return look_of(placed.frame), placed.shift == _UNMOVED
 
-    for (look, _), alike in itertools.groupby(stills, kind):
+    for (look, _), alike in itertools.groupby(placed_frames, kind):
         while group := list(itertools.islice(alike, size)):
             yield look, group
 
 
-def _each(told: Sequence[_Way], start: _Way) -> Iterator[_Way]:
+def _each(given: Sequence[_Way], start: _Way) -> Iterator[_Way]:
     """Return a value for every frame; after the last one given, the camera stands still."""
-    stopped = told[-1] if told else start
-    return itertools.chain(told, itertools.repeat(stopped))
+    last = given[-1] if given else start
+    return itertools.chain(given, itertools.repeat(last))
 
 
 def _corner(shift: GridShift) -> Corner:
@@ -216,7 +217,9 @@ def _corner(shift: GridShift) -> Corner:
     return shift.down % MULTIPLE, shift.across % MULTIPLE
 
 
-def _planes(group: list[_Still], framing: Framing, corners: list[Corner], layout: Layout) -> Frames:
+def _planes(
+    group: list[_PlacedFrame], framing: Framing, corners: list[Corner], layout: Layout
+) -> Frames:
     """Copy frames of one size into an array; frames that have moved get room to be shifted in.
 
     That room is the same wherever they lie: what is beyond a picture's edge influences what is
@@ -224,6 +227,6 @@ def _planes(group: list[_Still], framing: Framing, corners: list[Corner], layout
     """
     room = 0 if group[0].shift == _UNMOVED else MULTIPLE - 1
     planes = layout.batch(len(group), *framing.working, room)
-    for still, picture, corner in zip(group, planes, corners, strict=True):
-        layout.put(framing.enter(still.frame), picture, corner)
+    for placed, picture, corner in zip(group, planes, corners, strict=True):
+        layout.put(framing.enter(placed.frame), picture, corner)
     return planes

@@ -40,7 +40,7 @@ class Compiled:
         return _MODEL + _PIXEL * self.pixels
 
 
-class Shelf:
+class IdleModels:
     """Idle compiled models, least recently used first. Safe to call from several threads.
 
     As many models are kept, idle or not, as were ever in use at once, and more if these fit into

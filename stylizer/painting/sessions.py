@@ -32,7 +32,7 @@ _PROVIDERS: Final[dict[Device, list[str]]] = {
 _GPU: Final = "cuda"
 """The device on which ONNX Runtime places frames."""
 
-_SAYS_NO_MORE: Final = ("explicitly added the CPU EP", "CUDA Provider not available")
+_UNINFORMATIVE_ERRORS: Final = ("explicitly added the CPU EP", "CUDA Provider not available")
 """What ONNX Runtime says when CUDA did not start, which does not name the cause."""
 
 _CODE: Final = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
@@ -154,8 +154,8 @@ class Sessions:
         return session
 
     def _not_started(self, cause: str) -> str:
-        told = cause and not any(words in cause for words in _SAYS_NO_MORE)
-        why = f" ({' '.join(cause.split())})" if told else ""
+        informative = cause and not any(words in cause for words in _UNINFORMATIVE_ERRORS)
+        why = f" ({' '.join(cause.split())})" if informative else ""
         return (
             f"ENGINE={self.device}: {_PROVIDERS[self.device][0]} did not start{why}; "
             "check with nvidia-smi that the driver sees the GPU, "

@@ -56,7 +56,7 @@ class Application(Protocol):
     def receive(self, link: IncomingLink, delivery: Delivery) -> None:
         """Take a message."""
 
-    def send_what_waits(self, link: OutgoingLink) -> None:
+    def flush_pending(self, link: OutgoingLink) -> None:
         """Use the credit that the client has granted."""
 
     def drop_links(self, links: tuple[Link, ...]) -> None:
@@ -68,7 +68,7 @@ class Application(Protocol):
     def failed(self, error: AmqpError) -> None:
         """The client violated the protocol, and its connection is closed."""
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Release everything, since the connection is gone."""
 
 
@@ -123,7 +123,7 @@ class Connection(asyncio.Protocol):
         self._transport = None
         for timer in self._timers.values():
             timer.cancel()
-        self._application.leave()
+        self._application.release()
         self._engine.close()
         self._on_closed(self)
 
@@ -174,7 +174,7 @@ class Connection(asyncio.Protocol):
                 self._application.receive(link, delivery)
             case CreditChanged(links):
                 for link in links:
-                    self._application.send_what_waits(link)
+                    self._application.flush_pending(link)
             case LinkAttaching(link):
                 self._application.attach(link)
             case LinkDetached(link):
