@@ -36,7 +36,7 @@ from shared.media.containers import (
     open_output,
     track_metadata,
 )
-from shared.media.detour import Apart, add_chapters, is_detour
+from shared.media.detour import TimestampSpreader, add_chapters, is_detour
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
@@ -179,7 +179,7 @@ class _Result:
         self._video.time_base = self._source.time_base
         self._numbers = {stream.index: number_of(stream) for stream in tracks}
         self._all = frozenset(self._numbers.values())
-        self._apart = Apart()
+        self._spreader = TimestampSpreader()
         try:
             self._copies = {stream.index: self._add_copy(stream) for stream in tracks}
             output.start_encoding()
@@ -232,7 +232,7 @@ class _Result:
         index = self._next.stream_index
         if self._next.stream.type != "subtitle" or not is_filler(self._next):
             if is_detour(self._output):
-                self._apart.stamp(self._next)
+                self._spreader.stamp(self._next)
             self._next.stream = self._copies[index]
             try:
                 self._output.mux(self._next)

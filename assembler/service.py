@@ -33,10 +33,10 @@ from shared.contracts.messages import (
     SplitStarted,
     decode,
 )
-from shared.hubs.burials import Burials
+from shared.hubs.dead_lettering import DeadLettering
 from shared.hubs.dead_letters import DeadLetters
 from shared.hubs.delivery import Delivery
-from shared.hubs.scarcity import patiently
+from shared.hubs.scarcity import retry_on_scarcity
 from shared.service.clients import AzureClients
 from shared.service.health import Health
 from shared.service.runtime import Service, reader
@@ -62,7 +62,7 @@ class Assembler:
         frames: FramesHub,
         segments: SegmentsHub,
         announcements: Announcements,
-        burials: Burials,
+        dead_lettering: DeadLettering,
         metrics: AssemblerMetrics,
     ) -> None:
         self._settings = settings
@@ -75,7 +75,7 @@ class Assembler:
         stalls = Stalls(settings, blobs, frames, segments.caught_up, metrics)
         self._rounds = Rounds(settings, self._records, stalls, metrics)
         self._conclusion = Conclusion(settings, blobs, self._records, announcements, metrics)
-        self._burials = burials
+        self._dead_lettering = dead_lettering
         self._jobs: dict[str, Job] = {}
         self._parted: dict[str, Job] = {}
         """Jobs that were let go, until it is certain that their events come again."""
@@ -94,7 +94,7 @@ class Assembler:
         """Process an event: note it, and conclude its job if that is complete or has failed."""
         try:
             with tracing.processing(delivery.origin):
-                await patiently(lambda: self._retry(lambda: self._note(delivery)))
+                await retry_on_scarcity(lambda: self._retry(lambda: self._note(delivery)))
         except Exception as error:  # no event may stop its partition
             self._put_in_hand(self._set_aside(delivery, error))
 
@@ -125,7 +125,7 @@ class Assembler:
 
     def drain(self) -> None:
         """Stop waiting for dead letters and for room; the next assembler gets what is left."""
-        self._burials.drain()
+        self._dead_lettering.drain()
         self._conclusion.drain()
 
     async def finish(self) -> None:
@@ -154,7 +154,7 @@ class Assembler:
 
     async def _set_aside(self, delivery: Delivery, error: Exception) -> None:
         """Dead-letter an event that cannot be processed, for an operator, and mark it done."""
-        if await self._burials.bury(delivery, error):
+        if await self._dead_lettering.dead_letter(delivery, error):
             delivery.done()
 
     async def _note(self, delivery: Delivery) -> None:
@@ -282,7 +282,9 @@ class Assembler:
         try:
             await self._conclusion.decide(job)
             if (error := job.status.error) and error.code == POISONED and not job.ended_before:
-                await self._burials.bury(job.deliveries[-1], ResultError(POISONED, error.message))
+                await self._dead_lettering.dead_letter(
+                    job.deliveries[-1], ResultError(POISONED, error.message)
+                )
             # Before the clean-up: a later event then cleans up what that may have missed.
             self._drop(job)
             self._remember_ended(job.job_id)
@@ -290,7 +292,7 @@ class Assembler:
         except Exception as error:  # a job that cannot be concluded must not hold up others
             self._drop(job)
             self._remember_ended(job.job_id)
-            if not await self._burials.bury(job.deliveries[-1], error):
+            if not await self._dead_lettering.dead_letter(job.deliveries[-1], error):
                 return
         for delivery in job.deliveries:
             delivery.done()
@@ -328,9 +330,9 @@ async def build(
         return await consumer.caught_up(partition_id)
 
     letters = DeadLetters(blobs, settings.dead_letters_container, settings.segments_hub)
-    burials = Burials(letters, metrics, health.report)
+    dead_lettering = DeadLettering(letters, metrics, health.report)
     segments = SegmentsHub(publisher, caught_up)
-    assembler = Assembler(settings, blobs, frames, segments, announcements, burials, metrics)
+    assembler = Assembler(settings, blobs, frames, segments, announcements, dead_lettering, metrics)
     consumer = reader(
         settings.segments_hub, assembler.take, settings, blobs, clients, metrics, health
     )

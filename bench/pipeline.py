@@ -23,7 +23,7 @@ from local.stack import Stack, StackOptions
 from shared.contracts.errors import StylestreamError
 from shared.contracts.manifest import NO_BARS
 from shared.contracts.status import Status
-from shared.contracts.style_request import USUAL_BRUSH
+from shared.contracts.style_request import DEFAULT_BRUSH
 from stylizer.painting.framing import Framing
 
 CLIENT: Final = "client"
@@ -61,7 +61,7 @@ class Case(NamedTuple):
     @property
     def painted(self) -> tuple[int, int]:
         """Return the width and height at which its pictures are painted."""
-        return Framing.of(self.width, self.height, NO_BARS, USUAL_BRUSH).working
+        return Framing.of(self.width, self.height, NO_BARS, DEFAULT_BRUSH).working
 
 
 @dataclass(frozen=True, slots=True)

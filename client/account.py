@@ -44,7 +44,7 @@ class Containers:
     jobs: str = "jobs"
 
 
-USUAL_CONTAINERS: Final = Containers()
+DEFAULT_CONTAINERS: Final = Containers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Account:
 
     connection_string: str | None = field(default=None, repr=False)
     url: str | None = None
-    containers: Containers = USUAL_CONTAINERS
+    containers: Containers = DEFAULT_CONTAINERS
 
 
 def find_account(directory: Path | None) -> Account:
@@ -122,9 +122,7 @@ async def open_account(account: Account) -> AsyncIterator[BlobServiceClient]:
             from azure.identity.aio import DefaultAzureCredential
 
             credential = await closing.enter_async_context(DefaultAzureCredential())
-        client = storage_client(
-            account.connection_string, account.url, credential, _UntilFirstAnswer
-        )
+        client = storage_client(account.connection_string, account.url, credential, _FailFastRetry)
         await closing.enter_async_context(client)
         try:
             yield client
@@ -134,7 +132,7 @@ async def open_account(account: Account) -> AsyncIterator[BlobServiceClient]:
             raise
 
 
-class _UntilFirstAnswer(ExponentialRetry):
+class _FailFastRetry(ExponentialRetry):
     """Gives up early on an account that has never answered; one that has is worth retrying.
 
     A failed sign-in is not retried: it would only fail again.

@@ -23,7 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from client.dead_letters import find_settings, find_stack, reach_storage
 from shared.contracts.errors import DeniedError, NoContainerError, StylestreamError
 from shared.service import rights
-from shared.service.backlog import Backlog, look
+from shared.service.backlog import Backlog, measure_backlog
 from shared.service.clients import AzureClients
 from shared.service.settings import ServiceSettings
 from shared.storage.answers import failure
@@ -75,7 +75,7 @@ async def diagnose(directory: Path | None = None) -> AsyncIterator[Finding]:
         for service, hub in hubs_of(settings).items():
             client = await clients.keep(await clients.onlooker(hub, _ONLOOKER_GROUP))
             try:
-                seen = await look(client, blobs, settings)
+                seen = await measure_backlog(client, blobs, settings)
             except StylestreamError as error:
                 yield Finding(
                     f"hub {hub}: {error}",
@@ -108,7 +108,7 @@ async def diagnose_rights(directory: Path | None, service: str) -> AsyncIterator
             remedy = f"grant {right.role} on that alone; it takes up to ten minutes to count"
         else:
             remedy = "see whether it is there and answers from here, and try again"
-        yield Finding(rights.told(right), remedy)
+        yield Finding(rights.describe(right), remedy)
 
 
 def hubs_of(settings: ServiceSettings) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import Final
 
 from azure.storage.blob.aio import BlobServiceClient
 
-from client.account import USUAL_CONTAINERS, Account, Containers, find_account, open_account
+from client.account import DEFAULT_CONTAINERS, Account, Containers, find_account, open_account
 from client.links import Links
 from client.names import check_upload_name, numbered, upload_name
 from shared.contracts.errors import ConfigurationError, PermanentError, StylestreamError
@@ -61,11 +61,11 @@ class Pipeline:
     """
 
     def __init__(
-        self, client: BlobServiceClient, containers: Containers = USUAL_CONTAINERS
+        self, client: BlobServiceClient, containers: Containers = DEFAULT_CONTAINERS
     ) -> None:
         self._blobs = BlobStore(client)
         self._links = Links(client)
-        self._in = containers
+        self._containers = containers
 
     async def submit(self, video: Path, style: StyleRequest) -> Submission:
         """Upload a video, under a numbered name if an earlier upload has its name.
@@ -74,18 +74,20 @@ class Pipeline:
         """
         metadata = format_style_request(style)
         for name in numbered(upload_name(video.name)):
-            etag = await self._blobs.create(self._in.uploads, name, video, metadata=metadata)
+            etag = await self._blobs.create(
+                self._containers.uploads, name, video, metadata=metadata
+            )
             if etag is not None:
-                return Submission(job_id(self._in.uploads, name, etag, style), name)
+                return Submission(job_id(self._containers.uploads, name, etag, style), name)
         raise AssertionError("there is a number for every name")
 
     async def view(self, job: str) -> View:
         """Return what is known about a job, which may not have begun yet."""
-        record = await self._blobs.read(self._in.jobs, status_blob(job))
+        record = await self._blobs.read(self._containers.jobs, status_blob(job))
         status = read_status(record) if record else None
         progress = None
         if status is not None and status.state == "splitting":
-            split = await self._blobs.read(self._in.jobs, progress_blob(job))
+            split = await self._blobs.read(self._containers.jobs, progress_blob(job))
             progress = read_progress(split)
         return View(status, progress)
 
@@ -113,11 +115,13 @@ class Pipeline:
         They lack some fields, such as ``source`` and ``warnings``; `status` returns all of them.
         """
         found: list[Status] = []
-        async for blob in self._blobs.items(self._in.jobs):
+        async for blob in self._blobs.items(self._containers.jobs):
             if blob.name != status_blob(blob.name.split("/")[0]):
                 continue
             status = read_summary(blob.metadata)
-            if status is None and (record := await self._blobs.read(self._in.jobs, blob.name)):
+            if status is None and (
+                record := await self._blobs.read(self._containers.jobs, blob.name)
+            ):
                 # An unreadable record must not hide others: its job fails, and then it says so.
                 with contextlib.suppress(PermanentError):
                     status = read_status(record)
@@ -139,7 +143,7 @@ class Pipeline:
         path = _named(path, result)
         draft = path.with_name(path.name + ".part")
         try:
-            if not _is_of(job, await self._blobs.download(self._in.results, result, draft)):
+            if not _is_of(job, await self._blobs.download(self._containers.results, result, draft)):
                 raise self._is_gone(result)
             draft.replace(path)
         except OSError as error:
@@ -157,7 +161,7 @@ class Pipeline:
         await self.status(job)
         name = status_blob(job)
         while True:
-            stored = await self._blobs.fetch(self._in.jobs, name)
+            stored = await self._blobs.fetch(self._containers.jobs, name)
             if stored is None:
                 raise StylestreamError(f"the record of job {job} is gone")
             status = read_status(stored.data)
@@ -168,7 +172,7 @@ class Pipeline:
             record = cancelled.to_json()
             summary = write_summary(cancelled)
             if await self._blobs.replace(
-                self._in.jobs, name, record, etag=stored.etag, metadata=summary
+                self._containers.jobs, name, record, etag=stored.etag, metadata=summary
             ):
                 return cancelled
 
@@ -185,21 +189,21 @@ class Pipeline:
         status = await self.status(job)
         if not status.ended:
             raise StylestreamError(f"job {job} is {status.state}: cancel it first")
-        uploads, name = self._in.uploads, status.video_name
+        uploads, name = self._containers.uploads, status.video_name
         while upload := await self._blobs.facts(uploads, name):
             if not await self._is_upload_of(status, upload):
                 break
             await self._blobs.delete(uploads, name, etag=upload.etag)
         if status.result is not None:
-            result = await self._blobs.facts(self._in.results, status.result)
+            result = await self._blobs.facts(self._containers.results, status.result)
             if result is not None and _is_of(job, result):
-                await self._blobs.delete(self._in.results, status.result, etag=result.etag)
-        await self._blobs.delete_all(self._in.jobs, f"{job}/")
+                await self._blobs.delete(self._containers.results, status.result, etag=result.etag)
+        await self._blobs.delete_all(self._containers.jobs, f"{job}/")
 
     async def _is_upload_of(self, status: Status, upload: BlobFacts) -> bool:
         """Tell whether a job was made from what an upload holds now."""
         name, uploaded_at = status.video_name, status.uploaded_at
-        if status.job_id == job_id(self._in.uploads, name, upload.etag, status.style):
+        if status.job_id == job_id(self._containers.uploads, name, upload.etag, status.style):
             return True
         # Storage's times are whole seconds. Equal times: a new version, not changed since.
         if upload.modified == upload.created:
@@ -215,12 +219,12 @@ class Pipeline:
     async def _result(self, job: str) -> str:
         """Return the name of a job's result, after checking that the blob is the job's own."""
         result = _result_of(await self.status(job))
-        if not _is_of(job, await self._blobs.facts(self._in.results, result)):
+        if not _is_of(job, await self._blobs.facts(self._containers.results, result)):
             raise self._is_gone(result)
         return result
 
     def _is_gone(self, result: str) -> StylestreamError:
-        return StylestreamError(f"{self._in.results}/{result} is gone, or another job's")
+        return StylestreamError(f"{self._containers.results}/{result} is gone, or another job's")
 
     async def upload_link(self, name: str, hours: float, *, overwrite: bool = False) -> str:
         """Return a URL that accepts one upload called ``name``, once, for ``hours``.
@@ -232,7 +236,7 @@ class Pipeline:
             StylestreamError: the name is taken, or storage issues no key to sign the link.
         """
         check_upload_name(name)
-        return await self._links.upload(self._in.uploads, name, hours, overwrite=overwrite)
+        return await self._links.upload(self._containers.uploads, name, hours, overwrite=overwrite)
 
     async def download_link(self, job: str, hours: float) -> str:
         """Return a URL of a job's result that is valid for ``hours``.
@@ -241,7 +245,7 @@ class Pipeline:
             StylestreamError: there is no result, or storage issues no key to sign the link.
         """
         result = await self._result(job)
-        return await self._links.download(self._in.results, result, hours)
+        return await self._links.download(self._containers.results, result, hours)
 
 
 @asynccontextmanager

@@ -23,7 +23,7 @@ from prometheus_client import CollectorRegistry
 from exporter.metrics import ExporterMetrics
 from exporter.settings import ExporterSettings
 from shared.contracts.errors import ConfigurationError, StylestreamError
-from shared.service.backlog import Backlog, PartitionBacklog, look, oldest_s
+from shared.service.backlog import Backlog, PartitionBacklog, measure_backlog, oldest_s
 from shared.service.clients import AzureClients
 from shared.service.health import Health, HealthServer
 from shared.service.settings import load
@@ -86,7 +86,7 @@ class HubWatch:
             TransientError: the hub or storage did not answer.
         """
         try:
-            seen = await look(self._client, self._blobs, self._settings)
+            seen = await measure_backlog(self._client, self._blobs, self._settings)
         except StylestreamError:
             self.newest_s = None
             raise

@@ -9,12 +9,12 @@ def run() -> None:
     """Run the service to its end."""
     check_packages("shared", "splitter")
     from shared.service.runtime import main
-    from splitter.decoder.process import keep_to_ourselves
+    from splitter.decoder.process import deny_inspection
     from splitter.metrics import SplitterMetrics
     from splitter.service import build
     from splitter.settings import SplitterSettings
 
-    keep_to_ourselves()
+    deny_inspection()
     main("splitter", SplitterSettings, SplitterMetrics, build)
 
 

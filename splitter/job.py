@@ -32,7 +32,7 @@ from shared.storage.work_folders import FULL_S, more_room, work_folder
 from splitter.budget import PAUSE_S
 from splitter.decoder.process import DecoderKilled, split_in_child
 from splitter.decoder.wire import Job
-from splitter.lookout import JobOver, Lookout
+from splitter.job_monitor import JobMonitor, JobOver
 from splitter.media.chunking import EncodedChunk
 from splitter.media.part import Part
 from splitter.media.split import SplitEnd, SplitEvent, SplitOptions
@@ -86,7 +86,7 @@ class SplitJob:
         )
         self._chunks: list[Chunk] = []
         self._last_try = False
-        self._lookout = Lookout(opening.job_id, settings, outlets.blobs, outlets.retry)
+        self._monitor = JobMonitor(opening.job_id, settings, outlets.blobs, outlets.retry)
 
     async def run(self) -> Manifest:
         """Split the video to its end and store the sealed manifest.
@@ -100,11 +100,11 @@ class SplitJob:
         try:
             with work_folder(self._settings.work_dir) as folder:
                 side = folder / "side"
-                source, end = await self._split_and_look_out(side)
+                source, end = await self._split_and_monitor(side)
                 # Writes of earlier attempts too: whoever ends the job deletes what it then finds.
                 await self._shipping.settle()
                 manifest = await self._seal(source, end, side)
-            await self._lookout.look()
+            await self._monitor.check()
         except JobOver:
             await self._clean_up()
             raise
@@ -114,7 +114,7 @@ class SplitJob:
             raise
         return manifest
 
-    async def _split_and_look_out(self, side: Path) -> tuple[Source, SplitEnd]:
+    async def _split_and_monitor(self, side: Path) -> tuple[Source, SplitEnd]:
         partitions = await self._to.retry(self._to.frames.partitions)
         pace = Pace(
             self._settings.outstanding_chunks * len(partitions),
@@ -123,11 +123,11 @@ class SplitJob:
         )
         try:
             async with asyncio.TaskGroup() as both:
-                looking_out = both.create_task(self._lookout.run(pace, self._chunks))
+                monitoring = both.create_task(self._monitor.run(pace, self._chunks))
                 split = await self._split_in_turns(side, pace, partitions)
-                looking_out.cancel()
+                monitoring.cancel()
         except ExceptionGroup as group:
-            raise _first(group) from group
+            raise _root_error(group) from group
         finally:
             pace.end()
         return split
@@ -139,11 +139,11 @@ class SplitJob:
         begun = alone = False
         await self._wait_for_budget()
         while True:
-            self._lookout.waiting_for = "a splitter"
+            self._monitor.waiting_for = "a splitter"
             away: TransientError | None = None
             full: bool | None = None
             async with self._slots.hold(alone=alone):
-                self._lookout.waiting_for = None
+                self._monitor.waiting_for = None
                 if not begun:
                     await self._begin()
                     begun = True
@@ -158,14 +158,14 @@ class SplitJob:
                         return split
                     alone = False
             if full:
-                self._lookout.waiting_for = ROOM
-                await _first_of(self._room(), self._slots.leaving())
+                self._monitor.waiting_for = ROOM
+                await _first_of(self._wait_for_room(), self._slots.leaving())
             elif full is None and away is None:
-                self._lookout.waiting_for = "a stylizer"
+                self._monitor.waiting_for = "a stylizer"
                 await _first_of(pace.reopen(), self._slots.leaving())
             elif away is not None:
                 log.warning("split waits for storage", job_id=self._job_id, error=str(away))
-                self._lookout.waiting_for = "storage"
+                self._monitor.waiting_for = "storage"
                 await _first_of(self._upload.reach(), self._slots.leaving())
 
     def _try_again(self, error: SourceRefused) -> bool:
@@ -183,14 +183,14 @@ class SplitJob:
         # Processes outside the splitter stall a decoder: holding all slots would not help.
         return neighbours
 
-    async def _room(self) -> None:
+    async def _wait_for_room(self) -> None:
         """Wait a while for room in the work folder, which other jobs may be about to free."""
         await more_room(self._settings.work_dir, FULL_S, asyncio.Event())
 
     async def _wait_for_budget(self) -> None:
         """Return when the video is admitted or the service is shutting down."""
         while not await self._to.retry(self._admit):
-            self._lookout.waiting_for = "budget"
+            self._monitor.waiting_for = "budget"
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PAUSE_S):
                     await self._slots.leaving()
@@ -227,7 +227,7 @@ class SplitJob:
                             end = item
         except ExceptionGroup as group:
             # The group's other members are shipments cancelled because of the first.
-            raise _first(group) from group
+            raise _root_error(group) from group
         assert source is not None
         assert end is not None
         return source, end
@@ -264,11 +264,11 @@ class SplitJob:
                 raise changed(chunk)
             return True
         try:
-            self._lookout.waiting_for = "a stylizer" if pace.full else None
+            self._monitor.waiting_for = "a stylizer" if pace.full else None
             if not await pace.ship(self._slots.called):
                 return False
         finally:
-            self._lookout.waiting_for = None
+            self._monitor.waiting_for = None
         self._chunks.append(chunk)
         return True
 
@@ -314,7 +314,7 @@ class SplitJob:
         await store_manifest(self._to.blobs, self._settings.frames_container, manifest)
 
 
-def _first(group: BaseExceptionGroup) -> BaseException:
+def _root_error(group: BaseExceptionGroup) -> BaseException:
     """Return the error that cancelled a group's other members."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from shared.telemetry.metrics import STAGE_BUCKETS_S, WorkMetrics
 from splitter.protection import LAYERS, Layer
 
-DeliveryOutcome = Literal["delivered", "refused", "stranger", "put_off"]
+DeliveryOutcome = Literal["delivered", "refused", "unauthorised", "put_off"]
 """What the webhook answered: accepted, rejected for good, unauthorised, try again later."""
 
 

@@ -137,8 +137,8 @@ class Openings:
             if facts is None:
                 return
             before = int(facts.metadata.get(_CHUNKS, "-1"))
-            innocent = progress.chunks > before or progress.waiting_for is not None
-            made = 0 if innocent else int(facts.metadata.get(_ATTEMPTS, "0"))
+            resets_count = progress.chunks > before or progress.waiting_for is not None
+            made = 0 if resets_count else int(facts.metadata.get(_ATTEMPTS, "0"))
             if made >= self._attempts:
                 raise PermanentError(
                     "SPLIT_POISONED",

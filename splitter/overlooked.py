@@ -28,8 +28,8 @@ from shared.hubs.publisher import Publisher
 from shared.service.checkpoints import HubPositions
 from shared.storage.blobs import BlobItem, BlobStore
 from splitter.intake.acceptance import Acceptance
-from splitter.intake.uploads import Upload, tell_of
-from splitter.lookout import sign_of_life_s
+from splitter.intake.uploads import Upload, upload_event
+from splitter.job_monitor import sign_of_life_s
 from splitter.openings import Openings
 from splitter.settings import SplitterSettings
 
@@ -54,7 +54,7 @@ class _Suspect:
     blob: BlobItem
     ends: tuple[int, ...] | None = None
     """The newest event in each partition of the hub when this was noticed."""
-    told: int = 0
+    announcements: int = 0
 
 
 class Overlooked:
@@ -118,19 +118,19 @@ class Overlooked:
         found = await asyncio.gather(*map(self._find, self._suspects.values()))
         unopened = [s for s, what in found if what is None]
         known = await self._records({suspect.blob.name for suspect in unopened})
-        nobodys = [s for s, what in found if what == "nobody"]
+        unclaimed = [s for s, what in found if what == "nobody"]
         done = [s.blob for s, what in found if what == "done"]
         for suspect in unopened:
             if self._is_known(suspect.blob, known[suspect.blob.name]):
                 done.append(suspect.blob)
             else:
-                nobodys.append(suspect)
+                unclaimed.append(suspect)
         self._forget(done)
-        for suspect in nobodys:
+        for suspect in unclaimed:
             if suspect.ends is None:
                 suspect.ends = newest
             elif _passed(suspect.ends, finished, newest):
-                await self._tell(suspect)
+                await self._announce(suspect)
 
     async def _find(self, suspect: _Suspect) -> tuple[_Suspect, Found | None]:
         """Return a suspect and where its job stands; None if it was never opened."""
@@ -181,9 +181,9 @@ class Overlooked:
         newest = await asyncio.gather(*map(self._hub.newest, partitions))
         return tuple(finished), tuple(newest)
 
-    async def _tell(self, suspect: _Suspect) -> None:
+    async def _announce(self, suspect: _Suspect) -> None:
         name, partitions = suspect.blob.name, await self._hub.partitions()
-        if suspect.told == _TIMES:
+        if suspect.announcements == _TIMES:
             log.error("upload is not split, however often it is announced", video=name)
             self._forget([suspect.blob])
             return
@@ -194,9 +194,9 @@ class Overlooked:
         log.warning("upload was overlooked, and is announced again", video=name)
         # Splitters that find it at the same time use the same partition: its owner splits it once.
         partition = partitions[crc32(name.encode()) % len(partitions)]
-        await self._hub.again(tell_of(self._upload(suspect.blob)), partition)
+        await self._hub.again(upload_event(self._upload(suspect.blob)), partition)
         suspect.ends = None
-        suspect.told += 1
+        suspect.announcements += 1
 
     def _forget(self, blobs: Iterable[BlobItem]) -> None:
         for blob in blobs:

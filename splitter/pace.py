@@ -19,7 +19,7 @@ _PATIENCE_AWAY: Final = 10
 
 
 class Pace:
-    """Counts one job's outstanding chunks. No I/O: `heard` is given what the job's record says."""
+    """Counts one job's outstanding chunks. No I/O: `update_painted` takes the record's count."""
 
     def __init__(self, window: int, patience_s: float, metrics: SplitterMetrics) -> None:
         self._window = window
@@ -39,7 +39,7 @@ class Pace:
         """Whether the next chunk has to wait."""
         return self.outstanding >= self._window
 
-    def heard(self, painted: int) -> None:
+    def update_painted(self, painted: int) -> None:
         """Update how many chunks are painted; a lower count, after a restart, is ignored."""
         if painted > self._painted:
             self._change(painted=painted)

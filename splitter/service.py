@@ -14,10 +14,10 @@ from shared.contracts.layout import status_blob
 from shared.contracts.manifest import Manifest
 from shared.contracts.messages import SplitCompleted, SplitFailed
 from shared.contracts.status import read_status
-from shared.hubs.burials import Burials
+from shared.hubs.dead_lettering import DeadLettering
 from shared.hubs.dead_letters import DeadLetters
 from shared.hubs.delivery import Delivery
-from shared.hubs.scarcity import patiently
+from shared.hubs.scarcity import retry_on_scarcity
 from shared.hubs.workers import GivenBack, OneAtATime, Workers
 from shared.service.clients import AzureClients
 from shared.service.health import Health
@@ -39,7 +39,7 @@ from splitter.intake.style_request import resolve_style
 from splitter.intake.uploads import Upload, parse_uploads
 from splitter.intake.webhook import Webhook
 from splitter.job import SplitJob
-from splitter.lookout import JobOver
+from splitter.job_monitor import JobOver
 from splitter.losses import Losses
 from splitter.metrics import SplitterMetrics
 from splitter.openings import Opening, Openings
@@ -232,7 +232,7 @@ class Splitter:
             manifest = await self._sealed_before(request)
             if manifest is None:
                 with self._to.metrics.timed("split"):
-                    manifest = await patiently(lambda: self._job(request).run())
+                    manifest = await retry_on_scarcity(lambda: self._job(request).run())
                 await self._charge(request, manifest.frames)
         except (GivenBack, CutChanged):
             raise
@@ -272,7 +272,9 @@ class Splitter:
         if code == "SPLIT_POISONED":
             self._to.metrics.dead_lettered(code)
             attempts = self._settings.split_attempts
-            await self._to.retry(lambda: self._dead_letters.bury(request.delivery, error, attempts))
+            await self._to.retry(
+                lambda: self._dead_letters.store(request.delivery, error, attempts)
+            )
         message = str(error) if unexpected is None else _UNFORESEEN
         return SplitFailed(job_id=job, code=code, message=message)
 
@@ -321,8 +323,8 @@ async def build(
     losses = Losses(settle)
     splitter = Splitter(settings, acceptance, gallery, outlets, losses)
     letters = DeadLetters(blobs, settings.dead_letters_container, settings.uploads_hub)
-    burials = Burials(letters, metrics, health.report)
-    workers = Workers(_OPEN, splitter.split, burials, metrics)
+    dead_lettering = DeadLettering(letters, metrics, health.report)
+    workers = Workers(_OPEN, splitter.split, dead_lettering, metrics)
 
     uploads, leaving = await clients.publisher(settings.uploads_hub), asyncio.Event()
     overlooked = Overlooked(settings, acceptance, account_url, splitter.openings, blobs, uploads)

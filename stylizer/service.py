@@ -16,7 +16,7 @@ from shared.contracts.messages import ChunkFailed, ChunkReady, SegmentReady, dec
 from shared.contracts.segment_place import ENCODER, STYLES, UNPAINTED, SegmentPlace
 from shared.contracts.status import read_status
 from shared.contracts.style_request import StyleRequest
-from shared.hubs.burials import Burials
+from shared.hubs.dead_lettering import DeadLettering
 from shared.hubs.dead_letters import DeadLetters
 from shared.hubs.delivery import Delivery
 from shared.hubs.publisher import Publisher
@@ -189,7 +189,7 @@ class Stylizer:
         self._metrics.failed(error.code)
         self._metrics.dead_lettered(error.code)
         attempts = await self._painter.attempts(_name(event))
-        await self._retry(lambda: self._dead_letters.bury(delivery, error, attempts))
+        await self._retry(lambda: self._dead_letters.store(delivery, error, attempts))
 
     async def _pass_through(
         self, event: ChunkReady, chunk: Content | None, error: PermanentError
@@ -295,9 +295,9 @@ async def connect(
     painter = RetryingPainter(settings, blobs, engine, metrics, health)
     stylizer = Stylizer(settings, blobs, segments, painter, engine.version, metrics)
     letters = DeadLetters(blobs, settings.dead_letters_container, settings.frames_hub)
-    burials = Burials(letters, metrics, health.report)
+    dead_lettering = DeadLettering(letters, metrics, health.report)
     # For each chunk in a lane another is being fetched or stored, so that lanes never wait for I/O.
-    workers = Workers(2 * settings.lane_count, stylizer.stylize, burials, metrics)
+    workers = Workers(2 * settings.lane_count, stylizer.stylize, dead_lettering, metrics)
 
     def drain() -> None:
         workers.drain()

@@ -49,7 +49,7 @@ class Reader:
     ) -> AsyncIterator[Consumer]:
         self.taken.clear()
         async with AzureClients(self.settings) as clients:
-            self.hopeless: list[str] = []
+            self.unrecoverable: list[str] = []
             self.metrics = CollectorRegistry()
             blobs = BlobStore(await clients.blobs())
             consumer = Consumer(
@@ -59,7 +59,7 @@ class Reader:
                 checkpoint_interval_s=interval_s,
                 patience_s=patience_s,
                 metrics=WorkMetrics(self.metrics, "test").reading(HUB),
-                on_hopeless=self.hopeless.append,
+                on_unrecoverable=self.unrecoverable.append,
             )
             running = asyncio.create_task(consumer.run())
             try:

@@ -241,7 +241,7 @@ _FAILURES: Final = Row(
         Panel(
             "Deliveries over HTTP",
             "What Event Grid was answered where it delivers to the webhook: taken, never again, "
-            "a stranger, or come again.",
+            "unauthorised, or put off.",
             "suffix: /min",
             (
                 Query(

@@ -34,7 +34,7 @@ QUALITIES: Final = range(100 + 1)
 
 Codec = Literal["h264", "hevc", "av1"]
 
-USUAL_BRUSH: Final = 720
+DEFAULT_BRUSH: Final = 720
 """The default of ``brush``, in lines."""
 
 _ADDED_LATER: Final = frozenset(
@@ -124,7 +124,7 @@ class StyleRequest(Value):
     @property
     def lines(self) -> int:
         """The height in lines at which pictures are painted, ``brush`` or its default."""
-        return USUAL_BRUSH if self.brush is None else self.brush
+        return DEFAULT_BRUSH if self.brush is None else self.brush
 
     @property
     def slug(self) -> str:

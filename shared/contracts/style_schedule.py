@@ -30,7 +30,7 @@ from shared.contracts.times import FORMS, format_ms, parse_time
 STEPS: Final = 50
 """Steps of a fade: each changes a picture by 1 to 3 levels, as consecutive frames differ anyway."""
 
-USUAL_FADE_MS: Final = 1000
+DEFAULT_FADE_MS: Final = 1000
 
 MOST_CUES: Final = 64
 """The request is kept in blob metadata, which is limited to 8 KiB."""
@@ -60,7 +60,7 @@ class Schedule:
     """
 
     cues: tuple[Cue, ...]
-    fade_ms: int = USUAL_FADE_MS
+    fade_ms: int = DEFAULT_FADE_MS
 
     @classmethod
     def of(cls, text: str, fade_ms: int | None = None) -> Self:
@@ -72,7 +72,7 @@ class Schedule:
         cues = parse_cues(text)
         if fade_ms is not None and len(cues) == 1:
             raise ValueError(f"fade is how long styles turn into the next, and {text!r} is one")
-        schedule = cls(cues, USUAL_FADE_MS if fade_ms is None else fade_ms)
+        schedule = cls(cues, DEFAULT_FADE_MS if fade_ms is None else fade_ms)
         schedule._check_fades()
         return schedule
 
@@ -84,7 +84,7 @@ class Schedule:
             f"then-{style}-at-{cue.at_ms}ms"
             for style, cue in zip(others, self.cues[1:], strict=True)
         ]
-        if others and self.fade_ms != USUAL_FADE_MS:
+        if others and self.fade_ms != DEFAULT_FADE_MS:
             changes.append(f"fade-{self.fade_ms}ms")
         slug = "-".join([first, *changes])
         if not others or len(slug) <= _LONGEST_SLUG:

@@ -21,7 +21,7 @@ _CLOSING_S: Final = 1.0
 _SDK: Final[Any] = PyamqpTransportAsync
 
 
-def hand_on_at_once(client: EventHubConsumerClient) -> EventHubConsumerClient:
+def deliver_immediately(client: EventHubConsumerClient) -> EventHubConsumerClient:
     """Make `receive_batch` of ``client`` call back as soon as there are events; return it."""
     client._amqp_transport = _Transport
     return client
@@ -44,17 +44,17 @@ class _Transport(PyamqpTransportAsync):
             raise NotImplementedError("events are read in batches here")
         consumer.arrived = asyncio.Event()
         consumer._callback_task_run = True
-        handing_on = asyncio.create_task(_hand_on(consumer, max_batch_size, max_wait_time))
+        delivering = asyncio.create_task(_deliver(consumer, max_batch_size, max_wait_time))
         receiving = asyncio.create_task(_SDK._receive_task(consumer, max_batch_size))
         try:
-            await asyncio.gather(handing_on, receiving)
+            await asyncio.gather(delivering, receiving)
         finally:
             consumer._callback_task_run = False
             consumer.arrived.set()
-            await asyncio.wait({handing_on, receiving}, timeout=_CLOSING_S)
+            await asyncio.wait({delivering, receiving}, timeout=_CLOSING_S)
 
 
-async def _hand_on(consumer: Any, most: int, idle_s: float | None) -> None:
+async def _deliver(consumer: Any, most: int, idle_s: float | None) -> None:
     """Call back with up to ``most`` events; with none if none arrives for ``idle_s`` seconds."""
     buffer = consumer._message_buffer
     while consumer._callback_task_run:

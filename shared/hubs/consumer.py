@@ -27,11 +27,11 @@ from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
 from shared.contracts.errors import StylestreamError, TransientError
 from shared.hubs.delivery import CLAIM, Handler, OwnedPartition, Place, Released, Settled
-from shared.hubs.enquiries import answer_of, lies_behind
 from shared.hubs.handover import Handovers
 from shared.hubs.liveness import Liveness
 from shared.hubs.positions import HubIdentity, Positions
-from shared.hubs.sharing import PartWith
+from shared.hubs.queries import has_events_after, query
+from shared.hubs.sharing import BeginHandover
 from shared.telemetry.background import Errand, in_rounds
 from shared.telemetry.metrics import ConsumerMetrics
 
@@ -45,7 +45,7 @@ _REBUILDS: Final = 2
 # Connections to unreachable hubs can take minutes to close.
 _CLOSING_S: Final = 10.0
 
-Connect = Callable[[PartWith | None], Awaitable[EventHubConsumerClient]]
+Connect = Callable[[BeginHandover | None], Awaitable[EventHubConsumerClient]]
 """Opens a new client of the hub, given the function that chooses partitions for newcomers."""
 
 
@@ -65,7 +65,7 @@ class Consumer:
         checkpoint_interval_s: float,
         patience_s: float,
         metrics: ConsumerMetrics,
-        on_hopeless: Callable[[str], None],
+        on_unrecoverable: Callable[[str], None],
     ) -> None:
         self._connect = connect
         self._positions = positions
@@ -74,7 +74,7 @@ class Consumer:
         self._handler = handler
         self._checkpoint_interval_s = checkpoint_interval_s
         self._metrics = metrics
-        self._on_hopeless = on_hopeless
+        self._on_unrecoverable = on_unrecoverable
         self._on_released: Released | None = None
         self._on_settled: Settled | None = None
         self._client: EventHubConsumerClient | None = None
@@ -85,9 +85,9 @@ class Consumer:
         self._draining = False
         self._handovers = Handovers(self._partitions, self._flush)
 
-    def on_released(self, hear: Released, settled: Settled | None = None) -> None:
-        """Call ``hear`` with each partition that is no longer ours, and ``settled`` in `settle`."""
-        self._on_released, self._on_settled = hear, settled
+    def on_released(self, callback: Released, settled: Settled | None = None) -> None:
+        """Call ``callback`` with each partition that we lose, and ``settled`` in `settle`."""
+        self._on_released, self._on_settled = callback, settled
 
     def hand_over(self, within_s: float) -> None:
         """Let a partition finish its work, for up to ``within_s``, before a newcomer gets it."""
@@ -191,8 +191,8 @@ class Consumer:
             self._metrics.rebuilt()
             log.warning("consumer is deaf, its connection is made anew")
             renew.set()
-        if verdict == "hopeless":
-            self._on_hopeless("the consumer gets no events, and new connections did not help")
+        if verdict == "unrecoverable":
+            self._on_unrecoverable("the consumer gets no events, and new connections did not help")
 
     async def _look_at_positions(self, renew: asyncio.Event) -> None:
         """Set ``renew`` if the hub was recreated, so that it is read from its beginning."""
@@ -222,7 +222,9 @@ class Consumer:
         client, owned = await self.client(), list(self._partitions.items())
         stored = await self._positions.all_reached()
         places = {i: stored.get(i, -1) if its.taken is None else its.taken for i, its in owned}
-        looks = [lies_behind(client, self._positions, id_, place) for id_, place in places.items()]
+        looks = [
+            has_events_after(client, self._positions, id_, place) for id_, place in places.items()
+        ]
         return any(await asyncio.gather(*looks))
 
     async def caught_up(self, partition_id: str | None) -> bool:
@@ -235,7 +237,7 @@ class Consumer:
         if partition is None:
             return False
         client, id_ = await self.client(), partition.context.partition_id
-        return not await lies_behind(client, self._positions, id_, partition.handled)
+        return not await has_events_after(client, self._positions, id_, partition.handled)
 
     def drain(self) -> None:
         """Take up no further event; those in hand may still finish."""
@@ -244,12 +246,12 @@ class Consumer:
     async def client(self) -> EventHubConsumerClient:
         """Return the client in use."""
         if self._client is None:
-            self._client = await self._connect(self._handovers.part_with)
+            self._client = await self._connect(self._handovers.begin_handover)
         return self._client
 
     async def reach(self) -> None:
         """Return once the hub answers; raise a `TransientError` if it does not."""
-        await answer_of((await self.client()).get_eventhub_properties())
+        await query((await self.client()).get_eventhub_properties())
 
     async def _on_open(self, context: PartitionContext) -> None:
         self._claimed = True

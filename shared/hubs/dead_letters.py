@@ -40,7 +40,7 @@ class DeadLetters:
         self._container = container
         self._hub = hub
 
-    async def bury(self, delivery: Delivery, error: BaseException, attempts: int = 1) -> None:
+    async def store(self, delivery: Delivery, error: BaseException, attempts: int = 1) -> None:
         """Store the event for people to look at; doing so twice changes nothing.
 
         Raises:

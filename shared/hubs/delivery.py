@@ -31,7 +31,7 @@ class Delivery:
 
     __slots__ = (
         *("_on_done", "_ticket", "_watermark"),
-        *("body", "comes_again", "origin", "partition_id", "sequence_number"),
+        *("body", "will_be_redelivered", "origin", "partition_id", "sequence_number"),
     )
 
     def __init__(
@@ -40,7 +40,7 @@ class Delivery:
         context: PartitionContext,
         watermark: Watermark[Place],
         on_done: Callable[[], None] = lambda: None,
-        comes_again: Callable[[], bool] = lambda: False,
+        will_be_redelivered: Callable[[], bool] = lambda: False,
     ) -> None:
         place = Place(event.offset or "", event.sequence_number or 0)
         self.body = _body(event)
@@ -52,7 +52,7 @@ class Delivery:
             context.partition_id,
             tracing.extract(event.properties),
         )
-        self.comes_again = comes_again
+        self.will_be_redelivered = will_be_redelivered
         """Whether its partition is no longer ours: its new owner gets the event unless done."""
         self._watermark = watermark
         self._ticket: Ticket[Place] = watermark.start(place)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from shared.hubs.delivery import OwnedPartition
-from shared.hubs.sharing import PartWith, Release
+from shared.hubs.sharing import BeginHandover, Release
 
 _CLOSING_S: Final = 10.0
 
@@ -31,7 +31,7 @@ class Handovers:
         self._under_way: dict[asyncio.Task[None], OwnedPartition] = {}
 
     @property
-    def part_with(self) -> PartWith | None:
+    def begin_handover(self) -> BeginHandover | None:
         """The function that chooses partitions for others; None if there are no handovers."""
         return None if self.within_s is None else self._begin
 

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-Verdict = Literal["alive", "rebuild", "hopeless"]
+Verdict = Literal["alive", "rebuild", "unrecoverable"]
 
 
 class Liveness:
     """Records when events come to a consumer, and judges its silences.
 
     ``patience_s`` is how long a silence may last before the hub is asked. A consumer that was
-    rebuilt ``rebuilds`` times and has received nothing since is hopeless.
+    rebuilt ``rebuilds`` times and has received nothing since is unrecoverable.
     """
 
     def __init__(self, patience_s: float, rebuilds: int, clock: Callable[[], float]) -> None:
@@ -57,6 +57,6 @@ class Liveness:
         if not behind:
             return "alive"
         if self._rebuilds_left == 0:
-            return "hopeless"
+            return "unrecoverable"
         self._rebuilds_left -= 1
         return "rebuild"

@@ -18,10 +18,10 @@ _BETWEEN: Final = "@"
 _ONE_FOR_ALL: Final = "*"
 
 
-def signed(consumer: str, version: str) -> str:
+def format_owner(consumer: str, version: str) -> str:
     """Return the name of an owner; empty if ``consumer`` is.
 
-    >>> signed("4f1c", "0.1.0"), signed("", "0.1.0")
+    >>> format_owner("4f1c", "0.1.0"), format_owner("", "0.1.0")
     ('4f1c*@0.1.0', '')
     """
     # Blob metadata is sent in HTTP headers.
@@ -29,11 +29,13 @@ def signed(consumer: str, version: str) -> str:
     return f"{consumer}{_ONE_FOR_ALL}{_BETWEEN}{said}" if consumer else ""
 
 
-def parted(owner: str) -> tuple[str, str]:
+def parse_owner(owner: str) -> tuple[str, str]:
     """Return the consumer and the version in an owner's name, each empty if missing.
 
-    >>> parted("4f1c*@0.1.0"), parted("4f1c@0.1.0"), parted("4f1c"), parted("")
-    (('4f1c', '0.1.0'), ('4f1c', '0.1.0'), ('4f1c', ''), ('', ''))
+    >>> parse_owner("4f1c*@0.1.0"), parse_owner("4f1c@0.1.0")
+    (('4f1c', '0.1.0'), ('4f1c', '0.1.0'))
+    >>> parse_owner("4f1c"), parse_owner("")
+    (('4f1c', ''), ('', ''))
     """
     consumer, _, version = owner.partition(_BETWEEN)
     return consumer.removesuffix(_ONE_FOR_ALL), version
@@ -73,4 +75,4 @@ def name_in(metadata: Mapping[str, str | None]) -> str:
 
 def owner_in(metadata: Mapping[str, str | None]) -> tuple[str, str]:
     """Return the consumer and its version from an ownership blob's metadata."""
-    return parted(name_in(metadata))
+    return parse_owner(name_in(metadata))

@@ -28,7 +28,7 @@ def is_scarcity(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or str(error) == _NO_THREAD
 
 
-async def patiently(work: Callable[[], Awaitable[T]]) -> T:
+async def retry_on_scarcity(work: Callable[[], Awaitable[T]]) -> T:
     """Await ``work``; if it fails for scarcity, await it once more after `PATIENCE_S`.
 
     Raises:

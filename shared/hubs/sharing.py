@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from azure.eventhub.aio import CheckpointStore
 
-from shared.hubs.owners import name_in, parted, renews_one_for_all, signed, signs_of_life
+from shared.hubs.owners import format_owner, name_in, parse_owner, renews_one_for_all, signs_of_life
 from shared.storage.blobs import BlobItem, BlobStore
 from shared.telemetry.metrics import version
 
@@ -31,7 +31,7 @@ Ownership = dict[str, Any]
 Release = Callable[[str], Awaitable[None]]
 """Releases a partition, by its id, once nothing of it is in hand."""
 
-PartWith = Callable[[int, Release], set[str]]
+BeginHandover = Callable[[int, Release], set[str]]
 """Stops reading at most that many partitions, and returns them; each is released when finished."""
 
 _RENEWALS_A_LIFE: Final = 3
@@ -60,8 +60,8 @@ class SharedOwnership(CheckpointStore):
     """The checkpoint store of one consumer that shares a hub's partitions with others.
 
     ``positions`` keeps the positions, and writes ownership. ``expiry_s`` is how long an owner
-    counts as alive without writing. Without ``part_with``, nothing is handed over, and newcomers
-    take partitions by the SDK's rules.
+    counts as alive without writing. Without ``begin_handover``, nothing is handed over, and
+    newcomers take partitions by the SDK's rules.
 
     Raises:
         TransientError: from the ownership methods, when storage is unavailable; the SDK retries.
@@ -73,13 +73,13 @@ class SharedOwnership(CheckpointStore):
         blobs: BlobStore,
         container: str,
         expiry_s: float,
-        part_with: PartWith | None,
+        begin_handover: BeginHandover | None,
     ) -> None:
         self._positions = positions
         self._blobs = blobs
         self._container = container
         self._expiry_s = expiry_s
-        self._part_with = part_with
+        self._begin_handover = begin_handover
         self._version = version()
         self._owner = ""
         self._owners: dict[str, str] = {}
@@ -95,7 +95,7 @@ class SharedOwnership(CheckpointStore):
         self._held: dict[str, Ownership] = {}
         self._leaving: dict[str, bool] = {}
         """Held partitions that are no longer read, and whether they are finished."""
-        self._each_by_itself = False
+        self._renews_each = False
         """Whether an owner of an earlier version is alive, which expects each to be renewed."""
         self._announced: str | None = None
         self._announced_s = 0.0
@@ -134,13 +134,15 @@ class SharedOwnership(CheckpointStore):
         names = {id_: name_in(item.metadata) for id_, item in owned.items()}
         lives = signs_of_life({id_: (names[id_], item.modified_s) for id_, item in owned.items()})
         self._listed = [
-            _ownership(hub, item, id_, parted(names[id_])[0], lives[id_])
+            _ownership(hub, item, id_, parse_owner(names[id_])[0], lives[id_])
             for id_, item in owned.items()
         ]
         self._owners = {
-            id_: parted(name)[0] for id_, name in names.items() if name and self._lives(lives[id_])
+            id_: parse_owner(name)[0]
+            for id_, name in names.items()
+            if name and self._lives(lives[id_])
         }
-        self._each_by_itself = any(not renews_one_for_all(names[id_]) for id_ in self._owners)
+        self._renews_each = any(not renews_one_for_all(names[id_]) for id_ in self._owners)
         await self._forget(item for item in waiting if not self._lives(item.modified_s))
         self._waiting = {
             one: _ownership(hub, item, "", one, item.modified_s)
@@ -206,7 +208,7 @@ class SharedOwnership(CheckpointStore):
         self._held = {each["partition_id"]: each for each in held}
         renewed_s = {id_: self._renewed_s.get(id_, float("-inf")) for id_ in self._held}
         staying = [id_ for id_ in self._held if id_ not in self._leaving] or [*self._held]
-        if self._each_by_itself:
+        if self._renews_each:
             for id_ in [id_ for id_ in self._held if renewed_s[id_] <= aged_s]:
                 await self._renew_one(id_)
         elif all(renewed_s[id_] <= aged_s for id_ in staying):
@@ -229,10 +231,10 @@ class SharedOwnership(CheckpointStore):
         """Hand over our surplus, and claim those of the ``wanted`` that are not ours."""
         others = [each for each in wanted if self._owner_of(each) not in {None, self._owner}]
         free = [each for each in wanted if self._owner_of(each) is None]
-        if self._part_with is None:
+        if self._begin_handover is None:
             claimed = await self._claim([*free, *others])
         else:
-            await self._part_with_surplus(self._part_with)
+            await self._hand_over_surplus(self._begin_handover)
             claimed = [] if self._others_come_first() else await self._claim(self._portion(free))
             if others and not (claimed or self._held):
                 claimed = await self._wait_or_take(others)
@@ -240,11 +242,11 @@ class SharedOwnership(CheckpointStore):
         if self._held:
             await self._wait_no_more()
 
-    async def _part_with_surplus(self, part_with: PartWith) -> None:
+    async def _hand_over_surplus(self, begin_handover: BeginHandover) -> None:
         keeps = share(len(self._listed), self._counts(), self._owner)
         surplus = len(self._held) - len(self._leaving) - keeps
         if surplus > 0:
-            self._leaving |= dict.fromkeys(part_with(surplus, self._release), False)
+            self._leaving |= dict.fromkeys(begin_handover(surplus, self._release), False)
             await self._renew(list(self._held.values()))
         finished = [self._held[id_] for id_, done in self._leaving.items() if done]
         await self._claim([{**each, "owner_id": ""} for each in finished])
@@ -257,14 +259,14 @@ class SharedOwnership(CheckpointStore):
 
     def _portion(self, free: list[Ownership]) -> list[Ownership]:
         """Choose as many free partitions as the SDK picked, but different ones per newcomer."""
-        nobodys = [each for each in self._listed if self._owner_of(each) is None]
-        if not free or len(nobodys) < len(free):
+        unowned = [each for each in self._listed if self._owner_of(each) is None]
+        if not free or len(unowned) < len(free):
             return free
         counts = self._counts()
         each = len(self._listed) // len(counts)
         newcomers = sorted(one for one in {*counts} if counts[one] < each or one == self._owner)
-        first = newcomers.index(self._owner) * len(free) % len(nobodys)
-        chosen = (nobodys[first:] + nobodys[:first])[: len(free)]
+        first = newcomers.index(self._owner) * len(free) % len(unowned)
+        chosen = (unowned[first:] + unowned[:first])[: len(free)]
         return [{**one, "owner_id": self._owner} for one in chosen]
 
     def _counts(self) -> dict[str, int]:
@@ -292,13 +294,15 @@ class SharedOwnership(CheckpointStore):
     async def _claim(self, wanted: list[Ownership]) -> list[Ownership]:
         if not wanted:
             return []
-        ours = [{**each, "owner_id": signed(each["owner_id"], self._version)} for each in wanted]
+        ours = [
+            {**each, "owner_id": format_owner(each["owner_id"], self._version)} for each in wanted
+        ]
         before_s, etags = time.monotonic(), {each.get("etag") for each in ours}
         claimed = list(await self._positions.claim_ownership(ours))
         # Where storage did not answer, the SDK keeps a partition as ours, at its old version.
         written = (each["partition_id"] for each in claimed if each.get("etag") not in etags)
         self._renewed_s |= dict.fromkeys(written, before_s)
-        return [{**each, "owner_id": parted(each["owner_id"])[0]} for each in claimed]
+        return [{**each, "owner_id": parse_owner(each["owner_id"])[0]} for each in claimed]
 
     async def _forget(self, waiting: Iterable[BlobItem]) -> None:
         for item in waiting:

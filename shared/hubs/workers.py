@@ -1,4 +1,4 @@
-"""Works on a bounded number of deliveries at once, and buries those that cannot be processed."""
+"""Works on a bounded number of deliveries at once; those that it cannot process are set aside."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 import structlog
 
 from shared.contracts.errors import NewerMessageError, StylestreamError
-from shared.hubs.burials import Burials
+from shared.hubs.dead_lettering import DeadLettering
 from shared.hubs.delivery import Delivery
-from shared.hubs.scarcity import patiently
+from shared.hubs.scarcity import retry_on_scarcity
 from shared.telemetry import tracing
 from shared.telemetry.metrics import WorkMetrics
 
@@ -26,20 +26,20 @@ class Workers:
     """Runs ``work`` for up to ``room`` deliveries at once and marks each done when it returns.
 
     ``work`` does its own retries, except after the machine ran out of memory. What it raises in the
-    end, a `MessageError` for a delivery that cannot be understood or anything unforeseen, buries
-    the delivery, because no event may stop a partition. Only `GivenBack` leaves it unfinished.
+    end, a `MessageError` for a delivery that cannot be understood or anything unforeseen, makes it
+    a dead letter, because no event may stop a partition. Only `GivenBack` leaves it unfinished.
     """
 
     def __init__(
         self,
         room: int,
         work: Callable[[Delivery], Awaitable[None]],
-        burials: Burials,
+        dead_lettering: DeadLettering,
         metrics: WorkMetrics,
     ) -> None:
         self._room = asyncio.Semaphore(room)
         self._work = work
-        self._burials = burials
+        self._dead_lettering = dead_lettering
         self._metrics = metrics
         self._in_hand: set[asyncio.Task[None]] = set()
         self._draining = False
@@ -47,7 +47,7 @@ class Workers:
     def drain(self) -> None:
         """Take up nothing more, not even deliveries that already wait for room."""
         self._draining = True
-        self._burials.drain()
+        self._dead_lettering.drain()
 
     async def take(self, delivery: Delivery) -> None:
         """Take up a delivery; waits while there is no room."""
@@ -65,7 +65,7 @@ class Workers:
     async def _finish(self, delivery: Delivery) -> None:
         try:
             with tracing.processing(delivery.origin):
-                await patiently(lambda: self._work(delivery))
+                await retry_on_scarcity(lambda: self._work(delivery))
         except GivenBack as reason:
             log.info("event given back", partition=delivery.partition_id, reason=str(reason))
             return
@@ -78,7 +78,7 @@ class Workers:
             delivery.done()
 
     async def _set_aside(self, delivery: Delivery, error: Exception) -> None:
-        if await self._burials.bury(delivery, error):
+        if await self._dead_lettering.dead_letter(delivery, error):
             delivery.done()
 
     def _put_in_hand(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:

@@ -54,7 +54,7 @@ def is_detour(output: OutputContainer) -> bool:
     return output.format.name == "tee"
 
 
-class Apart:
+class TimestampSpreader:
     """Gives packets that share a millisecond distinct microseconds, as ``tee`` requires."""
 
     def __init__(self) -> None:

@@ -38,20 +38,20 @@ class Encoding:
 
 @dataclass(frozen=True, slots=True)
 class _Scale:
-    """The rate factors (or quantisers) for the qualities 0, `USUAL_QUALITY` and 100."""
+    """The rate factors (or quantisers) for the qualities 0, `DEFAULT_QUALITY` and 100."""
 
     worst: int
     usual: int
     best: int
 
     def factor(self, quality: int) -> int:
-        if quality <= USUAL_QUALITY:
-            return round(self.worst + (self.usual - self.worst) * quality / USUAL_QUALITY)
-        share = (quality - USUAL_QUALITY) / (100 - USUAL_QUALITY)
+        if quality <= DEFAULT_QUALITY:
+            return round(self.worst + (self.usual - self.worst) * quality / DEFAULT_QUALITY)
+        share = (quality - DEFAULT_QUALITY) / (100 - DEFAULT_QUALITY)
         return round(self.usual + (self.best - self.usual) * share)
 
 
-USUAL_QUALITY: Final = 60
+DEFAULT_QUALITY: Final = 60
 """The default quality of a request."""
 
 # One IDR frame however long the chunk is; 'cpu-independent' costs nothing at these presets and
@@ -127,7 +127,7 @@ def segment_encoding(style: StyleRequest, bit_depth: int = EIGHT_BITS) -> Encodi
 
 
 def _quality(style: StyleRequest) -> int:
-    return USUAL_QUALITY if style.quality is None else style.quality
+    return DEFAULT_QUALITY if style.quality is None else style.quality
 
 
 def nvenc_segment_encoding(style: StyleRequest, width: int, height: int) -> Encoding | None:

@@ -106,7 +106,7 @@ class Backlog:
         return frozenset(one.version for one in self.partitions if one.owner is not None)
 
 
-async def look(
+async def measure_backlog(
     client: EventHubConsumerClient, blobs: BlobStore, settings: ServiceSettings
 ) -> Backlog:
     """Return the backlog of ``client``'s hub.
@@ -117,7 +117,7 @@ async def look(
     hub = client.eventhub_name
     async with _answering(hub):
         # Positions first: read after the ends, they could be beyond them.
-        marks = await _marks(blobs, settings, hub)
+        records = await _checkpoints_and_owners(blobs, settings, hub)
         fresh_s = time.time() - _EXPIRIES * settings.ownership_expiry_s
         ids = await client.get_partition_ids()
         found = await asyncio.gather(*(client.get_partition_properties(one) for one in ids))
@@ -125,15 +125,15 @@ async def look(
     lives = signs_of_life(
         {
             name: (name_in(blob.metadata), blob.modified_s)
-            for name, blob in marks.items()
+            for name, blob in records.items()
             if "/ownership/" in name
         }
     )
     partitions = tuple(
         PartitionBacklog(
             partition,
-            _position(marks, checkpoint_blob(settings, hub, partition.id)),
-            *_owner(marks, lives, ownership_blob(settings, hub, partition.id), fresh_s),
+            _position(records, checkpoint_blob(settings, hub, partition.id)),
+            *_owner(records, lives, ownership_blob(settings, hub, partition.id), fresh_s),
         )
         for partition in map(look_up, found)
     )
@@ -182,22 +182,24 @@ def ownership_blob(settings: ServiceSettings, hub: str, partition_id: str) -> st
     return checkpoint_blob(settings, hub, partition_id).replace("/checkpoint/", "/ownership/")
 
 
-async def _marks(blobs: BlobStore, settings: ServiceSettings, hub: str) -> Mapping[str, BlobItem]:
+async def _checkpoints_and_owners(
+    blobs: BlobStore, settings: ServiceSettings, hub: str
+) -> Mapping[str, BlobItem]:
     """Return the checkpoint and ownership blobs of a hub, by name."""
     prefix = checkpoint_blob(settings, hub, "").removesuffix("checkpoint/")
     found = blobs.items(settings.checkpoints_container(hub), prefix)
     return {blob.name: blob async for blob in found}
 
 
-def _position(marks: Mapping[str, BlobItem], name: str) -> int | None:
-    blob = marks.get(name)
+def _position(records: Mapping[str, BlobItem], name: str) -> int | None:
+    blob = records.get(name)
     return None if blob is None else int(blob.metadata["sequencenumber"])
 
 
 def _owner(
-    marks: Mapping[str, BlobItem], lives: Mapping[str, float], name: str, fresh_s: float
+    records: Mapping[str, BlobItem], lives: Mapping[str, float], name: str, fresh_s: float
 ) -> tuple[str | None, str]:
-    blob = marks.get(name)
+    blob = records.get(name)
     if blob is None or lives[name] < fresh_s:
         return None, ""
     # A consumer that shuts down cleanly releases its partitions by writing an empty owner.

@@ -14,11 +14,11 @@ from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
 from azure.storage.blob.aio import BlobServiceClient
 from pydantic import SecretStr
 
-from shared.hubs.arrivals import hand_on_at_once
+from shared.hubs.arrivals import deliver_immediately
 from shared.hubs.positions import ForwardCheckpointStore
 from shared.hubs.publisher import Publisher
 from shared.hubs.sender import Sender
-from shared.hubs.sharing import PartWith, SharedOwnership
+from shared.hubs.sharing import BeginHandover, SharedOwnership
 from shared.service.settings import ServiceSettings, StorageSettings
 from shared.storage.accounts import StorageAccounts, environment_options, storage_client
 from shared.storage.blobs import BlobStore
@@ -56,7 +56,7 @@ class StorageClients:
         self._credential: DefaultAzureCredential | None = None
         self._own: BlobServiceClient | None = None
         self._media: BlobServiceClient | None = None
-        self._heard: dict[str, LastAnswer] = {}
+        self._last_answers: dict[str, LastAnswer] = {}
         """By the URL of an account."""
 
     async def __aenter__(self) -> Self:
@@ -105,14 +105,14 @@ class StorageClients:
         """Return the last answer of the account of ``container``; it is kept up to date."""
         users = container in self._settings.media_containers
         account = await (self.media_blobs() if users else self.blobs())
-        return self._heard[account.url]
+        return self._last_answers[account.url]
 
     async def _account(self, connection: SecretStr | None, url: str | None) -> BlobServiceClient:
         credential = None if connection else await self._sign_in()
         secret = connection.get_secret_value() if connection else None
         last = LastAnswer()
-        client = storage_client(secret, url, credential, hear=last.note)
-        self._heard[client.url] = last
+        client = storage_client(secret, url, credential, on_response=last.note)
+        self._last_answers[client.url] = last
         return await self.keep(client)
 
     async def _sign_in(self) -> DefaultAzureCredential:
@@ -162,21 +162,25 @@ class AzureClients(StorageClients):
             **_hub_options(),
         )
 
-    async def consumer(self, hub: str, part_with: PartWith | None = None) -> EventHubConsumerClient:
+    async def consumer(
+        self, hub: str, begin_handover: BeginHandover | None = None
+    ) -> EventHubConsumerClient:
         """Return a new load-balanced reader of ``hub``; the caller closes it.
 
-        With ``part_with``, partitions are handed over to newcomers instead of taken by them.
+        With ``begin_handover``, partitions are handed over to newcomers instead of taken by them.
         """
         settings = self._hubs
         store: CheckpointStore = await self._checkpoint_store(hub)
         blobs, container = BlobStore(await self.blobs()), settings.checkpoints_container(hub)
-        store = SharedOwnership(store, blobs, container, settings.ownership_expiry_s, part_with)
+        store = SharedOwnership(
+            store, blobs, container, settings.ownership_expiry_s, begin_handover
+        )
         options: dict[str, Any] = {
             "checkpoint_store": store,
             "load_balancing_interval": settings.load_balancing_interval_s,
             "partition_ownership_expiration_interval": settings.ownership_expiry_s,
         }
-        return hand_on_at_once(await self._reader(hub, settings.consumer_group, **options))
+        return deliver_immediately(await self._reader(hub, settings.consumer_group, **options))
 
     async def onlooker(self, hub: str, group: str) -> EventHubConsumerClient:
         """Return a new client that reads ``hub`` without owning partitions; the caller closes it.

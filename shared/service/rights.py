@@ -204,11 +204,11 @@ async def _report(settings: ServiceSettings, service: str) -> bool:
     sound = True
     async for right in rights(settings, service):
         sound = sound and right.problem is None
-        print(told(right))
+        print(describe(right))
     return sound
 
 
-def told(right: Right) -> str:
+def describe(right: Right) -> str:
     """Return a sentence about ``right``."""
     if right.problem is None:
         return f"{right.on}: {right.role} is there"

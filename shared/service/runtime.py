@@ -87,7 +87,7 @@ def reader(
         checkpoint_interval_s=settings.checkpoint_interval_s,
         patience_s=settings.consumer_patience_s,
         metrics=metrics.reading(hub),
-        on_hopeless=health.fail,
+        on_unrecoverable=health.fail,
     )
 
 

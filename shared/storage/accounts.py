@@ -69,11 +69,11 @@ def storage_client(
     account_url: str | None,
     credential: AsyncTokenCredential | None,
     retry: type[ExponentialRetry] = ExponentialRetry,
-    hear: Callable[[Any], None] | None = None,
+    on_response: Callable[[Any], None] | None = None,
 ) -> BlobServiceClient:
     """Return a client of a storage account, by connection string or by signing in to its URL.
 
-    ``hear`` is called with the SDK's response to every request that names no hook of its own.
+    ``on_response`` is called with the SDK's response to every request that has no hook of its own.
 
     Raises:
         ConfigurationError: the connection string or the URL is invalid.
@@ -88,7 +88,7 @@ def storage_client(
         # A block is sent in one piece; small blocks let the event loop run in between.
         "max_single_put_size": _BLOCK_BYTES,
         "max_block_size": _BLOCK_BYTES,
-        "raw_response_hook": hear,
+        "raw_response_hook": on_response,
     }
     try:
         if connection_string:

@@ -42,7 +42,7 @@ class Answer(Enum):
     """Storage refuses the credentials; an operator can fix that."""
     NO_CONTAINER = auto()
     """There is no such container; an operator can fix that, too."""
-    AWAY = auto()
+    UNAVAILABLE = auto()
     """Storage cannot answer now: throttling, an outage, a container that is being deleted."""
 
 
@@ -65,19 +65,19 @@ _BY_CODE: Final = {
     "InvalidUri": Answer.FINAL,
     "MetadataTooLarge": Answer.FINAL,
     "OutOfRangeInput": Answer.FINAL,
-    "AccountBeingCreated": Answer.AWAY,
-    "AccountIsDisabled": Answer.AWAY,
-    "ContainerBeingDeleted": Answer.AWAY,
-    "ContainerDisabled": Answer.AWAY,
+    "AccountBeingCreated": Answer.UNAVAILABLE,
+    "AccountIsDisabled": Answer.UNAVAILABLE,
+    "ContainerBeingDeleted": Answer.UNAVAILABLE,
+    "ContainerDisabled": Answer.UNAVAILABLE,
     "ContainerNotFound": Answer.NO_CONTAINER,
     # Another writer of the same blob committed its block list first.
-    "InvalidBlobOrBlock": Answer.AWAY,
-    "InvalidBlockList": Answer.AWAY,
-    "Md5Mismatch": Answer.AWAY,
-    "OperationTimedOut": Answer.AWAY,
-    "PendingCopyOperation": Answer.AWAY,
-    "ServerBusy": Answer.AWAY,
-    "SystemInUse": Answer.AWAY,
+    "InvalidBlobOrBlock": Answer.UNAVAILABLE,
+    "InvalidBlockList": Answer.UNAVAILABLE,
+    "Md5Mismatch": Answer.UNAVAILABLE,
+    "OperationTimedOut": Answer.UNAVAILABLE,
+    "PendingCopyOperation": Answer.UNAVAILABLE,
+    "ServerBusy": Answer.UNAVAILABLE,
+    "SystemInUse": Answer.UNAVAILABLE,
 }
 
 _REMEDIES: Final = {
@@ -111,16 +111,16 @@ def meaning(status: int | None, code: str | None) -> Answer:
     """Return what a response with this status and ``x-ms-error-code`` means.
 
     >>> meaning(409, "BlobArchived"), meaning(409, "BlobAlreadyExists"), meaning(409, None)
-    (<Answer.FINAL: 4>, <Answer.EXISTS: 2>, <Answer.AWAY: 8>)
+    (<Answer.FINAL: 4>, <Answer.EXISTS: 2>, <Answer.UNAVAILABLE: 8>)
     """
     if code in _BY_CODE:
         return _BY_CODE[code]
     if status in _DENIED:
         return Answer.DENIED
     if status is None or code is None or status in _LATER:
-        return Answer.AWAY
+        return Answer.UNAVAILABLE
     wrong = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
-    return Answer.DOUBTFUL if wrong else Answer.AWAY
+    return Answer.DOUBTFUL if wrong else Answer.UNAVAILABLE
 
 
 def error_code(error: AzureError) -> str | None:

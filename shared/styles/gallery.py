@@ -94,19 +94,19 @@ class Style:
 
 
 class Gallery:
-    """All styles by name; a name in ``further`` replaces a bundled one.
+    """All styles by name; a name in ``extra`` replaces a bundled one.
 
     Raises:
         ConfigurationError: naming every style in the folder that cannot be used.
     """
 
-    def __init__(self, further: Path | None = None) -> None:
-        self._further = further
+    def __init__(self, extra: Path | None = None) -> None:
+        self._extra = extra
         self._styles: dict[str, Style] = {}
         problems: list[str] = []
-        for folder in (_BUNDLED, further):
+        for folder in (_BUNDLED, extra):
             if folder is not None:
-                self._hang(folder, problems)
+                self._add_folder(folder, problems)
         if problems:
             raise ConfigurationError(problems)
 
@@ -173,13 +173,13 @@ class Gallery:
         Styles that were added since do not count, unless they cannot be used.
         """
         try:
-            now = Gallery(self._further).styles
+            now = Gallery(self._extra).styles
         except ConfigurationError as error:
             return str(error)
         changed = [name for name, style in self.styles.items() if now.get(name) != style]
         return ", ".join(changed) or None
 
-    def _hang(self, folder: Path, problems: list[str]) -> None:
+    def _add_folder(self, folder: Path, problems: list[str]) -> None:
         if not folder.is_dir():
             problems.append(f"STYLES_DIR: {folder} is not a folder")
         for path in sorted(folder.glob("*.json")):

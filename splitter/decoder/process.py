@@ -47,7 +47,7 @@ class DecoderKilled(SourceRefused):
     """The child was killed from outside, most likely because other processes used up memory."""
 
 
-def keep_to_ourselves() -> None:
+def deny_inspection() -> None:
     """Have the kernel deny other processes of our user access to our environment and memory.
 
     A compromised decoder runs under the same user, and would find the keys there. The fork server

@@ -54,7 +54,7 @@ def parse_uploads(body: bytes) -> list[Upload]:
     return [upload for event in split_events(body) if (upload := parse_upload(event, body))]
 
 
-def tell_of(upload: Upload) -> bytes:
+def upload_event(upload: Upload) -> bytes:
     """Return an event that announces an upload as Event Grid does."""
     event = {
         "specversion": "1.0",

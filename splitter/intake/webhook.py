@@ -52,7 +52,7 @@ _CLOSING_S: Final = 10.0
 _OUTCOMES: Final[dict[int, DeliveryOutcome]] = {
     HTTPStatus.OK: "delivered",
     HTTPStatus.BAD_REQUEST: "refused",
-    HTTPStatus.UNAUTHORIZED: "stranger",
+    HTTPStatus.UNAUTHORIZED: "unauthorised",
     HTTPStatus.REQUEST_TIMEOUT: "put_off",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "refused",
     HTTPStatus.SERVICE_UNAVAILABLE: "put_off",

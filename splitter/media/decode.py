@@ -160,7 +160,7 @@ class Decoder:
             self._too_large = self._too_large or excessive_size(self._log)
             if self._integrity is not None:
                 for level, component, message in self._log:
-                    self._integrity.hear(level, component, message)
+                    self._integrity.process_log(level, component, message)
             self._log.clear()
 
     def judge(self) -> None:

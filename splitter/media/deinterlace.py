@@ -43,7 +43,7 @@ class Deinterlacer:
         # A source may lack timestamps or repeat them: the filter gets its own.
         self._count += 1
         frame.pts = self._count
-        Tags.take_off(frame)
+        Tags.clear(frame)
         self._graph.vpush(frame)
         yield from self._ready()
 
@@ -61,7 +61,7 @@ class Deinterlacer:
                 frame = self._graph.vpull()
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
-            self._held.popleft().put_on(frame)
+            self._held.popleft().apply(frame)
             yield frame
 
 

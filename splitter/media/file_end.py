@@ -34,7 +34,7 @@ _PROGRAM_END: Final = b"\xb9"
 _UNKNOWN_SIZE: Final = (0, 0xFFFFFFFF)
 
 
-def breaks_off(file: BinaryIO, size: int, format_name: str) -> bool:
+def is_truncated(file: BinaryIO, size: int, format_name: str) -> bool:
     """Return whether a file of FFmpeg's format ``format_name`` ends in the middle of something."""
     check = _CHECKS.get(format_name)
     if check is None:

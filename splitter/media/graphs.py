@@ -43,11 +43,11 @@ class Tags:
         )
 
     @staticmethod
-    def take_off(frame: av.VideoFrame) -> None:
+    def clear(frame: av.VideoFrame) -> None:
         """Remove the tags that would confuse a filter that is not configured for them."""
         frame.colorspace, frame.color_range = _UNSPECIFIED, ColorRange.UNSPECIFIED
 
-    def put_on(self, frame: av.VideoFrame) -> None:
+    def apply(self, frame: av.VideoFrame) -> None:
         """Apply these tags to a frame."""
         frame.pts, frame.duration = self.pts, self.duration
         frame.colorspace, frame.color_range = self.colorspace, self.color_range
@@ -72,7 +72,7 @@ class Copier:
         try:
             if self._graph is None or format_ != self._format:
                 self._graph, self._format = _copying(*format_), format_
-            Tags.take_off(frame)
+            Tags.clear(frame)
             self._graph.vpush(frame)
             copied = self._graph.vpull()
         except av.error.MemoryError:
@@ -80,7 +80,7 @@ class Copier:
         except av.error.FFmpegError:
             # Pixel formats that no filter accepts are refused later, when they are converted.
             copied = frame
-        tags.put_on(copied)
+        tags.apply(copied)
         return copied
 
 
@@ -110,6 +110,6 @@ class FilterChain:
         if self._graph is None:
             return frame
         # The filters are configured for what the pixels mean; conflicting tags would confuse them.
-        Tags.take_off(frame)
+        Tags.clear(frame)
         self._graph.vpush(frame)
         return self._graph.vpull()

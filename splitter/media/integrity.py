@@ -76,7 +76,7 @@ class Integrity:
         """``kept`` are the tracks beside the video that are read."""
         self._video = source.video
         self._sounds = [stream for stream in kept if stream.type == "audio"]
-        self._broke_off = source.breaks_off
+        self._truncated = source.is_truncated
         self._format = source.container.format.name
         self._promised, self._slack = self._promise(source)
         self._of_all_tracks = (
@@ -117,13 +117,13 @@ class Integrity:
         """Whether a missing packet of the video shows as a gap in its timestamps."""
         return self._video.index in self._steady
 
-    def hear(self, level: int, component: str, message: str) -> None:
+    def process_log(self, level: int, component: str, message: str) -> None:
         """Process a message that FFmpeg logged."""
         if level > av.logging.ERROR:
             thrown_away = any(sign in message for sign in _THROWN_AWAY)
             self._complained |= thrown_away and component == self._format
         elif any(sign in message for sign in _CUT_OFF):
-            self._broke_off = True
+            self._truncated = True
         elif component == self._format or _UNPARSED in message:
             self._complained = True
 
@@ -150,14 +150,14 @@ class Integrity:
 
     def note_broken_container(self) -> None:
         """Record that the container's structure broke off: the video ends there."""
-        self._broke_off = True
+        self._truncated = True
 
     def warnings(self, *, to_the_end: bool) -> Iterator[str]:
         """Yield what is missing, one sentence each; ``to_the_end`` is whether all was read."""
         if to_the_end:
             self._structure.finish(self._size)
         index = self._read_index() if to_the_end else Mp4Index()
-        if self._broke_off and to_the_end:
+        if self._truncated and to_the_end:
             yield "the file breaks off before its end"
         broken = self._structure.is_broken or (to_the_end and self._stopped_early())
         broken = broken or len(self._versions) > 1

@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from splitter.media.mp4_index import boxes_of, descriptions_of, is_misspelt
+from splitter.media.mp4_index import boxes_of, descriptions_of, is_damaged_name
 
 _HEADER_BYTES: Final = 8
 _LONG, _TO_THE_END = 1, 0
@@ -46,12 +46,12 @@ def walk_mp4() -> Generator[int, bytes, bool]:
             length = size - _HEADER_BYTES
             if size == _LONG:
                 length = int.from_bytes((yield 8), "big") - 2 * _HEADER_BYTES
-            if fragments.are_there and name not in _BESIDE:
+            if fragments.present and name not in _BESIDE:
                 return False
             if size == _TO_THE_END:
                 return True
             if length < 0:
-                return not fragments.are_there
+                return not fragments.present
             if name in (b"moov", b"moof") and length <= _MOST_INDEX_BYTES:
                 if not fragments.take(name, (yield length)):
                     return False
@@ -61,7 +61,7 @@ def walk_mp4() -> Generator[int, bytes, bool]:
                 yield -length
     except EOFError as end:
         left, beyond = end.args
-        return not fragments.are_there or not (left or beyond or fragments.lack_something)
+        return not fragments.present or not (left or beyond or fragments.is_incomplete)
 
 
 _LATEST: Final = 2**62
@@ -90,7 +90,7 @@ class _Track:
 class _Fragments:
     """The fragments of a file, in stored order."""
 
-    are_there: bool = False
+    present: bool = False
     _tracks: dict[int, _Track] = field(default_factory=dict)
     _awaited: int = 0
     """Bytes of samples that the last index promised and that have not come yet."""
@@ -101,7 +101,7 @@ class _Fragments:
     _overlaps: int = 0
 
     @property
-    def lack_something(self) -> bool:
+    def is_incomplete(self) -> bool:
         """Whether samples are missing, fragment numbers skip one, or fragments overlap.
 
         (If most of them do, numbers or times mean something else.)
@@ -135,7 +135,7 @@ class _Fragments:
         extends = dict(boxes_of(moov)).get(b"mvex")
         if extends is None:
             return
-        self.are_there = True
+        self.present = True
         codecs = descriptions_of(moov)
         for name, box in boxes_of(extends):
             if name == b"trex" and len(box) >= 4 + _DEFAULTS.size:
@@ -161,9 +161,9 @@ class _Fragments:
         header = contents[b"tfhd"]
         flags, number = struct.unpack_from(">II", header)
         track = self._tracks[number]
-        told = _told(flags, header[8:])
-        duration, size = told.get(_DURATION, track.duration), told.get(_SIZE, track.size)
-        if told.get(_DESCRIPTION, track.description) not in track.readable:
+        given = _tfhd_fields(flags, header[8:])
+        duration, size = given.get(_DURATION, track.duration), given.get(_SIZE, track.size)
+        if given.get(_DESCRIPTION, track.description) not in track.readable:
             raise ValueError
         runs = [_run(run, duration, size) for kind, run in boxes_of(traf) if kind == b"trun"]
         if time := contents.get(b"tfdt"):
@@ -194,7 +194,7 @@ def _readable(codecs: list[bytes]) -> frozenset[int]:
     return frozenset(n for n, codec in enumerate(codecs, start=1) if codec == codecs[0])
 
 
-def _told(flags: int, values: bytes) -> dict[int, int]:
+def _tfhd_fields(flags: int, values: bytes) -> dict[int, int]:
     """Return the fields of a ``tfhd`` that apply to all samples of a track, by flag.
 
     Raises:
@@ -227,15 +227,15 @@ def _run(run: bytes, duration: int, size: int) -> _Run:
     if len(run) != at + 4 * len(fields) * count:
         raise struct.error
     words: tuple[int, ...] = struct.unpack_from(f">{len(fields) * count}I", run, at)
-    told = {name: sum(words[place :: len(fields)]) for place, name in enumerate(fields)}
+    totals = {name: sum(words[place :: len(fields)]) for place, name in enumerate(fields)}
     duration, size = duration * count, size * count
-    return _Run(count, told.get(_SAMPLE_DURATION, duration), told.get(_SAMPLE_SIZE, size))
+    return _Run(count, totals.get(_SAMPLE_DURATION, duration), totals.get(_SAMPLE_SIZE, size))
 
 
 def _is_filled(moof: bytes) -> bool:
     """Return whether the boxes of a fragment's index fill it, and none has a damaged name."""
     tracks = [content for name, content in boxes_of(moof) if name == b"traf"]
-    return all(not is_misspelt(name, _IN_FRAGMENTS) for name in _names(moof)) and all(
+    return all(not is_damaged_name(name, _IN_FRAGMENTS) for name in _names(moof)) and all(
         _length(content) == len(content) for content in (moof, *tracks)
     )
 

@@ -64,7 +64,7 @@ def _is_filled(data: bytes, size: int) -> bool:
     filled = 0
     for kind, content in boxes_of(data):
         filled += int.from_bytes(data[filled : filled + 4], "big")
-        if is_misspelt(kind, _NAMES) or (kind in _PARENTS and not _is_filled(content, size)):
+        if is_damaged_name(kind, _NAMES) or (kind in _PARENTS and not _is_filled(content, size)):
             return False
         if kind == b"stbl" and not mp4_tables.are_in_order(dict(boxes_of(content)), size):
             return False
@@ -75,7 +75,7 @@ def _is_filled(data: bytes, size: int) -> bool:
     return filled == len(data)
 
 
-def is_misspelt(name: bytes, names: Collection[bytes]) -> bool:
+def is_damaged_name(name: bytes, names: Collection[bytes]) -> bool:
     """Return whether a name is one letter away from a known one, unlike vendors' own names."""
     return name not in names and any(sum(map(int.__ne__, name, known)) == 1 for known in names)
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from shared.contracts.errors import SourceRefused
 
-TAKEN: Final = (
+SUPPORTED: Final = (
     "MP4, MOV, 3GP, Matroska, WebM, AVI, FLV, MPEG-TS, MPEG-PS, WMV, Ogg, GIF, APNG, "
     "animated AVIF, MXF, NUT, IVF, DV and Y4M are supported"
 )
@@ -77,10 +77,10 @@ def explain_unopened(head: bytes) -> SourceRefused:
             )
     for pattern, name in _PICTURES:
         if pattern.match(head):
-            return SourceRefused("NOT_A_VIDEO", f"The file is {name}, not a video; {TAKEN}.")
+            return SourceRefused("NOT_A_VIDEO", f"The file is {name}, not a video; {SUPPORTED}.")
     for pattern, name in _OTHERS:
         if pattern.match(head):
-            return SourceRefused("NOT_A_VIDEO", f"The file is {name}; {TAKEN}.")
+            return SourceRefused("NOT_A_VIDEO", f"The file is {name}; {SUPPORTED}.")
     if found := _CONTAINERS.match(head):
         name = next((name for name in found.groupdict() if found[name]), "MP4").replace("_", "-")
         return SourceRefused(
@@ -88,7 +88,7 @@ def explain_unopened(head: bytes) -> SourceRefused:
             f"The file begins like {name}, but its structure is damaged or cut off: copy it anew "
             "from where it was recorded.",
         )
-    return SourceRefused("NOT_A_VIDEO", f"The file is not a supported video; {TAKEN}.")
+    return SourceRefused("NOT_A_VIDEO", f"The file is not a supported video; {SUPPORTED}.")
 
 
 def still_picture(head: bytes) -> str | None:

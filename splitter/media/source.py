@@ -28,11 +28,11 @@ from av.video.stream import VideoStream
 
 from shared.contracts.errors import SourceRefused
 from shared.media.containers import name_of
-from splitter.media.file_end import breaks_off
+from splitter.media.file_end import is_truncated
 from splitter.media.limits import Limits
 from splitter.media.mp4_index import Mp4Index, read_index
 from splitter.media.programs import tracks_beside
-from splitter.media.recognise import TAKEN, explain_unopened, still_picture
+from splitter.media.recognise import SUPPORTED, explain_unopened, still_picture
 from splitter.media.structure import Structure
 
 FORMATS = "mov,matroska,avi,flv,mpegts,mpeg,asf,ogg,gif,apng,mxf,nut,ivf,dv,yuv4mpegpipe"
@@ -106,7 +106,7 @@ class OpenSource:
     """The time base of the result's picture."""
     size: int
     """The file's size in bytes."""
-    breaks_off: bool
+    is_truncated: bool
     """Whether the file's last bytes show that more should follow."""
     read_index: Callable[[], Mp4Index]
     """Reads the index of an MP4; returns an empty one for other formats."""
@@ -143,7 +143,7 @@ def open_source(file: BinaryIO, limits: Limits, log: ErrorLog) -> OpenSource:
     head = _head(file, 256)
     if still := still_picture(head):
         raise SourceRefused(
-            "NOT_A_VIDEO", f"The file is a still {still} picture, not a video; {TAKEN}."
+            "NOT_A_VIDEO", f"The file is a still {still} picture, not a video; {SUPPORTED}."
         )
     file.seek(0)
     if head.startswith((_ASF_SIGN, _MXF_SIGN)):
@@ -153,7 +153,7 @@ def open_source(file: BinaryIO, limits: Limits, log: ErrorLog) -> OpenSource:
     container = _open_container(file, limits, structure)
     position = file.tell()
     name = container.format.name
-    cut_off = breaks_off(file, size, name)
+    truncated = is_truncated(file, size, name)
     file.seek(position)
     # FFmpeg's guesses at missing timestamps repeat and reverse them if there are B-frames.
     container.flags &= ~_GENERATE_PTS
@@ -186,7 +186,7 @@ def open_source(file: BinaryIO, limits: Limits, log: ErrorLog) -> OpenSource:
         start=_start(container, video, others),
         time_base=time_base,
         size=size,
-        breaks_off=cut_off,
+        is_truncated=truncated,
         read_index=partial(read_index, file, size) if name == _MP4 else Mp4Index,
         structure=structure,
     )

@@ -29,7 +29,7 @@ from av.video.stream import VideoStream
 
 from shared.contracts.errors import SourceRefused
 from shared.contracts.manifest import Bars, Source
-from shared.contracts.style_request import USUAL_BRUSH, painted_scale
+from shared.contracts.style_request import DEFAULT_BRUSH, painted_scale
 from shared.media.encodings import MEZZANINE, Encoding
 from splitter.media.chunking import ChunkBuilder, EncodedChunk
 from splitter.media.crew import ALONE, Crew
@@ -42,7 +42,7 @@ from splitter.media.limits import Limits
 from splitter.media.normalise import Normaliser
 from splitter.media.part import Part
 from splitter.media.pipeline import encoded
-from splitter.media.recognise import TAKEN
+from splitter.media.recognise import SUPPORTED
 from splitter.media.room import Room
 from splitter.media.source import ErrorLog, OpenSource, capture_errors, open_source
 from splitter.media.survey import find_bars
@@ -76,7 +76,7 @@ class SplitOptions:
     chunk_frames: int = 32
     first_chunk_frames: int = 32
     max_side: int | None = None
-    lines: int = USUAL_BRUSH
+    lines: int = DEFAULT_BRUSH
     part: Part = field(default_factory=Part)
     longest_pause_s: float = LONGEST_PAUSE_S
     limits: Limits = field(default_factory=Limits)
@@ -312,5 +312,5 @@ class _Reader:
         if self._decoder.frames == 1 and codec in _PICTURE_CODECS:
             raise SourceRefused(
                 "NOT_A_VIDEO",
-                f"The file is a single {codec.upper()} picture, not a video; {TAKEN}.",
+                f"The file is a single {codec.upper()} picture, not a video; {SUPPORTED}.",
             )

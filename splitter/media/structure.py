@@ -44,7 +44,7 @@ class Structure:
     def __init__(self, head: bytes) -> None:
         """``head`` holds the file's first bytes, which identify its format."""
         self._walk = _walk_through(head)
-        self._hears_of_rest = head[4:8] in _MP4_BEGINS
+        self._wants_unread_rest = head[4:8] in _MP4_BEGINS
         self._wanted = next(self._walk) if self._walk else 0
         self._seen = 0
         self._kept = bytearray()
@@ -72,7 +72,7 @@ class Structure:
 
     def finish(self, size: int) -> None:
         """Check the end, once all was read: a file of ``size`` bytes may end too soon."""
-        if self._walk is None or (self._seen < size and not self._hears_of_rest):
+        if self._walk is None or (self._seen < size and not self._wants_unread_rest):
             return
         try:
             self._walk.throw(EOFError(bytes(self._kept), self._seen - size))

@@ -79,7 +79,7 @@ async def test_a_hub_that_refuses_to_be_sent_to_or_read_names_the_role(
     async with producer, consumer:
         for found in (await rights.to_send(producer), await rights.to_receive(consumer)):
             assert found.lacking
-            assert f"hub frames: {found.role} is lacking: " in rights.told(found)
+            assert f"hub frames: {found.role} is lacking: " in rights.describe(found)
 
 
 async def test_whoever_may_do_everything_lacks_nothing(
@@ -95,5 +95,5 @@ async def test_whoever_may_do_everything_lacks_nothing(
             if field.endswith("_container") and name and name not in there:
                 await account.create_container(name)
     found: list[Right] = [right async for right in rights.rights(settings, "splitter")]
-    assert [rights.told(right) for right in found if right.problem] == []
+    assert [rights.describe(right) for right in found if right.problem] == []
     assert {right.on.split()[0] for right in found} == {"hub", "container"}

@@ -48,7 +48,7 @@ class Sharers:
             checkpoint_interval_s=3600,
             patience_s=60,
             metrics=WorkMetrics(CollectorRegistry(), name).reading(_HUB),
-            on_hopeless=pytest.fail,
+            on_unrecoverable=pytest.fail,
         )
         consumer.hand_over(_DEADLINE_S)
         consumer.on_released(self._release)

@@ -61,7 +61,7 @@ async def lose_chunks(bench: Bench, loser: Loser) -> None:
             checkpoint_interval_s=0.05,
             patience_s=60,
             metrics=WorkMetrics(CollectorRegistry(), "loser").reading("frames"),
-            on_hopeless=print,
+            on_unrecoverable=print,
         )
         await consumer.run()
 

@@ -171,7 +171,7 @@ async def test_a_clock_that_is_far_from_storages_is_reported_and_one_that_is_nea
     last = LastAnswer()
     clock = StorageClock(last, ownership_expiry_s=30)
     await clock.check()
-    async with storage_client(storage_connection, None, None, hear=last.note) as client:
+    async with storage_client(storage_connection, None, None, on_response=last.note) as client:
         await BlobStore(client).reach(container)
         await clock.check()
         now = time.time()
@@ -186,11 +186,11 @@ async def test_answers_to_others_stand_for_a_probes_own_but_not_forever(
 ) -> None:
     last, asked = LastAnswer(), list[bool]()
 
-    def hear(answer: Any) -> None:
+    def on_response(answer: Any) -> None:
         last.note(answer)
         asked.append("restype=container" in answer.http_request.url)
 
-    async with storage_client(storage_connection, None, None, hear=hear) as client:
+    async with storage_client(storage_connection, None, None, on_response=on_response) as client:
         blobs = BlobStore(client)
         probe = StorageProbe(blobs, container, last, every_s=300)
         await probe()
@@ -250,7 +250,7 @@ async def test_an_answer_that_is_not_exists_is_not_taken_for_it(
 
 @asynccontextmanager
 async def answering(
-    status: int, code: str, hear: Callable[[Any], None] | None = None
+    status: int, code: str, on_response: Callable[[Any], None] | None = None
 ) -> AsyncIterator[tuple[BlobServiceClient, dict[str, tuple[int, str]]]]:
     """Serve an account whose every answer is ``status`` and ``code``, until told otherwise."""
     answers = {"blob": (status, code), "container": (status, code)}
@@ -271,7 +271,9 @@ async def answering(
     try:
         address = f"http://127.0.0.1:{port}/account"
         once = LinearRetry(retry_total=0)
-        async with BlobServiceClient(address, retry_policy=once, raw_response_hook=hear) as client:
+        async with BlobServiceClient(
+            address, retry_policy=once, raw_response_hook=on_response
+        ) as client:
             yield client, answers
     finally:
         await runner.cleanup()

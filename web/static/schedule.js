@@ -2,7 +2,7 @@
 import { clock, secondsOf, titleOf } from "./words.js";
 
 const STEP_S = 10;
-const USUAL_FADE_S = 1;
+const DEFAULT_FADE_S = 1;
 const LATEST_S = 360_000;
 const $ = (id) => document.getElementById(id);
 
@@ -42,7 +42,7 @@ export class Schedule extends EventTarget {
   // The same for a single picture: that of the selected row once its fade is over.
   get manner() {
     if (this.#rows.length === 1) return this.request;
-    const fade = this.#selected.time ? Number($("fade").value || USUAL_FADE_S) : 0;
+    const fade = this.#selected.time ? Number($("fade").value || DEFAULT_FADE_S) : 0;
     const at = secondsOf(timeOf(this.#selected)) + fade;
     return { ...this.request, at: at <= LATEST_S ? at : 0 };
   }

@@ -59,4 +59,4 @@ async def test_many_refusals_are_one_line_and_all_of_them_are_counted(door: Door
         for _ in range(20):
             assert (await door.post(door.cloud_event("a.mp4"), secret="another"))[0] == 401
     assert [line["event"] for line in lines].count("webhook caller refused") == 1
-    assert door.counted() == {"stranger": 20}
+    assert door.counted() == {"unauthorised": 20}

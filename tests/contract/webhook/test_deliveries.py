@@ -171,7 +171,7 @@ async def test_deliveries_are_counted_by_what_event_grid_was_told(door: Door) ->
     await door.post(door.cloud_event(), secret="wrong-wrong-wrong-wrong")
     async with door.session.get(door.address):
         pass
-    assert door.counted() == {"delivered": 2, "refused": 2, "stranger": 1}
+    assert door.counted() == {"delivered": 2, "refused": 2, "unauthorised": 1}
 
 
 async def test_other_methods_and_paths_lead_nowhere(door: Door) -> None:

@@ -14,7 +14,7 @@ from azure.core.exceptions import ServiceRequestError
 from azure.storage.blob.aio import BlobServiceClient
 
 from cli.main import main
-from client.account import Containers, _UntilFirstAnswer, find_account
+from client.account import Containers, _FailFastRetry, find_account
 from client.local_stack import StackState
 from local.workspace import Workspace
 
@@ -113,7 +113,7 @@ async def storage(port: int) -> AsyncIterator[None]:
 
 async def test_storage_that_has_answered_once_is_worth_more_patience(unused_port: int) -> None:
     retries: list[object] = []
-    policy = _UntilFirstAnswer(initial_backoff=0, increment_base=0, random_jitter_range=0)
+    policy = _FailFastRetry(initial_backoff=0, increment_base=0, random_jitter_range=0)
     async with BlobServiceClient.from_connection_string(
         connection_string(unused_port), retry_policy=policy
     ) as client:

@@ -16,7 +16,7 @@ from deploy.kubernetes.manifests import Manifests, quantity, read_environment
 from deploy.scaling.assumptions import Assumptions
 from deploy.scaling.autoscaler import ScalingRule
 from shared.service import runtime
-from splitter import lookout, overlooked
+from splitter import job_monitor, overlooked
 
 ROOT = Path(__file__).resolve().parents[3]
 KUBERNETES = ROOT / "deploy/kubernetes"
@@ -97,7 +97,9 @@ def test_records_in_azure_are_rewritten_rarely_and_splits_still_hear_of_painting
     window = settings["outstanding_chunks"] * model.partitions * settings["chunk_frames"]
     assert window / (status_s + progress_s) > 2 * model.split_speed
     redrive_s = pods.setting_of(manifests, "assembler", "redrive_after_s")
-    assert lookout._SIGN_OF_LIFE_S + progress_s < redrive_s, "a split that lives must look alive"
+    assert job_monitor._SIGN_OF_LIFE_S + progress_s < redrive_s, (
+        "a split that lives must look alive"
+    )
 
 
 def test_the_minutes_of_each_hour_are_enough_to_find_lost_events(manifests: Manifests) -> None:

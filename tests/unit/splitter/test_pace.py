@@ -31,7 +31,7 @@ async def test_a_window_of_chunks_goes_out_at_once_and_the_rest_follows_the_pain
     held = pace(registry, 4)
     shipping = asyncio.create_task(ship(held, 10))
     for painted in (0, 1, 3, 6):
-        held.heard(painted)
+        held.update_painted(painted)
         while held.outstanding < 4:
             await asyncio.sleep(0)
         assert not shipping.done() or painted == 6
@@ -44,8 +44,8 @@ async def test_an_assembler_that_counts_anew_does_not_close_the_window(
 ) -> None:
     held = pace(registry, 2)
     await ship(held, 2)
-    held.heard(2)
-    held.heard(0)
+    held.update_painted(2)
+    held.update_painted(0)
     await ship(held, 2)
     assert held.outstanding == 2
 
@@ -66,6 +66,6 @@ async def test_a_split_that_ends_leaves_nothing_outstanding_in_the_metrics(
 ) -> None:
     held = pace(registry, 8)
     await ship(held, 5)
-    held.heard(2)
+    held.update_painted(2)
     held.end()
     assert registry.get_sample_value("splitter_outstanding_chunks") == 0

@@ -47,13 +47,13 @@ class Splitting(RuleBasedStateMachine):
     def painting_goes_on(self, more: int) -> None:
         """Some of what was shipped is painted."""
         self.painted = min(self.shipped, self.painted + more)
-        self.pace.heard(self.painted)
+        self.pace.update_painted(self.painted)
         self._settle()
 
     @rule(fewer=st.integers(1, 40))
     def the_assembler_counts_anew(self, fewer: int) -> None:
         """A record that was restarted tells of less than the last one."""
-        self.pace.heard(max(0, self.painted - fewer))
+        self.pace.update_painted(max(0, self.painted - fewer))
         self._settle()
 
     @invariant()

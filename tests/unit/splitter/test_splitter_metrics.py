@@ -24,11 +24,11 @@ def test_how_far_the_splitter_is_ahead_and_how_long_it_waited_can_be_seen() -> N
 def test_every_answer_of_the_webhook_counts_from_zero() -> None:
     registry = CollectorRegistry()
     metrics = SplitterMetrics(registry)
-    metrics.delivery("stranger")
+    metrics.delivery("unauthorised")
     found = {
         outcome: registry.get_sample_value(
             "splitter_webhook_deliveries_total", {"outcome": outcome}
         )
-        for outcome in ("delivered", "refused", "stranger", "put_off")
+        for outcome in ("delivered", "refused", "unauthorised", "put_off")
     }
-    assert found == {"delivered": 0, "refused": 0, "stranger": 1, "put_off": 0}
+    assert found == {"delivered": 0, "refused": 0, "unauthorised": 1, "put_off": 0}

@@ -39,7 +39,7 @@ async def test_what_an_earlier_claim_still_brings_does_not_pass_what_comes_again
         checkpoint_interval_s=60,
         patience_s=60,
         metrics=WorkMetrics(CollectorRegistry(), "test").reading("segments"),
-        on_hopeless=lambda _: None,
+        on_unrecoverable=lambda _: None,
     )
     consumer.on_released(released.append)
     # The SDK has one context for all claims of a partition, and a task for each of them.

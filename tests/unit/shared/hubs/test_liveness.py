@@ -57,7 +57,7 @@ def test_deafness_is_answered_with_new_clients_and_in_the_end_given_up(
         clock.now += 60
         assert liveness.silent
         verdicts.append(liveness.judge(behind=True))
-    assert verdicts == ["rebuild", "rebuild", "hopeless"]
+    assert verdicts == ["rebuild", "rebuild", "unrecoverable"]
 
 
 def test_one_event_through_a_new_client_restores_all_trust(

@@ -7,7 +7,7 @@ import errno
 import pytest
 
 from shared.hubs import scarcity
-from shared.hubs.scarcity import patiently
+from shared.hubs.scarcity import retry_on_scarcity
 
 SCARCE = [
     MemoryError(),
@@ -34,7 +34,7 @@ async def outcome(*errors: Exception) -> tuple[str | Exception, int]:
         return "done"
 
     try:
-        return await patiently(work), tries
+        return await retry_on_scarcity(work), tries
     except Exception as error:
         return error, tries
 

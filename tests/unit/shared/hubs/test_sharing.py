@@ -101,7 +101,7 @@ class EarlierOwnership(SharedOwnership):
         self._look_due_s = 0.0
 
     async def _claim(self, wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        with mock.patch.object(sharing, "signed", lambda consumer, _version: consumer):
+        with mock.patch.object(sharing, "format_owner", lambda consumer, _version: consumer):
             return await super()._claim(wanted)
 
 
@@ -126,9 +126,9 @@ class Pool:
             self._size += 1
             owned: set[str] = set()
             blobs = cast("Any", self._account)
-            part_with = functools.partial(self._part_with, owned) if giving else None
+            begin_handover = functools.partial(self._begin_handover, owned) if giving else None
             kind = EarlierOwnership if earlier else SharedOwnership
-            store = kind(blobs, blobs, "container", EXPIRY_S, part_with)
+            store = kind(blobs, blobs, "container", EXPIRY_S, begin_handover)
             client = SimpleNamespace(
                 _address=SimpleNamespace(hostname="ns"),
                 eventhub_name="hub",
@@ -176,7 +176,7 @@ class Pool:
         pause_s = INTERVAL_S * (1 + 0.2 * self._lot.random())
         self._later(pause_s, functools.partial(self._look, manager, owned))
 
-    def _part_with(self, owned: set[str], count: int, release: Release) -> set[str]:
+    def _begin_handover(self, owned: set[str], count: int, release: Release) -> set[str]:
         chosen = set(sorted(owned)[:count])
         for partition in chosen:
             delay_s = FINISHING_S * self._lot.random()

@@ -9,7 +9,7 @@ from azure.eventhub.amqp import AmqpMessageBodyType
 from prometheus_client import CollectorRegistry
 
 from shared.contracts.errors import NewerMessageError
-from shared.hubs.burials import Burials
+from shared.hubs.dead_lettering import DeadLettering
 from shared.hubs.dead_letters import DeadLetters
 from shared.hubs.delivery import Delivery, Place
 from shared.hubs.watermark import Watermark
@@ -62,7 +62,7 @@ async def test_what_waits_for_room_when_the_service_drains_is_not_taken_up() -> 
 
     metrics = WorkMetrics(CollectorRegistry(), "splitter")
     letters = DeadLetters(None, "dead-letters", "uploads")  # type: ignore[arg-type]
-    workers = Workers(1, work, Burials(letters, metrics, lambda *_: None), metrics)
+    workers = Workers(1, work, DeadLettering(letters, metrics, lambda *_: None), metrics)
     first, second = delivery(1, watermark), delivery(2, watermark)
     await workers.take(first)
     waiting = asyncio.create_task(workers.take(second))
@@ -86,7 +86,7 @@ async def test_an_event_of_a_newer_release_waits_for_one_and_takes_up_no_room() 
 
     metrics = WorkMetrics(CollectorRegistry(), "stylizer")
     letters = DeadLetters(None, "dead-letters", "frames")  # type: ignore[arg-type]
-    workers = Workers(1, work, Burials(letters, metrics, lambda *_: None), metrics)
+    workers = Workers(1, work, DeadLettering(letters, metrics, lambda *_: None), metrics)
     for number in (1, 2):
         await workers.take(delivery(number, watermark))
     async with asyncio.timeout(60):

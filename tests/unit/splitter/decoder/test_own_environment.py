@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[4]
 def test_the_keys_in_our_environment_are_for_no_other_process_of_our_user() -> None:
     script = """
 import ctypes, os
-from splitter.decoder.process import keep_to_ourselves
+from splitter.decoder.process import deny_inspection
 
 def look():
     if os.fork() == 0:
@@ -28,7 +28,7 @@ def look():
 os.setuid(65534)
 ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # as it is in a process that never was another user's
 look()
-keep_to_ourselves()
+deny_inspection()
 look()
 """
     seen = subprocess.run(

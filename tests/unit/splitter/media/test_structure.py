@@ -9,7 +9,7 @@ from fractions import Fraction
 import pytest
 from videos import Sound, Video
 
-from splitter.media.file_end import breaks_off
+from splitter.media.file_end import is_truncated
 from splitter.media.structure import Structure
 
 COUNTED = {"time_base": Fraction(1, 30), "pts": range(12), "options": {}}
@@ -269,7 +269,7 @@ def test_an_flv_that_ends_between_two_tags_is_cut_off_if_size_and_length_say_so(
     data = Video(frames=20, format="flv", time_base=Fraction(1, 1000)).make()
 
     def is_cut(data):
-        return breaks_off(io.BytesIO(data), len(data), "flv")
+        return is_truncated(io.BytesIO(data), len(data), "flv")
 
     last_but_one = data.rindex(b"\x09", 0, data.rindex(b"\x09", 0, len(data) - 60))
     while int.from_bytes(data[last_but_one - 4 : last_but_one], "big") > 5000:

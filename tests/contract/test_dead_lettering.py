@@ -15,8 +15,8 @@ from prometheus_client import CollectorRegistry
 
 from shared.contracts.errors import PermanentError
 from shared.contracts.messages import ChunkFailed, Message, SegmentReady
-from shared.hubs import burials as module
-from shared.hubs.burials import Burials
+from shared.hubs import dead_lettering as module
+from shared.hubs.dead_lettering import DeadLettering
 from shared.hubs.dead_letters import DeadLetters
 from shared.hubs.delivery import Delivery, Place
 from shared.hubs.watermark import Watermark
@@ -48,7 +48,7 @@ async def fail(_: Delivery) -> None:
 async def test_an_event_that_cannot_be_laid_aside_is_tried_until_it_can(
     storage_connection: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "AGAIN_S", 0.05)
+    monkeypatch.setattr(module, "RETRY_INTERVAL_S", 0.05)
     health, watermark, refused = Health(), Watermark[Place](), asyncio.Event()
     health.serving = True
 
@@ -61,7 +61,7 @@ async def test_an_event_that_cannot_be_laid_aside_is_tried_until_it_can(
         await client.create_container(container)
         letters = DeadLetters(BlobStore(client), REFUSED, "frames")
         metrics = SplitterMetrics(CollectorRegistry())
-        workers = Workers(1, fail, Burials(letters, metrics, report), metrics)
+        workers = Workers(1, fail, DeadLettering(letters, metrics, report), metrics)
         await workers.take(delivery(watermark))
         await refused.wait()
         assert "dead letters" in health.ready[1]
@@ -85,7 +85,7 @@ async def test_a_service_that_drains_leaves_such_an_event_to_the_next(
     async with storage_client(storage_connection, None, None) as client:
         letters = DeadLetters(BlobStore(client), REFUSED, "frames")
         metrics = SplitterMetrics(CollectorRegistry())
-        workers = Workers(1, fail, Burials(letters, metrics, report), metrics)
+        workers = Workers(1, fail, DeadLettering(letters, metrics, report), metrics)
         await workers.take(delivery(watermark))
         await refused.wait()
         workers.drain()
@@ -96,15 +96,15 @@ async def test_a_service_that_drains_leaves_such_an_event_to_the_next(
 async def test_such_an_event_holds_up_no_other_of_its_partition_in_the_assembler(
     storage_connection: str, eventhub_connection: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "AGAIN_S", 0.05)
-    bury, heals = DeadLetters.bury, asyncio.Event()
+    monkeypatch.setattr(module, "RETRY_INTERVAL_S", 0.05)
+    store, heals = DeadLetters.store, asyncio.Event()
 
     async def refuse(self: DeadLetters, *event: Any) -> None:
         if not heals.is_set():
             raise PermanentError("STORAGE_REFUSED", "no letter is taken")
-        await bury(self, *event)
+        await store(self, *event)
 
-    monkeypatch.setattr(DeadLetters, "bury", refuse)
+    monkeypatch.setattr(DeadLetters, "store", refuse)
     async with running(storage_connection, eventhub_connection) as bench:
         job = uuid.uuid4().hex[:24]
         # Given an event that nobody can understand, in front of a job's
@@ -132,7 +132,7 @@ async def test_an_assembler_that_drains_does_not_wait_for_such_an_event(
     async def refuse(*_: Any) -> None:
         raise PermanentError("STORAGE_REFUSED", "no letter is taken")
 
-    monkeypatch.setattr(DeadLetters, "bury", refuse)
+    monkeypatch.setattr(DeadLetters, "store", refuse)
     # Leaving lets the assembler finish what it has in hand
     async with running(storage_connection, eventhub_connection) as bench:
         await bench.hub.by_job(SegmentReady(job_id=uuid.uuid4().hex[:24], chunk=1, frames=8))
@@ -159,7 +159,7 @@ async def test_an_event_of_a_newer_release_is_left_to_one_and_laid_aside_where_n
             await bench.ended(job)
         # And it is left to the next assembler, as long as that may be a newer one
         assert await letters() == []
-        monkeypatch.setattr(module, "NEWER_S", 0.1)
+        monkeypatch.setattr(module, "NEWER_RELEASE_GRACE_S", 0.1)
         async with assembling(bench.settings, CollectorRegistry()):
             await bench.until(letters)
         assert await letters() == [("NEWER_MESSAGE", JobPostponed(job_id=job).to_json())]

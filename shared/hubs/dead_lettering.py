@@ -26,14 +26,14 @@ from shared.telemetry.metrics import WorkMetrics
 log = structlog.get_logger()
 
 _DEPENDENCY: Final = "dead letters"
-AGAIN_S: Final = 30.0
+RETRY_INTERVAL_S: Final = 30.0
 """The pause between two rounds of attempts to store a dead letter."""
-NEWER_S: Final = 1800.0
+NEWER_RELEASE_GRACE_S: Final = 1800.0
 """How long a newer release may take to replace this one, including drains and cold nodes."""
 
 
-class Burials:
-    """Buries events in ``dead_letters``; ``report`` is called with a dependency and its problem."""
+class DeadLettering:
+    """Stores events in ``dead_letters``; ``report`` is called with a dependency and its problem."""
 
     def __init__(
         self,
@@ -45,14 +45,14 @@ class Burials:
         self._metrics = metrics
         self._retry = Retry(metrics)
         self._report = report
-        self._unburied: set[Delivery] = set()
+        self._unstored: set[Delivery] = set()
         self._draining = asyncio.Event()
 
     def drain(self) -> None:
-        """Give up on events that cannot be buried: the next owner receives them again."""
+        """Give up on events that cannot be stored: the next owner receives them again."""
         self._draining.set()
 
-    async def bury(self, delivery: Delivery, error: Exception) -> bool:
+    async def dead_letter(self, delivery: Delivery, error: Exception) -> bool:
         """Store an event as a dead letter; return whether that was done.
 
         It is not if the service drains first, or if an event of a newer release has meanwhile gone
@@ -60,7 +60,7 @@ class Burials:
         """
         if isinstance(error, NewerMessageError):
             log.warning("event left to a newer release", error=error.message, **_place(delivery))
-            if await self._drains_within(NEWER_S) or delivery.comes_again():
+            if await self._drains_within(NEWER_RELEASE_GRACE_S) or delivery.will_be_redelivered():
                 return False
         code = error.code if isinstance(error, PermanentError) else "UNFORESEEN"
         log.error("event buried", partition=delivery.partition_id, code=code, exc_info=error)
@@ -68,7 +68,7 @@ class Burials:
         self._metrics.dead_lettered(code)
         try:
             while not await self._try(delivery, error):
-                if await self._drains_within(AGAIN_S):
+                if await self._drains_within(RETRY_INTERVAL_S):
                     return False
             return True
         finally:
@@ -82,18 +82,18 @@ class Burials:
 
     async def _try(self, delivery: Delivery, error: Exception) -> bool:
         try:
-            await self._retry(lambda: self._dead_letters.bury(delivery, error))
+            await self._retry(lambda: self._dead_letters.store(delivery, error))
         except Exception as problem:
             log.error("event cannot be buried", exc_info=problem, **_place(delivery))
-            self._unburied.add(delivery)
+            self._unstored.add(delivery)
             self._report(_DEPENDENCY, f"an event cannot be laid aside: {problem}")
             return False
         return True
 
     def _forget(self, delivery: Delivery) -> None:
-        if delivery in self._unburied:
-            self._unburied.remove(delivery)
-            if not self._unburied:
+        if delivery in self._unstored:
+            self._unstored.remove(delivery)
+            if not self._unstored:
                 self._report(_DEPENDENCY, None)
 
 

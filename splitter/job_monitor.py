@@ -37,7 +37,7 @@ class JobOver(StylestreamError):
     """The job ended elsewhere while its video was being split."""
 
 
-class Lookout:
+class JobMonitor:
     """Keeps one split's progress record up to date and reads the job's record."""
 
     def __init__(
@@ -61,11 +61,11 @@ class Lookout:
         while True:
             await asyncio.sleep(self._settings.progress_interval_s)
             await self._record(chunks)
-            status = await self.look()
+            status = await self.check()
             if status is not None:
-                pace.heard(status.chunks_stylized)
+                pace.update_painted(status.chunks_stylized)
 
-    async def look(self) -> Status | None:
+    async def check(self) -> Status | None:
         """Return the job's record; None if there is none yet or it cannot be read.
 
         Raises:

@@ -16,7 +16,7 @@ from shared.hubs.positions import Positions
 _REACH_S: Final = 10.0
 
 
-async def answer_of(request: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+async def query(request: Awaitable[dict[str, Any]]) -> dict[str, Any]:
     """Return what a hub answers to a client's ``request``.
 
     Raises:
@@ -31,7 +31,7 @@ async def answer_of(request: Awaitable[dict[str, Any]]) -> dict[str, Any]:
         raise TransientError(f"cannot reach hub: {error}") from error
 
 
-async def lies_behind(
+async def has_events_after(
     client: EventHubConsumerClient, positions: Positions, partition_id: str, place: int | None
 ) -> bool:
     """Return whether the hub holds events after a place; None stands for the stored position.
@@ -41,5 +41,5 @@ async def lies_behind(
     """
     if place is None:
         place = await positions.reached(partition_id)
-    found = await answer_of(client.get_partition_properties(partition_id))
+    found = await query(client.get_partition_properties(partition_id))
     return int(found["last_enqueued_sequence_number"]) > place
