@@ -184,11 +184,13 @@ class Tampering:
         ended = {m.job_id for m in messages if isinstance(m, (SplitCompleted, SplitFailed))}
         versions = {u.name: u for u in sorted(self._arena.recorder.uploads, key=lambda u: u.at)}
         # The lost event of a version that is replaced cannot be recovered from storage.
-        told = self._names_in_lost_events()
+        announced = self._names_in_lost_events()
         found = [
             upload
             for upload in versions.values()
-            if upload.job_id in begun - ended and not upload.cancelled and upload.name not in told
+            if upload.job_id in begun - ended
+            and not upload.cancelled
+            and upload.name not in announced
         ]
         return self._chance.choice(found) if found else None
 

@@ -127,8 +127,8 @@ async def open_account(account: Account) -> AsyncIterator[BlobServiceClient]:
         try:
             yield client
         except TransientError as error:
-            if told := _with_remedy(error.__cause__, account, client.primary_hostname):
-                raise told from error
+            if explained := _with_remedy(error.__cause__, account, client.primary_hostname):
+                raise explained from error
             raise
 
 

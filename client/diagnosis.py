@@ -141,9 +141,9 @@ def judge_versions(found: Mapping[str, str], ours: str) -> Finding:
     """Say whether all services, by name, have the version of this command."""
     if set(found.values()) <= {ours}:
         return Finding(f"versions: {ours} in {len(found)} services, and here")
-    told = ", ".join(f"{service} {one}" for service, one in sorted(found.items()))
+    listed = ", ".join(f"{service} {one}" for service, one in sorted(found.items()))
     return Finding(
-        f"versions: {told}; this command is {ours}",
+        f"versions: {listed}; this command is {ours}",
         "stop the stack and start it again: services of one version understand each other best",
     )
 
@@ -153,13 +153,13 @@ def judge_readers(found: Mapping[str, frozenset[str]]) -> Iterator[Finding]:
     reading = {service: versions for service, versions in found.items() if versions}
     if not reading:
         return
-    told = ", ".join(
+    listed = ", ".join(
         f"{service} {' and '.join(sorted(one or 'unknown' for one in versions))}"
         for service, versions in reading.items()
     )
     alike = len(frozenset[str]().union(*reading.values())) == 1
     yield Finding(
-        f"versions: {told}",
+        f"versions: {listed}",
         None
         if alike
         else "see whether a deployment is still under way or stuck: "
@@ -245,17 +245,17 @@ def _remedy(error: StylestreamError, role: str) -> str:
 
 async def _skew_s(clients: AzureClients, settings: ServiceSettings) -> float:
     """Return how far this machine's clock is ahead of storage's; 0 if storage does not answer."""
-    heard: list[float] = []
+    skews: list[float] = []
 
     def note(response: Any) -> None:
         said = parsedate_to_datetime(response.http_response.headers["Date"])
-        heard.append((datetime.now(UTC) - said).total_seconds())
+        skews.append((datetime.now(UTC) - said).total_seconds())
 
     container = (await clients.blobs()).get_container_client(settings.frames_container)
     # A refusal carries the time as well.
     with contextlib.suppress(AzureError):
         await container.get_container_properties(raw_response_hook=note)
-    return heard[0] if heard else 0.0
+    return skews[0] if skews else 0.0
 
 
 async def _uploads(container: ContainerClient, newest_s: float) -> Finding:

@@ -136,12 +136,12 @@ class Overlooked:
         """Return a suspect and where its job stands; None if it was never opened."""
         async with self._at_once:
             opening = await self._openings.find(suspect.blob.name, suspect.blob.etag)
-            what = None if opening is None else await self._stands(opening.job_id)
+            what = None if opening is None else await self._find_state(opening.job_id)
             if what == "in_hand":
                 suspect.ends = None
             return suspect, what
 
-    async def _stands(self, job: str) -> Found:
+    async def _find_state(self, job: str) -> Found:
         jobs = self._settings.jobs_container
         record = _understood(await self._blobs.read(jobs, status_blob(job)))
         if record is not None and record.ended:

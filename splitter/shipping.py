@@ -97,19 +97,19 @@ class Shipping:
         await asyncio.shield(put)
 
     async def _put(self, event: ChunkReady, data: bytes) -> None:
-        name, mine = chunk_blob(event.job_id, event.chunk.index), seal(data)
-        mine[_CUT] = _cut(event.chunk)
+        name, metadata = chunk_blob(event.job_id, event.chunk.index), seal(data)
+        metadata[_CUT] = _cut(event.chunk)
         if await self._to.blobs.create(
-            self._container, name, data, metadata=mine, content_type="video/mp4"
+            self._container, name, data, metadata=metadata, content_type="video/mp4"
         ):
             return
         facts = await self._to.blobs.facts(self._container, name)
-        there = facts.metadata if facts is not None else mine
-        if there.get(SEAL) == mine[SEAL]:
+        stored = facts.metadata if facts is not None else metadata
+        if stored.get(SEAL) == metadata[SEAL]:
             return
         if not self._is_same():
             raise changed(event.chunk)
-        if there.get(_CUT) != mine[_CUT]:
+        if stored.get(_CUT) != metadata[_CUT]:
             raise CutChanged(
                 "SPLIT_ANEW", "another release of the splitter cuts the video otherwise"
             )

@@ -44,7 +44,7 @@ class Slots:
                 yield
             finally:
                 for _ in range(held):
-                    self._hand_on()
+                    self._release()
 
     async def called(self) -> None:
         """Return when a holder with nothing to do should leave its slot to another."""
@@ -98,7 +98,7 @@ class Slots:
             if turn in self._wanting:
                 self._wanting.remove(turn)
             elif not turn.cancelled():
-                self._hand_on()
+                self._release()
             raise
 
     def _call(self) -> None:
@@ -109,7 +109,7 @@ class Slots:
                 self._called += 1
                 call.set_result(None)
 
-    def _hand_on(self) -> None:
+    def _release(self) -> None:
         self._called = max(0, self._called - 1)
         while self._wanting:
             turn = self._wanting.popleft()

@@ -28,7 +28,7 @@ def check(timeline: Timeline) -> Iterator[Violation]:
         if given_up is None:
             continue
         places = timeline.chunk_places.get((job, chunk), [])
-        if not any(place in timeline.buried for place in places):
+        if not any(place in timeline.dead_lettered for place in places):
             yield Violation("I6", job, f"chunk {chunk} was given up without a dead letter")
 
 

@@ -61,7 +61,7 @@ def _position(call: BlobCall) -> tuple[str, str, int] | None:
 
 def _unfinished(event: HubEvent, at: float, timeline: Timeline) -> str | None:
     """Say what was not finished about an event at a time; None if everything was."""
-    if timeline.buried.get((event.hub, event.partition, event.sequence), NEVER) <= at:
+    if timeline.dead_lettered.get((event.hub, event.partition, event.sequence), NEVER) <= at:
         return None
     match event.hub:
         case "uploads":

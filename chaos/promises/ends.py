@@ -20,7 +20,7 @@ def check(timeline: Timeline) -> Iterator[Violation]:
     history = timeline.history
     for upload in history.uploads:
         yield from _check_end(upload, history.statuses.get(upload.job_id), timeline)
-        yield from _check_told(upload.job_id, history)
+        yield from _check_announced(upload.job_id, history)
     for place in history.positions:
         if place.checkpoint != place.last_sequence:
             yield Violation(
@@ -33,20 +33,20 @@ def check(timeline: Timeline) -> Iterator[Violation]:
         yield Violation("TIDY", blob, "it was left over")
 
 
-def _check_told(job: str, history: History) -> Iterator[Violation]:
+def _check_announced(job: str, history: History) -> Iterator[Violation]:
     status = history.statuses.get(job)
-    told = [event.status for event in history.announcements if event.job_id == job]
-    if status is not None and status.ended and not told:
+    announced = [event.status for event in history.announcements if event.job_id == job]
+    if status is not None and status.ended and not announced:
         yield Violation("TOLD", job, f"nobody was told that it is {status.state}")
-    for other in told:
+    for other in announced:
         if status is None or other != status.model_copy(update=_moved(other, status)):
             yield Violation("TOLD", job, f"it was announced as {other.state}, {other.result}")
 
 
-def _moved(told: Status, status: Status) -> dict[str, str]:
+def _moved(announced: Status, status: Status) -> dict[str, str]:
     """Return what has changed in a record whose result made room for a newer version's."""
     plain = result_blob(status.video_name, status.style.slug, _suffix(status))
-    moved = told.result == plain and status.result is not None
+    moved = announced.result == plain and status.result is not None
     return {"result": plain} if moved else {}
 
 

@@ -62,7 +62,7 @@ class Timeline:
             ends = [at for at, status in self.records[job] if status.ended]
             if ends:
                 self.job_ended[job] = min(ends)
-        self.buried: dict[Place, float] = dict(self._burials())
+        self.dead_lettered: dict[Place, float] = dict(self._dead_letters())
 
     @property
     def jobs(self) -> list[str]:
@@ -98,9 +98,9 @@ class Timeline:
         frames = frames_by_chunk(manifest) if manifest else {}
         found = {n: (self._stored(job, n), count) for n, count in frames.items()}
         for (of, chunk), announced in self.announced.items():
-            told = [(a.at, a.frames) for a in announced if a.frames is not None]
-            if of == job and told:
-                at, count = min(told)
+            counts = [(a.at, a.frames) for a in announced if a.frames is not None]
+            if of == job and counts:
+                at, count = min(counts)
                 found[chunk] = (min(at, found.get(chunk, (NEVER, 0))[0]), count)
         return {n: (at, count) for n, (at, count) in found.items() if at < NEVER}
 
@@ -169,7 +169,7 @@ class Timeline:
             if call.succeeded or (call.status == 0 and status == last):
                 yield call.answered or call.began, status
 
-    def _burials(self) -> Iterator[tuple[Place, float]]:
+    def _dead_letters(self) -> Iterator[tuple[Place, float]]:
         for (container, _), calls in self.blobs.items():
             for call in calls:
                 if container == "dead-letters" and call.body and call.answered:

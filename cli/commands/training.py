@@ -145,6 +145,6 @@ class _Bar:
         if self._ended.is_set():
             raise _Stopped
         losses = progress.curve[-1] if progress.curve else {}
-        told = ("style", "content", "steady")
-        words = "  ".join(f"{name} {losses[name]:.2f}" for name in told if name in losses)
+        shown = ("style", "content", "steady")
+        words = "  ".join(f"{name} {losses[name]:.2f}" for name in shown if name in losses)
         self._bars.update(self._bar, completed=progress.step, description=words or "starting")

@@ -171,7 +171,7 @@ class StyleRequest(Value):
         return self
 
     @model_serializer(mode="wrap")
-    def _as_short_as_before(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _omit_new_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content: dict[str, Any] = serialize(self)
         fields = type(self).model_fields
         return {

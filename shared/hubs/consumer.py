@@ -264,7 +264,7 @@ class Consumer:
 
     async def _on_events(self, _context: PartitionContext, events: list[EventData]) -> None:
         self._metrics.called_back()
-        partition = self._mine()
+        partition = self._claimed_partition()
         if partition is None or not events:
             return
         with self._liveness.events():
@@ -279,7 +279,7 @@ class Consumer:
                 partition.handled = event.sequence_number
 
     async def _on_close(self, context: PartitionContext, reason: CloseReason) -> None:
-        if partition := self._mine():
+        if partition := self._claimed_partition():
             del self._partitions[context.partition_id]
             self._note_owned()
             if reason is CloseReason.SHUTDOWN:
@@ -299,7 +299,7 @@ class Consumer:
         if self._on_released is not None and not self._begins_anew:
             self._on_released(partition.context.partition_id)
 
-    def _mine(self) -> OwnedPartition | None:
+    def _claimed_partition(self) -> OwnedPartition | None:
         """Return the partition of this callback; None if its claim is over."""
         claim = CLAIM.get()
         current = claim and self._partitions.get(claim.context.partition_id)

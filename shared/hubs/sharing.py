@@ -240,7 +240,7 @@ class SharedOwnership(CheckpointStore):
                 claimed = await self._wait_or_take(others)
         self._held |= {each["partition_id"]: each for each in claimed}
         if self._held:
-            await self._wait_no_more()
+            await self._stop_waiting()
 
     async def _hand_over_surplus(self, begin_handover: BeginHandover) -> None:
         keeps = share(len(self._listed), self._counts(), self._owner)
@@ -285,7 +285,7 @@ class SharedOwnership(CheckpointStore):
             self._announced_s = now
         return []
 
-    async def _wait_no_more(self) -> None:
+    async def _stop_waiting(self) -> None:
         self._waits_since = None
         if self._announced is not None:
             await self._blobs.delete(self._container, self._announced)

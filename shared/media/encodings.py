@@ -41,14 +41,14 @@ class _Scale:
     """The rate factors (or quantisers) for the qualities 0, `DEFAULT_QUALITY` and 100."""
 
     worst: int
-    usual: int
+    default: int
     best: int
 
     def factor(self, quality: int) -> int:
         if quality <= DEFAULT_QUALITY:
-            return round(self.worst + (self.usual - self.worst) * quality / DEFAULT_QUALITY)
+            return round(self.worst + (self.default - self.worst) * quality / DEFAULT_QUALITY)
         share = (quality - DEFAULT_QUALITY) / (100 - DEFAULT_QUALITY)
-        return round(self.usual + (self.best - self.usual) * share)
+        return round(self.default + (self.best - self.default) * share)
 
 
 DEFAULT_QUALITY: Final = 60

@@ -31,7 +31,7 @@ def main() -> None:
             sys.exit(os.waitstatus_to_exitcode(status))
         layers, crew = available(), Crew(2)
         confine(Limits(), Path(folder), start_threads=crew.start)
-        on_threads = crew.all_do(lambda: list(possible_acts()))
+        on_threads = crew.submit_to_all(lambda: list(possible_acts()))
         possible = sorted(set(possible_acts()).union(*(acts.result() for acts in on_threads)))
         os.write(1, json.dumps({"layers": sorted(layers), "possible": possible}).encode())
         os._exit(0)

@@ -180,8 +180,8 @@ def _payload(
     if extra == _COMPRESSED:
         objects = _count_objects(packet[begin : fields.at])
         return _Payload(track, number, number_bytes, 0, None, length, objects)
-    told = extra >= _OBJECT_SIZE_BYTES
-    size = _number(packet, extra_at, _OBJECT_SIZE_BYTES) if told else None
+    has_size = extra >= _OBJECT_SIZE_BYTES
+    size = _number(packet, extra_at, _OBJECT_SIZE_BYTES) if has_size else None
     return _Payload(track, number, number_bytes, offset, size, length)
 
 

@@ -34,7 +34,7 @@ class Crew:
         if self._pool is not None:
             self._pool.shutdown()
 
-    def all_do(self, work: Callable[[], T]) -> list[Future[T]]:
+    def submit_to_all(self, work: Callable[[], T]) -> list[Future[T]]:
         """Call ``work`` once per thread."""
         assert self._pool is not None
         return [self._pool.submit(work) for _ in range(self.size)]

@@ -101,7 +101,7 @@ class _Pipeline:
         self._stopping = False
 
     def run(self) -> Iterator[EncodedChunk]:
-        working = self._crew.all_do(self._work)
+        working = self._crew.submit_to_all(self._work)
         try:
             while (chunk := self._next_chunk()) is not None:
                 yield chunk

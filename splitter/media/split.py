@@ -201,7 +201,7 @@ class _Reader:
             elif not self._timeline.over:
                 for frame in self._decoder.decode(cast("Packet[VideoStream]", packet)):
                     yield from self._timeline.place(frame)
-                self._tell_copier()
+                self._update_copier()
             if self._timeline.over and self._has_enough(packet):
                 self._read_all = False
                 break
@@ -234,7 +234,7 @@ class _Reader:
             # PyAV fails on tracks that appear midway, but only after the last packet.
             return
 
-    def _tell_copier(self) -> None:
+    def _update_copier(self) -> None:
         """Tell the copier how far the picture has come, or where it ends."""
         if self._timeline.over:
             self._copier.cut(self._timeline.end_s)

@@ -57,7 +57,7 @@ def cancelled_by_nobody() -> History:
 
 
 def given_up(
-    *, buried: bool, code: str = "CORRUPT_CHUNK", fault: str = "tampered", tries: int = 5
+    *, dead_lettered: bool, code: str = "CORRUPT_CHUNK", fault: str = "tampered", tries: int = 5
 ) -> History:
     """Chunk 1 was spoilt by a fault and given up at 5."""
     history = with_upload(**{fault: frozenset({1})}) if fault else good()
@@ -74,7 +74,7 @@ def given_up(
     )
     history = also(history, segment(0, 4.0), record(6.5, failed(code)))
     history = also(history, *(tried(1, number, 4.0) for number in range(1, tries + 1)))
-    return also(history, letter(1, 5.0)) if buried else history
+    return also(history, letter(1, 5.0)) if dead_lettered else history
 
 
 def tried(chunk: int, number: int, at: float) -> BlobCall:
@@ -94,11 +94,11 @@ def test_a_job_as_it_should_be_breaks_no_promise() -> None:
 
 
 def test_a_damaged_chunk_that_is_buried_and_told_of_breaks_no_promise() -> None:
-    assert check(given_up(buried=True)) == []
+    assert check(given_up(dead_lettered=True)) == []
 
 
 def test_a_deadly_chunk_that_is_buried_and_told_of_breaks_no_promise() -> None:
-    assert check(given_up(buried=True, code="CHUNK_POISONED", fault="poisoned")) == []
+    assert check(given_up(dead_lettered=True, code="CHUNK_POISONED", fault="poisoned")) == []
 
 
 def test_a_job_that_ends_because_its_user_wants_so_breaks_no_promise() -> None:
@@ -254,10 +254,10 @@ SPOILT: dict[str, tuple[Promise, Callable[[], History]]] = {
         "I6",
         lambda: also(good(), tried(0, 6, 3.9)),
     ),
-    "a chunk given up without a dead letter": ("I6", lambda: given_up(buried=False)),
+    "a chunk given up without a dead letter": ("I6", lambda: given_up(dead_lettered=False)),
     "a chunk blamed after the first try": (
         "I6",
-        lambda: given_up(buried=True, code="CHUNK_POISONED", fault="poisoned", tries=1),
+        lambda: given_up(dead_lettered=True, code="CHUNK_POISONED", fault="poisoned", tries=1),
     ),
     "damaged sound that is published": (
         "I3",
@@ -308,16 +308,16 @@ SPOILT: dict[str, tuple[Promise, Callable[[], History]]] = {
     ),
     "a failure without a fault": (
         "END",
-        lambda: given_up(buried=True, fault=""),
+        lambda: given_up(dead_lettered=True, fault=""),
     ),
     "a job cancelled by nobody": ("END", cancelled_by_nobody),
     "a chunk condemned for the deaths that another caused": (
         "END",
-        lambda: given_up(buried=True, code="CHUNK_POISONED"),
+        lambda: given_up(dead_lettered=True, code="CHUNK_POISONED"),
     ),
     "a damaged chunk that fails for another cause": (
         "END",
-        lambda: given_up(buried=True, code="ASSEMBLER_ERROR"),
+        lambda: given_up(dead_lettered=True, code="ASSEMBLER_ERROR"),
     ),
     "an end that nobody is told of": ("TOLD", lambda: replace(good(), announcements=())),
     "an end that is told in two ways": (

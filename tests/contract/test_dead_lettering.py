@@ -118,11 +118,11 @@ async def test_such_an_event_holds_up_no_other_of_its_partition_in_the_assembler
         # And the event is laid aside as soon as that is possible
         heals.set()
 
-        async def buried() -> bool:
+        async def dead_lettered() -> bool:
             letters = await bench.dead_letters()
             return orphan.to_json() in [base64.b64decode(each["body_base64"]) for each in letters]
 
-        await bench.until(buried)
+        await bench.until(dead_lettered)
         await bench.until(lambda: _is("dead letters" not in bench.health.ready[1]))
 
 

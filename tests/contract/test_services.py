@@ -206,14 +206,14 @@ async def test_events_that_make_no_sense_are_buried_and_hold_up_nobody(bench: Be
     await bench.hub.by_job(ChunkFailed(job_id=job, chunk=0, code="X", message="x"))
     assert (await bench.ended(job)).state == "failed"
 
-    async def buried() -> bool:
+    async def dead_lettered() -> bool:
         return any(
             orphan.encode() in base64.b64decode(letter["body_base64"])
             and "SegmentReady of a job that was never started" in letter["cause"]
             for letter in await bench.dead_letters()
         )
 
-    await bench.until(buried)
+    await bench.until(dead_lettered)
 
 
 @session_loop

@@ -119,11 +119,11 @@ async def test_a_video_that_ends_its_splitter_again_and_again_is_given_up(
         await bench.tell("killer.mp4", etag)
         async with bench.splitting():
 
-            async def buried() -> bool:
+            async def dead_lettered() -> bool:
                 letters = bench.blobs.names(bench.settings.dead_letters_container)
                 return [name async for name in letters] != []
 
-            await bench.until(buried)
+            await bench.until(dead_lettered)
         assert await bench.manifest(job.job_id) is None
 
 

@@ -319,7 +319,7 @@ async def test_a_result_that_ended_its_assemblers_is_given_up_with_a_dead_letter
         assert status.error
         assert status.error.code == "ASSEMBLY_POISONED"
 
-        async def buried() -> bool:
+        async def dead_lettered() -> bool:
             return "ASSEMBLY_POISONED" in [letter["code"] for letter in await bench.dead_letters()]
 
-        await bench.until(buried)
+        await bench.until(dead_lettered)

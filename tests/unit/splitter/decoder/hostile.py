@@ -106,7 +106,7 @@ def main() -> None:
         crew.start()
     else:
         confine(Limits(), OWN, frozenset(LAYERS), start_threads=crew.start)
-    found = crew.all_do(try_all)[0].result() if HOW == "on a thread" else try_all()
+    found = crew.submit_to_all(try_all)[0].result() if HOW == "on a thread" else try_all()
     with (OWN / "side").open("wb") as file:
         file.write(b"tracks")
     os.write(1, json.dumps(found).encode())
