@@ -96,9 +96,9 @@ class Conclusion:
         """Correct the record if a newer version's result has just taken the name."""
         assert job.manifest is not None
         manifest = job.manifest
-        there = await self._retry(lambda: self._publication.find(manifest, result))
-        if there != result:
-            job.move(there)
+        current = await self._retry(lambda: self._publication.find(manifest, result))
+        if current != result:
+            job.move(current)
             await self._retry(lambda: self._records.save(job))
 
     async def clean_up(self, job: Job) -> None:
@@ -185,11 +185,11 @@ class Conclusion:
         if self._settings.assembly_attempts == 1:
             return False  # the only attempt is kept for the complete set
         container, name = self._settings.frames_container, manifest_blob(job.job_id)
-        there = job.stored_manifest or await self._blobs.facts(container, name)
-        if there is None or _ATTEMPTS in there.metadata:
+        existing = job.stored_manifest or await self._blobs.facts(container, name)
+        if existing is None or _ATTEMPTS in existing.metadata:
             return False
-        metadata = {**there.metadata, _ATTEMPTS: "1"}
-        return await self._blobs.annotate(container, name, metadata, etag=there.etag) is not None
+        metadata = {**existing.metadata, _ATTEMPTS: "1"}
+        return await self._blobs.annotate(container, name, metadata, etag=existing.etag) is not None
 
     async def _begin(self, manifest: Manifest) -> int:
         """Count another attempt at the result, where an assembler's death cannot lose the count.

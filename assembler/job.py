@@ -52,7 +52,7 @@ class Job:
         self.deliveries: list[Delivery] = []
         self.concluding = False
         """Whether the job is being concluded; further events no longer change that."""
-        self.let_go = False
+        self.released = False
         """Whether another assembler gets its events by now, and has to decide about the job."""
         self.orphaned = False
         """Whether its events so far were lost with an earlier hub, and never come again."""
@@ -179,7 +179,7 @@ class Job:
         provenance = provenance_of(event)
         if self.completeness.announce(event.chunk, event.frames, provenance):
             if event.chunk in self._segments:  # it was painted anew
-                self.redrive.renew()
+                self.redrive.reset_rounds()
             self._segments[event.chunk] = event
         self._count_work(event, provenance)
         self._update(

@@ -48,15 +48,15 @@ class Publication:
         """
         plain, own = _names(manifest)
         while not await self._create(plain, manifest, result):
-            there = await self._blobs.facts(self._container, plain)
-            if there is None:
+            existing = await self._blobs.facts(self._container, plain)
+            if existing is None:
                 continue
-            if there.metadata.get(_JOB) == manifest.job_id:
+            if existing.metadata.get(_JOB) == manifest.job_id:
                 return plain
-            if not _is_older(there, manifest):
+            if not _is_older(existing, manifest):
                 return await self._publish_aside(own, manifest, result)
             try:
-                if await self._take_over(plain, there, manifest, result):
+                if await self._take_over(plain, existing, manifest, result):
                     return plain
             except PermanentError as error:  # a policy may forbid replacing results
                 log.info("older result stays where it is", result=plain, reason=str(error))
@@ -65,34 +65,34 @@ class Publication:
 
     async def withdraw(self, job: str, result: str) -> None:
         """Delete a job's result, unless it has made room for a newer one."""
-        there = await self._blobs.facts(self._container, result)
-        if there is not None and there.metadata.get(_JOB) == job:
-            await self._blobs.delete(self._container, result, etag=there.etag)
+        existing = await self._blobs.facts(self._container, result)
+        if existing is not None and existing.metadata.get(_JOB) == job:
+            await self._blobs.delete(self._container, result, etag=existing.etag)
 
     async def find(self, manifest: Manifest, result: str) -> str:
         """Return the current name of a job's result that was published as ``result``."""
-        there = await self._blobs.facts(self._container, result)
-        moved = there is not None and there.metadata.get(_JOB) != manifest.job_id
+        existing = await self._blobs.facts(self._container, result)
+        moved = existing is not None and existing.metadata.get(_JOB) != manifest.job_id
         return _names(manifest)[1] if moved else result
 
     async def _publish_aside(self, name: str, manifest: Manifest, result: SealedFile) -> str:
         if not await self._create(name, manifest, result):
-            there = await self._blobs.facts(self._container, name)
-            if there is None or there.metadata.get(_JOB) != manifest.job_id:
+            existing = await self._blobs.facts(self._container, name)
+            if existing is None or existing.metadata.get(_JOB) != manifest.job_id:
                 raise ResultError("RESULT_NAME_TAKEN", f"results/{name} belongs to another job")
         return name
 
     async def _take_over(
         self,
         plain: str,
-        there: BlobFacts,
+        existing: BlobFacts,
         manifest: Manifest,
         result: SealedFile,
     ) -> bool:
         """Move an older result aside and take its name; False if it has changed meanwhile."""
-        older = there.metadata[_JOB]
+        older = existing.metadata[_JOB]
         aside = _names(manifest.model_copy(update={"job_id": older}))[1]
-        if not await self._blobs.copy(self._container, plain, aside, etag=there.etag):
+        if not await self._blobs.copy(self._container, plain, aside, etag=existing.etag):
             return False
         # Before, for anybody who fetches it now; and after, for a record stored in between.
         await self._records.move_result(older, plain, aside)
@@ -100,7 +100,7 @@ class Publication:
             self._container,
             plain,
             result,
-            etag=there.etag,
+            etag=existing.etag,
             metadata=_metadata(manifest),
             content_type=_CONTENT_TYPES[manifest.source.container],
         )
@@ -130,10 +130,10 @@ def _metadata(manifest: Manifest) -> dict[str, str]:
     return {_JOB: manifest.job_id, _UPLOAD: _digest(manifest.video_name), **version}
 
 
-def _is_older(there: BlobFacts, manifest: Manifest) -> bool:
+def _is_older(existing: BlobFacts, manifest: Manifest) -> bool:
     """Return whether a result is that of an earlier version of the same upload."""
-    before = there.metadata.get(_UPLOADED_AT, "")
-    same = there.metadata.get(_UPLOAD) == _digest(manifest.video_name)
+    before = existing.metadata.get(_UPLOADED_AT, "")
+    same = existing.metadata.get(_UPLOAD) == _digest(manifest.video_name)
     now = manifest.uploaded_at
     return same and bool(before) and now is not None and before < iso(now)
 

@@ -38,14 +38,14 @@ class Verdict:
 class Redrive:
     """Tracks a job's missing chunks; each is sent again at most ``rounds`` times.
 
-    When a chunk that was sent again is painted, all get as many rounds again: see `renew`.
+    When a chunk that was sent again is painted, all get as many rounds again: see `reset_rounds`.
     """
 
     def __init__(self, rounds: int) -> None:
         self._rounds = rounds
         self._sent: Counter[int] = Counter()
         self._sent_since_progress: Counter[int] = Counter()
-        """By chunk: how often it was sent since the last `renew`."""
+        """By chunk: how often it was sent since the last `reset_rounds`."""
         self._horizon: dict[int, int] = {}
         """By chunk: the newest event in its partition at the first look after it was sent."""
 
@@ -62,10 +62,10 @@ class Redrive:
         return self._sent[chunk]
 
     def sent_since_progress(self, chunk: int) -> int:
-        """Return how often a chunk was sent again since the last `renew`."""
+        """Return how often a chunk was sent again since the last `reset_rounds`."""
         return self._sent_since_progress[chunk]
 
-    def renew(self) -> None:
+    def reset_rounds(self) -> None:
         """Start every chunk's rounds anew, because one that was sent again has been painted.
 
         That shows that some stylizers do as asked, even if not every chunk reaches one of them.

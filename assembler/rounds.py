@@ -86,7 +86,7 @@ class Rounds:
             for job in waiting:
                 job.ran(errand)
                 try:
-                    if not job.let_go:
+                    if not job.released:
                         await run(job)
                 except TransientError as error:
                     away.append(error)

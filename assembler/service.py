@@ -77,10 +77,10 @@ class Assembler:
         self._conclusion = Conclusion(settings, blobs, self._records, announcements, metrics)
         self._dead_lettering = dead_lettering
         self._jobs: dict[str, Job] = {}
-        self._parted: dict[str, Job] = {}
+        self._released: dict[str, Job] = {}
         """Jobs that were let go, until it is certain that their events come again."""
         self._ended: OrderedDict[str, None] = OrderedDict()
-        self._in_hand: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._leaving = asyncio.Event()
         lingering = Lingering(settings, blobs)
         recalls = Recalls(settings, blobs, segments, self._is_known)
@@ -96,9 +96,9 @@ class Assembler:
             with tracing.processing(delivery.origin):
                 await retry_on_scarcity(lambda: self._retry(lambda: self._note(delivery)))
         except Exception as error:  # no event may stop its partition
-            self._put_in_hand(self._set_aside(delivery, error))
+            self._start_task(self._set_aside(delivery, error))
 
-    def let_go(self, partition_id: str) -> None:
+    def release(self, partition_id: str) -> None:
         """Forget the open jobs of a partition that this assembler no longer owns.
 
         Their events come again to the new owner. Here they would seem to stall, and would be failed
@@ -106,22 +106,22 @@ class Assembler:
         """
         for job in list(self._jobs.values()):
             if job.partition_id == partition_id and not (job.concluding or job.orphaned):
-                job.let_go = True
+                job.released = True
                 self._drop(job)
-                self._parted[job.job_id] = job
+                self._released[job.job_id] = job
 
     def settled(self, anew: bool) -> None:
-        """Settle the jobs that were let go; if the hub was recreated, take them up again.
+        """Settle the jobs that were released; if the hub was recreated, take them up again.
 
         The events of an earlier hub (``anew``) do not come again to anybody.
         """
-        for job in (*self._jobs.values(), *self._parted.values()) if anew else ():
+        for job in (*self._jobs.values(), *self._released.values()) if anew else ():
             job.orphaned = True
-            if job.let_go and job.job_id not in self._ended and job.job_id not in self._jobs:
-                job.let_go = False
+            if job.released and job.job_id not in self._ended and job.job_id not in self._jobs:
+                job.released = False
                 self._jobs[job.job_id] = job
                 self._metrics.in_hand(+1)
-        self._parted.clear()
+        self._released.clear()
 
     def drain(self) -> None:
         """Stop waiting for dead letters and for room; the next assembler gets what is left."""
@@ -130,8 +130,8 @@ class Assembler:
 
     async def finish(self) -> None:
         """Return when all results in progress are published and all records are stored."""
-        while self._in_hand:
-            await asyncio.wait(self._in_hand)
+        while self._tasks:
+            await asyncio.wait(self._tasks)
         # Not cancelled, because an interrupted request to a hub leaks its connection.
         self._leaving.set()
         await asyncio.gather(*self._background)
@@ -147,10 +147,10 @@ class Assembler:
     def _is_known(self, job_id: str) -> bool:
         return job_id in self._jobs or job_id in self._ended
 
-    def _put_in_hand(self, work: Coroutine[None, None, None]) -> None:
+    def _start_task(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
-        self._in_hand.add(task)
-        task.add_done_callback(self._in_hand.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _set_aside(self, delivery: Delivery, error: Exception) -> None:
         """Dead-letter an event that cannot be processed, for an operator, and mark it done."""
@@ -271,12 +271,12 @@ class Assembler:
         return stored
 
     def _conclude_if_over(self, job: Job) -> None:
-        if job.concluding or job.let_go:
+        if job.concluding or job.released:
             return
         if not (job.status.ended or job.completeness.complete):
             return
         job.concluding = True
-        self._put_in_hand(self._conclude(job))
+        self._start_task(self._conclude(job))
 
     async def _conclude(self, job: Job) -> None:
         try:
@@ -336,7 +336,7 @@ async def build(
     consumer = reader(
         settings.segments_hub, assembler.take, settings, blobs, clients, metrics, health
     )
-    consumer.on_released(assembler.let_go, assembler.settled)
+    consumer.on_released(assembler.release, assembler.settled)
     return Service(
         consumer,
         assembler.finish,

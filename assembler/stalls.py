@@ -140,7 +140,7 @@ class Stalls:
         # Everything that was announced before `reach` was looked up is known by now.
         missing = _still(job, missing)
         await self._note_stored(job, manifest, job.redrive.passed(missing, reach))
-        if job.status.ended or job.let_go:
+        if job.status.ended or job.released:
             return
         verdict = job.redrive.judge(_still(job, missing), reach)
         if verdict.action == "give_up":

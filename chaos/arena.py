@@ -43,7 +43,7 @@ from shared.contracts.status import Status
 
 _PARTITIONS: Final = 8
 _ANEW_S: Final = 60.0
-_LOOK_S: Final = 0.2
+_POLL_S: Final = 0.2
 _STILL_S: Final = 0.8
 """A pipeline that had nothing left to do for this long is finished."""
 
@@ -146,7 +146,7 @@ class Arena:
         with contextlib.suppress(TimeoutError):  # a failure shows in the run's verdict
             async with asyncio.timeout(_ANEW_S):
                 while await self._reaches_beyond():  # noqa: ASYNC110 - it is services that we wait for
-                    await asyncio.sleep(_LOOK_S)
+                    await asyncio.sleep(_POLL_S)
 
     async def skip_partition(self, hub: str, partition: str) -> None:
         """Move the position of a hub's readers past everything in a partition."""
@@ -167,13 +167,11 @@ class Arena:
         etag = await self.storage.upload(name, video, style)
         return self.recorder.note_version(name, etag, what, style)
 
-    async def repeat(self, events: Sequence[HubEvent], chance: random.Random) -> None:
+    async def repeat(self, events: Sequence[HubEvent], rng: random.Random) -> None:
         """Send copies of events, some of them to other partitions."""
         stack = self.stack
         self.recorder.note_copies(events)
-        await send_copies(
-            stack.eventhub_connection_string, events, stack.options.partitions, chance
-        )
+        await send_copies(stack.eventhub_connection_string, events, stack.options.partitions, rng)
 
     async def jobs_ended(self, patience_s: float) -> bool:
         """Wait until all jobs have ended; return whether they did within ``patience_s``."""
@@ -181,7 +179,7 @@ class Arena:
         while time.monotonic() < deadline:
             if await self._ended():
                 return True
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_POLL_S)
         return False
 
     async def settle(self, patience_s: float) -> bool:
@@ -197,7 +195,7 @@ class Arena:
                 still_since, seen = time.monotonic(), len(self.recorder.events)
             elif time.monotonic() - still_since > _STILL_S:
                 return True
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_POLL_S)
         return False
 
     async def _reaches_beyond(self) -> bool:
@@ -258,18 +256,18 @@ class Arena:
 
     async def rest(self) -> None:
         """Restart processes that have died often, between two runs."""
-        tired = [
+        worn_out = [
             process
             for process in self.stack.processes
             if process.restarts - self._rested.get(process.name, 0) >= _RESTARTS
         ]
 
-        async def renew(process: Supervised) -> None:
+        async def restart(process: Supervised) -> None:
             await process.stop()
             await process.start()
             self._rested[process.name] = process.restarts
 
-        await asyncio.gather(*map(renew, tired))
+        await asyncio.gather(*map(restart, worn_out))
 
     async def _start(self) -> None:
         enter = self._closing.enter_async_context

@@ -131,13 +131,13 @@ async def _use_up(
 
 
 async def _one(arena: Arena, seed: int, only: Sequence[Kind]) -> Outcome:
-    chance = random.Random(seed)  # noqa: S311 - a seed must repeat the run
-    await arena.scale(chance.choice((2, 3)))
+    rng = random.Random(seed)  # noqa: S311 - a seed must repeat the run
+    await arena.scale(rng.choice((2, 3)))
     return await chaos_run(
         arena,
         seed,
         only or deal(seed),
-        uploads=chance.choice(_UPLOADS),
+        uploads=rng.choice(_UPLOADS),
     )
 
 

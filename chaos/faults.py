@@ -39,10 +39,10 @@ _READ_BY: Final = {
     "segments": ("segments", "assembler"),
 }
 """By the subject of events: their hub, and the service that reads it."""
-_LOOK_S: Final = 0.05
+_POLL_S: Final = 0.05
 _SKEW_S: Final = 10
 """Twice the ownership expiry of the run's settings, so that a wrong clock misjudges owners."""
-_BACK_S: Final = 60.0
+_RESTART_S: Final = 60.0
 """A killed process that is not back by then will not come back."""
 
 
@@ -72,14 +72,14 @@ class Saboteur:
         """Commit a fault; return once it is healed."""
         began = time.time()
         verb, _, target = fault.kind.partition(" ")
-        chance = random.Random(fault.seed)  # noqa: S311 - a seed must repeat the run
+        rng = random.Random(fault.seed)  # noqa: S311 - a seed must repeat the run
         killed: tuple[Supervised, ...] = ()
         orphans: tuple[str, ...] = ()
         if target == "a decoder":
-            await kill_decoder(self._arena.instances("splitter"), chance)
+            await kill_decoder(self._arena.instances("splitter"), rng)
         elif verb in ("kill", "terminate"):
             async with self._starting:
-                killed = self._victims(target, chance)
+                killed = self._victims(target, rng)
                 orphans = self._held_by(killed)
                 before = send(killed, signal.SIGKILL if verb == "kill" else signal.SIGTERM)
             if target == "storage":
@@ -87,7 +87,7 @@ class Saboteur:
                 self._arena.storage_proxy.cut()
             await self._return(killed, before)
         else:
-            await self._trouble(fault, chance)
+            await self._apply(fault, rng)
         healed = time.time()
         self._arena.recorder.note_trouble(began, healed + recovery_s(fault.kind))
         return Committed(
@@ -115,13 +115,13 @@ class Saboteur:
             before = send((process,), signal.SIGTERM)
         await self._return((process,), before)
 
-    async def _skew_clock(self, seconds: float, chance: random.Random) -> None:
+    async def _skew_clock(self, seconds: float, rng: random.Random) -> None:
         """Give one process a wrong clock for a while, if libfaketime is installed."""
-        clock = wrong_clock(chance.choice((-1, 1)) * chance.randrange(_SKEW_S, 3 * _SKEW_S))
+        clock = wrong_clock(rng.choice((-1, 1)) * rng.randrange(_SKEW_S, 3 * _SKEW_S))
         if clock is None:
             return
-        service = chance.choice(("stylizer", "splitter", "assembler"))
-        for process in self._one_of(service, chance):
+        service = rng.choice(("stylizer", "splitter", "assembler"))
+        for process in self._one_of(service, rng):
             self._arena.release.clocks[process.name] = clock
             await self._start_again(process)
             await asyncio.sleep(seconds)
@@ -130,23 +130,23 @@ class Saboteur:
 
     async def _return(self, processes: Sequence[Supervised], before: Sequence[int | None]) -> None:
         """Wait until all processes are back, except those that the pool no longer includes."""
-        async with asyncio.timeout(_BACK_S):
+        async with asyncio.timeout(_RESTART_S):
             for process, pid in zip(processes, before, strict=True):
                 while self._is_away(process, pid):  # noqa: ASYNC110 - it is a process that we wait for
-                    await asyncio.sleep(_LOOK_S)
+                    await asyncio.sleep(_POLL_S)
 
     def _is_away(self, process: Supervised, before: int | None) -> bool:
         if process not in self._arena.stack.processes or process.failure is not None:
             return False
         return process.pid in (None, before)
 
-    async def _trouble(self, fault: Fault, chance: random.Random) -> None:
+    async def _apply(self, fault: Fault, rng: random.Random) -> None:
         verb, _, target = fault.kind.partition(" ")
         match verb:
             case "freeze":
-                await freeze(self._victims(target, chance), fault.seconds)
+                await freeze(self._victims(target, rng), fault.seconds)
             case "scale":
-                await self._scale(fault.seconds, chance)
+                await self._scale(fault.seconds, rng)
             case "cut" | "hold" | "silence" | "slow":
                 await disturb(verb, self._relay(target), fault.seconds)
             case "take":
@@ -158,11 +158,11 @@ class Saboteur:
             case "answers":
                 await self._lose_answers(fault.seconds)
             case "roll" | "make" | "lose" | "put" | "starve" | "fill":
-                await self._disrupt(fault, chance)
+                await self._disrupt(fault, rng)
             case _:
-                await self._tamper(fault.kind, Tampering(self._arena, chance))
+                await self._tamper(fault.kind, Tampering(self._arena, rng))
 
-    async def _disrupt(self, fault: Fault, chance: random.Random) -> None:
+    async def _disrupt(self, fault: Fault, rng: random.Random) -> None:
         verb, _, target = fault.kind.partition(" ")
         match verb:
             case "roll":
@@ -170,11 +170,11 @@ class Saboteur:
             case "make":
                 await self._arena.renew_hubs()
             case "lose":
-                await self._lose(target.partition("'")[0], chance)
+                await self._lose(target.partition("'")[0], rng)
             case "put":
-                await self._skew_clock(fault.seconds, chance)
+                await self._skew_clock(fault.seconds, rng)
             case "starve":
-                await starve(self._victims(target, chance), fault.seconds)
+                await starve(self._victims(target, rng), fault.seconds)
             case "fill":
                 await self._fill_disk(fault.seconds)
 
@@ -201,7 +201,7 @@ class Saboteur:
             case _:
                 raise AssertionError(kind)
 
-    def _victims(self, target: str, chance: random.Random) -> tuple[Supervised, ...]:
+    def _victims(self, target: str, rng: random.Random) -> tuple[Supervised, ...]:
         arena = self._arena
         match target:
             case "the broker":
@@ -212,12 +212,12 @@ class Saboteur:
                 # Azurite alone is spared: it keeps metadata in memory between saves, and guarantees
                 # nothing when it is killed.
                 return tuple(p for p in arena.stack.processes if p.name != "azurite")
-        return self._one_of(target, chance)
+        return self._one_of(target, rng)
 
-    def _one_of(self, service: str, chance: random.Random) -> tuple[Supervised, ...]:
+    def _one_of(self, service: str, rng: random.Random) -> tuple[Supervised, ...]:
         """Choose a process of a service; an empty tuple while there is none."""
         there = self._arena.instances(service)
-        return (chance.choice(there),) if there else ()
+        return (rng.choice(there),) if there else ()
 
     def _held_by(self, processes: Sequence[Supervised]) -> tuple[str, ...]:
         """Return the partitions of the hub of chunks that processes own, by claims and ports."""
@@ -229,25 +229,25 @@ class Saboteur:
                     ports |= ports_of(psutil.Process(process.pid))
         owners: dict[str, str] = {}
         # Renewing any one partition shows an owner's port for all that it owns.
-        heard_on: dict[str, int] = {}
+        client_ports: dict[str, int] = {}
         for call in self._arena.recorder.calls:
             head, _, partition = call.name.rpartition("/")
             owner = call.metadata.get("ownerid", "")
             claims = call.container == "frames-checkpoints" and head.endswith("/ownership")
             if claims and call.succeeded:
                 owners[partition] = owner
-                heard_on[owner] = call.client
-        held = (id_ for id_, owner in owners.items() if owner and heard_on[owner] in ports)
+                client_ports[owner] = call.client
+        held = (id_ for id_, owner in owners.items() if owner and client_ports[owner] in ports)
         return tuple(sorted(held))
 
     def _relay(self, target: str) -> Relay:
         return self._arena.broker_proxy if target.endswith("broker") else self._arena.storage_proxy
 
-    async def _scale(self, seconds: float, chance: random.Random) -> None:
+    async def _scale(self, seconds: float, rng: random.Random) -> None:
         async with self._scaling:
             before = len(self._arena.stylizers)
             async with self._starting:
-                await self._arena.scale(chance.choice([n for n in (1, before + 1) if n != before]))
+                await self._arena.scale(rng.choice([n for n in (1, before + 1) if n != before]))
             await asyncio.sleep(seconds)
             async with self._starting:
                 await self._arena.scale(before)
@@ -278,13 +278,13 @@ class Saboteur:
             await asyncio.sleep(seconds)
             arena.storage_proxy.away -= _ACCOUNTS[target]
 
-    async def _lose(self, what: str, chance: random.Random) -> None:
+    async def _lose(self, what: str, rng: random.Random) -> None:
         """Lose events that are not finished, as a hub does when its retention ends."""
         hub, service = _READ_BY[what]
         async with self._starting:
             pool = tuple(self._arena.instances(service))
             with stopped([process.pid for process in pool]):
-                partition = await Tampering(self._arena, chance).partition_to_lose(hub)
+                partition = await Tampering(self._arena, rng).partition_to_lose(hub)
                 if partition is None:
                     return
                 await self._arena.skip_partition(hub, partition)

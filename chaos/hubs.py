@@ -27,7 +27,7 @@ from shared.contracts.errors import StylestreamError
 HUBS: Final = ("uploads", "frames", "segments")
 _GROUP: Final = "chaos"
 _REBALANCE_S: Final = 1.0
-_LOOK_S: Final = 0.1
+_POLL_S: Final = 0.1
 _PATIENCE_S: Final = 30.0
 """A reader that has not caught up by then has lost its connection and is replaced."""
 
@@ -82,7 +82,7 @@ class HubReader:
                 async with asyncio.timeout(_PATIENCE_S):
                     ends = await self._ends()
                     while self._behind(ends):  # noqa: ASYNC110 - it is the SDK that we wait for
-                        await asyncio.sleep(_LOOK_S)
+                        await asyncio.sleep(_POLL_S)
                 return ends
             except (EventHubError, TimeoutError):
                 if asyncio.get_running_loop().time() > deadline:
@@ -154,7 +154,7 @@ async def _ignore(_context: PartitionContext | None, _error: Exception) -> None:
 
 
 async def send_copies(
-    connection_string: str, events: Sequence[HubEvent], chunk_partitions: int, chance: random.Random
+    connection_string: str, events: Sequence[HubEvent], chunk_partitions: int, rng: random.Random
 ) -> None:
     """Send copies of events, as a second producer might have done.
 
@@ -168,7 +168,7 @@ async def send_copies(
     copies: dict[tuple[str, str], list[HubEvent]] = defaultdict(list)
     for event in events:
         spread = event.hub == "frames"
-        partition = str(chance.randrange(chunk_partitions)) if spread else event.partition
+        partition = str(rng.randrange(chunk_partitions)) if spread else event.partition
         copies[event.hub, partition].append(event)
     async with AsyncExitStack() as closing:
         producers = {

@@ -129,9 +129,9 @@ def _card(number: int) -> Kind:
 
 def plan_faults(seed: int, steps: int, kinds: Sequence[Kind]) -> tuple[Fault, ...]:
     """Draw when and for how long each of ``kinds`` strikes; return the faults by step."""
-    chance = random.Random(seed)  # noqa: S311 - a seed must repeat the run
+    rng = random.Random(seed)  # noqa: S311 - a seed must repeat the run
     faults = [
-        Fault(kind, chance.randrange(1, steps), _seconds(kind, chance), chance.getrandbits(32))
+        Fault(kind, rng.randrange(1, steps), _seconds(kind, rng), rng.getrandbits(32))
         for kind in kinds
     ]
     return tuple(sorted(faults, key=lambda fault: fault.step))
@@ -143,8 +143,8 @@ def recovery_s(kind: Kind) -> float:
     return 90.0 if kind == "silence connections to storage" else 20.0
 
 
-def _seconds(kind: Kind, chance: random.Random) -> float:
+def _seconds(kind: Kind, rng: random.Random) -> float:
     for beginning, bounds in _LASTING_S.items():
         if kind.startswith(beginning):
-            return round(chance.uniform(*bounds), 2)
+            return round(rng.uniform(*bounds), 2)
     return 0.0

@@ -20,7 +20,7 @@ from shared.contracts.layout import chunk_blob
 
 _ISOLATED: Final = "stylizer.attempts.isolated_child"
 _CHILD_S: Final = 30.0
-_LOOK_S: Final = 0.02
+_POLL_S: Final = 0.02
 
 Pool = Callable[[], list[Supervised]]
 """Returns the pool's present processes."""
@@ -79,7 +79,7 @@ async def _kill_child(worker: psutil.Process) -> None:
                     if _ISOLATED in child.cmdline():
                         _kill(child)
                         return
-                await asyncio.sleep(_LOOK_S)
+                await asyncio.sleep(_POLL_S)
 
 
 def _kill(process: psutil.Process) -> None:

@@ -27,16 +27,16 @@ class Release:
     """Whether `chaos.newer` is rolled out."""
     clocks: dict[str, Mapping[str, str]] = field(default_factory=dict)
     """By process: the environment of a wrong clock."""
-    _usual: dict[str, Command] = field(default_factory=dict)
+    _original: dict[str, Command] = field(default_factory=dict)
 
     def apply(self, process: Supervised) -> None:
         """Change a process's command to this release, for its next start."""
-        usual = self._usual.setdefault(process.name, process.command)
+        original = self._original.setdefault(process.name, process.command)
         process.command = replace(
-            usual,
-            argv=python("chaos.newer", usual.argv[-1]) if self.newer else usual.argv,
+            original,
+            argv=python("chaos.newer", original.argv[-1]) if self.newer else original.argv,
             environment={
-                **usual.environment,
+                **original.environment,
                 **(OTHER_SETTINGS if self.other_settings else {}),
                 **({"STYLES_DIR": str(self.styles)} if self.styles else {}),
                 **self.clocks.get(process.name, {}),
@@ -46,9 +46,9 @@ class Release:
     async def reach(self, processes: Sequence[Supervised]) -> None:
         """Bring processes that have just started to this release, too."""
         for process in processes:
-            usual = process.command
+            original = process.command
             self.apply(process)
-            if process.command != usual:
+            if process.command != original:
                 await process.stop()
                 await process.start()
 

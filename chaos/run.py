@@ -63,14 +63,14 @@ async def chaos_run(
     patience_s: float = _PATIENCE_S,
 ) -> Outcome:
     """Upload clips and commit a fault of each of the given kinds, all drawn from ``seed``."""
-    chance = random.Random(seed)  # noqa: S311 - a seed must repeat the run
-    chosen = [*chance.sample(clips, min(2, len(clips))), *chance.choices(clips, k=uploads - 2)]
+    rng = random.Random(seed)  # noqa: S311 - a seed must repeat the run
+    chosen = [*rng.sample(clips, min(2, len(clips))), *rng.choices(clips, k=uploads - 2)]
     # About twice as many as the clips have chunks: the splitter and the pool write each once.
     steps = sum(2 * clip.frames // 8 for clip in chosen)
     plan = plan_faults(seed, steps, kinds)
     # A result can only be compared if the same was painted once without faults.
     planned_uploads = [
-        (c, chance.choice([s for s in STYLES if wanted(c.name, s) in arena.clips])) for c in chosen
+        (c, rng.choice([s for s in STYLES if wanted(c.name, s) in arena.clips])) for c in chosen
     ]
     return await _run(arena, seed, planned_uploads, plan, patience_s)
 

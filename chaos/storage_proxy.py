@@ -34,7 +34,7 @@ REFUSALS: Final = {
 }
 """Statuses of temporary refusals, with storage's error codes for them."""
 
-Ambush = Callable[[BlobCall], Awaitable[None]]
+CallHook = Callable[[BlobCall], Awaitable[None]]
 
 
 class StorageProxy(Relay):
@@ -54,7 +54,7 @@ class StorageProxy(Relay):
         """The containers of an account that cannot be reached, while another can."""
         self.losing_answers = False
         """Whether connections break after a write is done and before its answer arrives."""
-        self.ambushes: list[Ambush] = []
+        self.call_hooks: list[CallHook] = []
         """Each is awaited after storage's answer and before the client gets it."""
 
     async def serve(
@@ -95,8 +95,8 @@ class StorageProxy(Relay):
             if answer is None:
                 return False
             call = _call(request, began, answer.status, sent, line.client)
-            for ambush in list(self.ambushes):
-                await ambush(call)
+            for call_hook in list(self.call_hooks):
+                await call_hook(call)
             await line.clear()
             if self.losing_answers and request.method != "GET":
                 return False

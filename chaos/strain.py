@@ -13,14 +13,14 @@ _PRESSURE: Final = Path("/proc/pressure/cpu")
 _MOST_PERCENT: Final = 50.0
 """Share of the last ten seconds in which at least one task waited for a processor."""
 
-_LOOK_S: Final = 1.0
+_POLL_S: Final = 1.0
 
 
 def is_strained() -> bool:
     """Return whether processes wait for a processor most of the time."""
     try:
-        some = _PRESSURE.read_text(encoding="ascii").splitlines()[0]
-        return float(some.split("avg10=")[1].split()[0]) > _MOST_PERCENT
+        line = _PRESSURE.read_text(encoding="ascii").splitlines()[0]
+        return float(line.split("avg10=")[1].split()[0]) > _MOST_PERCENT
     except (OSError, IndexError, ValueError):  # the kernel does not measure it
         return os.getloadavg()[0] > 2 * (os.cpu_count() or 1)
 
@@ -28,7 +28,7 @@ def is_strained() -> bool:
 async def note_strain(note: Callable[[float, float], None]) -> None:
     """Note the times during which the machine is overloaded, until cancelled."""
     while True:
-        await asyncio.sleep(_LOOK_S)
+        await asyncio.sleep(_POLL_S)
         if is_strained():
             now = time.time()
-            note(now - 2 * _LOOK_S, now + 2 * _LOOK_S)
+            note(now - 2 * _POLL_S, now + 2 * _POLL_S)

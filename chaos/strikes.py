@@ -17,19 +17,19 @@ from chaos.signals import signal_group
 from local.processes import Supervised
 
 _SLOW_S: Final = 0.15
-_LOOK_S: Final = 0.05
+_POLL_S: Final = 0.05
 _DECODER_S: Final = 3.0
 _SPARE_BYTES: Final = 4 * 2**20
 
 
-async def kill_decoder(splitters: Sequence[Supervised], chance: random.Random) -> None:
+async def kill_decoder(splitters: Sequence[Supervised], rng: random.Random) -> None:
     """Kill a process that decodes an upload, and nothing else; wait briefly for one."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_DECODER_S):
             while not (decoders := _decoders(splitters)):  # noqa: ASYNC110 - it is a process that we wait for
-                await asyncio.sleep(_LOOK_S)
+                await asyncio.sleep(_POLL_S)
             with contextlib.suppress(psutil.NoSuchProcess):
-                chance.choice(decoders).kill()
+                rng.choice(decoders).kill()
 
 
 def _decoders(splitters: Sequence[Supervised]) -> list[psutil.Process]:
@@ -78,13 +78,13 @@ async def starve(processes: Sequence[Supervised], seconds: float) -> None:
         if process.pid is not None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 one = psutil.Process(process.pid)
-                usual = one.rlimit(psutil.RLIMIT_AS)
-                one.rlimit(psutil.RLIMIT_AS, (one.memory_info().vms + _SPARE_BYTES, usual[1]))
-                starved.append((one, usual))
+                limits = one.rlimit(psutil.RLIMIT_AS)
+                one.rlimit(psutil.RLIMIT_AS, (one.memory_info().vms + _SPARE_BYTES, limits[1]))
+                starved.append((one, limits))
     await asyncio.sleep(seconds)
-    for one, usual in starved:
+    for one, limits in starved:
         with contextlib.suppress(psutil.NoSuchProcess):
-            one.rlimit(psutil.RLIMIT_AS, usual)
+            one.rlimit(psutil.RLIMIT_AS, limits)
 
 
 async def freeze(processes: tuple[Supervised, ...], seconds: float) -> None:

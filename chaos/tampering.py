@@ -32,35 +32,35 @@ _CHUNK_WRITE: Final = ("frames", "write")
 
 
 class Tampering:
-    """Tampers with what an arena's services work on, as ``chance`` decides."""
+    """Tampers with what an arena's services work on, as ``rng`` decides."""
 
-    def __init__(self, arena: Arena, chance: random.Random) -> None:
+    def __init__(self, arena: Arena, rng: random.Random) -> None:
         self._arena = arena
-        self._chance = chance
+        self._rng = rng
 
     async def repeat_newest(self) -> None:
         """Send the newest events again, like a producer that missed the answer."""
-        await self._arena.repeat(self._arena.recorder.events[-_COPIES:], self._chance)
+        await self._arena.repeat(self._arena.recorder.events[-_COPIES:], self._rng)
 
     async def repeat_any(self) -> None:
         """Send events again in any order, including those of jobs that ended long ago."""
         events = self._arena.recorder.events
-        chosen = self._chance.sample(events, min(2 * _COPIES, len(events)))
-        await self._arena.repeat(chosen, self._chance)
+        chosen = self._rng.sample(events, min(2 * _COPIES, len(events)))
+        await self._arena.repeat(chosen, self._rng)
 
     async def damage(self) -> None:
         """Damage a chunk that has not been read yet; the pool is stopped meanwhile."""
-        arena, chance = self._arena, self._chance
+        arena, rng = self._arena, self._rng
         with self._standing_still():
             found = await self._unread_chunks()
             if not found:
                 return
-            job, index = chance.choice(found)
+            job, index = rng.choice(found)
             name = chunk_blob(job, index)
             content = bytearray(await arena.storage.read_blob("frames", name))
             # Well inside the pictures' data, so that the container still opens.
-            place = chance.randrange(len(content) // 2, len(content) * 3 // 4)
-            content[place : place + _DAMAGED_BYTES] = chance.randbytes(_DAMAGED_BYTES)
+            place = rng.randrange(len(content) // 2, len(content) * 3 // 4)
+            content[place : place + _DAMAGED_BYTES] = rng.randbytes(_DAMAGED_BYTES)
             arena.recorder.note_damage(job, index)
             await arena.storage.rewrite("frames", name, bytes(content))
 
@@ -79,16 +79,16 @@ class Tampering:
     async def _damage_stored(
         self, container: str, kind: re.Pattern[str], note: Callable[[str], None]
     ) -> None:
-        arena, chance = self._arena, self._chance
+        arena, rng = self._arena, self._rng
         assemblers = [process.pid for process in arena.instances("assembler")]
         with stopped(assemblers):
             found = await self._unread(container, kind)
             if not found:
                 return
-            name = chance.choice(found)
+            name = rng.choice(found)
             content = bytearray(await arena.storage.read_blob(container, name))
-            place = chance.randrange(len(content))
-            content[place] ^= 1 + chance.randrange(255)
+            place = rng.randrange(len(content))
+            content[place] ^= 1 + rng.randrange(255)
             note(name.split("/")[0])
             await arena.storage.rewrite(container, name, bytes(content))
 
@@ -99,14 +99,14 @@ class Tampering:
             found = await self._unread_chunks()
             if not found:
                 return
-            job, index = self._chance.choice(found)
+            job, index = self._rng.choice(found)
             arena.recorder.note_poison(job, index)
             poison = Poison(job, index, lambda: arena.stylizers)
-            arena.storage_proxy.ambushes.append(poison.strike)
+            arena.storage_proxy.call_hooks.append(poison.strike)
         try:
             await arena.recorder.job_ends(job)
         finally:
-            arena.storage_proxy.ambushes.remove(poison.strike)
+            arena.storage_proxy.call_hooks.remove(poison.strike)
 
     async def partition_to_lose(self, hub: str) -> str | None:
         """Return a partition of a hub with unfinished events, if there is one."""
@@ -130,7 +130,7 @@ class Tampering:
                 while not now():
                     await recorder.progress()
         found = now()
-        return self._chance.choice(found) if found else None
+        return self._rng.choice(found) if found else None
 
     async def _unread_partition(self) -> str | None:
         """Return a partition of the hub of frames with chunks not begun yet, if there is one."""
@@ -141,7 +141,7 @@ class Tampering:
             if isinstance(message := event.message, ChunkReady) and event.hub == "frames"
             if (message.job_id, message.chunk.index) in unread
         ]
-        return self._chance.choice(found) if found else None
+        return self._rng.choice(found) if found else None
 
     async def cancel(self) -> None:
         """Cancel one of the newest jobs, as its user would."""
@@ -153,7 +153,7 @@ class Tampering:
         }
         jobs = [u.job_id for u in recorder.uploads if status_blob(u.job_id) in records]
         if jobs:
-            job = self._chance.choice(jobs[-_NEWEST:])
+            job = self._rng.choice(jobs[-_NEWEST:])
             recorder.note_cancelling(job)
             if (call := await self._arena.storage.cancel(job)) is not None:
                 recorder.note_call(call)
@@ -173,7 +173,7 @@ class Tampering:
         clip, style = parts_of(upload.clip)
         others = [c for c in arena.videos if c != clip and wanted(c, style) in arena.clips]
         if others:
-            other = self._chance.choice(others)
+            other = self._rng.choice(others)
             arena.recorder.note_damage_by(upload.job_id, "SOURCE_CHANGED")
             etag = await arena.storage.upload(upload.name, arena.videos[other], style)
             arena.recorder.note_version(upload.name, etag, wanted(other, style), style)
@@ -192,7 +192,7 @@ class Tampering:
             and not upload.cancelled
             and upload.name not in announced
         ]
-        return self._chance.choice(found) if found else None
+        return self._rng.choice(found) if found else None
 
     def _names_in_lost_events(self) -> set[str]:
         recorder = self._arena.recorder

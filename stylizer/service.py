@@ -83,28 +83,28 @@ class Stylizer:
             if outcome is not None:
                 await self._announce(outcome)
 
-    def _painted_before(self, event: ChunkReady, there: BlobFacts | None) -> SegmentReady | None:
+    def _painted_before(self, event: ChunkReady, existing: BlobFacts | None) -> SegmentReady | None:
         """Return a stored segment's announcement; None if it is missing or must be replaced."""
-        if there is None or self._must_replace(there, event):
+        if existing is None or self._must_replace(existing, event):
             return None
         self._metrics.chunk("duplicate")
-        return SegmentReady.of_stored(event.job_id, event.chunk, there.metadata)
+        return SegmentReady.of_stored(event.job_id, event.chunk, existing.metadata)
 
     async def _paint(
         self, event: ChunkReady, delivery: Delivery
     ) -> SegmentReady | ChunkFailed | None:
         """Make the segment and return what to announce; None if the job has ended."""
-        chunk, there = None, None
+        chunk, existing = None, None
         try:
             chunk = await self._fetch(event)
             # Where no attempt was begun there is no segment to look for.
             if chunk is None or was_begun(chunk):
-                there = await self._stored(event)
-            if done := self._painted_before(event, there):
+                existing = await self._stored(event)
+            if done := self._painted_before(event, existing):
                 return done
             if chunk is None:
                 raise ChunkError(MISSING, f"the frames of chunk {event.chunk.index} are gone")
-            if there is not None and not there.metadata.get(ENCODER):
+            if existing is not None and not existing.metadata.get(ENCODER):
                 # A segment encoded on a GPU never replaces one encoded on the processor.
                 event = event.model_copy(update={"on_processor": True})
             started = time.monotonic()
@@ -115,10 +115,10 @@ class Stylizer:
                 # A late duplicate, or a job that failed or was cancelled meanwhile.
                 self._metrics.chunk("obsolete")
                 return None
-            if there is not None and not _is_unjoinable(there, event):
+            if existing is not None and not _is_unjoinable(existing, event):
                 # A segment in another version of the style is better than none.
                 log.error("not painted anew", job_id=event.job_id, exc_info=error)
-                return SegmentReady.of_stored(event.job_id, event.chunk, there.metadata)
+                return SegmentReady.of_stored(event.job_id, event.chunk, existing.metadata)
             await self._set_aside(delivery, event, error)
             return await self._pass_through(event, chunk, error) or self._failure(event, error)
         styles = self._version(event.style)
@@ -157,10 +157,10 @@ class Stylizer:
                 lambda: self._blobs.create(container, name, segment, **written)
             )
             while stored is None:
-                there = await self._stored(event)
-                if there is None or not self._must_replace(there, event):
+                existing = await self._stored(event)
+                if existing is None or not self._must_replace(existing, event):
                     return False
-                replace = functools.partial(self._blobs.replace, etag=there.etag, **written)
+                replace = functools.partial(self._blobs.replace, etag=existing.etag, **written)
                 stored = await self._retry(functools.partial(replace, container, name, segment))
         return True
 

@@ -28,7 +28,7 @@ READY: Final = b"ready\n"
 _COMMAND: Final = (sys.executable, "-P", "-m", "stylizer.attempts.isolated_child")
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _START_S: Final = 120.0
-_LAST_WORDS: Final = 300
+_STDERR_TAIL: Final = 300
 
 
 class AttemptFailed(StylestreamError):
@@ -109,9 +109,9 @@ def _segment(out: bytes) -> bytes:
 
 def _failure(code: int, err: bytes) -> AttemptFailed:
     cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-    words = err.decode(errors="replace").strip().splitlines()[-1:]
+    tail = err.decode(errors="replace").strip().splitlines()[-1:]
     sentence = f"the process that painted it ended with {cause}"
-    return AttemptFailed(sentence, ": ".join([sentence, *(w[-_LAST_WORDS:] for w in words)]))
+    return AttemptFailed(sentence, ": ".join([sentence, *(w[-_STDERR_TAIL:] for w in tail)]))
 
 
 def _environment() -> dict[str, str]:

@@ -143,21 +143,23 @@ def _painted(
         return
     with ahead(_batches(frames, batching), _BATCHES_AHEAD) as batches:
         painted = (
-            some._replace(
-                planes=paint(some.look.style, some.planes, some.canvas, passing=some.look.passing)
+            batch._replace(
+                planes=paint(
+                    batch.look.style, batch.planes, batch.canvas, passing=batch.look.passing
+                )
             )
-            for some in batches
+            for batch in batches
         )
         with ahead(painted, _BATCHES_AHEAD) as results:
-            for some in results:
-                yield from _finished(some, batching)
+            for batch in results:
+                yield from _finished(batch, batching)
 
 
 def _finished(batch: _Batch, batching: _Batching) -> Iterator[av.VideoFrame]:
     framing, style = batch.framing, batching.style
     frames = zip(batch.pts, batch.originals, batch.planes, batch.corners, strict=True)
     for pts, original, picture, corner in frames:
-        frame = framing.leave(batching.layout.take(picture, *framing.working, corner))
+        frame = framing.to_frame_size(batching.layout.take(picture, *framing.working, corner))
         if original is not None:
             if keeps_source(style):
                 mix_in(framing.cut(original), frame, style)
@@ -228,5 +230,5 @@ def _planes(
     room = 0 if group[0].shift == _UNMOVED else MULTIPLE - 1
     planes = layout.batch(len(group), *framing.working, room)
     for placed, picture, corner in zip(group, planes, corners, strict=True):
-        layout.put(framing.enter(placed.frame), picture, corner)
+        layout.put(framing.to_working_size(placed.frame), picture, corner)
     return planes

@@ -79,11 +79,11 @@ class Framing:
         )
         return Place(down - _QUARTERS * margin[0], across - _QUARTERS * margin[1])
 
-    def enter(self, frame: av.VideoFrame) -> av.VideoFrame:
+    def to_working_size(self, frame: av.VideoFrame) -> av.VideoFrame:
         """Return the part of a frame that is painted, at working size."""
         return _scaled(_scratch.smaller, self.cut(frame), self.working)
 
-    def leave(self, painted: av.VideoFrame) -> av.VideoFrame:
+    def to_frame_size(self, painted: av.VideoFrame) -> av.VideoFrame:
         """Scale a painted picture to its size in the frame."""
         return _scaled(_scratch.larger, painted, self.size)
 

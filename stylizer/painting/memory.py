@@ -18,7 +18,7 @@ _FRAME_PIXEL: Final = 30
 Measured in fp32 at 640x360, 1920x1080 and 3840x2160; lanes held at most a tenth more.
 """
 
-_BATCHES_ON_THEIR_WAY: Final = 8
+_BATCHES_IN_FLIGHT: Final = 8
 """Being filled, waiting, on the GPU, painted, and being encoded; three bytes for two pixels."""
 
 _SERVICE: Final = 300 << 20
@@ -40,7 +40,7 @@ def needed(event: ChunkReady) -> int:
 def needed_beside_gpu(event: ChunkReady, batch: int) -> int:
     """Return the bytes of host memory that painting a chunk on a GPU takes."""
     pixels = event.width * event.height
-    return _BATCHES_ON_THEIR_WAY * batch * pixels * 3 // 2 + _FRAME_PIXEL * pixels
+    return _BATCHES_IN_FLIGHT * batch * pixels * 3 // 2 + _FRAME_PIXEL * pixels
 
 
 def available(limits: tuple[Path, ...] = _LIMITS) -> int:

@@ -72,11 +72,11 @@ def unread(arena: Arena, *chunks: int) -> Iterator[None]:
         if (call.container, call.operation) == ("frames", "read") and call.name.endswith(names):
             await given_out.wait()
 
-    arena.storage_proxy.ambushes.append(keep)
+    arena.storage_proxy.call_hooks.append(keep)
     try:
         yield
     finally:
-        arena.storage_proxy.ambushes.remove(keep)
+        arena.storage_proxy.call_hooks.remove(keep)
         given_out.set()
 
 
