@@ -46,7 +46,7 @@ from splitter.upload import UploadReader
 log = structlog.get_logger()
 
 _NO_SPACE: Final = "NO_SPACE"
-ROOM: Final = "room in the splitter's work folder"
+ROOM: Final = "space in the splitter's work folder"
 _STALLED: Final = "DECODER_STALLED"
 # A stalled decoder is retried once, with its deadline multiplied by this.
 _PATIENCE_AT_LAST: Final = 3
@@ -179,7 +179,7 @@ class SplitJob:
         if self._last_try or not (neighbours or starved):
             raise error
         self._last_try = True
-        log.warning("split tried once more", job_id=self._job_id, code=error.code)
+        log.warning("split retried", job_id=self._job_id, code=error.code)
         # Processes outside the splitter stall a decoder: holding all slots would not help.
         return neighbours
 

@@ -33,12 +33,12 @@ class SplitterMetrics(WorkMetrics):
         )
         self._outstanding = Gauge(
             f"{service}_outstanding_chunks",
-            "Chunks shipped and not yet painted, of the splits in hand",
+            "Chunks shipped and not yet painted, of the splits in progress",
             registry=registry,
         )
         self._deliveries = Counter(
             f"{service}_webhook_deliveries_total",
-            "Event Grid's deliveries over HTTP by what they were answered",
+            "Event Grid deliveries over HTTP, by response",
             ["outcome"],
             registry=registry,
         )
@@ -46,7 +46,7 @@ class SplitterMetrics(WorkMetrics):
             self._deliveries.labels(outcome)
         self._layers = Gauge(
             f"{service}_sandbox_layers",
-            "Whether a layer of the decoders' sandbox stands on this machine",
+            "Whether a layer of the decoders' sandbox is active on this machine",
             ["layer"],
             registry=registry,
         )

@@ -142,8 +142,9 @@ class Openings:
             if made >= self._attempts:
                 raise PermanentError(
                     "SPLIT_POISONED",
-                    f"splitting ended its splitter {made} times at the same place: "
-                    "the video is not tried again",
+                    f"splitting the video ended the splitter {made} times at the same "
+                    "place: the "
+                    "video is not retried",
                 )
             counted = {_ATTEMPTS: str(made + 1), _CHUNKS: str(max(progress.chunks, before))}
             begun = await self._blobs.annotate(self._container, blob, counted, etag=facts.etag)

@@ -91,7 +91,7 @@ class Overlooked:
             if self._suspects:
                 await self._judge()
         except TransientError as error:
-            log.warning("overlooked uploads not looked for", error=str(error))
+            log.warning("search for missed uploads failed", error=str(error))
 
     async def _list(self) -> None:
         uploads = self._blobs.items(self._settings.uploads_container)
@@ -184,14 +184,14 @@ class Overlooked:
     async def _announce(self, suspect: _Suspect) -> None:
         name, partitions = suspect.blob.name, await self._hub.partitions()
         if suspect.announcements == _TIMES:
-            log.error("upload is not split, however often it is announced", video=name)
+            log.error("upload is not split after repeated announcements", video=name)
             self._forget([suspect.blob])
             return
         facts = await self._blobs.facts(self._settings.uploads_container, name)
         if facts is None or facts.etag != suspect.blob.etag:
             self._forget([suspect.blob])  # deleted or replaced since it was listed
             return
-        log.warning("upload was overlooked, and is announced again", video=name)
+        log.warning("missed upload announced again", video=name)
         # Splitters that find it at the same time use the same partition: its owner splits it once.
         partition = partitions[crc32(name.encode()) % len(partitions)]
         await self._hub.again(upload_event(self._upload(suspect.blob)), partition)

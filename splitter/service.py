@@ -135,7 +135,7 @@ class Splitter:
                 return already
             facts = await retry(lambda: self._settled(upload))
         if facts is None:
-            log.info("upload is gone", video=upload.name)
+            log.info("upload no longer exists", video=upload.name)
             return None
         default = self._settings.default_style
         style, problem = resolve_style(upload.name, facts, self._gallery, default)
@@ -177,7 +177,7 @@ class Splitter:
     async def _split_anew(self, request: SplitRequest) -> None:
         """Abandon a job that another release began, and split its video as a new job."""
         opening, name = request.opening.renewed(), request.upload.name
-        log.warning("video split anew", job_id=request.job_id, as_job=opening.job_id, video=name)
+        log.warning("video split again", job_id=request.job_id, as_job=opening.job_id, video=name)
         for etag in dict.fromkeys((opening.video.etag, request.upload.etag)):
             await self._to.retry(partial(self.openings.renew, name, etag, opening))
         async with self._same_job.of(opening.job_id):
@@ -198,8 +198,8 @@ class Splitter:
         tracing.annotate(job_id=request.job_id, style=style)
         if given_up := request.opening.instead_of:
             message = (
-                "the splitter was changed while it split this video, and cuts it otherwise now: "
-                f"the video is painted as job {request.job_id}"
+                "the splitter was updated while it split this video, and now cuts it "
+                f"differently: the video is painted as job {request.job_id}"
             )
             await self._announce(SplitFailed(job_id=given_up, code="SPLIT_ANEW", message=message))
         await self._to.retry(lambda: self._to.segments.by_job(request.started(queued=True)))
@@ -216,7 +216,7 @@ class Splitter:
     async def _begin(self, request: SplitRequest) -> None:
         partition, losses = request.delivery.partition_id, request.losses
         if await self._to.retry(lambda: self._losses.since(partition, losses)):
-            raise GivenBack("its partition went to another")
+            raise GivenBack("its partition moved to another instance")
         upload, opening = request.upload, request.opening
         await self._to.retry(
             lambda: self.openings.begin(upload.name, upload.etag, opening, request.version)

@@ -100,8 +100,10 @@ class SplitterSettings(ServiceSettings):
     longest_pause_s: float = Field(
         LONGEST_PAUSE_S,
         ge=0,
-        description="longest pause that is kept in a broadcast recording (MPEG-TS, MPEG-PS); a "
-        "longer one is taken for a jump of its clock and cut out",
+        description=(
+            "longest pause that is kept in a broadcast recording (MPEG-TS, MPEG-PS); a longer one "
+            "counts as a jump of its clock and is cut out"
+        ),
     )
     decoder_memory_bytes: int = Field(
         _DEFAULTS.memory_bytes, ge=2**28, description="memory limit for decoding one video"
@@ -194,13 +196,13 @@ class SplitterSettings(ServiceSettings):
         if problem := check_encrypted("WEBHOOK_AUTHORITY", authority, allow_http=self.allow_http):
             problems.append(problem)
         if bool(self.webhook_tenant) != bool(self.webhook_audience):
-            problems.append("WEBHOOK_TENANT and WEBHOOK_AUDIENCE need each other")
+            problems.append("WEBHOOK_TENANT and WEBHOOK_AUDIENCE must be set together")
         if any(len(secret) < SECRET_LENGTH for secret in self.webhook_secrets):
             problems.append(f"WEBHOOK_SECRET must have at least {SECRET_LENGTH} characters")
         if self.webhook_port is not None and not (self.webhook_secrets or self.webhook_tenant):
             problems.append(
-                "WEBHOOK_PORT needs WEBHOOK_SECRET, or WEBHOOK_TENANT and WEBHOOK_AUDIENCE: "
-                "the webhook is open to nobody"
+                "WEBHOOK_PORT needs WEBHOOK_SECRET, or WEBHOOK_TENANT and WEBHOOK_AUDIENCE, to "
+                "authenticate callers"
             )
         return problems
 

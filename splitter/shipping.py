@@ -111,17 +111,19 @@ class Shipping:
             raise changed(event.chunk)
         if stored.get(_CUT) != metadata[_CUT]:
             raise CutChanged(
-                "SPLIT_ANEW", "another release of the splitter cuts the video otherwise"
+                "SPLIT_ANEW", "another release of the splitter cuts the video differently"
             )
-        log.info("chunk was encoded otherwise before", job_id=event.job_id, chunk=event.chunk.index)
+        log.info(
+            "chunk was encoded differently before", job_id=event.job_id, chunk=event.chunk.index
+        )
 
 
 def changed(chunk: Chunk) -> SourceRefused:
     """Return the refusal of a split that does not continue as it was begun."""
     return SourceRefused(
         "SOURCE_CHANGED",
-        f"chunk {chunk.index} was split otherwise before, from other bytes or by another version "
-        "of the splitter: upload the video again",
+        f"chunk {chunk.index} was split differently before, from other bytes or by another "
+        "version of the splitter: upload the video again",
     )
 
 

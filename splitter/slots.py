@@ -86,7 +86,7 @@ class Slots:
         if not self._leaving.is_set():
             await self._wait(first=first)
         if self._leaving.is_set():
-            raise GivenBack("the service is leaving")
+            raise GivenBack("the service is shutting down")
 
     async def _wait(self, *, first: bool) -> None:
         turn = asyncio.get_running_loop().create_future()

@@ -104,7 +104,7 @@ class UploadReader:
             same = _digest(data) == digest
         if not same:
             raise SourceRefused("SOURCE_CHANGED", "the upload was replaced while it was being read")
-        log.info("upload was touched, its bytes are the same", video=self._video.name)
+        log.info("upload was modified, but its bytes are the same", video=self._video.name)
         self._etag = facts.etag
 
     async def _part(self, offset: int, length: int, etag: str) -> bytes | None:

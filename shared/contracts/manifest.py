@@ -141,7 +141,7 @@ def read_manifest(data: bytes) -> Manifest:
         return Manifest.model_validate_json(data)
     except ValidationError as error:
         raise PermanentError(
-            "MANIFEST_UNREADABLE", f"the job's manifest is not readable ({first_problem(error)})"
+            "MANIFEST_UNREADABLE", f"the job's manifest cannot be read ({first_problem(error)})"
         ) from error
 
 

@@ -199,7 +199,9 @@ def decode(body: bytes) -> AnyMessage:
         return _ADAPTER.validate_json(body)
     except ValidationError as error:
         if newer := _newer(body):
-            said = f"{newer.type} of version {newer.schema_version}, which a newer release has sent"
+            said = (
+                f"{newer.type} has schema version {newer.schema_version}, sent by a newer release"
+            )
             raise NewerMessageError(said[:_QUOTED], body) from error
         raise MessageError(f"not a pipeline event: {first_problem(error)}", body) from error
 

@@ -139,8 +139,9 @@ def read_status(data: bytes) -> Status:
     except ValidationError as error:
         raise PermanentError(
             "RECORD_UNREADABLE",
-            f"the job's record is not readable ({first_problem(error)}): somebody has edited it, "
-            "or a service of another version wrote it",
+            f"the job's record cannot be read ({first_problem(error)}): it was "
+            "edited, or written "
+            "by another version of the services",
         ) from error
 
 

@@ -47,10 +47,10 @@ def parse_blend(text: str) -> tuple[Portion, ...]:
         weights[name] += _weight(name, weight) if colon else Fraction(1)
     if len(weights) > MOST_STYLES:
         raise ValueError(
-            f"a blend is of at most {MOST_STYLES} styles, and {text!r} names {len(weights)}"
+            f"a blend has at most {MOST_STYLES} styles, and {text!r} names {len(weights)}"
         )
     if not sum(weights.values()):
-        raise ValueError(f"the weights of {text!r} add up to 0: one style must have a share")
+        raise ValueError(f"the weights of {text!r} add up to 0: give one style a weight above 0")
     return _portions(weights)
 
 

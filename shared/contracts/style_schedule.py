@@ -71,7 +71,10 @@ class Schedule:
         """
         cues = parse_cues(text)
         if fade_ms is not None and len(cues) == 1:
-            raise ValueError(f"fade is how long styles turn into the next, and {text!r} is one")
+            raise ValueError(
+                f"fade needs several styles over time (STYLE@TIME,STYLE@TIME), and {text!r} is one "
+                "style"
+            )
         schedule = cls(cues, DEFAULT_FADE_MS if fade_ms is None else fade_ms)
         schedule._check_fades()
         return schedule
@@ -110,8 +113,8 @@ class Schedule:
         for at_ms, style in self.cues[1:]:
             if at_ms >= 1000 * end:
                 yield (
-                    f"the video ends at {float(end):.4g} s: the style {style}, which was to begin "
-                    f"at {format_ms(at_ms)}, is not seen"
+                    f"the video ends at {float(end):.4g} s, before the style {style} begins at "
+                    f"{format_ms(at_ms)}"
                 )
 
     def _check_fades(self) -> None:
@@ -122,7 +125,7 @@ class Schedule:
             if self.fade_ms and len(names) > MOST_STYLES:
                 raise ValueError(
                     f"the fade at {format_ms(cue.at_ms)} would blend {len(names)} styles, and a "
-                    f"blend is of at most {MOST_STYLES}: set fade to 0, or name fewer"
+                    f"blend has at most {MOST_STYLES}: set fade to 0, or name fewer"
                 )
             if after is not None and cue.at_ms + self.fade_ms > after.at_ms:
                 raise ValueError(
@@ -168,8 +171,8 @@ def _cues(text: str) -> Iterator[Cue]:
             raise ValueError(f"the first style must begin at 0s, not at {format_ms(cue.at_ms)}")
         if cue.at_ms <= last_ms:
             raise ValueError(
-                f"the times of styles must rise: {cue.style!r} begins at {format_ms(cue.at_ms)}, "
-                f"and the one before it at {format_ms(last_ms)}"
+                f"the times of styles must increase: {cue.style!r} begins at "
+                f"{format_ms(cue.at_ms)}, and the one before it at {format_ms(last_ms)}"
             )
         yield cue
         blend, last_ms = [], cue.at_ms

@@ -182,24 +182,24 @@ class Consumer:
             self._liveness.restart()
             return
         if not self._claimed:
-            log.info("no partition was claimed, the connection is made anew")
+            log.info("no partition claimed; reconnecting")
             self._liveness.restart()
             renew.set()
             return
         verdict = self._liveness.judge(behind=behind)
         if verdict == "rebuild":
             self._metrics.rebuilt()
-            log.warning("consumer is deaf, its connection is made anew")
+            log.warning("consumer stopped receiving; reconnecting")
             renew.set()
         if verdict == "unrecoverable":
-            self._on_unrecoverable("the consumer gets no events, and new connections did not help")
+            self._on_unrecoverable("the consumer receives no events, even after reconnecting")
 
     async def _look_at_positions(self, renew: asyncio.Event) -> None:
         """Set ``renew`` if the hub was recreated, so that it is read from its beginning."""
         with contextlib.suppress(TransientError):
             if await self.settle():
                 self._begins_anew = True
-                log.warning("the hub begins anew, and is read from there")
+                log.warning("hub was recreated; reading from its start")
                 renew.set()
 
     async def settle(self) -> bool:
@@ -312,7 +312,7 @@ class Consumer:
     async def _on_error(self, context: PartitionContext | None, error: Exception) -> None:
         self._metrics.error()
         log.warning(
-            "event hub trouble, the SDK tries again",
+            "event hub error; the SDK retries",
             partition=context.partition_id if context else None,
             error=f"{type(error).__name__}: {error}",
         )
@@ -340,7 +340,7 @@ class Consumer:
             self._metrics.checkpoint_failed()
             foreseen = isinstance(error, AzureError | StylestreamError)
             log.warning(
-                "checkpoint not written, will try again",
+                "checkpoint not written; retrying",
                 partition=partition.context.partition_id,
                 error=f"{type(error).__name__}: {error}",
                 exc_info=None if foreseen else error,

@@ -59,11 +59,16 @@ class DeadLettering:
         to another consumer.
         """
         if isinstance(error, NewerMessageError):
-            log.warning("event left to a newer release", error=error.message, **_place(delivery))
+            log.warning("event left for a newer release", error=error.message, **_place(delivery))
             if await self._drains_within(NEWER_RELEASE_GRACE_S) or delivery.will_be_redelivered():
                 return False
         code = error.code if isinstance(error, PermanentError) else "UNFORESEEN"
-        log.error("event buried", partition=delivery.partition_id, code=code, exc_info=error)
+        log.error(
+            "event moved to the dead letters",
+            partition=delivery.partition_id,
+            code=code,
+            exc_info=error,
+        )
         self._metrics.failed(code)
         self._metrics.dead_lettered(code)
         try:
@@ -84,9 +89,11 @@ class DeadLettering:
         try:
             await self._retry(lambda: self._dead_letters.store(delivery, error))
         except Exception as problem:
-            log.error("event cannot be buried", exc_info=problem, **_place(delivery))
+            log.error(
+                ("event cannot be moved to the dead letters"), exc_info=problem, **_place(delivery)
+            )
             self._unstored.add(delivery)
-            self._report(_DEPENDENCY, f"an event cannot be laid aside: {problem}")
+            self._report(_DEPENDENCY, f"an event cannot be moved to the dead letters: {problem}")
             return False
         return True
 

@@ -39,6 +39,6 @@ async def retry_on_scarcity(work: Callable[[], Awaitable[T]]) -> T:
     except Exception as error:
         if not is_scarcity(error):
             raise
-        log.warning("work waits for memory", error=f"{type(error).__name__}: {error}")
+        log.warning("out of memory or threads; retrying", error=f"{type(error).__name__}: {error}")
     await asyncio.sleep(PATIENCE_S)
     return await work()

@@ -66,7 +66,7 @@ class Sender:
             async with asyncio.timeout(self._deadline_s):
                 return await request(client)
         except TimeoutError as error:
-            log.warning("connection to hub thrown away", hub=self.hub, deadline_s=self._deadline_s)
+            log.warning("connection to hub discarded", hub=self.hub, deadline_s=self._deadline_s)
             self._discard(client)
             raise TransientError(
                 f"hub {self.hub} did not answer within {self._deadline_s:g} s"
@@ -94,4 +94,4 @@ async def _close(client: EventHubProducerClient) -> None:
         async with asyncio.timeout(_CLOSING_S):
             await client.close()
     except Exception as error:  # it is discarded anyway
-        log.info("connection not closed in order", error=f"{type(error).__name__}: {error}")
+        log.info("connection not closed cleanly", error=f"{type(error).__name__}: {error}")

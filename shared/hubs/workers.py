@@ -67,7 +67,7 @@ class Workers:
             with tracing.processing(delivery.origin):
                 await retry_on_scarcity(lambda: self._work(delivery))
         except GivenBack as reason:
-            log.info("event given back", partition=delivery.partition_id, reason=str(reason))
+            log.info("event released", partition=delivery.partition_id, reason=str(reason))
             return
         except NewerMessageError as error:
             # This may take long, and must not occupy room.

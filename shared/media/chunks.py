@@ -172,12 +172,12 @@ def read_chunk(
                     raise _corrupt(f"frame {count} is damaged")
                 count += 1
                 if frames is not None and count > frames:
-                    raise _corrupt(f"it holds more than the {frames} frames promised")
+                    raise _corrupt(f"it holds more than the {frames} frames announced")
                 yield _planar(frame, reformatter)
     except (av.error.FFmpegError, IndexError) as error:
-        raise _corrupt(f"it does not decode, {complaint(error)}") from error
+        raise _corrupt(f"it cannot be decoded, {complaint(error)}") from error
     if frames is not None and count != frames:
-        raise _corrupt(f"it holds {count} frames, not the {frames} promised")
+        raise _corrupt(f"it holds {count} frames, not the {frames} announced")
 
 
 def _opened(data: bytes, decoder: Decoder) -> InputContainer:

@@ -70,7 +70,7 @@ def is_full(error: BaseException) -> bool:
 
 def complaint(error: av.error.FFmpegError | IndexError) -> str:
     """Return what FFmpeg found wrong, for people: without error numbers, file and Python names."""
-    said = getattr(error, "strerror", None) or "something that was promised is missing"
+    said = getattr(error, "strerror", None) or "expected data is missing"
     return f"{said[0].lower()}{said[1:]}"
 
 

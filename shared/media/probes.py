@@ -48,13 +48,13 @@ def find_encoder_fault(encoding: Encoding) -> str | None:
     except (av.error.FFmpegError, ChunkError, ValueError) as error:
         return f"{encoding.encoder} does not encode a test picture ({_cause(error)}); {_REMEDY}"
     if groups != [[True], [True] + [False] * (_MANY - 1)]:
-        return f"{encoding.encoder} does not write one group of pictures a segment"
+        return f"{encoding.encoder} does not write one group of pictures per segment"
     if [[frame.pts for frame in frames] for frames in shown] != [_times(_FEW), _times(_MANY)]:
-        return f"{encoding.encoder} does not keep pictures and their times"
+        return f"{encoding.encoder} does not preserve frames and their timestamps"
     if parameter_sets(files[0]) != parameter_sets(files[1]):
         return f"{encoding.encoder} gives segments different parameter sets"
     if (nearest := min(map(_decibels, _pictures(_MANY), shown[1]))) < _LEAST_DB:
-        return f"{encoding.encoder} keeps test pictures to {nearest:.0f} dB only"
+        return f"{encoding.encoder} reproduces test pictures to only {nearest:.0f} dB"
     return None
 
 
@@ -69,7 +69,7 @@ def find_nvdec_fault() -> str | None:
         )
     except (ChunkError, OSError, RuntimeError, ValueError) as error:
         return f"NVDEC does not decode a test chunk ({_cause(error)}); {_REMEDY}"
-    return None if same else "NVDEC's pictures of a test chunk are not the processor's"
+    return None if same else "NVDEC decodes a test chunk differently from the processor"
 
 
 def parameter_sets(file: bytes) -> bytes:

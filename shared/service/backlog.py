@@ -216,4 +216,4 @@ async def _answering(hub: str) -> AsyncIterator[None]:
     except TimeoutError as error:
         raise TransientError(f"hub {hub} did not answer within {_DEADLINE_S:g} s") from error
     except (AzureError, EventHubError) as error:
-        raise TransientError(f"cannot look into hub {hub}: {error}") from error
+        raise TransientError(f"cannot read the state of hub {hub}: {error}") from error

@@ -179,7 +179,7 @@ async def _in_time(client: _Client, request: Coroutine[None, None, T]) -> T:
             return await request
     except TimeoutError as error:
         raise TransientError(
-            f"hub {client.eventhub_name} was not looked up within {_DEADLINE_S:g} s"
+            f"hub {client.eventhub_name} did not answer within {_DEADLINE_S:g} s"
         ) from error
     except (AzureError, EventHubError) as error:
         raise TransientError(f"cannot look up hub {client.eventhub_name}: {error}") from error
@@ -314,7 +314,7 @@ async def prepare_all(settings: ServiceSettings, services: Iterable[str] = READE
             # A producer client can look a hub up, too, whether the identity may send or receive.
             async with await clients.producer(hub) as client:
                 written = await prepare(client, blobs, settings)
-            log.info("positions are there", hub=hub, written=written)
+            log.info("positions exist", hub=hub, written=written)
 
 
 if __name__ == "__main__":

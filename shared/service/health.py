@@ -39,9 +39,9 @@ class Health:
             self._away[dependency] = problem
         if (before is None) != (problem is None):
             if problem is not None:
-                log.warning("dependency away", dependency=dependency, problem=problem)
+                log.warning("dependency unavailable", dependency=dependency, problem=problem)
             else:
-                log.info("dependency back", dependency=dependency)
+                log.info("dependency available again", dependency=dependency)
 
     def fail(self, reason: str) -> None:
         """Give the process up: it drains and exits, so that another can take its place."""

@@ -211,10 +211,10 @@ async def _report(settings: ServiceSettings, service: str) -> bool:
 def describe(right: Right) -> str:
     """Return a sentence about ``right``."""
     if right.problem is None:
-        return f"{right.on}: {right.role} is there"
+        return f"{right.on}: {right.role} is granted"
     if right.lacking:
-        return f"{right.on}: {right.role} is lacking: {right.problem}"
-    return f"{right.on}: whether {right.role} is there cannot be told: {right.problem}"
+        return f"{right.on}: {right.role} is missing: {right.problem}"
+    return f"{right.on}: cannot determine whether {right.role} is granted: {right.problem}"
 
 
 if __name__ == "__main__":

@@ -215,7 +215,7 @@ async def _drain(service: Service, timeout_s: float) -> None:
     try:
         await asyncio.wait_for(service.finish(), timeout_s)
     except TimeoutError:
-        log.warning("work in hand abandoned; another instance will do it again")
+        log.warning("unfinished work abandoned; another instance will redo it")
 
 
 def stop_on_signals() -> asyncio.Event:

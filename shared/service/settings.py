@@ -45,10 +45,12 @@ class StorageSettings(BaseSettings):
         description="storage account to sign in to, such as https://NAME.blob.core.windows.net",
     )
     media_storage_connection_string: SecretStr | None = Field(
-        None, description="users' storage account with a key; default: the one storage account"
+        None,
+        description="users' storage account with a key; default: the pipeline's storage account",
     )
     media_storage_account_url: str | None = Field(
-        None, description="users' storage account to sign in to; default: the one storage account"
+        None,
+        description="users' storage account to sign in to; default: the pipeline's storage account",
     )
     allow_http: bool = Field(
         False, description="allow plain HTTP beyond loopback, on an isolated network"
@@ -158,8 +160,8 @@ class StorageSettings(BaseSettings):
 
     def _signatures(self) -> list[str]:
         return [
-            f"{name.upper()} holds a shared access signature, which blobs' addresses would show: "
-            "give the account's key, or sign in"
+            f"{name.upper()} holds a shared access signature, which would appear in blobs' "
+            "addresses: use the account's key, or sign in"
             for name in (
                 "storage_connection_string",
                 "storage_account_url",
@@ -174,7 +176,7 @@ class StorageSettings(BaseSettings):
         if len(given) == 1:
             return None
         if given:
-            return f"{given[0]} and {given[1]} exclude each other: set one of them"
+            return f"{given[0]} and {given[1]} are mutually exclusive: set one of them"
         return f"set {one.upper()} or {other.upper()}"
 
 

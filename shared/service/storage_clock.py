@@ -28,7 +28,7 @@ class StorageClock:
         if abs(ahead_s) > self._expiry_s / 3:
             direction = "ahead of" if ahead_s > 0 else "behind"
             raise TransientError(
-                f"this machine's clock is {abs(ahead_s):.0f} s {direction} storage's, too "
-                f"much for OWNERSHIP_EXPIRY_S={self._expiry_s:g}: consumers take partitions from "
-                "each other; set the clock"
+                f"this machine's clock is {abs(ahead_s):.0f} s {direction} storage's, too much "
+                f"for OWNERSHIP_EXPIRY_S={self._expiry_s:g}: consumers take partitions from each "
+                "other; correct the clock"
             )

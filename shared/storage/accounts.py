@@ -24,13 +24,13 @@ from shared.contracts.errors import ConfigurationError
 
 _BLOCK_BYTES: Final = 8 << 20
 _CONNECTION_STRING: Final = (
-    "STORAGE_CONNECTION_STRING (or MEDIA_STORAGE_CONNECTION_STRING) is not that of a storage "
-    "account: it must be DefaultEndpointsProtocol=https;AccountName=NAME;AccountKey=KEY;"
-    "EndpointSuffix=core.windows.net"
+    "STORAGE_CONNECTION_STRING (or MEDIA_STORAGE_CONNECTION_STRING) is not a storage account's "
+    "connection string, such as "
+    "DefaultEndpointsProtocol=https;AccountName=NAME;AccountKey=KEY;EndpointSuffix=core.windows.net"
 )
 _URL: Final = (
-    "STORAGE_ACCOUNT_URL (or MEDIA_STORAGE_ACCOUNT_URL) is not that of a storage account: it must "
-    "be https://NAME.blob.core.windows.net"
+    "STORAGE_ACCOUNT_URL (or MEDIA_STORAGE_ACCOUNT_URL) is not a storage account's address, such "
+    "as https://NAME.blob.core.windows.net"
 )
 
 

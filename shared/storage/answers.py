@@ -83,12 +83,15 @@ _BY_CODE: Final = {
 _REMEDIES: Final = {
     "BlobArchived": "it is in the archive tier: bring it to the hot or cool tier, and then upload "
     "or copy it again",
-    "BlobBeingRehydrated": "it is on its way out of the archive tier: upload or copy it again "
-    "when it is there",
-    "BlobImmutableDueToPolicy": "an immutability policy holds it as it is: take the policy off "
-    "its container",
-    "BlobUsesCustomerSpecifiedEncryption": "it is encrypted with a key that its uploader alone "
-    "has: upload it without one",
+    "BlobBeingRehydrated": (
+        "it is being moved out of the archive tier: upload or copy it again once that is complete"
+    ),
+    "BlobImmutableDueToPolicy": (
+        "an immutability policy protects it: remove the policy from its container"
+    ),
+    "BlobUsesCustomerSpecifiedEncryption": (
+        "it is encrypted with a key that only its uploader has: upload it without one"
+    ),
     "InvalidBlobType": "it is an append or page blob: upload it as a block blob",
     "ContainerNotFound": "the container is missing: create it",
 }
@@ -137,7 +140,7 @@ def sentence(error: AzureError) -> str:
     """Return why a request failed: with the remedy where there is one, else in storage's words."""
     if remedy := _REMEDIES.get(error_code(error) or ""):
         return remedy
-    return (error.message.splitlines() or ["it does not say why"])[0]
+    return (error.message.splitlines() or ["no reason given"])[0]
 
 
 def failure(verb: str, container: str, name: str, error: AzureError) -> StylestreamError:
@@ -150,7 +153,7 @@ def failure(verb: str, container: str, name: str, error: AzureError) -> Stylestr
             return DoubtfulError("STORAGE_REFUSED", f"{what}: {sentence(error)}")
         case Answer.DENIED:
             return DeniedError(
-                f"{what}: storage refuses the credentials, renew them or grant the role: "
+                f"{what}: storage refuses the credentials; renew them or grant the role: "
                 f"{sentence(error)}"
             )
         case Answer.NO_CONTAINER:

@@ -68,7 +68,7 @@ class Retry:
         error = _error(state)
         self._metrics.retried()
         log.warning(
-            "trying again",
+            "retrying",
             attempt=state.attempt_number,
             error=f"{type(error).__name__}: {error}",
         )

@@ -49,7 +49,8 @@ class _Reading(io.FileIO):
         if self._left <= 0 and self._digest.hexdigest() != self._expected:
             raise ResultError(
                 "CORRUPT_RESULT",
-                "the result was damaged in the work folder after it had been checked: look at the "
+                "the result was damaged in the work folder after it had been "
+                "checked: check the "
                 "disk of the assembler's machine, and submit the video again",
             )
         return data

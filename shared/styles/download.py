@@ -37,7 +37,7 @@ async def fetch_styles(settings: S, blobs: BlobStore, retry: Retry) -> S:
         return settings
     if settings.styles_dir:
         raise ConfigurationError(
-            ["STYLES_DIR and STYLES_CONTAINER exclude each other: set one of them"]
+            ["STYLES_DIR and STYLES_CONTAINER are mutually exclusive: set one of them"]
         )
     await asyncio.to_thread(sweep_work_folders, None)
     folder = lasting_work_folder() / "styles"

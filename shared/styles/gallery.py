@@ -88,7 +88,7 @@ class Style:
         if hashlib.sha256(data).hexdigest() != promised:
             raise StyleError(
                 STYLE_CHANGED,
-                f"style {self.name!r}: {path.name} is not the file that its card names",
+                f"style {self.name!r}: {path.name} does not match the digest in its card",
             )
         return data
 

@@ -63,4 +63,4 @@ async def in_rounds(
             await work()
         except Exception as error:  # unforeseen: the next round may succeed
             failed(errand)
-            log.error("a round of background work failed", errand=errand, exc_info=error)
+            log.error("background work failed", errand=errand, exc_info=error)

@@ -78,11 +78,11 @@ class ConsumerMetrics:
         labels = {"hub": hub}
         self.background_failed = background_failed
         self._received = Counter(
-            f"{service}_events_received_total", "Events taken up", ["hub"], registry=registry
+            f"{service}_events_received_total", "Events received", ["hub"], registry=registry
         ).labels(**labels)
         self._errors = Counter(
             f"{service}_eventhub_errors_total",
-            "Troubles of the connection to Event Hubs, each retried",
+            "Errors of the connection to Event Hubs, each retried",
             ["hub"],
             registry=registry,
         ).labels(**labels)
@@ -95,7 +95,7 @@ class ConsumerMetrics:
         ).labels(**labels)
         self._checkpoint_failures = Counter(
             f"{service}_checkpoint_failures_total",
-            "Checkpoints that could not be written, each tried again",
+            "Checkpoints that could not be written, each retried",
             ["hub"],
             registry=registry,
         ).labels(**labels)
@@ -107,13 +107,13 @@ class ConsumerMetrics:
         )
         self._rebuilds = Counter(
             f"{service}_consumer_rebuilds_total",
-            "Clients given up and opened anew, because they had stopped delivering",
+            "Clients closed and reopened because they had stopped delivering",
             ["hub"],
             registry=registry,
         ).labels(**labels)
         self._last_callback = Gauge(
             f"{service}_last_callback_timestamp_seconds",
-            "When the SDK last handed over events, or said that there are none",
+            "When the SDK last delivered events, or reported that there were none",
             ["hub"],
             registry=registry,
         ).labels(**labels)
@@ -194,25 +194,25 @@ class WorkMetrics:
         )
         self._errors = Counter(
             f"{service}_errors_total",
-            "Permanent failures by code, and by whose fault they are",
+            "Permanent failures by code, and by who is at fault",
             ["code", "fault"],
             registry=registry,
         )
         self._dead_letters = Counter(
             f"{service}_dead_letters_total",
-            "Events laid aside by the code of their cause",
+            "Events moved to the dead letters, by the code of their cause",
             ["code"],
             registry=registry,
         )
         self._retries = Counter(
-            f"{service}_retries_total", "Units of work tried again", registry=registry
+            f"{service}_retries_total", "Units of work retried", registry=registry
         )
-        self._in_hand = Gauge(f"{service}_in_hand", "Units of work in hand", registry=registry)
+        self._in_hand = Gauge(f"{service}_in_hand", "Units of work in progress", registry=registry)
         self._dependency = dependency_gauge(registry, service)
 
         self._background = Counter(
             f"{service}_background_failures_total",
-            "Rounds of work beside the events that failed for an unforeseen reason, by errand",
+            "Rounds of background work that failed unexpectedly, by errand",
             ["errand"],
             registry=registry,
         )

@@ -131,4 +131,4 @@ class Bounds:
         if max(len(chunk.canvas), len(chunk.grid)) > chunk.frames or any(
             abs(way) > _MAX_WAY for way in ways
         ):
-            raise GarbageError(f"chunk {chunk.index} lies in impossible places")
+            raise GarbageError(f"chunk {chunk.index} has impossible positions")

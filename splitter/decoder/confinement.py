@@ -87,8 +87,9 @@ def missing_sentence(missing: frozenset[Layer]) -> str:
     needs = {"landlock": "Landlock (Linux 5.13 or later)", "seccomp": "seccomp filters"}
     lacking = " and ".join(needs.get(layer, layer) for layer in LAYERS if layer in missing)
     return (
-        f"The decoder cannot be confined: the kernel has no {lacking}, or the container's seccomp "
-        f"profile forbids it. Allow it, or set SANDBOX=optional to decode with what there is."
+        f"The decoder cannot be confined: the kernel lacks {lacking}, or the container's seccomp "
+        "profile forbids it. Allow it, or set SANDBOX=optional to decode with the confinement "
+        "available."
     )
 
 

@@ -168,10 +168,13 @@ class _Child:
     async def _why_it_ended(self) -> SourceRefused:
         code = await self._fork.wait()
         if code is None:
-            return DecoderKilled("DECODER_FAILED", "What decoders are forked from was killed.")
+            return DecoderKilled(
+                "DECODER_FAILED", "The process that decoders are forked from was killed."
+            )
         if code == -signal.SIGKILL:
             return DecoderKilled(
-                "DECODER_OUT_OF_MEMORY", "The decoder was killed, most likely for its memory."
+                "DECODER_OUT_OF_MEMORY",
+                "The decoder was killed, most likely for using too much memory.",
             )
         if code == -signal.SIGXCPU:
             return SourceRefused(

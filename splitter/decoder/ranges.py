@@ -95,6 +95,6 @@ def receive(connection: socket.socket, size: int) -> bytes:
     while view:
         count = connection.recv_into(view)
         if not count:
-            raise ConnectionError("the splitter is gone")
+            raise ConnectionError("the splitter has exited")
         view = view[count:]
     return bytes(buffer)

@@ -123,7 +123,9 @@ def restrict_calls() -> None:
         ctypes.byref(described),
     )
     if refused:  # if positive, the id of a thread that could not be synchronised
-        why = os.strerror(ctypes.get_errno()) if refused < 0 else f"thread {refused} stays free"
+        why = (
+            os.strerror(ctypes.get_errno()) if refused < 0 else f"thread {refused} is not confined"
+        )
         raise OSError(ctypes.get_errno(), f"seccomp: {why}")
 
 

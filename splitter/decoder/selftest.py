@@ -63,14 +63,14 @@ async def _run(server: ForkServer) -> Outcome:
             code = await fork.wait()
     except TimeoutError:
         raise ConfigurationError(
-            [f"SANDBOX: the trial of the sandbox took longer than {_TIMEOUT_S:.0f} s."]
+            [f"SANDBOX: the test of the sandbox took longer than {_TIMEOUT_S:.0f} s."]
         ) from None
     finally:
         await fork.stop()
     if code != 0:
         last = errors.decode(errors="replace").strip().splitlines()[-1:]
         raise ConfigurationError(
-            [f"SANDBOX: the trial of the sandbox failed: {''.join(last) or code}"]
+            [f"SANDBOX: the test of the sandbox failed: {''.join(last) or code}"]
         )
     found = json.loads(said)
     return Outcome(

@@ -27,11 +27,11 @@ class Acceptance:
     def refusal(self, upload: Upload) -> str | None:
         """Return why an upload is not accepted; None if it is."""
         if not self._is_ours(upload):
-            return "it is in a foreign storage account"
+            return "it is in another storage account"
         if upload.container != self._container:
             return "it is in another container"
         if not upload.name.lower().endswith(self._suffixes):
-            return "its name ends otherwise than videos' names"
+            return "its file extension is not in UPLOAD_SUFFIXES"
         return None
 
     def _is_ours(self, upload: Upload) -> bool:

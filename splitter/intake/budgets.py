@@ -99,7 +99,9 @@ class Budgets:
         try:
             return Ledger.model_validate_json(found.data), found.etag
         except ValidationError as error:
-            log.error("ledger is damaged and begun anew", blob=blob, error=first_problem(error))
+            log.error(
+                "ledger is damaged; starting a new one", blob=blob, error=first_problem(error)
+            )
             return Ledger(jobs={}), found.etag
 
     async def _write(self, blob: str, ledger: Ledger, etag: str | None) -> bool:

@@ -59,7 +59,7 @@ class Callers:
             return
         authorization = headers.get("Authorization", "")
         if self._tokens is None or not authorization.lower().startswith(_BEARER):
-            raise CallerRefused("wrong secret" if secret else "no secret and no token")
+            raise CallerRefused("wrong secret" if secret else "neither a secret nor a token")
         await self._tokens.check(authorization[len(_BEARER) :].strip())
 
     def _is_known(self, secret: str) -> bool:
@@ -90,7 +90,7 @@ class Tokens:
     async def check(self, token: str) -> None:
         """Return if the token is valid; raises like `Callers.admit`."""
         if not token.isascii():
-            raise CallerRefused("bad token: it cannot be a token")
+            raise CallerRefused("invalid token: it is not a JSON Web Token")
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(_KEYS_DEADLINE_S):
@@ -107,9 +107,9 @@ class Tokens:
                 options={"require": ["exp", "iss", "aud"]},
             )
         except (PyJWKClientConnectionError, TimeoutError) as error:
-            raise TransientError(f"cannot get Entra's keys: {error}") from error
+            raise TransientError(f"cannot fetch Entra's signing keys: {error}") from error
         except PyJWTError as error:
-            raise CallerRefused(f"bad token: {error}") from error
+            raise CallerRefused(f"invalid token: {error}") from error
         # Version 1 tokens name the calling application "appid", version 2 tokens "azp".
         if not {claims.get("azp"), claims.get("appid")} & {*self._callers}:
-            raise CallerRefused("a token of an application that may not call")
+            raise CallerRefused("the token's application is not allowed")

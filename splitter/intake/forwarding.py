@@ -13,7 +13,7 @@ from shared.hubs.sender import Sender
 
 # Event Grid waits 30 s for an answer.
 _DEADLINE_S: Final = 20.0
-_TOO_LARGE: Final = "an event is larger than the hub takes"
+_TOO_LARGE: Final = "an event is larger than the hub accepts"
 
 
 class Intake:

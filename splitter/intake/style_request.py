@@ -37,7 +37,7 @@ def resolve_style(
     if upload.appendable:
         return request, SourceRefused(
             "APPEND_BLOB",
-            "The upload is an append blob, which has no end: upload it as a block blob.",
+            "The upload is an append blob, which may still grow: upload it as a block blob.",
         )
     try:
         gallery.require(request)

@@ -96,7 +96,7 @@ def parse_upload(event: Any, body: bytes) -> Upload | None:
     match = _SUBJECT.fullmatch(subject) if isinstance(subject, str) else None
     etag, url = str(data.get(version, "")).strip('"'), str(data.get(address, ""))
     if match is None or not etag or not url:
-        raise MessageError(f"an event without a blob's path, {version} or {address}", body)
+        raise MessageError(f"the event lacks the blob's path, {version} or {address}", body)
     return Upload(match["container"], match["name"], etag, url)
 
 

@@ -124,7 +124,7 @@ class Webhook:
         if headers is None:
             origin = request.headers.get("WebHook-Request-Origin")
             self._complaints.warn("webhook origin refused", origin=origin)
-            return web.Response(status=403, text="this origin may not deliver here\n")
+            return web.Response(status=403, text="this origin is not allowed\n")
         return web.Response(headers=headers)
 
     async def _deliver(self, request: web.Request) -> web.Response:
@@ -155,14 +155,14 @@ class Webhook:
                 problem = error
         if accepted:
             await self._intake.put(accepted)
-            log.info("webhook delivery taken", events=len(accepted))
+            log.info("webhook delivery accepted", events=len(accepted))
         if problem:
             raise problem
 
     def _accepts(self, event: Any, body: bytes) -> bool:
         upload = parse_upload(event, body)
         if upload is None:
-            log.info("event ignored", reason="it tells of no finished upload")
+            log.info("event ignored", reason="it does not announce a finished upload")
             return False
         if reason := self._acceptance.refusal(upload):
             log.info("upload ignored", video=upload.name, container=upload.container, reason=reason)
@@ -175,7 +175,7 @@ async def _body(request: web.Request) -> bytes:
         async with asyncio.timeout(_BODY_DEADLINE_S):
             return await request.read()
     except TimeoutError as error:
-        raise web.HTTPRequestTimeout(text="the body did not come in time\n") from error
+        raise web.HTTPRequestTimeout(text="the body did not arrive in time\n") from error
     except web.RequestPayloadError as error:
         raise MessageError("the body cannot be read", b"") from error
 
@@ -192,8 +192,8 @@ def _refusal(error: Exception, complaints: Complaints) -> web.Response:
             complaints.warn("webhook delivery refused", code=code, error=message)
             return web.Response(status=413 if code == "TOO_LARGE" else 400, text=f"{message}\n")
         case TransientError():
-            log.warning("webhook delivery put off", error=str(error))
+            log.warning("webhook delivery deferred", error=str(error))
         case _:
-            log.error("webhook delivery put off", exc_info=error)
+            log.error("webhook delivery deferred", exc_info=error)
     again = {"Retry-After": str(_RETRY_AFTER_S)}
     return web.Response(status=503, text="try again later\n", headers=again)

@@ -128,7 +128,9 @@ def _plan_sounds(plan: Carriage, sounds: list[AudioStream], folder: Path) -> dic
     for stream in sounds:
         way = Way.COPY if stream.index in copied[plan.container] else _lossless_way(stream)
         if way is None:
-            _leave_out(plan, stream, "there is no decoder for it, and no container that holds it")
+            _leave_out(
+                plan, stream, "it can neither be decoded nor stored in a supported container"
+            )
             continue
         if way.recodes:
             stored = "FLAC" if way is Way.TO_FLAC else "PCM"

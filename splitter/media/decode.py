@@ -173,7 +173,7 @@ class Decoder:
             if self._too_large:
                 raise too_many_pixels(self._limits, self._too_large)
             raise SourceRefused(
-                "INVALID_MEDIA", f"Not one frame of the video ({self._codec}) could be decoded."
+                "INVALID_MEDIA", f"No frame of the video ({self._codec}) could be decoded."
             )
         if self.frames < self._limits.min_decodable * self._packets:
             raise SourceRefused(
@@ -190,8 +190,10 @@ class Decoder:
         in_fields = self._in_fields and 2 * self._interlaced > self.frames
         is_known = self._is_flushed and not in_fields
         if is_known and not self._failed and self.frames < self._pictures:
-            yield f"{self._pictures - self.frames} of {self._packets} video packets gave no picture"
+            yield (
+                f"{self._pictures - self.frames} of {self._packets} video packets yielded no frame"
+            )
         if self._damaged_packets:
             yield f"{self._damaged_packets} of {self._packets} video packets arrived damaged"
         if self._damaged_frames:
-            yield f"{self._damaged_frames} of {self.frames} frames are damaged in part"
+            yield f"{self._damaged_frames} of {self.frames} frames are partly damaged"

@@ -109,8 +109,8 @@ class Epochs:
             longest = float(max(self._ahead))
             yield (
                 f"the recording pauses, or its clock jumps ahead, {times} (by up to {longest:.1f} "
-                f"s); the parts were joined without a gap, since more than "
-                f"{float(self._longest_pause):g} s (LONGEST_PAUSE_S) is taken for a jump"
+                "s); the parts were joined without a gap, since more than "
+                f"{float(self._longest_pause):g} s (LONGEST_PAUSE_S) counts as a jump"
             )
 
     def _find(self, time: Fraction, track: int) -> _Epoch | None:

@@ -158,7 +158,7 @@ class Integrity:
             self._structure.finish(self._size)
         index = self._read_index() if to_the_end else Mp4Index()
         if self._truncated and to_the_end:
-            yield "the file breaks off before its end"
+            yield "the file is cut off before its end"
         broken = self._structure.is_broken or (to_the_end and self._stopped_early())
         broken = broken or len(self._versions) > 1
         if self._complained or broken or not index.is_whole:
@@ -177,7 +177,7 @@ class Integrity:
                 reached += self._step
             if self._promised - reached > self._slack + self._step / 2:
                 yield (
-                    f"the file ends at {float(reached):.2f} s, but its header promises "
+                    f"the file ends at {float(reached):.2f} s, but its header says "
                     f"{float(self._promised):.2f} s"
                 )
 
@@ -187,7 +187,7 @@ class Integrity:
             if found < promised:
                 yield (
                     f"{track.type} track {track.index} has {found} packets, but the file's index "
-                    f"promises {promised}"
+                    f"lists {promised}"
                 )
         for sound in self._sounds:
             if sound.duration and sound.index not in self._packets:

@@ -76,7 +76,7 @@ class LosslessRecoder:
             return []
         return [
             f"audio track {self._source.index} changes its channels, rate or depth midway: "
-            f"{self._adapted} packets are stored with those that it began with"
+            f"{self._adapted} packets were converted to its initial format"
         ]
 
     def _in_first_form(self, frame: av.AudioFrame) -> list[av.AudioFrame]:

@@ -47,13 +47,13 @@ _PICTURES: Final = (
 _OTHERS: Final = (
     (re.compile(rb"RIFF.{4}WEBP", re.DOTALL),
      "an animated WebP, which cannot be decoded: convert it to GIF or APNG"),
-    (re.compile(rb"\.RMF"), "a RealMedia file, which is not taken: convert it to Matroska"),
+    (re.compile(rb"\.RMF"), "a RealMedia file, which is not supported: convert it to Matroska"),
     (re.compile(rb"ID3|\xff[\xfb\xf3\xf2\xfa]|fLaC|RIFF.{4}WAVE", re.DOTALL), "sound, not a video"),
     (re.compile(rb"%PDF"), "a PDF document"),
     (re.compile(rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!"),
      "an archive: unpack it, and upload the videos in it"),
     (re.compile(rb"#EXTM3U|ffconcat|\s*<\?xml|\s*<MPD"),
-     "a list that refers to other files, none of which is opened: upload the video itself"),
+     "a playlist of other files, which are not opened: upload the video itself"),
 )  # fmt: skip
 
 _CONTAINERS: Final = re.compile(
@@ -85,8 +85,9 @@ def explain_unopened(head: bytes) -> SourceRefused:
         name = next((name for name in found.groupdict() if found[name]), "MP4").replace("_", "-")
         return SourceRefused(
             "INVALID_MEDIA",
-            f"The file begins like {name}, but its structure is damaged or cut off: copy it anew "
-            "from where it was recorded.",
+            f"The file begins like {name}, but its structure is damaged or cut off: "
+            "copy it again "
+            "from the original.",
         )
     return SourceRefused("NOT_A_VIDEO", f"The file is not a supported video; {SUPPORTED}.")
 

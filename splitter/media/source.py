@@ -254,7 +254,7 @@ def encrypted() -> SourceRefused:
     """Return the refusal of a protected video."""
     return SourceRefused(
         "ENCRYPTED",
-        "The video is encrypted, and there is no key to read it with: upload it unprotected.",
+        "The video is encrypted and cannot be read without its key: upload it unencrypted.",
     )
 
 

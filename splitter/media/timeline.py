@@ -92,7 +92,7 @@ class Timeline:
         pts = self._latest = self._wanted(frame)
         if abs(pts) > _LATEST:
             raise SourceRefused(
-                "BAD_TIMESTAMPS", "A frame's timestamp is so large that no file can hold it."
+                "BAD_TIMESTAMPS", "A frame's timestamp is too large to be stored in a file."
             )
         if self.frames == 0 and pts < 0:
             frame.pts = pts
@@ -132,16 +132,20 @@ class Timeline:
         """Yield what is missing, as shown by timestamps that contradict each other."""
         if self._moved and self._rhythm.has_gaps:
             yield (
-                "frames are missing: their constant rate has gaps, and "
-                f"{_frames(self._moved)} came with the time of another"
+                "frames are missing: the constant frame rate has gaps, and "
+                f"{_frames(self._moved)} had the timestamp of another"
             )
 
     def warnings(self) -> Iterator[str]:
         """Yield what was changed about the source's timestamps."""
         if self._moved:
-            yield f"{_frames(self._moved)} did not come after the one before: moved by a tick"
+            yield (
+                f"{_frames(self._moved)} had a timestamp no later than the previous "
+                "frame's: moved by "
+                "one tick"
+            )
         if self._guessed:
-            yield f"{_frames(self._guessed)} had no timestamp: shown in turn"
+            yield f"{_frames(self._guessed)} had no timestamp: shown in file order"
         if self._source.rounds:
             yield "timestamps were rounded to microseconds"
 
@@ -160,8 +164,11 @@ class Timeline:
             if self._step > _LONGEST_GAP:
                 raise SourceRefused(
                     "BAD_TIMESTAMPS",
-                    f"The video stands still for {float(self._seconds(self._step)):.0f} s, "
-                    f"at ticks of {self._source.time_base} s; at most {_LONGEST_GAP} are possible.",
+                    "The video shows one frame for "
+                    f"{float(self._seconds(self._step)):.0f} s at a "
+                    f"time base of {self._source.time_base} s; at most {_LONGEST_GAP} "
+                    "ticks are "
+                    "possible.",
                 )
         frame.pts = self._last = pts
         self.frames += 1

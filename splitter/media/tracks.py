@@ -148,7 +148,7 @@ class TrackCopier:
                 raise
             copy.unusable = True
             which = f"{copy.stream.type} track {packet.stream_index}"
-            self._losses.append(f"{which} cannot be read to its end: the rest is left out")
+            self._losses.append(f"{which} cannot be read to the end: the rest is left out")
 
     def _take(self, copy: _Copy, packet: Packet[Stream]) -> None:
         if packet.is_discard and copy.presents:
@@ -198,7 +198,7 @@ class TrackCopier:
                 add_chapters(self._path, self._chapters)
         self._losses += self._room.losses()
         if self._lost:
-            self._losses.append(f"{self._lost} packets of sound or text were damaged and are lost")
+            self._losses.append(f"{self._lost} packets of sound or text were damaged and left out")
 
     def _flush(self, copy: _Copy) -> None:
         for packet in (copy.recoder or copy.cues).flush():

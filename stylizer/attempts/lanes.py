@@ -61,7 +61,7 @@ class Lanes:
             self._held.append(needed)
         try:
             if self._draining:
-                raise GivenBack("the service is leaving")
+                raise GivenBack("the service is shutting down")
             yield
         finally:
             self._held.remove(needed)

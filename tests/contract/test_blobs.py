@@ -139,7 +139,7 @@ async def test_credentials_that_storage_refuses_are_named_and_worth_another_try(
     key = storage_connection.split("AccountKey=")[1].split(";", maxsplit=1)[0]
     expired = storage_connection.replace(key, base64.b64encode(b"expired" * 9).decode())
     async with storage_client(expired, None, None) as client:
-        with pytest.raises(TransientError, match="refuses the credentials, renew them"):
+        with pytest.raises(TransientError, match="refuses the credentials; renew them"):
             await BlobStore(client).read(container, "anything")
 
 

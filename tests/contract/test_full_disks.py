@@ -100,7 +100,7 @@ async def test_a_full_disk_costs_the_splitter_time_and_then_the_videos_that_need
 
         async def waits() -> bool:
             split = await bench.progress(waiting.job_id)
-            return split is not None and split.waiting_for == "room in the splitter's work folder"
+            return split is not None and split.waiting_for == "space in the splitter's work folder"
 
         await bench.until(waits)
         disk.free()

@@ -79,7 +79,7 @@ async def test_a_hub_that_refuses_to_be_sent_to_or_read_names_the_role(
     async with producer, consumer:
         for found in (await rights.to_send(producer), await rights.to_receive(consumer)):
             assert found.lacking
-            assert f"hub frames: {found.role} is lacking: " in rights.describe(found)
+            assert f"hub frames: {found.role} is missing: " in rights.describe(found)
 
 
 async def test_whoever_may_do_everything_lacks_nothing(

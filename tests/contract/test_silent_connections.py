@@ -43,7 +43,7 @@ async def test_a_consumer_that_is_never_told_the_partitions_makes_a_new_connecti
         with capture_logs() as said:
             async with reader.reading(patience_s=2):
                 await reader.until(1)
-    assert "no partition was claimed, the connection is made anew" in {e["event"] for e in said}
+    assert "no partition claimed; reconnecting" in {e["event"] for e in said}
 
 
 def port_of(connection: str) -> int:

@@ -150,8 +150,8 @@ async def test_a_service_has_its_default_style_from_a_container_and_leaves_nothi
     [
         ("splitter", {"DEFAULT_STYLE": "nope"}, "DEFAULT_STYLE: there is no style 'nope'"),
         ("stylizer", {"DEFAULT_STYLE": "a:b"}, "DEFAULT_STYLE: the weight of 'a' must be a number"),
-        ("splitter", {}, "style 'my-own': my-own.onnx is not the file that its card names"),
-        ("stylizer", {}, "style 'my-own': my-own.onnx is not the file that its card names"),
+        ("splitter", {}, "style 'my-own': my-own.onnx does not match the digest in its card"),
+        ("stylizer", {}, "style 'my-own': my-own.onnx does not match the digest in its card"),
     ],
 )
 async def test_a_service_does_not_start_with_styles_that_it_cannot_use(

@@ -62,7 +62,7 @@ def test_a_setting_that_names_no_account_is_named_and_not_shown(
     code, line = told(capsys, "status")
     assert code == 2
     assert variable in line
-    assert "it must be" in line
+    assert "such as" in line
     assert SECRET not in line
 
 

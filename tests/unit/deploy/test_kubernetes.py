@@ -215,7 +215,7 @@ BREAKS: dict[str, Break] = {
         {"name": "SPLIT", "value": "3"}
     ),
     "is no setting of any service": lambda d: d["ConfigMap", "pipeline"]["data"].update(HUB="x"),
-    "exclude each other": lambda d: d["ConfigMap", "pipeline"]["data"].update(
+    "are mutually exclusive": lambda d: d["ConfigMap", "pipeline"]["data"].update(
         STORAGE_CONNECTION_STRING="x"
     ),
     "the grace period is shorter": lambda d: d["ConfigMap", "pipeline"]["data"].update(

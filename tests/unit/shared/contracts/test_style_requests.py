@@ -119,8 +119,11 @@ def test_a_request_survives_json_and_metadata(request: StyleRequest) -> None:
         ({"style": "a:nan,b:1"}, "the weight of 'a' must be a number such as 0.6, not 'nan'"),
         ({"style": "a:٣,b:1"}, "the weight of 'a' must be a number such as 0.6, not '٣'"),
         ({"style": "a:"}, "the weight of 'a' must be a number such as 0.6, not ''"),
-        ({"style": "a:0,b:0"}, "the weights of 'a:0,b:0' add up to 0: one style must have a share"),
-        ({"style": "a,b,c,d,e"}, "a blend is of at most 4 styles, and 'a,b,c,d,e' names 5"),
+        (
+            {"style": "a:0,b:0"},
+            "the weights of 'a:0,b:0' add up to 0: give one style a weight above 0",
+        ),
+        ({"style": "a,b,c,d,e"}, "a blend has at most 4 styles, and 'a,b,c,d,e' names 5"),
         ({"style": "a,,b"}, "a blend is written NAME:WEIGHT,NAME:WEIGHT, not 'a,,b'"),
         ({"style": ":0.5"}, "a blend is written NAME:WEIGHT,NAME:WEIGHT, not ':0.5'"),
         ({"strength": "1.1"}, "strength must be a number from 0 to 1, not '1.1'"),

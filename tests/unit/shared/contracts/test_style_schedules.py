@@ -37,9 +37,9 @@ def test_equal_schedules_are_one_job_however_they_are_written(text: str, canonic
 @pytest.mark.parametrize(
     ("texts", "sentence"),
     [
-        ({"style": "a@0s,b@10s,c@5s"}, "the times of styles must rise: 'c' begins at 5s, and the "
-         "one before it at 10s"),
-        ({"style": "a@0s,b@0s"}, "the times of styles must rise: 'b' begins at 0s, and the one "
+        ({"style": "a@0s,b@10s,c@5s"}, "the times of styles must increase: 'c' begins at 5s, and "
+         "the one before it at 10s"),
+        ({"style": "a@0s,b@0s"}, "the times of styles must increase: 'b' begins at 0s, and the one "
          "before it at 0s"),
         ({"style": "a@1s,b@10s"}, "the first style must begin at 0s, not at 1s"),
         ({"style": "a,b@10s"}, "the first style must begin at 0s, not at 10s"),
@@ -52,9 +52,10 @@ def test_equal_schedules_are_one_job_however_they_are_written(text: str, canonic
         ({"style": "a@0s,b:x@5s"}, "the weight of 'b' must be a number such as 0.6, not 'x'"),
         ({"style": "a@0s,b@1s,c@1.5s"}, "the fade of 1s that begins at 1s is not over when the "
          "next style begins, at 1.5s: set fade to 0.5s or less"),
-        ({"style": "a,b,c@0s,d,e@9s"}, "the fade at 9s would blend 5 styles, and a blend is of at "
+        ({"style": "a,b,c@0s,d,e@9s"}, "the fade at 9s would blend 5 styles, and a blend has at "
          "most 4: set fade to 0, or name fewer"),
-        ({"style": "a", "fade": "2"}, "fade is how long styles turn into the next, and 'a' is one"),
+        ({"style": "a", "fade": "2"}, "fade needs several styles over time "
+         "(STYLE@TIME,STYLE@TIME), and 'a' is one style"),
         ({"style": "a@0s,b@9s", "fade": "-1"}, "fade must be seconds or [HOURS:]MINUTES:SECONDS, "
          "not '-1'"),
         ({"style": ",".join(f"{'ab'[n % 2]}@{2 * n}" for n in range(65))},
@@ -109,7 +110,7 @@ def test_a_part_looks_as_it_does_in_the_whole() -> None:
 def test_a_style_that_begins_after_the_end_is_reported() -> None:
     schedule = Schedule.of("a@0s,b@8s,c@12s")
     assert list(schedule.unseen(Fraction(12))) == [
-        "the video ends at 12 s: the style c, which was to begin at 12s, is not seen"
+        "the video ends at 12 s, before the style c begins at 12s"
     ]
     assert not list(schedule.unseen(Fraction(12001, 1000)))
 

@@ -45,8 +45,8 @@ def test_an_encoder_whose_segments_can_be_joined_has_no_fault(encoding: Encoding
     ("encoding", "fault"),
     [
         (x264("keyint=2:bframes=0"), "not write one group of pictures"),
-        (x264("keyint=infinite:bframes=3:b-adapt=0"), "not keep pictures and their times"),
-        (x264("keyint=infinite:bframes=0", crf=51), "keeps test pictures to \\d+ dB only"),
+        (x264("keyint=infinite:bframes=3:b-adapt=0"), "not preserve frames and their timestamps"),
+        (x264("keyint=infinite:bframes=0", crf=51), "reproduces test pictures to only \\d+ dB"),
         (Encoding("libx264", {"preset": "unknown"}), "does not encode a test picture"),
         (Encoding("no_such_encoder", {}), "does not encode a test picture"),
     ],

@@ -145,7 +145,7 @@ def test_emulators_elsewhere_need_leave_to_speak_without_tls(
                 "MEDIA_STORAGE_ACCOUNT_URL": "https://m.blob.core.windows.net",
                 "MEDIA_STORAGE_CONNECTION_STRING": "AccountName=m;AccountKey=c2VjcmV0",
             },
-            "exclude each other",
+            "are mutually exclusive",
         ),
         (
             AssemblerSettings,
@@ -157,9 +157,9 @@ def test_emulators_elsewhere_need_leave_to_speak_without_tls(
             {"EVENTGRID_TOPIC_ENDPOINT": "http://127.0.0.1:1/api/events"},
             "tokens need TLS",
         ),
-        (SplitterSettings, {"WEBHOOK_PORT": "8080"}, "open to nobody"),
+        (SplitterSettings, {"WEBHOOK_PORT": "8080"}, "to authenticate callers"),
         (SplitterSettings, {"WEBHOOK_PORT": "8080", "WEBHOOK_SECRET": "c2VjcmV0"}, "at least 16"),
-        (SplitterSettings, {"WEBHOOK_TENANT": "t"}, "need each other"),
+        (SplitterSettings, {"WEBHOOK_TENANT": "t"}, "must be set together"),
         (
             SplitterSettings,
             {

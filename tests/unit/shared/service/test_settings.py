@@ -46,7 +46,7 @@ def test_nothing_set_names_both_ways_for_both_dependencies() -> None:
 @pytest.mark.usefixtures("_connected")
 def test_a_key_and_an_identity_exclude_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORAGE_ACCOUNT_URL", "https://a.blob.core.windows.net")
-    assert "exclude each other" in problems(ServiceSettings)
+    assert "are mutually exclusive" in problems(ServiceSettings)
 
 
 @pytest.mark.usefixtures("_connected")

@@ -48,8 +48,8 @@ def test_files_that_are_not_what_their_cards_say_are_all_named_when_the_gallery_
     changed, changed_fp16, gone, gone_fp16 = sorted(
         refusal.value.problems, key=lambda told: told.split("'")[1]
     )
-    assert "changed.onnx is not the file that its card names" in changed
-    assert "changed-fp16.fp16.onnx is not the file that its card names" in changed_fp16
+    assert "changed.onnx does not match the digest in its card" in changed
+    assert "changed-fp16.fp16.onnx does not match the digest in its card" in changed_fp16
     assert "gone-fp16.fp16.onnx: No such file" in gone_fp16
     assert "gone.onnx: No such file" in gone
 

@@ -46,7 +46,7 @@ async def test_a_splitter_that_must_confine_and_cannot_does_not_start(layer, nee
     with pytest.raises(ConfigurationError) as caught:
         await trial(layer, required=True)
     (problem,) = caught.value.problems
-    assert f"the kernel has no {needs}" in problem
+    assert f"the kernel lacks {needs}" in problem
     assert "set SANDBOX=optional" in problem
     # Left optional, it starts and says what is missing
     outcome = await trial(layer, required=False)
@@ -55,7 +55,7 @@ async def test_a_splitter_that_must_confine_and_cannot_does_not_start(layer, nee
 
 async def test_a_trial_that_fails_is_a_sentence():
     async with stand_in_server("raise SystemExit('broken')") as server:
-        with pytest.raises(ConfigurationError, match="trial of the sandbox failed: broken"):
+        with pytest.raises(ConfigurationError, match="test of the sandbox failed: broken"):
             await check_sandbox(server, required=False)
 
 

@@ -54,7 +54,7 @@ def test_the_accounts_own_and_further_addresses_are_ours(url: str) -> None:
     ],
 )
 def test_every_other_address_is_foreign(url: str) -> None:
-    assert "foreign" in (acceptance().refusal(upload(url)) or "")
+    assert "another storage account" in (acceptance().refusal(upload(url)) or "")
 
 
 def test_an_emulators_account_is_part_of_its_addresses() -> None:

@@ -158,6 +158,6 @@ def test_sound_of_a_far_future_costs_itself_alone(at, split_video, joined):
             packet.stream = tracks[packet.stream_index]
             target.mux(packet)
     found = split_video(file.getvalue())
-    assert found.end.warnings == ("3 packets of sound or text were damaged and are lost",)
+    assert found.end.warnings == ("3 packets of sound or text were damaged and left out",)
     assert found.end.damaged
     joined(found)

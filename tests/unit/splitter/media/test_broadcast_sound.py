@@ -164,8 +164,8 @@ def test_sound_that_changes_midway_is_kept_in_the_form_that_it_began_with(
     assert np.array_equal(after[:, :960], first.reshape(-1, 2).T)
     assert found.end.damaged
     assert found.end.warnings[0] == (
-        "audio track 1 changes its channels, rate or depth midway: 13 packets are stored with "
-        "those that it began with"
+        "audio track 1 changes its channels, rate or depth midway: 13 packets were converted to "
+        "its initial format"
     )
 
 
@@ -184,7 +184,7 @@ def test_a_track_that_makes_its_copier_stumble_costs_itself_alone(
     found = split_video(with_track("mpegts", "mpeg2video", stored("s302m", RATE, s302m)))
     assert (found.end.frames, found.end.damaged) == (20, True)
     assert found.end.warnings[0] == (
-        "audio track 1 cannot be read to its end: the rest is left out"
+        "audio track 1 cannot be read to the end: the rest is left out"
     )
     assert samples(joined(found, tmp_path)).shape == (2, 9 * 960)
 

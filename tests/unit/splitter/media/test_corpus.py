@@ -48,11 +48,11 @@ REFUSED = {
 WARNED = {
     "e_corrupt.ts": "damaged",
     "e_corrupt_mid.mp4": "could not be decoded",
-    "e_trunc.mkv": "breaks off",
-    "e_trunc_faststart.mp4": "breaks off",
-    "e_duppts.mkv": "moved by a tick",
-    "e_vfr_ms.mkv": "moved by a tick",
-    "e_reschange.ts": "moved by a tick",
+    "e_trunc.mkv": "cut off",
+    "e_trunc_faststart.mp4": "cut off",
+    "e_duppts.mkv": "moved by one tick",
+    "e_vfr_ms.mkv": "moved by one tick",
+    "e_reschange.ts": "moved by one tick",
 }
 DROPPED = {
     "e_attach_chapters.mkv": ("attachment (open.srt)", "cover art (png)"),

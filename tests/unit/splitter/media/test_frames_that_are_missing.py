@@ -34,7 +34,7 @@ def test_gaps_are_damage_only_beside_times_that_were_given_twice(split_video, st
     found = split_video(data)
     assert found.end.frames == len(stamps)
     assert found.end.damaged is damaged
-    assert any("constant rate" in said for said in found.end.warnings) is damaged
+    assert any("constant frame rate" in said for said in found.end.warnings) is damaged
 
 
 def noisy(number, width, height):
@@ -66,7 +66,7 @@ def test_a_packet_of_a_program_stream_without_a_time_that_gives_no_picture_is_no
     at = data.index(picture, data.index(sequence, data.index(sequence) + 1))
     found = split_video(data[: at + 1] + b"\x7e" + data[at + 2 :])
     assert found.end.frames == 19
-    assert "1 of 20 video packets gave no picture" in found.end.warnings
+    assert "1 of 20 video packets yielded no frame" in found.end.warnings
 
 
 def test_a_picture_of_vp8_that_became_one_that_is_not_shown_is_noticed(split_video):
