@@ -174,7 +174,7 @@ class Conclusion:
     async def _publish(self, manifest: Manifest, draft: Draft) -> Published | None:
         """Publish what was written ahead; None if there is nothing or it fails verification."""
         with self._metrics.timed("mux"):
-            written = await draft.whole()
+            written = await draft.completed()
         published = None if written is None else await self._assembly.publish(manifest, written)
         if published is None:
             await draft.end()

@@ -130,7 +130,7 @@ class Draft:
         """Look again for segments to append."""
         self._news.set()
 
-    async def whole(self) -> Written | None:
+    async def completed(self) -> Written | None:
         """Return the file, which lasts until `end`, once it is complete; None if it fails.
 
         To be called when all segments are there.

@@ -19,7 +19,7 @@ from shared.telemetry.spans import Carrier
 _NAMED: Final = 10  # a sentence, not a list
 
 
-def opening(event: SplitStarted) -> Status:
+def first_record(event: SplitStarted) -> Status:
     """Return the first status record of a job."""
     now = utc_now()
     return Status(
@@ -159,12 +159,12 @@ class Job:
 
     def identify(self, event: SplitStarted) -> None:
         """Take over the splitter's facts about the job, whatever the record says."""
-        said = {
+        fields = {
             "video_name": event.video_name,
             "video_url": event.video_url,
             "style": event.style,
         }
-        self.status = self.status.model_copy(update=said)
+        self.status = self.status.model_copy(update=fields)
 
     def start(self, event: SplitStarted) -> None:
         """Note that a splitter has accepted the upload, or begins to split it."""

@@ -13,7 +13,7 @@ from shared.contracts.segment_place import STYLES
 from shared.storage.blobs import BlobStore
 from shared.storage.seals import check_seal, file_digest
 
-_AGAIN: Final = "upload the video again to have them"
+_REMEDY: Final = "upload the video again to have them"
 
 
 class Segment(NamedTuple):
@@ -59,7 +59,7 @@ class Materials:
             return None
         path = folder / Path(manifest.side).name
         if not await self._blobs.download(self._frames, manifest.side, path):
-            raise ResultError("SIDE_MISSING", f"they are gone from storage; {_AGAIN}")
+            raise ResultError("SIDE_MISSING", f"they are gone from storage; {_REMEDY}")
         if await asyncio.to_thread(file_digest, path) != manifest.side_sha256:
-            raise ResultError("CORRUPT_SIDE", f"they were damaged in storage; {_AGAIN}")
+            raise ResultError("CORRUPT_SIDE", f"they were damaged in storage; {_REMEDY}")
         return path

@@ -12,7 +12,7 @@ import structlog
 from assembler.announcements import Announcements, open_announcements
 from assembler.conclusion import POISONED, Conclusion
 from assembler.frames_hub import FramesHub
-from assembler.job import Job, opening
+from assembler.job import Job, first_record
 from assembler.lingering import Lingering
 from assembler.metrics import AssemblerMetrics
 from assembler.recalls import Recalls
@@ -207,7 +207,7 @@ class Assembler:
     async def _find_or_open(self, event: AnyMessage, delivery: Delivery) -> Job | None:
         if isinstance(event, SplitStarted):
             # Usually the job's first event: trying to create the record also looks for one.
-            job = self._records.new(opening(event))
+            job = self._records.new(first_record(event))
             if await self._records.begin(job):
                 log.info("job opened", job_id=event.job_id, video=event.video_name)
                 return job
@@ -221,7 +221,7 @@ class Assembler:
         if started is None:
             raise MessageError(f"{event.type} of a job that was never started", delivery.body)
         log.info("job opened", job_id=event.job_id, video=started.video_name)
-        return self._records.new(opening(started))
+        return self._records.new(first_record(started))
 
     async def _started(self, job_id: str) -> SplitStarted | None:
         """Rebuild the start event of a job whose first events were lost from its manifest."""

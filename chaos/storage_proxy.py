@@ -191,11 +191,11 @@ def _is_batch(request: Head) -> bool:
     return request.method == "POST" and "comp=batch" in urlsplit(request.target).query.split("&")
 
 
-def _batched(request: Head, whole: BlobCall) -> Iterator[BlobCall]:
+def _batched(request: Head, batch: BlobCall) -> Iterator[BlobCall]:
     """Yield a call for each blob that a batch deletes."""
-    for path in _DELETED.findall(whole.body or b"") if _is_batch(request) else ():
+    for path in _DELETED.findall(batch.body or b"") if _is_batch(request) else ():
         _, _, container, name = urlsplit(path.decode()).path.split("/", 3)
-        yield replace(whole, operation="delete", container=container, name=unquote(name), body=None)
+        yield replace(batch, operation="delete", container=container, name=unquote(name), body=None)
 
 
 def _sent_metadata(headers: Mapping[str, str]) -> dict[str, str]:

@@ -102,8 +102,8 @@ def _install(place: Path) -> None:
         check=False,
     )
     if ran.returncode != 0:
-        said = (ran.stderr or ran.stdout).strip()
-        raise SetupError(f"npm could not install azurite@{version}; it said:\n{said}")
+        output = (ran.stderr or ran.stdout).strip()
+        raise SetupError(f"npm could not install azurite@{version}; it said:\n{output}")
     # Only a complete installation gets the name that the stack looks for.
     draft.replace(place)
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
-_AGAIN_S: Final = 1.0
+_RETRY_S: Final = 1.0
 
 
 async def together(*starts: Awaitable[None]) -> None:
@@ -31,7 +31,7 @@ async def cancel(task: asyncio.Task[None]) -> None:
     """
     while not task.done():
         task.cancel()
-        await asyncio.wait({task}, timeout=_AGAIN_S)
+        await asyncio.wait({task}, timeout=_RETRY_S)
     if not task.cancelled():
         task.exception()  # otherwise asyncio logs that it was never retrieved
 

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from serving import serving
 from videos import Video, number_picture
 
-from assembler.job import opening as first_record
+from assembler.job import first_record
 from chaos.history import HubEvent
 from chaos.hubs import HubReader
 from client import Pipeline

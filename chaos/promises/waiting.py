@@ -35,7 +35,7 @@ def _check_prompt(job: str, uploaded: float, timeline: Timeline) -> Iterator[Vio
     if ended < NEVER:
         steps.append(ended)
     for before, after in pairwise(steps):
-        still = peace(before, after, timeline.history.troubles)
+        still = undisturbed_s(before, after, timeline.history.troubles)
         if still > _STILL_S:
             yield Violation("PROMPT", job, f"it stood still for {still:.0f} s without any fault")
 
@@ -64,7 +64,9 @@ def _check_counted(job: str, timeline: Timeline) -> Iterator[Violation]:
     for at, more in painted:
         frames += more
         counted = (seen for seen, status in records if status.frames_stylized >= frames)
-        late = peace(at, min(next(counted, NEVER), timeline.ended(job)), timeline.history.troubles)
+        late = undisturbed_s(
+            at, min(next(counted, NEVER), timeline.ended(job)), timeline.history.troubles
+        )
         if _COUNTED_S < late < NEVER:
             yield Violation("PROMPT", job, f"its record fell {late:.0f} s behind the painting")
 
@@ -91,10 +93,10 @@ def _check_fair(job: str, timeline: Timeline) -> Iterator[Violation]:
             return
 
 
-def peace(began: float, ended: float, troubles: Sequence[tuple[float, float]]) -> float:
+def undisturbed_s(began: float, ended: float, troubles: Sequence[tuple[float, float]]) -> float:
     """Return how many seconds of a time no fault was active.
 
-    >>> peace(0.0, 10.0, [(1.0, 3.0), (2.0, 4.0), (8.0, 20.0)])
+    >>> undisturbed_s(0.0, 10.0, [(1.0, 3.0), (2.0, 4.0), (8.0, 20.0)])
     5.0
     """
     left, reached = 0.0, began

@@ -88,7 +88,7 @@ def choose(
     for device, candidate in _candidates(engine, precision):
         fault = judge.find_fault(device, candidate)
         if fault is None:
-            passed_over = dict.fromkeys(said for other, said in faults if other != device)
+            passed_over = dict.fromkeys(cause for other, cause in faults if other != device)
             return Choice(device, candidate, tuple(passed_over))
         log.warning("passed over", device=device, precision=candidate, cause=fault)
         faults.append((device, fault))

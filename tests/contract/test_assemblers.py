@@ -10,7 +10,7 @@ from contract.test_stalls import seal
 from manifests import manifest
 from prometheus_client import CollectorRegistry
 
-from assembler.job import Job, opening
+from assembler.job import Job, first_record
 from assembler.records import Records
 from shared.contracts.layout import chunk_blob, status_blob
 from shared.contracts.messages import ChunkFailed, SplitCompleted
@@ -197,7 +197,7 @@ async def test_a_restart_believes_the_splitter_and_not_the_record(
         jobs, job_id = bench.settings.jobs_container, uuid.uuid4().hex[:24]
         # Given a record that was edited while no assembler ran
         said = started(job_id)
-        edited = opening(said).model_copy(
+        edited = first_record(said).model_copy(
             update={"video_name": "others.mov", "result": "others.mp4", "frames_stylized": 7}
         )
         await bench.blobs.create(jobs, status_blob(job_id), edited.to_json())

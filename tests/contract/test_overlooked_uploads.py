@@ -6,7 +6,7 @@ import pytest
 from splits_bench import Bench, bench_of
 from videos import Video
 
-from assembler.job import opening as first_record
+from assembler.job import first_record
 from shared.contracts.layout import status_blob
 from shared.contracts.messages import SplitStarted
 from shared.contracts.status import write_summary

@@ -14,7 +14,7 @@ from contract.test_stalls import Loser, lose_chunks, seal
 from manifests import manifest
 from prometheus_client import CollectorRegistry
 
-from assembler.job import opening
+from assembler.job import first_record
 from assembler.recalls import Recalls
 from assembler.segments_hub import SegmentsHub
 from shared.contracts.layout import chunk_blob, opening_blob, status_blob
@@ -166,7 +166,7 @@ async def test_jobs_in_hand_are_not_looked_for_in_storage(
             begun = json.dumps({"job_id": ours}).encode()
             await bench.blobs.create(container, opening_blob(upload), begun)
             for job in (ours, theirs):
-                record = opening(started(job)).to_json()
+                record = first_record(started(job)).to_json()
                 await bench.blobs.create(inside.jobs_container, status_blob(job), record)
             hub = SegmentsHub(bench.hub, lambda _: pytest.fail("nobody is asked"))
             storage = Asked(client)

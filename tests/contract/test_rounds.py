@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from assembler import rounds
 from assembler.frames_hub import FramesHub
-from assembler.job import Job, opening
+from assembler.job import Job, first_record
 from assembler.metrics import AssemblerMetrics
 from assembler.records import Records
 from assembler.rounds import Rounds
@@ -88,7 +88,7 @@ async def open_jobs(count: int, records: Records, clock: Clock) -> list[Job]:
         place = EventPlace(partition_id=str(number % PARTITIONS), sequence_number=number)
         event = started(f"{number:024x}")
         event = event.model_copy(update={"queued": True, "upload_event": place})
-        jobs.append(Job(opening(event), None, 3, clock))
+        jobs.append(Job(first_record(event), None, 3, clock))
         jobs[-1].start(event)
 
     async def save(job: Job) -> None:

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from serving import serving
 
 from assembler import service as assembler
-from assembler.job import opening
+from assembler.job import first_record
 from assembler.metrics import AssemblerMetrics
 from assembler.settings import AssemblerSettings
 from local.eventgrid import LocalTopic
@@ -227,7 +227,7 @@ async def test_a_job_whose_end_a_dying_assembler_left_untold_is_announced(
     ):
         result = f"{job}.mp4"
         await bench.blobs.create("results", result, b"a video", metadata={"job_id": job})
-        record = opening(started(job)).model_copy(update={"state": "done", "result": result})
+        record = first_record(started(job)).model_copy(update={"state": "done", "result": result})
         await bench.blobs.create(bench.settings.jobs_container, status_blob(job), record.to_json())
         await bench.hub.by_job(SegmentReady(job_id=job, chunk=1, frames=32))
         [told] = await announced(arrived, [job])

@@ -9,7 +9,7 @@ from contract.test_services import running, started
 from contract.test_stalls import seal
 from manifests import manifest
 
-from assembler.job import Job, opening
+from assembler.job import Job, first_record
 from assembler.redrive import Reach
 from assembler.stalls import Stalls
 from shared.contracts.layout import manifest_blob, progress_blob, status_blob
@@ -68,7 +68,9 @@ async def test_a_record_whose_times_cannot_be_compared_ends_its_job_and_no_other
     edited, other = (uuid.uuid4().hex[:24] for _ in range(2))
     async with running(storage_connection, eventhub_connection) as bench:
         # Somebody has written into a record when its job was begun, by the clock on their wall
-        record = opening(started(edited)).model_copy(update={"started_at": "2026-11-27T12:00:00"})
+        record = first_record(started(edited)).model_copy(
+            update={"started_at": "2026-11-27T12:00:00"}
+        )
         jobs = bench.settings.jobs_container
         await bench.blobs.create(jobs, status_blob(edited), record.to_json())
         for job in (edited, other):

@@ -16,7 +16,7 @@ from contract.test_services import started
 from films import Film, left_in
 
 from assembler.drafts import Drafts
-from assembler.job import Job, opening
+from assembler.job import Job, first_record
 from assembler.materials import Materials
 from assembler.mux import Joining
 from assembler.records import Records
@@ -55,7 +55,7 @@ class Desk:
 
     def follow(self, film: Film) -> Job:
         records = Records(self.blobs, self.container, self.container, redrives=0)
-        job = records.new(opening(started(film.job_id)))
+        job = records.new(first_record(started(film.job_id)))
         job.seal(film.manifest)
         return job
 
@@ -69,11 +69,11 @@ class Desk:
             self.job.announce(film.ready(chunk))
             self.drafts.go_on(self.job)
 
-    async def whole(self) -> bytes | None:
+    async def completed(self) -> bytes | None:
         draft = self.drafts.of(self.job.job_id)
         assert draft is not None
         async with asyncio.timeout(PATIENCE_S):
-            written = await draft.whole()
+            written = await draft.completed()
         return None if written is None else written.out.read_bytes()
 
 
@@ -98,7 +98,7 @@ async def test_a_result_written_as_its_segments_come_is_the_one_made_of_all_at_o
         # In whatever order they come
         for chunk in (1, 0, 2):
             await at.brings(film, chunk)
-        assert await at.whole() == film.made(tmp_path)
+        assert await at.completed() == film.made(tmp_path)
         at.drafts.drop(film.job_id)
         await at.drafts.drop_all()
     assert not left_in(work), "nothing of it is left"
@@ -145,7 +145,7 @@ async def test_a_draft_is_completed_though_nobody_told_it_of_the_last_segments(
         await film.store(at.blobs, at.container, 1, 2)
         for chunk in (1, 2):
             at.job.announce(film.ready(chunk))
-        assert await at.whole() == film.made(tmp_path)
+        assert await at.completed() == film.made(tmp_path)
 
 
 async def test_when_the_last_segment_comes_it_alone_is_missing(
@@ -160,7 +160,7 @@ async def test_when_the_last_segment_comes_it_alone_is_missing(
         for chunk in (0, 1):
             await at.blobs.delete(at.container, chunk_blob(film.job_id, chunk))
         await at.brings(film, 2)
-        assert await at.whole() == film.made(tmp_path)
+        assert await at.completed() == film.made(tmp_path)
 
 
 @pytest.mark.parametrize("lost", ["damaged", "missing", "side"])
@@ -177,7 +177,7 @@ async def test_of_what_is_not_as_it_was_written_no_draft_is_made(
         await at.brings(film, 0, 2)
         at.job.announce(film.ready(1))
         at.drafts.go_on(at.job)
-        assert await at.whole() is None
+        assert await at.completed() is None
         assert not left_in(work), "nothing of it is left"
 
 

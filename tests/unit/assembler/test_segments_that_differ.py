@@ -7,7 +7,7 @@ import time
 import pytest
 from manifests import manifest
 
-from assembler.job import Job, opening
+from assembler.job import Job, first_record
 from assembler.redrive import Reach, Verdict
 from shared.contracts.messages import SegmentReady, SplitStarted
 from shared.contracts.style_request import StyleRequest
@@ -18,7 +18,7 @@ ID = "0" * 24
 def job_of(chunks: int, redrives: int = 3) -> Job:
     request = StyleRequest(style="starry-night")
     started = SplitStarted(job_id=ID, video_name="v", video_url="u", etag="e", style=request)
-    job = Job(opening(started), None, redrives, time.monotonic)
+    job = Job(first_record(started), None, redrives, time.monotonic)
     job.seal(manifest(ID, [8] * chunks))
     return job
 

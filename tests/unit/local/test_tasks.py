@@ -13,7 +13,7 @@ from local import tasks
 async def test_a_task_ends_however_many_cancellations_it_loses(
     lost: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks, "_AGAIN_S", 0.01)
+    monkeypatch.setattr(tasks, "_RETRY_S", 0.01)
     seen = 0
 
     async def forgetful() -> None:
