@@ -94,7 +94,7 @@ class Assembly:
                 manifest, written.side, written.out, frozenset(), written.pictures
             )
         except Exception as error:  # making it from storage then reports the cause
-            log.warning("result written ahead is wrong", job_id=manifest.job_id, exc_info=error)
+            log.warning("draft result is invalid", job_id=manifest.job_id, exc_info=error)
             return None
         with self._metrics.timed("publish"):
             return Published(await self._publication.publish(manifest, checked), ())
@@ -129,14 +129,14 @@ class Assembly:
             log.error("work folder is full", job_id=manifest.job_id, folder=folder)
             raise ResultError(
                 NO_SPACE,
-                "the result does not fit into the assembler's work folder: give it more room "
-                "(WORK_DIR), and submit the video again",
+                "the result does not fit into the assembler's work folder: give it more "
+                "space (WORK_DIR), and submit the video again",
             ) from error
         except RuntimeError as error:
             if not is_scarcity(error):
                 raise
             raise TransientError(
-                "the assembler can start no thread: its memory, or their number, is used up"
+                "the assembler cannot start a thread: it has reached its limit of memory or threads"
             ) from error
         for code in sorted({loss.code for loss in made.losses}):
             self._metrics.lost_tracks(code)
@@ -196,7 +196,7 @@ class Assembly:
             except Exception as error:  # the picture alone may still be written
                 if side is None or _is_unrelated_to_tracks(error):
                     raise
-                log.error("a copied track spoils the result", exc_info=error)
+                log.error("result cannot be written with a copied track", exc_info=error)
                 at_fault = error.tracks - left_out if isinstance(error, TrackError) else frozenset()
                 if at_fault:
                     left_out |= at_fault
@@ -273,8 +273,8 @@ def _explain_styles(styles: frozenset[str]) -> list[str]:
     if len(styles - {""}) <= 1:
         return []
     return [
-        "the style was changed while the video was being painted, and parts show it as it was "
-        "before: upload the video again to have all of it in one"
+        "the style was changed while the video was being painted, and parts show its "
+        "earlier version: upload the video again to have all of it in one version"
     ]
 
 

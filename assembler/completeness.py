@@ -83,6 +83,6 @@ class Completeness:
 def _contradiction(chunk: int, announced: int, promised: int | None) -> ResultError:
     return ResultError(
         "CONTRADICTING_SEGMENTS",
-        f"chunk {chunk} was announced with {announced} frames instead of "
-        f"{promised if promised is not None else 'not at all'}",
+        f"chunk {chunk} was announced with {announced} frames, but the manifest lists "
+        f"{promised if promised is not None else 'no such chunk'}",
     )

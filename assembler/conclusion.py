@@ -27,7 +27,7 @@ from shared.telemetry import tracing
 log = structlog.get_logger()
 
 POISONED: Final = "ASSEMBLY_POISONED"
-ROOM: Final = "room in the assembler's work folder"
+ROOM: Final = "space in the assembler's work folder"
 
 _ATTEMPTS: Final = "assemblies"
 
@@ -164,7 +164,7 @@ class Conclusion:
             if error.code != NO_SPACE:
                 raise
             # Other results that fill it, in this process or another, may be done soon.
-            log.warning("result waits for room", job_id=manifest.job_id)
+            log.warning("result waiting for space", job_id=manifest.job_id)
             job.wait_for(ROOM)
             await self._retry(lambda: self._records.save(job))
             if not await more_room(self._settings.work_dir, FULL_S, self._leaving):
@@ -210,7 +210,7 @@ class Conclusion:
             if made >= most:
                 raise ResultError(
                     POISONED,
-                    f"making the result ended its assembler {made} times: it is not tried again",
+                    f"making the result ended the assembler {made} times: it is not retried",
                 )
             metadata = {**facts.metadata, _ATTEMPTS: str(made + 1)}
             counted = await self._blobs.annotate(container, name, metadata, etag=facts.etag)

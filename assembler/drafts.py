@@ -150,7 +150,7 @@ class Draft:
                 await self._write_and_keep()
         except Exception as error:  # making the result from storage reports the cause
             log.info(
-                "result not written ahead",
+                "draft result not written",
                 job_id=self._manifest.job_id,
                 error=f"{type(error).__name__}: {error}",
             )
@@ -181,7 +181,7 @@ class Draft:
         """
         self._styles = self._styles or segment.styles
         if segment.styles not in ("", self._styles):
-            raise ResultError("MIXED_SEGMENTS", "the style was changed meanwhile")
+            raise ResultError("MIXED_SEGMENTS", "the style was changed in the meantime")
 
     async def _segments(self) -> AsyncGenerator[tuple[Chunk, Segment]]:
         """Yield the segments in order, each as soon as it is there."""

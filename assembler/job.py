@@ -236,7 +236,7 @@ class Job:
 
     def explain_loss(self, lost: Sequence[int]) -> str:
         """Say in one sentence which chunks were sent repeatedly and never painted."""
-        return f"no stylizer brought these chunks, sent again and again: {_named(lost)}"
+        return f"no stylizer finished these chunks, which were sent repeatedly: {_named(lost)}"
 
     def _count_work(self, event: SegmentReady, provenance: Provenance) -> None:
         """Count a segment's work: once if its event comes twice, and again if it is painted anew.

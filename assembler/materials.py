@@ -45,7 +45,7 @@ class Materials:
         name = chunk_blob(manifest.job_id, index)
         segment = await self._blobs.fetch(self._segments, name)
         if segment is None:
-            raise ResultError("SEGMENT_MISSING", f"segment {index} is gone from storage")
+            raise ResultError("SEGMENT_MISSING", f"segment {index} no longer exists in storage")
         check_seal(segment, f"segment {index}", "CORRUPT_SEGMENT")
         return Segment(segment.data, segment.metadata.get(STYLES, ""))
 

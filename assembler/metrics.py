@@ -106,13 +106,13 @@ class AssemblerMetrics(WorkMetrics):
         )
         self._announcements = Counter(
             f"{service}_announcements_total",
-            "Tries to tell the topic how a job ended, by the job's state and what became of them",
+            "Attempts to announce a job's end to the topic, by the job's state and the outcome",
             ["state", "outcome"],
             registry=registry,
         )
         self._lost_tracks = Counter(
             f"{service}_lost_tracks_total",
-            "Results that go without tracks beside the picture, by the code of the cause",
+            "Results published without some of their copied tracks, by the code of the cause",
             ["code"],
             registry=registry,
         )

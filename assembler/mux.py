@@ -112,7 +112,7 @@ class Joining:
     def finish(self) -> str:
         """Copy the sound after the last frame, and complete the file; see `mux`."""
         if self._result is None:
-            raise ResultError("SEGMENT_COUNT", "There is no segment to make a result of.")
+            raise ResultError("SEGMENT_COUNT", "There are no segments to make a result from.")
         self._result.finish()
         self._open.close()
         add_chapters(self._path, self._chapters)
@@ -257,8 +257,8 @@ class _Result:
         if stream.time_base != self._source.time_base:
             raise ChunkError(
                 "CORRUPT_SEGMENT",
-                f"Segment {chunk.index} ticks at {stream.time_base} s, "
-                f"the source at {self._source.time_base} s.",
+                f"Segment {chunk.index} has a time base of {stream.time_base} s, the source "
+                f"one of {self._source.time_base} s.",
             )
         if context.extradata != self._parameters:
             raise ChunkError(

@@ -59,7 +59,7 @@ class Publication:
                 if await self._take_over(plain, existing, manifest, result):
                     return plain
             except PermanentError as error:  # a policy may forbid replacing results
-                log.info("older result stays where it is", result=plain, reason=str(error))
+                log.info("older result left in place", result=plain, reason=str(error))
                 return await self._publish_aside(own, manifest, result)
         return plain
 

@@ -74,7 +74,7 @@ class Recalls:
             due = filter(self._is_due, folders)
             await asyncio.gather(*(self._look_at(folder, folders) for folder in due))
         except TransientError as error:
-            log.warning("forgotten jobs not looked for", error=str(error))
+            log.warning("search for forgotten jobs failed", error=str(error))
 
     def _is_due(self, folder: str) -> bool:
         if not is_job_id(folder):

@@ -154,7 +154,7 @@ class Records:
 def _read(data: bytes, job_id: str) -> Status:
     status = read_status(data)
     if status.job_id != job_id:
-        raise PermanentError("RECORD_UNREADABLE", "the job's record is another job's")
+        raise PermanentError("RECORD_UNREADABLE", "the job's record belongs to another job")
     return status
 
 

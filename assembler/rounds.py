@@ -63,7 +63,7 @@ class Rounds:
         try:
             hubs = await self._stalls.hub_progress(idle)
         except TransientError as error:
-            log.warning("idle jobs not looked into", jobs=len(idle), error=str(error))
+            log.warning("check of idle jobs failed", jobs=len(idle), error=str(error))
             return
         await self._errand("look", idle, lambda job: self._stalls.look(job, hubs))
 
@@ -94,13 +94,13 @@ class Rounds:
                     job.fail(error.code, error.message)
                 except Exception as error:  # must not affect other jobs
                     self._metrics.background_failed("jobs")
-                    log.error("job not looked after", job_id=job.job_id, exc_info=error)
+                    log.error("upkeep of a job failed", job_id=job.job_id, exc_info=error)
                 if time.monotonic() >= until:
                     return
 
         await asyncio.gather(*(run_some() for _ in range(min(_AT_ONCE, len(jobs)))))
         if away:
-            log.warning("jobs not looked after", errand=errand, jobs=len(away), error=str(away[0]))
+            log.warning("upkeep of jobs failed", errand=errand, jobs=len(away), error=str(away[0]))
 
 
 def _unsaved(jobs: Iterable[Job]) -> list[Job]:

@@ -267,7 +267,9 @@ class Assembler:
     async def _manifest(self, job_id: str) -> Stored:
         stored = await fetch_manifest(self._blobs, self._settings.frames_container, job_id)
         if stored is None:
-            raise PermanentError("MANIFEST_MISSING", "the job's manifest is gone from storage")
+            raise PermanentError(
+                "MANIFEST_MISSING", "the job's manifest no longer exists in storage"
+            )
         return stored
 
     def _conclude_if_over(self, job: Job) -> None:

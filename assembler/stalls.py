@@ -112,8 +112,8 @@ class Stalls:
         if passed and job.lifeless_s > self._settings.stall_timeout_s:
             job.fail(
                 "STALLED",
-                f"the upload's event is done, and its split has not ended: nothing was heard of it "
-                f"for {job.lifeless_s:.0f} s; upload the video again",
+                "the upload's event was completed, but its split did not end and showed no "
+                f"activity for {job.lifeless_s:.0f} s; upload the video again",
             )
 
     def _may_have_ended(self, job: Job, *, begun: bool) -> bool:

@@ -126,8 +126,8 @@ class _FrameCheck:
         if pictures not in (None, self._pictures.value):
             raise ResultError(
                 "CORRUPT_RESULT",
-                "the result was damaged in the work folder while it was written: look at the disk "
-                "of the assembler's machine, and submit the video again",
+                "the result was damaged in the work folder while it was written: check the "
+                "disk of the assembler's machine, and submit the video again",
             )
 
     def _begin_chunk(self, packet: Packet[Stream]) -> None:
@@ -135,7 +135,7 @@ class _FrameCheck:
         self._pts = []
         if self._chunk is None:
             raise ResultError(
-                "FRAME_COUNT", f"The result holds more than the {self._expected} frames promised."
+                "FRAME_COUNT", f"The result holds more than the {self._expected} frames announced."
             )
         if not packet.is_keyframe:
             raise ResultError(

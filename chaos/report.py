@@ -15,41 +15,42 @@ from local.machine import describe_machine
 
 _PROMISES: Final = {
     "I1": "a checkpoint never passes unfinished work",
-    "I2": "chunks and segments are written once; doing one twice gives the same bytes",
-    "I3": "a result is published only when every frame is there, at its time",
-    "I4": "at most one result a job; how a job has ended never changes, though its result may move",
-    "I5": "when the work is done, no event is left behind the checkpoints",
-    "I6": "a chunk is tried a bounded number of times, then a dead letter and the job tell of it",
-    "ALIKE": "a result is painted by one version of its style",
-    "END": "every upload comes to an end, and fails only for a cause",
-    "TOLD": "the end of every job is announced, as its record has it",
-    "TIDY": "an ended job leaves its record alone, in storage and in the work folders",
-    "SHOWN": "a job's record counts what is painted, neither more nor less",
-    "LEAN": "a chunk that is finished is not sent to the stylizers again",
-    "PROMPT": "no job stands still, and no record falls behind, while nothing is broken",
-    "FAIR": "a job never has more chunks waiting than its window has room for",
-    "SMALL": "no service takes more memory than its share",
+    "I2": "a chunk or segment is written once; repeating the work yields the same bytes",
+    "I3": "a result is published only when every frame is present, with its timestamp",
+    "I4": "a job has at most one result, which may be renamed; its outcome never changes",
+    "I5": "once all work is done, the checkpoints have reached the last events",
+    "I6": (
+        "a chunk is attempted a limited number of times; then a dead letter and the job report it"
+    ),
+    "ALIKE": "a result is painted in one version of its style",
+    "END": "every upload is concluded, and fails only for a known cause",
+    "TOLD": "the end of every job is announced, as in its record",
+    "TIDY": "an ended job leaves nothing but its record, in storage and in the work folders",
+    "SHOWN": "a job's record counts exactly the frames that are painted",
+    "LEAN": "a finished chunk is not sent to the stylizers again",
+    "PROMPT": "without a fault, every job progresses and its record keeps up",
+    "FAIR": "a job never has more chunks waiting than its window allows",
+    "SMALL": "no service uses more memory than its limit",
 }
 _SHOWN: Final = 20
 
 _METHOD: Final = """\
 Each run uploads two to five small clips, in two styles, into a whole stack on one machine, with
-two splitters of one slot each, two or three stylizers and two assemblers, and commits faults at
-points of the work drawn from a seed, several of them at once. They are dealt from shuffled decks of
-all kinds, so that every kind comes up equally often. The services reach the hubs, the storage and
-the topic through proxies that cut, hold, silence and slow down connections, turn them away, and
-note every request. Work folders are on a disk of 16 MiB, which can be filled, where the user may
-mount one; a clock can be put wrong where libfaketime is installed.
+two splitters of one slot each, two or three stylizers and two assemblers, and injects faults at
+points of the work chosen from a seed, several of them at once. Their kinds are taken from shuffled
+decks, so that every kind is injected equally often. The services reach the hubs, the storage and
+the topic through proxies that cut, hold, silence, slow down and refuse connections, and record
+every request. Work folders are on a disk of 16 MiB, which can be filled, where the user may mount
+one; a clock can be set wrong where libfaketime is installed.
 
-The verdict comes from outside: from the events in the hubs, the requests to storage and the
-results, never from what the services say about themselves. Every result must be byte-identical to
-that of a run without faults whose video was cut into chunks alike and painted in the same version
-of the style, which in turn is compared with its source frame by frame, time by time, sound packet
-by sound packet.
+The checks use the events in the hubs, the requests to storage and the results, never what the
+services report about themselves. Every result must be byte-identical to that of a run without
+faults whose video was cut into the same chunks and painted in the same version of the style, which
+in turn is compared with its source by frame, by timestamp and by sound packet.
 
 What this does not show: the loss of a disk, faults of the real Event Hubs and storage services,
 which these stand-ins do not have, and `SIGKILL` of Azurite, which keeps metadata in memory between
-saves and promises nothing then (it is ended by `SIGTERM`; the broker is killed).
+saves and guarantees nothing in that case (it is ended by `SIGTERM`; the broker is killed).
 """
 
 
@@ -93,7 +94,7 @@ def _summary(findings: Findings) -> list[str]:
         f"| jobs | {figures.jobs} |",
         f"| chunks | {figures.chunks} |",
         f"| violations | {len(findings.violations)} |",
-        f"| runs that had not settled when their patience ended | {len(findings.unsettled)} |",
+        f"| runs that had not settled within their time limit | {len(findings.unsettled)} |",
         f"| stacks that could not be judged | {len(findings.unjudged)} |",
         f"| kill of a stylizer to the next chunk begun elsewhere | {_times(figures.taken_up_s)} |",
         f"| kill of a stylizer to the next chunk announced | {_times(figures.finished_s)} |",
@@ -104,7 +105,7 @@ def _summary(findings: Findings) -> list[str]:
             for service, peak in figures.peaks.items()
         ),
         f"| chunks begun more than once | {figures.begun_again / chunks:.1%} |",
-        f"| work begun in vain | {figures.beginnings / chunks - 1:.1%} |",
+        f"| work begun redundantly | {figures.beginnings / chunks - 1:.1%} |",
         f"| checkpoints written over later ones | {figures.checkpoints_back} |",
         f"| chunks painted to the end twice | {figures.painted_again / chunks:.1%} |",
         "",

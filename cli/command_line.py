@@ -108,9 +108,7 @@ def _add_stack(commands_: CommandParsers) -> None:
         "current folder",
     )
     add_existing(run)
-    run.add_argument(
-        "--skip-existing", action="store_true", help="leave out videos whose result exists"
-    )
+    run.add_argument("--skip-existing", action="store_true", help="skip videos whose result exists")
     add_strict(run)
     run.add_argument(
         "--dir",
@@ -157,7 +155,7 @@ def _add_chaos(commands_: CommandParsers) -> None:
         action="append",
         default=[],
         metavar="FAULT",
-        help="commit this fault in every run, and no others; may be repeated",
+        help="inject only this fault, in every run; may be repeated",
     )
     chaos.add_argument("--report", type=Path, help="also write the findings into this file")
     chaos.add_argument("--logs", type=Path, help="folder for the logs of stacks that failed")

@@ -82,7 +82,9 @@ def add_jobs(commands_: CommandParsers) -> None:
 
 def add_link(commands_: CommandParsers) -> None:
     """Add the commands that make links for people who have HTTP and nothing else."""
-    link = commands_.add_parser("link", help="let somebody upload or download one video by HTTP")
+    link = commands_.add_parser(
+        "link", help="print a link for uploading or downloading one video over HTTP"
+    )
     ways = link.add_commands("WAY")
     upload = ways.add_parser(
         "upload",
@@ -98,8 +100,10 @@ def add_link(commands_: CommandParsers) -> None:
     upload.add_argument(
         "--overwrite",
         action="store_true",
-        help="take any number of versions, each a job, and files in blocks; default: one, in one "
-        "request",
+        help=(
+            "accept any number of versions, each a job, and files in blocks; default: one, in "
+            "one request"
+        ),
     )
     upload.set_defaults(command="links:upload")
     download = ways.add_parser("download", help="print an address that gives a job's result")
@@ -114,7 +118,7 @@ def add_link(commands_: CommandParsers) -> None:
 
 def add_operating(commands_: CommandParsers) -> None:
     """Add the commands for jobs in trouble."""
-    cancel = commands_.add_parser("cancel", help="end a job; what it stored is deleted")
+    cancel = commands_.add_parser("cancel", help="cancel a job, and delete what it stored")
     cancel.add_argument("job", metavar="JOB")
     add_dir(cancel)
     cancel.set_defaults(command="operate:cancel")
@@ -124,7 +128,7 @@ def add_operating(commands_: CommandParsers) -> None:
         "--rights-of",
         choices=["splitter", "stylizer", "assembler", "exporter"],
         metavar="SERVICE",
-        help="check instead whether whoever runs this may do all that SERVICE does, role by role",
+        help="check instead whether the account that runs this has every role that SERVICE needs",
     )
     add_dir(doctor)
     add_json(doctor, "one JSON object a finding on stdout")

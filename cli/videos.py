@@ -38,7 +38,7 @@ def _find(word: str, styles: tuple[str, ...]) -> tuple[list[Path], list[str]]:
     if word == "-":
         return [], ["-: a video cannot be read from a pipe; write it into a file first"]
     if _URL.match(word):
-        return [], [f"{word}: only files are taken; download it first, for example with curl -O"]
+        return [], [f"{word}: only files are accepted; download it first, for example with curl -O"]
     if not word:
         return [], ["a video's name is empty"]
     path = Path(word)

@@ -80,7 +80,9 @@ def _from_environment() -> Account | None:
     for names in _VARIABLES:
         connection, url = map(os.environ.get, names)
         if connection and url:
-            raise ConfigurationError([f"{names[0]} and {names[1]} exclude each other"])
+            raise ConfigurationError(
+                [f"{names[0]} and {names[1]} are mutually exclusive: set one of them"]
+            )
         if not connection and not url:
             continue
         name, host = (
@@ -164,8 +166,8 @@ class _FailFastRetry(ExponentialRetry):
 def _with_remedy(cause: BaseException | None, account: Account, host: str) -> TransientError | None:
     if isinstance(cause, ServiceRequestError):
         return TransientError(
-            f"storage does not answer at {host} ({cause.message}): is the stack up "
-            "('stylestream up', 'docker compose up'), and the address right?"
+            f"storage does not answer at {host} ({cause.message}): check that the stack is "
+            "running ('stylestream up', 'docker compose up') and that the address is right"
         )
     status = cause.status_code if isinstance(cause, HttpResponseError) else None
     if not isinstance(cause, ClientAuthenticationError) and status != HTTPStatus.FORBIDDEN:
@@ -176,6 +178,6 @@ def _with_remedy(cause: BaseException | None, account: Account, host: str) -> Tr
     if account.connection_string:
         return TransientError(f"{host} refuses the key of the connection string{why}: renew it")
     return TransientError(
-        f"nobody is signed in, or {host} refuses who is{why}: run 'az login'; "
-        "docs/security.md tells which roles it takes"
+        f"nobody is signed in, or {host} refuses the account that is{why}: run 'az login'; "
+        "docs/security.md lists the roles that are needed"
     )

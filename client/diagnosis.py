@@ -79,7 +79,7 @@ async def diagnose(directory: Path | None = None) -> AsyncIterator[Finding]:
             except StylestreamError as error:
                 yield Finding(
                     f"hub {hub}: {error}",
-                    "make the hub, or grant the role Azure Event Hubs Data Receiver on it",
+                    "create the hub, or grant the role Azure Event Hubs Data Receiver on it",
                 )
                 continue
             newest_s = seen.newest_s if service == "splitter" else newest_s
@@ -105,9 +105,9 @@ async def diagnose_rights(directory: Path | None, service: str) -> AsyncIterator
         if right.problem is None:
             remedy = None
         elif right.lacking:
-            remedy = f"grant {right.role} on that alone; it takes up to ten minutes to count"
+            remedy = f"grant {right.role} on that alone; it takes up to ten minutes to take effect"
         else:
-            remedy = "see whether it is there and answers from here, and try again"
+            remedy = "check that it exists and can be reached from this machine, and try again"
         yield Finding(rights.describe(right), remedy)
 
 
@@ -134,7 +134,7 @@ def judge_clock(skew_s: float) -> Finding:
     what = f"clock: {abs(skew_s):.0f} s {'ahead of' if skew_s > 0 else 'behind'} storage's"
     if abs(skew_s) <= _SKEW_S:
         return Finding(what)
-    return Finding(what, "set this machine's clock: signed links and sign-ins are refused")
+    return Finding(what, "correct this machine's clock: signed links and sign-ins are refused")
 
 
 def judge_versions(found: Mapping[str, str], ours: str) -> Finding:
@@ -144,7 +144,7 @@ def judge_versions(found: Mapping[str, str], ours: str) -> Finding:
     listed = ", ".join(f"{service} {one}" for service, one in sorted(found.items()))
     return Finding(
         f"versions: {listed}; this command is {ours}",
-        "stop the stack and start it again: services of one version understand each other best",
+        "stop the stack and start it again, so that all services have the same version",
     )
 
 
@@ -162,8 +162,10 @@ def judge_readers(found: Mapping[str, frozenset[str]]) -> Iterator[Finding]:
         f"versions: {listed}",
         None
         if alike
-        else "see whether a deployment is still under way or stuck: "
-        "kubectl -n stylestream rollout status deployment/SERVICE",
+        else (
+            "check whether a deployment is still in progress or stuck: kubectl -n stylestream "
+            "rollout status deployment/SERVICE"
+        ),
     )
 
 
@@ -196,21 +198,22 @@ def _troubles(service: str, seen: Backlog) -> Iterator[Finding]:
     if seen.hub != seen.hub.lower():
         yield Finding(
             f"hub {seen.hub}: its name is not in lower case",
-            "make it anew in lower case: the autoscaler looks for positions under the name as it "
-            "is written, and they are kept in lower case",
+            "recreate it in lower case: the autoscaler looks for positions under the name "
+            "as it is written, and they are stored in lower case",
         )
     if missing := [one.partition.id for one in seen.partitions if one.position is None]:
         yield Finding(
             f"hub {seen.hub}: no position for partitions {', '.join(missing)}",
             "run 'python -m shared.service.checkpoints', or start the services: without a "
-            "position the autoscaler can take waiting events for none",
+            "position the autoscaler may not see waiting events",
         )
     if beyond := [
         one.partition.id for one in seen.partitions if (one.position or -1) > one.partition.last
     ]:
         yield Finding(
-            f"hub {seen.hub}: the positions of partitions {', '.join(beyond)} are an earlier hub's",
-            f"restart the {service}, which puts them right",
+            f"hub {seen.hub}: the positions of partitions {', '.join(beyond)} are those of "
+            "an earlier hub",
+            f"restart the {service}, which corrects them",
         )
     if seen.expired:
         yield Finding(
@@ -220,7 +223,7 @@ def _troubles(service: str, seen: Backlog) -> Iterator[Finding]:
     if seen.waiting and not seen.owned:
         yield Finding(
             f"hub {seen.hub}: {seen.waiting} events wait, and no {service} reads them",
-            f"start a {service}, or see why the autoscaler does not: docs/runbook.md",
+            f"start a {service}, or find out why the autoscaler does not: docs/runbook.md",
         )
 
 
@@ -240,7 +243,7 @@ def _remedy(error: StylestreamError, role: str) -> str:
         case NoContainerError():
             return "create it"
         case _:
-            return "see whether storage answers from here, and try again"
+            return "check that storage can be reached from this machine, and try again"
 
 
 async def _skew_s(clients: AzureClients, settings: ServiceSettings) -> float:
@@ -269,8 +272,8 @@ async def _uploads(container: ContainerClient, newest_s: float) -> Finding:
     except AzureError as error:
         if place := await unlistable(container, error):
             return Finding(
-                "uploads: storage cannot list them, so none is noticed: the name of a blob holds "
-                "a control character",
+                "uploads: storage cannot list them, so new ones are not noticed: the name "
+                "of a blob contains a control character",
                 f"delete that blob; it {place}",
             )
         failed = failure("list", container.container_name, "", error)
@@ -278,7 +281,8 @@ async def _uploads(container: ContainerClient, newest_s: float) -> Finding:
     if waiting:
         return Finding(
             f"uploads: {waiting} are younger than the newest event in the hub",
-            "mend Event Grid's subscription: see StylestreamUploadsUnannounced in docs/runbook.md",
+            "repair Event Grid's subscription: see StylestreamUploadsUnannounced in "
+            "docs/runbook.md",
         )
     return Finding("uploads: all are announced")
 
@@ -290,7 +294,7 @@ async def _letters(blobs: BlobStore, settings: ServiceSettings) -> Finding:
         return Finding(f"dead letters: {error}", _remedy(error, _READER))
     if names:
         return Finding(
-            f"dead letters: {len(names)} events were laid aside",
+            f"dead letters: {len(names)} events could not be processed",
             "read them with 'stylestream dead-letters'",
         )
     return Finding("dead letters: none")

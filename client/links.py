@@ -48,7 +48,7 @@ class Links:
         large files.
         """
         if await self._exists(container, name):
-            raise StylestreamError(f"{container}/{name} is there already: choose another name")
+            raise StylestreamError(f"{container}/{name} already exists: choose another name")
         return await self._link(
             container, name, hours, BlobSasPermissions(create=True, write=overwrite)
         )
@@ -56,7 +56,7 @@ class Links:
     async def download(self, container: str, name: str, hours: float) -> str:
         """Return a link to read an existing blob."""
         if not await self._exists(container, name):
-            raise StylestreamError(f"{container}/{name} is gone from storage")
+            raise StylestreamError(f"{container}/{name} no longer exists in storage")
         return await self._link(container, name, hours, BlobSasPermissions(read=True))
 
     async def _exists(self, container: str, name: str) -> bool:
@@ -94,6 +94,6 @@ class Links:
             }
         except AzureError as error:
             raise StylestreamError(
-                "storage hands out no key for links; the role Storage Blob Delegator lets it: "
-                f"{error.message}"
+                "storage does not issue a key to sign links with; grant the role Storage "
+                f"Blob Delegator: {error.message}"
             ) from error

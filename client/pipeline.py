@@ -163,7 +163,7 @@ class Pipeline:
         while True:
             stored = await self._blobs.fetch(self._containers.jobs, name)
             if stored is None:
-                raise StylestreamError(f"the record of job {job} is gone")
+                raise StylestreamError(f"the record of job {job} no longer exists")
             status = read_status(stored.data)
             if status.ended:
                 raise StylestreamError(f"job {job} is {status.state} already")
@@ -224,7 +224,9 @@ class Pipeline:
         return result
 
     def _is_gone(self, result: str) -> StylestreamError:
-        return StylestreamError(f"{self._containers.results}/{result} is gone, or another job's")
+        return StylestreamError(
+            f"{self._containers.results}/{result} no longer exists, or belongs to another job"
+        )
 
     async def upload_link(self, name: str, hours: float, *, overwrite: bool = False) -> str:
         """Return a URL that accepts one upload called ``name``, once, for ``hours``.

@@ -51,7 +51,9 @@ def command_line(port: int, directory: Path) -> tuple[str, ...]:
     oldest = _oldest_node_for(package)
     node = find_node(oldest)
     if node is None:
-        raise StylestreamError(f"Azurite needs Node {oldest} or newer, and none is here: {REMEDY}.")
+        raise StylestreamError(
+            f"Azurite needs Node {oldest} or newer, which was not found: {REMEDY}."
+        )
     return (
         str(node),
         str(package / "dist/src/blob/main.js"),

@@ -133,7 +133,7 @@ class UploadWatcher:
                 except OUTAGES as error:
                     failures += 1
                     if failures == 1:
-                        _log.warning("uploads cannot be watched for now: %s", error)
+                        _log.warning("uploads cannot be watched at the moment: %s", error)
                     if failures == FAILURES:
                         problem = await problem_of(error, container)
                         _log.warning("%s", problem)
@@ -231,10 +231,10 @@ async def problem_of(error: Exception, container: ContainerClient) -> str:
     """Return a sentence about looks that keep failing with ``error``, and the remedy."""
     place = await unlistable(container, error)
     if place is None:
-        return f"no upload is noticed: {escaped(str(error).partition(_LINE)[0])}"
+        return f"new uploads are not noticed: {escaped(str(error).partition(_LINE)[0])}"
     return (
-        "no upload is noticed, because storage cannot list a blob whose name holds a control "
-        f"character; it {place}: delete it"
+        "new uploads are not noticed, because storage cannot list a blob whose name "
+        f"contains a control character; it {place}: delete it"
     )
 
 

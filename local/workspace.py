@@ -153,8 +153,9 @@ class Workspace:
     def _ports_taken(self) -> str:
         first, last = self._block, self._block + FIRST_STYLIZER_PORT
         return (
-            f"Another program listens on ports {first} to {last}, which {self.directory} keeps "
-            "because its blobs' addresses hold them: stop it, or choose another directory."
+            f"Another program listens on ports {first} to {last}, which {self.directory} "
+            "must keep because its blobs' addresses contain them: stop it, or choose "
+            "another directory."
         )
 
 

@@ -29,7 +29,8 @@ class StylizerMetrics(WorkMetrics):
         super().__init__(registry, service)
         self._attempts = Counter(
             f"{service}_attempts_total",
-            "Tries to paint a chunk, in the service's process or isolated in one of their own",
+            "Attempts at painting a chunk, in the service's process or isolated in one of "
+            "their own",
             ["kind"],
             registry=registry,
         )
@@ -37,7 +38,7 @@ class StylizerMetrics(WorkMetrics):
             self._attempts.labels(kind)
         self._passed_through = Counter(
             f"{service}_passed_through_total",
-            "Chunks whose original frames took the place of painted ones",
+            "Chunks whose original frames replaced painted ones",
             registry=registry,
         )
         self._device = Gauge(

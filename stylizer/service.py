@@ -103,7 +103,9 @@ class Stylizer:
             if done := self._painted_before(event, existing):
                 return done
             if chunk is None:
-                raise ChunkError(MISSING, f"the frames of chunk {event.chunk.index} are gone")
+                raise ChunkError(
+                    MISSING, f"the frames of chunk {event.chunk.index} no longer exist in storage"
+                )
             if existing is not None and not existing.metadata.get(ENCODER):
                 # A segment encoded on a GPU never replaces one encoded on the processor.
                 event = event.model_copy(update={"on_processor": True})
@@ -117,7 +119,7 @@ class Stylizer:
                 return None
             if existing is not None and not _is_unjoinable(existing, event):
                 # A segment in another version of the style is better than none.
-                log.error("not painted anew", job_id=event.job_id, exc_info=error)
+                log.error("chunk not painted again", job_id=event.job_id, exc_info=error)
                 return SegmentReady.of_stored(event.job_id, event.chunk, existing.metadata)
             await self._set_aside(delivery, event, error)
             return await self._pass_through(event, chunk, error) or self._failure(event, error)
@@ -224,7 +226,7 @@ class Stylizer:
 def _reference(delivery: Delivery) -> ChunkReady:
     event = decode(delivery.body)
     if not isinstance(event, ChunkReady):
-        raise MessageError(f"{event.type} does not belong into this hub", delivery.body)
+        raise MessageError(f"{event.type} does not belong in this hub", delivery.body)
     return event
 
 

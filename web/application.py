@@ -125,7 +125,7 @@ def _problem(error: Exception, request: web.Request) -> Problem:
         case web.HTTPException(status=status, reason=reason):
             return Problem(HTTPStatus(status), f"{reason}: {request.method} {request.path}")
         case TransientError():
-            log.warning("request put off", path=request.path, error=str(error))
+            log.warning("request deferred", path=request.path, error=str(error))
             return Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "storage does not answer at the moment: try again",

@@ -22,7 +22,7 @@ class WebMetrics(WorkMetrics):
         self._viewers = Gauge(f"{service}_viewers", "Open pages", registry=registry)
         self._requests = Counter(
             f"{service}_requests_total",
-            "Requests by the first digit of their answer",
+            "Requests by class of status code",
             ["answer"],
             registry=registry,
         )
@@ -30,12 +30,12 @@ class WebMetrics(WorkMetrics):
             self._requests.labels(answer)
         self._segments = Counter(
             f"{service}_segments_total",
-            "Fragments of live pictures that were asked for",
+            "Fragments of live pictures that were requested",
             registry=registry,
         )
         self._uploaded = Counter(
             f"{service}_uploaded_bytes_total",
-            "Bytes of uploads that went through the studio",
+            "Bytes of uploads that passed through the studio",
             registry=registry,
         )
         self._first_picture = Histogram(

@@ -60,8 +60,8 @@ class Previews:
             )
         if len(pixels) != width * height * _CHANNELS:
             raise bad_request(
-                f"a picture of {width}x{height} has {width * height * _CHANNELS} bytes, "
-                f"and {len(pixels)} came"
+                f"a picture of {width}x{height} has {width * height * _CHANNELS} bytes, not "
+                f"{len(pixels)}"
             )
         # Who has the pixels may have their painting, whoever asked for it first.
         key = (hashlib.sha256(pixels).digest(), width, height, style)

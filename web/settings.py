@@ -113,9 +113,9 @@ class WebSettings(StorageSettings):
                 problems.append(f"WEB_PUBLIC_URL must be https, not {self.web_public_url}")
         elif not self.allow_http and not is_loopback(self.web_host):
             problems.append(
-                f"WEB_HOST={self.web_host} would show sessions on the network: give "
-                "WEB_PUBLIC_URL (https) of the proxy before it, or set ALLOW_HTTP=true if "
-                "nobody else is on that network"
+                f"WEB_HOST={self.web_host} would expose sessions on the network: set "
+                "WEB_PUBLIC_URL to the https address of the proxy in front of it, or set "
+                "ALLOW_HTTP=true if nobody else is on that network"
             )
         return problems
 

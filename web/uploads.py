@@ -97,7 +97,7 @@ class Uploads:
         if new.size > self._most_bytes:
             raise Problem(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"the video has {new.size} bytes, and this studio takes up to {self._most_bytes}",
+                f"the video has {new.size} bytes, and this studio accepts up to {self._most_bytes}",
             )
         request = self._request(new)
         video = _safe(new.name)
@@ -125,7 +125,7 @@ class Uploads:
             raise bad_request(f"the upload has blocks 0 to {opened.blocks - 1}, not {number}")
         if len(data) != opened.length(number):
             raise bad_request(
-                f"block {number} must have {opened.length(number)} bytes, and has {len(data)}"
+                f"block {number} must have {opened.length(number)} bytes, not {len(data)}"
             )
         await self._staging.stage(opened.name, _block(number), data)
 
@@ -145,7 +145,7 @@ class Uploads:
             facts = await self._blobs.facts(self._container, opened.name)
             if facts is None:
                 raise Problem(
-                    HTTPStatus.CONFLICT, "not all blocks of the upload are there: send the others"
+                    HTTPStatus.CONFLICT, "some blocks of the upload are missing: send them"
                 )
             etag = facts.etag
         style = parse_style_request(opened.metadata, self._default_style)
@@ -176,7 +176,7 @@ class Uploads:
     def _unseal(self, upload: str, user: User) -> _Opened:
         value = self._seals.open(_PURPOSE, upload, _LIFETIME_S)
         if value is None or value["owner"] != user.id:
-            raise not_found("there is no such upload, or it is older than six days: begin again")
+            raise not_found("the upload does not exist, or is older than six days: start again")
         return _opened(value)
 
 

@@ -18,11 +18,11 @@ def check(timeline: Timeline) -> Iterator[Violation]:
             if container == "frames" and call.succeeded and "attempts" in call.metadata
         ]
         if max(tries, default=0) > limit:
-            yield Violation("I6", name, f"it was tried {max(tries)} times, not at most {limit}")
+            yield Violation("I6", name, f"it was attempted {max(tries)} times, more than {limit}")
     for job, status in timeline.history.statuses.items():
         tried = _most_tries(job, timeline)
         if status.error and status.error.code == "CHUNK_POISONED" and tried < limit:
-            yield Violation("I6", job, f"a chunk was blamed after {tried} tries, not {limit}")
+            yield Violation("I6", job, f"a chunk was given up after {tried} attempts, not {limit}")
     for (job, chunk), announcements in timeline.announced.items():
         given_up = min((a.at for a in announcements if a.frames is None), default=None)
         if given_up is None:

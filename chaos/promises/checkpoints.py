@@ -70,7 +70,7 @@ def _unfinished(event: HubEvent, at: float, timeline: Timeline) -> str | None:
             return _chunk_unfinished(event, at, timeline)
     message = event.message
     if message is None:
-        return "it was neither understood nor buried"
+        return "it was neither understood nor moved to the dead letters"
     if timeline.ended(message.job_id) > at:
         return f"job {message.job_id} had not ended"
     return None
@@ -79,7 +79,7 @@ def _unfinished(event: HubEvent, at: float, timeline: Timeline) -> str | None:
 def _chunk_unfinished(event: HubEvent, at: float, timeline: Timeline) -> str | None:
     message = event.message
     if not isinstance(message, ChunkReady):
-        return "it was neither understood nor buried"
+        return "it was neither understood nor moved to the dead letters"
     job, chunk = message.job_id, message.chunk.index
     if timeline.first_announced(job, chunk) <= at or timeline.ended(job) <= at:
         return None

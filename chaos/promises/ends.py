@@ -26,8 +26,7 @@ def check(timeline: Timeline) -> Iterator[Violation]:
             yield Violation(
                 "I5",
                 f"{place.hub}/{place.partition}",
-                f"the checkpoint stands at {place.checkpoint}, the last event is "
-                f"{place.last_sequence}",
+                f"the checkpoint is at {place.checkpoint}, the last event at {place.last_sequence}",
             )
     for blob in history.leftovers:
         yield Violation("TIDY", blob, "it was left over")
@@ -37,7 +36,7 @@ def _check_announced(job: str, history: History) -> Iterator[Violation]:
     status = history.statuses.get(job)
     announced = [event.status for event in history.announcements if event.job_id == job]
     if status is not None and status.ended and not announced:
-        yield Violation("TOLD", job, f"nobody was told that it is {status.state}")
+        yield Violation("TOLD", job, f"its end was not announced: {status.state}")
     for other in announced:
         if status is None or other != status.model_copy(update=_moved(other, status)):
             yield Violation("TOLD", job, f"it was announced as {other.state}, {other.result}")
@@ -57,7 +56,7 @@ def _suffix(status: Status) -> str:
 def _check_end(upload: Upload, status: Status | None, timeline: Timeline) -> Iterator[Violation]:
     job = upload.job_id
     if status is None:
-        yield Violation("END", job, f"nothing is known of {upload.name}")
+        yield Violation("END", job, f"{upload.name} has no record")
         return
     if not status.ended:
         yield Violation("END", job, f"{upload.name} is still {status.state}")

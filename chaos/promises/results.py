@@ -86,7 +86,7 @@ def _check_once(timeline: Timeline) -> Iterator[Violation]:
         # A newer version's result may take the name, and the older one moves.
         outcomes = {(status.state, status.result is not None) for status in ended}
         if len(outcomes) > 1:
-            yield Violation("I4", job, f"its record told of different ends: {sorted(outcomes)}")
+            yield Violation("I4", job, f"its record reported different ends: {sorted(outcomes)}")
         if ended and not records[-1][1].ended:
             yield Violation(
                 "I4", job, f"its record went on to {records[-1][1].state} after its end"

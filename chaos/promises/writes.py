@@ -35,7 +35,7 @@ def _check_blob(blob: str, calls: list[BlobCall]) -> Iterator[Violation]:
     if most > 1 and not blob.endswith(_OPENING):
         yield Violation("I2", blob, f"it was written {len(writes)} times with {most} contents")
     if any(not (call.unless_exists or _replaces(call)) for call in writes):
-        yield Violation("I2", blob, "it was written without the condition that there be none")
+        yield Violation("I2", blob, "it was written without the condition that it does not exist")
     there: str | None = None
     for call in calls:
         if call.operation == "delete" and call.succeeded:
@@ -43,7 +43,7 @@ def _check_blob(blob: str, calls: list[BlobCall]) -> Iterator[Violation]:
         elif call.operation == "write" and call.succeeded:
             styles = call.metadata.get(STYLES, "")
             if there is not None and not (_replaces(call) and styles != there):
-                yield Violation("I2", blob, "storage took it twice")
+                yield Violation("I2", blob, "storage accepted it twice")
             there = styles
 
 

@@ -63,8 +63,7 @@ async def open_result(arguments: Namespace) -> int:
     opener = next(filter(None, map(shutil.which, _OPENERS)), None)
     if opener is None:
         raise StylestreamError(
-            f"{_OPENERS[0]} is not installed, so no player can be asked for: use "
-            "'stylestream fetch'"
+            f"{_OPENERS[0]} is not installed, so a player cannot be opened: use 'stylestream fetch'"
         )
     # The player reads the file after this command has ended.
     folder = Path(tempfile.mkdtemp(prefix="stylestream-open-"))

@@ -54,8 +54,8 @@ PATIENCE_S: Final = 120.0
 """A stack that is being watched takes an upload up within seconds, on a busy machine too."""
 
 _UNNOTICED: Final = (
-    f"nothing has taken the upload up for {PATIENCE_S:g} s, though all processes run; with "
-    "--dir FOLDER their logs are kept"
+    f"the upload has not been picked up for {PATIENCE_S:g} s, although all processes are "
+    "running; with --dir FOLDER their logs are kept"
 )
 
 
@@ -74,7 +74,7 @@ async def run(arguments: Namespace) -> int:
     problems += find_request_problems(arguments)
     problems += find_engine_problems(arguments.engine)
     if arguments.keep_warm is not None and _wants_its_own(arguments):
-        problems.append("--keep-warm goes with neither --dir nor --stylizers nor --engine")
+        problems.append("--keep-warm cannot be combined with --dir, --stylizers or --engine")
     refuse(problems + find_result_problems(arguments.output, len(videos)))
     request = read_request(arguments)
     targets, problems = plan_targets(arguments.output, videos, request.slug)

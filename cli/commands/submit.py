@@ -24,7 +24,7 @@ from local.defaults import gallery
 from shared.telemetry.escapes import escaped_json
 
 _UNNOTICED: Final = (
-    "nothing has taken the upload up; is a splitter running? The upload stays, and "
+    "the upload has not been picked up; is a splitter running? The upload stays, and "
     "'stylestream status' shows its job once it has begun"
 )
 

@@ -79,13 +79,13 @@ def _find_photographs() -> Path:
         with contextlib.suppress(ConfigurationError, OSError):
             photos = len(pictures_in(folder.expanduser()))
             if photos >= LEAST_PHOTOGRAPHS:
-                print(f"practising on {photos} pictures in {folder}", file=sys.stderr)
+                print(f"training on {photos} pictures in {folder}", file=sys.stderr)
                 return folder.expanduser()
     looked = ", ".join(map(str, PHOTOGRAPHS))
     raise ConfigurationError(
         [
-            "training practises on photographs of anything, some hundreds of them: name a folder "
-            f"with --content; there are fewer than {LEAST_PHOTOGRAPHS} in {looked}"
+            "training needs some hundreds of photographs of any subject: name a folder with "
+            f"--content; there are fewer than {LEAST_PHOTOGRAPHS} in {looked}"
         ]
     )
 

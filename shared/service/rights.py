@@ -1,11 +1,11 @@
-"""Which Azure roles an identity lacks for the work of a service, by trying. It changes nothing.
+"""Check by trying which Azure roles an identity lacks for the work of a service; changes nothing.
 
-In a service's own pod, with the identity that it has there::
+In a service's own pod, with the pod's identity::
 
     kubectl -n stylestream exec deployment/splitter -- python -m shared.service.rights splitter
 
-Links are opened and nothing is sent or taken; what would write or delete is asked of a blob that
-nobody has. A refusal comes before the answer that there is none, so either answer tells.
+Connections to the hubs are opened, but no event is sent or received. Writing and deleting are tried
+on a blob that does not exist: a missing role is refused before the blob is found to be missing.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ class ChunkAttempts:
                 return _number(counted, self._attempts)
             facts = await self._blobs.facts(self._container, self._name)
             if facts is None:
-                raise ChunkError(MISSING, f"the frames {self._name} are gone")
+                raise ChunkError(MISSING, f"the frames {self._name} no longer exist in storage")
             self._etag, self._metadata = facts.etag, facts.metadata
             if facts.metadata.get(self._by) == mark:
                 # It was counted, and only the answer was lost.

@@ -61,7 +61,7 @@ def _prepared(
 
     def paint_in_version(event: ChunkReady, mezzanine: bytes) -> bytes:
         if engine.version(event.style) != styles:
-            raise StyleError(STYLE_CHANGED, f"not the version {styles} of the style")
+            raise StyleError(STYLE_CHANGED, f"the version of the style is not {styles}")
         batch = settings.batch_size(event.width, event.height)
         codecs = codecs_of(event, settings)
         return paint(engine, event, mezzanine, batch=batch, codecs=codecs)

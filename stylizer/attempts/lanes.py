@@ -82,6 +82,6 @@ class Lanes:
         done, _ = await asyncio.wait({thread}, timeout=self._deadline_s)
         if not done:
             self._draining = True
-            self._health.fail(f"a chunk is being painted for more than {self._deadline_s:g} s")
+            self._health.fail(f"painting a chunk takes more than {self._deadline_s:g} s")
             raise GivenBack("its painting hangs")
         return thread.result()

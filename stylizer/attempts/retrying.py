@@ -88,7 +88,7 @@ class RetryingPainter:
             GivenBack: the service is shutting down, or has to.
         """
         check_seal(chunk, f"chunk {event.chunk.index}", "CORRUPT_CHUNK")
-        last = AttemptFailed("it ended the workers that tried")
+        last = AttemptFailed("it ended the processes that tried")
         async with self.lanes.free(self._needed(event)):
             attempts = self._counter.of(name, chunk, event)
             while attempt := await self._retry(attempts.begin):
@@ -130,7 +130,9 @@ class RetryingPainter:
             codecs = codecs_of(event, self._settings)
             return await self._isolated("pass_through", event, chunk.data, codecs)
         except (PermanentError, AttemptFailed) as error:
-            log.warning("chunk cannot pass unpainted", job_id=event.job_id, error=str(error))
+            log.warning(
+                "chunk cannot be passed through unpainted", job_id=event.job_id, error=str(error)
+            )
             return None
 
     async def attempts(self, name: str) -> int:

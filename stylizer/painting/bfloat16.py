@@ -129,7 +129,7 @@ class _Lanes:
         given = dict(zip(range(len(self._model.inputs)), (frames, canvas), strict=False))
         painted: Frames = request.infer(given, share_inputs=True, share_outputs=True)[0]
         if not painted.size:
-            raise RuntimeError("OpenVINO made no picture, most likely for want of memory")
+            raise RuntimeError("OpenVINO returned no picture, most likely for lack of memory")
         return painted
 
     def _compile(self) -> Compiled:

@@ -41,4 +41,4 @@ def _faults(style: Style, precision: Precision, sessions: Sessions) -> Iterator[
             yield f"{which} makes {painted.shape} of frames {shape}"
     trunk = session.get_modelmeta().custom_metadata_map.get(TRUNK)
     if trunk != style.card.trunk:
-        yield f"{which} says it grew from trunk {trunk}, its card says {style.card.trunk}"
+        yield f"{which} names the trunk {trunk}, its card {style.card.trunk}"

@@ -55,7 +55,7 @@ def watch_gpus(registry: CollectorRegistry, service: str) -> None:
     try:
         nvml = import_module("pynvml")
     except ModuleNotFoundError:
-        log.warning("no figures about the GPU: the package nvidia-ml-py is not installed")
+        log.warning("GPU metrics are off: the package nvidia-ml-py is not installed")
         return
     registry.register(GpuCollector(nvml, service))
 
@@ -112,7 +112,7 @@ class GpuCollector(Collector):
             log.error("the driver does not answer for the GPU", gpu=index, error=str(error))
         elif error is None and index in self._lost:
             self._lost.remove(index)
-            log.info("the GPU is back", gpu=index)
+            log.info("the driver answers for the GPU again", gpu=index)
 
     def _read(self, figure: Figure, gpu: Any) -> float | None:
         try:

@@ -66,11 +66,11 @@ def _average(row: Sequence[TensorProto], percents: Sequence[int]) -> None:
 def _check_alike(one: ModelProto, other: ModelProto) -> None:
     trunks = [_trunk(model) for model in (one, other)]
     if not all(trunks):
-        raise NotInterpolable("a network does not say which trunk it grew from")
+        raise NotInterpolable("a network does not name its trunk")
     if trunks[0] != trunks[1]:
-        raise NotInterpolable("the networks grew from different trunks")
+        raise NotInterpolable("the networks have different trunks")
     if _build(one) != _build(other):
-        raise NotInterpolable("the networks are not built alike")
+        raise NotInterpolable("the networks have different structures")
 
 
 def _trunk(model: ModelProto) -> str | None:

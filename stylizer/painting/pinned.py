@@ -68,7 +68,7 @@ class PinnedMemory:
             ctypes.byref(address), ctypes.c_size_t(size), ctypes.c_uint(_PORTABLE)
         )
         if code:
-            log.warning("the driver locks no more memory", bytes=size, cuda_error=code)
+            log.warning("the driver cannot lock more memory", bytes=size, cuda_error=code)
             return None
         return address.value
 

@@ -90,7 +90,7 @@ def choose(
         if fault is None:
             passed_over = dict.fromkeys(cause for other, cause in faults if other != device)
             return Choice(device, candidate, tuple(passed_over))
-        log.warning("passed over", device=device, precision=candidate, cause=fault)
+        log.warning("engine skipped", device=device, precision=candidate, cause=fault)
         faults.append((device, fault))
     raise ConfigurationError([*dict.fromkeys(fault for _, fault in faults)])
 
@@ -148,7 +148,7 @@ class _Judge:
         except ConfigurationError as error:
             return "; ".join(error.problems)
         except Exception as error:  # ONNX Runtime raises its own classes, without a common root
-            return f"ENGINE={device}: it starts and does not paint: {error}"
+            return f"ENGINE={device}: it starts, but cannot paint: {error}"
         return _difference(device, precision, self._exact, painted)
 
     def _paint(self, device: Device, precision: ChosenPrecision) -> Frames:
@@ -177,8 +177,9 @@ def _difference(
         if levels <= GPU_MOST_LEVELS:
             return None
         return (
-            f"ENGINE={device}: its picture is {levels} levels away from that {_AGAINST_FP32}, and "
-            f"{GPU_MOST_LEVELS} are allowed; check the GPU and its driver, or set ENGINE=cpu"
+            f"ENGINE={device}: its picture differs by {levels} levels from that "
+            f"{_AGAINST_FP32}, and at most {GPU_MOST_LEVELS} are allowed; check the GPU and "
+            "its driver, or set ENGINE=cpu"
         )
     least = LEAST_DB if device == "cpu" else GPU_LEAST_DB
     decibels = round(float(10 * np.log10(255**2 / max(np.mean(error**2), 1e-9))), 1)
@@ -186,8 +187,9 @@ def _difference(
     if decibels >= least:
         return None
     return (
-        f"PRECISION={precision}: on ENGINE={device} its picture is only {decibels} dB near that "
-        f"{_AGAINST_FP32}, and {least:g} dB are asked for; PRECISION=fp32 is exact"
+        f"PRECISION={precision}: on ENGINE={device} its picture matches that {_AGAINST_FP32} "
+        f"to only {decibels} dB, and at least {least:g} dB are required; PRECISION=fp32 is "
+        "exact"
     )
 
 

@@ -68,17 +68,18 @@ class Sessions:
         if missing:
             raise ConfigurationError(
                 [
-                    f"ENGINE={device}: this installation of ONNX Runtime has no {missing[0]}; "
-                    "scripts/setup --gpu installs the one for NVIDIA's GPUs, and ENGINE=cpu, or "
-                    "auto, does without"
+                    f"ENGINE={device}: this installation of ONNX Runtime lacks {missing[0]}; "
+                    "install the one for NVIDIA's GPUs (scripts/setup --gpu), or set "
+                    "ENGINE=cpu or ENGINE=auto"
                 ]
             )
         if device != "cpu":
             if not has_driver():
                 raise ConfigurationError(
                     [
-                        f"ENGINE={device}: NVIDIA's driver is not here; install it, start a "
-                        "container with NVIDIA's toolkit (docker run --gpus all), or set ENGINE=cpu"
+                        f"ENGINE={device}: NVIDIA's driver was not found; install it, start "
+                        "a container with NVIDIA's toolkit (docker run --gpus all), or set "
+                        "ENGINE=cpu"
                     ]
                 )
             _load_cuda()

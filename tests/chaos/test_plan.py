@@ -84,10 +84,10 @@ def test_the_page_tells_every_fault_and_every_violation() -> None:
     findings = Findings(
         seed=7, runs=3, faults=Counter({"kill splitter": 2}), figures=Figures(chunks=10, jobs=2)
     )
-    violation = Violation("I5", "frames/2", "the checkpoint stands at 1")
+    violation = Violation("I5", "frames/2", "the checkpoint is at 1")
     bad = page(replace(findings, violations=[(8, violation)]))
     assert "| kill splitter | 2 |" in bad
-    assert "- seed 8: I5 frames/2: the checkpoint stands at 1" in bad
+    assert "- seed 8: I5 frames/2: the checkpoint is at 1" in bad
     assert "| stacks that could not be judged | 1 |" in page(replace(findings, unjudged=[9]))
     good_page = page(findings)
     assert "Seen:" not in good_page

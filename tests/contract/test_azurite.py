@@ -60,7 +60,7 @@ def test_a_node_that_is_too_old_is_not_taken(nowhere: Path, tmp_path: Path) -> N
     (package / "dist/src/blob").mkdir(parents=True)
     (package / "dist/src/blob/main.js").touch()
     (package / "package.json").write_text('{"engines": {"node": ">=999.0.0"}}')
-    with pytest.raises(StylestreamError, match="^Azurite needs Node 999 or newer, and none is"):
+    with pytest.raises(StylestreamError, match="^Azurite needs Node 999 or newer, which was not"):
         azurite.command_line(1, tmp_path)
 
 

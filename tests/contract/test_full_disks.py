@@ -51,7 +51,7 @@ async def test_a_result_waits_for_room_in_its_work_folder_and_its_record_says_so
         async def waiting() -> bool:
             status = await bench.look(film.job_id)
             reason = status and status.waiting and status.waiting.reason
-            return reason == "room in the assembler's work folder"
+            return reason == "space in the assembler's work folder"
 
         await bench.until(waiting)
         disk.free()

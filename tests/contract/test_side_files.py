@@ -103,7 +103,7 @@ async def published_tracks(blobs: BlobStore, container: str, name: str | None) -
     [
         ("whole", {}, ""),
         ("damaged", {"CORRUPT_SIDE": 1}, "damaged in storage"),
-        ("gone", {"SIDE_MISSING": 1}, "gone from storage"),
+        ("gone", {"SIDE_MISSING": 1}, "no longer exist in storage"),
     ],
 )
 async def test_sound_that_storage_does_not_give_back_costs_the_sound_alone(

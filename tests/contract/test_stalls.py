@@ -212,7 +212,7 @@ async def test_a_split_whose_event_is_done_and_that_left_nothing_fails_in_the_en
         status = await bench.ended(job)
     assert status.error
     assert status.error.code == "STALLED"
-    assert "the upload's event is done, and its split has not ended" in status.error.message
+    assert "the upload's event was completed, but its split did not end" in status.error.message
 
 
 async def test_a_job_whose_upload_event_went_with_an_earlier_hub_fails_in_the_end(

@@ -83,7 +83,7 @@ class Entra:
         # The state or the nonce is not the flow's: a forged or an old address.
         except (ValueError, RuntimeError) as error:
             raise Problem(
-                HTTPStatus.BAD_REQUEST, "this sign-in was not begun here: sign in again"
+                HTTPStatus.BAD_REQUEST, "this sign-in was not started here: sign in again"
             ) from error
         claims = result.get("id_token_claims")
         if not claims:
@@ -139,7 +139,7 @@ def check_claims(
         Problem: it is of another tenant, for another application, or too old.
     """
     if claims.get("tid") != tenant:
-        raise Problem(HTTPStatus.FORBIDDEN, "this account is not of the studio's tenant")
+        raise Problem(HTTPStatus.FORBIDDEN, "this account does not belong to the studio's tenant")
     if claims.get("aud") != client:
         raise Problem(HTTPStatus.FORBIDDEN, "this sign-in is for another application")
     if claims.get("exp", 0) < now - _CLOCKS_DIFFER_S:

@@ -41,7 +41,7 @@ async def send_blob(
     """
     facts = await pieces.facts(container, name)
     if facts is None:
-        raise Problem(HTTPStatus.NOT_FOUND, f"{name} is gone from storage")
+        raise Problem(HTTPStatus.NOT_FOUND, f"{name} no longer exists in storage")
     wanted = _range(request, facts)
     file = name.rsplit("/", 1)[-1]
     headers = {

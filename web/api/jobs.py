@@ -226,7 +226,7 @@ ENDPOINTS: Final = (
     Endpoint(
         "GET",
         f"{_ONE}/source",
-        "Get the video as it was put in",
+        "Get the original video",
         send_source,
         answer="application/octet-stream",
         refusals=_RANGE,

@@ -46,7 +46,7 @@ def description(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
         "info": {
             "title": "stylestream studio",
             "version": "1",
-            "description": "Put videos in, watch them being painted, and take them away.",
+            "description": "Upload videos, watch them being painted, and download the results.",
         },
         "security": [{"token": []}],
         "paths": paths,

@@ -99,7 +99,7 @@ async def test_a_role_makes_an_operator(studio, provider, login, operator):
 async def test_people_of_other_tenants_are_not_let_in(studio, provider):
     async with provider.session() as session:
         back = await come_back(session, f"{studio.url}/sign-in", "stranger")
-        assert "not of the studio's tenant" in await refused(session, back, 403)
+        assert "not belong to the studio's tenant" in await refused(session, back, 403)
 
 
 async def test_an_expired_token_lets_nobody_in(studio, provider, monkeypatch):
@@ -115,7 +115,7 @@ async def test_what_was_not_begun_here_lets_nobody_in(studio, provider):
     async with provider.session() as session:
         back = await come_back(session, f"{studio.url}/sign-in", "ann")
         forged = f"{studio.url}/signed-in?{urlencode(asked_of(back) | {'state': 'forged'})}"
-        assert "not begun here" in await refused(session, forged, 400)
+        assert "not started here" in await refused(session, forged, 400)
         async with provider.session() as other, other.get(back, allow_redirects=False) as answer:
             assert answer.headers["Location"] == "/sign-in"
 
@@ -138,7 +138,7 @@ async def test_a_token_for_another_sign_in_lets_nobody_in(studio, provider):
         assert asked["code_challenge_method"] == "S256"
         changed = leads_to._replace(query=urlencode(asked | {"nonce": "another"})).geturl()
         back = await come_back(session, changed, "ann")
-        assert "not begun here" in await refused(session, back, 400)
+        assert "not started here" in await refused(session, back, 400)
 
 
 async def test_a_code_is_good_for_one_sign_in(studio, provider):

@@ -31,7 +31,7 @@ async def test_a_full_work_folder_is_named_with_its_remedy(
         work_dir=str(tmp_path),
     )
     making = Assembly(settings, None, None, AssemblerMetrics(CollectorRegistry()))
-    with pytest.raises(ResultError, match=r"give it more room \(WORK_DIR\)") as caught:
+    with pytest.raises(ResultError, match=r"give it more space \(WORK_DIR\)") as caught:
         await making.run(manifest("job", [8]))
     assert caught.value.code == "NO_SPACE"
     with os.scandir(tmp_path) as left:
@@ -51,5 +51,5 @@ async def test_a_machine_that_starts_no_thread_is_waited_for(
     )
     making = Assembly(settings, None, None, AssemblerMetrics(CollectorRegistry()))
     monkeypatch.setattr(threading.Thread, "start", none_left)
-    with pytest.raises(TransientError, match="its memory, or their number, is used up"):
+    with pytest.raises(TransientError, match="reached its limit of memory or threads"):
         await making.run(manifest("job", [8]))

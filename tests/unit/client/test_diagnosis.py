@@ -24,7 +24,7 @@ def one(last: int, position: int | None, *, first: int = 0, owner: str | None = 
         pytest.param(hub(one(9, 9, owner=None)), None, id="a pool that sleeps"),
         pytest.param(hub(one(9, 4, owner=None)), "no stylizer reads them", id="nobody reads"),
         pytest.param(hub(one(9, None)), "no position for partitions 0", id="no position"),
-        pytest.param(hub(one(3, 99)), "are an earlier hub's", id="another hub's positions"),
+        pytest.param(hub(one(3, 99)), "are those of an earlier hub", id="another hub's positions"),
         pytest.param(hub(one(9, 2, first=5)), "2 events were dropped", id="expired"),
         pytest.param(hub(one(9, 9), name="Frames"), "not in lower case", id="upper case"),
     ],

@@ -24,7 +24,7 @@ STORAGE = {"STORAGE_CONNECTION_STRING": "UseDevelopmentStorage=true"}
     [
         ({}, "set WEB_TOKEN"),
         ({"WEB_TOKEN": "short"}, "WEB_TOKEN must have at least 32 characters"),
-        ({"WEB_TOKEN": LONG, "WEB_HOST": "0.0.0.0"}, "would show sessions on the network"),
+        ({"WEB_TOKEN": LONG, "WEB_HOST": "0.0.0.0"}, "would expose sessions on the network"),
         ({"WEB_TOKEN": LONG, "WEB_PUBLIC_URL": "http://studio.example"}, "must be https"),
         ({"WEB_SIGN_IN": "proxy"}, "WEB_SIGN_IN=proxy needs WEB_SECRET"),
         (

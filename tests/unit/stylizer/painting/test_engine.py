@@ -97,7 +97,7 @@ def test_a_card_that_names_another_trunk_than_its_network_is_found_by_checking(
 ) -> None:
     hang(tmp_path, "grown", network(trunk="oak"), trunk="elm")
     (fault,) = find_faults(Gallery(tmp_path).find("grown"))
-    assert "grew from trunk oak, its card says elm" in fault
+    assert "names the trunk oak, its card elm" in fault
 
 
 def test_frames_are_painted_where_they_lie_on_the_canvas(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_a_machine_without_nvidias_driver_is_told_once_and_what_to_do(
     with pytest.raises(ConfigurationError) as refused:
         choose("cuda", "auto", Gallery(), STYLE)
     (said,) = refused.value.problems
-    assert said.startswith("ENGINE=cuda: NVIDIA's driver is not here;")
+    assert said.startswith("ENGINE=cuda: NVIDIA's driver was not found;")
     assert "onnxruntime" not in capfd.readouterr().err
 
 

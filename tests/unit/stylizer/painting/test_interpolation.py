@@ -77,11 +77,11 @@ def test_networks_in_half_precision_have_a_mean_too() -> None:
     ("other", "reason"),
     [
         (network(1.0, "elm"), "different trunks"),
-        (network(1.0, None), "does not say which trunk"),
-        (network(1.0, "oak", before="Neg"), "not built alike"),
-        (network(1.0, "oak", label=b"x"), "not built alike"),
+        (network(1.0, None), "does not name its trunk"),
+        (network(1.0, "oak", before="Neg"), "different structures"),
+        (network(1.0, "oak", label=b"x"), "different structures"),
         (b"no network", "cannot be read"),
-        (b"", "does not say which trunk"),
+        (b"", "does not name its trunk"),
     ],
 )
 def test_unlike_networks_have_no_mean(other: bytes, reason: str) -> None:
