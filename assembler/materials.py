@@ -59,7 +59,7 @@ class Materials:
             return None
         path = folder / Path(manifest.side).name
         if not await self._blobs.download(self._frames, manifest.side, path):
-            raise ResultError("SIDE_MISSING", f"they are gone from storage; {_REMEDY}")
+            raise ResultError("SIDE_MISSING", f"they no longer exist in storage; {_REMEDY}")
         if await asyncio.to_thread(file_digest, path) != manifest.side_sha256:
             raise ResultError("CORRUPT_SIDE", f"they were damaged in storage; {_REMEDY}")
         return path

@@ -67,7 +67,7 @@ _NOW: Final = Row(
         ),
         _number(
             "Dead letters",
-            "Events laid aside in the time shown.",
+            "Events moved to the dead letters in the time shown.",
             f"sum({_any('increase(SERVICE_dead_letters_total[$__range])')})",
         ),
         _number(
@@ -122,8 +122,8 @@ _LAG: Final = Row(
             ),
         ),
         Panel(
-            "Troubles of the connection",
-            "Each is tried again: errors of Event Hubs, checkpoints not written, clients rebuilt.",
+            "Connection errors",
+            "Each is retried: errors of Event Hubs, checkpoints not written, clients rebuilt.",
             "suffix: /s",
             (
                 Query(f"sum({_any(f'rate(SERVICE_eventhub_errors_total{_RATE})')})", "errors"),
@@ -165,7 +165,7 @@ _SATURATION: Final = Row(
         ),
         Panel(
             "Chunks outstanding",
-            "Chunks shipped by the splits in hand and not yet painted.",
+            "Chunks shipped by the splits in progress and not yet painted.",
             "suffix: chunks",
             (Query("sum(splitter_outstanding_chunks)", "outstanding"),),
         ),
@@ -211,14 +211,14 @@ _FAILURES: Final = Row(
         ),
         Panel(
             "Dead letters by code",
-            "Events laid aside, a minute.",
+            "Events moved to the dead letters, per minute.",
             "suffix: /min",
             _each(f"60 * sum by (code) (rate(SERVICE_dead_letters_total{_RATE}) > 0)", "{{code}}"),
             stacked=True,
         ),
         Panel(
             "Retries",
-            "Units of work tried again, a second.",
+            "Units of work retried, per second.",
             "suffix: /s",
             _each(f"sum(rate(SERVICE_retries_total{_RATE}))", ""),
         ),
@@ -241,7 +241,7 @@ _FAILURES: Final = Row(
         Panel(
             "Deliveries over HTTP",
             "What Event Grid was answered where it delivers to the webhook: taken, never again, "
-            "unauthorised, or put off.",
+            "unauthorised, or deferred.",
             "suffix: /min",
             (
                 Query(
@@ -253,7 +253,7 @@ _FAILURES: Final = Row(
         ),
         Panel(
             "Announcements",
-            "Tries to tell the topic how jobs ended; one that is put off is made again.",
+            "Attempts to announce to the topic how jobs ended; a deferred one is repeated.",
             "suffix: /min",
             (
                 Query(

@@ -80,7 +80,7 @@ _SERVING: Final = Row(
     (
         Panel(
             "Answers",
-            "Requests by the first digit of their answer, a second.",
+            "Requests by class of status code, per second.",
             "suffix: /s",
             (Query(f"sum by (answer) (rate(web_requests_total{_RATE}))", "{{answer}}"),),
             stacked=True,
@@ -101,7 +101,7 @@ _SERVING: Final = Row(
         ),
         Panel(
             "Uploads",
-            "Bytes of uploads that went through the studio, a second.",
+            "Bytes of uploads that passed through the studio, per second.",
             "Bps",
             (Query(f"sum(rate(web_uploaded_bytes_total{_RATE}))", "taken"),),
         ),

@@ -1,6 +1,6 @@
 """Check by trying which Azure roles an identity lacks for the work of a service; changes nothing.
 
-In a service's own pod, with the pod's identity::
+In a service's own pod, with the pod's identity:
 
     kubectl -n stylestream exec deployment/splitter -- python -m shared.service.rights splitter
 
@@ -189,7 +189,11 @@ def _first_line(error: Exception) -> str:
 
 def main() -> None:
     """Print a line for each role; exit with 1 if one is lacking or unclear, 2 if misconfigured."""
-    parser = argparse.ArgumentParser(prog="rights", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="rights",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("service", choices=[*NEEDS])
     service = parser.parse_args().service
     try:

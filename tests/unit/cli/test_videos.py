@@ -35,7 +35,7 @@ def test_a_video_that_is_named_twice_is_painted_once(tmp_path: Path) -> None:
     [
         ("-", "-: a video cannot be read from a pipe; write it into a file first"),
         ("", "a video's name is empty"),
-        ("https://example.org/v.mp4", "https://example.org/v.mp4: only files are taken"),
+        ("https://example.org/v.mp4", "https://example.org/v.mp4: only files are accepted"),
         ("nowhere.mp4", "nowhere.mp4: no such file"),
         ("/dev/null", "/dev/null is not a file"),
         ("x" * 300, f"{'x' * 300}: File name too long"),

@@ -73,9 +73,9 @@ def test_a_gpu_that_does_not_start_is_passed_over_with_a_sentence(
     ("named", "change", "verdict"),
     [
         ("fp32", 3, None),
-        ("fp32", 4, "4 levels away"),
+        ("fp32", 4, "differs by 4 levels"),
         ("fp16", 2, None),
-        ("fp16", 8, r"only 30.1 dB near"),
+        ("fp16", 8, "only 30.1 dB, and"),
     ],
 )
 def test_a_gpu_has_to_paint_what_the_processor_paints(
