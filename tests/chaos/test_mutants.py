@@ -187,6 +187,7 @@ async def test_a_result_in_two_versions_of_a_style_is_found(stack) -> None:
             stack.release.styles = await updated_styles(stack.styles)
             start_again(stack)
         await stack.jobs_ended(PATIENCE_S)
+        await stack.settle(PATIENCE_S)  # the last events are finished a moment later
         assert await promises() == {"ALIKE"}
         stack.release.styles = None
         start_again(stack)
