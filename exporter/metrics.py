@@ -24,23 +24,23 @@ class ExporterMetrics:
             return Gauge(f"stylestream_{name}", about, ["service", "hub"], registry=registry)
 
         self._enqueued = of_hub("hub_enqueued_events", "Events ever sent to the hub")
-        self._finished = of_hub("hub_finished_events", "Events worked off, or expired")
-        self._waiting = of_hub("backlog_events", "Events retained and not worked off")
+        self._finished = of_hub("hub_finished_events", "Events processed, or expired")
+        self._waiting = of_hub("backlog_events", "Events retained and not yet processed")
         self._age = of_hub(
-            "backlog_age_seconds", "Age of the oldest event not worked off; 0 without any"
+            "backlog_age_seconds", "Age of the oldest event not yet processed; 0 without any"
         )
         self._retention_left = of_hub(
             "backlog_retention_left_seconds",
-            "Time until the hub drops the oldest event not worked off",
+            "Time until the hub drops the oldest event not yet processed",
         )
         self._expired = of_hub(
-            "backlog_expired_events", "Events that the hub dropped before they were worked off"
+            "backlog_expired_events", "Events that the hub dropped before they were processed"
         )
         self._owned = of_hub("hub_owned_partitions", "Partitions that a living consumer owns")
         self._partitions = of_hub("hub_partitions", "Partitions of the hub")
         self._unannounced = Gauge(
             "stylestream_uploads_unannounced_seconds",
-            "Age of the oldest upload that no event in its hub is younger than; 0 without any",
+            "Age of the oldest upload that is newer than every event in its hub; 0 without any",
             registry=registry,
         )
         self._looked = Gauge(

@@ -207,6 +207,6 @@ async def _problem(look: Callable[[], Awaitable[None]]) -> str | None:
     except StylestreamError as error:
         return str(error)
     except Exception as error:  # an unforeseen answer is no reason to stop looking
-        log.error("looking failed", exc_info=error)
+        log.error("check of hubs or uploads failed", exc_info=error)
         return f"{type(error).__name__}: {error}"
     return None

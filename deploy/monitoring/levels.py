@@ -105,7 +105,7 @@ _BACKLOG: Final = Row(
     (
         Panel(
             "Backlog",
-            "Events that are retained and not worked off, also while nobody reads them.",
+            "Events that are retained and not yet processed, even while no consumer reads them.",
             "suffix: events",
             (Query("max by (service) (stylestream_backlog_events)", "for the {{service}}"),),
             runbook="StylestreamNobodyPaints",
@@ -144,7 +144,7 @@ _BACKLOG: Final = Row(
         ),
         Panel(
             "Uploads not announced",
-            "Age of the oldest upload that no event in the hub of uploads is younger than.",
+            "Age of the oldest upload that is newer than every event in the hub of uploads.",
             "s",
             (Query("max(stylestream_uploads_unannounced_seconds)", "waits"),),
             red_from=300,
@@ -152,7 +152,7 @@ _BACKLOG: Final = Row(
         ),
         Panel(
             "Events expired",
-            "Events that a hub dropped before they were worked off.",
+            "Events that a hub dropped before they were processed.",
             "suffix: events",
             (
                 Query(

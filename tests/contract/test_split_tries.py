@@ -114,7 +114,7 @@ async def test_a_video_that_ends_its_splitter_again_and_again_is_given_up(
         await bench.blobs.delete(bench.settings.frames_container, f"{job.job_id}/manifest.json")
         await bench.blobs.delete(container, progress_blob(job.job_id))
         await openings.begin("killer.mp4", etag, job)
-        with pytest.raises(PermanentError, match="ended its splitter 2 times at the same place"):
+        with pytest.raises(PermanentError, match="ended the splitter 2 times at the same place"):
             await openings.begin("killer.mp4", etag, job)
         await bench.tell("killer.mp4", etag)
         async with bench.splitting():

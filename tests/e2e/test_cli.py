@@ -315,8 +315,8 @@ async def test_the_doctor_tries_what_a_service_may(pipeline) -> None:
     directory = pipeline.stack.options.directory
     code, out, err = await run("doctor", "--rights-of", "stylizer", "--dir", directory)
     assert (code, err) == (0, "")
-    assert "ok       hub frames: Azure Event Hubs Data Receiver is there" in out
-    assert "ok       container segments: Storage Blob Data Contributor is there" in out
+    assert "ok       hub frames: Azure Event Hubs Data Receiver is granted" in out
+    assert "ok       container segments: Storage Blob Data Contributor is granted" in out
     assert len(out.splitlines()) == 7
 
 

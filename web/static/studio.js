@@ -100,7 +100,7 @@ function choose(chosen) {
   $("chosen-more").textContent = `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
   offer();
   const tooLarge = files.find((file) => file.size > session.max_upload_bytes);
-  trouble("video", tooLarge ? `${tooLarge.name} is larger than this studio takes.` : null);
+  trouble("video", tooLarge ? `${tooLarge.name} is larger than this studio accepts.` : null);
   trouble("painting", null);
   performance.mark("files chosen");
   describe();
