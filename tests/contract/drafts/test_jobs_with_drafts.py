@@ -31,6 +31,14 @@ async def _begun(bench: Bench, film: Film) -> bool:
     return facts is not None and facts.metadata.get("assemblies") == "1"
 
 
+async def _split(bench: Bench, film: Film) -> None:
+    """Store and announce what a splitter makes of a film."""
+    await bench.hub.by_job(started(film.job_id))
+    await film.store_split(bench.blobs, bench.settings.frames_container)
+    split = SplitCompleted(job_id=film.job_id, chunks=CHUNKS, frames=4 * CHUNKS)
+    await bench.hub.by_job(split)
+
+
 async def _announce(bench: Bench, film: Film, *chunks: int) -> None:
     await film.store(bench.blobs, bench.settings.segments_container, *chunks)
     for chunk in chunks:
@@ -41,11 +49,7 @@ async def test_a_job_is_begun_and_counted_before_its_last_segment(
     storage_connection: str, eventhub_connection: str, film: Film, tmp_path: Path, work: Path
 ) -> None:
     async with running(storage_connection, eventhub_connection, work_dir=str(work)) as bench:
-        frames = bench.settings.frames_container
-        await bench.hub.by_job(started(film.job_id))
-        await film.store_split(bench.blobs, frames)
-        split = SplitCompleted(job_id=film.job_id, chunks=CHUNKS, frames=4 * CHUNKS)
-        await bench.hub.by_job(split)
+        await _split(bench, film)
         await _announce(bench, film, 0, 1)
         await bench.until(lambda: _begun(bench, film))
 
@@ -83,10 +87,7 @@ async def test_pictures_that_the_disk_has_damaged_are_never_published(
     monkeypatch.setattr(drafts if ahead else mux_module, "Joining", OnDisk)
     settings = {"work_dir": str(work), "drafts": 1 if ahead else 0}
     async with running(storage_connection, eventhub_connection, **settings) as bench:
-        await bench.hub.by_job(started(film.job_id))
-        await film.store_split(bench.blobs, bench.settings.frames_container)
-        split = SplitCompleted(job_id=film.job_id, chunks=CHUNKS, frames=4 * CHUNKS)
-        await bench.hub.by_job(split)
+        await _split(bench, film)
         await _announce(bench, film, 0, 1, 2)
         if ahead:
             assert await _published(bench, film) == film.made(tmp_path)
@@ -101,10 +102,7 @@ async def test_a_job_that_fails_leaves_nothing_of_its_draft(
     storage_connection: str, eventhub_connection: str, film: Film, work: Path
 ) -> None:
     async with running(storage_connection, eventhub_connection, work_dir=str(work)) as bench:
-        await bench.hub.by_job(started(film.job_id))
-        await film.store_split(bench.blobs, bench.settings.frames_container)
-        split = SplitCompleted(job_id=film.job_id, chunks=CHUNKS, frames=4 * CHUNKS)
-        await bench.hub.by_job(split)
+        await _split(bench, film)
         await _announce(bench, film, 0)
         await bench.until(lambda: _is(left_in(work)))
         failed = ChunkFailed(job_id=film.job_id, chunk=1, code="CHUNK_POISONED", message="it hung")
@@ -125,20 +123,16 @@ async def test_drafts_make_room_for_results_that_are_complete(
     (tmp_path / "other").mkdir()
     other = Film(tmp_path / "other")
 
-    def beside_nothing(*arguments: object) -> None:
+    def beside_nothing(*arguments: object) -> str:
         if len(left_in(work)) > 1:
             raise OSError(errno.ENOSPC, "No space left on device")
-        mux(*arguments)  # type: ignore[arg-type]
+        return mux(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(assembly, "mux", beside_nothing)
     settings = {"work_dir": str(work), "drafts": 1}
     async with running(storage_connection, eventhub_connection, **settings) as bench:
         for one in (other, film):
-            await bench.hub.by_job(started(one.job_id))
-            await one.store_split(bench.blobs, bench.settings.frames_container)
-            await bench.hub.by_job(
-                SplitCompleted(job_id=one.job_id, chunks=CHUNKS, frames=4 * CHUNKS)
-            )
+            await _split(bench, one)
             await _announce(bench, one, 0)
             await bench.until(lambda: _is(left_in(work)))
         # When a job is complete that has no draft
