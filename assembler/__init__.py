@@ -1,6 +1,6 @@
 """The assembler: segments in, one finished video out.
 
-The path of a job: `service` takes its events, `completeness` says when the set of segments is
+The path of a job: `loop` takes its events, `completeness` says when the set of segments is
 complete, `assembly` fetches them, `mux` joins them with the sound, `verify` checks frame by frame,
 and the result is published.
 

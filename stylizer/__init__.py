@@ -1,6 +1,6 @@
 """The stylizer: chunks of source frames in, chunks of painted frames out.
 
-The path of a chunk: `service` takes its event and fetches its blob; `painting` decodes, paints and
+The path of a chunk: `loop` takes its event and fetches its blob; `painting` decodes, paints and
 encodes it in overlapping threads, with the network behind `engine`; then the segment is written
 once and announced. Any instance may die at any moment: the event is checkpointed only after the
 segment is announced.

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from assembler.job import Job
-from assembler.service import Assembler
+from assembler.loop import Assembler
 from shared.contracts.layout import chunk_partition, manifest_blob
 from shared.contracts.messages import (
     AnyMessage,

@@ -1,0 +1,275 @@
+"""The splitter's loop: uploads in, jobs out."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+from typing import Final
+
+import structlog
+
+from shared.contracts.errors import PermanentError, TransientError
+from shared.contracts.layout import status_blob
+from shared.contracts.manifest import Manifest
+from shared.contracts.messages import SplitCompleted, SplitFailed
+from shared.contracts.status import read_status
+from shared.hubs.dead_letters import DeadLetters
+from shared.hubs.delivery import Delivery
+from shared.hubs.scarcity import retry_on_scarcity
+from shared.hubs.workers import GivenBack, OneAtATime
+from shared.storage.blobs import BlobFacts
+from shared.storage.manifests import load_manifest
+from shared.styles.gallery import Gallery
+from shared.telemetry import tracing
+from splitter.intake.acceptance import Acceptance
+from splitter.intake.budgets import Budgets
+from splitter.intake.style_request import resolve_style
+from splitter.intake.uploads import Upload, parse_uploads
+from splitter.job import SplitJob
+from splitter.job_monitor import JobOver
+from splitter.losses import Losses
+from splitter.openings import Opening, Openings
+from splitter.request import SplitRequest
+from splitter.settings import SplitterSettings
+from splitter.shipping import CutChanged, Outlets
+from splitter.slots import Slots
+
+log = structlog.get_logger()
+
+_UNFORESEEN: Final = (
+    "The video could not be split: the splitter's log holds the cause, under the job's id."
+)
+
+
+class Splitter:
+    """Opens a job for every accepted upload and splits its video.
+
+    Each event is parsed, accepted, looked up, opened, split and announced; each step works on what
+    the one before returned.
+    """
+
+    def __init__(
+        self,
+        settings: SplitterSettings,
+        acceptance: Acceptance,
+        gallery: Gallery,
+        outlets: Outlets,
+        losses: Losses,
+    ) -> None:
+        self._settings = settings
+        self._acceptance = acceptance
+        self._gallery = gallery
+        self._to = outlets
+        self._same_job = OneAtATime()
+        self.openings = Openings(
+            outlets.blobs,
+            settings.frames_container,
+            settings.jobs_container,
+            settings.split_attempts,
+        )
+        self._dead_letters = DeadLetters(
+            outlets.blobs, settings.dead_letters_container, settings.uploads_hub
+        )
+        self._budgets = Budgets(
+            settings.budget,
+            outlets.blobs,
+            settings.frames_container,
+            settings.jobs_container,
+            sharing=settings.budget_of,
+        )
+        self.slots = Slots(settings.splits)
+        self._losses = losses
+
+    async def split(self, delivery: Delivery) -> None:
+        """Split the videos that an Event Grid event announces.
+
+        Raises:
+            MessageError: the delivery is not an Event Grid event.
+        """
+        for upload in parse_uploads(delivery.body):
+            if self._is_accepted(upload) and (request := await self._look_up(upload, delivery)):
+                async with self._same_job.of(request.job_id):
+                    await self._run(request)
+
+    def _is_accepted(self, upload: Upload) -> bool:
+        reason = self._acceptance.refusal(upload)
+        if reason is not None:
+            log.info("upload ignored", container=upload.container, video=upload.name, reason=reason)
+        return reason is None
+
+    async def _look_up(self, upload: Upload, delivery: Delivery) -> SplitRequest | None:
+        """Return the request for an upload; None if the upload is gone.
+
+        The current version counts: new metadata, such as a style, makes a version without an event,
+        and the event of a newer video finds the job that this one opened for it. A split that was
+        begun before continues as it was begun.
+        """
+        retry, openings = self._to.retry, self.openings
+        losses = self._losses.of(delivery.partition_id)
+
+        async def begun() -> SplitRequest | None:
+            found = await retry(lambda: openings.find(upload.name, upload.etag))
+            return SplitRequest(upload, found, None, None, delivery, losses) if found else None
+
+        # If the upload is as the event says, writing the opening below also finds an earlier one.
+        facts = await retry(lambda: self._to.blobs.facts(upload.container, upload.name))
+        if facts is None or facts.copying or facts.etag != upload.etag:
+            if already := await begun():
+                return already
+            facts = await retry(lambda: self._settled(upload))
+        if facts is None:
+            log.info("upload no longer exists", video=upload.name)
+            return None
+        default = self._settings.default_style
+        style, problem = resolve_style(upload.name, facts, self._gallery, default)
+        if problem is not None and (already := await begun()):
+            return already
+        opening = Opening.of(upload.name, facts, style, self._settings)
+        versions: list[str | None] = []
+        for etag in dict.fromkeys((facts.etag, upload.etag)) if problem is None else ():
+            opening, version = await retry(partial(openings.keep, upload.name, etag, opening))
+            versions.append(version)
+        # If the upload was touched since its event, its split may have been begun.
+        untouched = versions[0] if len(versions) == 1 else None
+        return SplitRequest(upload, opening, untouched, problem, delivery, losses)
+
+    async def _settled(self, upload: Upload) -> BlobFacts | None:
+        """Return the upload's properties; None if it is gone.
+
+        Raises:
+            TransientError: its contents are still being copied from elsewhere.
+        """
+        facts = await self._to.blobs.facts(upload.container, upload.name)
+        if facts is not None and facts.copying:
+            raise TransientError(f"{upload.container}/{upload.name} is still being copied")
+        return facts
+
+    async def _run(self, request: SplitRequest) -> None:
+        if not request.is_first and await self._has_ended(request.job_id):
+            log.info("job ended already", job_id=request.job_id, video=request.upload.name)
+            return
+        await self._open(request)
+        try:
+            outcome = await self._split(request)
+        except CutChanged:
+            await self._split_anew(request)
+            return
+        if outcome is not None:
+            await self._announce(outcome)
+
+    async def _split_anew(self, request: SplitRequest) -> None:
+        """Abandon a job that another release began, and split its video as a new job."""
+        opening, name = request.opening.renewed(), request.upload.name
+        log.warning("video split again", job_id=request.job_id, as_job=opening.job_id, video=name)
+        for etag in dict.fromkeys((opening.video.etag, request.upload.etag)):
+            await self._to.retry(partial(self.openings.renew, name, etag, opening))
+        async with self._same_job.of(opening.job_id):
+            await self._run(dataclasses.replace(request, opening=opening, version=None))
+
+    async def _has_ended(self, job: str) -> bool:
+        record = await self._to.retry(
+            lambda: self._to.blobs.read(self._settings.jobs_container, status_blob(job))
+        )
+        try:
+            return record is not None and read_status(record).ended
+        except PermanentError:  # the assembler reports it
+            return False
+
+    async def _open(self, request: SplitRequest) -> None:
+        """Announce the job before there is a slot for its split, so that its user sees it."""
+        style = request.opening.style.style
+        tracing.annotate(job_id=request.job_id, style=style)
+        if given_up := request.opening.instead_of:
+            message = (
+                "the splitter was updated while it split this video, and now cuts it "
+                f"differently: the video is painted as job {request.job_id}"
+            )
+            await self._announce(SplitFailed(job_id=given_up, code="SPLIT_ANEW", message=message))
+        await self._to.retry(lambda: self._to.segments.by_job(request.started(queued=True)))
+        log.info("job accepted", job_id=request.job_id, video=request.upload.name, style=style)
+
+    async def _admit(self, request: SplitRequest) -> bool:
+        video = request.opening.video
+        return await self._budgets.admit(video.name, video.size, request.job_id)
+
+    async def _charge(self, request: SplitRequest, frames: int) -> None:
+        name, job = request.opening.video.name, request.job_id
+        await self._to.retry(lambda: self._budgets.charge(name, job, frames))
+
+    async def _begin(self, request: SplitRequest) -> None:
+        partition, losses = request.delivery.partition_id, request.losses
+        if await self._to.retry(lambda: self._losses.since(partition, losses)):
+            raise GivenBack("its partition moved to another instance")
+        upload, opening = request.upload, request.opening
+        await self._to.retry(
+            lambda: self.openings.begin(upload.name, upload.etag, opening, request.version)
+        )
+        await self._to.retry(lambda: self._to.segments.by_job(request.started(queued=False)))
+        log.info("split started", job_id=request.job_id, video=upload.name)
+
+    async def _split(self, request: SplitRequest) -> SplitCompleted | SplitFailed | None:
+        """Split the video and return the outcome; None if the job ended in the meantime."""
+        try:
+            if request.problem is not None:
+                raise request.problem
+            manifest = await self._sealed_before(request)
+            if manifest is None:
+                with self._to.metrics.timed("split"):
+                    manifest = await retry_on_scarcity(lambda: self._job(request).run())
+                await self._charge(request, manifest.frames)
+        except (GivenBack, CutChanged):
+            raise
+        except JobOver as over:
+            self._to.metrics.job("over")
+            log.info("split ended early", job_id=request.job_id, reason=str(over))
+            return None
+        except Exception as error:  # a bad upload must never stop its partition
+            return await self._failure(request, error)
+        return SplitCompleted(
+            job_id=manifest.job_id, chunks=len(manifest.chunks), frames=manifest.frames
+        )
+
+    def _job(self, request: SplitRequest) -> SplitJob:
+        return SplitJob(
+            request.opening,
+            lambda: self._admit(request),
+            lambda: self._begin(request),
+            self._settings,
+            self.slots,
+            self._to,
+        )
+
+    async def _sealed_before(self, request: SplitRequest) -> Manifest | None:
+        """Return the manifest if the video was split to its end before, else None."""
+        if request.version is not None:
+            return None
+        container, job = self._settings.frames_container, request.job_id
+        return await self._to.retry(lambda: load_manifest(self._to.blobs, container, job))
+
+    async def _failure(self, request: SplitRequest, error: Exception) -> SplitFailed:
+        job = request.job_id
+        code = error.code if isinstance(error, PermanentError) else "SPLITTER_ERROR"
+        unexpected = None if isinstance(error, PermanentError) else error
+        log.warning("split failed", job_id=job, code=code, error=str(error), exc_info=unexpected)
+        self._to.metrics.failed(code)
+        if code == "SPLIT_POISONED":
+            self._to.metrics.dead_lettered(code)
+            attempts = self._settings.split_attempts
+            await self._to.retry(
+                lambda: self._dead_letters.store(request.delivery, error, attempts)
+            )
+        message = str(error) if unexpected is None else _UNFORESEEN
+        return SplitFailed(job_id=job, code=code, message=message)
+
+    async def _announce(self, outcome: SplitCompleted | SplitFailed) -> None:
+        await self._to.retry(lambda: self._to.segments.by_job(outcome))
+        if isinstance(outcome, SplitFailed):
+            self._to.metrics.job("failed")
+            return
+        self._to.metrics.job("split")
+        log.info(
+            "split completed",
+            job_id=outcome.job_id,
+            frames=outcome.frames,
+            chunks=outcome.chunks,
+        )
