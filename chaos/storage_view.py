@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Final
 
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob.aio import BlobServiceClient
 
 from chaos.clips import look_at
@@ -96,16 +99,23 @@ class StorageView:
             found.append(Result(blob.name, job, digest, self._pictures[digest]))
         return tuple(found)
 
-    async def read_blob(self, container: str, name: str) -> bytes:
-        """Return a blob's content."""
-        download = await self._account.get_blob_client(container, name).download_blob()
-        return bytes(await download.readall())
+    async def damage(self, container: str, name: str, change: Callable[[bytearray], None]) -> None:
+        """Let ``change`` alter a blob's content; its metadata stays.
 
-    async def rewrite(self, container: str, name: str, damaged: bytes) -> None:
-        """Replace a blob's content; its metadata stays."""
+        Does nothing if the blob is deleted meanwhile: it must not come back by this.
+        """
         blob = self._account.get_blob_client(container, name)
-        found = await blob.get_blob_properties()
-        await blob.upload_blob(damaged, overwrite=True, metadata=dict(found.metadata or {}))
+        with contextlib.suppress(ResourceNotFoundError, ResourceModifiedError):
+            found = await blob.download_blob()
+            content = bytearray(await found.readall())
+            change(content)
+            await blob.upload_blob(
+                bytes(content),
+                overwrite=True,
+                metadata=found.properties.metadata,
+                etag=found.properties.etag,
+                match_condition=MatchConditions.IfNotModified,
+            )
 
     async def cancel(self, job_id: str) -> BlobCall | None:
         """Cancel a job as a user would; return the write, or None if the job had ended before."""

@@ -56,13 +56,14 @@ class Tampering:
             if not found:
                 return
             job, index = rng.choice(found)
-            name = chunk_blob(job, index)
-            content = bytearray(await arena.storage.read_blob("frames", name))
-            # Well inside the pictures' data, so that the container still opens.
-            place = rng.randrange(len(content) // 2, len(content) * 3 // 4)
-            content[place : place + _DAMAGED_BYTES] = rng.randbytes(_DAMAGED_BYTES)
-            arena.recorder.note_damage(job, index)
-            await arena.storage.rewrite("frames", name, bytes(content))
+
+            def change(content: bytearray) -> None:
+                # Well inside the pictures' data, so that the container still opens.
+                place = rng.randrange(len(content) // 2, len(content) * 3 // 4)
+                content[place : place + _DAMAGED_BYTES] = rng.randbytes(_DAMAGED_BYTES)
+                arena.recorder.note_damage(job, index)
+
+            await arena.storage.damage("frames", chunk_blob(job, index), change)
 
     async def damage_segment(self) -> None:
         """Damage a segment that no assembler has read yet."""
@@ -86,11 +87,13 @@ class Tampering:
             if not found:
                 return
             name = rng.choice(found)
-            content = bytearray(await arena.storage.read_blob(container, name))
-            place = rng.randrange(len(content))
-            content[place] ^= 1 + rng.randrange(255)
-            note(name.split("/")[0])
-            await arena.storage.rewrite(container, name, bytes(content))
+
+            def change(content: bytearray) -> None:
+                place = rng.randrange(len(content))
+                content[place] ^= 1 + rng.randrange(255)
+                note(name.split("/")[0])
+
+            await arena.storage.damage(container, name, change)
 
     async def poison(self) -> None:
         """Kill every process that paints a chunk, unread so far, until its job has ended."""

@@ -138,9 +138,11 @@ async def test_damaged_sound_that_is_not_noticed_is_found(stack) -> None:
         await seen(stack, SplitCompleted, 1)
         [tracks] = [blob for blob in await stack.storage.leftovers() if "/side-" in blob]
         container, _, name = tracks.partition("/")
-        sound = bytearray(await stack.storage.read_blob(container, name))
-        sound[len(sound) // 2] ^= 0xFF
-        await stack.storage.rewrite(container, name, bytes(sound))
+
+        def change(sound: bytearray) -> None:
+            sound[len(sound) // 2] ^= 0xFF
+
+        await stack.storage.damage(container, name, change)
         stack.pool_signal(signal.SIGCONT)
         await stack.jobs_ended(PATIENCE_S)
         assert await promises() & {"I2", "I3"} == {"I3"}
