@@ -47,19 +47,22 @@ class FramesHub:
         chunk: int,
         *,
         steps: int = 0,
+        resend: int,
         on_processor: bool = False,
         styles: str = "",
     ) -> None:
         """Send a chunk's reference as the splitter did, with how its segment has to be made.
 
-        It goes to the partition that is ``steps`` from the one that the splitter chose.
+        It goes to the partition that is ``steps`` from the one that the splitter chose. ``resend``
+        counts from 1.
         """
         partitions = await self._publisher.partitions()
         place = chunk_partition(manifest.job_id, chunk + steps, len(partitions))
         event = ChunkReady.of(
             manifest.job_id, manifest.source, manifest.style, manifest.chunks[chunk]
         )
-        event = event.model_copy(update={"on_processor": on_processor, "styles": styles})
+        how = {"resend": resend, "on_processor": on_processor, "styles": styles}
+        event = event.model_copy(update=how)
         await self._publisher.to_partition(event, partitions[place])
 
     async def _finished(self, partition: str) -> int:

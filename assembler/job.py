@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -45,7 +46,8 @@ class Job:
         self.etag = etag
         """Version of the stored record that `status` supersedes; None before the first write."""
         self.completeness = Completeness()
-        self.redrive = Redrive(redrives)
+        self._redrives = defaultdict[str, Redrive](lambda: Redrive(redrives))
+        """By the version that the chunks are to be painted in; empty if any will do."""
         self.manifest: Manifest | None = None
         self.stored_manifest: Stored | None = None
         """The manifest as it was read, if that is known."""
@@ -59,7 +61,6 @@ class Job:
         self.ended_before = status.ended
         """Whether the job had already ended when it was taken up."""
         self._clock = clock
-        self._redrives = redrives
         self._segments: dict[int, SegmentReady] = {}
         self._work: set[tuple[int, Provenance]] = set()
         """The segments whose painting is included in the two sums below."""
@@ -74,6 +75,11 @@ class Job:
     def job_id(self) -> str:
         """The job's id."""
         return self.status.job_id
+
+    @property
+    def redrive(self) -> Redrive:
+        """The rounds in which chunks are sent again, to be painted in the version wanted now."""
+        return self._redrives[self.completeness.agreement.version]
 
     @property
     def upload_event(self) -> EventPlace | None:
@@ -177,6 +183,8 @@ class Job:
     def announce(self, event: SegmentReady) -> None:
         """Note a finished segment; see `Completeness.announce`."""
         provenance = provenance_of(event)
+        if event.resend:
+            self._redrives[event.wanted].note_answer(event.chunk, event.resend)
         if self.completeness.announce(event.chunk, event.frames, provenance):
             if event.chunk in self._segments:  # it was painted anew
                 self.redrive.reset_rounds()
@@ -220,7 +228,6 @@ class Job:
     def give_up_version(self) -> None:
         """Note that no stylizer has the wanted version any more: see `Agreement`."""
         self.completeness.agreement.give_up_version()
-        self.redrive = Redrive(self._redrives)
 
     def move(self, result: str) -> None:
         """Note that the published result has another name now."""

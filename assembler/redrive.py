@@ -58,7 +58,7 @@ class Redrive:
         ]
 
     def sent(self, chunk: int) -> int:
-        """Return how often a chunk was sent again."""
+        """Return how often a chunk was sent again, as far as is known."""
         return self._sent[chunk]
 
     def sent_since_progress(self, chunk: int) -> int:
@@ -72,6 +72,16 @@ class Redrive:
         """
         self._sent_since_progress.clear()
 
+    def note_answer(self, chunk: int, resend: int) -> None:
+        """Note an answer to a chunk's resend of this number, whichever assembler has sent it.
+
+        The log of segments holds the answers, so that an assembler that takes over a job goes on
+        with the rounds where the one before was. Answers may come twice.
+        """
+        if resend > self._sent[chunk]:
+            self._sent[chunk] = resend
+            self._sent_since_progress[chunk] += 1
+
     def judge(self, missing: Mapping[int, int], reach: Reach) -> Verdict:
         """Decide about the ``missing`` chunks, each with its partition.
 
@@ -82,7 +92,7 @@ class Redrive:
         if not lost:
             return Verdict("wait")
         if hopeless := [
-            chunk for chunk in lost if self._sent_since_progress[chunk] == self._rounds
+            chunk for chunk in lost if self._sent_since_progress[chunk] >= self._rounds
         ]:
             return Verdict("give_up", tuple(hopeless))
         for chunk in lost:

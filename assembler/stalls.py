@@ -184,8 +184,9 @@ class Stalls:
             for chunk in lost:
                 styles = agreement.version if agreement.is_outdated(chunk) else ""
                 steps = _steps(job, chunk)
+                resend = job.redrive.sent(chunk)
                 await self._frames.send_again(
-                    manifest, chunk, steps=steps, on_processor=mixed, styles=styles
+                    manifest, chunk, steps=steps, resend=resend, on_processor=mixed, styles=styles
                 )
 
     async def _note_stored(self, job: Job, manifest: Manifest, chunks: list[int]) -> None:

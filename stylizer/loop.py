@@ -72,6 +72,9 @@ class Stylizer:
         tracing.annotate(job_id=event.job_id, chunk=event.chunk.index)
         async with self._same_chunk.of(_name(event)):
             outcome = await self._paint(event, delivery)
+            if isinstance(outcome, SegmentReady):
+                answered = {"wanted": event.styles, "resend": event.resend}
+                outcome = outcome.model_copy(update=answered)
             if outcome is not None:
                 await self._announce(outcome)
 

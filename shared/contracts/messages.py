@@ -60,6 +60,8 @@ class ChunkReady(Message):
     styles: str = ""
     """Digest of the networks that the segment must be painted with, to replace one painted with
     others; empty if any will do. A stylizer with other networks leaves the segment as it is."""
+    resend: Annotated[int, Field(ge=0)] = 0
+    """How many times the assembler has sent the chunk again, for these networks, with this one."""
 
     @classmethod
     def of(cls, job_id: str, source: Source, style: StyleRequest, chunk: Chunk) -> Self:
@@ -142,6 +144,10 @@ class SegmentReady(Message):
     encoder: str = ""
     """The GPU encoder that wrote it, as a name with a digest of the parameter sets; empty for the
     CPU. Segments with equal values can be joined."""
+    wanted: str = ""
+    """`ChunkReady.styles` of the event that this answers."""
+    resend: Annotated[int, Field(ge=0)] = 0
+    """`ChunkReady.resend` of the event that this answers."""
 
     @classmethod
     def of_stored(cls, job_id: str, chunk: Chunk, metadata: Mapping[str, str]) -> Self:

@@ -15,13 +15,14 @@ from pathlib import Path
 import av
 import pytest
 from contract.test_encoders import Painted, Send, sending, split_job
-from contract.test_services import Bench, running, started
+from contract.test_services import Bench, assembling, prepared, running, started
+from hub_reader import Reader
 from prometheus_client import CollectorRegistry
 from serving import serving
 from styles import hang, network
 
 from shared.contracts.layout import chunk_blob
-from shared.contracts.messages import SegmentReady, SplitCompleted
+from shared.contracts.messages import SegmentReady, SplitCompleted, decode
 from shared.contracts.status import Status
 from shared.contracts.style_request import StyleRequest
 from shared.service.clients import AzureClients
@@ -208,3 +209,42 @@ async def test_where_some_stylizers_keep_another_version_each_job_ends_in_one(
             status = await bench.ended(film.job)
         assert (status.state, status.warnings, status.error) == ("done", (), None)
         assert len(set(await film.versions())) == 1
+
+
+async def test_an_assembler_that_takes_a_job_over_goes_on_with_the_rounds_of_the_one_before(
+    storage_connection: str, eventhub_connection: str, releases: dict[str, Path], reader: Reader
+) -> None:
+    new = Gallery(releases["new"]).version(STYLE)
+
+    def answers(job: str) -> list[tuple[int, int]]:
+        """List the resends that were answered, each with its chunk."""
+        events = [decode(delivery.body) for delivery in reader.taken]
+        return [
+            (event.chunk, event.resend)
+            for event in events
+            if isinstance(event, SegmentReady) and (event.job_id, event.wanted) == (job, new)
+        ]
+
+    quick = {"redrive_after_s": 0.2, "checkpoint_interval_s": 0.1, "redrives": 2}
+    async with (
+        reader.reading(),
+        prepared(
+            storage_connection, eventhub_connection, keep_intermediates=True, **quick
+        ) as bench,
+        sending(bench) as send,
+    ):
+        film = Film(bench, send)
+
+        async def are_answered() -> bool:
+            return {(0, 1), (1, 1)} <= {*answers(film.job)}
+
+        async with assembling(bench.settings, CollectorRegistry()):
+            await film.open()
+            await film.paint_in_two(releases)
+        async with stylizing(bench, releases["old"]):
+            async with assembling(bench.settings, CollectorRegistry()):
+                await bench.until(are_answered)
+            async with assembling(bench.settings, CollectorRegistry()):
+                status = await bench.ended(film.job)
+        assert (status.state, status.warnings, status.error) == ("done", (), None)
+        assert sorted(answers(film.job)) == [(0, 1), (0, 2), (1, 1), (1, 2)]

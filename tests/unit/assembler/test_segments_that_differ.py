@@ -126,3 +126,30 @@ def test_a_version_that_nobody_has_is_asked_for_as_often_as_a_lost_chunk_is_sent
         # They say what is there, which is no progress
         hear(job, (0, "a"), (1, "a"))
     assert actions == ["resend", "resend", "give_up"]
+
+
+def test_the_next_owner_of_a_job_knows_how_often_a_version_was_asked_for() -> None:
+    log = [SegmentReady(job_id=ID, chunk=n, frames=8, styles=v) for n, v in enumerate("aab")]
+    actions = []
+    for resend in (1, 2, 3):
+        job = job_of(3, redrives=2)
+        for event in (*log, *log):  # events may come twice
+            job.announce(event)
+        verdict = Pool(job).look()
+        actions.append(verdict.action)
+        assert {job.redrive.sent(chunk) for chunk in verdict.lost} == {min(resend, 2)}
+        # No stylizer has the version: each says what there is, and what it was asked for
+        log += [event.model_copy(update={"wanted": "b", "resend": resend}) for event in log[:2]]
+    assert actions == ["resend", "resend", "give_up"]
+    job.give_up_version()
+    # The version before is asked for anew
+    assert (job.completeness.missing(), Pool(job).look().action) == ([2], "resend")
+
+
+def test_rounds_that_the_log_tells_of_start_anew_when_a_chunk_is_painted_anew() -> None:
+    job = job_of(3, redrives=1)
+    hear(job, (0, "a"), (1, "a"), (2, "b"))
+    job.announce(SegmentReady(job_id=ID, chunk=0, frames=8, styles="a", wanted="b", resend=1))
+    job.announce(SegmentReady(job_id=ID, chunk=1, frames=8, styles="b", wanted="b", resend=1))
+    assert Pool(job).look() == Verdict("resend", (0,))
+    assert job.redrive.sent(0) == 2
