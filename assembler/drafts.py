@@ -69,7 +69,7 @@ class Drafts:
             draft = Draft(self._settings, job, self._materials, self._threads, self._count)
             self._drafts[job.job_id] = draft
         if draft is not None:
-            draft.look()
+            draft.notify()
 
     def of(self, job_id: str) -> Draft | None:
         """Return a job's draft, or None."""
@@ -126,8 +126,8 @@ class Draft:
         """Whether the draft has failed or was discarded."""
         return self._writing.done()
 
-    def look(self) -> None:
-        """Look again for segments to append."""
+    def notify(self) -> None:
+        """Wake the writer, because there may be further segments to append."""
         self._news.set()
 
     async def completed(self) -> Written | None:
@@ -135,7 +135,7 @@ class Draft:
 
         To be called when all segments are there.
         """
-        self.look()
+        self.notify()
         return await asyncio.shield(self._written)
 
     async def end(self) -> None:

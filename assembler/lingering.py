@@ -34,7 +34,7 @@ class Lingering:
         self._without_record: dict[str, float] = {}
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
 
-    async def look(self) -> None:
+    async def delete_overdue(self) -> None:
         """Delete the segments that have been kept long enough."""
         if not self._settings.segments_linger_s or self._settings.keep_intermediates:
             return

@@ -81,8 +81,8 @@ class Assembler:
         recalls = Recalls(settings, blobs, segments, self._is_known)
         self._background = [
             self._in_rounds("jobs", settings.status_interval_s, self._look_after_jobs),
-            self._in_rounds("lingering", lingering.interval_s, lingering.look),
-            self._in_rounds("recalls", settings.redrive_after_s, recalls.look),
+            self._in_rounds("lingering", lingering.interval_s, lingering.delete_overdue),
+            self._in_rounds("recalls", settings.redrive_after_s, recalls.recall_forgotten),
         ]
 
     async def take(self, delivery: Delivery) -> None:

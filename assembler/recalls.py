@@ -66,13 +66,13 @@ class Recalls:
         self._seen: dict[str, _Seen] = {}
         self._at_once = asyncio.Semaphore(_AT_ONCE)
 
-    async def look(self) -> None:
+    async def recall_forgotten(self) -> None:
         """Recall the jobs whose records are open and have not changed since the last look."""
         try:
             folders = {f async for f in self._blobs.folders(self._settings.frames_container)}
             self._seen = {job: seen for job, seen in self._seen.items() if job in folders}
             due = filter(self._is_due, folders)
-            await asyncio.gather(*(self._look_at(folder, folders) for folder in due))
+            await asyncio.gather(*(self._recall_if_forgotten(folder, folders) for folder in due))
         except TransientError as error:
             log.warning("search for forgotten jobs failed", error=str(error))
 
@@ -84,11 +84,11 @@ class Recalls:
             return False
         return seen is None or time.monotonic() >= seen.due
 
-    async def _look_at(self, folder: str, folders: set[str]) -> None:
+    async def _recall_if_forgotten(self, folder: str, folders: set[str]) -> None:
         async with self._at_once:
             before = self._seen.get(folder)
             job = await self._job_of(folder) if before is None else before.job
-            # A job that has a folder of its own is looked at there.
+            # A job that has a folder of its own is checked there.
             elsewhere = self._in_hand(job) or (job != folder and job in folders)
             etag = None if elsewhere else await self._open_record(job)
             still = before is not None and before.etag == etag

@@ -59,13 +59,13 @@ class Rounds:
         unsaved = sorted(_unsaved(jobs), key=lambda job: job.last_ran("save"))
         await self._errand("save", unsaved, self._records.save)
         await self._errand("refresh", _due(jobs, "refresh", _QUIET_S), self._records.refresh)
-        idle = _due(jobs, "look", self._settings.redrive_after_s)
+        idle = _due(jobs, "examine", self._settings.redrive_after_s)
         try:
             hubs = await self._stalls.hub_progress(idle)
         except TransientError as error:
             log.warning("check of idle jobs failed", jobs=len(idle), error=str(error))
             return
-        await self._errand("look", idle, lambda job: self._stalls.look(job, hubs))
+        await self._errand("examine", idle, lambda job: self._stalls.examine(job, hubs))
 
     async def save(self, jobs: Iterable[Job]) -> None:
         """Store all records that are out of date, however long it takes."""

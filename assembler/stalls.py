@@ -56,7 +56,7 @@ class Stalls:
 
     Raises:
         TransientError: from every method, when the hub or storage is unavailable.
-        PermanentError: from `look`: the reason why the job fails.
+        PermanentError: from `examine`: the reason why the job fails.
     """
 
     def __init__(
@@ -87,14 +87,14 @@ class Stalls:
             reach, dict(zip(partitions, noted, strict=True)), _asked_once(self._caught_up)
         )
 
-    async def look(self, job: Job, hubs: HubProgress) -> None:
-        """Look into a job that has made no progress for a while."""
+    async def examine(self, job: Job, hubs: HubProgress) -> None:
+        """Examine a job that has made no progress for a while."""
         if job.manifest is None:
-            await self._look_for_manifest(job, hubs)
+            await self._examine_split(job, hubs)
         elif hubs.stylizers is not None:
-            await self._look_for_chunks(job, job.manifest, hubs.stylizers, hubs.caught_up)
+            await self._examine_chunks(job, job.manifest, hubs.stylizers, hubs.caught_up)
 
-    async def _look_for_manifest(self, job: Job, hubs: HubProgress) -> None:
+    async def _examine_split(self, job: Job, hubs: HubProgress) -> None:
         # In this order, so that a split that finishes in between is not taken for a lost one.
         passed = _is_upload_passed(job, hubs) and await hubs.caught_up(job.partition_id)
         progress = await self._blobs.read(self._settings.jobs_container, progress_blob(job.job_id))
@@ -125,7 +125,7 @@ class Stalls:
             return True
         return begun and job.lifeless_s >= self._settings.redrive_after_s
 
-    async def _look_for_chunks(
+    async def _examine_chunks(
         self, job: Job, manifest: Manifest, reach: Reach, caught_up: CaughtUp
     ) -> None:
         job.sign_of_life(reach)

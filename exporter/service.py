@@ -79,8 +79,8 @@ class HubWatch:
         self.newest_s: float | None = None
         """When the hub's newest event was enqueued, POSIX seconds; None while it is not known."""
 
-    async def look(self) -> None:
-        """Look at the hub once.
+    async def measure(self) -> None:
+        """Measure the hub's backlog once.
 
         Raises:
             TransientError: the hub or storage did not answer.
@@ -125,8 +125,8 @@ class UploadsWatch:
         self._container = container
         self._metrics = metrics
 
-    async def look(self) -> None:
-        """Look once; while the hub is away nothing can be said.
+    async def measure(self) -> None:
+        """Measure once; nothing can be said while the hub is unavailable.
 
         Raises:
             TransientError: storage did not answer.
@@ -197,8 +197,10 @@ async def export(
 
     async with asyncio.TaskGroup() as group:
         for reader, hub in zip(readers(settings), hubs, strict=True):
-            group.create_task(every(settings.look_interval_s, f"hub of {reader.service}", hub.look))
-        group.create_task(every(settings.uploads_interval_s, "users' storage", uploads.look))
+            group.create_task(
+                every(settings.look_interval_s, f"hub of {reader.service}", hub.measure)
+            )
+        group.create_task(every(settings.uploads_interval_s, "users' storage", uploads.measure))
 
 
 async def _problem(look: Callable[[], Awaitable[None]]) -> str | None:

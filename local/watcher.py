@@ -127,7 +127,7 @@ class UploadWatcher:
             failures = 0
             while not is_cancelled():
                 try:
-                    pause_s = await self._look(container, producer)
+                    pause_s = await self._scan(container, producer)
                     failures = 0
                     self._report(None)
                 except OUTAGES as error:
@@ -179,8 +179,8 @@ class UploadWatcher:
             async with asyncio.timeout(DEADLINE_S):
                 await producer.create_batch()
 
-    async def _look(self, container: ContainerClient, producer: EventHubProducerClient) -> float:
-        """List and announce once; return the seconds until the next look."""
+    async def _scan(self, container: ContainerClient, producer: EventHubProducerClient) -> float:
+        """List and announce once; return the seconds until the next scan."""
         started = time.monotonic()
         async with asyncio.timeout(DEADLINE_S):
             if await _glance(container) == self._announced:

@@ -82,7 +82,7 @@ class Overlooked:
         self._suspects: dict[tuple[str, str], _Suspect] = {}
         self._at_once = asyncio.Semaphore(_AT_ONCE)
 
-    async def look(self) -> None:
+    async def announce_missed(self) -> None:
         """Check the suspects, and from time to time scan all uploads."""
         try:
             if time.monotonic() - self._listed >= self._settings.uploads_look_s:

@@ -71,7 +71,9 @@ async def build(
     overlooked = Overlooked(settings, acceptance, account_url, splitter.openings, blobs, uploads)
     failed = metrics.background_failed
     looking = asyncio.create_task(
-        in_rounds("uploads", overlooked.interval_s, overlooked.look, failed, until=leaving)
+        in_rounds(
+            "uploads", overlooked.interval_s, overlooked.announce_missed, failed, until=leaving
+        )
     )
 
     def drain() -> None:

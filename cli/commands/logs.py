@@ -40,13 +40,13 @@ async def shown(folder: Path, say: Say) -> AsyncIterator[None]:
     """Hand to ``say`` every line that a stack's processes log in ``folder`` from now on."""
     places = {file: file.stat().st_size for file in _logs(folder)}
 
-    def look() -> None:
+    def say_new_lines() -> None:
         for file in _logs(folder):
             places[file] = _hand_on(file, places.get(file, 0), _WIDTH, say)
 
     async def follow() -> None:
         while True:
-            look()
+            say_new_lines()
             await asyncio.sleep(POLL_S)
 
     following = asyncio.create_task(follow())
@@ -56,7 +56,7 @@ async def shown(folder: Path, say: Say) -> AsyncIterator[None]:
         following.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await following
-        look()
+        say_new_lines()
 
 
 def _logs(folder: Path) -> list[Path]:

@@ -58,7 +58,7 @@ async def test_segments_go_when_their_job_has_ended_long_enough_ago(storage_conn
         unrecorded = secrets.token_hex(12)
         await blobs.create(settings.segments_container, chunk_blob(unrecorded, 0), b"segment")
 
-        await Lingering(settings, blobs).look()
+        await Lingering(settings, blobs).delete_overdue()
 
         left = {folder async for folder in blobs.folders(settings.segments_container)}
     assert left == {fresh, open_, unrecorded}

@@ -155,16 +155,16 @@ async def test_an_upload_that_is_deleted_while_it_is_suspected_is_not_announced(
             await put(bench, name)
         looked_s = await bench.blobs.clock_s(settings.uploads_container)
         await bench.until(lambda: later_than(bench, looked_s + settings.uploads_look_s))
-        await overlooked.look()
+        await overlooked.announce_missed()
         overlooked._listed = float("inf")
         # When one is deleted between two looks
         await bench.blobs.delete(settings.uploads_container, "deleted.mp4")
         await bench.until(lambda: told(overlooked, hub))
-        await overlooked.look()
+        await overlooked.announce_missed()
     assert set(hub.names) == {"kept.mp4"}
 
 
 async def told(overlooked: Overlooked, hub: Announced) -> bool:
     """Look again; tell whether anything was announced."""
-    await overlooked.look()
+    await overlooked.announce_missed()
     return bool(hub.names)

@@ -170,7 +170,7 @@ async def test_jobs_in_hand_are_not_looked_for_in_storage(
                 await bench.blobs.create(inside.jobs_container, status_blob(job), record)
             hub = SegmentsHub(bench.hub, lambda _: pytest.fail("nobody is asked"))
             storage = Asked(client)
-            await Recalls(inside, storage, hub, lambda job: job == ours).look()
+            await Recalls(inside, storage, hub, lambda job: job == ours).recall_forgotten()
     # Only what tells whose a folder is, and the record of the one that may be nobody's
     assert storage.found == {
         f"{container}/{opening_blob(upload)}": True,

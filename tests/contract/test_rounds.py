@@ -45,9 +45,9 @@ class Looking(Stalls):
 
     looked: list[str]
 
-    async def look(self, job: Job, hubs: HubProgress) -> None:
+    async def examine(self, job: Job, hubs: HubProgress) -> None:
         self.looked.append(job.job_id)
-        await super().look(job, hubs)
+        await super().examine(job, hubs)
 
 
 async def nobody_knows(_: str | None) -> bool:

@@ -124,17 +124,17 @@ async def test_a_record_that_cannot_be_read_after_a_restart_ends_its_job(
         await bench.until(ended)
 
 
-async def test_one_job_that_cannot_be_looked_into_keeps_nobody_else_from_it(
+async def test_one_job_that_cannot_be_examined_keeps_nobody_else_from_it(
     storage_connection: str, eventhub_connection: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bad, good, look = uuid.uuid4().hex[:24], uuid.uuid4().hex[:24], Stalls.look
+    bad, good, examine = uuid.uuid4().hex[:24], uuid.uuid4().hex[:24], Stalls.examine
 
     async def fail_on_one(stalls: Stalls, job: Job, reach: Reach | None) -> None:
         if job.job_id == bad:
             raise RuntimeError("unforeseen")
-        await look(stalls, job, reach)
+        await examine(stalls, job, reach)
 
-    monkeypatch.setattr(Stalls, "look", fail_on_one)
+    monkeypatch.setattr(Stalls, "examine", fail_on_one)
     async with running(storage_connection, eventhub_connection, redrive_after_s=0.2) as bench:
         await bench.hub.by_job(started(bad))
         await seal(bench, good, 2)

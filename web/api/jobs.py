@@ -53,7 +53,7 @@ async def entry_of(studio: Studio, request: web.Request) -> Entry:
 async def list_jobs(studio: Studio, request: web.Request) -> web.StreamResponse:
     """Answer with a page of jobs."""
     query = query_of(ListQuery, request)
-    await studio.board.look()
+    await studio.board.refresh()
     # A place in the list, not a job: the job of a page's end may be deleted before the next page.
     wanted = (
         entry
@@ -105,7 +105,7 @@ async def _send_changes(
     seen, quiet_since = None, clock.time()
     while not studio.closing.is_set():
         try:
-            await studio.board.look()
+            await studio.board.refresh()
         except TransientError as error:
             await answer.write(_event("away", json.dumps({"detail": str(error)})))
         revision = studio.board.revision
@@ -139,7 +139,7 @@ async def cancel_job(studio: Studio, request: web.Request) -> web.StreamResponse
     """End a job."""
     entry = await entry_of(studio, request)
     await _obey(studio.pipeline.cancel(entry.job.id))
-    await studio.board.refresh(entry.job.id)
+    await studio.board.reread(entry.job.id)
     return answer_of((await entry_of(studio, request)).job)
 
 

@@ -90,7 +90,7 @@ class Board:
         self.interval_s = _FRESH_S
         """How long a look at storage serves everybody."""
 
-    async def look(self) -> None:
+    async def refresh(self) -> None:
         """Bring the board up to date."""
         async with self._looking:
             now = time.monotonic()
@@ -127,7 +127,7 @@ class Board:
         """Return a job that the user may see; None when there is none."""
         if not is_job_id(job):
             return None
-        await self.look()
+        await self.refresh()
         if job not in self._entries:
             await self._follow([job])
         entry = self._entries.get(job)
@@ -144,7 +144,7 @@ class Board:
         jobs = [entry.job for entry in self.visible(user) if entry.revision > since]
         return jobs, [job for job, revision in self._gone.items() if revision > since]
 
-    async def refresh(self, job: str) -> None:
+    async def reread(self, job: str) -> None:
         """Read one job's record now: somebody has just changed it."""
         await self._follow([job])
 

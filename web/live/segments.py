@@ -53,7 +53,7 @@ class Segments:
         self._followed.move_to_end(job)
         if len(self._followed) > _REMEMBERED:
             self._followed.popitem(last=False)
-        return await followed.look()
+        return await followed.refresh()
 
     def _fits(self, job: str, metadata: Mapping[str, str]) -> bool:
         followed = self._followed.get(job)
@@ -138,7 +138,7 @@ class _Followed:
         self._looked = float("-inf")
         self._looking = asyncio.Lock()
 
-    async def look(self) -> Index:
+    async def refresh(self) -> Index:
         async with self._looking:
             fresh_s = _FRESH_S if self._index.playable else _EAGER_S
             if time.monotonic() - self._looked >= fresh_s:
