@@ -2,12 +2,12 @@
 
 A real frame of this kind cannot be made reliably, so the run does the killing: it watches for the
 moment when an attempt at the chunk is counted, and kills the process that paints it. That is the
-worker at the first attempt, and the child that paints a suspect chunk at every later one.
+worker at the first attempt, and the child that paints a suspect chunk at every later one. The child
+has the chunk by then: one that ends earlier does not count against the chunk.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Callable
 from typing import Final
@@ -19,8 +19,6 @@ from local.processes import Supervised
 from shared.contracts.layout import chunk_blob
 
 _ISOLATED: Final = "stylizer.attempts.isolated_child"
-_CHILD_S: Final = 30.0
-_POLL_S: Final = 0.02
 
 Pool = Callable[[], list[Supervised]]
 """Returns the pool's present processes."""
@@ -32,7 +30,6 @@ class Poison:
     def __init__(self, job_id: str, chunk: int, pool: Pool) -> None:
         self._chunk = chunk_blob(job_id, chunk)
         self._pool = pool
-        self._killing: set[asyncio.Task[None]] = set()
 
     async def strike(self, call: BlobCall) -> None:
         """Check a request before its answer is passed on; if it counts an attempt, kill its sender.
@@ -44,13 +41,10 @@ class Poison:
         worker = owner_of(call.client, self._pool)
         if worker is None:
             return
-        if call.metadata["attempts"] == "1":
-            # The worker dies before it learns that its attempt was counted.
-            _kill(worker)
-            return
-        task = asyncio.create_task(_kill_child(worker))
-        self._killing.add(task)
-        task.add_done_callback(self._killing.discard)
+        # The process dies before it can learn that its attempt was counted.
+        first = call.metadata["attempts"] == "1"
+        for process in [worker] if first else _children(worker, self._chunk):
+            _kill(process)
 
 
 def owner_of(port: int, pool: Pool) -> psutil.Process | None:
@@ -70,16 +64,15 @@ def ports_of(process: psutil.Process) -> set[int]:
     return {connection.laddr.port for connection in connections if connection.laddr}
 
 
-async def _kill_child(worker: psutil.Process) -> None:
-    """Wait for the child in which the worker isolates a suspect chunk, and kill it."""
-    with contextlib.suppress(TimeoutError, psutil.NoSuchProcess):
-        async with asyncio.timeout(_CHILD_S):
-            while True:
-                for child in worker.children():
-                    if _ISOLATED in child.cmdline():
-                        _kill(child)
-                        return
-                await asyncio.sleep(_POLL_S)
+def _children(worker: psutil.Process, chunk: str) -> list[psutil.Process]:
+    """Return the children in which the worker isolates a suspect chunk: one, or none."""
+    found = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in worker.children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if {_ISOLATED, chunk} <= set(child.cmdline()):
+                    found.append(child)
+    return found
 
 
 def _kill(process: psutil.Process) -> None:

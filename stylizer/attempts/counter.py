@@ -5,7 +5,8 @@ attempt that kills its worker is counted as well. The increment is conditional o
 two workers that briefly hold the same chunk count two attempts.
 
 The first attempt runs in the worker's own process, beside its other chunks; later ones run in a
-child process (`stylizer.attempts.isolation`). A worker that dies during a later attempt was killed
+child process (`stylizer.attempts.isolation`), and are counted once that process has the chunk: what
+keeps it from starting is not the chunk. A worker that dies during a later attempt was killed
 by something else, an eviction or another chunk, and the attempt has no outcome: it is repeated
 without being counted, up to a limit.
 """
@@ -83,33 +84,39 @@ class ChunkAttempts:
         )
         self._etag, self._metadata = chunk.etag, chunk.metadata
         self._worker = uuid.uuid4().hex
-        self._begun = 0
 
-    async def begin(self) -> int | None:
-        """Count another attempt at the chunk; return its number from 1, or None if none is left.
+    @property
+    def upcoming(self) -> int | None:
+        """The number of the next attempt, from 1, as far as is known; None if none is left.
 
-        An isolated attempt whose worker died is repeated under the same number. Attempts that other
-        workers have counted since the blob was read are taken into account.
+        An isolated attempt whose worker died is repeated under the same number.
+        """
+        counts = self._next()
+        return None if counts is None else _number(counts, self._attempts)
+
+    async def begin(self, number: int) -> bool:
+        """Count attempt ``number``; return False if, meanwhile, it is no longer the upcoming one.
+
+        Then another worker has counted attempts at the chunk, which `upcoming` takes into account.
 
         Raises:
             ChunkError: ``CHUNK_MISSING``: the blob was deleted meanwhile.
         """
-        self._begun += 1
-        mark = f"{self._worker}.{self._begun}"
-        while (counts := self._next()) is not None:
+        mark = f"{self._worker}.{number}"
+        while (counts := self._next()) and _number(counts, self._attempts) == number:
             counted = {**self._metadata, **counts, self._by: mark}
             etag = await self._blobs.annotate(self._container, self._name, counted, etag=self._etag)
             if etag is not None:
                 self._etag, self._metadata = etag, counted
-                return _number(counted, self._attempts)
+                return True
             facts = await self._blobs.facts(self._container, self._name)
             if facts is None:
                 raise ChunkError(MISSING, f"the frames {self._name} no longer exist in storage")
             self._etag, self._metadata = facts.etag, facts.metadata
             if facts.metadata.get(self._by) == mark:
                 # It was counted, and only the answer was lost.
-                return _number(facts.metadata, self._attempts)
-        return None
+                return True
+        return False
 
     def _next(self) -> dict[str, str] | None:
         """Return the counts with one more attempt; None when the limit is reached."""

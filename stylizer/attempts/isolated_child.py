@@ -1,10 +1,12 @@
 """The child process that `stylizer.attempts.isolation` starts to make one segment.
 
-Its arguments are the kind of work and the version of the styles that it has to paint in.
+Its arguments are the kind of work, the version of the styles that it has to paint in, the chunk's
+length in bytes, and its name, for those who list processes.
 
-It writes a line when it is ready. Standard input then carries the chunk's event as a line of JSON,
-followed by the chunk; standard output carries a line of JSON, an empty object unless something is
-wrong with the chunk, followed by the segment.
+Standard input carries the chunk's event as a line of JSON, followed by the chunk. When it has both,
+and all that it paints with, the child writes a line, and waits for one before it begins. Standard
+output then carries a line of JSON, an empty object unless something is wrong with the chunk,
+followed by the segment.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from shared.contracts.messages import ChunkReady
 from shared.service.settings import load
 from shared.styles.gallery import STYLE_CHANGED
 from stylizer.attempts.codecs import codecs_of
-from stylizer.attempts.isolation import READY, Work
+from stylizer.attempts.isolation import BEGIN, READY, Work
 from stylizer.attempts.segments import open_engine, paint, pass_through, settle
 from stylizer.settings import PaintingSettings
 
@@ -38,10 +40,13 @@ def main() -> None:
     os.dup2(2, 1)
     settings = load(PaintingSettings)
     work = _prepared(cast("Work", sys.argv[1]), sys.argv[2], settings)
+    given = sys.stdin.buffer
+    event, mezzanine = given.readline(), given.read(int(sys.argv[3]))
     with answer:
         answer.write(READY)
         answer.flush()
-        event, _, mezzanine = sys.stdin.buffer.read().partition(b"\n")
+        if given.readline() != BEGIN:
+            return  # the service has ended
         try:
             segment = work(ChunkReady.model_validate_json(event), mezzanine)
         except PermanentError as error:

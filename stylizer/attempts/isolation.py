@@ -2,6 +2,8 @@
 
 A chunk whose first attempt raised or killed its worker is tried again here: a crash or a hang then
 costs the attempt instead of the worker, and the other chunks carry on.
+
+The child says when it is ready and has the chunk. What ends it earlier cannot be the chunk's fault.
 """
 
 from __future__ import annotations
@@ -16,14 +18,16 @@ from asyncio.subprocess import Process
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 from shared.contracts.errors import PermanentError, StylestreamError
+from shared.contracts.layout import chunk_blob
 from shared.contracts.messages import ChunkReady
 from shared.service.settings import ServiceSettings
 
 Work = Literal["paint", "pass_through"]
 READY: Final = b"ready\n"
+BEGIN: Final = b"begin\n"
 
 _COMMAND: Final = (sys.executable, "-P", "-m", "stylizer.attempts.isolated_child")
 _ROOT: Final = Path(__file__).resolve().parents[2]
@@ -42,61 +46,107 @@ class AttemptFailed(StylestreamError):
         self.detail = detail or message
 
 
-async def run_isolated(
-    work: Work,
-    event: ChunkReady,
-    mezzanine: bytes,
-    deadline_s: float,
-    styles: str = "",
-    chosen: Mapping[str, str] = MappingProxyType({}),
-) -> bytes:
-    """Return the segment that the child makes.
+class NotStarted(StylestreamError):
+    """A child that ended, or could not be started, before it had its chunk; for the log."""
 
-    The child gets this process's environment, without the settings that give access to hubs and
-    storage, and with those that this process has ``chosen``. ``styles`` is the version of the
-    event's style that this process has: a child that finds another one on disk refuses to paint.
-    The child is killed at the deadline, which does not include its start, and on cancellation.
 
-    Raises:
-        PermanentError: what the child found wrong with the chunk or its style.
-        AttemptFailed: the child crashed, hung, or raised something unforeseen.
-    """
-    child = await asyncio.create_subprocess_exec(
-        *_COMMAND,
-        work,
-        styles,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**_environment(), **chosen},
-    )
-    try:
-        await _ready(child)
-        async with asyncio.timeout(deadline_s):
-            out, err = await child.communicate(event.to_json() + b"\n" + mezzanine)
-    except TimeoutError as error:
-        raise AttemptFailed(f"it was not painted within {deadline_s:g} s") from error
-    finally:
+class IsolatedPainter:
+    """A child process that is ready and has its chunk; it lives as long as its context."""
+
+    def __init__(self, child: Process) -> None:
+        self._child = child
+
+    @classmethod
+    async def start(
+        cls,
+        work: Work,
+        event: ChunkReady,
+        mezzanine: bytes,
+        styles: str = "",
+        chosen: Mapping[str, str] = MappingProxyType({}),
+    ) -> Self:
+        """Start a child and hand it the chunk.
+
+        The child gets this process's environment, without the settings that give access to hubs and
+        storage, and with those that this process has ``chosen``. ``styles`` is the version of the
+        event's style that this process has: a child that finds another one on disk refuses to
+        paint.
+
+        Raises:
+            NotStarted: it ended, could not be started, or took too long.
+        """
+        try:
+            child = await asyncio.create_subprocess_exec(
+                *_COMMAND,
+                *(work, styles, str(len(mezzanine)), chunk_blob(event.job_id, event.chunk.index)),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env={**_environment(), **chosen},
+            )
+        except OSError as error:
+            raise NotStarted(f"{type(error).__name__}: {error}") from error
+        painter = cls(child)
+        try:
+            await painter._hand_over(event.to_json() + b"\n" + mezzanine)
+        except BaseException:
+            await painter._end()
+            raise
+        return painter
+
+    async def _hand_over(self, chunk: bytes) -> None:
+        child = self._child
+        assert child.stdin is not None
+        assert child.stdout is not None
+        try:
+            async with asyncio.timeout(_START_S):
+                with contextlib.suppress(ConnectionError):  # from a child that has ended
+                    child.stdin.write(chunk)
+                    await child.stdin.drain()
+                if await child.stdout.readline() == READY:
+                    return
+                _, err = await child.communicate()
+        except TimeoutError as error:
+            raise NotStarted(f"the process did not start within {_START_S:g} s") from error
+        raise NotStarted(": ".join(["the process did not start", *_last_words(child, err)]))
+
+    async def segment(self, deadline_s: float) -> bytes:
+        """Return the segment that the child makes. It is killed at the deadline.
+
+        Raises:
+            PermanentError: what the child found wrong with the chunk or its style.
+            AttemptFailed: the child crashed, hung, or raised something unforeseen.
+        """
+        try:
+            async with asyncio.timeout(deadline_s):
+                out, err = await self._child.communicate(BEGIN)
+        except TimeoutError as error:
+            raise AttemptFailed(f"it was not painted within {deadline_s:g} s") from error
+        if self._child.returncode == 0:
+            return _segment(out)
+        cause, *tail = _last_words(self._child, err)
+        sentence = f"the process that painted it ended with {cause}"
+        raise AttemptFailed(sentence, ": ".join([sentence, *tail]))
+
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._child.pid
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._end()
+
+    async def _end(self) -> None:
         with contextlib.suppress(ProcessLookupError):
-            child.kill()
+            self._child.kill()
         # Close the pipes before the wait, which ends only when they have: a full pipe that is not
         # read never ends.
-        transport = child._transport  # type: ignore[attr-defined]  # noqa: SLF001
+        transport = self._child._transport  # type: ignore[attr-defined]  # noqa: SLF001
         transport.close()
-        await child.wait()
-    if child.returncode != 0:
-        raise _failure(child.returncode or 0, err)
-    return _segment(out)
-
-
-async def _ready(child: Process) -> None:
-    assert child.stdout is not None
-    try:
-        async with asyncio.timeout(_START_S):
-            # An empty line means that the child has ended; its exit status says why.
-            await child.stdout.readline()
-    except TimeoutError as error:
-        raise AttemptFailed(f"its process did not start within {_START_S:g} s") from error
+        await self._child.wait()
 
 
 def _segment(out: bytes) -> bytes:
@@ -107,11 +157,12 @@ def _segment(out: bytes) -> bytes:
     raise PermanentError(answer["code"], answer["message"])
 
 
-def _failure(code: int, err: bytes) -> AttemptFailed:
+def _last_words(child: Process, err: bytes) -> list[str]:
+    """Return how a child has ended, and the last line of what it wrote, if any."""
+    code = child.returncode or 0
     cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
     tail = err.decode(errors="replace").strip().splitlines()[-1:]
-    sentence = f"the process that painted it ended with {cause}"
-    return AttemptFailed(sentence, ": ".join([sentence, *(w[-_STDERR_TAIL:] for w in tail)]))
+    return [cause, *(line[-_STDERR_TAIL:] for line in tail)]
 
 
 def _environment() -> dict[str, str]:

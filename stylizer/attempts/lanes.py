@@ -47,6 +47,15 @@ class Lanes:
         """Stop admitting work."""
         self._draining = True
 
+    def check(self) -> None:
+        """Raise unless work is admitted.
+
+        Raises:
+            GivenBack: the service is shutting down.
+        """
+        if self._draining:
+            raise GivenBack("the service is shutting down")
+
     @asynccontextmanager
     async def free(self, needed: int = 0) -> AsyncIterator[None]:
         """Wait for a free lane and ``needed`` bytes, and hold both.
@@ -60,8 +69,7 @@ class Lanes:
                 await self._freed.wait()
             self._held.append(needed)
         try:
-            if self._draining:
-                raise GivenBack("the service is shutting down")
+            self.check()
             yield
         finally:
             self._held.remove(needed)

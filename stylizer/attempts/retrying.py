@@ -3,7 +3,8 @@
 The first attempt runs in a lane of this process, later ones in a child process, where a chunk that
 crashes or hangs its painter affects nothing else. Attempts are counted in storage, so that the
 count outlives the worker. After each failure the engine has to show that it still paints, before
-the next attempt counts against the chunk.
+the next attempt counts against the chunk. A child that does not start has not tried the chunk:
+another is started, and a worker that cannot start any leaves.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from shared.storage.seals import check_seal
 from shared.styles.gallery import STYLE_CHANGED
 from stylizer.attempts import segments
 from stylizer.attempts.codecs import Codecs, codecs_of
-from stylizer.attempts.counter import AttemptCounter
-from stylizer.attempts.isolation import AttemptFailed, Work, run_isolated
+from stylizer.attempts.counter import AttemptCounter, ChunkAttempts
+from stylizer.attempts.isolation import AttemptFailed, IsolatedPainter, NotStarted, Work
 from stylizer.attempts.lanes import Lanes
 from stylizer.metrics import StylizerMetrics
 from stylizer.painting.engine import Engine
@@ -39,6 +40,7 @@ from stylizer.settings import StylizerSettings
 log = structlog.get_logger()
 
 _BLANK_SIDE = 64
+_STARTS: Final = 3
 # The wordings of ONNX Runtime's allocator, CUDA and Python.
 _OUT_OF_MEMORY: Final = re.compile(
     r"out of memory|failed to allocate memory|available memory of \d+ is smaller than"
@@ -91,10 +93,11 @@ class RetryingPainter:
         last = AttemptFailed("it ended the processes that tried")
         async with self.lanes.free(self._needed(event)):
             attempts = self._counter.of(name, chunk, event)
-            while attempt := await self._retry(attempts.begin):
+            while attempt := attempts.upcoming:
                 try:
-                    with self._metrics.timed("paint"):
-                        return await self._attempt(attempt, event, chunk.data)
+                    if segment := await self._attempt(attempts, attempt, event, chunk.data):
+                        return segment
+                    continue
                 except AttemptFailed as failure:
                     last = failure
                 except PermanentError as fault:
@@ -110,9 +113,7 @@ class RetryingPainter:
                 self._check_memory(last.detail)
                 if is_out_of_memory(last.detail):  # it may be free again a moment later
                     await asyncio.sleep(PATIENCE_S)
-                await self._check_styles(last)
-                await self._check_engine()
-                await self._check_encoder()
+                await self._check_worker(last)
         limit = self._counter.limit
         times = "once" if limit == 1 else f"{limit} times"
         sentence = f"painting failed {times}: {last}"
@@ -124,11 +125,16 @@ class RetryingPainter:
         return needed(event)
 
     async def pass_through(self, event: ChunkReady, chunk: Content) -> Segment | None:
-        """Return a segment of the chunk's own frames; None when not even that can be made."""
+        """Return a segment of the chunk's own frames; None when not even that can be made.
+
+        Raises:
+            GivenBack: the service is shutting down, or has to.
+        """
         try:
             check_seal(chunk, f"chunk {event.chunk.index}", "CORRUPT_CHUNK")
             codecs = codecs_of(event, self._settings)
-            return await self._isolated("pass_through", event, chunk.data, codecs)
+            async with await self._start("pass_through", event, chunk.data, codecs) as child:
+                return await self._segment(child, codecs)
         except (PermanentError, AttemptFailed) as error:
             log.warning(
                 "chunk cannot be passed through unpainted", job_id=event.job_id, error=str(error)
@@ -139,26 +145,54 @@ class RetryingPainter:
         """Return how many attempts at a chunk were begun."""
         return await self._retry(lambda: self._counter.made(name))
 
-    async def _attempt(self, number: int, event: ChunkReady, mezzanine: bytes) -> Segment:
+    async def _attempt(
+        self, attempts: ChunkAttempts, number: int, event: ChunkReady, mezzanine: bytes
+    ) -> Segment | None:
+        """Count an attempt and make it; None if another worker has counted one meanwhile."""
         codecs = codecs_of(event, self._settings, number)
         if number == 1:
+            if not await self._retry(lambda: attempts.begin(number)):
+                return None
             self._metrics.attempt("in_process")
-            return await self.lanes.run(lambda: self._paint_here(event, mezzanine, codecs))
-        self._metrics.attempt("isolated")
-        return await self._isolated("paint", event, mezzanine, codecs)
+            with self._metrics.timed("paint"):
+                return await self.lanes.run(lambda: self._paint_here(event, mezzanine, codecs))
+        async with await self._start("paint", event, mezzanine, codecs) as child:
+            if not await self._retry(lambda: attempts.begin(number)):
+                return None
+            self._metrics.attempt("isolated")
+            with self._metrics.timed("paint"):
+                return await self._segment(child, codecs)
 
-    async def _isolated(
+    async def _start(
         self, work: Work, event: ChunkReady, mezzanine: bytes, codecs: Codecs
-    ) -> Segment:
-        settings = self._settings
+    ) -> IsolatedPainter:
+        """Start a child that has the chunk. This worker is to blame for one that does not start.
+
+        Raises:
+            GivenBack: none starts, and the service has failed, or it is shutting down.
+        """
         chosen = {
-            **settings.chosen,
+            **self._settings.chosen,
             "SEGMENT_ENCODER": codecs.encoder,
             "CHUNK_DECODER": codecs.decoder,
         }
         styles = "" if work == "pass_through" else self._engine.version(event.style)
-        deadline_s = settings.chunk_deadline_s
-        data = await run_isolated(work, event, mezzanine, deadline_s, styles, chosen)
+        for left in reversed(range(_STARTS)):
+            try:
+                return await IsolatedPainter.start(work, event, mezzanine, styles, chosen)
+            except NotStarted as failure:
+                cause = str(failure)
+                log.warning("painter not started", job_id=event.job_id, cause=cause)
+                self._check_memory(cause)
+                await self._check_worker(failure)
+            if left:
+                await asyncio.sleep(PATIENCE_S)
+                self.lanes.check()
+        self._health.fail(f"no process can be started for a suspect chunk: {cause}")
+        raise GivenBack("no process can be started for it")
+
+    async def _segment(self, child: IsolatedPainter, codecs: Codecs) -> Segment:
+        data = await child.segment(self._settings.chunk_deadline_s)
         return Segment(data, codecs.mark(data))
 
     def _paint_here(self, event: ChunkReady, mezzanine: bytes, codecs: Codecs) -> Segment:
@@ -171,6 +205,16 @@ class RetryingPainter:
         except Exception as error:  # from a codec or the network: another attempt may succeed
             detail = f"{type(error).__name__}: {error}"
             raise AttemptFailed(_sentence(error), detail) from error
+
+    async def _check_worker(self, failure: StylestreamError) -> None:
+        """Leave when this worker is the cause of a failure.
+
+        Raises:
+            GivenBack: it is; the service has failed.
+        """
+        await self._check_styles(failure)
+        await self._check_engine()
+        await self._check_encoder()
 
     def _check_memory(self, cause: str) -> None:
         """Leave when the GPU is out of memory, which isolated attempts share with this process.

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import threading
+import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ from local import azurite
 from local.eventhubs import EventHubs
 from local.processes import Command, Supervised
 from local.readiness import LineReady, TcpReady
+from shared.storage.accounts import storage_client
+from shared.storage.blobs import BlobStore
 
 ROOT = Path(__file__).resolve().parents[2]
 HUBS = {"uploads": 2, "frames": 4, "segments": 2}
@@ -110,3 +113,17 @@ async def reader(storage_connection: str, eventhub_connection: str) -> AsyncIter
     """A reader in a group of its own, of a broker of its own."""
     async with BlobServiceClient.from_connection_string(storage_connection) as blobs:
         yield await reader_of(storage_connection, eventhub_connection, blobs)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def blobs(storage_connection: str) -> AsyncIterator[BlobStore]:
+    async with storage_client(storage_connection, None, None) as client:
+        yield BlobStore(client)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def container(storage_connection: str) -> str:
+    name = f"t{uuid.uuid4().hex[:8]}"
+    async with storage_client(storage_connection, None, None) as client:
+        await client.create_container(name)
+    return name

@@ -2,81 +2,28 @@
 
 from __future__ import annotations
 
-import functools
-import io
-import tempfile
-import uuid
-from collections.abc import AsyncIterator, Callable
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import av.error
 import numpy as np
 import pytest
-import pytest_asyncio
-from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 from styles import hang, network
-from videos import Video
+from suspects import LIMIT, NAME, SETTLED, Gone, begin, chunk, painter, read
 
 from shared.contracts.errors import ChunkError
-from shared.contracts.manifest import Source
-from shared.contracts.messages import ChunkReady
-from shared.contracts.style_request import StyleRequest
 from shared.hubs.workers import GivenBack
 from shared.media.probes import find_nvenc_fault
-from shared.service.health import Health
-from shared.storage.accounts import storage_client
-from shared.storage.blobs import BlobStore, Content
-from shared.storage.seals import seal
+from shared.storage.blobs import BlobStore
 from shared.styles.gallery import Gallery
-from splitter.media.chunking import EncodedChunk
-from splitter.media.split import SplitOptions, split
-from stylizer.attempts import retrying
+from stylizer.attempts import isolation
 from stylizer.attempts.counter import AttemptCounter
-from stylizer.attempts.isolation import AttemptFailed
-from stylizer.attempts.retrying import RetryingPainter
-from stylizer.metrics import StylizerMetrics
-from stylizer.painting.engine import Canvas, Engine, Frames, OnnxEngine
-from stylizer.painting.layouts import RGB
-from stylizer.settings import StylizerSettings
+from stylizer.attempts.isolation import AttemptFailed, IsolatedPainter
+from stylizer.painting.engine import Canvas, Frames, OnnxEngine
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-LIMIT = 3
-NAME = "chunk.mp4"
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def blobs(storage_connection: str) -> AsyncIterator[BlobStore]:
-    async with storage_client(storage_connection, None, None) as client:
-        yield BlobStore(client)
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def container(storage_connection: str) -> str:
-    name = f"t{uuid.uuid4().hex[:8]}"
-    async with storage_client(storage_connection, None, None) as client:
-        await client.create_container(name)
-    return name
-
-
-@functools.cache
-def chunk() -> tuple[ChunkReady, bytes]:
-    """The first chunk of a video, and its reference."""
-    video = io.BytesIO(Video(frames=8, size=(64, 48)).make())
-    with tempfile.TemporaryDirectory() as folder:
-        source, first, *_ = split(video, SplitOptions(first_chunk_frames=8), Path(folder) / "side")
-    assert isinstance(source, Source)
-    assert isinstance(first, EncodedChunk)
-    event = ChunkReady.of("0" * 24, source, StyleRequest(style="starry-night"), first.chunk)
-    return event, first.data
-
-
-async def read(blobs: BlobStore, container: str) -> Content:
-    data = chunk()[1]
-    await blobs.create(container, NAME, data, metadata=seal(data))
-    content = await blobs.fetch(container, NAME)
-    assert content
-    return content
 
 
 async def test_attempts_that_fail_are_counted_up_to_the_limit(
@@ -84,7 +31,20 @@ async def test_attempts_that_fail_are_counted_up_to_the_limit(
 ) -> None:
     counter, event = AttemptCounter(blobs, container, LIMIT), chunk()[0]
     attempts = counter.of(NAME, await read(blobs, container), event)
-    assert [await attempts.begin() for _ in range(4)] == [1, 2, 3, None]
+    assert [await begin(attempts) for _ in range(4)] == [1, 2, 3, None]
+
+
+async def test_an_attempt_that_another_worker_has_counted_is_not_counted_twice(
+    blobs: BlobStore, container: str
+) -> None:
+    counter, event = AttemptCounter(blobs, container, LIMIT), chunk()[0]
+    ours, others = [counter.of(NAME, await read(blobs, container), event) for _ in range(2)]
+    assert await others.begin(1)
+    assert not await ours.begin(1)
+    assert ours.upcoming == 2
+    assert await ours.begin(2)
+    assert await ours.begin(3)
+    assert await counter.made(NAME) == 3
 
 
 async def test_a_chunk_that_has_to_be_painted_anew_has_all_attempts_again(
@@ -92,14 +52,14 @@ async def test_a_chunk_that_has_to_be_painted_anew_has_all_attempts_again(
 ) -> None:
     counter, event = AttemptCounter(blobs, container, LIMIT), chunk()[0]
     attempts = counter.of(NAME, await read(blobs, container), event)
-    assert [await attempts.begin() for _ in range(4)] == [1, 2, 3, None]
+    assert [await begin(attempts) for _ in range(4)] == [1, 2, 3, None]
     for how in ({"on_processor": True}, {"styles": "a1"}, {"on_processor": True, "styles": "a1"}):
         again = event.model_copy(update=how)
         anew = counter.of(NAME, await read(blobs, container), again)
-        assert [await anew.begin() for _ in range(2)] == [1, 2]
-        assert await attempts.begin() is None
+        assert [await begin(anew) for _ in range(2)] == [1, 2]
+        assert await begin(attempts) is None
         another = counter.of(NAME, await read(blobs, container), again)
-        assert await another.begin() == 2
+        assert await begin(another) == 2
 
 
 async def test_workers_that_die_beside_an_isolated_attempt_do_not_condemn_the_chunk(
@@ -108,36 +68,17 @@ async def test_workers_that_die_beside_an_isolated_attempt_do_not_condemn_the_ch
     counter = AttemptCounter(blobs, container, LIMIT)
 
     async def begin_and_die() -> int | None:
-        return await counter.of(NAME, await read(blobs, container), chunk()[0]).begin()
+        return await begin(counter.of(NAME, await read(blobs, container), chunk()[0]))
 
     # The first ran among the worker's other chunks: it may have killed it
     assert await begin_and_die() == 1
     # The others could not: whatever ended their workers was something else
     assert [await begin_and_die() for _ in range(5)] == [2, 2, 2, 2, 2]
     survivor = counter.of(NAME, await read(blobs, container), chunk()[0])
-    assert [await survivor.begin() for _ in range(3)] == [2, 3, None]
+    assert [await begin(survivor) for _ in range(3)] == [2, 3, None]
     # Nor is it tried for ever, should it be the chunk after all
     last = [await begin_and_die() for _ in range(2 * LIMIT)]
     assert last[-1] is None
-
-
-class Gone:
-    """An engine that stops painting: its GPU has fallen off the bus."""
-
-    paints = False
-    layout = RGB
-    cause: Exception = RuntimeError("CUDA failure 999: unknown error")
-
-    def version(self, _style: StyleRequest) -> str:
-        return "1"
-
-    def find_style_changes(self) -> str | None:
-        return None
-
-    def paint(self, _style: str, frames: Frames, _canvas: Canvas | None = None) -> Frames:
-        if not self.paints:
-            raise self.cause
-        return np.array(frames)
 
 
 class Partial(Gone):
@@ -158,28 +99,10 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     async def fail(*_arguments: object) -> bytes:
         raise AttemptFailed(reasons[0])
 
-    monkeypatch.setattr(retrying, "run_isolated", fail)
+    script = "import sys; sys.stdin.buffer.read(1); print('ready', flush=True); sys.stdin.read()"
+    monkeypatch.setattr(isolation, "_COMMAND", (sys.executable, "-c", script))
+    monkeypatch.setattr(IsolatedPainter, "segment", fail)
     return reasons
-
-
-def painter(
-    blobs: BlobStore,
-    container: str,
-    paints: Engine,
-    attempts: int = LIMIT,
-    **settings: object,
-) -> tuple[RetryingPainter, Health]:
-    health = Health()
-    chosen = StylizerSettings(
-        storage_connection_string="UseDevelopmentStorage=true",  # type: ignore[arg-type]
-        eventhub_connection_string="Endpoint=sb://localhost;UseDevelopmentEmulator=true",  # type: ignore[arg-type]
-        frames_container=container,
-        chunk_attempts=attempts,
-        lanes=1,
-        **settings,  # type: ignore[arg-type]
-    )
-    metrics = StylizerMetrics(CollectorRegistry())
-    return RetryingPainter(chosen, blobs, paints, metrics, health), health
 
 
 @pytest.mark.usefixtures("failing")
@@ -189,7 +112,7 @@ async def test_a_worker_whose_engine_is_gone_leaves_however_often_the_chunk_was_
 ) -> None:
     counter = AttemptCounter(blobs, container, LIMIT)
     for _ in range(before):
-        await counter.of(NAME, await read(blobs, container), chunk()[0]).begin()
+        await begin(counter.of(NAME, await read(blobs, container), chunk()[0]))
     painting, health = painter(blobs, container, Gone())
     with pytest.raises(GivenBack, match="the engine no longer paints"):
         await painting.paint(chunk()[0], NAME, await read(blobs, container))
@@ -209,7 +132,7 @@ async def test_a_worker_whose_gpu_is_out_of_memory_leaves(
 ) -> None:
     failing[0] = f"exit code 1: {cause}"
     counter = AttemptCounter(blobs, container, LIMIT)
-    await counter.of(NAME, await read(blobs, container), chunk()[0]).begin()
+    await begin(counter.of(NAME, await read(blobs, container), chunk()[0]))
     engine = Gone()
     engine.paints = True
     painting, health = painter(blobs, container, engine, engine="cuda")
@@ -224,7 +147,7 @@ async def test_a_worker_whose_gpu_no_longer_encodes_leaves(
 ) -> None:
     failing[0] = "exit code 1: h264_nvenc: Generic error in an external library"
     counter = AttemptCounter(blobs, container, LIMIT)
-    await counter.of(NAME, await read(blobs, container), chunk()[0]).begin()
+    await begin(counter.of(NAME, await read(blobs, container), chunk()[0]))
     engine = Gone()
     engine.paints = True
     painting, health = painter(blobs, container, engine, segment_encoder="nvenc")
@@ -238,7 +161,7 @@ async def test_a_chunk_that_fails_where_others_are_painted_is_to_blame(
 ) -> None:
     failing[0] = "the process that painted it ended with SIGSEGV"
     counter = AttemptCounter(blobs, container, LIMIT)
-    await counter.of(NAME, await read(blobs, container), chunk()[0]).begin()
+    await begin(counter.of(NAME, await read(blobs, container), chunk()[0]))
     engine = Gone()
     engine.paints = True
     painting, health = painter(blobs, container, engine)
@@ -311,10 +234,9 @@ async def test_a_worker_whose_styles_are_changed_in_place_leaves(
     engine = OnnxEngine(Gallery(tmp_path), "cpu")
     counter = AttemptCounter(blobs, container, LIMIT)
     for _ in range(before):
-        await counter.of(NAME, await read(blobs, container), chunk()[0]).begin()
+        await begin(counter.of(NAME, await read(blobs, container), chunk()[0]))
     change(tmp_path)
-    settled = {"engine": "cpu", "precision": "fp32", "segment_encoder": "x264"}
-    painting, health = painter(blobs, container, engine, **settled)
+    painting, health = painter(blobs, container, engine, **SETTLED)
     with pytest.raises(GivenBack, match="styles were changed"):
         await painting.paint(chunk()[0], NAME, await read(blobs, container))
     # A segment that names the version it was not painted in would go unnoticed, and a chunk is not

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
+import psutil
 import pytest
 from manifests import manifest
 
 from shared.contracts.messages import ChunkReady
 from stylizer.attempts import isolation
-from stylizer.attempts.isolation import AttemptFailed, run_isolated
+from stylizer.attempts.isolation import AttemptFailed, IsolatedPainter, NotStarted
 
 PATIENCE_S = 120.0
 
@@ -19,44 +21,76 @@ def chunk() -> ChunkReady:
     return ChunkReady.of(sealed.job_id, sealed.source, sealed.style, sealed.chunks[0])
 
 
+HAS_THE_CHUNK = "sys.stdin.buffer.read(6); print('ready', flush=True); sys.stdin.readline()"
+
+
+@pytest.fixture
+def child(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Return what lets children run a script."""
+
+    def run(script: str) -> None:
+        program = f"import os, sys, time; {script}"
+        monkeypatch.setattr(isolation, "_COMMAND", (sys.executable, "-c", program))
+
+    return run
+
+
 @pytest.mark.parametrize(
-    ("script", "start_s", "deadline_s", "sentence", "detail"),
+    ("script", "start_s", "sentence"),
     [
         (
             "sys.stderr.write('x' * 2**20); time.sleep(600)",
-            *(0.5, PATIENCE_S),
-            *("did not start within 0.5 s", ""),
+            *(0.5, "did not start within 0.5 s"),
         ),
+        ("time.sleep(600)", 0.5, "did not start within 0.5 s"),
+        ("raise RuntimeError('no styles')", PATIENCE_S, "exit code 1: RuntimeError: no styles$"),
+        ("os.abort()", PATIENCE_S, "did not start: SIGABRT$"),
+        ("sys.stdin.buffer.read(6); os.abort()", PATIENCE_S, "did not start: SIGABRT$"),
+        ("pass", PATIENCE_S, "did not start: exit code 0$"),
+    ],
+)
+async def test_one_that_ends_before_it_has_the_chunk_has_not_started(
+    script: str,
+    start_s: float,
+    sentence: str,
+    child: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    child(script)
+    monkeypatch.setattr(isolation, "_START_S", start_s)
+    with pytest.raises(NotStarted, match=sentence):
+        # More than a pipe holds
+        await IsolatedPainter.start("paint", chunk(), b"frames" * 2**18)
+
+
+@pytest.mark.parametrize(
+    ("script", "deadline_s", "sentence", "detail"),
+    [
+        ("time.sleep(600)", 0.5, "not painted within 0.5 s", ""),
         (
-            "print('ready', flush=True); time.sleep(600)",
-            *(PATIENCE_S, 0.5),
-            *("not painted within 0.5 s", ""),
-        ),
-        (
-            "print('ready', flush=True); raise RuntimeError('no paint')",
-            *(PATIENCE_S, PATIENCE_S),
+            "raise RuntimeError('no paint')",
+            PATIENCE_S,
             "the process that painted it ended with exit code 1$",
             "RuntimeError: no paint",
         ),
-        (
-            "print('ready', flush=True); os.abort()",
-            *(PATIENCE_S, PATIENCE_S),
-            *("ended with SIGABRT$", ""),
-        ),
+        ("os.abort()", PATIENCE_S, "ended with SIGABRT$", ""),
     ],
 )
 async def test_what_goes_wrong_there_is_reported_and_holds_up_nobody(
     script: str,
-    start_s: float,
     deadline_s: float,
     sentence: str,
     detail: str,
-    monkeypatch: pytest.MonkeyPatch,
+    child: Callable[[str], None],
 ) -> None:
-    monkeypatch.setattr(
-        isolation, "_COMMAND", (sys.executable, "-c", f"import os, sys, time; {script}")
-    )
-    monkeypatch.setattr(isolation, "_START_S", start_s)
-    with pytest.raises(AttemptFailed, match=sentence) as failed:
-        await run_isolated("paint", chunk(), b"frames", deadline_s=deadline_s)
+    child(f"{HAS_THE_CHUNK}; {script}")
+    async with await IsolatedPainter.start("paint", chunk(), b"frames") as painter:
+        with pytest.raises(AttemptFailed, match=sentence) as failed:
+            await painter.segment(deadline_s)
     assert detail in failed.value.detail
+
+
+async def test_one_that_is_not_needed_ends_with_its_context() -> None:
+    async with await IsolatedPainter.start("pass_through", chunk(), b"frames") as painter:
+        process = psutil.Process(painter.pid)
+    assert not process.is_running()
