@@ -24,7 +24,7 @@ from shared.contracts.manifest import Manifest
 from shared.hubs.scarcity import is_scarcity
 from shared.media.containers import is_full
 from shared.storage.blobs import BlobStore
-from shared.storage.sealed_files import SealedFile
+from shared.storage.sealed_files import SealedFile, corrupt_result
 from shared.storage.seals import file_digest
 from shared.storage.work_folders import work_folder
 
@@ -239,6 +239,11 @@ class Assembly:
             await loop.run_in_executor(
                 self.threads, verify, manifest, side, out, left_out, pictures
             )
+            # After the check, which has compared the copied tracks with this file.
+            if side and await loop.run_in_executor(self.threads, file_digest, side) != (
+                manifest.side_sha256
+            ):
+                raise corrupt_result()
         return SealedFile(out, digest)
 
     def _segments(self, manifest: Manifest, loop: asyncio.AbstractEventLoop) -> Iterator[Segment]:

@@ -115,7 +115,9 @@ class Joining:
             raise ResultError("SEGMENT_COUNT", "There are no segments to make a result from.")
         self._result.finish()
         self._open.close()
-        add_chapters(self._path, self._chapters)
+        if self._chapters:
+            with self._path.open("r+b") as file:
+                add_chapters(file, self._chapters)
         self._finished = True
         return self._result.pictures.value
 

@@ -27,7 +27,7 @@ from shared.contracts.messages import ChunkReady
 from shared.contracts.style_request import StyleRequest
 from shared.media.encodings import smallest_side
 from shared.storage.manifests import store_manifest
-from shared.storage.seals import file_digest
+from shared.storage.sealed_files import SealedFile
 from shared.storage.work_folders import FULL_S, more_room, work_folder
 from splitter.budget import PAUSE_S
 from splitter.decoder.process import DecoderKilled, split_in_child
@@ -35,6 +35,7 @@ from splitter.decoder.wire import Job
 from splitter.job_monitor import JobMonitor, JobOver
 from splitter.media.chunking import EncodedChunk
 from splitter.media.part import Part
+from splitter.media.side_file import CORRUPT_SIDE, corrupt_side
 from splitter.media.split import SplitEnd, SplitEvent, SplitOptions
 from splitter.openings import Opening
 from splitter.pace import Pace
@@ -103,7 +104,7 @@ class SplitJob:
                 source, end = await self._split_and_monitor(side)
                 # Writes of earlier attempts too: whoever ends the job deletes what it then finds.
                 await self._shipping.settle()
-                manifest = await self._seal(source, end, side)
+                manifest = await self._seal(source, end)
             await self._monitor.check()
         except JobOver:
             await self._clean_up()
@@ -175,12 +176,12 @@ class SplitJob:
             SourceRefused: ``error``, if the video is its cause or the last attempt is over.
         """
         neighbours = isinstance(error, DecoderKilled) or error.code == _NO_SPACE
-        starved = error.code == _STALLED
-        if self._last_try or not (neighbours or starved):
+        # Neither is held up by the splits beside it: holding all slots would not help.
+        chance = error.code in (_STALLED, CORRUPT_SIDE)
+        if self._last_try or not (neighbours or chance):
             raise error
         self._last_try = True
         log.warning("split retried", job_id=self._job_id, code=error.code)
-        # Processes outside the splitter stall a decoder: holding all slots would not help.
         return neighbours
 
     async def _wait_for_room(self) -> None:
@@ -230,7 +231,14 @@ class SplitJob:
             raise _root_error(group) from group
         assert source is not None
         assert end is not None
+        if name := self._side_name(source, end):
+            file = SealedFile(side, end.side_sha256 or "", corrupt_side)
+            await self._shipping.ship_side(name, file)
         return source, end
+
+    def _side_name(self, source: Source, end: SplitEnd) -> str | None:
+        digest = end.side_sha256
+        return digest and side_blob(self._job_id, source.container, digest)
 
     def _items(self, side: Path) -> AsyncGenerator[SplitEvent]:
         video, style = self._opening.video, self._opening.style
@@ -281,8 +289,7 @@ class SplitJob:
         )
         await self._to.blobs.delete(self._settings.jobs_container, progress_blob(self._job_id))
 
-    async def _seal(self, source: Source, end: SplitEnd, side: Path) -> Manifest:
-        digest = await asyncio.to_thread(file_digest, side) if end.has_side else None
+    async def _seal(self, source: Source, end: SplitEnd) -> Manifest:
         manifest = Manifest(
             job_id=self._job_id,
             video_url=self._opening.video.url,
@@ -293,12 +300,13 @@ class SplitJob:
             source=source,
             chunks=tuple(self._chunks),
             frames=end.frames,
-            side=digest and side_blob(self._job_id, source.container, digest),
-            side_sha256=digest,
+            side=self._side_name(source, end),
+            side_sha256=end.side_sha256,
             warnings=(*end.warnings, *self._unseen(source)),
             damaged=end.damaged,
         )
-        await self._to.retry(lambda: self._store(manifest, side))
+        frames = self._settings.frames_container
+        await self._to.retry(lambda: store_manifest(self._to.blobs, frames, manifest))
         return manifest
 
     def _unseen(self, source: Source) -> Iterator[str]:
@@ -307,11 +315,6 @@ class SplitJob:
         if style.duration is None and style.max_frames is None:
             end = style.starts_at + (last.first_pts + last.duration) * source.time_base
             yield from style.schedule.unseen(end)
-
-    async def _store(self, manifest: Manifest, side: Path) -> None:
-        if manifest.side is not None:
-            await self._to.blobs.create(self._settings.frames_container, manifest.side, side)
-        await store_manifest(self._to.blobs, self._settings.frames_container, manifest)
 
 
 def _root_error(group: BaseExceptionGroup) -> BaseException:

@@ -1,10 +1,10 @@
-"""Ship one job's chunks: each is stored, then announced, with a few in flight at once."""
+"""Ship what a split makes: chunks, each stored, then announced, and at its end the side file."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +17,7 @@ from shared.contracts.messages import ChunkReady
 from shared.hubs.publisher import Publisher
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
+from shared.storage.sealed_files import SealedFile
 from shared.storage.seals import SEAL, seal
 from splitter.decoder.forks import ForkServer
 from splitter.metrics import SplitterMetrics
@@ -78,23 +79,35 @@ class Shipping:
         """
         try:
             with self._to.metrics.timed("ship", chunk=event.chunk.index):
-                await self._store(event, data)
+                await self._store(lambda: self._put(event, data))
                 await self._to.retry(lambda: self._to.frames.to_partition(event, partition))
         finally:
             self._room.release()
         self._shipped.add(event.chunk.index)
         self._to.metrics.chunk("split", event.chunk.frames)
 
+    async def ship_side(self, name: str, file: SealedFile) -> None:
+        """Store the side file, which need not outlast this call, unless it is there already.
+
+        Raises:
+            SourceRefused: ``CORRUPT_SIDE``: the disk has damaged it.
+        """
+
+        async def put() -> None:
+            await self._to.blobs.create(self._container, name, file)
+
+        await self._store(put)
+
     async def settle(self) -> None:
         """Return once no cancelled shipment can reach storage any more."""
         await asyncio.gather(*self._puts, return_exceptions=True)
 
-    async def _store(self, event: ChunkReady, data: bytes) -> None:
-        put = asyncio.create_task(self._to.retry(lambda: self._put(event, data)))
-        self._puts.add(put)
-        put.add_done_callback(self._puts.discard)
+    async def _store(self, put: Callable[[], Awaitable[None]]) -> None:
+        putting = asyncio.create_task(self._to.retry(put))
+        self._puts.add(putting)
+        putting.add_done_callback(self._puts.discard)
         # A cancelled request could still reach storage after the cleanup.
-        await asyncio.shield(put)
+        await asyncio.shield(putting)
 
     async def _put(self, event: ChunkReady, data: bytes) -> None:
         name, metadata = chunk_blob(event.job_id, event.chunk.index), seal(data)

@@ -16,7 +16,7 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import AttachmentStream, DataStream, Disposition, Stream
 
-from shared.media.detour import TICK, is_detour, open_detour
+from shared.media.detour import TICK, NewFile, is_detour, open_detour
 
 ContainerName = Literal["mp4", "mkv"]
 
@@ -75,15 +75,16 @@ def complaint(error: av.error.FFmpegError | IndexError) -> str:
 
 
 def open_output(
-    path: Path, kind: ContainerName, options: Mapping[str, str], streams: Iterable[Stream]
+    file: Path | NewFile, kind: ContainerName, options: Mapping[str, str], streams: Iterable[Stream]
 ) -> OutputContainer:
     """Open a new file for the packets of ``streams``; ``options`` are the muxer's.
 
     Codecs that FFmpeg's Matroska muxer does not list take a detour: see `shared.media.detour`.
     """
     if kind == "mp4" or all(_is_listed(stream) for stream in streams):
-        return av.open(str(path.absolute()), "w", format=FORMATS[kind], options=dict(options))
-    return open_detour(path, options)
+        target = str(file.absolute()) if isinstance(file, Path) else file
+        return av.open(target, "w", format=FORMATS[kind], options=dict(options))
+    return open_detour(file, options)
 
 
 def open_trial(path: Path, kind: ContainerName, stream: Stream) -> OutputContainer:

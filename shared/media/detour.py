@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import av
 from av.container import OutputContainer
@@ -41,11 +41,22 @@ _MEDIUM: Final = 1 << 28
 """The marker of a length of 4 bytes."""
 
 
-def open_detour(path: Path, options: Mapping[str, str]) -> OutputContainer:
+class NewFile(Protocol):
+    """What is written into: a file, or an object that stands between the muxer and one."""
+
+    def read(self, size: int, /) -> bytes: ...
+    def write(self, data: bytes, /) -> int: ...
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+    def tell(self) -> int: ...
+
+
+def open_detour(file: Path | NewFile, options: Mapping[str, str]) -> OutputContainer:
     """Open a new Matroska file that takes any codec; ``options`` are the muxer's."""
     words = ":".join(["f=matroska", *(f"{name}={value}" for name, value in options.items())])
+    if not isinstance(file, Path):
+        return av.open(f"[{words}]file", "w", format="tee", io_open=lambda *_: file)
     # ("tee" splits its list of outputs at bars.)
-    target = "".join(f"\\{c}" if c in "\\'|" else c for c in str(path.absolute()))
+    target = "".join(f"\\{c}" if c in "\\'|" else c for c in str(file.absolute()))
     return av.open(f"[{words}]{target}", "w", format="tee")
 
 
@@ -71,23 +82,23 @@ class TimestampSpreader:
         self._latest[index] = dts
 
 
-def add_chapters(path: Path, chapters: Sequence[Chapter]) -> None:
-    """Append chapters to a closed file from `open_detour`; ``tee`` does not pass them on.
+def add_chapters(file: NewFile, chapters: Sequence[Chapter]) -> None:
+    """Append chapters to the file of a container from `open_detour` that is closed.
 
-    They are written as FFmpeg's muxer writes them, after everything else, and entered in its
-    SeekHead, where it leaves room for more entries.
+    ``tee`` does not pass them on. They are written as FFmpeg's muxer writes them, after everything
+    else, and entered in its SeekHead, where it leaves room for more entries.
     """
     if not chapters:
         return
     written = _written(chapters)
-    with path.open("r+b") as file:
-        head = file.read(_HEAD_BYTES)
-        segment = _element(head, _element(head, 0).end)
-        end = file.seek(0, os.SEEK_END)
-        file.write(written)
-        file.seek(segment.begin - 8)
-        file.write((_LONG | end + len(written) - segment.begin).to_bytes(8, "big"))
-        file.write(_contents(head, segment.begin, end - segment.begin))
+    file.seek(0)
+    head = file.read(_HEAD_BYTES)
+    segment = _element(head, _element(head, 0).end)
+    end = file.seek(0, os.SEEK_END)
+    file.write(written)
+    file.seek(segment.begin - 8)
+    file.write((_LONG | end + len(written) - segment.begin).to_bytes(8, "big"))
+    file.write(_contents(head, segment.begin, end - segment.begin))
 
 
 class _Element(NamedTuple):

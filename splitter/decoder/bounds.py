@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from typing import Final
 
 from shared.contracts.manifest import Chunk, Source
@@ -30,6 +31,7 @@ _BYTES_A_FRAME: Final = 4096
 _BYTES_A_CHUNK: Final = 64 * 1024
 _MACROBLOCK: Final = 16
 _DIGEST_LENGTH: Final = 32
+_SHA256: Final = re.compile("[0-9a-f]{64}")
 _MAX_TICKS: Final = 2**62
 _MAX_WAY: Final = 2**30
 """How far a camera may move, in quarter pixels; stylizers hold it in 32 bits."""
@@ -77,7 +79,9 @@ class Bounds:
                 self._check_chunk(chunk)
                 self._frames += chunk.frames
                 self._chunks += 1
-            case SplitEnd(frames=frames, chunks=chunks):
+            case SplitEnd(frames=frames, chunks=chunks, side_sha256=digest):
+                if digest is not None and not _SHA256.fullmatch(digest):
+                    raise GarbageError("it ended with something else than a digest")
                 if (frames, chunks) != (self._frames, self._chunks) or not chunks:
                     raise GarbageError(
                         f"it ended with {frames} frames in {chunks} chunks and had sent "

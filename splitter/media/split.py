@@ -94,8 +94,13 @@ class SplitEnd:
     frames: int
     chunks: int
     warnings: tuple[str, ...]
-    has_side: bool
+    side_sha256: str | None = None
     damaged: bool = False
+
+    @property
+    def has_side(self) -> bool:
+        """Whether there is a side file; ``side_sha256`` is then the digest of what it must hold."""
+        return self.side_sha256 is not None
 
 
 SplitEvent = Source | EncodedChunk | SplitEnd
@@ -290,7 +295,7 @@ class _Reader:
 
     def end(self, chunks: int) -> SplitEnd:
         """Finish the side file and return the totals; to be called after the last frame."""
-        self._copier.finish()
+        digest = self._copier.finish()
         follows_clock = self._integrity.follows_video or self._epochs.jumps
         losses = [
             *self._integrity.warnings(to_the_end=self._read_all),
@@ -303,7 +308,7 @@ class _Reader:
             frames=self._timeline.frames,
             chunks=chunks,
             warnings=(*losses, *changes),
-            has_side=self._copier.has_side,
+            side_sha256=digest,
             damaged=bool(losses),
         )
 

@@ -23,6 +23,7 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
+from shared.contracts.errors import SourceRefused
 from shared.contracts.manifest import Track
 from shared.media.containers import (
     ContainerName,
@@ -43,6 +44,7 @@ from splitter.media.packets import begins, is_far, with_data
 from splitter.media.part import Part
 from splitter.media.recode import LosslessRecoder
 from splitter.media.room import Room
+from splitter.media.side_file import SideFile
 from splitter.media.source import OpenSource, stream_time_base
 from splitter.media.stamps import Stamper, padding_of
 
@@ -105,6 +107,7 @@ class TrackCopier:
         self.tracks = tuple(self._describe(carried) for carried in self._carried)
         self._copies: dict[int, _Copy] = {}
         self._chapters: list[Chapter] = []
+        self._file: SideFile | None = None
         self._output = self._open()
 
     @property
@@ -116,11 +119,6 @@ class TrackCopier:
     def dropped(self) -> tuple[str, ...]:
         """What the result will not contain, one clause each."""
         return tuple(self._plan.dropped)
-
-    @property
-    def has_side(self) -> bool:
-        """Whether there is anything to carry over, and so a side file."""
-        return self._output is not None
 
     @property
     def losses(self) -> tuple[str, ...]:
@@ -144,7 +142,7 @@ class TrackCopier:
         try:
             self._take(copy, packet)
         except Exception as error:
-            if isinstance(error, MemoryError) or is_full(error):
+            if isinstance(error, MemoryError | SourceRefused) or is_full(error):
                 raise
             copy.unusable = True
             which = f"{copy.stream.type} track {packet.stream_index}"
@@ -178,8 +176,12 @@ class TrackCopier:
         """Set where the part ends, in seconds of the result."""
         self._end = end if self._end is None else min(end, self._end)
 
-    def finish(self) -> None:
-        """Write what is held and finish the side file."""
+    def finish(self) -> str | None:
+        """Write what is held and finish the side file; return its SHA-256, None if there is none.
+
+        Raises:
+            SourceRefused: ``CORRUPT_SIDE``: the disk has damaged it.
+        """
         for copy in self._copies.values():
             self._flush(copy)
         while self._held:
@@ -194,11 +196,12 @@ class TrackCopier:
                 self._chapters = []
             if all(copy.stamper.last_dts is None for copy in self._copies.values()):
                 self._write_anew_without_tracks()
-            else:
-                add_chapters(self._path, self._chapters)
+            elif self._file is not None:
+                add_chapters(self._file, self._chapters)
         self._losses += self._room.losses()
         if self._lost:
             self._losses.append(f"{self._lost} packets of sound or text were damaged and left out")
+        return None if self._file is None else self._file.seal()
 
     def _flush(self, copy: _Copy) -> None:
         for packet in (copy.recoder or copy.cues).flush():
@@ -210,9 +213,10 @@ class TrackCopier:
 
     def _write_anew_without_tracks(self) -> None:
         """Keep only chapters and titles: a file of tracks without packets cannot be opened."""
-        if self._carried:
+        if self._carried and self._file is not None:
+            self._file.end()
             self._path.unlink()
-            self._carried = ()
+            self._file, self._carried = None, ()
             self._output = self._open()
             if self._output is not None:
                 self._output.close()
@@ -220,8 +224,10 @@ class TrackCopier:
     def close(self) -> None:
         """Close the file as it is; without effect after `finish`."""
         if self._output is not None:
-            with contextlib.suppress(av.error.FFmpegError):
+            with contextlib.suppress(av.error.FFmpegError, OSError, SourceRefused):
                 self._output.close()
+        if self._file is not None:
+            self._file.end()
 
     def _converted(self, copy: _Copy, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
         if copy.recoder is not None:
@@ -277,8 +283,9 @@ class TrackCopier:
         if not (self._carried or chapters or metadata):
             return None
         options = {"fflags": "+bitexact", "avoid_negative_ts": "disabled"}
+        self._file = SideFile(self._path)
         if not self._carried:
-            output = av.open(str(self._path), "w", format="ffmetadata", options=options)
+            output = av.open(self._file, "w", format="ffmetadata", options=options)
         else:
             if self.container == "mp4":
                 rates = [s.rate for s in self.streams if isinstance(s, AudioStream)]
@@ -286,7 +293,7 @@ class TrackCopier:
                     movie_timescale([self._source.time_base.denominator, *rates])
                 )
             copied = [one.stream for one in self._carried if one.way is Way.COPY]
-            output = open_output(self._path, self.container, options, copied)
+            output = open_output(self._file, self.container, options, copied)
         try:
             self._prepare(output, metadata, chapters)
         except BaseException:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 
 import av
@@ -12,13 +14,17 @@ import pytest
 import pytest_asyncio
 from contract.test_services import running, started
 from prometheus_client import CollectorRegistry
+from splits_bench import bench_of
 from videos import Sound, Video
 
+from assembler import assembly
 from assembler.assembly import Assembly
 from assembler.metrics import AssemblerMetrics
+from assembler.mux import mux
 from assembler.publication import Publication
 from assembler.records import Records
 from assembler.settings import AssemblerSettings
+from shared.contracts.errors import ResultError
 from shared.contracts.layout import chunk_blob, manifest_blob, side_blob
 from shared.contracts.manifest import Manifest, Source
 from shared.contracts.messages import SegmentReady, SplitCompleted
@@ -27,6 +33,10 @@ from shared.storage.accounts import storage_client
 from shared.storage.blobs import BlobStore
 from shared.storage.manifests import store_manifest
 from shared.storage.seals import file_digest, seal
+from splitter import job as split_job
+from splitter.decoder.forks import ForkServer
+from splitter.decoder.process import ReadRange, split_in_child
+from splitter.decoder.wire import Job
 from splitter.media.chunking import EncodedChunk
 from splitter.media.split import SplitEnd, SplitOptions, split
 
@@ -118,14 +128,14 @@ async def test_sound_that_storage_does_not_give_back_costs_the_sound_alone(
     source, chunks, _ = split_with(side, Sound(language="fra"), Sound("ac3"))
     manifest = manifest_of(source, chunks, side)
     registry = CollectorRegistry()
-    assembly, container = await assembly_of(storage_connection, blobs, registry)
+    made, container = await assembly_of(storage_connection, blobs, registry)
     content = bytearray(side.read_bytes())
     content[len(content) // 2] ^= what == "damaged"
     assert manifest.side
     if what != "gone":
         await blobs.create(container, manifest.side, bytes(content))
     await store(blobs, container, manifest, chunks)
-    published = await assembly.run(manifest)
+    published = await made.run(manifest)
     found = await published_tracks(blobs, container, published.name)
     assert found == (["aac", "ac3"] if what == "whole" else [])
     # Whoever looks at the job reads which tracks; whoever runs the service sees that it happened
@@ -187,12 +197,12 @@ async def test_a_painted_video_is_not_thrown_away_for_a_track_beside_it(
     if spoilt == "unreadable":
         side.write_bytes(b"nothing that FFmpeg knows")
     manifest = manifest_of(source, chunks, side)
-    assembly, container = await assembly_of(storage_connection, blobs)
+    made, container = await assembly_of(storage_connection, blobs)
     assert manifest.side
     await blobs.create(container, manifest.side, side.read_bytes())
     await store(blobs, container, manifest, chunks)
     # Then there is a result with all that fits, and a sentence about the rest
-    published = await assembly.run(manifest)
+    published = await made.run(manifest)
     codecs = await published_tracks(blobs, container, published.name)
     (loss,) = published.losses
     if spoilt == "unreadable":
@@ -201,3 +211,71 @@ async def test_a_painted_video_is_not_thrown_away_for_a_track_beside_it(
     else:
         assert codecs == ["flac"]
         assert loss.startswith("copied track 2, audio (wavpack), is left out")
+
+
+def flip(path: Path) -> None:
+    """Change a byte in the middle of a file, as a disk may."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+async def test_sound_that_the_assemblers_disk_damages_after_its_check_is_not_published(
+    storage_connection: str, blobs: BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    side = tmp_path / "side"
+    source, chunks, _ = split_with(side, Sound())
+    manifest = manifest_of(source, chunks, side)
+    made, container = await assembly_of(storage_connection, blobs)
+    assert manifest.side
+    await blobs.create(container, manifest.side, side)
+    await store(blobs, container, manifest, chunks)
+
+    def mux_from_damaged(manifest: Manifest, segments: object, side: Path, *more: object) -> str:
+        flip(side)
+        return mux(manifest, segments, side, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(assembly, "mux", mux_from_damaged)
+    with pytest.raises(ResultError) as refused:
+        await made.run(manifest)
+    assert refused.value.code == "CORRUPT_RESULT"
+    stored = {name async for name in blobs.names(container)}
+    assert all(name.startswith(f"{manifest.job_id}/") for name in stored)
+
+
+async def test_sound_that_the_splitters_disk_damages_is_split_once_more(
+    storage_connection: str,
+    eventhub_connection: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bad, splits = {1}, 0
+
+    async def split_and_damage(server: ForkServer, read: ReadRange, job: Job, **more: float):  # type: ignore[no-untyped-def]
+        nonlocal splits
+        splits += 1
+        async with aclosing(split_in_child(server, read, job, **more)) as events:
+            async for event in events:
+                if isinstance(event, SplitEnd) and splits in bad:
+                    flip(job.side_path)
+                yield event
+
+    monkeypatch.setattr(split_job, "split_in_child", split_and_damage)
+    loud = Video(frames=16, sounds=[Sound()]).make()
+    async with bench_of(storage_connection, eventhub_connection) as bench, bench.splitting():
+        once = await bench.job("once.mp4", await bench.put("once.mp4", loud))
+        manifest = await bench.sealed(once.job_id)
+        assert manifest.side
+        frames = bench.settings.frames_container
+        stored = await bench.blobs.read(frames, manifest.side) or b""
+        assert hashlib.sha256(stored).hexdigest() == manifest.side_sha256
+        assert splits == 2
+
+        bad |= {3, 4}
+        await bench.put("twice.mp4", loud)
+
+        async def failed() -> bool:
+            return bench.failed() == {"CORRUPT_SIDE"}
+
+        await bench.until(failed)
+        assert splits == 4

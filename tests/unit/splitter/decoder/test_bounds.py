@@ -43,7 +43,7 @@ def told(*events) -> None:
 def test_a_whole_split_is_let_through():
     ways = [(4 * n, -n) for n in range(8)]
     moving = chunk(1, canvas=[Place(*w) for w in ways], grid=[GridShift(*w) for w in ways])
-    told(SOURCE, chunk(0), moving, chunk(2, 3), SplitEnd(19, 3, (), has_side=False))
+    told(SOURCE, chunk(0), moving, chunk(2, 3), SplitEnd(19, 3, ()))
 
 
 @pytest.mark.parametrize(
@@ -70,9 +70,10 @@ def test_a_whole_split_is_let_through():
         [SOURCE, chunk(0, canvas=[Place(0, -(2**31))])],
         [SOURCE, chunk(0, grid=[GridShift(0, 0)] * 9)],
         [SOURCE, chunk(0, grid=[GridShift(2**31, 0)])],
-        [SOURCE, SplitEnd(0, 0, (), has_side=False)],
-        [SOURCE, chunk(0), SplitEnd(9, 1, (), has_side=False)],
-        [SOURCE, chunk(0), SplitEnd(8, 2, (), has_side=False)],
+        [SOURCE, SplitEnd(0, 0, ())],
+        [SOURCE, chunk(0), SplitEnd(9, 1, ())],
+        [SOURCE, chunk(0), SplitEnd(8, 2, ())],
+        [SOURCE, chunk(0), SplitEnd(8, 1, (), "../" + "0" * 61)],
     ],
 )
 def test_what_contradicts_itself_is_garbage(events):
