@@ -101,4 +101,5 @@ def still_black(frame: av.VideoFrame, bars: Bars) -> Bars:
 def _is_filled(part: NDArray[np.uint8]) -> bool:
     if not part.size or part.max() <= _BLACK:
         return False
-    return bool((part > _BLACK).mean() > _FILLED)
+    # (Counting takes a quarter of the time of a mean, which converts to floats.)
+    return bool(np.count_nonzero(part > _BLACK) > _FILLED * part.size)
