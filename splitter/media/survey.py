@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import chain
 from typing import BinaryIO, Final
 
 import av
 import av.error
+from av.packet import Packet
+from av.video.stream import VideoStream
 
 from shared.contracts.errors import SourceRefused
 from shared.contracts.manifest import NO_BARS, Bars
@@ -30,28 +33,43 @@ def find_bars(file: BinaryIO, limits: Limits, max_side: int | None) -> Bars:
         with capture_errors() as log:
             source = open_source(file, limits, log)
             with source.container:
-                return agree(Lit.of(picture) for picture in _pictures(source, max_side))
+                return agree(_lit(source, max_side))
     except (SourceRefused, av.error.FFmpegError):
         return NO_BARS
     finally:
         file.seek(position)
 
 
-def _pictures(source: OpenSource, max_side: int | None) -> Iterator[av.VideoFrame]:
-    """Yield normalised pictures at even distances, as far as the container is seekable."""
+def _lit(source: OpenSource, max_side: int | None) -> Iterator[Lit]:
+    """Measure pictures at even distances, as far as the container is seekable.
+
+    Seeking finds keyframes: if two places have the same one, it is decoded once and counts twice.
+    """
     duration = source.container.duration
     if not duration:
         return
     length = Fraction(duration, av.time_base)
     tick = stream_time_base(source.video)
     normaliser: Normaliser | None = None
+    keyframe: tuple[int | None, int | None] | None = None
+    lit: list[Lit] = []
     for number in range(_PICTURES):
         at = source.start + length * (2 * number + 1) / (2 * _PICTURES)
         with contextlib.suppress(av.error.FFmpegError, IndexError):
             source.container.seek(int(at / tick), stream=source.video)
-            frame = next(iter(source.container.decode(source.video)), None)
-            if frame is None or frame.is_corrupt:
-                continue
-            normaliser = normaliser or Normaliser(frame, max_side=max_side)
-            yield from normaliser.push(frame)
-            yield from normaliser.flush()
+            packets = source.container.demux(source.video)
+            first = next(packets)
+            found = (first.pos, first.dts)
+            if found != keyframe:
+                keyframe, lit = found, []
+                frame = _first_frame(chain([first], packets))
+                if frame is None or frame.is_corrupt:
+                    continue
+                normaliser = normaliser or Normaliser(frame, max_side=max_side)
+                for push in (normaliser.push(frame), normaliser.flush()):
+                    lit += map(Lit.of, push)
+            yield from lit
+
+
+def _first_frame(packets: Iterator[Packet[VideoStream]]) -> av.VideoFrame | None:
+    return next((frame for packet in packets for frame in packet.decode()), None)
