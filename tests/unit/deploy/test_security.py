@@ -171,12 +171,14 @@ def test_the_tests_that_the_threat_model_names_are_there() -> None:
         assert f"def {function}(" in (ROOT / "tests" / file).read_text(encoding="utf-8"), function
 
 
-def test_for_each_who_is_stopped_a_test_shows_it() -> None:
+def test_the_threat_model_names_tests_for_every_attacker_that_is_stopped() -> None:
     text = (ROOT / "docs/security.md").read_text(encoding="utf-8")
-    who, shown = text.split("## Threat model")[1].split("\n## ")[0].split("Which test shows")
-    reckoned = {name.lower() for name in re.findall(r"^\| \*\*([^*]+)\*\*", who, re.MULTILINE)}
-    rows = set(re.findall(r"^\| ([\w' ]+) \|.*`", shown, re.MULTILINE))
-    short = {"caller from the internet": "caller", "taken-over decoder": "decoder"}
-    short |= {"taken-over service": "service"}
+    attackers, proofs = (
+        text.split("## Threat model")[1].split("\n## ")[0].split("The tests that prove it")
+    )
+    named = {name.lower() for name in re.findall(r"^\| \*\*([^*]+)\*\*", attackers, re.MULTILINE)}
+    rows = set(re.findall(r"^\| ([\w' ]+) \|.*`", proofs, re.MULTILINE))
+    short = {"caller from the internet": "caller", "compromised decoder": "decoder"}
+    short |= {"compromised service": "service"}
     # Whoever deploys is not stopped.
-    assert {short.get(name, name) for name in reckoned} - {"operator"} == rows
+    assert {short.get(name, name) for name in named} - {"operator"} == rows
