@@ -8,8 +8,12 @@ from typing import Final
 
 _OF_TRACK: Final = re.compile(rb"[0-9A-Fa-f]{2}[A-Za-z]{2}")
 _BESIDE: Final = re.compile(rb"ix[0-9]{2}|JUNK|junk|LIST|rec |idx1")
+_KINDS: Final = frozenset({b"vids", b"auds", b"txts", b"mids", b"dats", b"iavs", b"ivas"})
+"""The kinds of tracks: a track of another kind is left out by the demuxer."""
 _NAME: Final = re.compile(rb"[ -~]{4}")
-_HEADER_BYTES, _ENTRY_BYTES = 8, 16
+_OF_HEADERS: Final = (b"hdrl", b"strl")
+"""Lists with the headers of the tracks, which are read."""
+_HEADER_BYTES, _KIND_BYTES, _ENTRY_BYTES = 8, 4, 16
 _UNKNOWN: Final = -1
 _OPEN_ENDED: Final = (0, 0xFFFFFFFF)
 """Lengths in a recording that was not finalised."""
@@ -46,14 +50,16 @@ def _find_movie() -> Generator[int, bytes, int | None]:
         name, length = yield from _header()
         if not _NAME.fullmatch(name):
             return None
-        if name != b"LIST":
+        if name == b"strh" and length >= _KIND_BYTES:
+            if (yield _KIND_BYTES) not in _KINDS:
+                return None
+            yield from _skip(length + length % 2 - _KIND_BYTES)
+        elif name != b"LIST":
             yield from _skip(length + length % 2)
-        elif (yield 4) != b"movi":
-            yield from _skip(length - 4)
-        elif length in _OPEN_ENDED:
-            return _UNKNOWN
-        else:
-            return (yield from _movie(length - 4))
+        elif (kind := (yield _KIND_BYTES)) == b"movi":
+            return _UNKNOWN if length in _OPEN_ENDED else (yield from _movie(length - _KIND_BYTES))
+        elif kind not in _OF_HEADERS:
+            yield from _skip(length + length % 2 - _KIND_BYTES)
 
 
 def _header() -> Generator[int, bytes, tuple[bytes, int]]:

@@ -96,10 +96,9 @@ class Decoder:
         frames: list[av.VideoFrame] = []
         try:
             frames = self._stream.decode(packet)
-        except av.error.MemoryError:
-            raise
         except av.error.FFmpegError as error:
-            if any(_NO_MEMORY in line for _, _, line in self._log):
+            # (Decoders also say so of pictures that are too large only with their margins.)
+            if self._lacks_memory(error) and not excessive_size(self._log):
                 raise MemoryError from error
             self._failed += 1
         self.read_log()
@@ -112,6 +111,9 @@ class Decoder:
             self._interlaced += frame.interlaced_frame
         self._damaged_frames += sum(frame.is_corrupt for frame in frames)
         return frames
+
+    def _lacks_memory(self, error: av.error.FFmpegError) -> bool:
+        return isinstance(error, MemoryError) or any(_NO_MEMORY in line for _, _, line in self._log)
 
     def _count_picture(self, packet: Packet[VideoStream]) -> None:
         """Count a packet as a picture if it is not presented before the first one that is shown.
@@ -171,7 +173,7 @@ class Decoder:
         """
         if not self.frames:
             if self._too_large:
-                raise too_many_pixels(self._limits, self._too_large)
+                raise too_many_pixels(self._limits, self._too_large, in_memory=True)
             raise SourceRefused(
                 "INVALID_MEDIA", f"No frame of the video ({self._codec}) could be decoded."
             )

@@ -62,6 +62,11 @@ _LOST_SHARE: Final = Fraction(3, 4)
 """A gap of at least this share of a packet's duration means that a packet is missing."""
 _LEAST_GAP_S: Final = Fraction(1, 200)
 
+_DELIMITERS: Final = {"h264": b"\0\0\1\x09"}
+"""What a picture begins with in a broadcast; parsers look for its slices instead."""
+_DELIMITER_BYTES: Final = 8
+"""The most that one delimiter takes: a muxer may have written it twice."""
+
 _VP8_VERSION: Final = 0b1110
 """The bits of a VP8 picture's first byte with its version, which is constant within a video."""
 
@@ -97,6 +102,9 @@ class Integrity:
         }
         self._is_vp8 = codec_name(source.video) == "vp8"
         self._versions: set[int] = set()
+        broadcast = self._format in _BROADCAST
+        self._delimiter = _DELIMITERS.get(codec_name(source.video)) if broadcast else None
+        self._has_merged = False
         self._size = source.size
         self._read_to: int | None = None
         self._latest = Fraction(0)
@@ -137,6 +145,8 @@ class Integrity:
             self._look_for_gap(packet)
         if is_video and self._is_vp8:
             self._versions.add(memoryview(packet)[0] & _VP8_VERSION)
+        if is_video and self._delimiter:
+            self._has_merged |= _holds_several(bytes(packet), self._delimiter)
         if packet.pos is not None and packet.pos >= 0:
             self._read_to = packet.pos + packet.size
         # AVI gives only the time at which B-frames are decoded, not when they are shown.
@@ -160,7 +170,7 @@ class Integrity:
         if self._truncated and to_the_end:
             yield "the file is cut off before its end"
         broken = self._structure.is_broken or (to_the_end and self._stopped_early())
-        broken = broken or len(self._versions) > 1
+        broken = broken or self._has_merged or len(self._versions) > 1
         if self._complained or broken or not index.is_whole:
             yield "the file is damaged: parts of it could not be read"
         if self._damaged_sound:
@@ -228,6 +238,11 @@ class Integrity:
         if self._format in _ROUGH and source.container.duration:
             return Fraction(source.container.duration, 1_000_000), _ROUGHLY_S
         return None, Fraction(0)
+
+
+def _holds_several(packet: bytes, delimiter: bytes) -> bool:
+    """Return whether a packet holds the rest of a picture whose slices were not found."""
+    return any(len(part) > _DELIMITER_BYTES for part in packet.split(delimiter)[1:-1])
 
 
 def _track_length(video: Stream) -> Fraction | None:

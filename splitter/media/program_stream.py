@@ -9,22 +9,12 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Final
 
+from splitter.media.pes_header import START_BYTES, has_header, is_filled, length_of_rest
+
 _PACK: Final = 0xBA
 _SYSTEM_HEADER: Final = 0xBB
 _PROGRAM_END: Final = 0xB9
-_PRIVATE_1: Final = 0xBD
-_SOUND_AND_PICTURE: Final = range(0xC0, 0xF0)
 _PIECE_BYTES: Final = 64 * 1024
-
-_HEADER_BYTES: Final = 3
-_MPEG_2: Final = 2
-_TIMES_BYTES: Final = (0, 0, 5, 10)
-_FIELDS: Final = ((0x20, 6), (0x10, 3), (0x08, 1), (0x04, 1), (0x02, 2))
-"""Flags of a packet's header, and how many bytes each announces; its extension has its own."""
-_EXTENSION: Final = 0x01
-_EXTENSION_FIELDS: Final = ((0x80, 16), (0x20, 2), (0x10, 2))
-_PACK_FIELD: Final = 0x40
-_SECOND_EXTENSION: Final = 0x01
 
 
 def walk_program_stream() -> Generator[int, bytes, bool]:
@@ -46,7 +36,7 @@ def walk_program_stream() -> Generator[int, bytes, bool]:
             length = int.from_bytes((yield 2), "big")
             if not length:
                 return True
-            if kind == _PRIVATE_1 or kind in _SOUND_AND_PICTURE:
+            if has_header(kind):
                 length = yield from _packet_header(length)
             if length < 0:
                 return False
@@ -76,32 +66,15 @@ def _packet_header(length: int) -> Generator[int, bytes, int]:
 
     Negative if it announces more than it contains.
     """
-    if length < _HEADER_BYTES:
+    if length < START_BYTES:
         return length
-    marks, flags, size = yield _HEADER_BYTES
-    length -= _HEADER_BYTES
-    if marks >> 6 != _MPEG_2:
-        return length  # (MPEG-1 has no such header.)
-    fields = (yield size) if 0 < size <= length else b""
-    return length - size if _is_room(flags, fields) else -1
-
-
-def _is_room(flags: int, fields: bytes) -> bool:
-    """Return whether a header's ``fields`` have room for what its flags announce."""
-    at = _TIMES_BYTES[flags >> 6] + sum(size for flag, size in _FIELDS if flags & flag)
-    if flags & _EXTENSION:
-        more = _byte(fields, at)
-        at += 1 + sum(size for flag, size in _EXTENSION_FIELDS if more & flag)
-        # (These two fields begin with their own length.)
-        if more & _PACK_FIELD:
-            at += 1 + _byte(fields, at)
-        if more & _SECOND_EXTENSION:
-            at += 1 + (_byte(fields, at) & 0x7F)
-    return at <= len(fields)
-
-
-def _byte(fields: bytes, at: int) -> int:
-    return fields[at] if at < len(fields) else 0
+    start = yield START_BYTES
+    length -= START_BYTES
+    size = length_of_rest(start)
+    if size is None:
+        return length
+    rest = (yield size) if 0 < size <= length else b""
+    return length - size if is_filled(start[1], rest) else -1
 
 
 def _skip(length: int) -> Generator[int, bytes]:

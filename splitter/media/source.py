@@ -258,9 +258,14 @@ def encrypted() -> SourceRefused:
     )
 
 
-def too_many_pixels(limits: Limits, size: str = "") -> SourceRefused:
-    """Return the refusal of a picture beyond the pixel limit; ``size`` is like ``640x480``."""
+def too_many_pixels(limits: Limits, size: str = "", *, in_memory: bool = False) -> SourceRefused:
+    """Return the refusal of a picture beyond the pixel limit; ``size`` is like ``640x480``.
+
+    ``in_memory``: it is the size at which a decoder keeps the picture, possibly with margins.
+    """
     picture = f"The picture is {size}" if size else "The picture is too large"
+    if in_memory:
+        picture = f"The decoder needs room for a picture of {size}"
     most = f"at most {limits.max_pixels} pixels are accepted"
     return SourceRefused("TOO_LARGE", f"{picture}; {most}.")
 

@@ -13,6 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from splitter.media.pes_header import START_BYTES, has_header, is_filled, length_of_rest
+
 LAYOUTS: Final = ((188, 0), (192, 4), (204, 0))
 """The lengths of packets, and the position of the sync byte in each."""
 
@@ -21,6 +23,7 @@ _SYNC: Final = ord("G")
 _PROGRAMS, _FILLING = 0x0000, 0x1FFF
 _AT_ONCE: Final = 1360
 _PES_HEADER: Final = 6
+_START_CODE: Final = b"\0\0\1"
 
 _Bytes = NDArray[np.uint8]
 _Numbers = NDArray[np.int64]
@@ -114,13 +117,23 @@ def _is_continued(
     for at, until in itertools.pairwise(edges):
         size = int(sizes[at:until].sum())
         if at < len(own) and is_start[at]:
-            if track.awaits or _code(own[at], begins[at]) != 1:
+            if track.awaits or not _begins_packet(own[at, begins[at] :].tobytes()):
                 return False
             length = int.from_bytes(own[at, begins[at] + 4 : begins[at] + _PES_HEADER].tobytes())
             track.awaits = length + _PES_HEADER if length else None
         if track.awaits is not None:
             track.awaits -= size
     return True
+
+
+def _begins_packet(payload: bytes) -> bool:
+    """Return whether a payload begins with the header of a packet, as far as it reaches."""
+    if payload[:3] != _START_CODE:
+        return False
+    start = payload[_PES_HEADER : _PES_HEADER + START_BYTES]
+    size = length_of_rest(start) if has_header(payload[3]) and len(start) == START_BYTES else None
+    rest = payload[_PES_HEADER + START_BYTES :][:size]
+    return size is None or is_filled(start[1], rest, size - len(rest))
 
 
 def _code(row: _Bytes, begin: int) -> int:

@@ -76,7 +76,7 @@ SOURCES = {
     "ogg": video("ogg", "libvpx", **COUNTED, **sound("libopus")),
 }
 
-SILENT = {"gif": 0.001, "mpegts": 0.003}
+SILENT = {"gif": 0.001, "mpeg": 0.003, "avi": 0.002, "nut": 0.001}
 """The share of a thousand damaged files whose loss leaves no trace in them; docs/media.md has the
 reasons. Two more are let pass: other versions of the encoders deal other files."""
 
@@ -188,9 +188,6 @@ def test_any_damage_ends_in_a_result_or_a_named_error(kind: str, split_video, tm
         except SourceRefused as refusal:
             outcome = refusal.code
             assert not sides(tmp_path) - kept, f"seed {seed} left a file behind"
-        except MemoryError:
-            # (So does FFmpeg say that it takes no picture of such a size; the sandbox names it.)
-            outcome = "DECODER_OUT_OF_MEMORY"
         else:
             found = held(result)
             outcome = "degraded" if found.damaged else "whole"
@@ -227,7 +224,7 @@ def test_any_changed_byte_of_an_index_that_costs_something_is_told(
         mutated = data[:at] + bytes([data[at] ^ bit]) + data[at + 1 :]
         try:
             found = held(split_video(mutated, OPTIONS))
-        except (SourceRefused, MemoryError):
+        except SourceRefused:
             continue
         taken += 1
         if not found.damaged and found.less_than(whole):

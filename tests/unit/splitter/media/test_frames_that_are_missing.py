@@ -84,3 +84,14 @@ def test_a_picture_of_vp8_that_became_one_that_is_not_shown_is_noticed(split_vid
     found = split_video(spoilt)
     assert found.end.frames == 11
     assert found.end.damaged
+
+
+def test_a_picture_of_a_broadcast_that_became_part_of_the_next_is_noticed(split_video):
+    data = Video(frames=20, format="mpegts").make()
+    assert not split_video(data).end.damaged
+    # Given a picture whose slice has lost its start code
+    at = data.index(b"\0\0\1\xe0", len(data) // 2)
+    at = data.index(b"\0\0\1", data.index(b"\0\0\1", at + 4) + 3)
+    found = split_video(data[: at + 2] + b"\xf1" + data[at + 3 :])
+    assert found.end.frames == 19
+    assert found.end.damaged

@@ -249,6 +249,15 @@ def test_each_limit_has_its_own_refusal(make, tmp_path, limits, code):
     assert refusal(make.Video(frames=40).make(), tmp_path, **limits) == code
 
 
+def test_a_picture_that_is_too_large_for_its_decoder_alone_is_refused_for_its_size(make, tmp_path):
+    # Given one that takes several times its pixels once its decoder has added margins
+    video = make.Video(frames=2, size=(1024, 48), format="asf", codec="wmv2", options={})
+    limits = Limits(max_pixels=1 << 16)
+    with pytest.raises(SourceRefused, match="The decoder needs room for a picture") as refused:
+        list(split(io.BytesIO(video.make()), SplitOptions(limits=limits), tmp_path / "side"))
+    assert refused.value.code == "TOO_LARGE"
+
+
 def test_limits_are_inclusive(make, split_video):
     limits = Limits(max_pixels=64 * 48, max_frames=40, min_side=48, max_side=64)
     found = split_video(make.Video(frames=40).make(), SplitOptions(limits=limits))

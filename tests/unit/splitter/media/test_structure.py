@@ -10,6 +10,7 @@ import pytest
 from videos import Sound, Video
 
 from splitter.media.file_end import is_truncated
+from splitter.media.pes_header import is_filled
 from splitter.media.structure import Structure
 
 COUNTED = {"time_base": Fraction(1, 30), "pts": range(12), "options": {}}
@@ -162,6 +163,29 @@ def test_a_program_streams_packet_that_announces_more_than_it_holds_is_noticed(f
     assert is_broken(changed(data, extension, data[extension] | 0x01, 0x40))
     # And one whose header is longer than the packet
     assert is_broken(changed(data, header - 3, 0, 12, data[header - 1], data[header], 30))
+
+
+@pytest.mark.parametrize("name", ["mpegts", "mpeg"])
+def test_a_packets_header_that_reaches_into_its_payload_is_noticed(files, name):
+    data = files[name]
+    flags = data.index(b"\0\0\1\xe0") + 7
+    assert data[flags] & 0x80, "it has a time"
+    assert is_broken(changed(data, flags + 1, data[flags + 1] + 4))
+    # (Beyond the end of a transport packet, too.)
+    assert is_broken(changed(data, flags + 1, 200))
+    # And one that has no room for the time that it announces
+    assert is_broken(changed(data, flags + 1, 4))
+
+
+def test_a_packets_header_may_end_in_stuffing():
+    assert is_filled(0x80, bytes(5) + b"\xff\xff")
+    assert not is_filled(0x80, bytes(5) + b"\xff\0")
+    assert is_filled(0xC0, bytes(5), unread=5)
+
+
+def test_a_track_of_an_avi_of_no_known_kind_is_noticed(files):
+    data = files["avi"]
+    assert is_broken(data.replace(b"auds", b"au\xacs", 1))
 
 
 def test_an_index_that_lists_more_than_an_avi_holds_is_noticed(files):
