@@ -34,7 +34,7 @@ from stylizer.attempts.isolation import AttemptFailed, IsolatedPainter, NotStart
 from stylizer.attempts.lanes import Lanes
 from stylizer.metrics import StylizerMetrics
 from stylizer.painting.engine import Engine
-from stylizer.painting.memory import available, needed, needed_beside_gpu
+from stylizer.painting.memory import PROCESS_BYTES, available, needed, needed_beside_gpu
 from stylizer.settings import StylizerSettings
 
 log = structlog.get_logger()
@@ -91,9 +91,9 @@ class RetryingPainter:
         """
         check_seal(chunk, f"chunk {event.chunk.index}", "CORRUPT_CHUNK")
         last = AttemptFailed("it ended the processes that tried")
-        async with self.lanes.free(self._needed(event)):
-            attempts = self._counter.of(name, chunk, event)
-            while attempt := attempts.upcoming:
+        attempts = self._counter.of(name, chunk, event)
+        while attempt := attempts.upcoming:
+            async with self.lanes.free(self._needed(event, attempt)):
                 try:
                     if segment := await self._attempt(attempts, attempt, event, chunk.data):
                         return segment
@@ -119,10 +119,12 @@ class RetryingPainter:
         sentence = f"painting failed {times}: {last}"
         raise ChunkError("CHUNK_POISONED", sentence) from last
 
-    def _needed(self, event: ChunkReady) -> int:
+    def _needed(self, event: ChunkReady, attempt: int) -> int:
+        process = 0 if attempt == 1 else PROCESS_BYTES
         if self._settings.on_gpu:
-            return needed_beside_gpu(event, self._settings.batch_size(event.width, event.height))
-        return needed(event)
+            batch = self._settings.batch_size(event.width, event.height)
+            return process + needed_beside_gpu(event, batch)
+        return process + needed(event)
 
     async def pass_through(self, event: ChunkReady, chunk: Content) -> Segment | None:
         """Return a segment of the chunk's own frames; None when not even that can be made.
