@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 from suspects import LIMIT, NAME, SETTLED, Gone, chunk, painter, read
 
 from shared.hubs.workers import GivenBack
+from shared.service.health import Health
 from shared.storage.blobs import BlobStore, Content
 from shared.styles.gallery import open_gallery
 from stylizer.attempts import isolation, retrying
 from stylizer.attempts.counter import AttemptCounter
+from stylizer.attempts.lanes import Lanes
 from stylizer.painting.engine import OnnxEngine
+from stylizer.painting.memory import PROCESS_BYTES, needed
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -121,6 +125,33 @@ async def test_a_worker_that_is_told_to_end_starts_no_further_painter(
         await painted
     assert starts.made <= 1
     assert not health.failed.is_set()
+
+
+class NotingLanes(Lanes):
+    """Notes how much memory each attempt waits for."""
+
+    def __init__(self, health: Health) -> None:
+        super().__init__(1, 60, health)
+        self.needed: list[int] = []
+
+    def free(self, needed: int = 0) -> AbstractAsyncContextManager[None]:
+        self.needed.append(needed)
+        return super().free(needed)
+
+
+async def test_an_attempt_in_a_process_of_its_own_waits_for_the_memory_of_that_process_too(
+    blobs: BlobStore, container: str, starts: Starts
+) -> None:
+    starts.fail(0)
+    engine = OnnxEngine(open_gallery(None, "starry-night"), "cpu")
+    painting, health = painter(blobs, container, engine, **SETTLED)
+    painting.lanes = lanes = NotingLanes(health)
+    event, content = chunk()[0], await read(blobs, container)
+    assert (await painting.paint(event, NAME, content)).data
+    assert starts.made == 0
+    assert (await painting.paint(event, NAME, await read(blobs, container))).data
+    assert starts.made == 1
+    assert lanes.needed == [needed(event), needed(event) + PROCESS_BYTES]
 
 
 async def test_frames_are_passed_through_although_a_start_fails(
