@@ -32,6 +32,8 @@ TRIGGER_KEYS: Final = {
 }
 
 _NAME: Final = "app.kubernetes.io/name"
+_FIGURES: Final = "metrics"
+"""The port that figures are collected from."""
 _EVERY_HOUR: Final = re.compile(r"(\d|[1-5]\d) \* \* \* \*")
 _LOOK_FOR_LOST_EVENTS: Final = {"splitter", "assembler"}
 _READS: Final = {"splitter": "UPLOADS", "stylizer": "FRAMES", "assembler": "SEGMENTS"}
@@ -82,6 +84,27 @@ def _wanted_names(selector: Manifest) -> set[str]:
         if rule["key"] == _NAME
         for value in rule["values"]
     }
+
+
+def figures_are_collected(manifests: Manifests) -> Problems:
+    """Where monitors collect figures, they do of every pod that has any, and a policy lets them."""
+    monitors = [m for m in manifests.of("PodMonitor") if "namespaceSelector" not in m["spec"]]
+    policies = [m for m in manifests.of("NetworkPolicy") if _lets_in(m, _FIGURES)]
+    if not monitors:
+        return
+    for owner, template in manifests.templates():
+        containers, labels = template["spec"]["containers"], template["metadata"]["labels"]
+        if all(port["name"] != _FIGURES for c in containers for port in c.get("ports", ())):
+            continue
+        if not any(_selects(monitor["spec"]["selector"], labels) for monitor in monitors):
+            yield f"{owner}: no PodMonitor collects its figures"
+        if not any(_selects(policy["spec"]["podSelector"], labels) for policy in policies):
+            yield f"{owner}: no NetworkPolicy lets its figures be collected"
+
+
+def _lets_in(policy: Manifest, port: str) -> bool:
+    rules = policy["spec"].get("ingress", ())
+    return any(allowed["port"] == port for rule in rules for allowed in rule.get("ports", ()))
 
 
 def pools_scale_by_their_lag(manifests: Manifests) -> Problems:

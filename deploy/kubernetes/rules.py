@@ -26,6 +26,7 @@ RULES: Final[tuple[Callable[[Manifests], Problems], ...]] = (
     pods.images_are_ours,
     pools.selectors_find_something,
     pools.applying_again_changes_nothing,
+    pools.figures_are_collected,
     pools.pools_scale_by_their_lag,
     pools.lost_events_are_looked_for,
     pools.the_stylizers_are_all_reached,

@@ -269,6 +269,12 @@ BREAKS: dict[str, Break] = {
     "there is no painter": lambda d: d["NetworkPolicy", "allow-metrics"]["spec"]["podSelector"][
         "matchExpressions"
     ][0]["values"].append("painter"),
+    "exporter: no PodMonitor collects": lambda d: d["PodMonitor", "stylestream"]["spec"][
+        "selector"
+    ]["matchExpressions"][0]["values"].remove("exporter"),
+    "exporter: no NetworkPolicy lets": lambda d: d["NetworkPolicy", "allow-metrics"]["spec"][
+        "podSelector"
+    ]["matchExpressions"][0]["values"].remove("exporter"),
     "keys are not those that KEDA reads": lambda d: trigger_of(d, "stylizer").update(
         eventHubsNamespace="x"
     ),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from deploy.kubernetes import pools
 from deploy.kubernetes.manifests import Manifests
 from web.settings import WebSettings
 
@@ -67,3 +68,19 @@ def test_the_studio_runs_confined_and_reaches_nothing_but_tls(manifests: Manifes
     policy = manifests.find("NetworkPolicy", "allow-studio")
     assert policy is not None
     assert policy["spec"]["egress"] == [{"ports": [{"protocol": "TCP", "port": 443}]}]
+
+
+def test_its_figures_are_collected_where_those_of_the_services_are(manifests: Manifests) -> None:
+    # Else its dashboard is empty, and an alert says for ever that it runs nowhere.
+    (monitor,) = Manifests.read(COMPONENT.parent / "azure/pod-monitor.yaml").documents
+    listed = yaml.safe_load((COMPONENT / "kustomization.yaml").read_text(encoding="utf-8"))
+    for patch in listed["patches"]:
+        if patch["target"] == {"kind": "PodMonitor", "name": monitor["metadata"]["name"]}:
+            (change,) = yaml.safe_load(patch["patch"])
+            assert (change["op"], change["path"]) == (
+                "add",
+                "/spec/selector/matchExpressions/0/values/-",
+            )
+            monitor["spec"]["selector"]["matchExpressions"][0]["values"].append(change["value"])
+
+    assert list(pools.figures_are_collected(Manifests((*manifests.documents, monitor)))) == []
