@@ -5,8 +5,10 @@ Each rule looks at all manifests of an overlay and yields one sentence for each 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,8 +17,12 @@ from pydantic import ValidationError
 from assembler.settings import AssemblerSettings
 from deploy.kubernetes.manifests import Manifests, quantity
 from exporter.settings import ExporterSettings
+from shared.contracts.manifest import Chunk
+from shared.contracts.messages import ChunkReady
+from shared.contracts.style_request import StyleRequest
 from shared.service.settings import ServiceSettings
 from splitter.settings import SplitterSettings
+from stylizer.painting.memory import needed
 from stylizer.settings import StylizerSettings
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -33,11 +39,9 @@ WORKERS: Final = ("splitter", "stylizer", "assembler")
 HELPERS: Final = {"prepare-checkpoints", "set-up", "watcher"}
 # What shared.service.runtime allows, after a drain, for closing connections.
 CLOSING_S: Final = 10.0
-# What a stylizer on processors was measured to hold: 90 to 113 bytes a pixel of each frame that is
-# decoded, painted and encoded at a time, beside the process with its networks.
 GPUS: Final = ("cuda", "tensorrt")
-BYTES_A_PIXEL: Final = 115
-STYLIZER_BYTES: Final = 400 * 2**20
+# What a stylizer leaves to no lane: stylizer/painting/memory.py.
+STYLIZER_BYTES: Final = 812 * 2**20
 
 _USER: Final = 10001
 _CONFINED: Final = {
@@ -165,7 +169,8 @@ def work_has_room(manifests: Manifests) -> Problems:
 def the_largest_pictures_can_be_painted(manifests: Manifests) -> Problems:
     """What the splitter lets in fits into a stylizer's memory, in every lane at once.
 
-    On a GPU its own memory is what counts, and GPU_MEM_LIMIT_MIB.
+    That is for wide pictures and the default brush: with another, fewer lanes paint at once. On a
+    GPU its own memory is what counts, and GPU_MEM_LIMIT_MIB.
     """
     stylizer = manifests.find("Deployment", "stylizer")
     if stylizer is None or setting_of(manifests, "stylizer", "engine") in GPUS:
@@ -174,14 +179,27 @@ def the_largest_pictures_can_be_painted(manifests: Manifests) -> Problems:
     environment, limits = manifests.environment(container), container["resources"]["limits"]
     # Left out, it is the node's cores, which nobody knows here: overlays on processors give it.
     lanes = int(environment.get("LANES") or quantity(limits["cpu"]))
-    batch = int(environment.get("BATCH") or 1)
     pixels = setting_of(manifests, "splitter", "max_pixels")
-    wanted = lanes * batch * pixels * BYTES_A_PIXEL + STYLIZER_BYTES
+    wanted = lanes * needed(_wide_picture(pixels)) + STYLIZER_BYTES
     if wanted > quantity(limits.get("memory", "0")):
         yield (
             f"stylizer: pictures of MAX_PIXELS in {lanes} lanes want {wanted / 2**30:.1f} GiB, "
             "more than its limit of memory"
         )
+
+
+def _wide_picture(pixels: int) -> ChunkReady:
+    height = math.isqrt(pixels * 9 // 16)
+    frame = Chunk(index=0, first_frame=0, frames=1, first_pts=0, duration=1, pts_digest="")
+    return ChunkReady(
+        job_id="any",
+        chunk=frame,
+        width=pixels // height,
+        height=height,
+        time_base=Fraction(1),
+        sample_aspect_ratio=Fraction(1),
+        style=StyleRequest(style="any"),
+    )
 
 
 def images_are_ours(manifests: Manifests) -> Problems:

@@ -17,6 +17,7 @@ from deploy.scaling.assumptions import Assumptions
 from deploy.scaling.autoscaler import ScalingRule
 from shared.service import runtime
 from splitter import job_monitor, overlooked
+from stylizer.painting import memory
 
 ROOT = Path(__file__).resolve().parents[3]
 KUBERNETES = ROOT / "deploy/kubernetes"
@@ -79,6 +80,10 @@ def test_the_manifests_keep_all_rules(manifests: Manifests) -> None:
 
 def test_a_pods_end_allows_for_what_the_runtime_takes() -> None:
     assert pods.CLOSING_S == runtime._CLOSING_S
+
+
+def test_a_stylizers_own_memory_is_what_it_leaves_to_no_lane() -> None:
+    assert pods.STYLIZER_BYTES == memory._SERVICE + memory.SPARE_BYTES
 
 
 def test_records_in_azure_are_rewritten_rarely_and_splits_still_hear_of_painting_in_time(
@@ -157,7 +162,7 @@ def test_the_overlays_paint_with_images_of_their_own() -> None:
     }
 
 
-@pytest.mark.parametrize(("lanes", "fits"), [("4", True), ("5", False)])
+@pytest.mark.parametrize(("lanes", "fits"), [("4", True), ("6", False)])
 def test_the_processors_overlay_has_memory_for_its_lanes(
     manifests: Manifests, lanes: str, *, fits: bool
 ) -> None:
@@ -238,7 +243,7 @@ BREAKS: dict[str, Break] = {
     "do not fit into its memory": lambda d: container_of(d, "splitter")["resources"][
         "limits"
     ].update(memory="8Gi"),
-    "pictures of MAX_PIXELS in 4 lanes want 15.7 GiB": lambda d: container_of(d, "splitter")[
+    "pictures of MAX_PIXELS in 4 lanes want 7.0 GiB": lambda d: container_of(d, "splitter")[
         "env"
     ].remove({"name": "MAX_PIXELS", "value": "8355840"}),
     "may fill the node": lambda d: d["Deployment", "stylizer"]["spec"]["template"]["spec"][
