@@ -80,7 +80,7 @@ def test_a_kill_that_orphans_no_waiting_work_has_no_recovery_time() -> None:
     assert Figures.of(also(good(), read(0, 3.8)), [idle]).taken_up_s == ()
 
 
-def test_the_page_tells_every_fault_and_every_violation() -> None:
+def test_the_page_lists_every_fault_and_every_violation() -> None:
     findings = Findings(
         seed=7, runs=3, faults=Counter({"kill splitter": 2}), figures=Figures(chunks=10, jobs=2)
     )
@@ -95,7 +95,9 @@ def test_the_page_tells_every_fault_and_every_violation() -> None:
 
 
 @pytest.mark.parametrize("kind", ["kill stylizer", "freeze stylizer", "starve stylizer"])
-async def test_a_pool_that_was_taken_away_has_nobody_to_harm(tmp_path, kind) -> None:
+async def test_a_fault_without_a_victim_is_skipped_when_the_pool_was_taken_away(
+    tmp_path, kind
+) -> None:
     arena = Arena(tmp_path, {})
     arena.stack = Stack(StackOptions(tmp_path / "stack"))
     fault = Fault(step=1, kind=kind, seconds=0, seed=1)

@@ -93,15 +93,15 @@ def test_a_job_as_it_should_be_breaks_no_promise() -> None:
     assert check(good()) == []
 
 
-def test_a_damaged_chunk_that_is_buried_and_told_of_breaks_no_promise() -> None:
+def test_a_damaged_chunk_that_is_dead_lettered_and_reported_breaks_no_promise() -> None:
     assert check(given_up(dead_lettered=True)) == []
 
 
-def test_a_deadly_chunk_that_is_buried_and_told_of_breaks_no_promise() -> None:
+def test_a_deadly_chunk_that_is_dead_lettered_and_reported_breaks_no_promise() -> None:
     assert check(given_up(dead_lettered=True, code="CHUNK_POISONED", fault="poisoned")) == []
 
 
-def test_a_job_that_ends_because_its_user_wants_so_breaks_no_promise() -> None:
+def test_a_cancelled_job_breaks_no_promise() -> None:
     history = cancelled_by_nobody()
     [upload] = history.uploads
     assert check(replace(history, uploads=(replace(upload, cancelled=True),))) == []
@@ -135,7 +135,7 @@ def test_work_done_twice_with_the_same_bytes_breaks_no_promise() -> None:
     assert check(also(replace(history, positions=positions), refused)) == []
 
 
-def test_a_split_that_is_begun_with_other_settings_once_more_breaks_no_promise() -> None:
+def test_a_split_that_is_repeated_with_other_settings_breaks_no_promise() -> None:
     begun = [
         call("write", "frames", "upload/opening.json", at, sha256=sha256, status=status)
         for at, sha256, status in ((1.4, "eight frames a chunk", 201), (1.6, "ten", 409))
@@ -143,7 +143,7 @@ def test_a_split_that_is_begun_with_other_settings_once_more_breaks_no_promise()
     assert check(also(good(), *begun)) == []
 
 
-def test_a_write_whose_answer_was_lost_counts_as_done_if_it_is_what_is_there() -> None:
+def test_a_write_whose_answer_was_lost_counts_as_done_if_storage_has_it() -> None:
     history = without(good(), record(6.5, status()))
     unanswered = replace(record(6.5, status()), status=0, answered=None)
     assert check(also(history, unanswered)) == []
@@ -157,7 +157,7 @@ def test_a_result_that_makes_room_for_a_newer_version_breaks_no_promise() -> Non
     assert check(replace(history, statuses={JOB: moved}, results=results)) == []
 
 
-def test_events_that_the_run_has_taken_away_may_be_passed() -> None:
+def test_a_checkpoint_may_pass_events_that_the_run_removed() -> None:
     history = also(good(), checkpoint("frames", 1, 4.6))
     assert check(replace(history, lost=frozenset({("frames", "0", 1)}))) == []
 

@@ -19,7 +19,7 @@ def repainted(*versions: str) -> History:
     return also(history, first, *others, segment(1, 5.0, **how[-1]))
 
 
-def test_a_segment_painted_anew_in_another_version_of_the_style_breaks_no_promise() -> None:
+def test_a_segment_painted_again_in_another_version_of_the_style_breaks_no_promise() -> None:
     assert check(repainted("a", "b")) == []
     wanted = chunk_ready(0).model_copy(update={"styles": "b"})
     sent = (*good().events, event("frames", 2, 20.0, wanted))

@@ -88,7 +88,7 @@ async def test_a_cut_is_felt_at_once_and_a_new_connection_is_fine(relay, connect
     assert await (await connect()).say(b"again") == b"again"
 
 
-async def test_what_is_held_comes_later_and_in_order(relay, connect) -> None:
+async def test_held_bytes_arrive_later_and_in_order(relay, connect) -> None:
     client = await connect()
     await client.say(b"hello")
     relay.hold()
@@ -101,7 +101,7 @@ async def test_what_is_held_comes_later_and_in_order(relay, connect) -> None:
     assert await client.reader.readexactly(3) == b"two"
 
 
-async def test_silence_lasts_for_ever_for_those_who_were_there_alone(relay, connect) -> None:
+async def test_silence_lasts_forever_but_only_for_existing_connections(relay, connect) -> None:
     client = await connect()
     await client.say(b"hello")
     relay.silence()
@@ -200,7 +200,7 @@ async def test_requests_on_one_connection_are_passed_on_and_noted(proxy, calls) 
 
 
 @pytest.mark.parametrize(("status", "code"), REFUSALS.items())
-async def test_storage_that_refuses_is_asked_nothing(proxy, calls, status, code) -> None:
+async def test_a_refused_request_does_not_reach_storage(proxy, calls, status, code) -> None:
     proxy.refusing = status
     answer = await ask(proxy.port, PUT.replace(b"If-None-Match", b"If-Match"))
     assert f" {status} ".encode() in answer
@@ -208,19 +208,21 @@ async def test_storage_that_refuses_is_asked_nothing(proxy, calls, status, code)
     assert calls == []
 
 
-async def test_a_request_of_no_version_is_not_told_that_the_version_is_wrong(proxy, calls) -> None:
+async def test_a_request_without_a_condition_never_fails_with_a_wrong_version(proxy, calls) -> None:
     proxy.refusing = "412"
     assert b" 201 " in await ask(proxy.port, PUT)
     assert [call.status for call in calls] == [201]
 
 
-async def test_a_lost_answer_is_of_a_write_that_was_done(proxy, calls) -> None:
+async def test_a_write_whose_answer_is_lost_was_done(proxy, calls) -> None:
     proxy.losing_answers = True
     assert await ask(proxy.port, PUT) == b""
     assert [call.status for call in calls] == [201]
 
 
-async def test_what_a_silent_connection_swallowed_is_gone_with_it(proxy, calls, connect_to) -> None:
+async def test_bytes_sent_into_a_silent_connection_are_lost_with_it(
+    proxy, calls, connect_to
+) -> None:
     client = await connect_to(proxy.port)
     client.writer.write(PUT)
     assert (await client.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 201")

@@ -98,7 +98,7 @@ async def test_each_end_of_a_job_is_announced_with_its_whole_record(
     assert Status.model_validate(event.data) == status
 
 
-async def test_a_repeated_announcement_can_be_told_by_its_id() -> None:
+async def test_a_repeated_announcement_can_be_recognised_by_its_id() -> None:
     arrived: list[dict[str, Any]] = []
     async with LocalTopic(0, KEY, keep(arrived)) as topic:
         for _restart in range(2):
@@ -111,7 +111,7 @@ async def test_a_repeated_announcement_can_be_told_by_its_id() -> None:
     assert first == again != other
 
 
-async def test_a_job_that_goes_on_and_a_topic_that_is_not_there_announce_nothing() -> None:
+async def test_nothing_is_announced_for_an_open_job_or_without_a_topic() -> None:
     arrived: list[dict[str, Any]] = []
     async with (
         LocalTopic(0, KEY, keep(arrived)) as topic,
@@ -123,7 +123,7 @@ async def test_a_job_that_goes_on_and_a_topic_that_is_not_there_announce_nothing
     assert arrived == []
 
 
-async def test_a_topic_that_is_away_is_worth_another_try() -> None:
+async def test_an_unavailable_topic_is_tried_again() -> None:
     async with LocalTopic(0, KEY, keep([])) as topic:
         endpoint = topic.endpoint
     async with announcing(endpoint) as announcements:
@@ -131,7 +131,7 @@ async def test_a_topic_that_is_away_is_worth_another_try() -> None:
             await announcements.announce(ended("done"))
 
 
-async def test_a_topic_in_trouble_is_worth_another_try_and_then_gets_the_event() -> None:
+async def test_a_topic_with_server_errors_is_tried_again_and_then_gets_the_event() -> None:
     arrived: list[dict[str, Any]] = []
     troubles = 3  # one try, and two more that the SDK makes by itself
 
@@ -155,7 +155,7 @@ async def test_a_topic_in_trouble_is_worth_another_try_and_then_gets_the_event()
     assert counted(registry) == {("done", "put_off"): 1, ("done", "delivered"): 1}
 
 
-async def test_a_topic_that_refuses_holds_up_no_job_and_is_told_of_in_log_and_figures() -> None:
+async def test_a_topic_that_refuses_holds_up_no_job_and_shows_in_log_and_metrics() -> None:
     arrived: list[dict[str, Any]] = []
     registry, key = CollectorRegistry(), "another-key-entirely"
     with capture_logs() as lines:
@@ -170,7 +170,7 @@ async def test_a_topic_that_refuses_holds_up_no_job_and_is_told_of_in_log_and_fi
     assert "another-key-entirely" not in str(lines)
 
 
-async def test_the_local_topic_takes_cloud_events_from_those_who_have_the_key_alone(
+async def test_the_local_topic_takes_cloud_events_only_from_holders_of_the_key(
     tmp_path,
 ) -> None:
     file = tmp_path / "announcements.jsonl"

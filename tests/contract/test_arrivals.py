@@ -14,7 +14,7 @@ from hub_reader import Reader, send
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_nobody_looks_again_and_again_whether_events_have_come(
+async def test_events_are_awaited_without_polling(
     reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[float] = []

@@ -97,7 +97,7 @@ async def test_an_end_that_somebody_else_stored_stays(
     assert (stored.state, job.status.state) == ("cancelled", "cancelled")
 
 
-async def test_a_record_that_was_deleted_is_written_anew(
+async def test_a_record_that_was_deleted_is_written_again(
     storage_connection: str, eventhub_connection: str
 ) -> None:
     async with running(storage_connection, eventhub_connection) as bench:

@@ -47,7 +47,7 @@ async def test_an_attempt_that_another_worker_has_counted_is_not_counted_twice(
     assert await counter.made(NAME) == 3
 
 
-async def test_a_chunk_that_has_to_be_painted_anew_has_all_attempts_again(
+async def test_a_chunk_that_has_to_be_painted_again_has_all_its_attempts_again(
     blobs: BlobStore, container: str
 ) -> None:
     counter, event = AttemptCounter(blobs, container, LIMIT), chunk()[0]
@@ -181,7 +181,7 @@ async def test_a_chunk_that_fails_where_others_are_painted_is_to_blame(
         ),
     ],
 )
-async def test_an_error_that_nobody_foresaw_is_for_the_log(
+async def test_an_unforeseen_error_is_only_in_the_log(
     blobs: BlobStore, container: str, cause: Exception, sentence: str
 ) -> None:
     engine = Partial()

@@ -26,7 +26,9 @@ ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_a_job_s_blobs_go_by_one_request_and_each_is_noted(storage_connection: str) -> None:
+async def test_a_jobs_blobs_are_deleted_by_one_request_with_a_result_for_each(
+    storage_connection: str,
+) -> None:
     # Given three blobs behind the proxy of the chaos harness
     container = f"t{uuid.uuid4().hex[:8]}"
     async with BlobServiceClient.from_connection_string(storage_connection) as direct:
@@ -87,7 +89,9 @@ def given(file: str) -> str:
     ],
     ids=["compose", "overlay", "account in the path"],
 )
-async def test_blobs_go_where_storage_goes_by_a_name(storage_connection: str, address: str) -> None:
+async def test_blobs_are_deleted_if_storage_is_addressed_by_name(
+    storage_connection: str, address: str
+) -> None:
     port = urlsplit(BlobServiceClient.from_connection_string(storage_connection).url).port
     named = address.replace(":10000", f":{port}")
     container = f"t{uuid.uuid4().hex[:8]}"

@@ -107,7 +107,7 @@ async def test_a_range_comes_from_the_wanted_version_or_not_at_all(
     assert await blobs.read_range(container, "gone", 0, 1, facts.etag) is None
 
 
-async def test_what_is_not_there_is_none(blobs: BlobStore, container: str, tmp_path: Path) -> None:
+async def test_a_missing_blob_is_none(blobs: BlobStore, container: str, tmp_path: Path) -> None:
     assert await blobs.read(container, "nothing") is None
     assert await blobs.facts(container, "nothing") is None
     assert not await blobs.download(container, "nothing", tmp_path / "x")
@@ -126,14 +126,14 @@ async def test_deleting_a_folder_leaves_its_neighbours(blobs: BlobStore, contain
     assert [name async for name in blobs.names(container)] == []
 
 
-async def test_storage_that_is_away_is_a_transient_error() -> None:
+async def test_unavailable_storage_is_a_transient_error() -> None:
     nobody = "http://127.0.0.1:9/devstoreaccount1"
     async with BlobServiceClient(nobody, retry_policy=LinearRetry(retry_total=0)) as client:
         with pytest.raises(TransientError, match="cannot read blob frames/x"):
             await BlobStore(client).read("frames", "x")
 
 
-async def test_credentials_that_storage_refuses_are_named_and_worth_another_try(
+async def test_refused_credentials_are_named_and_tried_again(
     storage_connection: str, container: str
 ) -> None:
     key = storage_connection.split("AccountKey=")[1].split(";", maxsplit=1)[0]
@@ -143,7 +143,7 @@ async def test_credentials_that_storage_refuses_are_named_and_worth_another_try(
             await BlobStore(client).read(container, "anything")
 
 
-async def test_a_note_is_put_only_on_the_version_that_was_read(
+async def test_metadata_is_set_only_on_the_version_that_was_read(
     blobs: BlobStore, container: str
 ) -> None:
     await blobs.create(container, "noted", b"content", metadata={"attempts": "0"})
@@ -156,7 +156,9 @@ async def test_a_note_is_put_only_on_the_version_that_was_read(
     assert (found.data, found.metadata) == (b"content", {"attempts": "1"})
 
 
-async def test_what_storage_will_never_take_is_no_reason_to_try_again(blobs: BlobStore) -> None:
+async def test_a_request_that_storage_will_never_accept_is_not_tried_again(
+    blobs: BlobStore,
+) -> None:
     with pytest.raises(PermanentError, match="cannot write blob x/name") as refusal:
         await blobs.create("x", "name", b"a container's name has three letters at least")
     assert refusal.value.code == "STORAGE_REFUSED"

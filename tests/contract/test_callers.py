@@ -146,7 +146,7 @@ async def test_forged_tokens_are_turned_away(entra: Entra) -> None:
     assert entra.asked == 1, "unknown keys must not make us ask Entra each time"
 
 
-async def test_while_entra_is_away_nobody_is_called_a_stranger(entra: Entra) -> None:
+async def test_while_entra_is_unavailable_callers_are_asked_to_come_again(entra: Entra) -> None:
     authority = await entra.start()
     await entra.runner.cleanup()
     callers = Callers(settings(authority))

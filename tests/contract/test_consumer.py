@@ -113,7 +113,7 @@ async def test_an_owner_that_stood_still_does_not_put_a_position_back(reader: Re
         assert (await reader.checkpoints())["0"] == reached == last["sequence_number"]
 
 
-async def test_a_position_that_was_spoilt_holds_up_neither_its_partition_nor_the_others(
+async def test_a_corrupt_position_holds_up_neither_its_partition_nor_the_others(
     reader: Reader,
 ) -> None:
     await send(reader, "0", 0)
@@ -156,7 +156,7 @@ async def test_a_round_of_checkpoints_that_fails_is_counted_and_followed_by_the_
     assert failed == 2
 
 
-async def test_a_hub_that_was_made_anew_and_has_grown_beyond_the_old_one_loses_nothing(
+async def test_a_recreated_hub_that_has_grown_beyond_the_old_one_loses_nothing(
     storage_connection: str,
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
@@ -198,7 +198,7 @@ async def test_a_hub_that_was_made_anew_and_has_grown_beyond_the_old_one_loses_n
                     await asyncio.sleep(0.05)
 
 
-async def test_what_an_old_hubs_reader_finishes_late_does_not_move_the_new_hubs_position(
+async def test_work_of_the_old_hub_that_finishes_late_does_not_move_the_new_hubs_position(
     reader: Reader,
 ) -> None:
     await send(reader, "0", *range(3))

@@ -45,7 +45,7 @@ async def fail(_: Delivery) -> None:
     raise ValueError("foreign")
 
 
-async def test_an_event_that_cannot_be_laid_aside_is_tried_until_it_can(
+async def test_a_dead_letter_that_cannot_be_stored_is_retried_until_it_can(
     storage_connection: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "RETRY_INTERVAL_S", 0.05)
@@ -139,7 +139,7 @@ async def test_an_assembler_that_drains_does_not_wait_for_such_an_event(
         await bench.until(lambda: _is("dead letters" in bench.health.ready[1]))
 
 
-async def test_an_event_of_a_newer_release_is_left_to_one_and_laid_aside_where_none_comes(
+async def test_an_event_of_a_newer_release_waits_for_one_and_then_becomes_a_dead_letter(
     storage_connection: str, eventhub_connection: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = uuid.uuid4().hex[:24]

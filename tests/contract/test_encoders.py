@@ -134,7 +134,7 @@ async def encoders(bench: Bench, job: str) -> list[str]:
     return [item.metadata.get("encoder", "") async for item in items]
 
 
-async def test_a_job_whose_gpus_go_away_ends_with_segments_of_one_encoder(
+async def test_a_job_that_loses_its_gpu_stylizers_ends_with_segments_of_one_encoder(
     storage_connection: str, eventhub_connection: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(codecs, "nvenc_segment_encoding", lambda *_: OTHER)

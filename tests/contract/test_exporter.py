@@ -102,7 +102,9 @@ async def test_events_that_nobody_reads_wait_and_age(exporter: Exporter) -> None
     assert exporter.of("splitter", "backlog_events") == 0
 
 
-async def test_a_service_that_reads_works_the_backlog_off_and_is_seen(exporter: Exporter) -> None:
+async def test_a_service_that_reads_reduces_the_backlog_and_is_counted_as_an_owner(
+    exporter: Exporter,
+) -> None:
     await exporter.send("frames", "a", "b")
     await exporter.until("stylizer", "backlog_events", 2)
 
@@ -154,7 +156,7 @@ async def test_an_upload_that_nobody_announces_is_seen(exporter: Exporter) -> No
             await asyncio.sleep(0.02)
 
 
-async def test_a_hub_that_is_away_is_reported_as_away(exporter: Exporter) -> None:
+async def test_an_unavailable_hub_is_reported_as_unavailable(exporter: Exporter) -> None:
     await exporter.until("splitter", "backlog_events", 0)
     assert exporter.health.ready == (True, "ready")
 

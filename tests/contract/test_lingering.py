@@ -19,7 +19,7 @@ LINGER_S = 60.0
 
 
 @pytest.mark.asyncio(loop_scope="session")
-async def test_segments_go_when_their_job_has_ended_long_enough_ago(storage_connection):
+async def test_segments_are_deleted_when_their_job_ended_long_enough_ago(storage_connection):
     suffix = secrets.token_hex(4)
     settings = AssemblerSettings(
         eventhub_connection_string="given",

@@ -125,7 +125,7 @@ async def test_a_link_expires(
     assert dt.timedelta(minutes=119) < left < dt.timedelta(minutes=121)
 
 
-async def test_a_name_that_is_taken_and_a_result_that_is_gone_get_no_link(
+async def test_no_link_is_made_for_a_name_that_is_taken_or_a_missing_result(
     client: BlobServiceClient, container: ContainerClient
 ) -> None:
     await container.upload_blob("a.mp4", b"video")
@@ -191,7 +191,9 @@ def certificate(folder: Path) -> tuple[Path, Path]:
     return certificate, private
 
 
-async def test_who_signs_in_makes_links_with_a_delegated_key_for_tls_alone(tmp_path: Path) -> None:
+async def test_links_of_signed_in_users_use_a_delegation_key_and_require_tls(
+    tmp_path: Path,
+) -> None:
     # This Azurite hands out delegated keys, but does not know the newest form of what they sign:
     # whether the link is good only Azure can tell. What it allows is read from the link itself.
     cert, key = certificate(tmp_path)

@@ -28,7 +28,7 @@ def job(number: int, **more: object) -> Status:
     )
 
 
-async def test_one_listing_tells_of_all_jobs_newest_first(storage_connection: str) -> None:
+async def test_one_listing_gives_all_jobs_newest_first(storage_connection: str) -> None:
     jobs = [
         job(1),
         job(2, waiting=Waiting(reason="a stylizer", since="2026-01-01T00:00:30.000+00:00")),
@@ -80,6 +80,6 @@ def test_a_summary_too_long_for_metadata_is_left_out() -> None:
     assert read_summary({}) is None
 
 
-def test_a_summary_leaves_out_what_one_job_alone_shows() -> None:
+def test_a_summary_leaves_out_details_of_single_jobs() -> None:
     status = job(1, warnings=("a" * 9000,))
     assert read_summary(write_summary(status)) == job(1)

@@ -128,14 +128,16 @@ async def test_an_older_version_that_ends_later_leaves_the_newer_one_its_name(
     assert (await bench.contents())[plain(second)] == b"two"
 
 
-async def test_another_upload_takes_nobodys_name(bench: Bench) -> None:
+async def test_another_upload_does_not_take_the_name_of_a_result(bench: Bench) -> None:
     film, recording = version(0), version(1, "film.mov")
     await bench.publish(film, b"film")
     assert await bench.publish(recording, b"recording") == own(recording)
     assert (await bench.contents())[plain(film)] == b"film"
 
 
-async def test_a_record_that_is_stored_while_its_result_moves_is_put_right(bench: Bench) -> None:
+async def test_a_record_that_is_stored_while_its_result_is_renamed_is_corrected(
+    bench: Bench,
+) -> None:
     first, second = version(0), version(1)
     await bench.publication.publish(first, bench.file(b"one"))
     await bench.publish(second, b"two")
@@ -143,7 +145,7 @@ async def test_a_record_that_is_stored_while_its_result_moves_is_put_right(bench
     assert await bench.publication.find(second, plain(second)) == plain(second)
 
 
-async def test_a_cancelled_jobs_result_is_withdrawn_and_no_newer_one(bench: Bench) -> None:
+async def test_only_the_cancelled_jobs_result_is_withdrawn(bench: Bench) -> None:
     first, second = version(0), version(1)
     await bench.publish(first, b"one")
     await bench.publish(second, b"two")

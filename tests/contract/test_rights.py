@@ -82,7 +82,7 @@ async def test_a_hub_that_refuses_to_be_sent_to_or_read_names_the_role(
             assert f"hub frames: {found.role} is missing: " in rights.describe(found)
 
 
-async def test_whoever_may_do_everything_lacks_nothing(
+async def test_an_identity_with_all_rights_lacks_no_role(
     storage_connection: str, eventhub_connection: str
 ) -> None:
     settings = ServiceSettings(

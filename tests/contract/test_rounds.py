@@ -99,7 +99,7 @@ async def open_jobs(count: int, records: Records, clock: Clock) -> list[Job]:
     return jobs
 
 
-async def test_a_round_that_takes_too_long_goes_on_in_the_next_where_it_has_ended(
+async def test_a_round_that_takes_too_long_continues_in_the_next(
     storage_connection: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rounds, "_ERRAND_S", 0.0)

@@ -50,7 +50,7 @@ def test_a_service_without_configuration_says_all_that_is_missing(service: str) 
     assert "Traceback" not in ended.stderr
 
 
-def test_a_stylizer_that_is_told_to_use_a_missing_gpu_does_not_run_on_the_cpu(
+def test_a_stylizer_configured_for_a_missing_gpu_does_not_run_on_the_cpu(
     storage_connection: str, eventhub_connection: str
 ) -> None:
     ended = subprocess.run(
@@ -199,7 +199,7 @@ async def test_a_failed_chunk_fails_its_job_with_the_chunks_cause(bench: Bench) 
 
 
 @session_loop
-async def test_events_that_make_no_sense_are_buried_and_hold_up_nobody(bench: Bench) -> None:
+async def test_invalid_events_become_dead_letters_and_hold_up_nobody(bench: Bench) -> None:
     orphan, job = uuid.uuid4().hex[:24], uuid.uuid4().hex[:24]
     await bench.hub.by_job(SegmentReady(job_id=orphan, chunk=1, frames=32))
     await bench.hub.by_job(started(job))
@@ -236,7 +236,7 @@ async def test_a_job_whose_end_a_dying_assembler_left_untold_is_announced(
 
 
 @session_loop
-async def test_jobs_end_while_the_topic_is_away_and_are_announced_when_it_is_back(
+async def test_jobs_end_while_the_topic_is_unavailable_and_are_announced_when_it_is_back(
     storage_connection: str, eventhub_connection: str
 ) -> None:
     jobs, arrived = [uuid.uuid4().hex[:24] for _ in range(3)], asyncio.Queue[dict]()
@@ -258,7 +258,7 @@ async def test_jobs_end_while_the_topic_is_away_and_are_announced_when_it_is_bac
 
 
 @session_loop
-async def test_a_segment_that_comes_while_its_jobs_end_is_announced_is_swept_up(
+async def test_a_segment_that_arrives_while_its_jobs_end_is_announced_is_deleted(
     storage_connection: str, eventhub_connection: str
 ) -> None:
     job = uuid.uuid4().hex[:24]

@@ -96,7 +96,7 @@ async def sharers(storage_connection: str, eventhub_connection: str) -> AsyncIte
     await found.leave()
 
 
-async def test_newcomers_get_partitions_when_what_is_in_hand_of_them_is_done(
+async def test_newcomers_get_partitions_once_the_work_in_hand_is_done(
     sharers: Sharers,
 ) -> None:
     # Given one consumer with an event in hand of each partition

@@ -116,7 +116,7 @@ async def published_tracks(blobs: BlobStore, container: str, name: str | None) -
         ("gone", {"SIDE_MISSING": 1}, "no longer exist in storage"),
     ],
 )
-async def test_sound_that_storage_does_not_give_back_costs_the_sound_alone(
+async def test_sound_that_storage_does_not_return_is_left_out_of_the_result(
     storage_connection: str,
     blobs: BlobStore,
     tmp_path: Path,

@@ -32,7 +32,7 @@ async def test_a_consumer_whose_connection_died_without_a_word_makes_a_new_one(
     assert rebuilds
 
 
-async def test_a_consumer_that_is_never_told_the_partitions_makes_a_new_connection(
+async def test_a_consumer_that_gets_no_list_of_partitions_makes_a_new_connection(
     reader: Reader, eventhub_connection: str
 ) -> None:
     await send(reader, "0", 0)

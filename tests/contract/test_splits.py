@@ -99,7 +99,7 @@ async def test_versions_of_a_name_that_come_before_a_splitter_looks_are_one_job(
     assert bench.failed() == set()
 
 
-async def test_a_split_goes_on_with_its_cut_whatever_the_settings_and_its_metadata_are_by_then(
+async def test_a_split_keeps_its_cut_when_settings_and_metadata_change(
     storage_connection: str, eventhub_connection: str
 ) -> None:
     async with bench_of(storage_connection, eventhub_connection) as bench:
@@ -173,7 +173,7 @@ async def begun_by_another_release(bench: Bench, name: str, cut: str | None = No
     return job
 
 
-async def test_a_chunk_that_another_release_encoded_otherwise_stays_and_the_split_goes_on(
+async def test_a_chunk_that_another_release_encoded_differently_is_kept_and_the_split_continues(
     storage_connection: str, eventhub_connection: str
 ) -> None:
     async with bench_of(storage_connection, eventhub_connection) as bench:
@@ -199,7 +199,7 @@ async def test_a_chunk_of_maybe_another_upload_ends_the_job(
         assert await bench.manifest(job.job_id) is None
 
 
-async def test_a_video_that_another_release_cuts_otherwise_is_split_anew_as_another_job(
+async def test_a_video_that_another_release_cuts_differently_is_split_again_as_another_job(
     storage_connection: str, eventhub_connection: str
 ) -> None:
     async with bench_of(storage_connection, eventhub_connection) as bench:

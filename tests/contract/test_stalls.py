@@ -121,7 +121,7 @@ async def test_a_split_whose_end_was_not_announced_is_found_by_its_manifest(
         await bench.until(sealed)
 
 
-async def test_chunks_that_lie_unread_are_waited_for_and_the_record_says_so(
+async def test_unread_chunks_are_waited_for_and_the_record_says_so(
     storage_connection: str, eventhub_connection: str
 ) -> None:
     job = uuid.uuid4().hex[:24]
@@ -193,7 +193,7 @@ async def test_an_upload_that_waits_for_a_splitter_is_waited_for(
         await bench.until(splitting)
 
 
-async def test_a_split_whose_event_is_done_and_that_left_nothing_fails_in_the_end(
+async def test_a_split_that_left_nothing_fails_once_its_event_is_done(
     storage_connection: str, eventhub_connection: str
 ) -> None:
     job = uuid.uuid4().hex[:24]
@@ -238,7 +238,7 @@ async def test_a_job_whose_upload_event_went_with_an_earlier_hub_fails_in_the_en
     assert status.error.code == "STALLED"
 
 
-async def test_what_was_announced_and_not_yet_heard_is_not_lost(
+async def test_a_segment_whose_announcement_is_unread_is_not_lost(
     storage_connection: str, eventhub_connection: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job, heard, apply = uuid.uuid4().hex[:24], asyncio.Event(), Assembler._apply
@@ -270,7 +270,7 @@ async def test_what_was_announced_and_not_yet_heard_is_not_lost(
     assert status.error.code == "SEGMENT_MISSING"
 
 
-async def test_of_a_job_that_ends_while_it_is_looked_into_nothing_is_sent_again(
+async def test_nothing_is_sent_again_for_a_job_that_ends_while_it_is_examined(
     storage_connection: str, eventhub_connection: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job, loser, ask = uuid.uuid4().hex[:24], Loser(), Consumer.caught_up

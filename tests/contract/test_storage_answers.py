@@ -95,7 +95,7 @@ async def test_an_upload_in_the_archive_tier_is_refused_with_the_remedy(
     assert refusal.value.code == "STORAGE_REFUSED"
 
 
-async def test_a_version_is_not_replaced_for_ever_where_its_blob_is_gone(
+async def test_replacing_a_version_ends_if_its_blob_is_gone(
     client: BlobServiceClient, container: str
 ) -> None:
     blobs = BlobStore(client)
@@ -105,7 +105,7 @@ async def test_a_version_is_not_replaced_for_ever_where_its_blob_is_gone(
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
-async def test_an_upload_is_read_as_it_lies_there_whatever_its_content_encoding_says(
+async def test_an_upload_is_read_as_stored_whatever_its_content_encoding_says(
     client: BlobServiceClient, container: str, retry: Retry, encoding: str
 ) -> None:
     for data in (BYTES, gzip.compress(BYTES)):
@@ -117,7 +117,7 @@ async def test_an_upload_is_read_as_it_lies_there_whatever_its_content_encoding_
         assert await read(8, 32) == data[8:40]
 
 
-async def test_an_upload_that_is_touched_and_keeps_its_bytes_is_read_on(
+async def test_an_upload_that_is_changed_but_keeps_its_bytes_is_read_on(
     client: BlobServiceClient, container: str, retry: Retry
 ) -> None:
     await upload(client, container)

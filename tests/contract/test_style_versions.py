@@ -174,7 +174,7 @@ async def test_a_style_that_is_updated_under_an_open_job_paints_all_of_it(
 
 
 @pytest.mark.slow
-async def test_a_style_that_is_set_back_under_an_open_job_paints_all_of_it(
+async def test_a_style_that_is_rolled_back_under_an_open_job_paints_all_of_it(
     storage_connection: str, eventhub_connection: str, releases: dict[str, Path]
 ) -> None:
     async with filming(storage_connection, eventhub_connection, 1) as (bench, film):
@@ -200,7 +200,7 @@ async def test_a_result_in_two_versions_of_a_style_is_degraded_and_says_so(
 
 
 @pytest.mark.slow
-async def test_where_some_stylizers_keep_another_version_each_job_ends_in_one(
+async def test_if_some_stylizers_keep_another_version_each_job_still_ends_in_one(
     storage_connection: str, eventhub_connection: str, releases: dict[str, Path]
 ) -> None:
     async with filming(storage_connection, eventhub_connection, 3) as (bench, film):
@@ -211,7 +211,7 @@ async def test_where_some_stylizers_keep_another_version_each_job_ends_in_one(
         assert len(set(await film.versions())) == 1
 
 
-async def test_an_assembler_that_takes_a_job_over_goes_on_with_the_rounds_of_the_one_before(
+async def test_an_assembler_that_takes_over_a_job_continues_its_predecessors_rounds(
     storage_connection: str, eventhub_connection: str, releases: dict[str, Path], reader: Reader
 ) -> None:
     new = Gallery(releases["new"]).version(STYLE)

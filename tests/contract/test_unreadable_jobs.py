@@ -88,7 +88,7 @@ async def test_a_record_whose_times_cannot_be_compared_ends_its_job_and_no_other
     assert "started_at" in error.message
 
 
-async def test_a_splits_progress_that_somebody_has_spoilt_counts_as_none(
+async def test_a_splits_corrupt_progress_counts_as_none(
     storage_connection: str, eventhub_connection: str
 ) -> None:
     job = uuid.uuid4().hex[:24]

@@ -213,7 +213,7 @@ async def test_submit_with_wait_stays_until_the_result_is_there(pipeline, clip: 
     assert json.loads(out)["status"] == "done"
 
 
-async def test_uploads_go_where_the_services_look_and_whoever_waits_in_vain_is_told_so_once(
+async def test_uploads_go_to_the_services_container_and_a_wait_in_vain_is_reported_once(
     pipeline, clip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     connection = pipeline.stack.storage_connection_string
@@ -269,7 +269,7 @@ async def test_a_job_that_does_not_exist_is_a_sentence(pipeline) -> None:
     assert "no job" in err
 
 
-async def test_a_key_that_storage_refuses_is_told_once_and_not_shown(pipeline) -> None:
+async def test_a_key_that_storage_refuses_is_reported_once_and_not_shown(pipeline) -> None:
     good = pipeline.stack.storage_connection_string
     bad = re.sub("AccountKey=[^;]*", "AccountKey=c2VjcmV0", good)
     code, _, err = await run("status", STORAGE_CONNECTION_STRING=bad)
@@ -284,7 +284,7 @@ async def test_dead_letters_of_a_running_stack_are_listed(pipeline) -> None:
     assert (code, err) == (0, "")
 
 
-async def test_the_doctor_looks_a_running_stack_over(pipeline) -> None:
+async def test_the_doctor_checks_a_running_stack(pipeline) -> None:
     code, out, err = await run("doctor", "--dir", pipeline.stack.options.directory)
     assert err == ""
     assert re.search(r"ok       versions: \S+ in [4-9] services, and here", out)

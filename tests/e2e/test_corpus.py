@@ -39,7 +39,7 @@ REFUSED = {
 }
 
 
-async def test_a_dozen_awkward_clips_at_once_come_back_or_are_refused_by_name(pipeline) -> None:
+async def test_a_dozen_unusual_clips_at_once_are_painted_or_refused_by_name(pipeline) -> None:
     facts = {clip["file"]: clip for clip in json.loads((FOLDER / "manifest.json").read_text())}
     names = [*EXACT, *MATROSKA, *DEGRADED, *REFUSED]
     jobs = {name: await pipeline.submit(name, (FOLDER / name).read_bytes()) for name in names}

@@ -38,7 +38,7 @@ async def live(pipeline: Pipeline) -> list[int]:
 
 @pytest.mark.parametrize("away_s", [30, 300])
 @pytest.mark.parametrize("dependency", ["eventhubs", "azurite"])
-async def test_a_job_outlives_a_dependency_that_is_away(
+async def test_a_job_survives_an_unavailable_dependency(
     pipeline: Pipeline, dependency: str, away_s: int
 ) -> None:
     video = Video(frames=400, size=(320, 180), sounds=[Sound()]).make()

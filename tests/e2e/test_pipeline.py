@@ -169,7 +169,7 @@ async def leftovers(pipeline, job: str) -> list[str]:
     ]
 
 
-async def test_every_service_tells_prometheus_what_it_did(pipeline) -> None:
+async def test_every_service_has_metrics_of_its_work(pipeline) -> None:
     await until_balanced(pipeline)
     # Each of the two paints a part of it.
     job = await pipeline.submit("counted.mp4", Video(frames=64).make())

@@ -149,7 +149,7 @@ async def test_a_cancelled_job_ends_everywhere_and_leaves_only_its_record(
     assert results == []
 
 
-async def test_while_a_dependency_is_away_services_live_but_are_not_ready(
+async def test_while_a_dependency_is_unavailable_services_live_but_are_not_ready(
     pipeline: Pipeline,
 ) -> None:
     names = ("splitter", "stylizer-1", "assembler")

@@ -124,7 +124,7 @@ async def test_a_video_plays_while_it_is_being_painted_and_on_past_its_end(page,
     assert filecmp.cmp(await download.path(), stored, shallow=False)
 
 
-async def test_what_cannot_be_painted_says_why_and_its_name_runs_nothing(page, tmp_path):
+async def test_a_file_that_cannot_be_painted_says_why_and_its_name_runs_no_script(page, tmp_path):
     video = tmp_path / HOSTILE.replace("/", "")
     video.write_bytes(b"this is a text")
     await choose(page, video)
@@ -140,7 +140,7 @@ async def test_what_cannot_be_painted_says_why_and_its_name_runs_nothing(page, t
     await expect(job).to_have_count(0, timeout=PATIENCE_MS)
 
 
-async def test_an_upload_goes_on_after_its_page_was_closed_and_by_the_other_way(page, tmp_path):
+async def test_an_upload_continues_after_its_page_was_closed_and_through_the_studio(page, tmp_path):
     two_blocks = tmp_path / "blocks.mp4"
     two_blocks.write_bytes(b"this is a text " * 300_000)
     kept, sent = asyncio.Event(), []

@@ -124,7 +124,7 @@ async def test_styles_over_time_change_at_their_frames(pipeline) -> None:
     ],
     ids=["unknown", "senseless"],
 )
-async def test_a_wish_that_cannot_be_fulfilled_is_told_on_the_job(
+async def test_an_invalid_request_is_reported_on_the_job(
     pipeline, metadata: dict[str, str], request_: StyleRequest, code: str, sentence: str
 ) -> None:
     path, name = pipeline.folder / "wish.mp4", f"{code}.mp4"

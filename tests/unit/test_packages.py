@@ -29,7 +29,7 @@ def run(*arguments: str, cwd: Path, path: list[Path]) -> subprocess.CompletedPro
 @pytest.mark.parametrize(
     "command", ["stylestream", "splitter", "stylizer", "assembler", "exporter", "web"]
 )
-def test_another_package_called_shared_is_one_sentence(
+def test_another_package_called_shared_is_reported_in_one_sentence(
     tmp_path: Path, command: str, form: str
 ) -> None:
     foreign = tmp_path / form

@@ -132,7 +132,7 @@ class News(asyncio.Event):
         return await super().wait()
 
 
-async def test_a_draft_is_completed_though_nobody_told_it_of_the_last_segments(
+async def test_a_draft_is_completed_with_segments_that_were_not_announced_to_it(
     storage_connection: str, film: Film, tmp_path: Path, work: Path
 ) -> None:
     async with desk(storage_connection, film, work) as at:
@@ -148,7 +148,7 @@ async def test_a_draft_is_completed_though_nobody_told_it_of_the_last_segments(
         assert await at.completed() == film.made(tmp_path)
 
 
-async def test_when_the_last_segment_comes_it_alone_is_missing(
+async def test_only_the_last_segment_has_to_be_added_at_the_end(
     storage_connection: str, film: Film, tmp_path: Path, work: Path, appended: asyncio.Semaphore
 ) -> None:
     async with desk(storage_connection, film, work) as at:
@@ -164,7 +164,7 @@ async def test_when_the_last_segment_comes_it_alone_is_missing(
 
 
 @pytest.mark.parametrize("lost", ["damaged", "missing", "side"])
-async def test_of_what_is_not_as_it_was_written_no_draft_is_made(
+async def test_no_draft_is_made_of_missing_or_damaged_blobs(
     storage_connection: str, film: Film, work: Path, lost: str
 ) -> None:
     async with desk(storage_connection, film, work) as at:

@@ -69,7 +69,7 @@ async def test_an_unknown_partition_is_refused(hubs: Any, sdk: Any) -> None:
         await sdk.receive(hubs.connection_string, 1, partition="9")
 
 
-async def test_an_unknown_consumer_group_is_refused_where_groups_are_declared(
+async def test_an_unknown_consumer_group_is_refused_if_groups_are_declared(
     strict: str, sdk: Any
 ) -> None:
     with pytest.raises(EventHubError, match=r"consumer group 'others' .* could not be found"):

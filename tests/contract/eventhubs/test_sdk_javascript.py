@@ -126,7 +126,7 @@ async def test_the_javascript_sdk_sends_and_reads_all_partitions_through_kills_o
     assert not before & second.seen()
 
 
-async def test_the_javascript_sdk_learns_what_is_refused_and_goes_on(
+async def test_the_javascript_sdk_sees_what_is_refused_and_continues(
     tmp_path: Path, start_client: Any
 ) -> None:
     # Two links for tokens, two for properties, and one for each of three partitions

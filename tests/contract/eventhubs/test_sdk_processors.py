@@ -111,7 +111,7 @@ async def send_to_all(connection: str, bodies: list[str]) -> None:
             await producer.send_batch(batch)
 
 
-async def test_two_processors_share_the_partitions_and_go_on_from_their_checkpoints(
+async def test_two_processors_share_the_partitions_and_continue_from_their_checkpoints(
     hubs: Any, join: Any
 ) -> None:
     # Given one processor that owns every partition and has read what was there

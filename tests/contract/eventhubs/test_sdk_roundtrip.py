@@ -201,7 +201,9 @@ async def test_a_partition_key_keeps_its_partition_over_a_restart(tmp_path: Path
     assert await places(48) == first
 
 
-async def test_sequence_numbers_and_offsets_go_on_over_a_restart(tmp_path: Path, sdk: Any) -> None:
+async def test_sequence_numbers_and_offsets_continue_after_a_restart(
+    tmp_path: Path, sdk: Any
+) -> None:
     async with EventHubs(tmp_path, hubs={"frames": 1}) as server:
         connection = f"{server.connection_string}EntityPath=frames"
         await sdk.send(connection, [f"a{n}" for n in range(50)])
@@ -250,7 +252,7 @@ async def test_a_large_event_and_a_full_batch_arrive_whole(hubs: Any, sdk: Any) 
     assert [event.body_as_str() for event in events[1:]] == [f"{n:05}" * 200 for n in range(count)]
 
 
-async def test_an_oversized_event_is_refused_and_the_client_goes_on(hubs: Any, sdk: Any) -> None:
+async def test_an_oversized_event_is_refused_and_the_client_continues(hubs: Any, sdk: Any) -> None:
     producer = sdk.producer(hubs.connection_string)
     with pytest.raises(EventHubError, match=r"exceeds the limit \(1048576 bytes\)"):
         await producer.send_event(EventData(bytes(1_200_000)), partition_id="0")

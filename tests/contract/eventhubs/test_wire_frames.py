@@ -213,7 +213,7 @@ async def test_a_broken_frame_closes_its_connection_with_the_error_and_no_other(
     assert (await healthy.begin()).code == 0x11
 
 
-async def test_a_malformed_message_is_rejected_and_its_link_goes_on(
+async def test_a_malformed_message_is_rejected_and_its_link_stays_open(
     hubs: Any, connect: Any
 ) -> None:
     wire = await connect(hubs.port)
@@ -292,9 +292,7 @@ async def test_a_silent_client_is_asked_for_a_sign_of_life_and_then_dropped(
         assert await mute.closed()
 
 
-async def test_a_client_that_asks_for_it_is_told_that_the_broker_lives(
-    hubs: Any, connect: Any
-) -> None:
+async def test_a_client_gets_the_heartbeats_that_it_asks_for(hubs: Any, connect: Any) -> None:
     wire = await connect(hubs.port)
     await wire.open(idle_time_out=1000)
     for _ in range(2):
@@ -302,7 +300,7 @@ async def test_a_client_that_asks_for_it_is_told_that_the_broker_lives(
             assert await wire.reader.readexactly(8) == b"\x00\x00\x00\x08\x02\x00\x00\x00"
 
 
-async def test_a_token_that_runs_out_detaches_its_links(hubs: Any, connect: Any) -> None:
+async def test_an_expired_token_detaches_its_links(hubs: Any, connect: Any) -> None:
     wire = await connect(hubs.port)
     await wire.open()
     await wire.begin()

@@ -126,7 +126,7 @@ async def test_a_partition_key_that_the_service_refuses_is_refused(hubs: Any, co
     assert state.value[0].value[0] == "com.microsoft:argument-error"
 
 
-async def test_the_operator_is_told_whom_the_broker_refuses_and_why(
+async def test_the_log_says_whom_the_broker_refuses_and_why(
     tmp_path: Path, connect: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with EventHubs(tmp_path, hubs={"frames": 1, "Segments": 1}) as server:

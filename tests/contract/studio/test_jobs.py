@@ -78,7 +78,7 @@ async def test_followers_hear_of_all_jobs_then_of_every_change(studio):
         assert (await heard(events))[0] == ("gone", other.job_id)
 
 
-async def test_who_follows_one_job_hears_of_it_alone_and_to_its_end(studio):
+async def test_a_follower_of_one_job_hears_only_of_that_job_until_it_ends(studio):
     status = await studio.job()
     async with studio.session() as session:
         async with session.get(f"/api/jobs/{status.job_id}/events") as events:
@@ -93,7 +93,7 @@ async def test_who_follows_one_job_hears_of_it_alone_and_to_its_end(studio):
             assert answer.status == 404
 
 
-async def test_the_job_of_an_upload_is_heard_of_before_all_jobs_are_listed(studio, monkeypatch):
+async def test_the_job_of_an_upload_is_announced_before_all_jobs_are_listed(studio, monkeypatch):
     async with studio.session() as session, session.get("/api/events") as events:
         assert (await heard(events))[0][0] == "ready"
         monkeypatch.setattr(board, "_DISCOVERY_S", float("inf"))

@@ -16,7 +16,7 @@ from shared.storage.blobs import BlobStore
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_what_is_painted_without_a_gap_can_be_played(studio):
+async def test_segments_without_a_gap_can_be_played(studio):
     job = (await studio.job()).job_id
     async with studio.session() as session:
         async with session.get(f"/api/jobs/{job}/live") as answer:
@@ -48,7 +48,7 @@ async def test_what_is_painted_without_a_gap_can_be_played(studio):
     assert frames == [(number * FRAME, number) for number in range(8)]
 
 
-async def test_what_does_not_go_with_the_first_segment_is_shown_when_it_was_made_anew(studio):
+async def test_a_segment_that_does_not_match_the_first_is_shown_once_it_was_painted_again(studio):
     job = (await studio.job()).job_id
     await studio.segment(job, 1, encoder="nvenc-1")
     await studio.segment(job, 2)

@@ -156,7 +156,7 @@ async def test_everything_can_be_read_reached_and_named(page, studio, scheme):
     assert nameless == []
 
 
-async def test_who_deletes_by_the_keyboard_goes_on_at_the_neighbour(page, studio):
+async def test_after_a_deletion_the_keyboard_focus_is_on_the_neighbour(page, studio):
     for name in ("older.mp4", "newer.mp4"):
         await studio.job(video_name=name, state="cancelled")
     page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))

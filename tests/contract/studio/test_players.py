@@ -41,7 +41,9 @@ KEEP_THE_BUFFER = """() => {
 }"""
 
 
-async def test_what_a_browser_drops_ahead_of_the_picture_is_fetched_again(studio, browser):
+async def test_fragments_that_a_browser_drops_ahead_of_the_picture_are_fetched_again(
+    studio, browser
+):
     async with open_page(browser, f"{studio.url}/?token={TOKEN}") as page:
         await page.evaluate(KEEP_THE_BUFFER)
         job = secrets.token_hex(12)

@@ -96,7 +96,7 @@ async def test_a_role_makes_an_operator(studio, provider, login, operator):
             assert answer.status == (200 if operator else 404)
 
 
-async def test_people_of_other_tenants_are_not_let_in(studio, provider):
+async def test_users_of_other_tenants_are_not_let_in(studio, provider):
     async with provider.session() as session:
         back = await come_back(session, f"{studio.url}/sign-in", "stranger")
         assert "not belong to the studio's tenant" in await refused(session, back, 403)
@@ -111,7 +111,7 @@ async def test_an_expired_token_lets_nobody_in(studio, provider, monkeypatch):
         assert "has expired" in await refused(session, back, 403)
 
 
-async def test_what_was_not_begun_here_lets_nobody_in(studio, provider):
+async def test_a_sign_in_that_was_not_begun_here_lets_nobody_in(studio, provider):
     async with provider.session() as session:
         back = await come_back(session, f"{studio.url}/sign-in", "ann")
         forged = f"{studio.url}/signed-in?{urlencode(asked_of(back) | {'state': 'forged'})}"
@@ -120,7 +120,7 @@ async def test_what_was_not_begun_here_lets_nobody_in(studio, provider):
             assert answer.headers["Location"] == "/sign-in"
 
 
-async def test_a_code_of_somebody_else_lets_nobody_in(studio, provider):
+async def test_another_users_code_lets_nobody_in(studio, provider):
     async with provider.session() as thief:
         stolen = asked_of(await come_back(thief, f"{studio.url}/sign-in", "boss"))["code"]
     async with provider.session() as session:
@@ -159,7 +159,7 @@ async def refused(session, address: str, status: int) -> str:
         return await problem(answer)
 
 
-async def test_a_provider_that_is_away_is_waited_for(studio, provider, monkeypatch):
+async def test_an_unavailable_provider_is_waited_for(studio, provider, monkeypatch):
     monkeypatch.setenv("AZURE_AUTHORITY_HOST", f"https://localhost:{unused_port()}")
     async with provider.session() as session:
         assert "does not answer" in await refused(session, f"{studio.url}/sign-in", 503)

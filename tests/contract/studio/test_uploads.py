@@ -34,7 +34,7 @@ async def test_an_upload_in_blocks_is_the_job_that_was_asked_for(studio):
     assert stored.metadata["strength"] == "0.5"
 
 
-async def test_an_upload_goes_on_where_it_was_broken_off(studio):
+async def test_an_upload_continues_where_it_was_interrupted(studio):
     video = secrets.token_bytes(2 * BLOCK_BYTES + 1)
     async with studio.session() as session:
         asked = {"name": "a.mp4", "size": len(video)}
@@ -68,7 +68,7 @@ async def test_an_upload_goes_on_where_it_was_broken_off(studio):
         ({"size": 5}, "name"),
     ],
 )
-async def test_what_cannot_be_painted_is_refused_before_it_is_sent(studio, asked, sentence):
+async def test_an_invalid_request_is_refused_before_the_video_is_sent(studio, asked, sentence):
     async with studio.session() as session, session.post("/api/uploads", json=asked) as answer:
         assert answer.status == 400
         assert sentence in await problem(answer)

@@ -35,7 +35,7 @@ async def test_connections_without_a_request_are_closed(
         assert (await door.post(door.cloud_event("a.mp4")))[0] == 200
 
 
-async def test_connections_are_closed_also_after_a_look_at_them_has_failed(
+async def test_connections_are_closed_even_after_a_failed_check(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webhook, "_HEAD_DEADLINE_S", 0.2)

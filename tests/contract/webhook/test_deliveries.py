@@ -40,7 +40,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.mark.parametrize("schema", ["cloud_event", "grid_event"])
-async def test_what_is_acknowledged_lies_in_the_hub_in_either_schema_single_or_in_a_batch(
+async def test_acknowledged_events_are_in_the_hub_in_either_schema_single_or_in_a_batch(
     door: Door, schema: str
 ) -> None:
     make = getattr(door, schema)
@@ -79,7 +79,7 @@ async def test_uploads_of_foreign_accounts_are_acknowledged_and_ignored(
     assert await door.in_hub() == []
 
 
-async def test_what_is_no_video_upload_is_acknowledged_and_ignored(door: Door) -> None:
+async def test_events_that_are_not_video_uploads_are_acknowledged_and_ignored(door: Door) -> None:
     other = "/blobServices/default/containers/results/blobs/a.mp4"
     batch = [
         door.cloud_event("notes.txt"),
@@ -101,13 +101,13 @@ async def test_a_data_lake_address_of_the_account_is_the_accounts(door: Door) ->
 
 
 @pytest.mark.parametrize("body", [b"", b"\x00\xff", b"[7]", b"{}", b'"text"', b"[" * 100_000])
-async def test_a_body_that_is_no_event_is_refused_for_good(door: Door, body: bytes) -> None:
+async def test_a_body_that_is_not_an_event_is_refused_for_good(door: Door, body: bytes) -> None:
     status, text = await door.post(body)
     assert status == 400
     assert "not an Event Grid event" in text
 
 
-async def test_an_event_that_is_none_does_not_take_the_others_of_its_batch_with_it(
+async def test_an_invalid_event_does_not_spoil_the_others_of_its_batch(
     door: Door,
 ) -> None:
     good = door.cloud_event()
@@ -124,7 +124,7 @@ async def test_a_body_beyond_event_grids_limit_is_refused_for_good(door: Door) -
     assert await door.in_hub() == []
 
 
-async def test_while_the_hub_is_away_event_grid_is_asked_to_come_again(
+async def test_while_the_hub_is_unavailable_event_grid_is_asked_to_retry(
     hub: Hub,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -163,7 +163,7 @@ async def test_a_body_that_does_not_come_is_asked_for_again(
     assert door.counted() == {"put_off": 1}
 
 
-async def test_deliveries_are_counted_by_what_event_grid_was_told(door: Door) -> None:
+async def test_deliveries_are_counted_by_the_response_to_event_grid(door: Door) -> None:
     await door.post(door.cloud_event())
     await door.post(door.cloud_event("notes.txt"))
     await door.post([{"specversion": "1.0"}, door.cloud_event()])
@@ -181,7 +181,7 @@ async def test_other_methods_and_paths_lead_nowhere(door: Door) -> None:
         assert answer.status == 404
 
 
-async def test_an_upload_that_the_webhook_tells_of_becomes_a_job(
+async def test_an_upload_announced_to_the_webhook_becomes_a_job(
     storage_connection: str, eventhub_connection: str
 ) -> None:
     name = uuid.uuid4().hex

@@ -82,7 +82,7 @@ async def test_both_secrets_are_good_while_one_replaces_the_other_as_header_or_i
         (None, "", {"X-Webhook-Key": "s\xffcret"}),
     ],
 )
-async def test_a_stranger_is_turned_away_for_good_and_leaves_nothing_in_the_hub(
+async def test_an_unauthorised_caller_is_refused_for_good_and_leaves_nothing_in_the_hub(
     door: Door, secret: str | None, query: str, headers: dict[str, str]
 ) -> None:
     status, body = await door.post(door.cloud_event(), secret=secret, query=query, **headers)

@@ -32,7 +32,7 @@ def test_the_jobs_followed_show_as_they_are_now() -> None:
     assert registry.get_sample_value("assembler_redriven_chunks_total") == 4
 
 
-def test_announcements_count_from_zero_for_every_end_of_a_job_and_what_became_of_the_news() -> None:
+def test_announcements_count_from_zero_for_every_end_of_a_job_and_every_outcome() -> None:
     registry = CollectorRegistry()
     AssemblerMetrics(registry).announcement("degraded", "put_off")
     found = {

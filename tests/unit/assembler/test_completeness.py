@@ -33,7 +33,7 @@ def test_any_order_with_any_repeats_completes_exactly_with_the_last_piece(
     assert tracker.frames == sum(counts)
 
 
-def test_what_is_missing_is_named_in_order() -> None:
+def test_missing_chunks_are_named_in_order() -> None:
     tracker = Completeness()
     tracker.seal(manifest("j", [32, 32, 32, 5]))
     tracker.announce(2, 32, Provenance())

@@ -13,14 +13,14 @@ def test_chunks_that_still_wait_in_the_hub_are_left_alone() -> None:
         assert redrive.judge(MISSING, Reach((7, 7), (finished, finished))).action == "wait"
 
 
-def test_what_came_later_into_the_hub_does_not_put_the_verdict_off() -> None:
+def test_later_events_in_the_hub_do_not_delay_the_verdict() -> None:
     redrive = Redrive(rounds=1)
     assert redrive.judge(MISSING, Reach((7, 7), (6, 6))).action == "wait"
     verdict = redrive.judge(MISSING, Reach((90, 90), (7, 6)))
     assert (verdict.action, verdict.lost) == ("resend", (3, 9))
 
 
-def test_a_partition_that_was_worked_off_has_lost_its_missing_chunks() -> None:
+def test_missing_chunks_of_a_fully_processed_partition_are_lost() -> None:
     verdict = Redrive(rounds=1).judge(MISSING, Reach((7, 7), (3, 7)))
     assert (verdict.action, verdict.lost) == ("resend", (4,))
 
@@ -30,7 +30,7 @@ def test_a_hub_without_events_has_lost_everything() -> None:
     assert (verdict.action, verdict.lost) == ("resend", (3, 4, 9))
 
 
-def test_chunks_sent_again_have_to_be_worked_off_before_they_are_lost_again() -> None:
+def test_chunks_sent_again_are_lost_only_once_their_new_events_were_processed() -> None:
     redrive = Redrive(rounds=2)
     assert redrive.judge(MISSING, Reach((7, 7), (7, 7))).action == "resend"
     assert redrive.judge(MISSING, Reach((9, 8), (8, 7))).action == "wait"

@@ -69,7 +69,7 @@ def test_a_version_that_cannot_be_had_gives_way_to_the_one_before_and_then_to_an
     assert job.completeness.complete
 
 
-def test_a_segment_that_was_replaced_is_no_longer_spoken_of() -> None:
+def test_a_replaced_segment_no_longer_counts() -> None:
     job = job_of(2)
     how = {"encoder": "nvenc-1", "styles": "before", "gpu": True, "work_s": 1}
     on_gpu = SegmentReady(job_id=ID, chunk=0, frames=8, unpainted="CHUNK_POISONED", **how)
@@ -146,7 +146,7 @@ def test_the_next_owner_of_a_job_knows_how_often_a_version_was_asked_for() -> No
     assert (job.completeness.missing(), Pool(job).look().action) == ([2], "resend")
 
 
-def test_rounds_that_the_log_tells_of_start_anew_when_a_chunk_is_painted_anew() -> None:
+def test_rounds_counted_in_the_log_start_again_when_a_chunk_is_painted_again() -> None:
     job = job_of(3, redrives=1)
     hear(job, (0, "a"), (1, "a"), (2, "b"))
     job.announce(SegmentReady(job_id=ID, chunk=0, frames=8, styles="a", wanted="b", resend=1))

@@ -49,7 +49,7 @@ FIGURES = Figures(
 )
 
 
-def test_memory_is_told_for_each_size_and_not_of_the_benchmark_itself() -> None:
+def test_memory_is_reported_for_each_size_without_the_benchmark_itself() -> None:
     rows = table(FIGURES).splitlines()
     assert "| stylizer-1 | 20.00 | 40.00 | 300, 250 | 600, 500 |" in rows
     assert "| client | 1.00 | 1.00 |  |  |" in rows
@@ -66,7 +66,7 @@ def test_each_size_is_compared_with_the_bare_network_of_the_same_run() -> None:
 @pytest.mark.parametrize(
     ("found", "said"), [([], NOT_INSTALLED), ([Speed("another 0.1.0", 20.0, 90.0)], "another 0.1")]
 )
-def test_a_full_suite_has_the_other_package_or_says_how_to_have_it(
+def test_a_full_suite_measures_the_other_package_or_says_how_to_install_it(
     found: list[Speed], said: str
 ) -> None:
     assert said not in table(FIGURES)
@@ -87,7 +87,7 @@ def test_the_network_of_another_package_is_compared_in_a_table_of_its_own() -> N
     assert peers_table(speeds).splitlines()[-1] == "| another 0.1.0 | 20.0 | 0.20 | 90.0 | 5.0 |"
 
 
-def test_measured_anew_a_document_keeps_what_is_not_of_the_command(tmp_path: Path) -> None:
+def test_a_repeated_measurement_replaces_only_its_own_part_of_a_document(tmp_path: Path) -> None:
     document = tmp_path / "performance.md"
     markdown.put(document, "bench", "one", "| 1 |")
     markdown.put(document, "compare", "two", "| 2 |")

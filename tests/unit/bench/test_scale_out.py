@@ -29,7 +29,7 @@ def test_a_pool_is_reported_against_what_its_engines_could_paint() -> None:
         (step(8, idle=0.02, splitter=0.3), "2 cores, with the work of others"),
     ],
 )
-def test_what_was_full_first_is_named(last: Step, full: str | None) -> None:
+def test_the_resource_that_saturates_first_is_named(last: Step, full: str | None) -> None:
     assert last.full == full
     said = table([step(4, azurite=0.1), last]).splitlines()[-1]
     assert said == f"Full first, with 8 stylizers: {full}." if full else "Nothing" in said

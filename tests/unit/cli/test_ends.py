@@ -74,7 +74,7 @@ def test_a_job_is_one_sentence(report: Report, sentence: str) -> None:
     assert report.sentence() == sentence
 
 
-def test_a_program_reads_what_was_asked_for_and_what_came_of_it() -> None:
+def test_a_program_reads_the_request_and_its_outcome() -> None:
     told = json.loads(DONE.json())
     assert told["request"] == {"style": "udnie", "max_side": None, "strength": 0.5}
     assert (told["frames"], told["frames_total"]) == (100, 100)

@@ -147,7 +147,7 @@ def test_programs_get_a_style_an_object_with_all_that_its_card_says(tmp_path: Pa
         ),
     ],
 )
-def test_what_cannot_be_shown_is_told_in_a_sentence_and_all_of_it_at_once(
+def test_everything_that_cannot_be_shown_is_reported_at_once_in_a_sentence_each(
     clip: Path, arguments: tuple[str, ...], code: int, said: list[str]
 ) -> None:
     ran = run(*(word.format(clip=clip) for word in arguments))

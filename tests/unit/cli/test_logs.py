@@ -36,7 +36,7 @@ def test_the_last_lines_of_every_process_are_printed(
     assert told(capsys, "stylizer-1", "--dir", folder) == "stylizer-1  uno\n"
 
 
-def test_what_is_not_there_is_a_sentence(
+def test_a_missing_stack_or_log_is_one_sentence(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = told(capsys, "painter", "--dir", folder)
@@ -44,7 +44,7 @@ def test_what_is_not_there_is_a_sentence(
     assert "no stack has run in" in told(capsys, "--dir", tmp_path / "nowhere")
 
 
-async def test_a_log_is_followed_by_whole_lines_also_where_it_begins_anew(folder: Path) -> None:
+async def test_a_log_is_followed_by_whole_lines_even_after_it_was_replaced(folder: Path) -> None:
     log, told = folder / "logs/splitter.log", asyncio.Queue[str]()
 
     async def following() -> str:

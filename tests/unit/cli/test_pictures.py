@@ -80,7 +80,7 @@ def test_a_photo_is_a_picture_too(tmp_path: Path, ending: str) -> None:
     assert picture.format.name == "yuv420p"
 
 
-def test_a_photo_that_lies_on_its_side_is_turned_upright(tmp_path: Path) -> None:
+def test_a_photo_taken_sideways_is_turned_upright(tmp_path: Path) -> None:
     turned = Image.fromarray(np.rot90(number_picture(9, 128, 96)))
     exif = Image.Exif()
     exif[0x0112] = 6  # show it turned by 90 degrees clockwise
@@ -116,7 +116,7 @@ def test_a_picture_that_is_too_small_for_a_style_is_refused(
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n broken"])
-def test_a_file_that_is_no_picture_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_picture_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(StylestreamError, match=r"thing\.png: "):
         read_picture(write(tmp_path / "thing.png", content))
     with pytest.raises(StylestreamError, match=r"gone\.png: No such file"):
@@ -133,9 +133,7 @@ def test_a_photo_that_claims_to_be_enormous_is_refused_before_it_is_decoded(tmp_
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.6])
-def test_of_a_video_that_breaks_off_the_pictures_before_are_shown(
-    tmp_path: Path, kept: float
-) -> None:
+def test_the_pictures_before_a_video_breaks_off_are_shown(tmp_path: Path, kept: float) -> None:
     whole = Video(frames=60, size=(128, 96), format="mpegts").make()
     path = write(tmp_path / "clip.ts", whole[: int(len(whole) * kept)])
     assert number_of(read_picture(path, at=5 * STEP).frame) == 5

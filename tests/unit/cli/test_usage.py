@@ -135,7 +135,7 @@ def test_a_result_is_not_named_what_it_is_not(
         ("preview", SAMPLE, "-o", READ_ONLY / "x.png"),
     ],
 )
-def test_what_cannot_be_written_is_told_before_hours_of_work(
+def test_an_output_that_cannot_be_written_is_reported_before_hours_of_work(
     capsys: pytest.CaptureFixture[str], command: tuple[object, ...]
 ) -> None:
     assert f"{command[-1]}: cannot write into {READ_ONLY}: " in refused(capsys, *command)
@@ -237,7 +237,7 @@ def test_dead_letters_name_all_the_variables_that_say_where_they_are(
 @pytest.mark.parametrize(
     ("command", "what"), [("styles", "style"), ("dead-letters", "letter"), ("status", "job")]
 )
-def test_help_tells_what_there_is_one_json_object_of(
+def test_help_says_of_what_there_is_one_json_object(
     capsys: pytest.CaptureFixture[str], command: str, what: str
 ) -> None:
     with pytest.raises(SystemExit):
@@ -281,7 +281,7 @@ def test_options_may_stand_anywhere() -> None:
     assert [Path(video) for video in dashed.videos] == [Path("-dash.mp4")]
 
 
-def test_the_version_and_the_help_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_and_the_help_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--version"])
     assert ended.value.code == 0

@@ -42,7 +42,7 @@ def test_a_video_that_is_named_twice_is_painted_once(tmp_path: Path) -> None:
         ("x/" * 3000, "File name too long"),
     ],
 )
-def test_what_is_not_a_video_is_a_sentence(word: str, said: str) -> None:
+def test_a_file_that_is_not_a_video_is_one_sentence(word: str, said: str) -> None:
     videos, (problem,) = find_videos([word])
     assert videos == [] or videos == [Path(word)]
     assert said in problem

@@ -111,7 +111,7 @@ async def storage(port: int) -> AsyncIterator[None]:
         yield
 
 
-async def test_storage_that_has_answered_once_is_worth_more_patience(unused_port: int) -> None:
+async def test_storage_that_has_answered_once_is_waited_for_longer(unused_port: int) -> None:
     retries: list[object] = []
     policy = _FailFastRetry(initial_backoff=0, increment_base=0, random_jitter_range=0)
     async with BlobServiceClient.from_connection_string(

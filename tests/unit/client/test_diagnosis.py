@@ -60,7 +60,7 @@ def test_services_of_another_version_are_named() -> None:
         (({"1.1"}, set(), {""}), "versions: splitter 1.1, assembler unknown", False),
     ],
 )
-def test_a_deployment_of_several_versions_is_told(
+def test_a_deployment_of_several_versions_is_reported(
     readers: tuple[set[str], ...], said: str, *, good: bool
 ) -> None:
     services = ("splitter", "stylizer", "assembler")
@@ -69,5 +69,5 @@ def test_a_deployment_of_several_versions_is_told(
     assert (found.what, found.good) == (said, good)
 
 
-def test_of_a_deployment_that_sleeps_no_version_is_told() -> None:
+def test_no_version_is_reported_for_a_deployment_at_zero() -> None:
     assert list(judge_readers({"splitter": frozenset(), "stylizer": frozenset()})) == []

@@ -80,7 +80,7 @@ def test_the_runbook_and_the_alert_agree_on_how_urgent_it_is(alert: str) -> None
 
 
 @by_alert
-def test_the_runbook_begins_with_a_command_on_something_that_there_is(alert: str) -> None:
+def test_the_runbook_begins_with_a_command_on_something_that_exists(alert: str) -> None:
     match first_command(alert).split():
         case ["stylestream", command, *_]:
             assert command in {"status", "dead-letters", "doctor"}
@@ -104,7 +104,7 @@ def test_an_alert_is_tried_both_firing_and_silent(alert: str) -> None:
     assert expected == {True, False}
 
 
-def test_every_figure_asked_for_is_one_that_a_service_gives_or_aks_collects(
+def test_every_metric_queried_is_one_that_a_service_exposes_or_aks_collects(
     figures: set[str],
 ) -> None:
     records = {rule["record"] for rule in entries() if "record" in rule}
@@ -115,11 +115,11 @@ def test_every_figure_asked_for_is_one_that_a_service_gives_or_aks_collects(
         assert asked <= figures | records | COLLECTED
 
 
-def test_the_runbook_speaks_of_no_alert_that_there_is_not() -> None:
+def test_the_runbook_has_no_section_for_an_alert_that_does_not_exist() -> None:
     assert set(re.findall(r"^## (\w+)$", RUNBOOK, re.MULTILINE)) == set(rules())
 
 
-def test_outages_were_recorded_and_are_tried_as_they_were() -> None:
+def test_recorded_outages_are_replayed_unchanged() -> None:
     recorded = {path.stem for path in trials.RECORDED.glob("*.json")}
 
     assert recorded == trials.EXPECTED.keys()

@@ -20,7 +20,9 @@ LAYOUT = json.loads((AZURE / "layout.json").read_text(encoding="utf-8"))
 ACCESS = json.loads((AZURE / "access.json").read_text(encoding="utf-8"))
 
 
-def test_roles_are_given_on_what_exists_to_who_exists(modules: dict[str, File]) -> None:
+def test_roles_are_assigned_to_existing_identities_on_existing_resources(
+    modules: dict[str, File],
+) -> None:
     identities = modules["modules/identities.bicep"].outputs["principals"].keys()
     hubs = {hub["name"] for hub in LAYOUT["hubs"]}
 
@@ -44,7 +46,7 @@ def test_roles_are_given_on_what_exists_to_who_exists(modules: dict[str, File]) 
     ("service", "reads"),
     [("splitter", "uploads"), ("stylizer", "frames"), ("assembler", "segments")],
 )
-def test_a_service_receives_from_its_own_hub_alone(service: str, reads: str) -> None:
+def test_a_service_receives_only_from_its_own_hub(service: str, reads: str) -> None:
     received = [
         grant["hub"]
         for grant in ACCESS["hubs"]
@@ -93,7 +95,7 @@ def test_the_manifests_service_accounts_are_trusted(modules: dict[str, File]) ->
     assert kustomization["namespace"] == LAYOUT["kubernetesNamespace"]
 
 
-def test_what_a_service_tries_is_what_it_is_given() -> None:
+def test_a_service_tries_exactly_the_roles_that_it_is_given() -> None:
     for service, needs in NEEDS.items():
         given = {
             (grant["role"], kind, grant[kind])

@@ -115,7 +115,7 @@ def test_a_role_that_never_comes_ends_the_wait(grafana: Grafana, tmp_path: Path)
     assert sum(pauses) == import_dashboards.PATIENCE_S
 
 
-def test_a_dashboard_that_grafana_refuses_is_told_of_and_ends_nothing(
+def test_a_dashboard_that_grafana_refuses_is_reported_and_the_others_are_imported(
     az: Az,
     grafana: Grafana,
     monkeypatch: pytest.MonkeyPatch,

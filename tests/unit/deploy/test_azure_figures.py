@@ -16,7 +16,7 @@ def test_the_documented_parameters_and_costs_are_those_of_the_files() -> None:
     assert text == document.with_tables(text), "run: python -m deploy.azure.document"
 
 
-def test_the_exporter_reckons_with_the_hubs_retention() -> None:
+def test_the_exporter_uses_the_hubs_retention() -> None:
     assert {hub["name"]: hub["retentionHours"] for hub in LAYOUT["hubs"]} == {
         hub: ExporterSettings.model_fields[f"{hub}_retention_h"].default
         for hub in ("uploads", "frames", "segments")

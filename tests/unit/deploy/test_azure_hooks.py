@@ -117,7 +117,7 @@ STUDIO = {
 }
 
 
-def test_a_studio_is_put_where_it_is_asked_for_and_who_signs_in_is_said(
+def test_a_studio_is_deployed_if_requested_with_its_sign_in(
     environment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure.main()
@@ -172,7 +172,7 @@ def test_outputs_that_are_missing_are_all_named(
     assert not environment.exists()
 
 
-def test_what_the_hooks_want_the_deployment_puts_out() -> None:
+def test_the_deployment_outputs_everything_that_the_hooks_need() -> None:
     outputs = bicep.read(AZURE / "main.bicep").outputs.keys()
 
     # azd itself names the environment.

@@ -72,7 +72,7 @@ def ask(capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
     return 0, *capsys.readouterr()
 
 
-def test_a_region_with_room_is_said_to_have_it_and_how_far_it_reaches(
+def test_a_region_with_quota_is_reported_with_how_far_it_suffices(
     az: Az, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     room(az)
@@ -85,7 +85,7 @@ def test_a_region_with_room_is_said_to_have_it_and_how_far_it_reaches(
     assert "eastus has room" in out
 
 
-def test_no_quota_for_gpus_is_a_problem_that_says_what_to_ask_for(
+def test_a_missing_gpu_quota_is_a_problem_that_says_what_to_request(
     az: Az, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     room(az)

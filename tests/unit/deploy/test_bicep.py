@@ -64,7 +64,7 @@ def test_a_file_that_is_not_bicep_is_noticed(tmp_path: Path) -> None:
     assert bicep.read(broken).errors
 
 
-def test_what_is_declared_is_used(main: File, modules: dict[str, File]) -> None:
+def test_everything_declared_is_used(main: File, modules: dict[str, File]) -> None:
     for file in (main, *modules.values()):
         used = Counter(file.names)
         for name in (*file.parameters, *file.variables):
@@ -104,7 +104,7 @@ def test_everything_is_deployed_into_the_one_resource_group(main: File) -> None:
         assert bicep.bodies(use)["scope"] == bicep.Expression("group"), name
 
 
-def test_data_that_is_loaded_is_there_and_has_what_is_asked_of_it(
+def test_loaded_data_files_exist_with_the_keys_that_are_used(
     main: File, modules: dict[str, File]
 ) -> None:
     assert main.variables["layout"] == bicep.Expression("loadJsonContent('layout.json')")
@@ -208,7 +208,7 @@ def test_only_uploads_start_jobs(modules: dict[str, File]) -> None:
     assert wanted["subjectBeginsWith"].text.endswith("/containers/${uploadsContainer}/'")
 
 
-def test_pages_of_the_studio_alone_may_put_by_signed_links(
+def test_only_pages_of_the_studio_may_put_by_signed_links(
     main: File, modules: dict[str, File]
 ) -> None:
     blobs = bicep.bodies(modules["modules/storage.bicep"].resources["blobs"])
@@ -244,7 +244,7 @@ AGENTS_CORES = 0.7
     ("pool", "size", "cores", "stylizers"),
     [("gpu", "Standard_NC4as_T4_v3", 4, 1), ("cpu", "Standard_D8ds_v5", 8, 2)],
 )
-def test_a_node_has_room_for_as_many_stylizers_as_are_reckoned_with(
+def test_a_node_has_room_for_as_many_stylizers_as_are_counted_on_it(
     main: File, pool: str, size: str, cores: int, stylizers: int
 ) -> None:
     assert main.parameters[f"{pool}VmSize"].default == size

@@ -130,7 +130,7 @@ def test_every_image_holds_its_bill_and_the_licences(
     assert licences < copied, "the bill reads them"
 
 
-def test_where_there_is_no_package_manager_the_bill_holds_packages_alone(tmp_path: Path) -> None:
+def test_without_a_package_manager_the_bill_lists_only_python_packages(tmp_path: Path) -> None:
     site = tmp_path / "lib/python3.11/site-packages"
     site.mkdir(parents=True)
     environment = Path(sys.prefix)

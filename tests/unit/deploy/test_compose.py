@@ -185,7 +185,7 @@ def test_ports_are_published_on_this_machine_only(compose: Compose) -> None:
                 assert port.startswith("127.0.0.1:")
 
 
-def test_what_is_built_is_a_stage_of_the_dockerfile(
+def test_every_built_target_is_a_stage_of_the_dockerfile(
     compose: Compose, stages: dict[str, list[tuple[str, str]]]
 ) -> None:
     for content in compose.values():
@@ -213,7 +213,7 @@ def test_the_scripts_that_are_started_are_in_the_image(
         assert (ROOT / "deploy/compose" / Path(script).name).is_file()
 
 
-def test_prometheus_asks_every_service(services: Compose) -> None:
+def test_prometheus_scrapes_every_service(services: Compose) -> None:
     text = (ROOT / "deploy/compose/prometheus.yml").read_text(encoding="utf-8")
 
     names = re.findall(r"names: \[(\w+)\]", text)

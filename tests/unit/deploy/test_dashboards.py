@@ -66,7 +66,7 @@ def test_no_panel_covers_another(file: str) -> None:
 
 
 @by_file
-def test_every_figure_asked_for_is_one_that_a_service_gives(file: str, figures: set[str]) -> None:
+def test_every_metric_queried_is_one_that_a_service_exposes(file: str, figures: set[str]) -> None:
     for panel in panels(DASHBOARDS[file]):
         for query in panel.queries:
             asked = re.findall(r"\b(?:splitter|stylizer|assembler|web|stylestream)_\w+", query.expr)
@@ -151,7 +151,7 @@ def test_the_threshold_offered_is_that_of_the_pool_on_gpus() -> None:
     assert variable["query"] == threshold
 
 
-def test_the_documentation_names_every_figure_and_none_that_there_is_not(figures: set[str]) -> None:
+def test_the_documentation_names_every_metric_and_no_others(figures: set[str]) -> None:
     text = (ROOT / "docs/monitoring.md").read_text(encoding="utf-8")
     named = {
         name.replace("SERVICE", service)
@@ -171,7 +171,7 @@ def test_the_documentation_names_every_figure_and_none_that_there_is_not(figures
     assert named == ours
 
 
-def test_grafana_reckons_with_the_interval_at_which_prometheus_scrapes() -> None:
+def test_grafana_uses_the_interval_at_which_prometheus_scrapes() -> None:
     prometheus = yaml.safe_load((ROOT / "deploy/compose/prometheus.yml").read_text())
     source = yaml.safe_load((PROVISIONING / "datasources/prometheus.yml").read_text())
     assert (

@@ -114,7 +114,7 @@ def test_styles_are_in_the_build_context_in_every_precision_that_their_cards_nam
 
 
 @pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1)])
-def test_the_probe_tells_well_from_unwell(status: int, code: int) -> None:
+def test_the_probe_tells_healthy_from_unhealthy(status: int, code: int) -> None:
     class Service(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status if self.path == "/readyz" else 404)

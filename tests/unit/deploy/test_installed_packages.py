@@ -108,7 +108,7 @@ def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., N
     return write
 
 
-def test_a_machine_without_locked_wheels_is_told_so(
+def test_a_machine_without_locked_wheels_is_warned(
     machines: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     machines("3.11 Plan9 mips")

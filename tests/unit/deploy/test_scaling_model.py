@@ -90,7 +90,7 @@ def test_sums_that_overflow_are_taken_for_the_largest() -> None:
     assert lag_of([far, far]) == Lag(LARGEST, 2)
 
 
-def test_a_pool_sleeps_until_there_is_lag_and_again_when_the_cooldown_is_over() -> None:
+def test_a_pool_is_at_zero_until_there_is_lag_and_again_after_the_cooldown() -> None:
     pool = Autoscaler(RULE)
     assert pool.look(0, Lag(0, 32), 0) == 0
     assert pool.look(15, Lag(1, 32), 0) == 1
@@ -99,7 +99,7 @@ def test_a_pool_sleeps_until_there_is_lag_and_again_when_the_cooldown_is_over() 
     assert pool.look(315, Lag(0, 32), 1) == 0
 
 
-def test_activation_keeps_a_small_lag_from_waking_the_pool() -> None:
+def test_activation_keeps_a_small_lag_from_starting_the_pool() -> None:
     pool = Autoscaler(
         ScalingRule(**{f: getattr(RULE, f) for f in RULE.__slots__} | {"activation": 5})
     )
@@ -116,7 +116,7 @@ def test_a_pool_grows_with_the_lag_as_fast_as_kubernetes_lets_it_and_not_beyond_
     assert seen == [5, 8, 8, 8]
 
 
-def test_small_changes_are_let_be() -> None:
+def test_small_changes_are_ignored() -> None:
     pool = Autoscaler(RULE)
     assert pool.look(0, Lag(64 * 4 + 20, 32), 4) == 4
     assert pool.look(15, Lag(64 * 4 + 30, 32), 4) == 5
@@ -170,7 +170,7 @@ def test_the_same_seed_gives_the_same_days_and_another_seed_others() -> None:
     assert once.latencies_s != other.latencies_s
 
 
-def test_nodes_are_paid_from_the_asking_to_the_deletion() -> None:
+def test_nodes_are_paid_from_request_to_deletion() -> None:
     assumptions = Assumptions(
         videos_a_day=1,
         node_cold_s=(300.0, 300.0),
@@ -205,7 +205,7 @@ def test_a_node_that_is_still_there_is_used_again() -> None:
     assert cluster.paid_s == 2000 + assumptions.node_idle_s
 
 
-def test_while_no_node_is_to_be_had_nobody_paints_and_nobody_pays() -> None:
+def test_without_available_nodes_nothing_is_painted_and_nothing_is_paid() -> None:
     gap = (43_200.0, 46_800.0)
     assumptions = Assumptions(videos_a_day=100, quiet=0.0, no_capacity_s=gap)
 
@@ -218,7 +218,7 @@ def test_while_no_node_is_to_be_had_nobody_paints_and_nobody_pays() -> None:
     assert outcome.oldest_chunk_s > 3000
 
 
-def test_a_namespace_ends_where_its_hub_has_no_two_partitions_for_each_stylizer() -> None:
+def test_a_namespace_is_full_when_its_hub_lacks_two_partitions_for_each_stylizer() -> None:
     quarter, whole = (size_of(Assumptions(videos)) for videos in (25_000, 100_000))
 
     assert 2 * quarter.stylizers <= STANDARD_PARTITIONS < 2 * whole.stylizers
@@ -228,7 +228,7 @@ def test_a_namespace_ends_where_its_hub_has_no_two_partitions_for_each_stylizer(
     assert whole.units == 1
 
 
-def test_the_busiest_hour_is_reckoned_as_the_videos_are_drawn() -> None:
+def test_the_busiest_hour_is_computed_as_the_videos_are_drawn() -> None:
     assumptions = Assumptions(videos_a_day=20_000)
     videos = uploads(assumptions)
 
@@ -237,7 +237,7 @@ def test_the_busiest_hour_is_reckoned_as_the_videos_are_drawn() -> None:
     assert busiest_frames_s(assumptions) == pytest.approx(afternoon, rel=0.1)
 
 
-def test_partitions_of_a_stylizer_that_vanishes_wait_and_its_chunk_begins_anew() -> None:
+def test_partitions_of_a_vanished_stylizer_wait_and_its_chunk_is_painted_again() -> None:
     assumptions = Assumptions(videos_a_day=1, partitions=1, gpu_speed=32.0)
     agenda, painted = Agenda(), []
     pool = Pool(agenda, assumptions, lambda chunk: painted.append((agenda.now_s, chunk.index)))
@@ -263,7 +263,7 @@ def test_splitters_do_not_run_ahead_of_the_stylizers() -> None:
     assert most_paced < most_unpaced / 4
 
 
-def test_the_document_tells_the_assumptions_and_the_rule_of_today() -> None:
+def test_the_document_has_the_current_assumptions_and_rule() -> None:
     document = report.DOCUMENT.read_text(encoding="utf-8")
     rule = report.gpu_rule()
 
@@ -272,7 +272,7 @@ def test_the_document_tells_the_assumptions_and_the_rule_of_today() -> None:
     assert rule.threshold in report.THRESHOLDS
 
 
-def test_the_document_tells_the_sizes_of_today() -> None:
+def test_the_document_has_the_current_sizes() -> None:
     document = report.DOCUMENT.read_text(encoding="utf-8")
     assert "\n".join(hard_days.by_size()) in document, "run: python -m deploy.scaling.hard_days"
 

@@ -54,7 +54,7 @@ def version(requirement: Requirement) -> str:
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_what_a_layer_asks_for_is_locked_in_a_version_that_it_accepts(layer: str) -> None:
+def test_every_requirement_of_a_layer_is_locked_in_a_version_that_it_accepts(layer: str) -> None:
     there = {
         canonicalize_name(name)
         for each in (layer, *LAYERS[layer].base)
@@ -105,7 +105,7 @@ def excluded() -> set[str]:
     return {line for line in lines if not line.startswith("#")}
 
 
-def test_nothing_is_here_that_reports_to_others_what_is_done_with_it() -> None:
+def test_no_package_is_installed_that_reports_its_use() -> None:
     assert "openvino-telemetry" in excluded()
     assert not excluded() & locked().keys()
     assert find_spec("openvino_telemetry") is None, "run scripts/setup --test"
@@ -132,7 +132,7 @@ def test_processors_and_gpus_run_the_same_onnx_runtime() -> None:
     ("cpu", "gpu", "together"),
     [("1.32.0", "1.31.1", "1.31.1"), ("1.9.0", "1.10.0", "1.9.0"), ("1.31.1", "1.31.1", None)],
 )
-def test_onnx_runtime_moves_when_both_of_its_packages_can(
+def test_onnx_runtime_is_updated_when_both_of_its_packages_can_be(
     cpu: str, gpu: str, together: str | None
 ) -> None:
     lines = f"onnxruntime=={cpu} ; a\nonnxruntime-gpu=={gpu} \\\n    --hash=sha256:0\n"
@@ -163,7 +163,7 @@ def test_images_are_made_of_bases_that_cannot_be_changed_under_them() -> None:
     assert [*pins.unpinned(ROOT)] == []
 
 
-def test_every_image_of_others_is_one_that_can_be_pinned() -> None:
+def test_every_third_party_image_can_be_pinned() -> None:
     found = {image for image, _ in pins.references(ROOT)}
     for file in pins.files(ROOT):
         for line in file.read_text(encoding="utf-8").splitlines():
@@ -210,7 +210,7 @@ def test_a_registry_that_does_not_answer_changes_nothing(tree: Path) -> None:
     assert after == before
 
 
-def test_an_audit_that_could_not_see_is_not_taken_for_a_clean_one() -> None:
+def test_an_audit_without_a_database_does_not_count_as_clean() -> None:
     # As pip-audit writes its reports: a database that is away, a fault, a package without one.
     blind = {"dependencies": [{"name": "requests", "skip_reason": "not found on PyPI"}]}
     fault = {"id": "PYSEC-2018-28", "fix_versions": ["2.20.0"], "aliases": [], "description": ""}
@@ -224,7 +224,7 @@ def test_an_audit_that_could_not_see_is_not_taken_for_a_clean_one() -> None:
     assert (audit.faults(clean), audit.not_audited(clean)) == ([], [])
 
 
-def test_every_week_somebody_asks_whether_bases_and_packages_have_moved() -> None:
+def test_bases_and_packages_are_checked_for_updates_every_week() -> None:
     file = ROOT / ".github/workflows/supply-chain.yml"
     # YAML takes the key for the truth value.
     workflow = yaml.safe_load(file.read_text(encoding="utf-8"))

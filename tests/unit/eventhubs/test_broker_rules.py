@@ -179,7 +179,7 @@ def test_a_key_does_not_show_in_a_repr() -> None:
     assert "secret" not in repr(parse_arguments(["--data", "d", "--key", "secret"]))
 
 
-def test_the_operator_is_told_the_first_of_many_things_and_how_many_more(
+def test_the_log_has_the_first_of_many_refusals_and_how_many_more_there_were(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     now_s = 0.0
@@ -279,7 +279,7 @@ def test_each_bad_argument_is_one_clear_sentence(arguments: list[str]) -> None:
     assert problem.endswith(".")
 
 
-def test_remote_hosts_must_be_meant() -> None:
+def test_remote_hosts_must_be_allowed_explicitly() -> None:
     for host in ("127.0.0.1", "localhost", "127.0.0.2"):
         assert parse_arguments(["--data", "d", "--host", host]).host == host
     given = ["--data", "d", "--host", "0.0.0.0", "--allow-remote"]

@@ -114,7 +114,7 @@ def test_a_batch_is_split_into_its_messages_and_keeps_its_key() -> None:
         b"\x00\x53\x72\xc1\x01\x09",
     ],
 )
-def test_what_is_no_message_is_a_decode_error(message: bytes) -> None:
+def test_anything_but_a_message_is_a_decode_error(message: bytes) -> None:
     with pytest.raises(DecodeError):
         split(message, 0)
     with pytest.raises(DecodeError):

@@ -44,7 +44,7 @@ def test_a_machine_without_a_gpu_says_nothing(logged: Callable[[], str]) -> None
     assert not engine_sentence("not started yet")
 
 
-def test_a_gpu_that_was_passed_over_is_said_with_the_cause(
+def test_a_gpu_that_was_passed_over_is_reported_with_the_cause(
     logged: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(precision, "has_gpu_provider", lambda: True)

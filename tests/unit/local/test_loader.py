@@ -150,7 +150,9 @@ async def test_a_fork_that_ends_is_named_with_its_last_words(start: Start) -> No
         await start(FAIL="1")
 
 
-async def test_what_counts_before_python_starts_gets_a_process_of_its_own(start: Start) -> None:
+async def test_a_service_with_startup_variables_of_its_own_gets_a_process_of_its_own(
+    start: Start,
+) -> None:
     own = await start(MALLOC_ARENA_MAX="2")
 
     assert parent_of(own).pid == os.getpid()

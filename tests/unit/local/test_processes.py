@@ -81,7 +81,7 @@ async def test_a_start_returns_once_the_ready_line_is_written(start: Start) -> N
     assert usage.peak_rss_bytes > 1_000_000
 
 
-def test_half_a_ready_line_is_no_ready_line() -> None:
+def test_half_a_ready_line_does_not_count() -> None:
     assert LineReady("ready ").find("noise\nready Endpoint=sb://lo") is None
     assert LineReady("ready ").find("noise\nready a\nready b\n") == "a"
 
@@ -192,7 +192,7 @@ async def test_stopping_lets_a_process_finish(start: Start) -> None:
     assert process.pid is None
 
 
-async def test_stopping_kills_what_does_not_listen_with_all_it_started(start: Start) -> None:
+async def test_stopping_kills_a_process_that_ignores_it_with_all_its_children(start: Start) -> None:
     process = await start(
         """
         import signal, subprocess, sys, time

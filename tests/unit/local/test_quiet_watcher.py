@@ -43,7 +43,7 @@ async def test_a_watcher_looks_rarely_while_nothing_comes_in(
     assert min(b - a for a, b in itertools.pairwise(looks[-6:])) >= LONGEST_PAUSE_S
 
 
-async def test_the_first_bytes_after_a_silence_are_looked_at_at_once_and_again_soon(
+async def test_the_first_bytes_after_a_silence_cause_a_look_at_once_and_another_soon(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = Clock(monkeypatch)

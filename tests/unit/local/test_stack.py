@@ -123,7 +123,7 @@ async def test_a_directory_keeps_its_ports_and_others_get_their_own(
         await Stack(StackOptions(tmp_path / "one", stylizers=9)).__aenter__()
 
 
-async def test_stopping_goes_against_the_way_of_the_data(
+async def test_processes_are_stopped_against_the_flow_of_data(
     tmp_path: Path, services: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopped: list[str] = []

@@ -34,7 +34,7 @@ async def test_a_task_ends_however_many_cancellations_it_loses(
     assert seen == lost + 1
 
 
-async def test_a_failure_of_a_task_that_is_ended_is_nobodys() -> None:
+async def test_the_failure_of_a_cancelled_task_is_dropped() -> None:
     async def failing() -> None:
         raise ValueError
 

@@ -8,7 +8,7 @@ from splitter.losses import Losses
 
 
 @pytest.mark.parametrize("anew", [False, True])
-async def test_what_waits_is_left_to_others_unless_its_hub_was_made_anew(anew: bool) -> None:
+async def test_waiting_work_is_left_to_others_unless_its_hub_was_recreated(anew: bool) -> None:
     asked = []
 
     async def settle() -> None:

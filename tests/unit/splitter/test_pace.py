@@ -39,7 +39,7 @@ async def test_a_window_of_chunks_goes_out_at_once_and_the_rest_follows_the_pain
     await shipping
 
 
-async def test_an_assembler_that_counts_anew_does_not_close_the_window(
+async def test_an_assembler_that_restarts_its_count_does_not_close_the_window(
     registry: CollectorRegistry,
 ) -> None:
     held = pace(registry, 2)

@@ -106,7 +106,7 @@ async def test_a_split_that_has_something_to_do_keeps_its_slot() -> None:
     await clip.end()
 
 
-async def test_one_that_gets_idle_while_others_wait_is_called_at_once() -> None:
+async def test_a_split_that_becomes_idle_while_others_wait_is_called_at_once() -> None:
     slots = Slots(1)
     async with slots.hold():
         clip = Split(slots, idle=False)
@@ -145,7 +145,7 @@ async def test_a_service_that_leaves_lends_nothing_and_calls_everybody() -> None
             pass
 
 
-async def test_one_that_has_just_gone_back_to_work_is_not_called() -> None:
+async def test_a_split_that_has_just_resumed_work_is_not_called() -> None:
     slots = Slots(1)
     async with slots.hold():
         call = asyncio.create_task(slots.called())

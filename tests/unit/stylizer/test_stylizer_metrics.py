@@ -65,7 +65,7 @@ def test_a_gallery_of_a_thousand_styles_makes_few_time_series_and_loses_no_frame
     assert sum(frames(registry).values()) == 1001
 
 
-def test_a_chunk_that_needed_isolation_and_was_passed_through_can_be_told(
+def test_chunks_that_needed_isolation_or_were_passed_through_are_counted(
     metrics: StylizerMetrics, registry: CollectorRegistry
 ) -> None:
     metrics.attempt("in_process")

@@ -37,7 +37,7 @@ def start(tmp_path: Path) -> Path:
     return file
 
 
-def test_it_makes_a_style_that_hangs_in_the_gallery_and_paints(
+def test_it_makes_a_style_that_the_gallery_accepts_and_that_paints(
     photos: Path,
     painting: Path,
     features_file: Path,
@@ -63,7 +63,7 @@ def test_it_makes_a_style_that_hangs_in_the_gallery_and_paints(
     assert (folder / "my-blotches.training/curve.png").stat().st_size < 20_000
 
 
-def test_all_that_cannot_work_is_named_at_once(
+def test_every_problem_is_named_at_once(
     photos: Path, start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     missing = tmp_path / "missing.png"

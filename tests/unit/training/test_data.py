@@ -53,7 +53,7 @@ def test_a_folder_without_pictures_is_refused_by_name(tmp_path: Path) -> None:
         pictures_in(tmp_path)
 
 
-def test_a_file_that_is_no_picture_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_picture_is_refused_by_name(tmp_path: Path) -> None:
     file = tmp_path / "text.jpg"
     file.write_text("not a picture")
     with pytest.raises(ConfigurationError, match="text.jpg is not a picture"):

@@ -74,7 +74,7 @@ def test_the_exported_network_paints_as_the_trained_one_does(
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("place", [(0, 0), (13, -30), (400_002, 9), (-1, -400_001)])
-def test_the_exported_canvas_lies_where_the_trained_one_does(
+def test_the_exported_canvas_is_where_the_trained_one_is(
     network: StyleNetwork, precision: Precision, place: tuple[int, int]
 ) -> None:
     wall = np.full((1, 3, 48, 64), 128, np.uint8)
@@ -87,7 +87,7 @@ def test_the_exported_canvas_lies_where_the_trained_one_does(
     assert trained.std() > 5, "a wall without strokes would prove nothing"
 
 
-def test_a_wide_frame_is_painted_as_its_parts_are_where_they_lie(network: StyleNetwork) -> None:
+def test_a_wide_frame_is_painted_as_its_parts_are_in_their_places(network: StyleNetwork) -> None:
     """So chunks, tiles and retries agree whatever they are cut into."""
     model = build(network)
     frame = noise(1, 3, 160, 400)
@@ -137,7 +137,7 @@ def test_a_picture_painted_in_a_batch_is_the_same_as_alone(network: StyleNetwork
     )
 
 
-def test_a_written_style_hangs_in_a_gallery_and_can_be_read_back(
+def test_the_gallery_accepts_a_written_style_and_it_can_be_read_back(
     network: StyleNetwork, photos: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "blotches.onnx"
@@ -177,7 +177,7 @@ def test_the_same_network_is_written_to_the_same_bytes(
     assert written[0] == written[1]
 
 
-def test_a_network_that_is_none_of_ours_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_foreign_network_is_refused_by_name(tmp_path: Path) -> None:
     file = tmp_path / "other.onnx"
     file.write_bytes(b"no network")
     with pytest.raises(StyleError, match=r"other\.onnx is not a network"):

@@ -118,7 +118,7 @@ def test_a_tile_comes_again_and_strokes_by_chance_do_not() -> None:
     assert repetition(tile) > 0.9
 
 
-def test_a_weave_of_four_pixels_is_a_grid_and_strokes_are_none() -> None:
+def test_a_weave_of_four_pixels_is_a_grid_and_strokes_are_not() -> None:
     assert grid(keep) < 0.1
     assert grid(weave) > 3
     strokes = np.roll(pattern(walls()[0]), 2, axis=1)
@@ -134,7 +134,7 @@ def test_a_gate_holds_on_its_own_side_and_is_shown_in_bold_beyond() -> None:
     assert (str(most), most.cell(3.5), most.cell(9.0)) == ("noise <= 3.5", "3.5", "**9.0**")
 
 
-def test_who_paints_nothing_misses_the_strokes_alone(picture: Frames) -> None:
+def test_a_network_that_paints_nothing_fails_only_the_strokes_gate(picture: Frames) -> None:
     seen = dict(
         zip((gate.name for gate in GATES), look([keep], [picture], picture, []), strict=True)
     )

@@ -127,7 +127,7 @@ def test_texture_in_one_window_does_not_pay_for_another_without_any() -> None:
     assert second == pytest.approx((1 + 0.41**2 + 1 + 1) / 2, abs=0.02)
 
 
-def test_what_differs_from_window_to_window_is_no_texture() -> None:
+def test_differences_from_window_to_window_do_not_count_as_texture() -> None:
     steps = torch.cat((torch.zeros(1, 1, 48, 48), torch.full((1, 1, 48, 48), 5.0)), 3)
     wanted = {"relu1_1": Statistics(ONE, torch.zeros(1), ONE[None], within=ONE[None])}
     loss = local_loss(measure({"relu1_1": steps}, wanted), wanted)
@@ -161,7 +161,7 @@ def test_moments_and_their_gradients_are_those_of_the_textbook() -> None:
     torch.testing.assert_close(ours, textbooks)
 
 
-def test_half_the_bits_are_enough_for_the_texture_of_a_bright_wall() -> None:
+def test_bfloat16_is_enough_for_the_texture_of_a_bright_wall() -> None:
     """Of the products of its values, in bfloat16, its texture would be within the rounding."""
     wall = 4 + torch.tensor([0.0, 1 / 16]).repeat(24).expand(1, 1, 48, 48)
     wanted = {"relu1_1": Statistics(ONE, torch.zeros(1), ONE[None], within=ONE[None])}
@@ -227,7 +227,7 @@ def test_strokes_that_end_otherwise_cost_less_than_a_wall_of_another_colour() ->
     assert border_loss(wall + 0.1, wall).item() > 1.5 * border_loss(wall + strokes, wall).item()
 
 
-def test_what_comes_again_every_four_pixels_is_a_grid_and_a_slope_is_none() -> None:
+def test_a_pattern_that_repeats_every_four_pixels_is_a_grid_and_a_slope_is_not() -> None:
     rows, columns = torch.arange(96.0)[:, None], torch.arange(96.0)[None]
     slope = (rows + 2 * columns).expand(1, 3, 96, 96) / 288
     weave = 0.1 * ((rows % 4 == 0) & (columns % 4 == 0)).float()

@@ -57,13 +57,13 @@ def pan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def test_who_paints_nothing_changes_by_the_noise_alone() -> None:
+def test_a_network_that_paints_nothing_changes_only_by_the_noise() -> None:
     # The mean of |x| of a normal distribution is 0.8 of its deviation, 4; some of it is clipped.
     assert 2.5 < under_noise(keep, blotches()) < 3.3
 
 
 @pytest.mark.parametrize("pixels", [1, 2, 4])
-def test_who_paints_nothing_does_not_crawl(pixels: int) -> None:
+def test_a_network_that_paints_nothing_does_not_crawl(pixels: int) -> None:
     assert under_shift(keep, blotches(192, 256), pixels, keep) == 0
 
 
@@ -105,7 +105,7 @@ def test_a_table_replaces_the_one_between_its_marks_and_nothing_else() -> None:
     assert with_table(new, "x", "old") == document
 
 
-def test_speed_is_told_at_every_size_and_number_of_threads_and_as_a_ratio() -> None:
+def test_speed_is_shown_at_every_size_and_number_of_threads_and_as_a_ratio() -> None:
     file = Gallery().styles["starry-night"].path
     table = speed_table(file, sizes=((32, 16), (256, 144)), rounds=3)
     head, _, *rows = [line.strip("| ").split(" | ") for line in table.split("\n\n")[0].splitlines()]

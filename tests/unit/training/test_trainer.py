@@ -78,7 +78,7 @@ def test_the_same_plan_gives_the_same_network_and_another_seed_another(
     assert not alike(one, run(tmp_path / "other", PLAN.model_copy(update={"seed": 1}))[0])
 
 
-def test_a_run_cut_short_goes_on_as_if_nothing_had_happened(run: Run, tmp_path: Path) -> None:
+def test_an_interrupted_run_continues_as_if_nothing_had_happened(run: Run, tmp_path: Path) -> None:
     whole, undisturbed = run(tmp_path / "whole")
     seen: list[int] = []
 
@@ -95,7 +95,7 @@ def test_a_run_cut_short_goes_on_as_if_nothing_had_happened(run: Run, tmp_path: 
 
 
 @pytest.mark.parametrize("changed", ["plan", "painting"])
-def test_another_run_does_not_go_on_from_this_ones_checkpoint(
+def test_another_run_does_not_continue_from_this_ones_checkpoint(
     run: Run, tmp_path: Path, photos: Path, changed: str
 ) -> None:
     run(tmp_path)
@@ -135,7 +135,7 @@ def test_every_second_step_looks_at_noise_the_others_at_shifts_and_all_at_the_bo
     assert all("border" in point for point in curve)
 
 
-def test_half_the_bits_lead_where_all_of_them_lead(run: Run, tmp_path: Path) -> None:
+def test_training_in_bfloat16_leads_in_the_same_direction(run: Run, tmp_path: Path) -> None:
     torch.manual_seed(0)
     start = StyleNetwork()
     exact, half = (run(tmp_path / str(kind), kind=kind)[0] for kind in KINDS)

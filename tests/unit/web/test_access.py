@@ -96,7 +96,7 @@ def test_users_see_their_own_jobs_and_operators_all():
     assert not any(User(None, "", operator=False).may_see(video) for video in videos)
 
 
-def test_who_asks_too_often_waits_and_others_do_not():
+def test_a_user_with_too_many_requests_waits_and_others_do_not():
     limits = Limits(per_s=0.001, at_once=3)
     for _ in range(3):
         limits.spend("ann")

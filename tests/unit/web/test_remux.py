@@ -66,6 +66,6 @@ def test_the_codec_is_named_as_browsers_do(split_video):
     assert codec_of(split.segments()[0]).startswith("avc1.64")
 
 
-def test_what_is_no_segment_is_refused():
+def test_anything_but_a_segment_is_refused():
     with pytest.raises(ChunkError, match="cannot be read"):
         media_fragment(b"no video at all", 0, 0)

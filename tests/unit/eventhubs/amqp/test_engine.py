@@ -131,7 +131,7 @@ def test_a_conversation_is_the_same_however_its_bytes_arrive(cuts: list[int]) ->
 
 
 @pytest.mark.parametrize("header", [b"AMQP\x02\x01\x00\x00", b"GET / HT", b"AMQP\x00\x00\x09\x01"])
-def test_other_protocols_are_answered_with_ours_and_hung_up_on(header: bytes) -> None:
+def test_other_protocols_are_answered_with_ours_and_disconnected(header: bytes) -> None:
     engine = new_engine()
     (event,) = feed(engine, header)
     assert isinstance(event, ConnectionEnded)
@@ -205,7 +205,7 @@ def test_an_aborted_message_is_dropped_and_the_next_one_counts() -> None:
     assert [event.delivery.payload for event in events] == [b"keep"]
 
 
-def test_a_message_that_is_too_large_is_rejected_when_it_has_come_and_its_link_goes_on() -> None:
+def test_an_oversized_message_is_rejected_once_complete_and_its_link_stays_open() -> None:
     engine = opened()
     pieces = [encode_frame(0, Transfer(0, 7, b"t", more=True), b"x" * 60)] * 3
     assert feed(engine, b"".join(pieces)) == []
@@ -228,7 +228,7 @@ def test_credit_is_topped_up_before_it_ends() -> None:
     assert (0x13, None) in codes(engine.take_output())
 
 
-def test_a_link_that_we_detached_is_deaf_until_the_client_answers() -> None:
+def test_a_detached_link_ignores_transfers_until_the_client_answers() -> None:
     engine = opened()
     feed(engine, encode_frame(0, Transfer(0, 0, b"t", settled=True), b"x" * 101))
     assert feed(engine, encode_frame(0, Transfer(0, 1, b"t"), b"x")) == []
@@ -249,7 +249,7 @@ def test_no_client_may_take_more_than_its_share(limit: str) -> None:
     assert (0x18, "amqp:resource-limit-exceeded") in codes(engine.take_output())
 
 
-def test_a_link_too_many_is_refused_and_the_others_go_on() -> None:
+def test_a_link_too_many_is_refused_and_the_others_stay_open() -> None:
     engine = opened(max_links=1)
     assert feed(engine, encode_frame(0, Attach("x", 1, True, **TERMINI))) == []
     answer = codes(engine.take_output())
@@ -264,7 +264,7 @@ def test_a_link_too_many_is_refused_and_the_others_go_on() -> None:
 
 @given(st.data())
 @settings(max_examples=150)
-def test_no_bytes_whatever_raise_out_of_the_engine(data: st.DataObject) -> None:
+def test_no_bytes_make_the_engine_raise(data: st.DataObject) -> None:
     engine = new_engine()
     damaged = bytearray(CONVERSATION)
     for _ in range(data.draw(st.integers(1, 4))):

@@ -56,7 +56,7 @@ def test_an_event_of_a_newer_service_with_more_fields_is_understood() -> None:
         b'{"type":"SegmentReady","schema_version":1,"job_id":"a","chunk":"one","frames":2}',
     ],
 )
-def test_a_body_that_is_no_event_of_ours_is_refused_and_kept(body: bytes) -> None:
+def test_a_body_that_is_not_one_of_our_events_is_refused_and_kept(body: bytes) -> None:
     with pytest.raises(MessageError) as refusal:
         decode(body)
     assert refusal.value.raw == body
@@ -86,7 +86,7 @@ def test_no_bytes_make_the_decoder_raise_anything_else(body: bytes) -> None:
         decode(body)
 
 
-def test_a_float_is_no_exact_time_base() -> None:
+def test_a_float_is_not_an_exact_time_base() -> None:
     body = json.loads(chunk_ready().to_json())
     body["time_base"] = 0.0333
     with pytest.raises(MessageError, match="exact fraction"):
@@ -119,7 +119,7 @@ def test_a_manifest_comes_back_exactly() -> None:
     assert Manifest.model_validate_json(manifest.to_json()) == manifest
 
 
-def test_the_same_upload_with_the_same_wish_is_the_same_job() -> None:
+def test_the_same_upload_with_the_same_request_is_the_same_job() -> None:
     job = job_id("uploads", "x.mp4", "0x1", STYLE)
     assert job_id("uploads", "x.mp4", '"0x1"', STYLE) == job
     assert is_job_id(job)

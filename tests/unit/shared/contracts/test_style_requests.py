@@ -32,7 +32,7 @@ requests = st.builds(
 )
 
 
-def test_what_a_plain_request_and_its_job_are_called_never_changes() -> None:
+def test_names_of_a_plain_request_and_its_job_never_change() -> None:
     plain = StyleRequest(style="starry-night")
     assert plain.to_json() == b'{"style":"starry-night","max_side":null}'
     assert job_id(*UPLOAD, plain) == "0d4616290c6b3fc1437c2032"
@@ -58,14 +58,14 @@ def test_a_request_of_an_older_service_is_understood() -> None:
         {"style": "great-wave:0.4,starry-night:0.6", "strength": 0.999, "preserve_color": False},
     ],
 )
-def test_equal_wishes_are_one_job_however_they_are_written(same: dict[str, object]) -> None:
+def test_equal_requests_are_one_job_however_they_are_written(same: dict[str, object]) -> None:
     request = StyleRequest(**same)
     assert request.style == "great-wave:0.40,starry-night:0.60"
     canonical = StyleRequest(style="great-wave:0.40,starry-night:0.60")
     assert job_id(*UPLOAD, request) == job_id(*UPLOAD, canonical)
 
 
-def test_other_wishes_are_other_jobs() -> None:
+def test_different_requests_are_different_jobs() -> None:
     others = [
         {"style": "a"},
         {"style": "a:0.5,b:0.5"},
@@ -141,7 +141,7 @@ def test_a_request_survives_json_and_metadata(request: StyleRequest) -> None:
         ({"max_side": "8"}, "max_side must be a whole number from 16 to 16384, not '8'"),
     ],
 )
-def test_a_wish_that_makes_no_sense_is_told_in_one_sentence(
+def test_an_invalid_request_is_reported_in_one_sentence(
     wishes: dict[str, str], sentence: str
 ) -> None:
     with pytest.raises(StyleError) as refusal:
@@ -150,7 +150,7 @@ def test_a_wish_that_makes_no_sense_is_told_in_one_sentence(
     assert refusal.value.code == "BAD_REQUEST"
 
 
-def test_all_that_makes_no_sense_is_told_at_once() -> None:
+def test_everything_invalid_is_reported_at_once() -> None:
     with pytest.raises(StyleError) as refusal:
         parse_style_request(
             {"style": "a:b", "strength": "x", "preserve_color": "y", "max_side": "z"}, "d"
@@ -167,7 +167,7 @@ def test_times_are_written_in_seconds_or_as_on_a_clock(text: str, seconds: float
     assert request == StyleRequest(style="default", start=seconds)
 
 
-def test_empty_texts_wish_for_nothing() -> None:
+def test_empty_texts_request_nothing() -> None:
     texts = {"style": " ", "strength": "", "preserve_color": "", "max_side": ""}
     assert parse_style_request(texts, "default") == StyleRequest(style="default")
 

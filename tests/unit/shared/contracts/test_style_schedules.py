@@ -62,7 +62,7 @@ def test_equal_schedules_are_one_job_however_they_are_written(text: str, canonic
          "a video has at most 64 styles over time, not 65"),
     ],
 )  # fmt: skip
-def test_a_schedule_that_makes_no_sense_is_told_in_one_sentence(
+def test_an_invalid_schedule_is_reported_in_one_sentence(
     texts: dict[str, str], sentence: str
 ) -> None:
     with pytest.raises(StyleError) as refusal:

@@ -20,7 +20,7 @@ def event(number: int) -> EventData:
     return EventData._from_message(Message(data=[b"{}"], message_annotations=place))
 
 
-async def test_what_an_earlier_claim_still_brings_does_not_pass_what_comes_again() -> None:
+async def test_late_events_of_an_earlier_claim_do_not_pass_redelivered_ones() -> None:
     taken: list[Delivery] = []
     checkpoints: list[int] = []
     released: list[str] = []

@@ -17,7 +17,7 @@ def received(number: int) -> EventData:
     return EventData._from_message(Message(data=[b"{}"], message_annotations=place))
 
 
-def test_of_a_finished_event_behind_an_open_one_its_place_alone_is_kept() -> None:
+def test_only_the_position_of_a_finished_event_behind_an_open_one_is_kept() -> None:
     context = PartitionContext("hubs", "segments", "group", "0", None)
     partition = OwnedPartition(context)
     first = partition.delivery(received(0))

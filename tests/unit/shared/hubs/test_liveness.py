@@ -32,16 +32,16 @@ def test_events_keep_a_consumer_from_being_questioned(liveness: Liveness, clock:
             pass
 
 
-def test_events_that_wait_for_room_are_no_silence(liveness: Liveness, clock: Clock) -> None:
+def test_events_that_wait_for_room_do_not_count_as_silence(
+    liveness: Liveness, clock: Clock
+) -> None:
     with liveness.events():
         clock.now += 100_000
         assert not liveness.silent
     assert not liveness.silent
 
 
-def test_a_consumer_with_nothing_to_read_is_alive_for_ever(
-    liveness: Liveness, clock: Clock
-) -> None:
+def test_a_consumer_with_nothing_to_read_is_alive_forever(liveness: Liveness, clock: Clock) -> None:
     for _ in range(100):
         clock.now += 60
         assert liveness.silent
@@ -49,7 +49,7 @@ def test_a_consumer_with_nothing_to_read_is_alive_for_ever(
         assert not liveness.silent
 
 
-def test_deafness_is_answered_with_new_clients_and_in_the_end_given_up(
+def test_a_silent_consumer_gets_new_clients_and_is_given_up_in_the_end(
     liveness: Liveness, clock: Clock
 ) -> None:
     verdicts = []

@@ -45,11 +45,11 @@ async def test_work_that_failed_for_scarcity_is_tried_once_more(error: Exception
 
 
 @pytest.mark.parametrize("error", SCARCE, ids=repr)
-async def test_work_that_fails_so_again_has_failed(error: Exception) -> None:
+async def test_work_that_fails_again_for_scarcity_has_failed(error: Exception) -> None:
     again = MemoryError("again")
     assert await outcome(error, again) == (again, 2)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), OSError(errno.ENOSPC, "full")], ids=repr)
-async def test_what_time_does_not_cure_is_not_waited_for(error: Exception) -> None:
+async def test_failures_that_waiting_does_not_cure_are_not_waited_for(error: Exception) -> None:
     assert await outcome(error) == (error, 1)

@@ -224,7 +224,7 @@ def test_a_pool_that_grows_to_8_and_to_16_shares_its_hub_within_10_seconds(
 
 
 @pytest.mark.parametrize("giving", [True, False])
-def test_an_owner_shows_three_times_in_a_life_that_it_lives_and_is_replaced_when_it_does_not(
+def test_an_owner_renews_three_times_per_expiry_and_is_replaced_if_it_does_not(
     monkeypatch: pytest.MonkeyPatch, *, giving: bool
 ) -> None:
     account, pool = simulated(1, monkeypatch)

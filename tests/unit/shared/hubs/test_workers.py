@@ -53,7 +53,7 @@ async def test_nothing_is_remembered_of_work_that_is_over_also_when_it_failed() 
     assert same._locks == {}
 
 
-async def test_what_waits_for_room_when_the_service_drains_is_not_taken_up() -> None:
+async def test_events_that_wait_for_room_when_the_service_drains_are_not_taken_up() -> None:
     begun, go, watermark = list[int](), asyncio.Event(), Watermark[Place]()
 
     async def work(delivery: Delivery) -> None:

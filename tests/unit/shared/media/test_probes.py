@@ -55,7 +55,7 @@ def test_an_encoder_that_would_spoil_a_result_is_refused(encoding: Encoding, fau
     assert re.search(fault, find_encoder_fault(encoding) or "")
 
 
-def test_a_gpu_that_is_missing_is_told_in_one_sentence_with_the_remedy() -> None:
+def test_a_missing_gpu_is_reported_in_one_sentence_with_the_remedy() -> None:
     for fault in (find_nvenc_fault(), find_nvdec_fault()):
         # On a machine with a GPU there is no fault to tell
         assert fault is None or ("needs NVIDIA's driver" in fault and "\n" not in fault)
@@ -115,7 +115,7 @@ def test_nvencs_quantiser_comes_as_near_to_painted_pictures_as_x264s_factor(psnr
         assert nearness(fixed) == pytest.approx(nearness(segment_encoding(request)), abs=1.5)
 
 
-def test_what_depends_on_the_gpu_is_left_to_the_processor() -> None:
+def test_codecs_that_depend_on_the_gpu_are_left_to_the_processor() -> None:
     for codec in ("hevc", "av1"):
         request = StyleRequest(style="a", codec=codec)
         assert nvenc_segment_encoding(request, 1920, 1080) is None

@@ -103,7 +103,7 @@ def test_emulators_on_this_machine_need_no_tls(monkeypatch: pytest.MonkeyPatch, 
     assert problems(monkeypatch, **local) == []
 
 
-def test_emulators_elsewhere_need_leave_to_speak_without_tls(
+def test_emulators_elsewhere_need_permission_to_do_without_tls(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     compose = {
@@ -172,7 +172,7 @@ def test_emulators_elsewhere_need_leave_to_speak_without_tls(
         (SplitterSettings, {"UPLOAD_ACCOUNTS": "acc"}, "UPLOAD_ACCOUNTS"),
     ],
 )
-def test_what_is_not_safe_is_refused_in_a_sentence_without_the_secret(
+def test_an_unsafe_address_is_refused_in_a_sentence_without_the_secret(
     monkeypatch: pytest.MonkeyPatch,
     settings: type[ServiceSettings],
     variables: dict[str, Any],

@@ -57,7 +57,7 @@ async def test_a_result_is_returned_as_it_is(retry: Retry) -> None:
     assert await retry(work) == "done"
 
 
-async def test_a_dependency_that_is_away_for_long_is_waited_for(
+async def test_a_dependency_that_is_unavailable_for_long_is_waited_for(
     retry: Retry, registry: CollectorRegistry
 ) -> None:
     work = Work(*(TransientError("away") for _ in range(40)))

@@ -29,7 +29,7 @@ def test_a_folder_is_gone_with_its_work(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_process_left_is_swept_and_what_another_works_in_is_not(
+def test_folders_of_killed_processes_are_swept_and_those_in_use_are_not(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "somebody-elses").mkdir()
@@ -54,7 +54,7 @@ def test_what_a_killed_process_left_is_swept_and_what_another_works_in_is_not(
         holder.stdout.close()
 
 
-def test_what_a_process_left_that_was_killed_while_making_or_removing_it_is_swept(
+def test_a_folder_is_swept_if_its_process_was_killed_while_making_or_removing_it(
     tmp_path: Path,
 ) -> None:
     with work_folder(str(tmp_path)) as folder:

@@ -48,7 +48,7 @@ def test_the_first_failure_of_its_kind_is_an_increase(registry: CollectorRegistr
     assert registry.get_sample_value("test_dead_letters_total", {"code": "BAD_MESSAGE"}) == 0
 
 
-def test_codes_that_strangers_make_up_share_one_time_series(
+def test_unknown_codes_share_one_time_series(
     metrics: WorkMetrics, registry: CollectorRegistry
 ) -> None:
     for number in range(100):
@@ -103,7 +103,7 @@ def test_the_running_version_can_be_seen(metrics: WorkMetrics, registry: Collect
     assert registry.get_sample_value("stylestream_build_info", labels) == 1
 
 
-def test_an_image_tells_the_version_that_it_was_built_from(
+def test_an_image_reports_the_version_that_it_was_built_from(
     registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STYLESTREAM_VERSION", "7.8.9")

@@ -76,7 +76,7 @@ def test_spans_reach_a_collector_over_http_under_the_services_name() -> None:
     assert [span.name for span in spans.scope_spans[0].spans] == ["paint"]
 
 
-def test_a_collector_that_is_away_neither_fails_nor_holds_up_the_service() -> None:
+def test_an_unavailable_collector_neither_fails_nor_holds_up_the_service() -> None:
     began = time.monotonic()
     with tracing.exporting("stylizer", "http://127.0.0.1:9"), tracing.span("paint"):
         pass

@@ -76,7 +76,7 @@ def test_a_whole_split_is_let_through():
         [SOURCE, chunk(0), SplitEnd(8, 1, (), "../" + "0" * 61)],
     ],
 )
-def test_what_contradicts_itself_is_garbage(events):
+def test_a_message_that_contradicts_itself_is_garbage(events):
     told(*events[:-1])
     with pytest.raises(GarbageError):
         told(*events)

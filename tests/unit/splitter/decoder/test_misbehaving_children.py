@@ -62,7 +62,7 @@ async def test_a_child_that_asks_for_what_it_must_not_have_gets_nothing(
     assert upload.reads == []
 
 
-async def test_a_child_that_reads_for_ever_is_ended(stand_in, side):
+async def test_a_child_that_reads_forever_is_ended(stand_in, side):
     # Given a child that makes nothing of what it reads, and so never stalls
     upload = Upload(bytes(2**20))
     stand_in(

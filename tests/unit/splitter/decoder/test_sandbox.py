@@ -70,7 +70,7 @@ async def test_forks_of_one_process_share_nothing_but_what_it_had_loaded(make, s
         await stuck.aclose()
 
 
-async def test_a_fork_server_that_was_killed_is_run_anew(make, side):
+async def test_a_fork_server_that_was_killed_is_started_again(make, side):
     # Given a fork server that dies under a split
     upload = Upload(LONG.make())
     options = SplitOptions(chunk_frames=4)
@@ -161,7 +161,7 @@ async def test_a_consumer_that_takes_its_time_keeps_the_child_waiting(canned, si
     assert found == expected
 
 
-async def test_a_storage_that_takes_its_time_is_no_stall(canned, side, clock):
+async def test_slow_storage_does_not_count_as_a_stall(canned, side, clock):
     class Slow(Upload):
         async def read(self, offset, length):
             clock.now_s += 3600

@@ -76,7 +76,7 @@ async def test_a_child_that_cannot_be_confined_as_required_decodes_nothing(make,
 
 
 @pytest.mark.parametrize("container", ["mp4", "matroska"])
-async def test_sound_beyond_the_room_for_copied_tracks_costs_itself_alone(make, side, container):
+async def test_sound_beyond_the_limit_of_copied_tracks_is_left_out(make, side, container):
     # Given 3 s of sound for which there is room for about half of it
     codec = "flac" if container == "mp4" else "pcm_s16le"
     sounds = [make.Sound(codec, duration_s=3)]
@@ -122,7 +122,7 @@ def with_high_dynamic_range(make):
 
 
 @pytest.mark.parametrize("video", [with_text, with_high_dynamic_range])
-async def test_what_opens_files_or_loads_modules_late_is_split_alike_in_the_sandbox(
+async def test_code_that_opens_files_or_loads_modules_late_works_in_the_sandbox(
     make, tmp_path, video
 ):
     data = video(make)

@@ -59,7 +59,7 @@ async def test_a_trial_that_fails_is_a_sentence():
             await check_sandbox(server, required=False)
 
 
-def test_the_layers_that_stand_are_a_metric():
+def test_the_sandbox_layers_in_force_are_a_metric():
     registry = CollectorRegistry()
     SplitterMetrics(registry).sandbox(frozenset({"limits", "seccomp"}))
     values = {

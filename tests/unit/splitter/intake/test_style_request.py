@@ -53,6 +53,6 @@ def test_the_default_may_be_a_blend() -> None:
         ("max_side", "max_side"),
     ],
 )
-def test_every_senseless_wish_is_refused_by_name(key: str, about: str) -> None:
+def test_every_invalid_request_is_refused_by_name(key: str, about: str) -> None:
     with pytest.raises(StyleError, match=rf"^{about} must be .*, not '(a:)?b'$"):
         wish("clip.mp4", **{key: "a:b"})

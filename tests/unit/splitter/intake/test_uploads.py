@@ -63,7 +63,7 @@ def parse(content: object) -> list[Upload]:
 
 
 @pytest.mark.parametrize("event", [cloud_event(), grid_event()])
-def test_both_schemas_tell_of_the_same_upload(event: dict[str, Any]) -> None:
+def test_both_schemas_describe_the_same_upload(event: dict[str, Any]) -> None:
     assert parse(event) == [UPLOAD]
     assert parse([event]) == [UPLOAD]
 
@@ -90,7 +90,7 @@ def test_a_file_that_is_renamed_into_place_is_an_upload_each_time(
         parse(make(**renamed | {"data": DATA | {"sequencer": ""}}))
 
 
-def test_a_batch_tells_of_all_its_uploads() -> None:
+def test_a_batch_yields_all_its_uploads() -> None:
     other = cloud_event(subject=SUBJECT.replace("beach 1", "日本語 'q' 🎬"))
     assert parse([cloud_event(), other]) == [
         UPLOAD,
@@ -112,7 +112,7 @@ def test_a_subject_without_leading_slash_and_a_quoted_etag_mean_the_same() -> No
         cloud_event(data={**DATA, "api": "SftpCreate", "contentLength": 0}),
     ],
 )
-def test_events_that_are_no_finished_uploads_are_left_out(event: dict[str, Any]) -> None:
+def test_events_that_are_not_finished_uploads_are_left_out(event: dict[str, Any]) -> None:
     assert parse(event) == []
 
 
@@ -137,7 +137,7 @@ def test_whatever_is_no_event_is_refused(content: object) -> None:
         parse(content)
 
 
-def test_a_body_that_is_no_json_is_refused() -> None:
+def test_a_body_that_is_not_json_is_refused() -> None:
     with pytest.raises(MessageError):
         parse_uploads(b"\x00\xff")
     with pytest.raises(MessageError):
@@ -163,7 +163,7 @@ def test_metadata_goes_before_folder_goes_before_default(
 
 
 @pytest.mark.parametrize("text", ["0", "-5", "1e3", "much", "99999", "٣٢"])
-def test_a_size_cap_that_is_no_sensible_number_is_refused(text: str) -> None:
+def test_an_invalid_size_cap_is_refused(text: str) -> None:
     from shared.contracts.errors import StyleError
 
     with pytest.raises(StyleError, match="max_side"):

@@ -145,7 +145,7 @@ def with_cut(data):
 
 
 @pytest.mark.parametrize("at", [2**45, 2**61])
-def test_sound_of_a_far_future_costs_itself_alone(at, split_video, joined):
+def test_sound_with_a_timestamp_in_the_far_future_is_left_out(at, split_video, joined):
     # Given three packets of sound that claim to be heard in a thousand years or later
     data = io.BytesIO(Video(frames=8, format="matroska", sounds=[Sound(duration_s=0.3)]).make())
     file = io.BytesIO()

@@ -169,7 +169,7 @@ def test_sound_that_changes_midway_is_kept_in_the_form_that_it_began_with(
     )
 
 
-def test_a_track_that_makes_its_copier_stumble_costs_itself_alone(
+def test_a_track_that_cannot_be_copied_is_left_out_and_the_others_are_kept(
     split_video, tmp_path, monkeypatch
 ):
     # Given a fault of ours in the tenth packet of one track

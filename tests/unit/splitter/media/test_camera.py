@@ -122,7 +122,7 @@ def test_a_car_on_a_plain_road_moves_no_canvas() -> None:
         assert place == Place(0, 0)
 
 
-def test_a_cut_begins_anew() -> None:
+def test_a_cut_starts_from_zero() -> None:
     camera = Camera()
     for frame in pan(4):
         moved = camera.follow(look(frame))
@@ -141,7 +141,7 @@ def test_a_picture_may_have_any_size(size: tuple[int, int]) -> None:
         assert camera.follow(look(frame)) == Place(0, 0)
 
 
-def test_chunks_hold_the_places_of_their_frames_and_go_on_where_the_last_one_ended(
+def test_chunks_hold_the_places_of_their_frames_and_continue_where_the_last_one_ended(
     tmp_path: Path,
 ) -> None:
     # Given a camera that pans for eight frames, then stands still for eight

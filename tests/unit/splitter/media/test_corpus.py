@@ -188,7 +188,7 @@ def test_the_picture_stands_upright_and_has_its_size(journey):
         assert result.streams.video[0].sample_aspect_ratio == source.sample_aspect_ratio
 
 
-def test_what_was_lost_is_told_and_nothing_else(journey):
+def test_exactly_the_losses_are_reported(journey):
     name, split_ = journey.clip["file"], journey.split
     assert split_.source.dropped == DROPPED.get(name, ())
     assert WARNED.get(name, "") in "; ".join(split_.end.warnings)

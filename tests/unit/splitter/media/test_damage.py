@@ -214,7 +214,7 @@ def test_any_damage_ends_in_a_result_or_a_named_error(kind: str, split_video, tm
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("bit", [0x01, 0x40])
 @pytest.mark.parametrize("kind", ["mp4", "fragmented mp4"])
-def test_any_changed_byte_of_an_index_that_costs_something_is_told(
+def test_any_changed_byte_of_an_index_that_loses_something_is_reported(
     kind: str, bit: int, split_video
 ) -> None:
     data = SOURCES[kind].make()

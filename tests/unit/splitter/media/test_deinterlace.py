@@ -45,7 +45,7 @@ def interlaced(make):
     return make_video
 
 
-def test_combs_are_gone(interlaced, split_video):
+def test_deinterlaced_frames_have_no_combs(interlaced, split_video):
     data = interlaced()
     found = split_video(data)
     with av.open(io.BytesIO(data)) as container:

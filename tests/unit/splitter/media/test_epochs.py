@@ -33,7 +33,7 @@ def test_a_steady_clock_is_left_alone():
 
 
 @pytest.mark.parametrize("jump", [-(10**9), -400_000, -135_000, 2_000_000, 10**10])
-def test_after_a_jump_the_clock_goes_on_from_where_it_was(jump):
+def test_after_a_jump_the_clock_continues_from_where_it_was(jump):
     # Given five packets before a jump and five after it
     times = [10**9 + i * 3600 + (jump if i >= 5 else 0) for i in range(10)]
     found, warnings = restamped(times)
@@ -57,7 +57,7 @@ def test_tracks_that_cross_the_jump_at_different_places_stay_in_step():
     assert [b - a for a, b in itertools.pairwise(found[1::2])] == [3600] * 4
 
 
-def test_one_track_may_pause_while_another_goes_on():
+def test_one_track_may_pause_while_another_continues():
     epochs = Epochs(may_jump=True)
     for second in range(40):
         for track in (0, 1) if second < 10 or second > 30 else (0,):

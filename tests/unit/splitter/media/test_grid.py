@@ -43,7 +43,7 @@ def test_a_picture_never_moves_by_more_than_half_a_pixel_against_it() -> None:
     assert max(abs(now - then) for then, now in pairwise(left)) <= PIXEL // 2
 
 
-def test_a_cut_begins_anew() -> None:
+def test_a_cut_starts_from_zero() -> None:
     grid = Grid(WHOLE)
     assert moved(grid, 0, 4, 8)[-1] == 2
     assert grid.follow(Place(0, 0), cut=True) == (0, 0)

@@ -73,7 +73,7 @@ def test_a_fragment_that_is_missing_as_a_whole_is_noticed(data: bytes) -> None:
     assert is_broken(data[:second] + data[third:])
 
 
-def test_what_nobody_read_is_missing(data: bytes) -> None:
+def test_unread_parts_count_as_missing(data: bytes) -> None:
     structure = Structure(data[:256])
     structure.read(0, data[: places(data, b"moof")[2]])
     structure.finish(len(data))
@@ -94,14 +94,14 @@ def test_samples_of_another_track_or_of_another_number_are_noticed(data: bytes) 
     assert is_broken(data[:count] + bytes([data[count] - 1]) + data[count + 1 :])
 
 
-def test_what_a_fragment_tells_of_a_track_has_the_length_that_its_flags_say(data: bytes) -> None:
+def test_a_tracks_header_in_a_fragment_has_the_length_that_its_flags_say(data: bytes) -> None:
     flags = data.index(b"tfhd", places(data, b"moof")[1]) + 7
     # Given a flag for each value that it may tell, which makes one more, or one less
     for flag in (0x1, 0x2, 0x8, 0x10, 0x20):
         assert is_broken(data[:flags] + bytes([data[flags] ^ flag]) + data[flags + 1 :])
 
 
-def test_samples_of_a_description_that_there_is_not_are_noticed(data: bytes) -> None:
+def test_samples_with_a_missing_description_are_noticed(data: bytes) -> None:
     description = data.index(b"trex") + 4 + 4 + 4 + 3
     assert data[description] == 1
     for number in (0, 2):

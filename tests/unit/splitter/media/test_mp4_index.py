@@ -19,7 +19,7 @@ def is_whole(data: bytes) -> bool:
     return read_index(io.BytesIO(data), len(data)).is_whole
 
 
-def test_a_box_of_a_makers_own_is_no_damage(data: bytes) -> None:
+def test_a_vendors_own_box_does_not_count_as_damage(data: bytes) -> None:
     assert is_whole(data)
     assert is_whole(data.replace(b"stss", b"abcd"))
 
@@ -47,7 +47,7 @@ def test_samples_beyond_the_end_of_the_file_are_damage(data: bytes) -> None:
     assert not is_whole(data[:at] + b"\x40" + data[at + 1 :])
 
 
-def test_edits_that_show_less_by_a_clock_of_no_muxer_are_damage(data: bytes) -> None:
+def test_edits_that_show_less_because_of_an_implausible_clock_are_damage(data: bytes) -> None:
     at = data.index(b"mvhd") + 16
     ticks = int.from_bytes(data[at : at + 4], "big")
     # Given a clock of which one byte was changed
@@ -83,7 +83,7 @@ def test_an_edit_that_begins_later_and_lasts_as_long_is_damage(data: bytes) -> N
     assert is_whole(trimmed[:header] + rest + trimmed[header + 4 :])
 
 
-def test_sound_that_lasts_as_long_as_no_header_says_is_damage(data: bytes) -> None:
+def test_sound_of_a_length_that_no_header_gives_is_damage(data: bytes) -> None:
     # Given a clock that is far too fast, and durations that are far too long
     sound = data.rindex(b"mdhd")
     for at in (sound + 16, data.rindex(b"stts") + 16):

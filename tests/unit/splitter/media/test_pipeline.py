@@ -109,7 +109,7 @@ def test_any_number_of_threads_gives_the_same_bytes(same, kind):
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_damage_is_told_alike(same, kind):
+def test_damage_is_reported_alike(same, kind):
     spoil, video = BROKEN[kind]
     events, _, _ = same(spoil(video.make()))
     assert events[-1].damaged

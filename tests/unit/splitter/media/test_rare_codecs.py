@@ -81,7 +81,7 @@ def test_truehd_keeps_its_time_from_end_to_end(split_video, joined):
 
 
 @pytest.mark.parametrize("container", ["dv", "avi", "mov"])
-def test_tape_is_taken_with_its_sound(container, split_video, joined):
+def test_dv_tape_is_accepted_with_its_sound(container, split_video, joined):
     data = Video(format=container, sounds=[Sound("pcm_s16le", duration_s=0.2)], **PAL).make()
     found = split_video(data)
     assert not found.end.damaged

@@ -112,9 +112,7 @@ def test_a_time_base_with_a_numerator_stays_exact(make, split_video):
 
 
 @pytest.mark.parametrize("b_frames", [0, 2])
-def test_a_container_that_tells_no_times_of_presentation_shows_frames_in_their_turn(
-    make, split_video, b_frames
-):
+def test_a_container_without_presentation_times_shows_frames_in_order(make, split_video, b_frames):
     # Given H.264 in AVI, which stores only the order of decoding
     video = make.Video(
         frames=20, format="avi", time_base=Fraction(1, 30), options={"bf": str(b_frames)}
@@ -176,7 +174,7 @@ def test_a_refusal_leaves_no_side_file_behind(make, tmp_path):
     assert not (tmp_path / "side").exists()
 
 
-def test_an_empty_file_is_named_so(tmp_path):
+def test_an_empty_file_is_refused_as_empty(tmp_path):
     assert refusal(b"", tmp_path) == "EMPTY_FILE"
 
 
@@ -189,7 +187,7 @@ def test_an_empty_file_is_named_so(tmp_path):
     ],
     ids=["text", "noise", "picture"],
 )
-def test_what_is_no_video_is_named_so(tmp_path, data):
+def test_a_file_that_is_not_a_video_is_refused_as_such(tmp_path, data):
     assert refusal(data, tmp_path) == "NOT_A_VIDEO"
 
 
@@ -203,7 +201,7 @@ def test_what_is_no_video_is_named_so(tmp_path, data):
     ],
     ids=["concat", "playlist", "session", "dash"],
 )
-def test_a_script_is_no_video_and_opens_nothing(make, tmp_path, script):
+def test_a_script_is_not_a_video_and_opens_nothing(make, tmp_path, script):
     # Given a real video beside a script that points to it
     other = tmp_path / "other.mp4"
     other.write_bytes(make.Video(frames=2).make())
@@ -224,12 +222,12 @@ def test_a_file_without_its_index_is_invalid(make, tmp_path):
     assert refusal(data[: data.index(b"moov") - 4], tmp_path) == "INVALID_MEDIA"
 
 
-def test_sound_alone_is_no_video(make, tmp_path):
+def test_sound_alone_is_not_a_video(make, tmp_path):
     data = make.Video(frames=0, sounds=[make.Sound()]).make()
     assert refusal(data, tmp_path) == "NO_VIDEO_STREAM"
 
 
-def test_a_codec_without_decoder_is_named_so(make, tmp_path):
+def test_a_codec_without_decoder_is_refused_as_such(make, tmp_path):
     data = make.Video(frames=1).make().replace(b"avc1", b"zzzz")
     assert refusal(data, tmp_path) == "UNSUPPORTED_CODEC"
 

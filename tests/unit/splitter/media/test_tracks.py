@@ -72,7 +72,7 @@ def test_titles_are_carried_even_without_sound(make, split_video):
         assert side.metadata["title"] == "A day; at = sea"
 
 
-def test_what_a_muxer_wrote_about_itself_is_not_carried(make, split_video):
+def test_metadata_about_the_muxer_is_not_copied(make, split_video):
     found = split_video(make.Video(frames=3, metadata={"comment": "x"}).make())
     with av.open(str(found.side)) as side:
         assert "major_brand" not in side.metadata
@@ -83,7 +83,7 @@ def test_sound_longer_than_the_picture_is_not_cut(make, split_video):
     assert len(make.packets(split_video(data).side)) == len(make.packets(data))
 
 
-def test_a_track_that_is_no_use_is_left_out_and_named(make, split_video):
+def test_an_unusable_track_is_left_out_and_named(make, split_video):
     # Given sound in a codec that nobody knows
     data = make.Video(frames=10, sounds=[make.Sound()]).make()
     data = data.replace(b"mp4a", b"zzzz").replace(b"esds", b"free")

@@ -43,7 +43,7 @@ def test_a_decoder_that_is_asked_for_by_name_is_never_replaced() -> None:
 
 
 @without_nvdec
-def test_what_is_not_asked_for_is_the_processors_where_the_gpu_has_none(
+def test_by_default_the_processor_decodes_if_the_gpu_has_no_decoder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(codecs, "usable_cores", lambda: ENOUGH_CORES - 1)
@@ -69,7 +69,7 @@ def test_an_encoder_that_is_asked_for_by_name_is_never_replaced() -> None:
 
 
 @without_nvenc
-def test_what_is_not_asked_for_is_x264s_where_the_gpu_has_no_encoder() -> None:
+def test_by_default_x264_encodes_if_the_gpu_has_no_encoder() -> None:
     assert choose_encoder(PaintingSettings(engine="cuda", segment_encoder="auto")) == "x264"
     assert choose_encoder(PaintingSettings(engine="cuda")) == "x264"
 
@@ -91,7 +91,7 @@ def test_nvenc_is_looked_for_only_where_networks_run_on_the_gpu(
         ((192, 96), {"codec": "hevc"}, Codecs("x264", "cuda")),
     ],
 )
-def test_what_gpus_do_not_take_is_the_processors(
+def test_the_processor_handles_what_gpus_do_not_support(
     split_video: Any, make: Any, size: tuple[int, int], style: dict[str, str], chosen: Codecs
 ) -> None:
     found = split_video(make.Video(frames=2, size=(96, 64)).make())
@@ -153,9 +153,7 @@ def software(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("software")
-def test_what_a_gpus_decoder_finds_wrong_is_for_the_processors_to_judge(
-    split_video: Any, make: Any
-) -> None:
+def test_errors_of_a_gpus_decoder_are_judged_by_the_processors(split_video: Any, make: Any) -> None:
     found = split_video(make.Video(frames=4, size=(96, 64)).make())
     event, whole = referred(found), found.chunks[0].data
     engine: Any = Painter()

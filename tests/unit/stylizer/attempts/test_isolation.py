@@ -49,7 +49,7 @@ def child(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         ("pass", PATIENCE_S, "did not start: exit code 0$"),
     ],
 )
-async def test_one_that_ends_before_it_has_the_chunk_has_not_started(
+async def test_a_child_that_ends_before_it_has_the_chunk_has_not_started(
     script: str,
     start_s: float,
     sentence: str,
@@ -76,7 +76,7 @@ async def test_one_that_ends_before_it_has_the_chunk_has_not_started(
         ("os.abort()", PATIENCE_S, "ended with SIGABRT$", ""),
     ],
 )
-async def test_what_goes_wrong_there_is_reported_and_holds_up_nobody(
+async def test_failures_in_isolation_are_reported_and_hold_up_nobody(
     script: str,
     deadline_s: float,
     sentence: str,
@@ -90,7 +90,7 @@ async def test_what_goes_wrong_there_is_reported_and_holds_up_nobody(
     assert detail in failed.value.detail
 
 
-async def test_one_that_is_not_needed_ends_with_its_context() -> None:
+async def test_a_child_that_is_not_needed_ends_with_its_context() -> None:
     async with await IsolatedPainter.start("pass_through", chunk(), b"frames") as painter:
         process = psutil.Process(painter.pid)
     assert not process.is_running()

@@ -59,7 +59,7 @@ def test_a_painting_stays_as_it_is_when_the_next_is_made() -> None:
     assert np.array_equal(first, kept)
 
 
-def test_callers_at_once_do_not_meet() -> None:
+def test_concurrent_callers_do_not_disturb_each_other() -> None:
     painter = bound()
     frames = [noise(seed) for seed in range(16)]
     alone = [painter(one, CORNER) for one in frames]

@@ -106,7 +106,7 @@ def test_the_network_sees_repeated_edges_where_the_frame_ends() -> None:
         ((Place(0, 0), Place(8, 1), Place(16, 2)), [[0, 0], [8, 1], [16, 2], [16, 2]]),
     ],
 )
-def test_every_frame_lies_where_its_chunk_says(
+def test_every_frame_is_placed_where_its_chunk_says(
     batch: int, told: tuple[Place, ...], places: list[list[int]]
 ) -> None:
     event, mezzanine = chunk([0, 1001, 2002, 3003], 64, 48)
@@ -140,7 +140,7 @@ def test_a_chunk_with_other_frames_than_its_event_says_is_refused() -> None:
             paint_chunk(event, mezzanine, negative, batch=1, encoding=SEGMENT)
 
 
-def test_a_failure_of_the_network_is_told_as_it_is() -> None:
+def test_a_failure_of_the_network_is_reported_as_it_is() -> None:
     event, mezzanine = chunk([0, 1001, 2002], 64, 48)
 
     def paint(_style: str, _frames: Frames, _canvas: Canvas, **_: object) -> Frames:

@@ -29,7 +29,7 @@ def use(idle_models: IdleModels, *models: object) -> list[Compiled]:
     return [one for one in there if one is not None]
 
 
-def test_as_many_are_kept_as_were_in_use_at_once() -> None:
+def test_as_many_models_are_kept_as_were_in_use_at_once() -> None:
     idle_models = IdleModels(spare=0)
     assert not use(idle_models, *"aaaa")
     assert len(use(idle_models, *"aaaa")) == 4
@@ -38,7 +38,7 @@ def test_as_many_are_kept_as_were_in_use_at_once() -> None:
     assert len(use(idle_models, *"aabb")) == 4
 
 
-def test_more_are_kept_while_there_is_room_for_them() -> None:
+def test_more_models_are_kept_while_memory_allows() -> None:
     idle_models = IdleModels(spare=250 * MIB)
     for model in "abcde":
         use(idle_models, model)
@@ -47,7 +47,7 @@ def test_more_are_kept_while_there_is_room_for_them() -> None:
     assert not use(idle_models, "b")
 
 
-def test_one_that_has_failed_is_not_used_again() -> None:
+def test_a_model_that_has_failed_is_not_used_again() -> None:
     idle_models = IdleModels()
     use(idle_models, "a")
     assert idle_models.take("a") is not None
@@ -56,7 +56,7 @@ def test_one_that_has_failed_is_not_used_again() -> None:
 
 
 @pytest.mark.skipif(not is_supported(), reason="this processor does not compute in bfloat16")
-def test_styles_in_bfloat16_are_painted_alike_whether_kept_or_compiled_anew(
+def test_styles_in_bfloat16_are_painted_alike_whether_kept_or_compiled_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("stylizer.painting.bfloat16.IdleModels", lambda: IdleModels(spare=0))

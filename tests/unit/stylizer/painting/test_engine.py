@@ -53,7 +53,7 @@ def test_frames_off_the_networks_grid_are_refused(
         engine.paint("starry-night", np.zeros((1, 3, *size), np.uint8))
 
 
-def test_asking_for_a_gpu_that_is_not_there_is_a_configuration_error() -> None:
+def test_requesting_a_missing_gpu_is_a_configuration_error() -> None:
     if "CUDAExecutionProvider" in ort.get_available_providers():
         pytest.skip("this installation has a GPU provider")
     with pytest.raises(ConfigurationError, match="ENGINE=cuda"):
@@ -71,7 +71,7 @@ def test_asking_for_a_gpu_that_is_not_there_is_a_configuration_error() -> None:
         (network(outputs=2), "one output"),
     ],
 )
-def test_a_file_that_is_no_style_network_is_refused_by_the_styles_name(
+def test_a_file_that_is_not_a_style_network_is_refused_with_the_styles_name(
     tmp_path: Path, data: bytes, reason: str
 ) -> None:
     hang(tmp_path, "broken", data)
@@ -100,7 +100,7 @@ def test_a_card_that_names_another_trunk_than_its_network_is_found_by_checking(
     assert "names the trunk oak, its card elm" in fault
 
 
-def test_frames_are_painted_where_they_lie_on_the_canvas(tmp_path: Path) -> None:
+def test_frames_are_painted_at_their_place_on_the_canvas(tmp_path: Path) -> None:
     hang(tmp_path, "moving", network(0.5, "oak", canvas=True), trunk="oak")
     hang(tmp_path, "grown", network(0.25, "oak", canvas=True))
     hang(tmp_path, "still", network(0.25, "elm"))

@@ -66,7 +66,7 @@ def test_an_upright_picture_is_measured_by_its_width() -> None:
 
 
 @pytest.mark.parametrize("wish", [{}, {"strength": 0.5}, {"preserve_color": True}, {"brush": 64}])
-def test_bars_are_what_they_were_and_the_rest_is_painted(wish: dict[str, object]) -> None:
+def test_bars_are_unchanged_and_the_rest_is_painted(wish: dict[str, object]) -> None:
     # Given a chunk with bars at the top and the left
     bars = Bars(top=12, left=16)
     event, mezzanine = chunk([0, 1001, 2002, 4000], 128, 96)
@@ -96,7 +96,9 @@ def test_bars_are_what_they_were_and_the_rest_is_painted(wish: dict[str, object]
         assert after[20:, 24:].mean() > before[20:, 24:].mean() + 25
 
 
-def test_a_part_that_is_painted_smaller_lies_on_the_canvas_where_it_lies_in_the_picture() -> None:
+def test_a_part_that_is_painted_smaller_has_the_same_place_on_the_canvas_as_in_the_picture() -> (
+    None
+):
     framing = Framing.of(1280, 720, Bars(top=80, bottom=80), 360)
     assert framing.place(Place(0, 0)) == Place(160, 0)
     assert framing.place(Place(-320, 100)) == Place(0, 50)

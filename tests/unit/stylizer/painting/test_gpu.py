@@ -54,7 +54,7 @@ def registry(driver: Driver) -> CollectorRegistry:
     return registry
 
 
-def test_a_gpus_figures_are_told_in_base_units(registry: CollectorRegistry) -> None:
+def test_a_gpus_metrics_are_in_base_units(registry: CollectorRegistry) -> None:
     gpu = {"gpu": "0"}
     assert registry.get_sample_value("stylizer_gpu_up", gpu) == 1
     assert registry.get_sample_value("stylizer_gpu_utilization_ratio", gpu) == 0.87
@@ -74,7 +74,7 @@ def test_a_gpu_that_is_lost_while_the_process_lives_is_down_and_has_no_figures(
     assert registry.get_sample_value("stylizer_gpu_up", {"gpu": "0"}) == 1
 
 
-def test_a_figure_that_a_gpu_does_not_have_hides_no_other(
+def test_a_metric_that_a_gpu_lacks_hides_no_other(
     driver: Driver, registry: CollectorRegistry
 ) -> None:
     unsupported = pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)

@@ -31,12 +31,12 @@ def _processor(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("precision", ["fp16", "fp32"])
-def test_it_is_taken_because_it_paints_right(precision: Any) -> None:
+def test_the_gpu_is_used_if_it_paints_correctly(precision: Any) -> None:
     assert choose("cuda", precision, Gallery(), STYLE)[:2] == ("cuda", precision)
 
 
 @pytest.mark.parametrize("style", [STYLE, f"{STYLE}@0s,great-wave@0.3s"])
-def test_segments_look_as_the_processors_do(split_video: Any, make: Any, style: str) -> None:
+def test_segments_look_like_the_processors(split_video: Any, make: Any, style: str) -> None:
     found = split_video(make.Video(frames=13, size=(102, 70)).make())
     # At the best quality, where segments show what was painted and little of their encoder.
     request = StyleRequest(style=style, fade=0.1 if "@" in style else None, quality=100)
@@ -69,7 +69,7 @@ def test_a_gpu_that_does_not_start_is_reported_with_what_to_do_and_no_internals(
     )
 
 
-def test_a_machine_without_nvidias_driver_is_told_once_and_what_to_do(
+def test_a_machine_without_nvidias_driver_is_reported_once_with_the_remedy(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sessions, "has_driver", lambda: False)

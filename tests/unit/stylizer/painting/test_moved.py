@@ -70,7 +70,7 @@ def test_a_picture_comes_back_from_any_corner(layout: Layout, corner: tuple[int,
 
 
 @pytest.mark.parametrize("batch", [1, 2, 8])
-def test_moved_frames_lie_where_the_grid_was_and_come_back_in_place(batch: int) -> None:
+def test_moved_frames_are_placed_on_the_grid_and_come_back_in_place(batch: int) -> None:
     # Given a chunk of which two frames are unmoved, and the others on their way
     pts = [1001 * number for number in range(6)]
     event, mezzanine = chunk(pts, 66, 50)

@@ -40,7 +40,7 @@ class CLibrary:
         return 0
 
 
-def test_what_one_array_lay_in_is_the_next_ones_when_the_last_view_is_gone() -> None:
+def test_an_arrays_memory_is_reused_once_its_last_view_is_gone() -> None:
     library = CLibrary()
     memory = PinnedMemory(library)
     array = memory((2, 3, 8, 8))
@@ -66,7 +66,7 @@ def test_idle_memory_of_one_size_is_given_back_for_another() -> None:
     assert library.held == {used.ctypes.data}
 
 
-def test_frames_lie_in_ordinary_memory_where_none_can_be_locked() -> None:
+def test_frames_are_in_ordinary_memory_if_none_can_be_locked() -> None:
     for memory in (PinnedMemory(None), PinnedMemory(CLibrary(left=0))):
         array = memory((2, 6, 4))
         array[:] = 1

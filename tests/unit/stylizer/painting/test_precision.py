@@ -39,11 +39,11 @@ def decibels(one: np.ndarray, other: np.ndarray) -> float:
 
 
 @needs_bfloat16
-def test_a_processor_that_has_bfloat16_is_given_it() -> None:
+def test_bfloat16_is_chosen_on_a_processor_that_has_it() -> None:
     assert choose("auto", "auto", Gallery(), STYLE) == ("cpu", "bf16", ())
 
 
-def test_what_is_asked_for_by_name_is_never_replaced() -> None:
+def test_a_precision_or_engine_requested_by_name_is_never_replaced() -> None:
     assert choose("cpu", "fp32", Gallery(), STYLE) == ("cpu", "fp32", ())
     with pytest.raises(ConfigurationError, match="PRECISION=bf16 needs ENGINE=cpu"):
         choose("cuda", "bf16", Gallery(), STYLE)
@@ -52,7 +52,7 @@ def test_what_is_asked_for_by_name_is_never_replaced() -> None:
     assert all("ENGINE=cuda" in problem for problem in refusal.value.problems)
 
 
-def test_without_bfloat16_networks_run_as_they_did(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_bfloat16_networks_run_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bfloat16, "find_spec", lambda _: None)
     assert choose("cpu", "auto", Gallery(), STYLE) == ("cpu", "fp32", ())
     with pytest.raises(ConfigurationError, match="openvino"):
@@ -124,7 +124,7 @@ def test_the_same_frame_gives_the_same_bytes_whoever_paints_beside() -> None:
 
 
 @pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is missing")
-def test_nobody_is_told_that_openvino_was_imported(tmp_path: Path) -> None:
+def test_importing_openvino_reports_to_nobody(tmp_path: Path) -> None:
     reporter = tmp_path / "openvino_telemetry" / "__init__.py"
     reporter.parent.mkdir()
     reporter.write_text("print('reporting')")
@@ -159,6 +159,6 @@ def test_a_call_that_fails_in_silence_never_gives_the_picture_of_the_one_before(
 
 
 @needs_bfloat16
-def test_a_file_that_is_no_style_network_is_refused_in_the_same_words() -> None:
+def test_a_file_that_is_not_a_style_network_is_refused_in_the_same_words() -> None:
     with pytest.raises(StyleError, match="network that ONNX Runtime reads"):
         Bfloat16().painter("broken", b"not a network")

@@ -46,7 +46,7 @@ def network(*, bias: float, white: float = 255) -> bytes:
 
 
 @pytest.mark.parametrize("bias", [0, 0.5])
-def test_bytes_are_those_of_cutting_off(bias: float) -> None:
+def test_bytes_are_those_of_truncation(bias: float) -> None:
     numbers = np.arange(-40, 200, 0.125, np.float32).reshape(1, 1, 1, -1)
     whole = network(bias=bias)
     quick = round_at_once(whole)
