@@ -51,8 +51,23 @@ class Prices:
         lines["container registry"] = self.usd["registry"] * HOURS_A_MONTH / 24
         lines["logs"] = self.usd["logs"] * self.assumed["idle_log_gb_per_month"]
         lines["metrics"] = self.usd["metrics"] * self.assumed["idle_samples_per_month"] / 1e7
-        lines["GPU nodes, storage, Event Grid"] = 0.0
+        lines["storage: looking for work"] = self.looking_month()
+        lines["GPU nodes, Event Grid"] = 0.0
         return lines
+
+    def looking_month(self) -> float:
+        """Return what requests to storage cost in a month in which there is nothing to find.
+
+        KEDA reads the position of each partition, the exporter lists those of each hub, and the
+        uploads once a minute. Each hour the services that look for lost events are woken.
+        """
+        minutes = HOURS_A_MONTH * 60
+        looks = minutes * self.assumed["looks_per_minute"]
+        wakes = HOURS_A_MONTH * self.assumed["wakes_per_hour"]
+        reads = looks * self.assumed["partitions"]
+        lists = looks * self.assumed["hubs"] + minutes
+        lists += wakes * self.assumed["lists_and_writes_per_wake"]
+        return float(reads * self.usd["blob_reads"] + lists * self.usd["blob_writes"]) / 1e4
 
     def private_network_month(self) -> float:
         """Return what private endpoints add to a month."""

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+import yaml
 
 from deploy.azure import costs
+from exporter.settings import ExporterSettings
+from shared.hubs import sharing
+
+ROOT = Path(__file__).resolve().parents[3]
+LAYOUT = json.loads((ROOT / "deploy/azure/layout.json").read_text(encoding="utf-8"))
+SCALED_OBJECTS = ROOT / "deploy/kubernetes/azure/scaled-objects.yaml"
+TIMES = ("start", "end")
 
 PRICES = costs.Prices(
     usd={
@@ -26,6 +35,11 @@ PRICES = costs.Prices(
         "writes_per_chunk": 10,
         "reads_per_chunk": 5,
         "events_per_chunk": 2,
+        "looks_per_minute": 4,
+        "hubs": 3,
+        "partitions": 44,
+        "wakes_per_hour": 2,
+        "lists_and_writes_per_wake": 180,
     },
 )
 
@@ -46,6 +60,33 @@ def test_a_burst_pays_for_the_start_and_for_waiting() -> None:
 def test_moving_counts_writes_reads_and_events_of_every_chunk() -> None:
     # 3,600 chunks: 36,000 writes, 18,000 reads, 7,200 events.
     assert PRICES.moving() == pytest.approx(0.18 + 0.0072 + 0.0002016)
+
+
+def test_looking_for_work_reads_every_position_and_lists_every_hubs_at_each_look() -> None:
+    # A month has 43,800 minutes: 7,708,800 reads, 525,600 lists of positions, 43,800 of uploads,
+    # and 1,460 wakes.
+    lists = 525_600 + 43_800 + 1_460 * 180
+    assert PRICES.looking_month() == pytest.approx(7_708_800 * 0.4e-6 + lists * 5e-6)
+
+
+def test_looks_are_counted_as_they_are_configured() -> None:
+    assumed = costs.Prices.read().assumed
+    partitions = [hub["partitions"] for hub in LAYOUT["hubs"]]
+    scaled = list(yaml.safe_load_all(SCALED_OBJECTS.read_text(encoding="utf-8")))
+    every_hour = [each for each in scaled if len(each["spec"]["triggers"]) > 1]
+    exporter = ExporterSettings.model_fields
+    looks_s = {each["spec"]["pollingInterval"] for each in scaled}
+
+    assert looks_s == {exporter["look_interval_s"].default} == {60 / assumed["looks_per_minute"]}
+    assert exporter["uploads_interval_s"].default == 60
+    assert (assumed["hubs"], assumed["partitions"]) == (len(partitions), sum(partitions))
+    assert assumed["wakes_per_hour"] == len(every_hour)
+    for each in every_hour:
+        begin, end = (int(each["spec"]["triggers"][1]["metadata"][key].split()[0]) for key in TIMES)
+        awake_s = 60 * (end - begin) + each["spec"]["cooldownPeriod"]
+        renewal_s = exporter["ownership_expiry_s"].default / sharing._RENEWALS_A_LIFE
+        requests = awake_s / sharing._CALM_S + awake_s / renewal_s
+        assert assumed["lists_and_writes_per_wake"] == requests
 
 
 def test_a_private_network_pays_for_endpoints_and_zones() -> None:
