@@ -11,7 +11,7 @@ param environmentName string
 @description('Region of all resources. GPU sizes and their quota differ between regions.')
 param location string
 
-@description('Object id of who deploys, and then operates; azd fills it in. Empty: nobody is given rights.')
+@description('Object id of the person who deploys and operates; azd fills it in. Empty: nobody gets permissions.')
 param principalId string = ''
 
 @allowed([
@@ -19,53 +19,53 @@ param principalId string = ''
   'Group'
   'ServicePrincipal'
 ])
-@description('What principalId is.')
+@description('Type of that principal.')
 param principalType string = 'User'
 
-@description('Kubernetes version such as 1.33; empty: what AKS takes by default.')
+@description('Kubernetes version, such as 1.33; empty: AKS\'s default.')
 param kubernetesVersion string = ''
 
 @allowed([
   'Free'
   'Standard'
 ])
-@description('Tier of the cluster\'s control plane: Standard has an uptime promise and costs by the hour.')
+@description('Tier of the cluster\'s control plane: Standard has an uptime guarantee and is charged by the hour.')
 param clusterTier string = 'Standard'
 
-@description('Public IPv4 ranges, comma-separated, that reach the API server; empty: all, and Entra alone decides.')
+@description('Public IPv4 ranges, comma-separated, that may reach the API server; empty: all, and only Entra restricts access.')
 param apiServerIpRanges string = ''
 
-@description('Machines that run Kubernetes itself, the splitter and the assembler.')
+@description('VM size of the nodes for Kubernetes itself, the splitter and the assembler.')
 param systemVmSize string = 'Standard_D4ds_v5'
 
 @minValue(1)
-@description('Least number of them.')
+@description('Minimum number of these nodes.')
 param systemMinNodes int = 1
 
 @minValue(1)
-@description('Most of them.')
+@description('Maximum number of these nodes.')
 param systemMaxNodes int = 4
 
-@description('Machines that stylizers with a GPU run on, one on each.')
+@description('VM size of the GPU nodes; each runs one stylizer.')
 param gpuVmSize string = 'Standard_NC4as_T4_v3'
 
 @minValue(0)
 @maxValue(32)
-@description('Most GPU machines; more than 32 would find no partition of the hub of frames. 0: no such pool.')
+@description('Maximum number of GPU nodes; beyond 32, stylizers would get no partition of the hub of frames. 0: no such pool.')
 param gpuMaxNodes int = 8
 
-@description('Whether GPU machines are spare capacity: far cheaper, taken back at any time.')
+@description('Whether GPU nodes are spot capacity: far cheaper, but may be taken back at any time.')
 param gpuSpot bool = true
 
-@description('Machines that stylizers without a GPU run on, two on each with 8 vCPUs.')
+@description('VM size of the nodes for stylizers without a GPU; one with 8 vCPUs runs two.')
 param cpuVmSize string = 'Standard_D8ds_v5'
 
 @minValue(0)
 @maxValue(32)
-@description('Most of them; 0: no such pool.')
+@description('Maximum number of these nodes; 0: no such pool.')
 param cpuMaxNodes int = 0
 
-@description('Whether the machines\' own disks are encrypted, too; a feature to be registered first.')
+@description('Whether the nodes\' local disks are encrypted, too; this feature has to be registered first.')
 param hostEncryption bool = false
 
 @allowed([
@@ -76,12 +76,12 @@ param hostEncryption bool = false
 param eventHubsTier string = 'Standard'
 
 @minValue(1)
-@description('Throughput units (Standard) or processing units (Premium) to begin with.')
+@description('Initial throughput units (Standard) or processing units (Premium).')
 param eventHubsCapacity int = 1
 
 @minValue(1)
 @maxValue(40)
-@description('Throughput units that a Standard namespace may grow to by itself.')
+@description('Maximum throughput units to which a Standard namespace scales automatically.')
 param eventHubsMaxCapacity int = 4
 
 @allowed([
@@ -89,12 +89,12 @@ param eventHubsMaxCapacity int = 4
   'Standard_ZRS'
   'Standard_GRS'
 ])
-@description('How the users\' account keeps copies of its blobs; the internal one is Standard_LRS.')
+@description('Redundancy of the users\' account; the internal account is Standard_LRS.')
 param mediaRedundancy string = 'Standard_LRS'
 
 @minValue(0)
 @maxValue(365)
-@description('Days that deleted uploads and results can be brought back; 0: not at all.')
+@description('Days for which deleted uploads and results can be restored; 0: not at all.')
 param softDeleteDays int = 7
 
 @allowed([
@@ -105,37 +105,37 @@ param softDeleteDays int = 7
 @description('Tier of the container registry.')
 param registryTier string = 'Basic'
 
-@description('Whether hubs and blobs are reached through private endpoints alone (and by Event Grid).')
+@description('Whether hubs and blobs are reachable only through private endpoints (and by Event Grid).')
 param privateNetwork bool = false
 
-@description('Public IPv4 ranges, comma-separated, from which users reach their account although privateNetwork is on.')
+@description('Public IPv4 ranges, comma-separated, from which users can reach their account even if privateNetwork is on.')
 param clientIpRanges string = ''
 
-@description('Whether there is a studio: the page that videos are dropped on, behind an ingress of your own.')
+@description('Whether to deploy the studio, the page for uploading and watching videos, behind an ingress of your own.')
 param studio bool = false
 
-@description('Address under which browsers reach the studio, such as https://NAME.')
+@description('Address at which browsers reach the studio, such as https://NAME.')
 param studioUrl string = ''
 
-@description('Application (client) id that people sign in to the studio with.')
+@description('Application (client) id with which people sign in to the studio.')
 param studioClientId string = ''
 
-@description('Whether to make a Grafana with the dashboards of deploy/monitoring.')
+@description('Whether to create a Grafana with the dashboards of deploy/monitoring.')
 param grafana bool = true
 
-@description('Who is written to when an alert fires; empty: alerts are shown in the portal alone.')
+@description('Email address for alerts; empty: alerts are shown only in the portal.')
 param alertEmail string = ''
 
-@description('Where docs/runbook.md is published, such as a page of your wiki: alerts link to its sections.')
+@description('Address at which docs/runbook.md is published, such as a page of your wiki; alerts link to its sections.')
 param runbookUrl string = 'docs/runbook.md'
 
 @minValue(30)
 @maxValue(730)
-@description('Days that logs are kept.')
+@description('Days for which logs are kept.')
 param logRetentionDays int = 30
 
 @minValue(1)
-@description('Most gigabytes of logs taken in a day.')
+@description('Maximum gigabytes of logs ingested per day.')
 param logDailyQuotaGb int = 5
 
 var layout = loadJsonContent('layout.json')
