@@ -24,14 +24,14 @@ def _parts(figures: Figures) -> Iterator[list[str]]:
         f"{figures.stylizers} stylizer{'s' if figures.stylizers > 1 else ''}"
     ]
     yield _summary(figures)
-    yield ["By size of picture; what a frame costs beside the network is of all processes:"]
+    yield ["By frame size; the cost of a frame beside the network is that of all processes:"]
     yield _sizes(figures)
     if figures.networks_fp32:
         yield [f"The bare network in {network.precision} and in fp32:"]
         yield _precisions(figures)
     yield [
-        "Of memory, what was resident at most, and what was a process's share of it at most, since "
-        "processes have much in common:"
+        "CPU time and peak memory of each process: its resident memory, and its proportional "
+        "share, since processes have much memory in common:"
     ]
     yield _costs(figures.pipeline.jobs)
     yield ["Media path alone, on one core, without painting:"]

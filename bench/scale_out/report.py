@@ -8,13 +8,14 @@ from bench.scale_out.measure import FRAME_S, Step
 
 
 def table(steps: Sequence[Step]) -> str:
-    """Return the steps as Markdown, and what was full first."""
+    """Return the steps as Markdown, and what was saturated first."""
     return "\n".join(
         [
-            f"A pool of simulated stylizers, {1000 * FRAME_S:.0f} ms a frame; it shares the hub so "
-            "long after newcomers have begun to read it:",
+            f"A pool of simulated stylizers, {1000 * FRAME_S:.0f} ms a frame; 'shared after' is "
+            "the time from when newcomers began to read the hub until all had their share of it:",
             "",
-            "| stylizers | frames/s | of the ideal | shared after | cores busy | most in | full |",
+            "| stylizers | frames/s | of the ideal | shared after | cores busy | busiest process "
+            "| saturated |",
             "|---|---|---|---|---|---|---|",
             *map(_row, steps),
             "",
@@ -36,5 +37,5 @@ def _first_full(steps: Sequence[Step]) -> str:
     for step in steps:
         if step.full is not None:
             pool = "1 stylizer" if step.stylizers == 1 else f"{step.stylizers} stylizers"
-            return f"Full first, with {pool}: {step.full}."
-    return "Nothing was full: neither the cores nor a process that works in one thread."
+            return f"Saturated first, with {pool}: {step.full}."
+    return "Nothing was saturated: neither the cores nor a single-threaded process."

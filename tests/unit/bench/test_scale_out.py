@@ -17,7 +17,7 @@ def step(stylizers: int, idle: float = 0.5, **cores: float) -> Step:
 def test_a_pool_is_reported_against_what_its_engines_could_paint() -> None:
     rows = table([step(8, splitter=0.3, azurite=0.5)]).splitlines()
     assert "| 8 | 45.0 of 50.0 | 0.90 | 4.2 s | 0.80 | azurite, 0.50 |  |" in rows
-    assert rows[-1].startswith("Nothing was full")
+    assert rows[-1].startswith("Nothing was saturated")
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_a_pool_is_reported_against_what_its_engines_could_paint() -> None:
 def test_the_resource_that_saturates_first_is_named(last: Step, full: str | None) -> None:
     assert last.full == full
     said = table([step(4, azurite=0.1), last]).splitlines()[-1]
-    assert said == f"Full first, with 8 stylizers: {full}." if full else "Nothing" in said
+    assert said == f"Saturated first, with 8 stylizers: {full}." if full else "Nothing" in said
 
 
 @pytest.mark.parametrize("stylizers", SIZES)
