@@ -1,6 +1,6 @@
-"""Makes bad input out of good, by chance from a seed.
+"""Makes bad input from good, at random from a seed.
 
-Good input that is spoilt in a few places gets much deeper into a parser than random bytes do.
+Good input that is damaged in a few places gets much deeper into a parser than random bytes do.
 ``FUZZ_INPUTS`` says how many inputs each fuzz test tries; a night may take a hundred thousand.
 """
 

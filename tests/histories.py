@@ -1,4 +1,4 @@
-"""Histories made by hand: a small job as it should be, to be spoilt in one point at a time."""
+"""Histories made by hand: a correct small job, in which tests change one thing at a time."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def also(history: History, *calls: BlobCall) -> History:
 
 
 def without(history: History, *calls: BlobCall) -> History:
-    """Take calls away."""
+    """Remove calls."""
     left = [c for c in history.calls if c not in calls]
     assert len(left) == len(history.calls) - len(calls)
     return replace(history, calls=tuple(left))

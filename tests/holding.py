@@ -1,4 +1,4 @@
-"""Processes of a stack that stand still while a test looks: what waits for them cannot be over."""
+"""Processes of a stack that a test stops, so that whatever waits for them cannot end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from local.stack import Stack
 
 @contextmanager
 def held(stack: Stack, name: str) -> Iterator[None]:
-    """Stop a process of a stack, and let it go on in the end, however that comes."""
+    """Stop a process of a stack, and let it continue at the end in any case."""
     (process,) = (one for one in stack.processes if one.name == name)
     signal_group(process.pid, signal.SIGSTOP)
     try:

@@ -54,11 +54,11 @@ class Bench:
     async def upload(
         self, name: str, frames: int, size: tuple[int, int] = SIZE, draw: Draw = number_picture
     ) -> str:
-        """Upload a video and tell of it; return its version."""
+        """Upload a video and announce it; return its version."""
         return await self.put(name, Video(frames=frames, size=size, draw=draw).make())
 
     async def put(self, name: str, video: bytes) -> str:
-        """Upload a video that is made already, and tell of it; return its version."""
+        """Upload the given video and announce it; return its version."""
         blob = self._client.get_blob_client(self.settings.uploads_container, name)
         written = await blob.upload_blob(video, overwrite=True)
         etag = str(written["etag"]).strip('"')
@@ -156,7 +156,7 @@ class Bench:
         return Pipeline(self._client, names)
 
     async def lying(self, *jobs: Opening) -> list[list[str]]:
-        """Return whose chunks lie in each partition of the hub of frames, in their order."""
+        """Return the jobs of the chunks in each partition of the hub of frames, in order."""
         ids, found = {job.job_id for job in jobs}, defaultdict[str, list[str]](list)
 
         def note(event: HubEvent) -> None:

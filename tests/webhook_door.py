@@ -1,4 +1,4 @@
-"""A webhook opened before a real hub, and what lies in that hub."""
+"""A webhook in front of a real hub, and the events in that hub."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NOWHERE = (
 
 
 class Hub:
-    """What lies in the hub of uploads, as a reader from its beginning sees it."""
+    """The hub of uploads, as a reader from its beginning sees it."""
 
     def __init__(self, producer: EventHubProducerClient, partitions: list[str]) -> None:
         self.producer = producer
@@ -48,7 +48,7 @@ class Hub:
             self._arrived.notify_all()
 
     async def content(self) -> list[str]:
-        """Return all events that lie in the hub now: all those before a last one that is sent."""
+        """Return all events that are in the hub now: those before a last one that is sent."""
         marks = set()
         for partition in self._partitions:
             # An event like any other, so that splitters of later tests have no trouble with it.
@@ -97,7 +97,7 @@ class Door:
             return answer
 
     async def in_hub(self) -> list[dict[str, Any]]:
-        """Return the events about this container that lie in the hub now."""
+        """Return the events about this container that are in the hub now."""
         events = map(json.loads, await self.hub.content())
         return [event for event in events if self.container in str(event)]
 

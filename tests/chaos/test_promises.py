@@ -59,7 +59,7 @@ def cancelled_by_nobody() -> History:
 def given_up(
     *, dead_lettered: bool, code: str = "CORRUPT_CHUNK", fault: str = "tampered", tries: int = 5
 ) -> History:
-    """Chunk 1 was spoilt by a fault and given up at 5."""
+    """Chunk 1 was damaged by a fault and given up at 5."""
     history = with_upload(**{fault: frozenset({1})}) if fault else good()
     events = [e for e in history.events if e.at != 5.1]
     calls = [c for c in history.calls if c.container not in ("segments", "results")]

@@ -1,4 +1,4 @@
-"""The proxies pass everything on unchanged, until they are told to do otherwise."""
+"""The proxies pass everything on unchanged, unless a fault is set."""
 
 from __future__ import annotations
 

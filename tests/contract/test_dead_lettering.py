@@ -1,4 +1,4 @@
-"""An event that cannot even be laid aside is neither lost nor passed over in silence."""
+"""An event that cannot be stored as a dead letter is neither lost nor silently skipped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Segments of ended jobs stay for those who watch them, and not for ever."""
+"""Segments of ended jobs are kept for their viewers, for a limited time."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240
 
 
 async def put(bench: Bench, name: str) -> str:
-    """Upload a video of which nobody is told; return its version."""
+    """Upload a video without announcing it; return its version."""
     container = bench.settings.uploads_container
     etag = await bench.blobs.create(container, name, Video(frames=8).make())
     assert etag

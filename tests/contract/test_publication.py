@@ -1,4 +1,4 @@
-"""Results of versions of one upload: the newest has the plain name, and nobody's is lost."""
+"""Results of versions of one upload: the newest has the plain name, and none is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs that are open while the hubs are made anew, as an emulator does that starts again."""
+"""Jobs that are open while the hubs are recreated, as by an emulator that restarts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Keeper(Loser):
 
 
 def _copy_without(hub: str, before: Path, after: Path) -> None:
-    """Copy a broker's hubs, all but one, which it makes anew when it starts."""
+    """Copy all of a broker's hubs but one, which it recreates when it starts."""
     shutil.copytree(before, after, ignore=shutil.ignore_patterns(hub))
     listed = after / "hubs.json"
     stored = json.loads(listed.read_text())

@@ -1,4 +1,4 @@
-"""The copied tracks lie in storage under a seal; what is wrong with them costs them alone."""
+"""The copied tracks are stored with a seal; if they are damaged, only they are left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers that storage gives in the real world: what heals is waited for, what does not is told."""
+"""Error responses of real storage: temporary ones are waited for, permanent ones reported."""
 
 from __future__ import annotations
 

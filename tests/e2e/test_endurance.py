@@ -1,4 +1,4 @@
-"""Dependencies that are away for long, long jobs, many jobs: proofs that take minutes."""
+"""Long outages of dependencies, long jobs, many jobs: proofs that take minutes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Paints a test frame on the processor, in an image, and sees to it that nobody is told.
+"""Paints a test frame on the processor, in an image, and checks that nobody is notified.
 
-Exit code 1 if a package is there that reports to others; what is painted wrong is refused.
+Exit code 1 if a package is installed that reports to others; a wrong picture is an error.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ class Processor:
         self._changed.set()
 
     async def _on_error(self, context: Any, error: Exception) -> None:
-        """The client goes on by itself."""
+        """The client continues by itself."""
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -1,4 +1,4 @@
-"""Event Grid's deliveries over HTTP, into a real hub: what is taken, and what is answered."""
+"""Event Grid's deliveries over HTTP, into a real hub: what is accepted, and how it is answered."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class HubMachine(RuleBasedStateMachine):
         assert all(count <= self.rounds for count in self.resent.values())
 
     def teardown(self) -> None:
-        """Losing everything for ever is told of after the last round, not waited out."""
+        """A permanent loss of everything is reported after the last round, not waited for."""
         for _ in range(2 * self.rounds + 3):
             if self.given_up or not self.missing:
                 return

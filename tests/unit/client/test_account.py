@@ -1,4 +1,4 @@
-"""What a user is told whom storage does not let in, and where the command line looks for things."""
+"""Messages for users whom storage refuses, and where the command line looks for things."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_where_nothing_listens_the_remedy_comes_soon(
 
 @asynccontextmanager
 async def storage(port: int) -> AsyncIterator[None]:
-    """Answer on a port that there is no such blob."""
+    """Respond on a port that the blob does not exist."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -26,7 +26,7 @@ def az(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Az:
 
 
 class Grafana(HTTPServer):
-    """Grafana's import, on loopback: refuses as often as it is told to, then takes everything."""
+    """Grafana's import, on loopback: refuses a given number of times, then accepts everything."""
 
     refusals = 0
     status = 200

@@ -113,7 +113,7 @@ def conversation() -> list[bytes]:
 
 
 def spoil(frames: Sequence[bytes], chance: random.Random) -> bytes:
-    """Return a conversation of which one or two frames are spoilt, moved or said again."""
+    """Return a conversation with one or two frames damaged, moved or repeated."""
     spoilt = list(frames)
     for _ in range(chance.choice((1, 1, 2))):
         place = chance.randrange(len(spoilt))

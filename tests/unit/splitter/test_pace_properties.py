@@ -1,4 +1,4 @@
-"""A split's window, whatever is shipped, painted, forgotten and counted anew."""
+"""A split's window, whatever is shipped, painted, forgotten and counted again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NEVER_S = 3600.0
 
 
 class Splitting(RuleBasedStateMachine):
-    """One job that ships all it may, and a record that tells of its painting, right or not."""
+    """One job that ships all it may, and a record of its painting, right or not."""
 
     @initialize(window=st.integers(1, 8), chunks=st.integers(1, 40))
     def begin(self, window: int, chunks: int) -> None:
@@ -35,7 +35,7 @@ class Splitting(RuleBasedStateMachine):
             self.shipped += 1
 
     def _settle(self) -> None:
-        """Let the split go on until it waits for the painting."""
+        """Let the split continue until it waits for the painting."""
         while True:
             before = self.shipped
             self.loop.run_until_complete(asyncio.sleep(0))
@@ -52,7 +52,7 @@ class Splitting(RuleBasedStateMachine):
 
     @rule(fewer=st.integers(1, 40))
     def the_assembler_counts_anew(self, fewer: int) -> None:
-        """A record that was restarted tells of less than the last one."""
+        """A restarted record shows less than the last one."""
         self.pace.update_painted(max(0, self.painted - fewer))
         self._settle()
 

@@ -78,7 +78,7 @@ def test_the_painting_has_its_own_style(features: Features) -> None:
 
 
 def test_a_little_colour_counts_as_much_as_light_and_dark(features: Features) -> None:
-    """In a painting nearly grey, what there is of colour must not be lost."""
+    """In an almost grey painting, the little colour must not be lost."""
     grey = blotches(4)[:, :1].expand(1, 3, 48, 48)
     rose = blotches(5)[:, :1] * torch.tensor([0.06, -0.06, 0.0])[None, :, None, None]
     wanted = {"colour/4": style_statistics(grey + rose, features)["colour/4"]}

@@ -1,4 +1,4 @@
-"""What a viewer may rely on: a pixel depends on its neighbourhood, wherever it lies."""
+"""What a viewer may rely on: a pixel depends only on its neighbourhood."""
 
 # ruff: noqa: E402 - PyTorch may be missing
 

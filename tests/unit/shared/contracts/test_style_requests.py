@@ -1,4 +1,4 @@
-"""Style requests: equal wishes are one job, and nonsense is told in a sentence."""
+"""Style requests: equal requests are one job, and invalid ones are reported in a sentence."""
 
 from __future__ import annotations
 

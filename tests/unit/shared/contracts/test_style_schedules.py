@@ -1,4 +1,4 @@
-"""Styles over time: what a frame is painted in follows from its time, and nonsense is refused."""
+"""Styles over time: a frame's time decides its style, and invalid schedules are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The retry policy: transient for ever, permanent never, unexpected a few times."""
+"""The retry policy: transient failures forever, permanent never, unexpected a few times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Background work: rounds that go on whatever one of them does, and that end when they should."""
+"""Background work: rounds that continue after a failed one, and that end when they should."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A decoder that was taken over: it tries every door and prints which were open and which shut.
+"""A compromised decoder: it tries every door, and prints which were open and which shut.
 
 Arguments: a folder with the files of two jobs, a process of the same user, a port that listens,
 "free", "confined" or "on a thread" of a confined process, and the address of a secret in that

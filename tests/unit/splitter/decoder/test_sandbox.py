@@ -133,7 +133,7 @@ def canned(make, tmp_path, stand_in):
 
 
 class Clock:
-    """The time that deadlines are held against: it goes on when a test says so, and never else."""
+    """The clock for deadlines, which only a test advances."""
 
     now_s = 0.0
 

@@ -1,6 +1,6 @@
 """Damaged files of every container: each ends in a result or a named error, and soon.
 
-What is lost is told: a job that is plainly done has all that the undamaged file had.
+Losses are reported: a job that is done without warnings has all of the undamaged file.
 
 ``STYLESTREAM_MUTATIONS`` sets how many there are for each kind of file (default 60), and
 ``STYLESTREAM_FIRST_MUTATION`` the number of the first: those from 1000 on are others.

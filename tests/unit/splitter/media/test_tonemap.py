@@ -130,7 +130,7 @@ def test_high_dynamic_range_is_scaled_and_evened_like_any_other():
 
 
 def saturation(colour):
-    """How far a colour is from grey, as a display is told."""
+    """How far a colour is from grey, as sent to a display."""
     return 1 - colour.min(axis=-1) / colour.max(axis=-1)
 
 

@@ -1,4 +1,4 @@
-"""A process that paints a suspect chunk may do what it likes: its caller goes on."""
+"""Whatever a process does that paints a suspect chunk, its caller continues."""
 
 from __future__ import annotations
 

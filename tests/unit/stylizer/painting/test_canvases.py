@@ -1,4 +1,4 @@
-"""Drawn canvases are kept within bounds, and are the same whether kept or drawn anew."""
+"""Drawn canvases are kept within bounds, and are the same whether kept or drawn again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine paints with the networks it is told to use, and never elsewhere than it should."""
+"""The engine paints with the given networks, and only on the given device."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What is told about GPUs, with NVIDIA's own bindings over a driver that is played.
+"""GPU metrics, read through NVIDIA's own bindings from a simulated driver.
 
-There is no GPU on the machines that run this test. The played functions are checked against the
-signatures of the real ones.
+There is no GPU on the machines that run this test. The simulated functions are checked against
+the signatures of the real ones.
 """
 
 from __future__ import annotations

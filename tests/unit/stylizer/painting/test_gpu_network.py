@@ -42,7 +42,7 @@ def painted(data: bytes, layout: Layout, frames: list[av.VideoFrame]) -> list[np
 
 
 def apart(data: bytes) -> np.ndarray:
-    """Return by how many levels pictures by the rewritten network are away from the others."""
+    """Return by how many levels the rewritten network's pictures differ from the others."""
     frames = [picture(seed) for seed in range(2)]
     plain = painted(data, RGB, frames)
     rewritten = painted(for_gpu(data), I420(), frames)
