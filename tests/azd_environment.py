@@ -1,4 +1,4 @@
-"""What azd knows once it has made everything, as the deployment puts it out."""
+"""What azd's environment contains after a deployment, as the templates output it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stand-in for a command line that asks Azure or a cluster: there is none that could be asked."""
+"""A stand-in for the Azure and Kubernetes command lines, since neither is available to tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The decoder's process as tests see it: what it is given, what it gives, what it leaves."""
+"""The decoder's process as tests see it: its input, its output, and what it leaves behind."""
 
 from __future__ import annotations
 

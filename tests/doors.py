@@ -1,4 +1,4 @@
-"""Sends a hostile decoder to every door, and tells which it found open.
+"""Has a hostile decoder try every door, and reports which it found open.
 
 Tests do it here; ``scripts/check-images`` does it in a container of the splitter's image, where
 there is Python's standard library and no pytest: ``python doors.py`` prints what it found, and ends

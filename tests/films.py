@@ -1,4 +1,4 @@
-"""A film of three chunks as an assembler is given it, painted in no style."""
+"""A film of three chunks as an assembler receives it, unpainted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A consumer on a real hub, and what it took up."""
+"""A consumer on a real hub, and the events that it received."""
 
 from __future__ import annotations
 

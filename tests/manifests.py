@@ -1,4 +1,4 @@
-"""Manifests of jobs that never had a video."""
+"""Manifests of jobs without a video."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs that tests run under Node, and where their packages are."""
+"""Programs that tests run under Node, and where their packages are installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An OpenID provider of others, and how somebody signs in with it without a browser."""
+"""A third-party OpenID provider, and how to sign in with it without a browser."""
 
 from __future__ import annotations
 

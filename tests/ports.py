@@ -1,4 +1,4 @@
-"""Ports for the servers of tests, such that test processes side by side do not meet on one."""
+"""Ports for the servers of tests, distinct for test processes that run in parallel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results of the assembler, looked at by tests."""
+"""Reads the assembler's results independently."""
 
 from __future__ import annotations
 

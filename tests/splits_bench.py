@@ -1,4 +1,4 @@
-"""Splitters beside a broker and containers of a test's own, and looks at what they keep."""
+"""Splitters with a broker and containers of their own, and ways to observe what they store."""
 
 from __future__ import annotations
 

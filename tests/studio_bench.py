@@ -1,4 +1,4 @@
-"""A studio on a real port and a real Azurite, with jobs as services leave them."""
+"""A studio on a real port and a real Azurite, with jobs as the services leave them."""
 
 from __future__ import annotations
 

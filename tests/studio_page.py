@@ -1,4 +1,4 @@
-"""What tests ask the studio's page, in the browser's own words, and how they compare sounds."""
+"""Scripts that tests run in the studio's page, and a comparison of sounds."""
 
 from __future__ import annotations
 

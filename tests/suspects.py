@@ -1,4 +1,4 @@
-"""A chunk of a video, its count of attempts, and painters that make them."""
+"""A chunk of a video, its count of attempts, and painters that attempt it."""
 
 from __future__ import annotations
 

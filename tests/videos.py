@@ -1,4 +1,4 @@
-"""Small real videos, made on the spot, and independent looks at what came out.
+"""Small real videos, made on the spot, and independent checks of outputs.
 
 Every picture carries its own number as black and white bars, so a test can tell which frame it is
 looking at after any number of encodings.

@@ -1,4 +1,4 @@
-"""One stack between proxies for all runs, and the undisturbed results to hold them against."""
+"""One stack behind proxies for all runs, and the results of undisturbed runs for comparison."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verdict is worth something only if it finds pipelines that are broken on purpose."""
+"""The checks of the chaos runs find pipelines that are broken on purpose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plans: the same seed breaks the same things at the same steps; and what figures say."""
+"""Plans: the same seed injects the same faults at the same steps; and the figures of a run."""
 
 from __future__ import annotations
 

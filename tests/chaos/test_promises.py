@@ -1,4 +1,4 @@
-"""Each promise, broken by hand in an otherwise good history: the verdict names it and no other."""
+"""Each promise, broken by hand in an otherwise good history: only that promise is named."""
 
 from __future__ import annotations
 

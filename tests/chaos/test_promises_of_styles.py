@@ -1,4 +1,4 @@
-"""What a run may show of styles that are updated under open jobs, and what it may not."""
+"""What the checks accept, and do not accept, when styles are updated under open jobs."""
 
 from __future__ import annotations
 

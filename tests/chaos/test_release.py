@@ -1,4 +1,4 @@
-"""What services are started as while a release is rolled out, and once it is taken back."""
+"""Which code services start with while a release is rolled out, and after it is rolled back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events are handed on as they come; the SDK would look for them 20 times a second."""
+"""Events are delivered as they arrive; the SDK would poll for them 20 times a second."""
 
 from __future__ import annotations
 

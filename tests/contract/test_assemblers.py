@@ -1,4 +1,4 @@
-"""Two assemblers on one hub, and records that others have written: the last word is one word."""
+"""Two assemblers on one hub, and records that others have written: a job ends once."""
 
 from __future__ import annotations
 

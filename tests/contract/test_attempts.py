@@ -1,4 +1,4 @@
-"""Whose fault a failed attempt is: counted in the chunk's blob, where the next worker finds it."""
+"""Failed attempts: whose fault they are, and their count in the chunk's blob."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Blobs are deleted many by one request, and the chaos harness sees each of them go."""
+"""Many blobs are deleted by one request, and the chaos harness sees each deletion."""
 
 from __future__ import annotations
 

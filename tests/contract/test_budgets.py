@@ -1,4 +1,4 @@
-"""Budgets on real storage: a day's end frees them, however many splitters look."""
+"""Budgets on real storage: a new day frees them, whichever splitters look."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A job whose segments different encoders have made ends with all of them by the processor's.
+"""A job whose segments come from different encoders ends with the processor's segments only.
 
 A second real encoder stands for NVENC, which the machines of this test do not have: x264 with other
 options, whose parameter sets are others.

@@ -1,4 +1,4 @@
-"""A disk that is full for a while costs time, and one that stays full costs those that need it."""
+"""A disk that is full for a while costs time; one that stays full costs the jobs that need it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Uploads that come otherwise than in one piece: appended to, copied, renamed into place."""
+"""Uploads that do not arrive in one piece: appended to, copied, renamed into place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The list of jobs: what one listing of storage tells, without a look at every record."""
+"""The list of jobs, from one listing of storage, without reading every record."""
 
 from __future__ import annotations
 

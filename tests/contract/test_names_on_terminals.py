@@ -1,4 +1,4 @@
-"""Names of others in what the command line prints: one line each, which moves no cursor."""
+"""Other people's names in the command line's output stay on one line and move no cursor."""
 
 from __future__ import annotations
 

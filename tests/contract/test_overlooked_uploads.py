@@ -1,4 +1,4 @@
-"""Uploads whose event was lost are found in storage, and nobody else's work is done twice."""
+"""Uploads whose event was lost are found in storage, and no others are split again."""
 
 from __future__ import annotations
 

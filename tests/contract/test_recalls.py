@@ -1,4 +1,4 @@
-"""Open jobs that no assembler knows of, since their events in the hub of segments were lost."""
+"""Open jobs that no assembler follows, because their events in the hub of segments were lost."""
 
 from __future__ import annotations
 

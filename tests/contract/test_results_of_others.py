@@ -1,4 +1,4 @@
-"""A record that names somebody else's result gives nobody that result, and deletes none."""
+"""A record that names another job's result neither hands it out nor deletes it."""
 
 from __future__ import annotations
 

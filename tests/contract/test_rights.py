@@ -1,4 +1,4 @@
-"""What an identity may do is found out by trying, on real storage and a real hub."""
+"""An identity's permissions are found out by trying, on real storage and a real hub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ten thousand open jobs: a round of looking after them is short, and has others each time."""
+"""Ten thousand open jobs: each round over them is short, and examines different ones."""
 
 from __future__ import annotations
 

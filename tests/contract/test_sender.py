@@ -1,4 +1,4 @@
-"""A hub that falls silent costs a deadline, and not the process."""
+"""A hub that goes silent costs a deadline, not the process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Consumers that share a hub's partitions: newcomers get theirs, and nothing is done twice."""
+"""Consumers share a hub's partitions: newcomers get theirs, and no work is done twice."""
 
 from __future__ import annotations
 

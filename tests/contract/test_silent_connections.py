@@ -1,4 +1,4 @@
-"""A consumer whose connections carry nothing any more, without a word, makes new ones."""
+"""A consumer replaces connections that have gone silent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Splits that are tried more than once: nothing of a try is in the way of the next."""
+"""Splits that are tried more than once: remains of one attempt do not disturb the next."""
 
 from __future__ import annotations
 

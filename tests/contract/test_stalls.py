@@ -1,4 +1,4 @@
-"""Jobs whose events were lost on the way: found, sent again, and in the end failed by name."""
+"""Jobs with lost events: found, sent again, and finally failed with the chunks named."""
 
 from __future__ import annotations
 

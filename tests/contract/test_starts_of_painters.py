@@ -1,4 +1,4 @@
-"""A process that ends before it has its chunk has not tried it, and does not count against it."""
+"""A child process that ends before it has its chunk does not count against the chunk."""
 
 from __future__ import annotations
 

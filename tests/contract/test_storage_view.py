@@ -1,4 +1,4 @@
-"""What the chaos harness does to storage stays within what it means to do."""
+"""The chaos harness changes in storage only what it means to."""
 
 from __future__ import annotations
 

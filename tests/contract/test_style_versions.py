@@ -1,4 +1,4 @@
-"""A style that changes under an open job: its result is painted by one version, whichever stays.
+"""A style that changes under an open job: one version paints the whole result.
 
 Two stylizers, as they are before and after an update, have different networks for one style. Each
 multiplies every pixel by one number, so that a frame tells which of them has painted it.

@@ -1,4 +1,4 @@
-"""Styles in a blob container: fetched by services at their start, refused by name if wrong."""
+"""Styles in a blob container: services fetch them at start, and refuse bad ones by name."""
 
 from __future__ import annotations
 

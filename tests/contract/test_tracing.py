@@ -1,4 +1,4 @@
-"""One video, one trace: its spans in all three services hang together, across real hubs."""
+"""One video, one trace: its spans in all three services are connected across real hubs."""
 
 from __future__ import annotations
 

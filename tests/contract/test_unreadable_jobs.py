@@ -1,4 +1,4 @@
-"""Records and manifests that cannot be read: they harm their own job alone."""
+"""Records and manifests that cannot be read affect only their own job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever goes wrong while a result is made, the record tells it in one sentence for people."""
+"""Whatever goes wrong while a result is made, the record explains it in one sentence."""
 
 from __future__ import annotations
 

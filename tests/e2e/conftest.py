@@ -1,4 +1,4 @@
-"""A whole stack with two stylizers, once for all end-to-end tests, and users' looks at it."""
+"""A whole stack with two stylizers, once for all end-to-end tests, and ways to observe it."""
 
 from __future__ import annotations
 

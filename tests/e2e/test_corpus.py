@@ -1,4 +1,4 @@
-"""Awkward and hostile clips through the whole stack.
+"""Unusual and hostile clips through the whole stack.
 
 The clips are not part of the project: ``STYLESTREAM_TEST_VIDEOS`` names their folder; see
 ``tests/unit/media/test_corpus.py``, which takes every one of them through the media path.

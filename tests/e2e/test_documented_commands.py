@@ -1,4 +1,4 @@
-"""The commands in README and docs: each runs, in order, or says what it needs that is not here.
+"""The commands in README and docs: each runs, in order, or its page says what it needs.
 
 A block of commands follows a comment: ``<!-- run -->`` (in a folder with ``my-video.mp4`` and
 ``holiday/``, while a stack is up), or ``<!-- needs ... -->``, whose `stylestream` commands are only

@@ -1,4 +1,4 @@
-"""What a user notices: exact videos back, clear sentences for bad ones, nothing lost to a kill."""
+"""What users notice: exact results, clear sentences for bad videos, nothing lost to a kill."""
 
 from __future__ import annotations
 

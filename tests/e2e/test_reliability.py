@@ -1,4 +1,4 @@
-"""What a user notices when something is wrong: a cause in seconds, and everybody else served."""
+"""What users notice when something is wrong: a cause within seconds, and other jobs go on."""
 
 from __future__ import annotations
 

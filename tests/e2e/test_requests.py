@@ -1,4 +1,4 @@
-"""What a job and an idle stack ask of storage, as storage's own log has it."""
+"""How many requests a job and an idle stack send to storage, by storage's own log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing that the stack shows of itself, to anybody who looks, holds a secret."""
+"""Nothing that a stack shows contains a secret."""
 
 from __future__ import annotations
 

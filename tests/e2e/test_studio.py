@@ -1,4 +1,4 @@
-"""The studio as people use it: its page in a real Chromium, before a whole stack."""
+"""The studio as people use it: its page in a real Chromium, with a whole stack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be asked of the painter, asked of the whole stack."""
+"""Style requests on the whole stack."""
 
 from __future__ import annotations
 

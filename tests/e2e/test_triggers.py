@@ -1,4 +1,4 @@
-"""Ways in and out that need none of our tools: links, and announcements on a topic."""
+"""Ways in and out without our own tools: links, and announcements on a topic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tells, in the image for GPUs and without a GPU, whether the driver is all that it lacks.
+"""Checks, in the GPU image and without a GPU, that only the driver is missing.
 
 Exit code 1 if another library is missing, or if a stylizer does not say so in one sentence.
 """

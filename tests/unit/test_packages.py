@@ -1,4 +1,4 @@
-"""The application's packages have common names: what happens where another has one of them."""
+"""The application's packages have common names: what happens if another package has the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ends a job is said in the pipeline's own sentences: libraries' words are for the log."""
+"""Jobs end with the pipeline's own sentences; libraries' messages are only in the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An assembler that takes segments in whatever version of a style they are."""
+"""An assembler that accepts segments painted in any version of a style."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stylizer whose checkpoints take the first event that is not finished for the last that is."""
+"""A stylizer whose checkpoints include the first unfinished event."""
 
 from __future__ import annotations
 

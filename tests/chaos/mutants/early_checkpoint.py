@@ -1,4 +1,4 @@
-"""A stylizer that calls an event done when it takes it up: its checkpoints pass unfinished work."""
+"""A stylizer that marks an event done when it receives it: checkpoints pass unfinished work."""
 
 from __future__ import annotations
 

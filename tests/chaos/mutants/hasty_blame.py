@@ -1,4 +1,4 @@
-"""A stylizer that blames a chunk after the first attempt, whoever ended that."""
+"""A stylizer that blames a chunk after the first attempt, whatever ended that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stylizer that writes segments over whatever is there, and never the same bytes twice."""
+"""A stylizer that overwrites existing segments, with different bytes each time."""
 
 from __future__ import annotations
 

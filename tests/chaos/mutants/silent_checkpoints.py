@@ -1,4 +1,4 @@
-"""A stylizer whose writer of checkpoints ends after its first round, and nobody hears of it."""
+"""A stylizer whose checkpoint loop silently ends after its first round."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stylizer that takes the first event behind another owner's position for the last before it."""
+"""A stylizer that skips the first event after a previous owner's position."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An assembler that takes a job's copied tracks as they come from storage."""
+"""An assembler that does not check a job's copied tracks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An assembler that publishes what it has muxed unseen, and whose muxer loses the last chunk."""
+"""An assembler that does not verify results, and whose muxer loses the last chunk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An assembler that looks for chunks that are painted long since, and sends them again."""
+"""An assembler that also sends finished chunks again."""
 
 from __future__ import annotations
 

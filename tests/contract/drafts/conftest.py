@@ -1,4 +1,4 @@
-"""A film whose result is begun before all of it is painted, and the folder where that is."""
+"""A film whose result is begun before all of it is painted, and the folder of the draft."""
 
 from __future__ import annotations
 

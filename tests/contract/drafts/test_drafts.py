@@ -1,4 +1,4 @@
-"""Results that are begun before their last segments are there: the same, and never in the way."""
+"""Results that are begun before their last segments exist are the same as others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs whose results are begun before they are painted end as others do."""
+"""Jobs whose results are begun early end like all others."""
 
 from __future__ import annotations
 

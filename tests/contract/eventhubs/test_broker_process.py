@@ -1,4 +1,4 @@
-"""The broker as a command: its arguments, its signals, and its death."""
+"""The broker as a command: its arguments, signals and restarts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is let in, and what the SDK's users see when they are not."""
+"""Who is admitted, and which errors the SDK's users get otherwise."""
 
 from __future__ import annotations
 

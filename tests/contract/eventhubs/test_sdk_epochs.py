@@ -1,4 +1,4 @@
-"""Owner levels: who may read a partition beside whom, and who has to go."""
+"""Owner levels: who may read a partition beside whom, and who is disconnected."""
 
 from __future__ import annotations
 

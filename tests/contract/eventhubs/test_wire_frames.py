@@ -1,4 +1,4 @@
-"""The broker frame by frame: what it sends, and how it bears clients that break the rules."""
+"""The broker frame by frame: what it sends, and how it handles clients that break the rules."""
 
 from __future__ import annotations
 

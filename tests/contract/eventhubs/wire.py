@@ -1,4 +1,4 @@
-"""An AMQP client that speaks in single frames."""
+"""An AMQP client that sends and receives single frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A studio on containers of its own."""
+"""A studio with containers of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Uploads straight to storage: what a signed link allows, and what it cannot make of an upload."""
+"""Uploads straight to storage: what a signed link allows, and what it does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The studio's page in a real Chromium, as far as it needs no painter."""
+"""The studio's page in a real Chromium, without a stylizer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page's two players: by Media Source, and by the browser's own of HTTP Live Streaming.
+"""The page's two players: Media Source, and the browser's own HTTP Live Streaming.
 
 iPhones before iOS 17.1 have the second alone. Here it is Chromium's, and WebKit's where that is
 installed: neither is Safari, and both show that the page begins to play, with sound, and changes

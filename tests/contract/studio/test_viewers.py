@@ -1,4 +1,4 @@
-"""Several people watch one job: storage is asked as often as for one of them."""
+"""Several viewers of one job cause as many requests to storage as one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A hub, read from its beginning, and a webhook that is open before it."""
+"""A hub, read from its beginning, and a webhook in front of it."""
 
 from __future__ import annotations
 

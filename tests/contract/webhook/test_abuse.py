@@ -1,4 +1,4 @@
-"""Callers of the webhook who hold connections open, or come by the thousand."""
+"""Callers of the webhook that hold connections open, or come by the thousand."""
 
 from __future__ import annotations
 

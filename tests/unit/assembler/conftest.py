@@ -1,4 +1,4 @@
-"""Segments that become results."""
+"""Segments to make results from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The assembler's own metrics, and what a dashboard makes of them."""
+"""The assembler's own metrics, and what dashboards derive from them."""
 
 from __future__ import annotations
 

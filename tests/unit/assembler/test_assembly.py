@@ -1,4 +1,4 @@
-"""What becomes of a result that cannot be made."""
+"""Results that cannot be made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Completeness beside the plainest model of it: a set of promised chunks and a set of announced."""
+"""Completeness against a simple model: a set of promised and a set of announced chunks."""
 
 from __future__ import annotations
 

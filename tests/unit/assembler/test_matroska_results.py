@@ -1,4 +1,4 @@
-"""Matroska counts in milliseconds: how near its times come to the source's."""
+"""Matroska uses milliseconds: how close its times come to the source's."""
 
 from __future__ import annotations
 

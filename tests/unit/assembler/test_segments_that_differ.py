@@ -1,4 +1,4 @@
-"""Segments that differ, in their style and in who encoded them, and what a record says of them."""
+"""Segments that differ in style or encoder, and what a record says about them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a benchmark tells."""
+"""What a benchmark reports."""
 
 from __future__ import annotations
 

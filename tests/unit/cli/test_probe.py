@@ -1,4 +1,4 @@
-"""What a file promises before it is uploaded."""
+"""What can be read from a file before it is uploaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where results go: names that do not depend on luck, fit, and replace nothing."""
+"""Where results go: names are deterministic, fit the file system, and replace nothing."""
 
 from __future__ import annotations
 

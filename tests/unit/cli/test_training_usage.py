@@ -1,4 +1,4 @@
-"""What ``stylestream train`` asks for before it begins."""
+"""What ``stylestream train`` checks before it begins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stack that is to stay, and is given up before it runs, leaves nothing behind."""
+"""A stack to be kept warm that is interrupted before it runs leaves nothing behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a look at a hub says about it, and with which advice."""
+"""What the doctor says about a hub, and its advice."""
 
 from __future__ import annotations
 

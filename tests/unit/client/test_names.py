@@ -1,4 +1,4 @@
-"""Names of uploads: what storage would change is changed before the job's id is made of it."""
+"""Names of uploads: characters that storage would change are replaced before the id is derived."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The alerts: each asks for figures that there are, is tried both ways, and tells what to do."""
+"""The alerts: each queries existing metrics, is tested firing and silent, and has a runbook."""
 
 from __future__ import annotations
 

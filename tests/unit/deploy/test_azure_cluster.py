@@ -1,4 +1,4 @@
-"""What makes a cluster ready before manifests are applied for the first time."""
+"""The preparation of a cluster before manifests are applied for the first time."""
 
 from __future__ import annotations
 

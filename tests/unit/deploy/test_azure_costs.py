@@ -1,4 +1,4 @@
-"""What the pipeline costs in Azure is worked out from prices that name their source."""
+"""The costs in Azure are computed from prices that name their source."""
 
 from __future__ import annotations
 

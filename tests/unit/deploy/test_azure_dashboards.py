@@ -1,4 +1,4 @@
-"""Dashboards are put into a managed Grafana through its own interface."""
+"""Dashboards are imported into a managed Grafana through its API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pages and services say of Azure agrees with the files that are deployed."""
+"""Pages and services agree with the files that are deployed to Azure."""
 
 from __future__ import annotations
 

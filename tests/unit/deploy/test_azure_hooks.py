@@ -1,4 +1,4 @@
-"""What azd runs after it has made everything: fills in the manifests."""
+"""azd's hook after provisioning: it fills in the manifests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked before anything is made in Azure: is there room, and may we use it."""
+"""The checks before anything is created in Azure: are quota and services available."""
 
 from __future__ import annotations
 

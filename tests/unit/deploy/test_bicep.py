@@ -1,4 +1,4 @@
-"""The Bicep files agree with themselves, with the services' settings, and with the manifests.
+"""The Bicep files are consistent, and agree with the services' settings and the manifests.
 
 No compiler is to be had, so what one would say about names is asked here.
 """

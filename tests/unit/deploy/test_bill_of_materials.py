@@ -1,4 +1,4 @@
-"""What images say about what is in them: bills of materials, and licences."""
+"""What images say about their contents: bills of materials, and licences."""
 
 from __future__ import annotations
 

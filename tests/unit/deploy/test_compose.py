@@ -1,4 +1,4 @@
-"""The compose stack names what the services really read: variables, hubs, containers, files."""
+"""The compose stack names what the services actually read: variables, hubs, containers, files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The dashboards: what Grafana reads is what the code says, and asks for figures that there are."""
+"""The dashboards: the files are what the code generates, and query existing metrics."""
 
 from __future__ import annotations
 

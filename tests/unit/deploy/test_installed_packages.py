@@ -1,4 +1,4 @@
-"""Setting up by hash: what is installed is what was locked, or nothing."""
+"""Setting up by hash: exactly the locked packages are installed, or none."""
 
 from __future__ import annotations
 

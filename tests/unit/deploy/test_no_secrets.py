@@ -1,4 +1,4 @@
-"""Images and compose files hold no secret but the emulators' own keys, which are everybody's."""
+"""Images and compose files contain no secret except the emulators' own keys, which are public."""
 
 from __future__ import annotations
 

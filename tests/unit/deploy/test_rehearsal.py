@@ -1,4 +1,4 @@
-"""What is sent to a real API server, and what its answers are held against."""
+"""What is sent to a real API server, and how its answers are checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where what images are made of comes from: versions, hashes, digests, and who renews them."""
+"""The parts of images: versions, hashes, digests, and who updates them."""
 
 from __future__ import annotations
 

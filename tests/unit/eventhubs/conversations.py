@@ -1,4 +1,4 @@
-"""What a client says to the broker, frame by frame: good material for fuzz tests to spoil."""
+"""What a client sends to the broker, frame by frame: good input for fuzz tests to damage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The small rules: addresses, start positions, tokens, seats, hubs and their declaration."""
+"""The small rules: addresses, start positions, tokens, owner levels, declared hubs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spoilt conversations against the broker on its socket: it stays up, small, and right."""
+"""Damaged conversations against the broker on its socket: it stays up, small, and correct."""
 
 from __future__ import annotations
 

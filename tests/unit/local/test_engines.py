@@ -1,4 +1,4 @@
-"""What a stack says of its engine is what a stylizer has logged."""
+"""What a stack says about its engine is what a stylizer has logged."""
 
 from __future__ import annotations
 

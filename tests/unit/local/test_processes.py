@@ -1,4 +1,4 @@
-"""Supervision, shown on small real processes."""
+"""Supervision of small real processes."""
 
 from __future__ import annotations
 

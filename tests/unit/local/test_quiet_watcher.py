@@ -1,4 +1,4 @@
-"""The upload watcher lists rarely while storage takes in no bytes, and soon when it begins to."""
+"""The upload watcher lists rarely while storage receives no bytes, and soon when it does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ending tasks, also such as lose a cancellation."""
+"""Cancelling tasks, including those that lose a cancellation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often the uploads are looked at."""
+"""How often the uploads are listed."""
 
 from __future__ import annotations
 

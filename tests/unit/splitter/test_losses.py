@@ -1,4 +1,4 @@
-"""What was lost with a partition, and what was not, since nobody else will ever get it."""
+"""What was lost with a partition, and what was not, because no other splitter will get it."""
 
 from __future__ import annotations
 

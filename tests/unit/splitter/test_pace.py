@@ -1,4 +1,4 @@
-"""A split stays a window ahead of the painting, and is never held back for good."""
+"""A split stays a window ahead of the painting, and is never blocked for good."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slots go to whoever has something to do, in the order in which they asked."""
+"""Slots go to splits that have work, in the order of their requests."""
 
 from __future__ import annotations
 

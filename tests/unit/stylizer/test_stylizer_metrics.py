@@ -1,4 +1,4 @@
-"""The stylizer's own metrics: frames by style, with few styles however many there are."""
+"""The stylizer's own metrics: frames by style, with a bounded number of styles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures and features small enough that a step of training takes a moment."""
+"""Pictures and features so small that a training step takes a moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is promised of every bundled style, held against the sample clip."""
+"""Properties of every bundled style, checked on the sample clip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Both networks are trained and judged alike, and the judge knows better from worse."""
+"""Both networks are trained and judged alike, and the judge tells better from worse."""
 
 # ruff: noqa: E402 - PyTorch may be missing
 

@@ -1,4 +1,4 @@
-"""Crops are the same for the same seed, and a folder that cannot serve is refused by name."""
+"""The same seed gives the same crops, and an unusable folder is refused by name."""
 
 # ruff: noqa: E402 - PyTorch may be missing
 

@@ -1,4 +1,4 @@
-"""What is said of looks is true of painters whose looks are known."""
+"""The measures of looks are right for painters whose looks are known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each loss says of cases whose answer can be worked out by hand."""
+"""Each loss, for cases whose value can be worked out by hand."""
 
 # ruff: noqa: E402 - PyTorch may be missing
 

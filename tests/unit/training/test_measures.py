@@ -1,4 +1,4 @@
-"""The measures say what they promise of painters whose answer is known."""
+"""The measures are right for painters whose values are known."""
 
 # ruff: noqa: E402 - PyTorch may be missing
 

@@ -1,4 +1,4 @@
-"""A published network is painted with as ours are, and both are shown side by side."""
+"""A published network paints like ours, and both are shown side by side."""
 
 from __future__ import annotations
 

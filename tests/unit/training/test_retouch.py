@@ -1,4 +1,4 @@
-"""A style is changed without training, its strokes and colours, and stays one of its trunk."""
+"""A style's strokes and colours are changed without training, and it stays in its trunk."""
 
 # ruff: noqa: E402 - PyTorch may be missing
 

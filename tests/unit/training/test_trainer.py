@@ -1,4 +1,4 @@
-"""A run is a pure function of its plan: it repeats, and being cut short leaves no trace."""
+"""A run is a pure function of its plan: it is repeatable, and interruptions leave no trace."""
 
 # ruff: noqa: E402 - PyTorch may be missing
 

@@ -1,4 +1,4 @@
-"""Doors that would stand open are refused at the start, and seals open for nothing else."""
+"""Settings that would admit anybody are refused at start, and seals open only for their purpose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AMQP values: known bytes, every value there and back, and bytes that are nonsense."""
+"""AMQP values: known bytes, round trips, and invalid bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spoilt bytes against the broker's parts, without a socket: refused by name, at no cost."""
+"""Damaged bytes against the broker's parts, without a socket: refused by name, at no cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Performatives and frames: known bytes, there and back, and fields that are wrong."""
+"""Performatives and frames: known bytes, round trips, and wrong fields."""
 
 from __future__ import annotations
 

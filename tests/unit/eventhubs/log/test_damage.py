@@ -1,4 +1,4 @@
-"""What a partition's log loses when its files are damaged: what was hit, and nothing else."""
+"""What a partition's log loses when its files are damaged: only the damaged records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log of a partition: what is committed is there, wherever the process died."""
+"""The log of a partition: committed events survive, wherever the process died."""
 
 from __future__ import annotations
 

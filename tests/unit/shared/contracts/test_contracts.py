@@ -1,4 +1,4 @@
-"""Messages, manifests, names: what services say to each other survives JSON and time."""
+"""Messages, manifests, names: they survive JSON, and stay compatible."""
 
 from __future__ import annotations
 

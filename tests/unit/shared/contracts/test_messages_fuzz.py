@@ -1,4 +1,4 @@
-"""Spoilt events: whatever stands in a hub is understood or refused with the one error for it."""
+"""Damaged events: each is parsed, or refused with the one error for that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims of one partition that overlap in one client, as the SDK has them now and then."""
+"""Overlapping claims of one partition in one client, as the SDK sometimes has them."""
 
 from __future__ import annotations
 

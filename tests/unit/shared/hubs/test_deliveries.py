@@ -1,4 +1,4 @@
-"""What stays in memory of events: of a finished one that waits behind an open one, its place."""
+"""What stays in memory of finished events that wait behind an open one: their positions."""
 
 from __future__ import annotations
 

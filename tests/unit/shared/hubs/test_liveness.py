@@ -1,4 +1,4 @@
-"""When a consumer is idle, when it is busy, and when it is deaf."""
+"""When a consumer is idle, when it is busy, and when it is silent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a machine lacks for a moment is waited for once, and nothing else is."""
+"""Temporary scarcity of a machine is waited for once; other failures are not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How soon a pool shares a hub, by a clock that is not waited for: the SDK's balancing and ours.
+"""How soon a pool shares a hub, in simulated time: with the SDK's balancing and with ours.
 
 What is simulated is time and storage; who claims what is decided by the real parts.
 """

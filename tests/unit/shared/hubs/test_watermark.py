@@ -1,4 +1,4 @@
-"""The watermark is what promise I1 rests on, so it is tested against its definition."""
+"""The watermark, on which promise I1 depends, against its definition."""
 
 from __future__ import annotations
 

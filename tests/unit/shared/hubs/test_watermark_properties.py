@@ -1,4 +1,4 @@
-"""A partition read through crashes: every event is worked off, and no checkpoint runs ahead.
+"""A partition read through crashes: every event is processed, and no checkpoint runs ahead.
 
 The machine below is the partition's whole world: events arrive, are taken up in order, finish in
 any order; checkpoints are written, or fail, or are written without anybody learning of it; and the

@@ -1,4 +1,4 @@
-"""The same work is done by one task at a time, and none is begun by a service that leaves."""
+"""Equal work is done by one task at a time, and a draining service begins none."""
 
 from __future__ import annotations
 

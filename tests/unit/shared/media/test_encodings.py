@@ -1,4 +1,4 @@
-"""Every codec makes segments that are exact, that agree, and whose quality can be chosen."""
+"""Every codec's segments are exact, can be joined, and have the requested quality."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Codecs of a GPU are taken when they do what segments and chunks need, and refused with a cause.
+"""A GPU's codecs are accepted if they do what segments and chunks need, or refused with a cause.
 
 Where there is no GPU, encoders of the processor show what the probe finds out.
 """

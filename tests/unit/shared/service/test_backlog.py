@@ -1,4 +1,4 @@
-"""What counts as waiting, and what as lost, in a partition that is seen from outside."""
+"""Which events count as waiting, and which as lost, seen from outside."""
 
 from __future__ import annotations
 

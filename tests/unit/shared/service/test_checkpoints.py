@@ -1,4 +1,4 @@
-"""Which positions are written ahead: unread stays unread, and lag that nobody can work off goes."""
+"""Which positions are written in advance: nothing unread is skipped, no lag stays forever."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings: from the environment alone, every problem at once, secrets never shown."""
+"""Settings: only from the environment, every problem at once, secrets never shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What storage's answers mean: by their code, never by their status alone."""
+"""What storage's responses mean: by their error code, never by the status alone."""
 
 from __future__ import annotations
 

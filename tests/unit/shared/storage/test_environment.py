@@ -1,4 +1,4 @@
-"""Clients of storage use a proxy where the environment names one, and else ask it for nothing."""
+"""Clients of storage use the environment's proxy, and nothing else of the environment."""
 
 from __future__ import annotations
 

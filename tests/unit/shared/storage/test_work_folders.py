@@ -1,4 +1,4 @@
-"""What a killed process leaves in a work folder goes with the next start; what is in use stays."""
+"""Folders left by killed processes are removed at the next start; those in use are kept."""
 
 from __future__ import annotations
 

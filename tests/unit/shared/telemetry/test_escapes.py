@@ -1,4 +1,4 @@
-"""Names of others on terminals and in logs: they move no cursor and begin no line."""
+"""Other people's names on terminals and in logs: they move no cursor and start no line."""
 
 from __future__ import annotations
 

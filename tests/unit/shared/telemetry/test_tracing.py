@@ -1,4 +1,4 @@
-"""Traces where there are none: off by default, and refused by name when they cannot be had."""
+"""Tracing: off by default, and refused by name if it cannot be had."""
 
 from __future__ import annotations
 

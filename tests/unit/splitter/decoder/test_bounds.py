@@ -1,4 +1,4 @@
-"""What no honest decoder says ends the job, before it costs memory, blobs or events."""
+"""A message that no honest decoder sends ends the job before it costs memory, blobs or events."""
 
 from __future__ import annotations
 

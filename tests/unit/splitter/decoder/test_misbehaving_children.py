@@ -1,4 +1,4 @@
-"""Whatever a decoder's process does, it is named, it is gone, and it costs this one nothing."""
+"""Whatever a decoder's process does, it is named, it is gone, and its parent is unharmed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a splitter knows, its user's other processes do not."""
+"""A splitter's secrets are hidden from its user's other processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the sandbox costs: nothing that is worth leaving it out for."""
+"""The sandbox does not slow splitting down."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Budgets on ledgers: what is used up, what frees it, and what is admitted only once."""
+"""Budgets in ledgers: what uses them up, what frees them, and what is admitted only once."""
 
 from __future__ import annotations
 

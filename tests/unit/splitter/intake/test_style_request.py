@@ -1,4 +1,4 @@
-"""What an upload asks for: metadata before folder before default, whatever the letters' case."""
+"""What an upload requests: metadata before folder before default, in any letter case."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Black bars are found over the whole video, and are bars only where no picture fills them."""
+"""Black bars are detected over the whole video, and only where no picture fills them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sound of discs, broadcasts and telephones: copied to the byte, or stored without loss."""
+"""Sound of discs, broadcasts and telephones: copied byte for byte, or stored losslessly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a track fits is asked of the muxer, not of the disk."""
+"""Whether a container holds a track depends on the muxer, not on the disk."""
 
 from __future__ import annotations
 

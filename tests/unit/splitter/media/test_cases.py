@@ -1,4 +1,4 @@
-"""Files that once came out wrong: each gives the frames, times and tracks that it should.
+"""Files that once gave a wrong result: each gives the right frames, times and tracks.
 
 The files are not part of the project. ``STYLESTREAM_TEST_CASES`` names a folder that holds them.
 Files of the same kinds are made in `test_kinds` and its neighbours; these come from elsewhere.

@@ -1,4 +1,4 @@
-"""Real footage and awkward files, through the whole media path.
+"""Real footage and unusual files, through the whole media path.
 
 The clips are not part of the project. ``STYLESTREAM_TEST_VIDEOS`` names a folder that holds them
 beside a ``manifest.json``: a list of objects with ``file``, ``frames``, ``audio`` (each with

@@ -1,4 +1,4 @@
-"""The grid follows the camera by whole pixels, and drifts do not make it jump."""
+"""The grid follows the camera by whole pixels, and does not jump during drifts."""
 
 from __future__ import annotations
 

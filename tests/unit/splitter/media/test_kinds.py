@@ -1,4 +1,4 @@
-"""Kinds of files that people have: each comes out whole, or is refused in a sentence."""
+"""Kinds of files that people have: each is split completely, or refused in a sentence."""
 
 from __future__ import annotations
 

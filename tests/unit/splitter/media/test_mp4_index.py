@@ -1,4 +1,4 @@
-"""What an MP4's index says of itself: damage in it makes a demuxer show less, and say nothing."""
+"""Damage in an MP4's index, which makes demuxers silently show less."""
 
 from __future__ import annotations
 

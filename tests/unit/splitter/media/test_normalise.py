@@ -1,4 +1,4 @@
-"""Whatever a picture is like in its file, it comes out upright, even and in one colour space."""
+"""Whatever a picture's format, it becomes upright, even-sized and BT.709."""
 
 from __future__ import annotations
 

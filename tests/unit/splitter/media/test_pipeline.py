@@ -1,4 +1,4 @@
-"""However many threads split a video, what comes out is the same, and none is left behind."""
+"""Any number of threads gives the same output, and leaves no thread behind."""
 
 from __future__ import annotations
 

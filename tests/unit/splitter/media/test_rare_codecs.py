@@ -1,4 +1,4 @@
-"""Codecs that few files have today: telephone speech, tape, and sound of discs; all is kept."""
+"""Rare codecs: telephone speech, DV tape, and sound of discs; all of it is kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file's structure is followed from its first byte to its last: a break in it is noticed."""
+"""A file's structure is followed from its first byte to its last, and breaks are noticed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""High dynamic range comes out as an ordinary picture that looks the same where it can."""
+"""High dynamic range becomes an ordinary picture that looks as similar as possible."""
 
 from __future__ import annotations
 

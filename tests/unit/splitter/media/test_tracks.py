@@ -1,4 +1,4 @@
-"""Sound and text travel beside the picture, bit by bit and on time."""
+"""Sound and text are copied bit by bit, and stay in sync with the picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Codecs: a GPU's where they work and spare something, and none of them has the last word."""
+"""A GPU's codecs are used where they work and help; the processor can replace them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lanes: as many at once as there are cores, and as memory suffices for."""
+"""Lanes: as many at once as there are cores, and as memory allows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks on buffers that stay: the GPU's way, run on the processor."""
+"""Networks on persistent buffers: the GPU's way, run on the processor."""
 
 from __future__ import annotations
 

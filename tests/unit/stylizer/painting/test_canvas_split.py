@@ -1,4 +1,4 @@
-"""The canvas taken out of networks."""
+"""Separating the canvas from networks."""
 
 from __future__ import annotations
 

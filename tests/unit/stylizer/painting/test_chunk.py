@@ -1,4 +1,4 @@
-"""Painting a chunk: every frame, at its time, whatever its size; and never a chunk gone wrong."""
+"""Painting a chunk: every frame, at its time, whatever its size; bad chunks are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compiled models are kept within bounds, and those at work never give way to others."""
+"""Compiled models are kept within a limit of memory, and those in use are never discarded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bars stay as they are, and strokes are as large in a large picture as in a small one."""
+"""Bars stay as they are, and strokes scale with the picture's size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks rewritten for a GPU paint alike: its graph and its layout of frames, run here."""
+"""Networks rewritten for a GPU paint the same: graph and frame layout, run on the processor."""
 
 from __future__ import annotations
 

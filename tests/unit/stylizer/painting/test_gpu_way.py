@@ -1,4 +1,4 @@
-"""The whole way of a chunk as a GPU goes it, with the provider for processors in CUDA's place."""
+"""A chunk's whole path on a GPU, with the CPU provider in place of CUDA's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory is bounded by what is painted at once, not by how many styles were ever asked for."""
+"""Memory is bounded by what is painted at once, not by the number of styles ever requested."""
 
 from __future__ import annotations
 

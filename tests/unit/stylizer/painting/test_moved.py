@@ -1,4 +1,4 @@
-"""Frames that the camera has moved are painted as they were before, where they now are."""
+"""Frames that the camera has moved are painted the same as before, at their new place."""
 
 from __future__ import annotations
 

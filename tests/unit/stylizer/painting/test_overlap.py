@@ -1,4 +1,4 @@
-"""Stages that overlap keep order, pass failures on, and leave no thread behind."""
+"""Overlapping stages keep order, pass on failures, and leave no thread behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes made in one step."""
+"""Rounding to bytes in one step."""
 
 from __future__ import annotations
 
