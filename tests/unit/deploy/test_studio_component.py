@@ -73,14 +73,29 @@ def test_the_studio_runs_confined_and_reaches_nothing_but_tls(manifests: Manifes
 def test_its_figures_are_collected_where_those_of_the_services_are(manifests: Manifests) -> None:
     # Else its dashboard is empty, and an alert says for ever that it runs nowhere.
     (monitor,) = Manifests.read(COMPONENT.parent / "azure/pod-monitor.yaml").documents
-    listed = yaml.safe_load((COMPONENT / "kustomization.yaml").read_text(encoding="utf-8"))
-    for patch in listed["patches"]:
-        if patch["target"] == {"kind": "PodMonitor", "name": monitor["metadata"]["name"]}:
-            (change,) = yaml.safe_load(patch["patch"])
-            assert (change["op"], change["path"]) == (
-                "add",
-                "/spec/selector/matchExpressions/0/values/-",
-            )
-            monitor["spec"]["selector"]["matchExpressions"][0]["values"].append(change["value"])
+    for change in changes(COMPONENT, "PodMonitor", monitor["metadata"]["name"]):
+        added = {"op": "add", "path": "/spec/selector/matchExpressions/0/values/-"}
+        assert added.items() <= change.items()
+        monitor["spec"]["selector"]["matchExpressions"][0]["values"].append(change["value"])
 
     assert list(pools.figures_are_collected(Manifests((*manifests.documents, monitor)))) == []
+
+
+def test_in_azure_its_pods_go_where_all_others_go_and_nowhere_else() -> None:
+    # What lets a pod go anywhere would outdo the policy of a closed network: policies add up.
+    azure = COMPONENT.parent / "studio-azure"
+
+    removed = [{"op": "remove", "path": "/spec/egress"}]
+
+    assert changes(azure, "NetworkPolicy", "allow-studio") == removed
+
+
+def changes(component: Path, kind: str, name: str) -> list[dict[str, str]]:
+    """Return how a component changes a manifest of its overlay."""
+    listed = yaml.safe_load((component / "kustomization.yaml").read_text(encoding="utf-8"))
+    return [
+        change
+        for patch in listed["patches"]
+        if patch["target"] == {"kind": kind, "name": name}
+        for change in yaml.safe_load(patch["patch"])
+    ]
