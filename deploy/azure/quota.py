@@ -2,7 +2,8 @@
 
 Most deployments of GPUs fail half an hour in, at a quota of zero. This asks first: is every
 service offered in the region, may this subscription use the machines, and are there enough vCPUs
-left for at least one of each pool. All problems are named at once. ::
+left for at least one of each pool. Of pools that are there already, it asks whether they are to
+become what AKS cannot make of them. All problems are named at once. ::
 
     AZURE_LOCATION=eastus python3 -m deploy.azure.quota
 """
@@ -14,7 +15,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,6 +64,14 @@ class Pool:
     least: int
     most: int
     spot: bool = False
+    encrypted: bool = False
+
+    @property
+    def fixed(self) -> dict[str, str]:
+        """What AKS never changes about a pool once it is made, by the variables that say so."""
+        spot = {"GPU_SPOT": _text(self.spot)} if self.name == "gpu" else {}
+        size = {f"{self.name.upper()}_VM_SIZE": self.size}
+        return {**size, **spot, "HOST_ENCRYPTION": _text(self.encrypted)}
 
 
 def main() -> None:
@@ -75,7 +84,7 @@ def main() -> None:
     if not any(pool.name in ("gpu", "cpu") for pool in wanted):
         sys.exit("quota: GPU_MAX_NODES and CPU_MAX_NODES are both 0: nobody would paint")
     try:
-        found, notes = check(location, wanted)
+        found, notes = check(location, wanted, settings["environmentName"])
     except AzureCliError as error:
         sys.exit(f"quota: {error}; sign in with: az login")
     for note in notes:
@@ -87,12 +96,19 @@ def main() -> None:
     print(f"quota: {location} has room")
 
 
-def check(location: str, wanted: list[Pool]) -> tuple[list[str], list[str]]:
+def check(location: str, wanted: list[Pool], environment: str) -> tuple[list[str], list[str]]:
     """Return what makes the deployment fail, and what only limits it."""
     found = list(missing(az("provider", "list"), location))
     usage = free_cores(az("vm", "list-usage", "--location", location))
     notes: list[str] = []
-    for pool in wanted:
+    there = dict(made(az("aks", "list"), environment))
+    for asked in wanted:
+        pool, machines = asked, 0
+        if asked.name in there:
+            before, cluster = there[asked.name]
+            found += unchangeable(asked, before, cluster)
+            # It may stay as it is, whatever is left.
+            pool, machines = replace(asked, least=0), before.least
         if pool.name == "gpu" and not pool.size.endswith(COMPUTES):
             found.append(
                 f"{pool.size} cannot run CUDA 13, which the image for GPUs is made for: set "
@@ -111,7 +127,7 @@ def check(location: str, wanted: list[Pool]) -> tuple[list[str], list[str]]:
                 f"this subscription may not use {pool.size} in {location} ({', '.join(reasons)})"
             )
         else:
-            problem, note = room(pool, sku, usage)
+            problem, note = room(pool, sku, usage, machines)
             found += problem
             notes += note
     return found, notes
@@ -130,18 +146,51 @@ def parameters(environment: Mapping[str, str]) -> dict[str, str]:
 
 def pools(settings: Mapping[str, str]) -> list[Pool]:
     """Return the node pools that the parameters ask for."""
-    spot = settings["gpuSpot"].lower() == "true"
+    spot, encrypted = (settings[name].lower() == "true" for name in ("gpuSpot", "hostEncryption"))
     wanted = [
         Pool(
             "system",
             settings["systemVmSize"],
             int(settings["systemMinNodes"]),
             int(settings["systemMaxNodes"]),
+            encrypted=encrypted,
         ),
-        Pool("gpu", settings["gpuVmSize"], 1, int(settings["gpuMaxNodes"]), spot),
-        Pool("cpu", settings["cpuVmSize"], 1, int(settings["cpuMaxNodes"])),
+        Pool("gpu", settings["gpuVmSize"], 1, int(settings["gpuMaxNodes"]), spot, encrypted),
+        Pool("cpu", settings["cpuVmSize"], 1, int(settings["cpuMaxNodes"]), encrypted=encrypted),
     ]
     return [pool for pool in wanted if pool.most]
+
+
+def made(
+    clusters: list[dict[str, Any]], environment: str
+) -> Iterator[tuple[str, tuple[Pool, dict[str, Any]]]]:
+    """Yield an environment's pools by name, each as it is now and with its cluster."""
+    for cluster in clusters:
+        if (cluster.get("tags") or {}).get("azd-env-name") != environment:
+            continue
+        for profile in cluster["agentPoolProfiles"]:
+            spot = profile.get("scaleSetPriority") == "Spot"
+            encrypted = bool(profile.get("enableEncryptionAtHost"))
+            count = int(profile["count"])
+            pool = Pool(profile["name"], profile["vmSize"], count, count, spot, encrypted)
+            yield pool.name, (pool, cluster)
+
+
+def unchangeable(wanted: Pool, there: Pool, cluster: Mapping[str, Any]) -> Iterator[str]:
+    """Name what is wanted otherwise than it was made, with what to do."""
+    remedy = "make another environment (azd env new)"
+    if wanted.name != "system":
+        remedy = (
+            "delete the pool while nothing is painted: az aks nodepool delete "
+            f"--resource-group {cluster['resourceGroup']} --cluster-name {cluster['name']} "
+            f"--name {wanted.name}"
+        )
+    for variable, value in there.fixed.items():
+        if value.lower() != wanted.fixed[variable].lower():
+            yield (
+                f"the {wanted.name} pool was made with {variable}={value}, which AKS cannot "
+                f"change: set it back, or {remedy}"
+            )
 
 
 def missing(providers: list[dict[str, Any]], location: str) -> Iterator[str]:
@@ -180,8 +229,10 @@ def restrictions(sku: dict[str, Any]) -> list[str]:
     ]
 
 
-def room(pool: Pool, sku: dict[str, Any], usage: Mapping[str, int]) -> tuple[list[str], list[str]]:
-    """Compare a pool with what is left: problems, and notes."""
+def room(
+    pool: Pool, sku: dict[str, Any], usage: Mapping[str, int], machines: int = 0
+) -> tuple[list[str], list[str]]:
+    """Compare a pool, which has some machines already, with what is left: problems, and notes."""
     cores = next(int(c["value"]) for c in sku["capabilities"] if c["name"] == "vCPUs")
     quotas = [SPOT] if pool.spot else [sku["family"], "cores"]
     found, notes = [], []
@@ -192,12 +243,16 @@ def room(pool: Pool, sku: dict[str, Any], usage: Mapping[str, int]) -> tuple[lis
                 f"the {pool.name} pool wants {pool.least * cores} vCPUs of quota {quota!r} at "
                 f"least, and {left} are left: ask for more under Quotas in the portal"
             )
-        elif left < pool.most * cores:
+        elif left < (pool.most - machines) * cores:
             notes.append(
                 f"quota {quota!r} has {left} vCPUs left, so the {pool.name} pool can grow to "
-                f"{left // cores} of {pool.most} machines"
+                f"{machines + left // cores} of {pool.most} machines"
             )
     return found, notes
+
+
+def _text(flag: bool) -> str:
+    return "true" if flag else "false"
 
 
 def _plain(region: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ def sku(name: str, family: str, cores: int, *restrictions: dict[str, Any]) -> di
 
 SYSTEM = sku("Standard_D4ds_v5", "standardDDSv5Family", 4)
 GPU = sku("Standard_NC4as_T4_v3", "standard NCASv3_T4 Family", 4)
+A100 = sku("Standard_NC24ads_A100_v4", "standard NCADSA100v4 Family", 24)
 
 
 @pytest.fixture
@@ -53,12 +55,20 @@ def az(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Az:
     return Az(tmp_path / "bin")
 
 
-def room(az: Az, *, usage: list[dict[str, Any]] = USAGE, gpu: dict[str, Any] = GPU) -> None:
+def room(
+    az: Az,
+    *,
+    usage: list[dict[str, Any]] = USAGE,
+    gpu: dict[str, Any] = GPU,
+    clusters: Sequence[dict[str, Any]] = (),
+) -> None:
     az.answers(
         ("provider list", PROVIDERS),
+        ("aks list", clusters),
         ("vm list-usage --location eastus", usage),
         ("vm list-skus --size Standard_D4ds_v5", [SYSTEM, sku("Standard_D4ds_v5_x", "none", 4)]),
         ("vm list-skus --size Standard_NC4as_T4_v3", [gpu]),
+        ("vm list-skus --size Standard_NC24ads_A100_v4", [A100]),
     )
 
 
@@ -83,6 +93,70 @@ def test_a_region_with_quota_is_reported_with_how_far_it_suffices(
     assert (code, err) == (0, "")
     assert "the gpu pool can grow to 5 of 8 machines" in out
     assert "eastus has room" in out
+
+
+def cluster(environment: str) -> dict[str, Any]:
+    """Return a cluster as ``az aks list`` does, with the pools of an environment."""
+    size = {"system": SYSTEM["name"], "gpu": GPU["name"]}
+    pools = [
+        {"name": name, "vmSize": size[name], "scaleSetPriority": None, "count": 1}
+        for name in ("system", "gpu")
+    ]
+    pools[1] |= {"scaleSetPriority": "Spot", "count": 3}
+    return {
+        "name": f"cluster-of-{environment}",
+        "resourceGroup": f"rg-{environment}",
+        "tags": {"azd-env-name": environment},
+        "agentPoolProfiles": pools,
+    }
+
+
+def test_pools_that_are_there_need_no_further_room(
+    az: Az, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    used_up = [{**quota, "currentValue": quota["limit"]} for quota in USAGE]
+    room(az, usage=used_up, clusters=[cluster("other"), cluster("painting")])
+    monkeypatch.setenv("AZURE_LOCATION", "eastus")
+    monkeypatch.setenv("AZURE_ENV_NAME", "painting")
+
+    code, out, _ = ask(capsys)
+
+    assert code == 0
+    assert "the gpu pool can grow to 3 of 8 machines" in out
+    monkeypatch.setenv("AZURE_ENV_NAME", "a-third")
+    assert "the gpu pool wants 4 vCPUs" in ask(capsys)[2]
+
+
+@pytest.mark.parametrize(
+    ("setting", "before", "value"),
+    [
+        ("GPU_SPOT", "true", "false"),
+        ("GPU_VM_SIZE", "Standard_NC4as_T4_v3", "Standard_NC24ads_A100_v4"),
+        ("HOST_ENCRYPTION", "false", "true"),
+    ],
+)
+def test_what_cannot_be_changed_about_a_pool_is_said_before_anything_is_tried(
+    az: Az,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    setting: str,
+    before: str,
+    value: str,
+) -> None:
+    room(az, clusters=[cluster("painting")])
+    monkeypatch.setenv("AZURE_LOCATION", "eastus")
+    monkeypatch.setenv("AZURE_ENV_NAME", "painting")
+    monkeypatch.setenv(setting, value)
+
+    code, _, err = ask(capsys)
+
+    assert code == 1
+    assert f"the gpu pool was made with {setting}={before}, which AKS cannot change" in err
+    assert (
+        "az aks nodepool delete --resource-group rg-painting --cluster-name cluster-of-painting "
+        "--name gpu"
+    ) in err
+    assert "--name system" not in err, "a cluster cannot be without"
 
 
 def test_a_missing_gpu_quota_is_a_problem_that_says_what_to_request(
