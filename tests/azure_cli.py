@@ -46,5 +46,6 @@ class Az:
         return self._recorded("inputs")
 
     def _recorded(self, what: str) -> list[Any]:
-        lines = (self._folder / what).read_text().splitlines()
+        record = self._folder / what
+        lines = record.read_text().splitlines() if record.exists() else []
         return [json.loads(line) for line in lines]

@@ -5,7 +5,8 @@ bring, and for a role that was assigned seconds ago. Deployments that an autosca
 made with no replica: applied without a number, as they have to be, each would begin with one, and
 the first of them would fetch a node with a GPU for nothing. And the jobs of an earlier deployment
 make room, for no job can be changed. The key that seals the studio's sessions is made here,
-once, and is nowhere but in the cluster. ::
+once, and is nowhere but in the cluster. In azd's environment, kubectl is turned to that
+environment's cluster first: azd does so only after this hook. ::
 
     python3 -m deploy.azure.cluster                                 # in azd's environment
     python3 -m deploy.azure.cluster deploy/kubernetes/overlays/gpu  # before an apply by hand
@@ -19,10 +20,11 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from deploy.azure.cli import AzureCliError, az, show
 from deploy.azure.manifests import folder
 
 KINDS: Final = ("crd/scaledobjects.keda.sh", "crd/podmonitors.azmonitoring.coreos.com")
@@ -45,16 +47,33 @@ class KubectlError(Exception):
 
 def main() -> None:
     """Make ready, or exit with 1 and what the cluster said."""
-    manifests = Path(sys.argv[1]) if len(sys.argv) > 1 else folder(os.environ)
+    by_hand = len(sys.argv) > 1
+    manifests = Path(sys.argv[1]) if by_hand else folder(os.environ)
     try:
+        if not by_hand:
+            choose_cluster(os.environ)
         wait_for_kinds()
         wanted = list(documents(kubectl("create", *_DRY, "--kustomize", str(manifests))))
         made = make_asleep(wanted)
         make_studio_secret(wanted)
         kubectl("delete", "job", *JOBS, "--namespace", NAMESPACE, "--ignore-not-found")
-    except KubectlError as error:
+    except (AzureCliError, KubectlError) as error:
         sys.exit(f"cluster: {error}")
     print(f"cluster: ready; made without replicas: {', '.join(made) or 'nothing new'}")
+
+
+def choose_cluster(environment: Mapping[str, str]) -> None:
+    """Have kubectl ask the environment's cluster, unless ``KUBECONFIG`` says which, as for azd.
+
+    Raises:
+        AzureCliError: it lets nobody in, or kubelogin is not installed.
+    """
+    if environment.get("KUBECONFIG"):
+        return
+    name = environment["AZURE_AKS_CLUSTER_NAME"]
+    group = ("--resource-group", environment["AZURE_RESOURCE_GROUP"])
+    az("aks", "get-credentials", *group, "--name", name, "--overwrite-existing")
+    show("kubelogin", "convert-kubeconfig", "--login", "azurecli", "--context", name)
 
 
 def wait_for_kinds(pause: Callable[[float], None] = time.sleep) -> None:

@@ -140,3 +140,53 @@ def test_a_cluster_that_never_answers_ends_the_deployment_with_its_words(kubectl
     with pytest.raises(cluster.KubectlError, match="kubectl get crd/.*: ERROR: nobody knows"):
         cluster.wait_for_kinds(lambda _seconds: None)
     assert len(kubectl.calls) == cluster.PATIENCE_S / cluster.PAUSE_S + 1
+
+
+@pytest.fixture
+def signed_in(tmp_path: Path, kubectl: Az, monkeypatch: pytest.MonkeyPatch) -> tuple[Az, Az]:
+    """The programs that let kubectl into a cluster, in azd's environment."""
+    monkeypatch.setattr("sys.argv", ["cluster"])
+    monkeypatch.setenv("AZURE_ENV_NAME", "painting")
+    monkeypatch.setenv("AZURE_RESOURCE_GROUP", "rg-painting")
+    monkeypatch.setenv("AZURE_AKS_CLUSTER_NAME", "stylestream-abc")
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    kubectl.answers(("create --kustomize", WANTED), *answers("splitter", "stylizer"))
+    programs = Az(tmp_path / "bin", "az"), Az(tmp_path / "bin", "kubelogin")
+    for program in programs:
+        program.answers(("stylestream-abc", None))
+    return programs
+
+
+def test_the_environments_own_cluster_is_asked_whichever_was_before(
+    signed_in: tuple[Az, Az],
+) -> None:
+    az, kubelogin = signed_in
+
+    cluster.main()
+
+    (credentials,), (converted,) = az.calls, kubelogin.calls
+    assert credentials[:2] == ["aks", "get-credentials"]
+    assert {"rg-painting", "stylestream-abc"} <= set(credentials)
+    assert converted[0] == "convert-kubeconfig"
+    assert converted[-2:] == ["--context", "stylestream-abc"], "other clusters' stay as they are"
+
+
+def test_a_configuration_that_somebody_chose_is_left_alone(
+    signed_in: tuple[Az, Az], kubectl: Az, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", "elsewhere")
+
+    cluster.main()
+
+    assert signed_in[0].calls == []
+    assert kubectl.calls
+
+
+def test_a_cluster_that_lets_nobody_in_ends_the_deployment_before_another_is_asked(
+    signed_in: tuple[Az, Az], kubectl: Az
+) -> None:
+    signed_in[0].answers()
+
+    with pytest.raises(SystemExit, match="cluster: az aks get-credentials: ERROR: nobody knows"):
+        cluster.main()
+    assert kubectl.calls == []
