@@ -389,7 +389,6 @@ module alerts 'modules/alerts.bicep' = {
     location: location
     tags: tags
     metricsId: dashboards.outputs.metricsId
-    clusterName: cluster.outputs.name
     email: alertEmail
     runbookUrl: runbookUrl
     uploadsTopicId: events.outputs.uploadsTopicId

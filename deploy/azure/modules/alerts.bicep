@@ -5,7 +5,6 @@
 param location string
 param tags object
 param metricsId string
-param clusterName string
 
 @description('Who is written to when an alert fires; empty: alerts are shown in the portal alone.')
 param email string
@@ -59,7 +58,7 @@ resource rules 'Microsoft.AlertsManagement/prometheusRuleGroups@2023-03-01' = [
     tags: tags
     properties: {
       enabled: true
-      clusterName: clusterName
+      // Not limited to a cluster: there is one in the workspace, and what is recorded loses its label.
       interval: 'PT1M'
       scopes: [
         metricsId
