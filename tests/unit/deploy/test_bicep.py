@@ -272,14 +272,13 @@ def test_the_alerts_can_be_written_as_azures(modules: dict[str, File]) -> None:
 
 
 def test_alerts_see_what_was_recorded_for_them(modules: dict[str, File]) -> None:
-    # What is recorded by service carries no label of a cluster: a group that is limited to one might
-    # not see it. And there is but one cluster in the workspace.
+    # What is recorded by service carries no label of a cluster: a group that is limited to one
+    # might not see it. And there is but one cluster in the workspace.
     group = bicep.bodies(modules["modules/alerts.bicep"].resources["rules"])["properties"]
     recorded = (ROOT / "deploy/monitoring/rules/outages.yml").read_text(encoding="utf-8")
 
     assert "max by (service) (stylestream_backlog_events)" in recorded
     assert "clusterName" not in group
-    assert "metricsId" in group
     assert "clusterName" not in modules["modules/alerts.bicep"].parameters
 
 
