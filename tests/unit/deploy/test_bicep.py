@@ -258,6 +258,17 @@ def test_a_node_has_room_for_as_many_stylizers_as_are_counted_on_it(
     assert wanted in {most.yes.text, most.no.text}
 
 
+def test_a_stylizer_on_a_gpu_may_use_all_cores_of_its_node() -> None:
+    # It is alone there, has as many lanes as the node has cores, and decodes and encodes in them.
+    overlay = ROOT / "deploy/kubernetes/overlays/gpu/stylizer.yaml"
+    pod = yaml.safe_load(overlay.read_text(encoding="utf-8"))["spec"]["template"]["spec"]
+    limits = pod["containers"][0]["resources"]["limits"]
+
+    assert limits["nvidia.com/gpu"] == "1"
+    assert limits["cpu"] is None, "takes the base's limit away"
+    assert "memory" in limits
+
+
 def test_the_alerts_can_be_written_as_azures(modules: dict[str, File]) -> None:
     file = modules["modules/alerts.bicep"]
 
