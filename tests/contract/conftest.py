@@ -17,6 +17,7 @@ import pytest_asyncio
 from azure.storage.blob.aio import BlobServiceClient
 from hub_reader import Reader, reader_of
 from ports import unused_port
+from sdk_pauses import shorter_sdk_pauses
 
 from local import azurite
 from local.eventhubs import EventHubs
@@ -29,6 +30,12 @@ ROOT = Path(__file__).resolve().parents[2]
 HUBS = {"uploads": 2, "frames": 4, "segments": 2}
 Brokers = Callable[[], AbstractContextManager[str]]
 """Begins a broker, and gives its connection string."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shorter_sdk_pauses() -> Iterator[None]:
+    with shorter_sdk_pauses():
+        yield
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

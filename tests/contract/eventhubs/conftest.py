@@ -38,35 +38,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.filterwarnings(ignored))
 
 
-class HastyAsyncio:
-    """``asyncio`` with shorter pauses.
-
-    The SDK reads one frame and pauses 50 ms while it opens a link, which adds up to
-    minutes over these tests. Only the pauses are cut; its code and its deadlines are not.
-    """
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(asyncio, name)
-
-    async def sleep(self, delay: float, *_: Any) -> None:
-        await asyncio.sleep(delay / 10)
-
-    async def wait(self, tasks: Any, *, timeout: float | None = None) -> Any:  # noqa: ASYNC109
-        return await asyncio.wait(tasks, timeout=timeout and timeout / 10)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _hasty_sdk() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name in (
-            "azure.eventhub._pyamqp.aio._client_async",
-            "azure.eventhub.aio._client_base_async",
-            "azure.eventhub.aio._transport._pyamqp_transport_async",
-        ):
-            patch.setattr(f"{name}.asyncio", HastyAsyncio())
-        yield
-
-
 @pytest.fixture(autouse=True)
 def _collect_garbage() -> Iterator[None]:
     """Keep what one test leaves behind from warning in another."""
