@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from deploy.kubernetes import pools
-from deploy.kubernetes.manifests import Manifests
+from deploy.kubernetes import pods, pools
+from deploy.kubernetes.manifests import Manifests, quantity
+from stylizer.painting.memory import needed
 from web.settings import WebSettings
 
 COMPONENT = Path(__file__).resolve().parents[3] / "deploy/kubernetes/studio"
@@ -46,6 +48,23 @@ def test_the_studio_reads_what_it_is_given_and_answers_where_it_is_asked(
     (rule,) = ingress["spec"]["rules"]
     backend = rule["http"]["paths"][0]["backend"]["service"]
     assert backend == {"name": "web", "port": {"name": service["spec"]["ports"][0]["name"]}}
+
+
+@pytest.mark.parametrize("by", ["compose", "kubernetes"])
+def test_previews_have_the_memory_that_a_stylizers_lanes_would(
+    manifests: Manifests, services: dict[str, Any], by: str
+) -> None:
+    ((_, container),) = manifests.containers()
+    limits = {
+        "compose": services["web"]["mem_limit"].replace("m", "Mi").replace("g", "Gi"),
+        "kubernetes": container["resources"]["limits"]["memory"],
+    }
+    default = {name: field.default for name, field in WebSettings.model_fields.items()}
+    picture = needed(pods._wide_picture(1280 * 720))
+    wanted = pods.STYLIZER_BYTES + default["previews_at_once"] * picture
+    wanted += default["fragments_cache_mib"] << 20
+
+    assert wanted <= quantity(limits[by])
 
 
 def test_a_pods_end_allows_for_its_drain(manifests: Manifests) -> None:
