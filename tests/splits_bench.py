@@ -127,6 +127,15 @@ class Bench:
         data = await self.blobs.read(self.settings.jobs_container, progress_blob(job))
         return SplitProgress.model_validate_json(data) if data else None
 
+    async def waits_for(self, job: Opening, wanted: str) -> None:
+        """Wait until the split of ``job`` reports that it waits for what is ``wanted``."""
+
+        async def reported() -> bool:
+            found = await self.progress(job.job_id)
+            return found is not None and found.waiting_for == wanted
+
+        await self.until(reported)
+
     async def painted(self, job: Opening, chunks: int) -> None:
         """Say in the job's record that so many chunks are painted."""
         started = SplitStarted(

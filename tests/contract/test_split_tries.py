@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from contextlib import suppress
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import psutil
 import pytest
 from splits_bench import bench_of
+from videos import Video
 
 from shared.contracts.errors import PermanentError
 from shared.contracts.layout import chunk_blob, progress_blob
@@ -22,9 +24,18 @@ from splitter.job import SplitJob
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
+FRAMES, CHUNKS = 80, 10
+
+
 def noise(number: int, width: int, height: int) -> np.ndarray:
     """Draw a picture that no codec makes small, shape (height, width)."""
     return np.random.default_rng(number).integers(0, 256, (height, width), dtype=np.uint8)
+
+
+@functools.cache
+def large_video() -> bytes:
+    """Make a video far larger than the pipe of a decoder, which therefore waits with its split."""
+    return Video(frames=FRAMES, size=(320, 240), draw=noise).make()
 
 
 def decoders() -> list[psutil.Process]:
@@ -40,23 +51,16 @@ def decoders() -> list[psutil.Process]:
 async def test_a_decoder_that_is_killed_once_is_started_again_and_blamed_the_second_time(
     storage_connection: str, eventhub_connection: str
 ) -> None:
-    # Far more than the pipe between the two holds: the decoder waits with its splitter
-    large = (320, 240)
     async with bench_of(storage_connection, eventhub_connection) as bench, bench.splitting():
-        job = await bench.job("once.mp4", await bench.upload("once.mp4", 160, large, noise))
-
-        async def waits() -> bool:
-            found = await bench.progress(job.job_id)
-            return found is not None and found.waiting_for == "a stylizer"
-
-        await bench.until(waits)
+        job = await bench.job("once.mp4", await bench.put("once.mp4", large_video()))
+        await bench.waits_for(job, "a stylizer")
         # As the kernel does that runs out of memory, for whoever's sake
         [decoder] = decoders()
         decoder.kill()
         await bench.painted(job, 100)
-        assert (await bench.sealed(job.job_id)).frames == 160
+        assert (await bench.sealed(job.job_id)).frames == FRAMES
 
-        bad = await bench.job("bad.mp4", await bench.upload("bad.mp4", 160, large, noise))
+        bad = await bench.job("bad.mp4", await bench.put("bad.mp4", large_video()))
 
         async def blamed() -> bool:
             for decoder in decoders():
@@ -81,23 +85,18 @@ async def test_a_split_does_not_end_while_a_chunk_of_an_earlier_try_is_on_its_wa
 
     monkeypatch.setattr(BlobStore, "create", slow_once)
     async with bench_of(storage_connection, eventhub_connection) as bench, bench.splitting():
-        job = await bench.job("film.mp4", await bench.upload("film.mp4", 160, (320, 240), noise))
-
-        async def waits() -> bool:
-            found = await bench.progress(job.job_id)
-            return found is not None and found.waiting_for == "a stylizer"
-
-        await bench.until(waits)
+        job = await bench.job("film.mp4", await bench.put("film.mp4", large_video()))
+        await bench.waits_for(job, "a stylizer")
         [decoder] = decoders()
         decoder.kill()
         # The second try ships all by itself
         await bench.painted(job, 100)
-        frames, last = bench.settings.frames_container, chunk_blob(job.job_id, 19)
+        frames, last = bench.settings.frames_container, chunk_blob(job.job_id, CHUNKS - 1)
         await bench.until(lambda: bench.blobs.facts(frames, last))
         await asyncio.sleep(1)
         assert await bench.manifest(job.job_id) is None
         go.set()
-        assert len((await bench.sealed(job.job_id)).chunks) == 20
+        assert len((await bench.sealed(job.job_id)).chunks) == CHUNKS
 
 
 async def test_a_video_that_ends_its_splitter_again_and_again_is_given_up(

@@ -65,12 +65,7 @@ async def test_an_uploader_over_budget_waits_until_one_of_their_jobs_ends_and_ot
         await bench.sealed(first.job_id)
         # A second one of the same folder waits, and its record will say for what
         second = await bench.job("eve/2.mp4", await bench.upload("eve/2.mp4", 8))
-
-        async def waits() -> bool:
-            found = await bench.progress(second.job_id)
-            return found is not None and found.waiting_for == "budget"
-
-        await bench.until(waits)
+        await bench.waits_for(second, "budget")
         # A third is cancelled while it waits: nothing of it is ever decoded
         third = await bench.job("eve/3.mp4", await bench.upload("eve/3.mp4", 8))
         await bench.end(third)
@@ -106,12 +101,7 @@ async def test_a_split_keeps_its_cut_when_settings_and_metadata_change(
         async with bench.splitting():
             etag = await bench.upload("film.mp4", 80)
             job = await bench.job("film.mp4", etag)
-
-            async def waits() -> bool:
-                found = await bench.progress(job.job_id)
-                return found is not None and found.waiting_for == "a stylizer"
-
-            await bench.until(waits)
+            await bench.waits_for(job, "a stylizer")
         # A splitter that leaves gives a video back that only waits, at once. Its user touches it.
         blob = bench._client.get_blob_client(bench.settings.uploads_container, "film.mp4")
         await blob.set_blob_metadata({"style": "the-scream", "owner": "alice"})
@@ -141,12 +131,7 @@ async def test_a_split_whose_upload_storage_does_not_hand_out_leaves_its_slot_to
         bench.splitting(),
     ):
         hot = await bench.job("hot.mp4", await bench.upload("hot.mp4", 8))
-
-        async def waits() -> bool:
-            found = await bench.progress(hot.job_id)
-            return found is not None and found.waiting_for == "storage"
-
-        await bench.until(waits)
+        await bench.waits_for(hot, "storage")
         clip = await bench.job("clip.mp4", await bench.upload("clip.mp4", 8))
         assert (await bench.sealed(clip.job_id)).frames == 8
         answers.set()
@@ -157,12 +142,7 @@ async def begun_by_another_release(bench: Bench, name: str, cut: str | None = No
     """Split to where the split waits, and have its first chunk as another encoder makes it."""
     async with bench.splitting():
         job = await bench.job(name, await bench.upload(name, 80))
-
-        async def waits() -> bool:
-            found = await bench.progress(job.job_id)
-            return found is not None and found.waiting_for == "a stylizer"
-
-        await bench.until(waits)
+        await bench.waits_for(job, "a stylizer")
     container, first = bench.settings.frames_container, chunk_blob(job.job_id, 0)
     chunk = await bench.blobs.fetch(container, first)
     assert chunk
