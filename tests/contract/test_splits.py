@@ -55,8 +55,10 @@ async def test_a_short_video_waits_for_none_of_the_long_ones_that_wait_for_paint
 
 
 async def test_an_uploader_over_budget_waits_until_one_of_their_jobs_ends_and_others_do_not(
-    storage_connection: str, eventhub_connection: str
+    storage_connection: str, eventhub_connection: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for module in ("splitter.job", "splitter.intake.budgets"):
+        monkeypatch.setattr(f"{module}.PAUSE_S", 0.2)
     async with (
         bench_of(storage_connection, eventhub_connection, budget_open_jobs=1) as bench,
         bench.splitting(),
