@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import av
@@ -27,6 +28,11 @@ def number_picture(number: int, width: int, height: int) -> np.ndarray:
         level = 220 if number >> bit & 1 else 30
         picture[: height // 2, edges[bit] : edges[bit + 1]] = level
     return picture
+
+
+def noise(number: int, width: int, height: int) -> np.ndarray:
+    """Draw a picture that no codec makes small, shape (height, width)."""
+    return np.random.default_rng(number).integers(0, 256, (height, width), dtype=np.uint8)
 
 
 def number_of(frame: av.VideoFrame) -> int:
@@ -129,6 +135,15 @@ class Video:
         if sound.language:
             track.metadata["language"] = sound.language
         return track
+
+
+LARGE_FRAMES = 80
+
+
+@cache
+def large_video() -> bytes:
+    """Make a video of noise, 3 MB: a decoder whose consumer pauses waits for room in its pipe."""
+    return Video(frames=LARGE_FRAMES, size=(320, 240), draw=noise).make()
 
 
 def _sound_packets(sound, track):

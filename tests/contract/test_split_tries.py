@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 from contextlib import suppress
 from typing import Any
 
-import numpy as np
 import psutil
 import pytest
 from splits_bench import bench_of
-from videos import Video
+from videos import LARGE_FRAMES, large_video
 
 from shared.contracts.errors import PermanentError
 from shared.contracts.layout import chunk_blob, progress_blob
@@ -22,20 +20,7 @@ from shared.storage.blobs import BlobStore
 from splitter.job import SplitJob
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-FRAMES, CHUNKS = 80, 10
-
-
-def noise(number: int, width: int, height: int) -> np.ndarray:
-    """Draw a picture that no codec makes small, shape (height, width)."""
-    return np.random.default_rng(number).integers(0, 256, (height, width), dtype=np.uint8)
-
-
-@functools.cache
-def large_video() -> bytes:
-    """Make a video far larger than the pipe of a decoder, which therefore waits with its split."""
-    return Video(frames=FRAMES, size=(320, 240), draw=noise).make()
+CHUNKS = LARGE_FRAMES // 8
 
 
 def decoders() -> list[psutil.Process]:
@@ -58,7 +43,7 @@ async def test_a_decoder_that_is_killed_once_is_started_again_and_blamed_the_sec
         [decoder] = decoders()
         decoder.kill()
         await bench.painted(job, 100)
-        assert (await bench.sealed(job.job_id)).frames == FRAMES
+        assert (await bench.sealed(job.job_id)).frames == LARGE_FRAMES
 
         bad = await bench.job("bad.mp4", await bench.put("bad.mp4", large_video()))
 

@@ -6,7 +6,6 @@ import asyncio
 import io
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from decoder_child import (
     Upload,
@@ -19,7 +18,7 @@ from decoder_child import (
     refusal,
     threads_of,
 )
-from videos import Video
+from videos import LARGE_FRAMES, large_video
 
 from shared.contracts.errors import SourceRefused
 from splitter.decoder import process
@@ -27,15 +26,6 @@ from splitter.decoder.process import split_in_child
 from splitter.decoder.wire import Job, encode_message
 from splitter.media.limits import Limits
 from splitter.media.split import SplitOptions, split
-
-
-def noise(number: int, width: int, height: int) -> np.ndarray:
-    """Draw what no encoder makes small."""
-    return np.random.default_rng(number).integers(0, 256, (height, width), np.uint8)
-
-
-LONG = Video(frames=80, size=(320, 240), draw=noise)
-"""Its chunks have 5 MB: a decoder that nobody listens to waits for room in its pipe."""
 
 
 @pytest.mark.parametrize("threads", [1, 4])
@@ -53,7 +43,7 @@ async def test_the_child_gives_what_splitting_in_place_gives(make, side, tmp_pat
 async def test_forks_of_one_process_share_nothing_but_what_it_had_loaded(make, side, tmp_path):
     # Given two decoders at the same time, one of which waits for its consumer
     upload = Upload(make.Video(frames=20).make())
-    long = Upload(LONG.make())
+    long = Upload(large_video())
     options = SplitOptions(chunk_frames=4)
     async with fork_server() as server:
         (tmp_path / "other").mkdir()
@@ -72,7 +62,7 @@ async def test_forks_of_one_process_share_nothing_but_what_it_had_loaded(make, s
 
 async def test_a_fork_server_that_was_killed_is_started_again(make, side):
     # Given a fork server that dies under a split
-    upload = Upload(LONG.make())
+    upload = Upload(large_video())
     options = SplitOptions(chunk_frames=4)
     async with fork_server() as server:
         events = split_in_child(server, upload.read, Job(len(upload.data), options, side))
@@ -83,7 +73,7 @@ async def test_a_fork_server_that_was_killed_is_started_again(make, side):
         # Then that split is told to be tried again, and the next one finds a new server
         assert caught.value.code == "DECODER_FAILED"
         events = split_in_child(server, upload.read, Job(len(upload.data), options, side))
-        assert [event async for event in events][-1].frames == LONG.frames
+        assert [event async for event in events][-1].frames == LARGE_FRAMES
 
 
 async def test_nothing_is_left_of_the_child(make, side):
@@ -216,7 +206,7 @@ async def test_too_much_processor_time_is_named(stand_in, side):
 
 @pytest.mark.parametrize(("after", "threads"), [(1, 1), (2, 1), (2, 4)])
 async def test_a_consumer_that_walks_away_ends_the_child(make, side, after, threads):
-    upload = Upload(LONG.make())
+    upload = Upload(large_video())
     async with fork_server() as server:
         events = split_in_child(
             server,
