@@ -89,6 +89,15 @@ def test_the_studio_runs_confined_and_reaches_nothing_but_tls(manifests: Manifes
     assert policy["spec"]["egress"] == [{"ports": [{"protocol": "TCP", "port": 443}]}]
 
 
+@pytest.mark.parametrize("component", ["studio", "webhook"])
+def test_an_ingress_in_any_namespace_can_be_let_in_by_a_label(component: str) -> None:
+    (policy,) = Manifests.read(COMPONENT.parent / component / "network-policy.yaml").documents
+
+    admitted = policy["spec"]["ingress"][0]["from"]
+
+    assert {"namespaceSelector": {"matchLabels": {"stylestream/ingress": "true"}}} in admitted
+
+
 def test_its_figures_are_collected_where_those_of_the_services_are(manifests: Manifests) -> None:
     # Else its dashboard is empty, and an alert says for ever that it runs nowhere.
     (monitor,) = Manifests.read(COMPONENT.parent / "azure/pod-monitor.yaml").documents
