@@ -16,7 +16,7 @@ from shared.contracts.errors import PermanentError, TransientError
 from web.access.guard import Guard
 from web.api import jobs, live, uploads
 from web.api.openapi import description
-from web.problems import Problem
+from web.problems import STORAGE_AWAY, Problem
 from web.studio import Studio
 from web.uploads import BLOCK_BYTES
 
@@ -36,6 +36,7 @@ _HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
+_BEGUN: Final = web.RequestKey("begun", web.StreamResponse)
 _HSTS: Final = {"Strict-Transport-Security": "max-age=31536000"}
 
 
@@ -69,7 +70,8 @@ def application(studio: Studio) -> web.Application:
         **(_HSTS if studio.settings.encrypted else {}),
     }
 
-    async def harden(_request: web.Request, answer: web.StreamResponse) -> None:
+    async def harden(request: web.Request, answer: web.StreamResponse) -> None:
+        request[_BEGUN] = answer
         for name, value in headers.items():
             answer.headers.setdefault(name, value)
         # Files of the page carry an ETag: a new version shows at once. The rest is not to be kept.
@@ -111,11 +113,26 @@ def _answering(studio: Studio) -> Middleware:
         try:
             answer = await handler(request)
         except Exception as error:  # whatever it is, whoever asked gets a sentence
-            answer = _problem(error, request).response()
+            begun = request.get(_BEGUN)
+            if begun is None:
+                answer = _problem(error, request).response()
+            else:
+                answer = _broken_off(begun, request, error)
         studio.metrics.answered(answer.status)
         return answer
 
     return answering
+
+
+def _broken_off(
+    answer: web.StreamResponse, request: web.Request, error: Exception
+) -> web.StreamResponse:
+    """End an answer that has begun: half of one, or a sentence within it, must not look whole."""
+    if not isinstance(error, ConnectionError):  # then it is the client who has left
+        log.warning("answer broken off", path=request.path, error=str(error))
+    if request.transport is not None:
+        request.transport.close()
+    return answer
 
 
 def _problem(error: Exception, request: web.Request) -> Problem:
@@ -128,7 +145,7 @@ def _problem(error: Exception, request: web.Request) -> Problem:
             log.warning("request deferred", path=request.path, error=str(error))
             return Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                "storage does not answer at the moment: try again",
+                STORAGE_AWAY,
                 {"Retry-After": "2"},
             )
         case PermanentError(message=message):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from shared.contracts.errors import TransientError
 from shared.storage.blobs import BlobFacts, BlobStore
 from web.shared_work import SharedAnswers, SharedBytes
 
@@ -38,7 +39,7 @@ class Pieces:
         All have `PIECE_BYTES` but the last one.
 
         Raises:
-            ConnectionResetError: the blob was replaced or deleted.
+            TransientError: the blob was replaced or deleted: its facts have to be asked for again.
         """
 
         async def read() -> bytes:
@@ -46,8 +47,7 @@ class Pieces:
             length = min(PIECE_BYTES, facts.size - begin)
             data = await self._blobs.read_range(container, name, begin, length, facts.etag)
             if data is None:
-                # Half an answer must not look like a whole one.
-                raise ConnectionResetError(f"{name} was replaced or deleted while it was sent")
+                raise TransientError(f"{name} was replaced or deleted while it was sent")
             return data
 
         return await self._kept.get((container, name, facts.etag, number), read)

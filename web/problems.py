@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
+from typing import Final
 
 from aiohttp import web
 
-CONTENT_TYPE = "application/problem+json"
+CONTENT_TYPE: Final = "application/problem+json"
+
+STORAGE_AWAY: Final = "storage does not answer at the moment: try again"
 
 
 class Problem(Exception):

@@ -191,7 +191,9 @@ class Guard:
         token = self._settings.web_token
         if token is None or self._settings.web_sign_in != "token":
             return False
-        return hmac.compare_digest(given.encode(), token.get_secret_value().encode())
+        # Headers may hold any bytes; aiohttp keeps those that are not UTF-8 in this way.
+        sent = given.encode(errors="surrogateescape")
+        return hmac.compare_digest(sent, token.get_secret_value().encode())
 
     def _is_own_page(self, request: web.Request) -> bool:
         if site := request.headers.get("Sec-Fetch-Site"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
@@ -59,31 +61,28 @@ async def send_blob(
     answer = web.StreamResponse(status=status, headers=headers)
     answer.content_type = _TYPES.get(file.rpartition(".")[2].lower(), "application/octet-stream")
     answer.content_length = wanted.stop - wanted.start
-    await answer.prepare(request)
-    if request.method != "HEAD":
-        try:
-            await _send(answer, pieces, container, name, facts, wanted)
-        except ConnectionError:
-            # The browser has left, or the blob has gone: the connection is no good any more.
-            if request.transport is not None:
-                request.transport.close()
+    async with aclosing(_parts(pieces, container, name, facts, wanted)) as parts:
+        # Before the answer begins: what cannot be read at all can still be answered by a sentence.
+        first = await anext(parts, b"")
+        await answer.prepare(request)
+        await answer.write(first)
+        async for part in parts:
+            await answer.write(part)
+    await answer.write_eof()
     return answer
 
 
-async def _send(
-    answer: web.StreamResponse,
-    pieces: Pieces,
-    container: str,
-    name: str,
-    facts: BlobFacts,
-    wanted: slice,
-) -> None:
-    """Send a range piece by piece, the next one fetched while one is sent."""
+async def _parts(
+    pieces: Pieces, container: str, name: str, facts: BlobFacts, wanted: slice
+) -> AsyncGenerator[bytes, None]:
+    """Yield a range piece by piece, the next one fetched while one is sent."""
 
     def fetch(number: int) -> asyncio.Task[bytes]:
         return asyncio.create_task(pieces.piece(container, name, facts, number))
 
     begin, end = wanted.start // PIECE_BYTES, math.ceil(wanted.stop / PIECE_BYTES)
+    if begin == end:
+        return
     pending = fetch(begin)
     try:
         for number in range(begin, end):
@@ -91,8 +90,7 @@ async def _send(
             if number + 1 < end:
                 pending = fetch(number + 1)
             at = number * PIECE_BYTES
-            await answer.write(piece[max(0, wanted.start - at) : wanted.stop - at])
-        await answer.write_eof()
+            yield piece[max(0, wanted.start - at) : wanted.stop - at]
     finally:
         pending.cancel()
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Awaitable
 from http import HTTPStatus
 from itertools import islice
-from typing import Final
+from typing import Final, Literal
 
 from aiohttp import web
 from pydantic import Field
@@ -16,11 +16,12 @@ from shared.contracts.errors import StylestreamError, TransientError
 from shared.contracts.status import State
 from shared.contracts.values import Value
 from web.access.guard import USER
+from web.access.users import User
 from web.api.blobs import send_blob
 from web.api.endpoint import Endpoint, answer_of, query_of
-from web.jobs.board import Entry
+from web.jobs.board import Board, Entry
 from web.models import Job, Jobs
-from web.problems import Problem, not_found
+from web.problems import STORAGE_AWAY, Problem, not_found
 from web.studio import Studio
 
 _EVENTS: Final = "text/event-stream"
@@ -91,8 +92,6 @@ async def _follow(studio: Studio, request: web.Request, only: str | None) -> web
     studio.metrics.viewers(+1)
     try:
         await _send_changes(studio, request, answer, only)
-    except ConnectionError:
-        pass  # the client has left
     finally:
         studio.metrics.viewers(-1)
     return answer
@@ -101,34 +100,56 @@ async def _follow(studio: Studio, request: web.Request, only: str | None) -> web
 async def _send_changes(
     studio: Studio, request: web.Request, answer: web.StreamResponse, only: str | None
 ) -> None:
+    follower = _Follower(studio.board, request[USER], only)
     clock = asyncio.get_running_loop()
-    seen, quiet_since = None, clock.time()
-    while not studio.closing.is_set():
-        try:
-            await studio.board.refresh()
-        except TransientError as error:
-            await answer.write(_event("away", json.dumps({"detail": str(error)})))
-        revision = studio.board.revision
-        jobs, gone = studio.board.changed(seen or 0, request[USER])
-        events = [
-            *(_event("job", job.model_dump_json()) for job in jobs if only in (None, job.id)),
-            *(
-                _event("gone", json.dumps(job))
-                for job in gone
-                if seen is not None and only in (None, job)
-            ),
-        ]
-        if seen is None:
-            events.append(_event("ready", "{}"))
+    quiet_since = clock.time()
+    while not (studio.closing.is_set() or follower.done):
+        events = await follower.news()
         if not events and clock.time() - quiet_since >= _SIGN_OF_LIFE_S:
-            events.append(b": \n\n")
+            events = [b": \n\n"]
         if events:
             await answer.write(b"".join(events))
             quiet_since = clock.time()
-        seen = revision
-        if only is not None and any(job.ended for job in jobs if job.id == only):
-            return
         await studio.board.rest()
+
+
+class _Follower:
+    """One client, and what it has been told of all jobs, or of one."""
+
+    def __init__(self, board: Board, user: User, only: str | None) -> None:
+        self._board = board
+        self._user = user
+        self._only = only
+        self._seen: int | None = None
+        self._state: Literal["ready", "away"] | None = None
+        self.done = False
+        """Whether the one job has ended."""
+
+    async def news(self) -> list[bytes]:
+        """Return the events that the client does not know of.
+
+        While storage is away it is told that and nothing else: no jobs would look like none.
+        """
+        try:
+            await self._board.refresh()
+        except TransientError:
+            return self._turn("away", {"detail": STORAGE_AWAY})
+        jobs, gone = self._board.changed(self._seen or 0, self._user)
+        mine = [job for job in jobs if self._only in (None, job.id)]
+        # Whoever has just come does not know what is gone.
+        lost = [job for job in gone if self._seen is not None and self._only in (None, job)]
+        self._seen = self._board.revision
+        self.done = self._only is not None and any(job.ended for job in mine)
+        return [
+            *(_event("job", job.model_dump_json()) for job in mine),
+            *(_event("gone", json.dumps(job)) for job in lost),
+            *self._turn("ready", {}),
+        ]
+
+    def _turn(self, state: Literal["ready", "away"], data: dict[str, str]) -> list[bytes]:
+        """Return the event of a state that the client does not know to be in force."""
+        before, self._state = self._state, state
+        return [] if before == state else [_event(state, json.dumps(data))]
 
 
 def _event(kind: str, data: str) -> bytes:

@@ -17,6 +17,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from shared.contracts.errors import TransientError
 from shared.contracts.layout import is_job_id, progress_blob, status_blob
 from shared.contracts.status import SplitProgress, Status, read_progress
 from shared.storage.blobs import BlobStore
@@ -79,12 +80,15 @@ class Board:
         self._segments = segments
         self._container = container
         self._entries: dict[str, Entry] = {}
-        self._gone: dict[str, int] = {}
+        self._gone: dict[str, tuple[int, str]] = {}
+        """Revision and video of each job that was deleted."""
         self._expected: dict[str, float] = {}
         self._woken = asyncio.Event()
         self._looking = asyncio.Lock()
         self._looked = self._discovered = float("-inf")
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
+        self._away: str | None = None
+        """Why storage did not answer the last look; None when it did."""
         self.revision = 0
         """The number of the latest change."""
         self.interval_s = _FRESH_S
@@ -93,17 +97,26 @@ class Board:
     async def refresh(self) -> None:
         """Bring the board up to date."""
         async with self._looking:
-            now = time.monotonic()
-            if now - self._looked < self.interval_s:
-                return
-            if now - self._discovered >= _DISCOVERY_S:
-                await self._discover()
-                self._discovered = now
-            else:
-                await self._follow(self._under_way(now))
-            await self._watch_segments()
-            self._looked = time.monotonic()
-            self.interval_s = self._interval_s()
+            if time.monotonic() - self._looked >= self.interval_s:
+                try:
+                    await self._look()
+                    self._away = None
+                except TransientError as error:
+                    # Told to all who wait: one after the other they would wait for it anew.
+                    self._away = str(error)
+                self._looked = time.monotonic()
+                self.interval_s = self._interval_s()
+            if self._away is not None:
+                raise TransientError(self._away)
+
+    async def _look(self) -> None:
+        now = time.monotonic()
+        if now - self._discovered >= _DISCOVERY_S:
+            await self._discover()
+            self._discovered = now
+        else:
+            await self._follow(self._under_way(now))
+        await self._watch_segments()
 
     def expect(self, job: str) -> None:
         """Look for the record of a job that was just submitted."""
@@ -140,9 +153,19 @@ class Board:
         return sorted(seen, key=lambda entry: entry.place, reverse=True)
 
     def changed(self, since: int, user: User) -> tuple[list[Job], list[str]]:
-        """Return the jobs that changed after the change ``since``, and the ids of deleted ones."""
+        """Return the jobs that changed after the change ``since``, and the ids of deleted ones.
+
+        As everywhere, only those that the user may see.
+        """
+        if since == self.revision:
+            return [], []
         jobs = [entry.job for entry in self.visible(user) if entry.revision > since]
-        return jobs, [job for job, revision in self._gone.items() if revision > since]
+        gone = (
+            job
+            for job, (revision, video) in self._gone.items()
+            if revision > since and user.may_see(video)
+        )
+        return jobs, list(gone)
 
     async def reread(self, job: str) -> None:
         """Read one job's record now: somebody has just changed it."""
@@ -150,8 +173,8 @@ class Board:
 
     def forget(self, job: str) -> None:
         """Take a deleted job off the board."""
-        if self._entries.pop(job, None) is not None:
-            self._gone[job] = self._next()
+        if (entry := self._entries.pop(job, None)) is not None:
+            self._gone[job] = (self._next(), entry.status.video_name)
 
     def _under_way(self, now: float) -> list[str]:
         since = now - _EXPECTED_S

@@ -29,10 +29,12 @@ export class Jobs extends EventTarget {
     events.addEventListener("job", (event) => this.#take(JSON.parse(event.data)));
     events.addEventListener("gone", (event) => this.#drop(JSON.parse(event.data)));
     events.addEventListener("away", () => this.#isAway("Storage does not answer. Trying again …"));
-    // After a break the studio tells all jobs anew: those that it did not tell are gone.
+    // Storage answers, and the page knows all jobs. After a break the studio tells them anew: those that
+    // it did not tell are gone.
     events.addEventListener("ready", () => {
       const fresh = this.#fresh ?? new Set(this.#jobs.keys());
       this.#fresh = null;
+      this.#isAway(null);
       for (const id of [...this.#jobs.keys()]) if (!fresh.has(id)) this.#drop(id);
       this.#render();
     });

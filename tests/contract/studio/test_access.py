@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 
+import aiohttp
 import pytest
 from studio_bench import TOKEN, only_upload, opened, problem, upload
+from yarl import URL
 
+from shared.contracts.layout import status_blob
+from web.access.users import User
 from web.application import ENDPOINTS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -36,6 +41,20 @@ async def test_only_who_has_the_token_gets_in(studio):
         assert cookie["httponly"]
         assert cookie["samesite"] == "Lax"
         assert TOKEN not in cookie.value
+
+
+async def test_bytes_that_are_no_text_are_a_wrong_token_and_no_fault(studio):
+    sent = [
+        b"GET /api/jobs HTTP/1.1\r\nAuthorization: Bearer \xff\xfe\r\n",
+        b"GET /api/jobs HTTP/1.1\r\nCookie: session=\xff\r\n",
+        b"GET /?token=%FF%00 HTTP/1.1\r\n",
+    ]
+    for request in sent:
+        reader, writer = await asyncio.open_connection("127.0.0.1", URL(studio.url).port)
+        writer.write(request + b"Host: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        assert (await reader.readline()).split()[1] == b"401", request
+        writer.close()
+        await writer.wait_closed()
 
 
 @pytest.mark.parametrize(
@@ -87,6 +106,35 @@ async def test_behind_a_proxy_each_user_sees_their_own_jobs(storage_connection):
         assert seen == {"ann": [done["job"]], "bob": [], "boss": [done["job"]]}
         async with studio.session(Accept="*/*") as nobody, nobody.get("/api/jobs") as answer:
             assert answer.status == 401
+
+
+async def test_nobody_hears_that_a_job_of_another_was_deleted(storage_connection):
+    async with (
+        opened(storage_connection, web_sign_in="proxy", web_token=None) as studio,
+        studio.session(**{"X-Forwarded-User": "ann"}) as ann,
+        studio.session(**{"X-Forwarded-User": "bob"}) as bob,
+        ann.get("/api/events") as events,
+    ):
+        theirs, own = [
+            await studio.job(video_name=f"{User(name, name, operator=False).folder}/1/a.mp4")
+            for name in ("bob", "ann")
+        ]
+        heard = await events.content.readuntil(b"event: job")
+        for job, user in ((theirs, bob), (own, ann)):
+            await studio.blobs.delete(studio.names["jobs"], status_blob(job.job_id))
+            await until_gone(user, job.job_id)
+        heard += await events.content.readuntil(b"event: gone")
+        heard += await events.content.readuntil(own.job_id.encode())
+    assert theirs.job_id.encode() not in heard
+
+
+async def until_gone(session: aiohttp.ClientSession, job: str) -> None:
+    async with asyncio.timeout(60):
+        while True:
+            async with session.get(f"/api/jobs/{job}") as answer:
+                if answer.status == 404:
+                    return
+            await asyncio.sleep(0.1)
 
 
 async def test_the_description_lists_exactly_what_is_answered(studio):
