@@ -30,11 +30,16 @@ export async function get(path, options) {
 
 export function pause(milliseconds, signal) {
   return new Promise((done, fail) => {
-    const timer = setTimeout(done, milliseconds);
-    signal?.addEventListener("abort", () => {
+    signal?.throwIfAborted();
+    const leave = () => {
       clearTimeout(timer);
-      fail(new DOMException("left", "AbortError"));
-    });
+      fail(signal.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", leave);
+      done();
+    }, milliseconds);
+    signal?.addEventListener("abort", leave);
   });
 }
 

@@ -1,9 +1,12 @@
 // The list of jobs: kept true by the studio's events, one card a job.
 import { call, get } from "./api.js";
+import { follow } from "./events.js";
 import { intoSight } from "./sight.js";
 import { codecOf, momentOf, shareOf, stateOf, titleOf } from "./words.js";
 
 const PAGE = 30;
+// So long a picture that is not there yet is not asked for again.
+const PICTURE_AGAIN_MS = 10_000;
 const NOTHING_YET = "Your videos appear here while they are being painted, and stay until you delete them.";
 const NOTHING_MATCHES = "None of your paintings is of this kind.";
 
@@ -24,25 +27,24 @@ export class Jobs extends EventTarget {
   }
 
   follow() {
-    const events = new EventSource("/api/events");
-    events.addEventListener("open", () => ((this.#fresh = new Set()), this.#isAway(null)));
-    events.addEventListener("job", (event) => this.#take(JSON.parse(event.data)));
-    events.addEventListener("gone", (event) => this.#drop(JSON.parse(event.data)));
-    events.addEventListener("away", () => this.#isAway("Storage does not answer. Trying again …"));
-    // Storage answers, and the page knows all jobs. After a break the studio tells them anew: those that
-    // it did not tell are gone.
-    events.addEventListener("ready", () => {
-      const fresh = this.#fresh ?? new Set(this.#jobs.keys());
-      this.#fresh = null;
-      this.#isAway(null);
-      for (const id of [...this.#jobs.keys()]) if (!fresh.has(id)) this.#drop(id);
-      this.#render();
+    follow("/api/events", {
+      open: () => ((this.#fresh = new Set()), this.#isAway(null)),
+      job: (job) => this.#take(job),
+      gone: (id) => this.#drop(id),
+      away: () => this.#isAway("Storage does not answer. Trying again …"),
+      lost: (words) => this.#isAway(words),
+      ready: () => this.#ready(),
     });
-    events.addEventListener("error", () => {
-      this.#isAway("The studio does not answer. Trying again …");
-      // Browsers give up when the answer is no stream, as a proxy's is while the studio restarts.
-      if (events.readyState === EventSource.CLOSED) setTimeout(() => this.follow(), 1500);
-    });
+  }
+
+  // Storage answers, and the page knows all jobs. After a break the studio tells them anew: those that it
+  // did not tell are gone.
+  #ready() {
+    const fresh = this.#fresh ?? new Set(this.#jobs.keys());
+    this.#fresh = null;
+    this.#isAway(null);
+    for (const id of [...this.#jobs.keys()]) if (!fresh.has(id)) this.#drop(id);
+    this.#render();
   }
 
   find(id) {
@@ -242,12 +244,16 @@ export class Jobs extends EventTarget {
 
   #picture(card, job) {
     const thumb = card.querySelector(".thumb");
-    if (thumb.firstElementChild) return;
+    if (thumb.dataset.asked) return;
+    thumb.dataset.asked = "yes";
     const image = element("img");
     image.alt = "";
     image.loading = "lazy";
     image.addEventListener("load", () => image.classList.add("shown"));
-    image.addEventListener("error", () => image.remove());
+    image.addEventListener("error", () => {
+      image.remove();
+      setTimeout(() => delete thumb.dataset.asked, PICTURE_AGAIN_MS);
+    });
     image.src = `/api/jobs/${job.id}/thumbnail.jpg`;
     thumb.append(image);
   }

@@ -36,12 +36,12 @@ export class Playback extends EventTarget {
 
   // Tells of whatever ends `running`, but for `close`.
   guard(running) {
-    running.catch((error) => {
-      if (error.name !== "AbortError") this.tell("lost", error);
-    });
+    running.catch((error) => this.tell("lost", error));
   }
 
+  // What is closed tells nothing any more: its video may be another player's already.
   tell(type, error) {
+    if (this.signal.aborted) return;
     this.dispatchEvent(new CustomEvent(type, { detail: error }));
   }
 }

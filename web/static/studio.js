@@ -93,8 +93,9 @@ function describe(job = null) {
 // Choosing files
 
 function choose(chosen) {
+  // Dropped words, or a closed dialog: what was chosen before still is.
+  if (!chosen.length) return;
   files = [...chosen];
-  if (!files.length) return;
   const bytes = files.reduce((sum, file) => sum + file.size, 0);
   $("chosen").textContent = files.length > 1 ? `${files.length} videos` : files[0].name;
   $("chosen-more").textContent = `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
@@ -104,9 +105,12 @@ function choose(chosen) {
   trouble("painting", null);
   performance.mark("files chosen");
   describe();
-  const url = URL.createObjectURL(files[0]);
+  const [first] = files;
+  const url = URL.createObjectURL(first);
   frameOf(url, LARGE).then((canvas) => {
     URL.revokeObjectURL(url);
+    // Others were chosen while it was read.
+    if (files[0] !== first) return;
     if (canvas) showFrame(canvas);
     else $("chosen-more").textContent += " · this browser cannot show it, but it can be painted; styles are shown on an example";
   });
@@ -205,6 +209,8 @@ jobs.addEventListener("watch", (event) => {
   intoSight($("frame"));
 });
 jobs.addEventListener("gone", (event) => {
+  URL.revokeObjectURL(sources.get(event.detail));
+  sources.delete(event.detail);
   if (stage.job === event.detail) showFrame(frame);
 });
 

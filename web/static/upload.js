@@ -3,14 +3,17 @@
 import { call, get, patiently, Refused } from "./api.js";
 
 const AT_ONCE = 3;
+const BAD_REQUEST = 400;
 const FORBIDDEN = 403;
+const NOT_FOUND = 404;
 
 // Returns { job, video }. `onProgress` gets the share that was sent, 0 to 1.
 export async function upload(file, request, onProgress, signal) {
   const key = `upload ${file.name} ${file.size} ${file.lastModified} ${JSON.stringify(request)}`;
-  const opened = (await resumed(key)) ?? (await begun(file, request));
+  if (!file.size) throw new Refused(BAD_REQUEST, "The file is empty.");
+  const opened = (await resumed(key, signal)) ?? (await begun(file, request, signal));
   // A link is a secret, and it expires: a page that goes on asks for another.
-  localStorage.setItem(key, JSON.stringify({ ...opened, there: undefined, link: undefined }));
+  keep(key, JSON.stringify({ ...opened, there: undefined, link: undefined }));
   const missing = [...Array(opened.blocks).keys()].filter((n) => !opened.there.has(n));
   const way = new Way(opened, signal);
   let sent = opened.blocks - missing.length;
@@ -26,26 +29,48 @@ export async function upload(file, request, onProgress, signal) {
     await Promise.all(Array.from({ length: AT_ONCE }, sendSome));
     const complete = `/api/uploads/${opened.upload}/complete`;
     const done = await patiently(async () => (await call(complete, { method: "POST" })).json(), signal);
-    localStorage.removeItem(key);
+    keep(key, null);
     return done;
   } catch (error) {
-    if (signal.aborted) localStorage.removeItem(key);
+    // The others that send must not go on with what nobody completes.
+    missing.length = 0;
+    if (signal.aborted) keep(key, null);
     throw error;
   }
 }
 
-async function begun(file, request) {
+async function begun(file, request, signal) {
   const json = { ...request, name: file.name, size: file.size };
-  const answer = await call("/api/uploads", { method: "POST", json });
+  const answer = await patiently(() => call("/api/uploads", { method: "POST", json, signal }), signal);
   return { ...(await answer.json()), there: new Set() };
 }
 
-async function resumed(key) {
-  const kept = JSON.parse(localStorage.getItem(key) ?? "null");
+async function resumed(key, signal) {
+  const kept = recalled(key);
   if (!kept) return null;
   try {
-    const { blocks, link } = await get(`/api/uploads/${kept.upload}`);
+    const { blocks, link } = await patiently(() => get(`/api/uploads/${kept.upload}`, { signal }), signal);
     return { ...kept, link, there: new Set(blocks) };
+  } catch (error) {
+    // It is too old, or of another studio or user.
+    if (error.status === NOT_FOUND) return null;
+    throw error;
+  }
+}
+
+// What the browser keeps for the page. Where it may not keep anything, uploads begin anew.
+function keep(key, value) {
+  try {
+    if (value === null) localStorage.removeItem(key);
+    else localStorage.setItem(key, value);
+  } catch {
+    // Full, or forbidden.
+  }
+}
+
+function recalled(key) {
+  try {
+    return JSON.parse(localStorage.getItem(key));
   } catch {
     return null;
   }
@@ -68,7 +93,7 @@ class Way {
   async send(n, block) {
     // A file that was changed or removed meanwhile cannot be read: that will not pass.
     const body = await block.arrayBuffer().catch(() => {
-      throw new Refused(400, "The file cannot be read any more.");
+      throw new Refused(BAD_REQUEST, "The file cannot be read any more.");
     });
     const put = { method: "PUT", body, signal: this.#signal };
     if (this.#link && (await this.#straight(n, put))) return;

@@ -1,0 +1,167 @@
+// The page's scripts under Node, as far as they need no browser. `test_page_scripts.py` puts them beside this file.
+import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
+import { beforeEach, mock, test } from "node:test";
+
+import { pause } from "./api.js";
+import { follow } from "./events.js";
+import { Playback } from "./playback.js";
+import { upload } from "./upload.js";
+
+const BLOCK = 4;
+const NEVER = new AbortController().signal;
+
+// What stands for the browser's own: requests that answer as told, and a storage that may be forbidden.
+let asked = [];
+let answers = () => new Response(null, { status: 204 });
+globalThis.fetch = async (path, { method = "GET" } = {}) => {
+  asked.push(`${method} ${path}`);
+  return answers(`${method} ${path}`);
+};
+let kept = new Map();
+globalThis.localStorage = {
+  getItem: (key) => kept.get(key) ?? null,
+  setItem: (key, value) => kept.set(key, value),
+  removeItem: (key) => kept.delete(key),
+};
+
+beforeEach(() => ([asked, kept] = [[], new Map()]));
+
+function json(status, value) {
+  return new Response(JSON.stringify(value), { status });
+}
+
+function fileOf(blocks) {
+  return new File(["x".repeat(blocks * BLOCK)], "beach.mp4", { lastModified: 1 });
+}
+
+// A studio that takes uploads of blocks of four bytes; `received` are those that it has already.
+function studio(blocks, received = []) {
+  return (request) => {
+    if (request === "POST /api/uploads") return json(201, { upload: "sealed", block_bytes: BLOCK, blocks, link: null });
+    if (request === "GET /api/uploads/sealed") return json(200, { blocks: received, link: null });
+    if (request.endsWith("/complete")) return json(201, { job: "0".repeat(24), video: "beach.mp4" });
+    return new Response(null, { status: 204 });
+  };
+}
+
+test("a pause that is over leaves nothing behind, and none begins once nobody waits", async () => {
+  const stop = new AbortController();
+  await pause(1, stop.signal);
+  assert.equal(getEventListeners(stop.signal, "abort").length, 0);
+  const waiting = pause(60_000, stop.signal);
+  stop.abort();
+  await assert.rejects(waiting, { name: "AbortError" });
+  await assert.rejects(pause(60_000, stop.signal), { name: "AbortError" });
+});
+
+test("an upload that goes on while storage is away for a moment sends nothing twice", async () => {
+  answers = (request) => (request.startsWith("PUT") ? json(400, { detail: "no" }) : studio(3)(request));
+  await assert.rejects(upload(fileOf(3), {}, () => {}, NEVER), { message: "no" });
+  asked = [];
+  let away = true;
+  answers = (request) => {
+    if (request.startsWith("GET") && away) return (away = false), json(503, { detail: "storage does not answer" });
+    return studio(3, [0, 1])(request);
+  };
+  await upload(fileOf(3), {}, () => {}, NEVER);
+  assert.deepEqual(asked.filter((one) => !one.startsWith("GET")), ["PUT /api/uploads/sealed/2", "POST /api/uploads/sealed/complete"]);
+});
+
+test("an upload that the studio does not know any more begins anew", async () => {
+  answers = (request) => (request.startsWith("PUT") ? json(400, { detail: "no" }) : studio(1)(request));
+  await assert.rejects(upload(fileOf(1), {}, () => {}, NEVER));
+  answers = (request) => (request.startsWith("GET") ? json(404, { detail: "older than six days" }) : studio(1)(request));
+  await upload(fileOf(1), {}, () => {}, NEVER);
+  assert.equal(asked.filter((one) => one === "POST /api/uploads").length, 2);
+  assert.equal(kept.size, 0);
+});
+
+test("when one block is refused for good no others are sent", async () => {
+  answers = (request) => (request === "PUT /api/uploads/sealed/0" ? json(400, { detail: "no" }) : studio(50)(request));
+  await assert.rejects(upload(fileOf(50), {}, () => {}, NEVER), { message: "no" });
+  await new Promise((done) => setTimeout(done, 50));
+  assert.ok(asked.length < 10, `${asked.length} requests`);
+});
+
+test("an upload needs no storage of the browser's, but cannot go on later without it", async () => {
+  const forbidden = () => {
+    throw new DOMException("denied", "SecurityError");
+  };
+  const allowed = { ...globalThis.localStorage };
+  Object.assign(globalThis.localStorage, { getItem: forbidden, setItem: forbidden, removeItem: forbidden });
+  answers = studio(1);
+  const done = await upload(fileOf(1), {}, () => {}, NEVER);
+  Object.assign(globalThis.localStorage, allowed);
+  assert.equal(done.video, "beach.mp4");
+});
+
+test("an empty file is refused by a sentence", async () => {
+  await assert.rejects(upload(new File([], "empty.mp4"), {}, () => {}, NEVER), { message: "The file is empty." });
+  assert.deepEqual(asked, []);
+});
+
+test("a player that was closed tells nothing any more", async () => {
+  const video = { removeAttribute() {}, load() {} };
+  const playback = new Playback(video, () => null);
+  let told = 0;
+  playback.addEventListener("lost", () => told++);
+  playback.addEventListener("progress", () => told++);
+  playback.close();
+  playback.guard(Promise.reject(new DOMException("removed", "InvalidStateError")));
+  playback.tell("progress");
+  await new Promise(setImmediate);
+  assert.equal(told, 0);
+});
+
+// Streams that are told what happens to them.
+class Stream extends EventTarget {
+  static all = [];
+  constructor() {
+    super();
+    Stream.all.push(this);
+  }
+  close() {
+    this.closed = true;
+  }
+}
+
+test("broken streams are opened again more and more rarely, and at once like the first after a good one", async (context) => {
+  globalThis.EventSource = Stream;
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  context.mock.method(Math, "random", () => 0.5);
+  answers = () => json(200, {});
+  const words = [];
+  follow("/api/events", { open() {}, lost: (why) => words.push(why) });
+  const settle = () => new Promise(setImmediate);
+  const breakOff = async () => {
+    Stream.all.at(-1).dispatchEvent(new Event("error"));
+    for (let i = 0; i < 5; i++) await settle();
+  };
+  const waits = [];
+  const measure = async () => {
+    const before = Stream.all.length;
+    let waited = 0;
+    while (Stream.all.length === before) (context.mock.timers.tick(100), (waited += 100));
+    waits.push(waited);
+  };
+  for (let i = 0; i < 6; i++) (await breakOff(), await measure());
+  assert.deepEqual(waits, [1000, 2000, 4000, 8000, 15000, 15000]);
+  Stream.all.at(-1).dispatchEvent(new Event("open"));
+  await breakOff();
+  await measure();
+  assert.equal(waits.at(-1), 1000);
+  assert.ok(Stream.all.slice(0, -1).every((stream) => stream.closed));
+  assert.ok(words.every((why) => why.startsWith("The studio does not answer.")));
+});
+
+test("who is signed out is told so", async (context) => {
+  globalThis.EventSource = Stream;
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  answers = () => json(401, { detail: "you are signed out" });
+  const words = [];
+  follow("/api/events", { open() {}, lost: (why) => words.push(why) });
+  Stream.all.at(-1).dispatchEvent(new Event("error"));
+  for (let i = 0; i < 5; i++) await new Promise(setImmediate);
+  assert.deepEqual(words, ["You are signed out. Reload the page to sign in again."]);
+});
