@@ -14,6 +14,8 @@ export class LivePlayer extends Playback {
   #segments = [];
   #ended = false;
   #next = 0;
+  // So far ahead of the picture it is filled: less where the browser has no room for that.
+  #ahead = AHEAD_S;
   #first = new Map();
   #news = Promise.withResolvers?.() ?? deferred();
 
@@ -50,21 +52,34 @@ export class LivePlayer extends Playback {
     await this.#open();
     for (;;) {
       this.signal.throwIfAborted();
-      if (this.#next < this.#segments.length && this.#wanted()) {
-        const number = this.#next++;
-        const data = await this.#fetch(`live/${number}.m4s`);
-        if (number === this.#next - 1) await this.#append(data);
-        this.follow();
-        continue;
-      }
-      if (this.#next >= this.#segments.length) {
-        if (this.#ended) this.#finish();
-        else if (await this.#list()) continue;
-      }
+      const more = await this.#advance();
       this.follow();
+      if (more) continue;
       await Promise.race([this.#news.promise, pause(1000, this.signal)]);
       this.#news = deferred();
     }
+  }
+
+  // Takes the next segment, or asks for further ones; false when there is nothing to do but wait.
+  async #advance() {
+    if (this.#next < this.#segments.length) return this.#wanted() && this.#take(this.#next);
+    if (!this.#ended) return this.#list();
+    this.#finish();
+    return false;
+  }
+
+  async #take(number) {
+    const data = await this.#fetch(`live/${number}.m4s`);
+    // Meanwhile the viewer may have gone elsewhere.
+    if (number !== this.#next) return true;
+    const fits = await this.#append(data);
+    if (!fits) {
+      // There is room for it once a part of what lies ahead was shown.
+      this.#ahead = 0.8 * (this.#segments[number].start_s - this.video.currentTime);
+      return false;
+    }
+    if (number === this.#next) this.#next++;
+    return true;
   }
 
   async #open() {
@@ -77,6 +92,7 @@ export class LivePlayer extends Playback {
     this.video.disableRemotePlayback = true;
     this.video.src = URL.createObjectURL(this.#source);
     await new Promise((done) => this.#source.addEventListener("sourceopen", done, { once: true }));
+    this.signal.throwIfAborted();
     this.#buffer = this.#source.addSourceBuffer(type);
     await this.#append(await this.#fetch("live/init.mp4"));
   }
@@ -116,20 +132,29 @@ export class LivePlayer extends Playback {
 
   #wanted() {
     const segment = this.#segments[this.#next];
-    return segment.start_s < this.video.currentTime + AHEAD_S;
+    return segment.start_s < this.video.currentTime + this.#ahead;
   }
 
+  // False where the browser has no room for it.
   async #append(data) {
     await this.#idle();
     await this.#tidy();
-    try {
-      this.#buffer.appendBuffer(data);
-    } catch (error) {
-      if (error.name !== "QuotaExceededError") throw error;
-      await this.#remove(0, Math.max(0, this.video.currentTime - 5));
-      this.#buffer.appendBuffer(data);
+    if (!this.#fit(data)) {
+      await this.#remove(0, this.video.currentTime - 5);
+      if (!this.#fit(data)) return false;
     }
     await this.#idle();
+    return true;
+  }
+
+  #fit(data) {
+    try {
+      this.#buffer.appendBuffer(data);
+      return true;
+    } catch (error) {
+      if (error.name !== "QuotaExceededError") throw error;
+      return false;
+    }
   }
 
   async #tidy() {
@@ -144,9 +169,12 @@ export class LivePlayer extends Playback {
     await this.#idle();
   }
 
-  #idle() {
-    if (!this.#buffer.updating) return Promise.resolve();
-    return new Promise((done) => this.#buffer.addEventListener("updateend", done, { once: true }));
+  async #idle() {
+    if (this.#buffer.updating) {
+      await new Promise((done) => this.#buffer.addEventListener("updateend", done, { once: true }));
+    }
+    // The buffer of a player that was closed is of no use any more.
+    this.signal.throwIfAborted();
   }
 
   #finish() {

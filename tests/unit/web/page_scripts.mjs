@@ -6,6 +6,7 @@ import { beforeEach, mock, test } from "node:test";
 import { pause } from "./api.js";
 import { follow } from "./events.js";
 import { Playback } from "./playback.js";
+import { LivePlayer } from "./player.js";
 import { upload } from "./upload.js";
 
 const BLOCK = 4;
@@ -112,6 +113,129 @@ test("a player that was closed tells nothing any more", async () => {
   playback.tell("progress");
   await new Promise(setImmediate);
   assert.equal(told, 0);
+});
+
+// A video with a Media Source of which only the places of segments, a second each, are kept.
+class FakeVideo extends EventTarget {
+  currentTime = 0;
+  paused = true;
+  src = "";
+  playbackRate = 1;
+  end = 0;
+  get buffered() {
+    return { length: this.end ? 1 : 0, start: () => 0, end: () => this.end };
+  }
+  play() {
+    this.paused = false;
+    return Promise.resolve();
+  }
+  removeAttribute() {
+    this.src = "";
+  }
+  load() {}
+}
+
+function sourceOf(video, { room = Infinity } = {}) {
+  const appended = [];
+  class Buffer extends EventTarget {
+    updating = false;
+    get buffered() {
+      return video.buffered;
+    }
+    appendBuffer(data) {
+      const number = Number(new TextDecoder().decode(data));
+      if (number - video.currentTime >= room) throw new DOMException("full", "QuotaExceededError");
+      this.updating = true;
+      setImmediate(() => {
+        this.updating = false;
+        appended.push(number);
+        if (number >= 0) video.end = number + 1;
+        this.dispatchEvent(new Event("updateend"));
+      });
+    }
+    remove() {}
+  }
+  class Source extends EventTarget {
+    readyState = "open";
+    static isTypeSupported = () => true;
+    constructor() {
+      super();
+      setImmediate(() => this.dispatchEvent(new Event("sourceopen")));
+    }
+    addSourceBuffer() {
+      return new Buffer();
+    }
+    endOfStream() {
+      this.readyState = "ended";
+    }
+  }
+  globalThis.window = { MediaSource: Source };
+  URL.createObjectURL = () => "blob:it";
+  return appended;
+}
+
+// A job of which all segments are painted; its header has the number -1.
+function painted(count) {
+  const segments = [...Array(count).keys()].map((number) => ({ number, start_s: number, duration_s: 1 }));
+  return (request) => {
+    if (request.endsWith("/live")) return json(200, { codec: "avc1.640028", segments, ended: true });
+    return new Response(request.endsWith("init.mp4") ? "-1" : request.match(/(\d+)\.m4s/)[1]);
+  };
+}
+
+const ticks = async (count) => {
+  for (let i = 0; i < count; i++) await new Promise(setImmediate);
+};
+
+test("what the browser has no room for is appended when there is", async () => {
+  const video = new FakeVideo();
+  const appended = sourceOf(video, { room: 10 });
+  answers = painted(40);
+  const player = new LivePlayer(video, "job", () => 40);
+  let lost = null;
+  player.addEventListener("lost", (event) => (lost = event.detail));
+  await ticks(200);
+  assert.deepEqual(appended.slice(1), [...Array(10).keys()]);
+  for (; video.currentTime < 40; video.currentTime += 0.5) {
+    const before = asked.length;
+    video.dispatchEvent(new Event("timeupdate"));
+    await ticks(40);
+    assert.ok(asked.length - before < 12, "asked without a pause");
+  }
+  player.close();
+  assert.equal(lost, null);
+  assert.deepEqual(appended.slice(1), [...Array(40).keys()]);
+});
+
+test("a picture that waits again and again does not throw away what it waits for", async () => {
+  const video = new FakeVideo();
+  const appended = sourceOf(video);
+  const all = painted(5);
+  answers = async (request) => {
+    if (request.endsWith(".m4s")) {
+      await new Promise(setImmediate);
+      video.dispatchEvent(new Event("waiting"));
+      await new Promise(setImmediate);
+    }
+    return all(request);
+  };
+  const player = new LivePlayer(video, "job", () => 5);
+  await ticks(300);
+  player.close();
+  assert.deepEqual(appended, [-1, 0, 1, 2, 3, 4]);
+  assert.equal(asked.filter((one) => one.endsWith(".m4s")).length, 5);
+});
+
+test("a player that is closed while it appends leaves the video to the next one", async () => {
+  const video = new FakeVideo();
+  const appended = sourceOf(video);
+  answers = painted(5);
+  const player = new LivePlayer(video, "job", () => 5);
+  while (appended.length < 1) await ticks(1);
+  player.close();
+  await ticks(50);
+  assert.ok(video.paused);
+  assert.deepEqual(appended, [-1, 0]);
 });
 
 // Streams that are told what happens to them.
