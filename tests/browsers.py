@@ -41,9 +41,12 @@ async def open_page(browser: Browser, address: str) -> AsyncIterator[Page]:
     opened = await context.new_page()
     troubles: list[str] = []
     opened.on("pageerror", lambda error: troubles.append(str(error)))
-    await opened.goto(address)
-    yield opened
-    await context.close()
+    try:
+        await opened.goto(address)
+        yield opened
+    finally:
+        # Also after a test that failed: its page would go on playing beside all others.
+        await context.close()
     assert troubles == []
 
 

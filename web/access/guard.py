@@ -40,7 +40,8 @@ _DAY_S: Final = 24 * 3600
 _SESSION_S: Final = 12 * 3600
 _FLOW_S: Final = 600
 
-_NOT_SIGNED_IN: Final = (
+_NOT_SIGNED_IN: Final = "you are not signed in: reload the page to sign in"
+_LOCKED: Final = (
     "open the address that was printed when the studio was started; it holds the token that lets "
     "you in"
 )
@@ -116,10 +117,12 @@ class Guard:
     def _unknown(self, request: web.Request) -> web.StreamResponse:
         if self._entra is not None and request.path == "/":
             return web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": SIGN_IN})
+        if self._entra is not None and request.path == SIGN_OUT:  # their session has ended before
+            return web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": SIGNED_OUT})
         by_token = self._settings.web_sign_in == "token"
         if by_token and request.path == "/":
             return _locked()
-        raise Problem(HTTPStatus.UNAUTHORIZED, _NOT_SIGNED_IN if by_token else "sign in first")
+        raise Problem(HTTPStatus.UNAUTHORIZED, _LOCKED if by_token else _NOT_SIGNED_IN)
 
     async def _begin(self, _request: web.Request) -> web.Response:
         assert self._entra is not None

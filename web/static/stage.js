@@ -1,8 +1,9 @@
 // The large picture: a still frame or a playing video, before and after, with a divider between.
+import { Refused } from "./api.js";
 import { Unplayable } from "./playback.js";
 import { LivePlayer } from "./player.js";
 import { PlaylistPlayer } from "./playlist.js";
-import { clock, codecOf, speedOf } from "./words.js";
+import { clock, codecOf, plays, speedOf } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 // The original is brought back to the painted picture's time: gently, because its sound may be heard,
@@ -21,7 +22,10 @@ export class Stage {
   #job = null;
   #hasBefore = false;
   #muted = true;
-  #unplayable = false;
+  // The sentence that says why the painted part is not shown; the result will be.
+  #lostWhy = null;
+  // Why nothing is played, where only a picture and the download are left.
+  #unplayable = null;
 
   constructor() {
     $("compare").addEventListener("input", () => this.#cut());
@@ -40,7 +44,7 @@ export class Stage {
     this.#after.addEventListener("waiting", () => this.#hint());
     this.#after.addEventListener("playing", () => this.#hint());
     this.#after.addEventListener("loadedmetadata", () => this.#shape(this.#after.videoWidth, this.#after.videoHeight));
-    this.#after.addEventListener("error", () => this.#job && !this.#live && this.#showPicture());
+    this.#after.addEventListener("error", () => this.#job && !this.#live && this.#resultFailed());
     this.#before.addEventListener("error", () => {
       this.#hasBefore = false;
       this.#single(true);
@@ -90,7 +94,9 @@ export class Stage {
   update(job) {
     if (this.#job?.id !== job.id) return;
     this.#job = job;
-    if (!this.#live && !this.#after.src && !this.#unplayable) this.#begin(job);
+    const shown = this.#live || this.#after.src || this.#unplayable;
+    // What was lost once would be lost again with every event of the job.
+    if (!shown && (job.result || !this.#lostWhy)) this.#begin(job);
     this.#live?.update(job);
     this.#showMeans();
     this.#hint();
@@ -105,7 +111,7 @@ export class Stage {
   }
 
   #begin(job) {
-    if (job.result && (job.ended || !job.live.playable_s)) {
+    if (job.result && (job.ended || this.#lostWhy || !job.live.playable_s)) {
       this.#after.src = `/api/jobs/${job.id}/result`;
       this.#after.play().catch(() => {});
     } else if (job.live.playable_s) {
@@ -126,12 +132,13 @@ export class Stage {
     this.#live.close();
     this.#live = null;
     if (error instanceof Unplayable) {
-      this.#showPicture();
+      this.#showPicture(cannotPlay(job));
       return;
     }
-    if (!job?.result) {
-      this.#say(job?.error?.message ?? error?.message ?? "The picture cannot be shown.");
+    if (!job.result) {
+      this.#lostWhy = error instanceof Refused ? error.message : "This browser stopped playing the picture.";
       this.#showMeans();
+      this.#hint();
       return;
     }
     this.#after.src = `/api/jobs/${job.id}/result`;
@@ -140,9 +147,14 @@ export class Stage {
     if (playing) this.#after.play().catch(() => {});
   }
 
-  // The browser cannot play what is painted: its first picture stands for it.
-  #showPicture() {
-    this.#unplayable = true;
+  // Browsers do not say whether they cannot play a video or did not get it.
+  #resultFailed() {
+    this.#showPicture(plays(this.#job.codec) ? "The video did not load" : cannotPlay(this.#job));
+  }
+
+  // What is painted cannot be played: its first picture stands for it.
+  #showPicture(why) {
+    this.#unplayable = why;
     this.#after.removeAttribute("src");
     this.#after.hidden = true;
     this.#showMeans();
@@ -157,7 +169,7 @@ export class Stage {
     this.#live?.close();
     this.#live = null;
     this.#job = null;
-    this.#unplayable = false;
+    this.#unplayable = this.#lostWhy = null;
     this.#hasBefore = false;
     for (const video of [this.#after, this.#before]) {
       video.pause();
@@ -276,8 +288,9 @@ export class Stage {
     else if (job.state === "cancelled" && !this.#live) this.#say("This painting was cancelled.");
     else if (this.#unplayable) {
       const when = job.result ? "download the result" : "the result will be there to download";
-      this.#say(`This browser cannot play ${codecOf(job.codec)}: ${when}.`);
-    } else if (!this.#live && !this.#after.src && job.ended) this.#say("There is nothing to show.");
+      this.#say(`${this.#unplayable}: ${when}.`);
+    } else if (this.#lostWhy && !this.#after.src) this.#say(this.#lostWhy);
+    else if (!this.#live && !this.#after.src && job.ended) this.#say("There is nothing to show.");
     else if (!this.#live && !this.#after.src) this.#say(job.waiting ? `Waiting for ${job.waiting} …` : "The first frames are being painted …");
     else if (this.#live && wait > 0 && this.#after.paused && !this.#after.currentTime) {
       const when = Number.isFinite(wait) ? ` Plays smoothly in ${clock(wait)}.` : "";
@@ -291,4 +304,8 @@ export class Stage {
     $("hint").firstElementChild.textContent = words;
     $("play-anyway").hidden = !playAnyway;
   }
+}
+
+function cannotPlay(job) {
+  return `This browser cannot play ${codecOf(job.codec)}`;
 }

@@ -1,12 +1,12 @@
 // The page: puts the picture, the choices and the list of jobs together.
-import { get } from "./api.js";
+import { get, patiently } from "./api.js";
 import { Gallery } from "./gallery.js";
 import { Jobs } from "./jobs.js";
 import { frameOf, painted, pictureOf, smaller } from "./pictures.js";
 import { Schedule } from "./schedule.js";
 import { intoSight } from "./sight.js";
 import { Stage } from "./stage.js";
-import { stateOf, titleOf } from "./words.js";
+import { sizeOf, stateOf, titleOf } from "./words.js";
 import { upload } from "./upload.js";
 
 // As many pixels as are painted at most, so that strokes are as large as the result's.
@@ -15,7 +15,11 @@ const SMALL = 320;
 const REFUSED = 400;
 const $ = (id) => document.getElementById(id);
 
-const session = await get("/api/session");
+const session = await patiently(() => get("/api/session")).catch((error) => {
+  $("away").textContent = `${error.message} Reload the page to try again.`;
+  $("away").hidden = false;
+  throw error;
+});
 const stage = new Stage();
 const gallery = new Gallery(session.styles, session.default_style);
 const schedule = new Schedule(session.styles, session.default_style);
@@ -98,10 +102,10 @@ function choose(chosen) {
   files = [...chosen];
   const bytes = files.reduce((sum, file) => sum + file.size, 0);
   $("chosen").textContent = files.length > 1 ? `${files.length} videos` : files[0].name;
-  $("chosen-more").textContent = `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+  $("chosen-more").textContent = sizeOf(bytes);
   offer();
   const tooLarge = files.find((file) => file.size > session.max_upload_bytes);
-  trouble("video", tooLarge ? `${tooLarge.name} is larger than this studio accepts.` : null);
+  trouble("video", tooLarge ? `${tooLarge.name} is larger than ${sizeOf(session.max_upload_bytes)}, the most that this studio accepts.` : null);
   trouble("painting", null);
   performance.mark("files chosen");
   describe();

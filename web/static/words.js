@@ -8,6 +8,11 @@ export function clock(seconds) {
   return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
 }
 
+export function sizeOf(bytes) {
+  const [size, unit] = bytes < 1e9 ? [bytes / 1e6, "MB"] : [bytes / 1e9, "GB"];
+  return `${size.toFixed(size < 10 ? 1 : 0)}\u00a0${unit}`;
+}
+
 // When something was, as people of the browser's language write it: the year only of other years.
 export function momentOf(time) {
   const year = time.getFullYear() === new Date().getFullYear() ? {} : { year: "numeric" };

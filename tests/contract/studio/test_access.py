@@ -108,6 +108,26 @@ async def test_behind_a_proxy_each_user_sees_their_own_jobs(storage_connection):
             assert answer.status == 401
 
 
+async def test_who_signs_out_after_their_session_has_ended_is_signed_out(storage_connection):
+    entra = {
+        "web_sign_in": "entra",
+        "web_token": None,
+        "web_public_url": "http://127.0.0.1",
+        "entra_tenant_id": "tenant",
+        "entra_client_id": "client",
+        "entra_client_secret": "secret",
+    }
+    async with (
+        opened(storage_connection, **entra) as studio,
+        studio.session(Accept="*/*") as browser,
+    ):
+        async with browser.post("/sign-out", allow_redirects=False) as answer:
+            assert (answer.status, answer.headers["Location"]) == (303, "/signed-out")
+        async with browser.get("/api/jobs") as answer:
+            assert answer.status == 401
+            assert "reload the page to sign in" in await problem(answer)
+
+
 async def test_nobody_hears_that_a_job_of_another_was_deleted(storage_connection):
     async with (
         opened(storage_connection, web_sign_in="proxy", web_token=None) as studio,

@@ -11,13 +11,13 @@ import secrets
 
 import pytest
 from browsers import open_page
-from playwright.async_api import Page
+from playwright.async_api import Page, expect
 from studio_bench import TOKEN, Opened, only_upload
 from studio_page import WITHOUT_MEDIA_SOURCE, look, when
 from videos import Sound, Video
 from webkit import WebKitPage, webkit_page
 
-from shared.contracts.layout import job_id
+from shared.contracts.layout import chunk_blob, job_id
 from shared.contracts.style_request_text import parse_style_request
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -55,6 +55,28 @@ async def test_fragments_that_a_browser_drops_ahead_of_the_picture_are_fetched_a
         await when(page, lambda seen: seen["buffered"][0][1] > SECONDS - 0.1)
         await page.evaluate(DROP_WHAT_IS_AHEAD)
         await when(page, lambda seen: seen["time"] > SECONDS - 0.3)
+
+
+async def test_a_damaged_segment_is_not_asked_for_with_every_event_of_its_job(studio, browser):
+    async with open_page(browser, f"{studio.url}/?token={TOKEN}") as page:
+        job = secrets.token_hex(12)
+        for number in range(SEGMENTS):
+            await studio.segment(job, number, FRAMES)
+        container, name = studio.names["segments"], chunk_blob(job, 2)
+        stored = await studio.blobs.fetch(container, name)
+        damaged = stored.data[:-9] + b"disturbed"
+        await studio.blobs.replace(container, name, damaged, metadata=stored.metadata)
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        record = {"job_id": job, "video_name": "beach.mp4", "frames": SEGMENTS * FRAMES}
+        await studio.job(**record)
+        await page.click(".thumb")
+        for painted in range(1, 4):
+            await studio.job(**record, frames_stylized=painted)
+            shown = page.locator(".job", has_text=f"{100 * painted // (SEGMENTS * FRAMES)}\u00a0%")
+            await expect(shown).to_be_visible(timeout=60_000)
+            await expect(page.locator("#hint")).to_contain_text("is gone", timeout=60_000)
+        assert sum(url.endswith("/live/2.m4s") for url in asked) == 1
 
 
 async def test_chromium_plays_it_as_it_grows_and_then_the_result(studio, browser):
