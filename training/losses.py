@@ -21,8 +21,8 @@ from torch import Tensor
 from training.features import Features
 
 _TINY: Final = 1e-6
-_LUMA: Final = (0.299, 0.587, 0.114)
-_OPPONENTS: Final = (_LUMA, (1.0, -1.0, 0.0), (0.5, 0.5, -1.0))
+LUMA: Final = (0.299, 0.587, 0.114)
+_OPPONENTS: Final = (LUMA, (1.0, -1.0, 0.0), (0.5, 0.5, -1.0))
 """Light and dark, red and green, yellow and blue. In red, green and blue, which rise and fall
 together, light and dark would be nearly all that counts, and little colours would be lost."""
 
@@ -257,7 +257,7 @@ def contents(pictures: Tensor, features: Features) -> dict[str, Tensor]:
 
 def luma_loss(painted: Tensor, pictures: Tensor) -> Tensor:
     """Return 1 - correlation of the coarse luma: light stays light, dark stays dark."""
-    weights = torch.tensor((_LUMA,), device=painted.device)
+    weights = torch.tensor((LUMA,), device=painted.device)
     a, b = (_coarse(x, weights, _LUMA_CELL) for x in (painted, pictures))
     # The small number under the root: a flat crop has no correlation, and must not give NaN.
     norm = (a.square().mean(2) * b.square().mean(2) + _TINY).sqrt()
@@ -320,7 +320,7 @@ def grid_loss(painted: Tensor) -> Tensor:
     In what a network paints nothing may come again every four pixels: neither as a grid, nor as a
     weave along strokes.
     """
-    weights = torch.tensor((_LUMA,), device=painted.device)
+    weights = torch.tensor((LUMA,), device=painted.device)
     light = torch.einsum("oc,nchw->nohw", weights, painted)
     # Less its surroundings, of which the slope would count as a difference within a cell.
     fine = F.avg_pool2d(light, 5, 1, 2, count_include_pad=False)

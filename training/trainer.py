@@ -24,6 +24,7 @@ from pydantic import Field
 from torch import Tensor
 
 from shared.contracts.values import Value
+from training.coherence import coherence_loss, coherences
 from training.data import Crops, read_picture, seeded
 from training.features import Features
 from training.losses import (
@@ -73,6 +74,7 @@ class Plan(Value):
     rate: float = Field(default=1e-3, description="highest learning rate")
     style: float = 1.0
     local: float = Field(default=0.5, description="the painting's texture in every window")
+    coherence: float = Field(default=1.5, description="strokes as long as the painting's")
     lately: float = Field(
         default=0.5, gt=0, le=1, description="a crop's share in what is compared with the painting"
     )
@@ -143,6 +145,7 @@ class _Run:
         self._device = device
         picture = read_picture(painting, plan.style_size)[None].to(device)
         self._wanted: dict[str, Statistics] = style_statistics(picture, features)
+        self._coherences = coherences(picture)
         self.lately = Lately(plan.lately)
         self._crops = Crops(photos, size=plan.size + 2 * RIM + MULTIPLE, seed=plan.seed)
         self.optimiser = torch.optim.Adam(
@@ -180,6 +183,7 @@ class _Run:
         losses = {
             "style": plan.style * style_loss(measured, self._wanted, self.lately),
             "local": plan.local * local_loss(measured, self._wanted),
+            "coherence": plan.coherence * coherence_loss(painted, self._coherences),
             "content": plan.content * content_losses(seen, content, self._wanted),
             "luma": plan.luma * luma_loss(painted, pictures),
             "hue": plan.hue * hue_loss(painted, pictures),

@@ -1,0 +1,76 @@
+"""How long strokes keep one direction: the coherence of a picture's structure tensor.
+
+Statistics of VGG19's channels ask for texture, and a dense hatching of short dabs has more of it
+than long strokes. The structure tensor sums the gradients of light around a place; where they all
+run one way its two eigenvalues differ, and their difference over their sum, the coherence
+(Weickert, "Coherence-enhancing diffusion filtering", IJCV 1999), is 1. Where short dabs end and
+begin it is near 0.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - everybody's name for it
+from torch import Tensor
+
+from training.losses import LUMA
+
+
+class Scale(NamedTuple):
+    """Light in cells of ``cell`` pixels; gradients summed by a Gaussian of ``spread`` cells."""
+
+    cell: int
+    spread: float
+
+
+SCALES: Final = (Scale(1, 2), Scale(2, 2), Scale(2, 4), Scale(4, 2), Scale(4, 4))
+"""From strokes of a few pixels to bands of some forty."""
+
+_REACH: Final = 3
+_FAINTEST: Final = 1e-8
+_TINY: Final = 1e-6
+
+
+def coherences(pictures: Tensor) -> Tensor:
+    """Return the mean coherence of pictures (N, 3, H, W), 0..1, at each of `SCALES`.
+
+    A place counts by its gradient, as the root of the tensor's trace: a wall of faint strokes
+    counts nearly as much as the outlines of a face.
+    """
+    light = torch.einsum("c,nchw->nhw", torch.tensor(LUMA, device=pictures.device), pictures)
+    return torch.stack([_coherence(light[:, None], scale) for scale in SCALES])
+
+
+def coherence_loss(painted: Tensor, wanted: Tensor) -> Tensor:
+    """Return by what share pictures fall short of the coherences ``wanted``, the sum over scales.
+
+    More coherence than the painting has costs nothing: photographs have edges of their own.
+    """
+    return (F.relu(wanted - coherences(painted)) / wanted).sum()
+
+
+def _coherence(light: Tensor, scale: Scale) -> Tensor:
+    cells = F.avg_pool2d(light, scale.cell)
+    across = (cells[..., 1:-1, 2:] - cells[..., 1:-1, :-2]) / 2
+    down = (cells[..., 2:, 1:-1] - cells[..., :-2, 1:-1]) / 2
+    products = torch.cat([across * across, down * down, across * down], dim=1)
+    xx, yy, xy = _gaussian(products, scale.spread).unbind(1)
+    trace = xx + yy
+    # The small number under the root: where nothing changes, its gradient must not be NaN.
+    apart = ((xx - yy).square() + 4 * xy.square() + _FAINTEST**2).sqrt()
+    weight = trace.clamp(min=_FAINTEST).sqrt()
+    return (weight * apart / (trace + _TINY)).mean() / weight.mean()
+
+
+def _gaussian(planes: Tensor, deviation: float) -> Tensor:
+    """Blur planes (N, C, H, W), columns and rows one by one; beyond an edge it is repeated."""
+    reach = round(_REACH * deviation)
+    steps = torch.arange(-reach, reach + 1, device=planes.device)
+    taps = torch.exp(-steps.square() / (2 * deviation**2))
+    channels = planes.shape[1]
+    column = (taps / taps.sum()).view(1, 1, -1, 1).expand(channels, 1, -1, 1)
+    planes = F.pad(planes, (reach, reach, reach, reach), mode="replicate")
+    planes = F.conv2d(planes, column, groups=channels)
+    return F.conv2d(planes, column.mT, groups=channels)
