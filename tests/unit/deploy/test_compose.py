@@ -136,6 +136,11 @@ def test_stylizers_can_be_scaled(services: Compose) -> None:
     assert not {"ports", "container_name"} & services["stylizer"].keys()
 
 
+def test_a_stylizer_may_have_the_threads_of_av1_in_a_lane_of_each_core(services: Compose) -> None:
+    threads = 1 + 15  # the lane's own, and SVT-AV1's, as measured
+    assert services["stylizer"]["pids_limit"] > 64 * threads
+
+
 def test_a_drain_ends_before_the_container_is_killed(services: Compose) -> None:
     for name in ("splitter", "stylizer", "assembler"):
         grace_s = float(services[name]["stop_grace_period"].removesuffix("s"))
