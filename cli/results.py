@@ -18,7 +18,11 @@ RESULT_ENDINGS: Final = (".mp4", ".mkv")
 LONGEST_NAME_BYTES: Final = 255
 """What file systems of Linux and macOS take."""
 
-_BESIDE_NAME_BYTES: Final = len(".mp4.part")
+_DRAFT_BYTES: Final = len(".part")
+_BESIDE_NAME_BYTES: Final = len(".mp4") + _DRAFT_BYTES
+
+_LEAST_STEM_BYTES: Final = 32
+"""Of a video's name, so much is kept beside a style's, however long that is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,8 @@ class Output:
     @property
     def is_folder(self) -> bool:
         """Whether results go into a folder, and keep their own names."""
-        return self.text.endswith(os.sep) or self.path.is_dir()
+        # Unlike pathlib's, this does not raise for a name that is too long.
+        return self.text.endswith(os.sep) or os.path.isdir(self.text)  # noqa: PTH112
 
     def __str__(self) -> str:
         """Return the option as it was typed."""
@@ -102,6 +107,8 @@ def find_result_problems(output: Output | None, videos: int = 1) -> list[str]:
             f"{said}: a result is a video, and its name must end in {names}; "
             "a new folder's, in a slash"
         ]
+    if len(os.fsencode(output.path.name)) > (most := LONGEST_NAME_BYTES - _DRAFT_BYTES):
+        return [f"{said}: the file's name is longer than {most} bytes"]
     return find_unwritable(said, output.path)
 
 
@@ -178,9 +185,9 @@ def _option(output: Output | None) -> str:
 
 
 def _named(stem: str, number: str, slug: str) -> str:
-    end = f"{number}.{slug}"
-    room = LONGEST_NAME_BYTES - _BESIDE_NAME_BYTES - len(os.fsencode(end))
-    return f"{_cut(stem, room)}{end}"
+    room = LONGEST_NAME_BYTES - _BESIDE_NAME_BYTES
+    end = f"{number}.{_cut(slug, room - len(number) - 1 - _LEAST_STEM_BYTES)}"
+    return f"{_cut(stem, room - len(os.fsencode(end)))}{end}"
 
 
 def _cut(text: str, most_bytes: int) -> str:

@@ -1,4 +1,4 @@
-"""Lays out the progress of many jobs as lines of a terminal, from 40 columns up."""
+"""Lays out the progress of many jobs as lines of a terminal; they can be read from 40 columns up."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def row(meter: Meter, width: int) -> str:
         fields.append(f"{meter.painted:>7} of {meter.total or '?':<7}")
     fields += _pace(meter.frames_per_second, meter.seconds_left, width)
     tail = " ".join(fields)
-    return f"{shorten(escaped(meter.name), width - cell_len(tail) - 1)} {tail}".rstrip()
+    return _joined(escaped(meter.name), tail, width)
 
 
 def total_row(summary: Summary, width: int) -> str:
@@ -70,7 +70,7 @@ def total_row(summary: Summary, width: int) -> str:
     percent = "" if summary.percent is None else f"{summary.percent}%"
     tail = " ".join([f"{percent:>{_PERCENT}}", *_pace(summary.speed, summary.left, width)])
     text = f"{summary.ended} of {summary.jobs} done{failed}"
-    return f"{shorten(text, width - cell_len(tail) - 1)} {tail}".rstrip()
+    return _joined(text, tail, width)
 
 
 def summarize(meters: Sequence[Meter], failed: int) -> Summary:
@@ -111,7 +111,12 @@ def clock(seconds: float) -> str:
 
 
 def shorten(text: str, width: int) -> str:
-    """Return ``text`` in exactly ``width`` cells; what is too long loses its middle."""
+    """Return ``text`` in exactly ``width`` cells, none if that is negative.
+
+    What is too long loses its middle.
+    """
+    if width <= 0:
+        return ""
     if cell_len(text) <= width:
         return set_cell_size(text, width)
     end = text[-max(1, width // 3) :]
@@ -124,6 +129,11 @@ def shorten(text: str, width: int) -> str:
 def fit(text: str, width: int) -> str:
     """Return as much of ``text`` as there is room for."""
     return text if cell_len(text) <= width else set_cell_size(text, width)
+
+
+def _joined(text: str, tail: str, width: int) -> str:
+    """Return a line that ends in ``tail``; ``text`` gets the room that is left."""
+    return fit(f"{shorten(text, width - cell_len(tail) - 1)} {tail}", width).rstrip()
 
 
 def _pace(speed: float | None, left: float | None, width: int) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Final
 
 from cli.meter import WORDS
 from cli.report import SUCCEEDED
-from cli.screen import shorten
+from cli.screen import fit, shorten
 from shared.contracts.status import Status
 from shared.telemetry.escapes import escaped
 
@@ -44,7 +44,7 @@ def _line(job: str, state: str, share: str, age: str, video: str, width: int) ->
         head = f"{job[:8]:<8} {state:<9} {share:>4} "
     else:
         head = f"{job:<{ID_WIDTH}} {state:<9} {share:>4} {age:>4}  "
-    return f"{head}{shorten(escaped(video), width - len(head))}".rstrip()
+    return fit(f"{head}{shorten(escaped(video), width - len(head))}", width).rstrip()
 
 
 def _share(job: Status) -> str:

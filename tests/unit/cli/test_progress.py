@@ -74,10 +74,16 @@ def test_jobs_at_work_are_shown_before_those_that_wait(meters: list[Meter]) -> N
     assert shown[-1].startswith("0 of 52 done, 1 failed")
 
 
-@pytest.mark.parametrize("width", range(1, 30))
+@pytest.mark.parametrize("width", range(1, 40))
+def test_lines_fit_terminals_that_are_too_narrow_to_read(meters: list[Meter], width: int) -> None:
+    shown = lines(meters, failed=2, width=width, height=24)
+    assert all(cell_len(line) <= width for line in shown)
+
+
+@pytest.mark.parametrize("width", range(-5, 30))
 def test_any_name_fits_any_width(width: int) -> None:
     for name in ("x" * 100, "日" * 100, "👩‍👩‍👧‍👦" * 20, "", "a日b"):
-        assert cell_len(shorten(name, width)) == width
+        assert cell_len(shorten(name, width)) == max(0, width)
 
 
 @pytest.mark.parametrize(

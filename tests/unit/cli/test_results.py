@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from cli.results import Output, fetch_target, find_result_problems, plan_targets, result_names
+from cli.results import (
+    LONGEST_NAME_BYTES,
+    Output,
+    fetch_target,
+    find_result_problems,
+    plan_targets,
+    result_names,
+)
 
 
 def names(*videos: str) -> list[str]:
@@ -76,3 +83,23 @@ def test_a_slash_at_the_end_makes_a_folder_of_a_name(tmp_path: Path) -> None:
     assert problem == f"-o {tmp_path}/file.mp4/: {tmp_path}/file.mp4 is not a folder"
     (problem,) = find_result_problems(Output(f"{tmp_path}/a/newer"))
     assert problem.endswith("its name must end in .mp4 or .mkv; a new folder's, in a slash")
+
+
+def test_however_long_a_style_is_a_name_fits(tmp_path: Path) -> None:
+    [name] = result_names([tmp_path / "beach.mp4"], "x" * 900)
+    assert len(f"{name}.mp4.part") <= LONGEST_NAME_BYTES
+    assert name.startswith("beach.xxx")
+
+
+@pytest.mark.parametrize("letter", ["x", "日"])
+def test_a_file_without_room_for_its_draft_is_refused_before_painting(
+    tmp_path: Path, letter: str
+) -> None:
+    def problems(size: int) -> list[str]:
+        name = letter * (size // len(letter.encode()))
+        return find_result_problems(Output(str(tmp_path / f"{name}.mp4")))
+
+    assert problems(246) == []
+    for size in (249, 251, 300):
+        [problem] = problems(size)
+        assert problem.endswith(": the file's name is longer than 250 bytes")

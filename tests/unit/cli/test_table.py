@@ -49,7 +49,7 @@ def test_a_job_that_waits_names_what_for_and_for_how_long() -> None:
     assert line.endswith("  clip.mp4 in udnie: waiting for a stylizer for 25m")
 
 
-@pytest.mark.parametrize("width", [40, 60, 80, 120])
+@pytest.mark.parametrize("width", [*range(1, 40), 40, 60, 80, 120])
 def test_a_line_fits_the_terminal(width: int) -> None:
     long = JOBS[0].model_copy(update={"video_name": "日" * 200})
     assert all(cell_len(line) <= width for line in table([long, *JOBS], width, NOW))
