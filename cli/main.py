@@ -30,14 +30,15 @@ _LINES: Final = "\n"
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
+    _replace_closed_streams()
     # Names of files may be bytes that are not text: programs want them as they are.
     for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=errors)
-    arguments = build_parser().parse_args(argv)
     # It tells at length of every way to sign in that failed; the sentence at the end suffices.
     logging.getLogger("azure.identity").setLevel(logging.ERROR)
     try:
+        arguments = build_parser().parse_args(argv)
         module, _, function = arguments.command.partition(":")
         command = getattr(import_module(f"cli.commands.{module}"), function)
         code = asyncio.run(command(arguments))
@@ -57,10 +58,36 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         _give_up_stdout()
         sys.exit(1)
     except OSError as error:
-        name = f"{error.filename}: " if error.filename else ""
-        print(f"stylestream: {name}{error.strerror or error}", file=sys.stderr)
+        said, code = _explain(error)
+        print(f"stylestream: {escaped(said)}", file=sys.stderr)
         _give_up_stdout()
-        sys.exit(USAGE_ERROR if error.filename else 1)
+        sys.exit(code)
+
+
+def _replace_closed_streams() -> None:
+    """Open the null device for each standard stream that is closed.
+
+    Otherwise the next file that is opened would be taken for it, and ``print`` would take stdout
+    for a closed stderr.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+
+
+def _explain(error: OSError) -> tuple[str, int]:
+    """Return a sentence about what the system refused, and the exit code for it."""
+    if error.filename:
+        return f"{error.filename}: {error.strerror or error}", USAGE_ERROR
+    try:
+        os.getcwd()  # noqa: PTH109 - only to see whether it is there
+    except FileNotFoundError:
+        return "the current folder no longer exists", USAGE_ERROR
+    return error.strerror or str(error), 1
 
 
 def _give_up_stdout() -> None:

@@ -78,11 +78,12 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
 
 def add_dir(parser: argparse.ArgumentParser) -> None:
     """Add the option that names a running stack."""
+    default = str(default_dir()).replace("%", "%%")
     parser.add_argument(
         "--dir",
         type=Path,
         help="folder of the running stack; default: storage named by the environment, "
-        f"else {default_dir()}",
+        f"else {default}",
     )
 
 

@@ -1,4 +1,4 @@
-"""Lays out the progress of many jobs as lines of a terminal; they can be read from 40 columns up."""
+"""Lays out the progress of many jobs as lines of a terminal, for reading from 40 columns up."""
 
 from __future__ import annotations
 

@@ -22,9 +22,17 @@ LOCK_FILE: Final = "stack.lock"
 
 
 def default_dir() -> Path:
-    """Return the default directory of a stack."""
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "stylestream"
+    """Return the default directory of a stack.
+
+    Raises:
+        ConfigurationError: nothing says where the user's files are.
+    """
+    if state := os.environ.get("XDG_STATE_HOME"):
+        return Path(state) / "stylestream"
+    try:
+        return Path.home() / ".local" / "state" / "stylestream"
+    except RuntimeError as error:
+        raise ConfigurationError(["this user has no home folder: set HOME"]) from error
 
 
 class StackState(Value):

@@ -1,0 +1,96 @@
+"""What a command finds around it: streams that are closed, folders that are gone, Ctrl-C early."""
+
+from __future__ import annotations
+
+import pwd
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli import main as command
+from cli.main import main
+from local.defaults import SAMPLE
+
+COMMAND = Path(sys.executable).with_name("stylestream")
+
+pytestmark = pytest.mark.usefixtures("bare_environment")
+
+
+def in_shell(line: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["sh", "-c", line, COMMAND], capture_output=True, text=True, check=False, timeout=90
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "out", "said"),
+    [
+        ('"$0" styles >&-', 0, "", ""),
+        ('"$0" styles <&- >&- 2>&-', 0, "", ""),
+        ('"$0" run nowhere.mp4 >&-', 2, "", "stylestream: nowhere.mp4: no such file\n"),
+        ('"$0" run nowhere.mp4 2>&-', 2, "", ""),
+    ],
+)
+def test_a_command_needs_no_stream(line: str, code: int, out: str, said: str) -> None:
+    ran = in_shell(line)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (code, out, said)
+
+
+def test_a_folder_that_is_gone_is_named_as_the_cause() -> None:
+    for arguments in ("run", f"preview {SAMPLE}"):
+        ran = in_shell(f'mkdir -p gone && cd gone && rmdir ../gone && "$0" {arguments}')
+        assert ran.returncode == 2
+        assert ran.stderr == "stylestream: the current folder no longer exists\n"
+
+
+def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int | str | None, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    return ended.value.code, capsys.readouterr().err
+
+
+def test_without_any_home_the_remedy_is_a_variable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unknown(user: int) -> None:
+        raise KeyError(user)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("XDG_STATE_HOME")
+    code, said = told(capsys, "status")
+    assert code == 2
+    assert said == "stylestream: this user has no home folder: set HOME\n"
+
+
+def test_a_home_with_a_percent_sign_is_shown_in_help(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "50%d"))
+    for words in (["status"], ["up"]):
+        with pytest.raises(SystemExit) as ended:
+            main([*words, "--help"])
+        assert ended.value.code == 0
+        assert "50%d" in capsys.readouterr().out.replace("\n", "").replace(" ", "")
+
+
+def test_ctrl_c_while_the_command_line_is_read_is_an_interruption(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def pressed() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "build_parser", pressed)
+    code, said = told(capsys, "status")
+    assert code == 130
+    assert said.startswith("stylestream: interrupted")
+
+
+def test_a_file_whose_name_could_colour_the_terminal_is_named_harmlessly(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    _, said = told(capsys, "run", "-o", f"{tmp_path}/\x1b[31m{'x' * 300}/")
+    assert said.endswith(": File name too long\n")
+    assert "\x1b" not in said
