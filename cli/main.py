@@ -18,11 +18,10 @@ from importlib import import_module
 from typing import Final, NoReturn
 
 from cli.command_line import build_parser
+from cli.interruption import INTERRUPTED, Interrupted
 from cli.parser import USAGE_ERROR
 from shared.contracts.errors import ConfigurationError, StylestreamError
 from shared.telemetry.escapes import escaped
-
-INTERRUPTED: Final = 130
 
 # Of another program that ours gives the words of.
 _LINES: Final = "\n"
@@ -48,6 +47,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         for problem in error.problems:
             print(f"stylestream: {escaped(problem)}", file=sys.stderr)
         sys.exit(USAGE_ERROR)
+    except Interrupted as error:
+        print(f"stylestream: interrupted; {error}", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     except StylestreamError as error:
         print(f"stylestream: {escaped(str(error), keep=_LINES)}", file=sys.stderr)
         sys.exit(1)

@@ -40,6 +40,8 @@ class Submission:
 
     job_id: str
     video_name: str
+    etag: str
+    """The version of the upload."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,28 @@ class Pipeline:
                 self._containers.uploads, name, video, metadata=metadata
             )
             if etag is not None:
-                return Submission(job_id(self._containers.uploads, name, etag, style), name)
+                job = job_id(self._containers.uploads, name, etag, style)
+                return Submission(job, name, etag)
         raise AssertionError("there is a number for every name")
+
+    async def withdraw(self, submission: Submission) -> None:
+        """See to it that a submission is not painted, whether or not its job has begun.
+
+        A job that has begun is cancelled; before that, its upload is deleted.
+
+        Raises:
+            StylestreamError: the job has ended in this moment.
+        """
+        job = submission.job_id
+        status = (await self.view(job)).status
+        if status is None:
+            await self._blobs.delete(
+                self._containers.uploads, submission.video_name, etag=submission.etag
+            )
+            # It may have begun in the meantime.
+            status = (await self.view(job)).status
+        if status is not None and not status.ended:
+            await self.cancel(job)
 
     async def view(self, job: str) -> View:
         """Return what is known about a job, which may not have begun yet."""

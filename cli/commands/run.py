@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 import tempfile
 from argparse import Namespace
@@ -44,7 +43,7 @@ from shared.contracts.errors import SourceRefused, StylestreamError
 from shared.contracts.style_request import StyleRequest
 
 if TYPE_CHECKING:
-    from client import Pipeline
+    from client import Pipeline, Submission
     from local.stack import Stack
 
 T = TypeVar("T")
@@ -102,7 +101,7 @@ class _Run:
         self._arguments = arguments
         self._patience = Patience(PATIENCE_S)
         self._uploading = asyncio.Semaphore(UPLOADS_AT_ONCE)
-        self._unfinished: set[str] = set()
+        self._unfinished: set[Submission] = set()
 
     def accept(self, videos: list[Path], targets: list[Target]) -> list[_Order]:
         """Return the orders that make sense; report at once on files that are not videos.
@@ -140,24 +139,25 @@ class _Run:
             async with asyncio.TaskGroup() as tasks:
                 for order in orders:
                     tasks.create_task(self._paint_one(pipeline, order))
-        except* StylestreamError as group:
+        except* (StylestreamError, OSError) as group:
+            # Among them a video that is gone, and a reader of stdout that has left.
             raise group.exceptions[0] from None
         finally:
-            for job in self._unfinished if cancel else ():
-                with contextlib.suppress(StylestreamError):
-                    await pipeline.cancel(job)
+            if cancel:
+                ends = (pipeline.withdraw(submission) for submission in self._unfinished)
+                await asyncio.gather(*ends, return_exceptions=True)
 
     async def _paint_one(self, pipeline: Pipeline, order: _Order) -> None:
         async with self._uploading:
             order.meter.stage = "upload"
             submission = await pipeline.submit(order.video, self._request)
-        self._unfinished.add(submission.job_id)
+        self._unfinished.add(submission)
         status = await wait_for(
             pipeline, submission, self._progress, order.meter, self._patience, _UNNOTICED
         )
         if status is None:
             raise StylestreamError(f"{order.video}: given up")
-        self._unfinished.discard(submission.job_id)
+        self._unfinished.discard(submission)
         report = Report.of(status)
         if self._arguments.strict:
             report = report.judged_strictly()

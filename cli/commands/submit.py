@@ -16,6 +16,7 @@ from cli.commands.common import (
     tell,
     wait_for,
 )
+from cli.interruption import Interrupted
 from cli.progress import JobProgress
 from cli.report import Report
 from cli.videos import find_videos
@@ -27,6 +28,10 @@ _UNNOTICED: Final = (
     "the upload has not been picked up; is a splitter running? The upload stays, and "
     "'stylestream status' shows its job once it has begun"
 )
+_STAYS: Final = (
+    "what was uploaded is still painted: 'stylestream status' shows its jobs, and "
+    "'stylestream cancel JOB' ends one"
+)
 
 
 async def submit(arguments: Namespace) -> int:
@@ -34,14 +39,19 @@ async def submit(arguments: Namespace) -> int:
     videos, problems = find_videos(arguments.videos, gallery().styles)
     refuse(problems + find_request_problems(arguments))
     request = read_request(arguments)
-    async with open_pipeline(arguments.dir) as pipeline:
-        submissions = []
-        for video in videos:
-            submission = await pipeline.submit(video, request)
-            submissions.append(submission)
-            if not arguments.wait:
-                print(_line(submission, as_json=arguments.json), flush=True)
-        return await _wait(pipeline, submissions, arguments) if arguments.wait else 0
+    submissions: list[Submission] = []
+    try:
+        async with open_pipeline(arguments.dir) as pipeline:
+            for video in videos:
+                submission = await pipeline.submit(video, request)
+                submissions.append(submission)
+                if not arguments.wait:
+                    print(_line(submission, as_json=arguments.json), flush=True)
+            return await _wait(pipeline, submissions, arguments) if arguments.wait else 0
+    except asyncio.CancelledError:
+        if submissions:
+            raise Interrupted(_STAYS) from None
+        raise
 
 
 async def _wait(pipeline: Pipeline, submissions: list[Submission], arguments: Namespace) -> int:

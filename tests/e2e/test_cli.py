@@ -223,7 +223,7 @@ async def test_uploads_go_to_the_services_container_and_a_wait_in_vain_is_report
     code, out, err = await run("submit", clip, "--json", **elsewhere)
     assert code == 0, err
     told = json.loads(out)
-    submission = Submission(told["job_id"], told["video"])
+    submission = Submission(told["job_id"], told["video"], etag="")
     assert await pipeline.blobs.exists("unwatched", submission.video_name)
 
     with JobProgress() as progress:

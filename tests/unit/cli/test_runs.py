@@ -1,0 +1,46 @@
+"""What ends ``run`` and ``submit`` halfway, and what they say then."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from cli.commands import run
+from cli.main import main
+from client import Account, Pipeline, open_pipeline
+from local import azurite
+from local.defaults import SAMPLE
+
+pytestmark = pytest.mark.usefixtures("bare_environment")
+
+
+def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int | str | None, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    return ended.value.code, capsys.readouterr().err
+
+
+def test_a_video_that_goes_while_the_stack_starts_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    unused_port: int,
+) -> None:
+    video = Path(shutil.copyfile(SAMPLE, tmp_path / "clip.mp4"))
+
+    @asynccontextmanager
+    async def started(*_: object) -> AsyncIterator[tuple[Pipeline, None]]:
+        async with open_pipeline(Account(azurite.connection_string(unused_port))) as pipeline:
+            await asyncio.to_thread(video.unlink)
+            yield pipeline, None
+
+    monkeypatch.setattr(run, "_pipeline", started)
+    assert told(capsys, "run", "clip.mp4", "-q") == (
+        2,
+        "stylestream: clip.mp4: No such file or directory\n",
+    )
