@@ -48,8 +48,11 @@ SERVICE = """
 def services(tmp_path: Path) -> dict[str, str]:
     """An environment in which the services are stand-ins that only get ready."""
     for name in ("splitter", "stylizer", "assembler"):
-        (tmp_path / "services" / name).mkdir(parents=True)
-        (tmp_path / "services" / name / "__main__.py").write_text(textwrap.dedent(SERVICE))
+        package = tmp_path / "services" / name
+        package.mkdir(parents=True)
+        (package / "__main__.py").write_text(textwrap.dedent(SERVICE))
+        # What the gate loads beforehand; a real service's takes a second of CPU time.
+        (package / "service.py").touch()
     return {"PYTHONPATH": str(tmp_path / "services")}
 
 
