@@ -128,6 +128,7 @@ async def metrics_of(stack: Stack, http: aiohttp.ClientSession) -> dict[str, str
     found = {}
     for name in ("splitter", "stylizer-1", "assembler"):
         async with http.get(f"{stack.endpoints[name]}/metrics") as answer:
+            assert answer.status == 200
             found[name] = await answer.text()
     return found
 

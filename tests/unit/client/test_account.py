@@ -19,6 +19,8 @@ from client.local_stack import StackState
 from local.workspace import Workspace
 
 SECRET = "c2VjcmV0"
+SOON_S = 20.0
+"""On a busy machine; the services' own clients would retry for half a minute or more."""
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +81,7 @@ def test_where_nobody_is_signed_in_the_remedy_comes_at_once(
     monkeypatch.setenv("STORAGE_ACCOUNT_URL", "https://a.blob.core.windows.net")
     began = time.monotonic()
     code, line = told(capsys, *command)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < SOON_S
     assert code == 1
     assert "run 'az login'" in line
     assert "docs/security.md" in line
@@ -91,7 +93,7 @@ def test_where_nothing_listens_the_remedy_comes_soon(
     monkeypatch.setenv("STORAGE_CONNECTION_STRING", connection_string(unused_port))
     began = time.monotonic()
     code, line = told(capsys, "status")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < SOON_S
     assert code == 1
     assert f"storage does not answer at 127.0.0.1:{unused_port}" in line
     assert "'stylestream up'" in line

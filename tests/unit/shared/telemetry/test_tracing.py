@@ -80,7 +80,7 @@ def test_an_unavailable_collector_neither_fails_nor_holds_up_the_service() -> No
     began = time.monotonic()
     with tracing.exporting("stylizer", "http://127.0.0.1:9"), tracing.span("paint"):
         pass
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 20
 
 
 def test_the_name_that_the_environment_gives_wins(monkeypatch: pytest.MonkeyPatch) -> None:
