@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -148,9 +148,7 @@ class Board:
 
     def visible(self, user: User) -> list[Entry]:
         """Return the jobs that a user may see, newest first."""
-        entries = self._entries.values()
-        seen = (entry for entry in entries if user.may_see(entry.status.video_name))
-        return sorted(seen, key=lambda entry: entry.place, reverse=True)
+        return self._visible(self._entries.values(), user)
 
     def changed(self, since: int, user: User) -> tuple[list[Job], list[str]]:
         """Return the jobs that changed after the change ``since``, and the ids of deleted ones.
@@ -159,13 +157,20 @@ class Board:
         """
         if since == self.revision:
             return [], []
-        jobs = [entry.job for entry in self.visible(user) if entry.revision > since]
+        # Few are new, of the many that there may be: every follower asks with every look.
+        new = [entry for entry in self._entries.values() if entry.revision > since]
+        jobs = [entry.job for entry in self._visible(new, user)]
         gone = (
             job
             for job, (revision, video) in self._gone.items()
             if revision > since and user.may_see(video)
         )
         return jobs, list(gone)
+
+    @staticmethod
+    def _visible(entries: Iterable[Entry], user: User) -> list[Entry]:
+        seen = (entry for entry in entries if user.may_see(entry.status.video_name))
+        return sorted(seen, key=lambda entry: entry.place, reverse=True)
 
     async def reread(self, job: str) -> None:
         """Read one job's record now: somebody has just changed it."""

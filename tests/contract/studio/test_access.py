@@ -85,7 +85,7 @@ async def test_every_answer_forbids_what_pages_could_be_abused_for(studio):
                 assert policy.startswith("default-src 'self';")
                 assert "unsafe" not in policy
                 assert answer.headers["X-Content-Type-Options"] == "nosniff"
-                assert answer.headers["Referrer-Policy"] == "no-referrer"
+                assert answer.headers["Referrer-Policy"] == "same-origin"
 
 
 async def test_behind_a_proxy_each_user_sees_their_own_jobs(storage_connection):
