@@ -16,6 +16,7 @@ from shared.contracts.errors import PermanentError, TransientError
 from web.access.guard import Guard
 from web.api import jobs, live, uploads
 from web.api.openapi import description
+from web.previews import LARGEST_BYTES
 from web.problems import STORAGE_AWAY, Problem
 from web.studio import Studio
 from web.uploads import BLOCK_BYTES
@@ -44,7 +45,7 @@ _HSTS: Final = {"Strict-Transport-Security": "max-age=31536000"}
 def application(studio: Studio) -> web.Application:
     """Return what answers the studio's requests."""
     app = web.Application(
-        client_max_size=BLOCK_BYTES + 1,
+        client_max_size=max(BLOCK_BYTES, LARGEST_BYTES) + 1,
         middlewares=[_answering(studio), _guarding(studio.guard)],
     )
     for endpoint in ENDPOINTS:

@@ -27,6 +27,7 @@ from web.shared_work import SharedBytes
 LONGEST_SIDE: Final = 1280
 LEAST_SIDE: Final = 16
 _CHANNELS: Final = 3
+LARGEST_BYTES: Final = LONGEST_SIDE * LONGEST_SIDE * _CHANNELS
 _WAITING: Final = 64
 _KEPT_BYTES: Final = 16 << 20
 """So much of what was painted is kept: everybody sees the example first."""

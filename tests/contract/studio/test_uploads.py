@@ -12,7 +12,7 @@ from studio_bench import only_upload, problem, upload
 
 from shared.contracts.layout import job_id
 from shared.contracts.style_request import StyleRequest
-from web.previews import Previews
+from web.previews import LONGEST_SIDE, Previews
 from web.uploads import BLOCK_BYTES
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -144,3 +144,13 @@ async def test_a_preview_is_the_picture_as_a_job_would_paint_it(studio, monkeypa
     assert decoded(painted).shape == (48, 64, 3)
     assert abs(decoded(source) - pixels).mean() < 3
     assert abs(decoded(painted) - decoded(source)).mean() > 20
+
+
+async def test_the_largest_picture_that_a_preview_may_have_is_taken(studio):
+    pixels = bytes(LONGEST_SIDE * LONGEST_SIDE * 3)
+    asked = {"width": str(LONGEST_SIDE), "height": str(LONGEST_SIDE), "strength": "0"}
+    async with (
+        studio.session() as session,
+        session.post("/api/previews", params=asked, data=pixels) as answer,
+    ):
+        assert answer.status == 200
