@@ -7,8 +7,10 @@ from http import HTTPStatus
 from typing import Final
 
 from aiohttp import web
+from pydantic import Field
 
-from web.api.endpoint import Endpoint, answer_of
+from shared.contracts.values import Value
+from web.api.endpoint import Endpoint, answer_of, query_of
 from web.api.jobs import entry_of
 from web.live.playlist import CONTENT_TYPE, playlist
 from web.models import LivePicture, Segment
@@ -19,8 +21,16 @@ _FOR_EVER: Final = {"Cache-Control": "private, max-age=31536000, immutable"}
 _NOTHING: Final = "nothing of the job is painted yet, or it has ended a while ago: see its result"
 
 
+class LiveQuery(Value):
+    """Which segments a player does not know yet."""
+
+    first: int = Field(0, ge=0)
+    """The number of the first one that is listed."""
+
+
 async def show_live(studio: Studio, request: web.Request) -> web.StreamResponse:
     """Answer with what a player needs to know."""
+    query = query_of(LiveQuery, request)
     entry = await entry_of(studio, request)
     job = entry.job
     index = await studio.segments.index(job.id)
@@ -32,7 +42,7 @@ async def show_live(studio: Studio, request: web.Request) -> web.StreamResponse:
         studio.metrics.first_picture((datetime.now(UTC) - begun).total_seconds())
     segments = tuple(
         Segment(number=number, start_s=float(place.start_s), duration_s=float(place.duration_s))
-        for number, place in enumerate(index.playable)
+        for number, place in enumerate(index.playable[query.first :], query.first)
     )
     return answer_of(LivePicture(codec=codec, segments=segments, ended=job.ended))
 
@@ -75,8 +85,9 @@ ENDPOINTS: Final = (
     Endpoint(
         "GET",
         f"{_ONE}/live",
-        "List the fragments that can be played",
+        "List the fragments that can be played, from ?first on",
         show_live,
+        LiveQuery,
         answer=LivePicture,
         refusals=_MISSING,
     ),

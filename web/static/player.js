@@ -99,13 +99,13 @@ export class LivePlayer extends Playback {
 
   // Asks what is painted; true when there is more than before.
   async #list() {
-    const before = this.#segments.length;
-    const live = await this.#patiently(() => get(`/api/jobs/${this.#job}/live`, this.#options));
-    this.codec = live.codec;
-    this.#segments = live.segments;
-    this.#ended = live.ended;
+    const path = `/api/jobs/${this.#job}/live?first=${this.#segments.length}`;
+    const { codec, segments, ended } = await this.#patiently(() => get(path, this.#options));
+    this.codec = codec;
+    this.#segments.push(...segments);
+    this.#ended = ended;
     this.tell("progress");
-    return this.#segments.length > before || this.#ended;
+    return segments.length > 0 || ended;
   }
 
   async #fetch(name) {

@@ -26,6 +26,12 @@ async def test_segments_without_a_gap_can_be_played(studio):
         await asyncio.sleep(0.5)  # for so long one look at storage serves everybody
         async with session.get(f"/api/jobs/{job}/live") as answer:
             live = await answer.json()
+        for first, listed in ((1, [1]), (2, []), (9, [])):
+            # A player asks for those that it does not know.
+            async with session.get(f"/api/jobs/{job}/live?first={first}") as answer:
+                assert [one["number"] for one in (await answer.json())["segments"]] == listed
+        async with session.get(f"/api/jobs/{job}/live?first=-1") as answer:
+            assert answer.status == 400
         async with session.get(f"/api/jobs/{job}") as answer:
             shown = (await answer.json())["live"]
         stream = b""

@@ -178,7 +178,8 @@ function sourceOf(video, { room = Infinity } = {}) {
 function painted(count) {
   const segments = [...Array(count).keys()].map((number) => ({ number, start_s: number, duration_s: 1 }));
   return (request) => {
-    if (request.endsWith("/live")) return json(200, { codec: "avc1.640028", segments, ended: true });
+    const [, first] = request.match(/live\?first=(\d+)$/) ?? [];
+    if (first) return json(200, { codec: "avc1.640028", segments: segments.slice(first), ended: true });
     return new Response(request.endsWith("init.mp4") ? "-1" : request.match(/(\d+)\.m4s/)[1]);
   };
 }
