@@ -136,6 +136,7 @@ resource cluster 'Microsoft.ContainerService/managedClusters@2025-07-01' = {
     agentPoolProfiles: [
       {
         name: 'system'
+        type: 'VirtualMachineScaleSets'
         mode: 'System'
         osType: 'Linux'
         vmSize: systemVmSize

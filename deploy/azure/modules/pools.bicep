@@ -27,6 +27,7 @@ resource gpu 'Microsoft.ContainerService/managedClusters/agentPools@2025-07-01' 
   parent: cluster
   name: 'gpu'
   properties: {
+    type: 'VirtualMachineScaleSets'
     mode: 'User'
     osType: 'Linux'
     vmSize: gpuVmSize
@@ -54,6 +55,7 @@ resource cpu 'Microsoft.ContainerService/managedClusters/agentPools@2025-07-01' 
   parent: cluster
   name: 'cpu'
   properties: {
+    type: 'VirtualMachineScaleSets'
     mode: 'User'
     osType: 'Linux'
     vmSize: cpuVmSize

@@ -258,6 +258,17 @@ def test_a_node_has_room_for_as_many_stylizers_as_are_counted_on_it(
     assert wanted in {most.yes.text, most.no.text}
 
 
+def test_pools_are_scale_sets_which_spot_and_the_autoscaler_want(modules: dict[str, File]) -> None:
+    cluster = bicep.bodies(modules["modules/cluster.bicep"].resources["cluster"])["properties"]
+    added = modules["modules/pools.bicep"].resources
+    pools = [
+        *cluster["agentPoolProfiles"],
+        *(bicep.bodies(added[name])["properties"] for name in ("gpu", "cpu")),
+    ]
+
+    assert [pool.get("type") for pool in pools] == ["VirtualMachineScaleSets"] * 3
+
+
 def test_a_stylizer_on_a_gpu_may_use_all_cores_of_its_node() -> None:
     # It is alone there, has as many lanes as the node has cores, and decodes and encodes in them.
     overlay = ROOT / "deploy/kubernetes/overlays/gpu/stylizer.yaml"
