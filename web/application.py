@@ -27,7 +27,7 @@ ENDPOINTS: Final = (*uploads.ENDPOINTS, *jobs.ENDPOINTS, *live.ENDPOINTS)
 
 _STATIC: Final = Path(__file__).parent / "static"
 _CSP: Final = (
-    "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; object-src 'none'; "
+    "default-src 'self'; img-src 'self' blob:; media-src 'self' blob:; object-src 'none'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 _HEADERS: Final = {

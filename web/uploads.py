@@ -45,7 +45,12 @@ _LINK_HOURS: Final = 2.0
 """Whoever uploads for longer asks for another link."""
 
 _NAME_LENGTH: Final = 200
-_UNWELCOME: Final = re.compile(r'[\x00-\x1f\x7f/\\?#%*:|"<>]')
+_UNWELCOME: Final = re.compile(
+    r'[\x00-\x1f\x7f-\x9f/\\?#%*:|"<>'
+    # What turns the direction of writing, which can hide an ending, and what XML, the form of
+    # storage's lists, cannot express
+    r"\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,8 @@ async def test_an_invalid_request_is_refused_before_the_video_is_sent(studio, as
         "../../etc/passwd",
         '"><img src=x onerror=alert(1)>.mp4',
         "a\\b\x00.mp4",
+        "turns\u202earound\u2066.mp4",
+        "no character\ufffe\x85.mp4",
         "画" * 300 + ".mp4",
         "..",
     ],
@@ -92,7 +94,7 @@ async def test_any_name_becomes_one_that_blobs_and_files_can_have(studio, name):
     assert owner == "studio"
     assert len(folder) == 8
     assert file == done["video"]
-    assert not set(file) & set('/\\<>"\x00')
+    assert not set(file) & set('/\\<>"\x00\x85\u202e\u2066\ufffe')
     assert 0 < len(file.encode()) <= 200
 
 
