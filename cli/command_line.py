@@ -107,8 +107,11 @@ def _add_stack(commands_: CommandParsers) -> None:
         help="result file (.mp4 or .mkv), or folder, new ones with a slash at the end; default: "
         "current folder",
     )
-    add_existing(run)
-    run.add_argument("--skip-existing", action="store_true", help="skip videos whose result exists")
+    existing = run.add_mutually_exclusive_group()
+    add_existing(existing)
+    existing.add_argument(
+        "--skip-existing", action="store_true", help="skip videos whose result exists"
+    )
     add_strict(run)
     run.add_argument(
         "--dir",

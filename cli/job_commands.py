@@ -32,13 +32,14 @@ def add_jobs(commands_: CommandParsers) -> None:
 
     status = commands_.add_parser("status", help="show one job, or all")
     status.add_argument("job", nargs="?", metavar="JOB")
-    status.add_argument("-w", "--watch", action="store_true", help="keep the display up to date")
+    form = status.add_mutually_exclusive_group()
+    form.add_argument("-w", "--watch", action="store_true", help="keep the display up to date")
+    add_json(form)
     status.add_argument("--state", choices=get_args(State), help="only jobs in this state")
     status.add_argument(
         "-n", "--limit", type=whole(1, 1_000_000), metavar="N", help="only the newest N jobs"
     )
     add_dir(status)
-    add_json(status)
     status.set_defaults(command="jobs:status")
 
     fetch = commands_.add_parser("fetch", help="download a job's result")

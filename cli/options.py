@@ -132,7 +132,7 @@ def _add_quiet(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="show only results and problems")
 
 
-def add_existing(parser: argparse.ArgumentParser, what: str = "results that exist") -> None:
+def add_existing(parser: argparse._ActionsContainer, what: str = "results that exist") -> None:
     """Add the option for files that exist already; ``what`` is replaced then."""
     parser.add_argument("-f", "--force", action="store_true", help=f"replace {what}")
 

@@ -6,6 +6,7 @@ import json
 import sys
 from argparse import Namespace
 from dataclasses import asdict
+from shlex import quote
 
 from bench.report import table
 from bench.suite import Wanted, measure
@@ -61,4 +62,4 @@ def _command(arguments: Namespace) -> str:
         words.append(f"--stylizers {arguments.stylizers}")
     if arguments.engine is not None:
         words.append(f"--engine {arguments.engine}")
-    return " ".join([*words, f"--markdown {arguments.markdown}"])
+    return " ".join([*words, f"--markdown {quote(str(arguments.markdown))}"])

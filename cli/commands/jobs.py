@@ -65,15 +65,30 @@ async def open_result(arguments: Namespace) -> int:
         raise StylestreamError(
             f"{_OPENERS[0]} is not installed, so a player cannot be opened: use 'stylestream fetch'"
         )
-    # The player reads the file after this command has ended.
-    folder = Path(tempfile.mkdtemp(prefix="stylestream-open-"))
     async with open_pipeline(arguments.dir) as pipeline:
-        path = await pipeline.fetch(arguments.job, folder)
-    print(path)
+        # It stays, because the player reads the file after this command has ended.
+        folder = Path(tempfile.mkdtemp(prefix="stylestream-open-"))
+        try:
+            path = await pipeline.fetch(arguments.job, folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+    print(path, flush=True)
+    await play(opener, path)
+    return 0
+
+
+async def play(opener: str, path: Path) -> None:
+    """Open a video with a program that finds the player for it.
+
+    Raises:
+        StylestreamError: the program says that it could not.
+    """
     player = await asyncio.create_subprocess_exec(
         opener, path, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
     )
-    return await player.wait()
+    if code := await player.wait():
+        raise StylestreamError(f"{Path(opener).name} could not open {path} (code {code})")
 
 
 async def rm(arguments: Namespace) -> int:

@@ -27,11 +27,13 @@ async def logs(arguments: Namespace) -> int:
     folder: Path = (arguments.dir or default_dir()) / "logs"
     files = await asyncio.to_thread(_find, folder, arguments.process)
     width = max(len(file.stem) for file in files)
-    places = {file: _print_tail(file, arguments.lines, width) for file in files}
+    places = {
+        file: _print_tail(file, arguments.lines, width, whole=arguments.follow) for file in files
+    }
     while arguments.follow:
         await asyncio.sleep(POLL_S)
-        for file, place in places.items():
-            places[file] = _hand_on(file, place, width, _print)
+        for file in files if arguments.process else _logs(folder):
+            places[file] = _hand_on(file, places.get(file, 0), width, _print)
     return 0
 
 
@@ -76,8 +78,11 @@ def _find(folder: Path, process: str | None) -> list[Path]:
     return chosen
 
 
-def _print_tail(file: Path, lines: int, width: int) -> int:
+def _print_tail(file: Path, lines: int, width: int, *, whole: bool) -> int:
+    """Print the last lines and return where they end; ``whole`` leaves out one without its end."""
     data = file.read_bytes()
+    if whole:
+        data = data[: data.rfind(b"\n") + 1]
     _say_each(file, data.splitlines()[-lines:] if lines else [], width, _print)
     return len(data)
 

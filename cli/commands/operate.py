@@ -37,9 +37,9 @@ async def _redrive(letters: Letters, chosen: list[Letter]) -> int:
             await letters.redrive(letter)
         except StylestreamError as error:
             refused += 1
-            print(f"stylestream: {error}", file=sys.stderr)
+            print(f"stylestream: {escaped(str(error))}", file=sys.stderr)
         else:
-            print(f"{letter.name}: sent again")
+            print(f"{escaped(letter.name)}: sent again")
     return int(refused > 0)
 
 
@@ -58,4 +58,4 @@ def _line(letter: Letter, *, as_json: bool) -> str:
         line = json.dumps({"name": letter.name, **content.model_dump()}, ensure_ascii=False)
         return escaped_json(line)
     times = "1 attempt" if content.attempts == 1 else f"{content.attempts} attempts"
-    return f"{letter.name}  {content.buried_at}  {content.code}, {times}: {escaped(content.cause)}"
+    return escaped(f"{letter.name}  {content.buried_at}  {content.code}, {times}: {content.cause}")

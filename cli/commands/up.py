@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import sys
 import webbrowser
 from argparse import Namespace
@@ -43,7 +44,8 @@ async def up(arguments: Namespace) -> int:
             print(f"{name:<{width}}  {place}")
         print("\nStorage, for any tool that can upload a blob into the container 'uploads':")
         print(f"  {stack.storage_connection_string}")
-        where = "" if arguments.dir == default_dir() else f" --dir {arguments.dir}"
+        folder = shlex.quote(str(arguments.dir.absolute()))
+        where = "" if arguments.dir == default_dir() else f" --dir {folder}"
         print(f"\nTry, in another terminal:  stylestream submit VIDEO --wait{where}")
         print("Ctrl-C stops everything.", flush=True)
         raise await stack.failed()

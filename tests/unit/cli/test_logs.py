@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.commands.logs import shown
+from cli.command_line import build_parser
+from cli.commands import logs as module
+from cli.commands.logs import logs, shown
 from cli.main import main
 
 
@@ -66,3 +68,39 @@ async def test_a_log_is_followed_by_whole_lines_even_after_it_was_replaced(folde
             file.write("last words\n")
     assert told.get_nowait() == "splitter    last words"
     assert told.empty()
+
+
+async def test_a_process_that_starts_later_is_followed_as_well(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = asyncio.Queue[str]()
+    monkeypatch.setattr(module, "_print", told.put_nowait)
+    words = ["logs", "--follow", "-n", "1", "--dir", str(folder)]
+    following = asyncio.create_task(logs(build_parser().parse_args(words)))
+    async with asyncio.timeout(60):
+        assert await told.get() == "splitter    three"
+        assert await told.get() == "stylizer-1  uno"
+        (folder / "logs/assembler.log").write_text("begun\n")
+        assert await told.get() == "assembler   begun"
+    following.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await following
+
+
+async def test_a_line_that_is_being_written_is_printed_once_and_whole(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = asyncio.Queue[str]()
+    monkeypatch.setattr(module, "_print", told.put_nowait)
+    log = folder / "logs/stylizer-1.log"
+    log.write_text("uno\nd")
+    words = ["logs", "stylizer-1", "--follow", "--dir", str(folder)]
+    following = asyncio.create_task(logs(build_parser().parse_args(words)))
+    async with asyncio.timeout(60):
+        assert await told.get() == "stylizer-1  uno"
+        with log.open("a") as file:
+            file.write("os\n")
+        assert await told.get() == "stylizer-1  dos"
+    following.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await following

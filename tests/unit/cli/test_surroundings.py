@@ -5,13 +5,16 @@ from __future__ import annotations
 import pwd
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from cli import main as command
+from cli.commands.jobs import play
 from cli.main import main
 from local.defaults import SAMPLE
+from shared.contracts.errors import StylestreamError
 
 COMMAND = Path(sys.executable).with_name("stylestream")
 
@@ -94,3 +97,32 @@ def test_a_file_whose_name_could_colour_the_terminal_is_named_harmlessly(
     _, said = told(capsys, "run", "-o", f"{tmp_path}/\x1b[31m{'x' * 300}/")
     assert said.endswith(": File name too long\n")
     assert "\x1b" not in said
+
+
+def test_a_result_that_cannot_be_opened_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    program(tmp_path / "bin/xdg-open", "exit 0")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    code, said = told(capsys, "open", "0" * 24)
+    assert code == 2
+    assert "no stack runs in" in said
+    assert list(temporary.iterdir()) == []
+
+
+async def test_a_player_that_does_not_open_is_a_failure_with_a_sentence(tmp_path: Path) -> None:
+    opener = program(tmp_path / "bin/xdg-open", "exit 3")
+    video = tmp_path / "clip.mp4"
+    with pytest.raises(StylestreamError, match=r"xdg-open could not open .*clip\.mp4 \(code 3\)"):
+        await play(str(opener), video)
+    await play(str(program(opener, f'[ "$1" = "{video}" ]')), video)
+
+
+def program(path: Path, script: str) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path

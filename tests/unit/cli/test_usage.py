@@ -248,6 +248,22 @@ def test_help_says_of_what_there_is_one_json_object(
 def test_a_table_of_figures_names_the_command_that_measured_them() -> None:
     typed = "bench --frames 1200 --stylizers 2 --markdown docs/performance.md"
     assert bench._command(build_parser().parse_args(typed.split())) == f"stylestream {typed}"
+    spaced = build_parser().parse_args(["bench", "--markdown", "my figures.md"])
+    assert bench._command(spaced).endswith(" --markdown 'my figures.md'")
+
+
+@pytest.mark.parametrize(
+    ("words", "first", "second"),
+    [
+        ("run --force --skip-existing", "--skip-existing", "-f/--force"),
+        ("status --watch --json", "--json", "-w/--watch"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(
+    capsys: pytest.CaptureFixture[str], words: str, first: str, second: str
+) -> None:
+    said = refused(capsys, *words.split())
+    assert f"argument {first}: not allowed with argument {second}" in said
 
 
 @pytest.mark.parametrize(
