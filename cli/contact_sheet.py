@@ -11,7 +11,7 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from shared.contracts.errors import StylestreamError
+from cli.results import written_whole
 from shared.media.pixels import to_planar_rgb
 
 MARGIN: Final = 12
@@ -47,10 +47,8 @@ def save_sheet(sheet: Image.Image, path: Path) -> None:
     Raises:
         StylestreamError: the file cannot be written.
     """
-    try:
-        sheet.save(path, "PNG")
-    except OSError as error:
-        raise StylestreamError(f"cannot write {path}: {error.strerror or error}") from error
+    with written_whole(path) as draft:
+        sheet.save(draft, "PNG")
 
 
 def _image(frame: av.VideoFrame) -> Image.Image:

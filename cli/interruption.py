@@ -10,5 +10,9 @@ INTERRUPTED: Final = 130
 """The exit code."""
 
 
+class Stopped(Exception):
+    """Ends a thread whose command was interrupted."""
+
+
 class Interrupted(StylestreamError):
     """Something goes on that an interrupted command has begun; the sentence says what."""

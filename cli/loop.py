@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from cli.contact_sheet import Named, draw_sheet
+from cli.results import written_whole
 from shared.contracts.errors import SourceRefused, StylestreamError
 from shared.contracts.manifest import Source
 from shared.contracts.messages import ChunkReady
@@ -69,18 +70,23 @@ def save_loop(sheets: Sheets, path: Path) -> None:
         StylestreamError: the file cannot be written.
     """
     try:
-        with av.open(str(path), "w", format="webp", options={"loop": "0"}) as container:
-            stream = container.add_stream("libwebp_anim", options={"quality": _QUALITY})
-            for at, sheet in sheets:
-                if not stream.codec_context.is_open:
-                    stream.width, stream.height = sheet.width, sheet.height
-                    stream.pix_fmt, stream.codec_context.time_base = "yuv420p", _MILLISECOND
-                frame = av.VideoFrame.from_ndarray(np.asarray(sheet), format="rgb24")
-                frame.pts, frame.time_base = round(at / _MILLISECOND), _MILLISECOND
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode(None))
-    except (OSError, av.error.FFmpegError) as error:
-        raise StylestreamError(f"cannot write {path}: {error.strerror or error}") from error
+        with written_whole(path) as draft:
+            _encode(sheets, draft)
+    except av.error.FFmpegError as error:
+        raise StylestreamError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _encode(sheets: Sheets, path: Path) -> None:
+    with av.open(str(path), "w", format="webp", options={"loop": "0"}) as container:
+        stream = container.add_stream("libwebp_anim", options={"quality": _QUALITY})
+        for at, sheet in sheets:
+            if not stream.codec_context.is_open:
+                stream.width, stream.height = sheet.width, sheet.height
+                stream.pix_fmt, stream.codec_context.time_base = "yuv420p", _MILLISECOND
+            frame = av.VideoFrame.from_ndarray(np.asarray(sheet), format="rgb24")
+            frame.pts, frame.time_base = round(at / _MILLISECOND), _MILLISECOND
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
 
 
 def _sheets(

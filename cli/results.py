@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from client.names import upload_name
+from shared.contracts.errors import StylestreamError
 
 RESULT_ENDINGS: Final = (".mp4", ".mkv")
 """MP4, but for sound that MP4 cannot hold."""
@@ -18,8 +20,8 @@ RESULT_ENDINGS: Final = (".mp4", ".mkv")
 LONGEST_NAME_BYTES: Final = 255
 """What file systems of Linux and macOS take."""
 
-_DRAFT_BYTES: Final = len(".part")
-_BESIDE_NAME_BYTES: Final = len(".mp4") + _DRAFT_BYTES
+_DRAFT: Final = ".part"
+_BESIDE_NAME_BYTES: Final = len(f".mp4{_DRAFT}")
 
 _LEAST_STEM_BYTES: Final = 32
 """Of a video's name, so much is kept beside a style's, however long that is."""
@@ -107,9 +109,7 @@ def find_result_problems(output: Output | None, videos: int = 1) -> list[str]:
             f"{said}: a result is a video, and its name must end in {names}; "
             "a new folder's, in a slash"
         ]
-    if len(os.fsencode(output.path.name)) > (most := LONGEST_NAME_BYTES - _DRAFT_BYTES):
-        return [f"{said}: the file's name is longer than {most} bytes"]
-    return find_unwritable(said, output.path)
+    return find_long_name(said, output.path) or find_unwritable(said, output.path)
 
 
 def result_names(videos: Sequence[Path], slug: str) -> list[str]:
@@ -141,6 +141,25 @@ def fetch_target(output: Output | None, result: str) -> Target:
     return Target(output.path if output else Path(), name)
 
 
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Yield a draft to write, which takes the place of ``path`` once it is complete.
+
+    Where it does not become complete, ``path`` stays as it was.
+
+    Raises:
+        StylestreamError: the file cannot be written.
+    """
+    draft = path.with_name(f"{path.name}{_DRAFT}")
+    try:
+        yield draft
+        draft.replace(path)
+    except OSError as error:
+        raise StylestreamError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
 def find_overwritten(said: str, outputs: Iterable[Path], sources: Iterable[Path]) -> list[str]:
     """Return the sentence that refuses to write a result over what it is made of."""
     there = [output for output in outputs if output.exists()]
@@ -149,6 +168,13 @@ def find_overwritten(said: str, outputs: Iterable[Path], sources: Iterable[Path]
         for source in sources
         if source.exists() and any(output.samefile(source) for output in there)
     ]
+
+
+def find_long_name(said: str, path: Path) -> list[str]:
+    """Return the sentence that refuses a name which leaves no room for that of a draft."""
+    most = LONGEST_NAME_BYTES - len(_DRAFT)
+    too_long = len(os.fsencode(path.name)) > most
+    return [f"{said}: the file's name is longer than {most} bytes"] if too_long else []
 
 
 def find_unwritable(said: str, path: Path) -> list[str]:

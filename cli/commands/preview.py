@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from cli.commands.common import find_engine_problems, find_request_problems, read_request, refuse
 from cli.contact_sheet import draw_sheet, save_sheet
+from cli.interruption import Stopped
 from cli.loop import paint_loop, save_loop
 from cli.pictures import Picture, read_picture
-from cli.results import find_overwritten, find_unwritable, result_names
+from cli.results import find_long_name, find_overwritten, find_unwritable, result_names
 from cli.videos import find_unreadable
 from local.defaults import DEFAULT_STYLE, gallery
 from shared.contracts.style_blend import WHOLE, parse_blend
@@ -19,7 +22,8 @@ from shared.contracts.style_request import StyleRequest
 from shared.service.settings import load
 from shared.telemetry import logs
 from stylizer.painting.chunk import paint_picture
-from stylizer.painting.engine import OnnxEngine
+from stylizer.painting.engine import CORNER, OnnxEngine
+from stylizer.painting.frames import Canvas, Frames
 from stylizer.painting.precision import EngineSetting, choose
 from stylizer.settings import PaintingSettings, with_engine
 
@@ -40,7 +44,7 @@ async def preview(arguments: Namespace) -> int:
         read_picture, arguments.video, at=arguments.at, max_side=request.max_side
     )
     title = _title(request if arguments.loop else request.at(picture.at))
-    return await asyncio.to_thread(_write, arguments, picture, [(title, request)], output, 2)
+    return await _write(arguments, picture, [(title, request)], output, 2)
 
 
 async def sheet(arguments: Namespace) -> int:
@@ -55,10 +59,10 @@ async def sheet(arguments: Namespace) -> int:
     )
     side = max(picture.frame.width, picture.frame.height)
     requests = [(style, StyleRequest(style=style, max_side=side)) for style in gallery().styles]
-    return await asyncio.to_thread(_write, arguments, picture, requests, output, None)
+    return await _write(arguments, picture, requests, output, None)
 
 
-def _write(
+async def _write(
     arguments: Namespace,
     picture: Picture,
     requests: Sequence[Titled],
@@ -66,7 +70,24 @@ def _write(
     columns: int | None,
 ) -> int:
     """Write what is asked for: the source, and what each request makes of it."""
-    engine = _engine(arguments.engine)
+    stopped = threading.Event()
+    try:
+        await asyncio.to_thread(_paint, arguments, picture, requests, output, columns, stopped)
+    finally:
+        stopped.set()
+    print(output)
+    return 0
+
+
+def _paint(
+    arguments: Namespace,
+    picture: Picture,
+    requests: Sequence[Titled],
+    output: Path,
+    columns: int | None,
+    stopped: threading.Event,
+) -> None:
+    engine = _engine(arguments.engine, stopped)
     if arguments.loop:
         part = {"start": int(picture.at * 1000) / 1000, "duration": arguments.loop}
         moving = [(name, request.model_copy(update=part)) for name, request in requests]
@@ -80,15 +101,29 @@ def _write(
             for name, request in requests
         ]
         save_sheet(draw_sheet([("source", picture.frame), *painted], columns), output)
-    print(output)
-    return 0
 
 
-def _engine(asked: EngineSetting | None) -> OnnxEngine:
+class _StoppableEngine(OnnxEngine):
+    """Paints until its command is interrupted, and then raises `Stopped`."""
+
+    def __init__(self, stopped: threading.Event, *options: Any) -> None:
+        super().__init__(*options)
+        self._stopped = stopped
+
+    def paint(
+        self, style: str, frames: Frames, canvas: Canvas = CORNER, *, passing: bool = False
+    ) -> Frames:
+        painted = super().paint(style, frames, canvas, passing=passing)
+        if self._stopped.is_set():
+            raise Stopped
+        return painted
+
+
+def _engine(asked: EngineSetting | None, stopped: threading.Event) -> OnnxEngine:
     """Open the engine for single pictures: in fp32, since starts are longer than paintings here."""
     settings = with_engine(load(PaintingSettings), asked)
     choice = choose(settings.engine, "fp32", gallery(), DEFAULT_STYLE, settings.gpu_mem_limit_mib)
-    return OnnxEngine(gallery(), choice.device, settings.gpu_mem_limit_mib)
+    return _StoppableEngine(stopped, gallery(), choice.device, settings.gpu_mem_limit_mib)
 
 
 def _title(request: StyleRequest) -> str:
@@ -129,6 +164,8 @@ def _output_problems(output: Path, arguments: Namespace) -> list[str]:
         kind = "loop is a WebP" if arguments.loop else "picture is a PNG"
         return [f"-o {output}: the {kind}, and its name must end in {ending}"]
     said = f"-o {output}"
+    if too_long := find_long_name(said, output):
+        return too_long
     if overwritten := find_overwritten(said, [output], [arguments.video]):
         return overwritten
     if output.is_file() and not arguments.force:

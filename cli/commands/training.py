@@ -10,6 +10,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from cli.interruption import Stopped
 from local.defaults import gallery
 from shared.contracts.errors import ConfigurationError, StyleError
 
@@ -109,10 +110,6 @@ def _card(arguments: Namespace) -> dict[str, Any]:
     }
 
 
-class _Stopped(Exception):
-    """The user has pressed Ctrl-C."""
-
-
 class _Bar:
     """Shows a training's steps, losses and time left, on a terminal's stderr."""
 
@@ -143,7 +140,7 @@ class _Bar:
     def show(self, progress: Progress) -> None:
         """Show a step; called by the training's thread."""
         if self._ended.is_set():
-            raise _Stopped
+            raise Stopped
         losses = progress.curve[-1] if progress.curve else {}
         shown = ("style", "content", "steady")
         words = "  ".join(f"{name} {losses[name]:.2f}" for name in shown if name in losses)

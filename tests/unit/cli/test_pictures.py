@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
+import threading
 import zlib
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -14,6 +17,8 @@ from PIL import Image
 from styles import hang, network
 from videos import Video, number_of, number_picture
 
+from cli.command_line import build_parser
+from cli.commands.preview import preview
 from cli.contact_sheet import CAPTION, MARGIN, draw_sheet
 from cli.loop import paint_loop, save_loop
 from cli.pictures import read_picture
@@ -202,3 +207,40 @@ def test_a_photo_has_no_loop(tmp_path: Path) -> None:
     engine, asked = OnnxEngine(Gallery(), "cpu"), StyleRequest(style="udnie", duration=1)
     with pytest.raises(StylestreamError, match=r"photo\.png: The file is a PNG image"):
         list(paint_loop(photo(tmp_path / "photo.png", (64, 64)), [("x", asked)], engine, 2))
+
+
+def test_a_preview_that_is_interrupted_stops_painting_and_keeps_the_picture_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given a loop that would replace an earlier one, and a painter that waits at its first frame
+    path = write(tmp_path / "clip.mp4", Video(frames=30, size=(128, 96)).make())
+    output = write(tmp_path / "loop.webp", b"an earlier loop")
+    begun, interrupted = threading.Event(), threading.Event()
+    painted = []
+    paint = OnnxEngine.paint
+
+    def waiting(self: OnnxEngine, *given: Any, **more: Any) -> Any:
+        painted.append(given)
+        begun.set()
+        assert interrupted.wait(60)
+        return paint(self, *given, **more)
+
+    monkeypatch.setattr(OnnxEngine, "paint", waiting)
+    words = ["preview", str(path), "--at", "0", "--loop", "1", "-f", "-o", str(output)]
+
+    # When Ctrl-C comes
+    async def press() -> None:
+        previewing = asyncio.create_task(preview(build_parser().parse_args(words)))
+        assert await asyncio.to_thread(begun.wait, 60)
+        previewing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await previewing
+        interrupted.set()
+
+    asyncio.run(press())  # which waits for the painter's thread
+
+    # Then nothing more is painted, and nothing is replaced
+    assert len(painted) == 1
+    assert output.read_bytes() == b"an earlier loop"
+    assert sorted(tmp_path.iterdir()) == [path, output]
+    assert capsys.readouterr().out == ""
