@@ -48,30 +48,7 @@ def build_parser() -> Parser:
     config.add_argument("service", nargs="?", choices=["splitter", "stylizer", "assembler"])
     config.set_defaults(command="catalogue:config")
 
-    measure = commands_.add_parser(
-        "bench", help="measure this machine: the network, and the pipeline"
-    )
-    measure.add_argument(
-        "--frames",
-        type=whole(1, 1_000_000),
-        default=720,
-        metavar="N",
-        help="length of the clip; default: %(default)s",
-    )
-    measure.add_argument("--style", default=DEFAULT_STYLE, help="default: %(default)s")
-    measure.add_argument(
-        "--suite",
-        choices=["quick", "full"],
-        default="quick",
-        help="full: also at 1280x720, in fp32, beside another package's network where that is "
-        "installed, and with 1 to 32 simulated stylizers, some minutes; default: %(default)s",
-    )
-    measure.add_argument("--markdown", type=Path, help="also write the tables into this file")
-    add_stylizers(measure)
-    add_engine(measure)
-    measure.set_defaults(stylizers=1)
-    add_json(measure, "one JSON object on stdout")
-    measure.set_defaults(command="bench:bench")
+    _add_bench(commands_)
     _add_chaos(commands_)
 
     setup = commands_.add_parser("setup", help="install what a stack on this machine needs, once")
@@ -138,6 +115,34 @@ def _add_stack(commands_: CommandParsers) -> None:
     add_talk(up)
     add_engine(up)
     up.set_defaults(command="up:up")
+
+
+def _add_bench(commands_: CommandParsers) -> None:
+    """Add the command that measures this machine."""
+    measure = commands_.add_parser(
+        "bench", help="measure this machine: the network, and the pipeline"
+    )
+    measure.add_argument(
+        "--frames",
+        type=whole(1, 1_000_000),
+        default=720,
+        metavar="N",
+        help="length of the clip; default: %(default)s",
+    )
+    measure.add_argument("--style", default=DEFAULT_STYLE, help="default: %(default)s")
+    measure.add_argument(
+        "--suite",
+        choices=["quick", "full"],
+        default="quick",
+        help="full: also at 1280x720, in fp32, beside another package's network where that is "
+        "installed, and with 1 to 32 simulated stylizers, some minutes; default: %(default)s",
+    )
+    measure.add_argument("--markdown", type=Path, help="also write the tables into this file")
+    add_stylizers(measure)
+    add_engine(measure)
+    measure.set_defaults(stylizers=1)
+    add_json(measure, "one JSON object on stdout")
+    measure.set_defaults(command="bench:bench")
 
 
 def _add_chaos(commands_: CommandParsers) -> None:

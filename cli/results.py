@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, Self
 
 from client.names import upload_name
 from shared.contracts.errors import StylestreamError
@@ -51,15 +51,24 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where one result goes; its ending is decided by the result."""
+    """Where one result goes; its ending is decided by the result.
+
+    ``typed`` is the ending that was asked for; a result of that kind gets it as it was typed.
+    """
 
     folder: Path
     name: str
+    typed: str = ""
+
+    @classmethod
+    def of_file(cls, path: Path) -> Self:
+        """Return the target for a file that was named."""
+        return cls(path.parent, path.stem, path.suffix)
 
     @property
     def possible(self) -> list[Path]:
         """The files that the result may become."""
-        return [self.folder / f"{self.name}{ending}" for ending in RESULT_ENDINGS]
+        return [self._ending_in(ending) for ending in RESULT_ENDINGS]
 
     @property
     def existing(self) -> Path | None:
@@ -72,7 +81,11 @@ class Target:
 
     def file(self, result: str) -> Path:
         """Return the file for a result that is called so in storage."""
-        return self.folder / f"{self.name}{PurePosixPath(result).suffix}"
+        return self._ending_in(PurePosixPath(result).suffix)
+
+    def _ending_in(self, ending: str) -> Path:
+        shown = self.typed if self.typed.lower() == ending else ending
+        return self.folder / f"{self.name}{shown}"
 
 
 def plan_targets(
@@ -89,7 +102,7 @@ def plan_targets(
         folder = output.path if output else Path()
         targets = [Target(folder, name) for name in result_names(videos, slug)]
     else:
-        targets = [Target(output.path.parent, output.path.stem)]
+        targets = [Target.of_file(output.path)]
     outputs = [path for target in targets for path in target.possible]
     return targets, find_overwritten(_option(output), outputs, videos)
 
@@ -136,7 +149,7 @@ def result_names(videos: Sequence[Path], slug: str) -> list[str]:
 def fetch_target(output: Output | None, result: str) -> Target:
     """Return where a result goes that exists already: in a folder, under its name in storage."""
     if output is not None and not output.is_folder:
-        return Target(output.path.parent, output.path.stem)
+        return Target.of_file(output.path)
     name = _cut(upload_name(PurePosixPath(result).stem), LONGEST_NAME_BYTES - _BESIDE_NAME_BYTES)
     return Target(output.path if output else Path(), name)
 

@@ -120,3 +120,13 @@ def test_what_breaks_off_while_it_is_written_leaves_the_file_before(tmp_path: Pa
     with pytest.raises(StylestreamError, match=r"cannot write .*x\.png: No space left on device"):
         write(whole=False)
     assert [path.read_text() for path in tmp_path.iterdir()] == ["whole"]
+
+
+def test_an_ending_keeps_the_case_in_which_it_was_typed(tmp_path: Path) -> None:
+    output = Output(str(tmp_path / "Beach.MP4"))
+    [target], problems = plan_targets(output, [Path("beach.mov")], "udnie")
+    assert problems == []
+    assert target.possible == [tmp_path / "Beach.MP4", tmp_path / "Beach.mkv"]
+    for found in (target, fetch_target(output, "beach.udnie.mp4")):
+        assert found.file("beach.udnie.mp4") == tmp_path / "Beach.MP4"
+        assert found.file("beach.udnie.mkv") == tmp_path / "Beach.mkv"
