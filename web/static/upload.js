@@ -7,8 +7,20 @@ const BAD_REQUEST = 400;
 const FORBIDDEN = 403;
 const NOT_FOUND = 404;
 
+let before = Promise.resolve();
+
 // Returns { job, video }. `onProgress` gets the share that was sent, 0 to 1.
-export async function upload(file, request, onProgress, signal) {
+//
+// Videos are sent one after the other: the first is painted while the second is on its way, and of the six
+// connections that a browser has to a studio some are left for what is watched.
+export function upload(file, request, onProgress, signal) {
+  const sent = before.then(() => send(file, request, onProgress, signal));
+  before = sent.catch(() => {});
+  return sent;
+}
+
+async function send(file, request, onProgress, signal) {
+  signal.throwIfAborted();
   const key = `upload ${file.name} ${file.size} ${file.lastModified} ${JSON.stringify(request)}`;
   if (!file.size) throw new Refused(BAD_REQUEST, "The file is empty.");
   const opened = (await resumed(key, signal)) ?? (await begun(file, request, signal));

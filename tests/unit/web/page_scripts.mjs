@@ -97,6 +97,31 @@ test("an upload needs no storage of the browser's, but cannot go on later withou
   assert.equal(done.video, "beach.mp4");
 });
 
+test("videos are sent one after the other, also after one that failed", async () => {
+  let [sending, most] = [0, 0];
+  answers = async (request) => {
+    most = Math.max(most, ++sending);
+    await new Promise(setImmediate);
+    sending--;
+    return request.endsWith("/complete") && asked.length < 10 ? json(400, { detail: "no" }) : studio(5)(request);
+  };
+  const [first, second] = await Promise.allSettled([1, 2].map(() => upload(fileOf(5), {}, () => {}, NEVER)));
+  assert.deepEqual([first.status, second.status], ["rejected", "fulfilled"]);
+  assert.ok(most <= 3, `${most} at once`);
+});
+
+test("an upload that is cancelled before its turn sends nothing", async () => {
+  answers = studio(1);
+  const leaving = new AbortController();
+  const first = upload(fileOf(1), {}, () => {}, NEVER);
+  const second = upload(fileOf(2), {}, () => {}, leaving.signal);
+  leaving.abort();
+  await first;
+  const before = asked.length;
+  await assert.rejects(second, { name: "AbortError" });
+  assert.equal(asked.length, before);
+});
+
 test("an empty file is refused by a sentence", async () => {
   await assert.rejects(upload(new File([], "empty.mp4"), {}, () => {}, NEVER), { message: "The file is empty." });
   assert.deepEqual(asked, []);
