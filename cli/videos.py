@@ -25,13 +25,16 @@ def find_videos(words: Sequence[str], styles: Iterable[str] = ()) -> tuple[list[
     Of a folder, results of earlier runs (``beach.the-scream.mp4`` beside ``beach.mov``) are left
     out: ``styles`` are the names that tell them.
     """
-    videos: dict[Path, None] = {}
+    videos: dict[str, Path] = {}
     problems: list[str] = []
     for word in words:
         found, refused = _find(word, tuple(styles))
-        videos |= dict.fromkeys(found)
+        for path in found:
+            # The same file may be named in several ways; links count as files of their own.
+            place = os.path.join(os.path.realpath(path.parent), path.name)  # noqa: PTH118
+            videos.setdefault(place, path)
         problems += refused
-    return list(videos), problems
+    return list(videos.values()), problems
 
 
 def _find(word: str, styles: tuple[str, ...]) -> tuple[list[Path], list[str]]:
@@ -56,7 +59,8 @@ def find_unreadable(path: Path) -> list[str]:
         if path.is_dir():
             return [f"{path} is a folder; name a file"]
         if not path.exists():
-            return [f"{path}: no such file"]
+            is_link = path.is_symlink()
+            return [f"{path}: {'this link leads to no file' if is_link else 'no such file'}"]
         if not path.is_file():
             return [f"{path} is not a file"]
     except OSError as error:

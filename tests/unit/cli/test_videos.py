@@ -53,3 +53,19 @@ def test_an_empty_folder_is_a_sentence(tmp_path: Path) -> None:
         [],
         [f"{tmp_path}: there are no videos in this folder"],
     )
+
+
+def test_a_video_that_is_named_in_two_ways_is_painted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "beach.mp4").touch()
+    monkeypatch.chdir(tmp_path)
+    words = ["beach.mp4", str(tmp_path / "beach.mp4"), f"../{tmp_path.name}/beach.mp4", "."]
+    assert find_videos(words) == ([Path("beach.mp4")], [])
+
+
+@pytest.mark.parametrize("leads_to", ["gone.mp4", "link.mp4"])
+def test_a_link_that_leads_nowhere_is_not_called_missing(tmp_path: Path, leads_to: str) -> None:
+    link = tmp_path / "link.mp4"
+    link.symlink_to(leads_to)
+    assert find_videos([str(link)])[1] == [f"{link}: this link leads to no file"]
