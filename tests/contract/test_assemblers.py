@@ -5,8 +5,7 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from contract.test_services import Bench, assembling, running, started
-from contract.test_stalls import seal
+from assembler_bench import Bench, assembling, running, seal, started
 from manifests import manifest
 from prometheus_client import CollectorRegistry
 

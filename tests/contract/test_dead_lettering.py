@@ -9,8 +9,8 @@ from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
+from assembler_bench import assembling, prepared, running, started
 from azure.eventhub import EventData
-from contract.test_services import assembling, prepared, running, started
 from prometheus_client import CollectorRegistry
 
 from shared.contracts.errors import PermanentError

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import av
 import numpy as np
 import pytest
-from contract.test_services import Bench, running, started
+from assembler_bench import Bench, running, started
 from prometheus_client import CollectorRegistry
 from serving import serving
 from videos import Video, number_of
@@ -156,13 +156,9 @@ async def test_a_job_that_loses_its_gpu_stylizers_ends_with_segments_of_one_enco
             await bench.blobs.create(inside.frames_container, name, data, metadata=seal(data))
         await bench.hub.by_job(started(job))
 
-        async def half_painted() -> bool:
-            status = await bench.look(job)
-            return status is not None and status.chunks_stylized == 2
-
         async with stylizing(bench, "nvenc"):
             await send(made.events[:2])
-            await bench.until(half_painted)
+            await bench.record(job, lambda status: status.chunks_stylized == 2)
         on_gpu = await encoders(bench, job)
         assert len(set(on_gpu)) == 1
         assert on_gpu[0].startswith("nvenc-")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from contract.test_services import Bench, running, started
+from assembler_bench import Bench, running, started
 from films import CHUNKS, Film
 from splits_bench import bench_of
 from videos import Sound, Video

@@ -9,8 +9,7 @@ from base64 import b64decode
 from collections.abc import Awaitable, Callable
 
 import pytest
-from contract.test_services import Bench, assembling, prepared, running, started
-from contract.test_stalls import Loser, lose_chunks, seal
+from assembler_bench import Bench, Loser, assembling, lose_chunks, prepared, running, seal, started
 from manifests import manifest
 from prometheus_client import CollectorRegistry
 

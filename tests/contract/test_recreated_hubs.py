@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from assembler_bench import Bench, Loser, assembling, lose_chunks, running, seal, send_chunks
 from contract.conftest import broker
-from contract.test_services import Bench, assembling, running
-from contract.test_stalls import Loser, lose_chunks, seal, send_chunks
 from ports import unused_port
 from prometheus_client import CollectorRegistry
 from splits_bench import bench_of
@@ -104,12 +103,7 @@ async def test_an_open_job_is_followed_to_its_end_though_its_events_are_gone(
         ) as bench,
     ):
         await begin(bench, job)
-
-        async def begun() -> bool:
-            status = await bench.look(job)
-            return status is not None and status.chunks_stylized == 1
-
-        await bench.until(begun)
+        await bench.record(job, lambda status: status.chunks_stylized == 1)
         await renew()
         # The chunks that nobody has any more are sent again, and no others
         keeper = Keeper()
@@ -140,13 +134,9 @@ async def test_chunks_that_go_with_the_hub_of_frames_alone_are_sent_again(
         ) as bench,
     ):
         await begin(bench, job)
-
-        async def waiting() -> bool:
-            status = await bench.look(job)
-            reason = status and status.waiting and status.waiting.reason
-            return reason == "a stylizer"
-
-        await bench.until(waiting)
+        await bench.record(
+            job, lambda status: status.waiting and status.waiting.reason == "a stylizer"
+        )
         await renew("frames")
         # All else goes on where it was: what was announced is known, and what was not is painted
         reminder = Reminder(bench.hub.by_job)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from contract.test_services import started
+from assembler_bench import started
 from prometheus_client import CollectorRegistry
 
 from assembler import rounds

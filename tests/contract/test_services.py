@@ -4,37 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
-import json
 import os
 import subprocess
 import sys
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
-from azure.storage.blob.aio import BlobServiceClient
-from prometheus_client import CollectorRegistry
-from pydantic import ValidationError
-from serving import serving
+from assembler_bench import DEADLINE_S, Bench, running, started
 
-from assembler import service as assembler
 from assembler.job import first_record
-from assembler.metrics import AssemblerMetrics
-from assembler.settings import AssemblerSettings
 from local.eventgrid import LocalTopic
 from shared.contracts.layout import chunk_blob, status_blob
-from shared.contracts.messages import ChunkFailed, SegmentReady, SplitStarted
-from shared.contracts.status import Status
-from shared.contracts.style_request import StyleRequest
-from shared.hubs.publisher import Publisher
-from shared.service.clients import AzureClients
-from shared.service.health import Health
-from shared.storage.blobs import BlobStore
+from shared.contracts.messages import ChunkFailed, SegmentReady
 
-DEADLINE_S = 90.0
 session_loop = pytest.mark.asyncio(loop_scope="session")
 
 
@@ -70,114 +55,6 @@ def test_a_stylizer_configured_for_a_missing_gpu_does_not_run_on_the_cpu(
     assert ended.returncode == 2
     assert "ENGINE=cuda" in ended.stderr
     assert "Traceback" not in ended.stderr
-
-
-class Bench:
-    """An assembler in this loop, with containers and a consumer group of its own."""
-
-    def __init__(self, settings: AssemblerSettings, blobs: BlobStore, hub: Publisher) -> None:
-        self.settings = settings
-        self.blobs = blobs
-        self.hub = hub
-        self.metrics = CollectorRegistry()
-        self.health = Health()
-        self.health.serving = True
-
-    async def until(self, look: Callable[[], Awaitable[object]]) -> None:
-        async with asyncio.timeout(DEADLINE_S):
-            while not await look():
-                await asyncio.sleep(0.05)
-
-    async def ended(self, job: str) -> Status:
-        found: list[Status] = []
-
-        async def look() -> bool:
-            data = await self.blobs.read(self.settings.jobs_container, status_blob(job))
-            with contextlib.suppress(ValidationError):
-                found[:] = [Status.model_validate_json(data)] if data else []
-            return bool(found) and found[0].ended
-
-        await self.until(look)
-        return found[0]
-
-    async def look(self, job: str) -> Status | None:
-        data = await self.blobs.read(self.settings.jobs_container, status_blob(job))
-        return Status.model_validate_json(data) if data else None
-
-    async def dead_letters(self) -> list[dict]:
-        letters = []
-        async for name in self.blobs.names(self.settings.dead_letters_container):
-            data = await self.blobs.read(self.settings.dead_letters_container, name)
-            letters.append(json.loads(data or b"{}"))
-        return letters
-
-
-def started(job: str) -> SplitStarted:
-    return SplitStarted(
-        job_id=job,
-        video_name="v.mp4",
-        video_url="u",
-        etag="e",
-        style=StyleRequest(style="starry-night"),
-    )
-
-
-@asynccontextmanager
-async def running(storage: str, eventhub: str, **settings: object) -> AsyncIterator[Bench]:
-    async with (
-        prepared(storage, eventhub, **settings) as bench,
-        assembling(bench.settings, bench.metrics, bench.health),
-    ):
-        yield bench
-
-
-@asynccontextmanager
-async def prepared(storage: str, eventhub: str, **settings: object) -> AsyncIterator[Bench]:
-    """Make a bench on which no assembler runs yet."""
-    name = uuid.uuid4().hex[:8]
-    chosen = AssemblerSettings(
-        storage_connection_string=storage,  # type: ignore[arg-type]
-        eventhub_connection_string=eventhub,  # type: ignore[arg-type]
-        consumer_group=f"g{name}",
-        uploads_checkpoints_container=f"c{name}",
-        frames_checkpoints_container=f"c{name}",
-        segments_checkpoints_container=f"c{name}",
-        jobs_container=f"j{name}",
-        dead_letters_container=f"d{name}",
-        load_balancing_interval_s=0.5,
-        ownership_expiry_s=5,
-        status_interval_s=0.1,
-        **settings,  # type: ignore[arg-type]
-    )
-    async with AzureClients(chosen) as clients:
-        client = await clients.blobs()
-        for container in (
-            chosen.segments_checkpoints_container,
-            chosen.jobs_container,
-            chosen.dead_letters_container,
-        ):
-            await client.create_container(container)
-        await _ensure(client, "frames", "segments", "results")
-        yield Bench(chosen, BlobStore(client), await clients.publisher("segments"))
-
-
-@asynccontextmanager
-async def assembling(
-    settings: AssemblerSettings, metrics: CollectorRegistry, health: Health | None = None
-) -> AsyncIterator[None]:
-    """Run an assembler, as one of perhaps several; leaving ends it as SIGTERM does."""
-    async with AzureClients(settings) as clients:
-        service = await assembler.build(
-            settings, clients, AssemblerMetrics(metrics), health or Health()
-        )
-        async with serving(service):
-            yield
-
-
-async def _ensure(client: BlobServiceClient, *containers: str) -> None:
-    for container in containers:
-        if not await client.get_container_client(container).exists():
-            await client.create_container(container)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 import pytest
 import pytest_asyncio
-from contract.test_services import running, started
+from assembler_bench import running, started
 from prometheus_client import CollectorRegistry
 from splits_bench import bench_of
 from videos import Sound, Video

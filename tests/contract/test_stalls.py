@@ -3,85 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from contract.test_services import Bench, running, started
-from manifests import manifest
-from prometheus_client import CollectorRegistry
+from assembler_bench import Loser, lose_chunks, running, seal, send_chunks, started
 from structlog.testing import capture_logs
 
 from assembler.job import Job
 from assembler.loop import Assembler
-from shared.contracts.layout import chunk_partition, manifest_blob
+from shared.contracts.layout import manifest_blob
 from shared.contracts.messages import (
     AnyMessage,
     ChunkFailed,
-    ChunkReady,
     EventPlace,
     SegmentReady,
     SplitCompleted,
-    decode,
 )
+from shared.contracts.status import Status
 from shared.hubs.consumer import Consumer
-from shared.hubs.delivery import Delivery
 from shared.hubs.positions import HUB_MADE
-from shared.service.checkpoints import HubPositions, checkpoint_blob
-from shared.service.clients import AzureClients
-from shared.storage.manifests import store_manifest
-from shared.telemetry.metrics import WorkMetrics
+from shared.service.checkpoints import checkpoint_blob
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-class Loser:
-    """A stylizer that takes chunks up and loses them: done, and never a segment."""
-
-    def __init__(self) -> None:
-        self.taken: list[ChunkReady] = []
-
-    async def take(self, delivery: Delivery) -> None:
-        event = decode(delivery.body)
-        if isinstance(event, ChunkReady):
-            self.taken.append(event)
-        delivery.done()
-
-    def of(self, job: str) -> list[int]:
-        return [event.chunk.index for event in self.taken if event.job_id == job]
-
-
-async def lose_chunks(bench: Bench, loser: Loser) -> None:
-    async with AzureClients(bench.settings) as clients:
-        consumer = Consumer(
-            functools.partial(clients.consumer, bench.settings.frames_hub),
-            HubPositions(bench.blobs, bench.settings, bench.settings.frames_hub),
-            loser.take,
-            checkpoint_interval_s=0.05,
-            patience_s=60,
-            metrics=WorkMetrics(CollectorRegistry(), "loser").reading("frames"),
-            on_unrecoverable=print,
-        )
-        await consumer.run()
-
-
-async def seal(bench: Bench, job: str, chunks: int) -> None:
-    await bench.hub.by_job(started(job))
-    sealed = manifest(job, [8] * chunks)
-    await store_manifest(bench.blobs, bench.settings.frames_container, sealed)
-
-
-async def send_chunks(bench: Bench, job: str, chunks: int) -> None:
-    """Send chunks as the splitter does."""
-    sealed = manifest(job, [8] * chunks)
-    async with AzureClients(bench.settings) as clients:
-        frames = await clients.publisher(bench.settings.frames_hub)
-        partitions = await frames.partitions()
-        for chunk in sealed.chunks:
-            event = ChunkReady.of(job, sealed.source, sealed.style, chunk)
-            place = chunk_partition(job, chunk.index, len(partitions))
-            await frames.to_partition(event, partitions[place])
 
 
 async def test_lost_chunks_are_sent_again_a_few_times_and_then_fail_the_job_by_name(
@@ -113,12 +57,7 @@ async def test_a_split_whose_end_was_not_announced_is_found_by_its_manifest(
     job = uuid.uuid4().hex[:24]
     async with running(storage_connection, eventhub_connection, redrive_after_s=0.2) as bench:
         await seal(bench, job, 2)
-
-        async def sealed() -> bool:
-            status = await bench.look(job)
-            return status is not None and status.chunks == 2
-
-        await bench.until(sealed)
+        await bench.record(job, lambda status: status.chunks == 2)
 
 
 async def test_unread_chunks_are_waited_for_and_the_record_says_so(
@@ -131,12 +70,7 @@ async def test_unread_chunks_are_waited_for_and_the_record_says_so(
         await send_chunks(bench, job, 4)
         await seal(bench, job, 4)
         await bench.hub.by_job(SplitCompleted(job_id=job, chunks=4, frames=32))
-
-        async def waiting() -> bool:
-            status = await bench.look(job)
-            return status is not None and status.waiting is not None
-
-        await bench.until(waiting)
+        await bench.record(job, lambda status: status.waiting)
         # Looked into for many times the timeout, with a stylizer nowhere
         for _ in range(15):
             await asyncio.sleep(0.1)
@@ -150,13 +84,11 @@ async def test_unread_chunks_are_waited_for_and_the_record_says_so(
         # A segment is progress: from then on it waits anew
         await bench.hub.by_job(SegmentReady(job_id=job, chunk=0, frames=8))
 
-        async def moved() -> bool:
-            status = await bench.look(job)
-            assert status is not None
+        def waits_anew(status: Status) -> bool:
             waiting = status.waiting
             return status.chunks_stylized == 1 and waiting is not None and waiting.since > since
 
-        await bench.until(moved)
+        await bench.record(job, waits_anew)
 
 
 async def test_an_upload_that_waits_for_a_splitter_is_waited_for(
@@ -171,12 +103,7 @@ async def test_an_upload_that_waits_for_a_splitter_is_waited_for(
         await bench.hub.by_job(
             started(job).model_copy(update={"queued": True, "upload_event": place})
         )
-
-        async def waiting() -> bool:
-            status = await bench.look(job)
-            return status is not None and status.waiting is not None
-
-        await bench.until(waiting)
+        await bench.record(job, lambda status: status.waiting)
         await asyncio.sleep(1.5)
         status = await bench.look(job)
         assert status is not None
@@ -185,12 +112,7 @@ async def test_an_upload_that_waits_for_a_splitter_is_waited_for(
         assert status.waiting.reason == "a splitter"
         # When its split begins, the record says so
         await bench.hub.by_job(started(job))
-
-        async def splitting() -> bool:
-            status = await bench.look(job)
-            return status is not None and status.state == "splitting"
-
-        await bench.until(splitting)
+        await bench.record(job, lambda status: status.state == "splitting")
 
 
 async def test_a_split_that_left_nothing_fails_once_its_event_is_done(
@@ -256,12 +178,7 @@ async def test_a_segment_whose_announcement_is_unread_is_not_lost(
         await bench.hub.by_job(SplitCompleted(job_id=job, chunks=2, frames=16))
         for chunk in (0, 1):
             await bench.hub.by_job(SegmentReady(job_id=job, chunk=chunk, frames=8))
-
-        async def waiting() -> bool:
-            status = await bench.look(job)
-            return status is not None and status.waiting is not None
-
-        await bench.until(waiting)
+        await bench.record(job, lambda status: status.waiting)
         await asyncio.sleep(1)  # looked into a few times more
         heard.set()
         status = await bench.ended(job)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import av
 import pytest
+from assembler_bench import Bench, assembling, prepared, running, started
 from contract.test_encoders import Painted, Send, sending, split_job
-from contract.test_services import Bench, assembling, prepared, running, started
 from hub_reader import Reader
 from prometheus_client import CollectorRegistry
 from serving import serving

@@ -5,8 +5,7 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from contract.test_services import running, started
-from contract.test_stalls import seal
+from assembler_bench import running, seal, started
 from manifests import manifest
 
 from assembler.job import Job, first_record
@@ -50,12 +49,7 @@ async def test_an_unreadable_record_or_manifest_ends_its_job_and_no_other(
         ]
         # The others' records follow their progress, and their users may cancel them
         await bench.hub.by_job(SegmentReady(job_id=other, chunk=0, frames=8))
-
-        async def progressed() -> bool:
-            status = await bench.look(other)
-            return status is not None and status.chunks_stylized == 1
-
-        await bench.until(progressed)
+        await bench.record(other, lambda status: status.chunks_stylized == 1)
         failed = bench.metrics.get_sample_value(
             "assembler_background_failures_total", {"errand": "jobs"}
         )
@@ -76,12 +70,7 @@ async def test_a_record_whose_times_cannot_be_compared_ends_its_job_and_no_other
         for job in (edited, other):
             await bench.hub.by_job(started(job))
         await bench.hub.by_job(SegmentReady(job_id=other, chunk=0, frames=8))
-
-        async def progressed() -> bool:
-            status = await bench.look(other)
-            return status is not None and status.chunks_stylized == 1
-
-        await bench.until(progressed)
+        await bench.record(other, lambda status: status.chunks_stylized == 1)
         error = (await bench.ended(edited)).error
     assert error
     assert error.code == "RECORD_UNREADABLE"
@@ -96,12 +85,7 @@ async def test_a_splits_corrupt_progress_counts_as_none(
         spoilt = b'{"frames": "all"}'
         await bench.blobs.create(bench.settings.jobs_container, progress_blob(job), spoilt)
         await bench.hub.by_job(started(job))
-
-        async def waits() -> bool:
-            status = await bench.look(job)
-            return status is not None and status.waiting is not None
-
-        await bench.until(waits)
+        await bench.record(job, lambda status: status.waiting)
         failed = bench.metrics.get_sample_value(
             "assembler_background_failures_total", {"errand": "jobs"}
         )
@@ -139,13 +123,9 @@ async def test_one_job_that_cannot_be_examined_keeps_nobody_else_from_it(
         await bench.hub.by_job(started(bad))
         await seal(bench, good, 2)
 
-        async def sealed() -> bool:
-            status = await bench.look(good)
-            return status is not None and status.chunks == 2
-
         async def counted() -> bool:
             name, labels = "assembler_background_failures_total", {"errand": "jobs"}
             return bool(bench.metrics.get_sample_value(name, labels))
 
-        await bench.until(sealed)
+        await bench.record(good, lambda status: status.chunks == 2)
         await bench.until(counted)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import av
 import pytest
-from contract.test_services import Bench, running, started
+from assembler_bench import Bench, running, started
 from contract.test_side_files import manifest_of, split_with
 from videos import Video
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 import pytest
 import pytest_asyncio
-from contract.test_services import started
+from assembler_bench import started
 from films import Film, left_in
 
 from assembler.drafts import Drafts

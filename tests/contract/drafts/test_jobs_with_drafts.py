@@ -8,7 +8,7 @@ from pathlib import Path
 
 import av
 import pytest
-from contract.test_services import Bench, running, started
+from assembler_bench import Bench, running, started
 from films import CHUNKS, Film, left_in
 
 from assembler import assembly, drafts
