@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 _FIXED_S = (0.05, 1)
-_MODULES = (
+MODULES = (
     "azure.eventhub._pyamqp.aio._client_async",
     "azure.eventhub.aio._client_base_async",
     "azure.eventhub.aio._eventprocessor.event_processor",
@@ -38,6 +38,6 @@ class _ShorterPauses:
 def shorter_sdk_pauses() -> Iterator[None]:
     """Shorten the fixed pauses of this process's SDK clients."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in map(import_module, _MODULES):
+        for module in map(import_module, MODULES):
             patch.setattr(module, "asyncio", _ShorterPauses())
         yield

@@ -17,6 +17,7 @@ from assembler_bench import Bench, Loser, assembling, lose_chunks, running, seal
 from contract.conftest import broker
 from ports import unused_port
 from prometheus_client import CollectorRegistry
+from sdk_pauses import MODULES
 from splits_bench import bench_of
 
 from shared.contracts.messages import ChunkReady, SegmentReady, SplitCompleted, decode
@@ -29,6 +30,13 @@ pytestmark = [
     pytest.mark.slow,
 ]
 Renew = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture(autouse=True)
+def _the_sdks_own_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the assembler time to notice the new hub before it sends chunks again."""
+    for module in MODULES:
+        monkeypatch.setattr(f"{module}.asyncio", asyncio)
 
 
 class Keeper(Loser):
