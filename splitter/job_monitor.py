@@ -60,10 +60,11 @@ class JobMonitor:
         """
         while True:
             await asyncio.sleep(self._settings.progress_interval_s)
-            await self._record(chunks)
+            # First: if this process stood still, the job may have ended and been cleaned up.
             status = await self.check()
             if status is not None:
                 pace.update_painted(status.chunks_stylized)
+            await self._record(chunks)
 
     async def check(self) -> Status | None:
         """Return the job's record; None if there is none yet or it cannot be read.
