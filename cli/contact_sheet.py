@@ -11,7 +11,7 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from cli.results import written_whole
+from client.drafts import written_whole
 from shared.media.pixels import to_planar_rgb
 
 MARGIN: Final = 12

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from cli.contact_sheet import Named, draw_sheet
-from cli.results import written_whole
+from client.drafts import written_whole
 from shared.contracts.errors import SourceRefused, StylestreamError
 from shared.contracts.manifest import Source
 from shared.contracts.messages import ChunkReady

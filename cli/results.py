@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final, Self
 
+from client.drafts import DRAFT_ENDING
 from client.names import upload_name
-from shared.contracts.errors import StylestreamError
 
 RESULT_ENDINGS: Final = (".mp4", ".mkv")
 """MP4, but for sound that MP4 cannot hold."""
@@ -20,8 +19,7 @@ RESULT_ENDINGS: Final = (".mp4", ".mkv")
 LONGEST_NAME_BYTES: Final = 255
 """What file systems of Linux and macOS take."""
 
-_DRAFT: Final = ".part"
-_BESIDE_NAME_BYTES: Final = len(f".mp4{_DRAFT}")
+_BESIDE_NAME_BYTES: Final = len(f".mp4{DRAFT_ENDING}")
 
 _LEAST_STEM_BYTES: Final = 32
 """Of a video's name, so much is kept beside a style's, however long that is."""
@@ -154,25 +152,6 @@ def fetch_target(output: Output | None, result: str) -> Target:
     return Target(output.path if output else Path(), name)
 
 
-@contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """Yield a draft to write, which takes the place of ``path`` once it is complete.
-
-    Where it does not become complete, ``path`` stays as it was.
-
-    Raises:
-        StylestreamError: the file cannot be written.
-    """
-    draft = path.with_name(f"{path.name}{_DRAFT}")
-    try:
-        yield draft
-        draft.replace(path)
-    except OSError as error:
-        raise StylestreamError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        draft.unlink(missing_ok=True)
-
-
 def find_overwritten(said: str, outputs: Iterable[Path], sources: Iterable[Path]) -> list[str]:
     """Return the sentence that refuses to write a result over what it is made of."""
     there = [output for output in outputs if output.exists()]
@@ -185,7 +164,7 @@ def find_overwritten(said: str, outputs: Iterable[Path], sources: Iterable[Path]
 
 def find_long_name(said: str, path: Path) -> list[str]:
     """Return the sentence that refuses a name which leaves no room for that of a draft."""
-    most = LONGEST_NAME_BYTES - len(_DRAFT)
+    most = LONGEST_NAME_BYTES - len(DRAFT_ENDING)
     too_long = len(os.fsencode(path.name)) > most
     return [f"{said}: the file's name is longer than {most} bytes"] if too_long else []
 

@@ -14,6 +14,7 @@ from typing import Final
 from azure.storage.blob.aio import BlobServiceClient
 
 from client.account import DEFAULT_CONTAINERS, Account, Containers, find_account, open_account
+from client.drafts import written_whole
 from client.links import Links
 from client.names import check_upload_name, numbered, upload_name
 from shared.contracts.errors import ConfigurationError, PermanentError, StylestreamError
@@ -163,15 +164,9 @@ class Pipeline:
         """
         result = await self._result(job)
         path = _named(path, result)
-        draft = path.with_name(path.name + ".part")
-        try:
+        with written_whole(path) as draft:
             if not _is_of(job, await self._blobs.download(self._containers.results, result, draft)):
                 raise self._is_gone(result)
-            draft.replace(path)
-        except OSError as error:
-            raise StylestreamError(f"cannot write {path}: {error.strerror}") from error
-        finally:
-            draft.unlink(missing_ok=True)
         return path
 
     async def cancel(self, job: str) -> Status:

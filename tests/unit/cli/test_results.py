@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from pathlib import Path
 
@@ -15,9 +14,7 @@ from cli.results import (
     find_result_problems,
     plan_targets,
     result_names,
-    written_whole,
 )
-from shared.contracts.errors import StylestreamError
 
 
 def names(*videos: str) -> list[str]:
@@ -106,20 +103,6 @@ def test_a_file_without_room_for_its_draft_is_refused_before_painting(
     for size in (249, 251, 300):
         [problem] = problems(size)
         assert problem.endswith(": the file's name is longer than 250 bytes")
-
-
-def test_what_breaks_off_while_it_is_written_leaves_the_file_before(tmp_path: Path) -> None:
-    def write(*, whole: bool) -> None:
-        with written_whole(tmp_path / "x.png") as draft:
-            draft.write_text("half")
-            if not whole:
-                raise OSError(errno.ENOSPC, "No space left on device")
-            draft.write_text("whole")
-
-    write(whole=True)
-    with pytest.raises(StylestreamError, match=r"cannot write .*x\.png: No space left on device"):
-        write(whole=False)
-    assert [path.read_text() for path in tmp_path.iterdir()] == ["whole"]
 
 
 def test_an_ending_keeps_the_case_in_which_it_was_typed(tmp_path: Path) -> None:
