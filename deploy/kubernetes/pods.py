@@ -22,7 +22,7 @@ from shared.contracts.messages import ChunkReady
 from shared.contracts.style_request import StyleRequest
 from shared.service.settings import ServiceSettings
 from splitter.settings import SplitterSettings
-from stylizer.painting.memory import needed
+from stylizer.painting.memory import RESERVED_BYTES, needed
 from stylizer.settings import StylizerSettings
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -40,8 +40,6 @@ HELPERS: Final = {"prepare-checkpoints", "set-up", "watcher"}
 # What shared.service.runtime allows, after a drain, for closing connections.
 CLOSING_S: Final = 10.0
 GPUS: Final = ("cuda", "tensorrt")
-# What a stylizer leaves to no lane: stylizer/painting/memory.py.
-STYLIZER_BYTES: Final = 812 * 2**20
 
 _USER: Final = 10001
 _CONFINED: Final = {
@@ -180,7 +178,7 @@ def the_largest_pictures_can_be_painted(manifests: Manifests) -> Problems:
     # Left out, it is the node's cores, which nobody knows here: overlays on processors give it.
     lanes = int(environment.get("LANES") or quantity(limits["cpu"]))
     pixels = setting_of(manifests, "splitter", "max_pixels")
-    wanted = lanes * needed(_wide_picture(pixels)) + STYLIZER_BYTES
+    wanted = lanes * needed(_wide_picture(pixels)) + RESERVED_BYTES
     if wanted > quantity(limits.get("memory", "0")):
         yield (
             f"stylizer: pictures of MAX_PIXELS in {lanes} lanes want {wanted / 2**30:.1f} GiB, "

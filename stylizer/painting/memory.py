@@ -24,8 +24,9 @@ Measured in fp32 at 1280x720, 1920x1080 and 3840x2160: lanes held 273, 316 and a
 _BATCHES_IN_FLIGHT: Final = 8
 """Being filled, waiting, on the GPU, painted, and being encoded; three bytes for two pixels."""
 
-_SERVICE: Final = 300 << 20
-"""Bytes that an idle stylizer holds, with styles loaded."""
+RESERVED_BYTES: Final = (300 << 20) + SPARE_BYTES
+"""Bytes that no lane gets: of an idle stylizer with its styles loaded, and of the idle models that
+it keeps beside those in use."""
 
 _LIMITS: Final = (
     Path("/sys/fs/cgroup/memory.max"),
@@ -47,9 +48,7 @@ def needed_beside_gpu(event: ChunkReady, batch: int) -> int:
 
 
 def available(limits: tuple[Path, ...] = _LIMITS) -> int:
-    """Return the bytes that lanes may take: the container's or machine's, less the service's own.
-
-    The service's own include the idle models that it keeps beside those in use.
+    """Return the bytes that lanes may take: the container's or machine's, less what is reserved.
 
     >>> available() > 0
     True
@@ -59,4 +58,4 @@ def available(limits: tuple[Path, ...] = _LIMITS) -> int:
         # Absent outside Linux; "max" where nothing is limited.
         with contextlib.suppress(OSError, ValueError):
             total = min(total, int(limit.read_text(encoding="ascii")))
-    return max(1, total - _SERVICE - SPARE_BYTES)
+    return max(1, total - RESERVED_BYTES)

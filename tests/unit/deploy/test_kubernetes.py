@@ -17,7 +17,6 @@ from deploy.scaling.assumptions import Assumptions
 from deploy.scaling.autoscaler import ScalingRule
 from shared.service import runtime
 from splitter import job_monitor, overlooked
-from stylizer.painting import memory
 
 ROOT = Path(__file__).resolve().parents[3]
 KUBERNETES = ROOT / "deploy/kubernetes"
@@ -80,10 +79,6 @@ def test_the_manifests_keep_all_rules(manifests: Manifests) -> None:
 
 def test_a_pods_end_allows_for_what_the_runtime_takes() -> None:
     assert pods.CLOSING_S == runtime._CLOSING_S
-
-
-def test_a_stylizers_own_memory_is_what_it_leaves_to_no_lane() -> None:
-    assert pods.STYLIZER_BYTES == memory._SERVICE + memory.SPARE_BYTES
 
 
 def test_records_in_azure_are_rewritten_rarely_and_splits_still_hear_of_painting_in_time(

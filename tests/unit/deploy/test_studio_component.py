@@ -10,7 +10,7 @@ import yaml
 
 from deploy.kubernetes import pods, pools
 from deploy.kubernetes.manifests import Manifests, quantity
-from stylizer.painting.memory import needed
+from stylizer.painting.memory import RESERVED_BYTES, needed
 from web.settings import WebSettings
 
 COMPONENT = Path(__file__).resolve().parents[3] / "deploy/kubernetes/studio"
@@ -61,7 +61,7 @@ def test_previews_have_the_memory_that_a_stylizers_lanes_would(
     }
     default = {name: field.default for name, field in WebSettings.model_fields.items()}
     picture = needed(pods._wide_picture(1280 * 720))
-    wanted = pods.STYLIZER_BYTES + default["previews_at_once"] * picture
+    wanted = RESERVED_BYTES + default["previews_at_once"] * picture
     wanted += default["fragments_cache_mib"] << 20
 
     assert wanted <= quantity(limits[by])
