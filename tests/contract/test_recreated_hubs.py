@@ -100,17 +100,24 @@ async def begin(bench: Bench, job: str) -> None:
     await bench.hub.by_job(SegmentReady(job_id=job, chunk=0, frames=8))
 
 
+@asynccontextmanager
+async def painting_begun(
+    storage: str, factory: pytest.TempPathFactory, job: str
+) -> AsyncIterator[tuple[Bench, Renew]]:
+    """Run an assembler that follows the job of `begin`; yield it, and what replaces its broker."""
+    async with (
+        hubs(factory) as (connection, renew),
+        running(storage, connection, consumer_patience_s=4.1, redrive_after_s=0.5) as bench,
+    ):
+        await begin(bench, job)
+        yield bench, renew
+
+
 async def test_an_open_job_is_followed_to_its_end_though_its_events_are_gone(
     storage_connection: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     job = uuid.uuid4().hex[:24]
-    async with (
-        hubs(tmp_path_factory) as (connection, renew),
-        running(
-            storage_connection, connection, consumer_patience_s=4.1, redrive_after_s=0.5
-        ) as bench,
-    ):
-        await begin(bench, job)
+    async with painting_begun(storage_connection, tmp_path_factory, job) as (bench, renew):
         await bench.record(job, lambda status: status.chunks_stylized == 1)
         await renew()
         # The chunks that nobody has any more are sent again, and no others
@@ -135,13 +142,7 @@ async def test_chunks_that_go_with_the_hub_of_frames_alone_are_sent_again(
     storage_connection: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     job = uuid.uuid4().hex[:24]
-    async with (
-        hubs(tmp_path_factory) as (connection, renew),
-        running(
-            storage_connection, connection, consumer_patience_s=4.1, redrive_after_s=0.5
-        ) as bench,
-    ):
-        await begin(bench, job)
+    async with painting_begun(storage_connection, tmp_path_factory, job) as (bench, renew):
         await bench.record(
             job, lambda status: status.waiting and status.waiting.reason == "a stylizer"
         )
