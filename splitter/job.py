@@ -17,11 +17,7 @@ from typing import Final
 import structlog
 
 from shared.contracts.errors import SourceRefused, TransientError
-from shared.contracts.layout import (
-    chunk_partition,
-    progress_blob,
-    side_blob,
-)
+from shared.contracts.layout import chunk_partition, side_blob
 from shared.contracts.manifest import Chunk, Manifest, Source
 from shared.contracts.messages import ChunkReady
 from shared.contracts.style_request import StyleRequest
@@ -40,7 +36,7 @@ from splitter.media.split import SplitEnd, SplitEvent, SplitOptions
 from splitter.openings import Opening
 from splitter.pace import Pace
 from splitter.settings import SplitterSettings
-from splitter.shipping import Outlets, Shipping, changed
+from splitter.shipping import Outlets, Shipping, changed, clear_up
 from splitter.slots import Slots
 from splitter.upload import UploadReader
 
@@ -68,6 +64,7 @@ class SplitJob:
         settings: SplitterSettings,
         slots: Slots,
         outlets: Outlets,
+        monitor: JobMonitor,
     ) -> None:
         self._opening = opening
         self._admit = admit
@@ -87,7 +84,7 @@ class SplitJob:
         )
         self._chunks: list[Chunk] = []
         self._last_try = False
-        self._monitor = JobMonitor(opening.job_id, settings, outlets.blobs, outlets.retry)
+        self._monitor = monitor
 
     async def run(self) -> Manifest:
         """Split the video to its end and store the sealed manifest.
@@ -99,15 +96,14 @@ class SplitJob:
             GivenBack: the service is shutting down; another splitter will split the video.
         """
         try:
-            with work_folder(self._settings.work_dir) as folder:
-                side = folder / "side"
-                source, end = await self._split_and_monitor(side)
-                # Writes of earlier attempts too: whoever ends the job deletes what it then finds.
-                await self._shipping.settle()
-                manifest = await self._seal(source, end)
+            source, end = await self._split_and_monitor()
+            # Writes of earlier attempts too: whoever ends the job deletes what it then finds.
+            await self._shipping.settle()
+            manifest = await self._seal(source, end)
             await self._monitor.check()
         except JobOver:
-            await self._clean_up()
+            await self._shipping.settle()
+            await clear_up(self._job_id, self._settings, self._to)
             raise
         except BaseException:
             # The failure sets off the cleanup: nothing may reach storage after that.
@@ -115,7 +111,7 @@ class SplitJob:
             raise
         return manifest
 
-    async def _split_and_monitor(self, side: Path) -> tuple[Source, SplitEnd]:
+    async def _split_and_monitor(self) -> tuple[Source, SplitEnd]:
         partitions = await self._to.retry(self._to.frames.partitions)
         pace = Pace(
             self._settings.outstanding_chunks * len(partitions),
@@ -125,7 +121,7 @@ class SplitJob:
         try:
             async with asyncio.TaskGroup() as both:
                 monitoring = both.create_task(self._monitor.run(pace, self._chunks))
-                split = await self._split_in_turns(side, pace, partitions)
+                split = await self._split_in_turns(pace, partitions)
                 monitoring.cancel()
         except ExceptionGroup as group:
             raise _root_error(group) from group
@@ -133,9 +129,7 @@ class SplitJob:
             pace.end()
         return split
 
-    async def _split_in_turns(
-        self, side: Path, pace: Pace, partitions: list[str]
-    ) -> tuple[Source, SplitEnd]:
+    async def _split_in_turns(self, pace: Pace, partitions: list[str]) -> tuple[Source, SplitEnd]:
         """Split whenever there is a slot, as often as it takes to reach the video's end."""
         begun = alone = False
         await self._wait_for_budget()
@@ -149,7 +143,8 @@ class SplitJob:
                     await self._begin()
                     begun = True
                 try:
-                    split = await self._split(side, pace, partitions)
+                    with work_folder(self._settings.work_dir) as folder:
+                        split = await self._split(folder / "side", pace, partitions)
                 except SourceRefused as error:
                     alone, full = self._try_again(error), error.code == _NO_SPACE
                 except TransientError as error:
@@ -279,15 +274,6 @@ class SplitJob:
             self._monitor.waiting_for = None
         self._chunks.append(chunk)
         return True
-
-    async def _clean_up(self) -> None:
-        await self._shipping.settle()
-        if self._settings.keep_intermediates:
-            return
-        await self._to.retry(
-            lambda: self._to.blobs.delete_all(self._settings.frames_container, f"{self._job_id}/")
-        )
-        await self._to.blobs.delete(self._settings.jobs_container, progress_blob(self._job_id))
 
     async def _seal(self, source: Source, end: SplitEnd) -> Manifest:
         manifest = Manifest(

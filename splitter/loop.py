@@ -26,12 +26,12 @@ from splitter.intake.budgets import Budgets
 from splitter.intake.style_request import resolve_style
 from splitter.intake.uploads import Upload, parse_uploads
 from splitter.job import SplitJob
-from splitter.job_monitor import JobOver
+from splitter.job_monitor import JobMonitors, JobOver
 from splitter.losses import Losses
 from splitter.openings import Opening, Openings
 from splitter.request import SplitRequest
 from splitter.settings import SplitterSettings
-from splitter.shipping import CutChanged, Outlets
+from splitter.shipping import CutChanged, Outlets, clear_up
 from splitter.slots import Slots
 
 log = structlog.get_logger()
@@ -78,6 +78,7 @@ class Splitter:
             sharing=settings.budget_of,
         )
         self.slots = Slots(settings.splits)
+        self._monitors = JobMonitors(settings, outlets.blobs, outlets.retry)
         self._losses = losses
 
     async def split(self, delivery: Delivery) -> None:
@@ -147,6 +148,8 @@ class Splitter:
     async def _run(self, request: SplitRequest) -> None:
         if not request.is_first and await self._has_ended(request.job_id):
             log.info("job ended already", job_id=request.job_id, video=request.upload.name)
+            # A splitter that was killed at work on it may have written after the job's cleanup.
+            await clear_up(request.job_id, self._settings, self._to)
             return
         await self._open(request)
         try:
@@ -237,6 +240,7 @@ class Splitter:
             self._settings,
             self.slots,
             self._to,
+            self._monitors.of(request.job_id),
         )
 
     async def _sealed_before(self, request: SplitRequest) -> Manifest | None:

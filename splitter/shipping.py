@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from shared.contracts.errors import SourceRefused
-from shared.contracts.layout import chunk_blob
+from shared.contracts.layout import chunk_blob, progress_blob
 from shared.contracts.manifest import Chunk
 from shared.contracts.messages import ChunkReady
 from shared.hubs.publisher import Publisher
@@ -21,6 +21,7 @@ from shared.storage.sealed_files import SealedFile
 from shared.storage.seals import SEAL, seal
 from splitter.decoder.forks import ForkServer
 from splitter.metrics import SplitterMetrics
+from splitter.settings import SplitterSettings
 
 log = structlog.get_logger()
 
@@ -144,3 +145,12 @@ def _cut(chunk: Chunk) -> str:
     """Return a digest of which frames a chunk holds, regardless of the camera's movement."""
     described = chunk.model_dump_json(exclude={"canvas", "grid"})
     return hashlib.sha256(described.encode()).hexdigest()[:32]
+
+
+async def clear_up(job_id: str, settings: SplitterSettings, outlets: Outlets) -> None:
+    """Delete what splits have stored of a job that has ended, unless intermediates are kept."""
+    if settings.keep_intermediates:
+        return
+    blobs = outlets.blobs
+    await outlets.retry(lambda: blobs.delete_all(settings.frames_container, f"{job_id}/"))
+    await outlets.retry(lambda: blobs.delete(settings.jobs_container, progress_blob(job_id)))

@@ -22,6 +22,7 @@ from shared.contracts.errors import PermanentError
 from shared.contracts.layout import status_blob
 from shared.contracts.status import read_status
 from shared.contracts.values import first_problem
+from shared.hubs.workers import OneAtATime
 from shared.storage.blobs import BlobStore
 from splitter.budget import PAUSE_S, Budget, Entry, Ledger, Sharing, uploader_of
 
@@ -57,12 +58,19 @@ class Budgets:
         self._now = now
         self._over: dict[str, tuple[datetime, frozenset[str]]] = {}
         """By ledger: until when its uploader counts as over budget, and which jobs are exempt."""
+        self._same_ledger = OneAtATime()
 
     async def admit(self, name: str, size: int, job: str) -> bool:
         """Admit an upload's job; False if its uploader is over budget."""
         if self._budget.unlimited:
             return True
-        blob, now = ledger_blob(name, self._sharing), self._now()
+        blob = ledger_blob(name, self._sharing)
+        # Of thousands of videos over budget, one reads the ledger and the others take its verdict.
+        async with self._same_ledger.of(blob):
+            return await self._admit(blob, name, size, job)
+
+    async def _admit(self, blob: str, name: str, size: int, job: str) -> bool:
+        now = self._now()
         until, admitted = self._over.get(blob, (now, frozenset[str]()))
         if now < until and job not in admitted:
             return False
