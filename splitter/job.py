@@ -185,12 +185,17 @@ class SplitJob:
 
     async def _wait_for_budget(self) -> None:
         """Return when the video is admitted or the service is shutting down."""
-        while not await self._to.retry(self._admit):
-            self._monitor.waiting_for = "budget"
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(PAUSE_S):
-                    await self._slots.leaving()
-                    return
+        admitted = await self._to.retry(self._admit)
+        if admitted:
+            return
+        self._monitor.waiting_for = "budget"
+        with self._to.metrics.over_budget():
+            while not admitted:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(PAUSE_S):
+                        await self._slots.leaving()
+                        return
+                admitted = await self._to.retry(self._admit)
 
     async def _split(
         self, side: Path, pace: Pace, partitions: list[str]

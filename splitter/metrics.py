@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -36,6 +36,11 @@ class SplitterMetrics(WorkMetrics):
             "Chunks shipped and not yet painted, of the splits in progress",
             registry=registry,
         )
+        self._over_budget = Gauge(
+            f"{service}_over_budget_videos",
+            "Videos in hand that wait because their uploader is over budget",
+            registry=registry,
+        )
         self._deliveries = Counter(
             f"{service}_webhook_deliveries_total",
             "Event Grid deliveries over HTTP, by response",
@@ -63,6 +68,10 @@ class SplitterMetrics(WorkMetrics):
     def outstanding(self, change: int) -> None:
         """Count chunks shipped (positive), or painted or abandoned with their split (negative)."""
         self._outstanding.inc(change)
+
+    def over_budget(self) -> AbstractContextManager[None]:
+        """Count a video as waiting for its uploader's budget, however the wait ends."""
+        return self._over_budget.track_inprogress()
 
     def sandbox(self, layers: frozenset[Layer]) -> None:
         """Record which layers of the decoders' sandbox are in force."""

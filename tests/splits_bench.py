@@ -117,6 +117,11 @@ class Bench:
         """Whether so many jobs were left because they had ended."""
         return self._counted("splitter_jobs_total", outcome="over") == jobs
 
+    async def all_wait_for_budget(self, videos: int) -> bool:
+        """Whether so many videos are in hand, and all of them wait for their uploaders' budget."""
+        waiting = self.metrics.get_sample_value("splitter_over_budget_videos")
+        return waiting == videos == self.metrics.get_sample_value("splitter_in_hand")
+
     def _counted(self, name: str, **labels: str) -> float:
         return self.metrics.get_sample_value(name, labels) or 0.0
 

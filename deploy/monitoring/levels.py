@@ -71,6 +71,13 @@ _WAITING: Final = Row(
             _quantiles("assembler_result_seconds"),
         ),
         Panel(
+            "Waiting for budget",
+            "Videos whose uploader is over budget: until one of the uploader's jobs ends, or the "
+            "next day (UTC) begins.",
+            "suffix: videos",
+            (Query("sum(splitter_over_budget_videos)", "wait"),),
+        ),
+        Panel(
             "Failures by fault",
             "Jobs and events a minute that failed, the user's fault or the service's.",
             "suffix: /min",

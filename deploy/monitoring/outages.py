@@ -51,6 +51,7 @@ _METRICS: Final = (
     *("stylestream_backlog_events", "stylestream_backlog_expired_events"),
     *("stylestream_hub_enqueued_events", "stylestream_hub_finished_events"),
     *("stylestream_hub_owned_partitions", "stylestream_uploads_unannounced_seconds"),
+    *("stylestream_hub_partitions", "splitter_over_budget_videos"),
     *("splitter_in_hand", "stylizer_in_hand"),
 )
 

@@ -70,16 +70,24 @@ async def test_an_uploader_over_budget_waits_until_one_of_their_jobs_ends_and_ot
         await bench.waits_for(second, "budget")
         # A third is cancelled while it waits: nothing of it is ever decoded
         third = await bench.job("eve/3.mp4", await bench.upload("eve/3.mp4", 8))
+        await bench.until(lambda: bench.all_wait_for_budget(2))
         await bench.end(third)
         await bench.until(lambda: bench.over(1))
+        await bench.until(lambda: bench.all_wait_for_budget(1))
         # It holds up nobody else
         other = await bench.job("bob/1.mp4", await bench.upload("bob/1.mp4", 8))
         await bench.sealed(other.job_id)
+        await bench.until(lambda: bench.all_wait_for_budget(1))
         assert await bench.manifest(second.job_id) is None
         # When the first job ends, it goes on
         await bench.end(first)
         assert (await bench.sealed(second.job_id)).frames == 8
         assert await bench.manifest(third.job_id) is None
+        await bench.until(lambda: bench.all_wait_for_budget(0))
+        # A splitter that leaves gives back what waits
+        await bench.job("bob/2.mp4", await bench.upload("bob/2.mp4", 8))
+        await bench.until(lambda: bench.all_wait_for_budget(1))
+    assert await bench.all_wait_for_budget(0)
     assert bench.failed() == set()
 
 

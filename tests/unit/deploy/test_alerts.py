@@ -13,6 +13,7 @@ import yaml
 
 from deploy.monitoring import trials
 from shared.contracts.codes import FAILURE_CODES
+from splitter.service import _OPEN
 
 ROOT = Path(__file__).resolve().parents[3]
 RULES = ROOT / "deploy/monitoring/rules"
@@ -124,6 +125,10 @@ def test_recorded_outages_are_replayed_unchanged() -> None:
 
     assert recorded == trials.EXPECTED.keys()
     assert json.loads(trials.FILE.read_text(encoding="utf-8"))["tests"] == trials.tests()
+
+
+def test_the_alert_about_splitters_knows_how_many_videos_one_takes_up() -> None:
+    assert f"max(splitter_in_hand) >= {_OPEN}\n" in rules()["StylestreamNobodySplits"]["expr"]
 
 
 def test_azures_prometheus_takes_the_expressions_too() -> None:
