@@ -106,17 +106,23 @@ def tag_as_bt709(frame: av.VideoFrame) -> None:
     frame.color_trc = ColorTrc.BT709
 
 
+def luma(frame: av.VideoFrame) -> NDArray[np.uint8]:
+    """View the first plane of an 8-bit planar frame as `plane_arrays` does."""
+    return _view(frame.planes[0])
+
+
 def plane_arrays(frame: av.VideoFrame) -> Sequence[NDArray[np.uint8]]:
     """View the planes of an 8-bit planar frame as arrays of shape ``(rows, columns)``.
 
     The views share the frame's memory and leave out the padding at the end of rows.
     """
-    return [
-        np.ndarray(
-            (plane.height, plane.width), np.uint8, memoryview(plane), strides=(plane.line_size, 1)
-        )
-        for plane in frame.planes
-    ]
+    return [_view(plane) for plane in frame.planes]
+
+
+def _view(plane: av.video.plane.VideoPlane) -> NDArray[np.uint8]:
+    return np.ndarray(
+        (plane.height, plane.width), np.uint8, memoryview(plane), strides=(plane.line_size, 1)
+    )
 
 
 def _left_sited_frame(width: int, height: int) -> av.VideoFrame:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.contracts.manifest import NO_BARS, Bars
-from shared.media.pixels import plane_arrays
+from shared.media.pixels import luma
 
 _BLACK: Final = 24
 """The highest luma that counts as black, which is nominally 16: encoders leave some noise."""
@@ -39,10 +39,10 @@ _FILLED: Final = 0.1
 
 def may_have_bars(frame: av.VideoFrame) -> bool:
     """Return, by a quick look, whether two opposite edges of a ``yuv420p`` picture are black."""
-    luma = plane_arrays(frame)[0]
+    light = luma(frame)
     return bool(
-        (luma[:2].max() <= _BLACK and luma[-2:].max() <= _BLACK)
-        or (luma[:, :2].max() <= _BLACK and luma[:, -2:].max() <= _BLACK)
+        (light[:2].max() <= _BLACK and light[-2:].max() <= _BLACK)
+        or (light[:, :2].max() <= _BLACK and light[:, -2:].max() <= _BLACK)
     )
 
 
@@ -56,7 +56,7 @@ class Lit:
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Self:
         """Measure a ``yuv420p`` picture."""
-        lit = plane_arrays(frame)[0] > _BLACK
+        lit = luma(frame) > _BLACK
         return cls(lit.mean(axis=1), lit.mean(axis=0))
 
     @property
@@ -87,13 +87,13 @@ def _bar(side: Sequence[NDArray[np.float64]]) -> int:
 
 def still_black(frame: av.VideoFrame, bars: Bars) -> Bars:
     """Return ``bars`` without those that a ``yuv420p`` picture fills."""
-    luma = plane_arrays(frame)[0]
-    height, width = luma.shape
+    light = luma(frame)
+    height, width = light.shape
     parts = (
-        luma[: bars.top],
-        luma[height - bars.bottom :],
-        luma[:, : bars.left],
-        luma[:, width - bars.right :],
+        light[: bars.top],
+        light[height - bars.bottom :],
+        light[:, : bars.left],
+        light[:, width - bars.right :],
     )
     return Bars(*(0 if _is_filled(part) else bar for bar, part in zip(bars, parts, strict=True)))
 

@@ -64,6 +64,25 @@ def test_the_canvas_moves_with_a_pan_to_within_half_a_pixel(speed: float) -> Non
         assert place.across == pytest.approx(PIXEL * speed * number, abs=PIXEL / 2)
 
 
+@pytest.mark.parametrize("speed", [0.3, 0.7, 1.3, 2.6, 5.3])
+def test_a_slow_or_fast_pan_over_a_hazy_scene_is_measured_to_a_quarter_of_a_pixel(
+    speed: float,
+) -> None:
+    errors = []
+    for seed in (1, 2, 3):
+        # Given a scene with a tenth of the contrast: its finest detail is hardly above the noise
+        scene, camera = (128 + (scenery(seed) - 128.0) / 10).astype(np.uint8), Camera()
+        # When the camera pans over it
+        for number in range(12):
+            down, across = speed * number / 2, speed * number
+            place = camera.follow(look(shoot(scene, down, across, seed=number)))
+            # Then each place is known as exactly as it is told
+            errors += [abs(place.down - round(PIXEL * down)) / PIXEL]
+            errors += [abs(place.across - round(PIXEL * across)) / PIXEL]
+    assert max(errors) <= 0.25
+    assert np.mean(errors) <= 0.05
+
+
 @pytest.mark.parametrize("size", [(202, 346), (346, 202), (134, 338)])
 def test_a_canvas_moves_as_well_where_a_part_of_the_picture_is_left_out(
     size: tuple[int, int],
