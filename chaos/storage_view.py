@@ -12,7 +12,7 @@ from typing import Final
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
-from azure.storage.blob.aio import BlobServiceClient
+from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
 from chaos.clips import look_at
 from chaos.history import BlobCall, Picture, Result
@@ -34,6 +34,7 @@ class StorageView:
         self._account = account
         self._pipeline = Pipeline(account)
         self._pictures: dict[str, Picture] = {}
+        self._records: dict[str, tuple[str, Status]] = {}
 
     async def upload(self, name: str, video: bytes, style: str) -> str:
         """Upload a video as a user would, replacing an existing blob; return its ETag."""
@@ -52,10 +53,18 @@ class StorageView:
         """Return the records of those of ``jobs`` that have one."""
         container = self._account.get_container_client("jobs")
         names = set(map(status_blob, jobs))
-        there = [name async for name in container.list_blob_names() if name in names]
-        records = [await (await container.download_blob(name)).readall() for name in there]
-        statuses = map(Status.model_validate_json, records)
-        return {status.job_id: status for status in statuses}
+        listed = [blob async for blob in container.list_blobs() if blob.name in names]
+        records = [await self._record(container, blob.name, blob.etag) for blob in listed]
+        return {status.job_id: status for status in records}
+
+    async def _record(self, container: ContainerClient, name: str, etag: str) -> Status:
+        """Return a record as it is in version ``etag`` or newer; each version is read once."""
+        version, status = self._records.get(name, ("", None))
+        if status is None or version != etag:
+            data = await (await container.download_blob(name)).readall()
+            status = Status.model_validate_json(data)
+            self._records[name] = (etag, status)
+        return status
 
     async def leftovers(self) -> tuple[str, ...]:
         """List all blobs that ended jobs should not leave behind."""

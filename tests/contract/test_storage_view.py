@@ -1,14 +1,19 @@
-"""The chaos harness changes in storage only what it means to."""
+"""The chaos harness changes in storage only what it means to, and reads what has changed."""
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 
 import pytest
+from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import BlobClient
-from azure.storage.blob.aio import BlobServiceClient
+from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
 from chaos.storage_view import StorageView
+from shared.contracts.layout import status_blob
+from shared.contracts.status import Status, utc_now
+from shared.contracts.style_request import StyleRequest
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -39,3 +44,40 @@ async def test_damage_does_not_bring_back_a_blob_that_is_deleted_meanwhile(
         await StorageView(account).damage(name, "chunk", change)
         assert [blob.name async for blob in container.list_blobs()] == []
         await StorageView(account).damage(name, "chunk", change)
+
+
+async def test_a_record_is_read_again_once_it_has_changed(
+    storage_connection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    downloads: list[str] = []
+    download = ContainerClient.download_blob
+
+    def counted(container: ContainerClient, name: str) -> object:
+        downloads.append(name)
+        return download(container, name)
+
+    monkeypatch.setattr(ContainerClient, "download_blob", counted)
+    async with BlobServiceClient.from_connection_string(storage_connection) as account:
+        jobs = account.get_container_client("jobs")
+        with contextlib.suppress(ResourceExistsError):
+            await jobs.create_container()
+        view, record = StorageView(account), status(uuid.uuid4().hex)
+        for state in ("stylizing", "done"):
+            record = record.model_copy(update={"state": state})
+            name = status_blob(record.job_id)
+            await jobs.upload_blob(name, record.to_json(), overwrite=True)
+            for _ in range(3):
+                assert await view.statuses([record.job_id]) == {record.job_id: record}
+    assert len(downloads) == 2
+
+
+def status(job: str) -> Status:
+    return Status(
+        job_id=job,
+        state="splitting",
+        video_name="clip.mp4",
+        video_url="https://example.net/uploads/clip.mp4",
+        style=StyleRequest(style="candy"),
+        started_at=utc_now(),
+        updated_at=utc_now(),
+    )
