@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Generator
+from dataclasses import dataclass, field
 from typing import Final
 
 _OF_TRACK: Final = re.compile(rb"[0-9A-Fa-f]{2}[A-Za-z]{2}")
@@ -14,7 +16,6 @@ _NAME: Final = re.compile(rb"[ -~]{4}")
 _OF_HEADERS: Final = (b"hdrl", b"strl")
 """Lists with the headers of the tracks, which are read."""
 _HEADER_BYTES, _KIND_BYTES, _ENTRY_BYTES = 8, 4, 16
-_UNKNOWN: Final = -1
 _OPEN_ENDED: Final = (0, 0xFFFFFFFF)
 """Lengths in a recording that was not finalised."""
 
@@ -28,13 +29,18 @@ def walk_avi() -> Generator[int, bytes, bool]:
     """
     try:
         yield 12
-        found = yield from _find_movie()
-        if found is None:
+        length = yield from _find_movie()
+        if length is None:
             return False
-        while found != _UNKNOWN:
+        if length in _OPEN_ENDED:
+            return True
+        chunks = yield from _movie(length - _KIND_BYTES)
+        if chunks is None:
+            return False
+        while True:
             name, length = yield from _header()
             if name == b"idx1":
-                return found == (yield from _entries(length))
+                return chunks == (yield from _entries(length))
             if name == b"RIFF":
                 # (A file beyond a gigabyte continues with another RIFF chunk.)
                 return True
@@ -44,8 +50,22 @@ def walk_avi() -> Generator[int, bytes, bool]:
     return True
 
 
+@dataclass(slots=True)
+class _Chunks:
+    """How many chunks each track has, and how many bytes they hold together."""
+
+    counts: Counter[bytes] = field(default_factory=Counter)
+    sizes: Counter[bytes] = field(default_factory=Counter)
+
+    def add(self, name: bytes, length: int) -> None:
+        """Count a chunk, if its name is one of a track's."""
+        if _OF_TRACK.fullmatch(name):
+            self.counts[name[:2]] += 1
+            self.sizes[name[:2]] += length
+
+
 def _find_movie() -> Generator[int, bytes, int | None]:
-    """Pass over the headers and the tracks' chunks; see `_movie`. `_UNKNOWN` if open-ended."""
+    """Pass over the headers; return the length of the list with the chunks, None if damaged."""
     while True:
         name, length = yield from _header()
         if not _NAME.fullmatch(name):
@@ -57,7 +77,7 @@ def _find_movie() -> Generator[int, bytes, int | None]:
         elif name != b"LIST":
             yield from _skip(length + length % 2)
         elif (kind := (yield _KIND_BYTES)) == b"movi":
-            return _UNKNOWN if length in _OPEN_ENDED else (yield from _movie(length - _KIND_BYTES))
+            return length
         elif kind not in _OF_HEADERS:
             yield from _skip(length + length % 2 - _KIND_BYTES)
 
@@ -73,9 +93,9 @@ def _skip(length: int) -> Generator[int, bytes, None]:
         length -= _PIECE_BYTES
 
 
-def _movie(left: int) -> Generator[int, bytes, int | None]:
-    """Pass over the tracks' chunks; return how many there are, None if they do not fit."""
-    chunks = 0
+def _movie(left: int) -> Generator[int, bytes, _Chunks | None]:
+    """Pass over ``left`` bytes of chunks; return those of tracks, None if they do not fit."""
+    chunks = _Chunks()
     while left >= _HEADER_BYTES:
         name, length = yield from _header()
         left -= _HEADER_BYTES
@@ -86,7 +106,7 @@ def _movie(left: int) -> Generator[int, bytes, int | None]:
             continue
         if not _OF_TRACK.fullmatch(name) and not _BESIDE.fullmatch(name):
             return None
-        chunks += bool(_OF_TRACK.fullmatch(name)) and name[:2] != b"ix"
+        chunks.add(name, length)
         left -= length + length % 2
         if left < -1:
             return None
@@ -95,10 +115,10 @@ def _movie(left: int) -> Generator[int, bytes, int | None]:
     return chunks
 
 
-def _entries(length: int) -> Generator[int, bytes, int]:
-    """Pass over an index; return how many of its entries belong to a track."""
-    found = 0
+def _entries(length: int) -> Generator[int, bytes, _Chunks]:
+    """Pass over an index of ``length`` bytes; return the chunks that it lists."""
+    chunks = _Chunks()
     for _ in range(length // _ENTRY_BYTES):
         entry = yield _ENTRY_BYTES
-        found += bool(_OF_TRACK.fullmatch(entry[:4])) and entry[:2] != b"ix"
-    return found
+        chunks.add(entry[:4], int.from_bytes(entry[12:], "little"))
+    return chunks

@@ -94,6 +94,8 @@ def _is_continued(
 ) -> bool:
     own = rows[places]
     begins = np.where(own[:, 3] & 0x20, 5 + own[:, 4].astype(np.int64), 4)
+    if (begins > _PACKET_BYTES).any():
+        return False
     is_start = ((own[:, 1] & 0x40) > 0) & (begins <= _PACKET_BYTES - _PES_HEADER)
     track = tracks.get(number)
     if track is None:

@@ -139,6 +139,13 @@ def test_each_packet_of_a_transport_stream_is_looked_at(files):
     assert is_broken(b"".join(packets[: sound[2]]))
 
 
+def test_a_transport_packet_whose_adaptation_field_is_longer_than_itself_is_noticed(files):
+    data = files["mpegts"]
+    packets = range(0, len(data), TS_PACKET)
+    at = next(at for at in packets if data[at + 1 : at + 3] == b"\x41\0" and data[at + 3] & 0x20)
+    assert is_broken(changed(data, at + 4, 199))
+
+
 def test_transport_streams_one_after_the_other_are_in_order(files):
     data = files["mpegts"]
     assert not is_broken(data + data)
@@ -194,6 +201,17 @@ def test_an_index_that_lists_more_than_an_avi_holds_is_noticed(files):
     length = int.from_bytes(data[at + 4 : at + 8], "little")
     entries = (length + 16).to_bytes(4, "little") + data[at + 8 : at + 8 + length]
     assert is_broken(data[: at + 4] + entries + data[at + 8 : at + 24] + data[at + 8 + length :])
+
+
+def test_an_index_that_gives_a_chunk_of_an_avi_another_length_is_noticed(files):
+    data = files["avi"]
+    entry = data.index(b"01wb", data.index(b"idx1"))
+    assert is_broken(changed(data, entry + 15, 0xD3))
+    # And one that lists it for another track
+    assert is_broken(changed(data, entry, *b"00"))
+    # (Some muxers name a picture's chunk in another way in the index.)
+    entry = data.index(b"00dc", data.index(b"idx1"))
+    assert not is_broken(changed(data, entry, *b"00db"))
 
 
 def test_a_matroska_element_of_no_known_kind_is_noticed(files):
