@@ -31,6 +31,10 @@ _ONE_EACH = ("h264", "hevc", "av1", "mpeg2video", "prores", "mjpeg", "dnxhd", "f
 _BEFORE_FIRST = 2
 """An MPEG-2 decoder returns the first picture after so many packets, if no B-frame follows it."""
 
+_MPEG = ("mpeg1video", "mpeg2video")
+_SEQUENCE, _PICTURE, _SLICE = b"\0\0\1\xb3", b"\0\0\1\0", b"\0\0\1\1"
+"""How the headers of an MPEG video, of a picture and of its first slice begin."""
+
 _NO_MEMORY = "allocat"
 """Decoders report a lack of memory as a damaged packet; intact frames must not be lost to it."""
 
@@ -94,13 +98,15 @@ class Decoder:
 
     def _decode(self, packet: Packet[VideoStream] | None) -> list[av.VideoFrame]:
         frames: list[av.VideoFrame] = []
+        has_failed = packet is not None and self._codec in _MPEG and _lost_its_header(packet)
         try:
             frames = self._stream.decode(packet)
         except av.error.FFmpegError as error:
             # (Decoders also say so of pictures that are too large only with their margins.)
             if self._lacks_memory(error) and not excessive_size(self._log):
                 raise MemoryError from error
-            self._failed += 1
+            has_failed = True
+        self._failed += has_failed
         self.read_log()
         for frame in frames:
             if frame.pts is None and frame.dts is not None:
@@ -199,3 +205,14 @@ class Decoder:
             yield f"{self._damaged_packets} of {self._packets} video packets arrived damaged"
         if self._damaged_frames:
             yield f"{self._damaged_frames} of {self.frames} frames are partly damaged"
+
+
+def _lost_its_header(packet: Packet[VideoStream]) -> bool:
+    """Return whether a packet holds an MPEG video's header and slices, but no picture's header.
+
+    The decoder silently ignores such slices.
+    """
+    if memoryview(packet)[: len(_SEQUENCE)] != _SEQUENCE:
+        return False
+    data = bytes(packet)
+    return _SLICE in data and _PICTURE not in data

@@ -50,6 +50,8 @@ _SAMPLES_EACH: Final = (_MP4, "matroska,webm", "flv", "mxf", "nut")
 
 _LAST_BEGINS: Final = ("nut",)
 """Formats whose header gives when the last frame begins, not when it ends."""
+_ROUNDED_S: Final = Fraction(1, 1000)
+"""How far that may be from the last frame: it is rounded."""
 
 _STEADY: Final = ("mpeg", "mpegts", "asf")
 """Formats in which packets of sound follow one another without a gap, by their timestamps."""
@@ -182,10 +184,10 @@ class Integrity:
         if to_the_end and self._format == _MP4:
             yield from self._missing_by(index)
         if to_the_end and self._promised is not None:
-            reached = self._latest
+            reached, slack = self._latest, _ROUNDED_S
             if self._format not in _LAST_BEGINS:
-                reached += self._step
-            if self._promised - reached > self._slack + self._step / 2:
+                reached, slack = reached + self._step, self._slack + self._step / 2
+            if self._promised - reached > slack:
                 yield (
                     f"the file ends at {float(reached):.2f} s, but its header says "
                     f"{float(self._promised):.2f} s"

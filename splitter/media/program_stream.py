@@ -22,6 +22,7 @@ def walk_program_stream() -> Generator[int, bytes, bool]:
 
     A packet of unspecified length, which video may have, ends the walk.
     """
+    versions: set[bool] = set()
     while True:
         try:
             code = yield from _start_code()
@@ -37,7 +38,7 @@ def walk_program_stream() -> Generator[int, bytes, bool]:
             if not length:
                 return True
             if has_header(kind):
-                length = yield from _packet_header(length)
+                length = yield from _packet_header(length, versions)
             if length < 0:
                 return False
             yield from _skip(length)
@@ -61,16 +62,20 @@ def _pack_header() -> Generator[int, bytes]:
         yield 7  # (as MPEG-1 has it)
 
 
-def _packet_header(length: int) -> Generator[int, bytes, int]:
+def _packet_header(length: int, versions: set[bool]) -> Generator[int, bytes, int]:
     """Pass over the header of a packet of ``length`` bytes; return how many are left after it.
 
-    Negative if it announces more than it contains.
+    Negative if it announces more than it contains, or is not of the version of MPEG that those
+    before it are; ``versions`` holds whether these are of MPEG-1.
     """
     if length < START_BYTES:
         return length
     start = yield START_BYTES
     length -= START_BYTES
     size = length_of_rest(start)
+    versions.add(size is None)
+    if len(versions) > 1:
+        return -1
     if size is None:
         return length
     rest = (yield size) if 0 < size <= length else b""

@@ -55,18 +55,32 @@ def test_times_given_to_the_frame_before_are_no_sign_of_loss(split_video):
     assert not found.end.damaged
 
 
-def test_a_packet_of_a_program_stream_without_a_time_that_gives_no_picture_is_noticed(split_video):
-    # Given a key picture that has lost its start code, in a packet with others
+@pytest.mark.parametrize("first", [True, False])
+def test_a_key_picture_of_a_program_stream_without_its_start_code_is_noticed(split_video, first):
+    # Given the first one, which no frame precedes, or one in a packet with others
     data = Video(
         frames=20, format="vob", codec="mpeg2video", time_base=Fraction(1, 30), pts=range(20),
         options={"g": "12"}, sounds=[Sound("mp2", duration_s=0.5)],
     ).make()  # fmt: skip
     assert not split_video(data).end.damaged
     sequence, picture = b"\0\0\1\xb3", b"\0\0\1\0"
-    at = data.index(picture, data.index(sequence, data.index(sequence) + 1))
+    at = data.index(sequence)
+    at = data.index(picture, at if first else data.index(sequence, at + 1))
     found = split_video(data[: at + 1] + b"\x7e" + data[at + 2 :])
     assert found.end.frames == 19
-    assert "1 of 20 video packets yielded no frame" in found.end.warnings
+    assert "1 of 20 video packets could not be decoded" in found.end.warnings
+
+
+def test_a_last_frame_that_a_nut_lost_after_a_long_step_is_noticed(split_video):
+    data = Video(
+        format="nut", time_base=Fraction(1, 30), pts=[*range(10), 19, 20], options={"bf": "0"}
+    ).make()
+    assert not split_video(data).end.damaged
+    with av.open(io.BytesIO(data)) as container:
+        ends = [packet.pos + packet.size for packet in container.demux(video=0) if packet.size]
+    found = split_video(data[: ends[-2]] + data[data.index(b"NX\xdd\x67") :])
+    assert found.end.frames == 11
+    assert found.end.damaged
 
 
 def test_a_picture_of_vp8_that_became_one_that_is_not_shown_is_noticed(split_video):

@@ -172,6 +172,14 @@ def test_a_program_streams_packet_that_announces_more_than_it_holds_is_noticed(f
     assert is_broken(changed(data, header - 3, 0, 12, data[header - 1], data[header], 30))
 
 
+def test_a_program_streams_packet_of_another_version_of_mpeg_is_noticed(files):
+    data = files["mpeg"]
+    at = data.index(b"\0\0\1\xc0", len(data) // 2) + 6
+    assert data[at] >> 6 == 2
+    for other in (0xE7, 0x21, 0x0F):
+        assert is_broken(changed(data, at, other))
+
+
 @pytest.mark.parametrize("name", ["mpegts", "mpeg"])
 def test_a_packets_header_that_reaches_into_its_payload_is_noticed(files, name):
     data = files[name]
