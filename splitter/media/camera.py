@@ -34,7 +34,7 @@ that its top can be located to a small fraction of a pixel."""
 
 _LOW: Final = 0.6
 """The share of frequencies, along each side, that are compared: the blur leaves a few hundredths of
-higher ones, and the transform back takes a third of the time."""
+higher ones, and the transform back takes six tenths of the time."""
 
 _SURE: Final = 0.25
 """Least height of a peak that counts as a match; 1 if the whole picture has moved."""
