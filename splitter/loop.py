@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from functools import partial
 from typing import Final
@@ -87,10 +88,20 @@ class Splitter:
         Raises:
             MessageError: the delivery is not an Event Grid event.
         """
-        for upload in parse_uploads(delivery.body):
-            if self._is_accepted(upload) and (request := await self._look_up(upload, delivery)):
-                async with self._same_job.of(request.job_id):
-                    await self._run(request)
+        uploads = parse_uploads(delivery.body)
+        # At once, because each may wait for long: for a slot, for painting or for a budget.
+        ends = await asyncio.gather(
+            *(self._take_up(upload, delivery) for upload in uploads), return_exceptions=True
+        )
+        errors = [end for end in ends if isinstance(end, BaseException)]
+        # Given back before all else: then all of them come again.
+        for error in sorted(errors, key=lambda error: not isinstance(error, GivenBack)):
+            raise error
+
+    async def _take_up(self, upload: Upload, delivery: Delivery) -> None:
+        if self._is_accepted(upload) and (request := await self._look_up(upload, delivery)):
+            async with self._same_job.of(request.job_id):
+                await self._run(request)
 
     def _is_accepted(self, upload: Upload) -> bool:
         reason = self._acceptance.refusal(upload)

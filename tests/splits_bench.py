@@ -59,17 +59,29 @@ class Bench:
 
     async def put(self, name: str, video: bytes) -> str:
         """Upload the given video and announce it; return its version."""
-        blob = self._client.get_blob_client(self.settings.uploads_container, name)
-        written = await blob.upload_blob(video, overwrite=True)
-        etag = str(written["etag"]).strip('"')
+        etag = await self.store(name, video)
         await self.tell(name, etag)
         return etag
 
+    async def store(self, name: str, video: bytes) -> str:
+        """Upload the given video without an event; return its version."""
+        blob = self._client.get_blob_client(self.settings.uploads_container, name)
+        written = await blob.upload_blob(video, overwrite=True)
+        return str(written["etag"]).strip('"')
+
     async def tell(self, name: str, etag: str, *, renamed: bool = False) -> None:
         """Say that an upload is there, or was renamed into place."""
+        await self.send(self.announcement(name, etag, renamed=renamed))
+
+    async def send(self, body: object) -> None:
+        """Send an event's body to the hub of uploads."""
+        await self._hub.call(lambda client: client.send_batch([EventData(json.dumps(body))]))
+
+    def announcement(self, name: str, etag: str, *, renamed: bool = False) -> object:
+        """Return the Event Grid event of an upload."""
         container = self.settings.uploads_container
         blob = self._client.get_blob_client(container, name)
-        event = {
+        return {
             "specversion": "1.0",
             "id": uuid.uuid4().hex,
             "source": "/test",
@@ -81,7 +93,6 @@ class Bench:
                 else {"api": "PutBlob", "eTag": etag, "url": blob.url}
             ),
         }
-        await self._hub.call(lambda client: client.send_batch([EventData(json.dumps(event))]))
 
     def openings(self, attempts: int) -> Openings:
         inside = self.settings

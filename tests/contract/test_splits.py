@@ -7,7 +7,8 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from splits_bench import Bench, bench_of
+from splits_bench import SIZE, Bench, bench_of
+from videos import Video
 
 from shared.contracts.errors import TransientError
 from shared.contracts.layout import chunk_blob
@@ -89,6 +90,24 @@ async def test_an_uploader_over_budget_waits_until_one_of_their_jobs_ends_and_ot
         await bench.until(lambda: bench.all_wait_for_budget(1))
     assert await bench.all_wait_for_budget(0)
     assert bench.failed() == set()
+
+
+async def test_a_video_over_budget_holds_up_none_that_the_same_event_announces(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    async with (
+        bench_of(storage_connection, eventhub_connection, budget_open_jobs=1) as bench,
+        bench.splitting(),
+    ):
+        first = await bench.job("eve/1.mp4", await bench.upload("eve/1.mp4", 8))
+        await bench.sealed(first.job_id)
+        video = Video(frames=8, size=SIZE).make()
+        names = ("eve/2.mp4", "bob/1.mp4")
+        etags = [await bench.store(name, video) for name in names]
+        await bench.send([bench.announcement(*told) for told in zip(names, etags, strict=True)])
+        waiting, other = [await bench.job(*told) for told in zip(names, etags, strict=True)]
+        await bench.sealed(other.job_id)
+        assert await bench.manifest(waiting.job_id) is None
 
 
 async def test_versions_of_a_name_that_come_before_a_splitter_looks_are_one_job(
