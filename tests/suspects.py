@@ -68,6 +68,9 @@ class Gone:
     def version(self, _style: StyleRequest) -> str:
         return "1"
 
+    def trim(self) -> None:
+        pass
+
     def find_style_changes(self) -> str | None:
         return None
 

@@ -37,5 +37,8 @@ class WaitingEngine:
         """Return nothing: no network paints."""
         return ""
 
+    def trim(self) -> None:
+        """Keep as it is: there is nothing to give back."""
+
     def find_style_changes(self) -> None:
         """Name none: there are none."""

@@ -39,6 +39,9 @@ from stylizer.settings import StylizerSettings
 
 log = structlog.get_logger()
 
+_ISOLATED: Final = 2
+"""The first attempt in a process of its own."""
+
 _BLANK_SIDE = 64
 _STARTS: Final = 3
 # The wordings of ONNX Runtime's allocator, CUDA and Python.
@@ -120,7 +123,7 @@ class RetryingPainter:
         raise ChunkError("CHUNK_POISONED", sentence) from last
 
     def _needed(self, event: ChunkReady, attempt: int) -> int:
-        process = 0 if attempt == 1 else PROCESS_BYTES
+        process = PROCESS_BYTES if attempt >= _ISOLATED else 0
         if self._settings.on_gpu:
             batch = self._settings.batch_size(event.width, event.height)
             return process + needed_beside_gpu(event, batch)
@@ -135,7 +138,10 @@ class RetryingPainter:
         try:
             check_seal(chunk, f"chunk {event.chunk.index}", "CORRUPT_CHUNK")
             codecs = codecs_of(event, self._settings)
-            async with await self._start("pass_through", event, chunk.data, codecs) as child:
+            async with (
+                self.lanes.free(self._needed(event, _ISOLATED)),
+                await self._start("pass_through", event, chunk.data, codecs) as child,
+            ):
                 return await self._segment(child, codecs)
         except (PermanentError, AttemptFailed) as error:
             log.warning(
@@ -152,7 +158,7 @@ class RetryingPainter:
     ) -> Segment | None:
         """Count an attempt and make it; None if another worker has counted one meanwhile."""
         codecs = codecs_of(event, self._settings, number)
-        if number == 1:
+        if number < _ISOLATED:
             if not await self._retry(lambda: attempts.begin(number)):
                 return None
             self._metrics.attempt("in_process")
@@ -170,6 +176,8 @@ class RetryingPainter:
     ) -> IsolatedPainter:
         """Start a child that has the chunk. This worker is to blame for one that does not start.
 
+        What this process keeps for later chunks is not counted, so it is given back first.
+
         Raises:
             GivenBack: none starts, and the service has failed, or it is shutting down.
         """
@@ -179,6 +187,7 @@ class RetryingPainter:
             "CHUNK_DECODER": codecs.decoder,
         }
         styles = "" if work == "pass_through" else self._engine.version(event.style)
+        await asyncio.to_thread(self._engine.trim)
         for left in reversed(range(_STARTS)):
             try:
                 return await IsolatedPainter.start(work, event, mezzanine, styles, chosen)

@@ -70,6 +70,11 @@ class IdleModels:
             while self._is_full():
                 self._idle.popitem(last=False)
 
+    def drop(self) -> None:
+        """Drop all idle copies."""
+        with self._lock:
+            self._idle.clear()
+
     def _is_full(self) -> bool:
         if self._in_use + len(self._idle) <= self._most:
             return False

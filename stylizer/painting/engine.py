@@ -63,6 +63,9 @@ class Engine(Protocol):
     def find_style_changes(self) -> str | None:
         """Name the styles whose files have changed since the start; None if none has."""
 
+    def trim(self) -> None:
+        """Give host memory that no call is using back to the system; later calls take it anew."""
+
     @property
     def layout(self) -> Layout:
         """How frames lie in the arrays that `paint` takes and returns."""
@@ -119,6 +122,10 @@ class OnnxEngine:
     def find_style_changes(self) -> str | None:
         """Name the styles whose files have changed since the start; see `Engine`."""
         return self._gallery.find_changes()
+
+    def trim(self) -> None:
+        """Give host memory that no call is using back to the system; see `Engine`."""
+        self._runtime.trim()
 
     def load(self, style: str) -> None:
         """Load a style before it is needed.

@@ -11,6 +11,7 @@ import onnxruntime as ort
 
 from shared.contracts.errors import ConfigurationError, StyleError
 from shared.media.nvidia import has_driver
+from stylizer.painting.arena import AS_REQUESTED, shared_arena
 from stylizer.painting.bound import BoundPainter
 from stylizer.painting.cuda_runtime import runtime_library, wait_without_spinning
 from stylizer.painting.frames import Canvas, Frames, Painter
@@ -45,8 +46,6 @@ _CUDA_OPTIONS: Final = {
     # TF32 keeps only ten bits of each factor's mantissa; fp32 is for those who want them all.
     "use_tf32": "0",
 }
-_AS_REQUESTED: Final = 1
-"""An arena grows by the size that is requested, not to the next power of two."""
 
 
 class Sessions:
@@ -98,6 +97,7 @@ class Sessions:
         names = [given.name for given in session.get_inputs()]
 
         def paint(frames: Frames, canvas: Canvas) -> Frames:
+            shared_arena().prepare(frames.nbytes)
             # A network without a canvas has one name.
             given = dict(zip(names, (frames, canvas), strict=False))
             painted: Frames = session.run(None, given)[0]
@@ -120,6 +120,10 @@ class Sessions:
         if self.device == "cpu":
             return self.painter(style, network)
         return self._gpu_painter(style, network, "DEFAULT")
+
+    def trim(self) -> None:
+        """Give idle host memory back to the system."""
+        shared_arena().trim()
 
     def open(self, style: str, network: bytes) -> ort.InferenceSession:
         """Return a session of the network of ``style``.
@@ -170,7 +174,7 @@ class Sessions:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.use_env_allocators", "1")
         if self.device == "cpu":
-            _share_memory()
+            shared_arena()
         else:
             _share_gpu_memory(self._gpu_mem_limit_mib)
             # What cuDNN cannot fuse is logged as an error, although it is then done another way.
@@ -206,24 +210,10 @@ def _planes() -> I420:
 
 
 @functools.cache
-def _share_memory() -> None:
-    """Make all sessions of this process share one arena of the CPU's memory.
-
-    Otherwise each would keep an arena of its own forever, sized for the largest picture that it has
-    painted, and memory would grow with every style. This one grows with what is painted at once.
-    """
-    pool = ort.OrtArenaCfg({"max_mem": 0, "arena_extend_strategy": _AS_REQUESTED})
-    place = ort.OrtMemoryInfo(
-        "Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT
-    )
-    ort.create_and_register_allocator(place, pool)
-
-
-@functools.cache
 def _share_gpu_memory(limit_mib: int | None) -> None:
     """Make all sessions of this process share one arena of the GPU's memory, up to a limit."""
     most = limit_mib << 20 if limit_mib else 0
-    pool = ort.OrtArenaCfg({"max_mem": most, "arena_extend_strategy": _AS_REQUESTED})
+    pool = ort.OrtArenaCfg({"max_mem": most, "arena_extend_strategy": AS_REQUESTED})
     place = ort.OrtMemoryInfo(
         "Cuda", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT
     )

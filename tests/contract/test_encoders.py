@@ -59,6 +59,9 @@ class Unchanging:
     def version(self, _style: StyleRequest) -> str:
         return "1"
 
+    def trim(self) -> None:
+        pass
+
     def find_style_changes(self) -> str | None:
         return None
 

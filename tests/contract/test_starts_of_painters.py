@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from suspects import LIMIT, NAME, SETTLED, Gone, chunk, painter, read
 
@@ -152,6 +154,34 @@ async def test_an_attempt_in_a_process_of_its_own_waits_for_the_memory_of_that_p
     assert (await painting.paint(event, NAME, await read(blobs, container))).data
     assert starts.made == 1
     assert lanes.needed == [needed(event), needed(event) + PROCESS_BYTES]
+
+
+async def test_frames_are_passed_through_with_the_memory_of_a_process_that_paints(
+    blobs: BlobStore, container: str
+) -> None:
+    painting, health = painter(blobs, container, Gone(), **SETTLED)
+    painting.lanes = lanes = NotingLanes(health)
+    event, content = chunk()[0], await read(blobs, container)
+    assert await painting.pass_through(event, content)
+    assert lanes.needed == [needed(event) + PROCESS_BYTES]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="malloc_trim is glibc's")
+async def test_a_service_gives_its_idle_memory_back_before_it_starts_a_process(
+    blobs: BlobStore, container: str
+) -> None:
+    engine = OnnxEngine(open_gallery(None, "starry-night"), "cpu")
+    painting, _ = painter(blobs, container, engine, **SETTLED)
+    engine.paint("starry-night", np.zeros((1, 3, 720, 1280), np.uint8))
+    before = resident()
+    assert (await painting.paint(chunk()[0], NAME, await suspect(blobs, container))).data
+    assert before - resident() > 50 << 20
+
+
+def resident() -> int:
+    """Return the bytes that this process holds in memory."""
+    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 async def test_frames_are_passed_through_although_a_start_fails(

@@ -47,6 +47,17 @@ def test_more_models_are_kept_while_memory_allows() -> None:
     assert not use(idle_models, "b")
 
 
+def test_idle_models_are_dropped_on_request_and_those_in_use_are_kept() -> None:
+    idle_models = IdleModels()
+    idle, in_use = object(), object()
+    use(idle_models, idle, in_use)
+    taken = idle_models.take(in_use)
+    idle_models.drop()
+    idle_models.give_back(taken)
+    assert idle_models.take(idle) is None
+    assert idle_models.take(in_use) is taken
+
+
 def test_a_model_that_has_failed_is_not_used_again() -> None:
     idle_models = IdleModels()
     use(idle_models, "a")

@@ -27,7 +27,7 @@ def _processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sessions._PROVIDERS, "cuda", ["CPUExecutionProvider"])
     monkeypatch.setattr(sessions, "_GPU", "cpu")
     monkeypatch.setattr(sessions, "has_driver", lambda: True)
-    monkeypatch.setattr(sessions, "_share_gpu_memory", lambda _limit: sessions._share_memory())
+    monkeypatch.setattr(sessions, "_share_gpu_memory", lambda _limit: sessions.shared_arena())
 
 
 @pytest.mark.parametrize("precision", ["fp16", "fp32"])

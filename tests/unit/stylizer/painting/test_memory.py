@@ -1,4 +1,4 @@
-"""Memory is bounded by what is painted at once, not by the number of styles ever requested."""
+"""Memory is bounded by what is painted at once, not by what was ever painted."""
 
 from __future__ import annotations
 
@@ -7,31 +7,79 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[4]
 # In a process of its own: what other tests have painted would count, too.
-PAINT = """
-import json, resource
+SETUP = """
+import json
+from pathlib import Path
 import numpy as np
 from shared.styles.gallery import open_gallery
 from stylizer.painting.engine import OnnxEngine
 
+def resident(field):
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition(field + ":")[2].split()[0]) >> 10
+
 gallery = open_gallery(None, "starry-night")
 engine = OnnxEngine(gallery, "cpu")
-frames = np.zeros((1, 3, 360, 640), np.uint8)
-peaks = []
-for style in gallery.styles:
-    engine.paint(style, frames)
-    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
-print(json.dumps(peaks))
+frames = lambda width, height: np.zeros((1, 3, height, width), np.uint8)
+seen = []
 """
-# One session's pool for such a picture has some 30 MiB.
+STYLES = """
+for style in gallery.styles:
+    engine.paint(style, frames(640, 360))
+    seen.append(resident("VmHWM"))
+"""
+SIZES = """
+for height in range(240, 721, 16):
+    engine.paint("starry-night", frames(16 * height // 9 // 4 * 4, height))
+    seen.append(resident("VmRSS"))
+"""
+LARGEST = SIZES.replace("240", "720")
+TRIM = """
+engine.load("starry-night")
+engine.paint("starry-night", frames(8, 8))
+seen.append(resident("VmRSS"))
+engine.paint("starry-night", frames(1280, 720))
+seen.append(resident("VmRSS"))
+engine.trim()
+seen.append(resident("VmRSS"))
+"""
+# One session's pool for a picture of 640x360 has some 30 MiB.
 ALLOWED_MIB = 5
+# Freed pieces between pieces that are in use, and threads' stacks.
+REMAINDER_MIB = 30
+
+
+def run(script: str) -> list[int]:
+    """Return what a script has seen, in MiB."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{SETUP}{script}\nprint(json.dumps(seen))"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    seen: list[int] = json.loads(done.stdout.splitlines()[-1])
+    return seen
 
 
 def test_each_further_style_costs_its_weights_and_no_pool_of_its_own() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", PAINT], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    peaks = json.loads(done.stdout.splitlines()[-1])
+    peaks = run(STYLES)
     assert len(peaks) > 3
     assert peaks[-1] - peaks[0] <= ALLOWED_MIB * (len(peaks) - 1), peaks
+
+
+def test_pictures_of_growing_sizes_hold_no_more_than_the_largest_of_them() -> None:
+    growing, alone = run(SIZES), run(LARGEST)
+    assert len(growing) > 10
+    assert growing[-1] <= alone[-1] + REMAINDER_MIB, growing
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="malloc_trim is glibc's")
+def test_memory_that_is_not_in_use_is_given_back_on_request() -> None:
+    idle, painted, trimmed = run(TRIM)
+    assert painted - idle > 2 * REMAINDER_MIB
+    assert trimmed - idle <= REMAINDER_MIB
