@@ -122,8 +122,9 @@ class Sessions:
         return self._gpu_painter(style, network, "DEFAULT")
 
     def trim(self) -> None:
-        """Give idle host memory back to the system."""
-        shared_arena().trim()
+        """Give idle host memory back to the system; on a GPU, none of it is kept in an arena."""
+        if self.device == "cpu":
+            shared_arena().trim()
 
     def open(self, style: str, network: bytes) -> ort.InferenceSession:
         """Return a session of the network of ``style``.
