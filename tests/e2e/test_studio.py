@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 from browsers import open_page
 from holding import held
-from playwright.async_api import Browser, Page, Response, Route, expect
+from playwright.async_api import Browser, Dialog, Page, Response, Route, expect
 from studio_page import (
     HEARD,
     HOSTILE,
@@ -140,10 +140,14 @@ async def test_a_file_that_cannot_be_painted_says_why_and_its_name_runs_no_scrip
     await expect(job).to_have_count(0, timeout=PATIENCE_MS)
 
 
-async def test_an_upload_continues_after_its_page_was_closed_and_through_the_studio(page, tmp_path):
+async def test_an_upload_continues_after_its_page_was_left_and_through_the_studio(page, tmp_path):
     two_blocks = tmp_path / "blocks.mp4"
     two_blocks.write_bytes(b"this is a text " * 300_000)
-    kept, sent = asyncio.Event(), []
+    kept, sent, asked = asyncio.Event(), [], []
+
+    async def leave(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        await dialog.accept()
 
     def answered(answer: Response) -> None:
         if answer.request.method == "PUT" and answer.ok:
@@ -159,6 +163,7 @@ async def test_an_upload_continues_after_its_page_was_closed_and_through_the_stu
             await route.continue_()
 
     reopened = False
+    page.on("dialog", leave)
     page.on("response", answered)
     await page.route("**/*comp=block*", to_storage)
     await choose(page, two_blocks)
@@ -172,6 +177,9 @@ async def test_an_upload_continues_after_its_page_was_closed_and_through_the_stu
     await page.get_by_role("button", name="Paint", exact=True).click()
     job = page.locator(".job.failed", has_text="blocks.mp4")
     await expect(job).to_contain_text("Failed", timeout=PATIENCE_MS)
+    # The browser asks before a page is left in the middle of an upload, and not afterwards.
+    await page.reload()
+    assert asked == ["beforeunload"]
     first, second = sent
     assert "comp=block" in first
     assert second.endswith("/1")

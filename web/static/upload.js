@@ -8,15 +8,24 @@ const FORBIDDEN = 403;
 const NOT_FOUND = 404;
 
 let before = Promise.resolve();
+let unsent = 0;
 
 // Returns { job, video }. `onProgress` gets the share that was sent, 0 to 1.
 //
 // Videos are sent one after the other: the first is painted while the second is on its way, and of the six
-// connections that a browser has to a studio some are left for what is watched.
+// connections that a browser has to a studio some are left for what is watched. While there are any,
+// the browser asks before it closes the page.
 export function upload(file, request, onProgress, signal) {
+  if (unsent++ === 0) addEventListener("beforeunload", ask);
   const sent = before.then(() => send(file, request, onProgress, signal));
-  before = sent.catch(() => {});
+  before = sent.catch(() => {}).finally(() => {
+    if (--unsent === 0) removeEventListener("beforeunload", ask);
+  });
   return sent;
+}
+
+function ask(leaving) {
+  leaving.preventDefault();
 }
 
 async function send(file, request, onProgress, signal) {
