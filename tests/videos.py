@@ -142,8 +142,9 @@ LARGE_FRAMES = 80
 
 @cache
 def large_video() -> bytes:
-    """Make a video of noise, 3 MB: a decoder whose consumer pauses waits for room in its pipe."""
-    return Video(frames=LARGE_FRAMES, size=(320, 240), draw=noise).make()
+    """Make a video of noise, 4 MB: a decoder whose consumer pauses waits for room in its pipe."""
+    options = {"crf": "15", "bf": "2", "preset": "ultrafast"}
+    return Video(frames=LARGE_FRAMES, size=(320, 240), draw=noise, options=options).make()
 
 
 def _sound_packets(sound, track):

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 MUTATIONS = int(os.environ.get("STYLESTREAM_MUTATIONS", "60"))
 FIRST = int(os.environ.get("STYLESTREAM_FIRST_MUTATION", "0"))
 DEADLINE_S = 10.0
-OPTIONS = SplitOptions(chunk_frames=8, limits=Limits(max_frames=2000, max_pixels=1 << 20))
+OPTIONS = SplitOptions(chunk_frames=12, limits=Limits(max_frames=2000, max_pixels=1 << 20))
 # One in so many results is joined and verified, too.
 JOINED = 10
 
