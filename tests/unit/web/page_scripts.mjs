@@ -12,7 +12,7 @@ import { upload } from "./upload.js";
 const BLOCK = 4;
 const NEVER = new AbortController().signal;
 
-// What stands for the browser's own: requests that answer as told, and a storage that may be forbidden.
+// What stands for the browser's own: requests that answer as told, a storage that may be forbidden, and a page.
 let asked = [];
 let answers = () => new Response(null, { status: 204 });
 globalThis.fetch = async (path, { method = "GET" } = {}) => {
@@ -25,6 +25,9 @@ globalThis.localStorage = {
   setItem: (key, value) => kept.set(key, value),
   removeItem: (key) => kept.delete(key),
 };
+const page = new EventTarget();
+globalThis.addEventListener = page.addEventListener.bind(page);
+globalThis.removeEventListener = page.removeEventListener.bind(page);
 
 beforeEach(() => ([asked, kept] = [[], new Map()]));
 
@@ -108,6 +111,16 @@ test("videos are sent one after the other, also after one that failed", async ()
   const [first, second] = await Promise.allSettled([1, 2].map(() => upload(fileOf(5), {}, () => {}, NEVER)));
   assert.deepEqual([first.status, second.status], ["rejected", "fulfilled"]);
   assert.ok(most <= 3, `${most} at once`);
+});
+
+test("the browser asks before a page with unsent videos is closed, and not once all are sent", async () => {
+  const asks = () => !page.dispatchEvent(new Event("beforeunload", { cancelable: true }));
+  answers = studio(1);
+  const sent = [1, 2].map(() => upload(fileOf(1), {}, () => {}, NEVER));
+  assert.ok(asks());
+  await Promise.all(sent);
+  await new Promise(setImmediate);
+  assert.ok(!asks());
 });
 
 test("an upload that is cancelled before its turn sends nothing", async () => {
