@@ -39,8 +39,7 @@ def coherences(pictures: Tensor) -> Tensor:
     A place counts by its gradient, as the root of the tensor's trace: a wall of faint strokes
     counts nearly as much as the outlines of a face.
     """
-    light = torch.einsum("c,nchw->nhw", torch.tensor(LUMA, device=pictures.device), pictures)
-    return torch.stack([_coherence(light[:, None], scale) for scale in SCALES])
+    return torch.stack([_coherence(pictures, scale) for scale in SCALES])
 
 
 def coherence_loss(painted: Tensor, wanted: Tensor) -> Tensor:
@@ -51,10 +50,20 @@ def coherence_loss(painted: Tensor, wanted: Tensor) -> Tensor:
     return (F.relu(wanted - coherences(painted)) / wanted).sum()
 
 
-def _coherence(light: Tensor, scale: Scale) -> Tensor:
-    cells = F.avg_pool2d(light, scale.cell)
+def gradients(pictures: Tensor, cell: int) -> tuple[Tensor, Tensor]:
+    """Return how light changes across and down, (N, 1, H, W) each, in cells of so many pixels.
+
+    They are central differences: there are two rows and columns fewer than cells.
+    """
+    light = torch.einsum("c,nchw->nhw", torch.tensor(LUMA, device=pictures.device), pictures)
+    cells = F.avg_pool2d(light[:, None], cell)
     across = (cells[..., 1:-1, 2:] - cells[..., 1:-1, :-2]) / 2
     down = (cells[..., 2:, 1:-1] - cells[..., :-2, 1:-1]) / 2
+    return across, down
+
+
+def _coherence(pictures: Tensor, scale: Scale) -> Tensor:
+    across, down = gradients(pictures, scale.cell)
     products = torch.cat([across * across, down * down, across * down], dim=1)
     xx, yy, xy = _gaussian(products, scale.spread).unbind(1)
     trace = xx + yy

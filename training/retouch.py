@@ -3,12 +3,15 @@ r"""Changes a trained style without training: its strokes, whose weights it has,
 ::
 
     python -m training.retouch shared/styles/great-wave.onnx --turn 13=1 --gain 1.1
+    python -m training.retouch my-style.onnx --wave 13=0.4 --wave 38=2.5
     python -m training.retouch my-style.onnx --mix shared/styles/starry-night.onnx=0.15
     python -m training.retouch my-style.onnx --colours painting.jpg --strength 0.8 --photos FOLDER
 
 Styles of one trunk learn to lay their strokes along the same waves of the canvas, so that a sky has
 one flow in all of them. What a network makes of a wave hardly depends on the wave's direction:
 ``--turn`` gives the waves of one length each other's weights, so many directions further round.
+``--wave`` changes how strongly waves of one length are laid: less of the short ones and more of the
+long ones make fewer, longer strokes.
 ``--mix`` moves all weights a little towards another style's, which calms what training has
 exaggerated. A style trained to be steady and to keep the light of photographs has less contrast
 and paler colours than its painting: ``--colours`` gives its palette the painting's mean and
@@ -25,7 +28,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - everybody's name for it
@@ -38,6 +41,9 @@ from training.export import read_network, write_style
 from training.network import MULTIPLE, StyleNetwork
 from training.runtime import metadata
 
+_QUARTERS: Final = (0, len(PLANES))
+"""Where the two halves of `lay` begin: every plane is laid twice, a quarter of a wave apart."""
+
 
 def turn(network: StyleNetwork, length: float, places: int) -> None:
     """Lay what the canvas's waves of ``length`` pixels make along those ``places`` further on.
@@ -45,21 +51,31 @@ def turn(network: StyleNetwork, length: float, places: int) -> None:
     Raises:
         ValueError: the canvas has no waves of this length.
     """
+    planes = _planes(length)
+    before = network.lay.weight.detach().clone()
+    for number, plane in enumerate(planes):
+        further = planes[(number + places) % len(planes)]
+        for quarter in _QUARTERS:
+            network.lay.weight.data[:, further + quarter] = before[:, plane + quarter]
+
+
+def strengthen(network: StyleNetwork, gain: float, length: float | None = None) -> None:
+    """Lay the canvas ``gain`` times as strongly: all of it, or its waves of ``length`` pixels.
+
+    Raises:
+        ValueError: the canvas has no waves of this length.
+    """
+    for plane in range(len(PLANES)) if length is None else _planes(length):
+        for quarter in _QUARTERS:
+            network.lay.weight.data[:, plane + quarter] *= gain
+
+
+def _planes(length: float) -> list[int]:
     planes = [number for number, plane in enumerate(PLANES) if plane.length == length]
     if not planes:
         lengths = sorted({plane.length for plane in PLANES})
         raise ValueError(f"the canvas has waves of {lengths} pixels, not of {length:g}")
-    before = network.lay.weight.detach().clone()
-    for number, plane in enumerate(planes):
-        further = planes[(number + places) % len(planes)]
-        # Every plane is laid twice, a quarter of a wave apart.
-        for quarter in (0, len(PLANES)):
-            network.lay.weight.data[:, further + quarter] = before[:, plane + quarter]
-
-
-def strengthen(network: StyleNetwork, gain: float) -> None:
-    """Lay the whole canvas ``gain`` times as strongly."""
-    network.lay.weight.data *= gain
+    return planes
 
 
 def mix(network: StyleNetwork, other: StyleNetwork, share: float) -> None:
@@ -138,6 +154,8 @@ def main() -> None:
         mix(network, other, share)
     for length, places in arguments.turn:
         turn(network, float(length), round(places))
+    for length, gain in arguments.wave:
+        strengthen(network, gain, float(length))
     strengthen(network, arguments.gain)
     if arguments.colours is not None:
         torch.set_num_threads(1)
@@ -164,6 +182,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("style", type=Path, metavar="STYLE.onnx", help="is rewritten, card and all")
     for name, form, what in (
         ("--turn", "LENGTH=PLACES", "waves of so many pixels, so many directions further round"),
+        ("--wave", "LENGTH=GAIN", "waves of so many pixels, so many times as strong"),
         ("--mix", "STYLE.onnx=SHARE", "so much of another style of the same trunk"),
     ):
         parser.add_argument(name, type=_pair, action="append", default=[], metavar=form, help=what)

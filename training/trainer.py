@@ -26,6 +26,7 @@ from torch import Tensor
 from shared.contracts.values import Value
 from training.coherence import coherence_loss, coherences
 from training.data import Crops, read_picture, seeded
+from training.density import densities, density_loss
 from training.features import Features
 from training.losses import (
     Lately,
@@ -75,6 +76,7 @@ class Plan(Value):
     style: float = 1.0
     local: float = Field(default=0.5, description="the painting's texture in every window")
     coherence: float = Field(default=1.5, description="strokes as long as the painting's")
+    density: float = Field(default=0.0, description="edges as rare as the painting's")
     lately: float = Field(
         default=0.5, gt=0, le=1, description="a crop's share in what is compared with the painting"
     )
@@ -145,7 +147,7 @@ class _Run:
         self._device = device
         picture = read_picture(painting, plan.style_size)[None].to(device)
         self._wanted: dict[str, Statistics] = style_statistics(picture, features)
-        self._coherences = coherences(picture)
+        self._coherences, self._densities = coherences(picture), densities(picture)
         self.lately = Lately(plan.lately)
         self._crops = Crops(photos, size=plan.size + 2 * RIM + MULTIPLE, seed=plan.seed)
         self.optimiser = torch.optim.Adam(
@@ -184,6 +186,7 @@ class _Run:
             "style": plan.style * style_loss(measured, self._wanted, self.lately),
             "local": plan.local * local_loss(measured, self._wanted),
             "coherence": plan.coherence * coherence_loss(painted, self._coherences),
+            "density": plan.density * density_loss(painted, self._densities),
             "content": plan.content * content_losses(seen, content, self._wanted),
             "luma": plan.luma * luma_loss(painted, pictures),
             "hue": plan.hue * hue_loss(painted, pictures),

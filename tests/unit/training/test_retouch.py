@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -51,9 +52,26 @@ def test_turned_all_the_way_round_a_style_is_what_it_was() -> None:
     assert torch.equal(paint(turned), paint(network()))
 
 
-def test_waves_that_the_canvas_lacks_are_named() -> None:
+def test_strokes_of_one_length_are_those_of_a_canvas_whose_waves_of_that_length_are_as_strong() -> (
+    None
+):
+    strengthened, untouched = network(), network()
+    retouch.strengthen(strengthened, 2.5, 38.0)
+    gains = torch.tensor([2.5 if plane.length == 38.0 else 1.0 for plane in PLANES] * 2)
+    canvas = untouched.canvas.forward
+    untouched.canvas.forward = lambda *where: (  # type: ignore[method-assign]
+        canvas(*where) * gains[:, None, None]
+    )
+    assert not torch.allclose(paint(strengthened), paint(network()), atol=1e-3)
+    torch.testing.assert_close(paint(strengthened), paint(untouched))
+
+
+@pytest.mark.parametrize(
+    "change", [retouch.turn, lambda style, *of: retouch.strengthen(style, 2, of[0])]
+)
+def test_waves_that_the_canvas_lacks_are_named(change: Callable[..., None]) -> None:
     with pytest.raises(ValueError, match=r"waves of \[13.0, 20.0, 38.0\] pixels, not of 14"):
-        retouch.turn(network(), 14.0, 1)
+        change(network(), 14.0, 1)
 
 
 PAINTING = torch.tensor([0.5, 0.4, 0.3])[:, None, None] + 0.1 * torch.randn(
@@ -104,13 +122,23 @@ def test_it_rewrites_a_style_so_that_the_gallery_takes_it(
     for file, seed in ((photos / "photo.png", 3), (tmp_path / "painting.png", 4)):
         noise = torch.randint(256, (48, 64, 3), generator=seeded(seed), dtype=torch.uint8)
         Image.fromarray(noise.numpy()).save(file)
-    asked = ["--turn", "13=1", "--gain", "2", "--mix", f"{tmp_path}/other.onnx=0.25"]
+    asked = [
+        "--turn",
+        "13=1",
+        "--wave",
+        "38=1.5",
+        "--gain",
+        "2",
+        "--mix",
+        f"{tmp_path}/other.onnx=0.25",
+    ]
     asked += ["--colours", f"{tmp_path}/painting.png", "--strength", "0.5", "--photos", f"{photos}"]
     monkeypatch.setattr(sys, "argv", ["retouch", str(tmp_path / "one.onnx"), *asked])
     retouch.main()
     expected = network()
     retouch.mix(expected, network(1), 0.25)
     retouch.turn(expected, 13.0, 1)
+    retouch.strengthen(expected, 1.5, 38.0)
     retouch.strengthen(expected, 2.0)
     own = retouch.palette_of(expected, [photos / "photo.png"])
     wanted = retouch.Palette.of([read_picture(tmp_path / "painting.png", 60)])
