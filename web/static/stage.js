@@ -127,8 +127,7 @@ export class Stage {
   // The painted part is gone: the job has ended a while ago. Its result goes on at the same place.
   #lost(error) {
     const job = this.#job;
-    const at = this.#after.currentTime;
-    const playing = !this.#after.paused;
+    const { currentTime: at, paused, ended } = this.#after;
     this.#live.close();
     this.#live = null;
     if (error instanceof Unplayable) {
@@ -144,7 +143,11 @@ export class Stage {
     this.#after.src = `/api/jobs/${job.id}/result`;
     this.#after.currentTime = at;
     this.#mute();
-    if (playing) this.#after.play().catch(() => {});
+    const play = () => this.#after.play().catch(() => {});
+    if (!paused) play();
+    // What came to the end of the painted part stands still, and the result goes on from there.
+    const more = () => at < this.#after.duration - GENTLE_S && play();
+    if (ended) this.#after.addEventListener("loadedmetadata", more, { once: true });
   }
 
   // Browsers do not say whether they cannot play a video or did not get it.

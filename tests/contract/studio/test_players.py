@@ -90,6 +90,14 @@ async def test_chromium_plays_it_as_it_grows_and_then_the_result(studio, browser
         await when(page, lambda seen: seen["time"] > SECONDS - 0.1)
 
 
+async def test_the_result_goes_on_where_the_painted_part_has_ended(studio, browser):
+    async with open_page(browser, f"{studio.url}/?token={TOKEN}") as page:
+        job = await begin(page, studio, painted=SEGMENTS // 2)
+        await when(page, lambda seen: seen["ended"])
+        await end(page, studio, job)
+        await when(page, lambda seen: seen["time"] > SECONDS - 0.1)
+
+
 async def test_webkit_plays_it_before_its_end_and_then_the_result(studio, tmp_path):
     async with webkit_page(tmp_path) as page:
         await page.goto(f"{studio.url}/?token={TOKEN}")
