@@ -94,9 +94,9 @@ class Splitter:
             *(self._take_up(upload, delivery) for upload in uploads), return_exceptions=True
         )
         errors = [end for end in ends if isinstance(end, BaseException)]
-        # Given back before all else: then all of them come again.
-        for error in sorted(errors, key=lambda error: not isinstance(error, GivenBack)):
-            raise error
+        if errors:
+            # One that is given back counts first: then all of them come again.
+            raise next((error for error in errors if isinstance(error, GivenBack)), errors[0])
 
     async def _take_up(self, upload: Upload, delivery: Delivery) -> None:
         if self._is_accepted(upload) and (request := await self._look_up(upload, delivery)):
