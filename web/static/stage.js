@@ -146,7 +146,7 @@ export class Stage {
     const play = () => this.#after.play().catch(() => {});
     if (!paused) play();
     // What came to the end of the painted part stands still, and the result goes on from there.
-    const more = () => at < this.#after.duration - GENTLE_S && play();
+    const more = () => this.job === job.id && at < this.#after.duration - GENTLE_S && play();
     if (ended) this.#after.addEventListener("loadedmetadata", more, { once: true });
   }
 
