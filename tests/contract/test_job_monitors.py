@@ -37,7 +37,6 @@ async def test_a_split_whose_job_ended_while_it_stood_still_stores_no_progress(
         await bench.blobs.delete(container, progress)
         metrics = SplitterMetrics(CollectorRegistry())
         monitor = JobMonitors(bench.settings, bench.blobs, Retry(metrics)).of(job.job_id)
-        monitor = JobMonitors(bench.settings, bench.blobs, Retry(metrics)).of(job.job_id)
         monitor.waiting_for = "a splitter"
         async with asyncio.timeout(30):
             with pytest.raises(JobOver):

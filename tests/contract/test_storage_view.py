@@ -6,14 +6,14 @@ import contextlib
 import uuid
 
 import pytest
+from assembler_bench import started
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import BlobClient
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
+from assembler.job import first_record
 from chaos.storage_view import StorageView
 from shared.contracts.layout import status_blob
-from shared.contracts.status import Status, utc_now
-from shared.contracts.style_request import StyleRequest
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -61,7 +61,7 @@ async def test_a_record_is_read_again_once_it_has_changed(
         jobs = account.get_container_client("jobs")
         with contextlib.suppress(ResourceExistsError):
             await jobs.create_container()
-        view, record = StorageView(account), status(uuid.uuid4().hex)
+        view, record = StorageView(account), first_record(started(uuid.uuid4().hex))
         for state in ("stylizing", "done"):
             record = record.model_copy(update={"state": state})
             name = status_blob(record.job_id)
@@ -69,15 +69,3 @@ async def test_a_record_is_read_again_once_it_has_changed(
             for _ in range(3):
                 assert await view.statuses([record.job_id]) == {record.job_id: record}
     assert len(downloads) == 2
-
-
-def status(job: str) -> Status:
-    return Status(
-        job_id=job,
-        state="splitting",
-        video_name="clip.mp4",
-        video_url="https://example.net/uploads/clip.mp4",
-        style=StyleRequest(style="candy"),
-        started_at=utc_now(),
-        updated_at=utc_now(),
-    )
