@@ -1,9 +1,7 @@
-"""Write the table of settings into docs/deploy.md: ``python deploy/settings_table.py``.
+"""Writes the table of settings in docs/deploy.md: ``python -m deploy.settings_table``.
 
-The settings classes are the only place where a variable is described; a test compares.
+Variables are described only in the settings classes; a test compares the table with them.
 """
-
-# ruff: noqa: INP001 - a script, in no package
 
 from __future__ import annotations
 
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import Final, Literal, get_args, get_origin
 
 from assembler.settings import AssemblerSettings
+from deploy.sections import with_section
 from exporter.settings import ExporterSettings
 from shared.service.settings import ServiceSettings, StorageSettings
 from splitter.settings import SplitterSettings
@@ -18,8 +17,6 @@ from stylizer.settings import StylizerSettings
 from web.settings import WebSettings
 
 DOCUMENT: Final = Path(__file__).resolve().parents[1] / "docs/deploy.md"
-BEGIN: Final = "<!-- settings: written by deploy/settings_table.py -->\n"
-END: Final = "<!-- end of settings -->\n"
 
 SERVICES: Final[dict[str, type[StorageSettings]]] = {
     "all": StorageSettings,
@@ -58,12 +55,6 @@ def choices(annotation: object) -> str:
     return f" ({', '.join(f'`{value}`' for value in get_args(annotation))})"
 
 
-def with_table(document: str) -> str:
-    """Return the document with the table of today between its marks."""
-    before, rest = document.split(BEGIN)
-    _, after = rest.split(END)
-    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
-
-
 if __name__ == "__main__":
-    DOCUMENT.write_text(with_table(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
+    text = DOCUMENT.read_text(encoding="utf-8")
+    DOCUMENT.write_text(with_section(text, "settings", table()), encoding="utf-8")

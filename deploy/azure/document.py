@@ -15,6 +15,7 @@ from deploy.azure import costs
 from deploy.azure.bicep import read
 from deploy.azure.manifests import ROOT
 from deploy.azure.quota import PARAMETERS
+from deploy.sections import with_section
 
 DOCUMENT: Final = ROOT / "docs/azure.md"
 MAIN: Final = ROOT / "deploy/azure/main.bicep"
@@ -41,14 +42,9 @@ TABLES: Final[dict[str, Callable[[], Iterator[str]]]] = {"parameters": parameter
 
 
 def with_tables(document: str) -> str:
-    """Return the document with the tables of today between their marks."""
+    """Return the document with today's tables."""
     for name, table in TABLES.items():
-        begin = f"<!-- {name}: written by python -m deploy.azure.document -->\n"
-        end = f"<!-- end of {name} -->\n"
-        before, rest = document.split(begin)
-        _, after = rest.split(end)
-        lines = "\n".join(table())
-        document = f"{before}{begin}\n{lines}\n\n{end}{after}"
+        document = with_section(document, name, "\n".join((*table(), "")))
     return document
 
 

@@ -24,9 +24,7 @@ from deploy.scaling.sizes import (
     size_of,
 )
 from deploy.scaling.workload import DAY_S
-
-BEGIN: Final = "<!-- hard days: written by deploy/scaling/hard_days.py -->\n"
-END: Final = "<!-- end of hard days -->\n"
+from deploy.sections import with_section
 
 LOADS: Final = (100, 1_000, 10_000, 50_000, 100_000, 1_000_000)
 EVICTIONS: Final = (0.0, 0.05, 0.5, 2.0)
@@ -54,7 +52,8 @@ def main() -> None:
             *by_namespaces(rule),
         ]
     )
-    DOCUMENT.write_text(with_section(DOCUMENT.read_text(encoding="utf-8"), text), encoding="utf-8")
+    document = with_section(DOCUMENT.read_text(encoding="utf-8"), "hard days", text)
+    DOCUMENT.write_text(document, encoding="utf-8")
 
 
 def by_size() -> list[str]:
@@ -180,13 +179,6 @@ def recovery_s(outcome: Outcome, over_s: float) -> float:
         for sample in outcome.samples
         if sample.time_s >= over_s and not sample.uploads
     )
-
-
-def with_section(document: str, text: str) -> str:
-    """Return the document with the section between its marks."""
-    before, rest = document.split(BEGIN)
-    _, after = rest.split(END)
-    return f"{before}{BEGIN}\n{text}\n{END}{after}"
 
 
 def _hubs() -> list[dict[str, Any]]:

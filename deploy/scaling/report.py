@@ -18,13 +18,12 @@ import yaml
 from deploy.scaling.assumptions import GPU_SPEEDS, Assumptions
 from deploy.scaling.autoscaler import ScalingRule
 from deploy.scaling.simulation import Outcome, Simulation
+from deploy.sections import with_section
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 DOCUMENT: Final = ROOT / "docs/scaling.md"
 KUBERNETES: Final = ROOT / "deploy/kubernetes"
 PRICES: Final = ROOT / "deploy/azure/prices.json"
-BEGIN: Final = "<!-- simulated: written by deploy/scaling/report.py -->\n"
-END: Final = "<!-- end of simulated -->\n"
 
 # Few videos need many days for percentiles that mean something.
 DAYS: Final = {1: 60, 100: 5, 10_000: 1}
@@ -54,7 +53,8 @@ def main() -> None:
             *assumptions_table(),
         ]
     )
-    DOCUMENT.write_text(with_tables(DOCUMENT.read_text(encoding="utf-8"), text), encoding="utf-8")
+    document = with_section(DOCUMENT.read_text(encoding="utf-8"), "simulated", text)
+    DOCUMENT.write_text(document, encoding="utf-8")
     plots.draw_days(usual, ROOT / "docs/images/scaling-day.png")
     plots.draw_latencies(usual, ROOT / "docs/images/scaling-latency.png")
 
@@ -168,13 +168,6 @@ def table(heading: str, rows: Iterable[Sequence[str]]) -> list[str]:
         *(f"| {' | '.join(row)} |" for row in rows),
         "",
     ]
-
-
-def with_tables(document: str, tables: str) -> str:
-    """Return the document with tables between its marks."""
-    before, rest = document.split(BEGIN)
-    _, after = rest.split(END)
-    return f"{before}{BEGIN}\n{tables}\n{END}{after}"
 
 
 if __name__ == "__main__":

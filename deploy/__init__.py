@@ -1,0 +1,1 @@
+"""What deploys the pipeline, and the checks and generated files beside it."""
