@@ -89,7 +89,7 @@ def _wanted_names(selector: Manifest) -> set[str]:
 def figures_are_collected(manifests: Manifests) -> Problems:
     """Where monitors collect figures, they do of every pod that has any, and a policy lets them."""
     monitors = [m for m in manifests.of("PodMonitor") if "namespaceSelector" not in m["spec"]]
-    policies = [m for m in manifests.of("NetworkPolicy") if _lets_in(m, _FIGURES)]
+    policies = [m for m in manifests.of("NetworkPolicy") if _admits_scrapes(m)]
     if not monitors:
         return
     for owner, template in manifests.templates():
@@ -102,9 +102,9 @@ def figures_are_collected(manifests: Manifests) -> Problems:
             yield f"{owner}: no NetworkPolicy lets its figures be collected"
 
 
-def _lets_in(policy: Manifest, port: str) -> bool:
+def _admits_scrapes(policy: Manifest) -> bool:
     rules = policy["spec"].get("ingress", ())
-    return any(allowed["port"] == port for rule in rules for allowed in rule.get("ports", ()))
+    return any(allowed["port"] == _FIGURES for rule in rules for allowed in rule.get("ports", ()))
 
 
 def pools_scale_by_their_lag(manifests: Manifests) -> Problems:

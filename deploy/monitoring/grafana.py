@@ -7,6 +7,7 @@ and the JSON here is committed.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,7 +15,8 @@ from typing import Any, Final, Literal
 
 Kind = Literal["stat", "timeseries", "heatmap", "state-timeline"]
 
-_GRID: Final = 24
+COLUMNS: Final = 24
+"""Of Grafana's grid."""
 _STAT_HEIGHT: Final = 4
 _HEIGHT: Final = 8
 _SCHEMA: Final = 39
@@ -27,6 +29,16 @@ class Query:
 
     expr: str
     legend: str = ""
+
+
+def quantile(share: float, buckets: str, window: str = "$__rate_interval") -> str:
+    """Return the expression for a quantile of a histogram, given its series of buckets."""
+    return f"histogram_quantile({share}, sum by (le) (rate({buckets}[{window}])))"
+
+
+def median_and_95th(buckets: str) -> tuple[Query, ...]:
+    """Return the queries for the median of a histogram and its 95th percentile."""
+    return tuple(Query(quantile(share, buckets), f"{share:.0%}") for share in (0.5, 0.95))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +82,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
+class Text:
     """A variable that the reader types in."""
 
     name: str
@@ -78,16 +90,8 @@ class Number:
     default: str
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A variable that the reader may set, for links to begin with."""
-
-    name: str
-    label: str
-    default: str
-
-
-RUNBOOK: Final = Address("runbook", "Runbook", "https://example.com/runbook.md")
+RUNBOOK: Final = Text("runbook", "Runbook", "https://example.com/runbook.md")
+"""The address that links to the runbook begin with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +102,13 @@ class Dashboard:
     title: str
     about: str
     rows: tuple[Row, ...]
-    variables: tuple[Choice | Number, ...] = ()
+    variables: tuple[Choice | Text, ...] = ()
 
     def to_json(self) -> str:
         """Return what Grafana's provisioning reads."""
         return json.dumps(self._form(), indent=2, ensure_ascii=False) + "\n"
 
-    def _variables(self) -> tuple[Choice | Number | Address, ...]:
+    def _variables(self) -> tuple[Choice | Text, ...]:
         linked = any(panel.runbook for row in self.rows for panel in row.panels)
         return (*self.variables, *([RUNBOOK] if linked else []))
 
@@ -122,7 +126,7 @@ class Dashboard:
             "timezone": "browser",
             "templating": {"list": [_SOURCE_VARIABLE, *map(_variable, self._variables())]},
             "annotations": {"list": [_DEPLOYMENTS]},
-            "panels": list(_laid_out(self.rows)),
+            "panels": list(_panels(self.rows)),
         }
 
 
@@ -153,9 +157,9 @@ _DEPLOYMENTS: Final = {
 }
 
 
-def _variable(variable: Choice | Number | Address) -> dict[str, Any]:
+def _variable(variable: Choice | Text) -> dict[str, Any]:
     form: dict[str, Any] = {"name": variable.name, "label": variable.label, "hide": 0}
-    if isinstance(variable, Number | Address):
+    if isinstance(variable, Text):
         current = {"text": variable.default, "value": variable.default}
         return form | {"type": "textbox", "query": variable.default, "current": current}
     return form | {
@@ -171,28 +175,36 @@ def _variable(variable: Choice | Number | Address) -> dict[str, Any]:
     }
 
 
-def _laid_out(rows: tuple[Row, ...]) -> Iterator[dict[str, Any]]:
-    """Yield the rows' panels, each at its place in Grafana's grid."""
-    number, top = 0, 0
+def places(rows: tuple[Row, ...]) -> Iterator[tuple[Row, Panel, int, int]]:
+    """Yield each panel with its top and left in Grafana's grid.
+
+    A row's heading takes the line above its first panel.
+    """
+    top = 0
     for row in rows:
-        number += 1
-        yield {
-            "id": number,
-            "type": "row",
-            "title": row.title,
-            "collapsed": False,
-            "gridPos": {"h": 1, "w": _GRID, "x": 0, "y": top},
-            "panels": [],
-        }
         top, left, height = top + 1, 0, 0
         for panel in row.panels:
-            if left + panel.width > _GRID:
+            if left + panel.width > COLUMNS:
                 top, left, height = top + height, 0, 0
-            number += 1
-            place = {"h": panel.height, "w": panel.width, "x": left, "y": top}
-            yield {"id": number, "gridPos": place, **_panel(panel)}
+            yield row, panel, top, left
             left, height = left + panel.width, max(height, panel.height)
         top += height
+
+
+def _panels(rows: tuple[Row, ...]) -> Iterator[dict[str, Any]]:
+    numbers = itertools.count(1)
+    for row, panel, top, left in places(rows):
+        if panel is row.panels[0]:
+            yield {
+                "id": next(numbers),
+                "type": "row",
+                "title": row.title,
+                "collapsed": False,
+                "gridPos": {"h": 1, "w": COLUMNS, "x": 0, "y": top - 1},
+                "panels": [],
+            }
+        place = {"h": panel.height, "w": panel.width, "x": left, "y": top}
+        yield {"id": next(numbers), "gridPos": place, **_panel(panel)}
 
 
 def _panel(panel: Panel) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from deploy.monitoring.grafana import Dashboard, Panel, Query, Row
+from deploy.monitoring.grafana import Dashboard, Panel, Query, Row, quantile
 
 SERVICES: Final = ("splitter", "stylizer", "assembler")
 STAGES: Final = {
@@ -115,11 +115,7 @@ _LAG: Final = Row(
             "Checkpoints",
             "Time to write one (95 in 100 took no longer).",
             "s",
-            _each(
-                "histogram_quantile(0.95, "
-                f"sum by (le) (rate(SERVICE_checkpoint_seconds_bucket{_RATE})))",
-                "",
-            ),
+            _each(quantile(0.95, "SERVICE_checkpoint_seconds_bucket"), ""),
         ),
         Panel(
             "Connection errors",

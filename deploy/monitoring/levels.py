@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from deploy.monitoring.grafana import Dashboard, Panel, Query, Row
+from deploy.monitoring.grafana import Dashboard, Panel, Query, Row, median_and_95th
 
 _RATE: Final = "[$__rate_interval]"
 _LOST: Final = "sum_over_time(slo:jobs_lost:rate5m[$__range])"
@@ -44,14 +44,6 @@ _OBJECTIVES: Final = Row(
 )
 
 
-def _quantiles(metric: str) -> tuple[Query, ...]:
-    buckets = f"sum by (le) (rate({metric}_bucket{_RATE}))"
-    return tuple(
-        Query(f"histogram_quantile({quantile}, {buckets})", f"{quantile:.0%}")
-        for quantile in (0.5, 0.95)
-    )
-
-
 _WAITING: Final = Row(
     "What users wait for",
     (
@@ -60,7 +52,7 @@ _WAITING: Final = Row(
             "From when the upload was written; half of them, and all but one in twenty, waited no "
             "longer. Event Grid, the autoscaler and cold starts are in it.",
             "s",
-            _quantiles("assembler_first_segment_seconds"),
+            median_and_95th("assembler_first_segment_seconds_bucket"),
             red_from=600,
             runbook="StylestreamSlowToStart",
         ),
@@ -68,7 +60,7 @@ _WAITING: Final = Row(
             "Upload to result",
             "From when the upload was written to when its result was published.",
             "s",
-            _quantiles("assembler_result_seconds"),
+            median_and_95th("assembler_result_seconds_bucket"),
         ),
         Panel(
             "Waiting for budget",

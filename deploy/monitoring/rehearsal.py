@@ -13,7 +13,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import sys
 import threading
 import time
@@ -175,9 +174,7 @@ class _Webhook:
     """The splitter's, where Event Grid's place is taken once, and a stranger's, too."""
 
     def __init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
+        self._port = unused_port()
         self._secret = secrets.token_urlsafe()
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from deploy.monitoring.grafana import Dashboard, Number, Panel, Query, Row
+from deploy.monitoring.grafana import Dashboard, Panel, Query, Row, Text
 
 _RATE: Final = "[$__rate_interval]"
 _REPLICAS: Final = 'count(stylestream_build_info{service="stylizer"})'
@@ -161,7 +161,7 @@ SCALING: Final = Dashboard(
     about="Whether the pool is as large as it should be, and what it costs.",
     rows=(_POOL, _GPU, _BILL),
     variables=(
-        Number("threshold", "Chunks for a stylizer (the autoscaler's threshold)", "256"),
-        Number("price", "Price of a stylizer's machine, an hour", "1"),
+        Text("threshold", "Chunks for a stylizer (the autoscaler's threshold)", "256"),
+        Text("price", "Price of a stylizer's machine, an hour", "1"),
     ),
 )

@@ -18,10 +18,9 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from PIL import Image
 
-from deploy.monitoring.grafana import Dashboard, Panel, Row
+from deploy.monitoring.grafana import COLUMNS, Dashboard, Panel, places
 from deploy.monitoring.prometheus import Series
 
-_COLUMNS: Final = 24
 _INCHES: Final = (14.0, 0.27)
 _DPI: Final = 72
 _PALETTE: Final = 64
@@ -40,15 +39,15 @@ def draw(
 ) -> None:
     """Draw all panels into one PNG file, from the first of two times to the last."""
     start_s, end_s = times_s
-    places = list(_places(dashboard.rows))
-    rows = max(top + height for _, _, top, _, height in places)
+    placed = list(places(dashboard.rows))
+    rows = max(top + panel.height for _, panel, top, _ in placed)
     with mpl.rc_context(_STYLE):
         figure = plt.figure(figsize=(_INCHES[0], _INCHES[1] * rows))
-        for row, panel, top, left, height in places:
+        for row, panel, top, left in placed:
             if panel is row.panels[0]:
                 heading = 1 - (top - 0.4) / rows
                 figure.text(0.02, heading, row.title, fontsize=10, fontweight="bold")
-            axes = figure.add_axes(_inner(top, left, panel.width, height, rows))
+            axes = figure.add_axes(_inner(panel, top, left, rows))
             axes.set_title(panel.title, loc="left", fontsize=8)
             _KINDS[panel.kind](axes, panel, found[row.title, panel.title], start_s)
             axes.set_xlim(0, end_s - start_s)
@@ -59,28 +58,13 @@ def draw(
     Image.open(path).convert("RGB").quantize(_PALETTE).save(path, optimize=True)
 
 
-def _places(rows: tuple[Row, ...]) -> Iterator[tuple[Row, Panel, int, int, int]]:
-    """Yield each panel with its top, left and height in cells of the grid."""
-    top = 0
-    for row in rows:
-        top, left, height = top + 1, 0, 0
-        for panel in row.panels:
-            if left + panel.width > _COLUMNS:
-                top, left, height = top + height, 0, 0
-            yield row, panel, top, left, panel.height
-            left, height = left + panel.width, max(height, panel.height)
-        top += height
-
-
-def _inner(
-    top: int, left: int, width: int, height: int, rows: int
-) -> tuple[float, float, float, float]:
-    """Return the place of a panel's axes, with room around them, in shares of the figure."""
+def _inner(panel: Panel, top: int, left: int, rows: int) -> tuple[float, float, float, float]:
+    """Return the rectangle of a panel's axes, with a margin, in fractions of the figure."""
     return (
-        (left + 1.3) / _COLUMNS,
-        1 - (top + height - 1.1) / rows,
-        (width - 1.8) / _COLUMNS,
-        (height - 2.4) / rows,
+        (left + 1.3) / COLUMNS,
+        1 - (top + panel.height - 1.1) / rows,
+        (panel.width - 1.8) / COLUMNS,
+        (panel.height - 2.4) / rows,
     )
 
 

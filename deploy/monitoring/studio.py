@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from deploy.monitoring.grafana import Dashboard, Panel, Query, Row
+from deploy.monitoring.grafana import Dashboard, Panel, Query, Row, median_and_95th, quantile
 
 _RATE: Final = "[$__rate_interval]"
-
-
-def _quantile(quantile: float, buckets: str, window: str, by: str = "le") -> str:
-    return f"histogram_quantile({quantile}, sum by ({by}) (rate({buckets}[{window}])))"
 
 
 _WATCHING: Final = Row(
@@ -36,7 +32,7 @@ _WATCHING: Final = Row(
             "First painted picture",
             "From a job's start to its first picture on a page; 95 in 100 came sooner.",
             "s",
-            (Query(_quantile(0.95, "web_first_picture_seconds_bucket", "$__range")),),
+            (Query(quantile(0.95, "web_first_picture_seconds_bucket", "$__range")),),
             kind="stat",
             width=6,
             red_from=60,
@@ -90,13 +86,7 @@ _SERVING: Final = Row(
             "Previews",
             "Time to paint one style on a user's own frame.",
             "s",
-            tuple(
-                Query(
-                    _quantile(q, 'web_stage_seconds_bucket{stage="preview"}', "$__rate_interval"),
-                    f"{q:.0%}",
-                )
-                for q in (0.5, 0.95)
-            ),
+            median_and_95th('web_stage_seconds_bucket{stage="preview"}'),
             runbook="StylestreamStudioSlow",
         ),
         Panel(

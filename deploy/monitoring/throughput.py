@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from deploy.monitoring.grafana import Choice, Dashboard, Panel, Query, Row
+from deploy.monitoring.grafana import Choice, Dashboard, Panel, Query, Row, median_and_95th
 
 _PAINTED: Final = (
     'rate(stylizer_frames_total{style=~"$style", instance=~"$stylizer"}[$__rate_interval])'
 )
-
-
-def _job_quantile(quantile: float) -> Query:
-    buckets = "sum by (le) (rate(assembler_result_seconds_bucket[$__rate_interval]))"
-    return Query(f"histogram_quantile({quantile}, {buckets})", f"{quantile:.0%}")
 
 
 _PERIOD: Final = Row(
@@ -108,7 +103,7 @@ _OVERALL: Final = Row(
             "How long uploads waited for their results, from when they were written; half of them, "
             "and all but one in twenty, waited no longer.",
             "s",
-            (_job_quantile(0.5), _job_quantile(0.95)),
+            median_and_95th("assembler_result_seconds_bucket"),
             width=12,
         ),
         Panel(
