@@ -13,9 +13,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from assembler.settings import AssemblerSettings
-from shared.contracts.errors import PermanentError
 from shared.contracts.layout import status_blob
-from shared.contracts.status import Status, read_status
+from shared.contracts.status import Status, readable_status
 from shared.storage.blobs import BlobStore
 
 _SOONEST_S: Final = 5.0
@@ -47,7 +46,7 @@ class Lingering:
     async def _delete_if_due(self, job: str) -> None:
         async with self._reads:
             record = await self._blobs.read(self._settings.jobs_container, status_blob(job))
-            if self._is_due(job, _understood(record)):
+            if self._is_due(job, readable_status(record)):
                 await self._blobs.delete_all(self._settings.segments_container, f"{job}/")
 
     def _is_due(self, job: str, status: Status | None) -> bool:
@@ -58,11 +57,3 @@ class Lingering:
         self._without_record.pop(job, None)
         age_s = (datetime.now(UTC) - datetime.fromisoformat(status.updated_at)).total_seconds()
         return status.ended and age_s >= self._settings.segments_linger_s
-
-
-def _understood(record: bytes | None) -> Status | None:
-    """Read a record; None if it is missing or unreadable."""
-    try:
-        return read_status(record) if record else None
-    except PermanentError:
-        return None

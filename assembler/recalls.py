@@ -22,10 +22,10 @@ import structlog
 
 from assembler.segments_hub import SegmentsHub
 from assembler.settings import AssemblerSettings
-from shared.contracts.errors import PermanentError, TransientError
+from shared.contracts.errors import TransientError
 from shared.contracts.layout import is_job_id, opening_blob, status_blob
 from shared.contracts.messages import JobRecalled
-from shared.contracts.status import read_status
+from shared.contracts.status import readable_status
 from shared.storage.blobs import BlobStore
 
 log = structlog.get_logger()
@@ -111,7 +111,7 @@ class Recalls:
     async def _open_record(self, job: str) -> str | None:
         """Return the version of an open job's record; None if there is no open record."""
         found = await self._blobs.fetch(self._settings.jobs_container, status_blob(job))
-        try:
-            return None if found is None or read_status(found.data).ended else found.etag
-        except PermanentError:  # the assembler that follows the job reports it
-            return found.etag if found else None
+        if found is None:
+            return None
+        status = readable_status(found.data)
+        return None if status is not None and status.ended else found.etag

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from client.account import DEFAULT_CONTAINERS, Account, Containers, find_account
 from client.drafts import written_whole
 from client.links import Links
 from client.names import check_upload_name, numbered, upload_name
-from shared.contracts.errors import ConfigurationError, PermanentError, StylestreamError
+from shared.contracts.errors import ConfigurationError, StylestreamError
 from shared.contracts.layout import is_job_id, job_id, progress_blob, status_blob
 from shared.contracts.status import (
     SplitProgress,
@@ -25,6 +24,7 @@ from shared.contracts.status import (
     read_progress,
     read_status,
     read_summary,
+    readable_status,
     utc_now,
     write_summary,
 )
@@ -142,12 +142,9 @@ class Pipeline:
             if blob.name != status_blob(blob.name.split("/")[0]):
                 continue
             status = read_summary(blob.metadata)
-            if status is None and (
-                record := await self._blobs.read(self._containers.jobs, blob.name)
-            ):
+            if status is None:
                 # An unreadable record must not hide others: its job fails, and then it says so.
-                with contextlib.suppress(PermanentError):
-                    status = read_status(record)
+                status = readable_status(await self._blobs.read(self._containers.jobs, blob.name))
             if status is not None:
                 found.append(status)
         return sorted(found, key=lambda status: status.started_at, reverse=True)

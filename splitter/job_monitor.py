@@ -14,10 +14,10 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from shared.contracts.errors import PermanentError, StylestreamError
+from shared.contracts.errors import StylestreamError
 from shared.contracts.layout import progress_blob, status_blob
 from shared.contracts.manifest import Chunk
-from shared.contracts.status import SplitProgress, Status, read_status, utc_now
+from shared.contracts.status import SplitProgress, Status, readable_status, utc_now
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
 from splitter.pace import Pace
@@ -138,10 +138,7 @@ class JobMonitor:
         record = await self._retry(
             lambda: self._blobs.read(self._settings.jobs_container, status_blob(self._job_id))
         )
-        try:
-            status = None if record is None else read_status(record)
-        except PermanentError:  # the assembler reports it
-            return None
+        status = readable_status(record)
         if status is not None and status.ended:
             raise JobOver(f"the job is {status.state}")
         return status

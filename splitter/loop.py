@@ -13,7 +13,7 @@ from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.layout import status_blob
 from shared.contracts.manifest import Manifest
 from shared.contracts.messages import SplitCompleted, SplitFailed
-from shared.contracts.status import read_status
+from shared.contracts.status import readable_status
 from shared.hubs.dead_letters import DeadLetters
 from shared.hubs.delivery import Delivery
 from shared.hubs.scarcity import retry_on_scarcity
@@ -184,10 +184,8 @@ class Splitter:
         record = await self._to.retry(
             lambda: self._to.blobs.read(self._settings.jobs_container, status_blob(job))
         )
-        try:
-            return record is not None and read_status(record).ended
-        except PermanentError:  # the assembler reports it
-            return False
+        status = readable_status(record)
+        return status is not None and status.ended
 
     async def _open(self, request: SplitRequest) -> None:
         """Announce the job before there is a slot for its split, so that its user sees it."""

@@ -21,9 +21,9 @@ from zlib import crc32
 
 import structlog
 
-from shared.contracts.errors import PermanentError, TransientError
+from shared.contracts.errors import TransientError
 from shared.contracts.layout import job_id, manifest_blob, progress_blob, status_blob
-from shared.contracts.status import Status, read_progress, read_status, read_summary
+from shared.contracts.status import Status, read_progress, read_summary, readable_status
 from shared.hubs.publisher import Publisher
 from shared.service.checkpoints import HubPositions
 from shared.storage.blobs import BlobItem, BlobStore
@@ -143,7 +143,7 @@ class Overlooked:
 
     async def _find_state(self, job: str) -> Found:
         jobs = self._settings.jobs_container
-        record = _understood(await self._blobs.read(jobs, status_blob(job)))
+        record = readable_status(await self._blobs.read(jobs, status_blob(job)))
         if record is not None and record.ended:
             return "done"
         if await self._blobs.exists(self._settings.frames_container, manifest_blob(job)):
@@ -214,14 +214,6 @@ def _passed(ends: tuple[int, ...], finished: tuple[int, ...], newest: tuple[int,
     """Return whether everything up to ``ends`` was processed, or is gone with an earlier hub."""
     places = zip(ends, finished, newest, strict=True)
     return all(done >= end or last < end for end, done, last in places)
-
-
-def _understood(record: bytes | None) -> Status | None:
-    """Parse a record; None if there is none or it cannot be read."""
-    try:
-        return read_status(record) if record else None
-    except PermanentError:  # the assembler reports it
-        return None
 
 
 def _written_s(record: Status) -> float:

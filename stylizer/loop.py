@@ -13,7 +13,7 @@ from shared.contracts.errors import ChunkError, MessageError, PermanentError
 from shared.contracts.layout import chunk_blob, status_blob
 from shared.contracts.messages import ChunkFailed, ChunkReady, SegmentReady, decode
 from shared.contracts.segment_place import ENCODER, STYLES, UNPAINTED, SegmentPlace
-from shared.contracts.status import read_status
+from shared.contracts.status import readable_status
 from shared.contracts.style_request import StyleRequest
 from shared.hubs.dead_letters import DeadLetters
 from shared.hubs.delivery import Delivery
@@ -212,10 +212,8 @@ class Stylizer:
         record = await self._retry(
             lambda: self._blobs.read(self._settings.jobs_container, status_blob(job_id))
         )
-        try:
-            return record is not None and read_status(record).ended
-        except PermanentError:  # the assembler reports it
-            return False
+        status = readable_status(record)
+        return status is not None and status.ended
 
 
 def _reference(delivery: Delivery) -> ChunkReady:

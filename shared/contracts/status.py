@@ -139,10 +139,17 @@ def read_status(data: bytes) -> Status:
     except ValidationError as error:
         raise PermanentError(
             "RECORD_UNREADABLE",
-            f"the job's record cannot be read ({first_problem(error)}): it was "
-            "edited, or written "
+            f"the job's record cannot be read ({first_problem(error)}): it was edited, or written "
             "by another version of the services",
         ) from error
+
+
+def readable_status(data: bytes | None) -> Status | None:
+    """Read a stored record; None if it is missing or unreadable, which its assembler reports."""
+    try:
+        return None if data is None else read_status(data)
+    except PermanentError:
+        return None
 
 
 def read_progress(data: bytes | None) -> SplitProgress | None:

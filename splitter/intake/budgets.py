@@ -18,9 +18,8 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from pydantic import ValidationError
 
-from shared.contracts.errors import PermanentError
 from shared.contracts.layout import status_blob
-from shared.contracts.status import read_status
+from shared.contracts.status import readable_status
 from shared.contracts.values import first_problem
 from shared.hubs.workers import OneAtATime
 from shared.storage.blobs import BlobStore
@@ -122,12 +121,10 @@ class Budgets:
         ended = set()
         for job in ledger.open:
             record = await self._blobs.read(self._records, status_blob(job))
-            try:
-                # A job of today may have no record yet; an older one's was deleted by its user.
-                over = ledger.jobs[job].day != day if record is None else read_status(record).ended
-            except PermanentError:  # the assembler reports it
-                over = False
-            if over:
+            status = readable_status(record)
+            # A job of today may have no record yet; an older one's was deleted by its user.
+            gone = record is None and ledger.jobs[job].day != day
+            if gone or (status is not None and status.ended):
                 ended.add(job)
         return ended
 
