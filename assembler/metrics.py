@@ -62,56 +62,56 @@ class AssemblerMetrics(WorkMetrics):
     _stages = ("mux", "verify", "publish")
     _job_outcomes = ("done", "degraded", "failed", "cancelled")
 
-    def __init__(self, registry: CollectorRegistry, service: str = "assembler") -> None:
-        super().__init__(registry, service)
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry, "assembler")
         self._redriven = Counter(
-            f"{service}_redriven_chunks_total",
+            "assembler_redriven_chunks_total",
             "Missing chunks sent to the stylizers again",
             registry=registry,
         )
-        self._open = Gauge(f"{service}_open_jobs", "Jobs followed", registry=registry)
+        self._open = Gauge("assembler_open_jobs", "Jobs followed", registry=registry)
         self._oldest = Gauge(
-            f"{service}_oldest_job_age_seconds",
+            "assembler_oldest_job_age_seconds",
             "Age of the oldest job followed; 0 when there is none",
             registry=registry,
         )
         self._stalled = Gauge(
-            f"{service}_stalled_jobs", "Jobs followed that make no progress", registry=registry
+            "assembler_stalled_jobs", "Jobs followed that make no progress", registry=registry
         )
         self._video = Counter(
-            f"{service}_video_seconds_total",
+            "assembler_video_seconds_total",
             "Playing time of the results published",
             registry=registry,
         )
         self._tenants = Tenants()
         self._first_segment = Histogram(
-            f"{service}_first_segment_seconds",
+            "assembler_first_segment_seconds",
             "Time from an upload to its first painted segment",
             ["tenant"],
             buckets=_JOB_BUCKETS_S,
             registry=registry,
         )
         self._result = Histogram(
-            f"{service}_result_seconds",
+            "assembler_result_seconds",
             "Time from an upload to its published result",
             ["tenant"],
             buckets=_JOB_BUCKETS_S,
             registry=registry,
         )
         self._work = Counter(
-            f"{service}_work_seconds_total",
+            "assembler_work_seconds_total",
             "Painting and making the results of the jobs that ended",
             ["tenant", "on"],
             registry=registry,
         )
         self._announcements = Counter(
-            f"{service}_announcements_total",
+            "assembler_announcements_total",
             "Attempts to announce a job's end to the topic, by the job's state and the outcome",
             ["state", "outcome"],
             registry=registry,
         )
         self._lost_tracks = Counter(
-            f"{service}_lost_tracks_total",
+            "assembler_lost_tracks_total",
             "Results published without some of their copied tracks, by the code of the cause",
             ["code"],
             registry=registry,

@@ -23,26 +23,26 @@ class SplitterMetrics(WorkMetrics):
     _chunk_outcomes = ("split",)
     _job_outcomes = ("split", "failed", "over")
 
-    def __init__(self, registry: CollectorRegistry, service: str = "splitter") -> None:
-        super().__init__(registry, service)
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry, "splitter")
         self._paced = Histogram(
-            f"{service}_paced_seconds",
+            "splitter_paced_seconds",
             "Time that a split waited until fewer chunks were outstanding",
             buckets=STAGE_BUCKETS_S,
             registry=registry,
         )
         self._outstanding = Gauge(
-            f"{service}_outstanding_chunks",
+            "splitter_outstanding_chunks",
             "Chunks shipped and not yet painted, of the splits in progress",
             registry=registry,
         )
         self._over_budget = Gauge(
-            f"{service}_over_budget_videos",
+            "splitter_over_budget_videos",
             "Videos in hand that wait because their uploader is over budget",
             registry=registry,
         )
         self._deliveries = Counter(
-            f"{service}_webhook_deliveries_total",
+            "splitter_webhook_deliveries_total",
             "Event Grid deliveries over HTTP, by response",
             ["outcome"],
             registry=registry,
@@ -50,7 +50,7 @@ class SplitterMetrics(WorkMetrics):
         for outcome in get_args(DeliveryOutcome):
             self._deliveries.labels(outcome)
         self._layers = Gauge(
-            f"{service}_sandbox_layers",
+            "splitter_sandbox_layers",
             "Whether a layer of the decoders' sandbox is active on this machine",
             ["layer"],
             registry=registry,

@@ -25,10 +25,10 @@ class StylizerMetrics(WorkMetrics):
     _stages = ("download", "paint", "upload", "announce")
     _chunk_outcomes = ("stylized", "duplicate", "obsolete", "failed")
 
-    def __init__(self, registry: CollectorRegistry, service: str = "stylizer") -> None:
-        super().__init__(registry, service)
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry, "stylizer")
         self._attempts = Counter(
-            f"{service}_attempts_total",
+            "stylizer_attempts_total",
             "Attempts at painting a chunk, in the service's process or isolated in one of "
             "their own",
             ["kind"],
@@ -37,18 +37,18 @@ class StylizerMetrics(WorkMetrics):
         for kind in get_args(Attempt):
             self._attempts.labels(kind)
         self._passed_through = Counter(
-            f"{service}_passed_through_total",
+            "stylizer_passed_through_total",
             "Chunks whose original frames replaced painted ones",
             registry=registry,
         )
         self._device = Gauge(
-            f"{service}_device_info",
+            "stylizer_device_info",
             "Always 1; the label says what the network runs on",
             ["device"],
             registry=registry,
         )
         self._precision = Gauge(
-            f"{service}_precision_info",
+            "stylizer_precision_info",
             "Always 1; the label says what the network computes in",
             ["precision"],
             registry=registry,

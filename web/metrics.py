@@ -17,11 +17,11 @@ class WebMetrics(WorkMetrics):
 
     _stages = ("preview",)
 
-    def __init__(self, registry: CollectorRegistry, service: str = "web") -> None:
-        super().__init__(registry, service)
-        self._viewers = Gauge(f"{service}_viewers", "Open pages", registry=registry)
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry, "web")
+        self._viewers = Gauge("web_viewers", "Open pages", registry=registry)
         self._requests = Counter(
-            f"{service}_requests_total",
+            "web_requests_total",
             "Requests by class of status code",
             ["answer"],
             registry=registry,
@@ -29,17 +29,17 @@ class WebMetrics(WorkMetrics):
         for answer in _ANSWERS:
             self._requests.labels(answer)
         self._segments = Counter(
-            f"{service}_segments_total",
+            "web_segments_total",
             "Fragments of live pictures that were requested",
             registry=registry,
         )
         self._uploaded = Counter(
-            f"{service}_uploaded_bytes_total",
+            "web_uploaded_bytes_total",
             "Bytes of uploads that passed through the studio",
             registry=registry,
         )
         self._first_picture = Histogram(
-            f"{service}_first_picture_seconds",
+            "web_first_picture_seconds",
             "From a job's start to its first painted picture, for jobs that somebody watched",
             buckets=_WAIT_BUCKETS_S,
             registry=registry,

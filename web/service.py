@@ -51,7 +51,7 @@ def main() -> NoReturn:
 async def _run(settings: WebSettings) -> None:
     stop = stop_on_signals()
     registry = process_registry()
-    metrics = WebMetrics(registry, NAME)
+    metrics = WebMetrics(registry)
     health = Health()
     async with (
         HealthServer(settings.metrics_host, settings.metrics_port, registry, health),

@@ -47,7 +47,7 @@ async def _prepare(settings: StylizerSettings) -> None:
 async def _stylize(
     settings: StylizerSettings, engine: WaitingEngine, reading: asyncio.Queue[None]
 ) -> None:
-    metrics = StylizerMetrics(CollectorRegistry(), "stylizer")
+    metrics = StylizerMetrics(CollectorRegistry())
     async with AzureClients(settings) as clients:
         service = await connect(settings, engine, clients, metrics, Health())
         reading.put_nowait(None)

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Final, NoReturn, TypeVar
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from shared.contracts.errors import ConfigurationError, TransientError
 from shared.hubs.consumer import Consumer
@@ -91,7 +92,12 @@ def reader(
     )
 
 
-def main(name: str, settings_type: type[S], metrics_type: type[M], build: Build[S, M]) -> NoReturn:
+def main(
+    name: str,
+    settings_type: type[S],
+    new_metrics: Callable[[CollectorRegistry], M],
+    build: Build[S, M],
+) -> NoReturn:
     """Run a service as this process until a signal ends it.
 
     Exits 0 after draining, 1 when the service cannot go on, 2 on wrong configuration, with every
@@ -105,7 +111,7 @@ def main(name: str, settings_type: type[S], metrics_type: type[M], build: Build[
     health = Health()
     try:
         with tracing.exporting(name, settings.otel_exporter_otlp_endpoint):
-            asyncio.run(_run(name, settings, metrics_type, build, health))
+            asyncio.run(_run(settings, new_metrics, build, health))
     except ConfigurationError as error:
         refuse(name, error)
     if health.failed.is_set():
@@ -122,11 +128,14 @@ def refuse(name: str, error: ConfigurationError) -> NoReturn:
 
 
 async def _run(
-    name: str, settings: S, metrics_type: type[M], build: Build[S, M], health: Health
+    settings: S,
+    new_metrics: Callable[[CollectorRegistry], M],
+    build: Build[S, M],
+    health: Health,
 ) -> None:
     stop = stop_on_signals()
     registry = process_registry()
-    metrics = metrics_type(registry, name)
+    metrics = new_metrics(registry)
     async with (
         HealthServer(settings.metrics_host, settings.metrics_port, registry, health),
         AzureClients(settings) as clients,

@@ -218,13 +218,13 @@ async def running(
     bench: Bench,
     service: ModuleType,
     settings_type: type[ServiceSettings],
-    metrics_type: type[WorkMetrics],
+    new_metrics: Callable[[CollectorRegistry], WorkMetrics],
     **chosen: object,
 ) -> AsyncIterator[None]:
     """Run a service in this loop, and drain it in the end as SIGTERM does."""
     given = bench.settings.model_dump(exclude_unset=True) | chosen
     async with AzureClients(settings := settings_type(**given)) as clients:
-        metrics = metrics_type(CollectorRegistry(), service.__name__.split(".")[0])
+        metrics = new_metrics(CollectorRegistry())
         built = await service.build(settings, clients, metrics, Health())
         async with serving(built):
             yield
