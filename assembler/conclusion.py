@@ -21,7 +21,7 @@ from shared.contracts.manifest import Manifest
 from shared.contracts.messages import AnyMessage, SegmentReady, SplitCompleted, SplitFailed
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
-from shared.storage.work_folders import FULL_S, more_room
+from shared.storage.work_folders import more_room
 from shared.telemetry import tracing
 
 log = structlog.get_logger()
@@ -167,7 +167,7 @@ class Conclusion:
             log.warning("result waiting for space", job_id=manifest.job_id)
             job.wait_for(ROOM)
             await self._retry(lambda: self._records.save(job))
-            if not await more_room(self._settings.work_dir, FULL_S, self._leaving):
+            if not await more_room(self._settings.work_dir, self._leaving):
                 raise
         return await self._retry(in_turn)
 

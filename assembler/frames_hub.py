@@ -23,15 +23,14 @@ class FramesHub:
     """
 
     def __init__(self, settings: AssemblerSettings, blobs: BlobStore, publisher: Publisher) -> None:
-        self._settings = settings
-        self._blobs = blobs
+        self._positions = HubPositions(blobs, settings, settings.frames_hub)
         self._publisher = publisher
 
     async def reach(self) -> Reach:
         """Return how far the hub goes, and how far the stylizers have processed it."""
         partitions = await self._publisher.partitions()
         # In this order, so that an event in between makes a partition look unfinished at worst.
-        finished = await asyncio.gather(*map(self._finished, partitions))
+        finished = await asyncio.gather(*map(self._positions.reached, partitions))
         newest = await asyncio.gather(*map(self._publisher.newest, partitions))
         return Reach(tuple(newest), tuple(finished))
 
@@ -46,10 +45,10 @@ class FramesHub:
         manifest: Manifest,
         chunk: int,
         *,
-        steps: int = 0,
+        steps: int,
         resend: int,
-        on_processor: bool = False,
-        styles: str = "",
+        on_processor: bool,
+        styles: str,
     ) -> None:
         """Send a chunk's reference as the splitter did, with how its segment has to be made.
 
@@ -64,7 +63,3 @@ class FramesHub:
         how = {"resend": resend, "on_processor": on_processor, "styles": styles}
         event = event.model_copy(update=how)
         await self._publisher.to_partition(event, partitions[place])
-
-    async def _finished(self, partition: str) -> int:
-        positions = HubPositions(self._blobs, self._settings, self._settings.frames_hub)
-        return await positions.reached(partition)

@@ -35,7 +35,6 @@ class Verification:
     frames: int
     chunks: int
     tracks: int
-    track_packets: int
     duration_s: float
 
 
@@ -77,7 +76,6 @@ def verify(
         frames=frames.count,
         chunks=len(manifest.chunks),
         tracks=len(found),
-        track_packets=sum(track.packets for track in found),
         duration_s=float(ticks * manifest.source.time_base),
     )
 

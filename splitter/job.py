@@ -24,7 +24,7 @@ from shared.contracts.style_request import StyleRequest
 from shared.media.encodings import smallest_side
 from shared.storage.manifests import store_manifest
 from shared.storage.sealed_files import SealedFile
-from shared.storage.work_folders import FULL_S, more_room, work_folder
+from shared.storage.work_folders import more_room, work_folder
 from splitter.budget import PAUSE_S
 from splitter.decoder.process import DecoderKilled, split_in_child
 from splitter.decoder.wire import Job
@@ -135,8 +135,7 @@ class SplitJob:
         await self._wait_for_budget()
         while True:
             self._monitor.waiting_for = "a splitter"
-            away: TransientError | None = None
-            full: bool | None = None
+            pause: tuple[str, Callable[[], Coroutine[None, None, object]]] | None = None
             async with self._slots.hold(alone=alone):
                 self._monitor.waiting_for = None
                 if not begun:
@@ -146,23 +145,20 @@ class SplitJob:
                     with work_folder(self._settings.work_dir) as folder:
                         split = await self._split(folder / "side", pace, partitions)
                 except SourceRefused as error:
-                    alone, full = self._try_again(error), error.code == _NO_SPACE
+                    alone = self._try_again(error)
+                    if error.code == _NO_SPACE:
+                        pause = ROOM, self._wait_for_room
                 except TransientError as error:
-                    away = error
+                    log.warning("split waits for storage", job_id=self._job_id, error=str(error))
+                    pause = "storage", self._upload.reach
                 else:
                     if split is not None:
                         return split
                     alone = False
-            if full:
-                self._monitor.waiting_for = ROOM
-                await _first_of(self._wait_for_room(), self._slots.leaving())
-            elif full is None and away is None:
-                self._monitor.waiting_for = "a stylizer"
-                await _first_of(pace.reopen(), self._slots.leaving())
-            elif away is not None:
-                log.warning("split waits for storage", job_id=self._job_id, error=str(away))
-                self._monitor.waiting_for = "storage"
-                await _first_of(self._upload.reach(), self._slots.leaving())
+                    pause = "a stylizer", pace.reopen
+            if pause is not None:
+                self._monitor.waiting_for, over = pause
+                await _first_of(over(), self._slots.leaving())
 
     def _try_again(self, error: SourceRefused) -> bool:
         """Return whether the last attempt, which comes next, should hold all slots.
@@ -181,7 +177,7 @@ class SplitJob:
 
     async def _wait_for_room(self) -> None:
         """Wait a while for room in the work folder, which other jobs may be about to free."""
-        await more_room(self._settings.work_dir, FULL_S, asyncio.Event())
+        await more_room(self._settings.work_dir, asyncio.Event())
 
     async def _wait_for_budget(self) -> None:
         """Return when the video is admitted or the service is shutting down."""
@@ -316,7 +312,7 @@ def _root_error(group: BaseExceptionGroup) -> BaseException:
     return error
 
 
-async def _first_of(*waits: Coroutine[None, None, None]) -> None:
+async def _first_of(*waits: Coroutine[None, None, object]) -> None:
     tasks = [asyncio.create_task(wait) for wait in waits]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

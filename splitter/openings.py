@@ -142,8 +142,7 @@ class Openings:
             if made >= self._attempts:
                 raise PermanentError(
                     "SPLIT_POISONED",
-                    f"splitting the video ended the splitter {made} times at the same "
-                    "place: the "
+                    f"splitting the video ended the splitter {made} times at the same place: the "
                     "video is not retried",
                 )
             counted = {_ATTEMPTS: str(made + 1), _CHUNKS: str(max(progress.chunks, before))}

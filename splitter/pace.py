@@ -9,7 +9,7 @@ chunk after another is let through, each after a while.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Final, Literal
 
 from splitter.metrics import SplitterMetrics
@@ -45,7 +45,7 @@ class Pace:
             self._change(painted=painted)
             self._moved.set()
 
-    async def ship(self, called: Callable[[], Awaitable[None]] | None = None) -> bool:
+    async def ship(self, called: Callable[[], Coroutine[None, None, object]]) -> bool:
         """Wait until the next chunk may be shipped, and count it.
 
         Returns:
@@ -84,11 +84,11 @@ class Pace:
             return False
 
     async def _next(
-        self, called: Callable[[], Awaitable[None]] | None
+        self, called: Callable[[], Coroutine[None, None, object]]
     ) -> Literal["moved", "called", "patience"]:
         """Return what happens first: a chunk is painted, a call, or the timeout."""
         moves = asyncio.create_task(self._moves(self._patience_s))
-        call = asyncio.create_task(_await(called or asyncio.Event().wait))
+        call = asyncio.create_task(called())
         try:
             await asyncio.wait({call, moves}, return_when=asyncio.FIRST_COMPLETED)
             if call.done():
@@ -103,7 +103,3 @@ class Pace:
         self._shipped = self._shipped if shipped is None else shipped
         self._painted = self._painted if painted is None else painted
         self._metrics.outstanding(self.outstanding - before)
-
-
-async def _await(work: Callable[[], Awaitable[object]]) -> None:
-    await work()

@@ -122,9 +122,8 @@ class HubPositions:
         Raises:
             TransientError: storage is unavailable.
         """
-        container = self.settings.checkpoints_container(self.hub)
-        there = self.blobs.items(container, checkpoint_blob(self.settings, self.hub, ""))
-        found = {item.name.split("/")[-1]: position_in(item.metadata) async for item in there}
+        stored = await _stored(self.blobs, self.settings, self.hub)
+        found = {id_: position_in(item.metadata) for id_, item in stored.items()}
         return {id_: reached for id_, reached in found.items() if reached is not None}
 
     async def noted(self, partition_id: str) -> Noted:
@@ -201,12 +200,8 @@ async def _prepare(
     client: _Client, blobs: BlobStore, settings: ServiceSettings, *, only_impossible: bool
 ) -> Corrected:
     hub = await _look_up_hub(client)
-    # Before the partitions are looked up (see `right_position`), and all with one request.
-    there = blobs.items(
-        settings.checkpoints_container(client.eventhub_name),
-        checkpoint_blob(settings, client.eventhub_name, ""),
-    )
-    positions = {item.name.split("/")[-1]: item async for item in there}
+    # Before the partitions are looked up: see `right_position`.
+    positions = await _stored(blobs, settings, client.eventhub_name)
     looks = (
         _prepare_one(
             client, blobs, settings, partition, positions.get(partition), hub.made, only_impossible
@@ -214,6 +209,13 @@ async def _prepare(
         for partition in hub.partitions
     )
     return Corrected(sum(await asyncio.gather(*looks)), hub.made)
+
+
+async def _stored(blobs: BlobStore, settings: ServiceSettings, hub: str) -> dict[str, BlobItem]:
+    """Return the blobs of a hub's positions, by partition, with one request."""
+    prefix = checkpoint_blob(settings, hub, "")
+    there = blobs.items(settings.checkpoints_container(hub), prefix)
+    return {item.name.removeprefix(prefix): item async for item in there}
 
 
 async def _prepare_one(

@@ -62,13 +62,13 @@ def sweep_work_folders(parent: str | None) -> int:
     return swept
 
 
-async def more_room(parent: str | None, within_s: float, leaving: asyncio.Event) -> bool:
+async def more_room(parent: str | None, leaving: asyncio.Event) -> bool:
     """Wait until some space has become free in ``parent``; return whether it has.
 
-    Returns after ``within_s`` at the latest, and when ``leaving`` is set.
+    Returns after `FULL_S` at the latest, and when ``leaving`` is set.
     """
     place = parent or tempfile.gettempdir()
-    before, until = shutil.disk_usage(place).free, time.monotonic() + within_s
+    before, until = shutil.disk_usage(place).free, time.monotonic() + FULL_S
     while time.monotonic() < until and not leaving.is_set():
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LOOK_S):

@@ -82,8 +82,7 @@ def _gave_up(error: OSError | av.error.FFmpegError) -> Refusal:
     if is_full(error):
         return Refusal(
             "NO_SPACE",
-            "The video's sound and subtitles do not fit into the splitter's work "
-            "folder: give it "
+            "The video's sound and subtitles do not fit into the splitter's work folder: give it "
             "more space, and upload the video again.",
         )
     why = error.strerror or "FFmpeg gave up"

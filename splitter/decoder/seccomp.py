@@ -82,6 +82,13 @@ ARCHITECTURES: Final = {
 }
 # fmt: on
 
+_NOT_EXECUTABLE: Final[list[Instruction]] = [
+    (_LOAD, 0, 0, _ARGUMENTS_AT + 8 * 2),
+    (_JUMP_BITS, 0, 1, mmap.PROT_EXEC),
+    (_RETURN, 0, 0, _REFUSE),
+    (_RETURN, 0, 0, _ALLOW),
+]
+"""For calls whose third argument is the protection of memory."""
 _FIOCLEX: Final = 0x5451
 """With it Python marks files as close-on-exec."""
 _FCNTL_COMMANDS: Final = (fcntl.F_GETFD, fcntl.F_SETFD, fcntl.F_GETFL)
@@ -132,8 +139,8 @@ def restrict_calls() -> None:
 def filter_program(architecture: Architecture, pid: int) -> list[Instruction]:
     """Return the filter in classic BPF for the process ``pid``, which may signal itself."""
     conditional = {
-        "mmap": _unless_bits(2, mmap.PROT_EXEC),
-        "mprotect": _unless_bits(2, mmap.PROT_EXEC),
+        "mmap": _NOT_EXECUTABLE,
+        "mprotect": _NOT_EXECUTABLE,
         "fcntl": _only(1, _FCNTL_COMMANDS),
         "ioctl": _only(1, [_FIOCLEX]),
         "tgkill": _only(0, [pid]),
@@ -148,15 +155,6 @@ def filter_program(architecture: Architecture, pid: int) -> list[Instruction]:
         body = conditional.get(name, [(_RETURN, 0, 0, _ALLOW)])
         program += [(_JUMP_EQUAL, 0, len(body), number), *body]
     return [*program, (_RETURN, 0, 0, _REFUSE)]
-
-
-def _unless_bits(argument: int, bits: int) -> list[Instruction]:
-    return [
-        (_LOAD, 0, 0, _ARGUMENTS_AT + 8 * argument),
-        (_JUMP_BITS, 0, 1, bits),
-        (_RETURN, 0, 0, _REFUSE),
-        (_RETURN, 0, 0, _ALLOW),
-    ]
 
 
 def _only(argument: int, values: Iterable[int]) -> list[Instruction]:

@@ -11,11 +11,10 @@ from films import CHUNKS, Film
 from splits_bench import bench_of
 from videos import Sound, Video
 
-from assembler import conclusion
 from chaos.disk import Disk
 from shared.contracts.messages import SplitCompleted
 from shared.contracts.status import Status
-from splitter import job
+from shared.storage import work_folders
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -69,7 +68,7 @@ async def test_a_result_that_finds_no_room_fails_and_leaves_nothing_there(
     disk: Disk,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(conclusion, "FULL_S", 0.0)
+    monkeypatch.setattr(work_folders, "FULL_S", 0.0)
     film, found = Film(tmp_path), list[Status]()
     disk.fill()
     work = str(disk.folder)
@@ -106,7 +105,7 @@ async def test_a_full_disk_costs_the_splitter_time_and_then_the_videos_that_need
         disk.free()
         assert (await bench.sealed(waiting.job_id)).side is not None
 
-        monkeypatch.setattr(job, "FULL_S", 0.0)
+        monkeypatch.setattr(work_folders, "FULL_S", 0.0)
         disk.fill()
         await bench.put("loud.mp4", loud)
 

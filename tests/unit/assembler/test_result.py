@@ -52,7 +52,7 @@ def test_the_result_sounds_like_the_source(make, split_video, join, codec, start
     # Then the packets are the source's, at the source's times (Matroska ticks in milliseconds)
     before, after = make.packets(data), make.packets(out)
     assert b"".join(d for _, d in after) == b"".join(d for _, d in before)
-    assert verify(found.manifest(), found.side, out).track_packets == len(after)
+    assert verify(found.manifest(), found.side, out).tracks == 1
     if found.source.container == "mp4":
         assert after == before
     else:

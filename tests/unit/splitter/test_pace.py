@@ -22,7 +22,7 @@ def pace(registry: CollectorRegistry, window: int, patience_s: float = 3600) -> 
 
 async def ship(pace: Pace, chunks: int) -> None:
     for _ in range(chunks):
-        await pace.ship()
+        await pace.ship(asyncio.Event().wait)
 
 
 async def test_a_window_of_chunks_goes_out_at_once_and_the_rest_follows_the_painting(

@@ -31,7 +31,7 @@ class Splitting(RuleBasedStateMachine):
 
     async def _split(self) -> None:
         while self.shipped < self.chunks:
-            await self.pace.ship()
+            await self.pace.ship(asyncio.Event().wait)
             self.shipped += 1
 
     def _settle(self) -> None:
