@@ -52,7 +52,6 @@ class Committed:
 
     kind: Kind
     began: float
-    healed: float
     processes: tuple[str, ...] = ()
     """The processes that were killed."""
     orphans: tuple[str, ...] = ()
@@ -90,9 +89,7 @@ class Saboteur:
             await self._apply(fault, rng)
         healed = time.time()
         self._arena.recorder.note_trouble(began, healed + recovery_s(fault.kind))
-        return Committed(
-            fault.kind, began, healed, tuple(process.name for process in killed), orphans
-        )
+        return Committed(fault.kind, began, tuple(process.name for process in killed), orphans)
 
     async def roll_out(self, what: str) -> None:
         """Roll out another release to all services, one after another, or roll it back."""

@@ -114,22 +114,18 @@ def add_json(
     parser.add_argument("--json", action="store_true", help=what)
 
 
-def add_quiet(parser: argparse.ArgumentParser) -> None:
+def add_quiet(parser: argparse._ActionsContainer) -> None:
     """Add the option that leaves out progress."""
-    _add_quiet(parser)
+    parser.add_argument("-q", "--quiet", action="store_true", help="show only results and problems")
 
 
 def add_talk(parser: argparse.ArgumentParser) -> None:
     """Add the options of commands that have a stack: less than usual on the terminal, or more."""
     either = parser.add_mutually_exclusive_group()
-    _add_quiet(either)
+    add_quiet(either)
     either.add_argument(
         "-v", "--verbose", action="store_true", help="also show what the services log, on stderr"
     )
-
-
-def _add_quiet(parser: argparse._ActionsContainer) -> None:
-    parser.add_argument("-q", "--quiet", action="store_true", help="show only results and problems")
 
 
 def add_existing(parser: argparse._ActionsContainer, what: str = "results that exist") -> None:

@@ -72,8 +72,3 @@ class Assumptions:
     """Of a spot node; it is taken without the notice that Azure gives, the worse case."""
     no_capacity_s: tuple[float, float] = (0.0, 0.0)
     """From when to when there are no nodes to be had; those that run at its beginning are taken."""
-
-    @property
-    def chunk_s(self) -> float:
-        """How long a stylizer paints a full chunk."""
-        return self.chunk_frames / self.gpu_speed

@@ -17,8 +17,6 @@ STANDARD_PARTITIONS: Final = 32
 """Most partitions of a hub in the Standard tier, and so most stylizers that find work."""
 PREMIUM_PARTITIONS: Final = 100
 """The same in Premium."""
-STANDARD_UNITS: Final = 40
-"""Most throughput units of a Standard namespace."""
 UNIT_EVENTS: Final = 1000.0
 """Events a second that one throughput unit takes in."""
 PARTITIONS_EACH: Final = 2

@@ -60,7 +60,7 @@ def read(index: int, at: float):
 
 
 def test_figures_tell_recovery_and_what_was_done_twice() -> None:
-    killed = Committed("kill stylizer", 4.5, 4.6, ("stylizer-1",), ("0",))
+    killed = Committed("kill stylizer", 4.5, ("stylizer-1",), ("0",))
     history = also(good(), read(0, 3.8), read(1, 4.2), read(1, 4.8), segment(1, 5.3, status=409))
     figures = Figures.of(history, [killed])
     assert (figures.jobs, figures.chunks, figures.beginnings) == (1, 2, 3)
@@ -76,7 +76,7 @@ def test_a_checkpoint_over_a_later_one_is_counted() -> None:
 
 
 def test_a_kill_that_orphans_no_waiting_work_has_no_recovery_time() -> None:
-    idle = Committed("kill stylizer", 5.6, 5.7, ("stylizer-1",), ("0",))
+    idle = Committed("kill stylizer", 5.6, ("stylizer-1",), ("0",))
     assert Figures.of(also(good(), read(0, 3.8)), [idle]).taken_up_s == ()
 
 

@@ -130,7 +130,7 @@ class Guard:
         answer = web.Response(
             status=HTTPStatus.SEE_OTHER, headers={"Location": str(flow["auth_uri"])}
         )
-        self._set(answer, "flow", self._seals.seal("flow", flow), _FLOW_S, same_site="Lax")
+        self._set(answer, "flow", self._seals.seal("flow", flow), _FLOW_S)
         return answer
 
     async def _come_back(self, request: web.Request) -> web.Response:
@@ -166,23 +166,21 @@ class Guard:
     def _remember(self, answer: web.Response, user: User) -> None:
         session: dict[str, Any] = {"id": user.id, "name": user.name, "operator": user.operator}
         sealed = self._seals.seal("session", session)
-        # Lax: who comes back from Entra, or follows a link to the page, is signed in there.
-        self._set(answer, "session", sealed, self._session_s, same_site="Lax")
+        self._set(answer, "session", sealed, self._session_s)
 
     @property
     def _session_s(self) -> int:
         return 30 * _DAY_S if self._settings.web_sign_in == "token" else _SESSION_S
 
-    def _set(
-        self, answer: web.Response, name: str, value: str, age_s: int, *, same_site: str
-    ) -> None:
+    def _set(self, answer: web.Response, name: str, value: str, age_s: int) -> None:
         answer.set_cookie(
             f"{self._prefix}{name}",
             value,
             path="/",
             max_age=age_s,
             httponly=True,
-            samesite=same_site,
+            # Who comes back from Entra, or follows a link to the page, is signed in there.
+            samesite="Lax",
             secure=self._settings.encrypted,
         )
 

@@ -30,7 +30,6 @@ from local.eventhubs.amqp.performatives import (
 )
 from local.eventhubs.amqp.values import Array, Described
 
-SENDER: Final = False
 RECEIVER: Final = True
 SETTLED: Final = 1
 _SERIAL: Final = 0xFFFF_FFFF
