@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, SecretStr
 
-from shared.service.endpoints import check_encrypted, plain_url
+from shared.service.endpoints import check_url, plain_url
 from shared.service.settings import ServiceSettings
 
 
@@ -65,11 +65,18 @@ class AssemblerSettings(ServiceSettings):
 
     def problems(self) -> list[str]:
         """Return what cannot work, including a topic that would be reached unencrypted."""
+        return [*super().problems(), *filter(None, [self._topic_problem()])]
+
+    def _topic_problem(self) -> str | None:
         endpoint = self.eventgrid_topic_endpoint
-        host = plain_url(endpoint) if endpoint else None
-        problem = check_encrypted("EVENTGRID_TOPIC_ENDPOINT", host, allow_http=self.allow_http)
-        if problem is None and host and not self.eventgrid_topic_key:
-            problem = (
-                "EVENTGRID_TOPIC_ENDPOINT needs https, or EVENTGRID_TOPIC_KEY: tokens need TLS"
-            )
-        return [*super().problems(), *filter(None, [problem])]
+        if not endpoint:
+            return None
+        problem = check_url(
+            "EVENTGRID_TOPIC_ENDPOINT",
+            endpoint,
+            allow_http=self.allow_http,
+            example="https://NAME.REGION.eventgrid.azure.net/api/events",
+        )
+        if problem is None and plain_url(endpoint) and not self.eventgrid_topic_key:
+            return "EVENTGRID_TOPIC_ENDPOINT needs https, or EVENTGRID_TOPIC_KEY: tokens need TLS"
+        return problem

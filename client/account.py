@@ -25,7 +25,7 @@ from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
 
 from client.local_stack import default_dir, running_stack
 from shared.contracts.errors import ConfigurationError, TransientError
-from shared.service.endpoints import check_encrypted, plain_storage, plain_url
+from shared.service.endpoints import check_storage, check_url
 from shared.storage.accounts import storage_client
 
 _VARIABLES: Final = (
@@ -85,13 +85,13 @@ def _from_environment() -> Account | None:
             )
         if not connection and not url:
             continue
-        name, host = (
-            (names[0], plain_storage(connection))
-            if connection
-            else (names[1], plain_url(url or ""))
-        )
         allowed = os.environ.get("ALLOW_HTTP", "").lower() in {"1", "true", "yes", "on"}
-        if problem := check_encrypted(name, host, allow_http=allowed):
+        problem = (
+            check_storage(names[0], connection, allow_http=allowed)
+            if connection
+            else check_url(names[1], url or "", allow_http=allowed)
+        )
+        if problem:
             raise ConfigurationError([problem])
         return Account(connection or None, url or None, _named_containers())
     return None

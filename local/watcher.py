@@ -36,6 +36,7 @@ from azure.eventhub.exceptions import EventHubError
 from azure.storage.blob import BlobProperties
 from azure.storage.blob.aio import ContainerClient
 
+from shared.contracts.errors import first_line
 from shared.storage.accounts import environment_options
 from shared.storage.listings import unlistable
 from shared.telemetry.background import is_cancelled
@@ -65,7 +66,6 @@ DEADLINE_S = 30.0
 FAILURES: Final = 3
 """Looks that fail in a row before that is reported, so that a brief outage is not."""
 
-_LINE: Final = "\n"
 
 BytesTaken = Callable[[], object]
 """Returns something that differs whenever storage has received bytes in between."""
@@ -133,7 +133,9 @@ class UploadWatcher:
                 except OUTAGES as error:
                     failures += 1
                     if failures == 1:
-                        _log.warning("uploads cannot be watched at the moment: %s", error)
+                        _log.warning(
+                            "uploads cannot be watched at the moment: %s", first_line(error)
+                        )
                     if failures == FAILURES:
                         problem = await problem_of(error, container)
                         _log.warning("%s", problem)
@@ -231,7 +233,7 @@ async def problem_of(error: Exception, container: ContainerClient) -> str:
     """Return a sentence about looks that keep failing with ``error``, and the remedy."""
     place = await unlistable(container, error)
     if place is None:
-        return f"new uploads are not noticed: {escaped(str(error).partition(_LINE)[0])}"
+        return f"new uploads are not noticed: {escaped(first_line(error))}"
     return (
         "new uploads are not noticed, because storage cannot list a blob whose name "
         f"contains a control character; it {place}: delete it"

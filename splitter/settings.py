@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from pydantic import Field, SecretStr
 
-from shared.service.endpoints import check_encrypted, plain_url
+from shared.service.endpoints import check_url
 from shared.service.machine import usable_cores
 from shared.service.settings import ServiceSettings, listed
 from splitter.budget import Budget, Sharing
@@ -192,8 +192,12 @@ class SplitterSettings(ServiceSettings):
             for url in listed(self.upload_accounts)
             if not url.startswith(("https://", "http://"))
         ]
-        authority = plain_url(self.webhook_authority)
-        if problem := check_encrypted("WEBHOOK_AUTHORITY", authority, allow_http=self.allow_http):
+        if problem := check_url(
+            "WEBHOOK_AUTHORITY",
+            self.webhook_authority,
+            allow_http=self.allow_http,
+            example="https://login.microsoftonline.com",
+        ):
             problems.append(problem)
         if bool(self.webhook_tenant) != bool(self.webhook_audience):
             problems.append("WEBHOOK_TENANT and WEBHOOK_AUDIENCE must be set together")

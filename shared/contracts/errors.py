@@ -101,3 +101,11 @@ class TrackError(ResultError):
     def __init__(self, code: str, message: str, tracks: frozenset[int]) -> None:
         super().__init__(code, message)
         self.tracks = tracks
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what ``error`` says, or its type's name where it says nothing.
+
+    Timeouts of sockets, for example, have no text.
+    """
+    return next(filter(None, str(error).splitlines()), type(error).__name__)

@@ -10,7 +10,7 @@ from azure.core.exceptions import AzureError
 from azure.eventhub.aio import EventHubConsumerClient
 from azure.eventhub.exceptions import EventHubError
 
-from shared.contracts.errors import TransientError
+from shared.contracts.errors import TransientError, first_line
 from shared.hubs.positions import Positions
 
 _REACH_S: Final = 10.0
@@ -28,7 +28,7 @@ async def query(request: Awaitable[dict[str, Any]]) -> dict[str, Any]:
     except TimeoutError as error:
         raise TransientError(f"the hub did not answer within {_REACH_S:g} s") from error
     except (AzureError, EventHubError) as error:
-        raise TransientError(f"cannot reach hub: {error}") from error
+        raise TransientError(f"cannot reach hub: {first_line(error)}") from error
 
 
 async def has_events_after(

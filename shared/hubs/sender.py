@@ -17,7 +17,7 @@ from azure.core.exceptions import AzureError
 from azure.eventhub.aio import EventHubProducerClient
 from azure.eventhub.exceptions import EventHubError
 
-from shared.contracts.errors import TransientError
+from shared.contracts.errors import TransientError, first_line
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -72,7 +72,7 @@ class Sender:
                 f"hub {self.hub} did not answer within {self._deadline_s:g} s"
             ) from error
         except (AzureError, EventHubError) as error:
-            raise TransientError(f"cannot reach hub {self.hub}: {error}") from error
+            raise TransientError(f"cannot reach hub {self.hub}: {first_line(error)}") from error
 
     async def _present(self) -> EventHubProducerClient:
         async with self._connecting:

@@ -19,7 +19,7 @@ from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 from azure.eventhub.exceptions import EventHubError
 
-from shared.contracts.errors import TransientError
+from shared.contracts.errors import TransientError, first_line
 from shared.hubs.owners import name_in, owner_in, signs_of_life
 from shared.service.checkpoints import BEGINNING, Partition, checkpoint_blob, look_up
 from shared.service.settings import ServiceSettings
@@ -216,4 +216,4 @@ async def _answering(hub: str) -> AsyncIterator[None]:
     except TimeoutError as error:
         raise TransientError(f"hub {hub} did not answer within {_DEADLINE_S:g} s") from error
     except (AzureError, EventHubError) as error:
-        raise TransientError(f"cannot read the state of hub {hub}: {error}") from error
+        raise TransientError(f"cannot read the state of hub {hub}: {first_line(error)}") from error

@@ -32,7 +32,7 @@ from azure.eventhub import parse_connection_string
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 from azure.eventhub.exceptions import EventHubError
 
-from shared.contracts.errors import ConfigurationError, TransientError
+from shared.contracts.errors import ConfigurationError, TransientError, first_line
 from shared.hubs.positions import HUB_MADE, Corrected, position_in
 from shared.service.clients import AzureClients
 from shared.service.settings import ServiceSettings, load
@@ -181,7 +181,9 @@ async def _in_time(client: _Client, request: Coroutine[None, None, T]) -> T:
             f"hub {client.eventhub_name} did not answer within {_DEADLINE_S:g} s"
         ) from error
     except (AzureError, EventHubError) as error:
-        raise TransientError(f"cannot look up hub {client.eventhub_name}: {error}") from error
+        raise TransientError(
+            f"cannot look up hub {client.eventhub_name}: {first_line(error)}"
+        ) from error
 
 
 class _Hub(NamedTuple):

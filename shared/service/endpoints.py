@@ -55,11 +55,34 @@ def holds_signature(text: str) -> bool:
     return "sharedaccesssignature=" in text.lower() or ("?" in text and "sig=" in text)
 
 
-def check_encrypted(variable: str, host: str | None, *, allow_http: bool) -> str | None:
-    """Return the problem with a variable that reaches ``host`` without TLS; None if there is none.
+def check_url(
+    variable: str,
+    url: str,
+    *,
+    allow_http: bool,
+    example: str = "https://NAME.blob.core.windows.net",
+) -> str | None:
+    """Return the problem with a variable that holds a service's URL; None if there is none.
 
-    >>> check_encrypted("STORAGE_ACCOUNT_URL", "127.0.0.1", allow_http=False)
+    >>> check_url("STORAGE_ACCOUNT_URL", "http://127.0.0.1:10000/account", allow_http=False)
     """
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        return f"{variable} must be a URL such as {example}"
+    return _check_encrypted(variable, plain_url(url), allow_http=allow_http)
+
+
+def check_storage(variable: str, connection_string: str, *, allow_http: bool) -> str | None:
+    """Return the problem with a variable that holds a storage account's connection string."""
+    return _check_encrypted(variable, plain_storage(connection_string), allow_http=allow_http)
+
+
+def check_eventhubs(variable: str, connection_string: str, *, allow_http: bool) -> str | None:
+    """Return the problem with a variable that holds a namespace's connection string."""
+    return _check_encrypted(variable, plain_eventhubs(connection_string), allow_http=allow_http)
+
+
+def _check_encrypted(variable: str, host: str | None, *, allow_http: bool) -> str | None:
     if host is None or allow_http or is_loopback(host):
         return None
     return (

@@ -24,7 +24,7 @@ from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient, P
 from azure.eventhub.exceptions import AuthenticationError, EventHubError
 from azure.storage.blob.aio import ContainerClient
 
-from shared.contracts.errors import ConfigurationError
+from shared.contracts.errors import ConfigurationError, first_line
 from shared.service.clients import AzureClients
 from shared.service.settings import ServiceSettings, load
 from shared.storage.answers import Answer, answer, sentence
@@ -175,16 +175,12 @@ async def _on_hub(role: str, hub: str, attempt: Callable[[], Awaitable[object]])
         async with asyncio.timeout(_DEADLINE_S):
             await attempt()
     except AuthenticationError as error:
-        return Right(role, on, _first_line(error), lacking=True)
+        return Right(role, on, first_line(error), lacking=True)
     except TimeoutError:
         return Right(role, on, f"it did not answer within {_DEADLINE_S:g} s")
     except (AzureError, EventHubError) as error:
-        return Right(role, on, _first_line(error))
+        return Right(role, on, first_line(error))
     return Right(role, on)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def main() -> None:

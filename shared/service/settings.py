@@ -17,13 +17,7 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.contracts.errors import ConfigurationError
-from shared.service.endpoints import (
-    check_encrypted,
-    holds_signature,
-    plain_eventhubs,
-    plain_storage,
-    plain_url,
-)
+from shared.service.endpoints import check_eventhubs, check_storage, check_url, holds_signature
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -121,7 +115,7 @@ class StorageSettings(BaseSettings):
         if self.media_storage_connection_string or self.media_storage_account_url:
             media = ("media_storage_connection_string", "media_storage_account_url")
             problems += filter(None, [self._exactly_one(*media)])
-        return problems + self._unencrypted() + self._signatures()
+        return problems + self._endpoints() + self._signatures()
 
     @property
     def media_account(self) -> tuple[SecretStr | None, str | None]:
@@ -136,25 +130,21 @@ class StorageSettings(BaseSettings):
         return frozenset({self.uploads_container, self.results_container, self.jobs_container})
 
     @property
-    def _reached(self) -> dict[str, Callable[[str], str | None]]:
-        """By setting, a function that returns the host that its value reaches without TLS."""
+    def _checks(self) -> dict[str, Callable[..., str | None]]:
+        """By setting, the function that finds the problem with the endpoint that it holds."""
         return {
-            "storage_connection_string": plain_storage,
-            "storage_account_url": plain_url,
-            "media_storage_connection_string": plain_storage,
-            "media_storage_account_url": plain_url,
+            "storage_connection_string": check_storage,
+            "storage_account_url": check_url,
+            "media_storage_connection_string": check_storage,
+            "media_storage_account_url": check_url,
         }
 
-    def _unencrypted(self) -> list[str]:
-        """Return a sentence for each variable whose address is reached without TLS."""
-        hosts = {
-            name: how(_revealed(value))
-            for name, how in self._reached.items()
-            if (value := getattr(self, name))
-        }
+    def _endpoints(self) -> list[str]:
+        """Return a sentence for each variable whose endpoint cannot be used as it is."""
         found = (
-            check_encrypted(name.upper(), host, allow_http=self.allow_http)
-            for name, host in hosts.items()
+            check(name.upper(), _revealed(value), allow_http=self.allow_http)
+            for name, check in self._checks.items()
+            if (value := getattr(self, name))
         )
         return [problem for problem in found if problem]
 
@@ -235,8 +225,8 @@ class ServiceSettings(StorageSettings):
         }[hub]
 
     @property
-    def _reached(self) -> dict[str, Callable[[str], str | None]]:
-        return {"eventhub_connection_string": plain_eventhubs, **super()._reached}
+    def _checks(self) -> dict[str, Callable[..., str | None]]:
+        return {"eventhub_connection_string": check_eventhubs, **super()._checks}
 
 
 def load(settings: type[S]) -> S:

@@ -20,7 +20,7 @@ import jwt
 from jwt import PyJWKClient
 from jwt.exceptions import PyJWKClientConnectionError, PyJWTError
 
-from shared.contracts.errors import StylestreamError, TransientError
+from shared.contracts.errors import StylestreamError, TransientError, first_line
 from shared.service.settings import listed
 from splitter.settings import SplitterSettings
 
@@ -107,7 +107,9 @@ class Tokens:
                 options={"require": ["exp", "iss", "aud"]},
             )
         except (PyJWKClientConnectionError, TimeoutError) as error:
-            raise TransientError(f"cannot fetch Entra's signing keys: {error}") from error
+            raise TransientError(
+                f"cannot fetch Entra's signing keys: {first_line(error)}"
+            ) from error
         except PyJWTError as error:
             raise CallerRefused(f"invalid token: {error}") from error
         # Version 1 tokens name the calling application "appid", version 2 tokens "azp".

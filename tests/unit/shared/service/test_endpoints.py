@@ -128,6 +128,16 @@ def test_emulators_elsewhere_need_permission_to_do_without_tls(
         ),
         (
             ServiceSettings,
+            {"STORAGE_ACCOUNT_URL": "name.blob.core.windows.net"},
+            "STORAGE_ACCOUNT_URL must be a URL such as https://",
+        ),
+        (
+            AssemblerSettings,
+            {"EVENTGRID_TOPIC_ENDPOINT": "topic.example"},
+            "EVENTGRID_TOPIC_ENDPOINT must be a URL such as https://",
+        ),
+        (
+            ServiceSettings,
             {"STORAGE_ACCOUNT_URL": "https://name.blob.core.windows.net?sv=1&sig=c2VjcmV0"},
             "shared access signature",
         ),
