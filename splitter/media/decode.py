@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 from shared.contracts.errors import SourceRefused
 from splitter.media.integrity import Integrity
 from splitter.media.limits import Limits
+from splitter.media.mpeg_headers import picture_check
 from splitter.media.source import (
     ErrorLog,
     encrypted,
@@ -31,10 +32,6 @@ _ONE_EACH = ("h264", "hevc", "av1", "mpeg2video", "prores", "mjpeg", "dnxhd", "f
 _BEFORE_FIRST = 2
 """An MPEG-2 decoder returns the first picture after so many packets, if no B-frame follows it."""
 
-_MPEG = ("mpeg1video", "mpeg2video")
-_SEQUENCE, _PICTURE, _SLICE = b"\0\0\1\xb3", b"\0\0\1\0", b"\0\0\1\1"
-"""How the headers of an MPEG video, of a picture and of its first slice begin."""
-
 _NO_MEMORY = "allocat"
 """Decoders report a lack of memory as a damaged packet; intact frames must not be lost to it."""
 
@@ -49,6 +46,7 @@ class Decoder:
         self._stream = stream
         self._limits = limits
         self._codec = stream.codec_context.codec.canonical_name
+        self._hides_picture = picture_check(stream.codec_context)
         self._log = log
         self._packets = 0
         self.frames = 0
@@ -98,7 +96,7 @@ class Decoder:
 
     def _decode(self, packet: Packet[VideoStream] | None) -> list[av.VideoFrame]:
         frames: list[av.VideoFrame] = []
-        has_failed = packet is not None and self._codec in _MPEG and _lost_its_header(packet)
+        has_failed = packet is not None and self._hides_picture(packet)
         try:
             frames = self._stream.decode(packet)
         except av.error.FFmpegError as error:
@@ -205,14 +203,3 @@ class Decoder:
             yield f"{self._damaged_packets} of {self._packets} video packets arrived damaged"
         if self._damaged_frames:
             yield f"{self._damaged_frames} of {self.frames} frames are partly damaged"
-
-
-def _lost_its_header(packet: Packet[VideoStream]) -> bool:
-    """Return whether a packet holds an MPEG video's header and slices, but no picture's header.
-
-    The decoder silently ignores such slices.
-    """
-    if memoryview(packet)[: len(_SEQUENCE)] != _SEQUENCE:
-        return False
-    data = bytes(packet)
-    return _SLICE in data and _PICTURE not in data

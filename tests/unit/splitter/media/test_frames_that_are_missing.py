@@ -109,3 +109,80 @@ def test_a_picture_of_a_broadcast_that_became_part_of_the_next_is_noticed(split_
     found = split_video(data[: at + 2] + b"\xf1" + data[at + 3 :])
     assert found.end.frames == 19
     assert found.end.damaged
+
+
+HAS_CONTENT = 0x20
+"""The bit of the sixth byte of an MPEG-4 picture, at 30 ticks a second, that says so."""
+
+
+def mpeg4(kind: str, **options: str) -> bytes:
+    return Video(
+        frames=12, format=kind, codec="mpeg4", time_base=Fraction(1, 30), pts=range(12),
+        options=options,
+    ).make()  # fmt: skip
+
+
+def stored(data: bytes) -> list[bytes]:
+    with av.open(io.BytesIO(data)) as container:
+        return [bytes(packet) for packet in container.demux(video=0) if packet.size]
+
+
+def hiding_content(picture: bytes) -> bytes:
+    return picture[:5] + bytes([picture[5] & ~HAS_CONTENT]) + picture[6:]
+
+
+def without_content(picture: bytes, *more: int) -> bytes:
+    """Return the header of a picture that repeats the one before."""
+    return picture[:5] + bytes([picture[5] & 0xC0 | 0x0F, *more])
+
+
+@pytest.mark.parametrize("kind", ["avi", "matroska", "mp4", "mpegts"])
+def test_a_picture_of_mpeg_4_whose_header_hides_its_content_is_noticed(split_video, kind):
+    data = mpeg4(kind)
+    assert not split_video(data).end.damaged
+    at = data.index(stored(data)[5])
+    found = split_video(data[:at] + hiding_content(data[at:]))
+    assert found.end.frames == 11
+    assert "1 of 12 video packets could not be decoded" in found.end.warnings
+
+
+def rewritten(data: bytes, pictures: list[bytes]) -> bytes:
+    """Return an AVI with the same header and other pictures."""
+    file = io.BytesIO()
+    with av.open(io.BytesIO(data)) as source, av.open(file, "w", format="avi") as container:
+        stream = container.add_stream_from_template(source.streams.video[0])
+        for number, picture in enumerate(pictures):
+            packet = av.Packet(picture)
+            packet.pts = packet.dts = number
+            packet.is_keyframe = number == 0
+            packet.stream, packet.time_base = stream, Fraction(1, 30)
+            container.mux(packet)
+    return file.getvalue()
+
+
+def test_pictures_of_mpeg_4_that_repeat_the_one_before_are_no_damage(split_video):
+    # Given such as encoders write them, with and without what they are filled up with
+    data = mpeg4("avi")
+    pictures = stored(data)
+    padding = {3: b"", 5: b"\x7f", 7: b"\x7f\0\0\0\0\0", 9: b"\0\0\1\xb2comment"}
+    for number, more in padding.items():
+        pictures[number] = without_content(pictures[number], *more)
+    found = split_video(rewritten(data, pictures))
+    assert found.end.frames == 8
+    assert not found.end.damaged
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_pictures_of_mpeg_4_may_share_a_packet(split_video, hidden):
+    # Given B-frames packed as in DivX: with the next P-frame, before a packet without content
+    first, *others = stored(data := mpeg4("avi", bf="1", b_strategy="0"))
+    picture = b"\0\0\1\xb6"
+    packed = [first.replace(picture, b"\0\0\1\xb2DivX503b1393p" + picture)]
+    between = others[1::2]
+    if hidden:
+        between[2] = hiding_content(between[2])
+    for forward, back in zip(others[::2], between, strict=False):
+        packed += [forward + back, without_content(forward)]
+    found = split_video(rewritten(data, packed))
+    assert found.end.frames == len(packed) - hidden
+    assert found.end.damaged is hidden
