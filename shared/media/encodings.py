@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Final
 
 from shared.contracts.style_request import Codec, StyleRequest
+from shared.media.instructions import read_cpuinfo, x264_instructions
 from shared.media.nvidia import NVENC_SIZES
 
 EIGHT_BITS: Final = 8
@@ -56,7 +57,10 @@ DEFAULT_QUALITY: Final = 60
 
 # One IDR frame however long the chunk is; 'cpu-independent' costs nothing at these presets and
 # keeps the bytes the same on every x86 and Arm machine of a pool.
-_X264: Final = "keyint=infinite:scenecut=0:bframes=0:cpu-independent=1"
+_X264: Final = (
+    "keyint=infinite:scenecut=0:bframes=0:cpu-independent=1"
+    f":asm={x264_instructions(read_cpuinfo())}"
+)
 _X265: Final = (
     "keyint=-1:scenecut=0:bframes=0:open-gop=0:pools=none:frame-threads=1:wpp=0:info=0"
     ":log-level=error"
