@@ -20,7 +20,7 @@ PAINTING_SIDE: Final = 720
 """The short side at which a painting is read to be measured."""
 
 CANVASES: Final = tuple((97.0 * number, 61.0 * number) for number in range(12))
-"""Places on the canvas, in pixels, at which a wall is painted to measure its rim."""
+"""Places on the canvas, in pixels, at which walls are painted."""
 
 _VIDEO_FRAMES: Final = 24
 _FINE: Final = 3
@@ -51,6 +51,8 @@ class Gate:
         return f"{self.name} {sign} {limit:g}"
 
 
+EVENNESS: Final = Gate("evenness", least=0.33)
+
 GATES: Final = (
     Gate("strokes", least=0.5),
     Gate("light", least=0.9),
@@ -58,7 +60,7 @@ GATES: Final = (
     Gate("video", most=6.0),
     Gate("rim", most=2.0),
     Gate("repetition", most=0.3),
-    Gate("evenness", least=0.33),
+    EVENNESS,
     Gate("grid", most=0.5),
 )
 

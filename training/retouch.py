@@ -24,6 +24,7 @@ Look at what comes out, and measure it: `training.evaluate`.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -38,8 +39,14 @@ from shared.styles.gallery import Card
 from training.canvas import PLANES
 from training.data import PAINTED_SIDE, pictures_in, read_picture
 from training.export import read_network, write_style
+from training.gates import CANVASES, EVENNESS
+from training.graph import build
+from training.looks import evenness
 from training.network import MULTIPLE, StyleNetwork
-from training.runtime import metadata
+from training.runtime import metadata, painter
+
+GAINS: Final = tuple(tenths / 10 for tenths in range(10, 21))
+"""How many times as strongly `lay_evenly` may lay the canvas."""
 
 _QUARTERS: Final = (0, len(PLANES))
 """Where the two halves of `lay` begin: every plane is laid twice, a quarter of a wave apart."""
@@ -68,6 +75,23 @@ def strengthen(network: StyleNetwork, gain: float, length: float | None = None) 
     for plane in range(len(PLANES)) if length is None else _planes(length):
         for quarter in _QUARTERS:
             network.lay.weight.data[:, plane + quarter] *= gain
+
+
+def lay_evenly(network: StyleNetwork) -> float:
+    """Lay the canvas just strongly enough that walls have strokes everywhere; return the gain.
+
+    It is the least of `GAINS` with which `EVENNESS` holds at each of `CANVASES`, or the greatest.
+    """
+    gain = next((gain for gain in GAINS if _is_even(network, gain)), GAINS[-1])
+    strengthen(network, gain)
+    return gain
+
+
+def _is_even(network: StyleNetwork, gain: float) -> bool:
+    tried = copy.deepcopy(network)
+    strengthen(tried, gain)
+    model = build(tried).SerializeToString()
+    return all(EVENNESS.holds(evenness(painter(model, canvas=place))) for place in CANVASES)
 
 
 def _planes(length: float) -> list[int]:

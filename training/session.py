@@ -22,6 +22,7 @@ from training.export import read_network, write_style
 from training.features import Features, features_file, quickest_kind
 from training.network import MULTIPLE, StyleNetwork
 from training.plot import draw_curve
+from training.retouch import lay_evenly
 from training.trainer import CHECKPOINT_EVERY, Plan, Progress, train
 
 _PREVIEWS: Final = 3
@@ -110,10 +111,12 @@ def carry_out(commission: Commission, report: Callable[[Progress], None]) -> Car
         device=device,
         report=look_and_report,
     )
+    gain = lay_evenly(network.cpu())
     settings = commission.plan.model_dump()
     record = {
         "settings": settings,
         "trunk": trunk,
+        "gain": gain,
         "photos": len(photos),
         "cpu_s_per_step": _median_step(spent),
         "curve": progress.curve,
@@ -121,7 +124,7 @@ def carry_out(commission: Commission, report: Callable[[Progress], None]) -> Car
     (commission.folder / "record.json").write_text(_compact(record))
     draw_curve(progress.curve, commission.folder / "curve.png")
     return write_style(
-        network.cpu(),
+        network,
         commission.output,
         card=commission.card,
         trunk=trunk,

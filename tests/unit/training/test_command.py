@@ -63,6 +63,34 @@ def test_it_makes_a_style_that_the_gallery_accepts_and_that_paints(
     assert (folder / "my-blotches.training/curve.png").stat().st_size < 20_000
 
 
+def test_a_canvas_too_faint_for_even_walls_is_strengthened_once(
+    photos: Path,
+    painting: Path,
+    features_file: Path,
+    start: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from training import retouch
+    from training.export import read_network, write_style
+
+    monkeypatch.setattr(retouch, "CANVASES", retouch.CANVASES[:1])
+    faint, trunk = read_network(Gallery().find("great-wave").path)
+    retouch.strengthen(faint, 0.2)
+    card = {"title": "Faint", "painter": "Chance", "year": 2020, "licence": "MIT"}
+    write_style(faint, start, card=card, trunk=trunk, settings={})
+    output = tmp_path / "style.onnx"
+    given = {"painting": painting, "photos": photos, "features": features_file, "start": start}
+    assert call(**given, output=output, steps=1) == 0
+    record = json.loads((tmp_path / "style.training/record.json").read_text())
+    assert record["gain"] > 1
+    style, _ = read_network(output)
+    assert style.lay.weight.norm() > 1.05 * faint.lay.weight.norm()
+    trained = output.read_bytes()
+    assert call(**given, output=output, steps=1) == 0
+    assert output.read_bytes() == trained, "continued from its last step, it is the same style"
+
+
 def test_every_problem_is_named_at_once(
     photos: Path, start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,7 +19,11 @@ from training import retouch
 from training.canvas import PLANES
 from training.data import read_picture, seeded
 from training.export import read_network, write_style
+from training.gates import CANVASES
+from training.graph import build
+from training.looks import evenness
 from training.network import StyleNetwork
+from training.runtime import painter
 
 CARD = {"title": "Blotches", "painter": "Chance", "year": 2020, "licence": "MIT"}
 
@@ -64,6 +68,38 @@ def test_strokes_of_one_length_are_those_of_a_canvas_whose_waves_of_that_length_
     )
     assert not torch.allclose(paint(strengthened), paint(network()), atol=1e-3)
     torch.testing.assert_close(paint(strengthened), paint(untouched))
+
+
+@pytest.fixture
+def few_places(monkeypatch: pytest.MonkeyPatch) -> tuple[tuple[float, float], ...]:
+    """Look at two places of the canvas, which takes less time than twelve."""
+    monkeypatch.setattr(retouch, "CANVASES", CANVASES[:2])
+    return retouch.CANVASES
+
+
+def poorest(network: StyleNetwork, places: tuple[tuple[float, float], ...]) -> float:
+    model = build(network).SerializeToString()
+    return min(evenness(painter(model, canvas=place)) for place in places)
+
+
+def test_a_style_that_leaves_walls_bare_in_places_gets_a_canvas_that_is_just_strong_enough(
+    few_places: tuple[tuple[float, float], ...],
+) -> None:
+    style, _ = read_network(Gallery().find("great-wave").path)
+    retouch.strengthen(style, 0.2)
+    assert poorest(style, few_places) < 0.33
+    gain = retouch.lay_evenly(style)
+    assert 1 < gain < 2
+    assert poorest(style, few_places) >= 0.33
+    retouch.strengthen(style, (gain - 0.1) / gain)
+    assert poorest(style, few_places) < 0.33
+
+
+@pytest.mark.usefixtures("few_places")
+def test_a_style_whose_walls_have_strokes_everywhere_stays_as_it_was() -> None:
+    style, untouched = (read_network(Gallery().find("the-scream").path)[0] for _ in range(2))
+    assert retouch.lay_evenly(style) == 1
+    assert torch.equal(paint(style), paint(untouched))
 
 
 @pytest.mark.parametrize(
