@@ -10,13 +10,9 @@ import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-import numpy.typing as npt
-
-from stylizer.painting.canvas_split import split
-from stylizer.painting.canvases import Canvases
+from stylizer.painting.canvases import Drawn
 from stylizer.painting.compiled import Compiled, IdleModels
-from stylizer.painting.frames import Frames, Painter
+from stylizer.painting.frames import Canvas, Frames, Painter
 from stylizer.painting.layouts import RGB, Layout
 from stylizer.painting.rounding import round_at_once
 from stylizer.painting.sessions import Sessions
@@ -60,7 +56,6 @@ class Bfloat16:
 
         self._core = openvino.Core()
         self._idle_models = IdleModels()
-        self._canvases = Canvases()
         self._fp32 = Sessions("cpu", None)
 
     def painter(self, style: str, network: bytes) -> Painter:
@@ -70,13 +65,7 @@ class Bfloat16:
             StyleError: it is not a style network.
         """
         self._fp32.open(style, network)  # raises unless it is a style network
-        parts = split(network)
-        if parts is None:
-            return self._lanes(network)
-        lanes = self._lanes(parts.painting)
-        drawing = parts.drawing
-        draw = self._canvases.drawer(drawing, lambda: self._fp32.start(style, drawing))
-        return lambda frames, canvas: lanes(frames, draw(frames, canvas))
+        return self._fp32.paint_on_canvas(style, network, self._lanes)
 
     def _lanes(self, network: bytes) -> _Lanes:
         model = self._core.read_model(round_at_once(network), b"")
@@ -93,7 +82,7 @@ class Bfloat16:
         OpenVINO takes 100 ms to compile it and keeps 17 MiB for it at 640x360; ONNX Runtime takes
         13 ms to open it and keeps 2 MiB.
         """
-        return self._fp32.painter(style, network)
+        return self._fp32.passing_painter(style, network)
 
 
 class _Lanes:
@@ -108,7 +97,7 @@ class _Lanes:
         self._model = model
         self._idle_models = idle_models
 
-    def __call__(self, frames: Frames, canvas: npt.NDArray[np.generic]) -> Frames:
+    def __call__(self, frames: Frames, canvas: Canvas | Drawn) -> Frames:
         """Return the painted frames in an array of their own; ``canvas`` is the second input.
 
         Raises:
@@ -125,7 +114,7 @@ class _Lanes:
         return painted
 
     def _infer(
-        self, request: openvino.InferRequest, frames: Frames, canvas: npt.NDArray[np.generic]
+        self, request: openvino.InferRequest, frames: Frames, canvas: Canvas | Drawn
     ) -> Frames:
         # Out of memory, OpenVINO was seen to return with neither an error nor a picture. The
         # picture of the previous call would then be taken for this one's.

@@ -42,8 +42,10 @@ def split(network: bytes) -> SplitNetwork | None:
     )
     parts = Extractor(model)
     painted = model.graph.output[0].name
+    drawing = parts.extract_model(inputs, [drawn])
+    _pad_bytes(drawing.graph, inputs[0])
     return SplitNetwork(
-        parts.extract_model(inputs, [drawn]).SerializeToString(),
+        drawing.SerializeToString(),
         parts.extract_model([inputs[0], drawn], [painted]).SerializeToString(),
     )
 
@@ -73,6 +75,18 @@ def _find_drawn(graph: onnx.GraphProto, frames: str) -> str | None:
     if weight is None or weight.data_type != onnx.TensorProto.FLOAT:
         return None
     return taken.pop()
+
+
+def _pad_bytes(graph: onnx.GraphProto, frames: str) -> None:
+    """Pad frames as they are, not cast to floats: a drawing uses no more than their padded size."""
+    for cast in [node for node in graph.node if node.op_type == "Cast" and frames in node.input]:
+        readers = [node for node in graph.node if cast.output[0] in node.input]
+        if all(
+            node.op_type == "Pad" and len(node.input) == len(("data", "pads")) for node in readers
+        ):
+            for node in readers:
+                node.input[0] = frames
+            graph.node.remove(cast)
 
 
 def _is_integer_zero(tensor: onnx.TensorProto | None) -> bool:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+
 import numpy as np
 import onnxruntime as ort
+import pytest
 
 from shared.styles.gallery import Gallery
 from stylizer.painting.canvas_split import split
 from stylizer.painting.canvases import Canvases, Draw
+from stylizer.painting.sessions import Sessions
 
 FRAMES = np.zeros((1, 3, 40, 56), np.uint8)
 
@@ -68,3 +73,37 @@ def test_each_frame_of_a_batch_has_the_canvas_of_its_place() -> None:
     singly = [draw(FRAMES, place(0, 0)), draw(FRAMES, place(12, -8))]
     assert np.array_equal(both, np.concatenate(singly))
     assert not np.array_equal(*singly)
+
+
+class CountingSessions(Sessions):
+    """Counts the runs of each network."""
+
+    def __init__(self) -> None:
+        super().__init__("cpu", None)
+        self.runs: Counter[bytes] = Counter()
+
+    def start(self, style: str, network: bytes, *given: Any) -> ort.InferenceSession:
+        session = super().start(style, network, *given)
+        run = session.run
+
+        def counted(*given: object) -> object:
+            self.runs[network] += 1
+            return run(*given)
+
+        session.run = counted
+        return session
+
+
+@pytest.mark.parametrize("style", list(Gallery().styles))
+def test_on_a_processor_a_still_camera_needs_one_drawing_and_no_bit_differs(style: str) -> None:
+    network = Gallery().find_all(style)[0][0].network("fp32")
+    parts = split(network)
+    assert parts is not None
+    sessions, whole = CountingSessions(), Sessions("cpu", None).passing_painter(style, network)
+    paint = sessions.painter(style, network)
+    frames = np.random.default_rng(0).integers(0, 256, (3, 1, 3, 40, 56), np.uint8)
+    for frame in frames:
+        assert np.array_equal(paint(frame, place(-33, 777)), whole(frame, place(-33, 777)))
+    assert sessions.runs == {parts.drawing: 1, parts.painting: 3}
+    assert np.array_equal(paint(frames[0], place(-32, 777)), whole(frames[0], place(-32, 777)))
+    assert sessions.runs == {parts.drawing: 2, parts.painting: 4}
