@@ -49,7 +49,7 @@ def table() -> str:
 
 
 def choices(annotation: object) -> str:
-    """Return the values that a setting may have, if it has a list of them."""
+    """Return the values that a setting may have, if they are listed."""
     if get_origin(annotation) is not Literal:
         return ""
     return f" ({', '.join(f'`{value}`' for value in get_args(annotation))})"

@@ -1,8 +1,8 @@
-"""Reads Bicep files into values, so that tests can ask what no compiler is here to ask.
+"""Reads Bicep files into Python values, so that tests can check them without a compiler.
 
-The syntax is tree-sitter's grammar of Bicep. What a file declares becomes plain Python: objects are
-dictionaries, arrays lists, literals strings, numbers and truth values. What only Azure can work out
-(a name, a call, a text with something in it) becomes an `Expression`, whose text can be searched.
+The parser is tree-sitter's grammar of Bicep. Objects become dictionaries, arrays become lists, and
+literals become strings, numbers and booleans. What only Azure can evaluate (a name, a call, an
+interpolated string) becomes an `Expression`, whose text can be searched.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Value: TypeAlias = Any
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """Something that is worked out later."""
+    """An expression that is evaluated at deployment."""
 
     text: str
 
@@ -47,7 +47,7 @@ class Each:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of a file. ``default`` is None where a caller has to give one."""
+    """A parameter of a file. ``default`` is None if the caller has to pass a value."""
 
     type: str
     default: Value
@@ -74,7 +74,7 @@ class Module:
 
 @dataclass(slots=True)
 class File:
-    """What one Bicep file declares, by name, and the syntax errors in it."""
+    """The declarations of one Bicep file, by name, and its syntax errors."""
 
     path: Path
     parameters: dict[str, Parameter] = field(default_factory=dict)
@@ -83,12 +83,12 @@ class File:
     modules: dict[str, Module] = field(default_factory=dict)
     outputs: dict[str, Value] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
-    """Every name that is used anywhere, as often as it is used."""
+    """Every identifier in the file, once for each use."""
     errors: list[str] = field(default_factory=list)
 
 
 def read(path: Path) -> File:
-    """Read a file. Syntax errors are listed in the result, and what stands around them is read."""
+    """Read a file. Syntax errors are listed in the result; the rest of the file is still read."""
     root = Parser(_LANGUAGE).parse(path.read_bytes()).root_node
     file = File(path)
     described = ""
@@ -108,7 +108,7 @@ def read(path: Path) -> File:
 
 
 def _declare(file: File, node: Node, description: str) -> None:
-    """Note one declaration in ``file``; comments and the like are none."""
+    """Add one declaration to ``file``; other nodes, such as comments, are ignored."""
     parts = node.named_children
     match node.type:
         case "parameter_declaration":
@@ -125,7 +125,7 @@ def _declare(file: File, node: Node, description: str) -> None:
 
 
 def bodies(resource: Resource | Module) -> Value:
-    """Return a declaration's object, also where there is one for each of several items."""
+    """Return a declaration's object; of a loop, the object that is repeated."""
     return resource.body.body if isinstance(resource.body, Each) else resource.body
 
 

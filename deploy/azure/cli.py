@@ -1,6 +1,6 @@
 """Runs the Azure command line for azd's hooks.
 
-Of the standard library alone, like all hooks: they run on machines where nothing is set up.
+Like all hooks it uses only the standard library, since they run before anything is installed.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any
 
 
 class AzureCliError(Exception):
-    """The Azure command line is missing, not signed in, or refused."""
+    """The Azure command line is missing or not signed in, or a command failed."""
 
 
 def az(*arguments: str) -> Any:
-    """Run ``az`` and return its answer, parsed.
+    """Run ``az`` and return its parsed output.
 
     Raises:
-        AzureCliError: with the last line that it said.
+        AzureCliError: it failed; the message is the last line of its error output.
     """
     done = subprocess.run(
         [_program(), *arguments, "--only-show-errors", "--output", "json"],
@@ -35,19 +35,19 @@ def az(*arguments: str) -> Any:
 
 
 def show_az(*arguments: str) -> None:
-    """Run ``az`` for people to watch, such as a build of minutes.
+    """Run ``az`` with its output on the terminal, for commands that take minutes.
 
     Raises:
-        AzureCliError: it failed; why, was to be read.
+        AzureCliError: it failed; the cause is on the terminal.
     """
     show(_program(), *arguments)
 
 
 def show(*command: str) -> None:
-    """Run any program for people to watch.
+    """Run any program with its output on the terminal.
 
     Raises:
-        AzureCliError: it is not installed, or failed; why, was to be read.
+        AzureCliError: it is not installed, or it failed; the cause is on the terminal.
     """
     words = " ".join((Path(command[0]).stem, *command[1:3]))
     try:
@@ -59,7 +59,7 @@ def show(*command: str) -> None:
 
 
 def _program() -> str:
-    # On Windows it is az.cmd, which only a search finds.
+    # On Windows it is az.cmd, which has to be searched for.
     program = shutil.which("az")
     if program is None:
         raise AzureCliError("the Azure command line (az) is not installed")

@@ -1,12 +1,12 @@
-"""Makes a cluster ready for the manifests: the last part of azd's predeploy hook.
+"""Prepares a cluster for the manifests: the last part of azd's predeploy hook.
 
-What plain ``kubectl apply`` cannot do by itself. It waits for the kinds that the cluster's add-ons
-bring, and for a role that was assigned seconds ago. Deployments that an autoscaler looks after are
-made with no replica: applied without a number, as they have to be, each would begin with one, and
-the first of them would fetch a node with a GPU for nothing. And the jobs of an earlier deployment
-make room, for no job can be changed. The key that seals the studio's sessions is made here,
-once, and is nowhere but in the cluster. In azd's environment, kubectl is turned to that
-environment's cluster first: azd does so only after this hook. ::
+It does what ``kubectl apply`` cannot. It waits until the cluster's add-ons have installed their
+custom resources, and until the role that was just assigned takes effect. It creates autoscaled
+Deployments with no replicas: the manifests must not set a number, and without one each would start
+with one replica, and the stylizer's would start a GPU node for nothing. It deletes the Jobs of an
+earlier deployment, because Jobs cannot be changed. It creates, once, the key that encrypts the
+studio's sessions, which is stored only in the cluster. In azd's environment it first points kubectl
+to that environment's cluster, which azd does only after this hook. ::
 
     python3 -m deploy.azure.cluster                                 # in azd's environment
     python3 -m deploy.azure.cluster deploy/kubernetes/overlays/gpu  # before an apply by hand
@@ -42,11 +42,11 @@ Manifest = dict[str, Any]
 
 
 class KubectlError(Exception):
-    """kubectl is missing, or the cluster refused."""
+    """kubectl is missing, or a command failed."""
 
 
 def main() -> None:
-    """Make ready, or exit with 1 and what the cluster said."""
+    """Prepare the cluster; on failure exit with 1 and the cluster's message."""
     by_hand = len(sys.argv) > 1
     manifests = Path(sys.argv[1]) if by_hand else folder(os.environ)
     try:
@@ -63,10 +63,10 @@ def main() -> None:
 
 
 def choose_cluster(environment: Mapping[str, str]) -> None:
-    """Have kubectl ask the environment's cluster, unless ``KUBECONFIG`` says which, as for azd.
+    """Point kubectl to the environment's cluster unless ``KUBECONFIG`` is set, like azd.
 
     Raises:
-        AzureCliError: it lets nobody in, or kubelogin is not installed.
+        AzureCliError: there is no access to the cluster, or kubelogin is not installed.
     """
     if environment.get("KUBECONFIG"):
         return
@@ -77,10 +77,10 @@ def choose_cluster(environment: Mapping[str, str]) -> None:
 
 
 def wait_for_kinds(pause: Callable[[float], None] = time.sleep) -> None:
-    """Return when the cluster knows the kinds, and we may ask it.
+    """Return once the cluster knows `KINDS` and lets us list them.
 
     Raises:
-        KubectlError: it still does not after `PATIENCE_S`.
+        KubectlError: it does not after `PATIENCE_S`.
     """
     left_s = PATIENCE_S
     while True:
@@ -96,9 +96,10 @@ def wait_for_kinds(pause: Callable[[float], None] = time.sleep) -> None:
 
 
 def make_asleep(wanted: list[Manifest]) -> list[str]:
-    """Create the scaled Deployments that do not exist, with no replica; return their names.
+    """Create the autoscaled Deployments that do not exist, with no replicas; return their names.
 
-    Created, and not applied: what was applied with a number, and later without, gets the default.
+    They are created rather than applied: applying first with a number and later without one would
+    reset it to the default, 1.
     """
     scaled = {m["spec"]["scaleTargetRef"]["name"] for m in wanted if m["kind"] == "ScaledObject"}
     there = {
@@ -115,14 +116,14 @@ def make_asleep(wanted: list[Manifest]) -> list[str]:
     if new:
         _put(_namespace(wanted), "apply")
         _put([m | {"spec": m["spec"] | {"replicas": 0}} for m in new], "create")
-        # For the next apply, as if they had been applied without a number: it neither warns nor
-        # sets one.
+        # Makes the next apply behave as if they had been applied without a number: it neither
+        # warns nor sets one.
         _put(new, "apply", "set-last-applied", "--create-annotation")
     return [name_of(m) for m in new]
 
 
 def make_studio_secret(wanted: list[Manifest]) -> None:
-    """Create the key that the studio's pods share, if there is a studio and no key yet."""
+    """Create the key that the studio's pods share, if there is a studio without one."""
     if STUDIO not in {name_of(m) for m in wanted if m["kind"] == "Deployment"}:
         return
     there = documents(kubectl("get", "secrets", "--namespace", NAMESPACE, "--output", "json"))
@@ -150,7 +151,7 @@ def _put(manifests: list[Manifest], *command: str) -> None:
 
 
 def documents(text: str) -> Iterator[Manifest]:
-    """Yield the manifests of kubectl's output: one JSON document after the other, or lists."""
+    """Yield the manifests in kubectl's output, which is any number of JSON documents or lists."""
     decoder, text = json.JSONDecoder(), text.strip()
     while text:
         document, end = decoder.raw_decode(text)
@@ -164,10 +165,10 @@ def name_of(manifest: Manifest) -> str:
 
 
 def kubectl(*arguments: str, text: str = "") -> str:
-    """Run kubectl and return what it wrote.
+    """Run kubectl and return its output.
 
     Raises:
-        KubectlError: with the last line that it said.
+        KubectlError: it failed; the message is the last line of its error output.
     """
     try:
         done = subprocess.run(

@@ -1,7 +1,7 @@
-"""Fills in the manifests with what was just made: azd's postprovision hook.
+"""Fills in the manifests for the resources just created: azd's postprovision hook.
 
-Copies deploy/kubernetes into the environment's folder, and writes there which namespace, accounts
-and identities this environment has. ``kubectl apply -k .azure/NAME/kubernetes`` does the rest. ::
+Copies deploy/kubernetes into the environment's folder and writes the environment's namespace,
+accounts and identities into the copy. ``kubectl apply -k .azure/NAME/kubernetes`` does the rest. ::
 
     python3 -m deploy.azure.configure        # in azd's environment
 """
@@ -21,7 +21,7 @@ from deploy.azure.manifests import IMAGES, ROOT, UNBUILT, folder, write_images, 
 MANIFESTS: Final = ROOT / "deploy/kubernetes"
 DEVICE_PLUGIN: Final = ROOT / "deploy/azure/kubernetes/device-plugin.yaml"
 
-# Variables of the manifests' files that the deployment's outputs call otherwise.
+# Variables of the manifests that have other names among the deployment's outputs.
 RENAMED: Final = {
     "STORAGE_ACCOUNT": "INTERNAL_STORAGE_ACCOUNT",
     "WEB_PUBLIC_URL": "STUDIO_URL",
@@ -29,10 +29,10 @@ RENAMED: Final = {
     "ENTRA_CLIENT_ID": "STUDIO_CLIENT_ID",
 }
 
-# Variables that the file of examples need not have.
+# Variables that the example file may lack.
 ALSO: Final = ("STYLES_CONTAINER",)
 
-# What the deployment always makes. The example that stands in the file for it must not stay.
+# Outputs of every deployment. Their examples in the file must be replaced.
 REQUIRED: Final = (
     "EVENTHUB_FULLY_QUALIFIED_NAMESPACE",
     "STORAGE_ACCOUNT_URL",
@@ -52,12 +52,12 @@ REQUIRED: Final = (
     "AZURE_ENV_NAME",
 )
 
-# What it makes, or was given, for a studio.
+# Outputs and parameters that a studio needs.
 REQUIRED_BY_STUDIO: Final = ("STUDIO_URL", "STUDIO_CLIENT_ID", "WEB_CLIENT_ID", "AZURE_TENANT_ID")
 
 
 def main() -> None:
-    """Write the manifests, or exit with 1 and every output that is missing."""
+    """Write the manifests, or exit with 1 and the names of all missing outputs."""
     if missing := [name for name in REQUIRED if not os.environ.get(name)]:
         sys.exit(f"configure: run it by azd; there is no {', '.join(missing)}")
     missing = [name for name in REQUIRED_BY_STUDIO if not os.environ.get(name)]
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def configure(environment: Mapping[str, str]) -> Path:
-    """Write the manifests of an environment, and return their folder."""
+    """Write the manifests of an environment; return their folder."""
     target = folder(environment)
     images = target / IMAGES
     built = images.read_bytes() if images.exists() else None
@@ -83,7 +83,7 @@ def configure(environment: Mapping[str, str]) -> Path:
         file.write_text(text, encoding="utf-8")
     shutil.copy(DEVICE_PLUGIN, target)
     write_json(target / "kustomization.yaml", _kustomization(environment))
-    # What runs already goes on until `images` has built something newer.
+    # What is already running stays until `images` has built something newer.
     write_images(environment, UNBUILT)
     if built is not None:
         images.write_bytes(built)
@@ -91,12 +91,12 @@ def configure(environment: Mapping[str, str]) -> Path:
 
 
 def has_studio(environment: Mapping[str, str]) -> bool:
-    """Tell whether this environment has a studio."""
+    """Return whether this environment has a studio."""
     return environment.get("STUDIO") == "true"
 
 
 def filled_in(text: str, environment: Mapping[str, str], also: tuple[str, ...] = ()) -> str:
-    """Return a file of variables with the values of this environment, where it has any."""
+    """Return a file of variables with this environment's values where it has any."""
     lines = []
     also = tuple(name for name in also if f"\n{name}=" not in f"\n{text}")
     for line in text.splitlines():
@@ -111,15 +111,14 @@ def filled_in(text: str, environment: Mapping[str, str], also: tuple[str, ...] =
 
 
 def _kustomization(environment: Mapping[str, str]) -> dict[str, object]:
-    # More stylizers than machines would only wait for a machine that never comes.
+    # More stylizers than machines would wait forever for a machine.
     most = {
         "op": "replace",
         "path": "/spec/maxReplicaCount",
         "value": int(environment["STYLIZER_MAX_REPLICAS"]),
     }
     pool = environment["STYLIZER_POOL"]
-    # Of the deployment's parameters, too, the second makes the endpoints that are then the only way
-    # out.
+    # In main.bicep, PRIVATE_NETWORK also creates the endpoints that are then the only way out.
     chosen = {"webhook": "WEBHOOK", "private": "PRIVATE_NETWORK", "studio-azure": "STUDIO"}
     components = [name for name, flag in chosen.items() if environment.get(flag) == "true"]
     return {

@@ -1,7 +1,7 @@
-"""Works out what the pipeline costs in Azure.
+"""Estimates what the pipeline costs in Azure.
 
-Nothing here was billed: prices.json holds list prices with their sources, and assumptions. Put your
-own prices and your own GPU's frame rate there, and run it again. ::
+Nothing here was billed: prices.json has list prices with their sources, and assumptions. Replace
+them with your own prices and your GPU's frame rate, and run it again. ::
 
     python -m deploy.azure.costs
 """
@@ -25,20 +25,20 @@ GPUS: Final = {"t4": "T4", "a100": "A100"}
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Prices in dollars, and what is assumed besides."""
+    """Prices in dollars, and the assumptions."""
 
     usd: dict[str, float]
     assumed: dict[str, Any]
 
     @classmethod
     def read(cls, path: Path = PRICES) -> Prices:
-        """Read the file of prices."""
+        """Read a file of prices."""
         content = json.loads(path.read_text(encoding="utf-8"))
         prices = {name: float(entry["usd"]) for name, entry in content["prices"].items()}
         return cls(prices, content["assumptions"])
 
     def idle_month(self) -> dict[str, float]:
-        """Return what a month costs in which nobody uploads, by what it is for."""
+        """Return the costs of a month without uploads, by purpose."""
         hourly = {
             "Kubernetes control plane (Standard tier)": "control_plane",
             "one system node": "system_node",
@@ -56,10 +56,10 @@ class Prices:
         return lines
 
     def looking_month(self) -> float:
-        """Return what requests to storage cost in a month in which there is nothing to find.
+        """Return what storage requests cost in a month without uploads.
 
-        KEDA reads the position of each partition, the exporter lists those of each hub, and the
-        uploads once a minute. Each hour the services that look for lost events are woken.
+        KEDA reads the position of each partition. The exporter lists the positions of each hub,
+        and the uploads once a minute. Every hour, services are started to look for lost events.
         """
         minutes = HOURS_A_MONTH * 60
         looks = minutes * self.assumed["looks_per_minute"]
@@ -70,28 +70,28 @@ class Prices:
         return float(reads * self.usd["blob_reads"] + lists * self.usd["blob_writes"]) / 1e4
 
     def private_network_month(self) -> float:
-        """Return what private endpoints add to a month."""
+        """Return what private endpoints cost a month."""
         endpoints = ENDPOINTS * HOURS_A_MONTH * self.usd["private_endpoint"]
         return endpoints + ZONES * self.usd["private_zone"]
 
     def gpu_hours(self, rate: float) -> float:
-        """Return how long a GPU of that frame rate paints an hour of video."""
+        """Return the hours that a GPU with this frame rate takes to paint an hour of video."""
         frames: float = 3600 * self.assumed["frames_per_second"]
         return frames / rate / 3600
 
     def painting(self, gpu: str, market: str) -> tuple[float, float]:
-        """Return what painting an hour of video costs in GPU time, at best and at worst."""
+        """Return the lowest and the highest cost of GPU time for an hour of video."""
         slow, fast = self.assumed[f"{gpu}_frames_per_second"]
         price = self.usd[f"{gpu}_{market}"]
         return self.gpu_hours(fast) * price, self.gpu_hours(slow) * price
 
     def burst(self, gpu: str, market: str) -> float:
-        """Return what a GPU node costs while it starts, and while it waits for more."""
+        """Return the cost of a GPU node while it starts, and while it is idle at the end."""
         minutes: float = self.assumed["cold_start_minutes"] + self.assumed["idle_minutes"]
         return minutes / 60 * self.usd[f"{gpu}_{market}"]
 
     def moving(self) -> float:
-        """Return what blobs and events of an hour of video cost."""
+        """Return the cost of blobs and events for an hour of video."""
         chunks = 3600 * self.assumed["frames_per_second"] / CHUNK_FRAMES
         writes = chunks * self.assumed["writes_per_chunk"] * self.usd["blob_writes"] / 1e4
         reads = chunks * self.assumed["reads_per_chunk"] * self.usd["blob_reads"] / 1e4

@@ -1,6 +1,6 @@
-"""Write the tables of docs/azure.md: the parameters from main.bicep, the costs from prices.json.
+"""Writes the tables of docs/azure.md: parameters from main.bicep, costs from prices.json.
 
-A test compares them with what stands there. ::
+A test checks that they are up to date. ::
 
     python -m deploy.azure.document
 """
@@ -22,7 +22,7 @@ MAIN: Final = ROOT / "deploy/azure/main.bicep"
 
 
 def parameters() -> Iterator[str]:
-    """Yield the table of what ``azd env set`` may set, as lines of Markdown."""
+    """Yield the table of variables for ``azd env set``, as lines of Markdown."""
     variables = json.loads(PARAMETERS.read_text(encoding="utf-8"))["parameters"]
     yield "| variable | default | |"
     yield "|---|---|---|"
@@ -32,7 +32,7 @@ def parameters() -> Iterator[str]:
 
 
 def prices() -> Iterator[str]:
-    """Yield the tables of costs, and of the prices behind them."""
+    """Yield the tables of costs and of the prices that they are based on."""
     yield from costs.tables(costs.Prices.read())
     yield ""
     yield from costs.sources()

@@ -1,9 +1,10 @@
-"""Builds the images in the registry and writes down which: azd's predeploy hook.
+"""Builds the images in the registry and names them in the manifests: azd's predeploy hook.
 
-Built by an ACR task, so that nobody needs Docker, and with BuildKit, which ``az acr build`` does
-not use: without it every image would build the GPU's stages, too. A subscription without ACR tasks,
-as free ones are, has ``IMAGE_BUILDER=docker``: Docker on this machine builds and pushes. The tag is
-made from what goes into the images, so what is unchanged is neither built again nor restarted. ::
+An ACR task builds them, so that nobody needs Docker, and with BuildKit, which ``az acr build`` does
+not use: without it, every image would also build the GPU stages. Where a subscription has no ACR
+tasks, as free ones have none, ``IMAGE_BUILDER=docker`` builds and pushes with Docker on this
+machine. The tag is a digest of the build context, so unchanged images are neither built again nor
+restarted. ::
 
     python3 -m deploy.azure.images        # in azd's environment
 """
@@ -28,7 +29,7 @@ PLATFORM: Final = "linux/amd64"
 
 
 def main() -> None:
-    """Build what the registry lacks, and name the images in the manifests."""
+    """Build the images that the registry lacks, and name them in the manifests."""
     environment = os.environ
     tag = context_tag(ROOT)
     try:
@@ -40,10 +41,10 @@ def main() -> None:
 
 
 def build(environment: Mapping[str, str], tag: str) -> None:
-    """Build the images of ``tag`` unless they are there.
+    """Build the images with this tag unless the registry has them.
 
     Raises:
-        AzureCliError: they could not be built, or nobody knows the builder that was asked for.
+        AzureCliError: a build failed, or IMAGE_BUILDER has an unknown value.
     """
     registry, stylizer = environment["AZURE_CONTAINER_REGISTRY_NAME"], stylizer_image(environment)
     if is_there(registry, stylizer, tag):
@@ -77,7 +78,7 @@ def _build_here(environment: Mapping[str, str], tag: str) -> None:
 
 
 def is_there(registry: str, stylizer: str, tag: str) -> bool:
-    """Tell whether the image that is pushed last is in the registry."""
+    """Return whether the registry has the image that is pushed last."""
     image = f"stylestream/{stylizer}:{tag}"
     try:
         az("acr", "repository", "show", "--name", registry, "--image", image)
@@ -87,7 +88,7 @@ def is_there(registry: str, stylizer: str, tag: str) -> bool:
 
 
 def context_tag(root: Path) -> str:
-    """Return a tag that changes when anything changes that an image is made of."""
+    """Return a tag that changes whenever the build context changes."""
     digest = hashlib.sha256()
     for path in sorted(context(root)):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0")
@@ -96,7 +97,7 @@ def context_tag(root: Path) -> str:
 
 
 def context(root: Path) -> Iterator[Path]:
-    """Yield the files of the build context: what .dockerignore lets in."""
+    """Yield the files of the build context, which .dockerignore lists."""
     for line in (root / ".dockerignore").read_text(encoding="utf-8").splitlines():
         if line.startswith("!"):
             entry = root / line[1:]

@@ -1,6 +1,6 @@
-"""Puts the dashboards of deploy/monitoring into the environment's Grafana, after provisioning.
+"""Imports the dashboards of deploy/monitoring into the environment's Grafana, after provisioning.
 
-Through Grafana's own HTTP API, signed in as whoever runs azd: the Azure command line's extension
+It uses Grafana's HTTP API as the account that runs azd, because the Azure command line's extension
 for Grafana would be one more thing to install. ::
 
     python3 -m deploy.azure.import_dashboards        # in azd's environment
@@ -24,21 +24,21 @@ from deploy.azure.manifests import ROOT
 
 DASHBOARDS: Final = ROOT / "deploy/monitoring/dashboards"
 
-# Azure Managed Grafana's own application in Entra, the same in all tenants.
+# The application of Azure Managed Grafana in Entra, the same in all tenants.
 AUDIENCE: Final = "ce34e7e5-485f-4d76-964f-b3d2b16d1e4f"
 
-# The role that lets us in was assigned a moment ago, and takes minutes to be known everywhere.
+# The role that gives access was assigned a moment ago, and takes minutes to take effect.
 PATIENCE_S: Final = 300.0
 PAUSE_S: Final = 15.0
 TIMEOUT_S: Final = 30.0
 
 
 class GrafanaError(Exception):
-    """Grafana did not take a dashboard."""
+    """Grafana did not accept a dashboard."""
 
 
 def main() -> None:
-    """Import; a Grafana that refuses is told of, and does not end the deployment."""
+    """Import the dashboards; a failure is reported and does not stop the deployment."""
     endpoint = os.environ.get("GRAFANA_ENDPOINT")
     if not endpoint:
         print("dashboards: no Grafana here")
@@ -59,10 +59,10 @@ def import_all(
     folder: Path,
     pause: Callable[[float], None] = time.sleep,
 ) -> int:
-    """Import every dashboard in ``folder``, in the place of what has its uid; return how many.
+    """Import every dashboard in ``folder``, replacing those with the same uid; return how many.
 
     Raises:
-        GrafanaError: Grafana is away, or refuses for longer than roles take to be known.
+        GrafanaError: Grafana is unavailable, or still denies access after `PATIENCE_S`.
     """
     files = sorted(folder.glob("*.json"))
     left_s = PATIENCE_S
@@ -77,7 +77,7 @@ def import_all(
 
 
 def _post(url: str, token: str, body: dict[str, Any]) -> bool:
-    """Post; return whether it was taken, and not refused for want of a role."""
+    """Post a dashboard; return False if access is denied."""
     request = urllib.request.Request(  # noqa: S310 - the endpoint is the deployment's output
         url,
         json.dumps(body).encode(),

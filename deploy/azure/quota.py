@@ -1,9 +1,9 @@
-"""Finds out before anything is made whether the region has room for it: azd's preprovision hook.
+"""Checks before anything is created that the region has room for it: azd's preprovision hook.
 
-Most deployments of GPUs fail half an hour in, at a quota of zero. This asks first: is every
-service offered in the region, may this subscription use the machines, and are there enough vCPUs
-left for at least one of each pool. Of pools that are there already, it asks whether they are to
-become what AKS cannot make of them. All problems are named at once. ::
+Most deployments of GPUs fail after half an hour, at a quota of zero. So this asks first: does the
+region offer every service, may this subscription use the machines, and are enough vCPUs left for
+at least one machine of each pool? For pools that exist already, it checks that no setting has
+changed which AKS cannot change. All problems are reported at once. ::
 
     AZURE_LOCATION=eastus python3 -m deploy.azure.quota
 """
@@ -23,7 +23,7 @@ from deploy.azure.cli import AzureCliError, az
 
 PARAMETERS: Final = Path(__file__).parent / "main.parameters.json"
 
-# What each region may or may not offer: provider and the type that has to be there.
+# Services that not every region offers: the provider, and the resource type that is needed.
 OFFERED: Final = {
     "Microsoft.ContainerService": "managedClusters",
     "Microsoft.Dashboard": "grafana",
@@ -34,7 +34,7 @@ OFFERED: Final = {
     "Microsoft.Storage": "storageAccounts",
 }
 
-# Offered everywhere, but a subscription has to have registered them, too.
+# Providers that the subscription must have registered; the added ones are offered everywhere.
 REGISTERED: Final = (
     *OFFERED,
     "Microsoft.AlertsManagement",
@@ -45,19 +45,19 @@ REGISTERED: Final = (
 )
 
 COMPUTES: Final = ("T4_v3", "A100_v4", "H100_v5", "H200_v5")
-"""How the names of GPU machines end that the image's CUDA 13 runs on.
+"""Endings of the GPU sizes that can run the image's CUDA 13.
 
-The A10 sizes are given NVIDIA's GRID driver 570 by AKS, and CUDA 13 wants 580; the V100 and older
-are not in it any more.
+On A10 sizes AKS installs NVIDIA's GRID driver 570, but CUDA 13 needs 580. The V100 and older GPUs
+are not supported by CUDA 13.
 """
 
 SPOT: Final = "lowPriorityCores"
-"""The one quota of all spare capacity, whatever the machine."""
+"""The quota that all spot machines share."""
 
 
 @dataclass(frozen=True)
 class Pool:
-    """A node pool to be: its machine, and how many at least and at most."""
+    """A node pool: its VM size, and its minimum and maximum number of machines."""
 
     name: str
     size: str
@@ -68,14 +68,14 @@ class Pool:
 
     @property
     def fixed(self) -> dict[str, str]:
-        """What AKS never changes about a pool once it is made, by the variables that say so."""
+        """What AKS cannot change in an existing pool, by the variables that set it."""
         spot = {"GPU_SPOT": _text(self.spot)} if self.name == "gpu" else {}
         size = {f"{self.name.upper()}_VM_SIZE": self.size}
         return {**size, **spot, "HOST_ENCRYPTION": _text(self.encrypted)}
 
 
 def main() -> None:
-    """Check; exit 1 on any problem. What merely limits the pools is said and does not end it."""
+    """Check; exit 1 on any problem. What only limits the pools is reported as a note."""
     settings = parameters(os.environ)
     location = settings["location"]
     if not location:
@@ -97,7 +97,7 @@ def main() -> None:
 
 
 def check(location: str, wanted: list[Pool], environment: str) -> tuple[list[str], list[str]]:
-    """Return what makes the deployment fail, and what only limits it."""
+    """Return what would make the deployment fail, and what would only limit it."""
     found = list(missing(az("provider", "list"), location))
     usage = free_cores(az("vm", "list-usage", "--location", location))
     notes: list[str] = []
@@ -107,7 +107,7 @@ def check(location: str, wanted: list[Pool], environment: str) -> tuple[list[str
         if asked.name in there:
             before, cluster = there[asked.name]
             found += unchangeable(asked, before, cluster)
-            # It may stay as it is, whatever is left.
+            # It may stay as it is, however little quota is left.
             pool, machines = replace(asked, least=0), before.least
         if pool.name == "gpu" and not pool.size.endswith(COMPUTES):
             found.append(
@@ -134,7 +134,7 @@ def check(location: str, wanted: list[Pool], environment: str) -> tuple[list[str
 
 
 def parameters(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the deployment's parameters as azd will fill them in: the environment, or defaults."""
+    """Return the deployment's parameters as azd fills them in, from the environment or defaults."""
     entries = json.loads(PARAMETERS.read_text(encoding="utf-8"))["parameters"]
     found = {}
     for name, entry in entries.items():
@@ -145,7 +145,7 @@ def parameters(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def pools(settings: Mapping[str, str]) -> list[Pool]:
-    """Return the node pools that the parameters ask for."""
+    """Return the node pools that the parameters describe."""
     spot, encrypted = (settings[name].lower() == "true" for name in ("gpuSpot", "hostEncryption"))
     wanted = [
         Pool(
@@ -164,7 +164,7 @@ def pools(settings: Mapping[str, str]) -> list[Pool]:
 def made(
     clusters: list[dict[str, Any]], environment: str
 ) -> Iterator[tuple[str, tuple[Pool, dict[str, Any]]]]:
-    """Yield an environment's pools by name, each as it is now and with its cluster."""
+    """Yield an environment's existing pools by name, each with its cluster."""
     for cluster in clusters:
         if (cluster.get("tags") or {}).get("azd-env-name") != environment:
             continue
@@ -177,7 +177,7 @@ def made(
 
 
 def unchangeable(wanted: Pool, there: Pool, cluster: Mapping[str, Any]) -> Iterator[str]:
-    """Name what is wanted otherwise than it was made, with what to do."""
+    """Yield a sentence for each setting that AKS cannot change, with the remedy."""
     remedy = "make another environment (azd env new)"
     if wanted.name != "system":
         remedy = (
@@ -194,7 +194,7 @@ def unchangeable(wanted: Pool, there: Pool, cluster: Mapping[str, Any]) -> Itera
 
 
 def missing(providers: list[dict[str, Any]], location: str) -> Iterator[str]:
-    """Name the services that the region or the subscription lacks."""
+    """Yield a sentence for each service that the region or the subscription lacks."""
     known = {provider["namespace"].lower(): provider for provider in providers}
     for namespace in REGISTERED:
         provider = known.get(namespace.lower())
@@ -213,7 +213,7 @@ def missing(providers: list[dict[str, Any]], location: str) -> Iterator[str]:
 
 
 def free_cores(usage: list[dict[str, Any]]) -> dict[str, int]:
-    """Return how many vCPUs are left, by the lower-case name of the quota."""
+    """Return how many vCPUs are left, by the name of the quota in lower case."""
     return {
         entry["name"]["value"].lower(): int(entry["limit"]) - int(entry["currentValue"])
         for entry in usage
@@ -221,7 +221,7 @@ def free_cores(usage: list[dict[str, Any]]) -> dict[str, int]:
 
 
 def restrictions(sku: dict[str, Any]) -> list[str]:
-    """Return why a machine cannot be had anywhere in the region; single zones may lack it."""
+    """Return why a size is unavailable in the whole region; restricted zones do not count."""
     return [
         restriction.get("reasonCode") or "restricted"
         for restriction in sku.get("restrictions") or ()
@@ -232,7 +232,10 @@ def restrictions(sku: dict[str, Any]) -> list[str]:
 def room(
     pool: Pool, sku: dict[str, Any], usage: Mapping[str, int], machines: int = 0
 ) -> tuple[list[str], list[str]]:
-    """Compare a pool, which has some machines already, with what is left: problems, and notes."""
+    """Compare a pool, which may have machines already, with the quota left.
+
+    Return problems and notes.
+    """
     cores = next(int(c["value"]) for c in sku["capabilities"] if c["name"] == "vCPUs")
     quotas = [SPOT] if pool.spot else [sku["family"], "cores"]
     found, notes = [], []

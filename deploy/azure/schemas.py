@@ -1,9 +1,9 @@
-"""Checks every resource of the Bicep files against Microsoft's own management packages.
+"""Checks every resource of the Bicep files against Microsoft's management packages.
 
-No Bicep compiler is to be had from package registries, but the models in those packages are made
-from the same API descriptions as the compiler's types: which properties a resource has, of which
-type, which values an enumeration allows, and what only Azure sets. Each package is pinned to the
-API version that the Bicep files name (scripts/check-deploy), and that is checked, too. ::
+The Bicep compiler is not on PyPI, in npm or in Debian. The models in these packages are generated
+from the same API descriptions as the compiler's types: the properties of a resource and their
+types, the values of enumerations, and what only Azure sets. Each package is pinned to the API
+version that the Bicep files name (deploy/azure/check), which is checked as well. ::
 
     python -m deploy.azure.schemas
 """
@@ -22,7 +22,7 @@ from deploy.azure.bicep import Choice, Each, Expression, File, Resource, Value, 
 
 FOLDER: Final = Path(__file__).parent
 
-# Resource type: package, its models' module beneath it, and the model.
+# By resource type: the package, its module of models, and the model.
 MODELS: Final = {
     "Microsoft.Authorization/roleAssignments": (
         "authorization",
@@ -113,17 +113,17 @@ MODELS: Final = {
     ),
 }
 
-# No package has models of these in the version that is used; rule groups were compared by eye.
+# No package has models of these in the version used; rule groups were compared by hand.
 UNMODELLED: Final = {
     "Microsoft.AlertsManagement/prometheusRuleGroups",
     "Microsoft.Insights/diagnosticSettings",
     "Microsoft.Resources/resourceGroups",
 }
 
-# Agents define streams of their own, so the models' list of them is not the whole one.
+# Agents define further streams, so the models' list is incomplete.
 _OPEN: Final = re.compile(r"\.streams\[\d+\]$")
 
-# Bicep's own, on every resource.
+# Properties that Bicep adds to every resource.
 _BICEP: Final = {"name", "parent", "scope", "dependsOn"}
 
 Problems = Iterator[str]
@@ -138,7 +138,7 @@ def main() -> None:
 
 
 def problems(file: File) -> Problems:
-    """Yield what the models do not allow, one sentence each."""
+    """Yield a sentence for everything that the models do not allow."""
     yield from file.errors
     for name, resource in file.resources.items():
         if resource.existing or resource.type in UNMODELLED:
@@ -155,7 +155,7 @@ def problems(file: File) -> Problems:
 
 
 def _version(resource: Resource, where: str) -> Problems:
-    """The package speaks the version that the file names."""
+    """The package is of the API version that the file names."""
     package, module, _ = MODELS[resource.type]
     if module.startswith("v"):
         spoken = module.partition(".")[0].removeprefix("v").replace("_", "-") == resource.version
@@ -189,7 +189,7 @@ class _Schema:
 
     def _property(self, fields: dict[str, str], key: str, value: Value, where: str) -> Problems:
         where = f"{where}.{key}"
-        # Old models flatten "properties": their keys then have a dot.
+        # Old models flatten "properties": the keys have a dot then.
         beneath = {
             name.partition(".")[2]: kind
             for name, kind in fields.items()
@@ -248,7 +248,7 @@ class _Schema:
         return None
 
     def _subtype(self, model: Any, value: dict[str, Value]) -> Any:
-        """Return the model that a discriminating property, such as ``endpointType``, chooses."""
+        """Return the subclass that a discriminator, such as ``endpointType``, selects."""
         for attribute, names in getattr(model, "_subtype_map", {}).items():
             key = _plain(model._attribute_map[attribute]["key"])  # noqa: SLF001 - the packages' only way
             if value.get(key) in names:
@@ -256,7 +256,7 @@ class _Schema:
         return model
 
     def _possible(self, value: Value) -> list[Value]:
-        """Return what a value may turn out to be, variables looked up."""
+        """Return the values that an expression may have, with variables looked up."""
         if isinstance(value, Choice):
             return [*self._possible(value.yes), *self._possible(value.no)]
         if isinstance(value, Each):
@@ -267,10 +267,10 @@ class _Schema:
 
 
 def _fields(model: Any) -> dict[str, str]:
-    """Return a model's properties as JSON spells them, with their types as text."""
+    """Return a model's properties under their JSON names, with their types as text."""
     if hasattr(model, "_attribute_map"):
         return _old_fields(model)
-    model()  # The newer models work out their fields when the first one is made.
+    model()  # newer models compute their fields when the first instance is created
     found = {}
     for base in reversed(model.__mro__):
         for attribute, annotation in getattr(base, "__annotations__", {}).items():
@@ -282,7 +282,7 @@ def _fields(model: Any) -> dict[str, str]:
 
 
 def _plain(key: str) -> str:
-    """Return a property's name; a dot that is part of it is escaped in the packages."""
+    """Return a property's name; the packages escape a dot that is part of it."""
     return key.replace("\\\\.", ".").replace("\\.", ".")
 
 

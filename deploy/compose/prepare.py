@@ -1,8 +1,8 @@
-"""Make the stack ready for its services: containers, and hubs that answer.
+"""Prepares the stack for its services: creates containers, and waits until all hubs respond.
 
 Runs before any service, at every start of the compose stack and in every pod of the development
-overlay, and ends. The hubs are asked through the SDK because an answer proves more than an open
-port: clients get in, and the hubs are there under the names that the services use.
+overlay, and exits. The hubs are queried through the SDK because an answer proves more than an open
+port: that clients can sign in, and that the hubs exist under the names that the services use.
 """
 
 # ruff: noqa: INP001 - a script of the image, in no package
@@ -78,7 +78,7 @@ def hubs_of(settings: ServiceSettings) -> list[str]:
 
 
 async def answered(client: EventHubProducerClient, hub: str) -> None:
-    """Return once a hub has told its partitions."""
+    """Return once a hub has listed its partitions."""
     while True:
         try:
             await client.get_partition_ids()

@@ -1,7 +1,7 @@
-"""Announce uploads in Event Grid's place: Azurite raises no events.
+"""Announces uploads in place of Event Grid, because Azurite raises no events.
 
-A service like the others: configured by the same variables, health and metrics on METRICS_PORT,
-and SIGTERM ends it with exit code 0.
+It is a service like the others: configured by the same variables, with health and metrics on
+METRICS_PORT, and SIGTERM ends it with exit code 0.
 """
 
 # ruff: noqa: INP001 - a script of the image, in no package
@@ -23,7 +23,7 @@ from shared.telemetry.metrics import process_registry
 
 
 def main() -> None:
-    """Watch until a signal comes."""
+    """Watch until a signal arrives."""
     try:
         settings = load(ServiceSettings)
         logs.configure(settings.log_level, settings.log_format, "watcher")

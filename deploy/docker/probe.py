@@ -1,7 +1,7 @@
-"""Ask the service in this container whether it is well: exit 0 if so, else 1 with the reason.
+"""Checks the health of the service in this container: exit 0 if healthy, else 1 with the reason.
 
-``python -I probe.py [healthz|readyz]``. Of the standard library alone, and the plain HTTP client of
-it, because a proxy that the environment names is no business of a loopback request.
+``python -I probe.py [healthz|readyz]``. It uses only the standard library, and the plain HTTP
+client, because a loopback request must not use a proxy from the environment.
 """
 
 # ruff: noqa: INP001 - a script of the image, in no package

@@ -1,9 +1,9 @@
-"""Print the software bill of materials of an image, as CycloneDX 1.6.
+"""Prints the software bill of materials of an image, as CycloneDX 1.6.
 
-``python sbom.py [environment [root [libraries.json]]]``; the defaults are an image's. Beside the
-Python packages, CUDA's among them, it lists the shared libraries that wheels bring along, since
-FFmpeg, x264 and x265 come that way, and the packages of the image's base: a scanner that reads
-names of Python packages alone would miss every fault that is found in those.
+``python sbom.py [environment [root [libraries.json]]]``; the defaults are an image's. Besides the
+Python packages, including CUDA's, it lists the shared libraries inside wheels, such as FFmpeg, x264
+and x265, and the packages of the base image: a scanner that sees only the names of Python packages
+would miss every vulnerability in those.
 """
 
 # ruff: noqa: INP001 - a script of the image's build, in no package
@@ -27,15 +27,15 @@ _BUNDLED: Final = re.compile(r"(?P<name>.+?)(?:-[0-9a-f]{8})?\.so(?:\.(?P<versio
 
 
 def main(environment: str = "/opt/venv", root: str = "/", licences: str = LICENCES) -> None:
-    """Print the bill of what is installed in ``environment`` and below ``root``."""
+    """Print the bill of materials of ``environment`` and of the system below ``root``."""
     projects = json.loads(Path(licences).read_text(encoding="utf-8"))
     print(json.dumps(bill(Path(environment), Path(root), projects), indent=1))
 
 
 def bill(environment: Path, root: Path, projects: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return the bill; the same whenever it is made of the same packages.
+    """Return the bill; the same packages always give the same bill.
 
-    ``projects`` says of each project which libraries are its own, their licence and their source.
+    ``projects`` has each project's libraries, their licence and their source.
     """
     (site,) = environment.glob("lib/python3*/site-packages")
     components = [
@@ -70,7 +70,7 @@ def _package(distribution: Distribution) -> dict[str, Any]:
 def _libraries(
     distribution: Distribution, projects: dict[str, dict[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    """Yield the shared libraries of others that a package brings along."""
+    """Yield the third-party shared libraries inside a package."""
     project_of = {library: name for name, one in projects.items() for library in one["libraries"]}
     for path in distribution.files or ():
         found = _BUNDLED.fullmatch(path.name)
@@ -94,7 +94,7 @@ def _libraries(
 
 
 def _system_packages(root: Path) -> Iterator[dict[str, Any]]:
-    """Yield the packages of a base that is Debian's or Ubuntu's, by its package manager's list."""
+    """Yield the system packages of a Debian or Ubuntu base image."""
     status = root / "var/lib/dpkg/status"
     if not status.exists():
         return

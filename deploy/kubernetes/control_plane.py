@@ -1,7 +1,7 @@
-"""A real API server for a while: etcd and kube-apiserver, started on a folder, asked, stopped.
+"""Runs a real, temporary API server: etcd and kube-apiserver, with their data in one folder.
 
-Its programs are looked for where the tools of Kubernetes' developers put them, in the folder that
-``KUBEBUILDER_ASSETS`` names, and on the path. No kubelet belongs to it: pods are taken and wait.
+The programs are searched for in the folder that ``KUBEBUILDER_ASSETS`` names, as Kubernetes' own
+test tools do, and on the path. There is no kubelet: pods are accepted and stay pending.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SERVICES: Final = "10.0.0.0/24"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What kubectl wrote, and how it ended."""
+    """The output and exit code of kubectl."""
 
     code: int
     output: str
@@ -53,7 +53,7 @@ class ControlPlane:
     """A running API server."""
 
     environment: Mapping[str, str]
-    """What kubectl, and programs that call it, have to be started with."""
+    """The environment for kubectl and for programs that call it."""
 
     @property
     def version(self) -> tuple[int, int]:
@@ -62,7 +62,7 @@ class ControlPlane:
         return int(found["major"]), int(found["minor"].rstrip("+"))
 
     def kubectl(self, *arguments: str, text: str = "") -> Answer:
-        """Run kubectl with something on its standard input."""
+        """Run kubectl with ``text`` on its standard input."""
         done = subprocess.run(
             ["kubectl", *arguments],
             input=text,
@@ -77,7 +77,7 @@ class ControlPlane:
         """Return the resources that ``kubectl get`` finds.
 
         Raises:
-            RuntimeError: it finds none of that name, or fails.
+            RuntimeError: kubectl fails, for instance because a named resource does not exist.
         """
         answer = self.kubectl("get", *arguments, "--output", "json")
         if answer.code:
@@ -87,7 +87,7 @@ class ControlPlane:
 
 
 def find(environment: Mapping[str, str]) -> dict[str, Path] | None:
-    """Return where the programs are; None when one is missing."""
+    """Return the paths of the programs; None if one is missing."""
     searched = os.pathsep.join(
         filter(None, (environment.get(ASSETS), environment.get("PATH", os.defpath)))
     )
@@ -99,15 +99,15 @@ def find(environment: Mapping[str, str]) -> dict[str, Path] | None:
 
 @contextmanager
 def running(folder: Path, programs: Mapping[str, Path], tools: Path) -> Iterator[ControlPlane]:
-    """Run an empty control plane; all that it stores is in ``folder`` and of no use afterwards.
+    """Run an empty control plane.
 
     Args:
-        folder: for data, keys and logs; made anew.
+        folder: for data, keys and logs; emptied first.
         programs: as `find` returns them.
-        tools: the folder of the kubectl to ask with.
+        tools: the folder of the kubectl to use.
 
     Raises:
-        RuntimeError: it does not start; with the end of the server's log.
+        RuntimeError: it does not start; the message has the end of the server's log.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -157,7 +157,7 @@ def _api_server(program: Path, folder: Path, store: int, port: int) -> list[str]
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={key}",
         f"--service-account-signing-key-file={key}",
-        # Its accounts are made by a controller, which is not here.
+        # Service accounts are created by a controller, which does not run here.
         "--disable-admission-plugins=ServiceAccount",
     ]
 
@@ -169,7 +169,7 @@ def _process(folder: Path, command: list[str]) -> Iterator[subprocess.Popen[byte
     try:
         yield process
     finally:
-        # Nothing of it is kept, so nobody waits until it has closed its connections.
+        # Nothing of it is kept, so it need not close its connections.
         process.kill()
         process.wait()
 
@@ -198,7 +198,7 @@ def _environment(folder: Path, port: int, tools: Path) -> dict[str, str]:
     (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     return os.environ | {
         "KUBECONFIG": str(folder / "config.yaml"),
-        # Where kubectl remembers what a server of some port knows.
+        # kubectl caches there what the server at a port knows.
         "HOME": str(folder),
         "PATH": os.pathsep.join((str(tools), os.environ.get("PATH", os.defpath))),
     }

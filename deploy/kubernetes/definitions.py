@@ -1,8 +1,8 @@
-"""Custom resource definitions for an API server, made of models of the real ones.
+"""Custom resource definitions for an API server, made from models of the real ones.
 
-A model's JSON schema says the same as the definition that it was made of, in other words: it names
-parts of itself, and has ``null`` for what may be left out. A server takes *structural* schemas
-alone, which have neither.
+A model's JSON schema describes the same resource as the definition that it was generated from, but
+it has references and ``null`` for optional fields. An API server accepts only *structural* schemas,
+which have neither.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 Schema = dict[str, Any]
 
-# Everything else is said for readers or for Python: titles, defaults of None, constants.
+# Everything else is for readers or for Python: titles, defaults of None, constants.
 _KEPT: Final = (
     *("type", "format", "enum", "required", "pattern"),
     *("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems"),
@@ -25,14 +25,14 @@ def definition(version: str, kind: str, schema: Schema) -> dict[str, Any]:
     """Return the definition of a kind.
 
     Args:
-        version: the group and its version, such as ``keda.sh/v1alpha1``.
-        kind: the kind's name, such as ``ScaledObject``.
+        version: the group and the version, such as ``keda.sh/v1alpha1``.
+        kind: such as ``ScaledObject``.
         schema: the JSON schema of the whole resource.
     """
     group, served = version.split("/")
     plural = f"{kind.lower()}s"
     resource = structural(schema)
-    # The server knows these itself.
+    # The server defines these itself.
     resource["properties"] |= {
         "apiVersion": {"type": "string"},
         "kind": {"type": "string"},
@@ -60,10 +60,10 @@ def definition(version: str, kind: str, schema: Schema) -> dict[str, Any]:
 
 
 def structural(schema: Schema) -> Schema:
-    """Return a schema as an API server takes it: parts in their places, and nothing of null.
+    """Return a structural schema: references are resolved, and there is no ``null``.
 
     Raises:
-        ValueError: a part can be of several types that no structural schema knows together.
+        ValueError: a part may have several types that a structural schema cannot combine.
     """
     return _structural(schema, schema.get("$defs", {}))
 

@@ -13,20 +13,20 @@ Manifest = Mapping[str, Any]
 
 
 def read_environment(path: Path) -> dict[str, str]:
-    """Read a file of NAME=value lines as kustomize's generator does."""
+    """Read a file of NAME=value lines like kustomize's generator."""
     lines = path.read_text(encoding="utf-8").splitlines()
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
 @dataclass(frozen=True, slots=True)
 class Manifests:
-    """All manifests of an overlay, or of files that an overlay is built from."""
+    """The manifests of an overlay, or of some of its files."""
 
     documents: tuple[Manifest, ...]
 
     @classmethod
     def read(cls, *paths: Path) -> Self:
-        """Read YAML files of any number of documents each."""
+        """Read YAML files with any number of documents each."""
         return cls(
             tuple(
                 document
@@ -37,15 +37,15 @@ class Manifests:
         )
 
     def of(self, *kinds: str) -> list[Manifest]:
-        """Return the manifests of some kinds."""
+        """Return the manifests of the given kinds."""
         return [document for document in self.documents if document["kind"] in kinds]
 
     def find(self, kind: str, name: str) -> Manifest | None:
-        """Return a manifest; None when there is none of that name."""
+        """Return a manifest by its name; None if there is none."""
         return next((m for m in self.of(kind) if name_of(m) == name), None)
 
     def templates(self) -> Iterator[tuple[str, Manifest]]:
-        """Yield every pod template with the name of what makes pods of it."""
+        """Yield every pod template with the name of its Deployment or Job."""
         for manifest in self.of("Deployment", "Job"):
             yield name_of(manifest), manifest["spec"]["template"]
 
@@ -57,14 +57,14 @@ class Manifests:
                     yield name, container
 
     def config(self, name: str) -> dict[str, str]:
-        """Return a ConfigMap's values, whether or not its name carries a hash of them."""
+        """Return a ConfigMap's values; its name may end with a hash of them."""
         for manifest in self.of("ConfigMap"):
             if name_of(manifest) == name or name_of(manifest).startswith(f"{name}-"):
                 return dict(manifest["data"])
         return {}
 
     def environment(self, container: Manifest) -> dict[str, str]:
-        """Return the variables that a container sees; those from secrets as their names."""
+        """Return a container's variables; those from secrets have a made-up value."""
         found: dict[str, str] = {}
         for source in container.get("envFrom", ()):
             found |= self.config(source["configMapRef"]["name"].split("-")[0])

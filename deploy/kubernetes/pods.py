@@ -1,6 +1,6 @@
-"""Rules for pods: they are configured as their services want, confined, and end in time.
+"""Rules for pods: they have valid settings, are confined, and can drain in time.
 
-Each rule looks at all manifests of an overlay and yields one sentence for each problem.
+Each rule checks all manifests of an overlay and yields a sentence for each problem.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ SERVICES: Final[dict[str, type[ServiceSettings]]] = {
     "assembler": AssemblerSettings,
     "exporter": ExporterSettings,
 }
-# Those that have work in hand when they end, and drain.
+# Services that finish their work in hand before they end.
 WORKERS: Final = ("splitter", "stylizer", "assembler")
-# Containers of ours that know the settings that all services share, and no others.
+# Our containers that read only the settings that all services share.
 HELPERS: Final = {"prepare-checkpoints", "set-up", "watcher"}
-# What shared.service.runtime allows, after a drain, for closing connections.
+# How long shared.service.runtime lets connections take to close after a drain.
 CLOSING_S: Final = 10.0
 GPUS: Final = ("cuda", "tensorrt")
 
@@ -52,7 +52,7 @@ Problems = Iterator[str]
 
 
 def settings_are_valid(manifests: Manifests) -> Problems:
-    """Every variable is one that its service reads, and together they are a configuration."""
+    """Every variable is one that its service reads, and the values are valid together."""
     for owner, container in manifests.containers():
         name = container["name"]
         if name not in SERVICES.keys() | HELPERS:
@@ -79,7 +79,7 @@ def _invalid(settings: type[ServiceSettings], environment: dict[str, str]) -> st
 
 
 def a_drain_fits_into_the_grace_period(manifests: Manifests) -> Problems:
-    """Nothing is killed while it still finishes what it has in hand."""
+    """No pod is killed while it drains."""
     for service in WORKERS:
         deployment = manifests.find("Deployment", service)
         if deployment is None:
@@ -91,7 +91,7 @@ def a_drain_fits_into_the_grace_period(manifests: Manifests) -> Problems:
 
 
 def setting_of(manifests: Manifests, service: str, field: str) -> Any:
-    """Return a setting as the service will see it: from the manifests, or its default."""
+    """Return the value of a setting in the service: from the manifests, or its default."""
     deployment = manifests.find("Deployment", service)
     environment: dict[str, str] = {}
     if deployment is not None:
@@ -102,7 +102,7 @@ def setting_of(manifests: Manifests, service: str, field: str) -> Any:
 
 
 def probes_ask_the_port_that_answers(manifests: Manifests) -> Problems:
-    """Probes name a port of their container, and the services listen on it."""
+    """Every service has all probes, on a port on which it listens."""
     for owner, container in manifests.containers():
         ports = {port["name"]: port["containerPort"] for port in container.get("ports", ())}
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
@@ -122,7 +122,7 @@ def probes_ask_the_port_that_answers(manifests: Manifests) -> Problems:
 
 
 def containers_may_do_little(manifests: Manifests) -> Problems:
-    """Every container keeps the restricted standard, has limits, and writes to volumes alone."""
+    """Every container keeps the standard *restricted*, has limits, and writes only to volumes."""
     for owner, template in manifests.templates():
         pod = template["spec"]
         context = pod.get("securityContext", {})
@@ -143,7 +143,7 @@ def containers_may_do_little(manifests: Manifests) -> Problems:
 
 
 def work_has_room(manifests: Manifests) -> Problems:
-    """What is mounted exists, work folders are volumes, and decoders fit into the memory."""
+    """Mounted volumes exist, work folders are volumes, and decoders fit into the memory."""
     for owner, template in manifests.templates():
         volumes = {volume["name"] for volume in template["spec"].get("volumes", ())}
         for container in template["spec"]["containers"]:
@@ -165,17 +165,17 @@ def work_has_room(manifests: Manifests) -> Problems:
 
 
 def the_largest_pictures_can_be_painted(manifests: Manifests) -> Problems:
-    """What the splitter lets in fits into a stylizer's memory, in every lane at once.
+    """The largest pictures that the splitter accepts fit into a stylizer's memory in all lanes.
 
-    That is for wide pictures and the default brush: with another, fewer lanes paint at once. On a
-    GPU its own memory is what counts, and GPU_MEM_LIMIT_MIB.
+    This is for wide pictures and the default brush; with a larger one, fewer lanes paint at once.
+    On a GPU, its own memory and GPU_MEM_LIMIT_MIB count instead.
     """
     stylizer = manifests.find("Deployment", "stylizer")
     if stylizer is None or setting_of(manifests, "stylizer", "engine") in GPUS:
         return
     (container,) = stylizer["spec"]["template"]["spec"]["containers"]
     environment, limits = manifests.environment(container), container["resources"]["limits"]
-    # Left out, it is the node's cores, which nobody knows here: overlays on processors give it.
+    # Without a limit it would be the node's cores, which are unknown here.
     lanes = int(environment.get("LANES") or quantity(limits["cpu"]))
     pixels = setting_of(manifests, "splitter", "max_pixels")
     wanted = lanes * needed(_wide_picture(pixels)) + RESERVED_BYTES
@@ -201,9 +201,9 @@ def _wide_picture(pixels: int) -> ChunkReady:
 
 
 def images_are_ours(manifests: Manifests) -> Problems:
-    """Every image is a stage of the Dockerfile, or named with its version."""
+    """Every image is a stage of the Dockerfile, or has a version."""
     dockerfile = (ROOT / "deploy/docker/Dockerfile").read_text(encoding="utf-8")
-    # An overlay says which of the two stylizers it is.
+    # The overlay selects one of the two stylizers.
     stages = {*re.findall(r"^FROM \S+ AS (\S+)", dockerfile, re.MULTILINE), "stylizer"}
     for owner, container in manifests.containers():
         path, _, last = container["image"].rpartition("/")

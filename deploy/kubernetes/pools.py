@@ -1,6 +1,6 @@
-"""Rules for pools: what selects pods finds them, and each pool is scaled by its service's lag.
+"""Rules for pools: selectors match pods, and each pool is scaled by its service's lag.
 
-Each rule looks at all manifests of an overlay and yields one sentence for each problem.
+Each rule checks all manifests of an overlay and yields a sentence for each problem.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ CLIENT_ID: Final = "azure.workload.identity/client-id"
 # What KEDA's cron_scaler.go reads.
 CRON_KEYS: Final = {"desiredReplicas", "end", "start", "timezone"}
 
-# What KEDA's azure_eventhub.go and azure_eventhub_scaler.go read, of what we need. A key that it
-# does not know is ignored in silence.
+# Of what KEDA's azure_eventhub.go and azure_eventhub_scaler.go read, the keys that we need. KEDA
+# silently ignores unknown keys.
 TRIGGER_KEYS: Final = {
     "activationUnprocessedEventThreshold",
     "blobContainer",
@@ -33,14 +33,14 @@ TRIGGER_KEYS: Final = {
 
 _NAME: Final = "app.kubernetes.io/name"
 _FIGURES: Final = "metrics"
-"""The port that figures are collected from."""
+"""The port from which metrics are scraped."""
 _EVERY_HOUR: Final = re.compile(r"(\d|[1-5]\d) \* \* \* \*")
 _LOOK_FOR_LOST_EVENTS: Final = {"splitter", "assembler"}
 _READS: Final = {"splitter": "UPLOADS", "stylizer": "FRAMES", "assembler": "SEGMENTS"}
 
 
 def selectors_find_something(manifests: Manifests) -> Problems:
-    """Whatever selects pods selects some, and a Deployment its own."""
+    """Every selector matches some pods, and a Deployment's its own."""
     pods = [template["metadata"]["labels"] for _, template in manifests.templates()]
     for deployment in manifests.of("Deployment"):
         labels = deployment["spec"]["template"]["metadata"]["labels"]
@@ -60,14 +60,14 @@ def selectors_find_something(manifests: Manifests) -> Problems:
 
 
 def applying_again_changes_nothing(manifests: Manifests) -> Problems:
-    """What a server would fill in is said wherever applying without it goes wrong."""
+    """Defaults are written out where applying without them goes wrong."""
     for deployment in manifests.of("Deployment"):
         strategy = deployment["spec"].get("strategy", {})
         if "rollingUpdate" in strategy and "type" not in strategy:
             yield f"{name_of(deployment)}: its strategy has no type: each apply would send a change"
     for service in manifests.of("Service"):
         if any("protocol" not in port for port in service["spec"]["ports"]):
-            # It is part of the key by which server-side apply tells ports apart.
+            # Server-side apply identifies ports by it.
             yield f"Service {name_of(service)}: a port names no protocol"
 
 
@@ -87,7 +87,7 @@ def _wanted_names(selector: Manifest) -> set[str]:
 
 
 def figures_are_collected(manifests: Manifests) -> Problems:
-    """Where monitors collect figures, they do of every pod that has any, and a policy lets them."""
+    """If there are pod monitors, every pod with metrics has one, and a policy that admits it."""
     monitors = [m for m in manifests.of("PodMonitor") if "namespaceSelector" not in m["spec"]]
     policies = [m for m in manifests.of("NetworkPolicy") if _admits_scrapes(m)]
     if not monitors:
@@ -108,7 +108,7 @@ def _admits_scrapes(policy: Manifest) -> bool:
 
 
 def pools_scale_by_their_lag(manifests: Manifests) -> Problems:
-    """The first trigger is one that KEDA understands, on the hub that its service reads."""
+    """The first trigger is on the hub that the service reads, with keys that KEDA reads."""
     config, partitions = manifests.config("pipeline"), _partitions()
     for scaled in manifests.of("ScaledObject"):
         name, spec = name_of(scaled), scaled["spec"]
@@ -145,7 +145,7 @@ def _addresses_agree(name: str, metadata: Manifest, config: dict[str, str]) -> P
             yield f"ScaledObject {name}: {key} is {metadata[key]}, the services use {wanted}"
     for text in (namespace, metadata["eventHubName"]):
         if text != text.lower():
-            # Consumers write checkpoints under lower-case names; KEDA looks for them as given.
+            # Consumers write checkpoints under lower-case names; KEDA uses the name as given.
             yield f"ScaledObject {name}: {text} has to be in lower case"
 
 
@@ -155,7 +155,7 @@ def _partitions() -> dict[str, int]:
 
 
 def lost_events_are_looked_for(manifests: Manifests) -> Problems:
-    """What reads hubs for lost events is there for a while in each hour, and no GPU for that."""
+    """Services that look for lost events run for a while every hour; no other service does."""
     for scaled in manifests.of("ScaledObject"):
         name, (_, *others) = name_of(scaled), scaled["spec"]["triggers"]
         if len(others) != (name in _LOOK_FOR_LOST_EVENTS):
@@ -178,7 +178,7 @@ def _is_hourly(name: str, trigger: Manifest) -> Problems:
 
 
 def the_stylizers_are_all_reached(manifests: Manifests) -> Problems:
-    """Splitters send enough chunks ahead for the lag that asks for the last stylizer."""
+    """The splitters' windows allow the lag at which the last stylizer is started."""
     stylizer, splitter = (manifests.find("ScaledObject", name) for name in ("stylizer", "splitter"))
     if stylizer is None or splitter is None:
         return
@@ -195,7 +195,7 @@ def the_stylizers_are_all_reached(manifests: Manifests) -> Problems:
 
 
 def pods_have_identities(manifests: Manifests) -> Problems:
-    """In Azure every pod signs in as an identity of its service."""
+    """In Azure every pod signs in with its service's identity."""
     if not manifests.of("ScaledObject"):
         return
     for owner, template in manifests.templates():

@@ -1,16 +1,16 @@
-"""Deploys to a real API server as an operator does: for the first time, again, and a next release.
+"""Deploys to a real API server as an operator does: a first time, again, and as the next release.
 
 ::
 
     python -m deploy.kubernetes.rehearsal build/kubernetes build/kubernetes/*.yaml
 
-The folder is where `deploy.kubernetes.schemas` has left the definitions of other people's kinds.
-The files are built overlays, and each of them gets a server of its own
-(`deploy.kubernetes.control_plane`). On a machine without the server's programs one line says so.
+The folder is where `deploy.kubernetes.schemas` has written the custom resource definitions. The
+files are built overlays, each of which gets an API server of its own
+(`deploy.kubernetes.control_plane`). Without the server's programs, the rehearsal is skipped.
 
-What only a server tells: what it refuses or warns about, which fields it drops without a word,
-whether applying again changes anything, and whether pods may be made of the templates. No
-controller runs: whether pods start is not rehearsed.
+It shows what only a server can: what it refuses or warns about, which fields it drops silently,
+whether applying again changes anything, and whether it accepts pods of the templates. No controller
+runs, so it does not show whether pods start.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ DEFINITIONS: Final = "definitions/definitions.yaml"
 
 NEXT_TAG: Final = "next"
 SCALED_TO: Final = 3
-"""What an autoscaler has decided when the next release comes."""
+"""The number of replicas that an autoscaler has set when the next release is deployed."""
 
 
 def main() -> None:
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def rehearsed(file: Path, folder: Path, programs: Mapping[str, Path]) -> Problems:
-    """Yield what is wrong with a built overlay, by a server of its own."""
+    """Yield what is wrong with a built overlay, on a server of its own."""
     at = folder / "rehearsed" / file.stem
     with control_plane.running(at, programs, TOOLS) as server:
         answer = server.kubectl("create", "--filename", str(folder / DEFINITIONS))
@@ -87,7 +87,7 @@ class Rehearsal:
 
     @classmethod
     def prepare(cls, server: ControlPlane, folder: Path, built: Manifests) -> Rehearsal:
-        """Write what is to be applied, as far as a server of this version can know it."""
+        """Write what is applied, without what a server of this version cannot know."""
         version = server.version
         documents, left_out = as_known_to(version, built.documents)
         made = cls(server, folder / "applied", Manifests(documents))
@@ -100,7 +100,7 @@ class Rehearsal:
         return made
 
     def release(self, tags: Mapping[str, str]) -> None:
-        """Write which tags images have that are not to have those of the manifests."""
+        """Write the kustomization, with new tags for some images."""
         images = [{"name": name, "newTag": tag} for name, tag in tags.items()]
         text = yaml.safe_dump({"resources": ["manifests.yaml"], "images": images})
         (self.folder / "kustomization.yaml").write_text(text, encoding="utf-8")
@@ -117,14 +117,14 @@ class Rehearsal:
 
     @property
     def scaled(self) -> set[str]:
-        """The Deployments that an autoscaler looks after."""
+        """The autoscaled Deployments."""
         return {
             manifest["spec"]["scaleTargetRef"]["name"]
             for manifest in self.manifests.of("ScaledObject")
         }
 
     def first(self) -> Problems:
-        """All is taken without a warning, and pools with an autoscaler begin with no replica."""
+        """Everything is accepted without a warning, and autoscaled pools start with no replicas."""
         yield from self._deploy("the first time")
         for name, deployment in self._deployments().items():
             replicas, expected = deployment["spec"]["replicas"], 0 if name in self.scaled else 1
@@ -132,7 +132,7 @@ class Rehearsal:
                 yield f"Deployment {name}: begins with {replicas} replicas instead of {expected}"
 
     def stored(self) -> Problems:
-        """The server has kept every field that it was sent."""
+        """The server stores every field that it was sent."""
         kept = {
             (manifest["kind"], name_of(manifest)): manifest
             for manifest in self.server.get("--filename", str(self.folder / "manifests.yaml"))
@@ -142,7 +142,7 @@ class Rehearsal:
                 yield f"{sent['kind']} {name_of(sent)}: the server does not keep {path}"
 
     def again(self) -> Problems:
-        """Applying the same again changes nothing, by either of kubectl's ways."""
+        """Applying the same again changes nothing, on the client's side or the server's."""
         differs = self.server.kubectl("diff", "--kustomize", str(self.folder))
         if differs.code:
             yield f"applying again would change: {(differs.output + differs.errors).strip()}"
@@ -160,7 +160,7 @@ class Rehearsal:
         yield from _failed("applying on the server's side", answer)
 
     def pods(self) -> Problems:
-        """The namespace takes a pod of each template."""
+        """The namespace accepts a pod of each template."""
         for name, template in self.manifests.templates():
             pod = {
                 "apiVersion": "v1",
@@ -174,22 +174,22 @@ class Rehearsal:
             yield from _failed(f"a pod of {name}", answer)
 
     def dashboards(self) -> Problems:
-        """The dashboards for a Grafana in the cluster are taken, and again."""
+        """The dashboards for a Grafana in the cluster are accepted, twice."""
         for when in ("the first time", "again"):
             answer = self.server.kubectl("apply", "--kustomize", str(DASHBOARDS))
             yield from _failed(f"applying the dashboards {when}", answer)
 
     def runbook(self) -> Problems:
-        """Commands that the runbook begins with, and that want no running pod, work."""
+        """The runbook's first commands work, except those that need a running pod."""
         if not self.scaled:
-            return  # it is about pools that an autoscaler looks after
+            return  # it is about autoscaled pools
         text = RUNBOOK.read_text(encoding="utf-8")
         for command in sorted(set(re.findall(r"^First: `kubectl ([^`]+)`", text, re.MULTILINE))):
             if {"get", "describe"} & set(command.split()):
                 yield from _failed(command, self.server.kubectl(*shlex.split(command)))
 
     def next_release(self) -> Problems:
-        """New images reach every template, and the autoscalers' numbers stay."""
+        """New images reach every template, and the numbers of replicas stay."""
         for deployment in self.manifests.of("Deployment"):
             if "replicas" not in deployment["spec"]:
                 scaled = f"deployment/{name_of(deployment)}"

@@ -1,4 +1,4 @@
-"""Checks manifests against the rules that no schema knows: that they agree with the services.
+"""Checks rules that are not in any schema: that manifests agree with the services.
 
 ::
 
@@ -35,12 +35,12 @@ RULES: Final[tuple[Callable[[Manifests], Problems], ...]] = (
 
 
 def problems(manifests: Manifests) -> list[str]:
-    """Return what is wrong, in sentences."""
+    """Return a sentence for each problem."""
     return [problem for rule in RULES for problem in rule(manifests)]
 
 
 def main() -> None:
-    """Check the built overlays that the command line names; exit 1 on any problem."""
+    """Check the built overlays named on the command line; exit 1 on any problem."""
     found = [
         f"{Path(file).name}: {problem}"
         for file in sys.argv[1:]

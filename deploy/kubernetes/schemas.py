@@ -1,12 +1,12 @@
-"""Builds all overlays with kustomize and checks every manifest against its schema, strictly.
+"""Builds all overlays with kustomize and checks every manifest strictly against its schema.
 
 Needs the tools of ``scripts/check-deploy``::
 
     python -m deploy.kubernetes.schemas build/kubernetes
 
-Kubernetes' own kinds are checked against the oldest and the newest version named below, the kinds
-of KEDA and of the Prometheus operator against models made of their definitions. The API server of
-a cluster drops what a definition does not know; here an unknown field is an error.
+Kubernetes' own kinds are checked against the oldest and the newest version named below, those of
+KEDA and of the Prometheus operator against models generated from their definitions. An API server
+silently drops fields that a definition does not have; here they are errors.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ OVERLAYS: Final = ROOT / "deploy/kubernetes/overlays"
 DASHBOARDS: Final = ROOT / "deploy/monitoring"
 VERSIONS: Final = ("1.31", "1.37")
 
-# The validator knows these, and lets pass whatever it does not know.
+# The versions that the validator knows; it accepts anything else unchecked.
 OWN: Final = {"v1", "apps/v1", "batch/v1", "networking.k8s.io/v1", "policy/v1"}
 MODELS: Final[dict[tuple[str, str], Any]] = {
     ("keda.sh/v1alpha1", "ScaledObject"): keda.ScaledObject,
@@ -37,7 +37,7 @@ MODELS: Final[dict[tuple[str, str], Any]] = {
     ("monitoring.coreos.com/v1", "PodMonitor"): prometheus.PodMonitor,
 }
 
-# Azure's managed Prometheus has the operator's kinds under a name of its own.
+# Azure's managed Prometheus has the operator's kinds in a group of its own.
 OPERATORS: Final = "monitoring.coreos.com"
 AZURES: Final = "azmonitoring.coreos.com"
 
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def write_definitions(folder: Path) -> None:
-    """Write the definitions of the kinds that are not Kubernetes' own, as a cluster has them."""
+    """Write the custom resource definitions, as a cluster has them."""
     folder.mkdir(exist_ok=True)
     definitions = [
         definition(version.replace(OPERATORS, AZURES), kind, model.model_json_schema())
@@ -74,7 +74,7 @@ def write_definitions(folder: Path) -> None:
 
 
 def build(folder: Path) -> str:
-    """Return what ``kubectl apply -k`` would send."""
+    """Return the manifests that ``kubectl apply -k`` would send."""
     kubectl = Path(sys.executable).with_name("kubectl")
     built = subprocess.run(
         [kubectl, "kustomize", folder], capture_output=True, text=True, check=False
@@ -85,7 +85,7 @@ def build(folder: Path) -> str:
 
 
 def check(manifest: dict[str, Any]) -> list[str]:
-    """Return what is wrong with a manifest, in sentences."""
+    """Return a sentence for each problem of a manifest."""
     version = manifest["apiVersion"].replace(AZURES, OPERATORS)
     kind, name = manifest["kind"], manifest["metadata"]["name"]
     if model := MODELS.get((version, kind)):
@@ -112,7 +112,7 @@ def _check_own(manifest: dict[str, Any], version: str) -> list[str]:
 
 
 def closed(schema: Schema) -> Schema:
-    """Return a schema that allows no field beyond those it names."""
+    """Return a schema that allows only the fields that it names."""
     result = {key: _closed_value(value) for key, value in schema.items()}
     if isinstance(schema.get("properties"), dict):
         result.setdefault("additionalProperties", False)

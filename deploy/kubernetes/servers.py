@@ -1,4 +1,4 @@
-"""What API servers know, and what they make of what they are sent."""
+"""Adapts manifests to older API servers, and compares what was sent with what is stored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from deploy.kubernetes.manifests import Manifest, quantity
 
 Version = tuple[int, int]
 
-# Since which version servers have what our manifests use, where older ones are still about.
+# What our manifests use that older servers lack: since when, and what those have instead.
 _VERSIONS: Final[dict[str, tuple[Version, str]]] = {
     "policy/v1": ((1, 21), "policy/v1beta1"),
     "autoscaling/v2": ((1, 23), "autoscaling/v2beta2"),
@@ -24,9 +24,9 @@ _FIELDS: Final[tuple[tuple[Version, str, str], ...]] = (
 def as_known_to(
     version: Version, manifests: Iterable[Manifest]
 ) -> tuple[tuple[Manifest, ...], list[str]]:
-    """Return manifests that a server of a version can take, and what they lack for it.
+    """Return manifests that a server of this version accepts, and a note for each adaptation.
 
-    A server that knows all that they use gets them as they are.
+    For a server that knows everything that they use, they are unchanged.
     """
     adapted, notes = [], set()
     for manifest in manifests:
@@ -50,7 +50,7 @@ def _text(version: Version) -> str:
 def lost(sent: Any, stored: Any, path: str = "") -> Iterator[str]:
     """Yield the path of every value that a server was sent and has not stored.
 
-    A quantity in other words is the same, and an empty value the same as none.
+    Equal quantities may be written differently, and an empty value may be missing.
     """
     if isinstance(sent, Mapping) and isinstance(stored, Mapping):
         for key, value in sent.items():

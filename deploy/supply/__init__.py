@@ -1,1 +1,1 @@
-"""Where all that images are made of comes from: fixed by hash and digest, renewed by command."""
+"""Pins everything that images are built from by hash or digest, and updates the pins."""

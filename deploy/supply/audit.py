@@ -1,10 +1,9 @@
-"""Asks whether a fault is known in a package that images or tests hold, by pip-audit.
+"""Checks with pip-audit whether packages of the images or tests have known vulnerabilities.
 
-Where its database cannot be reached pip-audit finds nothing and is content. So it is asked first
-about a package with faults that everybody knows: if it misses those, nothing was audited, and that
-is what is said. ::
+If its database cannot be reached, pip-audit reports none and succeeds. So it is first asked about a
+package with well-known vulnerabilities: if it misses those, the audit is reported as skipped. ::
 
-    python -m deploy.supply.audit       # exit 1 if a fault is known
+    python -m deploy.supply.audit       # exit 1 if there is one
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from deploy.supply.locked import LAYERS, ROOT, path
 
 PIP_AUDIT: Final = ROOT / ".venv-deploy/bin/pip-audit"
 FAULTY: Final = "requests==2.5.0"
-"""Its faults have been published since 2018."""
+"""It has vulnerabilities that were published in 2018."""
 
 
 def main() -> None:
-    """Ask about the canary, then about what is installed."""
+    """Audit the canary, then the locked packages."""
     with tempfile.TemporaryDirectory() as folder:
         canary = Path(folder, "canary.txt")
         canary.write_text(f"{FAULTY}\n", encoding="utf-8")
@@ -43,7 +42,7 @@ def main() -> None:
 
 
 def ask(*arguments: str) -> dict[str, Any]:
-    """Return pip-audit's report; one without packages if it made none."""
+    """Return pip-audit's report; one without packages if it failed."""
     done = subprocess.run(
         [str(PIP_AUDIT), "--disable-pip", "--progress-spinner=off", "--format=json", *arguments],
         capture_output=True,
@@ -59,7 +58,7 @@ def ask(*arguments: str) -> dict[str, Any]:
 
 
 def faults(report: dict[str, Any]) -> list[str]:
-    """Return a line for each fault that is known."""
+    """Return a line for each vulnerability."""
     return [
         f"{package['name']} {package['version']}: {fault['id']}, mended in "
         f"{', '.join(fault['fix_versions']) or 'no version yet'}"
@@ -69,7 +68,7 @@ def faults(report: dict[str, Any]) -> list[str]:
 
 
 def not_audited(report: dict[str, Any]) -> list[str]:
-    """Return a line for each package that the database does not know; one if there is no report."""
+    """Return a line for each package that is not in the database; one if there is no report."""
     if not report["dependencies"]:
         return ["pip-audit gave no report"]
     return [

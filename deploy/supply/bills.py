@@ -1,6 +1,6 @@
-"""Sees to it that bills of materials are CycloneDX: ``python -m deploy.supply.bills FILE...``.
+"""Checks that bills of materials are valid CycloneDX: ``python -m deploy.supply.bills FILE...``.
 
-Run by ``.venv-deploy``, which has the schema.
+Needs ``.venv-deploy``, which has the schema.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 
 def main() -> None:
-    """Exit 1 with a sentence if a file is none, or names nothing."""
+    """Exit 1 with a sentence if a file is invalid or incomplete."""
     validator = JsonStrictValidator(SchemaVersion.V1_6)
     for file in map(Path, sys.argv[1:]):
         text = file.read_text(encoding="utf-8")

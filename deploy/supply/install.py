@@ -1,16 +1,16 @@
 """Installs the checkout's packages into the environment of the Python that runs this.
 
-``scripts/setup`` runs it before any package is there, so it needs Python and pip alone. What
-``requirements/locked`` names is installed by hash, and then the checkout itself; a file with
-another hash ends it. Machines that lack a locked wheel take the locked versions as far as they can,
-without hashes. ::
+``scripts/setup`` runs it before any package is installed, so it needs only Python and pip. It
+installs the packages in ``requirements/locked`` by hash, and then the checkout itself; a file with
+another hash is an error. On machines for which a locked wheel is missing, it installs the locked
+versions as far as possible, without hashes. ::
 
     python -m deploy.supply.install             # to run
     python -m deploy.supply.install --test
     python -m deploy.supply.install --train     # PyTorch is not locked: machines choose its builds
     python -m deploy.supply.install --gpu       # after one of these
 
-UNLOCKED=1 does without hashes on any machine.
+UNLOCKED=1 skips the hashes on any machine.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _OTHER_HASH: Final = re.compile(r"DO NOT MATCH THE HASHES.*?\n\s+(\S+==\S+)", re
 
 
 def main() -> None:
-    """Install what the one argument asks for."""
+    """Install what the argument asks for."""
     asked = "".join(sys.argv[1:])
     try:
         if asked == "--gpu":
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def install_checkout(asked: str) -> None:
-    """Install the checkout, editable, and what it needs: to run, ``--test`` or ``--train``.
+    """Install the checkout, editable, with its packages: to run, to test or to train.
 
     Raises:
         SupplyError: a package is not the locked one, or pip could not install it.
@@ -69,7 +69,7 @@ def install_checkout(asked: str) -> None:
         with_versions(checkout, TO_TEST)
         return
     by_hash(path(layer) for layer in (TO_TEST if asked else TO_RUN))
-    # The tools that build it are installed by now.
+    # Its build tools are installed by now.
     if asked == "--train":
         with_versions(("--no-build-isolation", *checkout), TO_TEST)
     elif pip("--no-build-isolation", "--no-deps", *checkout).returncode:
@@ -77,9 +77,9 @@ def install_checkout(asked: str) -> None:
 
 
 def install_gpu() -> None:
-    """Put ONNX Runtime for GPUs in the place of the one for processors, with CUDA's libraries.
+    """Replace ONNX Runtime for CPUs by the one for GPUs, with CUDA's libraries.
 
-    Both lie in one folder, so that one written over the other is neither.
+    The CPU package is uninstalled first, because both use the same folder.
 
     Raises:
         SupplyError: a package is not the locked one, or pip could not install it.
@@ -92,14 +92,14 @@ def install_gpu() -> None:
 
 
 def remove_excluded() -> None:
-    """Remove what may not be here: an older set-up, or one without hashes, brought it along."""
+    """Remove excluded packages, which an older set-up or one without hashes has installed."""
     excluded = ("--requirement", str(EXCLUDED))
-    # Of those that are not there it warns.
+    # pip warns about those that are not installed.
     subprocess.run([*PIP, "uninstall", "--quiet", *QUIET, "--yes", *excluded], check=True)
 
 
 def is_locked() -> bool:
-    """Tell whether this machine is to install by hash; if not, say why."""
+    """Return whether this machine installs by hash; if not, print why."""
     here = machine()
     if os.environ.get("UNLOCKED"):
         say("UNLOCKED is set: packages are not compared with their hashes")
@@ -111,10 +111,10 @@ def is_locked() -> bool:
 
 
 def by_hash(files: Iterable[Path]) -> None:
-    """Install exactly what files name, or nothing.
+    """Install exactly the packages in the files, or none.
 
     Raises:
-        SupplyError: the index has another file under a name, or pip could not install one.
+        SupplyError: the index has a package with another hash, or pip failed.
     """
     requirements = [argument for file in files for argument in ("--requirement", str(file))]
     done = pip("--require-hashes", "--no-deps", "--only-binary=:all:", *requirements)
@@ -131,10 +131,10 @@ def by_hash(files: Iterable[Path]) -> None:
 
 
 def with_versions(arguments: Iterable[str], layers: Iterable[str]) -> None:
-    """Install in the locked versions of layers, or else in any that the project accepts.
+    """Install with the locked versions of layers, or else with any that the project accepts.
 
     Raises:
-        SupplyError: pip could not install them either.
+        SupplyError: neither works.
     """
     arguments = [*arguments]
     with tempfile.TemporaryDirectory() as folder:
@@ -150,7 +150,7 @@ def with_versions(arguments: Iterable[str], layers: Iterable[str]) -> None:
 def version_lines(layers: Iterable[str]) -> set[str]:
     """Return the locked versions of layers as constraints, without hashes.
 
-    PyTorch wants CUDA's libraries in versions of its own, so its set-up leaves out that layer.
+    PyTorch needs its own versions of CUDA's libraries, so its set-up leaves out that layer.
     """
     pins = [pin for layer in layers for pin in parse(read(layer)).values()]
     lines = [line for pin in pins for line in pin.splitlines() if not line.startswith(" ")]
@@ -158,7 +158,7 @@ def version_lines(layers: Iterable[str]) -> set[str]:
 
 
 def pip(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run ``pip install``; what it complains of is printed and returned."""
+    """Run ``pip install``; its errors are printed and returned."""
     done = subprocess.run(
         [*PIP, "install", *QUIET, *arguments],
         cwd=ROOT,
@@ -166,14 +166,14 @@ def pip(*arguments: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
-    # Of a locked version it lists the hashes of all wheels, which can be a hundred.
+    # On a mismatch pip lists the hashes of all wheels, which can be a hundred.
     lines = done.stderr.splitlines(keepends=True)
     sys.stderr.writelines(line for line in lines if not line.lstrip().startswith("Expected "))
     return done
 
 
 def say(text: str) -> None:
-    """Print a line as ``scripts/setup`` does."""
+    """Print a line like ``scripts/setup``."""
     print(f"set-up: {text}", file=sys.stderr)
 
 

@@ -1,9 +1,9 @@
 """Writes ``requirements/locked/``: the version of every package, with the hashes of its files.
 
 The images install these files with ``pip --require-hashes``, and so does ``scripts/setup``, so that
-tests run with what images hold. They name no address: where a package is fetched from is a matter
-of the machine, what it must be is not. They hold the hashes of every wheel of a version, whatever
-it is for; ``machines.txt`` lists the Pythons and systems for which no wheel is lacking. ::
+tests run with the packages of the images. The files name no index: each machine may use its own.
+They have the hashes of every wheel of a version, for all systems; ``machines.txt`` lists the
+Pythons and systems for which every package has a wheel. ::
 
     python -m deploy.supply.locked              # after a change of requirements/
     python -m deploy.supply.locked --upgrade    # to the newest versions; then run the tests
@@ -31,14 +31,14 @@ EXCLUDED: Final = REQUIREMENTS / "excluded.txt"
 OLDEST_PYTHON: Final = "3.11"
 
 TWINS: Final = ("onnxruntime", "onnxruntime-gpu")
-"""One engine in two packages: what the tests run with on processors has to be what GPUs run."""
+"""One engine in two packages: tests on CPUs must run with the version that GPUs have."""
 
 HEADING: Final = "# Written by python -m deploy.supply.locked. Do not edit.\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """Packages that are installed together, on top of another layer's."""
+    """Packages that are installed together, on top of other layers."""
 
     files: tuple[str, ...]
     base: tuple[str, ...] = ()
@@ -55,7 +55,7 @@ LAYERS: Final[Mapping[str, Layer]] = {
 }
 
 TO_RUN: Final = ("build", "services", "cpu", "local", "node")
-"""Layers of a checkout that runs the one-machine stack."""
+"""The layers of a checkout that runs the one-machine stack."""
 TO_TEST: Final = (*TO_RUN, "test")
 
 PYTHONS: Final = (OLDEST_PYTHON, "3.12", "3.13", "3.14")
@@ -65,15 +65,15 @@ PLATFORMS: Final[Mapping[tuple[str, str], str]] = {
     ("Darwin", "arm64"): "aarch64-apple-darwin",
     ("Darwin", "x86_64"): "x86_64-apple-darwin",
 }
-"""Systems and processors as Python's ``platform`` names them, and as uv does."""
+"""uv's names of platforms, by the system and processor of Python's ``platform``."""
 OLDEST_MACOS: Final = "14.0"
 
 Pins = dict[str, str]
-"""The lines of each package: its version, perhaps one for each of several Pythons, and hashes."""
+"""The lines of each package: its version, or several for different Pythons, and hashes."""
 
 
 class SupplyError(Exception):
-    """A tool is missing or said no; the message says which and why."""
+    """A tool is missing or failed; the message says which and why."""
 
 
 def main() -> None:
@@ -102,7 +102,7 @@ def lock(*, upgrade: bool) -> dict[str, str]:
     """Return the text of each layer's file, and of the list of machines.
 
     Raises:
-        SupplyError: uv is missing, or found no versions that fit together.
+        SupplyError: uv is missing, or finds no compatible versions.
     """
     with tempfile.TemporaryDirectory() as folder:
         whole, twins = Path(folder, "whole.txt"), Path(folder, "twins.txt")
@@ -117,7 +117,7 @@ def lock(*, upgrade: bool) -> dict[str, str]:
 
 
 def machines(whole: Path) -> Iterator[str]:
-    """Yield the machines that have a wheel of each locked package, as ``machine`` names them."""
+    """Yield the machines for which every locked package has a wheel; see `machine`."""
     for python in PYTHONS:
         for (system, processor), target in PLATFORMS.items():
             options = ("--python-version", python, "--python-platform", target)
@@ -126,7 +126,7 @@ def machines(whole: Path) -> Iterator[str]:
 
 
 def layer_text(name: str, pins: Pins, whole: Path) -> str:
-    """Return what a layer adds to those that it stands on."""
+    """Return the packages that a layer adds to those below it."""
     base = LAYERS[name].base
     below = resolve(base, None, whole).keys() if base else set()
     added = resolve((*base, name), None, whole).keys() - below
@@ -134,7 +134,7 @@ def layer_text(name: str, pins: Pins, whole: Path) -> str:
 
 
 def same_version(pins: Pins) -> str | None:
-    """Return the version that both twins can have; None if they have the same one already."""
+    """Return the version that both twins can have; None if they already have the same one."""
     versions: set[str] = {re.findall(r"==([^ ;]+)", pins[name])[0] for name in TWINS}
     if len(versions) == 1:
         return None
@@ -142,14 +142,14 @@ def same_version(pins: Pins) -> str | None:
 
 
 def resolve(layers: Iterable[str], output: Path | None, constraints: Path) -> Pins:
-    """Let uv choose versions for layers: near those in ``output``, within ``constraints``.
+    """Let uv choose versions for layers, preferring those in ``output``, within ``constraints``.
 
     Raises:
-        SupplyError: it is missing, or found none.
+        SupplyError: uv is missing, or finds none.
     """
     done = compiled(
         layers,
-        # One version for all Pythons, where there is one.
+        # One version for all Pythons, if there is one.
         *("--universal", "--python-version", OLDEST_PYTHON, "--fork-strategy", "fewest"),
         *("--constraint", str(constraints)),
         *(("--generate-hashes", "--output-file", str(output)) if output else ()),
@@ -160,7 +160,7 @@ def resolve(layers: Iterable[str], output: Path | None, constraints: Path) -> Pi
 
 
 def compiled(layers: Iterable[str], *options: str) -> subprocess.CompletedProcess[str]:
-    """Let uv resolve what layers ask for; no package may be built from source.
+    """Let uv resolve the requirements of layers; no package may be built from source.
 
     Raises:
         SupplyError: uv is missing.
@@ -173,7 +173,7 @@ def compiled(layers: Iterable[str], *options: str) -> subprocess.CompletedProces
 
 
 def parse(text: str) -> Pins:
-    """Take a requirements file apart, by package.
+    """Split a requirements file by package.
 
     >>> parse("numpy==2.4.6 --hash=sha256:0")
     {'numpy': 'numpy==2.4.6 --hash=sha256:0'}
@@ -189,10 +189,10 @@ def parse(text: str) -> Pins:
 
 
 def uv() -> str:
-    """Return where uv is.
+    """Return the path of uv.
 
     Raises:
-        SupplyError: it is nowhere.
+        SupplyError: it is not installed.
     """
     ours = ROOT / ".venv-deploy/bin/uv"
     if found := (str(ours) if ours.exists() else shutil.which("uv")):
@@ -207,12 +207,12 @@ def machine() -> str:
 
 
 def path(layer: str) -> Path:
-    """Return where a layer's file is."""
+    """Return the path of a layer's file."""
     return REQUIREMENTS / "locked" / f"{layer}.txt"
 
 
 def read(layer: str) -> str:
-    """Return a layer's file as it is; empty if there is none."""
+    """Return the text of a layer's file; empty if there is none."""
     return path(layer).read_text(encoding="utf-8") if path(layer).exists() else ""
 
 

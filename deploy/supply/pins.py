@@ -1,13 +1,13 @@
-"""Pins the images of others by digest: those that ours are made of, and those beside ours.
+"""Pins third-party images by digest: our base images, and those that run beside ours.
 
-A tag such as ``3.11-slim-bookworm`` is moved by its owner whenever its packages are mended; a
-digest never moves. So references hold both: the tag says what to ask for, the digest what it was.
-Renewed digests change files, and with them the tag of our own images, which are then built anew. ::
+The owner of a tag such as ``3.11-slim-bookworm`` moves it whenever packages are updated; a digest
+never changes. So references have both: the tag for the next update, the digest for reproducibility.
+New digests change the build context, so our own images get a new tag and are built again. ::
 
     python -m deploy.supply.pins             # exit 1 if one has no digest
-    python -m deploy.supply.pins --update    # asks the registries, and writes what they say
+    python -m deploy.supply.pins --update    # writes the digests that the registries report
 
-Registries are asked by skopeo (``apt-get install skopeo``).
+It queries registries with skopeo (``apt-get install skopeo``).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ DigestOf = Callable[[str], str]
 
 
 def main() -> None:
-    """Name what is not pinned, or pin everything."""
+    """Report unpinned images, or pin all."""
     parser = argparse.ArgumentParser(prog="python -m deploy.supply.pins", description=__doc__)
     parser.add_argument("--update", action="store_true", help="ask the registries, and write")
     if parser.parse_args().update:
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def unpinned(root: Path) -> Iterator[str]:
-    """Yield the images of others that have no digest."""
+    """Yield the third-party images without a digest."""
     return (image for image, digest in references(root) if digest is None)
 
 
@@ -69,16 +69,16 @@ def files(root: Path, *places: str) -> Iterator[Path]:
 
 
 def references(root: Path, *places: str) -> Iterator[tuple[str, str | None]]:
-    """Yield every image of others, with its digest if it has one."""
+    """Yield every third-party image, with its digest if it has one."""
     for file in files(root, *places):
         for found in _REFERENCE.finditer(file.read_text(encoding="utf-8")):
             yield found["image"], found["digest"]
 
 
 def update(root: Path, digest_of: DigestOf) -> list[str]:
-    """Write today's digests; return a line for each that is new.
+    """Write today's digests; return a line for each file that has changed.
 
-    Every registry is asked before anything is written, so a refusal changes nothing.
+    All registries are queried before anything is written, so a failure changes nothing.
 
     Raises:
         SupplyError: a registry did not answer.
@@ -97,10 +97,10 @@ def update(root: Path, digest_of: DigestOf) -> list[str]:
 
 
 def ask(image: str, *options: str) -> str:
-    """Ask an image's registry for its digest, which is one for all platforms.
+    """Return an image's digest, which is the same for all platforms, from its registry.
 
     Raises:
-        SupplyError: skopeo is missing, or the registry did not say.
+        SupplyError: skopeo is missing, or the registry gives no digest.
     """
     platform = ("--override-os", "linux", "--override-arch", "amd64")
     command = ["skopeo", *platform, "inspect", "--no-tags", "--format", "{{.Digest}}", *options]
