@@ -72,7 +72,7 @@ class SplitJob:
         self._job_id = opening.job_id
         self._settings = settings
         self._slots = slots
-        self._to = outlets
+        self._outlets = outlets
         self._upload = UploadReader(
             opening.video, settings.uploads_container, outlets.blobs, outlets.retry
         )
@@ -103,7 +103,7 @@ class SplitJob:
             await self._monitor.check()
         except JobOver:
             await self._shipping.settle()
-            await clear_up(self._job_id, self._settings, self._to)
+            await clear_up(self._job_id, self._settings, self._outlets)
             raise
         except BaseException:
             # The failure sets off the cleanup: nothing may reach storage after that.
@@ -112,11 +112,11 @@ class SplitJob:
         return manifest
 
     async def _split_and_monitor(self) -> tuple[Source, SplitEnd]:
-        partitions = await self._to.retry(self._to.frames.partitions)
+        partitions = await self._outlets.retry(self._outlets.frames.partitions)
         pace = Pace(
             self._settings.outstanding_chunks * len(partitions),
             self._settings.pace_patience_s,
-            self._to.metrics,
+            self._outlets.metrics,
         )
         try:
             async with asyncio.TaskGroup() as both:
@@ -181,17 +181,17 @@ class SplitJob:
 
     async def _wait_for_budget(self) -> None:
         """Return when the video is admitted or the service is shutting down."""
-        admitted = await self._to.retry(self._admit)
+        admitted = await self._outlets.retry(self._admit)
         if admitted:
             return
         self._monitor.waiting_for = "budget"
-        with self._to.metrics.over_budget():
+        with self._outlets.metrics.over_budget():
             while not admitted:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(PAUSE_S):
                         await self._slots.leaving()
                         return
-                admitted = await self._to.retry(self._admit)
+                admitted = await self._outlets.retry(self._admit)
 
     async def _split(
         self, side: Path, pace: Pace, partitions: list[str]
@@ -249,7 +249,7 @@ class SplitJob:
         )
         patience = _PATIENCE_AT_LAST if self._last_try else 1
         return split_in_child(
-            self._to.decoders,
+            self._outlets.decoders,
             self._upload,
             Job(
                 video.size,
@@ -293,7 +293,7 @@ class SplitJob:
             damaged=end.damaged,
         )
         frames = self._settings.frames_container
-        await self._to.retry(lambda: store_manifest(self._to.blobs, frames, manifest))
+        await self._outlets.retry(lambda: store_manifest(self._outlets.blobs, frames, manifest))
         return manifest
 
     def _unseen(self, source: Source) -> Iterator[str]:

@@ -12,7 +12,7 @@ import structlog
 from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.layout import status_blob
 from shared.contracts.manifest import Manifest
-from shared.contracts.messages import SplitCompleted, SplitFailed
+from shared.contracts.messages import Message, SplitCompleted, SplitFailed
 from shared.contracts.status import readable_status
 from shared.hubs.dead_letters import DeadLetters
 from shared.hubs.delivery import Delivery
@@ -60,7 +60,7 @@ class Splitter:
         self._settings = settings
         self._acceptance = acceptance
         self._gallery = gallery
-        self._to = outlets
+        self._outlets = outlets
         self._same_job = OneAtATime()
         self.openings = Openings(
             outlets.blobs,
@@ -116,7 +116,7 @@ class Splitter:
         and the event of a newer video finds the job that this one opened for it. A split that was
         begun before continues as it was begun.
         """
-        retry, openings = self._to.retry, self.openings
+        retry, openings = self._outlets.retry, self.openings
         losses = self._losses.of(delivery.partition_id)
 
         async def begun() -> SplitRequest | None:
@@ -124,7 +124,7 @@ class Splitter:
             return SplitRequest(upload, found, None, None, delivery, losses) if found else None
 
         # If the upload is as the event says, writing the opening below also finds an earlier one.
-        facts = await retry(lambda: self._to.blobs.facts(upload.container, upload.name))
+        facts = await retry(lambda: self._outlets.blobs.facts(upload.container, upload.name))
         if facts is None or facts.copying or facts.etag != upload.etag:
             if already := await begun():
                 return already
@@ -151,7 +151,7 @@ class Splitter:
         Raises:
             TransientError: its contents are still being copied from elsewhere.
         """
-        facts = await self._to.blobs.facts(upload.container, upload.name)
+        facts = await self._outlets.blobs.facts(upload.container, upload.name)
         if facts is not None and facts.copying:
             raise TransientError(f"{upload.container}/{upload.name} is still being copied")
         return facts
@@ -160,7 +160,7 @@ class Splitter:
         if not request.is_first and await self._has_ended(request.job_id):
             log.info("job ended already", job_id=request.job_id, video=request.upload.name)
             # A splitter that was killed at work on it may have written after the job's cleanup.
-            await clear_up(request.job_id, self._settings, self._to)
+            await clear_up(request.job_id, self._settings, self._outlets)
             return
         await self._open(request)
         try:
@@ -176,13 +176,13 @@ class Splitter:
         opening, name = request.opening.renewed(), request.upload.name
         log.warning("video split again", job_id=request.job_id, as_job=opening.job_id, video=name)
         for etag in dict.fromkeys((opening.video.etag, request.upload.etag)):
-            await self._to.retry(partial(self.openings.renew, name, etag, opening))
+            await self._outlets.retry(partial(self.openings.renew, name, etag, opening))
         async with self._same_job.of(opening.job_id):
             await self._run(dataclasses.replace(request, opening=opening, version=None))
 
     async def _has_ended(self, job: str) -> bool:
-        record = await self._to.retry(
-            lambda: self._to.blobs.read(self._settings.jobs_container, status_blob(job))
+        record = await self._outlets.retry(
+            lambda: self._outlets.blobs.read(self._settings.jobs_container, status_blob(job))
         )
         status = readable_status(record)
         return status is not None and status.ended
@@ -197,7 +197,7 @@ class Splitter:
                 f"differently: the video is painted as job {request.job_id}"
             )
             await self._announce(SplitFailed(job_id=given_up, code="SPLIT_ANEW", message=message))
-        await self._to.retry(lambda: self._to.segments.by_job(request.started(queued=True)))
+        await self._tell_assembler(request.started(queued=True))
         log.info("job accepted", job_id=request.job_id, video=request.upload.name, style=style)
 
     async def _admit(self, request: SplitRequest) -> bool:
@@ -206,17 +206,17 @@ class Splitter:
 
     async def _charge(self, request: SplitRequest, frames: int) -> None:
         name, job = request.opening.video.name, request.job_id
-        await self._to.retry(lambda: self._budgets.charge(name, job, frames))
+        await self._outlets.retry(lambda: self._budgets.charge(name, job, frames))
 
     async def _begin(self, request: SplitRequest) -> None:
         partition, losses = request.delivery.partition_id, request.losses
-        if await self._to.retry(lambda: self._losses.since(partition, losses)):
+        if await self._outlets.retry(lambda: self._losses.since(partition, losses)):
             raise GivenBack("its partition moved to another instance")
         upload, opening = request.upload, request.opening
-        await self._to.retry(
+        await self._outlets.retry(
             lambda: self.openings.begin(upload.name, upload.etag, opening, request.version)
         )
-        await self._to.retry(lambda: self._to.segments.by_job(request.started(queued=False)))
+        await self._tell_assembler(request.started(queued=False))
         log.info("split started", job_id=request.job_id, video=upload.name)
 
     async def _split(self, request: SplitRequest) -> SplitCompleted | SplitFailed | None:
@@ -226,13 +226,13 @@ class Splitter:
                 raise request.problem
             manifest = await self._sealed_before(request)
             if manifest is None:
-                with self._to.metrics.timed("split"):
+                with self._outlets.metrics.timed("split"):
                     manifest = await retry_on_scarcity(lambda: self._job(request).run())
                 await self._charge(request, manifest.frames)
         except (GivenBack, CutChanged):
             raise
         except JobOver as over:
-            self._to.metrics.job("over")
+            self._outlets.metrics.job("over")
             log.info("split ended early", job_id=request.job_id, reason=str(over))
             return None
         except Exception as error:  # a bad upload must never stop its partition
@@ -248,7 +248,7 @@ class Splitter:
             lambda: self._begin(request),
             self._settings,
             self.slots,
-            self._to,
+            self._outlets,
             self._monitors.of(request.job_id),
         )
 
@@ -257,32 +257,35 @@ class Splitter:
         if request.version is not None:
             return None
         container, job = self._settings.frames_container, request.job_id
-        return await self._to.retry(lambda: load_manifest(self._to.blobs, container, job))
+        return await self._outlets.retry(lambda: load_manifest(self._outlets.blobs, container, job))
 
     async def _failure(self, request: SplitRequest, error: Exception) -> SplitFailed:
         job = request.job_id
         code = error.code if isinstance(error, PermanentError) else "SPLITTER_ERROR"
         unexpected = None if isinstance(error, PermanentError) else error
         log.warning("split failed", job_id=job, code=code, error=str(error), exc_info=unexpected)
-        self._to.metrics.failed(code)
+        self._outlets.metrics.failed(code)
         if code == "SPLIT_POISONED":
-            self._to.metrics.dead_lettered(code)
+            self._outlets.metrics.dead_lettered(code)
             attempts = self._settings.split_attempts
-            await self._to.retry(
+            await self._outlets.retry(
                 lambda: self._dead_letters.store(request.delivery, error, attempts)
             )
         message = str(error) if unexpected is None else _UNFORESEEN
         return SplitFailed(job_id=job, code=code, message=message)
 
     async def _announce(self, outcome: SplitCompleted | SplitFailed) -> None:
-        await self._to.retry(lambda: self._to.segments.by_job(outcome))
+        await self._tell_assembler(outcome)
         if isinstance(outcome, SplitFailed):
-            self._to.metrics.job("failed")
+            self._outlets.metrics.job("failed")
             return
-        self._to.metrics.job("split")
+        self._outlets.metrics.job("split")
         log.info(
             "split completed",
             job_id=outcome.job_id,
             frames=outcome.frames,
             chunks=outcome.chunks,
         )
+
+    async def _tell_assembler(self, message: Message) -> None:
+        await self._outlets.retry(lambda: self._outlets.segments.by_job(message))

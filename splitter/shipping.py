@@ -57,7 +57,7 @@ class Shipping:
         self, container: str, at_once: int, outlets: Outlets, is_same: Callable[[], bool]
     ) -> None:
         self._container = container
-        self._to = outlets
+        self._outlets = outlets
         self._is_same = is_same
         self._room = asyncio.Semaphore(at_once)
         self._shipped: set[int] = set()
@@ -79,13 +79,15 @@ class Shipping:
                 `CutChanged` if that one came from the same upload.
         """
         try:
-            with self._to.metrics.timed("ship", chunk=event.chunk.index):
+            with self._outlets.metrics.timed("ship", chunk=event.chunk.index):
                 await self._store(lambda: self._put(event, data))
-                await self._to.retry(lambda: self._to.frames.to_partition(event, partition))
+                await self._outlets.retry(
+                    lambda: self._outlets.frames.to_partition(event, partition)
+                )
         finally:
             self._room.release()
         self._shipped.add(event.chunk.index)
-        self._to.metrics.chunk("split", event.chunk.frames)
+        self._outlets.metrics.chunk("split", event.chunk.frames)
 
     async def ship_side(self, name: str, file: SealedFile) -> None:
         """Store the side file, which need not outlast this call, unless it is there already.
@@ -95,7 +97,7 @@ class Shipping:
         """
 
         async def put() -> None:
-            await self._to.blobs.create(self._container, name, file)
+            await self._outlets.blobs.create(self._container, name, file)
 
         await self._store(put)
 
@@ -104,7 +106,7 @@ class Shipping:
         await asyncio.gather(*self._puts, return_exceptions=True)
 
     async def _store(self, put: Callable[[], Awaitable[None]]) -> None:
-        putting = asyncio.create_task(self._to.retry(put))
+        putting = asyncio.create_task(self._outlets.retry(put))
         self._puts.add(putting)
         putting.add_done_callback(self._puts.discard)
         # A cancelled request could still reach storage after the cleanup.
@@ -113,11 +115,11 @@ class Shipping:
     async def _put(self, event: ChunkReady, data: bytes) -> None:
         name, metadata = chunk_blob(event.job_id, event.chunk.index), seal(data)
         metadata[_CUT] = _cut(event.chunk)
-        if await self._to.blobs.create(
+        if await self._outlets.blobs.create(
             self._container, name, data, metadata=metadata, content_type="video/mp4"
         ):
             return
-        facts = await self._to.blobs.facts(self._container, name)
+        facts = await self._outlets.blobs.facts(self._container, name)
         stored = facts.metadata if facts is not None else metadata
         if stored.get(SEAL) == metadata[SEAL]:
             return
