@@ -90,7 +90,7 @@ class DeadLettering:
             await self._retry(lambda: self._dead_letters.store(delivery, error))
         except Exception as problem:
             log.error(
-                ("event cannot be moved to the dead letters"), exc_info=problem, **_place(delivery)
+                "event cannot be moved to the dead letters", exc_info=problem, **_place(delivery)
             )
             self._unstored.add(delivery)
             self._report(_DEPENDENCY, f"an event cannot be moved to the dead letters: {problem}")

@@ -9,23 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from azure.core.exceptions import AzureError
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
-from azure.eventhub.exceptions import EventHubError
 
-from shared.contracts.errors import TransientError, first_line
 from shared.hubs.owners import name_in, owner_in, signs_of_life
-from shared.service.checkpoints import BEGINNING, Partition, checkpoint_blob, look_up
+from shared.service.checkpoints import BEGINNING, Partition, answering, checkpoint_blob, look_up
 from shared.service.settings import ServiceSettings
 from shared.storage.blobs import BlobItem, BlobStore
 
-_DEADLINE_S: Final = 30.0
 # Owners renew a few times per expiry; a second one allows for clocks that differ from storage's.
 _EXPIRIES: Final = 2
 
@@ -115,7 +110,7 @@ async def measure_backlog(
         TransientError: the hub or storage did not answer.
     """
     hub = client.eventhub_name
-    async with _answering(hub):
+    async with answering(hub, "read the state of"):
         # Positions first: read after the ends, they could be beyond them.
         records = await _checkpoints_and_owners(blobs, settings, hub)
         fresh_s = time.time() - _EXPIRIES * settings.ownership_expiry_s
@@ -170,7 +165,7 @@ async def oldest_s(client: EventHubConsumerClient, one: PartitionBacklog) -> flo
         )
     )
     try:
-        async with _answering(client.eventhub_name):
+        async with answering(client.eventhub_name, "read the state of"):
             return await found
     finally:
         reading.cancel()
@@ -205,15 +200,3 @@ def _owner(
     # A consumer that shuts down cleanly releases its partitions by writing an empty owner.
     consumer, version = owner_in(blob.metadata)
     return consumer or None, version
-
-
-@asynccontextmanager
-async def _answering(hub: str) -> AsyncIterator[None]:
-    """Limit the time of the requests inside, and raise their failures as `TransientError`."""
-    try:
-        async with asyncio.timeout(_DEADLINE_S):
-            yield
-    except TimeoutError as error:
-        raise TransientError(f"hub {hub} did not answer within {_DEADLINE_S:g} s") from error
-    except (AzureError, EventHubError) as error:
-        raise TransientError(f"cannot read the state of hub {hub}: {first_line(error)}") from error

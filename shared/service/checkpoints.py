@@ -22,9 +22,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 import structlog
 from azure.core.exceptions import AzureError
@@ -41,7 +42,6 @@ from shared.telemetry import logs
 
 log = structlog.get_logger()
 
-T = TypeVar("T")
 _Client = EventHubConsumerClient | EventHubProducerClient
 
 _DEADLINE_S: Final = 30.0
@@ -144,7 +144,8 @@ class HubPositions:
         Raises:
             TransientError: the hub did not answer.
         """
-        return (await _in_time(client, _look_up_hub(client))).made
+        async with answering(client.eventhub_name, "look up"):
+            return (await _look_up_hub(client)).made
 
     async def correct(self, client: EventHubConsumerClient) -> Corrected:
         """Correct the positions that can only belong to an earlier hub.
@@ -154,8 +155,8 @@ class HubPositions:
         Raises:
             TransientError: the hub or storage did not answer.
         """
-        looking = _prepare(client, self.blobs, self.settings, only_impossible=True)
-        return await _in_time(client, looking)
+        async with answering(client.eventhub_name, "look up"):
+            return await _prepare(client, self.blobs, self.settings, only_impossible=True)
 
 
 async def prepare(client: _Client, blobs: BlobStore, settings: ServiceSettings) -> int:
@@ -167,23 +168,25 @@ async def prepare(client: _Client, blobs: BlobStore, settings: ServiceSettings) 
     Raises:
         TransientError: the hub or storage did not answer.
     """
-    looking = _prepare(client, blobs, settings, only_impossible=False)
-    return (await _in_time(client, looking)).positions
+    async with answering(client.eventhub_name, "look up"):
+        return (await _prepare(client, blobs, settings, only_impossible=False)).positions
 
 
-async def _in_time(client: _Client, request: Coroutine[None, None, T]) -> T:
+@asynccontextmanager
+async def answering(hub: str, verb: str) -> AsyncIterator[None]:
+    """Limit the time of requests about ``hub``; ``verb`` completes "cannot ... hub frames".
+
+    Raises:
+        TransientError: a request failed, or did not end in time.
+    """
     try:
         # The SDK itself waits forever on a connection that died silently.
         async with asyncio.timeout(_DEADLINE_S):
-            return await request
+            yield
     except TimeoutError as error:
-        raise TransientError(
-            f"hub {client.eventhub_name} did not answer within {_DEADLINE_S:g} s"
-        ) from error
+        raise TransientError(f"hub {hub} did not answer within {_DEADLINE_S:g} s") from error
     except (AzureError, EventHubError) as error:
-        raise TransientError(
-            f"cannot look up hub {client.eventhub_name}: {first_line(error)}"
-        ) from error
+        raise TransientError(f"cannot {verb} hub {hub}: {first_line(error)}") from error
 
 
 class _Hub(NamedTuple):
