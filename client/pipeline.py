@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from client.account import DEFAULT_CONTAINERS, Account, Containers, find_account
 from client.drafts import written_whole
 from client.links import Links
 from client.names import check_upload_name, numbered, upload_name
+from client.polling import polled
 from shared.contracts.errors import ConfigurationError, StylestreamError
 from shared.contracts.layout import is_job_id, job_id, progress_blob, status_blob
 from shared.contracts.status import (
@@ -32,7 +32,7 @@ from shared.contracts.style_request import StyleRequest
 from shared.contracts.style_request_text import format_style_request
 from shared.storage.blobs import BlobFacts, BlobStore
 
-_POLL_S: Final = 0.5
+POLL_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +115,15 @@ class Pipeline:
         return View(status, progress)
 
     async def watch(self, job: str) -> AsyncIterator[View]:
-        """Poll a job until it has ended; the last view shows how."""
-        while True:
-            view = await self.view(job)
+        """Poll a job until it has ended; the last view shows how.
+
+        Raises:
+            TransientError: see `polled`.
+        """
+        async for view in polled(lambda: self.view(job), POLL_S):
             yield view
             if view.status is not None and view.status.ended:
                 return
-            await asyncio.sleep(_POLL_S)
 
     async def status(self, job: str) -> Status:
         """Return the record of an existing job."""

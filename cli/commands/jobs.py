@@ -19,6 +19,7 @@ from cli.report import Report
 from cli.results import Output, fetch_target, find_result_problems
 from cli.table import table
 from client import ConfigurationError, Pipeline, Status, StylestreamError, open_pipeline
+from client.polling import polled
 
 REFRESH_S: Final = 1.0
 _OPENERS: Final = ("open",) if sys.platform == "darwin" else ("xdg-open",)
@@ -113,13 +114,11 @@ async def _watch(pipeline: Pipeline, arguments: Namespace) -> int:
     """Show jobs until Ctrl-C, or until the one that is asked for has ended."""
     console = Console(highlight=False, markup=False, emoji=False)
     with Live(console=console, auto_refresh=False, screen=False) as live:
-        while True:
-            found = await _find(pipeline, arguments)
+        async for found in polled(lambda: _find(pipeline, arguments), REFRESH_S):
             lines = table(found, console.width, datetime.now(UTC))[: max(2, console.height - 1)]
             live.update(Text("\n".join(lines), no_wrap=True, overflow="crop"), refresh=True)
             if arguments.job is not None and found[0].ended:
                 break
-            await asyncio.sleep(REFRESH_S)
     if not console.is_terminal:
         print()  # where nothing is redrawn, the last line is left open
     return 0

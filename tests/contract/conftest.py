@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from azure.storage.blob.aio import BlobServiceClient
+from azurites import azurite_process
 from hub_reader import Reader, reader_of
 from ports import unused_port
 from sdk_pauses import shorter_sdk_pauses
@@ -22,7 +23,7 @@ from sdk_pauses import shorter_sdk_pauses
 from local import azurite
 from local.eventhubs import EventHubs
 from local.processes import Command, Supervised
-from local.readiness import LineReady, TcpReady
+from local.readiness import LineReady
 from shared.storage.accounts import storage_client
 from shared.storage.blobs import BlobStore
 
@@ -41,16 +42,8 @@ def _shorter_sdk_pauses() -> Iterator[None]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def storage_connection(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """The connection string of a running Azurite."""
-    directory, port = tmp_path_factory.mktemp("azurite"), unused_port()
-    process = Supervised(
-        Command(
-            name="azurite",
-            argv=azurite.command_line(port, directory / "blobs"),
-            environment={"PATH": os.environ["PATH"]},
-            log=directory / "azurite.log",
-            ready=TcpReady(port),
-        )
-    )
+    port = unused_port()
+    process = azurite_process(tmp_path_factory.mktemp("azurite"), port)
     await process.start()
     yield azurite.connection_string(port)
     await process.stop()
