@@ -1,4 +1,4 @@
-"""Reads the numbers of a command line; what is refused gets a sentence that says what is valid."""
+"""Parses the numbers of a command line; errors are sentences that say what is valid."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from fractions import Fraction
 from typing import Final
 
 LONGEST_LOOP_S: Final = 10
-"""A loop is looked at again and again, and its file grows with it."""
+"""Longer loops make large files, and nobody watches them to the end."""
 
 MOST_SECONDS: Final = 1_000_000
-"""No video is longer, and a container's clock holds it."""
+"""No video is longer, and containers can represent it."""
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:
-    """Return what reads a whole number between these."""
+    """Return a parser of whole numbers in a range."""
 
     def read(text: str) -> int:
-        # No number in these ranges is longer, and Python refuses to read very long ones.
+        # No number in these ranges is longer, and Python refuses to parse very long ones.
         if not text.isdecimal() or len(text) > 10 or not least <= int(text) <= most:  # noqa: PLR2004
             raise argparse.ArgumentTypeError(
                 f"must be a whole number from {least} to {most}, not {text!r}"
@@ -30,8 +30,8 @@ def whole(least: int, most: int) -> Callable[[str], int]:
 
 
 def stylizers(text: str) -> int:
-    """Read how many stylizers a local stack is to have."""
-    # Loaded only where somebody asks for stylizers: those commands start a stack anyway.
+    """Parse the number of stylizers of a local stack."""
+    # Imported only if the option is given: such commands start a stack anyway.
     from local.workspace import MOST_STYLIZERS
 
     try:
@@ -43,7 +43,7 @@ def stylizers(text: str) -> int:
 
 
 def not_negative(text: str) -> float:
-    """Read a finite number from 0."""
+    """Parse a finite number that is not negative."""
     try:
         number = float(text)
     except ValueError:
@@ -54,15 +54,15 @@ def not_negative(text: str) -> float:
 
 
 def hours(text: str) -> float:
-    """Read for how many hours a link is good."""
-    # Loads the storage SDK, which other commands may not need.
+    """Parse the number of hours for which a link is valid."""
+    # Imports the storage SDK, which other commands may not need.
     from client.links import MOST_HOURS
 
     return _up_to(MOST_HOURS, "hours", text)
 
 
 def seconds(text: str) -> Fraction:
-    """Read a place in a video, exactly."""
+    """Parse a time in a video, exactly."""
     try:
         # As a fraction 1e999999999 would fill memory; as a float it is infinite.
         at = Fraction(float(text) if "e" in text.lower() else text)
@@ -76,7 +76,7 @@ def seconds(text: str) -> Fraction:
 
 
 def loop_seconds(text: str) -> float:
-    """Read for how long a loop is to be."""
+    """Parse the length of a loop."""
     return _up_to(LONGEST_LOOP_S, "seconds", text)
 
 

@@ -27,8 +27,8 @@ from local.defaults import DEFAULT_STYLE
 def build_parser() -> Parser:
     """Return the parser of the whole command line.
 
-    What it returns from ``parse_args`` holds, besides the options, ``command``: the function that
-    carries the command out, as ``module:function`` below `cli.commands`.
+    Besides the options, the namespace that it returns has ``command``: the function that runs the
+    command, as ``module:function`` below `cli.commands`.
     """
     parser = Parser(
         prog="stylestream",

@@ -1,4 +1,4 @@
-"""Lays pictures side by side, each with its name below, as one PNG."""
+"""Puts pictures side by side, each with its name below, into one PNG."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Named = tuple[str, av.VideoFrame]
 
 
 def draw_sheet(pictures: Sequence[Named], columns: int | None = None) -> Image.Image:
-    """Return pictures of one size as a sheet, row by row; by default as nearly square as can be."""
+    """Arrange pictures of one size row by row; by default nearly in a square."""
     width, height = pictures[0][1].width, pictures[0][1].height
     columns = columns or math.ceil(math.sqrt(len(pictures)))
     rows = math.ceil(len(pictures) / columns)
@@ -58,7 +58,7 @@ def _image(frame: av.VideoFrame) -> Image.Image:
 
 
 def _fitting(name: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    """Return as much of a name as there is room for."""
+    """Return as much of a name as fits."""
     if font.getlength(name) <= width:
         return name
     while name and font.getlength(f"{name}…") > width:

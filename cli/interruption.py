@@ -1,4 +1,4 @@
-"""The end of a command by Ctrl-C."""
+"""What happens when Ctrl-C interrupts a command."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ INTERRUPTED: Final = 130
 
 
 class Stopped(Exception):
-    """Ends a thread whose command was interrupted."""
+    """Raised in a thread whose command was interrupted."""
 
 
 class Interrupted(StylestreamError):
-    """Something goes on that an interrupted command has begun; the sentence says what."""
+    """Something that an interrupted command has begun goes on; the sentence says what."""

@@ -1,7 +1,7 @@
 """A short part of a video, painted as a job would paint it, as an animated picture.
 
-It goes the whole way of a chunk: the splitter's frames, the canvas that follows the camera, the
-encoder. So what flickers here flickers in a result, and what stands still does.
+It takes all steps of a chunk: the splitter's frames, the canvas that follows the camera, the
+encoder. So whatever flickers here also flickers in a result, and nothing else does.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _MILLISECOND: Final = Fraction(1, 1000)
 _QUALITY: Final = "80"
 
 Sheets = Iterator[tuple[Fraction, Image.Image]]
-"""Pictures and when each is shown, in seconds from the loop's beginning."""
+"""Pictures, each with its time in seconds from the beginning of the loop."""
 
 
 def paint_loop(
@@ -64,7 +64,7 @@ def paint_loop(
 
 
 def save_loop(sheets: Sheets, path: Path) -> None:
-    """Write sheets as an animated WebP that begins again at its end.
+    """Write sheets as an animated WebP that repeats forever.
 
     Raises:
         StylestreamError: the file cannot be written.

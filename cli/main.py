@@ -1,7 +1,7 @@
-"""The command ``stylestream``: reads its arguments and hands over to `cli.commands`.
+"""The command ``stylestream``: parses its arguments and runs one of `cli.commands`.
 
-Exit codes: 0 done; 1 a job failed, its cause on stderr; 2 wrong usage or configuration, all
-problems named at once; 3 done, but parts of a video were damaged and are missing; 130 interrupted.
+Exit codes: 0 done; 1 a job failed, with the cause on stderr; 2 wrong usage or configuration, with
+all problems on stderr; 3 done, but damaged parts of a video are missing; 130 interrupted.
 Results go to stdout, progress to stderr.
 """
 
@@ -23,18 +23,18 @@ from cli.parser import USAGE_ERROR
 from shared.contracts.errors import ConfigurationError, StylestreamError
 from shared.telemetry.escapes import escaped
 
-# Of another program that ours gives the words of.
+# Kept in messages, because some quote another program's output.
 _LINES: Final = "\n"
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
     _replace_closed_streams()
-    # Names of files may be bytes that are not text: programs want them as they are.
+    # File names may be bytes that are not text, and programs need them unchanged.
     for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=errors)
-    # It tells at length of every way to sign in that failed; the sentence at the end suffices.
+    # It describes at length every way to sign in that failed; our final sentence suffices.
     logging.getLogger("azure.identity").setLevel(logging.ERROR)
     try:
         arguments = build_parser().parse_args(argv)
@@ -69,8 +69,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 def _replace_closed_streams() -> None:
     """Open the null device for each standard stream that is closed.
 
-    Otherwise the next file that is opened would be taken for it, and ``print`` would take stdout
-    for a closed stderr.
+    Otherwise the next file that is opened would get its number, and ``print`` would use stdout in
+    place of a closed stderr.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
@@ -82,7 +82,7 @@ def _replace_closed_streams() -> None:
 
 
 def _explain(error: OSError) -> tuple[str, int]:
-    """Return a sentence about what the system refused, and the exit code for it."""
+    """Return a sentence for an error of the system, and the exit code for it."""
     if error.filename:
         return f"{error.filename}: {error.strerror or error}", USAGE_ERROR
     try:
@@ -93,6 +93,6 @@ def _explain(error: OSError) -> tuple[str, int]:
 
 
 def _give_up_stdout() -> None:
-    """Throw away what cannot be written: flushing it at exit must not complain once more."""
+    """Discard output that cannot be written, so that flushing it at exit does not fail again."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

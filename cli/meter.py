@@ -1,4 +1,4 @@
-"""How far one job has come: its stage, its share, its speed, and the time that is left."""
+"""The progress of one job: its stage, its share, its speed, and the time left."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 from shared.contracts.status import SplitProgress, State, Status
 
 SPEED_WINDOW_S: Final = 20.0
-"""Speed is that of the latest seconds: chunks come in bursts, and machines get busy."""
+"""The speed is averaged over this time: chunks come in bursts, and machines get busy."""
 
 WORDS: Final[Mapping[State, str]] = {
     "splitting": "reading",
@@ -21,10 +21,10 @@ WORDS: Final[Mapping[State, str]] = {
 
 @dataclass(slots=True)
 class Meter:
-    """What is shown of one job; times are those of a monotonic clock.
+    """The progress of one job; times are those of a monotonic clock.
 
-    ``expected`` is how many frames the file promises; None where it does not. What the splitter
-    has counted takes its place as soon as it is known.
+    ``expected`` is the number of frames according to the file; None if it does not say. It is
+    replaced by the splitter's count as soon as that is known.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Meter:
     _marks: deque[tuple[float, int]] = field(default_factory=deque)
 
     def update(self, status: Status | None, split: SplitProgress | None, now: float) -> None:
-        """Take over what a job's record says; None is a job that nobody has taken up yet."""
+        """Update from a job's record; None is a job that no service has taken up yet."""
         if status is None:
             self.stage = "queued"
             return
@@ -56,24 +56,24 @@ class Meter:
 
     @property
     def total(self) -> int | None:
-        """Frames of the whole video, as well as is known."""
+        """Frames of the whole video, as far as is known."""
         return self.frames or (self.expected and max(self.expected, self.read)) or None
 
     @property
     def share(self) -> float | None:
-        """The painted share, 0 to 1; None while nobody knows the total."""
+        """The painted share, 0 to 1; None while the total is unknown."""
         return min(1.0, self.painted / self.total) if self.total else None
 
     @property
     def percent(self) -> int | None:
-        """The share in whole percent, rounded down: 100 is a job that has ended."""
+        """The share in whole percent, rounded down; 100 only once the job has ended."""
         if self.share is None:
             return None
         return 100 if self.ended else min(99, int(self.share * 100))
 
     @property
     def frames_per_second(self) -> float | None:
-        """The speed of painting now; None before there are two measurements."""
+        """The current speed of painting; None before there are two measurements."""
         if len(self._marks) < 2 or self.ended:  # noqa: PLR2004
             return None
         (first_at, first), (last_at, last) = self._marks[0], self._marks[-1]
@@ -81,7 +81,7 @@ class Meter:
 
     @property
     def seconds_left(self) -> float | None:
-        """How long painting will go on at this speed."""
+        """How long painting will take at this speed; None if that is unknown."""
         if not (self.total and self.frames_per_second):
             return None
         return max(0, self.total - self.painted) / self.frames_per_second

@@ -11,7 +11,7 @@ from local.defaults import DEFAULT_STYLE
 
 
 def add_request(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say how a video is painted."""
+    """Add the options of a style request."""
     parser.add_argument(
         "--style",
         default=DEFAULT_STYLE,
@@ -60,14 +60,14 @@ def add_request(parser: argparse.ArgumentParser) -> None:
 
 
 def add_stylizers(parser: argparse.ArgumentParser) -> None:
-    """Add the option that says how many stylizers a stack has."""
+    """Add the option for the number of stylizers of a stack."""
     parser.add_argument(
         "--stylizers", type=stylizers, metavar="N", help="number of stylizers; default: 1"
     )
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
-    """Add the option that says what networks run on."""
+    """Add the option that selects what networks run on."""
     parser.add_argument(
         "--engine",
         choices=["auto", "cpu", "cuda", "tensorrt"],
@@ -77,7 +77,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
 
 
 def add_dir(parser: argparse.ArgumentParser) -> None:
-    """Add the option that names a running stack."""
+    """Add the option that selects a running stack."""
     default = str(default_dir()).replace("%", "%%")
     parser.add_argument(
         "--dir",
@@ -88,7 +88,7 @@ def add_dir(parser: argparse.ArgumentParser) -> None:
 
 
 def add_at(parser: argparse.ArgumentParser) -> None:
-    """Add the option that chooses a picture of a video."""
+    """Add the option that selects a frame of a video."""
     parser.add_argument(
         "--at",
         type=seconds,
@@ -98,7 +98,7 @@ def add_at(parser: argparse.ArgumentParser) -> None:
 
 
 def add_loop(parser: argparse.ArgumentParser) -> None:
-    """Add the option that shows a moment instead of a picture."""
+    """Add the option for an animated picture."""
     parser.add_argument(
         "--loop",
         type=loop_seconds,
@@ -110,17 +110,17 @@ def add_loop(parser: argparse.ArgumentParser) -> None:
 def add_json(
     parser: argparse._ActionsContainer, what: str = "one JSON object a job on stdout"
 ) -> None:
-    """Add the option for programs that read the output; ``what`` is its help."""
+    """Add the option for output that programs read; ``what`` is its help."""
     parser.add_argument("--json", action="store_true", help=what)
 
 
 def add_quiet(parser: argparse._ActionsContainer) -> None:
-    """Add the option that leaves out progress."""
+    """Add the option that hides progress."""
     parser.add_argument("-q", "--quiet", action="store_true", help="show only results and problems")
 
 
 def add_talk(parser: argparse.ArgumentParser) -> None:
-    """Add the options of commands that have a stack: less than usual on the terminal, or more."""
+    """Add the options for less or more output, of commands that have a stack."""
     either = parser.add_mutually_exclusive_group()
     add_quiet(either)
     either.add_argument(
@@ -129,7 +129,7 @@ def add_talk(parser: argparse.ArgumentParser) -> None:
 
 
 def add_existing(parser: argparse._ActionsContainer, what: str = "results that exist") -> None:
-    """Add the option for files that exist already; ``what`` is replaced then."""
+    """Add the option that replaces existing files; ``what`` names them in its help."""
     parser.add_argument("-f", "--force", action="store_true", help=f"replace {what}")
 
 

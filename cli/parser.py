@@ -1,4 +1,4 @@
-"""An argument parser that takes options anywhere, and says what a mistyped word may have meant."""
+"""An argument parser that accepts options anywhere, and suggests words for mistyped ones."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, NoReturn, TypeAlias
 
 USAGE_ERROR: Final = 2
-"""The exit code for a command line that makes no sense."""
+"""The exit code for wrong usage."""
 
 CommandParsers: TypeAlias = "argparse._SubParsersAction[Parser]"  # noqa: SLF001 - it has no public name
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return a clause that names the known word nearest to ``word``; empty if none is near.
+    """Return a clause that suggests the most similar known word; empty if none is similar.
 
     >>> suggestion("stauts", ["run", "status"])
     "; did you mean 'status'?"
@@ -25,27 +25,27 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 
 class Parser(argparse.ArgumentParser):
-    """Parses one command, or hands its words to the parser of a subcommand.
+    """Parses one command, or passes its words to the parser of a subcommand.
 
-    ``run a.mp4 --style x b.mp4`` is two videos; argparse alone would refuse the second. Every error
-    is a sentence, followed by the help that it concerns.
+    ``run a.mp4 --style x b.mp4`` has two videos; argparse alone would refuse the second. Every
+    error is a sentence, followed by where to find help.
     """
 
     def __init__(self, **settings: Any) -> None:
-        # Abbreviated options would change their meaning with every option that is added.
+        # Abbreviations would change their meaning whenever an option is added.
         super().__init__(allow_abbrev=False, **settings)
         self._commands: CommandParsers | None = None
         self._intermixing = False
 
     def add_commands(self, metavar: str) -> CommandParsers:
-        """Let this parser have subcommands; one of them must be given."""
+        """Add required subcommands to this parser."""
         self._commands = self.add_subparsers(required=True, metavar=metavar, parser_class=Parser)
         return self._commands
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
-        """Parse ``args``; a word that nothing takes is an error of this parser."""
+        """Parse ``args``; an unknown word is an error of this parser."""
         words = sys.argv[1:] if args is None else list(args)
         if self._commands is not None:
             self._check_command(words)
@@ -62,7 +62,7 @@ class Parser(argparse.ArgumentParser):
         return parsed, []
 
     def error(self, message: str) -> NoReturn:
-        """Exit with a sentence on stderr that says where to read on."""
+        """Exit with a sentence on stderr that says where to find help."""
         self.exit(USAGE_ERROR, f"stylestream: {message}\nSee '{self.prog} --help'.\n")
 
     def _check_command(self, words: list[str]) -> None:
@@ -84,9 +84,9 @@ class Parser(argparse.ArgumentParser):
 
 
 def _without_dashes(words: list[str]) -> list[str]:
-    """Return words that mean the same without ``--``, which argparse forgets between its passes.
+    """Return equivalent words without ``--``, which argparse forgets between its passes.
 
-    What follows it and begins with a dash is the name of a file.
+    Words after it that begin with a dash are file names.
     """
     if "--" not in words:
         return words

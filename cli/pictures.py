@@ -1,8 +1,8 @@
 """One picture of a video or a photo, in the form in which the pipeline paints it.
 
-Videos are opened, decoded and normalised by the splitter's own code, so what is shown is what a
-job would paint. Photos are read by Pillow, which knows how a camera was held, and then normalised
-in the same way.
+Videos are opened, decoded and normalised by the splitter's own code, so that previews show what a
+job would paint. Photos are read by Pillow, which applies the camera's orientation, and are then
+normalised in the same way.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from splitter.media.source import (
 )
 
 LEAST_SIDE: Final = 16
-"""A picture below this many pixels a side shows nothing of a style."""
+"""In pixels; smaller pictures show nothing of a style."""
 
 _PHOTOS: Final = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 _NO_VIDEO: Final = ("NOT_A_VIDEO", "NO_VIDEO_STREAM")
@@ -50,7 +50,7 @@ def read_picture(
 ) -> Picture:
     """Return a picture as ``yuv420p``, upright, BT.709.
 
-    Of a video it is the picture shown ``at`` so many seconds; None is a third of the way into it.
+    Of a video it is the frame shown ``at`` a time in seconds; None is a third of the way in.
     ``width`` and ``max_side`` scale larger pictures down.
 
     Raises:
@@ -89,12 +89,12 @@ def _read(path: Path, at: Fraction | None, *, jump: bool = True) -> Picture:
             jump = jump and at > 0 and _jump(source, at)
             decoder = Decoder(source.video, limits, log)
             shown = _shown(path, source, decoder, at, jumped=jump)
-    # Where a container's index leads too far, the picture is found from the start.
+    # If a container's index leads too far, the search starts from the beginning.
     return shown or _read(path, at, jump=False)
 
 
 def _photo(path: Path, limits: Limits) -> av.VideoFrame | None:
-    """Return a photo's picture, upright; None if it is none."""
+    """Return a photo, upright; None if the file is not one."""
     try:
         with Image.open(path, formats=_PHOTOS) as photo:
             if photo.width * photo.height > limits.max_pixels:
@@ -102,7 +102,7 @@ def _photo(path: Path, limits: Limits) -> av.VideoFrame | None:
             upright = ImageOps.exif_transpose(photo).convert("RGB")
     except Image.DecompressionBombError as error:
         raise too_many_pixels(limits) from error
-    except (OSError, ValueError, SyntaxError):  # Pillow's words for a broken file
+    except (OSError, ValueError, SyntaxError):  # what Pillow raises for a broken file
         return None
     return av.VideoFrame.from_ndarray(np.asarray(upright), format="rgb24")
 
@@ -113,7 +113,7 @@ def _third(source: OpenSource) -> Fraction:
 
 
 def _jump(source: OpenSource, at: Fraction) -> bool:
-    """Go to the nearest place before ``at`` where decoding can begin; False if there is no way."""
+    """Seek to the last keyframe before ``at``; return False if that is impossible."""
     try:
         ticks = int((at + source.start) / stream_time_base(source.video))
         source.container.seek(ticks, stream=source.video)
@@ -125,13 +125,13 @@ def _jump(source: OpenSource, at: Fraction) -> bool:
 def _shown(
     path: Path, source: OpenSource, decoder: Decoder, at: Fraction, *, jumped: bool
 ) -> Picture | None:
-    """Return the last picture that does not begin later than ``at``; None after a jump too far."""
+    """Return the last frame that does not begin after ``at``; None if the seek went too far."""
     shown: Picture | None = None
     end = Fraction(0)
     for begin, frame in _frames(source, decoder):
         if begin > at and (shown is not None or jumped):
             return shown
-        # Where a file does not tell for how long its last frame is shown, it is as long as before.
+        # If the file has no duration for its last frame, it is shown as long as the one before.
         length = (frame.duration or 0) * stream_time_base(source.video) or (
             begin - shown.at if shown else begin
         )
@@ -146,9 +146,9 @@ def _shown(
 
 
 def _frames(source: OpenSource, decoder: Decoder) -> Iterator[tuple[Fraction, av.VideoFrame]]:
-    """Decode from where the container stands; yield frames with their times in seconds."""
+    """Decode from the container's position; yield frames with their times in seconds."""
     tick = stream_time_base(source.video)
-    # A video may break off: what lies before is there.
+    # A video may break off; the frames before that are usable.
     with contextlib.suppress(av.error.InvalidDataError, av.error.EOFError):
         for packet in source.container.demux(source.video):
             for frame in decoder.decode(packet) if packet.size else decoder.flush():
@@ -156,7 +156,7 @@ def _frames(source: OpenSource, decoder: Decoder) -> Iterator[tuple[Fraction, av
 
 
 def _longer_side(picture: av.VideoFrame, width: int) -> int:
-    """Return the cap of the longer side that makes an upright picture ``width`` wide."""
+    """Return the limit of the longer side at which an upright picture is ``width`` wide."""
     across, down = plan_geometry(
         picture.width, picture.height, orientation_of(picture), None
     ).upright

@@ -1,4 +1,4 @@
-"""Looks into a file before it is uploaded: whether it is a video, and how many frames to expect."""
+"""Checks before an upload whether a file is a video, and how many frames to expect."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from splitter.media.source import capture_errors, open_source
 
 
 def expected_frames(path: Path, request: StyleRequest) -> int | None:
-    """Return how many frames of a file are to be painted; None where it makes no promise.
+    """Return how many frames of a file will be painted; None if the file does not say.
 
     Raises:
-        SourceRefused: the splitter would not take the file, for the same reason.
+        SourceRefused: the splitter would refuse the file for the same reason.
     """
     with path.open("rb") as file, capture_errors() as log:
         source = open_source(file, Limits(), log)

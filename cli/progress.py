@@ -1,4 +1,4 @@
-"""Shows how jobs go, on stderr: live lines on a terminal, now and then a plain line elsewhere."""
+"""Shows the progress of jobs on stderr: live lines on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shared.contracts.status import SplitProgress, Status
 from shared.telemetry.escapes import escaped
 
 STEP_PERCENT: Final = 10
-"""Where nobody watches, a job gets a line each time that so much more of it is painted."""
+"""Without a terminal, a job gets a plain line whenever this much more of it is painted."""
 
 REFRESHES_PER_SECOND: Final = 4
 
@@ -27,7 +27,7 @@ REFRESHES_PER_SECOND: Final = 4
 class JobProgress:
     """Shows jobs while its context is open; ``quiet`` shows nothing.
 
-    On a terminal a job is one line, which gives way to its report as soon as it has ended.
+    On a terminal each job has one line, which its report replaces as soon as it has ended.
     """
 
     def __init__(self, *, quiet: bool = False, console: Console | None = None) -> None:
@@ -64,13 +64,13 @@ class JobProgress:
         self._live.stop()
 
     def say(self, text: str) -> None:
-        """Print a line: above the live lines, or as one of the plain ones."""
+        """Print a line, above any live lines."""
         if not self._quiet:
             self._console.print(Text(escaped(text)), soft_wrap=True)
 
     @contextmanager
     def starting(self, what: str) -> Iterator[Callable[[list[str]], None]]:
-        """Say that something starts, and what it waits for: names given to what this yields."""
+        """Show that something starts; the yielded function shows the names that it waits for."""
 
         def wait(names: list[str]) -> None:
             self._note = f"{what}: waiting for {', '.join(names)} ..." if names else ""
@@ -86,13 +86,13 @@ class JobProgress:
         self.say(f"ready after {time.monotonic() - began:.1f} s")
 
     def add(self, name: str, expected: int | None = None) -> Meter:
-        """Begin to show a job; ``expected`` is how many frames its file promises."""
+        """Add a job; ``expected`` is its number of frames according to the file."""
         meter = Meter(name, expected)
         self._meters.append(meter)
         return meter
 
     def show(self, meter: Meter, status: Status | None, split: SplitProgress | None) -> None:
-        """Bring a job up to date."""
+        """Update a job."""
         begins = meter.stage in NOT_BEGUN and status is not None and status.state != "queued"
         meter.update(status, split, time.monotonic())
         self._failed += meter.ended and meter.stage in {"failed", "cancelled"}

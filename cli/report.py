@@ -1,4 +1,4 @@
-"""What the command line says about jobs: one summary for people, one object for programs."""
+"""Reports on jobs: a sentence for people, a JSON object for programs."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ SUCCEEDED = frozenset({"done", "degraded"})
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a job goes, or what has come of it.
+    """The state or the outcome of a job.
 
-    ``seconds`` runs from the upload's notice to the latest record. ``frames`` are painted,
-    ``frames_total`` is None until the video has been read. ``result`` is a blob in the container
-    of results, ``output`` a file on this machine.
+    ``seconds`` is the time from the start of the job to its latest record. ``frames`` are painted;
+    ``frames_total`` is None until the video has been read. ``result`` is a blob in the container of
+    results, ``output`` a file on this machine.
     """
 
     job_id: str
@@ -42,11 +42,11 @@ class Report:
     warnings: tuple[str, ...]
     error: dict[str, str] | None
     waiting: dict[str, str] | None = None
-    """What keeps the job from moving, ``reason`` and ``since``; None while it moves."""
+    """What the job waits for, as ``reason`` and ``since``; None while it makes progress."""
 
     @classmethod
     def of(cls, status: Status, output: str | None = None) -> Self:
-        """Sum up a job's record; ``output`` is the file that its result was written into."""
+        """Return the report of a job's record; ``output`` is the file with its result."""
         took = (
             datetime.fromisoformat(status.updated_at) - datetime.fromisoformat(status.started_at)
         ).total_seconds()
@@ -73,7 +73,7 @@ class Report:
 
     @classmethod
     def refused(cls, video: str, request: StyleRequest, refusal: PermanentError) -> Self:
-        """Report a file that was not submitted, because no pipeline would take it."""
+        """Return the report of a file that was not submitted, because it would be refused."""
         return cls(
             job_id="",
             video=video,
@@ -95,7 +95,7 @@ class Report:
 
     @property
     def succeeded(self) -> bool:
-        """Whether nothing went wrong, so far as the job has come."""
+        """Whether nothing has gone wrong so far."""
         return self.error is None and self.status not in ENDED - SUCCEEDED
 
     def judged_strictly(self) -> Report:
@@ -110,7 +110,7 @@ class Report:
         return escaped_json(json.dumps(asdict(self), ensure_ascii=False))
 
     def sentence(self) -> str:
-        """Return the report as one line for people; names of others cannot break or colour it."""
+        """Return the report as one line for people; control characters in names are escaped."""
         return escaped(self._sentence())
 
     def _sentence(self) -> str:
@@ -131,6 +131,6 @@ class Report:
 
 
 def _left_out(status: Status) -> tuple[str, ...]:
-    """Say which tracks of the video its result does not hold."""
+    """Return a sentence if the result lacks tracks of the video."""
     dropped = status.source.dropped if status.source else ()
     return (f"not in the result: {', '.join(dropped)}",) if dropped else ()

@@ -1,4 +1,4 @@
-"""Where results go: files with the same names at every run, never too long, never overwritten."""
+"""Names the files of results: the same in every run, never too long, never overwriting any."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from client.drafts import DRAFT_ENDING
 from client.names import upload_name
 
 RESULT_ENDINGS: Final = (".mp4", ".mkv")
-"""MP4, but for sound that MP4 cannot hold."""
+"""MP4, or Matroska for sound that MP4 cannot hold."""
 
 LONGEST_NAME_BYTES: Final = 255
-"""What file systems of Linux and macOS take."""
+"""The limit of file systems on Linux and macOS."""
 
 _BESIDE_NAME_BYTES: Final = len(f".mp4{DRAFT_ENDING}")
 
 _LEAST_STEM_BYTES: Final = 32
-"""Of a video's name, so much is kept beside a style's, however long that is."""
+"""At least this much of a video's name is kept, however long the style's is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What ``-o`` says: a file, or a folder; one that is new ends in a slash."""
+    """The value of ``-o``: a file or a folder; a new folder ends in a slash."""
 
     text: str
 
@@ -38,7 +38,7 @@ class Output:
 
     @property
     def is_folder(self) -> bool:
-        """Whether results go into a folder, and keep their own names."""
+        """Whether results go into a folder, under their own names."""
         # Unlike pathlib's, this does not raise for a name that is too long.
         return self.text.endswith(os.sep) or os.path.isdir(self.text)  # noqa: PTH112
 
@@ -49,9 +49,9 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where one result goes; its ending is decided by the result.
+    """The file of one result, whose ending depends on the result.
 
-    ``typed`` is the ending that was asked for; a result of that kind gets it as it was typed.
+    ``typed`` is the ending in ``-o``; a result of that kind gets it exactly as typed.
     """
 
     folder: Path
@@ -60,7 +60,7 @@ class Target:
 
     @classmethod
     def of_file(cls, path: Path) -> Self:
-        """Return the target for a file that was named."""
+        """Return the target for a file named in ``-o``."""
         return cls(path.parent, path.stem, path.suffix)
 
     @property
@@ -78,7 +78,7 @@ class Target:
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def file(self, result: str) -> Path:
-        """Return the file for a result that is called so in storage."""
+        """Return the file for a result, given its name in storage."""
         return self._ending_in(PurePosixPath(result).suffix)
 
     def _ending_in(self, ending: str) -> Path:
@@ -89,10 +89,10 @@ class Target:
 def plan_targets(
     output: Output | None, videos: Sequence[Path], slug: str
 ) -> tuple[list[Target], list[str]]:
-    """Return where the results of ``videos`` go, and a sentence for each reason why they cannot.
+    """Return the targets of the results of ``videos``, and a sentence for each problem.
 
-    Without ``output`` they go into the current folder. Painting takes hours: it must not end at a
-    name.
+    Without ``output`` they go into the current folder. Problems must be found now, because painting
+    may take hours.
     """
     if problems := find_result_problems(output, len(videos)):
         return [], problems
@@ -106,7 +106,7 @@ def plan_targets(
 
 
 def find_result_problems(output: Output | None, videos: int = 1) -> list[str]:
-    """Return one sentence for each reason why results cannot go to ``output``."""
+    """Return a sentence for each reason why results cannot be written to ``output``."""
     said = _option(output)
     if output is None:
         return find_unwritable(said, Path())
@@ -126,7 +126,7 @@ def find_result_problems(output: Output | None, videos: int = 1) -> list[str]:
 def result_names(videos: Sequence[Path], slug: str) -> list[str]:
     """Return a name, without its ending, for each video's result in one folder.
 
-    Videos of one stem keep their endings, and those of one name are numbered in their order:
+    Videos with the same stem keep their endings, and those with the same name are numbered:
 
     >>> result_names([Path("beach.mp4")], "udnie")
     ['beach.udnie']
@@ -145,7 +145,7 @@ def result_names(videos: Sequence[Path], slug: str) -> list[str]:
 
 
 def fetch_target(output: Output | None, result: str) -> Target:
-    """Return where a result goes that exists already: in a folder, under its name in storage."""
+    """Return the target of a finished result: in a folder, under its name in storage."""
     if output is not None and not output.is_folder:
         return Target.of_file(output.path)
     name = _cut(upload_name(PurePosixPath(result).stem), LONGEST_NAME_BYTES - _BESIDE_NAME_BYTES)
@@ -153,7 +153,7 @@ def fetch_target(output: Output | None, result: str) -> Target:
 
 
 def find_overwritten(said: str, outputs: Iterable[Path], sources: Iterable[Path]) -> list[str]:
-    """Return the sentence that refuses to write a result over what it is made of."""
+    """Return a sentence if a result would overwrite its own source."""
     there = [output for output in outputs if output.exists()]
     return [
         f"{said}: this would overwrite the source {source}"
@@ -163,14 +163,14 @@ def find_overwritten(said: str, outputs: Iterable[Path], sources: Iterable[Path]
 
 
 def find_long_name(said: str, path: Path) -> list[str]:
-    """Return the sentence that refuses a name which leaves no room for that of a draft."""
+    """Return a sentence if a name is too long for its draft's name to fit."""
     most = LONGEST_NAME_BYTES - len(DRAFT_ENDING)
     too_long = len(os.fsencode(path.name)) > most
     return [f"{said}: the file's name is longer than {most} bytes"] if too_long else []
 
 
 def find_unwritable(said: str, path: Path) -> list[str]:
-    """Return the sentence that says why a file cannot be written, or a folder not written into."""
+    """Return a sentence if a file cannot be written, or a folder cannot be written into."""
     folder = path.absolute().parent
     try:
         folder = path if path.is_dir() else folder
@@ -178,7 +178,7 @@ def find_unwritable(said: str, path: Path) -> list[str]:
             return [f"{said}: there is no folder {folder}"]
         if path.is_file() and not os.access(path, os.W_OK):
             return [f"{said}: {path} is not writable"]
-        # Permissions are not the whole story: a file system may be read-only, or full.
+        # Permissions are not enough: a file system may be read-only or full.
         with tempfile.TemporaryFile(dir=folder):
             return []
     except OSError as error:
@@ -186,14 +186,14 @@ def find_unwritable(said: str, path: Path) -> list[str]:
 
 
 def find_unwritable_file(said: str, path: Path | None) -> list[str]:
-    """Return the sentence that says why a file cannot be written; none is asked for with None."""
+    """Return a sentence if a file cannot be written; None needs no file."""
     if path is None:
         return []
     return [f"{said} is a folder"] if path.is_dir() else find_unwritable(said, path)
 
 
 def _find_unmakable(said: str, folder: Path) -> list[str]:
-    """Return the sentence that says why a folder cannot be made, or written into if it is there."""
+    """Return a sentence if a folder cannot be made, or an existing one cannot be written into."""
     there = next(place for place in (folder, *folder.parents) if place.exists())
     return find_unwritable(said, there) if there.is_dir() else [f"{said}: {there} is not a folder"]
 

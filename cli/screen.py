@@ -1,4 +1,4 @@
-"""Lays out the progress of many jobs as lines of a terminal, for reading from 40 columns up."""
+"""Lays out the progress of many jobs as lines of a terminal with 40 columns or more."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from shared.telemetry.escapes import escaped
 
 WITH_BAR: Final = 70
 WITH_FRAMES: Final = 110
-"""From these widths on there is room for a bar, and for the numbers of frames."""
+"""The widths from which there is room for a bar, and for the numbers of frames."""
 
 NOT_BEGUN: Final = frozenset({"waiting", "upload", "queued"})
-"""Stages of a job that nobody has begun to work on."""
+"""Stages of a job before any work on it."""
 
 _SPEED, _LEFT, _STAGE, _PERCENT = 6, 6, 8, 4
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Jobs added up. ``left`` is the time until the last of them ends, as well as is known."""
+    """Totals of several jobs. ``left`` is the time until the last of them ends, if known."""
 
     ended: int
     failed: int
@@ -36,8 +36,8 @@ class Summary:
 def lines(meters: Sequence[Meter], failed: int, width: int, height: int) -> list[str]:
     """Return a line for each job at work, and one for all of them.
 
-    Jobs that have ended are not shown: their reports have been printed. Where ``height`` does not
-    suffice, jobs that are being painted go before those that wait.
+    Jobs that have ended are not shown: their reports have been printed. If ``height`` does not
+    suffice, jobs that are being painted take precedence over those that wait.
     """
     living = [meter for meter in meters if not meter.ended]
     busy_first = sorted(living, key=lambda meter: meter.stage in NOT_BEGUN)
@@ -52,7 +52,7 @@ def lines(meters: Sequence[Meter], failed: int, width: int, height: int) -> list
 
 
 def row(meter: Meter, width: int) -> str:
-    """Return one job's line, exactly ``width`` cells wide or less."""
+    """Return one job's line, at most ``width`` cells wide."""
     percent = "" if meter.percent is None else f"{meter.percent}%"
     fields = [f"{meter.stage:<{_STAGE}}", f"{percent:>{_PERCENT}}"]
     if width >= WITH_BAR:
@@ -65,7 +65,7 @@ def row(meter: Meter, width: int) -> str:
 
 
 def total_row(summary: Summary, width: int) -> str:
-    """Return the line that adds all jobs up."""
+    """Return the line with the totals of all jobs."""
     failed = f", {summary.failed} failed" if summary.failed else ""
     percent = "" if summary.percent is None else f"{summary.percent}%"
     tail = " ".join([f"{percent:>{_PERCENT}}", *_pace(summary.speed, summary.left, width)])
@@ -74,7 +74,7 @@ def total_row(summary: Summary, width: int) -> str:
 
 
 def summarize(meters: Sequence[Meter], failed: int) -> Summary:
-    """Add jobs up."""
+    """Return the totals of jobs."""
     speeds = [meter.frames_per_second for meter in meters if meter.frames_per_second]
     totals = [meter.total for meter in meters]
     painted = sum(meter.painted for meter in meters)
@@ -113,7 +113,7 @@ def clock(seconds: float) -> str:
 def shorten(text: str, width: int) -> str:
     """Return ``text`` in exactly ``width`` cells, none if that is negative.
 
-    What is too long loses its middle.
+    The middle of a longer text is left out.
     """
     if width <= 0:
         return ""
@@ -127,12 +127,12 @@ def shorten(text: str, width: int) -> str:
 
 
 def fit(text: str, width: int) -> str:
-    """Return as much of ``text`` as there is room for."""
+    """Return as much of ``text`` as fits."""
     return text if cell_len(text) <= width else set_cell_size(text, width)
 
 
 def _joined(text: str, tail: str, width: int) -> str:
-    """Return a line that ends in ``tail``; ``text`` gets the room that is left."""
+    """Return a line that ends in ``tail``; ``text`` gets the rest of the width."""
     return fit(f"{shorten(text, width - cell_len(tail) - 1)} {tail}", width).rstrip()
 
 

@@ -1,4 +1,4 @@
-"""The commands that show styles and make them, and their options."""
+"""The commands that show and train styles, and their options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from local.defaults import DEFAULT_STYLE
 
 
 def add_gallery(commands_: CommandParsers) -> None:
-    """Add the commands that show what styles look like, and the one that makes them."""
+    """Add the commands that show styles, and the one that trains them."""
     styles = commands_.add_parser("styles", help="list, check or show the styles")
     doing = styles.add_mutually_exclusive_group()
     doing.add_argument("--check", action="store_true", help="run every network once")

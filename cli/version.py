@@ -1,4 +1,4 @@
-"""Which version of the project this is."""
+"""The version of the project."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib import metadata
 
 
 def version() -> str:
-    """Return the installed version; an image that only holds the files names its own."""
+    """Return the installed version; images without an installation set their own."""
     try:
         return metadata.version("stylestream")
     except metadata.PackageNotFoundError:

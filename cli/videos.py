@@ -1,4 +1,4 @@
-"""Finds the videos that a command line names: files, or all of a folder."""
+"""Finds the videos that a command line names: files, or whole folders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VIDEO_ENDINGS: Final = frozenset(
         "3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv".split()  # noqa: SIM905 - a list of 17 lines says no more
     )
 )
-"""Which files of a folder are taken for videos; a file that is named is taken whatever its name."""
+"""The files of a folder that count as videos; a file that is named itself always does."""
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
@@ -22,15 +22,15 @@ _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 def find_videos(words: Sequence[str], styles: Iterable[str] = ()) -> tuple[list[Path], list[str]]:
     """Return the videos that ``words`` name, each once, and a sentence for each that names none.
 
-    Of a folder, results of earlier runs (``beach.the-scream.mp4`` beside ``beach.mov``) are left
-    out: ``styles`` are the names that tell them.
+    In folders, results of earlier runs (``beach.the-scream.mp4`` beside ``beach.mov``) are left
+    out; they are recognised by the names of ``styles``.
     """
     videos: dict[str, Path] = {}
     problems: list[str] = []
     for word in words:
         found, refused = _find(word, tuple(styles))
         for path in found:
-            # The same file may be named in several ways; links count as files of their own.
+            # One file may be named in several ways; links count as separate files.
             place = os.path.join(os.path.realpath(path.parent), path.name)  # noqa: PTH118
             videos.setdefault(place, path)
         problems += refused
@@ -54,7 +54,7 @@ def _find(word: str, styles: tuple[str, ...]) -> tuple[list[Path], list[str]]:
 
 
 def find_unreadable(path: Path) -> list[str]:
-    """Return the sentence that says why a file cannot be read."""
+    """Return a sentence that says why a file cannot be read."""
     try:
         if path.is_dir():
             return [f"{path} is a folder; name a file"]
@@ -80,6 +80,6 @@ def _of_folder(folder: Path, styles: tuple[str, ...]) -> tuple[list[Path], list[
 
 
 def _is_result(path: Path, names: set[str], styles: tuple[str, ...]) -> bool:
-    """Tell whether a file is named as the result of another one of ``names``."""
+    """Return whether a file has the name of the result of another one of ``names``."""
     source, _, request = path.stem.rpartition(".")
     return source in names and request.startswith(styles or ("\0",))

@@ -1,7 +1,7 @@
 """A stack that stays for some minutes after a ``run``, so that the next one begins at once.
 
-``stylestream run --keep-warm MINUTES`` starts this module as a process of its own, which ends, and
-takes everything that it stored with it, when it has had nothing to do for so long.
+``stylestream run --keep-warm MINUTES`` starts this module as a process of its own. When it has been
+idle for that long, it ends and deletes everything that it stored.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _TAIL_LINES: Final = 5
 
 
 def find_warm() -> Path | None:
-    """Return the directory of a stack that stays and runs; None when there is none."""
+    """Return the directory of a running warm stack; None if there is none."""
     return next((folder for folder in _folders() if running_stack(folder)), None)
 
 
 async def start_warm(minutes: int) -> Path:
-    """Start a stack that stays, and return its directory when it runs.
+    """Start a warm stack, and return its directory once it runs.
 
     Raises:
         StylestreamError: it does not start; the message quotes its log.
@@ -52,7 +52,7 @@ async def start_warm(minutes: int) -> Path:
                     "\n  ".join(["the stack that is to stay did not start:", *said])
                 )
             await asyncio.sleep(_LOOK_S)
-    except asyncio.CancelledError:  # who wanted it waits for it no more
+    except asyncio.CancelledError:  # whoever wanted it no longer waits
         process = await starting
         process.terminate()
         await asyncio.to_thread(process.wait)
@@ -63,7 +63,7 @@ async def start_warm(minutes: int) -> Path:
 
 async def stay(folder: Path, minutes: int) -> None:
     """Run a stack in ``folder`` until it has been idle for ``minutes``."""
-    # Whoever only looks for such a stack need not load it.
+    # Imported late: looking for such a stack does not need it.
     from local.stack import Stack, StackOptions
 
     async with Stack(StackOptions(folder, disposable=True)) as stack:
@@ -80,7 +80,7 @@ async def _fail(stack: Stack) -> None:
 
 
 def _launch(folder: Path, minutes: int) -> subprocess.Popen[bytes]:
-    # Not asyncio's: its processes end with the loop that has started them.
+    # Not asyncio's, whose processes end with the loop that started them.
     with (folder / _LOG).open("wb") as output:
         return subprocess.Popen(
             python("cli.warm", str(folder), str(minutes)),
@@ -100,13 +100,13 @@ def _place() -> Path:
 def _new_folder() -> Path:
     while True:
         _place().mkdir(parents=True, exist_ok=True)
-        # Another stack that ends just now takes the empty place along.
+        # Another stack that ends at the same time may remove the empty folder.
         with suppress(FileNotFoundError):
             return Path(tempfile.mkdtemp(dir=_place()))
 
 
 def _remove(folder: Path) -> None:
-    """Delete a stack's folder, and after the last one the place where they are."""
+    """Delete a stack's folder, and their common folder after the last one."""
     shutil.rmtree(folder, ignore_errors=True)
     with suppress(OSError):
         folder.parent.rmdir()
@@ -117,7 +117,7 @@ def _folders() -> list[Path]:
 
 
 def _sweep() -> None:
-    """Delete what stacks have left that were killed."""
+    """Delete the folders of stacks that were killed."""
     for folder in _folders():
         with ExitStack() as held:
             if not (folder / STATE_FILE).exists():  # it is starting
@@ -130,7 +130,7 @@ def _sweep() -> None:
 
 
 def main() -> None:
-    """Keep the stack of the first argument for as many idle minutes as the second says."""
+    """Run the stack in the folder of the first argument; the second is its idle minutes."""
     folder, minutes = Path(sys.argv[1]), int(sys.argv[2])
     try:
         asyncio.run(stay(folder, minutes))

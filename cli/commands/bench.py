@@ -18,7 +18,7 @@ from shared.telemetry import logs
 
 
 async def bench(arguments: Namespace) -> int:
-    """Measure, print JSON or tables, and write the tables where ``--markdown`` says."""
+    """Measure, print JSON or tables, and write the tables to ``--markdown``."""
     refuse(_problems(arguments))
     logs.configure("WARNING", "console", "bench")
     figures = await measure(
@@ -52,7 +52,7 @@ def _problems(arguments: Namespace) -> list[str]:
 
 
 def _command(arguments: Namespace) -> str:
-    """Return what repeats the measurement."""
+    """Return the command that repeats the measurement."""
     words = [f"stylestream bench --frames {arguments.frames}"]
     if arguments.style != DEFAULT_STYLE:
         words.append(f"--style {arguments.style}")

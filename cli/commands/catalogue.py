@@ -1,4 +1,4 @@
-"""``stylestream styles`` and ``stylestream config``: what there is, and what is in effect."""
+"""``stylestream styles`` and ``stylestream config``: the styles, and the settings in effect."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.contracts.errors import ConfigurationError
 
 
 async def styles(arguments: Namespace) -> int:
-    """List the styles with what their cards say; or check them; or show what they look like."""
+    """List the styles with their cards, check them, or show what they look like."""
     if arguments.check:
         return await asyncio.to_thread(_check)
     if arguments.sheet is not None:
@@ -44,7 +44,7 @@ def _check() -> int:
 
 async def config(arguments: Namespace) -> int:
     """Print the services' settings in effect in this environment, secrets masked."""
-    # Whoever asks for styles need not load what services are made of.
+    # Imported late: listing styles does not need the services' settings.
     from assembler.settings import AssemblerSettings
     from shared.service.settings import ServiceSettings, describe, load
     from splitter.settings import SplitterSettings

@@ -14,7 +14,7 @@ from cli.results import find_unwritable_file
 
 
 async def chaos(arguments: Namespace) -> int:
-    """Break stacks on purpose for some minutes; exit 1 if a promise did not hold."""
+    """Break stacks on purpose for some minutes; exit 1 if a promise was broken."""
 
     def tell(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
@@ -22,7 +22,7 @@ async def chaos(arguments: Namespace) -> int:
     refuse(find_unwritable_file(f"--report {arguments.report}", arguments.report))
 
     def note(findings: Findings) -> None:
-        # Hours of findings outlive an end that nobody has foreseen.
+        # Hours of findings must survive an unforeseen end.
         if arguments.report:
             arguments.report.write_text(page(findings), encoding="utf-8")
 

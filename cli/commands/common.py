@@ -1,4 +1,4 @@
-"""What several subcommands do: read a style request, wait for a job, report its end."""
+"""What several subcommands share: style requests, waiting for jobs, and reports."""
 
 from __future__ import annotations
 
@@ -26,18 +26,17 @@ if TYPE_CHECKING:
 
 FAILED: Final = 1
 DEGRADED: Final = 3
-"""Exit codes: a job failed; a job's result lacks what was damaged in its video."""
+"""Exit codes: a job failed; damaged parts of a video are missing from its result."""
 
 UNNOTICED_S: Final = 30.0
-"""After this long a running splitter has noticed an upload."""
+"""A running splitter has noticed an upload after this long."""
 
 
 def read_request(arguments: Namespace) -> StyleRequest:
     """Return the style request of a command line.
 
     Raises:
-        StyleError: with one sentence for each option that makes no sense, or for a style that does
-            not exist.
+        StyleError: an option is invalid or a style does not exist; a sentence for each.
     """
     if not arguments.style.strip():
         raise StyleError("BAD_REQUEST", "--style is empty: name a style, or leave the option out")
@@ -55,7 +54,7 @@ def read_request(arguments: Namespace) -> StyleRequest:
         "fade": arguments.fade,
     }
     request = parse_style_request(texts, DEFAULT_STYLE)
-    if not os.environ.get("STYLES_CONTAINER"):  # what is in there, the services alone know
+    if not os.environ.get("STYLES_CONTAINER"):  # only the services know what is in there
         styles = gallery()
         named = [style for blend in request.blends for style, _ in parse_blend(blend)]
         unknown = [style for style in named if style not in styles]
@@ -68,7 +67,7 @@ def read_request(arguments: Namespace) -> StyleRequest:
 
 
 def find_request_problems(arguments: Namespace) -> list[str]:
-    """Return one sentence for each option of a style request that cannot work."""
+    """Return a sentence for each invalid option of a style request."""
     try:
         read_request(arguments)
     except StyleError as error:
@@ -83,9 +82,9 @@ def refuse(problems: list[str]) -> None:
 
 
 def find_engine_problems(engine: EngineSetting | None) -> list[str]:
-    """Return why a GPU that ``--engine`` names is out of the question, before anything starts.
+    """Return why a GPU that ``--engine`` names cannot work, before anything starts.
 
-    Whether it works is for the services to find out.
+    Whether it does work is found out by the services.
     """
     if engine != "cuda" and engine != "tensorrt":  # noqa: PLR1714 - a set would hide the type
         return []
@@ -99,15 +98,15 @@ def find_engine_problems(engine: EngineSetting | None) -> list[str]:
 
 
 def engine_environment(engine: EngineSetting | None) -> dict[str, str]:
-    """Return what a stack's services are to be given for ``--engine``."""
+    """Return the environment of a stack's services for ``--engine``."""
     return {} if engine is None else {"ENGINE": engine}
 
 
 class Patience:
-    """How long jobs that nobody takes up are waited for, while none of them is being painted.
+    """How long to wait for jobs that no service takes up, while none of them is being painted.
 
-    A busy pipeline lets uploads wait for their turn; one that does nothing will not begin. Before
-    its upload is complete, a job is not waited for.
+    In a busy pipeline uploads wait for their turn; an idle one will never take them up. The time
+    starts when an upload is complete.
     """
 
     def __init__(self, limit_s: float = UNNOTICED_S) -> None:
@@ -117,7 +116,7 @@ class Patience:
         self._idle_since = time.monotonic()
 
     def see(self, job: str, status: Status | None) -> bool:
-        """Note what a job's record says; return whether waiting for it makes no sense any more."""
+        """Note a job's record; return whether waiting for the job has become pointless."""
         now = time.monotonic()
         if job not in self._known:
             self._known.add(job)
@@ -142,7 +141,7 @@ async def wait_for(
 ) -> Status | None:
     """Show a job's progress until it has ended; return its last record.
 
-    Where ``patience`` ends, ``unnoticed`` is printed, and what comes back is None.
+    When ``patience`` ends, ``unnoticed`` is printed, and None is returned.
     """
     async for view in pipeline.watch(submission.job_id):
         progress.show(meter, view.status, view.split)
@@ -157,7 +156,7 @@ async def wait_for(
 
 
 def tell(report: Report, progress: JobProgress, *, as_json: bool) -> None:
-    """Print a report to stdout, and a cause of failure and warnings to stderr."""
+    """Print a report to stdout, and the cause of a failure and warnings to stderr."""
     if as_json:
         progress.report(report.json())
     elif report.succeeded:
@@ -171,7 +170,7 @@ def tell(report: Report, progress: JobProgress, *, as_json: bool) -> None:
 
 
 def exit_code(reports: list[Report]) -> int:
-    """Return the exit code for jobs that have ended: the worst of them decides."""
+    """Return the exit code for jobs that have ended: that of the worst one."""
     if not all(report.succeeded for report in reports):
         return FAILED
     return DEGRADED if any(report.status == "degraded" for report in reports) else 0

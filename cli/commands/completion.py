@@ -1,4 +1,4 @@
-"""``stylestream completion``: the command line for the Tab key of a shell."""
+"""``stylestream completion``: completion of the command line in a shell."""
 
 from __future__ import annotations
 

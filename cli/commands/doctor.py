@@ -1,4 +1,4 @@
-"""``stylestream doctor``: looks a deployment over, and says what is wrong and how to mend it."""
+"""``stylestream doctor``: checks a deployment, and says what is wrong and how to fix it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from client import diagnose, diagnose_rights
 
 
 async def doctor(arguments: Namespace) -> int:
-    """Print a line for each thing looked at; exit 1 if anything is wrong."""
+    """Print a line for each check; exit 1 if anything is wrong."""
     sound = True
     findings = (
         diagnose_rights(arguments.dir, arguments.rights_of)

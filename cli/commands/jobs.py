@@ -26,7 +26,7 @@ _OPENERS: Final = ("open",) if sys.platform == "darwin" else ("xdg-open",)
 
 
 async def status(arguments: Namespace) -> int:
-    """Show one job, or the newest; with ``--watch`` again and again."""
+    """Show one job or the newest ones; with ``--watch``, repeatedly."""
     async with open_pipeline(arguments.dir) as pipeline:
         if arguments.watch:
             return await _watch(pipeline, arguments)
@@ -67,7 +67,7 @@ async def open_result(arguments: Namespace) -> int:
             f"{_OPENERS[0]} is not installed, so a player cannot be opened: use 'stylestream fetch'"
         )
     async with open_pipeline(arguments.dir) as pipeline:
-        # It stays, because the player reads the file after this command has ended.
+        # It is kept, because the player reads the file after this command has ended.
         folder = Path(tempfile.mkdtemp(prefix="stylestream-open-"))
         try:
             path = await pipeline.fetch(arguments.job, folder)
@@ -80,10 +80,10 @@ async def open_result(arguments: Namespace) -> int:
 
 
 async def play(opener: str, path: Path) -> None:
-    """Open a video with a program that finds the player for it.
+    """Open a video with the system's default player.
 
     Raises:
-        StylestreamError: the program says that it could not.
+        StylestreamError: it could not be opened.
     """
     player = await asyncio.create_subprocess_exec(
         opener, path, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
@@ -111,7 +111,7 @@ async def _find(pipeline: Pipeline, arguments: Namespace) -> list[Status]:
 
 
 async def _watch(pipeline: Pipeline, arguments: Namespace) -> int:
-    """Show jobs until Ctrl-C, or until the one that is asked for has ended."""
+    """Show jobs until Ctrl-C, or one job until it has ended."""
     console = Console(highlight=False, markup=False, emoji=False)
     with Live(console=console, auto_refresh=False, screen=False) as live:
         async for found in polled(lambda: _find(pipeline, arguments), REFRESH_S):
@@ -120,10 +120,10 @@ async def _watch(pipeline: Pipeline, arguments: Namespace) -> int:
             if arguments.job is not None and found[0].ended:
                 break
     if not console.is_terminal:
-        print()  # where nothing is redrawn, the last line is left open
+        print()  # without redrawing, the last line is left open
     return 0
 
 
 def _width() -> int:
-    """Return the width of the terminal; elsewhere lines are as long as they are."""
+    """Return the width of the terminal; without one, lines are not limited."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else 500

@@ -1,4 +1,4 @@
-"""``stylestream link``: addresses to upload a video to, or to download a result from."""
+"""``stylestream link``: addresses for uploading a video or downloading a result."""
 
 from __future__ import annotations
 

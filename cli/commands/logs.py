@@ -1,4 +1,4 @@
-"""``stylestream logs``: what the processes of a stack on this machine have written."""
+"""``stylestream logs``: the logs of a stack on this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.telemetry.escapes import escaped
 
 POLL_S: Final = 0.25
 _WIDTH: Final = len("stylizer-1")
-"""Most processes' names are no longer than this one."""
+"""Few names of processes are longer than this one."""
 
 _TAB: Final = "\t"
 
@@ -23,7 +23,7 @@ Say = Callable[[str], None]
 
 
 async def logs(arguments: Namespace) -> int:
-    """Print the last lines of each process's log; with ``--follow``, what comes after them."""
+    """Print the last lines of each process's log; with ``--follow``, also new ones."""
     folder: Path = (arguments.dir or default_dir()) / "logs"
     files = await asyncio.to_thread(_find, folder, arguments.process)
     width = max(len(file.stem) for file in files)
@@ -39,7 +39,7 @@ async def logs(arguments: Namespace) -> int:
 
 @contextlib.asynccontextmanager
 async def shown(folder: Path, say: Say) -> AsyncIterator[None]:
-    """Hand to ``say`` every line that a stack's processes log in ``folder`` from now on."""
+    """Pass to ``say`` every line that a stack's processes log in ``folder`` from now on."""
     places = {file: file.stat().st_size for file in _logs(folder)}
 
     def say_new_lines() -> None:
@@ -79,7 +79,7 @@ def _find(folder: Path, process: str | None) -> list[Path]:
 
 
 def _print_tail(file: Path, lines: int, width: int, *, whole: bool) -> int:
-    """Print the last lines and return where they end; ``whole`` leaves out one without its end."""
+    """Print the last lines and return where they end; ``whole`` leaves out an incomplete one."""
     data = file.read_bytes()
     if whole:
         data = data[: data.rfind(b"\n") + 1]
@@ -88,7 +88,7 @@ def _print_tail(file: Path, lines: int, width: int, *, whole: bool) -> int:
 
 
 def _hand_on(file: Path, place: int, width: int, say: Say) -> int:
-    """Hand on the whole lines after ``place``; a log that has begun anew is read from its start."""
+    """Pass on the complete lines after ``place``; a restarted log is read from its beginning."""
     try:
         with file.open("rb") as log:
             if log.seek(0, 2) < place:

@@ -1,4 +1,4 @@
-"""``stylestream cancel`` and ``dead-letters``: what an operator does about jobs in trouble."""
+"""``stylestream cancel`` and ``dead-letters``: commands for jobs in trouble."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.telemetry.escapes import escaped, escaped_json
 
 
 async def cancel(arguments: Namespace) -> int:
-    """End a job; its services leave it within seconds, and its intermediates are deleted."""
+    """Cancel a job; services stop working on it within seconds, and delete its intermediates."""
     async with open_pipeline(arguments.dir) as pipeline:
         status = await pipeline.cancel(arguments.job)
     print(f"{status.job_id}  {escaped(status.video_name)}: cancelled")

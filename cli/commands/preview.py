@@ -1,4 +1,4 @@
-"""``stylestream preview`` and the sheet of ``stylestream styles``: look before painting a video."""
+"""``stylestream preview`` and ``stylestream styles --sheet``: single pictures in styles."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Titled = tuple[str, StyleRequest]
 
 
 async def preview(arguments: Namespace) -> int:
-    """Write one picture of a video, or a loop, before and after, side by side."""
+    """Write one frame of a video, or a loop, before and after painting, side by side."""
     problems = [*find_unreadable(arguments.video), *find_request_problems(arguments)]
     problems += find_engine_problems(arguments.engine)
     if problems and arguments.output is None:
@@ -48,7 +48,7 @@ async def preview(arguments: Namespace) -> int:
 
 
 async def sheet(arguments: Namespace) -> int:
-    """Write a picture, or a loop, painted in every style of the gallery."""
+    """Write a frame, or a loop, painted in every style of the gallery."""
     arguments.video = arguments.sheet
     output = arguments.output or _beside(arguments, "styles")
     problems = [*find_unreadable(arguments.video), *find_engine_problems(arguments.engine)]
@@ -69,7 +69,7 @@ async def _write(
     output: Path,
     columns: int | None,
 ) -> int:
-    """Write what is asked for: the source, and what each request makes of it."""
+    """Write the source, and the source painted for each request."""
     stopped = threading.Event()
     try:
         await asyncio.to_thread(_paint, arguments, picture, requests, output, columns, stopped)
@@ -104,7 +104,7 @@ def _paint(
 
 
 class _StoppableEngine(OnnxEngine):
-    """Paints until its command is interrupted, and then raises `Stopped`."""
+    """An engine that raises `Stopped` once its command is interrupted."""
 
     def __init__(self, stopped: threading.Event, *options: Any) -> None:
         super().__init__(*options)
@@ -120,7 +120,7 @@ class _StoppableEngine(OnnxEngine):
 
 
 def _engine(asked: EngineSetting | None, stopped: threading.Event) -> OnnxEngine:
-    """Open the engine for single pictures: in fp32, since starts are longer than paintings here."""
+    """Open the engine in fp32, because for single pictures its start takes longer than painting."""
     settings = with_engine(load(PaintingSettings), asked)
     choice = choose(settings.engine, "fp32", gallery(), DEFAULT_STYLE, settings.gpu_mem_limit_mib)
     return _StoppableEngine(stopped, gallery(), choice.device, settings.gpu_mem_limit_mib)
@@ -144,13 +144,13 @@ def _named(blend: str) -> str:
 
 
 def _look(request: StyleRequest) -> StyleRequest:
-    """Return a request without all that does not show in a single picture."""
+    """Return a request without everything that does not affect a single picture."""
     shown = {"style", "fade", "max_side", "strength", "preserve_color", "brush"}
     return StyleRequest(**request.model_dump(include=shown))
 
 
 def _beside(arguments: Namespace, what: str) -> Path:
-    """Return the usual file for a picture of a video: in the current folder."""
+    """Return the default file for a picture of a video, in the current folder."""
     return Path(f"{result_names([arguments.video], what)[0]}{_ending(arguments)}")
 
 

@@ -1,4 +1,4 @@
-"""``stylestream run``: videos painted on this machine, from start to end."""
+"""``stylestream run``: paints videos on this machine, from upload to result."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ T = TypeVar("T")
 
 UPLOADS_AT_ONCE: Final = 4
 PATIENCE_S: Final = 120.0
-"""A stack that is being watched takes an upload up within seconds, on a busy machine too."""
+"""A running stack takes up an upload within seconds, even on a busy machine."""
 
 _UNNOTICED: Final = (
     f"the upload has not been picked up for {PATIENCE_S:g} s, although all processes are "
@@ -60,7 +60,7 @@ _UNNOTICED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """One video to paint, and where its result goes."""
+    """A video to paint, and the target of its result."""
 
     video: Path
     target: Target
@@ -68,7 +68,7 @@ class _Order:
 
 
 async def run(arguments: Namespace) -> int:
-    """Paint videos in the running stack, or in one that is started for them; fetch the results."""
+    """Paint videos in the running stack, or in one started for them, and fetch the results."""
     videos, problems = find_videos(arguments.videos or [str(SAMPLE)], gallery().styles)
     problems += find_request_problems(arguments)
     problems += find_engine_problems(arguments.engine)
@@ -85,14 +85,14 @@ async def run(arguments: Namespace) -> int:
             for order in orders:
                 order.target.make_folder()
             async with _pipeline(arguments, progress) as (pipeline, stack):
-                # A stack of its own that is thrown away takes its jobs with it.
+                # The jobs of a temporary stack are deleted with it.
                 kept = stack is None or not stack.options.disposable
                 await _or_failure(stack, work.paint(pipeline, orders, cancel=kept))
     return exit_code(work.reports)
 
 
 class _Run:
-    """What one command does with its videos, and what has come of them so far."""
+    """The videos of one command, and their results so far."""
 
     def __init__(self, request: StyleRequest, progress: JobProgress, arguments: Namespace) -> None:
         self.reports: list[Report] = []
@@ -104,10 +104,10 @@ class _Run:
         self._unfinished: set[Submission] = set()
 
     def accept(self, videos: list[Path], targets: list[Target]) -> list[_Order]:
-        """Return the orders that make sense; report at once on files that are not videos.
+        """Return the orders to paint; report at once on files that are not videos.
 
         Raises:
-            ConfigurationError: a result is there already, and nothing says what becomes of it.
+            ConfigurationError: a result exists, and no option says what to do with it.
         """
         orders: list[tuple[Path, Target]] = []
         existing: list[str] = []
@@ -134,13 +134,13 @@ class _Run:
         return _Order(video, target, self._progress.add(video.name, expected))
 
     async def paint(self, pipeline: Pipeline, orders: list[_Order], *, cancel: bool) -> None:
-        """Paint all, as the pipeline has time for them; ``cancel`` ends jobs that are cut short."""
+        """Paint all videos; ``cancel`` cancels the jobs that are interrupted."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 for order in orders:
                     tasks.create_task(self._paint_one(pipeline, order))
         except* (StylestreamError, OSError) as group:
-            # Among them a video that is gone, and a reader of stdout that has left.
+            # Such as a video that is gone, or a closed stdout.
             raise group.exceptions[0] from None
         finally:
             if cancel:
@@ -177,7 +177,7 @@ class _Run:
 async def _pipeline(
     arguments: Namespace, progress: JobProgress
 ) -> AsyncIterator[tuple[Pipeline, Stack | None]]:
-    """Open the stack that runs already, unless one of its own is asked for; else start one."""
+    """Open the running stack unless options ask for another one; else start one."""
     if running := None if _wants_its_own(arguments) else await _find_running(arguments, progress):
         progress.say(f"painting in the stack that runs in {running}")
         from client import open_pipeline
@@ -186,7 +186,7 @@ async def _pipeline(
             yield found, None
         return
     await ensure_azurite(progress)
-    # With a stack that runs already, this need not be loaded.
+    # Imported late: not needed if a stack is running.
     from local.stack import Stack, StackOptions
 
     async with AsyncExitStack() as closing:
@@ -202,7 +202,7 @@ async def _pipeline(
         await closing.enter_async_context(_logs(arguments, directory, progress))
         with progress.starting("starting the pipeline on this machine") as waiting:
             stack = await closing.enter_async_context(Stack(options, waiting))
-            # Its SDK is loaded meanwhile: see `local.stack`.
+            # Its SDK is imported meanwhile: see `local.stack`.
             from client import Account, open_pipeline
 
             account = Account(stack.storage_connection_string)
@@ -221,7 +221,7 @@ def _wants_its_own(arguments: Namespace) -> bool:
 
 
 async def _find_running(arguments: Namespace, progress: JobProgress) -> Path | None:
-    """Return the directory of a stack that runs, or is to stay and is started."""
+    """Return the directory of a running stack, or of a warm one that is started."""
     if running_stack(default_dir()):
         return default_dir()
     if warm := find_warm():
@@ -237,12 +237,12 @@ async def _find_running(arguments: Namespace, progress: JobProgress) -> Path | N
 def _logs(
     arguments: Namespace, directory: Path, progress: JobProgress
 ) -> AbstractAsyncContextManager[None]:
-    """Show what the services of the stack in ``directory`` log, if that is asked for."""
+    """Show the logs of the stack in ``directory`` if ``--verbose`` is given."""
     return shown(directory / "logs", progress.say) if arguments.verbose else nullcontext()
 
 
 async def _or_failure(stack: Stack | None, work: Coroutine[None, None, T]) -> T:
-    """Await ``work`` on a stack, but no longer than the stack itself can live."""
+    """Await ``work`` on a stack; a failure of the stack ends it."""
     if stack is None:
         return await work
     working = asyncio.create_task(work)

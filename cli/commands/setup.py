@@ -1,4 +1,4 @@
-"""``stylestream setup``: what the stack of this machine needs besides Python packages."""
+"""``stylestream setup``: installs what a local stack needs besides Python packages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.contracts.errors import StylestreamError
 
 
 async def setup(arguments: Namespace) -> int:
-    """Install Azurite, and say where it is."""
+    """Install Azurite and print where it is."""
     with JobProgress(quiet=arguments.quiet) as progress:
         await ensure_azurite(progress)
     print(f"Azurite is installed in {azurite_setup.find_installed()}")
@@ -19,10 +19,10 @@ async def setup(arguments: Namespace) -> int:
 
 
 async def ensure_azurite(progress: JobProgress) -> None:
-    """Install Azurite if it is not there yet.
+    """Install Azurite unless it is installed.
 
     Raises:
-        StylestreamError: it cannot be installed; the sentence says why.
+        StylestreamError: it cannot be installed; the message says why.
     """
     if azurite_setup.find_installed() is not None:
         return

@@ -1,4 +1,4 @@
-"""``stylestream submit``: videos for a running stack, or for one in Azure."""
+"""``stylestream submit``: uploads videos to a running stack, or to a pipeline in Azure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``stylestream train``: a style of one's own from one painting and a folder of photographs."""
+"""``stylestream train``: trains a style from a painting and a folder of photographs."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ PHOTOGRAPHS: Final = (
     Path("/usr/share/backgrounds"),
     Path("/usr/share/wallpapers"),
 )
-"""Where pictures are, on many machines."""
+"""Folders that have pictures on many machines."""
 
 LEAST_PHOTOGRAPHS: Final = 24
-"""Fewer would be learnt by heart."""
+"""With fewer, the network would memorise them."""
 
 
 async def train(arguments: Namespace) -> int:
-    """Train a style, showing how it goes; a run that was cut short goes on where it was."""
+    """Train a style, showing progress; a run that was interrupted continues where it stopped."""
     try:
         from training.session import Commission, carry_out
         from training.trainer import Plan
@@ -57,7 +57,7 @@ async def train(arguments: Namespace) -> int:
         device=arguments.device,
         features=arguments.features,
     )
-    # Ctrl-C reaches this coroutine; the thread must be told, and ends with the step it is at.
+    # Ctrl-C reaches only this coroutine; the thread stops after its current step.
     ended = threading.Event()
     with _Bar(commission.plan.steps, ended) as bar:
         try:
@@ -69,10 +69,10 @@ async def train(arguments: Namespace) -> int:
 
 
 def _find_photographs() -> Path:
-    """Return a folder of pictures on this machine that a training can practise on.
+    """Return a folder on this machine with pictures to train on.
 
     Raises:
-        ConfigurationError: there are not enough of them.
+        ConfigurationError: there are not enough pictures.
     """
     from training.data import pictures_in
 
@@ -111,7 +111,7 @@ def _card(arguments: Namespace) -> dict[str, Any]:
 
 
 class _Bar:
-    """Shows a training's steps, losses and time left, on a terminal's stderr."""
+    """Shows a training's steps, losses and time left on stderr, if that is a terminal."""
 
     def __init__(self, steps: int, ended: threading.Event) -> None:
         from rich.console import Console
@@ -138,7 +138,7 @@ class _Bar:
         self._bars.stop()
 
     def show(self, progress: Progress) -> None:
-        """Show a step; called by the training's thread."""
+        """Show a step; called from the training's thread."""
         if self._ended.is_set():
             raise Stopped
         losses = progress.curve[-1] if progress.curve else {}

@@ -1,4 +1,4 @@
-"""``stylestream up``: a stack that stays on this machine."""
+"""``stylestream up``: keeps a stack running on this machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from local.stack import Stack, StackOptions
 
 
 async def up(arguments: Namespace) -> int:
-    """Keep a stack running until a signal comes."""
+    """Keep a stack running until a signal arrives."""
     refuse(find_engine_problems(arguments.engine))
     options = StackOptions(
         arguments.dir,
