@@ -1,13 +1,14 @@
-"""Check that every panel of every dashboard shows something, and that rules and alerts are right.
+"""Checks that every panel of every dashboard has data, and that rules and alerts are right.
 
 ::
 
     .venv/bin/python -m deploy.monitoring.rehearsal build/monitoring
     .venv-deploy/bin/python -m deploy.monitoring.check build/monitoring [IMAGES]
 
-The second asks a real Prometheus, on the data that the first left, every expression of every panel,
-with the variables filled in as Grafana does. One that Prometheus refuses, or that gives no data,
-ends the check. With a folder for IMAGES, the panels are also drawn, for the documentation.
+The second command evaluates every expression of every panel with a real Prometheus on the data that
+the first has written, with variables filled in as by Grafana. It fails if Prometheus rejects an
+expression, or if one has no data. With a folder for IMAGES, it also draws the panels for the
+documentation.
 """
 
 from __future__ import annotations
@@ -34,31 +35,31 @@ HERE: Final = Path(__file__).parent
 RULES: Final = tuple(sorted((HERE / "rules").glob("*.yml")))
 
 EXPECTED_ALERTS: Final = {"StylestreamDeadLetters"}
-"""What a rehearsal sets off: events that are none of ours, and one bad upload among good ones."""
+"""The alert that a rehearsal triggers, with foreign events and one bad upload among good ones."""
 
 _POINTS: Final = 240
-# Grafana's own choice at a scrape every 5 s; the rehearsal scrapes more often.
+# What Grafana uses for a scrape interval of 5 s; the rehearsal scrapes more often.
 _RATE_INTERVAL_S: Final = 20
 
 Data = Mapping[tuple[str, str], list[list[Series]]]
-"""What was found for each panel, by its row's and its own title: the series of each query."""
+"""The series of each query of each panel, by the titles of its row and the panel."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The time that the data are about."""
+    """The time that the data cover."""
 
     start_s: float
     end_s: float
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Its length."""
         return self.end_s - self.start_s
 
 
 def main(folder: Path, images: Path | None) -> None:
-    """Check, and draw into ``images`` if it is given."""
+    """Check, and draw the panels into the folder ``images`` if it is given."""
     require()
     problems = [*_unreadable()]
     _promtool("check", "rules", *map(str, RULES))
@@ -79,7 +80,7 @@ def main(folder: Path, images: Path | None) -> None:
 
 
 def filled_in(expr: str, dashboard: Dashboard, range_s: float) -> str:
-    """Return an expression with its variables as Grafana fills them in when all are chosen."""
+    """Return an expression with its variables filled in as by Grafana, with all values chosen."""
     values = {
         "__rate_interval": f"{_RATE_INTERVAL_S}s",
         "__range_s": f"{range_s:.0f}",
@@ -89,12 +90,12 @@ def filled_in(expr: str, dashboard: Dashboard, range_s: float) -> str:
             for variable in dashboard.variables
         },
     }
-    # A minute is too coarse a step for what a rehearsal lasts.
+    # Steps of a minute are too coarse for a short rehearsal.
     return re.sub(r"\$(\w+)", lambda name: values[name[1]], expr).replace(":1m]", ":5s]")
 
 
 def _unreadable() -> Iterator[str]:
-    """Yield what an independent reader of PromQL says against any expression."""
+    """Yield the errors of an independent PromQL parser."""
     exprs = {
         rule.get("alert") or rule["record"]: rule["expr"]
         for file in RULES
@@ -124,7 +125,7 @@ def _promtool(*arguments: str) -> None:
 
 
 def _alerts(prometheus: Prometheus, window: Window) -> Iterator[str]:
-    """Yield what is wrong with the alerts that the rehearsal set off, or did not."""
+    """Yield a sentence if the rehearsal did not trigger exactly the expected alerts."""
     firing = prometheus.query('ALERTS{alertstate="firing"}', window.start_s, window.end_s, step_s=1)
     names = {series["metric"]["alertname"] for series in firing}
     if names != EXPECTED_ALERTS:
@@ -146,7 +147,7 @@ def _found(
     prometheus: Prometheus, panel: Panel, query: str, dashboard: Dashboard, window: Window
 ) -> list[Series]:
     expr = filled_in(query, dashboard, window.seconds)
-    # A number sums up the whole time, as seen from its end.
+    # A single number covers the whole window, so it is evaluated at its end.
     start_s = window.end_s if panel.kind == "stat" else window.start_s
     step_s = max(1.0, window.seconds / _POINTS)
     try:

@@ -1,6 +1,6 @@
-"""Write the dashboards' JSON: ``python -m deploy.monitoring.generate``.
+"""Writes the dashboards' JSON files: ``python -m deploy.monitoring.generate``.
 
-The files are committed, since Grafana reads files; a test compares them with what this writes.
+The files are committed because Grafana reads files; a test checks that they are up to date.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DASHBOARDS: Final[dict[str, Dashboard]] = {
 
 
 def main() -> None:
-    """Write one file a dashboard."""
+    """Write a file for each dashboard."""
     for name, dashboard in DASHBOARDS.items():
         (FOLDER / name).write_text(dashboard.to_json(), encoding="utf-8")
 

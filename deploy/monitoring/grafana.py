@@ -1,8 +1,8 @@
 """A Grafana dashboard as a frozen value, and its JSON.
 
-Only what our dashboards use, so that one line of Python is one fact about a panel. Grafana's own
-builders (grafana-foundation-sdk) write the same form; but their output changes with their version,
-and the JSON here is committed.
+It has only what our dashboards use, so that each line of Python states one fact about a panel.
+Grafana's own builders (grafana-foundation-sdk) write the same format, but their output changes from
+version to version, and our JSON is committed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A PromQL expression and how Grafana names its series."""
+    """A PromQL expression, and Grafana's template for the names of its series."""
 
     expr: str
     legend: str = ""
@@ -43,7 +43,7 @@ def median_and_95th(buckets: str) -> tuple[Query, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One picture. ``unit`` is a Grafana unit; ``red_from`` is where a value begins to be bad."""
+    """A panel. ``unit`` is a Grafana unit; values are bad from ``red_from`` on."""
 
     title: str
     about: str
@@ -54,13 +54,13 @@ class Panel:
     red_from: float | None = None
     stacked: bool = False
     names: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """For states: the text and colour of each value."""
+    """For state timelines: the text and colour of each value."""
     runbook: str | None = None
     """The alert whose section of the runbook the panel links to."""
 
     @property
     def height(self) -> int:
-        """Rows of the grid that the panel takes."""
+        """The panel's height in cells of the grid."""
         return _STAT_HEIGHT if self.kind == "stat" else _HEIGHT
 
 
@@ -74,7 +74,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A variable whose values are those of a metric's label; all of them unless chosen."""
+    """A variable with the values of a metric's label, of which all are selected by default."""
 
     name: str
     label: str
@@ -96,7 +96,7 @@ RUNBOOK: Final = Text("runbook", "Runbook", "https://example.com/runbook.md")
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """A page of rows; ``uid`` makes its address and never changes."""
+    """A dashboard; ``uid`` is part of its address and must never change."""
 
     uid: str
     title: str
@@ -105,7 +105,7 @@ class Dashboard:
     variables: tuple[Choice | Text, ...] = ()
 
     def to_json(self) -> str:
-        """Return what Grafana's provisioning reads."""
+        """Return the dashboard for Grafana's provisioning."""
         return json.dumps(self._form(), indent=2, ensure_ascii=False) + "\n"
 
     def _variables(self) -> tuple[Choice | Text, ...]:
@@ -144,7 +144,7 @@ DEPLOYMENT: Final = (
     "count by (service, version) (stylestream_build_info) "
     "unless count by (service, version) (stylestream_build_info offset 5m)"
 )
-"""Has a value where a version of a service runs that did not run before."""
+"""Has a value when a version of a service runs that did not run before."""
 
 _DEPLOYMENTS: Final = {
     "name": "Deployments",
@@ -252,7 +252,7 @@ def _defaults(panel: Panel) -> dict[str, Any]:
         "thresholds": {"mode": "absolute", "steps": steps},
     }
     if panel.kind == "stat" and panel.unit == "short":
-        # An increase is an estimate: between two scrapes nobody looked.
+        # An increase is an estimate, extrapolated from scrapes.
         defaults["decimals"] = 0
     if panel.kind == "timeseries":
         defaults["min"] = 0

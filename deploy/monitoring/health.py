@@ -12,11 +12,11 @@ STAGES: Final = {
     "stylizer": ("download", "paint", "upload", "announce"),
     "assembler": ("mux", "verify", "publish"),
 }
-"""The stages that each service times, in the order of the data's way."""
+"""The stages that each service measures, in the order in which data pass them."""
 
 
 def _each(expr: str, legend: str) -> tuple[Query, ...]:
-    """Return the query once a service, with its name for SERVICE."""
+    """Return the query for each service, with its name in place of SERVICE."""
     return tuple(
         Query(expr.replace("SERVICE", service), f"{service} {legend}".strip())
         for service in SERVICES
@@ -24,12 +24,12 @@ def _each(expr: str, legend: str) -> tuple[Query, ...]:
 
 
 def _any(expr: str) -> str:
-    """Unite the services' figures; of those that there are, for a pool may be scaled to nothing."""
+    """Return the union over all services; those of pools at zero have no series."""
     return " or ".join(expr.replace("SERVICE", service) for service in SERVICES)
 
 
 def _of_process(expr: str) -> str:
-    """Return a figure of the processes, summed by service; any job label will do."""
+    """Return a process metric summed by service, whatever the job label."""
     return f"sum by (service) ({expr} * on (job, instance) group_left (service) {_BUILD})"
 
 

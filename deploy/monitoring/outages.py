@@ -1,9 +1,9 @@
-"""Record what Prometheus sees of real outages, as input series for promtool's tests.
+"""Records what Prometheus sees of real outages, as input series for promtool's tests.
 
-``python -m deploy.monitoring.outages FOLDER`` runs real services on a real broker and storage, each
-outage in hubs and containers of its own and all at once, with an exporter each: pools that go from
-none to none, with one upload and with one a minute. After a quarter of an hour a file for each lies
-in ``rules/tests/recorded``. What has to fire, and when, `deploy.monitoring.trials` says.
+``python -m deploy.monitoring.outages FOLDER`` runs real services on a real broker and storage. All
+outages run at once, each with its own hubs, containers and exporter, once with a single upload and
+once with one a minute. After a quarter of an hour, ``rules/tests/recorded`` has a file for each.
+`deploy.monitoring.trials` says which alerts have to fire, and when.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ STEP_S: Final = 15
 LENGTH_S: Final = 13 * 60
 FIRST_UPLOAD_S: Final = 60
 STEADY_S: Final = 60
-# A pool that has nothing to do is scaled to none after KEDA's cooldown, here sooner.
+# KEDA scales an idle pool to zero after its cooldown; here it is shorter.
 COOLDOWN_S: Final = 90
 
 _CONTAINERS: Final = (
@@ -58,7 +58,7 @@ _METRICS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """Who is there, from when to when in seconds, and whether uploads are announced."""
+    """Which services run, from when to when in seconds, and whether uploads are announced."""
 
     name: str
     alive: Mapping[Service, tuple[float, float]]
@@ -68,7 +68,7 @@ class Outage:
 
 _ALWAYS: Final = (0.0, float(LENGTH_S))
 _WAKES: Final = FIRST_UPLOAD_S + 45.0
-# Woken by the upload, and gone when its work is done.
+# Started by the upload, and stopped when its work is done.
 _BRIEFLY: Final = (_WAKES, _WAKES + COOLDOWN_S)
 
 _Alive = Mapping[Service, tuple[float, float]]
@@ -89,7 +89,7 @@ OUTAGES: Final = (
     *_twice("nobody-paints", {"splitter": _BRIEFLY}, steady={"splitter": _ALWAYS}),
     *_twice("nobody-assembles", {"splitter": _ALWAYS, "stylizer": _ALWAYS}),
     *_twice("unannounced", {}, announced=False),
-    # A cold start as it should be: a node with a GPU takes seven minutes to come.
+    # A normal cold start: a GPU node takes seven minutes to start.
     Outage(
         "cold-start",
         {
@@ -102,7 +102,7 @@ OUTAGES: Final = (
 
 
 class Stage:
-    """Broker, storage, and the processes of every outage."""
+    """The broker, storage, and the processes of every outage."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -136,7 +136,7 @@ class Stage:
         await self._closing.aclose()
 
     async def play(self, outage: Outage) -> None:
-        """Let an outage take its course."""
+        """Run an outage from start to end."""
         async with AsyncExitStack() as playing, asyncio.TaskGroup() as group:
             exporter = self._service(outage, "exporter")
             await exporter.start()
@@ -264,9 +264,9 @@ def _config(discovered: Path) -> str:
 
 
 def _recorded(prometheus: Prometheus, outage: Outage, start_s: float) -> Iterator[dict[str, str]]:
-    """Yield what Prometheus saw of an outage, as promtool writes series."""
+    """Yield what Prometheus saw of an outage, in promtool's format."""
     for metric in _METRICS:
-        # Without looking back: a target that is gone has no value any more.
+        # Without staleness lookback: a target that is gone has no value.
         expr = f'last_over_time({metric}{{outage="{outage.name}"}}[{STEP_S}s])'
         for one in prometheus.query(expr, start_s, start_s + LENGTH_S, STEP_S):
             labels = {
@@ -279,7 +279,7 @@ def _recorded(prometheus: Prometheus, outage: Outage, start_s: float) -> Iterato
 
 
 def _notation(one: Series, start_s: float) -> str:
-    """Write a series' values in promtool's notation: runs of one value, and of none."""
+    """Return a series' values in promtool's notation, which abbreviates repeated values."""
     found = {round((at - start_s) / STEP_S): float(value) for at, value in one["values"]}
     values = [found.get(step) for step in range(LENGTH_S // STEP_S + 1)]
     return " ".join(_runs(values))

@@ -1,4 +1,4 @@
-"""A real Prometheus for a while: started on a folder, asked over HTTP, stopped.
+"""Runs a real, temporary Prometheus with its data in one folder, and queries it over HTTP.
 
 Needs the program ``prometheus`` (Debian's package of that name, or a release of the project).
 """
@@ -22,11 +22,11 @@ from typing import Any, Final
 _START_S: Final = 30.0
 
 Series = dict[str, Any]
-"""One time series as the HTTP API gives it: ``metric`` and ``values``, pairs of time and text."""
+"""A time series as in the HTTP API: ``metric``, and ``values`` as pairs of time and text."""
 
 
 class QueryError(Exception):
-    """An expression that Prometheus does not take."""
+    """An expression that Prometheus rejects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,10 @@ class Prometheus:
     url: str
 
     def query(self, expr: str, start_s: float, end_s: float, step_s: float) -> list[Series]:
-        """Return an expression's series over a time, one value each ``step_s`` seconds.
+        """Return an expression's series between two times, with a value every ``step_s`` seconds.
 
         Raises:
-            QueryError: the expression is wrong, or fails on these data.
+            QueryError: the expression is invalid, or fails on the data.
         """
         times = {"start": f"{start_s:.3f}", "end": f"{end_s:.3f}", "step": f"{step_s:g}"}
         asked = urllib.parse.urlencode({"query": expr, **times})
@@ -50,14 +50,14 @@ class Prometheus:
             raise QueryError(json.load(error)["error"]) from error
 
     def targets_up(self) -> int:
-        """Return how many targets were scraped with success."""
+        """Return how many targets were scraped successfully."""
         with urllib.request.urlopen(f"{self.url}/api/v1/targets") as answer:  # noqa: S310 - our own server
             targets = json.load(answer)["data"]["activeTargets"]
         return sum(target["health"] == "up" for target in targets)
 
 
 def require() -> None:
-    """End the program unless Prometheus' own are installed."""
+    """Exit unless Prometheus and promtool are installed."""
     missing = [name for name in ("prometheus", "promtool") if shutil.which(name) is None]
     if missing:
         raise SystemExit(f"{' and '.join(missing)} missing: apt-get install prometheus")
@@ -65,7 +65,7 @@ def require() -> None:
 
 @contextmanager
 def running(folder: Path, config: str) -> Iterator[Prometheus]:
-    """Run a server whose data lie in ``folder``, where a later one finds them."""
+    """Run a server with its data in ``folder``, where a later one finds them."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "prometheus.yml").write_text(config, encoding="utf-8")
     port = unused_port()
@@ -105,7 +105,7 @@ def _await_ready(server: Prometheus, process: subprocess.Popen[bytes], log: Path
 
 
 def unused_port() -> int:
-    """Return a port of this machine that nobody listens on now."""
+    """Return a port of this machine that is not in use."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,9 +1,9 @@
-"""Run the pipeline under a real Prometheus, with jobs that go well and things that go wrong.
+"""Runs the pipeline under a real Prometheus, with jobs that succeed and failures of all kinds.
 
-``python -m deploy.monitoring.rehearsal FOLDER`` leaves Prometheus' data in the folder, and beside
-them ``window.json``, the time that they are about. `deploy.monitoring.check` asks them.
+``python -m deploy.monitoring.rehearsal FOLDER`` writes Prometheus' data into the folder, and
+``window.json`` with the time that they cover. `deploy.monitoring.check` queries them.
 
-The GPU's figures alone are played, by an exporter that gives fixed ones: there is no GPU here.
+Only the GPU's metrics are simulated, by an exporter with constant values, so that no GPU is needed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SCRAPE_S: Final = 1
 STYLIZERS: Final = 2
 
 _SETTINGS: Final = {"CHUNK_FRAMES": "16", "PROBE_INTERVAL_S": "2"}
-# The figures' course is the same in small, and the rehearsal shorter.
+# Small pictures make the rehearsal short.
 _MAX_SIDE: Final = 400
 _HUBS: Final = ("uploads", "frames", "segments")
 _SERVICES: Final = ("splitter", "stylizer", "assembler", "web")
@@ -53,7 +53,7 @@ _DELIVERY: Final = {
     "source": "/here",
     "data": {},
 }
-# So that the last moments, too, lie within the rates' windows.
+# So that the windows of rates also cover the last moments.
 _REST_S: Final = 5.0
 _PATIENCE_S: Final = 300.0
 
@@ -68,7 +68,7 @@ stylizer_gpu_temperature_celsius{gpu="0"} 57
 
 
 def main(folder: Path) -> None:
-    """Rehearse, and leave the data in ``folder``, in place of an earlier rehearsal's."""
+    """Run the rehearsal, and replace the data of an earlier one in ``folder``."""
     require()
     for data in (folder / "stack", folder / "prometheus"):
         shutil.rmtree(data, ignore_errors=True)
@@ -136,7 +136,7 @@ async def _watch(address: str) -> None:
 
 
 async def _play(session: aiohttp.ClientSession, job: str) -> None:
-    # Every change of the job, as the page hears of it: after each, what is painted by then.
+    # Like the page: after each change of the job, fetch what has been painted since.
     played = 0
     async with asyncio.timeout(_PATIENCE_S), _followed(session, job) as changes:
         async for _ in changes:
@@ -157,7 +157,7 @@ async def _followed(session: aiohttp.ClientSession, job: str) -> AsyncIterator[A
         if answer.status == HTTPStatus.OK:
             break
         answer.release()
-        await asyncio.sleep(0.2)  # its splitter has not heard of it yet
+        await asyncio.sleep(0.2)  # no splitter has taken it up yet
 
     async def changes() -> AsyncIterator[None]:
         async for line in answer.content:
@@ -171,7 +171,7 @@ async def _followed(session: aiohttp.ClientSession, job: str) -> AsyncIterator[A
 
 
 class _Webhook:
-    """The splitter's, where Event Grid's place is taken once, and a stranger's, too."""
+    """Calls the splitter's webhook once as Event Grid, and once with a wrong secret."""
 
     def __init__(self) -> None:
         self._port = unused_port()
@@ -217,14 +217,14 @@ async def _all_scraped(prometheus: Prometheus, targets: int) -> None:
 
 
 async def _moment_of_all(prometheus: Prometheus, targets: int) -> float:
-    """Return a moment at which every target's last scrape had gone well.
+    """Return a time at which the last scrape of every target had succeeded.
 
-    On a busy machine one may take longer than it has, and then its target's figures are gone.
+    On a busy machine a scrape may time out, and then its target's series end.
     """
     async with asyncio.timeout(_PATIENCE_S):
         while True:
             moment_s = time.time()
-            # By then whatever scrape had begun is over, and counts for the moment.
+            # By then, scrapes that had begun at that time are over.
             await asyncio.sleep(2 * SCRAPE_S)
             up = await asyncio.to_thread(prometheus.query, "up == 1", moment_s, moment_s, 1)
             if len(up) == targets:
@@ -232,7 +232,7 @@ async def _moment_of_all(prometheus: Prometheus, targets: int) -> float:
 
 
 async def _lint(url: str) -> None:
-    """Have promtool read a service's metrics, and end the rehearsal for what it minds."""
+    """Check a service's metrics with promtool; exit if it complains."""
     async with aiohttp.ClientSession() as session, session.get(f"{url}/metrics") as answer:
         metrics = await answer.read()
     checking = await asyncio.create_subprocess_exec(
@@ -282,7 +282,7 @@ async def _exporting(stack: Stack, folder: Path) -> AsyncIterator[str]:
         "STORAGE_CONNECTION_STRING": stack.storage_connection_string,
         "METRICS_HOST": host,
         "METRICS_PORT": port,
-        # The stack's services read in the group that an exporter would look in.
+        # The services of a local stack read in the exporter's default group.
         "ONLOOKER_GROUP": "exporter",
         "LOOK_INTERVAL_S": "2",
         "UPLOADS_INTERVAL_S": "2",

@@ -1,6 +1,6 @@
-"""Draws a dashboard's panels from their data, in Grafana's layout: pictures for the documentation.
+"""Draws a dashboard's panels from their data in Grafana's layout, for the documentation.
 
-Grafana itself cannot be had everywhere; what is drawn here is what its panels would be told.
+It does not need Grafana, and draws the same data that Grafana's panels would get.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def draw(
     times_s: tuple[float, float],
     path: Path,
 ) -> None:
-    """Draw all panels into one PNG file, from the first of two times to the last."""
+    """Draw all panels into one PNG file, for the time between ``times_s``."""
     start_s, end_s = times_s
     placed = list(places(dashboard.rows))
     rows = max(top + panel.height for _, panel, top, _ in placed)
@@ -54,7 +54,7 @@ def draw(
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=_DPI)
         plt.close(figure)
-    # Few colours are there, and a page loads faster.
+    # There are few colours, and a smaller file loads faster.
     Image.open(path).convert("RGB").quantize(_PALETTE).save(path, optimize=True)
 
 
@@ -72,7 +72,7 @@ def _number(axes: Axes, panel: Panel, answers: list[list[Series]], _start_s: flo
     axes.set_axis_off()
     value = float(answers[0][0]["values"][-1][1]) if answers[0] else math.nan
     bad = panel.red_from is not None and value >= panel.red_from
-    # A count is an estimate between two scrapes; Grafana rounds it, too.
+    # A count is extrapolated from scrapes; Grafana rounds it as well.
     text = f"{value:.0f}" if panel.unit == "short" else f"{value:.3g} {_unit(panel)}"
     axes.text(0, 0.4, text, fontsize=17, color="#f2495c" if bad else "#73bf69", va="center")
 
@@ -82,7 +82,7 @@ def _lines(axes: Axes, panel: Panel, answers: list[list[Series]], start_s: float
     if panel.stacked and curves:
         times = sorted({time for _, line in curves for time in line})
         step = min((later - time for time, later in pairwise(times)), default=1.0)
-        # Where nothing is, a stack is 0, not a line from what was to what comes.
+        # Without data a stack is 0, not a line between the values before and after.
         grid = np.arange(times[0], times[-1] + step / 2, step).round(3)
         lines = [{round(time, 3): value for time, value in line.items()} for _, line in curves]
         values = [[line.get(float(time), 0.0) for time in grid] for line in lines]
@@ -99,7 +99,7 @@ def _lines(axes: Axes, panel: Panel, answers: list[list[Series]], start_s: float
 
 
 def _heat(axes: Axes, _panel: Panel, answers: list[list[Series]], start_s: float) -> None:
-    """Draw cumulative buckets as how many fell into each."""
+    """Draw how many observations fell into each bucket, from cumulative buckets."""
     buckets = sorted(answers[0], key=lambda series: float(series["metric"]["le"]))
     times = sorted({float(time) for series in buckets for time, _ in series["values"]})
     if not times:
@@ -137,7 +137,7 @@ def _unit(panel: Panel) -> str:
 def _curves(
     panel: Panel, answers: list[list[Series]], start_s: float
 ) -> Iterator[tuple[str, dict[float, float]]]:
-    """Yield every series by its name in the legend, as values by time."""
+    """Yield every series as its name in the legend, and its values by time."""
     for query, found in zip(panel.queries, answers, strict=True):
         for series in found:
             name = query.legend

@@ -1,6 +1,6 @@
-"""Turn the recorded outages into promtool's tests: what was seen, and what has to fire when.
+"""Turns the recorded outages into tests for promtool: the series, and which alerts fire when.
 
-``python -m deploy.monitoring.trials`` writes ``rules/tests/recorded.json`` (which is YAML, too).
+``python -m deploy.monitoring.trials`` writes ``rules/tests/recorded.json`` (valid YAML as well).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ ALERTS: Final = (
     *("StylestreamNobodySplits", "StylestreamNobodyPaints", "StylestreamNobodyAssembles"),
     *("StylestreamUploadsUnannounced", "StylestreamEventsExpired"),
 )
-"""The alerts that are told from what was recorded."""
+"""The alerts that depend on the recorded series."""
 
 UPLOAD: Final = 1
-"""The minute of the first upload; every outage has to be heard of within ten minutes from it."""
+"""The minute of the first upload; an outage's alert must fire within ten minutes from it."""
 
 QUIET: Final = UPLOAD + 4
 HEARD: Final = UPLOAD + 10
@@ -29,16 +29,16 @@ END: Final = 13
 
 OUTAGES: Final = {
     "nobody-splits": {"StylestreamNobodySplits"},
-    # Nor did anybody assemble there: only a splitter was woken.
+    # There was no assembler either: only a splitter was started.
     "nobody-paints": {"StylestreamNobodyPaints", "StylestreamNobodyAssembles"},
     "nobody-assembles": {"StylestreamNobodyAssembles"},
     "unannounced": {"StylestreamUploadsUnannounced"},
 }
-"""What has to fire in each outage, and nothing else of `ALERTS`."""
+"""Which of the `ALERTS` have to fire in each outage; the others must not."""
 
 EXPECTED: Final[dict[str, set[str]]] = {
     **{f"{name}-{how}": alerts for name, alerts in OUTAGES.items() for how in ("short", "steady")},
-    # Seven minutes until the first stylizer is there: slow, and no outage.
+    # The first stylizer needs seven minutes to start, which is slow but not an outage.
     "cold-start": set(),
 }
 
@@ -62,7 +62,7 @@ def tests() -> list[dict[str, Any]]:
 
 
 def _fires(alert: str) -> dict[str, Any]:
-    """Expect that an alert fires when it has to, whatever number is in its sentence."""
+    """Expect an alert to fire in time, whatever number its text contains."""
     return {
         "expr": f'count(ALERTS{{alertname="{alert}", alertstate="firing"}})',
         "eval_time": f"{HEARD}m",

@@ -1,4 +1,4 @@
-"""The clock of the simulation: what is to happen, in order of time."""
+"""The clock of the simulation, and its queue of events in order of time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 class Agenda:
-    """Does things at their times; what is due at the same time, in the order it was noted."""
+    """Calls functions at their times; those due at the same time in the order they were added."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
@@ -16,11 +16,11 @@ class Agenda:
         self._order = itertools.count()
 
     def after(self, delay_s: float, do: Callable[[], None]) -> None:
-        """Note what is to be done when ``delay_s`` have passed."""
+        """Call ``do`` after ``delay_s``."""
         heapq.heappush(self._due, (self.now_s + delay_s, next(self._order), do))
 
     def run(self) -> None:
-        """Do everything, and what that leads to, until nothing is left to do."""
+        """Call everything, including what is added meanwhile, until nothing is left."""
         while self._due:
             self.now_s, _, do = heapq.heappop(self._due)
             do()

@@ -1,10 +1,10 @@
-"""How many replicas a pool is given: KEDA between zero and one, the autoscaler of Kubernetes above.
+"""How many replicas a pool gets: from KEDA between zero and one, from Kubernetes' autoscaler above.
 
-KEDA looks every ``polling_s``: a pool at zero that has lag gets one replica, and one without lag
-for ``cooldown_s`` is sent to zero. In between, the horizontal pod autoscaler asks KEDA every 15 s
-for the metric and wants ``ceil(metric / threshold)`` replicas (``GetExternalPerPodMetricReplicas``
-in ``replica_calculator.go`` of Kubernetes), unless that is within a tenth of what is there; its
-``behavior`` bounds how fast the number changes.
+KEDA polls every ``polling_s``: a pool at zero with lag gets one replica, and a pool without lag for
+``cooldown_s`` is scaled to zero. In between, the horizontal pod autoscaler asks KEDA for the metric
+every 15 s and scales to ``ceil(metric / threshold)`` replicas (``GetExternalPerPodMetricReplicas``
+in ``replica_calculator.go`` of Kubernetes), unless that is within a tenth of the present number;
+its ``behavior`` limits how fast the number changes.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from deploy.scaling.keda import Lag
 
 SYNC_S: Final = 15.0
 _TOLERANCE: Final = 0.1
-# What Kubernetes does where a ScaledObject says nothing about scaling up: the larger of both.
+# Kubernetes' default for scaling up: the larger of both.
 _UP_PODS, _UP_FACTOR, _UP_PERIOD_S = 4, 2, 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class ScalingRule:
-    """What a ScaledObject says, in the words of this project."""
+    """The scaling parameters of a ScaledObject."""
 
     threshold: int
     activation: int
@@ -39,7 +39,7 @@ class ScalingRule:
 
     @classmethod
     def of(cls, scaled_object: Mapping[str, Any]) -> Self:
-        """Read a ScaledObject's manifest, which has lag as its first trigger."""
+        """Read a ScaledObject's manifest, whose first trigger must be the lag."""
         spec = scaled_object["spec"]
         trigger, *_ = spec["triggers"]
         down = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleDown"]
@@ -59,7 +59,7 @@ class ScalingRule:
 
 
 class Autoscaler:
-    """One pool's autoscaler. Call `look` every `SYNC_S` seconds; time only goes on."""
+    """One pool's autoscaler. Call `look` every `SYNC_S` seconds, with increasing times."""
 
     def __init__(self, rule: ScalingRule) -> None:
         self._rule = rule
@@ -69,7 +69,7 @@ class Autoscaler:
         self._changes: deque[tuple[float, int]] = deque()
 
     def look(self, now_s: float, lag: Lag, replicas: int) -> int:
-        """Return how many replicas the pool of ``replicas`` shall have from now on."""
+        """Return the new number of replicas of a pool that has ``replicas``."""
         if now_s - self._polled_s >= self._rule.polling_s:
             self._polled_s = now_s
             replicas = self._switch(now_s, lag, replicas)
@@ -79,7 +79,7 @@ class Autoscaler:
         return self._adjust(now_s, lag, replicas)
 
     def _switch(self, now_s: float, lag: Lag, replicas: int) -> int:
-        """Be KEDA: decide between none and some."""
+        """Decide like KEDA between zero and some."""
         if lag.wakes(self._rule.activation):
             self._active_s = now_s
             return replicas or max(1, self._rule.least)
@@ -88,12 +88,12 @@ class Autoscaler:
         return replicas
 
     def _adjust(self, now_s: float, lag: Lag, replicas: int) -> int:
-        """Be the horizontal pod autoscaler: decide how many."""
+        """Decide like the horizontal pod autoscaler how many."""
         wish = self._wish(lag, replicas)
         self._wishes.append((now_s, wish))
         while self._wishes[0][0] < now_s - self._rule.down_window_s:
             self._wishes.popleft()
-        # Down only as far as was wished at every moment of the window.
+        # Down only to the highest number that was wanted within the window.
         steady = max(wish for _, wish in self._wishes)
         if wish > replicas:
             return self._change(now_s, replicas, min(wish, self._highest(now_s, replicas)))
@@ -117,7 +117,7 @@ class Autoscaler:
         return max(before - self._rule.down_pods, 1)
 
     def _changed(self, since_s: float, direction: int) -> int:
-        """Sum up the changes in one direction that were made after a moment."""
+        """Return the sum of the changes in one direction since a time."""
         return sum(by for when, by in self._changes if when > since_s and by * direction > 0)
 
     def _change(self, now_s: float, replicas: int, wanted: int) -> int:

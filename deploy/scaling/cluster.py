@@ -1,4 +1,4 @@
-"""The GPU nodes: asked for when a pod finds no room, cold for minutes, paid until deleted."""
+"""The GPU nodes: requested when a pod has no room, cold for minutes, paid until deleted."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from deploy.scaling.pool import Pool, Stylizer
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """A virtual machine with one GPU, hence room for one pod."""
+    """A virtual machine with one GPU, and so with room for one pod."""
 
     asked_s: float
     stylizer: Stylizer | None = None
     taken: bool = False
-    """Whether a pod has it; it may still be starting or draining."""
+    """Whether a pod is assigned to it, which may still be starting or draining."""
     idle_periods: int = 0
-    """Counts the times it fell idle, so that an old timer does not delete a node in use."""
+    """How often it became idle, so that an old timer does not delete a node in use."""
     deleted: bool = False
 
 
 class Cluster:
-    """Gives the pool as many stylizers as are wanted, as soon as nodes allow."""
+    """Gives the pool as many stylizers as it wants, as soon as there are nodes."""
 
     def __init__(self, agenda: Agenda, assumptions: Assumptions, pool: Pool) -> None:
         self._agenda = agenda
         self._assumptions = assumptions
         self._pool = pool
-        # Not for secrets: a repeatable sequence is the point.
+        # Not for secrets: the sequence must be repeatable.
         self._chance = random.Random(f"cluster {assumptions.seed}")  # noqa: S311
         self._nodes: list[Node] = []
         self._waiting = 0
@@ -45,11 +45,11 @@ class Cluster:
 
     @property
     def nodes(self) -> int:
-        """How many nodes are paid for now."""
+        """The number of nodes that are paid for now."""
         return sum(node.asked_s <= self._agenda.now_s for node in self._nodes)
 
     def resize(self, replicas: int) -> None:
-        """Want so many stylizers from now on."""
+        """Set how many stylizers are wanted."""
         while self._pods < replicas:
             self._add_pod()
         while self._pods > replicas:
@@ -72,7 +72,7 @@ class Cluster:
             self._ask()
 
     def _remove_pod(self) -> None:
-        """End a pod; Kubernetes takes those that do not run first, then the youngest."""
+        """End a pod: like Kubernetes, one that is not running yet, else the youngest."""
         if self._waiting:
             self._waiting -= 1
             return
@@ -95,14 +95,14 @@ class Cluster:
         self._coming += 1
         self.cold_starts += 1
         assumptions = self._assumptions
-        # One chance for both: a region's slow moment is slow for machines and images.
+        # One random number for both: a slow time is slow for machines and images.
         luck = self._chance.random()
         parts = (assumptions.node_cold_s, assumptions.image_pull_s)
         cold_s = sum(least + (most - least) * luck for least, most in parts)
         self._agenda.after(refused_s + cold_s, lambda: self._arrive(node))
 
     def _refused_s(self) -> float:
-        """Return for how long there will be no node to be had, which nobody pays for."""
+        """Return for how long no node is available, which costs nothing."""
         start_s, end_s = self._assumptions.no_capacity_s
         return end_s - self._agenda.now_s if start_s <= self._agenda.now_s < end_s else 0.0
 
@@ -128,7 +128,7 @@ class Cluster:
         self._agenda.after(delay_s, run)
 
     def _fall_idle(self, node: Node) -> None:
-        """Give a node without a pod to one that waits, or delete it when it stays unneeded."""
+        """Give a free node to a waiting pod, or delete it if it stays idle."""
         node.stylizer, node.taken = None, False
         node.idle_periods += 1
         if self._waiting:

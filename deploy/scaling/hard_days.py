@@ -1,9 +1,9 @@
-"""Simulates the hard days of docs/scaling.md and writes their tables anew::
+"""Simulates the hard days of docs/scaling.md and writes their tables::
 
     .venv/bin/python -m deploy.scaling.hard_days
 
-Takes some minutes: evictions, no capacity, and 100,000 videos a day over several namespaces. Chunks
-are simulated ten at a time, with thresholds to match.
+Takes some minutes: evictions, no capacity, and 100,000 videos a day over several namespaces. Ten
+chunks are simulated as one, with thresholds to match.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def by_size() -> list[str]:
-    """Return what each load wants, by arithmetic."""
+    """Return what each load needs, without a simulation."""
     rows = []
     for videos in LOADS:
         size = size_of(Assumptions(videos))
@@ -81,7 +81,7 @@ def by_size() -> list[str]:
 
 
 def by_evictions(rule: ScalingRule) -> list[str]:
-    """Return what a day is like at different rates of eviction."""
+    """Return latencies and costs at different rates of eviction."""
     rows = []
     for rate in EVICTIONS:
         outcome = run(rule, Assumptions(USUAL, evictions_an_hour=rate))
@@ -102,7 +102,7 @@ def by_evictions(rule: ScalingRule) -> list[str]:
 
 
 def by_outage(rule: ScalingRule) -> list[str]:
-    """Return how long it takes to recover from no capacity, and what retention is left."""
+    """Return how long the recovery from no capacity takes, and how much retention is left."""
     retention_s = {hub["name"]: hub["retentionHours"] * 3600 for hub in _hubs()}
     rows = []
     for hours in OUTAGES_H:
@@ -131,7 +131,7 @@ def by_outage(rule: ScalingRule) -> list[str]:
 
 
 def by_namespaces(rule: ScalingRule) -> list[str]:
-    """Return what becomes of a large load that is divided; of equal parts one is simulated."""
+    """Return how a large load does over several namespaces; one of the equal parts is simulated."""
     wide = dataclasses.replace(rule, most=STANDARD_PARTITIONS)
     rows = []
     for namespaces in NAMESPACES:
@@ -161,7 +161,7 @@ def by_namespaces(rule: ScalingRule) -> list[str]:
 
 
 def run(rule: ScalingRule, assumptions: Assumptions) -> Outcome:
-    """Simulate, and say so: it takes a while."""
+    """Simulate one scenario, and print which, because it takes a while."""
     print(f"{assumptions.videos_a_day:,} videos a day, {assumptions.days} days", flush=True)
     coarse = dataclasses.replace(
         assumptions,
@@ -173,7 +173,7 @@ def run(rule: ScalingRule, assumptions: Assumptions) -> Outcome:
 
 
 def recovery_s(outcome: Outcome, over_s: float) -> float:
-    """Return how long after ``over_s`` no upload waits for a splitter any more."""
+    """Return how long after ``over_s`` no upload waits for a splitter any longer."""
     return next(
         sample.time_s - over_s
         for sample in outcome.samples

@@ -1,9 +1,9 @@
-"""Looks at hubs and checkpoints as KEDA does, and says what it would do about them::
+"""Reads hubs and checkpoints like KEDA, and prints what KEDA would do::
 
     python -m deploy.scaling.lag
 
-The environment names hubs and storage as it does for the services. For the moment in which a pool
-sleeps though work waits, or stays up though none does.
+Hubs and storage come from the environment, as for the services. For times when a pool stays at zero
+although work waits, or stays up although none does.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from shared.service.settings import ServiceSettings, load
 async def look(
     client: EventHubProducerClient, checkpoints: ContainerClient, settings: ServiceSettings
 ) -> dict[str, Partition]:
-    """Return what KEDA computes with, by partition.
+    """Return KEDA's input for each partition.
 
-    KEDA looks for a checkpoint under the namespace and hub as they are given, and the consumer
-    group in lower case; what is written under another name is not there for it.
+    KEDA looks for checkpoints under the namespace and hub as given, and the consumer group in lower
+    case; it does not find those under other names.
     """
     prefix = f"{namespace_of(settings)}/{client.eventhub_name}/{settings.consumer_group.lower()}"
 
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 async def report(settings: ServiceSettings) -> list[str]:
-    """Return a line for every hub of the settings, and one for each of its partitions."""
+    """Return a line for each hub, and one for each of its partitions."""
     lines = []
     async with AzureClients(settings) as clients:
         storage = await clients.blobs()

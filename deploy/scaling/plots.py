@@ -1,4 +1,4 @@
-"""Draws what was simulated; needs matplotlib, which is in .venv-deploy."""
+"""Plots the results of simulations; needs matplotlib, which is in .venv-deploy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ mpl.use("Agg")
 
 
 def draw_days(outcomes: dict[int, Outcome], path: Path) -> None:
-    """Draw a row a load: paid nodes, working stylizers and lag over the first day."""
+    """Draw for each load the paid nodes, working stylizers and lag of the first day."""
     figure, rows = plt.subplots(
         len(outcomes), figsize=(_WIDTH_IN, _ROW_IN * len(outcomes)), sharex=True
     )
@@ -51,7 +51,7 @@ def _draw_day(axes: Axes, videos: int, outcome: Outcome) -> None:
 
 
 def draw_latencies(outcomes: dict[int, Outcome], path: Path) -> None:
-    """Draw the share of videos that are done within a time, a line a load."""
+    """Draw for each load the share of videos that are done within a time."""
     figure, axes = plt.subplots(figsize=(_WIDTH_IN, 2 * _ROW_IN))
     for videos, outcome in outcomes.items():
         count = len(outcome.latencies_s)

@@ -1,8 +1,8 @@
 """The stylizers and the hub that they read: who owns which partition, and which chunk is painted.
 
 Like the real consumers, a stylizer paints only chunks of partitions that it owns, in order, and
-partitions follow a change of the pool with a delay. So a new stylizer does nothing at first, and
-the work of one that vanished waits.
+partitions follow a change of the pool with a delay. So a new stylizer is idle at first, and the
+work of a lost one waits.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from deploy.scaling.keda import Lag
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A chunk on its way."""
+    """A chunk on its way through the pipeline."""
 
     video: int
     index: int
@@ -29,7 +29,7 @@ class Chunk:
 
 @dataclass(slots=True, eq=False)
 class Partition:
-    """One partition of the hub: what waits in it, and since when nobody may claim it."""
+    """One partition of the hub: the chunks that wait in it, and when it may be claimed."""
 
     waiting: deque[Chunk] = field(default_factory=deque)
     owner: Stylizer | None = None
@@ -38,13 +38,13 @@ class Partition:
 
 @dataclass(slots=True, eq=False)
 class Stylizer:
-    """A stylizer: paints one chunk at a time, as one GPU does however many lanes feed it."""
+    """A stylizer, which paints one chunk at a time, like one GPU with any number of lanes."""
 
     owned: list[Partition] = field(default_factory=list)
     turn: int = 0
     in_hand: tuple[Partition, Chunk] | None = None
     on_gone: Callable[[], None] | None = None
-    """What is to be done when it has drained; set when it is told to end."""
+    """Called when it has drained; set when it is told to end."""
     vanished: bool = False
 
 
@@ -62,15 +62,15 @@ class Pool:
         self._unfinished = 0
         self.stylizers: list[Stylizer] = []
         self.repeated = 0
-        """Chunks whose painting was cut off and began anew."""
+        """Chunks whose painting was interrupted and started again."""
 
     @property
     def lag(self) -> Lag:
-        """What KEDA sees: chunks in hand are not checkpointed, so they count."""
+        """The lag that KEDA sees; chunks in hand count, because they are not checkpointed."""
         return Lag(self._unfinished, len(self._partitions))
 
     def put(self, chunk: Chunk) -> None:
-        """Take a chunk from a splitter, which deals them round the partitions."""
+        """Add a chunk to the next partition; splitters distribute them round robin."""
         partition = next(self._turns)
         partition.waiting.append(chunk)
         self._unfinished += 1
@@ -78,21 +78,21 @@ class Pool:
             self._work(partition.owner)
 
     def join(self) -> Stylizer:
-        """Start a stylizer; partitions come later."""
+        """Add a stylizer, which gets partitions later."""
         stylizer = Stylizer()
         self.stylizers.append(stylizer)
         self._agenda.after(self._assumptions.balance_s, self._balance)
         return stylizer
 
     def leave(self, stylizer: Stylizer, on_gone: Callable[[], None]) -> None:
-        """Tell a stylizer to end: it finishes what it has in hand and takes up nothing new."""
+        """Drain a stylizer: it finishes the chunk in hand and takes up no other."""
         self.stylizers.remove(stylizer)
         stylizer.on_gone = on_gone
         if stylizer.in_hand is None:
             self._go(stylizer)
 
     def vanish(self, stylizer: Stylizer) -> None:
-        """Take a stylizer away without notice."""
+        """Remove a stylizer without notice."""
         if stylizer in self.stylizers:
             self.stylizers.remove(stylizer)
         stylizer.vanished = True
@@ -116,7 +116,7 @@ class Pool:
         self._agenda.after(unclaimable_s + self._assumptions.balance_s, self._balance)
 
     def _balance(self) -> None:
-        """Give free partitions to those who own least, then even out."""
+        """Give free partitions to the stylizers with the fewest, then even out."""
         if not self.stylizers:
             return
         for partition in self._partitions:
@@ -135,7 +135,7 @@ class Pool:
         stylizer.owned.append(partition)
 
     def _work(self, stylizer: Stylizer) -> None:
-        """Let a stylizer take up the next chunk, from the partition whose turn it is."""
+        """Let a stylizer take up the next chunk of its partitions, round robin."""
         if stylizer.in_hand is not None or stylizer.on_gone is not None:
             return
         for step in range(len(stylizer.owned)):

@@ -1,4 +1,4 @@
-"""Simulates the days of docs/scaling.md and writes its tables and plots anew::
+"""Simulates the days of docs/scaling.md and writes its tables and plots::
 
     .venv-deploy/bin/python -m deploy.scaling.report
 
@@ -25,7 +25,7 @@ DOCUMENT: Final = ROOT / "docs/scaling.md"
 KUBERNETES: Final = ROOT / "deploy/kubernetes"
 PRICES: Final = ROOT / "deploy/azure/prices.json"
 
-# Few videos need many days for percentiles that mean something.
+# With few videos, meaningful percentiles need many days.
 DAYS: Final = {1: 60, 100: 5, 10_000: 1}
 THRESHOLDS: Final = (64, 128, 256, 512)
 
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def gpu_rule() -> ScalingRule:
-    """Read the stylizers' rule as kustomize would build it for the overlay gpu."""
+    """Return the stylizers' rule as kustomize builds it for the overlay gpu."""
     scaled_objects = yaml.safe_load_all(
         (KUBERNETES / "azure/scaled-objects.yaml").read_text(encoding="utf-8")
     )
@@ -83,7 +83,7 @@ def _replace(manifest: Any, path: str, value: Any) -> None:
 
 
 def run(rule: ScalingRule, videos_a_day: int, **changes: Any) -> Outcome:
-    """Simulate as many days of a load as it needs."""
+    """Simulate a load for its number of days."""
     assumptions = Assumptions(videos_a_day, DAYS[videos_a_day])
     print(f"{videos_a_day} videos a day, threshold {rule.threshold}, {changes}", flush=True)
     return Simulation(dataclasses.replace(assumptions, **changes), rule).run()
@@ -115,7 +115,7 @@ def by_load_and_speed(outcomes: dict[tuple[int, float], Outcome]) -> list[str]:
 
 
 def by_threshold(rule: ScalingRule, usual: dict[int, Outcome]) -> list[str]:
-    """Return what other thresholds would do."""
+    """Return the results of other thresholds."""
     rows = []
     for videos in DAYS:
         for threshold in THRESHOLDS:
@@ -131,7 +131,7 @@ def by_threshold(rule: ScalingRule, usual: dict[int, Outcome]) -> list[str]:
 
 
 def by_warmth(rule: ScalingRule, usual: dict[int, Outcome]) -> list[str]:
-    """Return what one GPU that never sleeps would do."""
+    """Return the results with one GPU that is always on."""
     rows = []
     for videos, asleep in usual.items():
         warm = run(dataclasses.replace(rule, least=1), videos)
@@ -150,12 +150,12 @@ def assumptions_table() -> list[str]:
 
 
 def price_of(node: str) -> float:
-    """Return what a node costs an hour, from the list that the cost tables use."""
+    """Return the price of a node and hour, from the same list as the tables of costs."""
     return float(json.loads(PRICES.read_text(encoding="utf-8"))["prices"][node]["usd"])
 
 
 def latencies(outcome: Outcome) -> list[str]:
-    """Return the percentiles that all tables have."""
+    """Return the columns of percentiles, the same in all tables."""
     return [f"{outcome.latency_s(share):.0f} s" for share in (0.5, 0.95, 0.99)]
 
 

@@ -1,7 +1,7 @@
-"""Simulated days: uploads in, results out, and what the GPU nodes cost meanwhile.
+"""Simulates days of uploads, the latency of their results, and the cost of the GPU nodes.
 
-A discrete-event model of splitters, stylizers, autoscaler and nodes, without chance but that of a
-seed. The autoscaler is `deploy.scaling.autoscaler`, fed with the same lag that KEDA would compute.
+A discrete-event model of splitters, stylizers, autoscaler and nodes; its random numbers depend only
+on a seed. The autoscaler is `deploy.scaling.autoscaler`, with the lag that KEDA would compute.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from deploy.scaling.workload import Video, uploads
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The pool at one look of the autoscaler."""
+    """The pool at one decision of the autoscaler."""
 
     time_s: float
     lag: int
@@ -29,27 +29,27 @@ class Sample:
     working: int
     nodes: int
     uploads: int
-    """How many wait for a splitter."""
+    """Uploads that wait for a splitter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of the days."""
+    """The results of a simulation."""
 
     latencies_s: tuple[float, ...]
-    """From upload to result, a figure a video, sorted."""
+    """From upload to result, for each video, sorted."""
     samples: tuple[Sample, ...]
     node_hours: float
     cold_starts: int
     evictions: int
     repeated_chunks: int
     oldest_chunk_s: float = 0.0
-    """The longest that a chunk was in the hub of frames before it was painted."""
+    """The longest time that a chunk was in the hub of frames before it was painted."""
     oldest_upload_s: float = 0.0
-    """The longest that an upload was in its hub before its split had ended."""
+    """The longest time that an upload was in its hub before its split ended."""
 
     def latency_s(self, share: float) -> float:
-        """Return the time within which ``share`` of the videos are done."""
+        """Return the time within which this share of the videos were done."""
         index = max(0, -(-len(self.latencies_s) * share // 1) - 1)
         return self.latencies_s[int(index)]
 
@@ -60,7 +60,7 @@ class _Job:
     sent: int = 0
     painted: int = 0
     held: bool = False
-    """Whether its split waits until fewer of its chunks are outstanding."""
+    """Whether its split waits, because too many chunks are outstanding."""
 
 
 @dataclass(slots=True)
@@ -69,12 +69,12 @@ class _Splitters:
     waiting: deque[int] = field(default_factory=deque)
     busy: int = 0
     held: int = 0
-    """Of those, how many wait for the stylizers and use no processor."""
+    """Of those, how many wait for the stylizers and use no CPU."""
     idle_since_s: float = float("-inf")
 
 
 class Simulation:
-    """One run. ``watch`` is told of every painted chunk."""
+    """One run. ``watch`` is called with every painted chunk."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Simulation:
         self._samples: list[Sample] = []
 
     def run(self) -> Outcome:
-        """Run until all videos are done and the pool is back at its least."""
+        """Run until all videos are done and the pool is back at its minimum."""
         for number, job in enumerate(self._jobs):
             self._agenda.after(job.video.arrives_s, functools.partial(self._arrive, number))
         self._cluster.resize(self._replicas)
@@ -114,11 +114,11 @@ class Simulation:
         )
 
     def _look(self) -> None:
-        """Let the autoscaler decide, and come back until there is nothing left to decide."""
+        """Let the autoscaler decide, and repeat that until the simulation is over."""
         lag = self._pool.lag
         self._replicas = self._autoscaler.look(self._agenda.now_s, lag, self._replicas)
         if len(self._latencies_s) == len(self._jobs) and lag.events == 0:
-            # The days are over: a pool that never sleeps is ended, to know its bill.
+            # The days are over: a pool that is always on is ended, so that its cost is known.
             self._replicas = 0 if self._replicas <= 1 else self._replicas
         self._cluster.resize(self._replicas)
         self._samples.append(
@@ -151,7 +151,7 @@ class Simulation:
             self._split(splitters.waiting.popleft())
 
     def _split(self, number: int) -> None:
-        """Decode a video's next chunk, unless too many of them are outstanding."""
+        """Decode a video's next chunk unless too many of its chunks are outstanding."""
         job, assumptions, splitters = self._jobs[number], self._assumptions, self._splitters
         if job.sent - job.painted >= assumptions.outstanding:
             job.held = True

@@ -1,7 +1,7 @@
-"""What a load wants of each part, and how many namespaces: arithmetic, without a simulation.
+"""Computes, without a simulation, the size of each pool and the number of namespaces for a load.
 
-A busy hour decides, not a day's mean. Parts of a pipeline are shared by nobody else: a namespace
-is a pipeline of its own, with hubs, pools and assemblers, that takes the uploads of some folders.
+The busiest hour counts, not the day's mean. Pipelines share nothing: each namespace is a pipeline
+of its own, with its own hubs and pools, for the uploads of some folders.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from deploy.scaling.assumptions import Assumptions
 from deploy.scaling.workload import DAY_S
 
 STANDARD_PARTITIONS: Final = 32
-"""Most partitions of a hub in the Standard tier, and so most stylizers that find work."""
+"""The limit of partitions of a hub in the Standard tier, and so of stylizers with work."""
 PREMIUM_PARTITIONS: Final = 100
 """The same in Premium."""
 UNIT_EVENTS: Final = 1000.0
-"""Events a second that one throughput unit takes in."""
+"""Events a second that one throughput unit accepts."""
 PARTITIONS_EACH: Final = 2
-"""Partitions that a stylizer should own, at least. Chunks are dealt evenly to partitions: where
-some stylizers own one and others two, those with two set the pace, and the rest idle."""
+"""Partitions that each stylizer should own, at least. Chunks are spread evenly over partitions: if
+some stylizers own one and others two, those with two are the bottleneck, and the rest idle."""
 
 EVENTS_A_CHUNK: Final = 2
-"""A chunk's reference into the hub of frames, and the word of its segment."""
+"""A chunk's reference in the hub of frames, and its segment's announcement."""
 SPLITTER_CORES: Final = 2
 SPLITTER_SPLITS: Final = 4
 ROOM: Final = 0.75
-"""How busy a pool may be in the busiest hour, so that what came in a burst is worked off."""
+"""The highest utilisation in the busiest hour, which leaves room for bursts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What a load wants, all namespaces together."""
+    """What a load needs in all namespaces together."""
 
     videos_a_day: int
     frames_s: float
@@ -49,12 +49,12 @@ class Size:
 
     @property
     def units(self) -> int:
-        """Throughput units that each Standard namespace wants."""
+        """Throughput units of each Standard namespace."""
         return max(1, math.ceil(self.events_s / self.standard / UNIT_EVENTS))
 
 
 def size_of(assumptions: Assumptions) -> Size:
-    """Return what a load wants."""
+    """Return what a load needs."""
     frames_s = busiest_frames_s(assumptions)
     stylizers = math.ceil(frames_s / assumptions.gpu_speed / ROOM)
     cores = frames_s / assumptions.split_speed / ROOM
@@ -71,8 +71,8 @@ def size_of(assumptions: Assumptions) -> Size:
 
 
 def busiest_frames_s(assumptions: Assumptions) -> float:
-    """Return how many frames a second come in at the busiest time of the day."""
-    # Lengths are lognormal, and the day's wave has its mean half-way between night and afternoon.
+    """Return the frames a second that arrive at the busiest time of the day."""
+    # Lengths are lognormal, and the mean over a day is half-way between night and afternoon.
     length_s = assumptions.median_video_s * math.exp(assumptions.spread**2 / 2)
     peak = 1 / ((1 + assumptions.quiet) / 2)
     return assumptions.videos_a_day * length_s * assumptions.rate / DAY_S * peak

@@ -1,4 +1,4 @@
-"""The videos of the simulated days: when they come and how long they are."""
+"""The videos of the simulated days: when they arrive, and how long they are."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BUSIEST_S: Final = 15 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """An upload; its chunks all have the usual number of frames but the last."""
+    """An upload; all of its chunks but the last have the same number of frames."""
 
     arrives_s: float
     frames: int
@@ -23,17 +23,17 @@ class Video:
 
     @property
     def chunks(self) -> int:
-        """How many chunks it is cut into."""
+        """The number of its chunks."""
         return -(-self.frames // self.chunk_frames)
 
     def frames_of(self, chunk: int) -> int:
-        """How many frames a chunk has."""
+        """Return the number of frames of a chunk."""
         return min(self.chunk_frames, self.frames - chunk * self.chunk_frames)
 
 
 def uploads(assumptions: Assumptions) -> list[Video]:
     """Draw the videos of all days, in order; the same seed gives the same videos."""
-    # Not for secrets: a repeatable sequence is the point.
+    # Not for secrets: the sequence must be repeatable.
     chance = random.Random(assumptions.seed)  # noqa: S311
     arrivals = sorted(
         day * DAY_S + _time_of_day(chance, assumptions.quiet)
@@ -47,7 +47,7 @@ def uploads(assumptions: Assumptions) -> list[Video]:
 
 
 def _time_of_day(chance: random.Random, quiet: float) -> float:
-    """Draw a time, most likely in the afternoon."""
+    """Draw a time of day, most likely in the afternoon."""
     while True:
         time_s = chance.random() * DAY_S
         wave = (1 + math.cos(2 * math.pi * (time_s - _BUSIEST_S) / DAY_S)) / 2
