@@ -1,4 +1,4 @@
-"""The clip that is measured: the sample, forth and back, as long as asked."""
+"""The clip that is painted: the sample, forwards and backwards, of any length."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _RATE: Final = 30
 def write_clip(path: Path, frames: int, width: int = 640, height: int = 360) -> None:
     """Write ``frames`` frames of the sample at 30 frames/s, H.264, without sound.
 
-    Playing it forth and back keeps the movement continuous, so that codecs work as on a real video.
+    Playing it forwards and backwards keeps the movement continuous, as codecs expect.
     """
     with av.open(SAMPLE) as source:
         forth = [frame.reformat(width, height, "yuv420p") for frame in source.decode(video=0)]
@@ -26,14 +26,14 @@ def write_clip(path: Path, frames: int, width: int = 640, height: int = 360) -> 
         stream = clip.add_stream("libx264", rate=_RATE, options={"preset": "veryfast", "crf": "20"})
         stream.width, stream.height = forth[0].width, forth[0].height
         stream.pix_fmt = "yuv420p"
-        # Tagged, so that the pictures are compared and not the guesses about their colours.
+        # Tagged, so that decoders need not guess the colours.
         stream.codec_context.colorspace = Colorspace.ITU709
         stream.codec_context.color_range = ColorRange.MPEG
         stream.codec_context.time_base = Fraction(1, _RATE)
         for index in range(frames):
             frame = cycle[index % len(cycle)]
             frame.pts, frame.time_base = index, Fraction(1, _RATE)
-            # The encoder would take the decoder's choice of picture types for a command.
+            # The encoder would take over the decoder's picture types.
             frame.pict_type = av.video.frame.PictureType.NONE
             clip.mux(stream.encode(frame))
         clip.mux(stream.encode())

@@ -1,4 +1,4 @@
-"""How fast the bare network is on this machine, called as the stylizer calls it."""
+"""The speed of the bare network on this machine, called as the stylizer calls it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PIXELS_A_ROUND: Final = 60 * 640 * 360
 
 @dataclass(frozen=True, slots=True)
 class NetworkSpeed:
-    """The bare network on this machine, what it runs on, and what it computes in."""
+    """The speed of the bare network, its device and its precision."""
 
     size: str
     frames_per_second: float
@@ -42,9 +42,9 @@ def measure(
     engine: EngineSetting | None = None,
     precision: PrecisionSetting | None = None,
 ) -> list[NetworkSpeed]:
-    """Return, for each size, what ``lanes`` callers of one engine reach: medians over rounds.
+    """Return, for each size, the speed with ``lanes`` callers of one engine: medians over rounds.
 
-    ``engine`` and ``precision`` go before what the environment says.
+    ``engine`` and ``precision`` override the environment.
     """
     settings = with_engine(load(PaintingSettings), engine)
     if precision is not None:
@@ -79,7 +79,7 @@ def measure(
 
 
 def took(call: Callable[[], None]) -> tuple[float, float]:
-    """Return the seconds that a call takes, by the clock and of processors."""
+    """Return the wall time and the CPU time of a call, in seconds."""
     began, busy_s = time.perf_counter(), time.process_time()
     call()
     return time.perf_counter() - began, time.process_time() - busy_s

@@ -1,4 +1,4 @@
-"""Tables in a document that has more than them."""
+"""Replaces tables in a document with other content."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 def put(path: Path, name: str, command: str, tables: str) -> None:
-    """Write what ``command`` measured between the marks ``name`` of a document.
+    """Write the tables that ``command`` has measured as the section ``name`` of a document.
 
-    Where there is no such document, or none with the marks, it is added at the end.
+    If there is no such document or section, the section is added at the end.
     """
     begin, end = f"<!-- {name}: written by a command -->", f"<!-- end of {name} -->"
     measured = f"{begin}\nMeasured by `{command}`.\n\n{tables}\n{end}\n"

@@ -1,4 +1,4 @@
-"""How fast splitting and joining are, and how little they change: on the bench's own clip."""
+"""The speed of splitting and joining the bench's clip, and how little they change it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from splitter.settings import default_threads
 
 @dataclass(frozen=True, slots=True)
 class MediaFigures:
-    """One core's work on one size of picture; nothing is painted in between.
+    """Figures for one picture size on one core; nothing is painted in between.
 
-    ``split_on_all_cores`` alone is by the clock, on as many threads as a splitter takes by itself.
+    Only ``split_on_all_cores`` is by wall time, with a splitter's default number of threads.
 
-    The peak signal-to-noise ratios are of luma, mean over frames, against the source's.
+    The peak signal-to-noise ratios are those of luma against the source, averaged over frames.
     """
 
     size: str

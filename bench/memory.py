@@ -1,4 +1,4 @@
-"""How much memory processes take."""
+"""The memory of processes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import psutil
 
 
 def peak_mib(pid: int) -> float:
-    """Return the most that was resident of a process so far, in MiB; 0 when it is gone."""
+    """Return the peak resident memory of a process so far, in MiB; 0 if it is gone."""
     return _mib(pid, "status", "VmHWM:")
 
 
 def shared_out_mib(pid: int) -> float:
-    """Return what a process and its descendants take now, in MiB: PSS, summed up.
+    """Return the memory of a process and its descendants now, in MiB: the sum of their PSS.
 
-    What several processes have in common counts for each in part, so that sums are what the machine
-    has to have. 0 where the system does not tell.
+    Shared memory is divided among the processes that share it, so the sum is what the machine
+    needs. 0 if the system does not report it.
     """
     with suppress(psutil.NoSuchProcess):
         root = psutil.Process(pid)
@@ -28,7 +28,7 @@ def shared_out_mib(pid: int) -> float:
 
 
 def own_share_mib() -> float:
-    """Return the share of this process alone, in MiB."""
+    """Return the PSS of this process alone, in MiB."""
     return _mib(os.getpid(), "smaps_rollup", "Pss:")
 
 

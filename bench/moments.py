@@ -1,4 +1,4 @@
-"""When a job's events reached the hub, read back after the job has ended."""
+"""The times at which a job's events reached the hub, read after the job has ended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 from shared.contracts.errors import MessageError
 from shared.contracts.messages import Message, SegmentReady, decode
 
-# A group of its own: readers of the assembler's group would disturb its ownership of partitions.
+# A consumer group of its own, so that it does not disturb the assembler's ownership.
 _CONSUMER_GROUP: Final = "benchmark"
 
 
@@ -25,7 +25,7 @@ class Moments:
 
 
 async def segment_moments(connection_string: str, hub: str, job_id: str) -> Moments:
-    """Read ``hub`` from its start to what is its end now, and pick out the job's segments."""
+    """Read ``hub`` from its beginning to its present end, and pick out the job's segments."""
     client = EventHubConsumerClient.from_connection_string(
         connection_string, _CONSUMER_GROUP, eventhub_name=hub
     )

@@ -1,6 +1,6 @@
-"""Compares a style's network with that of another package, frame by frame, where it is installed.
+"""Compares the speed of a style's network with that of another package, if that is installed.
 
-``python -m bench.peers`` prints the speeds of both at 640x360 in one run, in turns.
+``python -m bench.peers`` prints the speeds of both at 640x360, measured alternately in one run.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _PEERS_STYLE: Final = 19
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """How fast a network paints, from 8 bits a colour to 8 bits a colour."""
+    """The speed of a network, from 8-bit pictures to 8-bit pictures."""
 
     name: str
     frames_per_second: float
@@ -47,9 +47,9 @@ class Speed:
 
 
 def measure(width: int, height: int) -> list[Speed] | None:
-    """Paint noise of one size with both networks in turns; None where the other is not installed.
+    """Paint noise of one size alternately with both networks; None if the other is not installed.
 
-    Each is called as it is meant to be, on as many cores as it takes by itself.
+    Each is called as intended by its authors, with its default number of threads.
     """
     try:
         version = metadata.version(PEER)
@@ -88,7 +88,7 @@ def measure(width: int, height: int) -> list[Speed] | None:
 
 
 def table(speeds: Sequence[Speed]) -> str:
-    """Return speeds as Markdown, the first one that of what the others are compared with."""
+    """Return speeds as Markdown; the others are compared with the first one."""
     return "\n".join(
         [
             f"{describe_machine()}; {datetime.now(UTC).date().isoformat()}; "
@@ -108,7 +108,7 @@ def table(speeds: Sequence[Speed]) -> str:
 
 
 def main() -> None:
-    """Print the speeds, or how to have them."""
+    """Print the speeds, or how to install the other package."""
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
     parser.add_argument("--markdown", type=Path, help="also write the table into this file")
     arguments = parser.parse_args()

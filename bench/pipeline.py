@@ -1,4 +1,4 @@
-"""How fast the whole pipeline is on this machine, and what each of its processes costs."""
+"""The speed of the whole pipeline on this machine, and the cost of each process."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ from shared.contracts.style_request import DEFAULT_BRUSH
 from stylizer.painting.framing import Framing
 
 CLIENT: Final = "client"
-"""This process, with the upload watcher."""
+"""This process, which includes the upload watcher."""
 
 _SAMPLING_S: Final = 0.5
 _SHARES: Final = 4
-"""Samples to one of the shares, for which the system goes through all pages."""
+"""Samples for each sample of PSS, for which the system has to visit all pages."""
 _HUB: Final = "segments"
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessCost:
-    """What one process, its children included, cost during the measured job."""
+    """What one process and its children cost during the measured job."""
 
     cpu_ms_per_frame: float
     peak_memory_mib: float
-    """Resident; of several processes the sum of their peaks."""
+    """Resident memory; for several processes the sum of their peaks."""
     peak_share_mib: float
-    """Of the machine's memory, where processes have some in common; 0 where that is not told."""
+    """Its PSS, which divides shared memory; 0 if the system does not report it."""
 
 
 class Case(NamedTuple):
-    """A clip that is painted."""
+    """A clip to paint."""
 
     width: int
     height: int
@@ -60,51 +60,51 @@ class Case(NamedTuple):
 
     @property
     def painted(self) -> tuple[int, int]:
-        """Return the width and height at which its pictures are painted."""
+        """Return the width and height at which its frames are painted."""
         return Framing.of(self.width, self.height, NO_BARS, DEFAULT_BRUSH).working
 
 
 @dataclass(frozen=True, slots=True)
 class JobFigures:
-    """One job on a warm stack. Times run from the moment when the upload begins."""
+    """One job on a warm stack. Times are measured from the beginning of the upload."""
 
     size: str
     painted: str
-    """The size at which the network gets its pictures."""
+    """The size at which the network gets its frames."""
     frames: int
     seconds: float
     frames_per_second: float
     first_segment_s: float
     result_after_last_segment_s: float
     processes: dict[str, ProcessCost]
-    """Peaks are those since the stack has begun."""
+    """Peaks are those since the start of the stack."""
 
     @property
     def cpu_ms_per_frame(self) -> float:
-        """What all processes cost together."""
+        """The cost of all processes together."""
         return sum(cost.cpu_ms_per_frame for cost in self.processes.values())
 
     @property
     def largest_process_mib(self) -> float:
-        """The largest peak of a service's; the client is the benchmark itself."""
+        """The largest peak of a service's processes; the client is the benchmark itself."""
         return max(cost.peak_memory_mib for name, cost in self.processes.items() if name != CLIENT)
 
 
 @dataclass(frozen=True, slots=True)
 class PipelineFigures:
-    """Jobs that one stack painted, one after the other."""
+    """Jobs that one stack painted one after the other."""
 
     jobs: list[JobFigures]
     start_s: float
-    """From nothing to a stack whose services are ready."""
+    """Time until all services of the stack were ready."""
     stop_s: float
-    """To the end of a stack that is thrown away."""
+    """Time to stop a stack whose data are deleted."""
 
 
 async def measure(
     cases: Sequence[Case], style: str, stylizers: int, environment: Mapping[str, str]
 ) -> PipelineFigures:
-    """Paint the sample to warm a new stack up, then measure a job of each case, in their order.
+    """Warm up a new stack with the sample, then measure a job for each case, in order.
 
     ``environment`` is added to that of the stack's services.
 
@@ -116,7 +116,7 @@ async def measure(
         clips = [Path(folder) / f"{case.size}.mp4" for case in cases]
         for clip, case in zip(clips, cases, strict=True):
             await asyncio.to_thread(write_clip, clip, case.frames, case.width, case.height)
-        # As `stylestream run` starts one, and throws it away.
+        # Like the temporary stack of `stylestream run`.
         options = StackOptions(
             Path(folder) / "stack", stylizers, environment=environment, disposable=True
         )
@@ -172,7 +172,7 @@ async def paint(pipeline: Pipeline, clip: Path, request: StyleRequest) -> Status
 
 
 class _CostMeter:
-    """Samples the stack's processes, since short-lived children take their peak with them."""
+    """Samples the stack's processes, because the peaks of children are lost when they end."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
@@ -194,7 +194,7 @@ class _CostMeter:
         self._own_cpu_s = time.process_time() - self._own_cpu_s
 
     def costs(self, frames: int) -> dict[str, ProcessCost]:
-        """Return each process's cost a frame; "client" is this process with the upload watcher."""
+        """Return the cost of each process; "client" is this process with the upload watcher."""
         costs = {
             name: ProcessCost(
                 1000 * (after.cpu_s - self._before[name].cpu_s) / frames,

@@ -1,4 +1,4 @@
-"""The benchmark's result as tables for people."""
+"""The benchmark's results as Markdown tables."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _precisions(figures: Figures) -> list[str]:
 
 
 def _costs(jobs: list[JobFigures]) -> list[str]:
-    """Return what each process costs, by size: of processors, then of memory."""
+    """Return the CPU time and the memory of each process, by size."""
     sizes = [job.size for job in jobs]
     return [
         f"| process | {' | '.join(f'CPU ms a frame, {size}' for size in sizes)} "
@@ -117,7 +117,7 @@ def _costs(jobs: list[JobFigures]) -> list[str]:
 def _cost_row(name: str, jobs: list[JobFigures]) -> str:
     costs = [job.processes[name] for job in jobs]
     cpu = (f"{cost.cpu_ms_per_frame:.2f}" for cost in costs)
-    # The benchmark itself is the client, and its memory that of clips and a network of its own.
+    # The client is the benchmark itself, which also holds clips and a network.
     memory = ("" if name == CLIENT else _memory(cost) for cost in costs)
     return f"| {' | '.join((name, *cpu, *memory))} |"
 

@@ -1,4 +1,4 @@
-"""Everything that one run of the benchmark measures, and in which order."""
+"""What one run of the benchmark measures, and in which order."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class Wanted:
 
     suite: Suite
     frames: int
-    """Of the clip at 640x360; larger ones are as long as takes some seconds."""
+    """Frames of the clip at 640x360; larger clips are short enough to take some seconds."""
     style: str
     stylizers: int
     engine: EngineSetting | None
-    """Goes before what the environment says."""
+    """Overrides the environment."""
     environment: Mapping[str, str]
-    """Added to that of the stack's services."""
+    """Added to the environment of the stack's services."""
 
     @property
     def cases(self) -> list[Case]:
-        """Return what the stack paints."""
+        """Return the clips that the stack paints."""
         small, middle, large = (
             Case(640, 360, self.frames),
             Case(1280, 720, 150),
@@ -50,42 +50,42 @@ class Wanted:
 
     @property
     def network_sizes(self) -> list[Size]:
-        """Return what the bare network paints: what it gets of the cases, then what it might."""
+        """Return the sizes for the bare network: those of the cases, then further ones."""
         painted = [case.painted for case in self.cases]
         whole = [(case.width, case.height) for case in self.cases]
         return list(dict.fromkeys(painted + whole if self.suite == "full" else painted))
 
     @property
     def media_cases(self) -> list[Case]:
-        """Return what is split and joined without being painted."""
+        """Return the sizes that are split and joined without painting."""
         cases = [Case(640, 360, 300), Case(1280, 720, 150)]
         return [*cases, Case(1920, 1080, 72)] if self.suite == "full" else cases
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """All that one benchmark run found out."""
+    """The results of one benchmark run."""
 
     machine: str
     taken_at: str
     style: str
     stylizers: int
     networks: list[NetworkSpeed]
-    """The bare network, at least at every size at which a job's pictures are painted."""
+    """The bare network, at least at every size at which jobs' frames are painted."""
     networks_fp32: list[NetworkSpeed]
-    """The same in fp32; empty unless the suite is the full one and the precision another."""
+    """The same in fp32; empty unless the suite is full and the precision is another one."""
     pipeline: PipelineFigures
     media: list[MediaFigures]
     scale_out: list[Step] | None
-    """Pools of simulated stylizers; None unless the suite is the full one, as for `peers`."""
+    """Pools of simulated stylizers; None unless the suite is full."""
     peers: list[Speed] | None
-    """Networks beside each other; empty where no other is installed."""
+    """Comparison with another package's network, if the suite is full and it is installed."""
 
 
 async def measure(wanted: Wanted, tell: Callable[[str], None]) -> Figures:
-    """Measure one thing after the other, so that none has to share the machine.
+    """Measure one thing after another, so that none shares the machine.
 
-    ``tell`` hears what is measured next.
+    ``tell`` is called with what is measured next.
 
     Raises:
         StylestreamError: a measured job failed.

@@ -1,9 +1,9 @@
 """Compares this checkout with another one, end to end, on one machine and in one run.
 
-Both run as stacks of one stylizer each, and take turns with the same clips: what else the machine
-does so hits both. Of a checkout nothing is taken for granted but what users rely on, a container
-for uploads, records of jobs and announcements of their ends, and that `local.stack.Stack` starts
-it. ``scripts/compare COMMIT`` sets another commit up and runs this.
+Each runs as a stack with one stylizer, and they paint the same clips alternately, so that other
+load on the machine affects both. It relies only on what users rely on (the uploads container, job
+records, announcements of jobs' ends) and on `local.stack.Stack` to start a checkout.
+``scripts/compare COMMIT`` sets up another commit and runs this.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from local.readiness import LineReady
 from shared.contracts.errors import StylestreamError
 
 CASES: Final = (((640, 360), 600), ((1280, 720), 150), ((1920, 1080), 72))
-"""Sizes, and frames of a clip that takes seconds."""
+"""Sizes, and the frames of a clip that takes seconds at each."""
 
 _HERE: Final = Path(__file__).resolve().parents[1]
 _ROUNDS: Final = 5
@@ -58,12 +58,12 @@ asyncio.run(main())
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What one clip took."""
+    """The cost of one clip."""
 
     frames_per_second: float
-    """From the moment when its upload begins to that when its record says that it is done."""
+    """From the beginning of its upload until its record says that it is done."""
     cpu_ms_per_frame: float
-    """Of all processes of the stack."""
+    """CPU time of all processes of the stack."""
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ class Side:
     name: str
     jobs: dict[tuple[int, int], list[Job]] = field(default_factory=dict)
     peaks_mib: dict[tuple[int, int], float] = field(default_factory=dict)
-    """Resident memory of the largest process, until all jobs of a size were done."""
+    """Peak resident memory of the largest process when all jobs of a size were done."""
 
     def median(self, size: tuple[int, int], figure: str) -> float:
         """Return the median of a field of `Job` over the rounds."""
@@ -81,7 +81,7 @@ class Side:
 
 
 class RunningStack:
-    """A checkout's stack while it runs in ``directory``."""
+    """A checkout's running stack in ``directory``."""
 
     def __init__(self, process: Supervised, directory: Path, account: BlobServiceClient) -> None:
         self._process = process
@@ -90,7 +90,7 @@ class RunningStack:
         self._peaks_mib: dict[int, float] = {}
 
     async def paint(self, clip: Path, name: str) -> Job:
-        """Upload a clip under a name that is new, and wait for the end of its job.
+        """Upload a clip under a new name, and wait for the end of its job.
 
         Raises:
             StylestreamError: the job failed, or took too long.
@@ -112,7 +112,7 @@ class RunningStack:
 
     @property
     def largest_mib(self) -> float:
-        """Resident memory of the largest process so far."""
+        """The peak resident memory of the largest process so far."""
         return max(self._peaks_mib.values())
 
     async def _announced(self, name: str) -> None:
@@ -145,7 +145,7 @@ class RunningStack:
 
     @asynccontextmanager
     async def _sampling(self) -> AsyncIterator[None]:
-        """Note how much memory the processes take; those that end take their peak with them."""
+        """Record the memory of the processes, because their peaks are lost when they end."""
 
         async def sample() -> None:
             while True:
@@ -191,10 +191,10 @@ async def compare(
     rounds: int = _ROUNDS,
     cases: Sequence[tuple[tuple[int, int], int]] = CASES,
 ) -> list[Side]:
-    """Paint clips of each case in turns on stacks of all checkouts, after one that warms them up.
+    """Paint the clips of each case alternately on stacks of all checkouts, after a warm-up clip.
 
-    ``checkouts`` are names and folders; sizes of ``cases`` have to grow, since memory is told by
-    its peak.
+    ``checkouts`` are names and folders; the sizes of ``cases`` must increase, because memory is
+    measured as a peak.
 
     Raises:
         StylestreamError: a stack does not start, or a job fails.
@@ -215,7 +215,7 @@ async def compare(
                 for _, stack in pairs:
                     await stack.paint(short, f"{name}-warm.mp4")
                 for number in range(rounds):
-                    # Who begins takes turns, too.
+                    # Which one begins alternates as well.
                     for side, stack in pairs if number % 2 else reversed(pairs):
                         job = await stack.paint(clip, f"{name}-{number}.mp4")
                         side.jobs.setdefault(size, []).append(job)
@@ -228,7 +228,7 @@ async def compare(
 
 
 def table(before: Side, after: Side) -> str:
-    """Return medians of both sides and their ratios as Markdown."""
+    """Return the medians of both sides and their ratios as Markdown."""
     rows = []
     for size in before.jobs:
         speeds = [side.median(size, "frames_per_second") for side in (before, after)]
@@ -254,7 +254,7 @@ def table(before: Side, after: Side) -> str:
 
 
 def main() -> None:
-    """Compare the checkout that is named with this one."""
+    """Compare the checkout named on the command line with this one."""
     parser = argparse.ArgumentParser(prog="scripts/compare", description=__doc__)
     parser.add_argument("checkout", type=Path, help="another checkout, set up by its scripts/setup")
     parser.add_argument("--name", default="before", help="of the other checkout")

@@ -22,12 +22,12 @@ Step = Callable[[Plan, Clock], Iterator[dict[str, Any]]]
 
 
 def main() -> int:
-    """Make every step that fits into the box; return 0 if none went wrong."""
+    """Run every step that fits into the time limit; return 0 if none failed."""
     arguments = _parser().parse_args()
     plan = REHEARSAL if arguments.rehearse else FULL
     clock = Clock(arguments.box)
     report = Report(arguments.out, rehearsed=arguments.rehearse)
-    # A call into a driver that hangs cannot be interrupted: what is written by then is kept.
+    # A hanging call into a driver cannot be interrupted; results so far are already written.
     box = threading.Timer(arguments.box + 5, _close_box, [report])
     box.daemon = True
     box.start()
@@ -52,7 +52,7 @@ def _make(name: str, step: Step, plan: Plan, clock: Clock, report: Report) -> No
         report.skip(name, str(why))
     except ImportError as error:
         report.skip(name, f"the package {error.name} is missing")
-    except Exception as error:  # whatever a step meets, the others are made
+    except Exception as error:  # the other steps run whatever happens
         report.fail(name, f"{type(error).__name__}: {error}")
 
 

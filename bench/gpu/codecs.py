@@ -1,4 +1,4 @@
-"""How fast codecs are on the processor and on the GPU, and whether they agree."""
+"""The speed of codecs on the CPU and on the GPU, and whether they agree."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ Row = dict[str, Any]
 
 _BOX_S: Final = 20.0
 _FRAMES: Final = 32
-"""As many as a usual chunk has."""
+"""As many as a normal chunk has."""
 _THREADS: Final = (1, 4)
 _TICK: Final = Fraction(1, 30)
 
 
 def codec_speed(plan: Plan, clock: Clock) -> Iterator[Row]:
-    """Measure both decoders and both encoders at the plan's size, as far as they are there."""
+    """Measure both decoders and both encoders at the plan's size, as far as available."""
     box = Clock(min(_BOX_S, clock.left()))
     frames = _frames(plan)
     chunk = _encoded(MEZZANINE, frames)
@@ -66,7 +66,7 @@ def _calls(
 def _faults(
     plan: Plan, chunk: bytes, frames: Sequence[av.VideoFrame]
 ) -> Iterator[tuple[str, str | None]]:
-    """Yield what GPU codecs lack, on test pictures and then on those of the plan's size."""
+    """Yield the faults of the GPU's codecs, on test pictures and on frames of the plan's size."""
     fault = find_nvdec_fault()
     if fault is None and NVDEC_SIZES.takes(*plan.stack_size):
         fault = _difference(chunk)
@@ -122,7 +122,7 @@ def _frames(plan: Plan) -> list[av.VideoFrame]:
 
 
 def _measured(what: str, call: Callable[[], object], threads: int, seconds: float) -> Row:
-    """Call in ``threads`` threads for a time; each call is a chunk, the first of all included."""
+    """Call in ``threads`` threads for some time, without warming up; each call makes a chunk."""
     end = time.perf_counter() + seconds
 
     def repeat(_thread: int) -> int:
@@ -137,7 +137,7 @@ def _measured(what: str, call: Callable[[], object], threads: int, seconds: floa
             began, cpu = time.perf_counter(), time.process_time()
             frames = _FRAMES * sum(pool.map(repeat, range(threads)))
             took, cpu = time.perf_counter() - began, time.process_time() - cpu
-    except Exception as error:  # a codec that gives up under load is a result, too
+    except Exception as error:  # a codec that fails under load is a result as well
         return {"codec": what, "threads": threads, "verdict": f"{type(error).__name__}: {error}"}
     return {
         "codec": what,

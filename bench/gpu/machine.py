@@ -1,4 +1,4 @@
-"""What a machine has for painting on a GPU, and what its GPU does while something runs."""
+"""A machine's equipment for painting on a GPU, and the use of its GPU over time."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def _version(package: str) -> str | None:
 
 
 def _nvml() -> Any | None:
-    """Return NVML, opened, where the package and the driver are there."""
+    """Return NVML, initialised; None without the package or the driver."""
     try:
         nvml: Any = import_module("pynvml")
         nvml.nvmlInit()
-    except Exception:  # NVML's own errors are known only where the package is
+    except Exception:  # NVML's error classes are in the package
         return None
     return nvml
 
@@ -67,13 +67,13 @@ def _gpus() -> list[dict[str, Any]]:
 
 
 class GpuWatch:
-    """Samples use and memory of the first GPU while its context is open."""
+    """Samples the utilisation and memory of the first GPU while its context is open."""
 
     def __init__(self) -> None:
         self.use: float | None = None
-        """Mean share of time in which the GPU computed, 0 to 1; None where nobody tells."""
+        """Mean utilisation of the GPU, 0 to 1; None if unknown."""
         self.memory_mib: int | None = None
-        """The most memory in use."""
+        """The peak of used memory."""
         self._nvml = _nvml()
         self._stop = threading.Event()
         self._uses: list[int] = []

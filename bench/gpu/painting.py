@@ -1,4 +1,4 @@
-"""Whether the engine starts and paints right, how fast it is, and the whole way of a chunk."""
+"""Whether the engine starts and paints correctly, its speed, and that of whole chunks."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from stylizer.painting.precision import choose
 from stylizer.settings import PaintingSettings, with_engine
 
 Row = dict[str, Any]
-"""One line of a table: names of figures and figures."""
+"""A row of a table: the names of figures, and the figures."""
 
 _CHUNK_FRAMES = 56
-"""So many frames give chunks of 8, 16 and 32; the last is measured."""
+"""This many frames give chunks of 8, 16 and 32; the last is measured."""
 
 _GREED = (
     "from shared.styles.gallery import Gallery\n"
@@ -52,7 +52,7 @@ _REFUSAL = (
 
 
 def starts(plan: Plan, _clock: Clock) -> Iterator[Row]:
-    """Start the engine in each precision, judged as a stylizer judges it."""
+    """Start the engine in each precision, and check it like a stylizer."""
     for precision in plan.precisions:
         began = time.perf_counter()
         try:
@@ -87,7 +87,7 @@ def engine_speed(plan: Plan, clock: Clock) -> Iterator[Row]:
 
 
 def path_speed(plan: Plan, clock: Clock) -> Iterator[Row]:
-    """Measure the whole way of a chunk: decoded, painted, encoded; without hubs and storage."""
+    """Measure whole chunks: decoding, painting and encoding, without hubs and storage."""
     precision = plan.precisions[0]
     engine = _engine(plan, precision)
     settings = with_engine(load(PaintingSettings), plan.engine)
@@ -106,13 +106,13 @@ def path_speed(plan: Plan, clock: Clock) -> Iterator[Row]:
 
 
 def faults(plan: Plan, _clock: Clock) -> Iterator[Row]:
-    """Take memory and the card away, and see whether the stylizer would notice by itself."""
+    """Take away memory, then the GPU, and check whether the stylizer would notice."""
     hidden = _run(_REFUSAL.format(style=plan.style), CUDA_VISIBLE_DEVICES="")
     refused = hidden.returncode != 0 and "ConfigurationError" in hidden.stderr
     yield {"fault": "the card is hidden", "noticed": refused, "said": _last_line(hidden.stderr)}
     if plan.engine == "cpu":
         raise SkippedError("out of memory: a GPU's memory is needed to use it up")
-    # In a process of its own: a pool of memory is made once a process.
+    # In a process of its own, because a memory pool is created once for each process.
     (width, height), batch = plan.sizes[-1], plan.batches[-1]
     greedy = _GREED.format(
         precision=plan.precisions[0], style=plan.style, batch=batch, width=width, height=height
@@ -148,10 +148,10 @@ def _described(size: Size, precision: Precision, lanes: int) -> Row:
 
 
 def _measured(call: Callable[[], object], lanes: int, frames: int, seconds: float) -> Row:
-    """Call in ``lanes`` threads for a time, after once to warm up; each call makes ``frames``."""
+    """Call in ``lanes`` threads for some time, after a warm-up; each call paints ``frames``."""
     try:
         call()
-    except Exception as error:  # a size that does not fit is a result, too
+    except Exception as error:  # a size that does not fit is a result as well
         return {"problem": f"{type(error).__name__}: {error}"[:200]}
     end = time.perf_counter() + seconds
 

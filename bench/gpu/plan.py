@@ -1,4 +1,4 @@
-"""What is measured, at which sizes, and how long there is for it."""
+"""What is measured, at which sizes, and within what time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Precision = Literal["fp32", "fp16"]
 
 
 class SkippedError(Exception):
-    """A step cannot be made here; the message says what is missing."""
+    """A step cannot run here; the message says what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Plan:
     batches: tuple[int, ...]
     lanes: tuple[int, ...]
     measure_s: float
-    """For one figure, at least one call."""
+    """Seconds for one figure; at least one call is made."""
     stack_size: Size
     stack_frames: int
     style: str
@@ -58,11 +58,11 @@ REHEARSAL = Plan(
 
 
 class Clock:
-    """The time that is left of a box of seconds."""
+    """The time left of a limit in seconds."""
 
     def __init__(self, box_s: float) -> None:
         self._end = time.monotonic() + box_s
 
     def left(self) -> float:
-        """Return the seconds that are left, not below 0."""
+        """Return the seconds left, at least 0."""
         return max(0.0, self._end - time.monotonic())

@@ -1,4 +1,4 @@
-"""The check's results: JSON for programs and Markdown for people, written after every line."""
+"""The check's results as JSON for programs and Markdown for people, written after every row."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ class Report:
         self._write()
 
     def skip(self, step: str, why: str) -> None:
-        """Note that a step, or its rest, was not made."""
+        """Record that a step, or the rest of it, was skipped."""
         self._notes[step] = f"skipped: {why}"
         self._write()
 
     def fail(self, step: str, why: str) -> None:
-        """Note that a step went wrong."""
+        """Record that a step failed."""
         self.failed.append(step)
         self._notes[step] = f"failed: {why}"
         self._write()
 
     def markdown(self) -> str:
-        """Return all as Markdown."""
+        """Return all results as Markdown."""
         title = "# Check of a GPU" + (", rehearsed on a processor" if self._rehearsed else "")
         parts = [title]
         for step in dict.fromkeys([*self._rows, *self._notes]):

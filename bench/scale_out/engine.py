@@ -11,7 +11,7 @@ from stylizer.painting.layouts import RGB, Layout
 
 
 class WaitingEngine:
-    """Takes ``frame_s`` seconds for each frame, without a processor, and returns it as it is."""
+    """Takes ``frame_s`` seconds for each frame without using a CPU, and returns it unchanged."""
 
     def __init__(self, frame_s: float) -> None:
         self._frame_s = frame_s
@@ -30,7 +30,7 @@ class WaitingEngine:
 
     @property
     def layout(self) -> Layout:
-        """Return how a processor's arrays lie."""
+        """Return the CPU's layout of arrays."""
         return RGB
 
     def version(self, request: StyleRequest) -> str:  # noqa: ARG002
@@ -38,7 +38,7 @@ class WaitingEngine:
         return ""
 
     def trim(self) -> None:
-        """Keep as it is: there is nothing to give back."""
+        """Do nothing: no memory is kept."""
 
     def find_style_changes(self) -> None:
-        """Name none: there are none."""
+        """Return None: no styles are loaded."""

@@ -1,4 +1,4 @@
-"""Measures a pool that grows step by step, each time on one job of its own."""
+"""Measures a pool that grows step by step, with a job at each step."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from shared.storage.accounts import storage_client
 from shared.storage.blobs import BlobStore
 
 FRAME_S: Final = 0.16
-"""What a simulated frame takes: so many that 32 stylizers fit on two cores."""
+"""The time of a simulated frame, long enough for 32 stylizers on two cores."""
 SIZES: Final = (1, 2, 4, 8, 16, 32)
 
 _PARTITIONS: Final = 32
@@ -41,36 +41,36 @@ _PATIENCE_S: Final = 300.0
 
 _FULL: Final = 0.9
 _MANY_CORES: Final = ("splitter",)
-"""Services that one job can keep busy on several cores; the others work in one thread."""
+"""Services that can use several cores for one job; the others work in one thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A pool of one size, and a job that it painted."""
+    """A pool of one size, and the job that it painted."""
 
     stylizers: int
     shared_s: float
-    """From the moment when the newcomers read their hub to that when all have their share of it."""
+    """From the time when new stylizers read their hub until all have their share of it."""
     frames: int
     frames_per_second: float
     """While the job was painted."""
     ideal: float
-    """What the engines could paint if they never waited."""
+    """Frames a second that the engines could paint if they never waited."""
     cores: dict[str, float]
-    """What the job kept busy of the machine's cores, by process."""
+    """Cores that the job kept busy, by process."""
     idle: float
-    """What nobody used of the machine's cores, whoever else works on it; 0 to 1."""
+    """The share of the machine's cores that was idle, 0 to 1; other programs count as well."""
     machine_cores: int
-    """So many may be used."""
+    """The number of usable cores."""
 
     @property
     def efficiency(self) -> float:
-        """What was reached of the ideal."""
+        """The speed as a share of the ideal."""
         return self.frames_per_second / self.ideal
 
     @property
     def full(self) -> str | None:
-        """Return what could not have done more: the cores, or a process that has one thread."""
+        """Return what was saturated: the cores, or a process with one thread."""
         if sum(self.cores.values()) > _FULL * self.machine_cores:
             return f"{self.machine_cores} cores"
         if self.idle < 1 - _FULL:
@@ -85,7 +85,7 @@ async def measure(
 ) -> list[Step]:
     """Let a pool of simulated stylizers grow through ``sizes``, and paint a job at each.
 
-    ``environment`` is added to that of splitter, assembler and stylizers.
+    ``environment`` is added to that of the splitter, assembler and stylizers.
 
     Raises:
         StylestreamError: a job failed.
@@ -109,10 +109,9 @@ async def measure(
 
 
 def chunks_for(stylizers: int) -> int:
-    """Return the chunks of a job that keeps a pool busy for long enough to be measured.
+    """Return the number of chunks of a job that keeps a pool busy long enough to measure.
 
-    Several stylizers get whole rounds of the partitions, so as many chunks each: what a short job's
-    remainder costs is another figure.
+    For several stylizers it is a multiple of the partitions, so that each gets as many chunks.
     """
     if stylizers == 1:
         return _CHUNKS_A_STYLIZER
@@ -128,7 +127,7 @@ class _Measuring:
 
     @asynccontextmanager
     async def joined(self, count: int) -> AsyncIterator[None]:
-        """Have ``count`` more stylizers in the pool."""
+        """Add ``count`` stylizers to the pool."""
         name = f"stylizers-{len(self._pools) + 1}"
         settings = {
             "EVENTHUB_CONNECTION_STRING": self._stack.eventhub_connection_string,
@@ -153,7 +152,7 @@ class _Measuring:
             await pool.stop()
 
     async def step(self, stylizers: int) -> Step:
-        """Wait until the pool shares the hub, and measure a job."""
+        """Wait until the pool shares the hub, then measure a job."""
         began = time.monotonic()
         await self._shared(stylizers)
         shared_s = time.monotonic() - began
@@ -173,7 +172,7 @@ class _Measuring:
         }
         hubs = self._stack.eventhub_connection_string
         moments = await segment_moments(hubs, "segments", status.job_id)
-        # The first segment's chunk was begun so long before it was announced.
+        # The first chunk was begun this long before its segment was announced.
         painting_s = moments.last_segment - moments.first_segment + _CHUNK_FRAMES * FRAME_S
         return Step(
             stylizers,
@@ -187,7 +186,7 @@ class _Measuring:
         )
 
     async def _shared(self, stylizers: int) -> None:
-        """Return when every stylizer owns as many partitions as any other."""
+        """Return once all stylizers own the same number of partitions."""
         container = "frames-checkpoints"
         async with (
             asyncio.timeout(_PATIENCE_S),

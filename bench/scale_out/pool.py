@@ -1,6 +1,6 @@
-"""Several simulated stylizers as one process: ``python -m bench.scale_out.pool COUNT FRAME_S``.
+"""Several simulated stylizers in one process: ``python -m bench.scale_out.pool COUNT FRAME_S``.
 
-It is configured as a stylizer is, and prints ``ready COUNT`` when all of them read their hub.
+It is configured like a stylizer, and prints ``ready COUNT`` when all of them read their hub.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from stylizer.settings import StylizerSettings
 
 
 async def run(count: int, frame_s: float) -> None:
-    """Run ``count`` stylizers until one of them ends, which none should."""
+    """Run ``count`` stylizers until one of them ends, which would be a fault."""
     settings = load(StylizerSettings)
     logs.configure(settings.log_level, settings.log_format, "simulated-stylizers")
     engine = WaitingEngine(frame_s)

@@ -1,4 +1,4 @@
-"""The simulated pool's figures as a table."""
+"""The simulated pool's figures as a Markdown table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bench.scale_out.measure import FRAME_S, Step
 
 
 def table(steps: Sequence[Step]) -> str:
-    """Return the steps as Markdown, and what was saturated first."""
+    """Return the steps as Markdown, with what was saturated first."""
     return "\n".join(
         [
             f"A pool of simulated stylizers, {1000 * FRAME_S:.0f} ms a frame; 'shared after' is "
