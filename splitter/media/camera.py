@@ -57,6 +57,19 @@ _TILE: Final = 10
 _EVERY: Final = 2
 """Only every second line of them is looked at."""
 
+_FINE: Final = 2.0
+"""Larger movements are rounded before tiles vote: interpolating smooths noise, so plain tiles would
+seem to have moved."""
+
+_CLEAR: Final = 0.5
+"""A tile votes if one hypothesis leaves at most this share of the change that the other leaves."""
+
+_ENDS: Final = 4
+"""The first and the last of four parts of the picture's longer side must have moved, too."""
+
+_SOME: Final = 0.1
+"""The least share of tiles that must have moved in the whole picture and at both of its ends."""
+
 _QUARTERS: Final = 4
 _TINY: Final = 1e-9
 
@@ -209,11 +222,14 @@ def _explains(
 ) -> bool:
     """Return whether moving the earlier picture makes it much more like the current one.
 
-    This must hold for the picture as a whole and in most places: if somebody moves in front of a
-    plain wall, their edges are all there is to correlate, and may be all that changes.
+    This must hold for the picture as a whole, and its tiles must agree: in the whole picture and at
+    both ends of its longer side, more have moved than stayed. Somebody in front of a plain wall may
+    be all there is to correlate and all that changes, but rarely reaches from end to end.
     """
     if moved == (0.0, 0.0):
         return False
+    if max(map(abs, moved)) > _FINE:
+        moved = round(moved[0]), round(moved[1])
     margins = [math.ceil(abs(by)) + 1 for by in moved]
     if any(2 * margin >= side for margin, side in zip(margins, now.shape, strict=True)):
         return False
@@ -226,21 +242,34 @@ def _explains(
         near = _cut(there, axis, margin, by=-whole)
         there = near + part * (_cut(there, axis, margin, by=-whole - 1) - near) if part else near
     seen = now[lines, columns]
-    still, follows = (_tiles(np.abs(seen - other)) for other in (before[lines, columns], there))
+    still, follows = _changes(seen - before[lines, columns], seen - there)
     if follows.sum() >= _BETTER * still.sum():
         return False
-    stayed, moved_along = (still < _BETTER * follows).sum(), (follows < _BETTER * still).sum()
-    return bool(moved_along > stayed)
+    votes = np.stack((follows < _CLEAR * still, still < _CLEAR * follows))
+    if votes.shape[1] > votes.shape[2]:
+        votes = votes.transpose(0, 2, 1)
+    end = max(1, votes.shape[2] // _ENDS)
+    return all(map(_agree, (votes, votes[..., :end], votes[..., -end:])))
 
 
-def _tiles(change: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the sums of tiles, without the remainders at the right and at the bottom."""
+def _agree(votes: NDArray[np.bool_]) -> bool:
+    moved_along, stayed = (int(np.count_nonzero(those)) for those in votes)
+    return moved_along > stayed and moved_along >= _SOME * votes[0].size
+
+
+def _changes(*changes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how much each tile of each picture of changes varies: its sum of squared deviations.
+
+    A change of a tile's brightness as a whole does not count. Otherwise a car so bright that the
+    exposure changes seems to move the road: its shading, moved, is darker or brighter, too.
+    """
     high = _TILE // _EVERY
-    rows, columns = len(change) // high, change.shape[1] // _TILE
-    whole = change[: rows * high, : columns * _TILE]
-    lines = whole.reshape(rows, high, columns * _TILE).sum(axis=1)
-    tiles: NDArray[np.float32] = lines.reshape(rows, columns, _TILE).sum(axis=2)
-    return tiles
+    rows, columns = (side // of for side, of in zip(changes[0].shape, (high, _TILE), strict=True))
+    whole = np.stack([change[: rows * high, : columns * _TILE] for change in changes])
+    both = np.stack((whole, whole * whole)).reshape(2, len(changes), rows, high, -1)
+    sums = both.sum(axis=3).reshape(2, len(changes), rows, columns, _TILE).sum(axis=4)
+    varied: NDArray[np.float32] = sums[1] - sums[0] ** 2 / (high * _TILE)
+    return varied
 
 
 def _cut(picture: NDArray[np.float32], axis: int, margin: int, by: int) -> NDArray[np.float32]:

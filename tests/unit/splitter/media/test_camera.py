@@ -141,6 +141,66 @@ def test_a_car_on_a_plain_road_moves_no_canvas() -> None:
         assert place == Place(0, 0)
 
 
+def texture(seed: int, height: int, width: int) -> NDArray[np.float64]:
+    """Return blotches, large and small."""
+    chance = np.random.default_rng(seed)
+    total = np.full((height, width), 128.0)
+    for cell in (4, 16):
+        rows, columns = -(-height // cell), -(-width // cell)
+        coarse = np.kron(chance.normal(0, 30, (rows, columns)), np.ones((cell, cell)))
+        total += coarse[:height, :width]
+    return total.clip(0, 255)
+
+
+def film(picture: NDArray[np.float64], number: int) -> av.VideoFrame:
+    """Return a frame that shows a picture with noise of two levels."""
+    noisy = picture + np.random.default_rng(number).normal(0, 2, picture.shape)
+    return av.VideoFrame.from_ndarray(np.clip(noisy, 0, 255).astype(np.uint8), format="gray")
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(90, 100), (144, 120), (162, 130)], ids=["16 %", "30 %", "37 %"]
+)
+def test_a_large_object_that_crosses_a_plain_wall_moves_no_canvas(height: int, width: int) -> None:
+    # Given a wall with nothing to be seen on it, and an object that fills much of the picture
+    camera, body, top = Camera(), texture(1, height, width), (HEIGHT - height) // 2
+    for number in range((WIDTH + width) // 4):
+        wide = np.full((HEIGHT, WIDTH + 2 * width), 110.0)
+        wide[top : top + height, 4 * number : 4 * number + width] = body
+        # When it comes in on one side, crosses the picture and leaves on the other
+        place = camera.follow(look(film(wide[:, width:-width], number)))
+        # Then the wall's strokes stay where they are
+        assert place == Place(0, 0)
+
+
+def test_a_bright_car_that_changes_the_exposure_moves_no_canvas() -> None:
+    # Given a road that is shaded from top to bottom, with fine grain
+    camera, car = Camera(), np.clip(texture(2, 100, 60) + 80, 0, 255)
+    grain = np.random.default_rng(3).normal(0, 4, (HEIGHT // 4, WIDTH // 4))
+    road = grain.repeat(4, 0).repeat(4, 1) + np.linspace(150, 100, HEIGHT)[:, None]
+    for number in range(36):
+        tall = np.concatenate((road, road))
+        bottom = 5 * number
+        # When a bright car drives in, and the brighter it gets, the darker the camera makes it all
+        tall[HEIGHT - bottom : HEIGHT - bottom + 100, 130:190] = car
+        picture = tall[:HEIGHT] - 40 * min(1, bottom / 100)
+        # Then the road's strokes stay where they are
+        assert camera.follow(look(film(picture, number))) == Place(0, 0)
+
+
+@pytest.mark.parametrize(("down", "across"), [(0, 4), (2, 0), (1, 3)])
+def test_a_pan_over_a_landscape_below_a_clear_sky_is_followed(down: int, across: int) -> None:
+    # Given a landscape in the lower half, and nothing to be seen in the upper one
+    camera, land = Camera(), texture(4, HEIGHT + 100, WIDTH + 100)
+    for number in range(20):
+        scene = np.full((HEIGHT + 100, WIDTH + 100), 170.0)
+        scene[HEIGHT // 2 + 30 :] = land[HEIGHT // 2 + 30 :]
+        top, left = down * number, across * number
+        place = camera.follow(look(film(scene[top : top + HEIGHT, left : left + WIDTH], number)))
+    assert place.down == pytest.approx(PIXEL * down * number, abs=PIXEL)
+    assert place.across == pytest.approx(PIXEL * across * number, abs=PIXEL)
+
+
 def test_a_cut_starts_from_zero() -> None:
     camera = Camera()
     for frame in pan(4):
