@@ -69,9 +69,10 @@ export class Gallery extends EventTarget {
 
   // The chosen style, or a blend, in the words of the API.
   get style() {
-    const parts = [...this.#weights].filter(([, weight]) => weight > 0);
-    if (parts.length === 1) return parts[0][0];
-    return parts.map(([name, weight]) => `${name}:${weight / 100}`).join(",");
+    const names = [...this.#weights.keys()];
+    if (names.length === 1) return names[0];
+    const shares = this.#shares();
+    return names.map((name, place) => `${name}:${shares[place]}`).join(",");
   }
 
   set style(style) {
@@ -79,6 +80,13 @@ export class Gallery extends EventTarget {
     this.#weights = new Map(parts.map(([name, weight = 0.5]) => [name, Math.round(weight * 100)]));
     $("mix").checked = parts.length > 1;
     this.#showChoice();
+  }
+
+  // What each chosen style has in the mixture, in hundredths.
+  #shares() {
+    const weights = [...this.#weights.values()];
+    const total = weights.reduce((a, b) => a + b);
+    return weights.map((weight) => Math.round((100 * weight) / total) / 100);
   }
 
   #card(style) {
@@ -108,10 +116,6 @@ export class Gallery extends EventTarget {
     if (input.checked) this.#weights.set(input.value, 50);
     else if (this.#weights.size > 1) this.#weights.delete(input.value);
     else input.checked = true;
-    if (this.#weights.size > MOST_MIXED) {
-      this.#weights.delete(input.value);
-      input.checked = false;
-    }
     this.#showWeights();
     this.#changed();
   }
@@ -131,6 +135,9 @@ export class Gallery extends EventTarget {
   }
 
   #showWeights() {
+    const full = this.#weights.size >= MOST_MIXED;
+    $("mix-full").hidden = !full;
+    for (const input of $("cards").querySelectorAll("input")) input.disabled = full && !input.checked;
     $("weights").hidden = this.#weights.size < 2;
     $("weights").replaceChildren(...[...this.#weights].map(([name, weight]) => this.#slider(name, weight)));
   }
@@ -146,10 +153,9 @@ export class Gallery extends EventTarget {
     Object.assign(input, { type: "range", min: 5, max: 100, step: 5, value: weight, id: `weight-${name}` });
     const tell = () => {
       this.#weights.set(name, Number(input.value));
-      const total = [...this.#weights.values()].reduce((a, b) => a + b);
+      const shares = this.#shares();
       [...$("weights").querySelectorAll("output")].forEach((one, place) => {
-        const share = [...this.#weights.values()][place] / total;
-        one.textContent = `${Math.round(share * 100)}\u00a0%`;
+        one.textContent = `${Math.round(shares[place] * 100)}\u00a0%`;
       });
     };
     input.addEventListener("input", tell);

@@ -95,6 +95,19 @@ async def test_every_control_says_how_each_of_several_files_is_painted(page, stu
     assert asked == [ASKED, ASKED]
 
 
+async def test_a_fifth_style_cannot_be_mixed_in_and_the_page_says_so(page):
+    await page.get_by_text("Mix several").click()
+    for name in ("Udnie", "The Scream", "Wheat Field"):
+        await page.locator(".card", has_text=name).click()
+    cards = page.locator(".card input")
+    await expect(page.get_by_text("At most four styles can be mixed")).to_be_visible()
+    await expect(page.locator("#facts")).to_contain_text("Udnie 25 %, The Scream 25 %")
+    await expect(cards.and_(page.locator(":enabled"))).to_have_count(4)
+    await page.locator(".card", has_text="Udnie").click()
+    await expect(page.get_by_text("At most four styles can be mixed")).to_be_hidden()
+    await expect(cards.and_(page.locator(":disabled"))).to_have_count(0)
+
+
 async def test_painting_that_is_slower_than_the_video_says_when_to_start(page, studio):
     video = Video(frames=240, size=(64, 48)).make()
     await studio.blobs.create(studio.names["uploads"], "slow.mp4", video)
