@@ -7,7 +7,8 @@ import itertools
 import os
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -135,7 +136,7 @@ async def measure(
 async def _job(
     stack: Stack, pipeline: Pipeline, clip: Path, case: Case, request: StyleRequest
 ) -> JobFigures:
-    with _CostMeter(stack) as meter:
+    with CostMeter(stack) as meter:
         began = time.time()
         status = await paint(pipeline, clip, request)
     moments = await segment_moments(stack.eventhub_connection_string, _HUB, status.job_id)
@@ -171,19 +172,23 @@ async def paint(pipeline: Pipeline, clip: Path, request: StyleRequest) -> Status
     return status
 
 
-class _CostMeter:
-    """Samples the stack's processes, because the peaks of children are lost when they end."""
+class CostMeter:
+    """Samples the stack's processes, because the peaks of children are lost when they end.
+
+    What sampling itself costs this process is not counted.
+    """
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         self._before: dict[str, Usage] = {}
         self._after: dict[str, Usage] = {}
-        self._own_cpu_s = 0.0
+        self._own_cpu_s = self._sampling_cpu_s = 0.0
         self._peaks: dict[str, int] = {}
         self._shares: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         self._before = self._sample()
+        self._sampling_cpu_s = 0.0
         self._own_cpu_s = time.process_time()
         self._sampling = asyncio.create_task(self._sample_regularly())
         return self
@@ -191,7 +196,7 @@ class _CostMeter:
     def __exit__(self, *_exc: object) -> None:
         self._sampling.cancel()
         self._after = self._sample()
-        self._own_cpu_s = time.process_time() - self._own_cpu_s
+        self._own_cpu_s = time.process_time() - self._own_cpu_s - self._sampling_cpu_s
 
     def costs(self, frames: int) -> dict[str, ProcessCost]:
         """Return the cost of each process; "client" is this process with the upload watcher."""
@@ -216,14 +221,22 @@ class _CostMeter:
                 await asyncio.to_thread(self._sample_shares)
 
     def _sample(self) -> dict[str, Usage]:
-        usages = {p.name: usage for p in self._stack.processes if (usage := p.usage())}
+        with self._uncounted():
+            usages = {p.name: usage for p in self._stack.processes if (usage := p.usage())}
         for name, usage in usages.items():
             self._peaks[name] = max(self._peaks.get(name, 0), usage.peak_rss_bytes)
         return usages
 
+    @contextmanager
+    def _uncounted(self) -> Iterator[None]:
+        began = time.thread_time()
+        yield
+        self._sampling_cpu_s += time.thread_time() - began
+
     def _sample_shares(self) -> None:
         pids = {p.name: p.pid for p in self._stack.processes if p.pid is not None}
-        shares = {name: shared_out_mib(pid) for name, pid in pids.items()}
-        shares[CLIENT] = own_share_mib()
+        with self._uncounted():
+            shares = {name: shared_out_mib(pid) for name, pid in pids.items()}
+            shares[CLIENT] = own_share_mib()
         for name, share in shares.items():
             self._shares[name] = max(self._shares.get(name, 0.0), share)
