@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from playwright.async_api import Browser, Page, async_playwright
 
@@ -51,7 +51,7 @@ async def main(video: Path) -> None:
 
 
 async def take(browser: Browser, address: str, video: Path) -> None:
-    """Put a video in, and take pictures of the page at three widths, in both schemes."""
+    """Put a video in, and take pictures of the page, also as a phone shows it in the dark."""
     page = await open_page(browser, address, width=1440, height=960)
     await page.set_input_files("#files", video)
     await until(page, _MARKS, 2)
@@ -63,21 +63,25 @@ async def take(browser: Browser, address: str, video: Path) -> None:
     await page.evaluate("() => window.scrollTo(0, 0)")
     await page.screenshot(path=IMAGES / "studio.jpg", quality=_QUALITY, type="jpeg")
     print(await page.evaluate(_FIGURES))
-    for width, scheme in ((375, "dark"), (768, "light")):
-        other = await open_page(browser, address, width=width, height=900, scheme=scheme)
-        await other.locator(".thumb").first.click()
-        await until(other, _TIME, 1)
-        path = IMAGES / f"studio-{width}.jpg"
-        await other.screenshot(path=path, quality=_QUALITY, type="jpeg", full_page=True)
+    phone = await open_page(browser, address, width=375, height=900, scheme="dark")
+    await phone.locator(".thumb").first.click()
+    await until(phone, _TIME, 1)
+    path = IMAGES / "studio-375.jpg"
+    await phone.screenshot(path=path, quality=_QUALITY, type="jpeg", full_page=True)
 
 
 async def open_page(
-    browser: Browser, address: str, *, width: int, height: int, scheme: str = "light"
+    browser: Browser,
+    address: str,
+    *,
+    width: int,
+    height: int,
+    scheme: Literal["light", "dark"] = "light",
 ) -> Page:
     """Open the page as somebody new."""
     context = await browser.new_context(viewport={"width": width, "height": height})
     page = await context.new_page()
-    await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    await page.emulate_media(color_scheme=scheme)
     await page.goto(address)
     await until(page, _MARKS, 1)
     return page

@@ -427,7 +427,6 @@ output EVENTGRID_TOPIC_ENDPOINT string = events.outputs.topicEndpoint
 output CONSUMER_GROUP string = layout.consumerGroup
 
 // What the manifests want besides.
-output EVENTHUB_NAMESPACE string = eventHubs.outputs.name
 output INTERNAL_STORAGE_ACCOUNT string = internal.outputs.name
 output SPLITTER_CLIENT_ID string = identities.outputs.splitterClientId
 output STYLIZER_CLIENT_ID string = identities.outputs.stylizerClientId

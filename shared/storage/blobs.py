@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -243,16 +242,6 @@ class BlobStore:
             await self._client.get_container_client(container).get_container_properties()
         except AzureError as error:
             raise failure("reach", container, "", error) from error
-
-    async def clock_s(self, container: str) -> float:
-        """Return the time by the clock of the account that holds ``container``, POSIX seconds."""
-        answers: list[Any] = []
-        client = self._client.get_container_client(container)
-        try:
-            await client.get_container_properties(raw_response_hook=answers.append)
-        except AzureError as error:
-            raise failure("reach", container, "", error) from error
-        return parsedate_to_datetime(answers[-1].http_response.headers["Date"]).timestamp()
 
     async def names(self, container: str, prefix: str = "") -> AsyncIterator[str]:
         """List blob names in lexical order."""

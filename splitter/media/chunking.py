@@ -16,7 +16,7 @@ import av
 
 from shared.contracts.manifest import NO_BARS, Bars, Chunk, GridShift, Place, Source, pts_digest
 from shared.media.chunks import ChunkWriter
-from shared.media.encodings import Encoding
+from shared.media.encodings import MEZZANINE
 from splitter.media.bars import may_have_bars, still_black
 from splitter.media.camera import Camera, Sight, look
 from splitter.media.grid import Grid
@@ -36,16 +36,15 @@ class EncodedChunk:
 class ChunkFile:
     """The file of one chunk while it is encoded; used by one thread at a time."""
 
-    def __init__(self, source: Source, encoding: Encoding) -> None:
+    def __init__(self, source: Source) -> None:
         self._source = source
-        self._encoding = encoding
         self._writer: ChunkWriter | None = None
 
     def write(self, frame: av.VideoFrame) -> None:
         """Encode the next frame."""
         if self._writer is None:
             self._writer = ChunkWriter(
-                self._encoding,
+                MEZZANINE,
                 width=self._source.width,
                 height=self._source.height,
                 time_base=self._source.time_base,
@@ -97,7 +96,6 @@ class ChunkBuilder:
     def __init__(
         self,
         source: Source,
-        encoding: Encoding,
         *,
         first_frames: int,
         most_frames: int,
@@ -108,7 +106,6 @@ class ChunkBuilder:
         self._video_bars = NO_BARS
         self._bars = NO_BARS
         self._source = source
-        self._encoding = encoding
         self._most = most_frames
         self._file: ChunkFile | None = None
         self._wanted = min(first_frames, most_frames)
@@ -127,7 +124,7 @@ class ChunkBuilder:
             yield self._close(self._file, pts)
             self._wanted = min(2 * self._wanted, self._most)
         if self._file is None:
-            self._file = ChunkFile(self._source, self._encoding)
+            self._file = ChunkFile(self._source)
             if self._find_bars is not None and may_have_bars(frame):
                 self._video_bars = self._find_bars()
                 self._find_bars = None

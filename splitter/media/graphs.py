@@ -93,15 +93,13 @@ def _copying(width: int, height: int, pixel_format: str) -> av.filter.Graph:
 
 
 class FilterChain:
-    """A chain of filters that returns one frame for each frame, immediately."""
+    """A chain of filters for ``yuv420p`` that returns one frame for each frame, immediately."""
 
-    def __init__(
-        self, size: tuple[int, int], pixel_format: str, filters: list[tuple[str, str]]
-    ) -> None:
+    def __init__(self, size: tuple[int, int], filters: list[tuple[str, str]]) -> None:
         self._graph: av.filter.Graph | None = None
         if filters:
             self._graph = graph = new_graph()
-            source = f"video_size={size[0]}x{size[1]}:pix_fmt={pixel_format}:time_base=1/1"
+            source = f"video_size={size[0]}x{size[1]}:pix_fmt=yuv420p:time_base=1/1"
             nodes = [graph.add("buffer", source), *(graph.add(*one) for one in filters)]
             graph.link_nodes(*nodes, graph.add("buffersink")).configure(auto_buffer=False)
 

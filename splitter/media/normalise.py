@@ -44,7 +44,6 @@ _SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FU
 
 # Values of AVColorSpace, and their names in FFmpeg's colorspace filter.
 _BT709 = 1
-_UNSPECIFIED = 2
 _BT601 = 6
 _HD_SIDES = (1280, 720)
 _MATRICES = {
@@ -208,9 +207,7 @@ class Normaliser:
                 [] if (matrix, limits) == ("bt709", "tv") else [_colour_filter(matrix, limits)]
             )
             filters += self._orientation.filters()
-            chain = self._chains[matrix, limits] = FilterChain(
-                self._geometry.even, "yuv420p", filters
-            )
+            chain = self._chains[matrix, limits] = FilterChain(self._geometry.even, filters)
         return chain.apply(frame)
 
 

@@ -30,7 +30,6 @@ from av.video.stream import VideoStream
 from shared.contracts.errors import SourceRefused
 from shared.contracts.manifest import Bars, Source
 from shared.contracts.style_request import DEFAULT_BRUSH, painted_scale
-from shared.media.encodings import MEZZANINE, Encoding
 from splitter.media.chunking import ChunkBuilder, EncodedChunk
 from splitter.media.crew import ALONE, Crew
 from splitter.media.cutting import Cutter
@@ -80,7 +79,6 @@ class SplitOptions:
     part: Part = field(default_factory=Part)
     longest_pause_s: float = LONGEST_PAUSE_S
     limits: Limits = field(default_factory=Limits)
-    encoding: Encoding = MEZZANINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +146,6 @@ def split(
 
         builder = ChunkBuilder(
             described,
-            options.encoding,
             first_frames=options.first_chunk_frames,
             most_frames=options.chunk_frames,
             scale=painted_scale(described.width, described.height, options.lines),

@@ -17,7 +17,6 @@ from videos import Sound, Video, number_picture
 from shared.contracts.errors import SourceRefused
 from shared.contracts.manifest import NO_BARS, Source
 from shared.media.chunks import read_chunk
-from shared.media.encodings import MEZZANINE
 from splitter.media.chunking import ChunkBuilder, ChunkFile
 from splitter.media.crew import ALONE, Crew
 from splitter.media.cutting import Cutter
@@ -158,7 +157,6 @@ def cutter_for(chunk_frames):
     )
     builder = ChunkBuilder(
         source,
-        MEZZANINE,
         first_frames=chunk_frames,
         most_frames=chunk_frames,
         scale=Fraction(1),
