@@ -1,1 +1,1 @@
-"""The exporter: what nobody else can report while all pools are at zero."""
+"""The exporter: reports what no other service can while all pools are at zero."""

@@ -1,4 +1,4 @@
-"""What the exporter reports: every hub's backlog, and whether uploads are announced."""
+"""The exporter's metrics: every hub's backlog, and whether uploads are announced."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from shared.telemetry.metrics import announce_build, dependency_gauge
 
 
 class ExporterMetrics:
-    """Gauges by hub, and by the service that reads it: alerts need not know what hubs are called.
+    """Gauges by hub and by the service that reads it, so that alerts need not know hubs' names.
 
-    Nothing is set before it was seen: a missing series is told from a backlog of 0.
+    Nothing is set before it was measured, so a missing series differs from a backlog of 0.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -51,7 +51,7 @@ class ExporterMetrics:
         )
 
     def hub(self, service: str, seen: Backlog, age_s: float, retention_s: float) -> None:
-        """Report a hub that ``service`` reads; ``age_s`` is that of its oldest waiting event."""
+        """Report a hub that ``service`` reads; ``age_s`` is the age of its oldest waiting event."""
         labels = {"service": service, "hub": seen.hub}
         self._enqueued.labels(**labels).set(seen.enqueued)
         self._finished.labels(**labels).set(seen.finished)

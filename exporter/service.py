@@ -1,8 +1,8 @@
-"""Looks at hubs and uploads again and again, and reports what it sees as metrics.
+"""Measures hubs and uploads periodically, and reports the results as metrics.
 
-It reads and never writes, takes no partition, and keeps nothing: any number of exporters may run,
-and one that was restarted reports the same. What does not answer is reported as away, and what was
-seen of it before stays, with the time when it was seen.
+It never writes, owns no partition and stores nothing: any number of exporters may run, and one that
+was restarted reports the same. What does not answer is reported as unavailable; its last metrics
+stay, with the time when they were measured.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Reader:
 
 
 def readers(settings: ExporterSettings) -> tuple[Reader, ...]:
-    """Return who reads which hub."""
+    """Return the hubs, each with the service that reads it."""
     return (
         Reader("splitter", settings.uploads_hub, settings.uploads_retention_h * _HOUR_S),
         Reader("stylizer", settings.frames_hub, settings.frames_retention_h * _HOUR_S),
@@ -56,10 +56,10 @@ def readers(settings: ExporterSettings) -> tuple[Reader, ...]:
 
 
 class HubWatch:
-    """Looks at one hub.
+    """Measures one hub.
 
-    The age of a waiting event is asked for once: while a partition stands still, so does its
-    oldest event.
+    The age of a waiting event is queried only once: while a partition's position does not move, its
+    oldest waiting event stays the same.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class HubWatch:
         self._metrics = metrics
         self._oldest: dict[tuple[str, int], float] = {}
         self.newest_s: float | None = None
-        """When the hub's newest event was enqueued, POSIX seconds; None while it is not known."""
+        """When the hub's newest event was enqueued, POSIX seconds; None while unknown."""
 
     async def measure(self) -> None:
         """Measure the hub's backlog once.
@@ -111,10 +111,10 @@ def _key(one: PartitionBacklog) -> tuple[str, int]:
 
 
 class UploadsWatch:
-    """Looks for uploads that are younger than the newest event of the hub of uploads.
+    """Looks for uploads that are newer than the newest event of the hub of uploads.
 
-    Every upload is announced by an event that is enqueued after it. Of an upload without a later
-    event the announcement is on its way, which takes seconds, or is never going to come.
+    Every upload is announced by an event that is enqueued after it. If there is no later event, the
+    announcement is still on its way, which takes seconds, or will never come.
     """
 
     def __init__(
@@ -126,12 +126,12 @@ class UploadsWatch:
         self._metrics = metrics
 
     async def measure(self) -> None:
-        """Measure once; nothing can be said while the hub is unavailable.
+        """Measure once; without effect while the hub is unavailable.
 
         Raises:
             TransientError: storage did not answer.
         """
-        # A blob's creation: changing its metadata makes a version without an announcement. An
+        # The time of creation, since changing metadata makes a version without an announcement. An
         # empty one is a folder, or a file that is about to be written.
         created = [blob.created_s async for blob in self._blobs.items(self._container) if blob.size]
         if (announced_s := self._hub.newest_s) is None:
@@ -141,7 +141,7 @@ class UploadsWatch:
 
 
 def main() -> None:
-    """Export until a signal comes; exit 2, with every problem on stderr, on wrong settings."""
+    """Export until a signal arrives; exit 2 with every problem on stderr on wrong settings."""
     try:
         settings = load(ExporterSettings)
         logs.configure(settings.log_level, settings.log_format, "exporter")
@@ -172,7 +172,7 @@ async def export(
     registry: CollectorRegistry,
     health: Health,
 ) -> None:
-    """Look at everything in its interval, until it is cancelled."""
+    """Measure everything at its interval until cancelled."""
     metrics = ExporterMetrics(registry)
     blobs = BlobStore(await clients.storage())
     hubs = [
@@ -208,7 +208,7 @@ async def _problem(look: Callable[[], Awaitable[None]]) -> str | None:
         await look()
     except StylestreamError as error:
         return str(error)
-    except Exception as error:  # an unforeseen answer is no reason to stop looking
+    except Exception as error:  # an unforeseen answer must not end the measuring
         log.error("check of hubs or uploads failed", exc_info=error)
         return f"{type(error).__name__}: {error}"
     return None

@@ -1,4 +1,4 @@
-"""What can be set about the exporter, beyond what all services share."""
+"""The exporter's settings, beyond those that all services share."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ExporterSettings(ServiceSettings):
     )
 
     def problems(self) -> list[str]:
-        """Return a sentence for each thing that cannot work together."""
+        """Return a sentence for each conflict between settings."""
         problems = super().problems()
         if self.onlooker_group == self.consumer_group:
             problems.append(

@@ -1,5 +1,5 @@
-"""The studio: the page on which people put videos in, watch them being painted, and take them away.
+"""The studio: the page on which people upload videos, watch them being painted, and download them.
 
-A service without a hub: it reads and writes blobs, keeps nothing that another instance would need,
-and may be started and stopped at any time. ``python -m web``, configured by environment only.
+A service without a hub: it reads and writes blobs, keeps no state that another instance would need,
+and may be started and stopped at any time. ``python -m web``, configured only by the environment.
 """

@@ -1,4 +1,4 @@
-"""Answers HTTP: the page, its files and the API, behind one guard and with the same headers."""
+"""The HTTP application: the page, its files and the API, behind one guard."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CSP: Final = (
 )
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
-    # Not "no-referrer": browsers would then hide from the studio itself where a form was sent from.
+    # Not "no-referrer", with which browsers would hide a form's origin even from the studio.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -43,7 +43,7 @@ _HSTS: Final = {"Strict-Transport-Security": "max-age=31536000"}
 
 
 def application(studio: Studio) -> web.Application:
-    """Return what answers the studio's requests."""
+    """Return the application that answers the studio's requests."""
     app = web.Application(
         client_max_size=max(BLOCK_BYTES, LARGEST_BYTES) + 1,
         middlewares=[_answering(studio), _guarding(studio.guard)],
@@ -76,7 +76,7 @@ def application(studio: Studio) -> web.Application:
         request[_BEGUN] = answer
         for name, value in headers.items():
             answer.headers.setdefault(name, value)
-        # Files of the page carry an ETag: a new version shows at once. The rest is not to be kept.
+        # Files of the page have an ETag, so that new versions show at once. The rest is not cached.
         answer.headers.setdefault(
             "Cache-Control",
             "no-cache" if isinstance(answer, web.FileResponse) else "no-store",
@@ -87,7 +87,7 @@ def application(studio: Studio) -> web.Application:
 
 
 def _policy(studio: Studio) -> str:
-    """Return the page's policy: requests go to the studio, and uploads to storage if they may."""
+    """Return the page's content security policy: requests to the studio, and uploads to storage."""
     if not studio.settings.web_direct_uploads:
         return _CSP
     storage = urlsplit(studio.storage_url)
@@ -114,7 +114,7 @@ def _answering(studio: Studio) -> Middleware:
     async def answering(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             answer = await handler(request)
-        except Exception as error:  # whatever it is, whoever asked gets a sentence
+        except Exception as error:  # whatever it is, the client gets a sentence
             begun = request.get(_BEGUN)
             if begun is None:
                 answer = _problem(error, request).response()
@@ -129,8 +129,8 @@ def _answering(studio: Studio) -> Middleware:
 def _broken_off(
     answer: web.StreamResponse, request: web.Request, error: Exception
 ) -> web.StreamResponse:
-    """End an answer that has begun: half of one, or a sentence within it, must not look whole."""
-    if not isinstance(error, ConnectionError):  # then it is the client who has left
+    """Cut off an answer that has begun, so that a part of it cannot pass for the whole."""
+    if not isinstance(error, ConnectionError):  # then the client has disconnected
         log.warning("answer broken off", path=request.path, error=str(error))
     if request.transport is not None:
         request.transport.close()

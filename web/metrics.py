@@ -1,4 +1,4 @@
-"""What the studio counts."""
+"""The studio's metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WAIT_BUCKETS_S: Final = (0.5, 1, 1.5, 2, 3, 5, 8, 13, 30, 60, 300)
 
 
 class WebMetrics(WorkMetrics):
-    """A studio's metrics: who watches, what they fetch, and how long they waited for a picture."""
+    """A studio's metrics: viewers, what they fetch, and how long they wait for a first picture."""
 
     _stages = ("preview",)
 
@@ -54,7 +54,7 @@ class WebMetrics(WorkMetrics):
         self._requests.labels(f"{status // 100}xx").inc()
 
     def segment(self) -> None:
-        """Count a fragment that was asked for."""
+        """Count a requested fragment."""
         self._segments.inc()
 
     def uploaded(self, size: int) -> None:
@@ -62,5 +62,5 @@ class WebMetrics(WorkMetrics):
         self._uploaded.inc(size)
 
     def first_picture(self, seconds: float) -> None:
-        """Observe how long a job took to its first painted picture."""
+        """Observe how long a job took until its first painted picture."""
         self._first_picture.observe(seconds)

@@ -1,4 +1,4 @@
-"""Videos as they lie in storage, in pieces that all who watch them share."""
+"""Videos in storage, in pieces that all viewers share."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from web.shared_work import SharedAnswers, SharedBytes
 PIECE_BYTES: Final = 4 << 20
 
 _KEPT_BYTES: Final = 32 << 20
-"""Enough for whoever watches the same at about the same time."""
+"""Enough for viewers who watch the same at about the same time."""
 
 _FRESH_S: Final = 1.0
-"""For so long one look at a blob serves everybody; a player asks for several ranges at once."""
+"""How long a blob's properties serve all viewers; a player requests several ranges at once."""
 
 
 class Pieces:
@@ -30,16 +30,16 @@ class Pieces:
         self._facts = SharedAnswers[tuple[str, str], BlobFacts | None](_FRESH_S)
 
     async def facts(self, container: str, name: str) -> BlobFacts | None:
-        """Return what is known of a blob; None when there is none."""
+        """Return a blob's properties; None if there is no such blob."""
         return await self._facts.get((container, name), lambda: self._blobs.facts(container, name))
 
     async def piece(self, container: str, name: str, facts: BlobFacts, number: int) -> bytes:
-        """Return piece ``number`` of the version that ``facts`` are of, counted from 0.
+        """Return piece ``number``, counted from 0, of the blob's version in ``facts``.
 
-        All have `PIECE_BYTES` but the last one.
+        All pieces but the last one have `PIECE_BYTES`.
 
         Raises:
-            TransientError: the blob was replaced or deleted: its facts have to be asked for again.
+            TransientError: the blob was replaced or deleted; its properties have to be read again.
         """
 
         async def read() -> bytes:

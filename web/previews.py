@@ -1,9 +1,9 @@
-"""Paints a single picture as a job would, so that people see every style on a frame of their own.
+"""Paints a single picture as a job would, so that people see every style on their own frame.
 
-Pictures come as plain pixels: the browser has decoded them, and the studio, which may write to
-storage, runs no decoder on what people send.
+Pictures are sent as plain pixels: the browser decodes them, so that the studio, which may write to
+storage, runs no decoder on untrusted data.
 
-The stylizer's painting is used as a library, as the command line does; see docs/adr.
+The stylizer's painting is used as a library, as in the command line; see docs/adr.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _CHANNELS: Final = 3
 LARGEST_BYTES: Final = LONGEST_SIDE * LONGEST_SIDE * _CHANNELS
 _WAITING: Final = 64
 _KEPT_BYTES: Final = 16 << 20
-"""So much of what was painted is kept: everybody sees the example first."""
+"""How much painted output is kept: everybody sees the example first."""
 
 
 class Previews:
-    """Paints pictures in threads of its own, few at once.
+    """Paints pictures in threads of its own, a few at a time.
 
     Raises:
         Problem: the picture or the style cannot be painted, or too many wait.
@@ -64,7 +64,7 @@ class Previews:
                 f"a picture of {width}x{height} has {width * height * _CHANNELS} bytes, not "
                 f"{len(pixels)}"
             )
-        # Who has the pixels may have their painting, whoever asked for it first.
+        # Whoever has the pixels may have their painting, even if somebody else requested it first.
         key = (hashlib.sha256(pixels).digest(), width, height, style)
         return await self._painted.get(key, lambda: self._paint_soon(pixels, width, height, style))
 
@@ -89,7 +89,7 @@ class Previews:
             self._waiting -= 1
 
     def close(self) -> None:
-        """End the threads; what waits is not painted."""
+        """End the threads; waiting pictures are not painted."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _paint(self, pixels: bytes, width: int, height: int, style: StyleRequest) -> bytes:

@@ -1,4 +1,4 @@
-"""Errors as programs and people read them: problem details (RFC 9457) with one clear sentence."""
+"""Errors for programs and people: problem details (RFC 9457) with one clear sentence."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STORAGE_AWAY: Final = "storage does not answer at the moment: try again"
 
 
 class Problem(Exception):
-    """A request that is answered by a problem instead of what it asked for."""
+    """Raised to answer a request with a problem."""
 
     def __init__(
         self, status: HTTPStatus, detail: str, headers: dict[str, str] | None = None
@@ -41,10 +41,10 @@ class Problem(Exception):
 
 
 def bad_request(detail: str) -> Problem:
-    """Return the problem of a request that says nothing sensible."""
+    """Return the problem of an invalid request."""
     return Problem(HTTPStatus.BAD_REQUEST, detail)
 
 
 def not_found(detail: str) -> Problem:
-    """Return the problem of a request for what is not there, or not for this user."""
+    """Return the problem of a request for something that does not exist, or not for this user."""
     return Problem(HTTPStatus.NOT_FOUND, detail)

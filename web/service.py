@@ -1,7 +1,7 @@
-"""The life of a studio: open storage and a port, answer requests, and leave on SIGTERM.
+"""The life of a studio: open storage and a port, answer requests, and stop on SIGTERM.
 
-It works on no events, so that leaving is simple: it is not ready any more, ends the streams that
-are open, answers what was asked, and exits 0.
+It processes no events, so stopping is simple: it is no longer ready, ends open streams, answers the
+requests in progress, and exits 0.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ NAME: Final = "web"
 def main() -> NoReturn:
     """Run a studio as this process until a signal ends it.
 
-    Exits 0 after answering what was asked, 2 on wrong configuration, with every problem on stderr.
+    Exits 0 after answering the requests in progress, 2 on wrong configuration, with every problem
+    on stderr.
     """
     try:
         settings = load(WebSettings)

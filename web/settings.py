@@ -1,4 +1,4 @@
-"""What can be set about the studio, beyond what all services share."""
+"""The studio's settings, beyond those that all services share."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from shared.service.settings import StorageSettings
 LEAST_SECRET: Final = 32
 
 FEDERATED_TOKEN: Final = "AZURE_FEDERATED_TOKEN_FILE"  # noqa: S105 - its name
-"""Where workload identity puts the token with which a pod signs in."""
+"""The variable with the path of a pod's token for workload identity."""
 
 AUTHORITY_HOST: Final = "AZURE_AUTHORITY_HOST"
-"""Where workload identity says which cloud's Entra is to be asked; the public one's by default."""
+"""The variable with the host of the cloud's Entra; the public cloud's by default."""
 
 SignIn = Literal["token", "entra", "proxy"]
 
@@ -79,7 +79,7 @@ class WebSettings(StorageSettings):
     )
 
     def problems(self) -> list[str]:
-        """Return what cannot work, a door that stands open included."""
+        """Return a sentence for each conflict between settings, and for unprotected access."""
         return [*super().problems(), *self._sign_in_problems(), *self._secret_problems()]
 
     def _sign_in_problems(self) -> list[str]:
@@ -121,12 +121,12 @@ class WebSettings(StorageSettings):
 
     @property
     def encrypted(self) -> bool:
-        """Whether browsers reach the studio by TLS."""
+        """Whether browsers reach the studio over TLS."""
         return bool(self.web_public_url and self.web_public_url.startswith("https:"))
 
     @property
     def secret(self) -> str:
-        """The key of sessions and uploads."""
+        """The key that seals sessions and uploads."""
         given = self.web_secret or self.web_token
         assert given is not None
         return given.get_secret_value()

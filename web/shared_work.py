@@ -1,4 +1,4 @@
-"""Work that several people ask for at once is done once, and its outcome kept for a while."""
+"""Work that several people request at once is done once, and its result is kept for a while."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ V = TypeVar("V")
 
 
 class SharedBytes(Generic[K]):
-    """Bytes by key, made when first asked for, kept up to a total size; the oldest use goes first.
+    """Bytes by key, made when first requested; a cache of a total size that drops the oldest use.
 
-    Whoever asks while they are being made waits for the same making. A failure is told to all who
-    wait, and not kept.
+    Requests while a value is being made wait for it. A failure is raised to all that wait, and not
+    kept.
     """
 
     def __init__(self, most_bytes: int) -> None:
@@ -26,7 +26,7 @@ class SharedBytes(Generic[K]):
         self._making: dict[K, asyncio.Task[bytes]] = {}
 
     async def get(self, key: K, make: Callable[[], Awaitable[bytes]]) -> bytes:
-        """Return what is kept under ``key``, or what ``make`` returns."""
+        """Return the value of ``key``, made by ``make`` if it is not kept."""
         if (kept := self._kept.get(key)) is not None:
             self._kept.move_to_end(key)
             return kept
@@ -34,7 +34,7 @@ class SharedBytes(Generic[K]):
         if task is None:
             task = asyncio.create_task(self._make(key, make))
             self._making[key] = task
-        # Shielded: one who leaves must not take the others' work along.
+        # Shielded: a request that is cancelled must not cancel the work for the others.
         return await asyncio.shield(task)
 
     async def _make(self, key: K, make: Callable[[], Awaitable[bytes]]) -> bytes:
@@ -51,14 +51,14 @@ class SharedBytes(Generic[K]):
 
 
 class SharedAnswers(Generic[K, V]):
-    """Answers by key that serve everybody who asks within some seconds, failures included."""
+    """Answers by key that serve all requests within some seconds, including failures."""
 
     def __init__(self, fresh_s: float) -> None:
         self._fresh_s = fresh_s
         self._asked: dict[K, tuple[float, asyncio.Task[V]]] = {}
 
     async def get(self, key: K, ask: Callable[[], Coroutine[None, None, V]]) -> V:
-        """Return what ``ask`` returned to whoever came first."""
+        """Return the answer of ``ask`` to the first of these requests."""
         now = time.monotonic()
         since = now - self._fresh_s
         self._asked = {key: asked for key, asked in self._asked.items() if asked[0] > since}

@@ -30,7 +30,7 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Studio:
-    """Everything that answers a request."""
+    """What requests are answered with."""
 
     settings: WebSettings
     metrics: WebMetrics
@@ -47,10 +47,10 @@ class Studio:
     storage_url: str
     """Address of the users' storage account."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the end has begun."""
+    """Set when the studio is stopping."""
 
     def close(self) -> None:
-        """Begin the end: streams to clients are ended."""
+        """Begin to stop: streams to clients are ended."""
         self.closing.set()
         self.board.wake()
 
@@ -62,7 +62,7 @@ class Studio:
         media: BlobServiceClient,
         metrics: WebMetrics,
     ) -> Self:
-        """Put a studio together; ``media`` is the users' account, which ``blobs`` includes.
+        """Create a studio; ``media`` is the users' account, which ``blobs`` includes.
 
         Raises:
             ConfigurationError: a style cannot be used.

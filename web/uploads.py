@@ -1,13 +1,12 @@
-"""Takes uploads in blocks, so that a broken connection costs one block and not the video.
+"""Accepts uploads in blocks, so that a broken connection costs one block instead of the video.
 
-An upload that was opened is a sealed text in the browser: the studio keeps nothing of it, and any
-instance can take any block. Storage keeps the blocks for a week, and only a complete list of them
-becomes a blob, at once and under its metadata, the request for a style. Whose it is says the first
-folder of its name.
+An open upload is a sealed text in the browser: the studio stores nothing, and any instance can take
+any block. Storage keeps the blocks for a week. Only a complete list of blocks becomes a blob,
+atomically, with the style request as its metadata. The first folder of its name says whose it is.
 
-Where the account allows it, browsers send blocks straight to storage, by a link for that one name.
-Whoever has the link can also make the blob of them, with metadata of their own: what that may do is
-no more than what an upload's metadata may always do.
+If the account allows it, browsers send blocks directly to storage, with a link for that one name.
+Whoever has the link can also commit the blob with other metadata, which can do no more than the
+metadata of any upload.
 """
 
 from __future__ import annotations
@@ -39,10 +38,10 @@ log = structlog.get_logger()
 BLOCK_BYTES: Final = 4 << 20
 _PURPOSE: Final = "upload"
 _LIFETIME_S: Final = 6 * 24 * 3600
-"""A little less than storage keeps blocks that were not committed."""
+"""A little less than storage keeps uncommitted blocks."""
 
 _LINK_HOURS: Final = 2.0
-"""Whoever uploads for longer asks for another link."""
+"""Longer uploads request another link."""
 
 _NAME_LENGTH: Final = 200
 _UNWELCOME: Final = re.compile(
@@ -55,7 +54,7 @@ _UNWELCOME: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """What the sealed text of an upload says."""
+    """The content of an upload's sealed text."""
 
     name: str
     size: int
@@ -71,7 +70,7 @@ class _Opened:
 
 
 class Uploads:
-    """Opens uploads, takes their blocks, and completes them.
+    """Opens uploads, accepts their blocks, and completes them.
 
     Raises:
         Problem: from every method, when the request cannot be fulfilled.
@@ -98,7 +97,7 @@ class Uploads:
         self._links = links
 
     async def open(self, new: NewUpload, user: User) -> Upload:
-        """Return what an upload's blocks are sent with."""
+        """Return an upload's sealed text and how to send its blocks."""
         if new.size > self._most_bytes:
             raise Problem(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -106,7 +105,7 @@ class Uploads:
             )
         request = self._request(new)
         video = _safe(new.name)
-        # A folder for each upload: two videos of one name must not mix their blocks.
+        # A folder for each upload, so that videos with the same name do not mix their blocks.
         name = f"{user.folder}/{secrets.token_hex(4)}/{video}"
         opened = {
             "name": name,
@@ -124,7 +123,7 @@ class Uploads:
         )
 
     async def take(self, upload: str, number: int, data: bytes, user: User) -> None:
-        """Keep one block; the same block again replaces it."""
+        """Store one block; the same block again replaces it."""
         opened = self._unseal(upload, user)
         if not 0 <= number < opened.blocks:
             raise bad_request(f"the upload has blocks 0 to {opened.blocks - 1}, not {number}")
@@ -135,14 +134,14 @@ class Uploads:
         await self._staging.stage(opened.name, _block(number), data)
 
     async def received(self, upload: str, user: User) -> Received:
-        """Tell which blocks are there."""
+        """Return which blocks are stored."""
         opened = self._unseal(upload, user)
         staged = await self._staging.staged(opened.name)
         there = (n for n in range(opened.blocks) if staged.get(_block(n)) == opened.length(n))
         return Received(blocks=tuple(there), link=await self._link(opened.name))
 
     async def complete(self, upload: str, user: User) -> Submitted:
-        """Make the video of its blocks, which starts its job; doing it twice starts one job."""
+        """Commit the video, which starts its job; doing so twice starts one job."""
         opened = self._unseal(upload, user)
         blocks = [_block(number) for number in range(opened.blocks)]
         etag = await self._staging.commit(opened.name, blocks, opened.metadata)
@@ -158,14 +157,14 @@ class Uploads:
         return Submitted(job=job_id(self._container, opened.name, etag, style), video=video)
 
     async def _link(self, name: str) -> str | None:
-        """Return a link for an upload's blocks; None where they have to go through the studio."""
+        """Return a link for an upload's blocks; None if they have to go through the studio."""
         if self._links is None:
             return None
         try:
             return await self._links.upload(self._container, name, _LINK_HOURS, overwrite=True)
         except TransientError:
             raise
-        except StylestreamError as error:  # it is complete, or storage hands out no key
+        except StylestreamError as error:  # it is complete, or storage gives no key
             log.info("upload without a link", reason=str(error))
             return None
 
@@ -190,14 +189,14 @@ def _opened(value: dict[str, Any]) -> _Opened:
 
 
 def _block(number: int) -> str:
-    """Name a block; all names have one length, as storage demands."""
+    """Return a block's id; storage requires all ids to have the same length."""
     return f"{number:05d}"
 
 
 def _safe(name: str) -> str:
-    """Return a file's name as blob names, file systems and headers take it.
+    """Return a file's name in a form that is valid for blobs, file systems and headers.
 
-    What is too long loses its middle's end: the ending stays.
+    A name that is too long is shortened before its ending.
     """
     words = " ".join(_UNWELCOME.sub("_", name.rsplit("/", 1)[-1]).split()).strip(". ") or "video"
     stem, dot, ending = words.rpartition(".")

@@ -1,1 +1,1 @@
-"""Who may use the studio: signing in, sessions, and the guard before every request."""
+"""Access to the studio: sign-in, sessions, and the guard before every request."""

@@ -1,11 +1,10 @@
 """Signs people in with Microsoft Entra: the authorization code flow with PKCE, by MSAL.
 
-What must survive between leaving for Entra and coming back, the code's verifier among it, travels
-in a sealed cookie. The studio asks who somebody is and for nothing else: it keeps no token.
+The state between the redirect to Entra and the way back, including the code's verifier, is in a
+sealed cookie. The studio requests nothing but the user's identity, and keeps no token.
 
-MSAL compares state and nonce. Who has made the identity token is known because it comes straight
-from Entra by TLS (OpenID Connect Core, 3.1.3.7); for whom, for which tenant and until when, is
-checked here.
+MSAL compares state and nonce. The identity token's issuer is certain, since it comes directly from
+Entra over TLS (OpenID Connect Core, 3.1.3.7); its audience, tenant and expiry are checked here.
 """
 
 from __future__ import annotations
@@ -34,8 +33,8 @@ SIGNED_OUT: Final = "/signed-out"
 _PUBLIC_CLOUD: Final = "https://login.microsoftonline.com/"
 _CLOCKS_DIFFER_S: Final = 120
 
-# MSAL would rather have the answer posted. Browsers send no cookie with what another site posts,
-# except one that they send with all of it, and the code alone is worth nothing without the cookie.
+# MSAL recommends that the answer is posted. But browsers send no cookies with another site's POST,
+# except those with SameSite=None, and the code alone is worthless without the cookie.
 warnings.filterwarnings("ignore", message="response_mode='form_post' is recommended")
 
 
@@ -50,7 +49,7 @@ class Entra:
         self._settings = settings
 
     async def begin(self) -> dict[str, Any]:
-        """Return a flow; its ``auth_uri`` is where the browser goes."""
+        """Return a new flow; its ``auth_uri`` is where the browser is sent."""
 
         def initiate() -> dict[str, Any]:
             flow: dict[str, Any] = self._client().initiate_auth_code_flow(
@@ -60,7 +59,7 @@ class Entra:
 
         try:
             flow = await asyncio.to_thread(initiate)
-        # A ValueError is MSAL's way of saying that there is no such authority.
+        # MSAL raises a ValueError for an unknown authority.
         except (OSError, ValueError) as error:
             raise self._away(error) from error
         if "auth_uri" not in flow:
@@ -68,7 +67,7 @@ class Entra:
         return flow
 
     async def finish(self, flow: dict[str, Any], answer: Mapping[str, str]) -> User:
-        """Return who came back from Entra with ``answer``, the query of the address."""
+        """Return the user who came back from Entra; ``answer`` is the query of the address."""
 
         def acquire() -> dict[str, Any]:
             result: dict[str, Any] = self._client().acquire_token_by_auth_code_flow(
@@ -80,7 +79,7 @@ class Entra:
             result = await asyncio.to_thread(acquire)
         except (OSError, msal.exceptions.MsalServiceError) as error:
             raise self._away(error) from error
-        # The state or the nonce is not the flow's: a forged or an old address.
+        # The state or nonce is not the flow's: the address is forged or old.
         except (ValueError, RuntimeError) as error:
             raise Problem(
                 HTTPStatus.BAD_REQUEST, "this sign-in was not started here: sign in again"
@@ -93,7 +92,7 @@ class Entra:
         return user_of(claims, self._settings.entra_operator_role)
 
     def sign_out_address(self) -> str:
-        """Return where a browser is signed out of Entra itself, and so of whatever uses it."""
+        """Return the address at which a browser is signed out of Entra itself."""
         back = {
             "client_id": self._settings.entra_client_id or "",
             "post_logout_redirect_uri": self._address(SIGNED_OUT),
@@ -119,24 +118,24 @@ class Entra:
             settings.entra_client_id,
             authority=self._authority(),
             client_credential=self._credential(),
-            # Which clouds there are need not be asked of the public one.
+            # No need to ask the public cloud which clouds there are.
             instance_discovery=False,
         )
 
     def _credential(self) -> str | dict[str, str]:
         if secret := self._settings.entra_client_secret:
             return secret.get_secret_value()
-        # Read anew each time: the kubelet renews it.
+        # Read each time, because the kubelet renews it.
         return {"client_assertion": Path(os.environ[FEDERATED_TOKEN]).read_text(encoding="ascii")}
 
 
 def check_claims(
     claims: Mapping[str, Any], tenant: str | None, client: str | None, now: float
 ) -> None:
-    """Check for whom an identity token is, and that it has not expired.
+    """Check an identity token's audience, tenant and expiry.
 
     Raises:
-        Problem: it is of another tenant, for another application, or too old.
+        Problem: it is of another tenant, for another application, or expired.
     """
     if claims.get("tid") != tenant:
         raise Problem(HTTPStatus.FORBIDDEN, "this account does not belong to the studio's tenant")
@@ -147,7 +146,7 @@ def check_claims(
 
 
 def user_of(claims: Mapping[str, Any], operator_role: str) -> User:
-    """Return whom an identity token of Entra is about."""
+    """Return the user of an identity token of Entra."""
     name = str(claims.get("name") or claims.get("preferred_username") or "")
     return User(str(claims["oid"]), name, operator_role in claims.get("roles", ()))
 

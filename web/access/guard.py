@@ -1,9 +1,9 @@
-"""The guard before every request: who is it, may they, and is it their own doing.
+"""The guard before every request: who sends it, may they, and was it their own intention.
 
-There are three ways of signing in, and one is in force. A browser is then known by a sealed cookie,
-except where a proxy says with every request who it is. A request that changes something must come
-from the studio's own page, which browsers tell (``Sec-Fetch-Site``, ``Origin``), or carry the token
-itself, which a foreign page cannot.
+There are three ways of signing in, of which one is configured. A browser is then identified by a
+sealed cookie, except if a proxy identifies the user with every request. A request that changes
+something must come from the studio's own page, as browsers report (``Sec-Fetch-Site``, ``Origin``),
+or carry the token itself, which no other site's page can.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _LOCKED: Final = (
 
 
 class Guard:
-    """Lets requests through to handlers, or answers them itself."""
+    """Passes requests to handlers, or answers them itself."""
 
     def __init__(self, settings: WebSettings, seals: Seals) -> None:
         self._settings = settings
@@ -56,18 +56,18 @@ class Guard:
         self._entra = Entra(settings) if settings.web_sign_in == "entra" else None
         self._operators = frozenset(listed(settings.web_operators))
         self._limits = Limits()
-        # The prefix binds the cookie to the one host and to TLS. Without TLS there may be several
-        # studios on this machine, and cookies do not tell ports apart.
+        # The prefix binds the cookie to one host and to TLS. Without TLS there may be several
+        # studios on this machine, and cookies do not distinguish ports.
         own = hashlib.sha256(settings.secret.encode()).hexdigest()[:8]
         self._prefix = "__Host-" if settings.encrypted else f"{own}-"
 
     @property
     def sign_out(self) -> str | None:
-        """Where somebody signs out; None where nobody signs in."""
+        """The address for signing out; None without sign-in."""
         return SIGN_OUT if self._entra else None
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the addresses of signing in and out."""
+        """Return the routes for signing in and out."""
         if self._entra is None:
             return []
         return [
@@ -79,7 +79,7 @@ class Guard:
         ]
 
     async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer a request, or hand it on with its user noted under `USER`."""
+        """Answer a request, or pass it on with its user under `USER`."""
         if request.path.startswith(_STATIC) or request.path in _OPEN:
             return await handler(request)
         tokens = self._settings.web_sign_in == "token"
@@ -98,7 +98,7 @@ class Guard:
         return await handler(request)
 
     def _enter(self, token: str) -> web.StreamResponse:
-        """Exchange the token in an address for a cookie: addresses are kept in histories."""
+        """Exchange the token in an address for a cookie, because addresses stay in histories."""
         if not self._is_token(token):
             return _locked()
         answer = web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": "/"})
@@ -117,7 +117,7 @@ class Guard:
     def _unknown(self, request: web.Request) -> web.StreamResponse:
         if self._entra is not None and request.path == "/":
             return web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": SIGN_IN})
-        if self._entra is not None and request.path == SIGN_OUT:  # their session has ended before
+        if self._entra is not None and request.path == SIGN_OUT:  # the session has ended before
             return web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": SIGNED_OUT})
         by_token = self._settings.web_sign_in == "token"
         if by_token and request.path == "/":
@@ -148,7 +148,7 @@ class Guard:
         return answer
 
     async def _leave(self, _request: web.Request) -> web.Response:
-        # Not to Entra, which would sign in again whoever has left.
+        # Not to Entra, which would sign the user in again.
         answer = web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": SIGNED_OUT})
         answer.del_cookie(
             f"{self._prefix}session", path="/", secure=self._settings.encrypted or None
@@ -179,7 +179,7 @@ class Guard:
             path="/",
             max_age=age_s,
             httponly=True,
-            # Who comes back from Entra, or follows a link to the page, is signed in there.
+            # Sent also with links from other sites, such as the way back from Entra.
             samesite="Lax",
             secure=self._settings.encrypted,
         )
@@ -192,7 +192,7 @@ class Guard:
         token = self._settings.web_token
         if token is None or self._settings.web_sign_in != "token":
             return False
-        # Headers may hold any bytes; aiohttp keeps those that are not UTF-8 in this way.
+        # Headers may have any bytes; aiohttp represents those that are not UTF-8 like this.
         sent = given.encode(errors="surrogateescape")
         return hmac.compare_digest(sent, token.get_secret_value().encode())
 
@@ -206,5 +206,5 @@ class Guard:
 
 
 def _locked() -> web.FileResponse:
-    """Return the page of somebody whom the address does not let in."""
+    """Return the page for somebody who is not signed in."""
     return web.FileResponse(_LOCKED_PAGE, status=HTTPStatus.UNAUTHORIZED)

@@ -1,4 +1,4 @@
-"""Keeps one person from taking all of the studio: so many requests in a while, no more."""
+"""Limits each caller's rate of requests, so that one person cannot occupy the studio."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _Allowance:
 
 
 class Limits:
-    """An allowance by caller, which fills again with time."""
+    """An allowance of requests for each caller, which refills with time."""
 
     def __init__(self, per_s: float = _PER_S, at_once: float = _AT_ONCE) -> None:
         self._per_s = per_s
@@ -33,7 +33,7 @@ class Limits:
         """Count one request.
 
         Raises:
-            Problem: the caller has asked too often (429).
+            Problem: the caller has sent too many requests (429).
         """
         now = time.monotonic()
         one = self._allowances.setdefault(caller, _Allowance(self._at_once, now))

@@ -1,1 +1,1 @@
-"""The studio's HTTP API: what the page uses, and what programs may use as well."""
+"""The studio's HTTP API, for the page and for programs."""

@@ -1,4 +1,4 @@
-"""Hands out a blob over HTTP, whole or a range of it, so that players can seek (RFC 9110)."""
+"""Serves a blob over HTTP, whole or in ranges, so that players can seek (RFC 9110)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def send_blob(
 ) -> web.StreamResponse:
     """Answer a request with a blob's bytes.
 
-    ``download`` has the browser save it under its own name.
+    ``download`` makes the browser save it under its own name.
 
     Raises:
         Problem: there is no such blob, or no such range of it.
@@ -62,7 +62,7 @@ async def send_blob(
     answer.content_type = _TYPES.get(file.rpartition(".")[2].lower(), "application/octet-stream")
     answer.content_length = wanted.stop - wanted.start
     async with aclosing(_parts(pieces, container, name, facts, wanted)) as parts:
-        # Before the answer begins: what cannot be read at all can still be answered by a sentence.
+        # Before the answer begins, so that a failure can still be answered with a sentence.
         first = await anext(parts, b"")
         await answer.prepare(request)
         await answer.write(first)
@@ -75,7 +75,7 @@ async def send_blob(
 async def _parts(
     pieces: Pieces, container: str, name: str, facts: BlobFacts, wanted: slice
 ) -> AsyncGenerator[bytes, None]:
-    """Yield a range piece by piece, the next one fetched while one is sent."""
+    """Yield a range piece by piece, fetching the next one while one is sent."""
 
     def fetch(number: int) -> asyncio.Task[bytes]:
         return asyncio.create_task(pieces.piece(container, name, facts, number))
@@ -96,7 +96,7 @@ async def _parts(
 
 
 def _range(request: web.Request, facts: BlobFacts) -> slice | None:
-    """Return the bytes that are asked for; None when all are."""
+    """Return the requested range of bytes; None for all."""
     if request.headers.get("If-Range", f'"{facts.etag}"') != f'"{facts.etag}"':
         return None
     try:

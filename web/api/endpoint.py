@@ -1,4 +1,4 @@
-"""One address of the API: how it is called, what it takes and gives, and who answers."""
+"""One endpoint of the API: its address, its input and output, and its handler."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Handler = Callable[[Studio, web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An address of the API.
+    """An endpoint of the API.
 
     ``body`` and ``answer`` are models of JSON, or media types of other content. ``refusals`` are
-    the statuses of the problems that may be answered beside those every address has.
+    the statuses of its problems, besides those that every endpoint has.
     """
 
     method: str

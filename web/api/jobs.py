@@ -1,4 +1,4 @@
-"""Jobs: list them, follow them, end them, take what came of them."""
+"""Endpoints of jobs: lists, changes, cancellation, deletion, and results."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from web.studio import Studio
 
 _EVENTS: Final = "text/event-stream"
 _SIGN_OF_LIFE_S: Final = 15.0
-"""So often something is sent, or proxies take a quiet connection for a dead one."""
+"""How often something is sent, so that proxies do not close a quiet connection."""
 
 
 class ListQuery(Value):
-    """Which jobs a list shows."""
+    """The query of a list of jobs."""
 
     state: State | None = None
     style: str | None = None
@@ -55,7 +55,7 @@ async def list_jobs(studio: Studio, request: web.Request) -> web.StreamResponse:
     """Answer with a page of jobs."""
     query = query_of(ListQuery, request)
     await studio.board.refresh()
-    # A place in the list, not a job: the job of a page's end may be deleted before the next page.
+    # A position in the list rather than a job, which may be deleted before the next page.
     wanted = (
         entry
         for entry in studio.board.visible(request[USER])
@@ -114,7 +114,7 @@ async def _send_changes(
 
 
 class _Follower:
-    """One client, and what it has been told of all jobs, or of one."""
+    """One client, and the state of all jobs, or of one, that it has been sent."""
 
     def __init__(self, board: Board, user: User, only: str | None) -> None:
         self._board = board
@@ -126,9 +126,9 @@ class _Follower:
         """Whether the one job has ended."""
 
     async def news(self) -> list[bytes]:
-        """Return the events that the client does not know of.
+        """Return the events that the client has not been sent.
 
-        While storage is away it is told that and nothing else: no jobs would look like none.
+        While storage is unavailable, that is the only event: an empty list would look like no jobs.
         """
         try:
             await self._board.refresh()
@@ -136,7 +136,7 @@ class _Follower:
             return self._turn("away", {"detail": STORAGE_AWAY})
         jobs, gone = self._board.changed(self._seen or 0, self._user)
         mine = [job for job in jobs if self._only in (None, job.id)]
-        # Whoever has just come does not know what is gone.
+        # A new client knows no jobs that could be gone.
         lost = [job for job in gone if self._seen is not None and self._only in (None, job)]
         self._seen = self._board.revision
         self.done = self._only is not None and any(job.ended for job in mine)
@@ -147,7 +147,7 @@ class _Follower:
         ]
 
     def _turn(self, state: Literal["ready", "away"], data: dict[str, str]) -> list[bytes]:
-        """Return the event of a state that the client does not know to be in force."""
+        """Return the event of the state of storage if the client does not know it."""
         before, self._state = self._state, state
         return [] if before == state else [_event(state, json.dumps(data))]
 

@@ -22,10 +22,10 @@ _NOTHING: Final = "nothing of the job is painted yet, or it has ended a while ag
 
 
 class LiveQuery(Value):
-    """Which segments a player does not know yet."""
+    """The query for segments that a player does not know yet."""
 
     first: int = Field(0, ge=0)
-    """The number of the first one that is listed."""
+    """The number of the first listed segment."""
 
 
 async def show_live(studio: Studio, request: web.Request) -> web.StreamResponse:

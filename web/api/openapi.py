@@ -1,4 +1,4 @@
-"""Describes the API for programs (OpenAPI 3.1), from the same list that answers requests."""
+"""Describes the API for programs (OpenAPI 3.1), from the list of endpoints that serves it."""
 
 from __future__ import annotations
 

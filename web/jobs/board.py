@@ -1,9 +1,9 @@
-"""Keeps what is known about all jobs, for everybody who looks at the studio.
+"""Keeps the state of all jobs for all viewers of the studio.
 
-Storage is asked when somebody looks, and then once for all: a record that has not changed is not
-read again, and an ended one is not even asked for. It is asked more often while somebody waits for
-a first picture. Every change gets the next number, so that whoever follows the board asks for what
-came after the last number that they saw.
+Storage is queried only while somebody watches, and once for all: unchanged records are not read
+again, and ended ones are not queried. It is queried more often while somebody waits for a first
+picture. Every change gets the next revision number, so that followers ask for the changes after the
+last one that they have seen.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from web.live.segments import Segments
 from web.models import Job
 
 _FRESH_S: Final = 0.5
-"""For this long a look at storage serves everybody."""
+"""How long a query of storage serves all viewers."""
 
 _EAGER_S: Final = 0.15
 """The same while a job has nothing to show yet."""
 
 _EXPECTED_S: Final = 60.0
-"""For so long a first picture, and the record of an upload's job, are waited for in this way."""
+"""How long a first picture, or the record of an upload's job, is waited for like this."""
 
 _DISCOVERY_S: Final = 2.0
 """How often all jobs are listed, which finds new and deleted ones."""
@@ -59,11 +59,11 @@ class Entry:
 
     @property
     def place(self) -> str:
-        """Where the job belongs in a list: texts that are compared, the newest is the greatest."""
+        """The job's sort key in a list: texts of which the newest is the greatest."""
         return f"{self.status.started_at}/{self.job.id}"
 
     def first_seen(self) -> bool:
-        """Tell whether nobody has watched the job before, and note that somebody does now."""
+        """Return whether nobody has watched the job before, and note that somebody does now."""
         before, self.watched = self.watched, True
         return not before and not self.status.ended
 
@@ -72,7 +72,7 @@ class Board:
     """All jobs by id.
 
     Raises:
-        TransientError: from every method that looks, when storage cannot be reached.
+        TransientError: from every method that queries storage, when it cannot be reached.
     """
 
     def __init__(self, blobs: BlobStore, segments: Segments, container: str) -> None:
@@ -88,11 +88,11 @@ class Board:
         self._looked = self._discovered = float("-inf")
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
         self._away: str | None = None
-        """Why storage did not answer the last look; None when it did."""
+        """Why storage did not answer the last query; None if it did."""
         self.revision = 0
         """The number of the latest change."""
         self.interval_s = _FRESH_S
-        """How long a look at storage serves everybody."""
+        """How long a query of storage serves all viewers at present."""
 
     async def refresh(self) -> None:
         """Bring the board up to date."""
@@ -102,7 +102,7 @@ class Board:
                     await self._look()
                     self._away = None
                 except TransientError as error:
-                    # Told to all who wait: one after the other they would wait for it anew.
+                    # Raised to all that wait; one after another they would wait for it again.
                     self._away = str(error)
                 self._looked = time.monotonic()
                 self.interval_s = self._interval_s()
@@ -126,18 +126,18 @@ class Board:
             self.wake()
 
     def wake(self) -> None:
-        """Have everybody who follows the board look now."""
+        """Make all followers of the board query it now."""
         self._woken.set()
         self._woken = asyncio.Event()
 
     async def rest(self) -> None:
-        """Wait until it is time for the next look."""
+        """Wait until the next query is due."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.interval_s):
                 await self._woken.wait()
 
     async def find(self, job: str, user: User) -> Entry | None:
-        """Return a job that the user may see; None when there is none."""
+        """Return a job that the user may see; None if there is none."""
         if not is_job_id(job):
             return None
         await self.refresh()
@@ -153,11 +153,11 @@ class Board:
     def changed(self, since: int, user: User) -> tuple[list[Job], list[str]]:
         """Return the jobs that changed after the change ``since``, and the ids of deleted ones.
 
-        As everywhere, only those that the user may see.
+        As everywhere, only of jobs that the user may see.
         """
         if since == self.revision:
             return [], []
-        # Few are new, of the many that there may be: every follower asks with every look.
+        # Few of many jobs have changed, and every follower asks with every query.
         new = [entry for entry in self._entries.values() if entry.revision > since]
         jobs = [entry.job for entry in self._visible(new, user)]
         gone = (
@@ -173,11 +173,11 @@ class Board:
         return sorted(seen, key=lambda entry: entry.place, reverse=True)
 
     async def reread(self, job: str) -> None:
-        """Read one job's record now: somebody has just changed it."""
+        """Read one job's record now, because somebody has just changed it."""
         await self._follow([job])
 
     def forget(self, job: str) -> None:
-        """Take a deleted job off the board."""
+        """Remove a deleted job from the board."""
         if (entry := self._entries.pop(job, None)) is not None:
             self._gone[job] = (self._next(), entry.status.video_name)
 
@@ -189,7 +189,7 @@ class Board:
         return [*self._expected, *(job for job, one in self._entries.items() if _open(one))]
 
     def _interval_s(self) -> float:
-        """Return the pause until the next look: short while a few jobs are open, and one is new."""
+        """Return the pause until the next query: short while few jobs are open and one is new."""
         under_way = [entry for entry in self._entries.values() if _open(entry)]
         newest = time.monotonic() - _EXPECTED_S
         if self._expected or any(_begins(entry, newest) for entry in under_way):
@@ -227,11 +227,11 @@ class Board:
             try:
                 status = Status.model_validate_json(stored.data)
             except ValidationError:
-                return  # of a later version, or no record: nothing that could be shown
+                return  # of a later version, or not a record: it cannot be shown
             split = await self._split(status)
             if entry is None:
                 entry = Entry(status, "", job_of(status, split), 0)
-                # What had ended before anybody looked is not going to be watched being painted.
+                # A job that had ended before the first query cannot be watched while it is painted.
                 entry.settled = status.ended
                 self._entries[job] = entry
         entry.status, entry.etag = status, stored.etag

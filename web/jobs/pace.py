@@ -1,4 +1,4 @@
-"""How fast a figure grows, seen over the last few seconds."""
+"""How fast a number grows, over the last few seconds."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ _LEAST_S: Final = 0.8
 
 
 class Pace:
-    """Tells the growth in a second of a figure that is seen from time to time."""
+    """The growth per second of a number that is observed from time to time."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, float]] = deque()
 
     def see(self, at_s: float, figure: float) -> None:
-        """Note the figure at a time; times come in order."""
+        """Note the number at a time; times must increase."""
         self._seen.append((at_s, figure))
         while len(self._seen) > 2 and self._seen[1][0] < at_s - _WINDOW_S:  # noqa: PLR2004 - the first and the last
             self._seen.popleft()
 
     @property
     def per_s(self) -> float | None:
-        """The growth in a second; None until there is enough to tell."""
+        """The growth per second; None until it is known."""
         if not self._seen:
             return None
         (begin, low), (end, high) = self._seen[0], self._seen[-1]

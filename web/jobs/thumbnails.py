@@ -1,4 +1,4 @@
-"""The small picture beside a job: its first painted frame, made once and kept with its record."""
+"""A job's thumbnail: its first painted frame, made once and stored with its record."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from web.shared_work import SharedBytes
 _LONGER_SIDE: Final = 480
 _KEPT_BYTES: Final = 8 << 20
 _BEGINNING: Final = 8 << 20
-"""So much of a result holds its index and its first frame, but for very long videos."""
+"""Enough of a result for its index and first frame, except for very long videos."""
 
 
 def thumbnail_blob(job: str) -> str:
-    """Name a job's thumbnail (jobs container)."""
+    """Return the name of a job's thumbnail in the jobs container."""
     return f"{job}/thumbnail.jpg"
 
 
 class Thumbnails:
-    """Finds thumbnails, or makes them of what a job has come to.
+    """Finds thumbnails, or makes them from segments or results.
 
     Raises:
         TransientError: when storage cannot be reached.
@@ -49,7 +49,7 @@ class Thumbnails:
             return None
 
     async def _find(self, status: Status) -> bytes:
-        """Return the picture that is stored, or make and store it."""
+        """Return the stored picture, or make and store it."""
         name = thumbnail_blob(status.job_id)
         if stored := await self._blobs.read(self._jobs, name):
             return stored

@@ -1,4 +1,4 @@
-"""What a job's records say, in the words of the API."""
+"""Converts a job's records into the models of the API."""
 
 from __future__ import annotations
 

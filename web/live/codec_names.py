@@ -1,4 +1,4 @@
-"""What browsers call a codec (RFC 6381): its name in MP4, and what a decoder must be able to do."""
+"""Browsers' names of codecs (RFC 6381): the name in MP4, with profile and level."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _NAMES: Final = {
     "alac": "alac",
 }
 _LEAST: Final = {"h264": 4, "hevc": 13, "av1": 4}
-"""Bytes of parameters that a codec's name is made of."""
+"""The number of bytes of parameters that a codec's name needs."""
 
 
 def browser_codec(codec: str, parameters: bytes) -> str:
-    """Return a browser's name of a codec that FFmpeg calls ``codec``.
+    """Return browsers' name of a codec, given FFmpeg's name of it.
 
     ``parameters`` are those of its MP4 (``avcC``, ``hvcC`` or ``av1C``). A codec without a rule is
     called by its own name.
@@ -48,7 +48,7 @@ def _hevc(hvcc: bytes) -> str:
 
 
 def _av1(av1c: bytes) -> str:
-    """Name AV1 (AV1 in ISO base media files, section 5): profile, level and tier, bits."""
+    """Name AV1 (AV1 in ISO base media files, section 5): profile, level, tier, bit depth."""
     profile, level = av1c[1] >> 5, av1c[1] & 0x1F
     tier = "H" if av1c[2] & 0x80 else "M"
     deep, twelve = bool(av1c[2] & 0x40), bool(av1c[2] & 0x20)

@@ -1,7 +1,7 @@
-"""Which of a job's segments are painted, and where each belongs.
+"""Which of a job's segments are painted, and when each is shown.
 
-Segments come out of order. What can be played is the longest run from the first one; those painted
-ahead of a gap are known, too, so that they can be shown.
+Segments are painted out of order. The run without gaps from the first one can be played; segments
+after a gap are known as well, so that they can be shown.
 """
 
 from __future__ import annotations
@@ -15,33 +15,33 @@ from shared.contracts.segment_place import SegmentPlace
 
 @dataclass(slots=True)
 class Index:
-    """The segments of one job that are known: those without a gap from the first, and others."""
+    """The known segments of one job: those without a gap from the first, and others."""
 
     playable: list[SegmentPlace] = field(default_factory=list)
     ahead: dict[int, SegmentPlace] = field(default_factory=dict)
 
     def add(self, found: Iterable[tuple[int, SegmentPlace]]) -> None:
-        """Note segments by their number."""
+        """Add segments by their number."""
         self.ahead |= {number: place for number, place in found if number >= len(self.playable)}
         while (place := self.ahead.pop(len(self.playable), None)) is not None:
             self.playable.append(place)
 
     def place(self, number: int) -> SegmentPlace | None:
-        """Return where a segment belongs; None when it is not painted yet."""
+        """Return a segment's place; None if it is not painted yet."""
         if 0 <= number < len(self.playable):
             return self.playable[number]
         return self.ahead.get(number)
 
     @property
     def playable_s(self) -> Fraction:
-        """How much can be played from the beginning, in seconds."""
+        """How many seconds can be played from the beginning."""
         if not self.playable:
             return Fraction(0)
         last = self.playable[-1]
         return last.start_s + last.duration_s - self.playable[0].start_s
 
     def painted_ahead(self) -> list[tuple[Fraction, Fraction]]:
-        """Return from when to when segments lie beyond the first gap, in seconds, joined."""
+        """Return the times covered by segments beyond the first gap, in seconds, merged."""
         spans: list[tuple[Fraction, Fraction]] = []
         for _, place in sorted(self.ahead.items()):
             end = place.start_s + place.duration_s

@@ -1,4 +1,4 @@
-"""The playlist of a job's painted part, by HTTP Live Streaming (RFC 8216)."""
+"""The HTTP Live Streaming playlist of a job's painted part (RFC 8216)."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from shared.contracts.segment_place import SegmentPlace
 
 CONTENT_TYPE: Final = "application/vnd.apple.mpegurl"
 _GROWTH: Final = 8
-"""How many times as long as the first segment others are expected to be: four times by default.
+"""How many times longer than the first segment others are expected to be, with default settings.
 
-Players ask for a playlist again after a target duration, which may not change (section 6.2.1). So
-it is made of what is known from the beginning, and is no longer than it must be.
+Players reload a playlist after the target duration, which must not change (section 6.2.1). So it is
+derived from what is known at the beginning, and is as short as possible.
 """
 
 
 def playlist(places: Sequence[SegmentPlace], *, ended: bool) -> str:
-    """Return the playlist of segments 0, 1, ...: one at least.
+    """Return the playlist of segments 0, 1, ..., at least one.
 
-    ``ended`` says that no segment will follow. Addresses are relative to the playlist's own.
+    ``ended`` means that no segment will follow. Addresses are relative to the playlist's own.
     """
     expected = _GROWTH * places[0].duration_s
     longest = max(place.duration_s for place in places)
@@ -30,7 +30,7 @@ def playlist(places: Sequence[SegmentPlace], *, ended: bool) -> str:
         f"#EXT-X-TARGETDURATION:{math.ceil(max(expected, longest))}",
         "#EXT-X-PLAYLIST-TYPE:EVENT",
         "#EXT-X-INDEPENDENT-SEGMENTS",
-        # Else players begin near the end of what is not complete.
+        # Otherwise players start near the end of an incomplete playlist.
         "#EXT-X-START:TIME-OFFSET=0,PRECISE=YES",
         '#EXT-X-MAP:URI="live/init.mp4"',
     ]

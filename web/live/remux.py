@@ -1,10 +1,10 @@
-"""Turns segments as they are stored into the fragments that browsers play.
+"""Turns stored segments into the fragments that browsers play.
 
-A segment is a whole MP4 whose first frame is at 0. A browser wants one header, `init_fragment`, and
-after it pieces that say where they belong, `media_fragment`. Nothing is decoded or encoded, and
-every timestamp stays exact: a fragment's base is a number of ticks, not of seconds.
+A segment is a whole MP4 whose first frame is at 0. Browsers need one header, `init_fragment`, and
+then fragments that say when they are shown, `media_fragment`. Nothing is decoded or encoded, and
+every timestamp stays exact: a fragment's time is a number of ticks, not of seconds.
 
-The same segment gives the same bytes, whoever asks and whenever.
+The same segment always gives the same bytes.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from shared.media.containers import add_copy, complaint
 from web.live.codec_names import browser_codec
 
 _OPTIONS: Final = {
-    # 'frag_discont' takes a fragment's place from its packets, 'frag_custom' makes one of them all.
+    # 'frag_discont' takes a fragment's time from its packets, 'frag_custom' puts all into one.
     "movflags": "+empty_moov+default_base_moof+frag_custom+frag_discont",
     "fflags": "+bitexact",
     "use_editlist": "0",
-    # Each segment has its own bit rate, and all have one header.
+    # Segments differ in bit rate, but share one header.
     "write_btrt": "0",
     "avoid_negative_ts": "disabled",
 }
@@ -60,7 +60,7 @@ def media_fragment(segment: bytes, first_tick: int, number: int) -> bytes:
 
 
 def codec_of(segment: bytes) -> str:
-    """Return what a browser calls the codec of a segment or a header, such as ``avc1.640028``.
+    """Return browsers' name of the codec of a segment or a header, such as ``avc1.640028``.
 
     Raises:
         ChunkError: ``segment`` is not a segment (``CORRUPT_SEGMENT``).

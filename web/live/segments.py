@@ -1,4 +1,4 @@
-"""Follows the segments of jobs in storage, and hands out their fragments to all viewers."""
+"""Follows the segments of jobs in storage, and serves their fragments to all viewers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from web.shared_work import SharedBytes
 _Maker = Callable[[bytes, SegmentPlace], bytes]
 
 _FRESH_S: Final = 0.4
-"""For this long a look at storage serves everybody."""
+"""How long a query of storage serves all viewers."""
 
 _EAGER_S: Final = 0.1
 """The same while nothing can be played yet."""
@@ -33,8 +33,8 @@ _REMEMBERED: Final = 1000
 class Segments:
     """The painted segments of all jobs.
 
-    A job's fragments share one header. Segments that do not go with it are not painted yet, as far
-    as viewers are concerned: the assembler has them made anew.
+    A job's fragments share one header. To viewers, segments that do not fit it are not painted yet:
+    the assembler has them painted again.
 
     Raises:
         TransientError: from every method, when storage cannot be reached.
@@ -64,7 +64,7 @@ class Segments:
         return await self._made(job, 0, "init", lambda segment, _: init_fragment(segment))
 
     async def codec(self, job: str) -> str | None:
-        """Return what browsers call the codec of a job's segments; None while there are none."""
+        """Return browsers' name of the codec of a job's segments; None while there are none."""
         header = await self.init(job)
         if header is None:
             return None
@@ -72,7 +72,7 @@ class Segments:
         return codec.decode()
 
     async def fragment(self, job: str, number: int) -> bytes | None:
-        """Return a segment's fragment; None when it is not painted yet, or deleted already."""
+        """Return a segment's fragment; None if it is not painted yet, or already deleted."""
         return await self._made(
             job,
             number,
@@ -81,12 +81,12 @@ class Segments:
         )
 
     async def segment(self, job: str, number: int) -> bytes | None:
-        """Return a segment as it is stored; None when it is not there."""
+        """Return a stored segment; None if it is not there."""
         content = await self._fetch(job, number)
         return None if content is None else content.data
 
     async def _made(self, job: str, number: int, kind: int | str, make: _Maker) -> bytes | None:
-        """Return what ``make`` makes of a segment, or has made of it; None while there is none."""
+        """Return what ``make`` makes of a segment, which is kept; None while there is none."""
 
         async def fetch_and_make() -> bytes:
             content = await self._fetch(job, number)
@@ -103,7 +103,7 @@ class Segments:
             return None
 
     async def _fetch(self, job: str, number: int) -> Content | None:
-        """Return a segment from storage; those who ask at once are answered by one request."""
+        """Return a segment from storage; simultaneous calls share one request."""
         key = (job, number)
         if (task := self._fetching.get(key)) is None:
             task = self._fetching[key] = asyncio.create_task(self._fetch_checked(job, number))
@@ -126,7 +126,7 @@ class _Missing(Exception):
 
 
 class _Followed:
-    """One job's index, brought up to date by listing what may have come since."""
+    """One job's index, updated by listing the segments that may be new."""
 
     def __init__(self, blobs: BlobStore, container: str, job: str) -> None:
         self._blobs = blobs
@@ -134,7 +134,7 @@ class _Followed:
         self._job = job
         self._index = Index()
         self._encoder: str | None = None
-        """What encoded the first segment, when that is known; the header is that one's."""
+        """The encoder mark of the first segment, whose header is used; None while unknown."""
         self._looked = float("-inf")
         self._looking = asyncio.Lock()
 
@@ -147,14 +147,14 @@ class _Followed:
         return self._index
 
     def fits(self, metadata: Mapping[str, str]) -> bool:
-        """Whether a segment goes with the first, as far as that is known."""
+        """Return whether a segment fits the first one, as far as is known."""
         return self._encoder in (None, _encoder(metadata))
 
     async def _catch_up(self) -> None:
-        """List from the thousand in which the first gap is, for as long as thousands are full."""
+        """List segments by the thousand, from that with the first gap, while thousands are full."""
         while True:
             begin, far = divmod(len(self._index.playable), _THOUSAND)
-            # What is painted ahead is less than half a thousand ahead.
+            # Segments are painted less than five hundred ahead.
             thousands = (begin,) if far < _THOUSAND // 2 else (begin, begin + 1)
             for thousand in thousands:
                 self._index.add([found async for found in self._list(thousand)])
@@ -170,7 +170,7 @@ class _Followed:
                 continue
             if number == 0 and self._encoder is None:
                 self._encoder = _encoder(item.metadata)
-                # Whatever was listed before this was known is listed once more.
+                # Segments that were listed before this was known are listed once more.
                 self._index.ahead.clear()
             if self.fits(item.metadata):
                 yield number, place
