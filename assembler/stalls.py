@@ -33,6 +33,12 @@ from shared.telemetry import tracing
 
 log = structlog.get_logger()
 
+_LOOKS_AT_ONCE: Final = 32
+# How far a hub's clock and this machine's may be apart.
+_CLOCKS_APART_S: Final = 60.0
+SPLITTER: Final = "a splitter"
+STYLIZER: Final = "a stylizer"
+
 
 class HubProgress(NamedTuple):
     """How far the hubs were processed, looked up once for all jobs of a round."""
@@ -42,13 +48,6 @@ class HubProgress(NamedTuple):
     splitters: Mapping[str, Noted]
     """By partition of the hub of uploads, for those that waiting jobs' uploads came from."""
     caught_up: CaughtUp
-
-
-_LOOKS_AT_ONCE: Final = 32
-# How far a hub's clock and this machine's may be apart.
-_CLOCKS_APART_S: Final = 60.0
-SPLITTER: Final = "a splitter"
-STYLIZER: Final = "a stylizer"
 
 
 class Stalls:

@@ -58,7 +58,6 @@ SERVICE_CODES: Final = frozenset(
         "SPLITTER_ERROR",
         "SPLIT_ANEW",
         "SPLIT_POISONED",
-        "STYLIZER_ERROR",
         "UNFORESEEN",
         # An event of a newer release that never took it over.
         "NEWER_MESSAGE",
