@@ -241,8 +241,7 @@ def _explains(
         part = np.float32(by - whole)
         near = _cut(there, axis, margin, by=-whole)
         there = near + part * (_cut(there, axis, margin, by=-whole - 1) - near) if part else near
-    seen = now[lines, columns]
-    still, follows = _changes(seen - before[lines, columns], seen - there)
+    still, follows = _changes(now[lines, columns], before[lines, columns], there)
     if follows.sum() >= _BETTER * still.sum():
         return False
     votes = np.stack((follows < _CLEAR * still, still < _CLEAR * follows))
@@ -257,17 +256,21 @@ def _agree(votes: NDArray[np.bool_]) -> bool:
     return moved_along > stayed and moved_along >= _SOME * votes[0].size
 
 
-def _changes(*changes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return how much each tile of each picture of changes varies: its sum of squared deviations.
+def _changes(now: NDArray[np.float32], *others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how much each tile differs from each other picture: its sum of squared deviations.
 
     A change of a tile's brightness as a whole does not count. Otherwise a car so bright that the
     exposure changes seems to move the road: its shading, moved, is darker or brighter, too.
     """
     high = _TILE // _EVERY
-    rows, columns = (side // of for side, of in zip(changes[0].shape, (high, _TILE), strict=True))
-    whole = np.stack([change[: rows * high, : columns * _TILE] for change in changes])
-    both = np.stack((whole, whole * whole)).reshape(2, len(changes), rows, high, -1)
-    sums = both.sum(axis=3).reshape(2, len(changes), rows, columns, _TILE).sum(axis=4)
+    rows, columns = len(now) // high, now.shape[1] // _TILE
+    lines, width = slice(rows * high), slice(columns * _TILE)
+    powers = np.empty((2, len(others), rows * high, columns * _TILE), np.float32)
+    for change, other in zip(powers[0], others, strict=True):
+        np.subtract(now[lines, width], other[lines, width], out=change)
+    np.multiply(powers[0], powers[0], out=powers[1])
+    strips = powers.reshape(2, len(others), rows, high, columns * _TILE).sum(axis=3)
+    sums = strips.reshape(2, len(others), rows, columns, _TILE).sum(axis=4)
     varied: NDArray[np.float32] = sums[1] - sums[0] ** 2 / (high * _TILE)
     return varied
 
