@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,9 @@ def eventhub_connection(brokers: Brokers) -> Iterator[str]:
 
 
 @asynccontextmanager
-async def broker(directory: Path, port: int = 0) -> AsyncIterator[str]:
+async def broker(
+    directory: Path, port: int = 0, hubs: Mapping[str, int] = HUBS
+) -> AsyncIterator[str]:
     """Run a broker as a process of its own and yield its connection string."""
     ready = LineReady("ready ")
     process = Supervised(
@@ -94,7 +96,7 @@ async def broker(directory: Path, port: int = 0) -> AsyncIterator[str]:
             argv=(
                 *(sys.executable, "-m", "local.eventhubs", "--port", str(port)),
                 *("--data", str(directory / "hubs")),
-                *(word for hub, count in HUBS.items() for word in ("--hub", f"{hub}:{count}")),
+                *(word for hub, count in hubs.items() for word in ("--hub", f"{hub}:{count}")),
             ),
             environment={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
             log=directory / "eventhubs.log",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -18,6 +16,7 @@ from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient
 from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
 from azure.storage.blob.aio import BlobServiceClient
+from contract.conftest import broker
 from prometheus_client import CollectorRegistry
 from serving import serving
 from videos import Video
@@ -28,8 +27,6 @@ from assembler.settings import AssemblerSettings
 from deploy.scaling.autoscaler import SYNC_S, Autoscaler, ScalingRule
 from deploy.scaling.keda import Lag, Partition, lag_of
 from deploy.scaling.lag import look, report
-from local.processes import Command, Supervised
-from local.readiness import LineReady
 from local.stack import CONTAINERS
 from local.watcher import UploadWatcher
 from shared.service import checkpoints
@@ -135,27 +132,12 @@ class Bench:
         return sorted(bodies)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def broker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+@pytest_asyncio.fixture(scope="module", loop_scope="session", name="broker")
+async def own_broker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """A broker whose hubs nobody else sends to, so that every lag is known."""
-    directory, ready = tmp_path_factory.mktemp("scaling"), LineReady("ready ")
-    hubs = ("uploads:2", "frames:4", "segments:2", "fresh:2", "anew:1")
-    process = Supervised(
-        Command(
-            name="eventhubs",
-            argv=(
-                *(sys.executable, "-m", "local.eventhubs", "--port", "0"),
-                *("--data", str(directory / "hubs")),
-                *(word for hub in hubs for word in ("--hub", hub)),
-            ),
-            environment={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
-            log=directory / "eventhubs.log",
-            ready=ready,
-        )
-    )
-    await process.start()
-    yield ready.find(process.output) or ""
-    await process.stop()
+    hubs = {"uploads": 2, "frames": 4, "segments": 2, "fresh": 2, "anew": 1}
+    async with broker(tmp_path_factory.mktemp("scaling"), hubs=hubs) as connection:
+        yield connection
 
 
 @pytest_asyncio.fixture(loop_scope="session")

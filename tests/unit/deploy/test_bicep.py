@@ -22,7 +22,6 @@ from shared.service.settings import ServiceSettings
 
 ROOT = Path(__file__).resolve().parents[3]
 AZURE = ROOT / "deploy/azure"
-MODULES = sorted((AZURE / "modules").glob("*.bicep"))
 ACCOUNTS = ("media", "internal")
 POSITIONS = {"uploads-checkpoints", "frames-checkpoints", "segments-checkpoints"}
 LAYOUT = json.loads((AZURE / "layout.json").read_text(encoding="utf-8"))

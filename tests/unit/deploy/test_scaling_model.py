@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -21,7 +20,6 @@ from deploy.scaling.simulation import Simulation
 from deploy.scaling.sizes import STANDARD_PARTITIONS, busiest_frames_s, size_of
 from deploy.scaling.workload import uploads
 
-ROOT = Path(__file__).resolve().parents[3]
 RULE = ScalingRule(
     threshold=64,
     activation=0,

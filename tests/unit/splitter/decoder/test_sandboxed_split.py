@@ -20,7 +20,6 @@ from splitter.media.split import SplitOptions, split
 from splitter.protection import LAYERS
 from tests.unit.splitter.media.test_structure import FILES
 
-ROOT = Path(__file__).resolve().parents[4]
 needs_sandbox = pytest.mark.skipif(
     available() != frozenset(LAYERS),
     reason=f"this machine lacks {', '.join(sorted(frozenset(LAYERS) - available()))}",
