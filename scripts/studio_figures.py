@@ -1,10 +1,10 @@
-"""Measure the studio on this machine, for docs/studio.md, on a stack of its own.
+"""Measures the studio on this machine, with a stack of its own, for docs/studio.md.
 
     .venv/bin/python scripts/studio_figures.py [VIDEO]
 
-From choosing a file to all painted thumbnails, from an upload's end to the first painted picture
-on the page, and the processor time of 50 viewers of one job. Needs Chromium and what
-``scripts/setup --test`` installs, and a machine that nothing else keeps busy.
+It measures the time from choosing a file to all painted thumbnails, the time from the end of an
+upload to the first painted picture on the page, and the CPU time of 50 viewers of one job. Needs
+Chromium, what ``scripts/setup --test`` installs, and an otherwise idle machine.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ _PAINTED: Final = """() => {
 
 @dataclass(frozen=True, slots=True)
 class Studio:
-    """A running studio: where it answers, what opens it, and where its figures are."""
+    """A running studio: its address, its token, and the address of its metrics."""
 
     address: str
     figures: str
 
     def session(self) -> aiohttp.ClientSession:
-        """Ask as a program with the token."""
+        """Return a session of a program that has the token."""
         where = urlsplit(self.address)
         token = parse_qs(where.query)["token"][0]
         return aiohttp.ClientSession(
@@ -57,7 +57,7 @@ class Studio:
         )
 
     async def cpu_s(self) -> float:
-        """Return the processor time that the studio has used so far."""
+        """Return the CPU time that the studio has used so far."""
         async with aiohttp.ClientSession() as session, session.get(self.figures) as answer:
             lines = (await answer.text()).splitlines()
         (line,) = (line for line in lines if line.startswith("process_cpu_seconds_total "))
@@ -65,7 +65,7 @@ class Studio:
 
 
 async def main(video: Path) -> None:
-    """Measure, and print a line a figure."""
+    """Measure, and print a line for each figure."""
     sys.path.insert(0, str(ROOT))
     from local.stack import Stack, StackOptions
 
@@ -90,10 +90,10 @@ async def main(video: Path) -> None:
 
 
 async def measure_page(page: Page, video: Path, run: int) -> None:
-    """Choose, upload and watch as a person does."""
-    # The page has painted its example by then, and so loaded all networks.
+    """Choose, upload and watch a video like a person."""
+    # By then the page has painted its example, so that all networks are loaded.
     await until(page, _GALLERIES, 1)
-    # Another strength in each run, since what was painted once is kept.
+    # Another strength in each run, because painted previews are cached.
     await page.evaluate(_STRENGTH, 100 - 5 * run)
     await page.set_input_files("#files", video)
     await until(page, _GALLERIES, 2)
@@ -103,18 +103,18 @@ async def measure_page(page: Page, video: Path, run: int) -> None:
     await until(page, _PAINTED, 1)
     complete, painted = await mark(page, "upload complete"), await mark(page, "painted")
     print(f"run {run}: upload end to first painted picture: {(painted - complete) / 1000:.2f} s")
-    # The next run must not wait for this one's painting.
+    # So that the next run does not wait for this job.
     await until(page, _DONE, 1)
 
 
 async def mark(page: Page, name: str) -> float:
-    """Return when the page set a mark last, in milliseconds."""
+    """Return when the page last set a mark, in milliseconds."""
     times: list[float] = await page.evaluate(_MARKS, name)
     return times[-1]
 
 
 async def measure_viewers(studio: Studio, video: Path, viewers: int) -> None:
-    """Let some follow one job and fetch what is painted, as pages do, from its start to its end."""
+    """Let viewers follow one job and fetch its segments, like pages, from its start to its end."""
     async with studio.session() as session:
         job = await upload(session, video)
         await known(session, job)
@@ -128,7 +128,7 @@ async def measure_viewers(studio: Studio, video: Path, viewers: int) -> None:
 
 
 async def upload(session: aiohttp.ClientSession, video: Path) -> str:
-    """Put a video in; return its job."""
+    """Upload a video; return its job."""
     data = await asyncio.to_thread(video.read_bytes)
     new = {"name": video.name, "size": len(data), "style": "the-scream"}
     async with session.post("/api/uploads", json=new) as answer:
@@ -143,7 +143,7 @@ async def upload(session: aiohttp.ClientSession, video: Path) -> str:
 
 
 async def known(session: aiohttp.ClientSession, job: str) -> None:
-    """Wait until a splitter has heard of the job."""
+    """Wait until a splitter has taken up the job."""
     while True:
         async with session.get(f"/api/jobs/{job}") as answer:
             if answer.status == HTTPStatus.OK:
@@ -167,7 +167,7 @@ async def watch(studio: Studio, job: str) -> None:
 
 
 async def painted(session: aiohttp.ClientSession, job: str) -> list[dict[str, Any]]:
-    """Return what is painted without a gap."""
+    """Return the segments that are painted without a gap."""
     async with session.get(f"/api/jobs/{job}/live") as answer:
         return (await answer.json())["segments"] if answer.status == HTTPStatus.OK else []
 

@@ -1,9 +1,9 @@
-"""Take the pictures of the studio for README.md and docs/studio.md, from a running stack.
+"""Takes the pictures of the studio for README.md and docs/studio.md.
 
     .venv/bin/python scripts/studio_pictures.py [VIDEO]
 
-It starts a stack, puts a video in by the page, and takes its pictures while it is being painted.
-Needs Chromium and what ``scripts/setup --test`` installs.
+It starts a stack, uploads a video on the page, and takes pictures while it is being painted. Needs
+Chromium and what ``scripts/setup --test`` installs.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ async def main(video: Path) -> None:
 
 
 async def take(browser: Browser, address: str, video: Path) -> None:
-    """Put a video in, and take pictures of the page, also as a phone shows it in the dark."""
+    """Upload a video and take pictures of the page, also at a phone's width in the dark scheme."""
     page = await open_page(browser, address, width=1440, height=960)
     await page.set_input_files("#files", video)
     await until(page, _MARKS, 2)
     await page.screenshot(path=IMAGES / "studio-choose.jpg", quality=_QUALITY, type="jpeg")
     await page.get_by_role("button", name="Paint", exact=True).click()
-    # Where painting is slower than the video the page would wait, and then there is nothing to see.
+    # If painting is slower than the video, the page waits, and there is nothing to see yet.
     await until(page, _STARTED, 1)
     await until(page, _TIME, 1)
     await page.evaluate("() => window.scrollTo(0, 0)")
@@ -78,7 +78,7 @@ async def open_page(
     height: int,
     scheme: Literal["light", "dark"] = "light",
 ) -> Page:
-    """Open the page as somebody new."""
+    """Open the page in a new browser context."""
     context = await browser.new_context(viewport={"width": width, "height": height})
     page = await context.new_page()
     await page.emulate_media(color_scheme=scheme)
@@ -88,7 +88,7 @@ async def open_page(
 
 
 async def until(page: Page, figure: str, least: float) -> None:
-    """Wait until a figure of the page is large enough; its policy forbids its own polling."""
+    """Wait until a number on the page is large enough; its policy forbids Playwright's polling."""
     async with asyncio.timeout(180):
         while await page.evaluate(figure) < least:  # noqa: ASYNC110 - the page cannot call us
             await asyncio.sleep(0.1)

@@ -1,4 +1,4 @@
-"""Paint the picture of all styles for README.md.
+"""Paints the picture of all styles for README.md.
 
     .venv/bin/python scripts/style_pictures.py
 
