@@ -1,16 +1,17 @@
-"""The canvas: a fixed pattern, tied to the frame, on which the network lays its strokes.
+"""The canvas: a fixed pattern, tied to the frame, on which the network paints its strokes.
 
-A network that depends on a pixel's neighbourhood alone paints a plain wall plain: it has nothing to
-go by there but noise, and strokes that are made of noise flicker. The canvas is something to go by:
-planes of waves, each of one direction and one length with some spread, that stay where they are.
-What the network makes of them is learned; the waves are not. A learned pattern would gather its
-strokes in a few places of every tile and leave the rest bare.
+A network that depends only on a pixel's neighbourhood leaves a plain wall plain: it could only
+paint from noise, and such strokes flicker. The canvas gives it something else to paint from: planes
+of waves, each of one direction and one length with some spread, at fixed places. What the network
+makes of them is learned, but not the waves: a learned pattern would concentrate strokes in a few
+places of every tile and leave the rest bare.
 
 Each plane is phasor noise (Tricard et al., "Procedural phasor noise", ACM Trans. Graph. 38(4),
-2019): the sum of a few waves over its own envelope, so that it is as strong everywhere. Its phase
-is swayed by a slow flow that all planes share, so that strokes bend together. It is computed from
-coordinates, at any size and any place. The coordinates and the waves' paces are whole numbers: what
-the sines are taken of is exact even where the network computes in eight bits of mantissa.
+2019): the sum of a few waves divided by its own envelope, so that it is equally strong everywhere.
+Its phase is modulated by a slow flow that all planes share, so that strokes bend together. It is
+computed from coordinates, at any size and place. The coordinates and the waves' frequencies are
+integers, so that the sines' arguments are exact even if the network computes with eight bits of
+mantissa.
 """
 
 from __future__ import annotations
@@ -24,27 +25,26 @@ import torch
 from torch import Tensor, nn
 
 CELL: Final = 4
-"""Pixels between two samples of the canvas: it is laid at a quarter of the picture's size."""
+"""Pixels between two samples of the canvas, which has a quarter of the picture's size."""
 
 UNIT: Final = 4
-"""Steps of coordinates in a pixel: the canvas can be moved by quarters."""
+"""Steps of coordinates in a pixel: the canvas can be moved by quarters of a pixel."""
 
 PERIOD: Final = 2**15
-"""Steps after which all begins again: 8192 pixels. Products of coordinates fit into 32 bits."""
+"""The period in steps, 8192 pixels. Products of coordinates fit into 32 bits."""
 
 TURN: Final = 2 * math.pi / PERIOD
-"""Radians of a step of phase."""
+"""Radians in a step of phase."""
 
 SOFT: Final = 2.4
-"""Added to the square of the envelope: where the waves cancel out, a plane fades instead of
-jumping."""
+"""Added to the square of the envelope, so that a plane fades where the waves cancel each other."""
 
 _WAVES: Final = 24
 _SEED: Final = 4
 
 
 class Plane(NamedTuple):
-    """Waves of ``length`` pixels that run at ``angle`` degrees, and by how much both spread."""
+    """Waves of ``length`` pixels in the direction ``angle``, in degrees, and the spread of both."""
 
     length: float
     angle: float
@@ -57,7 +57,7 @@ PLANES: Final = (
     *(Plane(20.0, angle) for angle in (20.0, 80.0, 140.0)),
     Plane(38.0, 0.0, spread=90.0),
 )
-"""Every one is laid twice, a quarter of a wave apart, so that strokes may lie anywhere.
+"""Each is used twice, a quarter of a wave apart, so that strokes can be anywhere.
 
 Waves of 8 pixels are the shortest that cells can hold.
 """
@@ -69,7 +69,7 @@ _SLOWEST: Final = 340.0
 _FASTEST: Final = 150.0
 _ROUND: Final = 90.0
 _SWAY: Final = 0.22
-"""By how much one flow shears the planes; all six together turn strokes by some 20 degrees."""
+"""How much one flow shears the planes; all six together turn strokes by some 20 degrees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Waves:
 
 
 def waves() -> Waves:
-    """Return the waves of `PLANES`; the same ones every time, on every machine."""
+    """Return the waves of `PLANES`, always the same on every machine."""
     chance = random.Random(_SEED)  # noqa: S311 - a pattern is no secret
     rows = []
     for plane in PLANES:
@@ -101,7 +101,7 @@ def waves() -> Waves:
 
 
 def flows() -> Waves:
-    """Return what the planes' phases are swayed by: shears across slow waves.
+    """Return the flow that modulates the planes' phases: shears across slow waves.
 
     A shear moves along the crests of its wave, so that strokes turn and keep their area.
     """
@@ -115,7 +115,7 @@ def flows() -> Waves:
     for plane in PLANES:
         row = []
         for length, angle, phase in slow:
-            # By so many lengths of the plane's waves it is pushed along the crests of the flow.
+            # How far it is moved along the crests of the flow, in lengths of the plane's waves.
             push = _SWAY * length / (2 * math.pi) / plane.length if plane.spread < _ROUND else 0.0
             along = math.sin(math.radians(plane.angle - angle))
             row.append((*_pace(length, angle), phase, 2 * math.pi * push * along))
@@ -128,7 +128,7 @@ def _signed(chance: random.Random) -> float:
 
 
 def _pace(length: float, degrees: float) -> tuple[int, int]:
-    """Return the turns in a period, down and across, of a wave of so many pixels."""
+    """Return the turns in a period, down and across, of a wave with this length in pixels."""
     angle, turns = math.radians(degrees), PERIOD / UNIT / length
     return round(turns * math.sin(angle)), round(turns * math.cos(angle))
 
@@ -143,7 +143,7 @@ def _waves(rows: list[list[tuple[int, int, int, float]]]) -> Waves:
 
 
 class Canvas(nn.Module):
-    """Draws the canvas of frames; nothing of it is learned."""
+    """Computes the canvas of frames; nothing of it is learned."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -152,10 +152,10 @@ class Canvas(nn.Module):
     def forward(self, offset: Tensor, height: int, width: int) -> Tensor:
         """Return the canvas (N, `CHANNELS`, height, width), at the size of cells.
 
-        ``offset`` (N, 2) is where on the canvas the first cell lies: pixels down and across, of
-        which quarters count.
+        ``offset`` (N, 2) is the place of the first cell on the canvas: pixels down and across, in
+        quarters.
         """
-        # Whatever the network computes in, the canvas is the one that runs.
+        # The same canvas as in the exported network, whatever the precision of training.
         with torch.autocast(offset.device.type, enabled=False):
             return self._draw(offset, height, width)
 
@@ -176,7 +176,7 @@ class Canvas(nn.Module):
 
 
 class _Sum(nn.Module):
-    """Adds up waves at every crossing of rows and columns, as products of matrices."""
+    """Sums waves at every crossing of rows and columns, as matrix products."""
 
     _down: Tensor
     _across: Tensor
@@ -191,7 +191,7 @@ class _Sum(nn.Module):
         self.register_buffer("_height", drawn.height[None, :, :, None], persistent=False)
 
     def forward(self, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the sum and the same a quarter of a wave later, (N, planes, rows, columns)."""
+        """Return the sum, and the sum a quarter of a wave later, (N, planes, rows, columns)."""
         down = _angles(rows * self._down + self._phase)
         across = _angles(columns * self._across)
         cos, sin = self._height * across.cos(), self._height * across.sin()
@@ -200,5 +200,5 @@ class _Sum(nn.Module):
 
 
 def _angles(steps: Tensor) -> Tensor:
-    """Return steps of phase as radians, half a turn less: the smaller, the more exact."""
+    """Return steps of phase as radians minus half a turn: smaller numbers are more exact."""
     return TURN * (steps % PERIOD - PERIOD // 2).float()

@@ -1,10 +1,9 @@
 """How long strokes keep one direction: the coherence of a picture's structure tensor.
 
-Statistics of VGG19's channels ask for texture, and a dense hatching of short dabs has more of it
-than long strokes. The structure tensor sums the gradients of light around a place; where they all
-run one way its two eigenvalues differ, and their difference over their sum, the coherence
-(Weickert, "Coherence-enhancing diffusion filtering", IJCV 1999), is 1. Where short dabs end and
-begin it is near 0.
+Statistics of VGG19's channels reward texture, of which dense hatching by short dabs has more than
+long strokes. The structure tensor sums the gradients of light around a place. If all have the same
+direction, its two eigenvalues differ, and their difference over their sum, the coherence (Weickert,
+"Coherence-enhancing diffusion filtering", IJCV 1999), is 1. Between short dabs it is near 0.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ class Scale(NamedTuple):
 
 
 SCALES: Final = (Scale(1, 2), Scale(2, 2), Scale(2, 4), Scale(4, 2), Scale(4, 4))
-"""From strokes of a few pixels to bands of some forty."""
+"""From strokes of a few pixels to bands of about forty."""
 
 _REACH: Final = 3
 _FAINTEST: Final = 1e-8
@@ -36,24 +35,24 @@ _TINY: Final = 1e-6
 def coherences(pictures: Tensor) -> Tensor:
     """Return the mean coherence of pictures (N, 3, H, W), 0..1, at each of `SCALES`.
 
-    A place counts by its gradient, as the root of the tensor's trace: a wall of faint strokes
-    counts nearly as much as the outlines of a face.
+    Places are weighted by their gradient, the square root of the tensor's trace, so that a wall of
+    faint strokes counts nearly as much as the outlines of a face.
     """
     return torch.stack([_coherence(pictures, scale) for scale in SCALES])
 
 
 def coherence_loss(painted: Tensor, wanted: Tensor) -> Tensor:
-    """Return by what share pictures fall short of the coherences ``wanted``, the sum over scales.
+    """Return the relative shortfall from the coherences ``wanted``, summed over scales.
 
-    More coherence than the painting has costs nothing: photographs have edges of their own.
+    More coherence than the painting's costs nothing: photographs have edges of their own.
     """
     return (F.relu(wanted - coherences(painted)) / wanted).sum()
 
 
 def gradients(pictures: Tensor, cell: int) -> tuple[Tensor, Tensor]:
-    """Return how light changes across and down, (N, 1, H, W) each, in cells of so many pixels.
+    """Return the gradients of light across and down, (N, 1, H, W) each, at the size of cells.
 
-    They are central differences: there are two rows and columns fewer than cells.
+    They are central differences, so there are two rows and columns fewer than cells.
     """
     light = torch.einsum("c,nchw->nhw", torch.tensor(LUMA, device=pictures.device), pictures)
     cells = F.avg_pool2d(light[:, None], cell)
@@ -67,14 +66,14 @@ def _coherence(pictures: Tensor, scale: Scale) -> Tensor:
     products = torch.cat([across * across, down * down, across * down], dim=1)
     xx, yy, xy = _gaussian(products, scale.spread).unbind(1)
     trace = xx + yy
-    # The small number under the root: where nothing changes, its gradient must not be NaN.
+    # The small number avoids a NaN in the root's gradient where nothing changes.
     apart = ((xx - yy).square() + 4 * xy.square() + _FAINTEST**2).sqrt()
     weight = trace.clamp(min=_FAINTEST).sqrt()
     return (weight * apart / (trace + _TINY)).mean() / weight.mean()
 
 
 def _gaussian(planes: Tensor, deviation: float) -> Tensor:
-    """Blur planes (N, C, H, W), columns and rows one by one; beyond an edge it is repeated."""
+    """Blur planes (N, C, H, W), columns and rows separately; edges are repeated."""
     reach = round(_REACH * deviation)
     steps = torch.arange(-reach, reach + 1, device=planes.device)
     taps = torch.exp(-steps.square() / (2 * deviation**2))

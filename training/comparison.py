@@ -1,13 +1,13 @@
-r"""Trains the lean network and the reference network alike, and tells how far each has come.
+r"""Trains the lean network and the reference network alike, and compares the results.
 
 ::
 
     python -m training.comparison --painting FILE --content DIR --photos DIR --features FILE \
         --folder DIR --steps 400 --document docs/styles/README.md
 
-Both begin with weights by chance and get the same crops, losses and steps. ``--content`` holds the
+Both start with random weights and get the same crops, losses and steps. ``--content`` has the
 photographs to train on, ``--photos`` those to judge by. A step of the reference network takes
-seconds; an interrupted run goes on where it was.
+seconds; an interrupted run continues where it stopped.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NETWORKS: Final[dict[str, type[Network]]] = {"lean": StyleNetwork, "reference":
 
 
 def main() -> None:
-    """Train both, judge both, and write the table between its marks in the document."""
+    """Train and judge both, and write the table into its section of the document."""
     arguments = _arguments()
     torch.set_num_threads(1)
     document: Path = arguments.document
@@ -56,7 +56,7 @@ def comparison_table(
     features: Features,
     folder: Path,
 ) -> str:
-    """Return what both networks have come to after the same steps."""
+    """Return the results of both networks after the same steps."""
     wanted = style_statistics(read_picture(painting, plan.style_size)[None], features)
     judge, pictures = Judge(wanted, features), held_out(judged)
     rows: Rows = [("network", "weights", "style", "content", "total")]

@@ -1,4 +1,4 @@
-"""Training pictures: crops out of a folder of photographs, the same for the same seed."""
+"""Training pictures: crops from a folder of photographs, the same for the same seed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from training.network import MULTIPLE
 
 _SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 PAINTED_SIDE: Final = 360
-"""The short side at which photographs are painted to be measured."""
+"""The short side, in pixels, at which photographs are painted for measuring."""
 
 _SMALLEST: Final = 1.0
 _LARGEST: Final = 2.2
@@ -44,7 +44,7 @@ def read_picture(path: Path, short_side: int | None = None) -> Tensor:
 
 
 def frames(path: Path, short_side: int = PAINTED_SIDE) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Return a picture as one frame for a network: (1, 3, H, W), uint8, sides of 4s."""
+    """Return a picture as one frame for a network: (1, 3, H, W), uint8, sides multiples of 4."""
     picture = (read_picture(path, short_side) * 255).round().byte().numpy()
     height, width = (length // MULTIPLE * MULTIPLE for length in picture.shape[1:])
     return np.ascontiguousarray(picture[None, :, :height, :width])
@@ -63,10 +63,10 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 class Crops:
-    """Square crops of ``size`` pixels without end, at random places, scales and hands.
+    """Any number of square crops of ``size`` pixels, at random places and scales, some mirrored.
 
-    A crop shows between 1 and 2.2 times its size of the photograph whose short side is scaled to
-    fit. One of eight is nearly flat: what a blur leaves of it, as skies and walls are.
+    A crop shows between 1 and 2.2 times its size of a photograph. One of eight is blurred until it
+    is nearly flat, like skies and walls.
     """
 
     def __init__(self, photos: list[Path], *, size: int, seed: int) -> None:
@@ -82,7 +82,7 @@ class Crops:
         def draw() -> float:
             return float(torch.rand((), generator=chance))
 
-        # Every photograph once a round, so that none is left out by chance.
+        # Every photograph once in each round, so that none is left out by chance.
         photo = self._photo(index % len(self._photos))
         side = min(photo.size) / (_SMALLEST + (_LARGEST - _SMALLEST) * draw())
         left, top = ((length - side) * draw() for length in photo.size)
@@ -94,7 +94,7 @@ class Crops:
         return pixels.flip(2) if draw() < 0.5 else pixels  # noqa: PLR2004 - half of them
 
     def _photo(self, number: int) -> Image.Image:
-        """Return a photograph, kept at a size at which hundreds fit into memory."""
+        """Return a photograph, cached at a size at which hundreds fit into memory."""
         if number not in self._read:
             picture = read_picture(self._photos[number])
             image = Image.fromarray((picture * 255).round().byte().permute(1, 2, 0).numpy())
@@ -107,7 +107,7 @@ class Crops:
 
 
 def _flat(crop: Tensor, contrast: float) -> Tensor:
-    """Return little but the colours of a crop, and of their differences ``contrast``."""
+    """Return a crop that is blurred to its colours, with their differences times ``contrast``."""
     few = F.adaptive_avg_pool2d(crop[None], _FLAT_CELLS)
     smooth = F.interpolate(few, size=crop.shape[1:], mode="bicubic")[0]
     mean = smooth.mean((1, 2), keepdim=True)
@@ -115,5 +115,5 @@ def _flat(crop: Tensor, contrast: float) -> Tensor:
 
 
 def seeded(seed: int, step: int = 0) -> torch.Generator:
-    """Return the source of chance of one step: a run taken up again draws what it would have."""
+    """Return the random generator of one step, so that a resumed run draws the same numbers."""
     return torch.Generator().manual_seed(seed * 1_000_003 + step)

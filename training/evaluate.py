@@ -5,8 +5,8 @@ r"""Measures styles and writes the tables of docs/styles/README.md.
     python -m training.evaluate --styles DIR --photos DIR --features FILE \
         --painting NAME=FILE ... --video FILE ... --document docs/styles/README.md
 
-``--styles`` holds the files of the styles, ``--photos`` photographs that they were not trained on.
-Speed is taken by the clock: let the machine do nothing else. ``--table`` writes one table alone.
+``--styles`` has the files of the styles, ``--photos`` photographs that they were not trained on.
+Speed is wall time, so the machine must be idle otherwise. ``--table`` writes only one table.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _YARDSTICK_PHOTOS: Final = 5
 
 
 def main() -> None:
-    """Measure, and write every table between its marks in the document."""
+    """Measure, and write every table into its section of the document."""
     arguments = _arguments()
     torch.set_num_threads(1)
     files = sorted(path for path in arguments.styles.glob("*.onnx") if "." not in path.stem)
@@ -61,7 +61,7 @@ def main() -> None:
     }
     for name in arguments.table or tables:
         table = tables[name]()
-        # Read again each time: measuring takes minutes, in which somebody may have edited it.
+        # Read again each time, because it may be edited during the minutes of measuring.
         document = arguments.document.read_text(encoding="utf-8")
         arguments.document.write_text(with_table(document, name, table), encoding="utf-8")
 
@@ -69,7 +69,7 @@ def main() -> None:
 def gates_table(
     files: list[Path], photos: list[Path], paintings: dict[str, str], videos: list[Path]
 ) -> str:
-    """Return what a viewer sees of every style, what misses its gate in bold."""
+    """Return what viewers see of every style; figures that miss their gate are bold."""
     rows: Rows = [("style", *(str(gate) for gate in GATES), "holds")]
     pictures = [frames(photo) for photo in photos]
     for file in files:
@@ -91,7 +91,7 @@ def quality_table(
 ) -> str:
     """Return how far painted photographs are from the painting, and from their content.
 
-    Optimising pictures takes minutes a style; it is done for those in ``yardsticks``.
+    Optimising pictures takes minutes for each style; it is done for those in ``yardsticks``.
     """
     plan = Plan()
     pictures = held_out(photos)
@@ -119,7 +119,7 @@ def quality_table(
 
 
 def steadiness_table(files: list[Path], photos: list[Path], videos: list[Path]) -> str:
-    """Return how much the painting changes where the picture does not."""
+    """Return how much paintings change when pictures do not."""
     shifts = [f"shift {pixels:g} px" for pixels in SHIFTS]
     pictures = [frames(photo) for photo in photos]
     fine = [frames(photo, HALVES * PAINTED_SIDE) for photo in photos]
@@ -128,7 +128,7 @@ def steadiness_table(files: list[Path], photos: list[Path], videos: list[Path]) 
         paint = painter(file)
         figures = [_mean(under_noise(paint, picture) for picture in pictures)]
         for pixels in SHIFTS:
-            # As splitters move it, which see the picture move by this from one frame to the next.
+            # Like splitters, which see the picture move by this from one frame to the next.
             grid = (round(pixels), round(pixels))
             follow = painter(file, canvas=(pixels, pixels), grid=grid)
             figures.append(_mean(under_shift(paint, each, pixels, follow) for each in fine))
@@ -142,7 +142,7 @@ def steadiness_table(files: list[Path], photos: list[Path], videos: list[Path]) 
 
 
 def precision_table(files: list[Path], photos: list[Path]) -> str:
-    """Return how near fp16 comes to fp32, in dB."""
+    """Return how close fp16 is to fp32, in dB."""
     rows: Rows = [("style", "fp16")]
     for file in files:
         pictures = [frames(photo) for photo in photos]
@@ -160,7 +160,7 @@ def decibels(a: Frames, b: Frames) -> float:
 
 
 def _style_size(file: Path) -> int:
-    """Return the size at which the painting was looked at when the style was trained."""
+    """Return the size of the painting at which the style was trained."""
     return Plan.model_validate_json(metadata(file)["settings"]).style_size
 
 

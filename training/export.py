@@ -1,4 +1,4 @@
-"""Writes a style to disk, a network and its card, and reads networks back to be trained on."""
+"""Writes a style's network and card, and reads networks for further training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TRUNK: Final = "trunk"
 
 
 def read_network(path: Path) -> tuple[StyleNetwork, str]:
-    """Return a style's network and its trunk: the SHA-256 of the file that its line began with.
+    """Return a style's network and its trunk: the SHA-256 of its earliest ancestor's file.
 
     Raises:
         StyleError: the file is not a network of this kind.
@@ -46,7 +46,7 @@ def write_style(
 ) -> Card:
     """Write ``path`` (``NAME.onnx``), its fp16 variant and its card; return the card.
 
-    ``card`` holds title, painter, year and licence.
+    ``card`` has title, painter, year and licence.
     """
     said = {name: str(value) for name, value in card.items() if value is not None}
     said |= {_TRUNK: trunk, "settings": json.dumps(settings, sort_keys=True)}

@@ -1,7 +1,7 @@
-"""What VGG19 sees in a picture: its first five convolutions, with normalised weights.
+"""VGG19's features of a picture: its first five convolutions, with normalised weights.
 
-Used at three sizes of the picture they replace VGG's deeper layers, at a fifth of the cost. The
-weights come from a safetensors file: ``conv1_1``, ``conv1_2``, ``conv2_1``, ``conv2_2`` and
+Applied to three sizes of the picture, they replace VGG's deeper layers at a fifth of the cost. The
+weights are read from a safetensors file: ``conv1_1``, ``conv1_2``, ``conv2_1``, ``conv2_2`` and
 ``conv3_1``, for RGB in 0..1.
 """
 
@@ -23,9 +23,7 @@ from training.data import read_picture
 
 CONVOLUTIONS: Final = ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1")
 
-TAPS: Final = ("relu1_1", "relu2_1", "relu3_1")
-
-# The file's name ends in the first digits of its SHA-256, which torch.hub compares.
+# The file's name ends in the first digits of its SHA-256, which torch.hub checks.
 _DOWNLOAD: Final = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
 _LAYERS: Final = dict(zip(CONVOLUTIONS, (0, 2, 5, 7, 10), strict=True))
 _MEAN: Final = (0.485, 0.456, 0.406)
@@ -35,12 +33,12 @@ _NORMALISING_SIDE: Final = 224
 
 
 class Features(nn.Module):
-    """VGG19 as far as relu3_1; frozen.
+    """VGG19 up to relu3_1, frozen.
 
-    ``kind`` is what it computes in and gives. Half the bits are enough to train by.
+    ``kind`` is the type that it computes in and returns; 16 bits are enough for training.
 
     Raises:
-        ConfigurationError: the file does not hold its weights.
+        ConfigurationError: the file does not have its weights.
     """
 
     def __init__(self, file: Path, on: torch.device, kind: torch.dtype = torch.float32) -> None:
@@ -56,9 +54,9 @@ class Features(nn.Module):
         self.kind = kind
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what the three `TAPS` see: 64, 128 and 256 channels at 1, 1/2 and 1/4 size."""
+        """Return relu1_1, relu2_1 and relu3_1: 64, 128, 256 channels at 1, 1/2 and 1/4 size."""
         edged = F.pad(pictures, (1, 1, 1, 1), mode="replicate")
-        # Pooling is thirty times as quick where a place's channels lie beside each other.
+        # Pooling is thirty times faster with the channels of a pixel next to each other.
         edged = edged.to(self.kind, memory_format=torch.channels_last)
         relu1_1 = self._convolve(edged, "conv1_1", padding=0)
         relu2_1 = self._convolve(F.max_pool2d(self._convolve(relu1_1, "conv1_2"), 2), "conv2_1")
@@ -71,16 +69,16 @@ class Features(nn.Module):
 
 
 def quickest_kind(device: torch.device) -> torch.dtype:
-    """Return bfloat16 where the device multiplies it by itself, else float32."""
+    """Return bfloat16 if the device can multiply it, else float32."""
     native = device.type == "cuda" or torch.cpu.get_capabilities().get("avx512_bf16", False)
     return torch.bfloat16 if native else torch.float32
 
 
 def features_file(photos: list[Path]) -> Path:
-    """Return the file of VGG19's weights; the first time it is made, from a download of 550 MB.
+    """Return the file of VGG19's weights, made from a download of 550 MB the first time.
 
     Raises:
-        ConfigurationError: they cannot be had; the sentence names the way without a network.
+        ConfigurationError: the download fails; the sentence says how to do without a network.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stylestream"
     file = cache / "vgg19_normalised_relu3_1.safetensors"
@@ -98,7 +96,7 @@ def features_file(photos: list[Path]) -> Path:
 def _download(file: Path) -> dict[str, Tensor]:
     try:
         weights: dict[str, Tensor] = torch.hub.load_state_dict_from_url(_DOWNLOAD, check_hash=True)
-    # A RuntimeError is a file that is not what its name says: cut short, or replaced.
+    # A RuntimeError means that the file does not match the digest in its name.
     except (OSError, HTTPException, RuntimeError) as error:
         raise ConfigurationError(
             [
@@ -113,7 +111,7 @@ def _download(file: Path) -> dict[str, Tensor]:
 def normalised(trained: dict[str, Tensor], pictures: list[Tensor]) -> dict[str, Tensor]:
     """Return torchvision's VGG19 for RGB in 0..1, every channel's mean over ``pictures`` 1.
 
-    Without that some channels would count a hundred times as much as others (Gatys et al., 2016).
+    Otherwise some channels would count a hundred times as much as others (Gatys et al., 2016).
     """
     weights = {}
     for name, layer in _LAYERS.items():
@@ -129,7 +127,7 @@ def normalised(trained: dict[str, Tensor], pictures: list[Tensor]) -> dict[str, 
         bias = weights[f"{name}.bias"]
         pooled = [F.max_pool2d(x, 2) if name in {"conv2_1", "conv3_1"} else x for x in seen]
         seen = [F.relu(F.conv2d(x, weight, bias, padding=1)) for x in pooled]
-        # A channel that nothing excites keeps its scale.
+        # A channel that is always 0 keeps its scale.
         mean = torch.stack([x.mean((0, 2, 3)) for x in seen]).mean(0)
         mean = torch.where(mean > 0, mean, torch.ones_like(mean))
         weights[f"{name}.weight"] = weight / mean[:, None, None, None]

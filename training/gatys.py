@@ -1,7 +1,7 @@
-"""The yardstick: paint one picture by optimising its pixels (Gatys et al., CVPR 2016).
+"""The yardstick: paints one picture by optimising its pixels (Gatys et al., CVPR 2016).
 
-It minimises the very losses that the networks are trained on, picture by picture, so it shows how
-far those losses can be brought down when there is no network in between; minutes a picture.
+It minimises the same losses as the training of networks, so it shows how small these losses can be
+without a network. It takes minutes for each picture.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def paint(
     plan: Plan,
     iterations: int = 40,
 ) -> Tensor:
-    """Return ``picture`` (1, 3, H, W), 0..1, painted; starts from the picture itself."""
+    """Return ``picture`` (1, 3, H, W), 0..1, painted; starts with the picture itself."""
     content = contents(picture, features)
     painted = picture.clone().requires_grad_()
     optimiser = torch.optim.LBFGS([painted], max_iter=iterations, line_search_fn="strong_wolfe")

@@ -1,14 +1,14 @@
-"""The network as an ONNX graph: uint8 frames in, uint8 frames out, everything in between inside.
+"""The network as an ONNX graph, from uint8 frames to uint8 frames.
 
-The graph is drawn by hand, node by node, so that it is the same whatever version of torch is
-installed, and so that every weight has a name to be read back or averaged by. The scale of 255 is
-folded into the first and the last convolution. The edge is repeated a few pixels outwards before
-the network paints, and cropped again afterwards.
+The graph is built node by node, so that it does not depend on the version of torch, and so that
+every weight has a name by which it can be read or averaged. The scale of 255 is folded into the
+first and the last convolution. The edge is repeated a few pixels outwards before the network
+paints, and cropped afterwards.
 
-Where on the canvas the frames lie is a second input, `CANVAS`: quarters of pixels, down and across,
-as int32, one row for all frames or one for each.
+The frames' place on the canvas is a second input, `CANVAS`: quarters of pixels, down and across, as
+int32, one row for all frames or one for each.
 
-Every node runs on ONNX Runtime's CPU and on its CUDA alike: one file serves both.
+Every node runs on ONNX Runtime's CPU and CUDA providers: one file serves both.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _BILINEAR: Final = (1, 2, 1)
 _COLUMNS_FIRST: Final = [
     4 * colour + 2 * row + column for colour in range(3) for column in range(2) for row in range(2)
 ]
-"""The order of the last convolution's channels that `_interleave` wants."""
+"""The order of the last convolution's channels that `_interleave` needs."""
 
 Precision = Literal["fp32", "fp16"]
 
@@ -52,7 +52,7 @@ def build(
     precision: Precision = "fp32",
     metadata: dict[str, str] | None = None,
 ) -> onnx.ModelProto:
-    """Return the network as ONNX: frames (N, 3, H, W) of uint8, any N, any H and W of 4s."""
+    """Return the network as ONNX: frames (N, 3, H, W) of uint8, H and W multiples of 4."""
     graph = _Graph(precision)
     for name, convolution in convolutions(network):
         graph.convolution(name, convolution)
@@ -69,17 +69,17 @@ def build(
 
 
 def read_weights(model: onnx.ModelProto) -> StyleNetwork:
-    """Return the network that `build` wrote; one of version 3 gets a faint canvas by chance.
+    """Return the network that `build` wrote; one of version 3 gets a faint, random canvas.
 
     Raises:
-        ValueError: the file holds another network, or one of another version.
+        ValueError: the file has another network, or one of another version.
     """
     said = {entry.key: entry.value for entry in model.metadata_props}
     if (version := said.get("network")) not in _READABLE:
         raise ValueError(f"it says {version or 'nothing'} of its version instead of {VERSION}")
     tensors = {t.name: numpy_helper.to_array(t).astype(np.float64) for t in model.graph.initializer}
     with torch.random.fork_rng():
-        # What the file does not hold is the same every time, too.
+        # Random weights that the file lacks are the same every time.
         torch.manual_seed(0)
         network = StyleNetwork()
     for name, layer in convolutions(network):
@@ -99,7 +99,7 @@ def read_weights(model: onnx.ModelProto) -> StyleNetwork:
 
 
 class _Graph:
-    """The nodes and weights of the graph while it is drawn."""
+    """The nodes and weights of the graph while it is built."""
 
     def __init__(self, precision: Precision) -> None:
         self._float = TensorProto.FLOAT if precision == "fp32" else TensorProto.FLOAT16
@@ -110,13 +110,13 @@ class _Graph:
         self._scope = ""
 
     def convolution(self, name: str, layer: nn.Conv2d) -> None:
-        """Take a layer's weights in; the outermost two learn to count to 255."""
+        """Add a layer's weights; the first and last are scaled by 255."""
         assert layer.bias is not None
         weight, bias = (p.detach().cpu().double().numpy() for p in (layer.weight, layer.bias))
         if name == _FIRST:
             weight = weight / _WHITE
         if name == _LAST:
-            # The half lets the cast to bytes round instead of cut off.
+            # The half makes the cast to bytes round instead of truncate.
             weight, bias = weight * _WHITE, bias * _WHITE + _ROUNDING
             weight, bias = weight[_COLUMNS_FIRST], bias[_COLUMNS_FIRST]
         self._constant(f"{name}.weight", weight.astype(self._dtype))
@@ -124,7 +124,7 @@ class _Graph:
         self._layers[name] = layer
 
     def draw(self) -> None:
-        """Connect the layers as `StyleNetwork.forward` does."""
+        """Connect the layers like `StyleNetwork.forward`."""
         wide = self._widen()
         canvas = self._canvas(wide)
         half = self._relu(self._convolve(wide, "first"))
@@ -154,7 +154,7 @@ class _Graph:
         return name
 
     def _once(self, name: str, value: npt.NDArray[Any]) -> str:
-        """Take in a constant that several nodes share."""
+        """Add a constant that several nodes share."""
         if all(tensor.name != name for tensor in self._weights):
             self._constant(name, value)
         return name
@@ -187,15 +187,15 @@ class _Graph:
         )
 
     def _widen(self) -> str:
-        """Repeat the edge outwards. On floats, because ONNX Runtime's CUDA pads no bytes."""
+        """Repeat the edge outwards, in floats, because ONNX Runtime's CUDA cannot pad bytes."""
         around = self._shape("around", 0, 0, BEFORE, BEFORE, 0, 0, AFTER, AFTER)
         return self._node("Pad", self._cast("frames", self._float), around, mode="edge")
 
     def _canvas(self, wide: str) -> str:
-        """Draw the canvas as `training.canvas.Canvas` does, in fp32 whatever the rest is in.
+        """Compute the canvas like `training.canvas.Canvas`, always in fp32.
 
-        Coordinates are counted along one row and one column of the picture: computed from its
-        shape they would be computed on the CPU.
+        Coordinates are counted along a row and a column of the picture: if they were computed from
+        its shape, that would happen on the CPU.
         """
         self._scope = "canvas_"
         period = self._constant("period", np.array(PERIOD, np.int32))
@@ -218,7 +218,7 @@ class _Graph:
         return canvas if self._dtype == np.float32 else self._cast(canvas, self._float)
 
     def _sum(self, name: str, drawn: Waves, rows: str, columns: str, parts: int = 2) -> list[str]:
-        """Add up waves at every crossing of rows and columns; second, a quarter of a wave later."""
+        """Sum waves at every crossing of rows and columns, and a quarter of a wave later."""
         down, across, phase, height = (
             self._constant(f"{name}.{part}", np.expand_dims(value.numpy(), (0, axis)))
             for part, value, axis in (
@@ -238,7 +238,7 @@ class _Graph:
         return [self._node("MatMul", turned, self._node("Concat", *pair, axis=2)) for pair in both]
 
     def _angles(self, steps: str) -> str:
-        """Turn steps of phase, whole numbers, into radians from minus half a turn on."""
+        """Convert integer steps of phase into radians, from minus half a turn."""
         left = self._node("Sub", self._node("Mod", steps, "period"), self._half())
         turn = self._once("turn", np.array(TURN, np.float32))
         return self._node("Mul", self._cast(left, TensorProto.FLOAT), turn)
@@ -247,7 +247,7 @@ class _Graph:
         return self._once("half", np.array(PERIOD // 2, np.int32))
 
     def _coordinates(self, wide: str, corner: str, axis: int) -> str:
-        """Return where on the canvas each cell lies along ``axis``, in steps."""
+        """Return each cell's place on the canvas along ``axis``, in steps."""
         side = "yx"[axis - 2]
         ends = [1, 1, 1, 1]
         ends[axis] = _ALL
@@ -264,7 +264,7 @@ class _Graph:
         steps = self._node("Mul", self._cast(line, TensorProto.INT32), nothing)
         steps = self._node("Add", steps, step)
         counted = self._node("CumSum", steps, self._constant(f"{side}.axis", np.array(axis)))
-        # Counted from the first step on, and from where the edge was repeated.
+        # Counted from the start of the repeated edge.
         start = self._once("origin", np.array(-UNIT * (CELL + BEFORE), np.int32))
         part = self._node(
             "Slice",
@@ -278,7 +278,7 @@ class _Graph:
     def _enlarge(self, x: str) -> str:
         """Enlarge twofold, bilinearly.
 
-        Repeating pixels and a binomial blur come to exactly that, and are faster than "linear".
+        Repeating pixels with a binomial blur gives exactly that, and is faster than "linear".
         """
         twice = self._constant("twice", np.array([1, 1, 2, 2], np.float32))
         repeated = self._node(
@@ -293,7 +293,7 @@ class _Graph:
         return self._blur(repeated, "blur", _BILINEAR)
 
     def _blur(self, x: str, name: str, taps: tuple[int, ...]) -> str:
-        """Blur the half-size channels. Folded into the next convolution it would cost more."""
+        """Blur the half-size channels, which would cost more within the next convolution."""
         channels, size = self._layers["first"].out_channels, len(taps)
         one = np.array(taps) / sum(taps)
         weights = np.tile(np.outer(one, one), (channels, 1, 1, 1)).astype(self._dtype)
@@ -307,7 +307,7 @@ class _Graph:
         )
 
     def _bytes(self, x: str) -> str:
-        """Clip to bytes, and drop what `_widen` added."""
+        """Clip to bytes, and crop what `_widen` added."""
         black = self._constant("black", np.array(0, self._dtype))
         white = self._constant("white", np.array(_WHITE, self._dtype))
         painted = self._cast(self._node("Clip", x, black, white), TensorProto.UINT8)
@@ -321,9 +321,9 @@ class _Graph:
     def _interleave(self, x: str) -> None:
         """Turn 12 half-size channels into 3 of full size: depth-to-space of 2.
 
-        As two transpositions of bytes it takes a fifth of the time of DepthToSpace, which for
-        bytes does not exist on CUDA at all. Every shape uses nothing but copied and inferred
-        lengths, because computed ones would be computed on the CPU.
+        Two transpositions of bytes take a fifth of the time of DepthToSpace, which CUDA does not
+        have for bytes. Every shape consists of copied and inferred lengths, because others would be
+        computed on the CPU.
         """
         rows = self._node("Reshape", x, self._shape("rows", -1, 2, 0, 0))  # (6 N, 2, h, w)
         rows = self._node("Transpose", rows, perm=[0, 2, 1, 3])

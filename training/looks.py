@@ -1,7 +1,7 @@
-"""What a viewer sees of a style, in figures: strokes and where they lie, light, frame, grid.
+"""Measures what viewers see of a style: strokes and their distribution, light, edges, and the grid.
 
 Strokes are measured as band energy: the standard deviation, in levels of 255, of luma between two
-blurs, of the sizes that strokes have in a picture 360 pixels high. Evenness, repetition, rim and
+blurs, whose sizes are those of strokes in a picture 360 pixels high. Evenness, repetition, rim and
 grid are measured on painted walls: nearly flat, light and dark, with the noise of a good camera.
 """
 
@@ -37,19 +37,19 @@ _FAR: Final = 32
 
 
 def luma(frame: Frames) -> Plane:
-    """Return light and dark of one frame (1, 3, H, W) as (H, W), 0..255."""
+    """Return the luma of one frame (1, 3, H, W) as (H, W), 0..255."""
     packed = np.ascontiguousarray(frame[0].transpose(1, 2, 0))
     return cv2.cvtColor(packed, cv2.COLOR_RGB2GRAY).astype(np.float32)
 
 
 def strokes(light: Plane) -> Plane:
-    """Return what of a picture's luma is as large as strokes are."""
+    """Return the part of a picture's luma that has the size of strokes."""
     fine, coarse = (cv2.GaussianBlur(light, (0, 0), sigma) for sigma in _STROKES)
     return np.asarray(fine - coarse)
 
 
 def energy_of_painting(frame: Frames) -> float:
-    """Return the band energy of a painting, looked at at the height of a video."""
+    """Return the band energy of a painting that is scaled to the height of a video."""
     light = luma(frame)
     scale = _HEIGHT / light.shape[0]
     small = cv2.resize(light, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -57,7 +57,7 @@ def energy_of_painting(frame: Frames) -> float:
 
 
 def strokes_in_flat_areas(paint: Paint, frames: Iterable[Frames]) -> float:
-    """Return the band energy of what is painted where there is nothing to be seen, the mean."""
+    """Return the mean band energy of painted walls."""
     found = []
     for frame in frames:
         light = luma(frame)
@@ -71,7 +71,7 @@ def strokes_in_flat_areas(paint: Paint, frames: Iterable[Frames]) -> float:
 
 
 def light_kept(paint: Paint, frames: Iterable[Frames]) -> float:
-    """Return the correlation of the coarse luma of pictures with that of their paintings."""
+    """Return the correlation of the coarse luma of pictures and of their paintings."""
     found = []
     for frame in frames:
         a, b = (_coarse(luma(each)) for each in (frame, paint(frame)))
@@ -85,7 +85,7 @@ def _coarse(light: Plane) -> Plane:
 
 
 def walls() -> list[Frames]:
-    """Return walls, light and dark: a soft ramp of twelve levels with noise of two."""
+    """Return light and dark walls: a ramp of twelve levels, with noise of two."""
     chance = np.random.default_rng(0)
     height, width = _WALL
     ramp = np.linspace(-_RAMP, _RAMP, width)[None, None, None]
@@ -100,8 +100,8 @@ def walls() -> list[Frames]:
 def rim(paints: Sequence[Paint]) -> float:
     """Return by how many levels the worst rim of a wall differs in colour from its middle.
 
-    Each of ``paints`` paints on another part of the canvas: strokes, which lie elsewhere on each,
-    cancel out, and what belongs to the edge is left.
+    Each of ``paints`` paints on another part of the canvas, so that strokes average out, and what
+    belongs to the edge remains.
     """
     worst = 0.0
     for wall in walls():
@@ -137,7 +137,7 @@ def evenness(paint: Paint) -> float:
 
 
 def repetition(paint: Paint) -> float:
-    """Return how much of a painted wall comes again further off: the highest autocorrelation."""
+    """Return how much a painted wall repeats itself: the highest autocorrelation."""
     highest = []
     for wall in walls():
         band = _inside(strokes(luma(paint(wall))))
@@ -156,10 +156,10 @@ def repetition(paint: Paint) -> float:
 
 
 def grid(paint: Paint) -> float:
-    """Return the deviation, in levels, of what comes again every four pixels of a wall.
+    """Return the standard deviation, in levels, of what repeats every four pixels of a wall.
 
-    Strokes of a canvas, which keep no such step, cancel out; what is left of them is told by the
-    step of five pixels, which the network does not have, and taken off.
+    Strokes of the canvas, which have no such period, average out; their rest is estimated with a
+    period of five pixels, which the network does not have, and subtracted.
     """
     found = []
     for wall in walls():

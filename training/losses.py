@@ -1,12 +1,12 @@
-"""How far a painted picture is from what is wanted, each part relative, so that 1 means "far".
+"""The losses: how far a painted picture is from its goals, each relative, so that 1 means "far".
 
-The style is compared by the means and covariances of what VGG19 sees, channel by channel divided
-by the painting's own spread: a raw Gram matrix is ruled by a few strong channels and gives grey
+The style is compared by the means and covariances of VGG19's channels, each divided by its standard
+deviation in the painting: a raw Gram matrix is dominated by a few strong channels and gives grey
 pictures. All losses are means over the pictures of a batch.
 
-The style may be asked of the last few crops together (`Lately`). Of each crop alone it would be
-all of the painting, the dark and the light of it, even of a wall: blobs that nothing in the picture
-asks for, and that come and go with its noise.
+The style can be measured over the last few crops together (`Lately`). In each crop alone, even a
+wall would have to show all of the painting, dark and light: blobs that nothing in the picture calls
+for, and that come and go with its noise.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from training.features import Features
 _TINY: Final = 1e-6
 LUMA: Final = (0.299, 0.587, 0.114)
 _OPPONENTS: Final = (LUMA, (1.0, -1.0, 0.0), (0.5, 0.5, -1.0))
-"""Light and dark, red and green, yellow and blue. In red, green and blue, which rise and fall
-together, light and dark would be nearly all that counts, and little colours would be lost."""
+"""Light and dark, red and green, yellow and blue. Red, green and blue rise and fall together: with
+them, light and dark would dominate, and faint colours would be lost."""
 
 _LUMA_CELL: Final = 4
 _HUE_CELL: Final = 8
@@ -44,10 +44,10 @@ _WINDOWS: Final = {"relu1_1": 48, "relu2_1": 24, "relu1_1/2": 48, "relu2_1/2": 2
 def views(
     pictures: Tensor, features: Features, part: tuple[slice, slice] | None = None
 ) -> dict[str, Tensor]:
-    """Return everything a style is compared in: VGG19 at three sizes and colour at a quarter.
+    """Return the views in which styles are compared: VGG19 at three sizes, colour at a quarter.
 
-    ``part`` is the rows and columns of which the full size is looked at: fine texture needs no
-    more.
+    ``part`` is the rows and columns of which the full size is used, which is enough for fine
+    texture.
     """
     half = F.avg_pool2d(pictures, 2)
     quarter = F.avg_pool2d(half, 2)
@@ -65,7 +65,7 @@ def views(
 class Statistics:
     """Mean (C) and covariance (C, C) of one view of the painting, channels scaled by ``scale``.
 
-    ``within`` is the covariance (C, C) within a window, the mean over all windows of the painting.
+    ``within`` is the covariance (C, C) within windows, the mean over all windows of the painting.
     """
 
     scale: Tensor
@@ -85,7 +85,7 @@ class _Moments(NamedTuple):
 def _moments(name: str, what: Tensor, scale: Tensor) -> _Moments:
     """Return a view's moments, its channels divided by ``scale``.
 
-    What lies beyond the last whole window on the right and below is in no window.
+    What is beyond the last whole window, on the right and below, is in no window.
     """
     side, spread = _WINDOWS.get(name, 0), scale[:, None] * scale
     rows, columns = (length // side if side else 0 for length in what.shape[2:])
@@ -97,7 +97,7 @@ def _moments(name: str, what: Tensor, scale: Tensor) -> _Moments:
     windows = whole.unflatten(2, (columns, side)).unflatten(1, (rows, side)).transpose(2, 3)
     means, within = _spread(windows.flatten(0, 2).flatten(1, 2))
     if whole.shape == places.shape:
-        # The windows are all there is: nothing is multiplied twice.
+        # The windows cover everything, so that nothing is multiplied twice.
         mean, between = _spread(means.unflatten(0, (len(what), -1)))
         covariance = within.unflatten(0, (len(what), -1)).mean(1) + between
     else:
@@ -112,10 +112,10 @@ def _spread(places: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _Spread(torch.autograd.Function):
-    """Means and covariances in one pass, and one product of matrices on the way back.
+    """Means and covariances in one pass, with one matrix product in the backward pass.
 
-    Products are of the places' own kind of number, around their means: in half the bits the
-    covariance of a wall, which hardly varies, would be lost otherwise.
+    Products are computed in the input's type after subtracting the means: in 16 bits the covariance
+    of a wall, which hardly varies, would be lost otherwise.
     """
 
     @staticmethod
@@ -139,7 +139,7 @@ def style_statistics(painting: Tensor, features: Features) -> dict[str, Statisti
     with torch.no_grad():
         for name, what in views(painting, features).items():
             deviation = what.float().flatten(2).std(2).squeeze(0)
-            # A channel that hardly varies in the painting must not rule the sum.
+            # A channel that hardly varies in the painting must not dominate the sum.
             scale = deviation.clamp(min=max(float(deviation.median()) / 4, _TINY))
             moments = _moments(name, what, scale)
             within = None if moments.within is None else moments.within.mean(0)
@@ -148,23 +148,22 @@ def style_statistics(painting: Tensor, features: Features) -> dict[str, Statisti
 
 
 def measure(seen: dict[str, Tensor], wanted: dict[str, Statistics]) -> dict[str, _Moments]:
-    """Return the moments of all views, in the scales of the painting."""
+    """Return the moments of all views, scaled like the painting's."""
     return {name: _moments(name, seen[name], style.scale) for name, style in wanted.items()}
 
 
 @dataclass(slots=True)
 class Lately:
-    """What was seen of the last few paintings: for each view its mean and its mean of products.
+    """Running averages over the last few paintings: for each view its mean and mean of products.
 
-    ``share`` is how much of it the present painting makes up. Gradients are those of a painting
-    that makes up all of it.
+    ``share`` is the weight of the present painting. Gradients are as if its weight were 1.
     """
 
     share: float
     moments: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     def join(self, name: str, mean: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
-        """Add a view of the present painting; return mean and covariance of all together."""
+        """Add a view of the present painting; return the mean and covariance of all together."""
         products = covariance + mean[:, :, None] * mean[:, None, :]
         present = mean.mean(0, keepdim=True), products.mean(0, keepdim=True)
         before = self.moments.get(name, tuple(moment.detach() for moment in present))
@@ -181,7 +180,7 @@ def style_loss(
 ) -> Tensor:
     """Return the sum over all views of the relative distances of mean and covariance.
 
-    They are those of the pictures, each by itself, or, with ``lately``, of all of late together.
+    They are those of each picture alone or, with ``lately``, of the last pictures together.
     """
     losses = []
     for name, style in wanted.items():
@@ -195,11 +194,11 @@ def style_loss(
 
 
 def local_loss(measured: dict[str, _Moments], wanted: dict[str, Statistics]) -> Tensor:
-    """Return how far the texture of each window is from what the painting's windows have.
+    """Return how far the texture of each window is from that of the painting's windows.
 
-    Asked of a crop as a whole, a network may pay with a few spots of much texture for a wall
-    without any. Covariance is that within a window, whose colour may be what it likes. Deviations
-    count beside it: at none at all a covariance has no gradient.
+    Measured over a crop as a whole, a few spots with much texture could make up for a wall without
+    any. The covariance is that within a window, whatever its colour. Standard deviations count as
+    well, because the covariance has no gradient where there is no texture.
     """
     losses = []
     for name, style in wanted.items():
@@ -223,8 +222,8 @@ def content_floor(wanted: dict[str, Statistics], view: str) -> float:
 def content_loss(seen: Tensor, content: Tensor, floor: float) -> Tensor:
     """Return the squared error of relu3_1 over the spatial variance of the content's.
 
-    ``floor`` is the least variance to divide by: a crop of plain sky, which varies nowhere, must
-    not rule the batch.
+    ``floor`` is the least variance to divide by, so that a crop of plain sky does not dominate the
+    batch.
     """
     seen, content = seen.float(), content.float()
     variance = content.var((2, 3), correction=0).mean(1).clamp(min=floor)
@@ -243,9 +242,9 @@ def content_losses(
 
 
 def contents(pictures: Tensor, features: Features) -> dict[str, Tensor]:
-    """Return what of pictures is to be kept: relu3_1 of the half and the quarter picture.
+    """Return the content of pictures: relu3_1 at half and at a quarter of the size.
 
-    At full size it would keep the photograph's own texture, where the strokes are to be.
+    Full size would preserve the photograph's texture where strokes should be.
     """
     with torch.no_grad():
         half = F.avg_pool2d(pictures, 2)
@@ -256,16 +255,16 @@ def contents(pictures: Tensor, features: Features) -> dict[str, Tensor]:
 
 
 def luma_loss(painted: Tensor, pictures: Tensor) -> Tensor:
-    """Return 1 - correlation of the coarse luma: light stays light, dark stays dark."""
+    """Return 1 - correlation of the coarse luma, so that light stays light and dark stays dark."""
     weights = torch.tensor((LUMA,), device=painted.device)
     a, b = (_coarse(x, weights, _LUMA_CELL) for x in (painted, pictures))
-    # The small number under the root: a flat crop has no correlation, and must not give NaN.
+    # The small number avoids a NaN for a flat crop, which has no correlation.
     norm = (a.square().mean(2) * b.square().mean(2) + _TINY).sqrt()
     return (1 - (a * b).mean(2) / norm).mean()
 
 
 def hue_loss(painted: Tensor, pictures: Tensor) -> Tensor:
-    """Return 1 - correlation of red and green, of yellow and blue, where a picture has colours."""
+    """Return 1 - correlation of red-green and of yellow-blue, where a picture has colours."""
     opponents = torch.tensor(_OPPONENTS[1:], device=painted.device)
     a, b = (_coarse(x, opponents, _HUE_CELL) for x in (painted, pictures))
     colour = b.square().mean(2)
@@ -274,7 +273,7 @@ def hue_loss(painted: Tensor, pictures: Tensor) -> Tensor:
 
 
 def _coarse(pictures: Tensor, weights: Tensor, cell: int) -> Tensor:
-    """Return weighted sums of the colours (N, sums, cells), means of cells, less their mean."""
+    """Return weighted sums of colours (N, sums, cells), averaged over cells, minus their mean."""
     coarse = F.avg_pool2d(torch.einsum("oc,nchw->nohw", weights, pictures), cell).flatten(2)
     return coarse - coarse.mean(2, keepdim=True)
 
@@ -292,10 +291,10 @@ def range_loss(painted: Tensor) -> Tensor:
 
 
 def border_loss(edged: Tensor, painted: Tensor) -> Tensor:
-    """Return the mean absolute difference of two paintings along their edges, where it shows.
+    """Return the mean absolute difference of two paintings along their edges.
 
-    Strokes may end otherwise at an edge, but the colour of a wall may not: so the mean colour of
-    strips along each edge counts as well, and further in.
+    Strokes may end differently at an edge, but the colour of a wall must not: so the mean colour of
+    strips along each edge counts as well, further into the picture.
     """
     differences = edged - painted
     strips = [
@@ -315,14 +314,14 @@ def border_loss(edged: Tensor, painted: Tensor) -> Tensor:
 
 
 def grid_loss(painted: Tensor) -> Tensor:
-    """Return how far the pixels of a cell of the network differ in light, wherever the cell lies.
+    """Return how much the light of pixels differs by their place within a cell of the network.
 
-    In what a network paints nothing may come again every four pixels: neither as a grid, nor as a
-    weave along strokes.
+    Nothing that a network paints may repeat every four pixels, neither as a grid nor as a weave
+    along strokes.
     """
     weights = torch.tensor((LUMA,), device=painted.device)
     light = torch.einsum("oc,nchw->nohw", weights, painted)
-    # Less its surroundings, of which the slope would count as a difference within a cell.
+    # Without its surroundings, whose slope would count as a difference within a cell.
     fine = F.avg_pool2d(light, 5, 1, 2, count_include_pad=False)
     cells = F.pixel_unshuffle(light - fine, _GRID)
     return _absolute(F.avg_pool2d(cells, _WEAVE_CELLS))
@@ -331,8 +330,8 @@ def grid_loss(painted: Tensor) -> Tensor:
 def difference(a: Tensor, b: Tensor) -> Tensor:
     """Return the mean absolute difference of two paintings of the same thing.
 
-    A square would be ruled by the few pixels where a stroke has moved. It is rounded off below one
-    level of 255, where nobody sees it.
+    Squares would be dominated by the few pixels where a stroke has moved. Below one level of 255,
+    which is invisible, it is smooth.
     """
     return _absolute(a - b)
 

@@ -1,21 +1,21 @@
 """The lean style network: 65,000 weights, 1.2 billion multiplications for a frame of 640x360.
 
-Most of the work happens at a quarter of the picture's size. Two strided convolutions go down,
-five depthwise-separable residual blocks paint, and the way back up is a bilinear enlargement,
-the half-size picture added to it, two convolutions and a depth-to-space. There is no
-normalisation: a pixel depends on its neighbourhood and its place on the canvas alone, so brightness
-does not pump from frame to frame, and what is trained is what runs.
+Most of the work is done at a quarter of the picture's size. Two strided convolutions reduce the
+size, five depthwise-separable residual blocks paint, and a bilinear enlargement, the addition of
+the half-size picture, two convolutions and a depth-to-space restore the size. There is no
+normalisation: a pixel depends only on its neighbourhood and its place on the canvas, so that
+brightness does not vary from frame to frame, and the network runs exactly as it was trained.
 
-Where the picture arrives at a quarter of its size, the canvas (`training.canvas`) is mixed into it:
-what strokes are made of on walls, in the sky and on pure black.
+At a quarter of the size the canvas (`training.canvas`) is added, from which strokes are made on
+walls, in the sky and on pure black.
 
-Between the two convolutions that go down lies a fixed blur. A strided convolution looks at every
-second pixel; without a blur it sees fine detail or not as luck has it, and what is painted jumps
-when the picture moves by one (Zhang, "Making convolutional networks shift-invariant again", ICML
-2019). A blur in front of the first one as well was not worth its time.
+Between the two strided convolutions is a fixed blur. A strided convolution samples every second
+pixel; without a blur, fine detail is aliased, and the painting jumps when the picture moves by one
+pixel (Zhang, "Making convolutional networks shift-invariant again", ICML 2019). A blur before the
+first convolution as well was not worth its time.
 
-All styles are trained on from one ancestor, the trunk, so that weighted means of their weights
-are networks, too (deep network interpolation: Wang et al., CVPR 2019).
+All styles are trained from one ancestor, the trunk, so that weighted means of their weights are
+networks as well (deep network interpolation: Wang et al., CVPR 2019).
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from torch import Tensor, nn
 from training.canvas import CHANNELS, Canvas
 
 VERSION: Final = 4
-"""Version 1 enlarged by repeating pixels, which showed as a weave of four pixels; version 2 went
-down without a blur; version 3 had no canvas."""
+"""Version 1 enlarged by repeating pixels, which was visible as a weave of four pixels; version 2
+had no blur; version 3 had no canvas."""
 
 MULTIPLE: Final = 4
-"""Height and width of what the network is given are multiples of this."""
+"""The height and width of the network's input are multiples of this."""
 
 BEFORE: Final = 8
 AFTER: Final = 12
-"""So many pixels, left and above, and right and below, the edge is repeated before it is painted.
+"""The pixels by which the edge is repeated before painting: left and above, right and below.
 
-Strided convolutions look further left than right, so that the last cells have less to go by.
+Strided convolutions reach further to the left than to the right, so the last cells see less.
 """
 
 RIM: Final = 48
-"""What lies more pixels away than this hardly counts; what lies 56 away does not at all."""
+"""Pixels further away than this have hardly any influence; beyond 56 they have none."""
 
 CALM: Final = (1, 4, 6, 4, 1)
-"""The blur on the way down, in either direction: binomial, so that it leaves nothing to alias."""
+"""The blur before the second reduction, in both directions; binomial, so that nothing aliases."""
 
 _HALF_CHANNELS: Final = 16
 _QUARTER_CHANNELS: Final = 64
@@ -71,10 +71,10 @@ class Block(nn.Module):
 
 
 class StyleNetwork(nn.Module):
-    """Takes and gives pictures (N, 3, H, W), RGB, 0..1; what it gives may leave that range.
+    """Maps pictures (N, 3, H, W), RGB, 0..1, to painted ones, which may exceed that range.
 
-    ``canvas`` (N, 2) is where on the canvas the picture's upper left corner lies, in pixels down
-    and across, fractions included; without it that is 0, 0.
+    ``canvas`` (N, 2) is the place of the picture's upper left corner on the canvas, in pixels down
+    and across, including fractions; by default 0, 0.
     """
 
     _calm: Tensor
@@ -110,11 +110,11 @@ class StyleNetwork(nn.Module):
         return F.pixel_shuffle(self.paint(y), 2)
 
     def level(self) -> None:
-        """Take the grid of two pixels out of the last step.
+        """Remove the grid of two pixels from the last convolution.
 
-        Where nothing changes, the four pixels of a cell must get the same colour: so their
-        weights, summed over the 3x3 neighbourhood, and their biases are made the same. What the
-        four do with changes, in which their sharpness lies, stays.
+        Where the picture is flat, the four pixels of a cell must get the same colour: so their
+        weights, summed over the 3x3 neighbourhood, and their biases are made equal. Their response
+        to changes, which gives sharpness, stays.
         """
         assert self.paint.bias is not None
         with torch.no_grad():
@@ -124,7 +124,7 @@ class StyleNetwork(nn.Module):
             bias.copy_(bias.mean(1, keepdim=True).expand_as(bias))
 
     def paint_whole(self, pictures: Tensor, canvas: Tensor | None = None) -> Tensor:
-        """Paint pictures as far as their edges, as the exported network does."""
+        """Paint pictures up to their edges, like the exported network."""
         wide = F.pad(pictures, (BEFORE, AFTER, BEFORE, AFTER), mode="replicate")
         if canvas is None:
             canvas = pictures.new_zeros(1, 2)
@@ -132,18 +132,18 @@ class StyleNetwork(nn.Module):
 
 
 def _blur(taps: tuple[int, ...]) -> Tensor:
-    """Return the weights of a blur of the half-size channels, each by itself."""
+    """Return the weights of a depthwise blur of the half-size channels."""
     one = torch.tensor(taps) / sum(taps)
     return torch.outer(one, one).repeat(_HALF_CHANNELS, 1, 1, 1)
 
 
 def convolutions(network: StyleNetwork) -> list[tuple[str, nn.Conv2d]]:
-    """Return the network's convolutions by name, in the order in which a picture meets them."""
+    """Return the network's convolutions by name, in the order in which they are applied."""
     return [
         (name, module) for name, module in network.named_modules() if isinstance(module, nn.Conv2d)
     ]
 
 
 def inner(pictures: Tensor, margin: int) -> Tensor:
-    """Drop a rim of ``margin`` pixels."""
+    """Crop a margin of ``margin`` pixels."""
     return pictures[..., margin:-margin, margin:-margin]

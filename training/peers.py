@@ -1,4 +1,4 @@
-r"""Puts bundled styles beside a published network of the same paintings: pictures and figures.
+r"""Compares bundled styles with a published network of the same paintings, in pictures and figures.
 
 ::
 
@@ -7,9 +7,9 @@ r"""Puts bundled styles beside a published network of the same paintings: pictur
         --style starry-night=19 --style great-wave=24 --painting NAME=FILE ... \
         --pictures docs/images/footage --photos DIR --video FILE ... --features FILE
 
-It writes the table of docs/styles/comparison.md, one picture a style beside it, and a loop. The
-yardstick is what the same losses come to when a picture itself is optimised (`training.gatys`);
-that takes minutes a picture. Cost is processor time: other work on the machine matters less.
+It writes the table of docs/styles/comparison.md, a picture for each style, and a loop. The
+yardstick is the same losses after optimising the picture itself (`training.gatys`), which takes
+minutes for each picture. Cost is CPU time, which other work on the machine affects less.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _VIDEO_FRAMES: Final = 12
 _MEASURED: Final = ("strokes", "light", "noise")
 _LOOP_FRAMES: Final = 36
 _YARDSTICK: Final = 208
-"""Side of what is optimised of the first picture: its middle."""
+"""Side, in pixels, of the middle of the first picture, which is optimised."""
 
 _QUALITY: Final = 82
 _GAP: Final = 8
@@ -70,13 +70,13 @@ class Contender:
 
     @property
     def weights(self) -> int:
-        """How many numbers the network has learned, for all of its styles."""
+        """The number of the network's weights, for all of its styles."""
         tensors = onnx.load(self.file).graph.initializer
         return sum(int(np.prod(tensor.dims)) for tensor in tensors if len(tensor.dims) > 1)
 
 
 def peer_painter(file: Path, style: int, threads: int = 1) -> Paint:
-    """Return what paints frames (N, 3, H, W) uint8 with one of the 26 styles of the peer."""
+    """Return a painter of frames (N, 3, H, W) uint8 in one of the 26 styles of the peer."""
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
@@ -98,7 +98,7 @@ def peers_table(
     photos: list[Path],
     videos: list[Path],
 ) -> str:
-    """Return cost, strokes, light and steadiness of both networks for each painting."""
+    """Return the cost, strokes, light and steadiness of both networks for each painting."""
     rows: Rows = [
         (
             "painting, network",
@@ -131,7 +131,7 @@ def peers_table(
 
 
 def sheet(rows: Sequence[Sequence[tuple[str, Frames | None]]]) -> Image.Image:
-    """Return frames of one size in rows, each with its caption; None leaves its place empty."""
+    """Return a sheet of frames of one size in rows, with captions; None leaves a place empty."""
     first = next(frame for _, frame in rows[0] if frame is not None)
     height, width = first.shape[2:]
     across, down = width + _GAP, height + _CAPTION
@@ -152,7 +152,7 @@ def stills(
     pictures: list[Path],
     optimise: Callable[[Frames], Frames],
 ) -> Image.Image:
-    """Return a sheet of what both networks make of pictures; the first's middle is optimised."""
+    """Return a sheet of pictures painted by both networks; the first's middle is also optimised."""
     rows = []
     for number, picture in enumerate(pictures):
         frame = frames(picture)
@@ -201,7 +201,7 @@ def _optimiser(painting: Path, features: Features, style_size: int) -> Callable[
 
 
 def main() -> None:
-    """Measure and paint, and write table, pictures and loop."""
+    """Measure and paint; write the table, the pictures and the loop."""
     arguments = _arguments()
     torch.set_num_threads(1)
     paintings = dict(pair.split("=", 1) for pair in arguments.painting)

@@ -1,4 +1,4 @@
-"""Draws a training's loss curve, small, with nothing but Pillow."""
+"""Draws a small plot of a training's losses with Pillow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COLOURS: Final = {"style": "#1f77b4", "content": "#d62728", "shift": "#2ca02c",
 
 
 def draw_curve(curve: list[dict[str, float]], file: Path) -> None:
-    """Write the weighted losses over the steps as a PNG."""
+    """Write the weighted losses over the steps as a PNG file."""
     image = Image.new("RGB", (_WIDTH, _HEIGHT), _PAPER)
     pen = ImageDraw.Draw(image)
     last = max(point["step"] for point in curve)

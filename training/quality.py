@@ -1,4 +1,4 @@
-"""How good painted pictures are: style and content loss on photographs nobody was trained on."""
+"""The quality of painted pictures: style and content loss on photographs unseen in training."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Quality:
     content: float
 
     def total(self, plan: Plan) -> float:
-        """Return both together, weighted as in training."""
+        """Return the sum of both, weighted as in training."""
         return plan.style * self.style + plan.content * self.content
 
     def __str__(self) -> str:
@@ -44,7 +44,7 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Compares painted pictures with the painting, each by itself, and with their originals."""
+    """Compares painted pictures, each alone, with the painting and with their originals."""
 
     wanted: dict[str, Statistics]
     features: Features
@@ -52,7 +52,7 @@ class Judge:
     def median(self, pairs: Iterable[tuple[Tensor, Frames]]) -> Quality:
         """Return the medians over pairs of a painted picture, 0..1, and its original.
 
-        Means would be those of a few photographs: a relative loss has no upper end.
+        Means would be dominated by a few photographs, since a relative loss has no upper limit.
         """
         losses = [self._losses(painted, picture) for painted, picture in pairs]
         style, content = (median(column) for column in zip(*losses, strict=True))
@@ -71,5 +71,5 @@ def held_out(photos: Iterable[Path]) -> list[Frames]:
 
 
 def floats(frame: Frames) -> Tensor:
-    """Return a frame as the networks in PyTorch take it: 0..1."""
+    """Return a frame as input of the networks in PyTorch: 0..1."""
     return torch.from_numpy(frame).float() / 255

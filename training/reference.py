@@ -1,4 +1,4 @@
-"""The network that style transfer for videos began with, to compare with.
+"""The network with which fast style transfer began, for comparison.
 
 Johnson et al. (ECCV 2016) with the instance norm of Ulyanov et al. (2016): 32, 64 and 128
 channels, 9x9 convolutions at full size at both ends, five residual blocks.
@@ -31,7 +31,7 @@ class _Residual(nn.Module):
 
 
 class ReferenceNetwork(nn.Sequential):
-    """Takes and gives pictures (N, 3, H, W), RGB, about 0..1; 1.7 million weights."""
+    """Maps pictures (N, 3, H, W), RGB, about 0..1, to painted ones; 1.7 million weights."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -53,15 +53,15 @@ class ReferenceNetwork(nn.Sequential):
         )
 
     def level(self) -> None:
-        """Do nothing: no grid of pixels is in its last step."""
+        """Do nothing: its last step makes no grid of pixels."""
 
     def forward(self, pictures: Tensor, canvas: Tensor | None = None) -> Tensor:
-        """Paint pictures; it has no canvas, wherever that would lie."""
+        """Paint pictures; it has no canvas."""
         del canvas
         painted: Tensor = super().forward(pictures)
         return painted
 
     def paint_whole(self, pictures: Tensor, canvas: Tensor | None = None) -> Tensor:
-        """Paint pictures as far as their edges, which it reflects by itself."""
+        """Paint pictures up to their edges, which it reflects itself."""
         painted: Tensor = self(pictures, canvas)
         return painted

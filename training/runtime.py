@@ -1,4 +1,4 @@
-"""Runs exported networks as the stylizer does on a processor."""
+"""Runs exported networks like the stylizer on a CPU."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def painter(
     canvas: tuple[float, float] = (0.0, 0.0),
     grid: tuple[int, int] = (0, 0),
 ) -> Paint:
-    """Return what paints frames (N, 3, H, W) uint8 with the network.
+    """Return a painter of frames (N, 3, H, W) uint8 with the network.
 
-    ``canvas`` is where on it they lie, in pixels down and across; older networks have none.
-    ``grid`` is by how many pixels they have moved on the network's grid.
+    ``canvas`` is their place on the canvas, in pixels down and across; older networks have none.
+    ``grid`` is the pixels by which they have moved on the network's grid.
     """
     options = ort.SessionOptions()
     options.log_severity_level = 3
@@ -49,12 +49,12 @@ def painter(
 
 
 def version(file: Path) -> str:
-    """Name the network's version, which since the second one it says of itself."""
+    """Return the network's version, which is in its metadata since the second one."""
     return f"version {metadata(file).get('network', '1')}"
 
 
 def machine() -> str:
-    """Name the processor and what it can multiply."""
+    """Describe the processor and its vector instructions."""
     text = Path("/proc/cpuinfo").read_text(encoding="utf-8") if platform.system() == "Linux" else ""
     facts = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
     facts = {name.strip(): fact.strip() for name, fact in facts.items()}
@@ -64,5 +64,5 @@ def machine() -> str:
 
 
 def metadata(file: Path) -> dict[str, str]:
-    """Return what a network says of itself."""
+    """Return a network's metadata."""
     return {entry.key: entry.value for entry in onnx.load(file).metadata_props}

@@ -1,7 +1,7 @@
-"""What a frame costs: this network, and the one that it is measured against.
+"""The cost of a frame, with this network and with the one that it is compared with.
 
-By the clock, so that threads show what they are worth: the machine must do nothing else. All
-networks take turns, so that what slows the machine for a while slows them alike.
+Measured as wall time, to show the effect of threads, so the machine must be idle otherwise. The
+networks are measured alternately, so that a temporary slowdown affects all of them.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _TIMES_A_ROUND: Final = 3
 
 
 def speed_table(file: Path, sizes: tuple[Size, ...] = SIZES, rounds: int = _ROUNDS) -> str:
-    """Return ms a frame, medians, at several sizes and numbers of threads.
+    """Return medians of ms a frame at several sizes and numbers of threads.
 
     Args:
         file: the network of a style.
-        sizes: those of the frames.
-        rounds: how often the network is measured that ours is measured against; ours more often.
+        sizes: the sizes of frames.
+        rounds: how often the other network is measured; ours is measured more often.
     """
     reference, own = ReferenceNetwork(), StyleNetwork()
     rows: list[list[str]] = [
@@ -64,7 +64,7 @@ def speed_table(file: Path, sizes: tuple[Size, ...] = SIZES, rounds: int = _ROUN
 
 
 class _Frames(nn.Module):
-    """Takes and gives frames as ours does: (N, 3, H, W) uint8."""
+    """Wraps a network for frames like ours: (N, 3, H, W) uint8."""
 
     def __init__(self, network: ReferenceNetwork) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ def _exported(network: ReferenceNetwork, size: Size) -> bytes:
     frame = torch.zeros(1, 3, height, width, dtype=torch.uint8)
     model = io.BytesIO()
     with warnings.catch_warnings():
-        # The newer exporter would need one more package, for a yardstick.
+        # The newer exporter would need one more package, just for a comparison.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             _Frames(network).eval(), (frame,), model, dynamo=False, input_names=["frames"]
@@ -91,7 +91,7 @@ def _exported(network: ReferenceNetwork, size: Size) -> bytes:
 def medians(
     paints: list[Paint], size: Size, rounds: int, clock: Callable[[], float] = time.perf_counter
 ) -> list[float]:
-    """Return ms a frame of each, by ``clock``; the first, which is slow, paints less often."""
+    """Return ms a frame of each by ``clock``; the first one is slow and paints less often."""
     width, height = size
     frame = np.random.default_rng(0).integers(0, 256, (1, 3, height, width), dtype=np.uint8)
     times: list[list[float]] = [[] for _ in paints]

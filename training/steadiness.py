@@ -1,10 +1,10 @@
-"""How steady a style is: what changes in the painting when nothing changes in the picture.
+"""How steady a style is: how much paintings change when pictures do not.
 
-Three questions, each answered as the mean absolute change in levels of 255: what does a little
-noise change; what does a shift of a few pixels change, once shifted back (by half a pixel it is
-interpolated, which itself costs a little); and what changes between two frames of a real video,
-once the first is moved along the optical flow to where the second has it. The source's own figure
-for the last question is the floor: flow is never perfect.
+Three measures, each the mean absolute change in levels of 255: the effect of a little noise; the
+effect of a shift by some pixels, after shifting back (by half a pixel it is interpolated, which
+itself costs a little); and the change between two frames of a real video, after warping the first
+one along the optical flow. For the last measure, the source's own value is the lower bound, because
+flow is never perfect.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Paint = Callable[[Frames], Frames]
 
 SHIFTS: Final = (0.5, 1, 1.5, 2, 4)
 HALVES: Final = 2
-"""Pictures that are shifted are read so many times as large, for shifts by parts of a pixel."""
+"""Pictures for shifts are read this many times larger, for shifts by fractions of a pixel."""
 
 NOISE_LEVELS: Final = 4
 _MARGIN: Final = 16
@@ -49,10 +49,10 @@ def under_noise(paint: Paint, frame: Frames, seed: int = 0) -> float:
 
 
 def under_shift(still: Paint, fine: Frames, pixels: float, follow: Paint) -> float:
-    """Return how much a shift by ``pixels`` both down and right changes the painting.
+    """Return how much a shift by ``pixels``, down and to the right, changes the painting.
 
     ``fine`` is the picture, `HALVES` times as large as it is painted. ``follow`` paints like
-    ``still`` on a canvas and a grid that have moved with the picture.
+    ``still``, with a canvas and a grid that have moved with the picture.
     """
     steps = round(HALVES * pixels)
     cells = [(length - steps) // HALVES // MULTIPLE for length in fine.shape[2:]]
@@ -65,14 +65,14 @@ def under_shift(still: Paint, fine: Frames, pixels: float, follow: Paint) -> flo
 
 
 def _seen(fine: Frames, corner: int, height: int, width: int) -> Frames:
-    """Return what of a fine picture lies down and right of a corner, at the size to be painted."""
+    """Return the part of a fine picture below and right of a corner, at the size for painting."""
     rows, columns = (slice(corner, corner + HALVES * side) for side in (height, width))
     cells = fine[:, :, rows, columns].reshape(*fine.shape[:2], height, HALVES, width, HALVES)
     return cells.mean((3, 5)).round().astype(np.uint8)
 
 
 def along_video(paint: Paint, video: Path, *, frames: int, height: int = 360) -> Flicker:
-    """Return how much the painting of a video flickers, over its first ``frames`` frames."""
+    """Return how much a painted video flickers in its first ``frames`` frames."""
     painted, source = [], []
     before: tuple[Frames, Frames] | None = None
     for frame in _frames(video, frames, height):
@@ -100,11 +100,11 @@ def _change(a: Frames, b: Frames) -> float:
 
 
 def _flow(before: Frames, now: Frames) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Return where each pixel of ``now`` was ``before``, and whether it was there to be seen."""
+    """Return where each pixel of ``now`` was ``before``, and whether it was visible there."""
     a, b = (cv2.cvtColor(_packed(frame), cv2.COLOR_RGB2GRAY) for frame in (before, now))
     finder = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     back, forth = finder.calc(b, a, None), finder.calc(a, b, None)
-    # A pixel that does not come home when it goes there and back again was hidden.
+    # A pixel was hidden if the flow there and back does not return to it.
     home = back + cv2.remap(forth, *_places(back), cv2.INTER_LINEAR)
     return back, np.hypot(home[..., 0], home[..., 1]) < _CONSISTENT_PX
 

@@ -1,12 +1,12 @@
-"""Trains one style: mends a network step by step until its pictures look like the painting.
+"""Trains one style: improves a network step by step until its pictures look like the painting.
 
-A run is a pure function of its plan, its pictures and the weights it starts from: chance is drawn
-anew for every step from the seed and the step's number, so a run that was cut short goes on from
-its last checkpoint as if nothing had happened.
+A run is a pure function of its plan, its pictures and its initial weights: the random numbers of
+each step depend only on the seed and the step's number, so an interrupted run continues from its
+last checkpoint as if nothing had happened.
 
-All losses are taken away from the crop's border. Zero padding tells a network where the picture
-ends, and a network whose border counts learns to pay its debt to the painting there: a band of
-sky along every edge.
+All losses leave out the crop's border. Zero padding tells a network where the picture ends, and if
+the border counted, it would learn to satisfy the style loss there, with a band of sky along every
+edge.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _Paint = Callable[[Tensor, Tensor], Tensor]
 
 
 class Plan(Value):
-    """Everything that decides how a style is trained, beside its pictures."""
+    """Everything that determines how a style is trained, except its pictures."""
 
     steps: int = Field(default=1500, gt=0, description="steps of training")
     batch: int = Field(default=1, gt=0, description="pictures a step")
@@ -94,7 +94,7 @@ class Plan(Value):
 
 @dataclass(slots=True)
 class Progress:
-    """How far a run is: the step it has reached and its losses so far, means of ten steps."""
+    """The progress of a run: its step, and its losses so far, as means of ten steps."""
 
     step: int = 0
     curve: list[dict[str, float]] = field(default_factory=list)
@@ -176,7 +176,7 @@ class _Run:
         plan = self._plan
         crop = wide[..., :-MULTIPLE, :-MULTIPLE]
         pictures = inner(crop, RIM)
-        # Any fraction of a pixel, so that strokes may later follow a camera.
+        # Any fraction of a pixel, so that strokes can later follow a camera.
         canvas = (_CANVAS * torch.rand(plan.batch, 2, generator=chance)).to(self._device)
         painted = inner(self._paint(crop, canvas), RIM)
         seen = views(painted, self._features, self._square(plan.part, chance))
@@ -203,9 +203,9 @@ class _Run:
         return losses
 
     def _paint(self, pictures: Tensor, canvas: Tensor, paint: _Paint | None = None) -> Tensor:
-        """Paint with the network in the features' kind of numbers; give float32.
+        """Paint with the network in the features' type of numbers; return float32.
 
-        Channels lie beside each other, which its many small convolutions are quickest at.
+        Channels are last in memory, with which its many small convolutions are fastest.
         """
         kind = self._features.kind
         beside = pictures.contiguous(memory_format=torch.channels_last)
@@ -221,7 +221,7 @@ class _Run:
     def _border_loss(
         self, pictures: Tensor, painted: Tensor, canvas: Tensor, chance: torch.Generator
     ) -> Tensor:
-        """Compare a part painted as if the picture ended there with the same part of the crop."""
+        """Compare a part that is painted alone with the same part of the painted crop."""
         part = self._square(self._plan.part, chance)
         place = canvas + RIM + self._place(*part)
         edged = self._paint(pictures[..., *part], place, self._network.paint_whole)
@@ -230,7 +230,7 @@ class _Run:
     def _noise_loss(
         self, wide: Tensor, painted: Tensor, canvas: Tensor, chance: torch.Generator
     ) -> Tensor:
-        """Compare a part with what is painted of it when there is noise."""
+        """Compare a painted part with the same part painted with noise."""
         rows, columns = self._square(self._plan.part, chance)
         crop = wide[..., rows.start : rows.stop + 2 * RIM, columns.start : columns.stop + 2 * RIM]
         noise = torch.randn(crop.shape, generator=chance) * _NOISE
@@ -241,7 +241,7 @@ class _Run:
     def _shift_loss(
         self, wide: Tensor, painted: Tensor, canvas: Tensor, chance: torch.Generator
     ) -> Tensor:
-        """Compare a part with what is painted of it when camera and canvas have moved together."""
+        """Compare a painted part with the same part after the camera and the canvas have moved."""
         moved = torch.randint(_LARGEST_SHIFT + 1, (2,), generator=chance).tolist()
         part = self._square(self._plan.part, chance)
         rows, columns = (
@@ -253,7 +253,7 @@ class _Run:
         return difference(again[..., : both.shape[-2], : both.shape[-1]], both)
 
     def _place(self, rows: slice, columns: slice) -> Tensor:
-        """Return how far down and across a part lies, in pixels."""
+        """Return the place of a part, in pixels down and across."""
         return torch.tensor((rows.start, columns.start), device=self._device)
 
 
@@ -274,7 +274,7 @@ def _means(window: list[dict[str, float]]) -> dict[str, float]:
 
 
 def _identity(plan: Plan, network: Network, painting: Path, photos: list[Path]) -> str:
-    """Name a run by all that decides its result; another run's checkpoint is none of its own."""
+    """Return a digest of everything that determines a run's result; checkpoints carry it."""
     digest = hashlib.sha256(plan.to_json())
     digest.update(painting.read_bytes())
     for weights in network.state_dict().values():
@@ -286,7 +286,7 @@ def _identity(plan: Plan, network: Network, painting: Path, photos: list[Path]) 
 
 @dataclass(frozen=True, slots=True)
 class _Checkpoint:
-    """Where a run was when it was last saved; ``run`` is the identity of the run."""
+    """The saved state of a run; ``run`` is the run's identity."""
 
     file: Path
     run: str
@@ -307,7 +307,7 @@ class _Checkpoint:
             "curve": json.dumps(progress.curve),
         }
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        # Written aside and renamed: a run killed here keeps its former checkpoint.
+        # Written aside and renamed, so that a run killed here keeps its previous checkpoint.
         aside = self.file.with_suffix(".part")
         torch.save(state, aside)
         aside.replace(self.file)
@@ -315,7 +315,7 @@ class _Checkpoint:
     def restore(
         self, network: Network, optimiser: torch.optim.Optimizer, lately: Lately
     ) -> Progress:
-        """Bring both to where they were, if there is a checkpoint of this very run."""
+        """Restore both from a checkpoint of the same run, if there is one."""
         if not self.file.exists():
             return Progress()
         state: dict[str, Any] = torch.load(
