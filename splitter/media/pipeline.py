@@ -19,13 +19,17 @@ from typing import Final
 
 import av
 
-from splitter.media.chunking import ChunkFile, EncodedChunk, Step, Write
+from splitter.media.chunking import ChunkFile, Close, EncodedChunk, Step, Write
 from splitter.media.crew import Crew
 from splitter.media.cutting import Cutter
 
 _FRAMES_A_THREAD: Final = 2
 """With fewer frames in flight per thread, reading has priority, since everything else waits for it.
 It also bounds the frames that wait to be cut."""
+
+_BATCH_PIXELS: Final = 2_000_000
+"""One thread encodes frames of about so many pixels in a row: one by one, in turn with decoding,
+the decoder and the encoder would evict each other from the processor's caches."""
 
 
 def encoded(
@@ -34,14 +38,29 @@ def encoded(
     """Yield the chunks of ``frames``, encoded, in order.
 
     At most ``in_flight_bytes`` of frames, or one larger frame, and a few more chunks than there are
-    threads wait between the threads.
+    threads wait between the threads. One thread alone takes a few frames at once through a stage.
     """
     if crew.size > 1:
         yield from _Pipeline(frames, cutter, crew, in_flight_bytes).run()
         return
-    for step in _steps(frames, cutter):
-        if (chunk := step.do()) is not None:
-            yield chunk
+    for steps in _batches(_steps(frames, cutter)):
+        for step in steps:
+            if (chunk := step.do()) is not None:
+                yield chunk
+
+
+def _batches(steps: Iterator[Step]) -> Iterator[list[Step]]:
+    """Yield steps in batches; one ends with each chunk, so that no chunk waits for the next."""
+    batch: list[Step] = []
+    pixels = 0
+    for step in steps:
+        batch.append(step)
+        if isinstance(step, Write):
+            pixels += step.frame.width * step.frame.height
+        if pixels >= _BATCH_PIXELS or isinstance(step, Close):
+            yield batch
+            batch, pixels = [], 0
+    yield batch
 
 
 def _steps(frames: Iterator[av.VideoFrame], cutter: Cutter) -> Iterator[Step]:

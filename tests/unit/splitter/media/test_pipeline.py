@@ -17,6 +17,7 @@ from videos import Sound, Video, number_picture
 from shared.contracts.errors import SourceRefused
 from shared.contracts.manifest import NO_BARS, Source
 from shared.media.chunks import read_chunk
+from splitter.media import pipeline
 from splitter.media.chunking import ChunkBuilder, ChunkFile
 from splitter.media.crew import ALONE, Crew
 from splitter.media.cutting import Cutter
@@ -186,6 +187,28 @@ def test_frames_in_flight_are_bounded_by_their_bytes(monkeypatch, most):
     assert len(chunks) == 50
     # (One more may be read while the others are as many as may be.)
     assert counts["peak"] <= most + 1
+
+
+def test_one_thread_encodes_a_few_frames_in_a_row_but_no_chunk_waits_for_the_next(monkeypatch):
+    written, read, write = [], [], ChunkFile.write
+
+    def counted(file, frame):
+        write(file, frame)
+        written.append(len(read))
+
+    def frames():
+        for frame in pictures(40):
+            read.append(frame)
+            yield frame
+
+    monkeypatch.setattr(ChunkFile, "write", counted)
+    monkeypatch.setattr(pipeline, "_BATCH_PIXELS", 3 * 64 * 48)
+    chunks = encoded(frames(), cutter_for(8), ALONE, 2**30)
+    next(chunks)
+    # Then one frame beyond the chunk, which tells when it ends, was read, and three at a time
+    assert written == [3, 3, 3, 6, 6, 6, 9, 9]
+    assert [chunk.chunk.frames for chunk in chunks] == [8] * 4
+    assert len(written) == 40
 
 
 def test_a_slow_consumer_keeps_the_threads_waiting():
