@@ -104,7 +104,7 @@ class Conclusion:
     async def clean_up(self, job: Job) -> None:
         """Delete what the job no longer needs, and announce its end."""
         painted = job.manifest if job.status.result else None
-        await self._retry(lambda: self._sweep(job.job_id, painted))
+        await self._retry(lambda: self._sweep(job.job_id, painted, leftovers=job.leftovers))
         await self._retry(lambda: self._announcements.announce(job.status))
 
     async def sweep_after(self, event: AnyMessage) -> None:
@@ -238,14 +238,22 @@ class Conclusion:
             error=status.error and status.error.message,
         )
 
-    async def _sweep(self, job_id: str, painted: Manifest | None = None) -> None:
+    async def _sweep(
+        self, job_id: str, painted: Manifest | None = None, *, leftovers: bool = True
+    ) -> None:
         """Delete what an ended job no longer needs: everything but its record and its result.
 
-        ``painted`` is the manifest of a job with a result: it says which segments there are.
+        ``painted`` is the manifest of a job with a result: it says which segments there are and,
+        without ``leftovers``, all that its split has stored.
         """
         if self._settings.keep_intermediates:
             return
-        await self._blobs.delete_all(self._settings.frames_container, f"{job_id}/")
+        frames = self._settings.frames_container
+        if painted is None or leftovers:
+            await self._blobs.delete_all(frames, f"{job_id}/")
+            await self._blobs.delete(self._settings.jobs_container, progress_blob(job_id))
+        else:
+            await self._blobs.delete_each(frames, _named_in(painted))
         if not self._segments_stay:
             segments = self._settings.segments_container
             if painted is None:
@@ -253,9 +261,15 @@ class Conclusion:
             else:
                 names = [chunk_blob(job_id, chunk.index) for chunk in painted.chunks]
                 await self._blobs.delete_each(segments, names)
-        await self._blobs.delete(self._settings.jobs_container, progress_blob(job_id))
 
     @property
     def _segments_stay(self) -> bool:
         """Whether segments are kept for now: see `assembler.lingering`."""
         return self._settings.keep_intermediates or self._settings.segments_linger_s > 0
+
+
+def _named_in(manifest: Manifest) -> list[str]:
+    """Return the blobs of a split: what its manifest names, and at the end the manifest itself."""
+    chunks = [chunk_blob(manifest.job_id, chunk.index) for chunk in manifest.chunks]
+    side = [manifest.side] if manifest.side else []
+    return [*chunks, *side, manifest_blob(manifest.job_id)]

@@ -11,7 +11,7 @@ from assembler.agreement import Provenance
 from assembler.completeness import Completeness
 from assembler.redrive import Redrive
 from shared.contracts.manifest import Manifest
-from shared.contracts.messages import EventPlace, SegmentReady, SplitStarted
+from shared.contracts.messages import EventPlace, SegmentReady, SplitCompleted, SplitStarted
 from shared.contracts.status import Cost, Failure, Status, Waiting, iso, utc_now
 from shared.hubs.delivery import Delivery
 from shared.storage.manifests import Stored
@@ -51,6 +51,8 @@ class Job:
         self.manifest: Manifest | None = None
         self.stored_manifest: Stored | None = None
         """The manifest as it was read, if that is known."""
+        self._leftovers: set[bool] = set()
+        """What the job's splits have reported: see `SplitCompleted.leftovers`."""
         self.deliveries: list[Delivery] = []
         self.concluding = False
         """Whether the job is being concluded; further events no longer change that."""
@@ -90,6 +92,11 @@ class Job:
     def partition_id(self) -> str | None:
         """The partition that the job's events come from; None before the first event."""
         return self.deliveries[-1].partition_id if self.deliveries else None
+
+    @property
+    def leftovers(self) -> bool:
+        """Whether there may be blobs of a split that the manifest does not name."""
+        return self._leftovers != {False}
 
     @property
     def trace(self) -> Carrier:
@@ -196,6 +203,10 @@ class Job:
             first_segment_at=self.status.first_segment_at or utc_now(),
             cost=self._cost(),
         )
+
+    def split(self, event: SplitCompleted) -> None:
+        """Note that a split has come to its end."""
+        self._leftovers.add(event.leftovers)
 
     def seal(self, manifest: Manifest, stored: Stored | None = None) -> None:
         """Take over the exact list of chunks; see `Completeness.seal`."""

@@ -89,6 +89,8 @@ class SplitJob:
     async def run(self) -> Manifest:
         """Split the video to its end and store the sealed manifest.
 
+        The job may have ended by then: the assembler deletes what it had not when it hears of it.
+
         Raises:
             SourceRefused: the upload is not a video, or not one that the service accepts.
             JobOver: the job ended in the meantime; what the split had stored is deleted, unless
@@ -100,7 +102,6 @@ class SplitJob:
             # Writes of earlier attempts too: whoever ends the job deletes what it then finds.
             await self._shipping.settle()
             manifest = await self._seal(source, end)
-            await self._monitor.check()
         except JobOver:
             await self._shipping.settle()
             await clear_up(self._job_id, self._settings, self._outlets)

@@ -90,6 +90,11 @@ class JobMonitor:
         self._recorded_at = 0.0
 
     @property
+    def has_recorded(self) -> bool:
+        """Whether a record of the split's progress may be stored."""
+        return self._recorded is not None
+
+    @property
     def waiting_for(self) -> str | None:
         """What holds up the split; completes "waiting for ..."."""
         return self._waiting_for

@@ -27,7 +27,7 @@ from splitter.intake.budgets import Budgets
 from splitter.intake.style_request import resolve_style
 from splitter.intake.uploads import Upload, parse_uploads
 from splitter.job import SplitJob
-from splitter.job_monitor import JobMonitors, JobOver
+from splitter.job_monitor import JobMonitor, JobMonitors, JobOver
 from splitter.losses import Losses
 from splitter.openings import Opening, Openings
 from splitter.request import SplitRequest
@@ -221,13 +221,14 @@ class Splitter:
 
     async def _split(self, request: SplitRequest) -> SplitCompleted | SplitFailed | None:
         """Split the video and return the outcome; None if the job ended in the meantime."""
+        monitor = self._monitors.of(request.job_id)
         try:
             if request.problem is not None:
                 raise request.problem
             manifest = await self._sealed_before(request)
             if manifest is None:
                 with self._outlets.metrics.timed("split"):
-                    manifest = await retry_on_scarcity(lambda: self._job(request).run())
+                    manifest = await retry_on_scarcity(lambda: self._job(request, monitor).run())
                 await self._charge(request, manifest.frames)
         except (GivenBack, CutChanged):
             raise
@@ -238,10 +239,14 @@ class Splitter:
         except Exception as error:  # a bad upload must never stop its partition
             return await self._failure(request, error)
         return SplitCompleted(
-            job_id=manifest.job_id, chunks=len(manifest.chunks), frames=manifest.frames
+            job_id=manifest.job_id,
+            chunks=len(manifest.chunks),
+            frames=manifest.frames,
+            # Another split, earlier or at the same time, reports its own end, or is begun again.
+            leftovers=request.version is None or monitor.has_recorded,
         )
 
-    def _job(self, request: SplitRequest) -> SplitJob:
+    def _job(self, request: SplitRequest, monitor: JobMonitor) -> SplitJob:
         return SplitJob(
             request.opening,
             lambda: self._admit(request),
@@ -249,7 +254,7 @@ class Splitter:
             self._settings,
             self.slots,
             self._outlets,
-            self._monitors.of(request.job_id),
+            monitor,
         )
 
     async def _sealed_before(self, request: SplitRequest) -> Manifest | None:

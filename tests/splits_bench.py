@@ -23,7 +23,7 @@ from client import Pipeline
 from client.account import Containers
 from shared.contracts.layout import progress_blob, status_blob
 from shared.contracts.manifest import Manifest
-from shared.contracts.messages import ChunkReady, SplitStarted
+from shared.contracts.messages import ChunkReady, SplitCompleted, SplitStarted
 from shared.contracts.status import SplitProgress, read_status
 from shared.contracts.style_request import StyleRequest
 from shared.hubs.sender import Sender
@@ -127,6 +127,24 @@ class Bench:
     async def over(self, jobs: int) -> bool:
         """Whether so many jobs were left because they had ended."""
         return self._counted("splitter_jobs_total", outcome="over") == jobs
+
+    async def split(self, jobs: int) -> bool:
+        """Whether so many splits have come to their ends, and that is announced."""
+        return self._counted("splitter_jobs_total", outcome="split") == jobs
+
+    async def ends(self, job: Opening) -> list[SplitCompleted]:
+        """Return the announcements that a job's video is split, in order."""
+        found: list[SplitCompleted] = []
+
+        def note(event: HubEvent) -> None:
+            if isinstance(end := event.message, SplitCompleted) and end.job_id == job.job_id:
+                found.append(end)
+
+        connection = self.settings.eventhub_connection_string
+        assert connection
+        async with HubReader(connection.get_secret_value(), note) as reader:
+            await reader.catch_up()
+        return found
 
     async def all_wait_for_budget(self, videos: int) -> bool:
         """Whether so many videos are in hand, and all of them wait for their uploaders' budget."""

@@ -117,6 +117,9 @@ class SplitCompleted(Message):
     type: Literal["SplitCompleted"] = "SplitCompleted"
     chunks: int
     frames: int
+    leftovers: bool = True
+    """Whether a split may have stored more of the job than the manifest and what that names: only
+    one that nobody began before, and that recorded no progress, knows that none has."""
 
 
 class SplitFailed(Message):

@@ -14,7 +14,9 @@ from videos import Video
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 
 MOST_A_CHUNK = 6
-MOST_A_JOB = 40
+MOST_A_JOB = 37
+WITH_PROGRESS = 2
+"""More where the split was long enough to record its progress: then there may be leftovers."""
 LOOKS_A_SECOND = 3
 """While a job lasts: its record is read and written, and so is how far its split is."""
 IDLE_A_SERVICE = 0.65
@@ -48,7 +50,8 @@ async def test_a_small_job_asks_storage_little(pipeline) -> None:
     of_chunks = [line for line in asked if re.search(rf" (frames|segments)/{job}/\d+\.mp4", line)]
     assert len(of_chunks) <= MOST_A_CHUNK * chunks, Counter(of_chunks)
     of_it = [line for line in asked if job in line or "frugal" in line or "comp=batch" in line]
-    assert len(of_it) <= MOST_A_JOB + LOOKS_A_SECOND * lasted_s, Counter(of_it)
+    most = MOST_A_JOB + WITH_PROGRESS * (f"PUT jobs/{job}/split.json" in asked)
+    assert len(of_it) <= most + LOOKS_A_SECOND * lasted_s, Counter(of_it)
 
 
 @pytest.mark.slow
