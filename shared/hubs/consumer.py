@@ -219,11 +219,14 @@ class Consumer:
         Raises:
             TransientError: the hub or storage is unavailable.
         """
-        client, owned = await self.client(), list(self._partitions.items())
-        stored = await self._positions.all_reached()
-        places = {i: stored.get(i, -1) if its.taken is None else its.taken for i, its in owned}
+        client, owned = await self.client(), dict(self._partitions)
+        if any(its.taken is None for its in owned.values()):
+            stored = await self._positions.all_reached()
+            for id_, its in owned.items():
+                # While it is ours, nobody else moves its position.
+                its.taken = stored.get(id_, -1) if its.taken is None else its.taken
         looks = [
-            has_events_after(client, self._positions, id_, place) for id_, place in places.items()
+            has_events_after(client, self._positions, id_, its.taken) for id_, its in owned.items()
         ]
         return any(await asyncio.gather(*looks))
 

@@ -72,7 +72,8 @@ class OwnedPartition:
     watermark: Watermark[Place] = field(default_factory=Watermark)
     flushing: asyncio.Lock = field(default_factory=asyncio.Lock)
     taken: int | None = None
-    """Sequence number of the last event that was passed to the handler."""
+    """Sequence number of the last event that was passed to a handler, ours or that of an earlier
+    owner, or -1; None while that is unknown."""
     handled: int | None = None
     """Sequence number of the last event that the handler has returned from."""
     checkpointed: int | None = None

@@ -35,7 +35,7 @@ BeginHandover = Callable[[int, Release], set[str]]
 """Stops reading at most that many partitions, and returns them; each is released when finished."""
 
 _RENEWALS_A_LIFE: Final = 3
-_CALM_S: Final = 5.0
+_CALM_S: Final = 6.0
 """The most seconds between two looks while there is nothing to share."""
 _CALM_SHARE: Final = 2 / 3
 """The same as a share of the expiry; after a whole one, a newcomer stops waiting for a handover."""

@@ -16,8 +16,8 @@ from shared.storage.blobs import BlobStore
 _OF_BLOBS: Final = {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED}
 """Error statuses of an account that works: they are about the state of a blob."""
 _IN_ITS_PLACE: Final = 5
-_FRESH_S: Final = 7.0
-"""Idle consumers list the owners of partitions every 5 to 6 s."""
+_FRESH_S: Final = 9.0
+"""Idle consumers list the owners of partitions every 6 to 8 s."""
 
 
 class LastAnswer:
@@ -51,7 +51,7 @@ class LastAnswer:
 class StorageProbe:
     """Checks that an account answers for ``container``, rarely if other requests show that it does.
 
-    A good ``last`` answer of the account within ``every_s``, at most 7 s, replaces a request of its
+    A good ``last`` answer of the account within ``every_s``, at most 9 s, replaces a request of its
     own up to five times in a row. After a failed probe it does not, because an account may answer
     for one container and not for another.
     """

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Self
+from collections.abc import Mapping
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import pytest
@@ -12,7 +13,12 @@ from hub_reader import HUB, Reader, send
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
+from shared.hubs.queries import has_events_after
+from shared.service.checkpoints import HubPositions
+
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+PARTITIONS = 2
 
 
 async def test_a_consumer_whose_connection_died_without_a_word_makes_a_new_one(
@@ -44,6 +50,30 @@ async def test_a_consumer_that_gets_no_list_of_partitions_makes_a_new_connection
             async with reader.reading(patience_s=2):
                 await reader.until(1)
     assert "no partition claimed; reconnecting" in {e["event"] for e in said}
+
+
+async def test_an_idle_consumer_looks_its_positions_up_once(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up, all_reached = [0], HubPositions.all_reached
+    asked, compared = [0], asyncio.Event()
+
+    async def counted(self: HubPositions) -> Mapping[str, int]:
+        looked_up[0] += 1
+        return await all_reached(self)
+
+    async def noted(*question: Any) -> bool:
+        asked[0] += 1
+        if asked[0] > 6 * PARTITIONS:
+            compared.set()
+        return await has_events_after(*question)
+
+    monkeypatch.setattr(HubPositions, "all_reached", counted)
+    monkeypatch.setattr("shared.hubs.consumer.has_events_after", noted)
+    async with asyncio.timeout(60), reader.reading(patience_s=0.5):
+        await compared.wait()
+    assert looked_up[0] <= PARTITIONS, "once for each of the claims"
+    assert not reader.metrics.get_sample_value("test_consumer_rebuilds_total", {"hub": HUB})
 
 
 def port_of(connection: str) -> int:
