@@ -68,6 +68,7 @@ class Job:
         """The segments whose painting is included in the two sums below."""
         self._cpu_s = self._gpu_s = 0.0
         self._assembling: float | None = None
+        """When the result was begun, for the last time."""
         self._progressed = self._lived = clock()
         self._ran: dict[str, float] = {}
         self._sign: object = None
@@ -204,6 +205,11 @@ class Job:
             cost=self._cost(),
         )
 
+    @property
+    def assembling_s(self) -> float:
+        """Seconds since the result was begun; 0 before that."""
+        return 0.0 if self._assembling is None else self._clock() - self._assembling
+
     def split(self, event: SplitCompleted) -> None:
         """Note that a split has come to its end."""
         self._leftovers.add(event.leftovers)
@@ -270,8 +276,8 @@ class Job:
             self._cpu_s += event.work_s
 
     def _cost(self) -> Cost:
-        assembling = 0.0 if self._assembling is None else self._clock() - self._assembling
-        return Cost(cpu_s=round(self._cpu_s + assembling, 3), gpu_s=round(self._gpu_s, 3))
+        cpu_s = self._cpu_s + self.assembling_s
+        return Cost(cpu_s=round(cpu_s, 3), gpu_s=round(self._gpu_s, 3))
 
     def _explain_unpainted(self) -> list[str]:
         unpainted = {n: event.unpainted for n, event in self._segments.items() if event.unpainted}

@@ -45,6 +45,8 @@ from shared.telemetry.background import Errand, in_rounds
 log = structlog.get_logger()
 
 _REMEMBERED_ENDED: Final = 10_000  # late duplicates of ended jobs then cost no look-up
+_LONG_S: Final = 2.0
+"""A result that takes longer is mentioned in its job's record while it is being made."""
 
 
 class Assembler:
@@ -312,3 +314,5 @@ class Assembler:
         await self._rounds.run(jobs)
         for job in jobs:
             self._conclude_if_over(job)
+        results = (job for job in self._jobs.values() if job.concluding)
+        await self._rounds.save([job for job in results if job.assembling_s > _LONG_S])

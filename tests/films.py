@@ -7,12 +7,13 @@ import uuid
 from pathlib import Path
 from typing import Final
 
+from assembler_bench import Bench, started
 from videos import Sound, Video
 
 from assembler.mux import mux
 from shared.contracts.layout import chunk_blob, side_blob
 from shared.contracts.manifest import Manifest, Source
-from shared.contracts.messages import SegmentReady
+from shared.contracts.messages import SegmentReady, SplitCompleted
 from shared.contracts.style_request import StyleRequest
 from shared.storage.blobs import BlobStore
 from shared.storage.manifests import store_manifest
@@ -73,3 +74,13 @@ class Film:
         out = folder / "whole.mp4"
         mux(self.manifest, self.segments, self.side, out)
         return out.read_bytes()
+
+
+async def bring(bench: Bench, film: Film) -> None:
+    """Let all of a job's segments be there."""
+    await bench.hub.by_job(started(film.job_id))
+    await film.store_split(bench.blobs, bench.settings.frames_container)
+    await film.store(bench.blobs, bench.settings.segments_container, *range(CHUNKS))
+    await bench.hub.by_job(SplitCompleted(job_id=film.job_id, chunks=CHUNKS, frames=4 * CHUNKS))
+    for chunk in range(CHUNKS):
+        await bench.hub.by_job(film.ready(chunk))

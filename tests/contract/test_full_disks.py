@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from assembler_bench import Bench, running, started
-from films import CHUNKS, Film
+from assembler_bench import running
+from films import Film, bring
 from splits_bench import bench_of
 from videos import Sound, Video
 
 from chaos.disk import Disk
-from shared.contracts.messages import SplitCompleted
 from shared.contracts.status import Status
 from shared.storage import work_folders
 
@@ -26,16 +25,6 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
         if not disk.small:
             pytest.skip("this user may not mount a disk to fill")
         yield disk
-
-
-async def bring(bench: Bench, film: Film) -> None:
-    """Let all of a job's segments be there."""
-    await bench.hub.by_job(started(film.job_id))
-    await film.store_split(bench.blobs, bench.settings.frames_container)
-    await film.store(bench.blobs, bench.settings.segments_container, *range(CHUNKS))
-    await bench.hub.by_job(SplitCompleted(job_id=film.job_id, chunks=CHUNKS, frames=4 * CHUNKS))
-    for chunk in range(CHUNKS):
-        await bench.hub.by_job(film.ready(chunk))
 
 
 async def test_a_result_waits_for_room_in_its_work_folder_and_its_record_says_so(
