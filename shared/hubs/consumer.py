@@ -1,9 +1,9 @@
 """Reads a hub and checkpoints only what is finished.
 
 The SDK hands over events partition by partition. Each becomes a `Delivery`, which a service marks
-``done`` when all effects of its work are durable, in any order and at any later time; a flusher
-writes each partition's contiguous watermark as its checkpoint: regularly, on shutdown, and never
-when the partition was lost to another owner (whose checkpoint ours would overwrite).
+``done`` when all effects of its work are durable, in any order and at any later time. What is
+finished is checkpointed (`shared.hubs.checkpointer`): regularly, on shutdown, and never when the
+partition was lost to another owner (whose checkpoint ours would overwrite).
 
 Taking up an event waits for the service's handler, so a handler that is full stops the reading.
 
@@ -18,15 +18,15 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, cast
+from typing import Final
 
 import structlog
-from azure.core.exceptions import AzureError
 from azure.eventhub import CloseReason, EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
-from shared.contracts.errors import StylestreamError, TransientError
-from shared.hubs.delivery import CLAIM, Handler, OwnedPartition, Place, Released, Settled
+from shared.contracts.errors import TransientError
+from shared.hubs.checkpointer import Checkpointer
+from shared.hubs.delivery import CLAIM, Handler, OwnedPartition, Released, Settled
 from shared.hubs.handover import Handovers
 from shared.hubs.liveness import Liveness
 from shared.hubs.positions import HubIdentity, Positions
@@ -83,7 +83,8 @@ class Consumer:
         self._look_s = patience_s / 10
         self._claimed = self._begins_anew = False
         self._draining = False
-        self._handovers = Handovers(self._partitions, self._flush)
+        self._checkpointer = Checkpointer(self._partitions, self._identity, metrics)
+        self._handovers = Handovers(self._partitions, self._checkpointer.flush)
 
     def on_released(self, callback: Released, settled: Settled | None = None) -> None:
         """Call ``callback`` with each partition that we lose, and ``settled`` in `settle`."""
@@ -99,7 +100,7 @@ class Consumer:
             in_rounds(
                 "checkpoints",
                 self._checkpoint_interval_s,
-                self._flush_all,
+                self._checkpointer.flush_all,
                 self._metrics.background_failed,
             )
         )
@@ -286,7 +287,7 @@ class Consumer:
             del self._partitions[context.partition_id]
             self._note_owned()
             if reason is CloseReason.SHUTDOWN:
-                await self._flush(partition)
+                await self._checkpointer.flush(partition)
             self._let_go(partition)
             self._metrics.released(context.partition_id)
         log.info(
@@ -319,35 +320,3 @@ class Consumer:
             partition=context.partition_id if context else None,
             error=f"{type(error).__name__}: {error}",
         )
-
-    async def _flush_all(self) -> None:
-        for partition in list(self._partitions.values()):
-            await self._flush(partition)
-
-    async def _flush(self, partition: OwnedPartition) -> None:
-        # The lock keeps an older checkpoint from landing after a newer one.
-        async with partition.flushing:
-            if (place := partition.watermark.take()) is not None:
-                await self._checkpoint(partition, place)
-        self._metrics.lag(partition.context.partition_id, partition.lag)
-
-    async def _checkpoint(self, partition: OwnedPartition, place: Place) -> None:
-        started = time.perf_counter()
-        try:
-            # The SDK reads nothing of the event here but its place.
-            await partition.context.update_checkpoint(
-                cast("EventData", place), hub_made=self._identity.made
-            )
-        except Exception as error:  # only this partition's; the next round retries
-            partition.watermark.put_back(place)
-            self._metrics.checkpoint_failed()
-            foreseen = isinstance(error, AzureError | StylestreamError)
-            log.warning(
-                "checkpoint not written; retrying",
-                partition=partition.context.partition_id,
-                error=f"{type(error).__name__}: {error}",
-                exc_info=None if foreseen else error,
-            )
-        else:
-            partition.checkpointed = place.sequence_number
-            self._metrics.checkpointed(time.perf_counter() - started)

@@ -68,8 +68,8 @@ async def test_late_events_of_an_earlier_claim_do_not_pass_redelivered_ones() ->
     earlier, four, five = taken
     five.done()
     earlier.done()
-    await consumer._flush_all()
+    await consumer._checkpointer.flush_all()
     assert checkpoints == []
     four.done()
-    await consumer._flush_all()
+    await consumer._checkpointer.flush_all()
     assert checkpoints == [5]
