@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -121,6 +122,19 @@ async def reader(storage_connection: str, eventhub_connection: str) -> AsyncIter
 async def blobs(storage_connection: str) -> AsyncIterator[BlobStore]:
     async with storage_client(storage_connection, None, None) as client:
         yield BlobStore(client)
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often blobs were read, by name."""
+    counts, read = Counter[str](), BlobStore.read
+
+    async def counted(self: BlobStore, container: str, name: str) -> bytes | None:
+        counts[name] += 1
+        return await read(self, container, name)
+
+    monkeypatch.setattr(BlobStore, "read", counted)
+    return counts
 
 
 @pytest_asyncio.fixture(loop_scope="session")

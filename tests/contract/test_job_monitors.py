@@ -11,7 +11,6 @@ from prometheus_client import CollectorRegistry
 from splits_bench import bench_of
 
 from shared.contracts.layout import chunk_blob, progress_blob, status_blob
-from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
 from splitter.job_monitor import JobMonitors, JobOver
 from splitter.metrics import SplitterMetrics
@@ -75,15 +74,8 @@ async def test_a_hundred_videos_that_wait_need_no_folder_no_file_and_few_request
     storage_connection: str,
     eventhub_connection: str,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    reads: Counter[str],
 ) -> None:
-    reads, read = Counter[str](), BlobStore.read
-
-    async def counted(self: BlobStore, container: str, name: str) -> bytes | None:
-        reads[name] += 1
-        return await read(self, container, name)
-
-    monkeypatch.setattr(BlobStore, "read", counted)
     own = {"work_dir": str(tmp_path), "budget_open_jobs": 1}
     async with (
         bench_of(storage_connection, eventhub_connection, **own) as bench,
