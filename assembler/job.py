@@ -210,7 +210,7 @@ class Job:
         """Seconds since the result was begun; 0 before that."""
         return 0.0 if self._assembling is None else self._clock() - self._assembling
 
-    def split(self, event: SplitCompleted) -> None:
+    def note_split_end(self, event: SplitCompleted) -> None:
         """Note that a split has come to its end."""
         self._leftovers.add(event.leftovers)
 

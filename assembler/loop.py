@@ -250,7 +250,7 @@ class Assembler:
                 if first and job.first_segment_s is not None:
                     self._metrics.first_segment(job.status.video_name, job.first_segment_s)
             case SplitCompleted():
-                job.split(event)
+                job.note_split_end(event)
                 if job.manifest is None:
                     stored = await self._manifest(job.job_id)
                     job.seal(stored.manifest, stored)

@@ -81,12 +81,15 @@ def _pad_bytes(graph: onnx.GraphProto, frames: str) -> None:
     """Pad frames as they are, not cast to floats: a drawing uses no more than their padded size."""
     for cast in [node for node in graph.node if node.op_type == "Cast" and frames in node.input]:
         readers = [node for node in graph.node if cast.output[0] in node.input]
-        if all(
-            node.op_type == "Pad" and len(node.input) == len(("data", "pads")) for node in readers
-        ):
+        if all(map(_pads_with_zero, readers)):
             for node in readers:
                 node.input[0] = frames
             graph.node.remove(cast)
+
+
+def _pads_with_zero(node: onnx.NodeProto) -> bool:
+    """Return whether a node pads without another value: then it has only its data and its sizes."""
+    return node.op_type == "Pad" and not node.input[2:]
 
 
 def _is_integer_zero(tensor: onnx.TensorProto | None) -> bool:
