@@ -16,12 +16,16 @@ from onnx.utils import Extractor
 CANVAS: Final = "canvas"
 """The input that gives the places of frames; see `Sessions`."""
 
+_DRAWING: Final = ("places", "planes", "rows", "columns")
+"""The names of a drawing's dimensions."""
+
 
 class SplitNetwork(NamedTuple):
     """A style network in two parts that, run one after the other, paint the same picture.
 
     ``drawing`` takes the network's own inputs, but uses only the size of the frames. ``painting``
-    takes frames and, instead of the canvas, the drawing: float32 (1 or N, C, H', W').
+    takes frames and, instead of the canvas, the drawing: float32 (1 or N, C, H', W'), whose free
+    dimensions have names.
     """
 
     drawing: bytes
@@ -38,7 +42,7 @@ def split(network: bytes) -> SplitNetwork | None:
     if drawn is None:
         return None
     model.graph.value_info.append(
-        helper.make_tensor_value_info(drawn, onnx.TensorProto.FLOAT, [None] * 4)
+        helper.make_tensor_value_info(drawn, onnx.TensorProto.FLOAT, _DRAWING)
     )
     parts = Extractor(model)
     painted = model.graph.output[0].name

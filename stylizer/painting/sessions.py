@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Any, Final, Literal
 
@@ -15,20 +15,18 @@ from shared.media.nvidia import has_driver
 from stylizer.painting.arena import AS_REQUESTED, shared_arena
 from stylizer.painting.bound import BoundPainter
 from stylizer.painting.canvas_split import split
-from stylizer.painting.canvases import Canvases, Drawn
+from stylizer.painting.canvases import Canvases
 from stylizer.painting.cuda_runtime import runtime_library, wait_without_spinning
-from stylizer.painting.frames import Canvas, Frames, Painter
+from stylizer.painting.frames import Painter
 from stylizer.painting.gpu_network import for_gpu
 from stylizer.painting.layouts import I420, RGB, Layout
 from stylizer.painting.pinned import PinnedMemory
+from stylizer.painting.sized import PaintOn, SizedPainter, run
 
 Device = Literal["cpu", "cuda", "tensorrt"]
 
 Search = Literal["HEURISTIC", "DEFAULT"]
 """How convolution kernels are searched for; those that an exhaustive search finds are slower."""
-
-PaintOn = Callable[[Frames, Canvas | Drawn], Frames]
-"""Paints frames with a network whose second input, if any, is their places or their canvas."""
 
 _PROVIDERS: Final[dict[Device, list[str]]] = {
     "cpu": ["CPUExecutionProvider"],
@@ -46,6 +44,7 @@ _CODE: Final = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
 """The prefix of ONNX Runtime's messages."""
 
 _CHANNELS: Final = 3
+_ANY_SIZE: Final[Mapping[str, int]] = {}
 _CUDA_OPTIONS: Final = {
     # Tensor cores read channels last: 489 frames/s of 1920x1080 in fp16, against 431 without.
     "prefer_nhwc": "1",
@@ -101,7 +100,10 @@ class Sessions:
         if self.device != "cpu":
             return self._gpu_painter(style, network, "HEURISTIC")
         self.open(style, network)  # raises unless it is a style network
-        return self.paint_on_canvas(style, network, lambda part: _runs(self.start(style, part)))
+        return self.paint_on_canvas(style, network, lambda part: self._sized(style, part))
+
+    def _sized(self, style: str, network: bytes) -> SizedPainter:
+        return SizedPainter(network, lambda sizes: self.start(style, network, sizes=sizes))
 
     def paint_on_canvas(
         self, style: str, network: bytes, make: Callable[[bytes], PaintOn]
@@ -126,12 +128,14 @@ class Sessions:
     def passing_painter(self, style: str, network: bytes) -> Painter:
         """Return a painter for a few frames, which runs ``network``; see `painter`.
 
-        On a CPU its canvas is not separated, which would take 10 ms. On a GPU the first kernels
+        On a CPU its canvas is not separated, which would take 10 ms, and its session is for frames
+        of any size. On a GPU the first kernels
         that fit are taken: finding them takes 0.2 s instead of 2 s, and eight frames of 1920x1080
         take 0.2 s longer.
         """
         if self.device == "cpu":
-            return _runs(self.open(style, network))
+            session = self.open(style, network)
+            return lambda frames, canvas: run(session, frames, canvas)
         return self._gpu_painter(style, network, "DEFAULT")
 
     def trim(self) -> None:
@@ -151,16 +155,25 @@ class Sessions:
         return session
 
     def start(
-        self, style: str, network: bytes, search: Search = "HEURISTIC"
+        self,
+        style: str,
+        network: bytes,
+        search: Search = "HEURISTIC",
+        sizes: Mapping[str, int] = _ANY_SIZE,
     ) -> ort.InferenceSession:
         """Return a session, as `open` does, of a network with any inputs and outputs.
+
+        ``sizes`` fixes free dimensions by name.
 
         Raises:
             StyleError: ONNX Runtime cannot read it.
             ConfigurationError: the device does not start.
         """
+        options = self._options()
+        for name, length in sizes.items():
+            options.add_free_dimension_override_by_name(name, length)
         try:
-            session = ort.InferenceSession(network, self._options(), self._providers(search))
+            session = ort.InferenceSession(network, options, self._providers(search))
         except Exception as error:  # ONNX Runtime raises its own classes, without a common root
             if self.device != "cpu":
                 raise ConfigurationError([self._not_started(str(error))]) from error
@@ -204,19 +217,6 @@ class Sessions:
             else name
             for name in _PROVIDERS[self.device]
         ]
-
-
-def _runs(session: ort.InferenceSession) -> PaintOn:
-    names = [given.name for given in session.get_inputs()]
-
-    def paint(frames: Frames, canvas: Canvas | Drawn) -> Frames:
-        shared_arena().prepare(frames.nbytes)
-        # A network without a canvas has one name.
-        given = dict(zip(names, (frames, canvas), strict=False))
-        painted: Frames = session.run(None, given)[0]
-        return painted
-
-    return paint
 
 
 @functools.cache

@@ -27,7 +27,7 @@ def noise(seed: int, number: int = 1, height: int = 32, width: int = 48) -> np.n
 
 
 def test_bound_buffers_paint_what_plain_runs_paint_in_every_shape() -> None:
-    plain = Sessions("cpu", None).painter(STYLE, Gallery().find(STYLE).network("fp32"))
+    plain = Sessions("cpu", None).passing_painter(STYLE, Gallery().find(STYLE).network("fp32"))
     painter = bound()
     for number, height in ((1, 32), (2, 32), (1, 64), (3, 16), (1, 20), (2, 24), (1, 32)):
         frames = noise(number, number, height)

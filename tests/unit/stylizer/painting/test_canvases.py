@@ -13,6 +13,7 @@ from shared.styles.gallery import Gallery
 from stylizer.painting.canvas_split import split
 from stylizer.painting.canvases import Canvases, Draw
 from stylizer.painting.sessions import Sessions
+from stylizer.painting.sized import SizedPainter
 
 FRAMES = np.zeros((1, 3, 40, 56), np.uint8)
 
@@ -82,8 +83,8 @@ class CountingSessions(Sessions):
         super().__init__("cpu", None)
         self.runs: Counter[bytes] = Counter()
 
-    def start(self, style: str, network: bytes, *given: Any) -> ort.InferenceSession:
-        session = super().start(style, network, *given)
+    def start(self, style: str, network: bytes, *given: Any, **named: Any) -> ort.InferenceSession:
+        session = super().start(style, network, *given, **named)
         run = session.run
 
         def counted(*given: object) -> object:
@@ -99,7 +100,8 @@ def test_on_a_processor_a_still_camera_needs_one_drawing_and_no_bit_differs(styl
     network = Gallery().find_all(style)[0][0].network("fp32")
     parts = split(network)
     assert parts is not None
-    sessions, whole = CountingSessions(), Sessions("cpu", None).passing_painter(style, network)
+    sessions, other = CountingSessions(), Sessions("cpu", None)
+    whole = SizedPainter(network, lambda sizes: other.start(style, network, sizes=sizes))
     paint = sessions.painter(style, network)
     frames = np.random.default_rng(0).integers(0, 256, (3, 1, 3, 40, 56), np.uint8)
     for frame in frames:

@@ -19,7 +19,7 @@ from shared.media.encodings import MEZZANINE, SEGMENT
 from shared.styles.gallery import Gallery
 from stylizer.painting.chunk import paint_chunk
 from stylizer.painting.engine import OnnxEngine
-from stylizer.painting.sessions import Canvas, Frames
+from stylizer.painting.frames import Canvas, Frames
 
 TIME_BASE = Fraction(1, 30000)
 

@@ -12,8 +12,8 @@ from shared.media.chunks import read_chunk
 from shared.media.encodings import SEGMENT
 from shared.media.pixels import plane_arrays
 from stylizer.painting.chunk import paint_chunk, paint_picture
+from stylizer.painting.frames import Canvas, Frames
 from stylizer.painting.framing import Framing
-from stylizer.painting.sessions import Canvas, Frames
 from tests.unit.stylizer.painting.test_chunk import chunk
 
 

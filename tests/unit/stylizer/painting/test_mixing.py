@@ -16,7 +16,7 @@ from shared.media.chunks import ChunkWriter, read_chunk
 from shared.media.encodings import MEZZANINE, SEGMENT
 from shared.media.pixels import plane_arrays
 from stylizer.painting.chunk import paint_chunk, paint_picture
-from stylizer.painting.sessions import Canvas, Frames
+from stylizer.painting.frames import Canvas, Frames
 
 SIZES = [(64, 48), (16, 16), (66, 50), (2, 2), (640, 360)]
 
