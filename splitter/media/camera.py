@@ -254,15 +254,13 @@ def _explains(
     votes = changes < _CLEAR * changes[::-1]
     if votes.shape[1] > votes.shape[2]:
         votes = votes.transpose(0, 2, 1)
-    counts = votes.sum(axis=1)
-    end = max(1, counts.shape[1] // _ENDS)
-    least = _SOME * votes.shape[1]
-    return all(_agree(part, least) for part in (counts, counts[:, :end], counts[:, -end:]))
-
-
-def _agree(counts: NDArray[np.int_], least: float) -> bool:
-    moved_along, stayed = map(int, counts.sum(axis=1))
-    return moved_along > stayed and moved_along >= least * counts.shape[1]
+    moved_along, stayed = votes.sum(axis=1).tolist()
+    end, least = max(1, len(stayed) // _ENDS), _SOME * votes.shape[1]
+    return all(
+        sum(moved_along[part]) > sum(stayed[part])
+        and sum(moved_along[part]) >= least * len(stayed[part])
+        for part in (slice(None), slice(end), slice(-end, None))
+    )
 
 
 def _changes(

@@ -64,7 +64,7 @@ def test_the_canvas_moves_with_a_pan_to_within_half_a_pixel(speed: float) -> Non
         assert place.across == pytest.approx(PIXEL * speed * number, abs=PIXEL / 2)
 
 
-@pytest.mark.parametrize("speed", [0.3, 0.7, 1.3, 2.6, 5.3])
+@pytest.mark.parametrize("speed", [-2.6, -0.7, 0.3, 0.7, 1.3, 2.6, 5.3])
 def test_a_slow_or_fast_pan_over_a_hazy_scene_is_measured_to_a_quarter_of_a_pixel(
     speed: float,
 ) -> None:
@@ -199,6 +199,22 @@ def test_a_pan_over_a_landscape_below_a_clear_sky_is_followed(down: int, across:
         place = camera.follow(look(film(scene[top : top + HEIGHT, left : left + WIDTH], number)))
     assert place.down == pytest.approx(PIXEL * down * number, abs=PIXEL)
     assert place.across == pytest.approx(PIXEL * across * number, abs=PIXEL)
+
+
+@pytest.mark.parametrize(
+    ("size", "block"),
+    [((90, 160), 1), ((180, 320), 2), ((270, 480), 3), ((480, 800), 5), ((720, 1280), 8)],
+)
+def test_of_each_block_two_lines_are_summed(size: tuple[int, int], block: int) -> None:
+    # Given a frame of noise
+    pixels = np.random.default_rng(6).integers(0, 256, size, np.uint8)
+    # When it is looked at
+    sight = look(av.VideoFrame.from_ndarray(pixels, format="gray"))
+    # Then each sum is that of a block's first line and of the one half a block below
+    rows, columns = size[0] // block, size[1] // block
+    lines = pixels.reshape(rows, block, columns, block)[:, :: (block + 1) // 2]
+    assert sight.block == block
+    assert (sight.sums == lines.sum((1, 3), dtype=int)).all()
 
 
 def test_a_cut_starts_from_zero() -> None:
