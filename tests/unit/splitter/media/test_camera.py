@@ -188,6 +188,17 @@ def test_a_bright_car_that_changes_the_exposure_moves_no_canvas() -> None:
         assert camera.follow(look(film(picture, number))) == Place(0, 0)
 
 
+def test_a_train_from_end_to_end_moves_no_canvas_if_most_of_the_picture_stays() -> None:
+    # Given a fence, and a train that passes it in the lower part of the picture
+    camera, train = Camera(), texture(5, 50, WIDTH + 100)
+    fence = 110 + 40 * np.sin(np.arange(WIDTH) * 2 * np.pi / 40) * np.ones((HEIGHT, 1))
+    for number in range(20):
+        picture = fence.copy()
+        picture[110:160] = train[:, 4 * number : 4 * number + WIDTH]
+        # Then the strokes on what stays stay, too
+        assert camera.follow(look(film(picture, number))) == Place(0, 0)
+
+
 @pytest.mark.parametrize(("down", "across"), [(0, 4), (2, 0), (1, 3)])
 def test_a_pan_over_a_landscape_below_a_clear_sky_is_followed(down: int, across: int) -> None:
     # Given a landscape in the lower half, and nothing to be seen in the upper one
