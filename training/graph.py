@@ -35,7 +35,7 @@ _FIRST: Final = "first"
 _LAST: Final = "paint"
 _LAY: Final = "lay"
 _WITHOUT_CANVAS: Final = "3"
-_READABLE: Final = (_WITHOUT_CANVAS, str(VERSION))
+_READABLE: Final = (_WITHOUT_CANVAS, "4", str(VERSION))
 _ROUNDING: Final = 0.5
 _BILINEAR: Final = (1, 2, 1)
 _COLUMNS_FIRST: Final = [
@@ -69,7 +69,9 @@ def build(
 
 
 def read_weights(model: onnx.ModelProto) -> StyleNetwork:
-    """Return the network that `build` wrote; one of version 3 gets a faint, random canvas.
+    """Return the network that `build` wrote, as wide as it is in the file.
+
+    One of version 3 gets a faint, random canvas.
 
     Raises:
         ValueError: the file has another network, or one of another version.
@@ -81,7 +83,7 @@ def read_weights(model: onnx.ModelProto) -> StyleNetwork:
     with torch.random.fork_rng():
         # Random weights that the file lacks are the same every time.
         torch.manual_seed(0)
-        network = StyleNetwork()
+        network = StyleNetwork(within=len(tensors["blocks.0.mix_1.weight"]))
     for name, layer in convolutions(network):
         assert layer.bias is not None
         if name == _LAY and version == _WITHOUT_CANVAS:

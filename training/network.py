@@ -1,4 +1,4 @@
-"""The lean style network: 65,000 weights, 1.2 billion multiplications for a frame of 640x360.
+"""The lean style network: 43,000 weights, 0.85 billion multiplications for a frame of 640x360.
 
 Most of the work is done at a quarter of the picture's size. Two strided convolutions reduce the
 size, five depthwise-separable residual blocks paint, and a bilinear enlargement, the addition of
@@ -28,9 +28,9 @@ from torch import Tensor, nn
 
 from training.canvas import CHANNELS, Canvas
 
-VERSION: Final = 4
+VERSION: Final = 5
 """Version 1 enlarged by repeating pixels, which was visible as a weave of four pixels; version 2
-had no blur; version 3 had no canvas."""
+had no blur; version 3 had no canvas; version 4 had `WIDE` blocks."""
 
 MULTIPLE: Final = 4
 """The height and width of the network's input are multiples of this."""
@@ -51,18 +51,23 @@ CALM: Final = (1, 4, 6, 4, 1)
 _HALF_CHANNELS: Final = 16
 _QUARTER_CHANNELS: Final = 64
 _BLOCKS: Final = 5
+
+WIDE: Final = 64
+NARROW: Final = 32
+"""Channels within blocks: as many as between them, or half as many (`training.narrowing`)."""
+
 _FAINT: Final = 0.1
 
 
 class Block(nn.Module):
-    """A residual block: depthwise 3x3 and 1x1, twice."""
+    """A residual block: depthwise 3x3 and 1x1, twice, with ``within`` channels in between."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, within: int) -> None:
         super().__init__()
         self.spread_1 = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
-        self.mix_1 = nn.Conv2d(channels, channels, 1)
-        self.spread_2 = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
-        self.mix_2 = nn.Conv2d(channels, channels, 1)
+        self.mix_1 = nn.Conv2d(channels, within, 1)
+        self.spread_2 = nn.Conv2d(within, within, 3, padding=1, groups=within)
+        self.mix_2 = nn.Conv2d(within, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.mix_1(self.spread_1(x)))
@@ -73,13 +78,15 @@ class Block(nn.Module):
 class StyleNetwork(nn.Module):
     """Maps pictures (N, 3, H, W), RGB, 0..1, to painted ones, which may exceed that range.
 
+    ``within`` is the number of channels within its blocks.
+
     ``canvas`` (N, 2) is the place of the picture's upper left corner on the canvas, in pixels down
     and across, including fractions; by default 0, 0.
     """
 
     _calm: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, within: int = NARROW) -> None:
         super().__init__()
         self.first = nn.Conv2d(3, _HALF_CHANNELS, 6, stride=2, padding=2)
         self.register_buffer("_calm", _blur(CALM), persistent=False)
@@ -89,7 +96,7 @@ class StyleNetwork(nn.Module):
         with torch.no_grad():
             self.lay.weight *= _FAINT
             self.lay.bias.zero_()
-        self.blocks = nn.ModuleList(Block(_QUARTER_CHANNELS) for _ in range(_BLOCKS))
+        self.blocks = nn.ModuleList(Block(_QUARTER_CHANNELS, within) for _ in range(_BLOCKS))
         self.narrow = nn.Conv2d(_QUARTER_CHANNELS, _HALF_CHANNELS, 1)
         self.finish = nn.Conv2d(_HALF_CHANNELS, _HALF_CHANNELS, 3, padding=1)
         self.paint = nn.Conv2d(_HALF_CHANNELS, 12, 3, padding=1)

@@ -161,7 +161,7 @@ class _Run:
         crops = [self._crops[step * plan.batch + i] for i in range(plan.batch)]
         losses = self._losses(torch.stack(crops).to(self._device), step, chance)
         for group in self.optimiser.param_groups:
-            group["lr"] = plan.rate * _one_cycle(step / plan.steps)
+            group["lr"] = plan.rate * one_cycle(step / plan.steps)
         self.optimiser.zero_grad(set_to_none=True)
         total = torch.stack(list(losses.values())).sum()
         if math.isfinite(float(total.detach())):
@@ -257,7 +257,7 @@ class _Run:
         return torch.tensor((rows.start, columns.start), device=self._device)
 
 
-def _one_cycle(done: float) -> float:
+def one_cycle(done: float) -> float:
     """Return the share of the highest rate: a short warm-up, then half a cosine down to 1 %."""
     if done < _WARM_UP:
         return 0.1 + 0.9 * done / _WARM_UP

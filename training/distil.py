@@ -1,0 +1,149 @@
+r"""Teaches narrow networks to paint what the wide ones of their styles paint.
+
+::
+
+    python -m training.distil shared/styles --photos FOLDER -o narrow --steps 1200
+
+The folder has wide networks of one trunk. A narrow one (`training.narrowing`) begins with half of
+its style's channels, and learns to paint the same pictures (Hinton et al., "Distilling the
+knowledge in a neural network", 2015). That takes a fraction of the time of training with a
+painting: no other network looks at the pictures. Narrow networks have a trunk of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - everybody's name for it
+from torch import Tensor
+
+from shared.contracts.errors import ConfigurationError
+from shared.styles.gallery import Card
+from training.data import Crops, pictures_in, seeded
+from training.export import read_network, write_style
+from training.narrowing import Moments, choose_channels, measure_blocks, narrowed
+from training.network import MULTIPLE, StyleNetwork
+from training.runtime import metadata
+from training.trainer import one_cycle
+
+_BATCH: Final = 4
+_SIDE: Final = 160
+_RATE: Final = 2e-3
+_LIMIT: Final = 1.0
+_NOISE: Final = 0.02
+_BEYOND: Final = 0.02
+"""How far beyond black and white the wide network's colours are imitated: both become bytes."""
+
+_MEASURED: Final = 16
+_MEASURED_SIDE: Final = 256
+_CANVAS: Final = 4096
+_QUARTERS: Final = 4
+_REPORT_EVERY: Final = 100
+_SEED: Final = 1
+
+
+def places(number: int, chance: torch.Generator) -> Tensor:
+    """Return random places on the canvas (N, 2), in pixels, on quarters."""
+    return (_CANVAS * _QUARTERS * torch.rand(number, 2, generator=chance)).round() / _QUARTERS
+
+
+def measure(network: StyleNetwork, photos: list[Path]) -> list[Moments]:
+    """Return the moments of a network's blocks over crops of photographs."""
+    crops = Crops(photos, size=_MEASURED_SIDE, seed=_SEED)
+    return measure_blocks(
+        network,
+        ((crops[index][None], places(1, seeded(_SEED, index))) for index in range(_MEASURED)),
+    )
+
+
+def distil(
+    wide: StyleNetwork, narrow: StyleNetwork, photos: list[Path], steps: int
+) -> Iterator[float]:
+    """Train ``narrow`` in place, and yield the loss of each step."""
+    crops = Crops(photos, size=_SIDE, seed=_SEED)
+    optimiser = torch.optim.Adam(narrow.parameters(), lr=_RATE)
+    for step in range(steps):
+        for group in optimiser.param_groups:
+            group["lr"] = _RATE * one_cycle(step / steps)
+        chance = seeded(_SEED, step)
+        pictures = torch.stack([crops[_BATCH * step + number] for number in range(_BATCH)])
+        if step % 2:
+            pictures = _with_noise(pictures, chance)
+        canvas = places(_BATCH, chance)
+        with torch.no_grad():
+            wanted = wide.paint_whole(pictures, canvas).clamp(-_BEYOND, 1 + _BEYOND)
+        loss = _difference(narrow.paint_whole(pictures, canvas), wanted)
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(narrow.parameters(), _LIMIT)
+        optimiser.step()
+        narrow.level()
+        yield loss.item()
+
+
+def _with_noise(pictures: Tensor, chance: torch.Generator) -> Tensor:
+    """Add up to 5 levels of noise, because a network is steady only for what it has seen."""
+    strength = _NOISE * torch.rand(len(pictures), 1, 1, 1, generator=chance)
+    return (pictures + strength * torch.randn(pictures.shape, generator=chance)).clamp(0, 1)
+
+
+def _difference(painted: Tensor, wanted: Tensor) -> Tensor:
+    """Compare pixels, and the colours of cells, which the eye sees from further away."""
+    error = painted - wanted
+    cells = F.avg_pool2d(error, MULTIPLE)
+    return error.abs().mean() + 10 * error.square().mean() + cells.abs().mean()
+
+
+def main() -> None:
+    """Distil all networks of a folder, or those that are named."""
+    arguments = _arguments()
+    torch.set_num_threads(1)
+    files = sorted(path for path in arguments.styles.glob("*.onnx") if "." not in path.stem)
+    read = {file.stem: read_network(file) for file in files}
+    if len(trunks := {trunk for _, trunk in read.values()}) != 1:
+        raise ConfigurationError([f"{arguments.styles}: its networks have {len(trunks)} trunks"])
+    photos = pictures_in(arguments.photos)
+    moments = {name: measure(network, photos) for name, (network, _) in read.items()}
+    kept = choose_channels([network for network, _ in read.values()], list(moments.values()))
+    trunk = hashlib.sha256(json.dumps([*trunks, kept]).encode()).hexdigest()
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    for name in arguments.name or read:
+        wide, _ = read[name]
+        narrow = narrowed(wide, moments[name], kept)
+        losses: list[float] = []
+        for loss in distil(wide, narrow, photos, arguments.steps):
+            losses.append(loss)
+            if len(losses) % _REPORT_EVERY == 0:
+                mean = sum(losses[-_REPORT_EVERY:]) / _REPORT_EVERY
+                print(
+                    f"{name}: step {len(losses)} of {arguments.steps}, loss {mean:.4f}", flush=True
+                )
+        source = arguments.styles / f"{name}.onnx"
+        card = Card.model_validate_json(source.with_suffix(".json").read_bytes())
+        write_style(
+            narrow,
+            arguments.output / source.name,
+            card=card.model_dump(include={"title", "painter", "year", "licence"}),
+            trunk=trunk,
+            settings=json.loads(metadata(source)["settings"]),
+        )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Make narrow networks of wide ones.")
+    parser.add_argument("styles", type=Path, help="folder of wide networks of one trunk")
+    parser.add_argument("--photos", type=Path, required=True, help="folder to learn from")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the results")
+    parser.add_argument("--steps", type=int, default=1200, help="for each network")
+    parser.add_argument("--name", action="append", help="not all, but this; repeatable")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
