@@ -23,7 +23,6 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 from torch import Tensor
 
-from shared.contracts.errors import ConfigurationError
 from shared.styles.gallery import Card
 from training.data import Crops, pictures_in, seeded
 from training.export import read_network, write_style
@@ -107,7 +106,9 @@ def main() -> None:
     files = sorted(path for path in arguments.styles.glob("*.onnx") if "." not in path.stem)
     read = {file.stem: read_network(file) for file in files}
     if len(trunks := {trunk for _, trunk in read.values()}) != 1:
-        raise ConfigurationError([f"{arguments.styles}: its networks have {len(trunks)} trunks"])
+        raise SystemExit(
+            f"{arguments.styles}: it must hold networks of one trunk, not {len(trunks)}"
+        )
     photos = pictures_in(arguments.photos)
     moments = {name: measure(network, photos) for name, (network, _) in read.items()}
     kept = choose_channels([network for network, _ in read.values()], list(moments.values()))

@@ -12,14 +12,15 @@ All networks of a family lose the same channels, so that their weights can still
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from training.network import NARROW, StyleNetwork
 
-_DAMPING = 1e-6
+_DAMPING: Final = 1e-6
+"""Added to variances, relative to their mean: channels may be always zero, or each other's sum."""
 
 
 class Moments(NamedTuple):
@@ -91,7 +92,7 @@ def _choose(mixes: list[Tensor], covariances: list[Tensor], within: int) -> list
 def narrowed(
     network: StyleNetwork, moments: Sequence[Moments], kept: Sequence[Sequence[int]]
 ) -> StyleNetwork:
-    """Return a network of the ``kept`` channels, whose blocks end as nearly as before as they can."""
+    """Return a network of the ``kept`` channels, whose blocks return nearly what they did."""
     narrow = StyleNetwork(within=len(kept[0]))
     weights = dict(network.state_dict())
     for number, (read, channels) in enumerate(zip(moments, kept, strict=True)):
