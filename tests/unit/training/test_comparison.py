@@ -82,7 +82,7 @@ def test_both_networks_are_compared_after_the_same_steps(
     )
     head, _, lean, reference, _, note, *_ = table.split("\n")
     assert head == "| network | weights | style | content | total |"
-    assert lean.startswith("| lean | 65,212 | ")
+    assert lean.startswith("| lean | 42,972 | ")
     assert reference.startswith("| reference | 1,679,235 | ")
     assert note == "1 steps each on crops of 32 pixels; 1 photographs."
     assert (tmp_path / "lean" / "checkpoint.pt").exists()

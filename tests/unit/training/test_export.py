@@ -185,7 +185,7 @@ def test_a_foreign_network_is_refused_by_name(tmp_path: Path) -> None:
     model = build(make_network(0))
     del model.metadata_props[:]
     file.write_bytes(model.SerializeToString())
-    with pytest.raises(StyleError, match="nothing of its version instead of 4"):
+    with pytest.raises(StyleError, match="nothing of its version instead of 5"):
         read_network(file)
 
 
