@@ -202,6 +202,8 @@ class Sessions:
         options.add_session_config_entry("session.use_env_allocators", "1")
         if self.device == "cpu":
             shared_arena()
+            # A pattern is one piece of memory for all tensors, which no other shape can use.
+            options.enable_mem_pattern = False
         else:
             _share_gpu_memory(self._gpu_mem_limit_mib)
             # What cuDNN cannot fuse is logged as an error, although it is then done another way.

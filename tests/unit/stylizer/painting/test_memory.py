@@ -38,6 +38,11 @@ for height in range(240, 721, 16):
     seen.append(resident("VmRSS"))
 """
 LARGEST = SIZES.replace("240", "720")
+MOVED = """
+for grown in (0, 4, 0, 4):
+    engine.paint("starry-night", frames(1280 + grown, 720 + grown))
+    seen.append(resident("VmRSS"))
+"""
 TRIM = """
 engine.load("starry-night")
 engine.paint("starry-night", frames(8, 8))
@@ -76,6 +81,11 @@ def test_pictures_of_growing_sizes_hold_no_more_than_the_largest_of_them() -> No
     growing, alone = run(SIZES), run(LARGEST)
     assert len(growing) > 10
     assert growing[-1] <= alone[-1] + REMAINDER_MIB, growing
+
+
+def test_frames_that_the_camera_has_moved_share_the_memory_of_those_that_it_has_not() -> None:
+    still, *moved = run(MOVED)
+    assert max(moved) <= still + REMAINDER_MIB, moved
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="malloc_trim is glibc's")
