@@ -75,8 +75,8 @@ def test_a_canvas_too_faint_for_even_walls_is_strengthened_once(
     from training.export import read_network, write_style
 
     monkeypatch.setattr(retouch, "CANVASES", retouch.CANVASES[:1])
-    faint, trunk = read_network(Gallery().find("great-wave").path)
-    retouch.strengthen(faint, 0.2)
+    faint, trunk = read_network(Gallery().find("udnie").path)
+    retouch.strengthen(faint, 0.42)
     card = {"title": "Faint", "painter": "Chance", "year": 2020, "licence": "MIT"}
     write_style(faint, start, card=card, trunk=trunk, settings={})
     output = tmp_path / "style.onnx"

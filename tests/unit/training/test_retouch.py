@@ -85,8 +85,8 @@ def poorest(network: StyleNetwork, places: tuple[tuple[float, float], ...]) -> f
 def test_a_style_that_leaves_walls_bare_in_places_gets_a_canvas_that_is_just_strong_enough(
     few_places: tuple[tuple[float, float], ...],
 ) -> None:
-    style, _ = read_network(Gallery().find("great-wave").path)
-    retouch.strengthen(style, 0.2)
+    style, _ = read_network(Gallery().find("udnie").path)
+    retouch.strengthen(style, 0.45)
     assert poorest(style, few_places) < 0.33
     gain = retouch.lay_evenly(style)
     assert 1 < gain < 2
