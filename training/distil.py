@@ -104,36 +104,47 @@ def main() -> None:
     arguments = _arguments()
     torch.set_num_threads(1)
     files = sorted(path for path in arguments.styles.glob("*.onnx") if "." not in path.stem)
-    read = {file.stem: read_network(file) for file in files}
-    if len(trunks := {trunk for _, trunk in read.values()}) != 1:
+    networks, trunks = zip(*map(read_network, files), strict=True) if files else ((), ())
+    if len(set(trunks)) != 1:
         raise SystemExit(
-            f"{arguments.styles}: it must hold networks of one trunk, not {len(trunks)}"
+            f"{arguments.styles}: it must hold networks of one trunk, not {len(set(trunks))}"
         )
+    names = arguments.name or [file.stem for file in files]
+    if missing := set(names) - {file.stem for file in files}:
+        raise SystemExit(f"{arguments.styles}: it has no {', '.join(sorted(missing))}")
     photos = pictures_in(arguments.photos)
-    moments = {name: measure(network, photos) for name, (network, _) in read.items()}
-    kept = choose_channels([network for network, _ in read.values()], list(moments.values()))
-    trunk = hashlib.sha256(json.dumps([*trunks, kept]).encode()).hexdigest()
+    moments = [measure(network, photos) for network in networks]
+    kept = choose_channels(networks, moments)
+    trunk = hashlib.sha256(json.dumps([trunks[0], kept]).encode()).hexdigest()
     arguments.output.mkdir(parents=True, exist_ok=True)
-    for name in arguments.name or read:
-        wide, _ = read[name]
-        narrow = narrowed(wide, moments[name], kept)
-        losses: list[float] = []
-        for loss in distil(wide, narrow, photos, arguments.steps):
-            losses.append(loss)
-            if len(losses) % _REPORT_EVERY == 0:
-                mean = sum(losses[-_REPORT_EVERY:]) / _REPORT_EVERY
-                print(
-                    f"{name}: step {len(losses)} of {arguments.steps}, loss {mean:.4f}", flush=True
-                )
-        source = arguments.styles / f"{name}.onnx"
-        card = Card.model_validate_json(source.with_suffix(".json").read_bytes())
-        write_style(
-            narrow,
-            arguments.output / source.name,
-            card=card.model_dump(include={"title", "painter", "year", "licence"}),
-            trunk=trunk,
-            settings=json.loads(metadata(source)["settings"]),
-        )
+    for file, wide, read in zip(files, networks, moments, strict=True):
+        if file.stem in names:
+            narrow = narrowed(wide, read, kept)
+            _report(file.stem, distil(wide, narrow, photos, arguments.steps), arguments.steps)
+            _write(narrow, file, arguments.output, trunk)
+
+
+def _report(name: str, losses: Iterator[float], steps: int) -> None:
+    """Run all steps, and print the mean loss of every hundred."""
+    recent: list[float] = []
+    for step, loss in enumerate(losses, start=1):
+        recent.append(loss)
+        if step % _REPORT_EVERY == 0 or step == steps:
+            mean = sum(recent) / len(recent)
+            print(f"{name}: step {step} of {steps}, loss {mean:.4f}", flush=True)
+            recent.clear()
+
+
+def _write(narrow: StyleNetwork, wide: Path, folder: Path, trunk: str) -> None:
+    """Write a style into a folder, with the card and the settings of the wide one's file."""
+    card = Card.model_validate_json(wide.with_suffix(".json").read_bytes())
+    write_style(
+        narrow,
+        folder / wide.name,
+        card=card.model_dump(include={"title", "painter", "year", "licence"}),
+        trunk=trunk,
+        settings=json.loads(metadata(wide)["settings"]),
+    )
 
 
 def _arguments() -> argparse.Namespace:

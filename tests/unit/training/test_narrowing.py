@@ -96,6 +96,13 @@ def test_the_styles_of_a_folder_become_narrow_and_can_be_blended(
     assert not torch.equal(one.first.weight, other.first.weight)
 
 
+def test_a_style_that_the_folder_lacks_is_named(
+    styles: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SystemExit, match="it has no third"):
+        run(monkeypatch, styles, "--photos", photos, "-o", tmp_path / "narrow", "--name", "third")
+
+
 def test_styles_of_several_trunks_are_refused(
     styles: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
