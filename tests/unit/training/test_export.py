@@ -21,7 +21,7 @@ from stylizer.painting.interpolation import NotInterpolable, interpolate
 from training.evaluate import decibels
 from training.export import read_network, write_style
 from training.graph import Precision, build
-from training.network import StyleNetwork
+from training.network import WIDE, StyleNetwork
 from training.steadiness import Frames
 
 CARD = {"title": "Blotches", "painter": "Chance", "year": 2020, "licence": "MIT"}
@@ -114,6 +114,19 @@ def test_a_network_of_version_3_is_given_a_faint_canvas_and_the_same_one_every_t
     assert torch.equal(one.lay.weight, other.lay.weight)
     assert 0 < one.lay.weight.abs().max() < 0.1
     torch.testing.assert_close(one.second.weight, make_network(3).second.weight)
+
+
+def test_a_network_of_version_4_stays_as_wide_as_it_is(tmp_path: Path) -> None:
+    torch.manual_seed(4)
+    wide = StyleNetwork(within=WIDE)
+    model = build(wide)
+    for entry in model.metadata_props:
+        entry.value = "4" if entry.key == "network" else entry.value
+    file = tmp_path / "wide.onnx"
+    file.write_bytes(model.SerializeToString())
+    read, _ = read_network(file)
+    picture = noise(1, 3, 32, 48)
+    assert np.abs(paint(build(read), picture).astype(int) - paint(model, picture)).max() <= 1
 
 
 def test_the_fp16_network_paints_nearly_the_same(network: StyleNetwork) -> None:
