@@ -21,7 +21,7 @@ from shared.contracts.manifest import Manifest
 from shared.contracts.messages import AnyMessage, SegmentReady, SplitCompleted, SplitFailed
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
-from shared.storage.work_folders import more_room
+from shared.storage.work_folders import more_room, room
 from shared.telemetry import tracing
 
 log = structlog.get_logger()
@@ -164,10 +164,11 @@ class Conclusion:
             if error.code != NO_SPACE:
                 raise
             # Other results that fill it, in this process or another, may be done soon.
+            before = room(self._settings.work_dir)
             log.warning("result waiting for space", job_id=manifest.job_id)
             job.wait_for(ROOM)
             await self._retry(lambda: self._records.save(job))
-            if not await more_room(self._settings.work_dir, self._leaving):
+            if not await more_room(self._settings.work_dir, before, self._leaving):
                 raise
         return await self._retry(in_turn)
 

@@ -24,7 +24,7 @@ from shared.contracts.style_request import StyleRequest
 from shared.media.encodings import smallest_side
 from shared.storage.manifests import store_manifest
 from shared.storage.sealed_files import SealedFile
-from shared.storage.work_folders import more_room, work_folder
+from shared.storage.work_folders import more_room, room, work_folder
 from splitter.budget import PAUSE_S
 from splitter.decoder.process import DecoderKilled, split_in_child
 from splitter.decoder.wire import Job
@@ -178,7 +178,8 @@ class SplitJob:
 
     async def _wait_for_room(self) -> None:
         """Wait a while for room in the work folder, which other jobs may be about to free."""
-        await more_room(self._settings.work_dir, asyncio.Event())
+        work_dir = self._settings.work_dir
+        await more_room(work_dir, room(work_dir), asyncio.Event())
 
     async def _wait_for_budget(self) -> None:
         """Return when the video is admitted or the service is shutting down."""

@@ -62,18 +62,23 @@ def sweep_work_folders(parent: str | None) -> int:
     return swept
 
 
-async def more_room(parent: str | None, leaving: asyncio.Event) -> bool:
-    """Wait until some space has become free in ``parent``; return whether it has.
+def room(parent: str | None) -> int:
+    """Return the free bytes where `work_folder` makes folders in ``parent``."""
+    return shutil.disk_usage(parent or tempfile.gettempdir()).free
 
-    Returns after `FULL_S` at the latest, and when ``leaving`` is set.
+
+async def more_room(parent: str | None, before: int, leaving: asyncio.Event) -> bool:
+    """Wait until `room` is clearly more than ``before``; return whether it is.
+
+    ``before`` is measured as soon as something does not fit: what becomes free while that is
+    recorded counts. Returns after `FULL_S` at the latest, and when ``leaving`` is set.
     """
-    place = parent or tempfile.gettempdir()
-    before, until = shutil.disk_usage(place).free, time.monotonic() + FULL_S
+    until = time.monotonic() + FULL_S
     while time.monotonic() < until and not leaving.is_set():
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LOOK_S):
                 await leaving.wait()
-        if shutil.disk_usage(place).free >= before + _MORE_BYTES:
+        if room(parent) >= before + _MORE_BYTES:
             return True
     return False
 

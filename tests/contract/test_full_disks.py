@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +49,22 @@ async def test_a_result_waits_for_room_in_its_work_folder_and_its_record_says_so
         assert status.waiting is None
         result = await bench.blobs.read(bench.settings.results_container, status.result or "")
     assert result == film.made(tmp_path)
+
+
+@pytest.mark.parametrize("sooner", [True, False])
+async def test_room_counts_from_the_moment_at_which_something_did_not_fit(
+    disk: Disk, *, sooner: bool
+) -> None:
+    disk.fill()
+    folder = str(disk.folder)
+    before = work_folders.room(folder)
+    if sooner:
+        disk.free()
+    waiting = asyncio.create_task(work_folders.more_room(folder, before, asyncio.Event()))
+    await asyncio.sleep(0)
+    disk.free()
+    async with asyncio.timeout(work_folders.FULL_S / 2):
+        assert await waiting
 
 
 async def test_a_result_that_finds_no_room_fails_and_leaves_nothing_there(
