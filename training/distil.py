@@ -29,7 +29,7 @@ from training.export import read_network, write_style
 from training.narrowing import Moments, choose_channels, measure_blocks, narrowed
 from training.network import MULTIPLE, StyleNetwork
 from training.runtime import metadata
-from training.trainer import one_cycle
+from training.trainer import CANVAS_EXTENT, one_cycle
 
 _BATCH: Final = 4
 _SIDE: Final = 160
@@ -41,15 +41,13 @@ _BEYOND: Final = 0.02
 
 _MEASURED: Final = 16
 _MEASURED_SIDE: Final = 256
-_CANVAS: Final = 4096
-_QUARTERS: Final = 4
 _REPORT_EVERY: Final = 100
 _SEED: Final = 1
 
 
 def places(number: int, chance: torch.Generator) -> Tensor:
-    """Return random places on the canvas (N, 2), in pixels, on quarters."""
-    return (_CANVAS * _QUARTERS * torch.rand(number, 2, generator=chance)).round() / _QUARTERS
+    """Return random places on the canvas (N, 2), in pixels."""
+    return CANVAS_EXTENT * torch.rand(number, 2, generator=chance)
 
 
 def measure(network: StyleNetwork, photos: list[Path]) -> list[Moments]:

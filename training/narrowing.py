@@ -12,6 +12,7 @@ All networks of a family lose the same channels, so that their weights can still
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 import torch
@@ -36,15 +37,12 @@ def measure_blocks(
     """Return the moments of each block over pictures (1, 3, H, W) and their places (1, 2)."""
     seen: list[list[Tensor]] = [[] for _ in network.blocks]
 
-    def keeper(number: int) -> object:
-        def keep(_layer: nn.Module, _given: object, read: Tensor) -> None:
-            seen[number].append(read.transpose(0, 1).flatten(1))
-
-        return keep
+    def keep(parts: list[Tensor], _layer: nn.Module, _given: object, read: Tensor) -> None:
+        parts.append(read.transpose(0, 1).flatten(1))
 
     handles = [
-        block.spread_2.register_forward_hook(keeper(number))
-        for number, block in enumerate(network.blocks)
+        block.spread_2.register_forward_hook(partial(keep, parts))
+        for block, parts in zip(network.blocks, seen, strict=True)
     ]
     with torch.no_grad():
         for picture, place in painted:

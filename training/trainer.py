@@ -50,12 +50,14 @@ from training.network import MULTIPLE, RIM, StyleNetwork, inner
 from training.reference import ReferenceNetwork
 
 CHECKPOINT_EVERY: Final = 100
+CANVAS_EXTENT: Final = 4096.0
+"""Pictures are placed on so many pixels of the canvas, down and across."""
+
 _CURVE_EVERY: Final = 10
 _WARM_UP: Final = 0.05
 _GRADIENT_LIMIT: Final = 5.0
 _LARGEST_SHIFT: Final = 3
 _NOISE: Final = 0.025
-_CANVAS: Final = 4096.0
 
 Network = StyleNetwork | ReferenceNetwork
 
@@ -177,7 +179,7 @@ class _Run:
         crop = wide[..., :-MULTIPLE, :-MULTIPLE]
         pictures = inner(crop, RIM)
         # Any fraction of a pixel, so that strokes can later follow a camera.
-        canvas = (_CANVAS * torch.rand(plan.batch, 2, generator=chance)).to(self._device)
+        canvas = (CANVAS_EXTENT * torch.rand(plan.batch, 2, generator=chance)).to(self._device)
         painted = inner(self._paint(crop, canvas), RIM)
         seen = views(painted, self._features, self._square(plan.part, chance))
         measured = measure(seen, self._wanted)
