@@ -18,7 +18,7 @@ from importlib import import_module
 from typing import Final, NoReturn
 
 from cli.command_line import build_parser
-from cli.interruption import INTERRUPTED, Interrupted
+from cli.interruption import INTERRUPTED, Interrupted, raise_when_interrupted
 from cli.parser import USAGE_ERROR
 from shared.contracts.errors import ConfigurationError, StylestreamError
 from shared.telemetry.escapes import escaped
@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         arguments = build_parser().parse_args(argv)
         module, _, function = arguments.command.partition(":")
         command = getattr(import_module(f"cli.commands.{module}"), function)
+        raise_when_interrupted()
         code = asyncio.run(command(arguments))
         sys.stdout.flush()
         sys.exit(code)

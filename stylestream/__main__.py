@@ -10,6 +10,9 @@ from stylestream import check_packages
 def main() -> NoReturn:
     """Run the command line and exit."""
     check_packages("shared", "client", "local", "cli", "splitter", "stylizer", "assembler")
+    from cli.interruption import leave_when_interrupted
+
+    leave_when_interrupted()
     from cli.main import main as run
 
     run()

@@ -30,6 +30,7 @@ from cli.commands.common import (
 )
 from cli.commands.logs import shown
 from cli.commands.setup import ensure_azurite
+from cli.interruption import interrupted_once
 from cli.meter import Meter
 from cli.probe import expected_frames
 from cli.progress import JobProgress
@@ -190,6 +191,7 @@ async def _pipeline(
     from local.stack import Stack, StackOptions
 
     async with AsyncExitStack() as closing:
+        closing.enter_context(interrupted_once())
         directory = arguments.dir or Path(
             closing.enter_context(tempfile.TemporaryDirectory(prefix="stylestream-"))
         )

@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -137,7 +138,10 @@ async def test_a_stack_that_is_kept_warm_paints_what_comes_next_and_leaves_nothi
     assert not folder.parent.exists()
 
 
-async def test_ctrl_c_ends_a_run_at_once_and_leaves_nothing(clip: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("times", [1, 5])
+async def test_ctrl_c_ends_a_run_at_once_and_leaves_nothing(
+    clip: Path, tmp_path: Path, times: int
+) -> None:
     folder = tmp_path / "temporary"
     folder.mkdir()
     process = await start("run", "--style", "udnie", "-o", tmp_path / "x.mp4", TMPDIR=str(folder))
@@ -146,11 +150,15 @@ async def test_ctrl_c_ends_a_run_at_once_and_leaves_nothing(clip: Path, tmp_path
         while b"started" not in await process.stderr.readline():
             pass
     children = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(signal.SIGINT)
+    for _ in range(times):
+        with suppress(ProcessLookupError):
+            process.send_signal(signal.SIGINT)
+        await asyncio.sleep(0.05)  # as fast as an impatient user presses it
     async with asyncio.timeout(DEADLINE_S):
         _, err = await process.communicate()
     assert process.returncode == 130
     assert b"stopping ..." in err
+    assert b"Traceback" not in err
     await until_gone(*children)
     assert [*folder.iterdir()] == []
 

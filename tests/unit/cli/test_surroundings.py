@@ -79,6 +79,26 @@ def test_a_home_with_a_percent_sign_is_shown_in_help(
         assert "50%d" in capsys.readouterr().out.replace("\n", "").replace(" ", "")
 
 
+@pytest.mark.parametrize("module", ["pydantic", "cli.command_line", "cli.commands.run"])
+def test_ctrl_c_while_modules_are_loaded_ends_without_a_traceback(
+    module: str, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        f"""
+import os, signal, sys
+
+class Pressed:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Pressed())
+"""
+    )
+    ran = in_shell(f'PYTHONPATH={tmp_path} "$0" run nowhere.mp4')
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", "stylestream: interrupted\n")
+
+
 def test_ctrl_c_while_the_command_line_is_read_is_an_interruption(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
