@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ from shared.contracts.style_request_text import format_style_request
 from shared.storage.blobs import BlobFacts, BlobStore
 
 POLL_S: Final = 0.5
+
+_SUBMISSION: Final = "submission"
+"""Metadata key of an upload: a mark by which its submission knows it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +79,27 @@ class Pipeline:
 
         Characters of the name that storage alters are replaced (see `client.names`).
         """
-        metadata = format_style_request(style)
+        mark = secrets.token_hex(8)
+        metadata = format_style_request(style) | {_SUBMISSION: mark}
         for name in numbered(upload_name(video.name)):
             etag = await self._blobs.create(
                 self._containers.uploads, name, video, metadata=metadata
             )
+            etag = etag or await self._version_marked(name, mark)
             if etag is not None:
                 job = job_id(self._containers.uploads, name, etag, style)
                 return Submission(job, name, etag)
         raise AssertionError("there is a number for every name")
+
+    async def _version_marked(self, name: str, mark: str) -> str | None:
+        """Return the version of an upload that has the mark; None if the upload is another's.
+
+        It has the mark if storage wrote it and only the answer was lost.
+        """
+        upload = await self._blobs.facts(self._containers.uploads, name)
+        if upload is None or upload.metadata.get(_SUBMISSION) != mark:
+            return None
+        return upload.etag
 
     async def withdraw(self, submission: Submission) -> None:
         """See to it that a submission is not painted, whether or not its job has begun.
@@ -175,12 +191,14 @@ class Pipeline:
             StylestreamError: the job has ended already.
         """
         await self.status(job)
-        name = status_blob(job)
+        name, cancelled = status_blob(job), None
         while True:
             stored = await self._blobs.fetch(self._containers.jobs, name)
             if stored is None:
                 raise StylestreamError(f"the record of job {job} no longer exists")
             status = read_status(stored.data)
+            if status == cancelled:
+                return status  # it was stored, and only the answer was lost
             if status.ended:
                 raise StylestreamError(f"job {job} is {status.state} already")
             changes = {"state": "cancelled", "updated_at": utc_now()}
