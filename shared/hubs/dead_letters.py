@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import traceback
 
 from shared.contracts.errors import PermanentError
@@ -33,7 +34,11 @@ class DeadLetter(Value):
 
 
 class DeadLetters:
-    """Stores events of one hub in a container, one blob per event, named by its place."""
+    """Stores events of one hub in a container, one blob per event.
+
+    Its name has a digest of the event beside its place, because a hub that was recreated counts its
+    events anew.
+    """
 
     def __init__(self, blobs: BlobStore, container: str, hub: str) -> None:
         self._blobs = blobs
@@ -57,10 +62,17 @@ class DeadLetters:
             buried_at=utc_now(),
             body_base64=base64.b64encode(delivery.body).decode(),
         )
-        name = f"{self._hub}/{letter.partition_id}/{letter.sequence_number}.json"
         await self._blobs.create(
-            self._container, name, letter.to_json(), content_type="application/json"
+            self._container,
+            _name(letter, delivery.body),
+            letter.to_json(),
+            content_type="application/json",
         )
+
+
+def _name(letter: DeadLetter, body: bytes) -> str:
+    digest = hashlib.sha256(body).hexdigest()[:8]
+    return f"{letter.hub}/{letter.partition_id}/{letter.sequence_number}-{digest}.json"
 
 
 def _cause(error: BaseException) -> str:

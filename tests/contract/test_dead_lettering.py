@@ -17,7 +17,7 @@ from shared.contracts.errors import PermanentError
 from shared.contracts.messages import ChunkFailed, Message, SegmentReady
 from shared.hubs import dead_lettering as module
 from shared.hubs.dead_lettering import DeadLettering
-from shared.hubs.dead_letters import DeadLetters
+from shared.hubs.dead_letters import DeadLetter, DeadLetters
 from shared.hubs.delivery import Delivery, Place
 from shared.hubs.watermark import Watermark
 from shared.hubs.workers import Workers
@@ -36,9 +36,9 @@ class JobPostponed(Message):
     type: Literal["JobPostponed"] = "JobPostponed"
 
 
-def delivery(watermark: Watermark[Place]) -> Delivery:
+def delivery(watermark: Watermark[Place], body: bytes = b"foreign") -> Delivery:
     where = SimpleNamespace(partition_id="0", eventhub_name="frames", consumer_group="$Default")
-    return Delivery(EventData(b"foreign"), where, watermark)
+    return Delivery(EventData(body), where, watermark)
 
 
 async def fail(_: Delivery) -> None:
@@ -69,8 +69,23 @@ async def test_a_dead_letter_that_cannot_be_stored_is_retried_until_it_can(
 
         letters._container = container
         await workers.finish()
-        assert await BlobStore(client).exists(container, "frames/0/0.json")
+        assert [name async for name in BlobStore(client).names(container, "frames/0/0-")]
     assert (health.ready[0], watermark.unfinished) == (True, 0)
+
+
+async def test_an_event_of_a_recreated_hub_is_stored_beside_one_of_the_same_place_in_the_earlier(
+    storage_connection: str,
+) -> None:
+    async with storage_client(storage_connection, None, None) as client:
+        container, blobs = f"t{uuid.uuid4().hex[:8]}", BlobStore(client)
+        await client.create_container(container)
+        letters = DeadLetters(blobs, container, "frames")
+        for body in (b"of the earlier hub", b"of the new hub", b"of the new hub"):
+            await letters.store(delivery(Watermark(), body), ValueError("foreign"))
+        names = [name async for name in blobs.names(container)]
+        found = [DeadLetter.model_validate_json(await blobs.read(container, n)) for n in names]
+    assert {letter.body for letter in found} == {b"of the earlier hub", b"of the new hub"}
+    assert len(found) == 2
 
 
 async def test_a_service_that_drains_leaves_such_an_event_to_the_next(
