@@ -1,8 +1,9 @@
 """The life of a service: start, report health, read its hub, drain on SIGTERM.
 
 A draining service is not ready, takes up nothing new, finishes the work in hand, flushes its
-checkpoints, releases its partitions, and exits 0. A second signal ends it at once. A service that
-has failed (`shared.service.health`) drains in the same way and exits 1.
+checkpoints, releases its partitions, and exits 0. One that is still starting just exits 0. A second
+signal ends it at once. A service that has failed (`shared.service.health`) drains in the same way
+and exits 1.
 
 While a dependency is unavailable, a service waits, not ready, and resumes by itself.
 """
@@ -15,7 +16,7 @@ import functools
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NoReturn, TypeVar
 
@@ -39,6 +40,7 @@ from shared.telemetry.metrics import WorkMetrics, process_registry
 log = structlog.get_logger()
 S = TypeVar("S", bound=ServiceSettings)
 M = TypeVar("M", bound=WorkMetrics)
+T = TypeVar("T")
 
 _CLOSING_S: Final = 10.0
 _ANSWER_S: Final = 5.0
@@ -68,7 +70,7 @@ class Service:
     drain: Callable[[], None] = _nothing_to_leave
 
 
-Build = Callable[[S, AzureClients, M, Health], Awaitable[Service]]
+Build = Callable[[S, AzureClients, M, Health], Coroutine[None, None, Service]]
 
 
 def reader(
@@ -140,42 +142,56 @@ async def _run(
         HealthServer(settings.metrics_host, settings.metrics_port, registry, health),
         AzureClients(settings) as clients,
     ):
-        service = await build(settings, clients, metrics, health)
-        blobs = BlobStore(await clients.storage())
-        clock = StorageClock(
-            await clients.last_answer(service.container), settings.ownership_expiry_s
-        )
-        probes: dict[str, Probe] = {
-            "event hubs": service.consumer.reach,
-            "storage": await clients.probe(blobs, service.container),
-            "clock": clock.check,
-            **service.probes,
-        }
-        reading = asyncio.create_task(
-            _read(service.consumer, blobs, settings, health, Retry(metrics))
-        )
-        probing = asyncio.create_task(
-            in_rounds(
-                "probes",
-                settings.probe_interval_s,
-                lambda: probe(probes, health, metrics),
-                metrics.background_failed,
-            )
-        )
-        await _first_of(reading, stop, health.failed)
-        health.serving = False
-        probing.cancel()
-        if not reading.done():
-            await _drain(service, settings.drain_timeout_s)
-            reading.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await reading
+        # It may wait for storage, which must not hold up the end.
+        building = asyncio.create_task(build(settings, clients, metrics, health))
+        await _first_of(building, stop)
+        if building.done():
+            await _serve(building.result(), settings, clients, metrics, health, stop)
+        else:
+            building.cancel()
+            await asyncio.gather(building, return_exceptions=True)
     log.info("stopped")
 
 
-async def _first_of(reading: asyncio.Task[None], *events: asyncio.Event) -> None:
+async def _serve(
+    service: Service,
+    settings: ServiceSettings,
+    clients: AzureClients,
+    metrics: WorkMetrics,
+    health: Health,
+    stop: asyncio.Event,
+) -> None:
+    """Read the service's hub until it is to stop or has failed, and drain it."""
+    blobs = BlobStore(await clients.storage())
+    clock = StorageClock(await clients.last_answer(service.container), settings.ownership_expiry_s)
+    probes: dict[str, Probe] = {
+        "event hubs": service.consumer.reach,
+        "storage": await clients.probe(blobs, service.container),
+        "clock": clock.check,
+        **service.probes,
+    }
+    reading = asyncio.create_task(_read(service.consumer, blobs, settings, health, Retry(metrics)))
+    probing = asyncio.create_task(
+        in_rounds(
+            "probes",
+            settings.probe_interval_s,
+            lambda: probe(probes, health, metrics),
+            metrics.background_failed,
+        )
+    )
+    await _first_of(reading, stop, health.failed)
+    health.serving = False
+    probing.cancel()
+    if not reading.done():
+        await _drain(service, settings.drain_timeout_s)
+        reading.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await reading
+
+
+async def _first_of(work: asyncio.Task[T], *events: asyncio.Event) -> None:
     waiting = [asyncio.create_task(event.wait()) for event in events]
-    await asyncio.wait({reading, *waiting}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({work, *waiting}, return_when=asyncio.FIRST_COMPLETED)
     for task in waiting:
         task.cancel()
 

@@ -14,9 +14,12 @@ from contextlib import AsyncExitStack
 import pytest
 import pytest_asyncio
 from assembler_bench import DEADLINE_S, Bench, running, started
+from ports import unused_port
 
 from assembler.job import first_record
+from local import azurite
 from local.eventgrid import LocalTopic
+from local.readiness import HttpReady
 from shared.contracts.layout import chunk_blob, status_blob
 from shared.contracts.messages import ChunkFailed, SegmentReady
 
@@ -55,6 +58,36 @@ def test_a_stylizer_configured_for_a_missing_gpu_does_not_run_on_the_cpu(
     assert ended.returncode == 2
     assert "ENGINE=cuda" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@session_loop
+async def test_a_service_that_waits_for_storage_while_it_starts_ends_on_sigterm(
+    eventhub_connection: str,
+) -> None:
+    nowhere, port = azurite.connection_string(unused_port()), unused_port()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "stylizer"),
+        env={
+            "PATH": os.environ["PATH"],
+            "STORAGE_CONNECTION_STRING": nowhere,
+            "EVENTHUB_CONNECTION_STRING": eventhub_connection,
+            "STYLES_CONTAINER": "styles",
+            "METRICS_PORT": str(port),
+            "METRICS_HOST": "127.0.0.1",
+        },
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        starts = HttpReady(f"http://127.0.0.1:{port}/healthz")
+        async with asyncio.timeout(DEADLINE_S):
+            while not await starts.reached(""):
+                await asyncio.sleep(0.1)
+            process.terminate()
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
