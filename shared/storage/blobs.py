@@ -16,7 +16,9 @@ from typing import Any
 from azure.core import MatchConditions
 from azure.core.exceptions import AzureError
 from azure.storage.blob import BlobProperties, BlobType, ContentSettings
+from azure.storage.blob.aio import BlobClient
 
+from shared.contracts.errors import PermanentError
 from shared.storage.accounts import BlobClients
 from shared.storage.answers import Answer, answer, failure
 from shared.storage.batches import MOST, delete_batch
@@ -69,15 +71,21 @@ class BlobStore:
             `DeniedError` when it refuses the credentials, a `NoContainerError` when there is no
             such container.
         PermanentError: from every method, ``STORAGE_REFUSED``, when storage would never accept the
-            request; a `DoubtfulError` while that is not certain.
+            request, or no blob can have that name; a `DoubtfulError` while that is not certain.
     """
 
     def __init__(self, client: BlobClients) -> None:
         self._client = client
 
+    def _blob(self, container: str, name: str) -> BlobClient:
+        # HTTP resolves these segments, so that a URL with one leads elsewhere.
+        if not name or {".", ".."} & set(name.split("/")):
+            raise PermanentError("STORAGE_REFUSED", f"no blob can be called {container}/{name}")
+        return self._client.get_blob_client(container, name)
+
     async def facts(self, container: str, name: str) -> BlobFacts | None:
         """Return what is known about a blob; None when there is none."""
-        blob = self._client.get_blob_client(container, name)
+        blob = self._blob(container, name)
         try:
             found = await blob.get_blob_properties()
         except AzureError as error:
@@ -97,7 +105,7 @@ class BlobStore:
 
     async def fetch(self, container: str, name: str) -> Content | None:
         """Return a blob's content with its ETag and metadata; None when there is none."""
-        blob = self._client.get_blob_client(container, name)
+        blob = self._blob(container, name)
         try:
             stream = await blob.download_blob(decompress=False)
             data, found = await stream.readall(), stream.properties
@@ -109,7 +117,7 @@ class BlobStore:
 
     async def download(self, container: str, name: str, path: Path) -> BlobFacts | None:
         """Download a blob to a file; return what is known about it, None when there is none."""
-        blob = self._client.get_blob_client(container, name)
+        blob = self._blob(container, name)
         try:
             stream = await blob.download_blob(decompress=False)
             with path.open("wb") as file:
@@ -131,7 +139,7 @@ class BlobStore:
         Returns:
             None when that version is gone.
         """
-        blob = self._client.get_blob_client(container, name)
+        blob = self._blob(container, name)
         try:
             stream = await blob.download_blob(offset, length, decompress=False, **_at(etag))
             return bytes(await stream.readall())
@@ -188,7 +196,7 @@ class BlobStore:
     async def _upload(
         self, container: str, name: str, data: bytes | Path | SealedFile, **options: Any
     ) -> str:
-        blob = self._client.get_blob_client(container, name)
+        blob = self._blob(container, name)
         with nullcontext(data) if isinstance(data, bytes) else data.open("rb") as content:
             written = await blob.upload_blob(content, **options)
         return _bare(written["etag"])
@@ -201,10 +209,10 @@ class BlobStore:
         """
         if await self.exists(container, to):
             return True
-        blob = self._client.get_blob_client(container, name)
+        blob = self._blob(container, name)
         try:
             stream = await blob.download_blob(decompress=False, **_at(etag))
-            await self._client.get_blob_client(container, to).upload_blob(
+            await self._blob(container, to).upload_blob(
                 # Its own iterator would pass for one that need not be awaited.
                 (part async for part in stream.chunks()),
                 length=stream.size,
@@ -227,7 +235,7 @@ class BlobStore:
         Returns:
             The new ETag; None when the blob is no longer at ``etag`` (nothing was written).
         """
-        blob = self._client.get_blob_client(container, name)
+        blob = self._blob(container, name)
         try:
             written = await blob.set_blob_metadata(metadata, **_at(etag))
         except AzureError as error:
@@ -300,7 +308,7 @@ class BlobStore:
     async def delete(self, container: str, name: str, *, etag: str | None = None) -> None:
         """Delete a blob, or only its version ``etag``; one that is gone already is ignored."""
         try:
-            await self._client.get_blob_client(container, name).delete_blob(**_at(etag))
+            await self._blob(container, name).delete_blob(**_at(etag))
         except AzureError as error:
             if answer(error) is Answer.ABSENT or (etag and answer(error) is Answer.CHANGED):
                 return

@@ -143,6 +143,8 @@ async def test_a_record_that_names_another_job_ends_its_own_and_touches_nothing_
     [
         {"state": "done", "result": "others.mp4"},
         {"state": "done"},
+        {"state": "done", "result": ""},
+        {"state": "done", "result": "../jobs/others.mp4"},
         {"state": "failed", "error": Failure(code="MADE_UP", message="buy now")},
         {"state": "cancelled", "result": "others.mp4"},
         {"state": "cancelled", "video_name": "others.mp4"},

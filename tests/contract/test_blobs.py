@@ -51,6 +51,30 @@ async def test_the_first_writer_wins_and_the_second_learns_of_it(
     assert (facts.size, facts.metadata) == (5, {"job_id": "1"})
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "../{other}/theirs", "a/../../{other}/theirs"])
+async def test_a_name_that_http_resolves_leads_to_no_other_blob(
+    client: BlobServiceClient, blobs: BlobStore, container: str, name: str
+) -> None:
+    other = f"t{uuid.uuid4().hex[:8]}"
+    await client.create_container(other)
+    etag = await blobs.create(other, "theirs", b"film")
+    assert etag
+    name = name.format(other=other)
+    for request in (
+        blobs.facts(container, name),
+        blobs.fetch(container, name),
+        blobs.read_range(container, name, 0, 1, etag),
+        blobs.create(container, name, b"x"),
+        blobs.replace(container, name, b"x"),
+        blobs.annotate(container, name, {}, etag=etag),
+        blobs.copy(container, name, "mine", etag=etag),
+        blobs.delete(container, name),
+    ):
+        with pytest.raises(PermanentError, match="no blob can be called"):
+            await request
+    assert await blobs.read(other, "theirs") == b"film"
+
+
 @pytest.mark.parametrize("limit", [64 << 20, 8], ids=["in one request", "in blocks"])
 @pytest.mark.parametrize("damaged", [False, True])
 async def test_a_file_that_was_damaged_since_it_was_checked_is_not_published(
