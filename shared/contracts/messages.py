@@ -88,7 +88,7 @@ class ChunkReady(Message):
 class EventPlace(Value):
     """Where an event is in its hub."""
 
-    partition_id: str
+    partition_id: Annotated[str, Field(pattern="^[0-9]{1,4}$")]
     sequence_number: int
 
 

@@ -56,7 +56,7 @@ class SplitProgress(Value):
 
     frames: int
     chunks: int
-    at: str = ""
+    at: MomentOrEmpty = ""
     """When the splitter wrote this: UTC, ISO 8601."""
     waiting_for: str | None = None
     """What it waits for; see `Waiting`. None while it splits."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -10,9 +12,9 @@ from splits_bench import Bench, bench_of
 from videos import Video
 
 from assembler.job import first_record
-from shared.contracts.layout import status_blob
+from shared.contracts.layout import progress_blob, status_blob
 from shared.contracts.messages import SplitStarted
-from shared.contracts.status import write_summary
+from shared.contracts.status import SplitProgress, write_summary
 from shared.contracts.style_request import StyleRequest
 from shared.hubs.publisher import Publisher
 from shared.hubs.sender import Sender
@@ -147,9 +149,11 @@ async def pass_over(bench: Bench, hub: Publisher) -> None:
         )
 
 
-async def test_an_upload_that_is_deleted_while_it_is_suspected_is_not_announced(
+@asynccontextmanager
+async def looking(
     storage_connection: str, eventhub_connection: str
-) -> None:
+) -> AsyncIterator[tuple[Bench, Overlooked, Announced]]:
+    """Look for uploads whose event was lost, where splitters have passed all that there was."""
     async with (
         bench_of(storage_connection, eventhub_connection, uploads_look_s=1) as bench,
         AzureClients(bench.settings) as clients,
@@ -160,15 +164,42 @@ async def test_an_upload_that_is_deleted_while_it_is_suspected_is_not_announced(
         accepted = Acceptance(settings, url)
         overlooked = Overlooked(settings, accepted, url, bench.openings(5), bench.blobs, hub)
         await pass_over(bench, hub)
+        yield bench, overlooked, hub
+
+
+async def until_due(bench: Bench) -> None:
+    """Wait until all that was uploaded by now should have been announced."""
+    looked_s = await storage_clock_s(bench)
+    await bench.until(lambda: later_than(bench, looked_s + bench.settings.uploads_look_s))
+
+
+async def test_a_progress_record_that_was_edited_keeps_no_other_upload_from_being_found(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    async with looking(storage_connection, eventhub_connection) as (bench, overlooked, hub):
+        for name in ("begun.mp4", "other.mp4"):
+            await put(bench, name)
+        begun = await open_for(bench, "begun.mp4")
+        edited = SplitProgress.model_construct(frames=8, chunks=1, at="yesterday")
+        jobs = bench.settings.jobs_container
+        await bench.blobs.create(jobs, progress_blob(begun.job_id), edited.to_json())
+        await until_due(bench)
+        await bench.until(lambda: told(overlooked, hub))
+    assert set(hub.names) == {"begun.mp4", "other.mp4"}
+
+
+async def test_an_upload_that_is_deleted_while_it_is_suspected_is_not_announced(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    async with looking(storage_connection, eventhub_connection) as (bench, overlooked, hub):
         # Given two uploads that nobody has in hand
         for name in ("kept.mp4", "deleted.mp4"):
             await put(bench, name)
-        looked_s = await storage_clock_s(bench)
-        await bench.until(lambda: later_than(bench, looked_s + settings.uploads_look_s))
+        await until_due(bench)
         await overlooked.announce_missed()
         overlooked._listed = float("inf")
         # When one is deleted between two looks
-        await bench.blobs.delete(settings.uploads_container, "deleted.mp4")
+        await bench.blobs.delete(bench.settings.uploads_container, "deleted.mp4")
         await bench.until(lambda: told(overlooked, hub))
         await overlooked.announce_missed()
     assert set(hub.names) == {"kept.mp4"}

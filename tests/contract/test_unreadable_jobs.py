@@ -12,9 +12,7 @@ from assembler.job import Job, first_record
 from assembler.redrive import Reach
 from assembler.stalls import Stalls
 from shared.contracts.layout import manifest_blob, progress_blob, status_blob
-from shared.contracts.messages import (
-    SegmentReady,
-)
+from shared.contracts.messages import EventPlace, JobRecalled, SegmentReady
 from shared.storage.seals import seal as seal_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -75,6 +73,20 @@ async def test_a_record_whose_times_cannot_be_compared_ends_its_job_and_no_other
     assert error
     assert error.code == "RECORD_UNREADABLE"
     assert "started_at" in error.message
+
+
+async def test_a_record_with_an_impossible_place_keeps_no_other_job_from_being_examined(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    edited, other = (uuid.uuid4().hex[:24] for _ in range(2))
+    async with running(storage_connection, eventhub_connection, redrive_after_s=0.2) as bench:
+        place = EventPlace.model_construct(partition_id="..", sequence_number=1)
+        record = first_record(started(edited)).model_copy(update={"upload_event": place})
+        jobs = bench.settings.jobs_container
+        await bench.blobs.create(jobs, status_blob(edited), record.to_json())
+        await bench.hub.by_job(JobRecalled(job_id=edited))
+        await bench.hub.by_job(started(other))
+        await bench.record(other, lambda status: status.waiting)
 
 
 async def test_a_splits_corrupt_progress_counts_as_none(
