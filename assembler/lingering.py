@@ -12,10 +12,15 @@ import time
 from datetime import UTC, datetime
 from typing import Final
 
+import structlog
+
 from assembler.settings import AssemblerSettings
+from shared.contracts.errors import TransientError
 from shared.contracts.layout import status_blob
 from shared.contracts.status import Status, readable_status
 from shared.storage.blobs import BlobStore
+
+log = structlog.get_logger()
 
 _SOONEST_S: Final = 5.0
 _LATEST_S: Final = 60.0
@@ -37,11 +42,14 @@ class Lingering:
         """Delete the segments that have been kept long enough."""
         if not self._settings.segments_linger_s or self._settings.keep_intermediates:
             return
-        jobs = [job async for job in self._blobs.folders(self._settings.segments_container)]
-        self._without_record = {
-            job: seen for job, seen in self._without_record.items() if job in jobs
-        }
-        await asyncio.gather(*map(self._delete_if_due, jobs))
+        try:
+            jobs = {job async for job in self._blobs.folders(self._settings.segments_container)}
+            self._without_record = {
+                job: seen for job, seen in self._without_record.items() if job in jobs
+            }
+            await asyncio.gather(*map(self._delete_if_due, jobs))
+        except TransientError as error:
+            log.warning("search for overdue segments failed", error=str(error))
 
     async def _delete_if_due(self, job: str) -> None:
         async with self._reads:

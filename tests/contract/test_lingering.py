@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from azure.storage.blob.aio import BlobServiceClient
+from ports import unused_port
 
 from assembler.lingering import Lingering
 from assembler.settings import AssemblerSettings
+from local import azurite
 from shared.contracts.layout import chunk_blob, status_blob
 from shared.contracts.status import State, Status
 from shared.contracts.style_request import StyleRequest
@@ -18,16 +20,26 @@ from shared.storage.blobs import BlobStore
 LINGER_S = 60.0
 
 
-@pytest.mark.asyncio(loop_scope="session")
-async def test_segments_are_deleted_when_their_job_ended_long_enough_ago(storage_connection):
+def settings_of(storage_connection: str) -> AssemblerSettings:
     suffix = secrets.token_hex(4)
-    settings = AssemblerSettings(
+    return AssemblerSettings(
         eventhub_connection_string="given",
         storage_connection_string=storage_connection,
         segments_container=f"segments-{suffix}",
         jobs_container=f"jobs-{suffix}",
         segments_linger_s=LINGER_S,
     )
+
+
+async def test_an_outage_of_storage_is_foreseen() -> None:
+    connection = azurite.connection_string(unused_port())
+    async with BlobServiceClient.from_connection_string(connection, retry_total=0) as client:
+        await Lingering(settings_of(connection), BlobStore(client)).delete_overdue()
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_segments_are_deleted_when_their_job_ended_long_enough_ago(storage_connection):
+    settings = settings_of(storage_connection)
     async with BlobServiceClient.from_connection_string(storage_connection) as client:
         for container in (settings.segments_container, settings.jobs_container):
             await client.create_container(container)
