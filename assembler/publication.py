@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from assembler.records import Records
-from shared.contracts.errors import PermanentError, ResultError
+from shared.contracts.errors import LockedError, PermanentError, ResultError
 from shared.contracts.layout import result_blob
 from shared.contracts.manifest import Manifest
 from shared.contracts.status import iso
@@ -25,6 +25,8 @@ log = structlog.get_logger()
 _JOB: Final = "job_id"
 _UPLOAD: Final = "upload"
 _UPLOADED_AT: Final = "uploaded_at"
+_KEPT: Final = (PermanentError, LockedError)
+"""The errors that keep a result from being replaced: a policy forbids it, or somebody leased it."""
 _CONTENT_TYPES: Final = {"mp4": "video/mp4", "mkv": "video/x-matroska"}
 
 
@@ -58,7 +60,7 @@ class Publication:
             try:
                 if await self._take_over(plain, existing, manifest, result):
                     return plain
-            except PermanentError as error:  # a policy may forbid replacing results
+            except _KEPT as error:
                 log.info("older result left in place", result=plain, reason=str(error))
                 return await self._publish_aside(own, manifest, result)
         return plain
@@ -89,21 +91,29 @@ class Publication:
         manifest: Manifest,
         result: SealedFile,
     ) -> bool:
-        """Move an older result aside and take its name; False if it has changed meanwhile."""
+        """Move an older result aside and take its name; False if it has changed meanwhile.
+
+        If it cannot be replaced, it keeps its name.
+        """
         older = existing.metadata[_JOB]
         aside = _names(manifest.model_copy(update={"job_id": older}))[1]
         if not await self._blobs.copy(self._container, plain, aside, etag=existing.etag):
             return False
         # Before, for anybody who fetches it now; and after, for a record stored in between.
         await self._records.move_result(older, plain, aside)
-        replaced = await self._blobs.replace(
-            self._container,
-            plain,
-            result,
-            etag=existing.etag,
-            metadata=_metadata(manifest),
-            content_type=_CONTENT_TYPES[manifest.source.container],
-        )
+        try:
+            replaced = await self._blobs.replace(
+                self._container,
+                plain,
+                result,
+                etag=existing.etag,
+                metadata=_metadata(manifest),
+                content_type=_CONTENT_TYPES[manifest.source.container],
+            )
+        except _KEPT:
+            await self._records.move_result(older, aside, plain)
+            await self._blobs.delete(self._container, aside)
+            raise
         await self._records.move_result(older, plain, aside)
         return replaced is not None
 

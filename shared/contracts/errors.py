@@ -6,7 +6,8 @@
     ├── ConfigurationError      the environment is wrong; exit 2, every problem named at once
     ├── TransientError          a dependency is unavailable; worth retrying
     │   ├── DeniedError         it refuses the credentials; an operator can fix that
-    │   └── NoContainerError    it lacks the container; an operator can fix that
+    │   ├── NoContainerError    it lacks the container; an operator can fix that
+    │   └── LockedError         it lets nobody change a blob while somebody holds a lease on it
     └── PermanentError          retrying cannot help; the job fails with this cause
         ├── DoubtfulError       probably permanent; retried for some seconds to make sure
         ├── MessageError        an event that is not one of the pipeline's
@@ -46,6 +47,10 @@ class DeniedError(TransientError):
 
 class NoContainerError(TransientError):
     """Storage answers, but the container does not exist; it may be about to be created."""
+
+
+class LockedError(TransientError):
+    """A blob cannot be changed while somebody else holds a lease on it, perhaps for good."""
 
 
 class PermanentError(StylestreamError):

@@ -18,6 +18,7 @@ from azure.core.exceptions import AzureError, HttpResponseError
 from shared.contracts.errors import (
     DeniedError,
     DoubtfulError,
+    LockedError,
     NoContainerError,
     PermanentError,
     StylestreamError,
@@ -158,5 +159,7 @@ def failure(verb: str, container: str, name: str, error: AzureError) -> Stylestr
             )
         case Answer.NO_CONTAINER:
             return NoContainerError(f"{what}: {sentence(error)}")
+        case Answer.EXISTS:
+            return LockedError(f"{what}: {sentence(error)}")
         case _:
             return TransientError(f"{what}: {sentence(error)}")

@@ -69,7 +69,7 @@ class BlobStore:
     Raises:
         TransientError: from every method, when storage stays unavailable through all retries; a
             `DeniedError` when it refuses the credentials, a `NoContainerError` when there is no
-            such container.
+            such container, a `LockedError` when a blob to be changed is leased.
         PermanentError: from every method, ``STORAGE_REFUSED``, when storage would never accept the
             request, or no blob can have that name; a `DoubtfulError` while that is not certain.
     """

@@ -135,6 +135,18 @@ async def test_another_upload_does_not_take_the_name_of_a_result(bench: Bench) -
     assert (await bench.contents())[plain(film)] == b"film"
 
 
+async def test_an_older_result_that_somebody_has_leased_keeps_its_name(
+    bench: Bench, storage_connection: str
+) -> None:
+    first, second = version(0), version(1)
+    await bench.publish(first, b"one")
+    async with storage_client(storage_connection, None, None) as client:
+        await client.get_blob_client(bench.results, plain(first)).acquire_lease(-1)
+        assert await bench.publish(second, b"two") == own(second)
+    assert await bench.contents() == {plain(first): b"one", own(second): b"two"}
+    assert await bench.recorded(first) == plain(first)
+
+
 async def test_a_record_that_is_stored_while_its_result_is_renamed_is_corrected(
     bench: Bench,
 ) -> None:
