@@ -8,9 +8,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from shared.contracts.errors import ConfigurationError
-
-MOST_CHARACTERS: Final = 1024
-"""The length of the longest name that storage accepts."""
+from shared.contracts.layout import LONGEST_NAME
 
 # Storage reads a backslash as a slash and drops a trailing dot; control characters, and bytes that
 # are not UTF-8, cannot be in a URL. Each would give the upload a name other than its job's.
@@ -50,8 +48,8 @@ def check_upload_name(name: str) -> None:
         raise ConfigurationError(
             [f"{name!r} cannot be an upload's name: storage would change it; try {_safe(name)!r}"]
         )
-    if len(name) > MOST_CHARACTERS:
-        raise ConfigurationError([f"an upload's name has at most {MOST_CHARACTERS} characters"])
+    if len(name) > LONGEST_NAME:
+        raise ConfigurationError([f"an upload's name has at most {LONGEST_NAME} characters"])
 
 
 def _safe(name: str) -> str:

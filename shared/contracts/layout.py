@@ -13,6 +13,9 @@ from zlib import crc32
 
 from shared.contracts.style_request import StyleRequest
 
+LONGEST_NAME: Final = 1024
+"""The length in characters of the longest name that storage accepts."""
+
 JOB_ID: Final = r"^[0-9a-f]{24}$"
 """The form of a job's id."""
 
@@ -73,9 +76,11 @@ def status_blob(job: str) -> str:
 def result_blob(video_name: str, style: str, container: str, job: str | None = None) -> str:
     """Name a result after its upload; ``job`` distinguishes results that would share a name.
 
+    A name that storage would not accept is shortened before its ending.
+
     >>> result_blob("holiday/beach.mov", "the-scream", "mp4")
     'holiday/beach.the-scream.mp4'
     """
     path = PurePosixPath(video_name)
-    parts = [path.stem, style] if job is None else [path.stem, style, job[:8]]
-    return str(path.with_name(".".join([*parts, container])))
+    ending = "".join(f".{part}" for part in (style, job and job[:8], container) if part)
+    return str(path.parent / path.stem)[: LONGEST_NAME - len(ending)] + ending

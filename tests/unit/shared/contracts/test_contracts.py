@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.contracts.errors import MessageError, NewerMessageError
-from shared.contracts.layout import chunk_blob, is_job_id, job_id, result_blob
+from shared.contracts.layout import LONGEST_NAME, chunk_blob, is_job_id, job_id, result_blob
 from shared.contracts.manifest import Chunk, Manifest, Source, pts_digest
 from shared.contracts.messages import ChunkReady, SegmentReady, SplitFailed, decode
 from shared.contracts.style_request import StyleRequest
@@ -149,6 +149,16 @@ def test_another_version_name_or_style_is_another_job() -> None:
 )
 def test_results_are_named_after_their_uploads(video: str, result: str) -> None:
     assert result_blob(video, "s", "mp4") == result
+
+
+@pytest.mark.parametrize("video", ["/", f"{'f' * 1020}.mp4", f"alice/{'f' * 1014}.mp4"])
+def test_every_upload_has_a_name_for_its_result(video: str) -> None:
+    names = {result_blob(video, "s", "mp4"), result_blob(video, "s", "mp4", "7" * 24)}
+    assert len(names) == 2
+    for name in names:
+        assert len(name) <= LONGEST_NAME
+        assert name.endswith(".mp4")
+        assert name.startswith(video[:100])
 
 
 def test_chunks_sort_by_name_as_by_number() -> None:
