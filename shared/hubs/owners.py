@@ -67,12 +67,11 @@ def signs_of_life(written: Mapping[str, tuple[str, float]]) -> dict[str, float]:
     }
 
 
-def name_in(metadata: Mapping[str, str | None]) -> str:
+def name_in(metadata: Mapping[str, str]) -> str:
     """Return the owner's name in an ownership blob's metadata; empty without an owner."""
-    # Listings give an empty value as None.
-    return metadata.get("ownerid") or ""
+    return metadata.get("ownerid", "")
 
 
-def owner_in(metadata: Mapping[str, str | None]) -> tuple[str, str]:
+def owner_in(metadata: Mapping[str, str]) -> tuple[str, str]:
     """Return the consumer and its version from an ownership blob's metadata."""
     return parse_owner(name_in(metadata))

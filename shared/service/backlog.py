@@ -17,6 +17,7 @@ from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
 from shared.hubs.owners import name_in, owner_in, signs_of_life
+from shared.hubs.positions import position_in
 from shared.service.checkpoints import BEGINNING, Partition, answering, checkpoint_blob, look_up
 from shared.service.settings import ServiceSettings
 from shared.storage.blobs import BlobItem, BlobStore
@@ -31,7 +32,7 @@ class PartitionBacklog:
 
     partition: Partition
     position: int | None
-    """Sequence number of the last event processed; None without a checkpoint."""
+    """Sequence number of the last event processed; None without a readable checkpoint."""
     owner: str | None
     """The consumer that reads it now; None if there is none."""
     version: str = ""
@@ -188,7 +189,7 @@ async def _checkpoints_and_owners(
 
 def _position(records: Mapping[str, BlobItem], name: str) -> int | None:
     blob = records.get(name)
-    return None if blob is None else int(blob.metadata["sequencenumber"])
+    return None if blob is None else position_in(blob.metadata)
 
 
 def _owner(

@@ -273,7 +273,8 @@ class BlobStore:
                     _bare(blob.etag),
                     blob.creation_time.timestamp(),
                     blob.last_modified.timestamp(),
-                    dict(blob.metadata or {}),
+                    # A listing gives an empty value as None.
+                    {key: value or "" for key, value in (blob.metadata or {}).items()},
                 )
         except AzureError as error:
             raise failure("list", container, prefix, error) from error

@@ -102,6 +102,18 @@ async def test_events_that_nobody_reads_wait_and_age(exporter: Exporter) -> None
     assert exporter.of("splitter", "backlog_events") == 0
 
 
+@pytest.mark.parametrize("spoilt", [{"offset": "-1"}, {"offset": "-1", "sequencenumber": ""}])
+async def test_a_position_that_cannot_be_read_counts_as_none(
+    exporter: Exporter, spoilt: dict[str, str]
+) -> None:
+    name = checkpoints.checkpoint_blob(exporter.settings, "frames", "0")
+    blobs = BlobStore(await exporter.clients.storage())
+    container = exporter.settings.frames_checkpoints_container
+    await blobs.create(container, name, b"", metadata=spoilt)
+    await exporter.send("frames", "a", "b")
+    await exporter.until("stylizer", "backlog_events", 2)
+
+
 async def test_a_service_that_reads_reduces_the_backlog_and_is_counted_as_an_owner(
     exporter: Exporter,
 ) -> None:
