@@ -157,7 +157,12 @@ def _add_chaos(commands_: CommandParsers) -> None:
         metavar="N",
         help="default: %(default)s; 0 repeats the one run of --seed alone",
     )
-    chaos.add_argument("--seed", type=int, default=1, help="of the first run; default: %(default)s")
+    chaos.add_argument(
+        "--seed",
+        type=whole(0, 1_000_000_000),
+        default=1,
+        help="of the first run; default: %(default)s",
+    )
     chaos.add_argument(
         "--only",
         action="append",

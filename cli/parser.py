@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, Final, NoReturn, TypeAlias
 
 USAGE_ERROR: Final = 2
 """The exit code for wrong usage."""
+
+_REWORDED: Final = (
+    (r"the following arguments are required: ([^,]*)", r"\1 is missing"),
+    (r"the following arguments are required: (.*)", r"\1 are missing"),
+    (r"argument (\S+): not allowed with argument (\S+)", r"\1 is not allowed with \2"),
+    (r"argument (\S+): ignored explicit argument (.*)", r"\1 takes no value, not \2"),
+    (r"argument (\S+): (.*)", r"\1 \2"),
+)
+"""What argparse says, and how to say it in a sentence."""
+
+_NUMBER: Final = re.compile(r"-[0-9.]")
 
 CommandParsers: TypeAlias = "argparse._SubParsersAction[Parser]"  # noqa: SLF001 - it has no public name
 
@@ -22,6 +35,15 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     """
     near = difflib.get_close_matches(word, sorted(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return words as a choice of one.
+
+    >>> listed(["bash", "zsh", "tcsh"])
+    'bash, zsh or tcsh'
+    """
+    return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 class Parser(argparse.ArgumentParser):
@@ -47,6 +69,8 @@ class Parser(argparse.ArgumentParser):
     ) -> tuple[argparse.Namespace, list[str]]:
         """Parse ``args``; an unknown word is an error of this parser."""
         words = sys.argv[1:] if args is None else list(args)
+        if not self._intermixing:
+            self._check_options(words)
         if self._commands is not None:
             self._check_command(words)
             return super().parse_known_args(words, namespace)
@@ -58,12 +82,13 @@ class Parser(argparse.ArgumentParser):
         finally:
             self._intermixing = False
         if unknown:
-            self.error(self._unknown(unknown[0]))
+            self.error(f"{unknown[0]!r} is one argument too many")
         return parsed, []
 
     def error(self, message: str) -> NoReturn:
         """Exit with a sentence on stderr that says where to find help."""
-        self.exit(USAGE_ERROR, f"stylestream: {message}\nSee '{self.prog} --help'.\n")
+        sentence = self._reworded(message)
+        self.exit(USAGE_ERROR, f"stylestream: {sentence}\nSee '{self.prog} --help'.\n")
 
     def _check_command(self, words: list[str]) -> None:
         if not words:
@@ -76,11 +101,42 @@ class Parser(argparse.ArgumentParser):
             listed = suggestion(command, known) or f": choose from {', '.join(known)}"
             self.error(f"{command!r} is not a command{listed}")
 
-    def _unknown(self, word: str) -> str:
-        if not word.startswith("-"):
-            return f"{word!r} is one argument too many"
-        option = word.partition("=")[0]
-        return f"{option!r} is not an option{suggestion(option, self._option_string_actions)}"
+    def _check_options(self, words: list[str]) -> None:
+        """End with an error for the first option that there is not.
+
+        argparse would first miss the arguments that the command needs.
+        """
+        for word in words:
+            if word == "--" or (self._commands is not None and not word.startswith("-")):
+                return  # file names follow, or a command with options of its own
+            option = word.partition("=")[0]
+            known = {option, word[:2]} & self._option_string_actions.keys()
+            # argparse takes these for arguments.
+            plain = not word.startswith("-") or word == "-" or " " in word or _NUMBER.match(word)
+            if not (known or plain):
+                self.error(f"{option!r} is not an option{self._meant(word, option)}")
+
+    def _meant(self, word: str, option: str) -> str:
+        if Path(word).exists():
+            return f"; for the file of this name, write ./{word}"
+        return suggestion(option, self._option_string_actions)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            choice = listed([str(word) for word in action.choices])
+            raise argparse.ArgumentError(action, f"must be {choice}, not {value!r}")
+
+    def _reworded(self, message: str) -> str:
+        if found := re.fullmatch(r"argument (\S+): expected .*", message):
+            option = found[1].rpartition("/")[2]
+            action = self._option_string_actions[option]
+            choices = f"{{{','.join(map(str, action.choices))}}}" if action.choices else ""
+            value = action.metavar or choices or action.dest.upper()
+            return f"{found[1]} needs a value: {option} {value}"
+        for pattern, replacement in _REWORDED:
+            if found := re.fullmatch(pattern, message):
+                return found.expand(replacement)
+        return message
 
 
 def _without_dashes(words: list[str]) -> list[str]:

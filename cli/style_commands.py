@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from cli.arguments import not_negative, whole
 from cli.options import add_at, add_engine, add_existing, add_json, add_loop, add_request
 from cli.parser import CommandParsers
 from local.defaults import DEFAULT_STYLE
+
+SHEET_WIDTH: Final = 480
+"""The width of each picture of a sheet, in pixels."""
 
 
 def add_gallery(commands_: CommandParsers) -> None:
@@ -30,9 +34,8 @@ def add_gallery(commands_: CommandParsers) -> None:
     styles.add_argument(
         "--width",
         type=whole(64, 4096),
-        default=480,
         metavar="PIXELS",
-        help="of each picture; default: %(default)s",
+        help=f"of each picture; default: {SHEET_WIDTH}",
     )
     add_at(styles)
     add_loop(styles)
@@ -91,6 +94,6 @@ def _add_train(commands_: CommandParsers) -> None:
     train.add_argument("--seed", type=whole(0, 1_000_000_000), metavar="N")
     train.add_argument("--title", help="for the card; default: the file's name")
     train.add_argument("--painter", default="unknown", help="for the card")
-    train.add_argument("--year", type=int, help="for the card")
+    train.add_argument("--year", type=whole(1, 9999), help="for the card")
     train.add_argument("--licence", default="all rights reserved", help="for the card")
     train.set_defaults(command="training:train")

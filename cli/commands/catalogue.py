@@ -6,18 +6,28 @@ import asyncio
 import json
 from argparse import Namespace
 
+from cli.commands.common import refuse_needless
 from local.defaults import gallery
 from shared.contracts.errors import ConfigurationError
 
 
 async def styles(arguments: Namespace) -> int:
     """List the styles with their cards, check them, or show what they look like."""
-    if arguments.check:
-        return await asyncio.to_thread(_check)
     if arguments.sheet is not None:
         from cli.commands.preview import sheet
 
         return await sheet(arguments)
+    of_sheets = {
+        "-o/--output": arguments.output,
+        "-f/--force": arguments.force,
+        "--width": arguments.width,
+        "--at": arguments.at,
+        "--loop": arguments.loop,
+        "--engine": arguments.engine,
+    }
+    refuse_needless(of_sheets, "needs --sheet")
+    if arguments.check:
+        return await asyncio.to_thread(_check)
     for style in gallery().styles.values():
         card = style.card
         if arguments.json:

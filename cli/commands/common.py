@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from argparse import Namespace
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from cli.meter import Meter
@@ -53,7 +54,7 @@ def read_request(arguments: Namespace) -> StyleRequest:
         "max_frames": arguments.max_frames,
         "fade": arguments.fade,
     }
-    request = parse_style_request(texts, DEFAULT_STYLE)
+    request = parse_style_request(texts, DEFAULT_STYLE, _option)
     if not os.environ.get("STYLES_CONTAINER"):  # only the services know what is in there
         styles = gallery()
         named = [style for blend in request.blends for style, _ in parse_blend(blend)]
@@ -64,6 +65,10 @@ def read_request(arguments: Namespace) -> StyleRequest:
             near = suggestion(unknown[0], styles.styles) if unknown else ""
             raise StyleError(error.code, f"{error.message}{near}") from error
     return request
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def find_request_problems(arguments: Namespace) -> list[str]:
@@ -79,6 +84,12 @@ def refuse(problems: list[str]) -> None:
     """Raise `ConfigurationError` if there are problems."""
     if problems:
         raise ConfigurationError(problems)
+
+
+def refuse_needless(options: Mapping[str, object], reason: str) -> None:
+    """Raise `ConfigurationError` if options were given that have no effect, with the reason."""
+    given = [name for name, value in options.items() if value is not None and value is not False]
+    refuse([f"{name} {reason}" for name in given])
 
 
 def find_engine_problems(engine: EngineSetting | None) -> list[str]:

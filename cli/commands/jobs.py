@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from cli.commands.common import refuse_needless
 from cli.report import Report
 from cli.results import Output, fetch_target, find_result_problems
 from cli.table import table
@@ -27,6 +28,9 @@ _OPENERS: Final = ("open",) if sys.platform == "darwin" else ("xdg-open",)
 
 async def status(arguments: Namespace) -> int:
     """Show one job or the newest ones; with ``--watch``, repeatedly."""
+    if arguments.job is not None:
+        of_lists = {"--state": arguments.state, "-n/--limit": arguments.limit}
+        refuse_needless(of_lists, "is for lists of jobs, and cannot be combined with JOB")
     async with open_pipeline(arguments.dir) as pipeline:
         if arguments.watch:
             return await _watch(pipeline, arguments)

@@ -15,6 +15,7 @@ from cli.interruption import Stopped
 from cli.loop import paint_loop, save_loop
 from cli.pictures import Picture, read_picture
 from cli.results import find_long_name, find_overwritten, find_unwritable, result_names
+from cli.style_commands import SHEET_WIDTH
 from cli.videos import find_unreadable
 from local.defaults import DEFAULT_STYLE, gallery
 from shared.contracts.style_blend import WHOLE, parse_blend
@@ -54,9 +55,8 @@ async def sheet(arguments: Namespace) -> int:
     problems = [*find_unreadable(arguments.video), *find_engine_problems(arguments.engine)]
     refuse(problems + _output_problems(output, arguments))
     logs.configure("WARNING", "console", "styles")
-    picture = await asyncio.to_thread(
-        read_picture, arguments.video, at=arguments.at, width=arguments.width
-    )
+    width = arguments.width or SHEET_WIDTH
+    picture = await asyncio.to_thread(read_picture, arguments.video, at=arguments.at, width=width)
     side = max(picture.frame.width, picture.frame.height)
     requests = [(style, StyleRequest(style=style, max_side=side)) for style in gallery().styles]
     return await _write(arguments, picture, requests, output, None)

@@ -21,7 +21,7 @@ They are an upload's metadata or the options of a command line.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, cast, get_args
 
 from shared.contracts.errors import StyleError
@@ -42,10 +42,13 @@ _SHARE: Final = re.compile(r"0?\.[0-9]+|[01](\.0*)?|0\.[0-9]*")
 _BOOLEANS: Final = {"": False, "false": False, "true": True}
 
 
-def parse_style_request(texts: Mapping[str, str], default_style: str) -> StyleRequest:
+def parse_style_request(
+    texts: Mapping[str, str], default_style: str, spelled: Callable[[str], str] = str
+) -> StyleRequest:
     """Return the request that ``texts`` describe; a missing or empty one stands for its default.
 
-    The style is not looked up: which styles exist is not part of the contract.
+    The style is not looked up: which styles exist is not part of the contract. ``spelled`` returns
+    what users call a text.
 
     Raises:
         StyleError: ``BAD_REQUEST``, with one sentence for each invalid text.
@@ -54,26 +57,27 @@ def parse_style_request(texts: Mapping[str, str], default_style: str) -> StyleRe
     style = texts.get("style", "").strip() or default_style
     strength = texts.get("strength", "").strip() or "1"
     color = texts.get("preserve_color", "").strip()
-    max_side = _read_count("max_side", texts, SIDES, problems)
-    start = _read_time("start", texts, problems)
-    duration = _read_time("duration", texts, problems)
+    max_side = _read_count("max_side", texts, spelled, SIDES, problems)
+    start = _read_time("start", texts, spelled, problems)
+    duration = _read_time("duration", texts, spelled, problems)
     if duration is not None and not round(duration, 3):
-        problems.append("duration must be longer than 0")
-    max_frames = _read_count("max_frames", texts, range(1, MOST_FRAMES + 1), problems)
-    brush = _read_count("brush", texts, BRUSHES, problems)
-    quality = _read_count("quality", texts, QUALITIES, problems)
+        problems.append(f"{spelled('duration')} must be longer than 0")
+    max_frames = _read_count("max_frames", texts, spelled, range(1, MOST_FRAMES + 1), problems)
+    brush = _read_count("brush", texts, spelled, BRUSHES, problems)
+    quality = _read_count("quality", texts, spelled, QUALITIES, problems)
     codec = texts.get("codec", "").strip().lower() or "h264"
     if codec not in get_args(Codec):
-        problems.append(f"codec must be {', '.join(get_args(Codec)[:-1])} or av1, not {codec!r}")
-    fade = _read_time("fade", texts, problems)
+        codecs = f"{', '.join(get_args(Codec)[:-1])} or av1"
+        problems.append(f"{spelled('codec')} must be {codecs}, not {codec!r}")
+    fade = _read_time("fade", texts, spelled, problems)
     try:
         Schedule.of(style, None if fade is None else round(1000 * fade))
     except ValueError as error:
         problems.append(str(error))
     if not _SHARE.fullmatch(strength):
-        problems.append(f"strength must be a number from 0 to 1, not {strength!r}")
+        problems.append(f"{spelled('strength')} must be a number from 0 to 1, not {strength!r}")
     if color.lower() not in _BOOLEANS:
-        problems.append(f"preserve_color must be true or false, not {color!r}")
+        problems.append(f"{spelled('preserve_color')} must be true or false, not {color!r}")
     if problems:
         raise StyleError("BAD_REQUEST", "; ".join(problems))
     return StyleRequest(
@@ -101,7 +105,11 @@ def format_style_request(request: StyleRequest) -> dict[str, str]:
 
 
 def _read_count(
-    name: str, texts: Mapping[str, str], allowed: range, problems: list[str]
+    name: str,
+    texts: Mapping[str, str],
+    spelled: Callable[[str], str],
+    allowed: range,
+    problems: list[str],
 ) -> int | None:
     text = texts.get(name, "").strip()
     if not text:
@@ -109,16 +117,18 @@ def _read_count(
     if re.fullmatch("[0-9]{1,9}", text) and int(text) in allowed:
         return int(text)
     problems.append(
-        f"{name} must be a whole number from {allowed[0]} to {allowed[-1]}, not {text!r}"
+        f"{spelled(name)} must be a whole number from {allowed[0]} to {allowed[-1]}, not {text!r}"
     )
     return None
 
 
-def _read_time(name: str, texts: Mapping[str, str], problems: list[str]) -> float | None:
+def _read_time(
+    name: str, texts: Mapping[str, str], spelled: Callable[[str], str], problems: list[str]
+) -> float | None:
     text = texts.get(name, "").strip()
     if not text:
         return None
     seconds = parse_time(text)
     if seconds is None:
-        problems.append(f"{name} must be {FORMS}, not {text!r}")
+        problems.append(f"{spelled(name)} must be {FORMS}, not {text!r}")
     return seconds
