@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from cli.meter import Meter
-from cli.screen import NOT_BEGUN, clock, fit, lines
+from cli.screen import NOT_BEGUN, clock, encodable, fit, lines
 from shared.contracts.status import SplitProgress, Status
 from shared.telemetry.escapes import escaped
 
@@ -127,4 +127,5 @@ class JobProgress:
         shown = lines(self._meters, self._failed, size.width, size.height) if self._meters else []
         if self._note:
             shown.append(fit(self._note, size.width))
-        return Text("\n".join(shown), no_wrap=True, overflow="crop")
+        text = encodable("\n".join(shown), self._console.encoding)
+        return Text(text, no_wrap=True, overflow="crop")

@@ -18,6 +18,9 @@ WITH_FRAMES: Final = 110
 NOT_BEGUN: Final = frozenset({"waiting", "upload", "queued"})
 """Stages of a job before any work on it."""
 
+_PLAIN: Final = str.maketrans("█▉▊▋▌▍▎▏·…", "#####....~")
+"""Characters in place of those that only Unicode has."""
+
 _SPEED, _LEFT, _STAGE, _PERCENT = 6, 6, 8, 4
 
 
@@ -96,6 +99,19 @@ def bar(share: float, width: int) -> str:
     eighths = round(share * width * 8)
     full, rest = divmod(eighths, 8)
     return ("█" * full + (" ▏▎▍▌▋▊▉"[rest] if rest else "")).ljust(width, "·")
+
+
+def encodable(text: str, encoding: str) -> str:
+    """Return ``text`` in characters that ``encoding`` has, each in place of one.
+
+    >>> encodable("é.mp4  50% ██▌··", "ascii")
+    '?.mp4  50% ###..'
+    """
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(_PLAIN).encode(encoding, "replace").decode(encoding)
+    return text
 
 
 def clock(seconds: float) -> str:

@@ -139,3 +139,16 @@ def test_on_a_terminal_lines_are_live_and_reports_stay_above() -> None:
     assert "ready after" in shown
     assert "clip.mp4" in shown
     assert "40%" in shown
+
+
+def test_a_terminal_without_unicode_gets_the_characters_that_it_has() -> None:
+    log = io.BytesIO()
+    file = io.TextIOWrapper(log, encoding="latin-1", errors="backslashreplace")
+    console = Console(file=file, force_terminal=True, width=80, height=10)
+    with JobProgress(console=console) as progress:
+        meter = progress.add("日本.mp4", 100)
+        progress.show(meter, record("stylizing", frames=100, stylized=50), None)
+    file.flush()
+    assert b"painting  50% #######......" in log.getvalue()
+    assert b"??.mp4" in log.getvalue()
+    assert b"\\u" not in log.getvalue()
