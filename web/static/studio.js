@@ -26,6 +26,8 @@ const schedule = new Schedule(session.styles, session.default_style);
 const jobs = new Jobs($("list"), $("empty"), $("more"), $("filter"), $("away"), $("announce"));
 jobs.styles = session.styles;
 
+const example = pictureOf("/static/example.jpg", LARGE);
+
 let files = [];
 let frame = null;
 let large = new AbortController();
@@ -104,20 +106,32 @@ function choose(chosen) {
   $("chosen").textContent = files.length > 1 ? `${files.length} videos` : files[0].name;
   $("chosen-more").textContent = sizeOf(bytes);
   offer();
-  const tooLarge = files.find((file) => file.size > session.max_upload_bytes);
-  trouble("video", tooLarge ? `${tooLarge.name} is larger than ${sizeOf(session.max_upload_bytes)}, the most that this studio accepts.` : null);
+  trouble("video", files.map(refusal).find(Boolean));
   trouble("painting", null);
   performance.mark("files chosen");
   describe();
-  const [first] = files;
-  const url = URL.createObjectURL(first);
-  frameOf(url, LARGE).then((canvas) => {
+  showFirst(files);
+}
+
+function refusal(file) {
+  if (!file.size) return `${file.name} is empty.`;
+  if (file.size <= session.max_upload_bytes) return null;
+  return `${file.name} is larger than ${sizeOf(session.max_upload_bytes)}, the most that this studio accepts.`;
+}
+
+// Shows the first of the videos that this browser can show, or the example.
+async function showFirst(chosen) {
+  for (const file of chosen) {
+    const url = URL.createObjectURL(file);
+    const canvas = await frameOf(url, LARGE);
     URL.revokeObjectURL(url);
     // Others were chosen while it was read.
-    if (files[0] !== first) return;
-    if (canvas) showFrame(canvas);
-    else $("chosen-more").textContent += " · this browser cannot show it, but it can be painted; styles are shown on an example";
-  });
+    if (files !== chosen) return;
+    if (canvas) return showFrame(canvas);
+  }
+  const them = chosen.length > 1 ? "them" : "it";
+  $("chosen-more").textContent += ` · this browser cannot show ${them}, so styles are shown on an example`;
+  await showFrame(await example);
 }
 
 $("files").addEventListener("change", (event) => choose(event.target.files));
@@ -144,9 +158,11 @@ document.body.addEventListener("drop", (event) => {
 
 $("choices").addEventListener("submit", async (event) => {
   event.preventDefault();
+  if ($("paint").ariaDisabled) return;
   const chosen = files;
   const request = { ...gallery.request, ...schedule.request };
-  $("paint").disabled = true;
+  // A button that is disabled outright would lose the keyboard's focus.
+  $("paint").ariaDisabled = "true";
   $("paint").textContent = "Uploading …";
   // The studio and the painters of this machine may share processors: what is asked for goes first.
   large.abort();
@@ -159,6 +175,7 @@ $("choices").addEventListener("submit", async (event) => {
 
 function offer() {
   $("paint").disabled = false;
+  $("paint").ariaDisabled = null;
   $("paint").parentElement.classList.remove("idle");
   $("paint").textContent = files.length > 1 ? `Paint ${files.length} videos` : "Paint";
 }
@@ -225,4 +242,5 @@ if (session.sign_out) {
 }
 jobs.follow();
 describe();
-await showFrame(await pictureOf("/static/example.jpg", LARGE));
+const picture = await example;
+if (!frame) await showFrame(picture);

@@ -8,9 +8,12 @@ export function clock(seconds) {
   return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
 }
 
+const SIZES = [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"], [0, "bytes"]];
+
 export function sizeOf(bytes) {
-  const [size, unit] = bytes < 1e9 ? [bytes / 1e6, "MB"] : [bytes / 1e9, "GB"];
-  return `${size.toFixed(size < 10 ? 1 : 0)}\u00a0${unit}`;
+  const [least, unit] = SIZES.find(([least]) => bytes >= least);
+  const size = least ? bytes / least : bytes;
+  return `${size.toFixed(least && size < 10 ? 1 : 0)}\u00a0${unit}`;
 }
 
 // When something was, as people of the browser's language write it: the year only of other years.

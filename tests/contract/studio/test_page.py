@@ -183,3 +183,59 @@ async def test_after_a_deletion_the_keyboard_focus_is_on_the_neighbour(page, stu
     await expect(
         page.locator(".job", has_text="open.mp4").get_by_role("button", name="Delete")
     ).to_be_focused(timeout=PATIENCE_MS)
+
+
+SHOWN = """() => {
+  const canvas = document.getElementById("before-still");
+  return [canvas.width, canvas.height];
+}"""
+EXAMPLE = [640, 360]
+
+
+async def shows(page: Page, size: list[int]) -> None:
+    async with asyncio.timeout(60):
+        while await page.evaluate(SHOWN) != size:
+            await asyncio.sleep(0.1)
+
+
+async def test_styles_are_shown_on_the_first_video_that_the_browser_can_show(page, tmp_path):
+    clip, text, empty = (tmp_path / name for name in ("clip.mp4", "text.mp4", "empty.mp4"))
+    clip.write_bytes(Video(frames=8, size=(96, 64)).make())
+    text.write_bytes(b"this is a text")
+    empty.touch()
+    await shows(page, EXAMPLE)
+    await choose(page, clip)
+    await shows(page, [96, 64])
+    await choose(page, text)
+    await shows(page, EXAMPLE)
+    more = page.locator("#chosen-more")
+    words = "cannot show it, so styles are shown on an example"
+    await expect(more).to_contain_text(words, timeout=PATIENCE_MS)
+    await expect(more).to_contain_text("14\u00a0bytes")
+    await choose(page, text, clip)
+    await shows(page, [96, 64])
+    await choose(page, clip, empty)
+    await expect(page.locator("#trouble")).to_have_text("empty.mp4 is empty.")
+
+
+async def test_who_paints_by_the_keyboard_keeps_the_focus(page, tmp_path):
+    text = tmp_path / "keyboard.mp4"
+    text.write_bytes(b"this is a text")
+    await choose(page, text)
+    paint = page.locator("#paint")
+    await paint.press("Enter")
+    sent = page.locator(".job", has_text="keyboard.mp4")
+    await expect(sent).to_contain_text("Waiting for the painter", timeout=PATIENCE_MS)
+    await expect(paint).to_have_text("Paint")
+    await expect(paint).to_be_focused()
+
+
+async def test_a_form_that_is_sent_twice_at_once_paints_once(page, tmp_path):
+    text = tmp_path / "twice.mp4"
+    text.write_bytes(b"this is a text")
+    await choose(page, text)
+    await expect(page.locator("#paint")).to_have_text("Paint")
+    await page.evaluate(
+        "() => [1, 2].forEach(() => document.getElementById('choices').requestSubmit())"
+    )
+    await expect(page.locator(".job", has_text="twice.mp4")).to_have_count(1)
