@@ -113,12 +113,12 @@ def main(
     health = Health()
     try:
         with tracing.exporting(name, settings.otel_exporter_otlp_endpoint):
-            asyncio.run(_run(settings, new_metrics, build, health))
+            finished = asyncio.run(_run(settings, new_metrics, build, health))
     except ConfigurationError as error:
         refuse(name, error)
-    if health.failed.is_set():
-        # A thread that hangs would hold up an orderly exit forever.
-        os._exit(1)
+    if health.failed.is_set() or not finished:
+        # A thread that hangs, or is not done yet, would hold up an orderly exit.
+        os._exit(int(health.failed.is_set()))
     sys.exit(0)
 
 
@@ -134,8 +134,9 @@ async def _run(
     new_metrics: Callable[[CollectorRegistry], M],
     build: Build[S, M],
     health: Health,
-) -> None:
-    stop = stop_on_signals()
+) -> bool:
+    """Run a service to its end; return False if it had to leave work unfinished."""
+    stop, finished = stop_on_signals(), True
     registry = process_registry()
     metrics = new_metrics(registry)
     async with (
@@ -146,11 +147,13 @@ async def _run(
         building = asyncio.create_task(build(settings, clients, metrics, health))
         await _first_of(building, stop)
         if building.done():
-            await _serve(building.result(), settings, clients, metrics, health, stop)
+            service = building.result()
+            finished = await _serve(service, settings, clients, metrics, health, stop)
         else:
             building.cancel()
             await asyncio.gather(building, return_exceptions=True)
     log.info("stopped")
+    return finished
 
 
 async def _serve(
@@ -160,8 +163,8 @@ async def _serve(
     metrics: WorkMetrics,
     health: Health,
     stop: asyncio.Event,
-) -> None:
-    """Read the service's hub until it is to stop or has failed, and drain it."""
+) -> bool:
+    """Read the service's hub until it is to stop or has failed; return what `_drain` does."""
     blobs = BlobStore(await clients.storage())
     clock = StorageClock(await clients.last_answer(service.container), settings.ownership_expiry_s)
     probes: dict[str, Probe] = {
@@ -182,11 +185,13 @@ async def _serve(
     await _first_of(reading, stop, health.failed)
     health.serving = False
     probing.cancel()
+    finished = True
     if not reading.done():
-        await _drain(service, settings.drain_timeout_s)
+        finished = await _drain(service, settings.drain_timeout_s)
         reading.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await reading
+    return finished
 
 
 async def _first_of(work: asyncio.Task[T], *events: asyncio.Event) -> None:
@@ -231,7 +236,8 @@ async def _problem(probe: Probe) -> str | None:
     return None
 
 
-async def _drain(service: Service, timeout_s: float) -> None:
+async def _drain(service: Service, timeout_s: float) -> bool:
+    """Let a service finish its work in hand; return whether it has, in time."""
     log.info("draining")
     # Connections to unreachable hubs can take minutes to close; a pod has a grace period.
     asyncio.get_running_loop().call_later(timeout_s + _CLOSING_S, os._exit, 1)
@@ -241,6 +247,8 @@ async def _drain(service: Service, timeout_s: float) -> None:
         await asyncio.wait_for(service.finish(), timeout_s)
     except TimeoutError:
         log.warning("unfinished work abandoned; another instance will redo it")
+        return False
+    return True
 
 
 def stop_on_signals() -> asyncio.Event:
