@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Final, Literal
 
 from shared.contracts.values import Value
@@ -10,6 +11,8 @@ from shared.contracts.values import Value
 PAUSE_S: Final = 5.0
 """Seconds for which the verdict "over budget" is kept before storage is asked again."""
 
+_KEPT: Final = timedelta(days=8)
+"""How long the entry of an open job is kept: longer than the hub keeps the event of its upload."""
 
 Sharing = Literal["folder", "name", "account"]
 """What has a budget: each first folder, each name (as upload links use), or the whole account."""
@@ -89,6 +92,12 @@ class Ledger(Value):
         )
 
     def put(self, job: str, entry: Entry, day: str) -> Ledger:
-        """Return the ledger with one more entry, without ended ones of days before ``day``."""
-        kept = {j: e for j, e in self.jobs.items() if e.day == day or not e.ended}
+        """Return the ledger with one more entry, without those that no longer matter on ``day``.
+
+        Ended jobs may not be known as such: only a limit on open jobs makes us look.
+        """
+        oldest = (date.fromisoformat(day) - _KEPT).isoformat()
+        kept = {
+            j: e for j, e in self.jobs.items() if e.day == day or (not e.ended and e.day >= oldest)
+        }
         return Ledger(jobs={**kept, job: entry})

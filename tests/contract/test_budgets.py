@@ -9,7 +9,7 @@ import pytest
 from azure.storage.blob.aio import BlobServiceClient
 
 from shared.storage.blobs import BlobStore
-from splitter.budget import Budget, Sharing
+from splitter.budget import Budget, Ledger, Sharing
 from splitter.intake.budgets import Budgets, ledger_blob
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -65,6 +65,21 @@ async def test_a_deployment_says_who_shares_a_budget(
         uploads = [("eve/1.mp4", "a"), ("eve/1.mp4", "b"), ("eve/2.mp4", "c"), ("bob/1.mp4", "d")]
         said = [await budgets.admit(name, 1, job) for name, job in uploads]
     assert said.count(True) == admitted
+
+
+async def test_a_ledger_does_not_grow_forever(storage_connection: str) -> None:
+    clock, container, days = Clock(), f"b{uuid.uuid4().hex}", 30
+    async with BlobServiceClient.from_connection_string(storage_connection) as account:
+        await account.create_container(container)
+        blobs = BlobStore(account)
+        budgets = Budgets(Budget(videos=2), blobs, container, container, now=clock)
+        for number in range(days):
+            assert await budgets.admit("eve/1.mp4", 10, f"job {number}")
+            # It is still admitted if it is taken up again while its event is in the hub
+            assert await budgets.admit("eve/1.mp4", 10, f"job {max(0, number - 7)}")
+            clock.now += timedelta(days=1)
+        stored = await blobs.read(container, ledger_blob("eve/1.mp4"))
+    assert len(Ledger.model_validate_json(stored).jobs) < days / 3
 
 
 async def test_a_ledger_that_was_damaged_keeps_nobody_out(storage_connection: str) -> None:
