@@ -212,7 +212,8 @@ class Overlooked:
 
 def _passed(ends: tuple[int, ...], finished: tuple[int, ...], newest: tuple[int, ...]) -> bool:
     """Return whether everything up to ``ends`` was processed, or is gone with an earlier hub."""
-    places = zip(ends, finished, newest, strict=True)
+    # A hub that was recreated may have another number of partitions.
+    places = zip(ends, finished, newest, strict=False)
     return all(done >= end or last < end for end, done, last in places)
 
 

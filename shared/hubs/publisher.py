@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from typing import Final
+
 from azure.eventhub import EventData
 
 from shared.contracts.messages import Message
 from shared.hubs.sender import Sender
 from shared.telemetry import tracing
+
+KNOWN_S: Final = 60.0
+"""How long the partitions of a hub count as known: one that is recreated may have others."""
 
 
 class Publisher:
@@ -19,12 +25,14 @@ class Publisher:
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
         self._partitions: list[str] = []
+        self._known_until = 0.0
 
     async def partitions(self) -> list[str]:
-        """Return the hub's partition ids in order (queried once)."""
-        if not self._partitions:
+        """Return the hub's partition ids in order; they are looked up from time to time."""
+        if time.monotonic() >= self._known_until:
             found = await self._sender.call(lambda client: client.get_partition_ids())
             self._partitions = sorted(found, key=int)
+            self._known_until = time.monotonic() + KNOWN_S
         return self._partitions
 
     async def newest(self, partition_id: str) -> int:

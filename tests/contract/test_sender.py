@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from azure.eventhub.aio import EventHubProducerClient
+from ports import unused_port
 
+from local.eventhubs import EventHubs
 from shared.contracts.errors import TransientError
 from shared.contracts.messages import SegmentReady
+from shared.hubs import publisher as publisher_module
 from shared.hubs.publisher import Publisher
 from shared.hubs.sender import Sender
 
@@ -60,3 +64,21 @@ async def test_a_silent_connection_is_thrown_away_and_the_next_one_serves(
         assert await publisher.newest("0") > before
     assert connections == []
     gc.collect()
+
+
+async def test_the_partitions_of_a_hub_that_was_recreated_with_others_are_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, counts = unused_port(), (4, 2, 8)
+    connection = ""
+
+    async def connect() -> EventHubProducerClient:
+        return EventHubProducerClient.from_connection_string(connection, eventhub_name="frames")
+
+    async with Sender("frames", connect, deadline_s=30) as sender:
+        publisher = Publisher(sender)
+        monkeypatch.setattr(publisher_module, "KNOWN_S", 0.0)
+        for count in counts:
+            async with EventHubs(tmp_path / str(count), hubs={"frames": count}, port=port) as hubs:
+                connection = hubs.connection_string
+                assert len(await publisher.partitions()) == count
