@@ -78,13 +78,19 @@ class Pipeline:
         """Upload a video, under a numbered name if an earlier upload has its name.
 
         Characters of the name that storage alters are replaced (see `client.names`).
+
+        Raises:
+            ConfigurationError: the file cannot be read.
         """
         mark = secrets.token_hex(8)
         metadata = format_style_request(style) | {_SUBMISSION: mark}
         for name in numbered(upload_name(video.name)):
-            etag = await self._blobs.create(
-                self._containers.uploads, name, video, metadata=metadata
-            )
+            try:
+                etag = await self._blobs.create(
+                    self._containers.uploads, name, video, metadata=metadata
+                )
+            except OSError as error:
+                raise ConfigurationError([f"{video}: {error.strerror or error}"]) from error
             etag = etag or await self._version_marked(name, mark)
             if etag is not None:
                 job = job_id(self._containers.uploads, name, etag, style)
