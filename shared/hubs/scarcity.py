@@ -17,7 +17,9 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 PATIENCE_S: Final = 15.0
-_NO_THREAD: Final = "can't start new thread"
+NO_THREAD: Final = "can't start new thread"
+"""What Python says when the machine has no thread left."""
+
 _NOTHING_LEFT: Final = (errno.ENOMEM, errno.EAGAIN)
 
 
@@ -25,7 +27,7 @@ def is_scarcity(error: BaseException) -> bool:
     """Tell whether an error says that the machine is out of memory, threads or processes."""
     if isinstance(error, OSError):
         return error.errno in _NOTHING_LEFT
-    return isinstance(error, MemoryError) or str(error) == _NO_THREAD
+    return isinstance(error, MemoryError) or str(error) == NO_THREAD
 
 
 async def retry_on_scarcity(work: Callable[[], Awaitable[T]]) -> T:

@@ -18,7 +18,7 @@ import structlog
 
 from shared.contracts.errors import ChunkError, PermanentError, StylestreamError
 from shared.contracts.messages import ChunkReady
-from shared.hubs.scarcity import PATIENCE_S
+from shared.hubs.scarcity import NO_THREAD, PATIENCE_S
 from shared.hubs.workers import GivenBack
 from shared.media.containers import complaint
 from shared.media.probes import find_nvenc_fault
@@ -114,7 +114,8 @@ class RetryingPainter:
                     cause=last.detail,
                 )
                 self._check_memory(last.detail)
-                if is_out_of_memory(last.detail):  # it may be free again a moment later
+                # There may be some again a moment later.
+                if is_out_of_memory(last.detail) or NO_THREAD in last.detail:
                     await asyncio.sleep(PATIENCE_S)
                 await self._check_worker(last)
         limit = self._counter.limit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from shared.hubs.workers import GivenBack
 from shared.media.probes import find_nvenc_fault
 from shared.storage.blobs import BlobStore
 from shared.styles.gallery import Gallery
-from stylizer.attempts import isolation
+from stylizer.attempts import isolation, retrying
 from stylizer.attempts.counter import AttemptCounter
 from stylizer.attempts.isolation import AttemptFailed, IsolatedPainter
 from stylizer.painting.engine import Canvas, Frames, OnnxEngine
@@ -139,6 +140,33 @@ async def test_a_worker_whose_gpu_is_out_of_memory_leaves(
     with pytest.raises(GivenBack, match="the GPU is out of memory"):
         await painting.paint(chunk()[0], NAME, await read(blobs, container))
     assert health.failed.is_set()
+
+
+@pytest.mark.parametrize(
+    ("cause", "waits"),
+    [("MemoryError", True), ("RuntimeError: can't start new thread", True), ("SIGSEGV", False)],
+)
+async def test_a_machine_that_has_run_out_gets_time_before_the_next_attempt(
+    blobs: BlobStore,
+    container: str,
+    failing: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    cause: str,
+    waits: bool,
+) -> None:
+    patience_s = 1.0
+    monkeypatch.setattr(retrying, "PATIENCE_S", patience_s)
+    failing[0] = f"exit code 1: {cause}"
+    counter = AttemptCounter(blobs, container, LIMIT)
+    await begin(counter.of(NAME, await read(blobs, container), chunk()[0]))
+    engine = Gone()
+    engine.paints = True
+    painting, _ = painter(blobs, container, engine)
+    began = time.monotonic()
+    with pytest.raises(ChunkError, match="painting failed 3 times"):
+        await painting.paint(chunk()[0], NAME, await read(blobs, container))
+    isolated = LIMIT - 1
+    assert (time.monotonic() - began >= isolated * patience_s) == waits
 
 
 @pytest.mark.skipif(find_nvenc_fault() is None, reason="NVENC works here")
