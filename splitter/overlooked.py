@@ -116,20 +116,21 @@ class Overlooked:
     async def _judge(self) -> None:
         finished, newest = await self._reach()
         found = await asyncio.gather(*map(self._find, self._suspects.values()))
-        unopened = [s for s, what in found if what is None]
-        known = await self._records({suspect.blob.name for suspect in unopened})
-        unclaimed = [s for s, what in found if what == "nobody"]
-        done = [s.blob for s, what in found if what == "done"]
-        for suspect in unopened:
-            if self._is_known(suspect.blob, known[suspect.blob.name]):
-                done.append(suspect.blob)
-            else:
-                unclaimed.append(suspect)
-        self._forget(done)
-        for suspect in unclaimed:
+        self._forget(suspect.blob for suspect, what in found if what == "done")
+        lost: list[tuple[_Suspect, Found | None]] = []
+        for suspect, what in found:
+            if what not in ("nobody", None):
+                continue
             if suspect.ends is None:
                 suspect.ends = newest
             elif _passed(suspect.ends, finished, newest):
+                lost.append((suspect, what))
+        # Only now, because all records are listed for it.
+        known = await self._records({suspect.blob.name for suspect, what in lost if what is None})
+        for suspect, what in lost:
+            if what is None and self._is_known(suspect.blob, known[suspect.blob.name]):
+                self._forget([suspect.blob])
+            else:
                 await self._announce(suspect)
 
     async def _find(self, suspect: _Suspect) -> tuple[_Suspect, Found | None]:

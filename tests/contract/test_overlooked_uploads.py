@@ -20,6 +20,7 @@ from shared.hubs.publisher import Publisher
 from shared.hubs.sender import Sender
 from shared.service.checkpoints import checkpoint_blob
 from shared.service.clients import AzureClients
+from shared.storage.blobs import BlobItem, BlobStore
 from splitter.intake.acceptance import Acceptance
 from splitter.intake.uploads import parse_uploads
 from splitter.openings import Opening
@@ -186,6 +187,26 @@ async def test_a_progress_record_that_was_edited_keeps_no_other_upload_from_bein
         await until_due(bench)
         await bench.until(lambda: told(overlooked, hub))
     assert set(hub.names) == {"begun.mp4", "other.mp4"}
+
+
+async def test_records_are_not_listed_while_events_wait(
+    storage_connection: str, eventhub_connection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed, items = list[str](), BlobStore.items
+
+    def noted(self: BlobStore, container: str, prefix: str = "") -> AsyncIterator[BlobItem]:
+        listed.append(container)
+        return items(self, container, prefix)
+
+    async with looking(storage_connection, eventhub_connection) as (bench, overlooked, hub):
+        etag = await put(bench, "waits.mp4")
+        await bench.tell("waits.mp4", etag)
+        await until_due(bench)
+        monkeypatch.setattr(BlobStore, "items", noted)
+        for _ in range(3):
+            await overlooked.announce_missed()
+        assert set(listed) == {bench.settings.uploads_container}
+        assert hub.names == []
 
 
 async def test_an_upload_that_is_deleted_while_it_is_suspected_is_not_announced(
