@@ -22,7 +22,7 @@ export class Jobs extends EventTarget {
   constructor(list, empty, more, filter, away, announce) {
     super();
     Object.assign(this, { list, empty, more, filter, away, announce, styles: [] });
-    more.addEventListener("click", () => ((this.#shown += PAGE), this.#render()));
+    more.addEventListener("click", () => this.#showMore());
     filter.addEventListener("change", () => this.#render());
   }
 
@@ -45,6 +45,7 @@ export class Jobs extends EventTarget {
     this.#isAway(null);
     for (const id of [...this.#jobs.keys()]) if (!fresh.has(id)) this.#drop(id);
     this.#render();
+    this.dispatchEvent(new Event("ready"));
   }
 
   find(id) {
@@ -115,6 +116,14 @@ export class Jobs extends EventTarget {
   #isAway(words) {
     this.away.hidden = words === null;
     this.away.textContent = words ?? "";
+  }
+
+  // The button is below what it adds, or gone: the keyboard goes on at the first that was added.
+  #showMore() {
+    const last = this.list.lastElementChild;
+    this.#shown += PAGE;
+    this.#render();
+    last?.nextElementSibling?.querySelector(".thumb").focus();
   }
 
   #visible() {

@@ -41,8 +41,12 @@ async function showFrame(canvas) {
   schedule.seconds = canvas.seconds ?? NaN;
   stage.showFrame(canvas);
   jobs.select(null);
+  await paintAll();
+}
+
+async function paintAll() {
   // The gallery first: it is what one chooses by, and the large picture is the dearest.
-  await gallery.show(smaller(canvas, SMALL));
+  await gallery.show(smaller(frame, SMALL));
   await paintLarge();
 }
 
@@ -228,6 +232,9 @@ jobs.addEventListener("change", (event) => changed(event.detail));
 jobs.addEventListener("watch", (event) => {
   watch(event.detail);
   intoSight($("frame"));
+});
+jobs.addEventListener("ready", () => {
+  if (troubles.get("painting")) paintAll();
 });
 jobs.addEventListener("gone", (event) => {
   URL.revokeObjectURL(sources.get(event.detail));

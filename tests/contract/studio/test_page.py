@@ -22,9 +22,11 @@ from studio_page import (
 )
 from videos import Video
 
+from shared.contracts.errors import TransientError
 from shared.contracts.status import Failure, Waiting, utc_now
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.style_request_text import parse_style_request
+from shared.storage.blobs import BlobStore
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -239,3 +241,34 @@ async def test_a_form_that_is_sent_twice_at_once_paints_once(page, tmp_path):
         "() => [1, 2].forEach(() => document.getElementById('choices').requestSubmit())"
     )
     await expect(page.locator(".job", has_text="twice.mp4")).to_have_count(1)
+
+
+async def test_who_asks_for_more_by_the_keyboard_goes_on_at_the_first_that_was_added(page, studio):
+    await asyncio.gather(*(studio.job(state="cancelled") for _ in range(31)))
+    more = page.locator("#more")
+    await expect(more).to_be_visible(timeout=PATIENCE_MS)
+    await more.press("Enter")
+    await expect(page.locator(".job .thumb").nth(30)).to_be_focused()
+
+
+async def test_what_could_not_be_painted_is_once_the_studio_answers_again(
+    page, studio, tmp_path, monkeypatch
+):
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(Video(frames=8, size=(80, 64)).make())
+    await when(page, lambda seen: seen["galleries"] == 1)
+    await page.route("**/api/previews*", lambda route: route.abort())
+    with monkeypatch.context() as away:
+        away.setattr(BlobStore, "fetch", refuse)
+        away.setattr(BlobStore, "items", refuse)
+        await expect(page.locator("#away")).to_be_visible(timeout=PATIENCE_MS)
+        await choose(page, clip)
+        trouble = page.locator("#trouble")
+        await expect(trouble).to_have_text("The studio does not answer.", timeout=PATIENCE_MS)
+        await page.unroute("**/api/previews*")
+    await expect(trouble).to_be_hidden(timeout=PATIENCE_MS)
+    await when(page, lambda seen: seen["galleries"] == 2)
+
+
+def refuse(*_args: object) -> None:
+    raise TransientError("cannot list jobs: storage.example:443 refuses connections")
