@@ -9,7 +9,16 @@ const UNAUTHORIZED = 401;
 // Calls `on.open()` whenever the stream begins anew, `on.lost(words)` with a sentence when it breaks, and
 // `on.job(data)` and so on for its events.
 export function follow(path, on, wait = SOONEST_MS) {
+  // Of HTTP/1.1 a browser has six connections for all its tabs: one that nobody sees leaves them to others.
+  if (document.hidden) {
+    when(() => !document.hidden, () => follow(path, on));
+    return;
+  }
   const events = new EventSource(path);
+  const stay = when(() => document.hidden, () => {
+    events.close();
+    follow(path, on);
+  });
   let next = Math.min(2 * wait, LATEST_MS);
   events.addEventListener("open", () => {
     [wait, next] = [SOONEST_MS, SOONEST_MS];
@@ -20,9 +29,22 @@ export function follow(path, on, wait = SOONEST_MS) {
     // Browsers try again as often as they like, and give up when the answer is no stream, as a proxy's is
     // while the studio restarts: the page does it in one way, and not all pages at the same moment.
     events.close();
+    stay();
     on.lost(await whyNot());
     setTimeout(() => follow(path, on, next), wait * (0.75 + Math.random() / 2));
   });
+}
+
+// Calls `act` once, when the page has become what `is` asks for; what is returned prevents that.
+function when(is, act) {
+  const leaving = new AbortController();
+  const look = () => {
+    if (!is()) return;
+    leaving.abort();
+    act();
+  };
+  document.addEventListener("visibilitychange", look, { signal: leaving.signal });
+  return () => leaving.abort();
 }
 
 // Events do not say why there are none, but another request is told.

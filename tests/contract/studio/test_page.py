@@ -270,5 +270,35 @@ async def test_what_could_not_be_painted_is_once_the_studio_answers_again(
     await when(page, lambda seen: seen["galleries"] == 2)
 
 
+COVERED = """() => {
+  Object.defineProperty(document, "hidden", { configurable: true, get: () => globalThis.covered });
+}"""
+COVER = """(covered) => {
+  globalThis.covered = covered;
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+async def test_pages_in_the_background_leave_the_browsers_connections_to_the_one_in_front(
+    page, studio
+):
+    """A browser has six connections to a studio that speaks HTTP/1.1, for all its tabs."""
+    await studio.job()
+    covered = []
+    for _ in range(6):
+        tab = await page.context.new_page()
+        await tab.add_init_script(f"({COVERED})()")
+        await tab.goto(studio.url)
+        await expect(tab.locator("#list")).to_be_visible(timeout=PATIENCE_MS)
+        await tab.evaluate(COVER, True)
+        covered.append(tab)
+    await studio.job(video_name="meanwhile.mp4")
+    job = page.locator(".job", has_text="meanwhile.mp4")
+    await expect(job).to_be_visible(timeout=PATIENCE_MS)
+    await expect(covered[0].locator(".job", has_text="meanwhile.mp4")).to_have_count(0)
+    await covered[0].evaluate(COVER, False)
+    await expect(covered[0].locator(".job", has_text="meanwhile.mp4")).to_be_visible()
+
+
 def refuse(*_args: object) -> None:
     raise TransientError("cannot list jobs: storage.example:443 refuses connections")

@@ -280,14 +280,17 @@ test("a player that is closed while it appends leaves the video to the next one"
 // Streams that are told what happens to them.
 class Stream extends EventTarget {
   static all = [];
-  constructor() {
+  constructor(path) {
     super();
+    this.path = path;
     Stream.all.push(this);
   }
   close() {
     this.closed = true;
   }
 }
+
+globalThis.document = Object.assign(new EventTarget(), { hidden: false });
 
 test("broken streams are opened again more and more rarely, and at once like the first after a good one", async (context) => {
   globalThis.EventSource = Stream;
@@ -316,6 +319,22 @@ test("broken streams are opened again more and more rarely, and at once like the
   assert.equal(waits.at(-1), 1000);
   assert.ok(Stream.all.slice(0, -1).every((stream) => stream.closed));
   assert.ok(words.every((why) => why.startsWith("The studio does not answer.")));
+});
+
+test("a page that nobody sees follows nothing until it is seen again", () => {
+  globalThis.EventSource = Stream;
+  const show = (hidden) => {
+    document.hidden = hidden;
+    document.dispatchEvent(new Event("visibilitychange"));
+    return Stream.all.filter(({ path }) => path === "/covered").map(({ closed }) => Boolean(closed));
+  };
+  show(true);
+  follow("/covered", {});
+  assert.deepEqual(show(true), []);
+  assert.deepEqual(show(false), [false]);
+  assert.deepEqual(show(false), [false]);
+  assert.deepEqual(show(true), [true]);
+  assert.deepEqual(show(false), [true, false]);
 });
 
 test("who is signed out is told so", async (context) => {
