@@ -17,7 +17,8 @@ class Az:
         self._folder.mkdir()
         program = folder / name
         program.write_text(
-            f"#!{sys.executable}\n"
+            # Without the environment's packages, which take longer to find than it runs.
+            f"#!{sys.executable} -IS\n"
             "import json, pathlib, sys\n"
             f"folder = pathlib.Path({str(self._folder)!r})\n"
             "given = '' if sys.stdin is None or sys.stdin.isatty() else sys.stdin.read()\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ COLLECTED = {
 }
 
 
+@cache
 def entries() -> list[dict[str, Any]]:
     """Every rule of every file."""
     return [
@@ -41,10 +43,12 @@ def entries() -> list[dict[str, Any]]:
     ]
 
 
+@cache
 def rules() -> dict[str, dict[str, Any]]:
     return {rule["alert"]: rule for rule in entries() if "alert" in rule}
 
 
+@cache
 def expectations() -> list[dict[str, Any]]:
     """Every expectation of promtool's tests."""
     return [
