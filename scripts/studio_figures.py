@@ -23,7 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 import av
 from playwright.async_api import Page, async_playwright
-from studio_pictures import FLAGS, ROOT, SAMPLE, until
+from studio_pictures import BROWSERS, FLAGS, ROOT, SAMPLE, until
 
 VIEWERS: Final = 50
 RUNS: Final = 3
@@ -69,7 +69,7 @@ async def main(video: Path) -> None:
     sys.path.insert(0, str(ROOT))
     from local.stack import Stack, StackOptions
 
-    program = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
     with av.open(str(video)) as container:
         stream = container.streams.video[0]
         print(f"{video.name}: {stream.width}x{stream.height}, {stream.frames} frames")

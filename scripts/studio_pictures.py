@@ -20,6 +20,7 @@ from playwright.async_api import Browser, Page, async_playwright
 ROOT: Final = Path(__file__).resolve().parents[1]
 IMAGES: Final = ROOT / "docs/images"
 SAMPLE: Final = ROOT / "local/sample.mp4"
+BROWSERS: Final = ("chromium", "chromium-headless-shell", "google-chrome")
 FLAGS: Final = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
@@ -41,7 +42,7 @@ async def main(video: Path) -> None:
     sys.path.insert(0, str(ROOT))
     from local.stack import Stack, StackOptions
 
-    program = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
     with tempfile.TemporaryDirectory() as folder:
         options = StackOptions(Path(folder), studio=True, disposable=True)
         async with Stack(options) as stack, async_playwright() as playwright:

@@ -51,6 +51,6 @@ async def open_page(browser: Browser, address: str) -> AsyncIterator[Page]:
 
 
 def chromium() -> str | None:
-    return next(
-        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-    )
+    # The first has the same engine and no window, and takes less processor time.
+    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+    return next(filter(None, map(shutil.which, names)), None)
