@@ -21,6 +21,7 @@ from shared.contracts.errors import (
     NoContainerError,
     PermanentError,
     SourceRefused,
+    TransientError,
 )
 from shared.contracts.values import Value
 from shared.storage.blobs import BlobStore
@@ -62,7 +63,7 @@ class UploadReader:
         """The digest of each part that was read, by offset and length."""
 
     async def __call__(self, offset: int, length: int) -> bytes:
-        """Return ``length`` bytes from ``offset``; fewer at the end of the upload."""
+        """Return ``length`` bytes from ``offset``, all of which the upload must have."""
         data = await self._retry(lambda: self._read(offset, length), patience_s=PATIENCE_S)
         self._parts[offset, length] = _digest(data)
         return data
@@ -108,7 +109,11 @@ class UploadReader:
         self._etag = facts.etag
 
     async def _part(self, offset: int, length: int, etag: str) -> bytes | None:
-        return await self._blobs.read_range(self._container, self._video.name, offset, length, etag)
+        name = self._video.name
+        data = await self._blobs.read_range(self._container, name, offset, length, etag)
+        if data is not None and len(data) < length:
+            raise TransientError(f"storage sent {len(data)} of {length} bytes of {name}")
+        return data
 
 
 def _digest(data: bytes) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -165,6 +165,25 @@ async def test_an_upload_that_alone_is_forbidden_is_refused_and_a_locked_account
             await UploadReader(video, "uploads", BlobStore(client), retry)._read(0, 10)
 
 
+async def test_a_part_that_arrives_incomplete_is_read_again(retry: Retry) -> None:
+    most = [40, 40, 100, 100]
+
+    async def answer(request: web.Request) -> web.Response:
+        first, last = map(int, request.headers["x-ms-range"].removeprefix("bytes=").split("-"))
+        body = BYTES[first : last + 1][: most.pop(0)]
+        headers = {
+            "ETag": '"0x1"',
+            "Last-Modified": "Fri, 27 Nov 2026 00:00:00 GMT",
+            "Content-Range": f"bytes {first}-{last}/{len(BYTES)}",
+        }
+        return web.Response(status=206, body=body, headers=headers)
+
+    video = Video(name=NAME, url="u", etag="0x1", size=len(BYTES))
+    async with serving(answer) as client:
+        read = UploadReader(video, "uploads", BlobStore(client), retry)
+        assert await read(0, 100) == BYTES[:100]
+
+
 async def test_a_clock_that_is_far_from_storages_is_reported_and_one_that_is_near_is_not(
     storage_connection: str, container: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,6 +268,29 @@ async def test_an_answer_that_is_not_exists_is_not_taken_for_it(
 
 
 @asynccontextmanager
+async def serving(
+    answer: Callable[[web.Request], Awaitable[web.Response]],
+    on_response: Callable[[Any], None] | None = None,
+) -> AsyncIterator[BlobServiceClient]:
+    """Serve an account that gives each request that answer."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    port = unused_port()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        address = f"http://127.0.0.1:{port}/account"
+        once = LinearRetry(retry_total=0)
+        async with BlobServiceClient(
+            address, retry_policy=once, raw_response_hook=on_response
+        ) as client:
+            yield client
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
 async def answering(
     status: int, code: str, on_response: Callable[[Any], None] | None = None
 ) -> AsyncIterator[tuple[BlobServiceClient, dict[str, tuple[int, str]]]]:
@@ -262,18 +304,5 @@ async def answering(
             status=status, headers=headers | ({"x-ms-error-code": code} if code else {})
         )
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", say)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    port = unused_port()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    try:
-        address = f"http://127.0.0.1:{port}/account"
-        once = LinearRetry(retry_total=0)
-        async with BlobServiceClient(
-            address, retry_policy=once, raw_response_hook=on_response
-        ) as client:
-            yield client, answers
-    finally:
-        await runner.cleanup()
+    async with serving(say, on_response) as client:
+        yield client, answers
