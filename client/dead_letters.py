@@ -18,6 +18,7 @@ from shared.contracts.layout import status_blob
 from shared.contracts.messages import decode
 from shared.contracts.status import read_status
 from shared.hubs.dead_letters import DeadLetter
+from shared.hubs.publisher import Publisher
 from shared.service.clients import AzureClients
 from shared.service.settings import ServiceSettings, load
 from shared.storage.blobs import BlobStore
@@ -49,6 +50,8 @@ class Letters:
         self._settings = settings
         self._clients = clients
         self._blobs = blobs
+        self._publishers: dict[str, Publisher] = {}
+        """By hub; each has a connection of its own."""
 
     async def all(self) -> AsyncIterator[Letter]:
         """Yield the letters in the order of their names."""
@@ -66,8 +69,9 @@ class Letters:
         """
         await self._refuse_if_ended(letter)
         hub = letter.content.hub
-        publisher = await self._clients.publisher(hub)
-        await publisher.again(letter.content.body, letter.content.partition_id)
+        if hub not in self._publishers:
+            self._publishers[hub] = await self._clients.publisher(hub)
+        await self._publishers[hub].again(letter.content.body, letter.content.partition_id)
         await self._blobs.delete(self._settings.dead_letters_container, letter.name)
 
     async def _refuse_if_ended(self, letter: Letter) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import uuid
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from assembler_bench import assembling, prepared, running, started
 from azure.eventhub import EventData
 from prometheus_client import CollectorRegistry
 
+from client import Letters
 from shared.contracts.errors import PermanentError
 from shared.contracts.messages import ChunkFailed, Message, SegmentReady
 from shared.hubs import dead_lettering as module
@@ -21,7 +23,9 @@ from shared.hubs.dead_letters import DeadLetter, DeadLetters
 from shared.hubs.delivery import Delivery, Place
 from shared.hubs.watermark import Watermark
 from shared.hubs.workers import Workers
+from shared.service.clients import AzureClients
 from shared.service.health import Health
+from shared.service.settings import ServiceSettings
 from shared.storage.accounts import storage_client
 from shared.storage.blobs import BlobStore
 from splitter.metrics import SplitterMetrics
@@ -182,3 +186,34 @@ async def test_an_event_of_a_newer_release_waits_for_one_and_then_becomes_a_dead
 
 async def _is(truth: bool) -> bool:
     return truth
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_many_letters_are_sent_again_over_one_connection_per_hub(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    container = f"t{uuid.uuid4().hex[:8]}"
+    settings = ServiceSettings(
+        storage_connection_string=storage_connection,
+        eventhub_connection_string=eventhub_connection,
+        dead_letters_container=container,
+    )
+    async with AzureClients(settings) as clients:
+        blobs = BlobStore(await clients.storage())
+        await (await clients.blobs()).create_container(container)
+        stored = DeadLetters(blobs, container, "frames")
+        for number in range(5):
+            body = f"event {number}".encode()
+            await stored.store(delivery(Watermark(), body), ValueError("foreign"))
+        letters = Letters(settings, clients, blobs)
+        found = [letter async for letter in letters.all()]
+        before = open_files()
+        for letter in found:
+            await letters.redrive(letter)
+        opened = open_files() - before
+        assert [letter async for letter in letters.all()] == []
+    assert len(found) == 5
+    assert opened < len(found)
