@@ -60,7 +60,8 @@ async def deployment(
 
 
 def arguments(**given: object) -> Namespace:
-    usual = {"dir": None, "watch": False, "json": False, "state": None, "limit": 9, "redrive": []}
+    unset = dict.fromkeys(("dir", "state", "limit"))
+    usual = {**unset, "watch": False, "json": False, "redrive": []}
     return Namespace(**usual | given)
 
 
