@@ -8,6 +8,7 @@ however many jobs are open and however slow storage is.
 from __future__ import annotations
 
 import asyncio
+import functools
 import heapq
 import math
 import time
@@ -21,7 +22,8 @@ from assembler.metrics import AssemblerMetrics
 from assembler.records import Records
 from assembler.settings import AssemblerSettings
 from assembler.stalls import Stalls
-from shared.contracts.errors import PermanentError, TransientError
+from shared.contracts.errors import PermanentError, StylestreamError, TransientError
+from shared.storage.retry import Retry
 
 log = structlog.get_logger()
 
@@ -47,6 +49,7 @@ class Rounds:
         self._records = records
         self._stalls = stalls
         self._metrics = metrics
+        self._retry = Retry(metrics)
 
     async def run(self, jobs: list[Job]) -> None:
         """Look after ``jobs`` once; some may have ended afterwards."""
@@ -62,7 +65,7 @@ class Rounds:
         idle = _due(jobs, "examine", self._settings.redrive_after_s)
         try:
             hubs = await self._stalls.hub_progress(idle)
-        except TransientError as error:
+        except StylestreamError as error:
             log.warning("check of idle jobs failed", jobs=len(idle), error=str(error))
             return
         await self._errand("examine", idle, lambda job: self._stalls.examine(job, hubs))
@@ -82,12 +85,16 @@ class Rounds:
         waiting, away = iter(jobs), list[TransientError]()
         until = math.inf if all_of_them else time.monotonic() + _ERRAND_S
 
+        async def attend(job: Job) -> None:
+            if not job.released:
+                await run(job)
+
         async def run_some() -> None:
             for job in waiting:
                 job.ran(errand)
                 try:
-                    if not job.released:
-                        await run(job)
+                    # A refusal that may pass is tried again at once, an outage in the next round.
+                    await self._retry(functools.partial(attend, job), attempts=1, patience_s=0.0)
                 except TransientError as error:
                     away.append(error)
                 except PermanentError as error:

@@ -20,7 +20,10 @@ from assembler.records import Records
 from assembler.rounds import Rounds
 from assembler.settings import AssemblerSettings
 from assembler.stalls import HubProgress, Stalls
-from shared.contracts.messages import EventPlace
+from chaos.storage_proxy import REFUSALS, StorageProxy
+from local import azurite
+from shared.contracts.messages import EventPlace, SegmentReady
+from shared.storage import retry
 from shared.storage.accounts import storage_client
 from shared.storage.blobs import BlobStore
 
@@ -146,3 +149,25 @@ async def test_a_round_over_ten_thousand_open_jobs_is_short_and_each_has_others(
     # Storage of tests shares this machine, and so may others: one round may be unlucky
     assert sorted(wall for wall, _, _ in spans)[len(spans) // 2] < PROMISED_S
     assert len(set(stalls.looked)) == len(stalls.looked)
+
+
+@pytest.mark.parametrize("persists", [False, True])
+async def test_a_refusal_of_storage_fails_a_job_only_if_it_persists(
+    storage_connection: str, monkeypatch: pytest.MonkeyPatch, *, persists: bool
+) -> None:
+    monkeypatch.setattr(retry, "DOUBT_S", 2.0)
+    monkeypatch.setitem(REFUSALS, "400", "SomethingNew")
+    port = int(storage_connection.split("127.0.0.1:")[1].split("/", maxsplit=1)[0])
+    async with (
+        StorageProxy(lambda: port, lambda _: None) as proxy,
+        looked_after(azurite.connection_string(proxy.port)) as (rounds, _, records),
+    ):
+        job = records.new(first_record(started(uuid.uuid4().hex[:24])))
+        assert await records.begin(job)
+        job.announce(SegmentReady(job_id=job.job_id, chunk=0, frames=8))
+        proxy.refusing = "400"
+        if not persists:
+            asyncio.get_running_loop().call_later(0.5, setattr, proxy, "refusing", None)
+        await rounds.save([job])
+    assert job.unsaved == persists
+    assert job.status.state == ("failed" if persists else "splitting")
