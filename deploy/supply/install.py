@@ -20,7 +20,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -40,7 +40,10 @@ from deploy.supply.locked import (
 
 EXTRAS: Final = {"": "", "--test": "[test]", "--train": "[test,train]"}
 PIP: Final = (sys.executable, "-m", "pip")
-QUIET: Final = ("--quiet", "--disable-pip-version-check")
+NO_NEWS: Final = ("--disable-pip-version-check",)
+QUIET: Final = ("--quiet", *NO_NEWS)
+FETCHED_AT_ONCE: Final = 20
+"""So many packages are fetched from one sign of progress to the next."""
 
 _OTHER_HASH: Final = re.compile(r"DO NOT MATCH THE HASHES.*?\n\s+(\S+==\S+)", re.DOTALL)
 
@@ -158,18 +161,32 @@ def version_lines(layers: Iterable[str]) -> set[str]:
 
 
 def pip(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run ``pip install``; its errors are printed and returned."""
-    done = subprocess.run(
-        [*PIP, "install", *QUIET, *arguments],
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
+    """Run ``pip install`` and print how far it is; its errors are printed and returned."""
+    command = [*PIP, "install", *NO_NEWS, "--progress-bar=off", *arguments]
+    with tempfile.TemporaryFile("w+") as errors:
+        with subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as running:
+            for stage in stages(running.stdout or ()):
+                say(stage)
+        errors.seek(0)
+        done = subprocess.CompletedProcess(command, running.returncode, stderr=errors.read())
     # On a mismatch pip lists the hashes of all wheels, which can be a hundred.
     lines = done.stderr.splitlines(keepends=True)
     sys.stderr.writelines(line for line in lines if not line.lstrip().startswith("Expected "))
     return done
+
+
+def stages(output: Iterable[str]) -> Iterator[str]:
+    """Yield how far ``pip install`` is, every few seconds on a usual machine, from its output."""
+    fetched = 0
+    for line in output:
+        if line.startswith("Collecting "):
+            fetched += 1
+            if fetched % FETCHED_AT_ONCE == 0:
+                yield f"{fetched} packages fetched"
+        elif line.startswith("Installing collected packages: "):
+            yield f"unpacking all {line.count(',') + 1}"
 
 
 def say(text: str) -> None:

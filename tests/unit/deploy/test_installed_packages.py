@@ -64,13 +64,22 @@ def installed(environment: Path) -> str | None:
 
 
 def test_the_locked_file_is_installed_whatever_machine_the_other_hashes_are_for(
-    environment: Path, tmp_path: Path
+    environment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ours = wheel(tmp_path, "COLOURS = 12\n")
 
     install.by_hash([lock(tmp_path, "0" * 64, ours)])
 
     assert installed(environment) == "COLOURS = 12\n"
+    assert capsys.readouterr().err.splitlines()[-1] == "set-up: unpacking all 1"
+
+
+def test_every_few_packages_there_is_a_sign_of_progress() -> None:
+    said = [line for n in range(50) for line in (f"Collecting p{n}==1\n", "  Downloading p.whl\n")]
+
+    told = list(install.stages([*said, "Installing collected packages: a, b, c\n"]))
+
+    assert told == ["20 packages fetched", "40 packages fetched", "unpacking all 3"]
 
 
 def test_a_file_that_was_changed_ends_the_set_up_in_a_sentence_and_is_not_installed(
