@@ -61,7 +61,7 @@ async def test_the_picture_is_painted_and_still_the_same_picture(pipeline) -> No
 
 
 async def test_a_stylizer_killed_in_the_middle_of_a_job_loses_nothing(pipeline) -> None:
-    video = Video(frames=200, size=(480, 270), sounds=[Sound(duration_s=6)]).make()
+    video = Video(frames=200, size=(320, 180), sounds=[Sound(duration_s=6)]).make()
     job = await pipeline.submit("killed.mp4", video)
     await pipeline.stylized(job, 2)
     os.kill(pipeline.process("stylizer-1").pid, signal.SIGKILL)
