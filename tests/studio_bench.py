@@ -128,7 +128,7 @@ async def problem(answer: aiohttp.ClientResponse) -> str:
     return body["detail"]
 
 
-async def upload(session: aiohttp.ClientSession, video: bytes, **wanted: str) -> dict:
+async def upload(session: aiohttp.ClientSession, video: bytes, **wanted: object) -> dict:
     async with session.post("/api/uploads", json={"size": len(video), **wanted}) as answer:
         assert answer.status == 201, await answer.text()
         opened = await answer.json()

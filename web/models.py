@@ -4,12 +4,32 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from shared.contracts.status import Failure, State
 from shared.contracts.values import Value
 
 Seconds = Annotated[float, Field(ge=0)]
+
+
+def _text(value: object) -> object:
+    """Return numbers and booleans as `shared.contracts.style_request_text` reads them."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, (int, float)) else value
+
+
+NumberText = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": ["string", "number"]})]
+BooleanText = Annotated[
+    str, BeforeValidator(_text), WithJsonSchema({"type": ["string", "boolean"]})
+]
+"""Parts of a style request: texts as in an upload's metadata, or values of JSON."""
+
+
+class Asked(Value):
+    """What clients ask for. Unknown names are refused, because they would have no effect."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class Style(Value):
@@ -33,7 +53,7 @@ class Session(Value):
     styles: tuple[Style, ...]
 
 
-class Live(Value):
+class Live(Value, use_attribute_docstrings=True):
     """How much of a job can be watched while it is being painted."""
 
     playable_s: Seconds = 0
@@ -44,7 +64,7 @@ class Live(Value):
     """Seconds of video that become playable in a second; None until that was seen."""
 
 
-class Job(Value):
+class Job(Value, use_attribute_docstrings=True):
     """A job: what was asked for, how far it has come, what came of it."""
 
     id: str
@@ -97,7 +117,7 @@ class Segment(Value):
     duration_s: Seconds
 
 
-class LivePicture(Value):
+class LivePicture(Value, use_attribute_docstrings=True):
     """What a player needs in order to play a job's painted part."""
 
     codec: str
@@ -106,22 +126,22 @@ class LivePicture(Value):
     """Whether no further segment will come."""
 
 
-class NewUpload(Value):
+class NewUpload(Asked):
     """A video that is about to be uploaded, and how it is to be painted."""
 
     name: str = Field(min_length=1, max_length=1024)
     size: int = Field(gt=0)
     style: str = ""
-    strength: str = ""
-    preserve_color: str = ""
-    max_side: str = ""
-    start: str = ""
-    duration: str = ""
-    max_frames: str = ""
-    brush: str = ""
-    quality: str = ""
+    strength: NumberText = ""
+    preserve_color: BooleanText = ""
+    max_side: NumberText = ""
+    start: NumberText = ""
+    duration: NumberText = ""
+    max_frames: NumberText = ""
+    brush: NumberText = ""
+    quality: NumberText = ""
     codec: str = ""
-    fade: str = ""
+    fade: NumberText = ""
 
 
 class Upload(Value):

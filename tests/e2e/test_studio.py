@@ -6,6 +6,8 @@ import asyncio
 import base64
 import filecmp
 import os
+import re
+import sys
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -32,7 +34,7 @@ from studio_page import (
     sounds_differ_by,
     when,
 )
-from videos import Sound, Video
+from videos import Sound, Video, times
 
 from client import Account, open_pipeline
 from local.stack import Stack, StackOptions
@@ -41,6 +43,7 @@ from shared.styles.gallery import open_gallery
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+STUDIO_MD = Path(__file__).parents[2] / "docs/studio.md"
 FRAMES = 160
 LENGTH_S = FRAMES * 1001 / 30000
 
@@ -214,6 +217,21 @@ async def test_codecs_play_where_the_browser_can_and_else_it_says_so(page, tmp_p
             assert await page.evaluate(WIDTH) > 0
     found = await newest_jobs(page, 2)
     assert {(job["codec"], job["quality"]) for job in found} == {("av1", 80), ("hevc", 80)}
+
+
+async def test_the_script_of_the_documentation_paints_a_video(stack, clip, tmp_path):
+    documented = re.search(r"```python\n(.*?)```", STUDIO_MD.read_text(), re.DOTALL)
+    assert documented is not None
+    address, _, token = stack.studio_address.partition("/?token=")
+    script = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", documented[1], address, token, clip),
+        cwd=tmp_path,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(90):
+        out, _ = await script.communicate()
+    assert out.decode().splitlines()[-1] == f"done {FRAMES} None"
+    assert times(tmp_path / "beach.udnie-strength-80.mp4") == times(clip)
 
 
 async def test_the_keyboard_is_enough(page, stack, tmp_path):

@@ -59,7 +59,7 @@ async def body_of(model: type[M], request: web.Request) -> M:
     try:
         return model.model_validate_json(await request.read())
     except ValidationError as error:
-        raise bad_request(_sentence(error)) from error
+        raise bad_request(_sentence(model, error)) from error
 
 
 def answer_of(value: BaseModel, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
@@ -73,11 +73,15 @@ def _valid(model: type[M], values: Mapping[str, Any]) -> M:
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        raise bad_request(_sentence(error)) from error
+        raise bad_request(_sentence(model, error)) from error
 
 
-def _sentence(error: ValidationError) -> str:
+def _sentence(model: type[BaseModel], error: ValidationError) -> str:
+    known = ", ".join(model.model_fields)
     return "; ".join(
-        f"{'.'.join(map(str, problem['loc'])) or 'the body'}: {problem['msg'].lower()}"
+        f"there is no {where!r}; there are: {known}"
+        if problem["type"] == "extra_forbidden"
+        else f"{where or 'the body'}: {problem['msg'].lower()}"
         for problem in error.errors()
+        for where in [".".join(map(str, problem["loc"]))]
     )

@@ -14,13 +14,12 @@ from pydantic import Field
 
 from shared.contracts.errors import StylestreamError, TransientError
 from shared.contracts.status import State
-from shared.contracts.values import Value
 from web.access.guard import USER
 from web.access.users import User
 from web.api.blobs import send_blob
 from web.api.endpoint import Endpoint, answer_of, query_of
 from web.jobs.board import Board, Entry
-from web.models import Job, Jobs
+from web.models import Asked, Job, Jobs
 from web.problems import STORAGE_AWAY, Problem, not_found
 from web.studio import Studio
 
@@ -29,7 +28,7 @@ _SIGN_OF_LIFE_S: Final = 15.0
 """How often something is sent, so that proxies do not close a quiet connection."""
 
 
-class ListQuery(Value):
+class ListQuery(Asked):
     """The query of a list of jobs."""
 
     state: State | None = None
@@ -222,10 +221,21 @@ _ONE: Final = "/api/jobs/{job:[0-9a-f]{24}}"
 
 ENDPOINTS: Final = (
     Endpoint("GET", "/api/jobs", "List jobs, newest first", list_jobs, ListQuery, answer=Jobs),
-    Endpoint("GET", "/api/events", "Follow all jobs", follow_jobs, answer=_EVENTS),
+    Endpoint(
+        "GET",
+        "/api/events",
+        "Follow all jobs: events job (as JSON), gone (an id), ready and away",
+        follow_jobs,
+        answer=_EVENTS,
+    ),
     Endpoint("GET", _ONE, "Show a job", show_job, answer=Job, refusals=_MISSING),
     Endpoint(
-        "GET", f"{_ONE}/events", "Follow a job", follow_job, answer=_EVENTS, refusals=_MISSING
+        "GET",
+        f"{_ONE}/events",
+        "Follow a job until it has ended, by the same events",
+        follow_job,
+        answer=_EVENTS,
+        refusals=_MISSING,
     ),
     Endpoint("POST", f"{_ONE}/cancel", "End a job", cancel_job, answer=Job, refusals=_CONFLICT),
     Endpoint(

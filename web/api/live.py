@@ -9,11 +9,10 @@ from typing import Final
 from aiohttp import web
 from pydantic import Field
 
-from shared.contracts.values import Value
 from web.api.endpoint import Endpoint, answer_of, query_of
 from web.api.jobs import entry_of
 from web.live.playlist import CONTENT_TYPE, playlist
-from web.models import LivePicture, Segment
+from web.models import Asked, LivePicture, Segment
 from web.problems import not_found
 from web.studio import Studio
 
@@ -21,7 +20,7 @@ _FOR_EVER: Final = {"Cache-Control": "private, max-age=31536000, immutable"}
 _NOTHING: Final = "nothing of the job is painted yet, or it has ended a while ago: see its result"
 
 
-class LiveQuery(Value):
+class LiveQuery(Asked):
     """The query for segments that a player does not know yet."""
 
     first: int = Field(0, ge=0)

@@ -64,7 +64,8 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         "parameters": [*_in_path(endpoint.path), *_in_query(endpoint.query)],
         "responses": {str(endpoint.status.value): _answer(endpoint)},
     }
-    for status in sorted({*endpoint.refusals, *_ALWAYS}):
+    invalid = (HTTPStatus.BAD_REQUEST,) if endpoint.query or endpoint.body else ()
+    for status in sorted({*endpoint.refusals, *invalid, *_ALWAYS}):
         operation["responses"][str(status.value)] = {
             "description": status.phrase,
             "content": {CONTENT_TYPE: _schema(ProblemDetails)},

@@ -13,16 +13,15 @@ from shared.contracts.errors import StyleError
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.style_request_text import parse_style_request
 from shared.contracts.times import LONGEST_S
-from shared.contracts.values import Value
 from web.access.guard import USER
 from web.api.endpoint import BYTES, Endpoint, answer_of, body_of, query_of
-from web.models import NewUpload, Received, Session, Style, Submitted, Upload
+from web.models import Asked, NewUpload, Received, Session, Style, Submitted, Upload
 from web.problems import bad_request
 from web.studio import Studio
 from web.uploads import BLOCK_BYTES
 
 
-class PreviewQuery(Value):
+class PreviewQuery(Asked):
     """How large a picture is, and how it is to be painted."""
 
     width: int

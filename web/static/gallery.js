@@ -184,6 +184,7 @@ export class Gallery extends EventTarget {
     try {
       await Promise.all(Array.from({ length: AT_ONCE }, paintSome));
       performance.mark("gallery painted");
+      this.dispatchEvent(new Event("painted"));
     } catch (error) {
       if (error.name !== "AbortError") this.dispatchEvent(new CustomEvent("trouble", { detail: error }));
     }

@@ -13,7 +13,7 @@ function element(name, text, className = "") {
 function typeOf(schema) {
   if (schema.$ref) return fieldsOf(schema.$ref.split("/").pop());
   if (schema.format === "binary") return "bytes";
-  return [schema.type, ...(schema.anyOf ?? []).map((one) => one.type)].filter(Boolean).join(" or ");
+  return [schema.type, ...(schema.anyOf ?? []).map((one) => one.type)].flat().filter(Boolean).join(" or ");
 }
 
 function fieldsOf(model) {

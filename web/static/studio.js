@@ -78,7 +78,8 @@ schedule.addEventListener("change", () => {
   gallery.style = schedule.style;
   showChoice();
 });
-gallery.addEventListener("trouble", (event) => trouble("painting", event.detail.message));
+gallery.addEventListener("trouble", (event) => trouble("gallery", event.detail.message));
+gallery.addEventListener("painted", () => trouble("gallery", null));
 
 function showChoice() {
   if (stage.job) stage.showFrame(frame);
@@ -205,7 +206,7 @@ const troubles = new Map();
 
 function trouble(about, words) {
   troubles.set(about, words);
-  const shown = [...troubles.values()].filter(Boolean).join(" ");
+  const shown = [...new Set(troubles.values())].filter(Boolean).join(" ");
   $("trouble").hidden = !shown;
   $("trouble").textContent = shown;
 }
@@ -234,7 +235,7 @@ jobs.addEventListener("watch", (event) => {
   intoSight($("frame"));
 });
 jobs.addEventListener("ready", () => {
-  if (troubles.get("painting")) paintAll();
+  if (troubles.get("painting") || troubles.get("gallery")) paintAll();
 });
 jobs.addEventListener("gone", (event) => {
   URL.revokeObjectURL(sources.get(event.detail));

@@ -165,6 +165,7 @@ async def test_the_description_lists_exactly_what_is_answered(studio):
     }
     assert len(operations) == len(ENDPOINTS)
     assert ("PUT", "/api/uploads/{upload}/{number}") in operations
+    assert "400" in described["paths"]["/api/jobs"]["get"]["responses"]
     text = json.dumps(described)
     for reference in set(text.split('"#/components/schemas/')[1:]):
         assert reference.split('"')[0] in described["components"]["schemas"]

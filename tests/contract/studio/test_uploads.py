@@ -12,6 +12,7 @@ from studio_bench import only_upload, problem, upload
 
 from shared.contracts.layout import job_id
 from shared.contracts.style_request import StyleRequest
+from shared.contracts.style_request_text import parse_style_request
 from web.previews import LONGEST_SIDE, Previews
 from web.uploads import BLOCK_BYTES
 
@@ -64,6 +65,8 @@ async def test_an_upload_continues_where_it_was_interrupted(studio):
         ({"name": "a.mp4", "size": 1, "style": "nobody"}, "there is no style 'nobody'"),
         ({"name": "a.mp4", "size": 1, "strength": "2"}, "strength must be a number from 0 to 1"),
         ({"name": "a.mp4", "size": 1, "style": "udnie@0,x@5"}, "there is no style 'x'"),
+        ({"name": "a.mp4", "size": 1, "strength": 2}, "strength must be a number from 0 to 1"),
+        ({"name": "a.mp4", "size": 1, "stile": "udnie"}, "there is no 'stile'; there are: name, "),
         ({"name": "a.mp4", "size": 0}, "size"),
         ({"size": 5}, "name"),
     ],
@@ -72,6 +75,24 @@ async def test_an_invalid_request_is_refused_before_the_video_is_sent(studio, as
     async with studio.session() as session, session.post("/api/uploads", json=asked) as answer:
         assert answer.status == 400
         assert sentence in await problem(answer)
+
+
+async def test_numbers_and_booleans_of_json_are_those_that_texts_say(studio):
+    async with studio.session() as session:
+        await upload(
+            session,
+            b"video",
+            name="a.mp4",
+            strength=0.7,
+            preserve_color=True,
+            max_side=640,
+            start=1.5,
+        )
+    (item,) = [item async for item in studio.blobs.items(studio.names["uploads"])]
+    style = StyleRequest(
+        style="starry-night", strength=0.7, preserve_color=True, max_side=640, start=1.5
+    )
+    assert parse_style_request(item.metadata, "starry-night") == style
 
 
 @pytest.mark.parametrize(
