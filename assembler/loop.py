@@ -188,7 +188,7 @@ class Assembler:
         if job := self._jobs.get(event.job_id):
             return job
         try:
-            job = await self._find_or_open(event, delivery)
+            job = await self._retry(lambda: self._find_or_open(event, delivery))
         except MessageError:
             raise
         except PermanentError as error:  # its record is unreadable
@@ -242,7 +242,7 @@ class Assembler:
             case SplitStarted():
                 job.start(event)
                 if job.etag is None:  # other changes wait for the next round
-                    await self._records.save(job)
+                    await self._retry(lambda: self._records.save(job))
             case SegmentReady():
                 first = job.status.first_segment_at is None
                 job.announce(event)
@@ -252,7 +252,7 @@ class Assembler:
             case SplitCompleted():
                 job.note_split_end(event)
                 if job.manifest is None:
-                    stored = await self._manifest(job.job_id)
+                    stored = await self._retry(lambda: self._manifest(job.job_id))
                     job.seal(stored.manifest, stored)
                     self._conclusion.prepare(job)
             case SplitFailed(code=code, message=message):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from local import azurite
@@ -21,3 +22,10 @@ def azurite_process(directory: Path, port: int) -> Supervised:
             ready=TcpReady(port),
         )
     )
+
+
+def port_of(connection: str) -> int:
+    """Return the port of an Azurite's connection string."""
+    endpoint = re.search(r"BlobEndpoint=http://127\.0\.0\.1:(\d+)/", connection)
+    assert endpoint
+    return int(endpoint[1])

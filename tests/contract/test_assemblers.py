@@ -6,11 +6,14 @@ import uuid
 
 import pytest
 from assembler_bench import Bench, assembling, running, seal, started
+from azurites import port_of
 from manifests import manifest
 from prometheus_client import CollectorRegistry
 
 from assembler.job import Job, first_record
 from assembler.records import Records
+from chaos.storage_proxy import REFUSALS, StorageProxy
+from local import azurite
 from shared.contracts.layout import chunk_blob, status_blob
 from shared.contracts.messages import ChunkFailed, SplitCompleted
 from shared.contracts.status import Failure, Status
@@ -162,6 +165,29 @@ async def test_an_end_that_no_assembler_stored_is_a_cancellation(
     assert stored is not None
     assert (stored.state, stored.result, stored.error) == ("cancelled", None, None)
     assert stored.video_name == job.status.video_name != "others.mp4"
+
+
+async def test_a_refusal_of_storage_that_passes_fails_no_job(
+    storage_connection: str, eventhub_connection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(REFUSALS, "400", "SomethingNew")
+    port = port_of(storage_connection)
+    sealed, fresh = (uuid.uuid4().hex[:24] for _ in range(2))
+    async with (
+        StorageProxy(lambda: port, lambda _: None) as proxy,
+        running(azurite.connection_string(proxy.port), eventhub_connection) as bench,
+    ):
+        await seal(bench, sealed, 2)
+        await there(bench, sealed)
+        proxy.refusing = "400"
+        await bench.hub.by_job(SplitCompleted(job_id=sealed, chunks=2, frames=16))
+        await bench.hub.by_job(started(fresh))
+        retried = "assembler_retries_total"
+        await bench.until(lambda: _is(bench.metrics.get_sample_value(retried)))
+        proxy.refusing = None
+        await bench.record(sealed, lambda status: status.chunks == 2 or status.ended)
+        states = [(await there(bench, job)).state for job in (sealed, fresh)]
+    assert states == ["stylizing", "splitting"]
 
 
 async def test_the_end_that_another_assembler_stored_is_taken_over(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from azure.storage.blob.aio import BlobServiceClient
+from azurites import port_of
 
 from chaos.history import BlobCall
 from chaos.storage_proxy import StorageProxy
@@ -28,7 +29,7 @@ BLOCK = 8 << 20
 @pytest_asyncio.fixture(loop_scope="session")
 async def proxy(storage_connection: str) -> AsyncIterator[StorageProxy]:
     """A proxy between the clients and Azurite."""
-    port = int(storage_connection.split("127.0.0.1:")[1].split("/", maxsplit=1)[0])
+    port = port_of(storage_connection)
     async with StorageProxy(lambda: port, lambda _: None) as proxy:
         yield proxy
 

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from assembler_bench import started
+from azurites import port_of
 from prometheus_client import CollectorRegistry
 
 from assembler import rounds
@@ -157,7 +158,7 @@ async def test_a_refusal_of_storage_fails_a_job_only_if_it_persists(
 ) -> None:
     monkeypatch.setattr(retry, "DOUBT_S", 2.0)
     monkeypatch.setitem(REFUSALS, "400", "SomethingNew")
-    port = int(storage_connection.split("127.0.0.1:")[1].split("/", maxsplit=1)[0])
+    port = port_of(storage_connection)
     async with (
         StorageProxy(lambda: port, lambda _: None) as proxy,
         looked_after(azurite.connection_string(proxy.port)) as (rounds, _, records),
