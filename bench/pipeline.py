@@ -164,7 +164,16 @@ async def paint(pipeline: Pipeline, clip: Path, request: StyleRequest) -> Status
         StylestreamError: the job failed.
     """
     submission = await pipeline.submit(clip, request)
-    async for view in pipeline.watch(submission.job_id):
+    return await ended(pipeline, submission.job_id)
+
+
+async def ended(pipeline: Pipeline, job_id: str) -> Status:
+    """Wait until a job has ended, and return its last record.
+
+    Raises:
+        StylestreamError: the job failed.
+    """
+    async for view in pipeline.watch(job_id):
         status = view.status
     assert status is not None
     if status.error is not None:
@@ -212,6 +221,10 @@ class CostMeter:
             1000 * self._own_cpu_s / frames, peak_mib(os.getpid()), self._shares.get(CLIENT, 0.0)
         )
         return costs
+
+    def cpu_ms(self, parts: int) -> float:
+        """Return the CPU time of all processes together, divided by ``parts`` of the work."""
+        return sum(cost.cpu_ms_per_frame for cost in self.costs(parts).values())
 
     async def _sample_regularly(self) -> None:
         for number in itertools.count(1):

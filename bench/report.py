@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench import peers
+from bench import peers, small_jobs
 from bench.media import MediaFigures
 from bench.pipeline import CLIENT, JobFigures, ProcessCost
 from bench.scale_out import report as scale_out
@@ -42,6 +42,8 @@ def _parts(figures: Figures) -> Iterator[list[str]]:
         "|---|---|---|---|---|---|---|---|---|",
         *(_media_row(media) for media in figures.media),
     ]
+    if figures.small_jobs is not None:
+        yield [small_jobs.table(figures.small_jobs)]
     if figures.scale_out is not None:
         yield [scale_out.table(figures.scale_out)]
     if figures.peers is not None:

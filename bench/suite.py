@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from bench import inference, media, peers, pipeline
+from bench import inference, media, peers, pipeline, small_jobs
 from bench.inference import NetworkSpeed, Size
 from bench.media import MediaFigures
 from bench.peers import Speed
 from bench.pipeline import Case, PipelineFigures
 from bench.scale_out.measure import Step
 from bench.scale_out.measure import measure as measure_scale_out
+from bench.small_jobs import SmallJobs
 from local.machine import describe_machine
 from shared.service.machine import usable_cores
 from stylizer.painting.precision import EngineSetting
@@ -76,6 +77,8 @@ class Figures:
     """The same in fp32; empty unless the suite is full and the precision is another one."""
     pipeline: PipelineFigures
     media: list[MediaFigures]
+    small_jobs: SmallJobs | None
+    """Many short videos; None unless the suite is full."""
     scale_out: list[Step] | None
     """Pools of simulated stylizers; None unless the suite is full."""
     peers: list[Speed] | None
@@ -102,8 +105,10 @@ async def measure(wanted: Wanted, tell: Callable[[str], None]) -> Figures:
     whole = await pipeline.measure(wanted.cases, wanted.style, wanted.stylizers, wanted.environment)
     tell("splitting and joining")
     media_figures = await _media(wanted.media_cases)
-    scale_out, others = None, None
+    small, scale_out, others = None, None, None
     if full:
+        tell("many short videos")
+        small = await small_jobs.measure(wanted.style, wanted.stylizers, wanted.environment)
         tell("pools of simulated stylizers")
         scale_out = await measure_scale_out()
         tell("another package's network")
@@ -117,6 +122,7 @@ async def measure(wanted: Wanted, tell: Callable[[str], None]) -> Figures:
         networks_fp32=networks_fp32,
         pipeline=whole,
         media=media_figures,
+        small_jobs=small,
         scale_out=scale_out,
         peers=others,
     )

@@ -13,6 +13,7 @@ from bench.peers import NOT_INSTALLED, Speed
 from bench.peers import table as peers_table
 from bench.pipeline import JobFigures, PipelineFigures, ProcessCost
 from bench.report import table
+from bench.small_jobs import SmallJobs
 from bench.suite import Figures, Suite, Wanted
 
 SUITES: tuple[Suite, ...] = ("quick", "full")
@@ -44,6 +45,7 @@ FIGURES = Figures(
         [job("640x360", "640x360", 1), job("1920x1080", "1280x720", 2)], 3.0, 0.1
     ),
     media=[],
+    small_jobs=None,
     scale_out=None,
     peers=None,
 )
@@ -71,6 +73,12 @@ def test_a_full_suite_measures_the_other_package_or_says_how_to_install_it(
 ) -> None:
     assert said not in table(FIGURES)
     assert said in table(dataclasses.replace(FIGURES, peers=found))
+
+
+def test_a_small_jobs_cost_is_told_without_that_of_its_frames() -> None:
+    small = SmallJobs(30, 60, jobs_per_second=4.0, cpu_ms_per_job=480.0, cpu_ms_per_frame=5.0)
+    rows = table(dataclasses.replace(FIGURES, small_jobs=small)).splitlines()
+    assert "| 4.00 | 480 | 5.00 | 180 |" in rows
 
 
 def test_a_full_suite_paints_720_lines_too_and_has_the_network_of_1080() -> None:
