@@ -8,7 +8,6 @@ rounded to the nearest one there.
 from __future__ import annotations
 
 import contextlib
-import io
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -25,6 +24,7 @@ from av.video.stream import VideoStream
 from assembler.packets import PacketDigest, packets_of
 from shared.contracts.errors import ChunkError, ResultError, TrackError
 from shared.contracts.manifest import Chunk, Manifest, pts_digest
+from shared.media.chunks import open_chunk
 from shared.media.containers import (
     EMPTY_MOV_TEXT,
     add_copy,
@@ -291,7 +291,7 @@ def _opened_output(
 @contextlib.contextmanager
 def _opened_segment(chunk: Chunk, data: bytes) -> Iterator[InputContainer]:
     try:
-        container = av.open(io.BytesIO(data), "r", format="mp4")
+        container = open_chunk(data)
     except av.error.FFmpegError as error:
         raise ChunkError(
             "CORRUPT_SEGMENT", f"Segment {chunk.index} cannot be read: {complaint(error)}"

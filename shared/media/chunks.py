@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import nullcontext
 from fractions import Fraction
 from typing import Final, Literal, cast
 
 import av
 import av.error
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.video.reformatter import (
     ColorPrimaries,
@@ -33,6 +35,7 @@ from shared.contracts.errors import ChunkError
 from shared.media.containers import MAX_TIMESCALE, complaint
 from shared.media.encodings import Encoding
 from shared.media.nvidia import cuda_decoder
+from shared.media.priorities import priorities_kept
 
 Decoder = Literal["cpu", "cuda"]
 """What decodes chunks: the CPU, or NVDEC, the decoder of an NVIDIA GPU."""
@@ -123,7 +126,9 @@ class ChunkWriter:
             frame = self._reformatter.reformat(frame, format=self._pixel_format, threads=1)
         # A decoded frame keeps its picture type, and x264 would encode it as that.
         frame.pict_type = 0
-        self._packets += cast("list[av.Packet[VideoStream]]", self._stream.encode(frame))
+        # The first frame opens the encoder.
+        with priorities_kept() if len(self._pts) == 1 else nullcontext():
+            self._packets += cast("list[av.Packet[VideoStream]]", self._stream.encode(frame))
 
     def close(self, duration: int) -> bytes:
         """Finish the file and return it.
@@ -161,7 +166,8 @@ def read_chunk(
     count = 0
     reformatter = VideoReformatter()
     try:
-        with _opened(data, decoder) as container:
+        hwaccel = cuda_decoder() if decoder == "cuda" else None
+        with open_chunk(data, hwaccel) as container:
             stream = container.streams.video[0]
             if stream.codec_context is None:
                 raise _corrupt("its codec is unknown")
@@ -180,9 +186,18 @@ def read_chunk(
         raise _corrupt(f"it holds {count} frames, not the {frames} announced")
 
 
-def _opened(data: bytes, decoder: Decoder) -> InputContainer:
-    hwaccel = cuda_decoder() if decoder == "cuda" else None
-    return av.open(io.BytesIO(data), "r", format="mp4", hwaccel=hwaccel)
+def open_chunk(data: bytes, hwaccel: HWAccel | None = None) -> InputContainer:
+    """Open a chunk or segment without decoding any of it.
+
+    FFmpeg would otherwise decode the first frame, only to know its pixel format; that format stays
+    unknown here until a frame is decoded. Opening a segment of 640x360 takes 0.7 ms instead of 4.8,
+    one of 1920x1080 takes 1.4 ms instead of 19.
+
+    Raises:
+        av.error.FFmpegError: it is not an MP4 file.
+    """
+    options = {"skip_frame": "all"}
+    return av.open(io.BytesIO(data), "r", format="mp4", options=options, hwaccel=hwaccel)
 
 
 def _planar(frame: av.VideoFrame, reformatter: VideoReformatter) -> av.VideoFrame:

@@ -15,6 +15,7 @@ import av.error
 from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import AttachmentStream, DataStream, Disposition, Stream
+from av.video.stream import VideoStream
 
 from shared.media.detour import TICK, NewFile, is_detour, open_detour
 
@@ -101,8 +102,11 @@ def add_copy(output: OutputContainer, stream: Stream) -> Stream:
     """Add a track for the packets of ``stream`` to a file from `open_output`."""
     # 'opaque' creates no encoder: for some codecs PyAV has only a decoder.
     copy = output.add_stream_from_template(stream, opaque=True)
-    if output.format.name == FORMATS["mp4"] and stream.type == "video":
-        copy.codec_tag = stream.codec_tag  # FFmpeg's own choice for HEVC does not play everywhere
+    if isinstance(stream, VideoStream) and isinstance(copy, VideoStream):
+        # The file knows it even where no frame was decoded.
+        copy.codec_context.sample_aspect_ratio = stream.sample_aspect_ratio
+        if output.format.name == FORMATS["mp4"]:
+            copy.codec_tag = stream.codec_tag  # FFmpeg's choice for HEVC does not play everywhere
     if is_detour(output):
         copy.time_base = TICK
     return copy

@@ -5,7 +5,6 @@ A check returns the fault, which completes a sentence that begins with the setti
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable
 from fractions import Fraction
 from typing import Final
@@ -16,7 +15,7 @@ import numpy as np
 
 from shared.contracts.errors import ChunkError
 from shared.contracts.style_request import StyleRequest
-from shared.media.chunks import ChunkWriter, read_chunk
+from shared.media.chunks import ChunkWriter, open_chunk, read_chunk
 from shared.media.containers import complaint
 from shared.media.encodings import MEZZANINE, Encoding, nvenc_segment_encoding
 
@@ -74,12 +73,12 @@ def find_nvdec_fault() -> str | None:
 
 def parameter_sets(file: bytes) -> bytes:
     """Return a segment's parameter sets, which a decoder needs before the first picture."""
-    with av.open(io.BytesIO(file), "r", format="mp4") as container:
+    with open_chunk(file) as container:
         return bytes(container.streams.video[0].codec_context.extradata or b"")
 
 
 def _packets(file: bytes) -> Iterable[tuple[int, bool]]:
-    with av.open(io.BytesIO(file), "r", format="mp4") as container:
+    with open_chunk(file) as container:
         return [(p.pts or 0, p.is_keyframe) for p in container.demux(video=0) if p.size]
 
 

@@ -20,6 +20,7 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Stream
 
 from shared.contracts.errors import ChunkError
+from shared.media.chunks import open_chunk
 from shared.media.containers import add_copy, complaint
 from web.live.codec_names import browser_codec
 
@@ -92,7 +93,7 @@ def _remuxed(segment: bytes, first_tick: int, number: int) -> list[tuple[bytes, 
 
 def _opened(segment: bytes) -> InputContainer:
     try:
-        container = av.open(io.BytesIO(segment), "r", format="mp4")
+        container = open_chunk(segment)
     except av.error.FFmpegError as error:
         raise _corrupt(f"it cannot be read, {complaint(error)}") from error
     if len(container.streams) != 1:

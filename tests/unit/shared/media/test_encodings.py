@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import io
+import os
+import sys
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import pytest
+from av.container import InputContainer
 
 from shared.contracts.style_request import Codec, StyleRequest
-from shared.media.chunks import ChunkWriter, read_chunk
+from shared.media.chunks import ChunkWriter, open_chunk, read_chunk
+from shared.media.containers import add_copy
 from shared.media.encodings import MEZZANINE, segment_encoding, smallest_side
 
 CODECS: tuple[Codec, ...] = ("h264", "hevc", "av1")
@@ -52,6 +57,45 @@ def test_short_and_long_segments_share_their_parameter_sets(make: Any, codec: st
         segment(make, [*range(0, 9999, 300)], codec=codec),
     )
     assert looked_at(short)[1] == looked_at(long)[1] != b""
+
+
+def copied(container: InputContainer) -> bytes:
+    """Return a copy of a segment, as results and live segments are made of them."""
+    file = io.BytesIO()
+    options = {"fflags": "+bitexact"}
+    with container, av.open(file, "w", format="mp4", options=options) as output:
+        copy = add_copy(output, container.streams.video[0])
+        for packet in container.demux(video=0):
+            if packet.size:
+                packet.stream = copy
+                output.mux(packet)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_segment_is_opened_without_decoding_and_copied_all_the_same(
+    make: Any, codec: str
+) -> None:
+    data = segment(make, [0, 1001, 2002], codec=codec)
+    decoded = av.open(io.BytesIO(data), "r", format="mp4")
+    if codec == "h264":
+        # The pixel format of H.264 is known only once a frame was decoded.
+        formats = [f.streams.video[0].codec_context.pix_fmt for f in (open_chunk(data), decoded)]
+        assert formats == [None, "yuv420p"]
+    assert copied(open_chunk(data)) == copied(decoded)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other schedulers")
+@pytest.mark.parametrize("codec", CODECS)
+def test_no_thread_is_given_priority_over_the_rest_of_the_machine(make: Any, codec: str) -> None:
+    encoding = segment_encoding(StyleRequest(style="udnie", codec=codec))
+    writer = ChunkWriter(encoding, width=64, height=48, time_base=Fraction(1, 25))
+    for frame in make.Video(pts=[0, 1]).pictures():
+        writer.write(frame)
+    threads = [int(task.name) for task in Path("/proc/self/task").iterdir()]
+    assert {os.sched_getscheduler(thread) for thread in threads} == {os.SCHED_OTHER}
+    writer.close(2)
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 @pytest.mark.parametrize("codec", CODECS)

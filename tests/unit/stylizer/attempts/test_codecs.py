@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
-import av
 import numpy as np
 import pytest
-from av.container import InputContainer
 
 from shared.contracts.errors import ChunkError, ConfigurationError
 from shared.contracts.messages import ChunkReady
@@ -145,11 +142,7 @@ class Painter:
 @pytest.fixture
 def software(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the processor's decoder stand in the place of a GPU's."""
-
-    def opened(data: bytes, _decoder: str) -> InputContainer:
-        return av.open(io.BytesIO(data), "r", format="mp4")
-
-    monkeypatch.setattr(chunks, "_opened", opened)
+    monkeypatch.setattr(chunks, "cuda_decoder", lambda: None)
 
 
 @pytest.mark.usefixtures("software")
