@@ -72,6 +72,8 @@ class ChunkWriter:
             raise ValueError(f"4:2:0 frames need even sides, not {width}x{height}")
         self._size = (width, height)
         self._pixel_format = encoding.pixel_format
+        # For other encoders nothing is asked, which a splitter's sandbox would not allow.
+        self._raises_priorities = encoding.encoder == "libsvtav1"
         self._reformatter = VideoReformatter()
         self._multiplier = time_base.numerator
         self._time_base = Fraction(1, time_base.denominator)
@@ -126,9 +128,9 @@ class ChunkWriter:
             frame = self._reformatter.reformat(frame, format=self._pixel_format, threads=1)
         # A decoded frame keeps its picture type, and x264 would encode it as that.
         frame.pict_type = 0
-        # The first frame opens the encoder.
-        with priorities_kept() if len(self._pts) == 1 else nullcontext():
+        with priorities_kept() if self._raises_priorities else nullcontext():
             self._packets += cast("list[av.Packet[VideoStream]]", self._stream.encode(frame))
+        self._raises_priorities = False
 
     def close(self, duration: int) -> bytes:
         """Finish the file and return it.
