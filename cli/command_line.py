@@ -134,8 +134,9 @@ def _add_bench(commands_: CommandParsers) -> None:
         "--suite",
         choices=["quick", "full"],
         default="quick",
-        help="full: also at 1280x720, in fp32, beside another package's network where that is "
-        "installed, and with 1 to 32 simulated stylizers, some minutes; default: %(default)s",
+        help="full: also at 1280x720, in fp32, with many short videos, with 1 to 32 simulated "
+        "stylizers, and beside another package's network where that is installed, some minutes; "
+        "default: %(default)s",
     )
     measure.add_argument("--markdown", type=Path, help="also write the tables into this file")
     add_stylizers(measure)
