@@ -1,8 +1,10 @@
-"""Services that run in a test's own loop."""
+"""Services that run in a test's own loop, or in a process of their own."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
+from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -21,3 +23,17 @@ async def serving(service: Service) -> AsyncIterator[None]:
         await service.finish()
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
+
+
+@asynccontextmanager
+async def python_process(*arguments: str, env: dict[str, str]) -> AsyncIterator[Process]:
+    """Start Python with ``arguments`` and nothing but ``env``; leaving kills what still runs."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, env=env, stdout=DEVNULL
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

@@ -9,6 +9,7 @@ import uuid
 
 import pytest
 from ports import unused_port
+from serving import python_process
 from suspects import chunk
 
 from local.stack import CONTAINERS
@@ -47,30 +48,24 @@ async def test_a_stylizer_ends_after_its_drain_although_a_lane_still_paints(
             await account.create_container(container)
         blobs, name = BlobStore(account), chunk_blob(mark, event.chunk.index)
         await blobs.create(settings.frames_container, name, data, metadata=seal(data))
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", NEVER_ENDS),
-            env={
-                "PATH": os.environ["PATH"],
-                "PYTHONPATH": os.pathsep.join(sys.path),
-                "STORAGE_CONNECTION_STRING": storage_connection,
-                "EVENTHUB_CONNECTION_STRING": eventhub_connection,
-                **{variable.upper(): container for variable, container in containers.items()},
-                "ENGINE": "cpu",
-                "PRECISION": "fp32",
-                "DRAIN_TIMEOUT_S": str(DRAIN_S),
-                "METRICS_PORT": str(unused_port()),
-            },
-            stdout=asyncio.subprocess.DEVNULL,
-        )
-        try:
-            async with asyncio.timeout(DEADLINE_S):
-                hub = await clients.publisher(settings.frames_hub)
-                await hub.to_partition(event.model_copy(update={"job_id": mark}), "0")
-                while not was_begun(await blobs.fetch(settings.frames_container, name)):
-                    await asyncio.sleep(0.1)
-                process.terminate()
-                assert await process.wait() == 0
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+        env = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "STORAGE_CONNECTION_STRING": storage_connection,
+            "EVENTHUB_CONNECTION_STRING": eventhub_connection,
+            **{variable.upper(): container for variable, container in containers.items()},
+            "ENGINE": "cpu",
+            "PRECISION": "fp32",
+            "DRAIN_TIMEOUT_S": str(DRAIN_S),
+            "METRICS_PORT": str(unused_port()),
+        }
+        async with (
+            python_process("-c", NEVER_ENDS, env=env) as process,
+            asyncio.timeout(DEADLINE_S),
+        ):
+            hub = await clients.publisher(settings.frames_hub)
+            await hub.to_partition(event.model_copy(update={"job_id": mark}), "0")
+            while not was_begun(await blobs.fetch(settings.frames_container, name)):
+                await asyncio.sleep(0.1)
+            process.terminate()
+            assert await process.wait() == 0

@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 from assembler_bench import DEADLINE_S, Bench, running, started
 from ports import unused_port
+from serving import python_process
 
 from assembler.job import first_record
 from local import azurite
@@ -65,29 +66,20 @@ async def test_a_service_that_waits_for_storage_while_it_starts_ends_on_sigterm(
     eventhub_connection: str,
 ) -> None:
     nowhere, port = azurite.connection_string(unused_port()), unused_port()
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "stylizer"),
-        env={
-            "PATH": os.environ["PATH"],
-            "STORAGE_CONNECTION_STRING": nowhere,
-            "EVENTHUB_CONNECTION_STRING": eventhub_connection,
-            "STYLES_CONTAINER": "styles",
-            "METRICS_PORT": str(port),
-            "METRICS_HOST": "127.0.0.1",
-        },
-        stdout=asyncio.subprocess.DEVNULL,
-    )
-    try:
+    env = {
+        "PATH": os.environ["PATH"],
+        "STORAGE_CONNECTION_STRING": nowhere,
+        "EVENTHUB_CONNECTION_STRING": eventhub_connection,
+        "STYLES_CONTAINER": "styles",
+        "METRICS_PORT": str(port),
+        "METRICS_HOST": "127.0.0.1",
+    }
+    async with python_process("-m", "stylizer", env=env) as process, asyncio.timeout(DEADLINE_S):
         starts = HttpReady(f"http://127.0.0.1:{port}/healthz")
-        async with asyncio.timeout(DEADLINE_S):
-            while not await starts.reached(""):
-                await asyncio.sleep(0.1)
-            process.terminate()
-            assert await process.wait() == 0
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        while not await starts.reached(""):
+            await asyncio.sleep(0.1)
+        process.terminate()
+        assert await process.wait() == 0
 
 
 @pytest_asyncio.fixture(loop_scope="session")

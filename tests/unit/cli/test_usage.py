@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_lines import refused
 from PIL import Image
 
 from cli.command_line import build_parser
@@ -25,15 +26,6 @@ READ_ONLY = Path("/proc")
 needs_read_only = pytest.mark.skipif(not READ_ONLY.is_dir(), reason="there is no /proc")
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """Run a command that must end with exit code 2 and no word on stdout; return its stderr."""
-    with pytest.raises(SystemExit) as ended:
-        main([str(word) for word in arguments])
-    told = capsys.readouterr()
-    assert (ended.value.code, told.out) == (2, "")
-    return told.err
 
 
 @pytest.mark.parametrize(

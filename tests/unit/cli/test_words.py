@@ -5,21 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from command_lines import refused
 
 from cli.command_line import build_parser
-from cli.main import main
 from local.defaults import SAMPLE
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """Run a command that must end with exit code 2 and no word on stdout; return its stderr."""
-    with pytest.raises(SystemExit) as ended:
-        main([str(word) for word in arguments])
-    told = capsys.readouterr()
-    assert (ended.value.code, told.out) == (2, "")
-    return told.err
 
 
 def test_options_may_stand_anywhere() -> None:
