@@ -50,10 +50,9 @@ class Checkpointer:
     async def _write(self, partition: OwnedPartition, place: Place) -> None:
         started = time.perf_counter()
         try:
+            made = partition.began_in or self._identity.made
             # The SDK reads nothing of the event here but its place.
-            await partition.context.update_checkpoint(
-                cast("EventData", place), hub_made=self._identity.made
-            )
+            await partition.context.update_checkpoint(cast("EventData", place), hub_made=made)
         except Exception as error:  # must not keep other partitions from being flushed
             partition.watermark.put_back(place)
             self._metrics.checkpoint_failed()

@@ -29,7 +29,7 @@ from shared.hubs.checkpointer import Checkpointer
 from shared.hubs.delivery import CLAIM, Handler, OwnedPartition, Released, Settled
 from shared.hubs.handover import Handovers
 from shared.hubs.liveness import Liveness
-from shared.hubs.positions import HubIdentity, Positions
+from shared.hubs.positions import BEGAN_IN, HubIdentity, Positions
 from shared.hubs.queries import has_events_after, query
 from shared.hubs.sharing import BeginHandover
 from shared.telemetry.background import Errand, in_rounds
@@ -209,7 +209,8 @@ class Consumer:
         Raises:
             TransientError: the hub or storage is unavailable.
         """
-        anew = await self._identity.changed(await self.client())
+        client = await self.client()
+        anew = await self._identity.changed(client, [p.began_in for p in self._partitions.values()])
         if self._on_settled is not None:
             self._on_settled(anew)
         return anew
@@ -261,7 +262,8 @@ class Consumer:
         self._claimed = True
         if earlier := self._partitions.pop(context.partition_id, None):
             self._let_go(earlier)
-        partition = self._partitions[context.partition_id] = OwnedPartition(context)
+        began_in = BEGAN_IN.get({}).get(context.partition_id, "")
+        partition = self._partitions[context.partition_id] = OwnedPartition(context, began_in)
         CLAIM.set(partition)
         self._note_owned()
         log.info("partition claimed", hub=context.eventhub_name, partition=context.partition_id)

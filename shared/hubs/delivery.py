@@ -69,6 +69,8 @@ class OwnedPartition:
     """A partition that is ours now, and how far its events have been processed."""
 
     context: PartitionContext
+    began_in: str = ""
+    """When the hub was created in whose position reading began, ISO 8601; empty if unknown."""
     watermark: Watermark[Place] = field(default_factory=Watermark)
     flushing: asyncio.Lock = field(default_factory=asyncio.Lock)
     taken: int | None = None

@@ -5,13 +5,16 @@ to others, typically on a paused machine, would overwrite their newer position w
 it resumes. Nothing would be lost, but the lag would never go away, and a pool would be kept up
 forever; a request that storage carries out twice has the same effect. So a position is compared
 with the stored one, and replaces exactly that version. It is recorded with the creation time of its
-hub: if the hub was recreated, positions in the earlier one mean nothing.
+hub: if the hub was recreated, positions in the earlier one mean nothing. A consumer that began to
+read the new hub behind one of them has skipped events, so what it reaches counts for the earlier
+hub, too, until it begins anew.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
 from typing import Any, Final, NamedTuple, Protocol
 
 from azure.eventhub.aio import CheckpointStore, EventHubConsumerClient
@@ -20,8 +23,15 @@ from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
 from shared.contracts.errors import TransientError
 from shared.storage.blobs import BlobStore
 
+_HUB: Final = ("fully_qualified_namespace", "eventhub_name", "consumer_group")
+
 HUB_MADE: Final = "hubmade"
 """Metadata key of a checkpoint blob: when the hub of its position was created, ISO 8601."""
+
+BEGAN_IN: Final[ContextVar[Mapping[str, str]]] = ContextVar("began_in")
+"""By partition, when the hub of the position was created from which the SDK begins to read it. The
+SDK starts the task of a claim right after it has listed the positions, so each task sees those that
+its own claim began from, whatever is listed or corrected later."""
 
 
 class Corrected(NamedTuple):
@@ -71,8 +81,10 @@ class HubIdentity:
         with contextlib.suppress(TransientError):
             self.made = await self._positions.made(client)
 
-    async def changed(self, client: EventHubConsumerClient) -> bool:
+    async def changed(self, client: EventHubConsumerClient, began_in: Iterable[str]) -> bool:
         """Return whether another hub is there now; positions in the earlier one are corrected.
+
+        ``began_in`` holds the creation times of the hubs in whose positions reading began.
 
         Raises:
             TransientError: the hub or storage is unavailable.
@@ -80,7 +92,8 @@ class HubIdentity:
         corrected, made = await self._positions.correct(client)
         self.made = self.made or made
         # Another service may have corrected the positions before.
-        return bool(corrected or (made and made != self.made))
+        known = {self.made, *began_in} - {""}
+        return bool(corrected or (made and known != {made}))
 
 
 def position_in(metadata: Mapping[str, str]) -> int | None:
@@ -124,12 +137,25 @@ class ForwardCheckpointStore(CheckpointStore):
         return await self._store.claim_ownership(ownership_list, **kwargs)
 
     async def list_checkpoints(
-        self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, **kwargs: Any
+        self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, **_: Any
     ) -> Iterable[dict[str, Any]]:
-        """List how far the partitions have been processed."""
-        return await self._store.list_checkpoints(
-            fully_qualified_namespace, eventhub_name, consumer_group, **kwargs
-        )
+        """List how far the partitions have been processed, and note it in `BEGAN_IN`.
+
+        A position that cannot be read is left out: its partition is read from the beginning.
+        """
+        place = (fully_qualified_namespace, eventhub_name, consumer_group)
+        hub = dict(zip(_HUB, place, strict=True))
+        prefix = f"{'/'.join(hub.values())}/checkpoint/".lower()
+        listed = {
+            item.name.removeprefix(prefix): item.metadata
+            async for item in self._blobs.items(self._container, prefix)
+        }
+        BEGAN_IN.set({id_: metadata.get(HUB_MADE, "") for id_, metadata in listed.items()})
+        return [
+            {**hub, "partition_id": id_, "offset": metadata["offset"], "sequence_number": reached}
+            for id_, metadata in listed.items()
+            if (reached := position_in(metadata)) is not None and "offset" in metadata
+        ]
 
     async def update_checkpoint(
         self, checkpoint: dict[str, Any], *, hub_made: str = "", **_kwargs: Any
@@ -139,8 +165,7 @@ class ForwardCheckpointStore(CheckpointStore):
         A stored position that cannot be read, because its blob was tampered with, is overwritten;
         one of another hub than that of ``hub_made`` is not.
         """
-        place = ("fully_qualified_namespace", "eventhub_name", "consumer_group")
-        name = "/".join([*(checkpoint[part] for part in place), "checkpoint"])
+        name = "/".join([*(checkpoint[part] for part in _HUB), "checkpoint"])
         name = f"{name}/{checkpoint['partition_id']}".lower()
         reached = int(checkpoint["sequence_number"])
         position = {"offset": str(checkpoint["offset"]), "sequencenumber": str(reached)}

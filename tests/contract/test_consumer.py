@@ -13,7 +13,7 @@ from contract.conftest import broker
 from hub_reader import DEADLINE_S, HUB, Reader, reader_of, send
 from ports import unused_port
 
-from shared.hubs.positions import HUB_MADE, ForwardCheckpointStore
+from shared.hubs.positions import HUB_MADE, Corrected, ForwardCheckpointStore
 from shared.service.checkpoints import HubPositions, checkpoint_blob, prepare
 from shared.service.clients import AzureClients
 from shared.storage.blobs import BlobStore
@@ -196,6 +196,50 @@ async def test_a_recreated_hub_that_has_grown_beyond_the_old_one_loses_nothing(
                         delivery.done()
                         read.add(delivery.sequence_number)
                     await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("by_another", [False, True], ids=["corrects", "finds-corrected"])
+async def test_a_consumer_that_began_behind_an_old_hubs_position_begins_anew(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch, by_another: bool
+) -> None:
+    correct, write = HubPositions.correct, ForwardCheckpointStore.update_checkpoint
+    flushed, corrected = asyncio.Event(), asyncio.Event()
+
+    async def note_flush(self: ForwardCheckpointStore, *args: Any, **options: Any) -> None:
+        await write(self, *args, **options)
+        flushed.set()
+
+    async def correct_late(self: HubPositions, client: EventHubConsumerClient) -> Corrected:
+        if corrected.is_set():
+            return await correct(self, client)
+        # When it has read what follows that position, and finishes it just after the correction
+        deliveries = await reader.until(7)
+        result = await correct(self, client)
+        corrected.set()
+        flushed.clear()
+        for delivery in deliveries:
+            delivery.done()
+        await flushed.wait()
+        return await correct(self, client) if by_another else result
+
+    await send(reader, "0", *range(10))
+    (_, _, event, *_) = await _events(reader, 10)
+    async with AzureClients(reader.settings) as clients:
+        store = await clients._checkpoint_store(HUB)
+        await store.update_checkpoint(event, hub_made="2020-01-01T00:00:00+00:00")
+    monkeypatch.setattr(ForwardCheckpointStore, "update_checkpoint", note_flush)
+    monkeypatch.setattr(HubPositions, "correct", correct_late)
+    async with reader.reading(patience_s=1):
+        await corrected.wait()
+        reader.taken.clear()
+
+        # Then it reads the events before that position, too, and only then passes them
+        seen = {delivery.sequence_number for delivery in await reader.until(10)}
+        assert seen == set(range(10))
+        assert (await reader.checkpoints())["0"] == -1
+        for delivery in reader.taken:
+            delivery.done()
+        await reader.checkpoint_is(lambda c: c["0"] == 9)
 
 
 async def test_work_of_the_old_hub_that_finishes_late_does_not_move_the_new_hubs_position(
