@@ -11,8 +11,9 @@ import asyncio
 import os
 import socket
 import sys
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Final, Literal, NamedTuple
 
 from shared.forks import client
 from shared.forks.client import Leash
@@ -36,60 +37,48 @@ class ForkServer(client.ForkServer):
 
     async def fork(self, work: Work) -> Fork:
         """Start a fork that does ``work``; the caller must stop it."""
-        connection, theirs = socket.socketpair()
-        outputs: list[int] = []
-        written: list[int] = []
-        try:
-            with theirs:
-                for _ in ("output", "error"):
-                    here, there = os.pipe()
-                    outputs.append(here)
-                    written.append(there)
-                leash = await self.start(work, [theirs.fileno(), *written])
-        except BaseException:
-            connection.close()
-            for file in outputs:
-                os.close(file)
-            raise
-        finally:
-            for file in written:
-                os.close(file)
-        return await Fork.opened(connection, outputs, leash)
+        with ExitStack() as ours, ExitStack() as given:
+            connection, theirs = socket.socketpair()
+            ours.callback(connection.close)
+            files = [given.enter_context(theirs).fileno()]
+            pipes: list[_Pipe] = []
+            for _ in ("output", "error"):
+                here, there = os.pipe()
+                given.callback(os.close, there)
+                files.append(there)
+                pipes.append(await _read_from(here))
+                ours.callback(pipes[-1].transport.close)
+            # Last: from here on, only the caller can end it.
+            leash = await self.start(work, files)
+            ours.pop_all()
+        return Fork(connection, pipes[0], pipes[1], leash)
+
+
+class _Pipe(NamedTuple):
+    reader: asyncio.StreamReader
+    transport: asyncio.ReadTransport
+
+
+async def _read_from(file: int) -> _Pipe:
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(file, "rb", buffering=0)
+    )
+    return _Pipe(reader, transport)
 
 
 class Fork:
     """A forked process: its three channels, and the leash that ends it."""
 
     def __init__(
-        self,
-        connection: socket.socket,
-        output: asyncio.StreamReader,
-        errors: asyncio.StreamReader,
-        leash: Leash,
-        pipes: tuple[asyncio.ReadTransport, ...],
+        self, connection: socket.socket, output: _Pipe, errors: _Pipe, leash: Leash
     ) -> None:
         self.connection = connection
         """Its standard input; to be closed by whoever opens a stream on it."""
-        self.output = output
-        self.errors = errors
+        self.output = output.reader
+        self.errors = errors.reader
         self._leash = leash
-        self._pipes = pipes
-
-    @classmethod
-    async def opened(cls, connection: socket.socket, outputs: list[int], leash: Leash) -> Self:
-        """Return the fork at the other end of these channels."""
-        loop = asyncio.get_running_loop()
-        readers: list[asyncio.StreamReader] = []
-        pipes: list[asyncio.ReadTransport] = []
-        for file in outputs:
-            reader = asyncio.StreamReader()
-            transport, _ = await loop.connect_read_pipe(
-                lambda reader=reader: asyncio.StreamReaderProtocol(reader),  # type: ignore[misc]
-                os.fdopen(file, "rb", buffering=0),
-            )
-            readers.append(reader)
-            pipes.append(transport)
-        return cls(connection, readers[0], readers[1], leash, tuple(pipes))
+        self._pipes = output.transport, errors.transport
 
     async def wait(self) -> int | None:
         """Return its exit code, negative for a signal; None if the fork server died first."""

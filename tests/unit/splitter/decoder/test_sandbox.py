@@ -22,6 +22,7 @@ from videos import LARGE_FRAMES, large_video
 
 from shared.contracts.errors import SourceRefused
 from splitter.decoder import process
+from splitter.decoder.forks import DECODE
 from splitter.decoder.process import split_in_child
 from splitter.decoder.wire import Job, encode_message
 from splitter.media.limits import Limits
@@ -84,6 +85,30 @@ async def test_nothing_is_left_of_the_child(make, side):
     await refusal(Upload(b"no video" * 100), side)
     assert open_files() == before
     assert children() == []
+
+
+async def test_nothing_is_left_of_a_start_that_is_cancelled_at_any_step(stand_in):
+    stand_in("time.sleep(3600)")
+    async with fork_server() as server:
+        await (await server.fork(DECODE)).stop()
+        before, steps = open_files(), 0
+        while True:
+            steps += 1
+            start = asyncio.create_task(server.fork(DECODE))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            if start.done():
+                break
+            start.cancel()
+            await asyncio.wait([start])
+            assert start.cancelled()
+        assert steps > 5
+        start.result().connection.close()
+        await start.result().stop()
+        async with asyncio.timeout(10):
+            while forks_of(server):
+                await asyncio.sleep(0.01)
+        assert open_files() == before
 
 
 async def test_a_large_upload_is_read_in_parts_and_its_end_without_the_middle(make, side):
