@@ -19,6 +19,10 @@ from shared.telemetry.spans import Carrier
 
 _NAMED: Final = 10  # a sentence, not a list
 
+_SOONEST_S: Final = 0.25
+_SHARE_OF_AGE: Final = 0.25
+"""A young job's record is stored at intervals of this share of its age, `_SOONEST_S` at least."""
+
 
 def first_record(event: SplitStarted) -> Status:
     """Return the first status record of a job."""
@@ -63,13 +67,14 @@ class Job:
         self.ended_before = status.ended
         """Whether the job had already ended when it was taken up."""
         self._clock = clock
+        self._opened = clock()
         self._segments: dict[int, SegmentReady] = {}
         self._work: set[tuple[int, Provenance]] = set()
         """The segments whose painting is included in the two sums below."""
         self._cpu_s = self._gpu_s = 0.0
         self._assembling: float | None = None
         """When the result was begun, for the last time."""
-        self._progressed = self._lived = clock()
+        self._progressed = self._lived = self._opened
         self._ran: dict[str, float] = {}
         self._sign: object = None
         self._stored = status if etag else None
@@ -158,6 +163,16 @@ class Job:
     def ran(self, errand: str) -> None:
         """Note that an errand is run now."""
         self._ran[errand] = self._clock()
+
+    def is_worth_saving(self, every_s: float) -> bool:
+        """Return whether the record of a young job is to be stored before the next round.
+
+        Rounds follow each other after ``every_s``, which is too rare for the progress of jobs that
+        take seconds.
+        """
+        now = self._clock()
+        pause_s = max(_SOONEST_S, _SHARE_OF_AGE * (now - self._opened))
+        return pause_s < every_s and now - self.last_ran("save") >= pause_s and self.unsaved
 
     def sign_of_life(self, sign: object) -> None:
         """Note a value that changes while the job, or something before it, is being worked on."""

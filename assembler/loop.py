@@ -176,6 +176,8 @@ class Assembler:
         except PermanentError as error:
             job.fail(error.code, error.message)
         self._conclude_if_over(job)
+        if not job.concluding and job.is_worth_saving(self._settings.status_interval_s):
+            self._start_task(self._rounds.save_early(job))
 
     async def _job(self, event: AnyMessage, delivery: Delivery) -> Job | None:
         """Return the event's job; None if it was concluded here or needs no attention.

@@ -74,6 +74,10 @@ class Rounds:
         """Store all records that are out of date, however long it takes."""
         await self._errand("save", _unsaved(jobs), self._records.save, all_of_them=True)
 
+    async def save_early(self, job: Job) -> None:
+        """Store a young job's record between two rounds: see `Job.is_worth_saving`."""
+        await self._errand("save", [job], self._records.save)
+
     async def _errand(
         self,
         errand: str,

@@ -49,7 +49,9 @@ class AssemblerSettings(ServiceSettings):
         ),
     )
     status_interval_s: float = Field(
-        1.0, gt=0, description="how often a job's status record is updated"
+        1.0,
+        gt=0,
+        description="how often a job's status record is updated; more often while the job is young",
     )
     segments_linger_s: float = Field(
         0.0,

@@ -34,6 +34,8 @@ from shared.contracts.style_request_text import format_style_request
 from shared.storage.blobs import BlobFacts, BlobStore
 
 POLL_S: Final = 0.5
+FIRST_POLL_S: Final = 0.25
+"""While a job is new: many take only seconds."""
 
 _SUBMISSION: Final = "submission"
 """Metadata key of an upload: a mark by which its submission knows it again."""
@@ -142,7 +144,7 @@ class Pipeline:
         Raises:
             TransientError: see `polled`.
         """
-        async for view in polled(lambda: self.view(job), POLL_S):
+        async for view in polled(lambda: self.view(job), POLL_S, FIRST_POLL_S):
             yield view
             if view.status is not None and view.status.ended:
                 return

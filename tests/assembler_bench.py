@@ -121,8 +121,7 @@ async def prepared(storage: str, eventhub: str, **settings: object) -> AsyncIter
         dead_letters_container=f"d{name}",
         load_balancing_interval_s=0.5,
         ownership_expiry_s=5,
-        status_interval_s=0.1,
-        **settings,  # type: ignore[arg-type]
+        **{"status_interval_s": 0.1, **settings},  # type: ignore[arg-type]
     )
     async with AzureClients(chosen) as clients:
         client = await clients.blobs()
