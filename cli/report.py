@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Self
 
+from cli.left_out import explain_left_out
 from cli.meter import WORDS
 from shared.contracts.errors import PermanentError
 from shared.contracts.status import ENDED, Status
@@ -51,6 +52,7 @@ class Report:
             datetime.fromisoformat(status.updated_at) - datetime.fromisoformat(status.started_at)
         ).total_seconds()
         frames = status.frames if status.state in SUCCEEDED else status.frames_stylized
+        dropped = status.source.dropped if status.source else ()
         return cls(
             job_id=status.job_id,
             video=status.video_name,
@@ -66,7 +68,7 @@ class Report:
             fps=round(frames / took, 2) if took > 0 else 0.0,
             result=status.result,
             output=output,
-            warnings=(*status.warnings, *_left_out(status)),
+            warnings=(*status.warnings, *explain_left_out(dropped)),
             error=status.error.model_dump() if status.error else None,
             waiting=status.waiting.model_dump() if status.waiting and not status.ended else None,
         )
@@ -128,9 +130,3 @@ class Report:
         if self.waiting is None:
             return text
         return f"{text}, waiting for {self.waiting['reason']} since {self.waiting['since']}"
-
-
-def _left_out(status: Status) -> tuple[str, ...]:
-    """Return a sentence if the result lacks tracks of the video."""
-    dropped = status.source.dropped if status.source else ()
-    return (f"not in the result: {', '.join(dropped)}",) if dropped else ()

@@ -8,6 +8,7 @@ import pytest
 
 from cli.commands import common
 from cli.commands.common import Patience, exit_code
+from cli.left_out import explain_left_out
 from cli.report import Report
 from shared.contracts.errors import SourceRefused
 from shared.contracts.status import Failure, State, Status
@@ -82,12 +83,38 @@ def test_a_program_reads_the_request_and_its_outcome() -> None:
 
 
 def test_tracks_that_a_result_lacks_are_among_the_warnings_for_people_and_programs() -> None:
-    source = {**SOURCE, "dropped": ("subtitle (ass, does not fit mp4)", "cover art (png)")}
+    dropped = ("attachment (a.ttf)", "cover art (png)", "attachment (b.ttf)", "audio (apac)")
+    source = {**SOURCE, "dropped": dropped}
     report = Report.of(record("done", source=source, warnings=("a flaw",)))
-    lacks = "not in the result: subtitle (ass, does not fit mp4), cover art (png)"
-    assert report.warnings == ("a flaw", lacks)
-    assert json.loads(report.json())["warnings"] == ["a flaw", lacks]
+    flaw, files, picture = report.warnings
+    assert flaw == "a flaw"
+    assert files.startswith("not in the result: attachment (a.ttf), attachment (b.ttf); files ")
+    assert picture.startswith("not in the result: cover art (png); lists ")
+    assert json.loads(report.json())["warnings"] == [flaw, files, picture]
     assert exit_code([report]) == 0
+
+
+@pytest.mark.parametrize(
+    ("track", "meaning"),
+    [
+        ("timecode", "editing programs"),
+        ("data (bin_data)", "cameras"),
+        ("subtitle (hdmv_pgs_subtitle)", "that are text"),
+        ("subtitle (ass, does not fit mp4)", "container"),
+        ("second video (h264)", "one video track"),
+        ("still picture (av1)", "one video track"),
+        ("2 tracks of other programs", "one program"),
+        ("1 track of other programs", "one program"),
+    ],
+)
+def test_whoever_loses_a_track_reads_what_it_was(track: str, meaning: str) -> None:
+    (sentence,) = explain_left_out([track])
+    assert sentence.startswith(f"not in the result: {track}; ")
+    assert meaning in sentence
+
+
+def test_a_track_of_an_unknown_kind_is_named() -> None:
+    assert explain_left_out(["hologram (xyz)"]) == ("not in the result: hologram (xyz)",)
 
 
 def test_uploads_wait_for_their_turn_but_not_for_a_pipeline_that_does_nothing(
