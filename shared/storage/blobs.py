@@ -22,6 +22,7 @@ from shared.contracts.errors import PermanentError
 from shared.storage.accounts import BlobClients
 from shared.storage.answers import Answer, answer, failure
 from shared.storage.batches import MOST, delete_batch
+from shared.storage.downloads import parts_of_whole, read_whole, save_whole
 from shared.storage.sealed_files import SealedFile
 
 
@@ -108,7 +109,7 @@ class BlobStore:
         blob = self._blob(container, name)
         try:
             stream = await blob.download_blob(decompress=False)
-            data, found = await stream.readall(), stream.properties
+            data, found = await read_whole(stream), stream.properties
         except AzureError as error:
             if answer(error) is Answer.ABSENT:
                 return None
@@ -120,8 +121,7 @@ class BlobStore:
         blob = self._blob(container, name)
         try:
             stream = await blob.download_blob(decompress=False)
-            with path.open("wb") as file:
-                await stream.readinto(file)
+            await save_whole(stream, path)
             found = stream.properties
         except AzureError as error:
             if answer(error) is Answer.ABSENT:
@@ -132,7 +132,7 @@ class BlobStore:
     async def read_range(
         self, container: str, name: str, offset: int, length: int, etag: str
     ) -> bytes | None:
-        """Return ``length`` bytes from ``offset`` of the blob's version ``etag``.
+        """Return ``length`` bytes from ``offset`` of the blob's version ``etag``; fewer at its end.
 
         They are returned as stored, even if a ``Content-Encoding`` says that they are compressed.
 
@@ -142,7 +142,7 @@ class BlobStore:
         blob = self._blob(container, name)
         try:
             stream = await blob.download_blob(offset, length, decompress=False, **_at(etag))
-            return bytes(await stream.readall())
+            return await read_whole(stream)
         except AzureError as error:
             if answer(error) in (Answer.ABSENT, Answer.CHANGED):
                 return None
@@ -213,8 +213,7 @@ class BlobStore:
         try:
             stream = await blob.download_blob(decompress=False, **_at(etag))
             await self._blob(container, to).upload_blob(
-                # Its own iterator would pass for one that need not be awaited.
-                (part async for part in stream.chunks()),
+                parts_of_whole(stream),
                 length=stream.size,
                 overwrite=False,
                 metadata=dict(stream.properties.metadata or {}),

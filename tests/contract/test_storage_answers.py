@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import random
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -165,23 +167,44 @@ async def test_an_upload_that_alone_is_forbidden_is_refused_and_a_locked_account
             await UploadReader(video, "uploads", BlobStore(client), retry)._read(0, 10)
 
 
-async def test_a_part_that_arrives_incomplete_is_read_again(retry: Retry) -> None:
-    most = [40, 40, 100, 100]
+@pytest.mark.parametrize("size", [100, 33 << 20], ids=["one-request", "several-requests"])
+@pytest.mark.parametrize("read", ["fetch", "download", "read_range", "copy"])
+async def test_content_that_arrives_incomplete_is_read_again(
+    retry: Retry, tmp_path: Path, read: str, size: int
+) -> None:
+    content = random.Random(1).randbytes(size)
+    most, written = [40, 40], bytearray()
 
     async def answer(request: web.Request) -> web.Response:
+        headers = {"ETag": '"0x1"', "Last-Modified": "Fri, 27 Nov 2026 00:00:00 GMT"}
+        if request.method == "HEAD":
+            return web.Response(status=404, headers={"x-ms-error-code": "BlobNotFound"})
+        if request.method == "PUT":
+            # All blocks, and then their list
+            written.extend(b"" if "blocklist" in str(request.url) else await request.read())
+            return web.Response(status=201, headers=headers)
         first, last = map(int, request.headers["x-ms-range"].removeprefix("bytes=").split("-"))
-        body = BYTES[first : last + 1][: most.pop(0)]
-        headers = {
-            "ETag": '"0x1"',
-            "Last-Modified": "Fri, 27 Nov 2026 00:00:00 GMT",
-            "Content-Range": f"bytes {first}-{last}/{len(BYTES)}",
-        }
+        body = content[first : last + 1][: most.pop(0) if most else None]
+        headers["Content-Range"] = f"bytes {first}-{min(last, size - 1)}/{size}"
         return web.Response(status=206, body=body, headers=headers)
 
-    video = Video(name=NAME, url="u", etag="0x1", size=len(BYTES))
+    async def got(blobs: BlobStore) -> bytes | None:
+        match read:
+            case "fetch":
+                return await blobs.read("c", NAME)
+            case "read_range":
+                return await blobs.read_range("c", NAME, 0, size, "0x1")
+            case "download":
+                assert await blobs.download("c", NAME, tmp_path / NAME)
+                return (tmp_path / NAME).read_bytes()
+            case _:
+                written.clear()
+                assert await blobs.copy("c", NAME, "there", etag="0x1")
+                return bytes(written)
+
     async with serving(answer) as client:
-        read = UploadReader(video, "uploads", BlobStore(client), retry)
-        assert await read(0, 100) == BYTES[:100]
+        blobs = BlobStore(client)
+        assert await retry(lambda: got(blobs)) == content
 
 
 async def test_a_clock_that_is_far_from_storages_is_reported_and_one_that_is_near_is_not(
@@ -273,7 +296,7 @@ async def serving(
     on_response: Callable[[Any], None] | None = None,
 ) -> AsyncIterator[BlobServiceClient]:
     """Serve an account that gives each request that answer."""
-    app = web.Application()
+    app = web.Application(client_max_size=1 << 30)
     app.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(app)
     await runner.setup()
@@ -283,7 +306,7 @@ async def serving(
         address = f"http://127.0.0.1:{port}/account"
         once = LinearRetry(retry_total=0)
         async with BlobServiceClient(
-            address, retry_policy=once, raw_response_hook=on_response
+            address, retry_policy=once, raw_response_hook=on_response, max_single_put_size=8 << 20
         ) as client:
             yield client
     finally:
