@@ -136,12 +136,13 @@ def add_operating(commands_: CommandParsers) -> None:
     doctor.set_defaults(command="doctor:doctor")
 
     letters = commands_.add_parser("dead-letters", help="list events that could not be processed")
-    letters.add_argument(
+    doing = letters.add_mutually_exclusive_group()
+    doing.add_argument(
         "--redrive",
         nargs="+",
         metavar="NAME",
         help="send these again, or 'all'; after their cause is repaired",
     )
+    add_json(doing, "one JSON object a letter on stdout")
     add_dir(letters)
-    add_json(letters, "one JSON object a letter on stdout")
     letters.set_defaults(command="operate:dead_letters")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from cli.arguments import loop_seconds, seconds, stylizers
@@ -10,8 +11,49 @@ from client.local_stack import default_dir
 from local.defaults import DEFAULT_STYLE
 
 
+class _Needless(argparse.Action):
+    """An option of other commands that would change nothing here; ``const`` is the reason."""
+
+    def __call__(self, *_: object) -> None:
+        raise argparse.ArgumentError(self, str(self.const))
+
+
+def refuse_options(parser: argparse.ArgumentParser, options: Sequence[str], reason: str) -> None:
+    """Refuse options with a reason, instead of ignoring them or calling them unknown."""
+    for option in options:
+        parser.add_argument(
+            option,
+            action=_Needless,
+            const=reason,
+            default=argparse.SUPPRESS,
+            help=argparse.SUPPRESS,
+        )
+
+
 def add_request(parser: argparse.ArgumentParser) -> None:
     """Add the options of a style request."""
+    add_look(parser)
+    parser.add_argument(
+        "--quality",
+        default="",
+        metavar="0..100",
+        help="quality of the result's encoding; higher is better and larger; default: 60",
+    )
+    parser.add_argument(
+        "--codec", default="", help="codec of the result: h264, hevc or av1; default: h264"
+    )
+    parser.add_argument(
+        "--start",
+        default="",
+        metavar="TIME",
+        help="where in the video to begin: seconds, or [HOURS:]MINUTES:SECONDS",
+    )
+    parser.add_argument("--duration", default="", metavar="TIME", help="how much of it to paint")
+    parser.add_argument("--max-frames", default="", metavar="N", help="paint at most N frames")
+
+
+def add_look(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a style request that show in a single picture."""
     parser.add_argument(
         "--style",
         default=DEFAULT_STYLE,
@@ -40,23 +82,6 @@ def add_request(parser: argparse.ArgumentParser) -> None:
         metavar="LINES",
         help="height in lines at which pictures are painted; fewer lines make larger strokes",
     )
-    parser.add_argument(
-        "--quality",
-        default="",
-        metavar="0..100",
-        help="quality of the result's encoding; higher is better and larger; default: 60",
-    )
-    parser.add_argument(
-        "--codec", default="", help="codec of the result: h264, hevc or av1; default: h264"
-    )
-    parser.add_argument(
-        "--start",
-        default="",
-        metavar="TIME",
-        help="where in the video to begin: seconds, or [HOURS:]MINUTES:SECONDS",
-    )
-    parser.add_argument("--duration", default="", metavar="TIME", help="how much of it to paint")
-    parser.add_argument("--max-frames", default="", metavar="N", help="paint at most N frames")
 
 
 def add_stylizers(parser: argparse.ArgumentParser) -> None:

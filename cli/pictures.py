@@ -46,18 +46,24 @@ class Picture(NamedTuple):
 
 
 def read_picture(
-    path: Path, *, at: Fraction | None = None, width: int | None = None, max_side: int | None = None
+    path: Path,
+    *,
+    at: Fraction | None = None,
+    moving: bool = False,
+    width: int | None = None,
+    max_side: int | None = None,
 ) -> Picture:
     """Return a picture as ``yuv420p``, upright, BT.709.
 
-    Of a video it is the frame shown ``at`` a time in seconds; None is a third of the way in.
+    Of a video it is the frame shown ``at`` a time in seconds; None is a third of the way in. A
+    photo has no times, and it is refused if one is given, or if a ``moving`` picture is wanted.
     ``width`` and ``max_side`` scale larger pictures down.
 
     Raises:
         StylestreamError: there is no such picture; the sentence names the file.
     """
     try:
-        picture, shown_at = _read(path, at)
+        picture, shown_at = _read(path, at, moving=moving)
     except SourceRefused as refusal:
         raise StylestreamError(f"{path}: {refusal.message}") from refusal
     except OSError as error:
@@ -73,7 +79,7 @@ def read_picture(
     return Picture([*normaliser.push(picture), *normaliser.flush()][-1], shown_at)
 
 
-def _read(path: Path, at: Fraction | None, *, jump: bool = True) -> Picture:
+def _read(path: Path, at: Fraction | None, *, moving: bool, jump: bool = True) -> Picture:
     limits = Limits()
     with path.open("rb") as file, capture_errors() as log:
         try:
@@ -82,6 +88,11 @@ def _read(path: Path, at: Fraction | None, *, jump: bool = True) -> Picture:
             photo = _photo(path, limits) if refusal.code in _NO_VIDEO else None
             if photo is None:
                 raise
+            if at is not None or moving:
+                option = "--loop" if moving else "--at"
+                raise StylestreamError(
+                    f"{path} is a photo, which shows one moment: leave out {option}"
+                ) from refusal
             return Picture(photo, Fraction(0))
         with source.container:
             if at is None:
@@ -90,7 +101,7 @@ def _read(path: Path, at: Fraction | None, *, jump: bool = True) -> Picture:
             decoder = Decoder(source.video, limits, log)
             shown = _shown(path, source, decoder, at, jumped=jump)
     # If a container's index leads too far, the search starts from the beginning.
-    return shown or _read(path, at, jump=False)
+    return shown or _read(path, at, moving=moving, jump=False)
 
 
 def _photo(path: Path, limits: Limits) -> av.VideoFrame | None:

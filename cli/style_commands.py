@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Final
 
 from cli.arguments import not_negative, whole
-from cli.options import add_at, add_engine, add_existing, add_json, add_loop, add_request
+from cli.options import (
+    add_at,
+    add_engine,
+    add_existing,
+    add_json,
+    add_look,
+    add_loop,
+    refuse_options,
+)
 from cli.parser import CommandParsers
 from local.defaults import DEFAULT_STYLE
 
@@ -44,7 +52,9 @@ def add_gallery(commands_: CommandParsers) -> None:
 
     preview = commands_.add_parser("preview", help="show one picture of a video before and after")
     preview.add_argument("video", type=Path, metavar="VIDEO", help="video or photo")
-    add_request(preview)
+    add_look(preview)
+    refuse_options(preview, ("--start", "--duration"), "has no effect here: use --at and --loop")
+    refuse_options(preview, ("--quality", "--codec", "--max-frames"), "has no effect on a preview")
     add_at(preview)
     add_loop(preview)
     add_engine(preview)

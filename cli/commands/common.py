@@ -41,19 +41,9 @@ def read_request(arguments: Namespace) -> StyleRequest:
     """
     if not arguments.style.strip():
         raise StyleError("BAD_REQUEST", "--style is empty: name a style, or leave the option out")
-    texts = {
-        "style": arguments.style,
-        "strength": arguments.strength,
-        "preserve_color": str(arguments.preserve_color),
-        "max_side": arguments.max_side,
-        "brush": arguments.brush,
-        "quality": arguments.quality,
-        "codec": arguments.codec,
-        "start": arguments.start,
-        "duration": arguments.duration,
-        "max_frames": arguments.max_frames,
-        "fade": arguments.fade,
-    }
+    # A command for pictures has no options of the result.
+    given = vars(arguments)
+    texts = {name: str(given.get(name, "")) for name in StyleRequest.model_fields}
     request = parse_style_request(texts, DEFAULT_STYLE, _option)
     if not os.environ.get("STYLES_CONTAINER"):  # only the services know what is in there
         styles = gallery()

@@ -42,7 +42,11 @@ async def preview(arguments: Namespace) -> int:
     request = _look(read_request(arguments))
     logs.configure("WARNING", "console", "preview")
     picture = await asyncio.to_thread(
-        read_picture, arguments.video, at=arguments.at, max_side=request.max_side
+        read_picture,
+        arguments.video,
+        at=arguments.at,
+        moving=arguments.loop is not None,
+        max_side=request.max_side,
     )
     title = _title(request if arguments.loop else request.at(picture.at))
     return await _write(arguments, picture, [(title, request)], output, 2)
@@ -56,7 +60,10 @@ async def sheet(arguments: Namespace) -> int:
     refuse(problems + _output_problems(output, arguments))
     logs.configure("WARNING", "console", "styles")
     width = arguments.width or SHEET_WIDTH
-    picture = await asyncio.to_thread(read_picture, arguments.video, at=arguments.at, width=width)
+    moving = arguments.loop is not None
+    picture = await asyncio.to_thread(
+        read_picture, arguments.video, at=arguments.at, moving=moving, width=width
+    )
     side = max(picture.frame.width, picture.frame.height)
     requests = [(style, StyleRequest(style=style, max_side=side)) for style in gallery().styles]
     return await _write(arguments, picture, requests, output, None)

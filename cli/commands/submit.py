@@ -13,6 +13,7 @@ from cli.commands.common import (
     find_request_problems,
     read_request,
     refuse,
+    refuse_needless,
     tell,
     wait_for,
 )
@@ -36,6 +37,8 @@ _STAYS: Final = (
 
 async def submit(arguments: Namespace) -> int:
     """Upload videos and print their jobs; with ``--wait``, stay until they have ended."""
+    if not arguments.wait:
+        refuse_needless({"--strict": arguments.strict}, "needs --wait")
     videos, problems = find_videos(arguments.videos, gallery().styles)
     refuse(problems + find_request_problems(arguments))
     request = read_request(arguments)

@@ -85,6 +85,16 @@ def test_a_photo_is_a_picture_too(tmp_path: Path, ending: str) -> None:
     assert picture.format.name == "yuv420p"
 
 
+@pytest.mark.parametrize(
+    ("wish", "option"), [({"at": Fraction(0)}, "--at"), ({"moving": True}, "--loop")]
+)
+def test_a_photo_has_no_times(tmp_path: Path, wish: dict[str, Any], option: str) -> None:
+    path = photo(tmp_path / "photo.jpg", (128, 96))
+    said = rf"photo\.jpg is a photo, which shows one moment: leave out {option}$"
+    with pytest.raises(StylestreamError, match=said):
+        read_picture(path, **wish)
+
+
 def test_a_photo_taken_sideways_is_turned_upright(tmp_path: Path) -> None:
     turned = Image.fromarray(np.rot90(number_picture(9, 128, 96)))
     exif = Image.Exif()

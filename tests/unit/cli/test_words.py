@@ -27,6 +27,7 @@ def test_options_may_stand_anywhere() -> None:
     [
         ("run --force --skip-existing", "--skip-existing", "-f/--force"),
         ("status --watch --json", "--json", "-w/--watch"),
+        ("dead-letters --redrive all --json", "--json", "--redrive"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(
@@ -74,6 +75,12 @@ def test_a_mistyped_word_gets_a_suggestion(
         ("styles --json --width 80 --at 0 --force", "-f/--force needs --sheet\n"),
         ("status 012345678901234567890123 --state done", "--state is for lists of jobs"),
         ("status 012345678901234567890123 -n 3", "-n/--limit is for lists of jobs"),
+        ("preview x.mp4 --start 3", "--start has no effect here: use --at and --loop\n"),
+        ("preview x.mp4 --duration 3", "--duration has no effect here: use --at and --loop\n"),
+        ("preview x.mp4 --quality 80", "--quality has no effect on a preview\n"),
+        ("preview --codec av1 x.mp4", "--codec has no effect on a preview\n"),
+        ("preview x.mp4 --max-frames 3", "--max-frames has no effect on a preview\n"),
+        ("submit x.mp4 --strict", "--strict needs --wait\n"),
     ],
 )
 def test_an_option_that_would_have_no_effect_is_refused(
