@@ -7,10 +7,10 @@ from itertools import groupby
 from typing import Final
 
 _MEANINGS: Final[Mapping[str, str]] = {
-    "timecode": "editing programs count frames by it, and players do not show it",
-    "data": "cameras note measurements there, and players do not show them",
-    "cover art": "lists of files show it, and it is not part of the video",
-    "attachment": "files packed into the video, such as fonts, are not kept",
+    "timecode": "editing software numbers frames by it; players do not show it",
+    "data": "cameras record sensor readings there; players do not show them",
+    "cover art": "file browsers show it as a thumbnail; it is not part of the video",
+    "attachment": "files packed into a video, such as fonts, are not kept",
     "subtitle": "only subtitles that are text, in a format that the result's container can hold, "
     "are kept",
     "second video": "a result has one video track, that of the main video",
@@ -26,8 +26,8 @@ _OWN_WARNING: Final = "audio"
 def explain_left_out(dropped: Iterable[str]) -> tuple[str, ...]:
     """Return a sentence for each kind of track among those that a result lacks.
 
-    >>> explain_left_out(["cover art (png)"])
-    ('not in the result: cover art (png); lists of files show it, and it is not part of the video',)
+    >>> print(*explain_left_out(["timecode"]))
+    not in the result: timecode; editing software numbers frames by it; players do not show it
     """
     kinds = groupby(sorted(dropped, key=_kind_of), _kind_of)
     return tuple(_sentence(kind, list(tracks)) for kind, tracks in kinds if kind != _OWN_WARNING)

@@ -89,7 +89,7 @@ def test_tracks_that_a_result_lacks_are_among_the_warnings_for_people_and_progra
     flaw, files, picture = report.warnings
     assert flaw == "a flaw"
     assert files.startswith("not in the result: attachment (a.ttf), attachment (b.ttf); files ")
-    assert picture.startswith("not in the result: cover art (png); lists ")
+    assert picture.startswith("not in the result: cover art (png); file ")
     assert json.loads(report.json())["warnings"] == [flaw, files, picture]
     assert exit_code([report]) == 0
 
@@ -97,7 +97,7 @@ def test_tracks_that_a_result_lacks_are_among_the_warnings_for_people_and_progra
 @pytest.mark.parametrize(
     ("track", "meaning"),
     [
-        ("timecode", "editing programs"),
+        ("timecode", "editing software"),
         ("data (bin_data)", "cameras"),
         ("subtitle (hdmv_pgs_subtitle)", "that are text"),
         ("subtitle (ass, does not fit mp4)", "container"),
