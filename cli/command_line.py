@@ -110,7 +110,11 @@ def _add_stack(commands_: CommandParsers) -> None:
 
     up = commands_.add_parser("up", help="keep a stack running on this machine until Ctrl-C")
     up.add_argument("--dir", type=Path, default=default_dir(), help="default: %(default)s")
-    up.add_argument("--open", action="store_true", help="open the studio in a browser")
+    up.add_argument(
+        "--open",
+        action="store_true",
+        help="open the studio in a browser, also that of a stack that runs already",
+    )
     add_stylizers(up)
     add_talk(up)
     add_engine(up)

@@ -48,6 +48,8 @@ class StackState(Value):
     eventhub_connection_string: str
     endpoints: dict[str, str]
     processes: dict[str, int | None]
+    studio_address: str = ""
+    """Includes the token that opens the studio; empty without a studio."""
 
 
 def running_stack(directory: Path) -> StackState | None:

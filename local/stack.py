@@ -327,5 +327,6 @@ class Stack:
                 eventhub_connection_string=self.eventhub_connection_string,
                 endpoints=self.endpoints,
                 processes={process.name: process.pid for process in self.processes},
+                studio_address=self.studio_address,
             )
         )

@@ -9,17 +9,25 @@ import webbrowser
 from argparse import Namespace
 from contextlib import AsyncExitStack
 
-from cli.commands.common import engine_environment, find_engine_problems, refuse
+from cli.commands.common import (
+    engine_environment,
+    find_engine_problems,
+    refuse,
+    refuse_needless,
+)
 from cli.commands.logs import shown
 from cli.commands.setup import ensure_azurite
 from cli.progress import JobProgress
-from client.local_stack import default_dir
+from client.local_stack import default_dir, running_stack
 from local.stack import Stack, StackOptions
 
 
 async def up(arguments: Namespace) -> int:
-    """Keep a stack running until a signal arrives."""
+    """Keep a stack running until a signal arrives; with ``--open``, open one that runs already."""
     refuse(find_engine_problems(arguments.engine))
+    running = running_stack(arguments.dir) if arguments.open else None
+    if running is not None and running.studio_address:
+        return await _open_running(arguments, running.studio_address)
     options = StackOptions(
         arguments.dir,
         arguments.stylizers or 1,
@@ -37,7 +45,7 @@ async def up(arguments: Namespace) -> int:
                 progress.say(said)
         print(f"open {stack.studio_address}\n", flush=True)
         if arguments.open:
-            await asyncio.to_thread(webbrowser.open, stack.studio_address)
+            await _open(stack.studio_address)
         places = {**stack.endpoints, "announced": stack.announcements, "logs": stack.logs}
         width = max(map(len, places))
         for name, place in places.items():
@@ -49,6 +57,23 @@ async def up(arguments: Namespace) -> int:
         print(f"\nTry, in another terminal:  stylestream submit VIDEO --wait{where}")
         print("Ctrl-C stops everything.", flush=True)
         raise await stack.failed()
+
+
+async def _open_running(arguments: Namespace, address: str) -> int:
+    """Open the studio of a stack that runs already."""
+    of_starts = {
+        "--stylizers": arguments.stylizers,
+        "--engine": arguments.engine,
+        "-v/--verbose": arguments.verbose,
+    }
+    refuse_needless(of_starts, f"has no effect: the stack in {arguments.dir} is running already")
+    print(f"the studio is running already: open {address}", flush=True)
+    await _open(address)
+    return 0
+
+
+async def _open(address: str) -> None:
+    await asyncio.to_thread(webbrowser.open, address)
 
 
 def _log(line: str) -> None:
