@@ -42,8 +42,11 @@ EXTRAS: Final = {"": "", "--test": "[test]", "--train": "[test,train]"}
 PIP: Final = (sys.executable, "-m", "pip")
 NO_NEWS: Final = ("--disable-pip-version-check",)
 QUIET: Final = ("--quiet", *NO_NEWS)
-FETCHED_AT_ONCE: Final = 20
+FETCHED_AT_ONCE: Final = 10
 """So many packages are fetched from one sign of progress to the next."""
+
+_LARGE: Final = re.compile(r"\s*Downloading ([^-]+)-.* \((\d{2,}\.\d MB|\d+\.\d GB)\)")
+"""A package of 10 MB or more, on whose download a slow connection spends its time."""
 
 _OTHER_HASH: Final = re.compile(r"DO NOT MATCH THE HASHES.*?\n\s+(\S+==\S+)", re.DOTALL)
 
@@ -185,8 +188,14 @@ def stages(output: Iterable[str]) -> Iterator[str]:
             fetched += 1
             if fetched % FETCHED_AT_ONCE == 0:
                 yield f"{fetched} packages fetched"
+        elif large := _LARGE.match(line):
+            yield f"fetching {large[1]}, {large[2]}"
         elif line.startswith("Installing collected packages: "):
-            yield f"unpacking all {line.count(',') + 1}"
+            names = line.partition(": ")[2].strip().split(", ")
+            if len(names) > FETCHED_AT_ONCE:
+                yield f"unpacking all {len(names)}, half a minute or so"
+            else:
+                yield f"unpacking {', '.join(names)}"
 
 
 def say(text: str) -> None:

@@ -71,15 +71,28 @@ def test_the_locked_file_is_installed_whatever_machine_the_other_hashes_are_for(
     install.by_hash([lock(tmp_path, "0" * 64, ours)])
 
     assert installed(environment) == "COLOURS = 12\n"
-    assert capsys.readouterr().err.splitlines()[-1] == "set-up: unpacking all 1"
+    assert capsys.readouterr().err.splitlines()[-1] == "set-up: unpacking palette"
 
 
-def test_every_few_packages_there_is_a_sign_of_progress() -> None:
-    said = [line for n in range(50) for line in (f"Collecting p{n}==1\n", "  Downloading p.whl\n")]
+def test_every_few_packages_and_at_each_large_one_there_is_a_sign_of_progress() -> None:
+    def fetched(size: str) -> list[str]:
+        return ["Collecting p==1\n", f"  Downloading p_q-1.0-cp311-x-y.whl ({size})\n"]
 
-    told = list(install.stages([*said, "Installing collected packages: a, b, c\n"]))
+    small, large = fetched("9.9 MB"), fetched("61.1 MB")
+    names = ", ".join(f"p{number}" for number in range(21))
 
-    assert told == ["20 packages fetched", "40 packages fetched", "unpacking all 3"]
+    told = list(
+        install.stages(
+            [*small * 12, *large, *small * 8, f"Installing collected packages: {names}\n"]
+        )
+    )
+
+    assert told == [
+        "10 packages fetched",
+        "fetching p_q, 61.1 MB",
+        "20 packages fetched",
+        "unpacking all 21, half a minute or so",
+    ]
 
 
 def test_a_file_that_was_changed_ends_the_set_up_in_a_sentence_and_is_not_installed(
