@@ -119,14 +119,18 @@ class Report:
         if self.error is not None:
             return f"{self.video}: {self.status}: {self.error['message']}"
         if self.status in SUCCEEDED:
-            text = f"{self.video}: {self.status}, {self.frames} frames in {self.seconds:.1f} s"
+            text = f"{self.video}: {self.status}, {_frames(self.frames)} in {self.seconds:.1f} s"
             text = f"{text}, {self.fps:.1f} frames/s"
             return f"{text} -> {self.output}" if self.output else text
         if self.status in ENDED:
-            return f"{self.video}: {self.status} after {self.frames} frames"
+            return f"{self.video}: {self.status} after {_frames(self.frames)}"
         share = f" of {self.frames_total}" if self.frames_total else ""
         word = WORDS.get(self.status, self.status)  # type: ignore[call-overload]
         text = f"{self.video}: {word}, {self.frames}{share} frames in {self.seconds:.1f} s"
         if self.waiting is None:
             return text
         return f"{text}, waiting for {self.waiting['reason']} since {self.waiting['since']}"
+
+
+def _frames(count: int) -> str:
+    return "1 frame" if count == 1 else f"{count} frames"

@@ -282,10 +282,7 @@ def _main_video(container: InputContainer, limits: Limits, log: ErrorLog) -> Vid
     videos = [s for s in container.streams.video if not s.disposition & _NOT_A_MOVIE]
     if not videos:
         found = ", ".join(sorted({name_of(stream) for stream in container.streams})) or "nothing"
-        raise SourceRefused(
-            "NO_VIDEO_STREAM",
-            f"The file ({container.format.name}) holds no video track, only: {found}.",
-        )
+        raise SourceRefused("NO_VIDEO_STREAM", f"The file holds no video track, only: {found}.")
     # An animated AVIF also holds its first picture as a track of one frame.
     moving = [s for s in videos if s.frames != 1] or videos
     video = next((s for s in moving if s.disposition & Disposition.default), moving[0])

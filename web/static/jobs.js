@@ -176,6 +176,7 @@ export class Jobs extends EventTarget {
     card.classList.toggle("failed", Boolean(entry.bad));
     this.#tell(card, sending ? `${entry.words} · ${Math.floor(entry.share * 100)}\u00a0%` : entry.words, entry.bad);
     this.#fill(card, entry.share, null, false);
+    card.querySelector(".bar").hidden = Boolean(entry.bad);
     const stop = ["Cancel", () => (entry.cancel(), this.#forgetUpload(id))];
     const close = ["Dismiss", () => this.#forgetUpload(id)];
     this.#act(card, entry.bad ? [close] : sending ? [stop] : []);

@@ -13,6 +13,8 @@ import { upload } from "./upload.js";
 const LARGE = 1280;
 const SMALL = 320;
 const REFUSED = 400;
+// Other types of images may move.
+const PHOTO = /^image\/(jpeg|heic|heif|bmp|tiff)$/;
 const $ = (id) => document.getElementById(id);
 
 const session = await patiently(() => get("/api/session")).catch((error) => {
@@ -120,6 +122,7 @@ function choose(chosen) {
 
 function refusal(file) {
   if (!file.size) return `${file.name} is empty.`;
+  if (PHOTO.test(file.type)) return `${file.name} is a photo: styles can be tried on it, but only videos are painted.`;
   if (file.size <= session.max_upload_bytes) return null;
   return `${file.name} is larger than ${sizeOf(session.max_upload_bytes)}, the most that this studio accepts.`;
 }
@@ -128,7 +131,8 @@ function refusal(file) {
 async function showFirst(chosen) {
   for (const file of chosen) {
     const url = URL.createObjectURL(file);
-    const canvas = await frameOf(url, LARGE);
+    // What moves without being a video to the browser, such as a GIF, is shown as a picture.
+    const canvas = (await frameOf(url, LARGE)) ?? (await pictureOf(url, LARGE).catch(() => null));
     URL.revokeObjectURL(url);
     // Others were chosen while it was read.
     if (files !== chosen) return;

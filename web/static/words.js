@@ -72,6 +72,10 @@ const STATES = {
   cancelled: "Cancelled",
 };
 
+function framesOf(count) {
+  return count === 1 ? "1 frame" : `${count} frames`;
+}
+
 export function shareOf(job) {
   if (job.state === "done" || job.state === "degraded") return 1;
   return job.frames ? job.frames_painted / job.frames : null;
@@ -87,11 +91,11 @@ export function stateOf(job, reason = true) {
   const share = shareOf(job);
   if (!job.ended) {
     if (share !== null) words.push(`${Math.floor(share * 100)}\u00a0%`);
-    else if (job.frames_painted) words.push(`${job.frames_painted} frames`);
+    else if (job.frames_painted) words.push(framesOf(job.frames_painted));
     if (job.frames_per_s && !job.waiting) words.push(`${job.frames_per_s} frames/s`);
     if (job.seconds_left !== null && !job.waiting) words.push(`${clock(job.seconds_left)} left`);
   } else if (job.frames && job.result) {
-    words.push(`${job.frames} frames`);
+    words.push(framesOf(job.frames));
   }
   if (!reason) return words.join(" · ");
   if (job.error) words.push(job.error.message);

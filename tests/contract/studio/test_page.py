@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from browsers import open_page
+from PIL import Image
 from playwright.async_api import Browser, Page, expect
 from studio_bench import TOKEN, Opened, opened
 from studio_page import (
@@ -218,6 +219,31 @@ async def test_styles_are_shown_on_the_first_video_that_the_browser_can_show(pag
     await shows(page, [96, 64])
     await choose(page, clip, empty)
     await expect(page.locator("#trouble")).to_have_text("empty.mp4 is empty.")
+
+
+async def test_styles_are_shown_on_a_gif_and_on_a_photo_which_is_not_painted(page, tmp_path):
+    moving, photo = tmp_path / "moving.gif", tmp_path / "photo.jpg"
+    grey = [Image.new("L", (96, 64), level) for level in (40, 200)]
+    grey[0].save(moving, save_all=True, append_images=grey[1:])
+    grey[0].resize((64, 96)).save(photo)
+    await choose(page, moving)
+    await shows(page, [96, 64])
+    await expect(page.locator("#chosen-more")).not_to_contain_text("example")
+    await expect(page.locator("#trouble")).to_be_hidden()
+    await choose(page, photo)
+    await shows(page, [64, 96])
+    said = "photo.jpg is a photo: styles can be tried on it, but only videos are painted."
+    await expect(page.locator("#trouble")).to_have_text(said)
+
+
+async def test_an_upload_that_failed_shows_no_progress(page, tmp_path):
+    empty = tmp_path / "nothing.mp4"
+    empty.touch()
+    await choose(page, empty)
+    await page.locator("#paint").click()
+    failed = page.locator(".job.failed", has_text="nothing.mp4")
+    await expect(failed).to_contain_text("The file is empty.", timeout=PATIENCE_MS)
+    await expect(failed.locator(".bar")).to_be_hidden()
 
 
 async def test_who_paints_by_the_keyboard_keeps_the_focus(page, tmp_path):

@@ -64,6 +64,7 @@ def test_the_worst_end_of_a_job_decides_the_exit_code(reports: list[Report], cod
         (DONE, "clip.mp4: done, 100 frames in 10.0 s, 10.0 frames/s -> /tmp/clip.udnie.mp4"),
         (FAILED, "clip.mp4: failed: It broke."),
         (CANCELLED, "clip.mp4: cancelled after 8 frames"),
+        (Report.of(record("cancelled", frames_stylized=1)), "clip.mp4: cancelled after 1 frame"),
         (
             Report.of(record("stylizing", frames=64, frames_stylized=8)),
             "clip.mp4: painting, 8 of 64 frames in 10.0 s",

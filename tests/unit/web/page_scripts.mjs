@@ -8,6 +8,7 @@ import { follow } from "./events.js";
 import { Playback } from "./playback.js";
 import { LivePlayer } from "./player.js";
 import { upload } from "./upload.js";
+import { stateOf } from "./words.js";
 
 const BLOCK = 4;
 const NEVER = new AbortController().signal;
@@ -346,4 +347,10 @@ test("who is signed out is told so", async (context) => {
   Stream.all.at(-1).dispatchEvent(new Event("error"));
   for (let i = 0; i < 5; i++) await new Promise(setImmediate);
   assert.deepEqual(words, ["You are signed out. Reload the page to sign in again."]);
+});
+
+test("one frame is not several", () => {
+  const job = { state: "done", ended: true, result: "a.mp4", error: null, warnings: [] };
+  assert.equal(stateOf({ ...job, frames: 1 }), "Done · 1 frame");
+  assert.equal(stateOf({ ...job, frames: 24 }), "Done · 24 frames");
 });
