@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Final
 
 import structlog
@@ -15,11 +16,12 @@ from assembler.metrics import AssemblerMetrics
 from assembler.publication import Publication
 from assembler.records import Records
 from assembler.settings import AssemblerSettings
-from shared.contracts.errors import PermanentError, ResultError
-from shared.contracts.layout import chunk_blob, manifest_blob, progress_blob
+from shared.contracts.errors import LockedError, PermanentError, ResultError
+from shared.contracts.layout import chunk_blob, manifest_blob, status_blob
 from shared.contracts.manifest import Manifest
 from shared.contracts.messages import AnyMessage, SegmentReady, SplitCompleted, SplitFailed
 from shared.storage.blobs import BlobStore
+from shared.storage.progress import delete_progress
 from shared.storage.retry import Retry
 from shared.storage.work_folders import more_room, room
 from shared.telemetry import tracing
@@ -28,6 +30,9 @@ log = structlog.get_logger()
 
 POISONED: Final = "ASSEMBLY_POISONED"
 ROOM: Final = "space in the assembler's work folder"
+
+LEASE_LOOK_S: Final = 10.0
+"""How often an ended job's record that somebody has leased is tried again."""
 
 _ATTEMPTS: Final = "assemblies"
 
@@ -64,7 +69,7 @@ class Conclusion:
         self._leaving = asyncio.Event()
 
     def drain(self) -> None:
-        """Stop results from waiting for room."""
+        """Stop results from waiting for room, and ends of jobs for the end of a lease."""
         self._leaving.set()
 
     def prepare(self, job: Job) -> None:
@@ -79,27 +84,66 @@ class Conclusion:
         """Discard everything that was prepared; return when it is gone."""
         await self._drafts.drop_all()
 
-    async def decide(self, job: Job) -> None:
-        """Publish the job's result, or record its failure; the record is stored on return."""
+    async def decide(self, job: Job) -> bool:
+        """Publish the job's result, or record its failure; the record is stored on return.
+
+        Return False if a lease on the record keeps it from being stored until this assembler
+        leaves: the next one repeats it.
+        """
         with tracing.span("assemble", {"job_id": job.job_id}, parent=job.trace):
             result = None if job.status.ended else await self._assemble(job)
-        await self._retry(lambda: self._records.save(job))
+        self.forget(job.job_id)
+        if not await self._store_end(job):
+            return False
         if result and not job.status.result:
             # The user or another assembler ended the job while its result was being made.
             await self._retry(lambda: self._publication.withdraw(job.job_id, result))
-        elif result:
-            await self._follow(job, result)
+        elif result and not await self._follow(job, result):
+            return False
         if not job.ended_before:
             self._count(job)
+        return True
 
-    async def _follow(self, job: Job, result: str) -> None:
-        """Correct the record if a newer version's result has just taken the name."""
+    async def _store_end(self, job: Job) -> bool:
+        """Store the ended record, even if that has to wait for the end of somebody's lease."""
+
+        async def store() -> bool:
+            try:
+                await self._records.save(job)
+            except LockedError:
+                return False
+            return True
+
+        if await self._retry(store):
+            return True
+        record = f"{self._settings.jobs_container}/{status_blob(job.job_id)}"
+        log.warning("a lease on the record holds up a job's end", job_id=job.job_id, record=record)
+        with self._metrics.record_leased():
+            if job.status.result:
+                await self._retry(lambda: self._discount(job.job_id))
+            while not await self._leaves_within(LEASE_LOOK_S):
+                if await self._retry(store):
+                    return True
+        return False
+
+    async def _leaves_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._leaving.wait()
+        return self._leaving.is_set()
+
+    async def _follow(self, job: Job, result: str) -> bool:
+        """Correct the record if a newer version's result has just taken the name.
+
+        Return what `_store_end` does.
+        """
         assert job.manifest is not None
         manifest = job.manifest
         current = await self._retry(lambda: self._publication.find(manifest, result))
-        if current != result:
-            job.move(current)
-            await self._retry(lambda: self._records.save(job))
+        if current == result:
+            return True
+        job.move(current)
+        return await self._store_end(job)
 
     async def clean_up(self, job: Job) -> None:
         """Delete what the job no longer needs, and announce its end."""
@@ -167,7 +211,6 @@ class Conclusion:
             before = room(self._settings.work_dir)
             log.warning("result waiting for space", job_id=manifest.job_id)
             job.wait_for(ROOM)
-            await self._retry(lambda: self._records.save(job))
             if not await more_room(self._settings.work_dir, before, self._leaving):
                 raise
         return await self._retry(in_turn)
@@ -217,6 +260,14 @@ class Conclusion:
             counted = await self._blobs.annotate(container, name, metadata, etag=facts.etag)
         return made
 
+    async def _discount(self, job_id: str) -> None:
+        """Take back the count of attempts: one that has published a result ended no assembler."""
+        container, name = self._settings.frames_container, manifest_blob(job_id)
+        facts = await self._blobs.facts(container, name)
+        if facts is not None and _ATTEMPTS in facts.metadata:
+            metadata = {key: of for key, of in facts.metadata.items() if key != _ATTEMPTS}
+            await self._blobs.annotate(container, name, metadata, etag=facts.etag)
+
     def _count(self, job: Job) -> None:
         status = job.status
         self._metrics.job(status.state)
@@ -252,7 +303,7 @@ class Conclusion:
         frames = self._settings.frames_container
         if painted is None or leftovers:
             await self._blobs.delete_all(frames, f"{job_id}/")
-            await self._blobs.delete(self._settings.jobs_container, progress_blob(job_id))
+            await delete_progress(self._blobs, self._settings.jobs_container, job_id)
         else:
             await self._blobs.delete_each(frames, _named_in(painted))
         if not self._segments_stay:

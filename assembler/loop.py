@@ -121,7 +121,7 @@ class Assembler:
         self._released.clear()
 
     def drain(self) -> None:
-        """Stop waiting for dead letters and for room; the next assembler gets what is left."""
+        """Stop waiting for others; the next assembler gets what is left."""
         self._dead_lettering.drain()
         self._conclusion.drain()
 
@@ -282,7 +282,9 @@ class Assembler:
 
     async def _conclude(self, job: Job) -> None:
         try:
-            await self._conclusion.decide(job)
+            if not await self._conclusion.decide(job):
+                self._drop(job)
+                return
             if (error := job.status.error) and error.code == POISONED and not job.ended_before:
                 await self._dead_lettering.dead_letter(
                     job.deliveries[-1], ResultError(POISONED, error.message)
@@ -316,5 +318,5 @@ class Assembler:
         await self._rounds.run(jobs)
         for job in jobs:
             self._conclude_if_over(job)
-        results = (job for job in self._jobs.values() if job.concluding)
+        results = (job for job in self._jobs.values() if job.concluding and not job.status.ended)
         await self._rounds.save([job for job in results if job.assembling_s > _LONG_S])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from itertools import product
 from typing import Final, Literal, get_args
 
@@ -78,6 +79,11 @@ class AssemblerMetrics(WorkMetrics):
         self._stalled = Gauge(
             "assembler_stalled_jobs", "Jobs followed that make no progress", registry=registry
         )
+        self._leased = Gauge(
+            "assembler_leased_records",
+            "Jobs whose end waits because somebody holds a lease on their records",
+            registry=registry,
+        )
         self._video = Counter(
             "assembler_video_seconds_total",
             "Playing time of the results published",
@@ -134,6 +140,10 @@ class AssemblerMetrics(WorkMetrics):
         self._open.set(open)
         self._oldest.set(oldest_age_s)
         self._stalled.set(stalled)
+
+    def record_leased(self) -> AbstractContextManager[object]:
+        """Count a job whose record is leased, for as long as the context lasts."""
+        return self._leased.track_inprogress()
 
     def published(
         self, video_name: str, *, frames: int, video_seconds: float, wait_seconds: float

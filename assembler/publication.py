@@ -99,9 +99,9 @@ class Publication:
         aside = _names(manifest.model_copy(update={"job_id": older}))[1]
         if not await self._blobs.copy(self._container, plain, aside, etag=existing.etag):
             return False
-        # Before, for anybody who fetches it now; and after, for a record stored in between.
-        await self._records.move_result(older, plain, aside)
         try:
+            # Before, for anybody who fetches it now; and after, for a record stored in between.
+            await self._records.move_result(older, plain, aside)
             replaced = await self._blobs.replace(
                 self._container,
                 plain,

@@ -15,10 +15,11 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from shared.contracts.errors import StylestreamError
-from shared.contracts.layout import progress_blob, status_blob
+from shared.contracts.layout import status_blob
 from shared.contracts.manifest import Chunk
 from shared.contracts.status import SplitProgress, Status, readable_status, utc_now
 from shared.storage.blobs import BlobStore
+from shared.storage.progress import store_progress
 from shared.storage.retry import Retry
 from splitter.pace import Pace
 from splitter.settings import SplitterSettings
@@ -156,9 +157,5 @@ class JobMonitor:
         if recent and now == self._recorded:
             return
         self._recorded, self._recorded_at = now, time.monotonic()
-        data = now.model_copy(update={"at": utc_now()}).to_json()
-        await self._retry(
-            lambda: self._blobs.replace(
-                self._settings.jobs_container, progress_blob(self._job_id), data
-            )
-        )
+        container, dated = self._settings.jobs_container, now.model_copy(update={"at": utc_now()})
+        await self._retry(lambda: store_progress(self._blobs, container, self._job_id, dated))

@@ -11,11 +11,12 @@ from typing import Final
 import structlog
 
 from shared.contracts.errors import SourceRefused
-from shared.contracts.layout import chunk_blob, progress_blob
+from shared.contracts.layout import chunk_blob
 from shared.contracts.manifest import Chunk
 from shared.contracts.messages import ChunkReady
 from shared.hubs.publisher import Publisher
 from shared.storage.blobs import BlobStore
+from shared.storage.progress import delete_progress
 from shared.storage.retry import Retry
 from shared.storage.sealed_files import SealedFile
 from shared.storage.seals import SEAL, seal
@@ -155,4 +156,4 @@ async def clear_up(job_id: str, settings: SplitterSettings, outlets: Outlets) ->
         return
     blobs = outlets.blobs
     await outlets.retry(lambda: blobs.delete_all(settings.frames_container, f"{job_id}/"))
-    await outlets.retry(lambda: blobs.delete(settings.jobs_container, progress_blob(job_id)))
+    await outlets.retry(lambda: delete_progress(blobs, settings.jobs_container, job_id))

@@ -135,13 +135,19 @@ async def test_another_upload_does_not_take_the_name_of_a_result(bench: Bench) -
     assert (await bench.contents())[plain(film)] == b"film"
 
 
-async def test_an_older_result_that_somebody_has_leased_keeps_its_name(
-    bench: Bench, storage_connection: str
+@pytest.mark.parametrize("leased", ["result", "record"])
+async def test_an_older_result_keeps_its_name_if_it_or_its_record_is_leased(
+    bench: Bench, storage_connection: str, leased: str
 ) -> None:
     first, second = version(0), version(1)
     await bench.publish(first, b"one")
+    blob = (
+        (bench.results, plain(first))
+        if leased == "result"
+        else (bench.jobs, status_blob(first.job_id))
+    )
     async with storage_client(storage_connection, None, None) as client:
-        await client.get_blob_client(bench.results, plain(first)).acquire_lease(-1)
+        await client.get_blob_client(*blob).acquire_lease(-1)
         assert await bench.publish(second, b"two") == own(second)
     assert await bench.contents() == {plain(first): b"one", own(second): b"two"}
     assert await bench.recorded(first) == plain(first)
