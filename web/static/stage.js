@@ -21,6 +21,8 @@ export class Stage {
   #live = null;
   #job = null;
   #hasBefore = false;
+  // Whether the original can be seen beside a painting; null until that is known.
+  #seesBefore = null;
   #muted = true;
   // The sentence that says why the painted part is not shown; the result will be.
   #lostWhy = null;
@@ -46,11 +48,14 @@ export class Stage {
     this.#after.addEventListener("loadedmetadata", () => this.#shape(this.#after.videoWidth, this.#after.videoHeight));
     this.#after.addEventListener("error", () => this.#job && !this.#live && this.#resultFailed());
     this.#before.addEventListener("error", () => {
-      this.#hasBefore = false;
-      this.#single(true);
+      this.#hasBefore = this.#seesBefore = false;
       this.#showMeans();
     });
-    this.#before.addEventListener("loadeddata", () => this.#single(false));
+    this.#before.addEventListener("loadeddata", () => {
+      // Of some videos a browser plays the sound alone.
+      this.#seesBefore = this.#before.videoWidth > 0;
+      this.#showMeans();
+    });
     this.#mute(true);
     this.#cut();
   }
@@ -75,7 +80,7 @@ export class Stage {
     await this.#still.decode().catch(() => {});
     this.#still.alt = words;
     this.#still.hidden = this.#job !== null;
-    this.#single(false);
+    if (!this.#job) this.#single(false);
   }
 
   // A job: the painted part while it grows, else its result. `source` is the video as it was put in.
@@ -84,7 +89,6 @@ export class Stage {
     this.#job = job;
     this.#canvas.hidden = this.#still.hidden = true;
     this.#after.hidden = this.#before.hidden = false;
-    this.#single(true);
     this.#before.src = source ?? `/api/jobs/${job.id}/source`;
     this.#hasBefore = true;
     if (job.width) this.#shape(job.width, job.height);
@@ -103,11 +107,15 @@ export class Stage {
     this.#showTime();
   }
 
-  // What plays has its controls; where nothing is to be seen, the sentence that says why is in the middle.
+  // What plays has its controls, and what is shown beside the original a divider; where nothing is to be
+  // seen, the sentence that says why is in the middle.
   #showMeans() {
+    if (!this.#job) return;
     const plays = Boolean(this.#live || this.#after.src);
+    const painted = plays || Boolean(this.#unplayable);
     $("transport").hidden = !plays;
-    this.#frame.classList.toggle("bare", !plays && !this.#hasBefore && !this.#unplayable);
+    this.#single(!painted || !this.#seesBefore);
+    this.#frame.classList.toggle("bare", !painted && this.#seesBefore === false);
   }
 
   #begin(job) {
@@ -174,6 +182,7 @@ export class Stage {
     this.#job = null;
     this.#unplayable = this.#lostWhy = null;
     this.#hasBefore = false;
+    this.#seesBefore = null;
     for (const video of [this.#after, this.#before]) {
       video.pause();
       video.removeAttribute("src");

@@ -21,7 +21,7 @@ from studio_page import (
     open_all_settings,
     when,
 )
-from videos import Video
+from videos import Sound, Video
 
 from shared.contracts.errors import TransientError
 from shared.contracts.status import Failure, Waiting, utc_now
@@ -186,6 +186,23 @@ async def test_after_a_deletion_the_keyboard_focus_is_on_the_neighbour(page, stu
     await expect(
         page.locator(".job", has_text="open.mp4").get_by_role("button", name="Delete")
     ).to_be_focused(timeout=PATIENCE_MS)
+
+
+async def test_an_original_is_not_called_painted_and_sound_is_no_original(page, studio, tmp_path):
+    seen, heard = tmp_path / "seen.mp4", tmp_path / "heard.mp4"
+    seen.write_bytes(Video(frames=8, size=(96, 64)).make())
+    heard.write_bytes(Video(frames=8, size=(96, 64), codec="mpeg4", sounds=[Sound()]).make())
+    before, after = page.locator("#before-video"), page.locator("#label-after")
+    for clip, width in ((seen, 96), (heard, 0)):
+        await studio.blobs.replace(studio.names["uploads"], clip.name, clip.read_bytes())
+        job = await studio.job(video_name=clip.name)
+        await page.get_by_role("button", name=f"Watch {clip.name}").click(timeout=PATIENCE_MS)
+        await expect(before).to_have_js_property("readyState", 4, timeout=PATIENCE_MS)
+        await expect(before).to_have_js_property("videoWidth", width)
+        await expect(after).to_be_hidden()
+        await studio.segment(job.job_id, 0)
+        await expect(page.locator("#transport")).to_be_visible(timeout=PATIENCE_MS)
+        await (expect(after).to_be_visible() if width else expect(after).to_be_hidden())
 
 
 SHOWN = """() => {
