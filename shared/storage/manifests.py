@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import NamedTuple
 
 from shared.contracts.layout import manifest_blob
 from shared.contracts.manifest import Manifest, read_manifest
-from shared.storage.blobs import BlobStore
+from shared.storage.blobs import BlobStore, Content
 from shared.storage.seals import check_seal, seal
 
 
@@ -46,5 +47,10 @@ async def fetch_manifest(blobs: BlobStore, container: str, job_id: str) -> Store
     content = await blobs.fetch(container, manifest_blob(job_id))
     if content is None:
         return None
+    # That of a film of many hours takes seconds to read.
+    return await asyncio.to_thread(_stored, content)
+
+
+def _stored(content: Content) -> Stored:
     check_seal(content, "the job's manifest", "CORRUPT_MANIFEST")
     return Stored(read_manifest(content.data), content.etag, content.metadata)

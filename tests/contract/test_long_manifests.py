@@ -1,0 +1,45 @@
+"""The manifest of a long film holds up nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+
+import pytest
+from manifests import manifest
+
+from shared.contracts.manifest import GridShift, Place, read_manifest
+from shared.storage.accounts import storage_client
+from shared.storage.blobs import BlobStore
+from shared.storage.manifests import load_manifest, store_manifest
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_other_work_goes_on_while_a_long_manifest_is_read(storage_connection: str) -> None:
+    # Given two hours of a film in which the camera never rests
+    plain = manifest(uuid.uuid4().hex[:24], [32])
+    moved = {
+        "canvas": tuple(Place(n, -n) for n in range(32)),
+        "grid": tuple(GridShift(n % 4, n % 3) for n in range(32)),
+    }
+    chunks = tuple(plain.chunks[0].model_copy(update={"index": n, **moved}) for n in range(5400))
+    film = plain.model_copy(update={"chunks": chunks})
+    data = film.to_json()
+    begun = time.process_time()
+    read_manifest(data)
+    reading_s, longest_s = time.process_time() - begun, 0.0
+
+    async with storage_client(storage_connection, None, None) as client:
+        container = f"t{uuid.uuid4().hex[:8]}"
+        await client.create_container(container)
+        blobs = BlobStore(client)
+        await store_manifest(blobs, container, film)
+        load = asyncio.create_task(load_manifest(blobs, container, film.job_id))
+        while not load.done():
+            turn = time.process_time()
+            await asyncio.sleep(0)
+            longest_s = max(longest_s, time.process_time() - turn)
+        assert await load == film
+    assert longest_s < reading_s / 2
