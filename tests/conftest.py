@@ -1,11 +1,14 @@
-"""What all tests share: how code under test logs, what it inherits, how properties are tested."""
+"""What all tests share: logs, signals, how properties are tested, what one process runs."""
 
 from __future__ import annotations
 
 import signal
+from typing import Any
 
+import pytest
 import structlog
 from hypothesis import HealthCheck, settings
+from scheduling import OneStackScheduling, uses_one_stack
 
 # The default draws tracebacks with all local variables, which takes seconds where many are told of.
 structlog.configure(
@@ -22,3 +25,14 @@ settings.load_profile("suite")
 # A shell has what it runs in the background ignore Ctrl-C, and programs inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what one process has to run for the longest time."""
+    items.sort(key=lambda item: not uses_one_stack(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneStackScheduling | None:
+    """Share tests by files, as is the default here, but for those that use one stack."""
+    return OneStackScheduling(config, log) if config.getvalue("dist") == "loadfile" else None

@@ -1,4 +1,4 @@
-"""A whole stack with two stylizers, once for all end-to-end tests, and ways to observe it."""
+"""A whole stack, and ways to observe it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from unittest import mock
 
-import pytest_asyncio
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 from browsers import browser
@@ -24,7 +23,7 @@ from shared.contracts.status import Status
 from shared.contracts.style_request import StyleRequest
 from shared.storage.blobs import BlobStore
 
-__all__ = ["browser", "pipeline"]
+__all__ = ["browser"]
 
 DEADLINE_S = 90.0
 # Small chunks make short videos long jobs: many events, many places to be killed at.
@@ -149,10 +148,3 @@ async def running(
         jobs = await closing.enter_async_context(open_pipeline(account))
         client = await closing.enter_async_context(open_account(account))
         yield Pipeline(stack, jobs, BlobStore(client), folder)
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def pipeline(tmp_path_factory) -> AsyncIterator[Pipeline]:
-    """A stack with two stylizers."""
-    async with running(tmp_path_factory.mktemp("e2e"), 2, tells_requests=True) as pipeline:
-        yield pipeline

@@ -7,60 +7,18 @@ import json
 import os
 import re
 import shutil
-import signal
-import sys
-from asyncio.subprocess import PIPE, Process
-from contextlib import suppress
 from pathlib import Path
 
-import psutil
 import pytest
 from azure.storage.blob.aio import BlobServiceClient
-from videos import Sound, Video, packets, times
+from command_processes import run
+from videos import Sound, Video, times
 
 from cli.commands import common
 from cli.progress import JobProgress
 from client import Submission
-from client.local_stack import running_stack
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
-COMMAND = Path(sys.executable).with_name("stylestream")
-DEADLINE_S = 90.0
-SETTINGS = ("EVENTHUB_", "STORAGE_", "STYLES_DIR", "XDG_STATE_HOME")
-
-
-def environment(**settings: str) -> dict[str, str]:
-    """Return this environment without settings of the services, and with the given ones."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(SETTINGS)}
-    return inherited | settings
-
-
-async def start(*arguments: object, **settings: str) -> Process:
-    return await asyncio.create_subprocess_exec(
-        COMMAND, *map(str, arguments), stdout=PIPE, stderr=PIPE, env=environment(**settings)
-    )
-
-
-async def run(*arguments: object, **settings: str) -> tuple[int, str, str]:
-    """Run a command to its end; return exit code, stdout and stderr."""
-    process = await start(*arguments, **settings)
-    async with asyncio.timeout(DEADLINE_S):
-        out, err = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
-
-
-async def until_gone(*processes: psutil.Process) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while any(map(runs, processes)):
-            await asyncio.sleep(0.05)
-
-
-def runs(process: psutil.Process) -> bool:
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 @pytest.fixture(scope="module")
@@ -68,22 +26,6 @@ def clip(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("clips") / "a clip.mp4"
     path.write_bytes(Video(frames=20, size=(96, 64), sounds=[Sound()]).make())
     return path
-
-
-async def test_run_paints_a_video_and_tells_programs_about_it(clip: Path, tmp_path: Path) -> None:
-    code, out, err = await run("run", clip, "-o", tmp_path / "painted.mp4", "--json")
-    assert code == 0, err
-    report = json.loads(out)
-    assert report["status"] == "done"
-    assert report["frames"] == 20
-    assert report["error"] is None
-    assert {"job_id", "chunks", "seconds", "fps", "output"} <= report.keys()
-    result = Path(report["output"])
-    assert times(result) == times(clip)
-    assert packets(result) == packets(clip)
-    told = err.splitlines()
-    assert told[0] == "starting the pipeline on this machine ..."
-    assert "a clip.mp4: started" in told
 
 
 async def test_run_uses_the_stack_that_runs_and_keeps_every_name(
@@ -114,78 +56,6 @@ async def test_run_uses_the_stack_that_runs_and_keeps_every_name(
     found = await asyncio.to_thread(os.listdir, tmp_path)
     assert {name for name in found if ".starry-night." in name} == results
     assert len(out.splitlines()) == 4
-
-
-async def test_a_stack_that_is_kept_warm_paints_what_comes_next_and_leaves_nothing(
-    clip: Path, tmp_path: Path
-) -> None:
-    home, out = {"XDG_STATE_HOME": str(tmp_path / "home")}, f"{tmp_path}/painted/"
-    code, _, err = await run("run", clip, "-o", out, "--keep-warm", "5", **home)
-    assert code == 0, err
-    (folder,) = (tmp_path / "home/stylestream-warm").iterdir()
-    code, _, err = await run("run", clip, "--style", "udnie", "-o", out, **home)
-    assert code == 0, err
-    assert f"painting in the stack that runs in {folder}" in err
-    painted = {"a clip.starry-night.mp4", "a clip.udnie.mp4"}
-    assert set(await asyncio.to_thread(os.listdir, out)) == painted
-
-    state = running_stack(folder)
-    assert state is not None
-    supervisor = psutil.Process(state.supervisor)
-    children = supervisor.children(recursive=True)
-    supervisor.terminate()
-    await until_gone(supervisor, *children)
-    assert not folder.parent.exists()
-
-
-@pytest.mark.parametrize("times", [1, 5])
-async def test_ctrl_c_ends_a_run_at_once_and_leaves_nothing(
-    clip: Path, tmp_path: Path, times: int
-) -> None:
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    process = await start("run", "--style", "udnie", "-o", tmp_path / "x.mp4", TMPDIR=str(folder))
-    assert process.stderr
-    async with asyncio.timeout(DEADLINE_S):
-        while b"started" not in await process.stderr.readline():
-            pass
-    children = psutil.Process(process.pid).children(recursive=True)
-    for _ in range(times):
-        with suppress(ProcessLookupError):
-            process.send_signal(signal.SIGINT)
-        await asyncio.sleep(0.05)  # as fast as an impatient user presses it
-    async with asyncio.timeout(DEADLINE_S):
-        _, err = await process.communicate()
-    assert process.returncode == 130
-    assert b"stopping ..." in err
-    assert b"Traceback" not in err
-    await until_gone(*children)
-    assert [*folder.iterdir()] == []
-
-
-async def test_a_job_that_fails_is_exit_code_1_with_its_cause_on_stderr(tmp_path: Path) -> None:
-    text = tmp_path / "notes.mp4"
-    text.write_text("no video " * 50)
-    code, out, err = await run("run", text, "-o", tmp_path, "--json")
-    assert code == 1
-    assert json.loads(out)["error"]["code"] == "NOT_A_VIDEO"
-    assert len(err.strip().splitlines()) == 1
-    assert "notes.mp4" in err
-
-
-async def test_ctrl_c_stops_everything_that_was_started(clip: Path, tmp_path: Path) -> None:
-    process = await start("up", "--dir", tmp_path / "stack")
-    assert process.stdout
-    async with asyncio.timeout(DEADLINE_S):
-        while b"Ctrl-C" not in await process.stdout.readline():
-            pass
-    children = psutil.Process(process.pid).children(recursive=True)
-    assert len(children) >= 5
-    process.send_signal(signal.SIGINT)
-    async with asyncio.timeout(DEADLINE_S):
-        await process.communicate()
-    assert process.returncode == 130
-    await until_gone(*children)
 
 
 async def test_submit_status_and_fetch_work_against_a_running_stack(

@@ -1,7 +1,7 @@
 """Unusual and hostile clips through the whole stack.
 
 The clips are not part of the project: ``STYLESTREAM_TEST_VIDEOS`` names their folder; see
-``tests/unit/media/test_corpus.py``, which takes every one of them through the media path.
+``tests/unit/splitter/media/test_corpus.py``, which takes every one of them through the media path.
 """
 
 from __future__ import annotations

@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
-from asyncio.subprocess import PIPE
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from command_processes import run
 from videos import Video, times
 from yarl import URL
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
-COMMAND = Path(sys.executable).with_name("stylestream")
 DEADLINE_S = 90.0
 BLOCK_BLOB = {"x-ms-blob-type": "BlockBlob"}
 
 
-async def stylestream(*arguments: object) -> str:
-    process = await asyncio.create_subprocess_exec(
-        COMMAND, *map(str, arguments), stdout=PIPE, stderr=PIPE
-    )
-    async with asyncio.timeout(DEADLINE_S):
-        out, err = await process.communicate()
-    assert process.returncode == 0, err.decode()
-    return out.decode().strip()
+async def link(*arguments: object) -> str:
+    code, out, err = await run("link", *arguments)
+    assert code == 0, err
+    return out.strip()
 
 
 async def announced(pipeline, job: str) -> list[dict[str, Any]]:
@@ -58,7 +52,7 @@ async def test_every_end_of_a_job_is_announced_on_the_topic(pipeline) -> None:
 
 async def test_a_video_goes_in_and_out_by_links_alone(pipeline, tmp_path: Path) -> None:
     video, directory = Video(frames=8).make(), pipeline.stack.options.directory
-    up = await stylestream("link", "upload", "the-scream/linked.mp4", "--dir", directory)
+    up = await link("upload", "the-scream/linked.mp4", "--dir", directory)
     async with aiohttp.ClientSession() as http:
         async with http.put(URL(up, encoded=True), data=video, headers=BLOCK_BLOB) as answer:
             assert answer.status == 201
@@ -67,7 +61,7 @@ async def test_a_video_goes_in_and_out_by_links_alone(pipeline, tmp_path: Path) 
         assert status.state == "done", status.error
         assert status.style.style == "the-scream"
 
-        down = await stylestream("link", "download", job, "--dir", directory, "--hours", "0.5")
+        down = await link("download", job, "--dir", directory, "--hours", "0.5")
         async with http.get(URL(down, encoded=True)) as answer:
             assert answer.status == 200
             (tmp_path / "result.mp4").write_bytes(await answer.read())

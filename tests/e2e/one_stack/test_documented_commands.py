@@ -20,7 +20,7 @@ from videos import Sound, Video
 
 from cli.command_line import build_parser
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(
     r"^(?:<!-- (?P<mark>[^\n]*?) -->\n)?```(?:sh|bash)\n(?P<text>.*?)^```$",
