@@ -8,7 +8,10 @@ from stylestream import check_packages
 def run() -> None:
     """Run the exporter to its end."""
     check_packages("shared", "exporter")
-    from exporter.service import main
+    from shared.service.loading import loading
+
+    with loading():
+        from exporter.service import main
 
     main()
 

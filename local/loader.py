@@ -33,6 +33,7 @@ from local.children import python
 from local.processes import Child, Command, execute
 from shared.forks.client import ForkServer, Leash
 from shared.forks.server import wait_for_work
+from shared.service.loading import loading
 
 LOADED: Final = ("splitter.service", "assembler.service")
 """What is preloaded: everything that services share. ONNX Runtime starts a thread when it is
@@ -147,8 +148,9 @@ def _startup_variables(environment: Mapping[str, str]) -> dict[str, str]:
 
 def main() -> None:
     """Load, fork for each request, and become the requested service."""
-    for module in sys.argv[1:]:
-        import_module(module)
+    with loading():
+        for module in sys.argv[1:]:
+            import_module(module)
     if len(list(Path("/proc/self/task").iterdir())) > 1:
         sys.exit("the loader has started threads, which forks would miss")
     wait_for_work()

@@ -13,7 +13,10 @@ def main() -> NoReturn:
     from cli.interruption import leave_when_interrupted
 
     leave_when_interrupted()
-    from cli.main import main as run
+    from shared.service.loading import loading
+
+    with loading():
+        from cli.main import main as run
 
     run()
 

@@ -8,7 +8,10 @@ from stylestream import check_packages
 def run() -> None:
     """Run the service to its end."""
     check_packages("shared", "client", "stylizer", "web")
-    from web.service import main
+    from shared.service.loading import loading
+
+    with loading():
+        from web.service import main
 
     main()
 
