@@ -235,14 +235,16 @@ def _asked_once(caught_up: CaughtUp) -> CaughtUp:
 
 
 def _is_upload_passed(job: Job, hubs: HubProgress) -> bool:
-    if job.upload_event is None:
+    place = job.upload_event
+    if place is None:
         return False
-    noted = hubs.splitters[job.upload_event.partition_id]
+    noted = hubs.splitters[place.partition_id]
     if noted.hub_made:
-        since = seconds_between(job.status.started_at, noted.hub_made)
-        if since > _CLOCKS_APART_S:
+        # In a hub that was created since, the upload may have been announced again.
+        seen = place.at.isoformat() if place.at else job.status.started_at
+        if seconds_between(seen, noted.hub_made) > _CLOCKS_APART_S:
             return True  # the event went with an earlier hub
-    return noted.reached >= job.upload_event.sequence_number
+    return noted.reached >= place.sequence_number
 
 
 def _split_waits_for(progress: bytes | None) -> str:

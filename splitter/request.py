@@ -58,5 +58,6 @@ class SplitRequest:
             upload_event=EventPlace(
                 partition_id=self.delivery.partition_id,
                 sequence_number=self.delivery.sequence_number,
+                at=datetime.now(UTC),
             ),
         )

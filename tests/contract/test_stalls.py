@@ -160,6 +160,39 @@ async def test_a_job_whose_upload_event_went_with_an_earlier_hub_fails_in_the_en
     assert status.error.code == "STALLED"
 
 
+async def test_an_upload_that_was_announced_again_in_a_recreated_hub_is_waited_for(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    job = uuid.uuid4().hex[:24]
+    async with running(
+        storage_connection, eventhub_connection, redrive_after_s=0.1, stall_timeout_s=0.3
+    ) as bench:
+        uploads, now = bench.settings.uploads_hub, datetime.now(UTC)
+        await bench.blobs.create(
+            bench.settings.checkpoints_container(uploads),
+            checkpoint_blob(bench.settings, uploads, "0"),
+            b"",
+            metadata={
+                "offset": "-1",
+                "sequencenumber": "-1",
+                HUB_MADE: (now + timedelta(minutes=5)).isoformat(),
+            },
+        )
+        for sequence_number, minutes in ((4, 0), (0, 10)):
+            place = EventPlace(
+                partition_id="0",
+                sequence_number=sequence_number,
+                at=now + timedelta(minutes=minutes),
+            )
+            queued = {"queued": True, "upload_event": place}
+            await bench.hub.by_job(started(job).model_copy(update=queued))
+        await bench.record(job, lambda status: status.waiting)
+        await asyncio.sleep(1.5)
+        status = await bench.look(job)
+        assert status is not None
+        assert status.state == "queued"
+
+
 async def test_a_segment_whose_announcement_is_unread_is_not_lost(
     storage_connection: str, eventhub_connection: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
