@@ -87,7 +87,8 @@ class Meter:
         return max(0, self.total - self.painted) / self.frames_per_second
 
     def _paint(self, painted: int, now: float) -> None:
-        if painted <= self.painted and self._marks:
+        # The first mark is the first segment: reading the video before that is not painting.
+        if painted <= self.painted:
             return
         self.painted = painted
         self._marks.append((now, painted))

@@ -41,18 +41,28 @@ def at_work(name: str, expected: int | None, *states: tuple[float, Status | None
 def meters() -> list[Meter]:
     return [
         at_work(
-            "beach.mp4", 1200, (0, record("splitting")), (10, record("splitting", stylized=200))
+            "beach.mp4",
+            1200,
+            (0, record("splitting", stylized=8)),
+            (9.6, record("splitting", stylized=200)),
         ),
         at_work("A rather long name [dQw4w9WgXcQ].mp4", None, (0, record("splitting"))),
         at_work(
             "日本語の動画.mp4",
             100_000,
-            (0, record("stylizing", frames=100_000)),
-            (20, record("stylizing", frames=100_000, stylized=100)),
+            (0, record("stylizing", frames=100_000, stylized=10)),
+            (18, record("stylizing", frames=100_000, stylized=100)),
         ),
         at_work("line\nbreak.mp4", 300, (0, None)),
         at_work("ended.mp4", 100, (0, record("done", frames=100, stylized=100))),
     ]
+
+
+def test_reading_a_video_does_not_make_its_painting_slow() -> None:
+    states = [(0, record("splitting")), (20, record("splitting", stylized=8))]
+    assert at_work("clip.mp4", 300, *states).frames_per_second is None
+    meter = at_work("clip.mp4", 300, *states, (22, record("splitting", stylized=40)))
+    assert meter.frames_per_second == pytest.approx(16)
 
 
 SCREENS = Path(__file__).parent / "screens"
