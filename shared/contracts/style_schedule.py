@@ -72,8 +72,8 @@ class Schedule:
         cues = parse_cues(text)
         if fade_ms is not None and len(cues) == 1:
             raise ValueError(
-                f"fade needs several styles over time (STYLE@TIME,STYLE@TIME), and {text!r} is one "
-                "style"
+                "a fade needs several styles over time (STYLE@TIME,STYLE@TIME), and "
+                f"{text!r} is one style"
             )
         schedule = cls(cues, DEFAULT_FADE_MS if fade_ms is None else fade_ms)
         schedule._check_fades()

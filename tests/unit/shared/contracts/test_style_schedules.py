@@ -54,7 +54,7 @@ def test_equal_schedules_are_one_job_however_they_are_written(text: str, canonic
          "next style begins, at 1.5s: set fade to 0.5s or less"),
         ({"style": "a,b,c@0s,d,e@9s"}, "the fade at 9s would blend 5 styles, and a blend has at "
          "most 4: set fade to 0, or name fewer"),
-        ({"style": "a", "fade": "2"}, "fade needs several styles over time "
+        ({"style": "a", "fade": "2"}, "a fade needs several styles over time "
          "(STYLE@TIME,STYLE@TIME), and 'a' is one style"),
         ({"style": "a@0s,b@9s", "fade": "-1"}, "fade must be seconds or [HOURS:]MINUTES:SECONDS, "
          "not '-1'"),
