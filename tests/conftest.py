@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Generator
 from typing import Any
 
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 from scheduling import OneStackScheduling, uses_one_stack
+
+from shared.service.loading import loading
 
 # The default draws tracebacks with all local variables, which takes seconds where many are told of.
 structlog.configure(
@@ -25,6 +28,13 @@ settings.load_profile("suite")
 # A shell has what it runs in the background ignore Ctrl-C, and programs inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Leave what all tests load out of every later search for garbage."""
+    with loading():
+        return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
