@@ -126,9 +126,10 @@ async def test_a_directory_keeps_its_ports_and_others_get_their_own(
         await Stack(StackOptions(tmp_path / "one", stylizers=9)).__aenter__()
 
 
-async def test_processes_are_stopped_against_the_flow_of_data(
+async def test_processes_start_with_the_flow_of_data_and_stop_against_it(
     tmp_path: Path, services: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    waited: list[list[str]] = []
     stopped: list[str] = []
     stop = Supervised.stop
 
@@ -137,22 +138,16 @@ async def test_processes_are_stopped_against_the_flow_of_data(
         stopped.append(process.name)
 
     monkeypatch.setattr(Supervised, "stop", recorded)
-    async with Stack(StackOptions(tmp_path / "stack", environment=services)):
+    async with Stack(StackOptions(tmp_path / "stack", environment=services), waited.append):
         assert stopped == []
 
-    assert set(stopped[:3]) == {"splitter", "assembler", "stylizer-1"}
-    assert stopped[3:] == ["azurite", "eventhubs"]
-
-
-async def test_a_start_says_what_it_waits_for(tmp_path: Path, services: dict[str, str]) -> None:
-    waited: list[list[str]] = []
-    async with Stack(StackOptions(tmp_path / "stack", environment=services), waited.append):
-        pass
     base, after = {"azurite", "eventhubs"}, {"assembler", "splitter", "stylizer-1"}
     assert set().union(*waited) == base | after
     # Services are ready after what they need.
     assert sorted(after) in waited
     assert waited[-1] == []
+    assert set(stopped[:3]) == after
+    assert stopped[3:] == ["azurite", "eventhubs"]
 
 
 async def test_a_disposable_stack_drains_nothing(tmp_path: Path, services: dict[str, str]) -> None:
