@@ -19,7 +19,7 @@ from shared.telemetry.spans import Carrier
 
 _NAMED: Final = 10  # a sentence, not a list
 
-_SOONEST_S: Final = 0.25
+_SOONEST_S: Final = 0.5
 _SHARE_OF_AGE: Final = 0.25
 """A young job's record is stored at intervals of this share of its age, `_SOONEST_S` at least."""
 
