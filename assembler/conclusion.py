@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import Final
 
 import structlog
@@ -25,6 +24,7 @@ from shared.storage.progress import delete_progress
 from shared.storage.retry import Retry
 from shared.storage.work_folders import more_room, room
 from shared.telemetry import tracing
+from shared.telemetry.background import is_set_within
 
 log = structlog.get_logger()
 
@@ -121,16 +121,10 @@ class Conclusion:
         with self._metrics.record_leased():
             if job.status.result:
                 await self._retry(lambda: self._discount(job.job_id))
-            while not await self._leaves_within(LEASE_LOOK_S):
+            while not await is_set_within(self._leaving, LEASE_LOOK_S):
                 if await self._retry(store):
                     return True
         return False
-
-    async def _leaves_within(self, seconds: float) -> bool:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._leaving.wait()
-        return self._leaving.is_set()
 
     async def _follow(self, job: Job, result: str) -> bool:
         """Correct the record if a newer version's result has just taken the name.

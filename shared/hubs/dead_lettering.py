@@ -11,7 +11,6 @@ over the partition. It becomes a dead letter if none does.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Final
 
@@ -21,6 +20,7 @@ from shared.contracts.errors import NewerMessageError, PermanentError
 from shared.hubs.dead_letters import DeadLetters
 from shared.hubs.delivery import Delivery
 from shared.storage.retry import Retry
+from shared.telemetry.background import is_set_within
 from shared.telemetry.metrics import WorkMetrics
 
 log = structlog.get_logger()
@@ -60,7 +60,8 @@ class DeadLettering:
         """
         if isinstance(error, NewerMessageError):
             log.warning("event left for a newer release", error=error.message, **_place(delivery))
-            if await self._drains_within(NEWER_RELEASE_GRACE_S) or delivery.will_be_redelivered():
+            drains = await is_set_within(self._draining, NEWER_RELEASE_GRACE_S)
+            if drains or delivery.will_be_redelivered():
                 return False
         code = error.code if isinstance(error, PermanentError) else "UNFORESEEN"
         log.error(
@@ -73,17 +74,11 @@ class DeadLettering:
         self._metrics.dead_lettered(code)
         try:
             while not await self._try(delivery, error):
-                if await self._drains_within(RETRY_INTERVAL_S):
+                if await is_set_within(self._draining, RETRY_INTERVAL_S):
                     return False
             return True
         finally:
             self._forget(delivery)
-
-    async def _drains_within(self, seconds: float) -> bool:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._draining.wait()
-        return self._draining.is_set()
 
     async def _try(self, delivery: Delivery, error: Exception) -> bool:
         try:

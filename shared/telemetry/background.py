@@ -41,6 +41,14 @@ def is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
+async def is_set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Return whether an event is set, as soon as it is, and after ``seconds`` at most."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()
+
+
 async def in_rounds(
     errand: Errand,
     every_s: float,
@@ -56,9 +64,7 @@ async def in_rounds(
     """
     leaving = until or asyncio.Event()
     while not leaving.is_set() and not is_cancelled():
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(every_s):
-                await leaving.wait()
+        await is_set_within(leaving, every_s)
         try:
             await work()
         except Exception as error:  # unforeseen: the next round may succeed

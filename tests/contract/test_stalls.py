@@ -7,7 +7,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from assembler_bench import Loser, lose_chunks, running, seal, send_chunks, started
+from assembler_bench import Bench, Loser, lose_chunks, running, seal, send_chunks, started
 from structlog.testing import capture_logs
 
 from assembler.job import Job
@@ -115,6 +115,18 @@ async def test_an_upload_that_waits_for_a_splitter_is_waited_for(
         await bench.record(job, lambda status: status.state == "splitting")
 
 
+async def note_splitters(bench: Bench, reached: int, hub_made: datetime | None = None) -> None:
+    """Store how far the splitters have come in the hub of uploads, and when that was created."""
+    uploads, place = bench.settings.uploads_hub, str(reached)
+    made = {HUB_MADE: hub_made.isoformat()} if hub_made else {}
+    await bench.blobs.create(
+        bench.settings.checkpoints_container(uploads),
+        checkpoint_blob(bench.settings, uploads, "0"),
+        b"",
+        metadata={"offset": place, "sequencenumber": place, **made},
+    )
+
+
 async def test_a_split_that_left_nothing_fails_once_its_event_is_done(
     storage_connection: str, eventhub_connection: str
 ) -> None:
@@ -123,13 +135,7 @@ async def test_a_split_that_left_nothing_fails_once_its_event_is_done(
         storage_connection, eventhub_connection, redrive_after_s=0.2, stall_timeout_s=1
     ) as bench:
         place = EventPlace(partition_id="0", sequence_number=4)
-        name = checkpoint_blob(bench.settings, bench.settings.uploads_hub, "0")
-        await bench.blobs.create(
-            bench.settings.checkpoints_container(bench.settings.uploads_hub),
-            name,
-            b"",
-            metadata={"offset": "4", "sequencenumber": "4"},
-        )
+        await note_splitters(bench, 4)
         await bench.hub.by_job(started(job).model_copy(update={"upload_event": place}))
         status = await bench.ended(job)
     assert status.error
@@ -145,14 +151,7 @@ async def test_a_job_whose_upload_event_went_with_an_earlier_hub_fails_in_the_en
         storage_connection, eventhub_connection, redrive_after_s=0.2, stall_timeout_s=1
     ) as bench:
         # The hub of uploads was made anew since, and its positions were put right
-        uploads = bench.settings.uploads_hub
-        made = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
-        await bench.blobs.create(
-            bench.settings.checkpoints_container(uploads),
-            checkpoint_blob(bench.settings, uploads, "0"),
-            b"",
-            metadata={"offset": "-1", "sequencenumber": "-1", HUB_MADE: made},
-        )
+        await note_splitters(bench, -1, hub_made=datetime.now(UTC) + timedelta(minutes=5))
         place = EventPlace(partition_id="0", sequence_number=4)
         await bench.hub.by_job(started(job).model_copy(update={"upload_event": place}))
         status = await bench.ended(job)
@@ -167,17 +166,8 @@ async def test_an_upload_that_was_announced_again_in_a_recreated_hub_is_waited_f
     async with running(
         storage_connection, eventhub_connection, redrive_after_s=0.1, stall_timeout_s=0.3
     ) as bench:
-        uploads, now = bench.settings.uploads_hub, datetime.now(UTC)
-        await bench.blobs.create(
-            bench.settings.checkpoints_container(uploads),
-            checkpoint_blob(bench.settings, uploads, "0"),
-            b"",
-            metadata={
-                "offset": "-1",
-                "sequencenumber": "-1",
-                HUB_MADE: (now + timedelta(minutes=5)).isoformat(),
-            },
-        )
+        now = datetime.now(UTC)
+        await note_splitters(bench, -1, hub_made=now + timedelta(minutes=5))
         for sequence_number, minutes in ((4, 0), (0, 10)):
             place = EventPlace(
                 partition_id="0",
