@@ -49,9 +49,8 @@ def application(studio: Studio) -> web.Application:
         middlewares=[_answering(studio), _guarding(studio.guard)],
     )
     for endpoint in ENDPOINTS:
-        app.router.add_route(
-            endpoint.method, endpoint.path, functools.partial(endpoint.handler, studio)
-        )
+        for method in endpoint.methods:
+            app.router.add_route(method, endpoint.path, functools.partial(endpoint.handler, studio))
     described = description(ENDPOINTS)
 
     async def describe(_request: web.Request) -> web.Response:

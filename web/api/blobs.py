@@ -44,7 +44,6 @@ async def send_blob(
     facts = await pieces.facts(container, name)
     if facts is None:
         raise Problem(HTTPStatus.NOT_FOUND, f"{name} no longer exists in storage")
-    wanted = _range(request, facts)
     file = name.rsplit("/", 1)[-1]
     headers = {
         "Accept-Ranges": "bytes",
@@ -53,6 +52,9 @@ async def send_blob(
         "Content-Disposition": f"{'attachment' if download else 'inline'}; "
         f"filename*=UTF-8''{quote(file, safe='')}",
     }
+    if _is_known(request, facts):
+        return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+    wanted = _range(request, facts)
     if wanted is None:
         wanted, status = slice(0, facts.size), HTTPStatus.OK
     else:
@@ -61,6 +63,8 @@ async def send_blob(
     answer = web.StreamResponse(status=status, headers=headers)
     answer.content_type = _TYPES.get(file.rpartition(".")[2].lower(), "application/octet-stream")
     answer.content_length = wanted.stop - wanted.start
+    if request.method == "HEAD":
+        return answer
     async with aclosing(_parts(pieces, container, name, facts, wanted)) as parts:
         # Before the answer begins, so that a failure can still be answered with a sentence.
         first = await anext(parts, b"")
@@ -93,6 +97,11 @@ async def _parts(
             yield piece[max(0, wanted.start - at) : wanted.stop - at]
     finally:
         pending.cancel()
+
+
+def _is_known(request: web.Request, facts: BlobFacts) -> bool:
+    """Return whether the client has the blob's bytes already."""
+    return any(known.value in (facts.etag, "*") for known in request.if_none_match or ())
 
 
 def _range(request: web.Request, facts: BlobFacts) -> slice | None:

@@ -16,6 +16,7 @@ from web.studio import Studio
 M = TypeVar("M", bound=BaseModel)
 
 BYTES: Final = "application/octet-stream"
+EVENTS: Final = "text/event-stream"
 
 Handler = Callable[[Studio, web.Request], Awaitable[web.StreamResponse]]
 
@@ -37,6 +38,12 @@ class Endpoint:
     answer: type[BaseModel] | str | None = None
     status: HTTPStatus = HTTPStatus.OK
     refusals: tuple[HTTPStatus, ...] = field(default=())
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that it answers: besides GET also HEAD, except for endless streams."""
+        whole = self.method == "GET" and self.answer != EVENTS
+        return (self.method, "HEAD") if whole else (self.method,)
 
 
 def query_of(model: type[M], request: web.Request) -> M:

@@ -17,13 +17,12 @@ from shared.contracts.status import State
 from web.access.guard import USER
 from web.access.users import User
 from web.api.blobs import send_blob
-from web.api.endpoint import Endpoint, answer_of, query_of
+from web.api.endpoint import EVENTS, Endpoint, answer_of, query_of
 from web.jobs.board import Board, Entry
 from web.models import Asked, Job, Jobs
 from web.problems import STORAGE_AWAY, Problem, not_found
 from web.studio import Studio
 
-_EVENTS: Final = "text/event-stream"
 _SIGN_OF_LIFE_S: Final = 15.0
 """How often something is sent, so that proxies do not close a quiet connection."""
 
@@ -86,7 +85,7 @@ async def follow_job(studio: Studio, request: web.Request) -> web.StreamResponse
 
 async def _follow(studio: Studio, request: web.Request, only: str | None) -> web.StreamResponse:
     answer = web.StreamResponse(headers={"X-Accel-Buffering": "no"})
-    answer.content_type = _EVENTS
+    answer.content_type = EVENTS
     await answer.prepare(request)
     studio.metrics.viewers(+1)
     try:
@@ -226,7 +225,7 @@ ENDPOINTS: Final = (
         "/api/events",
         "Follow all jobs: events job (as JSON), gone (an id), ready and away",
         follow_jobs,
-        answer=_EVENTS,
+        answer=EVENTS,
     ),
     Endpoint("GET", _ONE, "Show a job", show_job, answer=Job, refusals=_MISSING),
     Endpoint(
@@ -234,7 +233,7 @@ ENDPOINTS: Final = (
         f"{_ONE}/events",
         "Follow a job until it has ended, by the same events",
         follow_job,
-        answer=_EVENTS,
+        answer=EVENTS,
         refusals=_MISSING,
     ),
     Endpoint("POST", f"{_ONE}/cancel", "End a job", cancel_job, answer=Job, refusals=_CONFLICT),

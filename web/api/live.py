@@ -32,7 +32,7 @@ async def show_live(studio: Studio, request: web.Request) -> web.StreamResponse:
     query = query_of(LiveQuery, request)
     entry = await entry_of(studio, request)
     job = entry.job
-    index = await studio.segments.index(job.id)
+    index = await studio.segments.index(job.id, ended=job.ended)
     codec = await studio.segments.codec(job.id) if index.playable else None
     if codec is None:
         raise not_found(_NOTHING)
@@ -48,13 +48,11 @@ async def show_live(studio: Studio, request: web.Request) -> web.StreamResponse:
 
 async def send_playlist(studio: Studio, request: web.Request) -> web.StreamResponse:
     """Send the HLS playlist."""
-    entry = await entry_of(studio, request)
-    index = await studio.segments.index(entry.job.id)
+    job = (await entry_of(studio, request)).job
+    index = await studio.segments.index(job.id, ended=job.ended)
     if not index.playable:
         raise not_found(_NOTHING)
-    return web.Response(
-        text=playlist(index.playable, ended=entry.job.ended), content_type=CONTENT_TYPE
-    )
+    return web.Response(text=playlist(index.playable, ended=job.ended), content_type=CONTENT_TYPE)
 
 
 async def send_init(studio: Studio, request: web.Request) -> web.StreamResponse:

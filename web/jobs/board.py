@@ -252,7 +252,7 @@ class Board:
 
     async def _watch(self, entry: Entry) -> None:
         ended = entry.status.ended
-        index = await self._segments.index(entry.status.job_id)
+        index = await self._segments.index(entry.status.job_id, ended=ended)
         playable = float(index.playable_s)
         entry.playable.see(time.monotonic(), playable)
         live = entry.job.live.model_copy(

@@ -47,13 +47,13 @@ class Segments:
         self._fetching: dict[tuple[str, int], asyncio.Task[Content | None]] = {}
         self._followed: OrderedDict[str, _Followed] = OrderedDict()
 
-    async def index(self, job: str) -> Index:
-        """Return what is painted of a job."""
+    async def index(self, job: str, *, ended: bool) -> Index:
+        """Return what is painted of a job; of one that has ``ended``, all that ever will be."""
         followed = self._followed.setdefault(job, _Followed(self._blobs, self._container, job))
         self._followed.move_to_end(job)
         if len(self._followed) > _REMEMBERED:
             self._followed.popitem(last=False)
-        return await followed.refresh()
+        return await followed.refresh(ended=ended)
 
     def _fits(self, job: str, metadata: Mapping[str, str]) -> bool:
         followed = self._followed.get(job)
@@ -136,15 +136,21 @@ class _Followed:
         self._encoder: str | None = None
         """The encoder mark of the first segment, whose header is used; None while unknown."""
         self._looked = float("-inf")
+        self._complete = False
+        """Whether storage was queried after the job's end."""
         self._looking = asyncio.Lock()
 
-    async def refresh(self) -> Index:
+    async def refresh(self, *, ended: bool) -> Index:
         async with self._looking:
-            fresh_s = _FRESH_S if self._index.playable else _EAGER_S
-            if time.monotonic() - self._looked >= fresh_s:
+            if not self._complete and (ended or self._is_old()):
                 await self._catch_up()
                 self._looked = time.monotonic()
+                self._complete = ended
         return self._index
+
+    def _is_old(self) -> bool:
+        fresh_s = _FRESH_S if self._index.playable else _EAGER_S
+        return time.monotonic() - self._looked >= fresh_s
 
     def fits(self, metadata: Mapping[str, str]) -> bool:
         """Return whether a segment fits the first one, as far as is known."""

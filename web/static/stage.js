@@ -255,9 +255,12 @@ export class Stage {
     else if (this.#after.readyState) this.#after.webkitEnterFullscreen?.();
   }
 
+  // The length of what is painted, as far as it is known.
   #total() {
-    const length = this.#before.duration;
-    return Number.isFinite(length) && length > 0 ? length : null;
+    const { start, duration } = this.#job;
+    const rest = this.#before.duration - start;
+    const length = Math.min(rest > 0 ? rest : Infinity, duration ?? Infinity);
+    return Number.isFinite(length) ? length : null;
   }
 
   #showTime() {
@@ -268,8 +271,9 @@ export class Stage {
     const total = Math.max(job.ended ? 0 : (this.#total() ?? 0), end, job.live.playable_s) || 1;
     $("seek").max = total;
     $("seek").value = after.currentTime;
-    $("seek").setAttribute("aria-valuetext", `${clock(after.currentTime)} of ${clock(total)}`);
-    $("clock").textContent = `${clock(after.currentTime)} / ${clock(total)}`;
+    const [now, whole] = [after.currentTime, total].map((time) => clock(time, total));
+    $("seek").setAttribute("aria-valuetext", `${now} of ${whole}`);
+    $("clock").textContent = `${now} / ${whole}`;
     const playing = !after.paused && !after.ended;
     $("play").setAttribute("aria-label", playing ? "Pause" : "Play");
     $("play").firstElementChild.firstElementChild.setAttribute("d", playing ? "M7 5h3.6v14H7zM13.4 5H17v14h-3.6z" : "M8 5.5v13l11-6.5z");

@@ -1,11 +1,15 @@
 // Figures and states in words.
 
-export function clock(seconds) {
-  const whole = Math.max(0, Math.round(seconds));
-  const hours = Math.floor(whole / 3600);
-  const minutes = Math.floor((whole % 3600) / 60);
-  const two = (n) => String(n).padStart(2, "0");
-  return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
+const BRIEF_S = 2;
+
+// A time of what takes `total` seconds, as a clock shows it: in hundredths of a second where that is brief.
+export function clock(seconds, total = Infinity) {
+  const digits = total < BRIEF_S ? 2 : 0;
+  const shown = Math.max(0, Number(seconds.toFixed(digits)));
+  const hours = Math.floor(shown / 3600);
+  const minutes = Math.floor((shown % 3600) / 60);
+  const rest = (shown % 60).toFixed(digits).padStart(digits ? 5 : 2, "0");
+  return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
 
 const SIZES = [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"], [0, "bytes"]];

@@ -78,6 +78,11 @@ async def test_followers_hear_of_all_jobs_then_of_every_change(studio):
         assert (await heard(events))[0] == ("gone", other.job_id)
 
 
+async def test_who_asks_for_headers_alone_is_not_left_to_wait_for_events(studio):
+    async with studio.session() as session, session.head("/api/events") as answer:
+        assert answer.status == 405
+
+
 async def test_a_follower_of_one_job_hears_only_of_that_job_until_it_ends(studio):
     status = await studio.job()
     async with studio.session() as session:
@@ -132,6 +137,15 @@ async def test_a_result_comes_whole_or_in_ranges_and_under_its_name(studio):
             async with session.get(address, headers=headers) as answer:
                 assert answer.status == 206
                 assert await answer.read() == part
+        for known in (etag, f'"another", W/{etag}', "*"):
+            headers = {"If-None-Match": known, "Range": "bytes=0-9"}
+            async with session.get(address, headers=headers) as answer:
+                assert (answer.status, answer.headers["ETag"]) == (304, etag)
+                assert await answer.read() == b""
+        async with session.get(address, headers={"If-None-Match": '"another"'}) as answer:
+            assert answer.status == 200
+        async with session.head(address) as answer:
+            assert (answer.status, answer.content_length) == (200, len(video))
         async with session.get(address, headers={"Range": "bytes=99999999-"}) as answer:
             assert answer.status == 416
             await problem(answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from io import BytesIO
 
 import av
@@ -10,8 +11,9 @@ import pytest
 from studio_bench import FRAME, body, problem
 from videos import number_of
 
-from shared.contracts.layout import chunk_blob
+from shared.contracts.layout import chunk_blob, status_blob
 from shared.storage.blobs import BlobStore
+from web.live import segments
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -52,6 +54,25 @@ async def test_segments_without_a_gap_can_be_played(studio):
     with av.open(BytesIO(stream)) as container:
         frames = [(frame.pts, number_of(frame)) for frame in container.decode(video=0)]
     assert frames == [(number * FRAME, number) for number in range(8)]
+
+
+async def test_what_was_painted_last_is_listed_once_the_job_has_ended(studio, monkeypatch):
+    """A player that is told that nothing follows does not ask again."""
+    monkeypatch.setattr(segments, "_FRESH_S", 60)
+    status = await studio.job()
+    await studio.segment(status.job_id, 0)
+    async with studio.session() as session:
+        live = f"/api/jobs/{status.job_id}/live"
+        assert b'"number":0' in await body(session, live)
+        await studio.segment(status.job_id, 1)
+        ended = status.model_copy(update={"state": "done"}).to_json()
+        await studio.blobs.replace(studio.names["jobs"], status_blob(status.job_id), ended)
+        async with asyncio.timeout(60):
+            while b'"ended":true' not in (seen := await body(session, live)):
+                await asyncio.sleep(0.1)
+        shown = await body(session, f"/api/jobs/{status.job_id}")
+    assert b'"number":1' in seen
+    assert json.loads(shown)["live"]["playable_s"] == pytest.approx(8 * FRAME / 30000)
 
 
 async def test_a_segment_that_does_not_match_the_first_is_shown_once_it_was_painted_again(studio):

@@ -122,6 +122,8 @@ async def test_painting_that_is_slower_than_the_video_says_when_to_start(page, s
     await expect(page.locator(".job", has_text="slow.mp4")).to_contain_text(
         "The Starry Night 75 %, Udnie 25 %, The Great Wave off Kanagawa from 65s"
     )
+    # Of its 8 s, 5 were asked for.
+    await expect(page.locator("#clock")).to_have_text("0:00 / 0:05", timeout=PATIENCE_MS)
     hint = page.locator("#hint")
     painted = 6
     async with asyncio.timeout(60):
@@ -203,6 +205,8 @@ async def test_an_original_is_not_called_painted_and_sound_is_no_original(page, 
         await studio.segment(job.job_id, 0)
         await expect(page.locator("#transport")).to_be_visible(timeout=PATIENCE_MS)
         await (expect(after).to_be_visible() if width else expect(after).to_be_hidden())
+        if width:
+            await expect(page.locator("#clock")).to_contain_text("/ 0:00.27")
 
 
 SHOWN = """() => {
