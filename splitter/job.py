@@ -17,7 +17,7 @@ from typing import Final
 import structlog
 
 from shared.contracts.errors import SourceRefused, TransientError
-from shared.contracts.layout import chunk_partition, side_blob
+from shared.contracts.layout import side_blob
 from shared.contracts.manifest import Chunk, Manifest, Source
 from shared.contracts.messages import ChunkReady
 from shared.contracts.style_request import StyleRequest
@@ -122,7 +122,7 @@ class SplitJob:
         try:
             async with asyncio.TaskGroup() as both:
                 monitoring = both.create_task(self._monitor.run(pace, self._chunks))
-                split = await self._split_in_turns(pace, partitions)
+                split = await self._split_in_turns(pace)
                 monitoring.cancel()
         except ExceptionGroup as group:
             raise _root_error(group) from group
@@ -130,7 +130,7 @@ class SplitJob:
             pace.end()
         return split
 
-    async def _split_in_turns(self, pace: Pace, partitions: list[str]) -> tuple[Source, SplitEnd]:
+    async def _split_in_turns(self, pace: Pace) -> tuple[Source, SplitEnd]:
         """Split whenever there is a slot, as often as it takes to reach the video's end."""
         begun = alone = False
         await self._wait_for_budget()
@@ -144,7 +144,7 @@ class SplitJob:
                     begun = True
                 try:
                     with work_folder(self._settings.work_dir) as folder:
-                        split = await self._split(folder / "side", pace, partitions)
+                        split = await self._split(folder / "side", pace)
                 except SourceRefused as error:
                     alone = self._try_again(error)
                     if error.code == _NO_SPACE:
@@ -195,9 +195,7 @@ class SplitJob:
                         return
                 admitted = await self._outlets.retry(self._admit)
 
-    async def _split(
-        self, side: Path, pace: Pace, partitions: list[str]
-    ) -> tuple[Source, SplitEnd] | None:
+    async def _split(self, side: Path, pace: Pace) -> tuple[Source, SplitEnd] | None:
         """Split from the beginning, shipping what was not shipped; None if the slot is called."""
         source: Source | None = None
         end: SplitEnd | None = None
@@ -218,10 +216,7 @@ class SplitJob:
                             event = ChunkReady.of(
                                 self._job_id, source, self._opening.style, item.chunk
                             )
-                            place = chunk_partition(self._job_id, item.chunk.index, len(partitions))
-                            shipments.create_task(
-                                self._shipping.ship(event, item.data, partitions[place])
-                            )
+                            shipments.create_task(self._shipping.ship(event, item.data))
                         case SplitEnd():
                             end = item
         except ExceptionGroup as group:

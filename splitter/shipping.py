@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from shared.contracts.errors import SourceRefused
-from shared.contracts.layout import chunk_blob
+from shared.contracts.layout import chunk_blob, chunk_partition
 from shared.contracts.manifest import Chunk
 from shared.contracts.messages import ChunkReady
 from shared.hubs.publisher import Publisher
@@ -72,7 +72,7 @@ class Shipping:
         """Wait until one more chunk may be in flight; `ship` releases its place."""
         await self._room.acquire()
 
-    async def ship(self, event: ChunkReady, data: bytes, partition: str) -> None:
+    async def ship(self, event: ChunkReady, data: bytes) -> None:
         """Store a chunk, then announce it to the stylizers: an announced blob always exists.
 
         Raises:
@@ -82,9 +82,7 @@ class Shipping:
         try:
             with self._outlets.metrics.timed("ship", chunk=event.chunk.index):
                 await self._store(lambda: self._put(event, data))
-                await self._outlets.retry(
-                    lambda: self._outlets.frames.to_partition(event, partition)
-                )
+                await self._outlets.retry(lambda: self._announce(event))
         finally:
             self._room.release()
         self._shipped.add(event.chunk.index)
@@ -105,6 +103,12 @@ class Shipping:
     async def settle(self) -> None:
         """Return once no cancelled shipment can reach storage any more."""
         await asyncio.gather(*self._puts, return_exceptions=True)
+
+    async def _announce(self, event: ChunkReady) -> None:
+        # Looked up at each try: they change if the hub is recreated.
+        partitions = await self._outlets.frames.partitions()
+        place = chunk_partition(event.job_id, event.chunk.index, len(partitions))
+        await self._outlets.frames.to_partition(event, partitions[place])
 
     async def _store(self, put: Callable[[], Awaitable[None]]) -> None:
         putting = asyncio.create_task(self._outlets.retry(put))

@@ -12,7 +12,7 @@ from shared.hubs.sender import Sender
 from shared.telemetry import tracing
 
 KNOWN_S: Final = 60.0
-"""How long the partitions of a hub count as known: one that is recreated may have others."""
+"""How long the partitions of a hub count as known: they change if it is recreated or gets more."""
 
 
 class Publisher:
@@ -30,8 +30,12 @@ class Publisher:
     async def partitions(self) -> list[str]:
         """Return the hub's partition ids in order; they are looked up from time to time."""
         if time.monotonic() >= self._known_until:
-            found = await self._sender.call(lambda client: client.get_partition_ids())
-            self._partitions = sorted(found, key=int)
+            ids = await self._sender.call(lambda client: client.get_partition_ids())
+            found = sorted(ids, key=int)
+            if self._partitions and found != self._partitions:
+                # The SDK's client sends only to those that it has found first.
+                self._sender.reconnect()
+            self._partitions = found
             self._known_until = time.monotonic() + KNOWN_S
         return self._partitions
 

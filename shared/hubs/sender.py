@@ -50,8 +50,7 @@ class Sender:
         _exc: BaseException | None,
         _tb: TracebackType | None,
     ) -> None:
-        if self._client is not None:
-            self._discard(self._client)
+        self.reconnect()
         if self._closing:
             await asyncio.wait(self._closing)
 
@@ -73,6 +72,11 @@ class Sender:
             ) from error
         except (AzureError, EventHubError) as error:
             raise TransientError(f"cannot reach hub {self.hub}: {first_line(error)}") from error
+
+    def reconnect(self) -> None:
+        """Use another client from the next request on."""
+        if self._client is not None:
+            self._discard(self._client)
 
     async def _present(self) -> EventHubProducerClient:
         async with self._connecting:

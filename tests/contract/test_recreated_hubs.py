@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 from assembler_bench import Bench, Loser, assembling, lose_chunks, running, seal, send_chunks
-from contract.conftest import broker
+from contract.conftest import HUBS, broker
 from ports import unused_port
 from prometheus_client import CollectorRegistry
 from sdk_pauses import MODULES
 from splits_bench import bench_of
 
 from shared.contracts.messages import ChunkReady, SegmentReady, SplitCompleted, decode
+from shared.hubs import publisher
 from shared.hubs.delivery import Delivery
 from shared.storage.blobs import BlobStore
 
@@ -83,11 +84,11 @@ async def hubs(factory: pytest.TempPathFactory) -> AsyncIterator[tuple[str, Rene
         old = await later.enter_async_context(contextlib.AsyncExitStack())
         connection = await old.enter_async_context(broker(before, port))
 
-        async def renew(only: str | None = None) -> None:
+        async def renew(only: str | None = None, **partitions: int) -> None:
             await old.aclose()
             if only is not None:
                 await asyncio.to_thread(_copy_without, only, before / "hubs", after / "hubs")
-            await later.enter_async_context(broker(after, port))
+            await later.enter_async_context(broker(after, port, {**HUBS, **partitions}))
 
         yield connection, renew
 
@@ -171,19 +172,22 @@ async def test_an_upload_that_waits_for_a_slot_is_split_though_its_event_is_gone
         return await read(self, container, name, *part)
 
     monkeypatch.setattr(BlobStore, "read_range", slow)
+    monkeypatch.setattr(publisher, "KNOWN_S", 1.0)
     async with (
         hubs(tmp_path_factory) as (connection, renew),
         bench_of(storage_connection, connection, splits=1, consumer_patience_s=4.1) as bench,
-        bench.splitting(),
+        bench.splitting(outstanding_chunks=8),
     ):
         # One video has the slot, which another waits for
         await bench.job("busy.mp4", await bench.upload("busy.mp4", 8))
-        waiting = await bench.job("film.mp4", await bench.upload("film.mp4", 8))
-        await renew()
+        waiting = await bench.job("film.mp4", await bench.upload("film.mp4", 24))
+        await bench.waits_for(waiting, "a splitter")
+        # The new hub of frames lacks partitions that the old one had
+        await renew(frames=2)
         # When the hub is read anew, nobody else will ever get that one's event
         await bench.job("clip.mp4", await bench.upload("clip.mp4", 8))
         go.set()
-        assert (await bench.sealed(waiting.job_id)).frames == 8
+        assert (await bench.sealed(waiting.job_id)).frames == 24
 
 
 async def test_jobs_of_two_assemblers_end_though_a_hub_gives_their_partitions_to_either(

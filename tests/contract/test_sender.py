@@ -24,6 +24,7 @@ SILENT = (
     "Endpoint=sb://localhost:{port};SharedAccessKeyName=n;SharedAccessKey=k;"
     "UseDevelopmentEmulator=true;"
 )
+MESSAGE = SegmentReady(job_id="sender", chunk=1, frames=1)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -52,21 +53,20 @@ async def test_a_silent_connection_is_thrown_away_and_the_next_one_serves(
             connections.pop(0), eventhub_name="segments"
         )
 
-    message = SegmentReady(job_id="sender", chunk=1, frames=1)
     async with Sender("segments", connect, deadline_s=2) as sender:
         publisher = Publisher(sender)
         with pytest.raises(TransientError, match="hub segments did not answer within 2 s"):
-            await publisher.to_partition(message, "0")
+            await publisher.to_partition(MESSAGE, "0")
         # What lives may take its time.
         sender._deadline_s = 60
         before = await publisher.newest("0")
-        await publisher.to_partition(message, "0")
+        await publisher.to_partition(MESSAGE, "0")
         assert await publisher.newest("0") > before
     assert connections == []
     gc.collect()
 
 
-async def test_the_partitions_of_a_hub_that_was_recreated_with_others_are_noticed(
+async def test_events_reach_every_partition_of_a_hub_that_was_recreated_with_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port, counts = unused_port(), (4, 2, 8)
@@ -81,4 +81,7 @@ async def test_the_partitions_of_a_hub_that_was_recreated_with_others_are_notice
         for count in counts:
             async with EventHubs(tmp_path / str(count), hubs={"frames": count}, port=port) as hubs:
                 connection = hubs.connection_string
-                assert len(await publisher.partitions()) == count
+                partitions = await publisher.partitions()
+                assert len(partitions) == count
+                await publisher.to_partition(MESSAGE, partitions[-1])
+                assert await publisher.newest(partitions[-1]) == 0
