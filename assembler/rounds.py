@@ -33,6 +33,8 @@ _AT_ONCE: Final = 16
 _IN_A_ROUND: Final = 256
 _ERRAND_S: Final = 0.5
 """How long an errand of a round keeps taking on jobs."""
+_SOON: Final = 0.75
+"""Idle jobs are looked into together with those that have been idle for this share of the time."""
 
 
 class Rounds:
@@ -62,13 +64,23 @@ class Rounds:
         unsaved = sorted(_unsaved(jobs), key=lambda job: job.last_ran("save"))
         await self._errand("save", unsaved, self._records.save)
         await self._errand("refresh", _due(jobs, "refresh", _QUIET_S), self._records.refresh)
-        idle = _due(jobs, "examine", self._settings.redrive_after_s)
+        idle = self._idle(jobs)
         try:
             hubs = await self._stalls.hub_progress(idle)
         except StylestreamError as error:
             log.warning("check of idle jobs failed", jobs=len(idle), error=str(error))
             return
         await self._errand("examine", idle, lambda job: self._stalls.examine(job, hubs))
+
+    def _idle(self, jobs: list[Job]) -> list[Job]:
+        """Return the jobs to look into: none, or all those for which it is or soon will be time.
+
+        A look asks a hub about every partition, and Event Hubs answers 50 such questions a second.
+        """
+        after_s = self._settings.redrive_after_s
+        if not any(job.due("examine", after_s) for job in jobs):
+            return []
+        return _due(jobs, "examine", _SOON * after_s)
 
     async def save(self, jobs: Iterable[Job]) -> None:
         """Store all records that are out of date, however long it takes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -45,9 +46,14 @@ class Clock:
 
 
 class Looking(Stalls):
-    """Notes which jobs were looked into."""
+    """Notes which jobs were looked into, and how many at each look at the hubs."""
 
     looked: list[str]
+    at_once: list[int]
+
+    async def hub_progress(self, jobs: list[Job]) -> HubProgress:
+        self.at_once += filter(None, [len(jobs)])
+        return await super().hub_progress(jobs)
 
     async def examine(self, job: Job, hubs: HubProgress) -> None:
         self.looked.append(job.job_id)
@@ -81,7 +87,7 @@ async def looked_after(storage: str) -> AsyncIterator[tuple[Rounds, Looking, Rec
         records = Records(blobs, settings.jobs_container, settings.results_container, 3)
         frames = FramesHub(settings, blobs, None)  # type: ignore[arg-type]
         stalls = Looking(settings, blobs, frames, nobody_knows, metrics)
-        stalls.looked = []
+        stalls.looked, stalls.at_once = [], []
         yield Rounds(settings, records, stalls, metrics), stalls, records
 
 
@@ -118,6 +124,24 @@ async def test_a_round_that_takes_too_long_continues_in_the_next(
     # Each of the workers takes up one, then time is over
     assert len(stalls.looked) < 2 * len(jobs)
     assert len(set(stalls.looked)) == len(jobs)
+
+
+async def test_idle_jobs_are_looked_into_together_because_hubs_answer_few_questions(
+    storage_connection: str,
+) -> None:
+    async with looked_after(storage_connection) as (rounds_, stalls, records):
+        clock = Clock()
+        jobs = await open_jobs(10, records, clock)
+        for job in jobs:  # each at another time
+            clock.now_s += 3
+            job.ran("examine")
+        for _ in range(20):
+            clock.now_s += 3
+            await rounds_.run(jobs)
+    looks = Counter(stalls.looked)
+    assert len(looks) == len(jobs)
+    assert min(looks.values()) >= 2
+    assert len(stalls.at_once) <= 8
 
 
 @pytest.mark.slow
