@@ -3,7 +3,7 @@ import { Refused } from "./api.js";
 import { Unplayable } from "./playback.js";
 import { LivePlayer } from "./player.js";
 import { PlaylistPlayer } from "./playlist.js";
-import { clock, codecOf, plays, speedOf } from "./words.js";
+import { clock, codecOf, plays, speedOf, waitOf } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 // The original is brought back to the painted picture's time: gently, because its sound may be heard,
@@ -307,7 +307,7 @@ export class Stage {
       this.#say(`${this.#unplayable}: ${when}.`);
     } else if (this.#lostWhy && !this.#after.src) this.#say(this.#lostWhy);
     else if (!this.#live && !this.#after.src && job.ended) this.#say("There is nothing to show.");
-    else if (!this.#live && !this.#after.src) this.#say(job.waiting ? `Waiting for ${job.waiting} …` : "The first frames are being painted …");
+    else if (!this.#live && !this.#after.src) this.#say(`${waitOf(job) ?? "The first frames are being painted"} …`);
     else if (this.#live && wait > 0 && this.#after.paused && !this.#after.currentTime) {
       const when = Number.isFinite(wait) ? ` Plays smoothly in ${clock(wait)}.` : "";
       this.#say(`Painting at ${speedOf(job)}.${when}`, true);

@@ -85,8 +85,15 @@ export function shareOf(job) {
   return job.frames ? job.frames_painted / job.frames : null;
 }
 
-function doingOf(job) {
+// What keeps a job from moving, in words; null while it moves.
+export function waitOf(job) {
   if (job.waiting) return `Waiting for ${job.waiting}`;
+  return job.state === "queued" ? "Waiting for its turn" : null;
+}
+
+function doingOf(job) {
+  const wait = waitOf(job);
+  if (wait) return wait;
   return job.frames_painted || job.ended ? STATES[job.state] : "Reading the video";
 }
 

@@ -354,3 +354,10 @@ test("one frame is not several", () => {
   assert.equal(stateOf({ ...job, frames: 1 }), "Done · 1 frame");
   assert.equal(stateOf({ ...job, frames: 24 }), "Done · 24 frames");
 });
+
+test("a job that waits for its turn is not said to be read", () => {
+  const job = { state: "queued", ended: false, frames: null, frames_painted: 0, frames_per_s: null, seconds_left: null, waiting: null, error: null, warnings: [] };
+  assert.equal(stateOf(job), "Waiting for its turn");
+  assert.equal(stateOf({ ...job, waiting: "a splitter" }), "Waiting for a splitter");
+  assert.equal(stateOf({ ...job, state: "splitting" }), "Reading the video");
+});
