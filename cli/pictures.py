@@ -79,6 +79,14 @@ def read_picture(
     return Picture([*normaliser.push(picture), *normaliser.flush()][-1], shown_at)
 
 
+def is_photo(path: Path) -> bool:
+    """Return whether `read_picture` can read a file as a photo."""
+    try:
+        return _photo(path, Limits()) is not None
+    except SourceRefused:  # it is a photo, but too large
+        return False
+
+
 def _read(path: Path, at: Fraction | None, *, moving: bool, jump: bool = True) -> Picture:
     limits = Limits()
     with path.open("rb") as file, capture_errors() as log:

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import av
 
+from shared.contracts.errors import SourceRefused
 from shared.contracts.style_request import StyleRequest
 from splitter.media.limits import Limits
+from splitter.media.part import Part
 from splitter.media.source import capture_errors, open_source
+from splitter.media.survey import check_length
 
 
 def expected_frames(path: Path, request: StyleRequest) -> int | None:
     """Return how many frames of a file will be painted; None if the file does not say.
 
     Raises:
-        SourceRefused: the splitter would refuse the file for the same reason.
+        SourceRefused: the splitter would refuse the file for the same reason. Of a photo, it also
+            says what paints it.
     """
     with path.open("rb") as file, capture_errors() as log:
-        source = open_source(file, Limits(), log)
+        try:
+            source = open_source(file, Limits(), log)
+        except SourceRefused as refusal:
+            raise SourceRefused(refusal.code, f"{refusal.message}{_remedy(path)}") from refusal
         with source.container as container:
+            check_length(file, source, Limits(), Part.of(request))
             length_s = (container.duration or 0) / av.time_base
             rate = float(source.video.average_rate or 0)
             frames = source.video.frames or round(length_s * rate)
@@ -32,3 +41,12 @@ def expected_frames(path: Path, request: StyleRequest) -> int | None:
     if request.max_frames is not None:
         frames = min(frames, request.max_frames)
     return max(1, frames)
+
+
+def _remedy(refused: Path) -> str:
+    # Imported late: it has nothing to do with videos.
+    from cli.pictures import is_photo
+
+    if not is_photo(refused):
+        return ""
+    return f" A photo is painted by: stylestream preview {shlex.quote(str(refused))}."

@@ -270,6 +270,16 @@ def too_many_pixels(limits: Limits, size: str = "", *, in_memory: bool = False) 
     return SourceRefused("TOO_LARGE", f"{picture}; {most}.")
 
 
+def too_many_frames(limits: Limits) -> SourceRefused:
+    """Return the refusal of a video beyond the limit of frames."""
+    return SourceRefused("TOO_MANY_FRAMES", f"The video has more than {limits.max_frames} frames.")
+
+
+def too_long(limits: Limits) -> SourceRefused:
+    """Return the refusal of a video beyond the limit of its duration."""
+    return SourceRefused("TOO_LONG", f"The video is longer than {limits.max_duration_s:.0f} s.")
+
+
 def excessive_size(log: ErrorLog) -> str | None:
     """Return the size of the picture that FFmpeg found too large; None if there was none."""
     for _, _, message in log:

@@ -44,7 +44,7 @@ from splitter.media.pipeline import encoded
 from splitter.media.recognise import SUPPORTED
 from splitter.media.room import Room
 from splitter.media.source import ErrorLog, OpenSource, capture_errors, open_source
-from splitter.media.survey import find_bars
+from splitter.media.survey import check_length, find_bars
 from splitter.media.timeline import Timeline
 from splitter.media.tracks import TrackCopier
 
@@ -127,6 +127,7 @@ def split(
         source = open_source(file, options.limits, log)
         stack.enter_context(source.container)
         source = replace(source, start=source.start + options.part.start)
+        check_length(file, source, options.limits, options.part)
         room = Room(options.limits.side_bytes)
         copier = stack.enter_context(
             contextlib.closing(TrackCopier(source, side_path, options.part, room))

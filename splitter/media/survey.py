@@ -1,4 +1,4 @@
-"""Sample pictures from all over a video before it is split, for what a single pass cannot know."""
+"""Look at all of a video before it is split, for what a single pass would know too late."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
+from math import ceil
 from typing import BinaryIO, Final
 
 import av
@@ -18,9 +19,65 @@ from shared.contracts.manifest import NO_BARS, Bars
 from splitter.media.bars import Lit, agree
 from splitter.media.limits import Limits
 from splitter.media.normalise import Normaliser
-from splitter.media.source import OpenSource, capture_errors, open_source, stream_time_base
+from splitter.media.part import Part
+from splitter.media.source import (
+    OpenSource,
+    capture_errors,
+    open_source,
+    stream_time_base,
+    too_long,
+    too_many_frames,
+)
 
 _PICTURES: Final = 12
+
+
+def check_length(file: BinaryIO, source: OpenSource, limits: Limits, part: Part) -> None:
+    """Refuse a video that is too long before any of it is painted, as far as that can be known.
+
+    A header alone is not believed: the tables of an MP4 must agree on the number of frames, and a
+    picture beyond the longest duration must be there. The position of ``file`` is restored.
+
+    Raises:
+        SourceRefused: with the code ``TOO_MANY_FRAMES`` or ``TOO_LONG``.
+    """
+    if part.max_frames is not None or part.length is not None:
+        return
+    position = file.tell()
+    try:
+        if part.is_whole and _count_frames(source, limits.max_frames) > limits.max_frames:
+            raise too_many_frames(limits)
+        if _is_shown_beyond(file, source, limits):
+            raise too_long(limits)
+    finally:
+        file.seek(position)
+
+
+def _count_frames(source: OpenSource, most: int) -> int:
+    """Return how many frames the video's index has, if its header promises more than ``most``."""
+    if source.video.frames <= most:
+        return 0
+    return source.read_index().counts.get(source.video.id, 0)
+
+
+def _is_shown_beyond(file: BinaryIO, source: OpenSource, limits: Limits) -> bool:
+    """Return whether the video, by its header and a later keyframe, is longer than allowed."""
+    length = Fraction(source.container.duration or 0, av.time_base)
+    if length <= limits.max_duration_s or source.may_jump:
+        return False
+    tick = stream_time_base(source.video)
+    begin = max(source.start, (source.video.start_time or 0) * tick)
+    end = begin + Fraction(limits.max_duration_s)
+    try:
+        with capture_errors() as log:
+            again = open_source(file, limits, log)
+            with again.container:
+                again.container.seek(ceil(end / tick), stream=again.video, backward=False)
+                packet = next(again.container.demux(again.video))
+    except (SourceRefused, av.error.FFmpegError, StopIteration):
+        return False
+    stamp = packet.pts if packet.pts is not None else packet.dts
+    return stamp is not None and stamp * tick > end
 
 
 def find_bars(file: BinaryIO, limits: Limits, max_side: int | None) -> Bars:

@@ -12,7 +12,7 @@ from shared.contracts.errors import SourceRefused
 from splitter.media.limits import Limits
 from splitter.media.part import Part
 from splitter.media.rhythm import Rhythm
-from splitter.media.source import OpenSource, stream_time_base
+from splitter.media.source import OpenSource, stream_time_base, too_long, too_many_frames
 
 _LONGEST_GAP = 2**31 - 1
 """FFmpeg's MP4 muxer stores the ticks from one frame to the next in 31 bits."""
@@ -198,13 +198,9 @@ class Timeline:
     def _check(self) -> None:
         limits = self._limits
         if self.frames > limits.max_frames:
-            raise SourceRefused(
-                "TOO_MANY_FRAMES", f"The video has more than {limits.max_frames} frames."
-            )
+            raise too_many_frames(limits)
         if self._last - self._first > self._longest:
-            raise SourceRefused(
-                "TOO_LONG", f"The video is longer than {limits.max_duration_s:.0f} s."
-            )
+            raise too_long(limits)
         if self.frames % _RATE_SAMPLE == 0:
             self._check_rate()
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from cli.commands import run
 from cli.main import main
@@ -23,6 +24,19 @@ def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int | str | N
     with pytest.raises(SystemExit) as ended:
         main(words)
     return ended.value.code, capsys.readouterr().err
+
+
+def test_who_asks_for_a_video_of_a_photo_is_shown_how_to_paint_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "my photo.png")
+    (tmp_path / "text.mp4").write_bytes(b"this is a text")
+    code, said = told(capsys, "run", "my photo.png", "text.mp4", "-q")
+    photo, text = said.splitlines()
+    assert code == 1
+    assert "a PNG image, not a video" in photo
+    assert photo.endswith("A photo is painted by: stylestream preview 'my photo.png'.")
+    assert "preview" not in text
 
 
 def test_a_video_that_goes_while_the_stack_starts_is_named(

@@ -68,7 +68,8 @@ BROKEN = {
     "cut off": (lambda data: data[: len(data) * 2 // 3], Video(frames=60, format="matroska")),
 }
 REFUSED = {
-    "TOO_MANY_FRAMES": (SplitOptions(chunk_frames=8, limits=Limits(max_frames=21)), Video(), 3),
+    "TOO_MANY_FRAMES": (SplitOptions(chunk_frames=8, limits=Limits(max_frames=21)),
+                        Video(format="matroska"), 3),
     "BAD_RESOLUTION": (SplitOptions(limits=Limits(min_side=50)), Video(frames=9), 0),
     "NOT_A_VIDEO": (SHORT, Video(frames=1, format="apng", codec="apng", pixel_format="gray",
                                  options={}), 0),

@@ -11,6 +11,7 @@ import pytest
 from shared.contracts.errors import SourceRefused
 from shared.contracts.manifest import pts_digest
 from splitter.media.limits import Limits
+from splitter.media.part import Part
 from splitter.media.split import SplitOptions, split
 
 
@@ -80,6 +81,33 @@ def test_the_last_frame_keeps_its_duration(make, split_video):
     found = split_video(make.Video(pts=[0, 1000, 2000], time_base=Fraction(1, 30000)).make())
     chunk = found.chunks[-1].chunk
     assert chunk.duration >= 2001
+
+
+TEN_MINUTES = 600_000
+
+
+@pytest.mark.parametrize("format_", ["mp4", "matroska"])
+def test_a_video_of_ten_hours_is_refused_before_any_of_it_is_painted(make, tmp_path, format_):
+    pts = [TEN_MINUTES * i for i in range(61)]
+    every_hour = {"g": "6", "bf": "0"}
+    tick = Fraction(1, 1000)
+    data = make.Video(format=format_, pts=pts, time_base=tick, options=every_hour).make()
+    with pytest.raises(SourceRefused) as caught:
+        next(split(io.BytesIO(data), SplitOptions(), tmp_path / "side"))
+    assert caught.value.code == "TOO_LONG"
+    part = SplitOptions(part=Part(start_ms=5 * TEN_MINUTES, duration_ms=TEN_MINUTES + 1))
+    *_, end = split(io.BytesIO(data), part, tmp_path / "side")
+    assert end.frames == 2
+
+
+def test_too_many_frames_are_refused_before_any_of_them_is_painted(make, tmp_path):
+    data, limits = make.Video(frames=40).make(), Limits(max_frames=30)
+    with pytest.raises(SourceRefused) as caught:
+        next(split(io.BytesIO(data), SplitOptions(limits=limits), tmp_path / "side"))
+    assert caught.value.code == "TOO_MANY_FRAMES"
+    options = SplitOptions(limits=limits, part=Part(max_frames=30))
+    *_, end = split(io.BytesIO(data), options, tmp_path / "side")
+    assert end.frames == 30
 
 
 def test_a_video_that_starts_late_stays_late(make, split_video):
