@@ -9,7 +9,8 @@ from typing import Final
 
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import CorsRule
-from azure.storage.blob.aio import BlobServiceClient
+
+from shared.storage.accounts import storage_client
 
 _PREFLIGHT_S: Final = 3600
 """How long browsers may cache the answer to a preflight request."""
@@ -17,7 +18,7 @@ _PREFLIGHT_S: Final = 3600
 
 async def create_containers(connection: str, names: Iterable[str]) -> None:
     """Create those of the named containers that an account does not have yet."""
-    async with BlobServiceClient.from_connection_string(connection) as client:
+    async with storage_client(connection, None, None) as client:
 
         async def create(name: str) -> None:
             with contextlib.suppress(ResourceExistsError):
@@ -28,7 +29,7 @@ async def create_containers(connection: str, names: Iterable[str]) -> None:
 
 async def allow_origin(connection: str, origin: str) -> None:
     """Allow pages of one origin, such as ``http://127.0.0.1:8080``, to PUT blobs by SAS links."""
-    async with BlobServiceClient.from_connection_string(connection) as client:
+    async with storage_client(connection, None, None) as client:
         await client.set_service_properties(
             cors=[CorsRule([origin], ["PUT"], max_age_in_seconds=_PREFLIGHT_S)]
         )

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr
 
-from shared.service.endpoints import is_loopback
+from shared.contracts.hosts import is_loopback
 from shared.service.settings import StorageSettings
 
 LEAST_SECRET: Final = 32

@@ -6,18 +6,9 @@ such as Docker Compose's, the operator allows plain HTTP with ``ALLOW_HTTP``.
 
 from __future__ import annotations
 
-import ipaddress
 from urllib.parse import urlsplit
 
-
-def is_loopback(host: str) -> bool:
-    """Tell whether ``host`` is this machine itself."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+from shared.contracts.hosts import is_loopback
 
 
 def plain_url(url: str) -> str | None:

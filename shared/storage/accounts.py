@@ -21,6 +21,7 @@ from azure.storage.blob.aio import (
 )
 
 from shared.contracts.errors import ConfigurationError
+from shared.contracts.hosts import is_loopback
 
 _BLOCK_BYTES: Final = 8 << 20
 _CONNECTION_STRING: Final = (
@@ -109,8 +110,9 @@ def environment_options(url: str) -> dict[str, Any]:
     By default, it does so before each request, in two threads: one looks for a proxy, the other for
     a password in a netrc file, which Azure never accepts. That is half of the CPU time of a small
     request. So the environment is consulted here, once, and per request only if it names a proxy
-    for ``url``.
+    for ``url``, which it cannot for this machine itself.
     """
     parts = urlsplit(url)
-    proxied = parts.scheme in getproxies() and not proxy_bypass(parts.hostname or "")
+    host = parts.hostname or ""
+    proxied = parts.scheme in getproxies() and not (is_loopback(host) or proxy_bypass(host))
     return {"use_env_settings": proxied}

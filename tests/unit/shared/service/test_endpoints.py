@@ -8,7 +8,7 @@ import pytest
 
 from assembler.settings import AssemblerSettings
 from shared.contracts.errors import ConfigurationError
-from shared.service.endpoints import is_loopback, plain_eventhubs, plain_storage, plain_url
+from shared.service.endpoints import plain_eventhubs, plain_storage, plain_url
 from shared.service.settings import ServiceSettings, load
 from splitter.settings import SplitterSettings
 
@@ -43,16 +43,6 @@ def problems(
     except ConfigurationError as error:
         return error.problems
     return []
-
-
-@pytest.mark.parametrize("host", ["localhost", "a.localhost", "127.0.0.1", "127.9.9.9", "::1"])
-def test_this_machine_is_loopback(host: str) -> None:
-    assert is_loopback(host)
-
-
-@pytest.mark.parametrize("host", ["azurite", "10.0.0.1", "localhost.evil.example", "0.0.0.0", ""])
-def test_everything_else_is_not(host: str) -> None:
-    assert not is_loopback(host)
 
 
 @pytest.mark.parametrize(

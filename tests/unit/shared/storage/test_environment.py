@@ -11,11 +11,12 @@ import pytest
 import pytest_asyncio
 from azure.storage.blob.aio import BlobServiceClient
 
+from local.account import create_containers
 from shared.storage.accounts import storage_client
 
 KEY = "a2V5"
 ANSWER = (
-    b'HTTP/1.1 200 OK\r\nx-ms-version: 2021-12-02\r\nETag: "0x1"\r\n'
+    b'HTTP/1.1 %d OK\r\nx-ms-version: 2021-12-02\r\nETag: "0x1"\r\n'
     b"Last-Modified: Fri, 27 Nov 2026 12:00:00 GMT\r\nContent-Length: 0\r\n\r\n"
 )
 
@@ -31,8 +32,9 @@ class Server:
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
-                self.asked.append(head.split()[1].decode())
-                writer.write(ANSWER)
+                method, target, *_ = head.split()
+                self.asked.append(target.decode())
+                writer.write(ANSWER % (201 if method == b"PUT" else 200))
         except asyncio.IncompleteReadError:
             writer.close()
 
@@ -84,12 +86,26 @@ async def test_a_host_that_the_environment_excepts_is_reached_without_the_proxy(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    async with _account(f"http://127.0.0.1:{server.port}/account") as account:
+    monkeypatch.setenv("no_proxy", "0.0.0.0")
+    async with _account(f"http://0.0.0.0:{server.port}/account") as account:
         await account.get_container_client("frames").get_container_properties()
     assert server.asked == ["/account/frames?restype=container"]
 
 
+async def test_this_machine_is_reached_without_a_proxy(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    async with _account(f"http://127.0.0.1:{server.port}/account") as account:
+        await account.get_container_client("frames").get_container_properties()
+    await create_containers(_connection(f"http://127.0.0.1:{server.port}/account"), ["jobs"])
+    assert server.asked == [f"/account/{name}?restype=container" for name in ("frames", "jobs")]
+
+
 def _account(endpoint: str) -> BlobServiceClient:
+    return storage_client(_connection(endpoint), None, None)
+
+
+def _connection(endpoint: str) -> str:
     fields = f"DefaultEndpointsProtocol=http;AccountName=account;AccountKey={KEY};"
-    return storage_client(f"{fields}BlobEndpoint={endpoint};", None, None)
+    return f"{fields}BlobEndpoint={endpoint};"
