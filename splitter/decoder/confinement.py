@@ -103,9 +103,16 @@ def _limit(limits: Limits, address_space: int) -> None:
         (resource.RLIMIT_NPROC, 0),
     ):
         with contextlib.suppress(*_UNKNOWN_LIMITS):
-            resource.setrlimit(kind, (bound, bound))
+            _lower(kind, bound, bound)
     # The soft limit kills with SIGXCPU, which names the cause; the hard one with SIGKILL.
-    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_s, limits.cpu_s + 5))
+    _lower(resource.RLIMIT_CPU, limits.cpu_s, limits.cpu_s + 5)
+
+
+def _lower(kind: int, soft: int, hard: int) -> None:
+    """Bound a resource; a lower bound that this user already has stays, as it cannot be raised."""
+    given = resource.getrlimit(kind)[1]
+    most = hard if given == resource.RLIM_INFINITY else min(hard, given)
+    resource.setrlimit(kind, (min(soft, most), most))
 
 
 def _address_space() -> int:

@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -29,12 +30,21 @@ def main() -> None:
         if child := os.fork():
             _, status = os.waitpid(child, 0)
             sys.exit(os.waitstatus_to_exitcode(status))
-        layers, crew = available(), Crew(2)
-        confine(Limits(), Path(folder), start_threads=crew.start)
-        on_threads = crew.submit_to_all(lambda: list(possible_acts()))
-        possible = sorted(set(possible_acts()).union(*(acts.result() for acts in on_threads)))
-        os.write(1, json.dumps({"layers": sorted(layers), "possible": possible}).encode())
-        os._exit(0)
+        try:
+            os.write(1, json.dumps(_outcome(Path(folder))).encode())
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+
+
+def _outcome(folder: Path) -> dict[str, list[str]]:
+    """Confine this process, and return its layers and what it can still do."""
+    layers, crew = available(), Crew(2)
+    confine(Limits(), folder, start_threads=crew.start)
+    on_threads = crew.submit_to_all(lambda: list(possible_acts()))
+    possible = set(possible_acts()).union(*(acts.result() for acts in on_threads))
+    return {"layers": sorted(layers), "possible": sorted(possible)}
 
 
 def possible_acts() -> Iterator[str]:

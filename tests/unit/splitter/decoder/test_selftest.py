@@ -53,6 +53,25 @@ async def test_a_splitter_that_must_confine_and_cannot_does_not_start(layer, nee
     assert layer not in outcome.layers
 
 
+async def test_lower_limits_of_the_user_stay_in_force():
+    code = (
+        "import resource as r\n"
+        "from splitter.decoder import trial\n"
+        "for kind, most in (r.RLIMIT_FSIZE, 1 << 20), (r.RLIMIT_CPU, 60), (r.RLIMIT_AS, 1 << 30):\n"
+        "    r.setrlimit(kind, (most, most))\n"
+        "trial.main()"
+    )
+    async with stand_in_server(code) as server:
+        assert "limits" in (await check_sandbox(server, required=False)).layers
+
+
+async def test_a_trial_that_fails_once_it_is_confined_names_the_cause():
+    code = "from splitter.decoder import trial\ntrial.possible_acts = lambda: 1 / 0\ntrial.main()"
+    async with stand_in_server(code) as server:
+        with pytest.raises(ConfigurationError, match="ZeroDivisionError: division by zero"):
+            await check_sandbox(server, required=False)
+
+
 async def test_a_trial_that_fails_is_a_sentence():
     async with stand_in_server("raise SystemExit('broken')") as server:
         with pytest.raises(ConfigurationError, match="test of the sandbox failed: broken"):
