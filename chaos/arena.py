@@ -281,7 +281,7 @@ class Arena:
         environment = {
             **self._settings,
             "WORK_DIR": str(self.disk.folder),
-            "EVENTHUB_CONNECTION_STRING": connection_string("localhost", self.broker_proxy.port),
+            "EVENTHUB_CONNECTION_STRING": connection_string("127.0.0.1", self.broker_proxy.port),
             "STORAGE_CONNECTION_STRING": azurite.connection_string(self.storage_proxy.port),
             "EVENTGRID_TOPIC_ENDPOINT": f"http://127.0.0.1:{self.topic_proxy.port}{TOPIC_PATH}",
         }

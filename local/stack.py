@@ -173,10 +173,10 @@ class Stack:
             self._workspace.port(STORAGE_PORT)
         )
         self.eventhub_connection_string = connection_string(
-            "localhost", self._workspace.port(BROKER_PORT)
+            "127.0.0.1", self._workspace.port(BROKER_PORT)
         )
         self.endpoints |= {
-            "eventhubs": f"sb://localhost:{self._workspace.port(BROKER_PORT)}",
+            "eventhubs": f"sb://127.0.0.1:{self._workspace.port(BROKER_PORT)}",
             "storage": azurite.endpoint(self._workspace.port(STORAGE_PORT)),
             "announcements": f"http://127.0.0.1:{self._workspace.port(TOPIC_PORT)}{TOPIC_PATH}",
         }
