@@ -37,7 +37,7 @@ from shared.hubs.dead_lettering import DeadLettering
 from shared.hubs.delivery import Delivery
 from shared.hubs.scarcity import retry_on_scarcity
 from shared.storage.blobs import BlobStore
-from shared.storage.manifests import Stored, fetch_manifest, load_manifest
+from shared.storage.manifests import fetch_manifest, load_manifest
 from shared.storage.retry import Retry
 from shared.telemetry import tracing
 from shared.telemetry.background import Errand, in_rounds
@@ -254,7 +254,10 @@ class Assembler:
             case SplitCompleted():
                 job.note_split_end(event)
                 if job.manifest is None:
-                    stored = await self._retry(lambda: self._manifest(job.job_id))
+                    container = self._settings.frames_container
+                    stored = await self._retry(
+                        lambda: fetch_manifest(self._blobs, container, job.job_id)
+                    )
                     job.seal(stored.manifest, stored)
                     self._conclusion.prepare(job)
             case SplitFailed(code=code, message=message):
@@ -263,14 +266,6 @@ class Assembler:
                 job.fail(code, f"chunk {chunk}: {message}")
             case ChunkReady():
                 log.warning("a chunk reference in the wrong hub", job_id=event.job_id)
-
-    async def _manifest(self, job_id: str) -> Stored:
-        stored = await fetch_manifest(self._blobs, self._settings.frames_container, job_id)
-        if stored is None:
-            raise PermanentError(
-                "MANIFEST_MISSING", "the job's manifest no longer exists in storage"
-            )
-        return stored
 
     def _conclude_if_over(self, job: Job) -> None:
         if job.concluding or job.released:

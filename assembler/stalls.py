@@ -28,7 +28,7 @@ from shared.contracts.messages import SegmentReady
 from shared.contracts.status import read_progress
 from shared.service.checkpoints import HubPositions, Noted
 from shared.storage.blobs import BlobStore
-from shared.storage.manifests import load_manifest
+from shared.storage.manifests import fetch_manifest, load_manifest
 from shared.telemetry import tracing
 
 log = structlog.get_logger()
@@ -145,7 +145,7 @@ class Stalls:
         if verdict.action == "give_up":
             self._give_up(job, verdict.lost, ours=ours)
         elif verdict.action == "resend":
-            await self._resend(job, manifest, verdict.lost)
+            await self._resend(job, verdict.lost)
 
     def _waits(self, job: Job, chunk: int) -> bool:
         """Return whether a chunk, painted in another version, waits for stylizers to be updated.
@@ -168,7 +168,11 @@ class Stalls:
         elif ours:
             job.fail("STALLED", job.explain_loss(lost))
 
-    async def _resend(self, job: Job, manifest: Manifest, lost: Sequence[int]) -> None:
+    async def _resend(self, job: Job, lost: Sequence[int]) -> None:
+        container = self._settings.frames_container
+        manifest, *_ = await fetch_manifest(
+            self._blobs, container, job.job_id, placed=frozenset(lost)
+        )
         agreement = job.completeness.agreement
         mixed, outdated = agreement.mixed, sum(map(agreement.is_outdated, lost))
         log.warning(

@@ -20,6 +20,7 @@ from assembler import service as assembler
 from assembler.metrics import AssemblerMetrics
 from assembler.settings import AssemblerSettings
 from shared.contracts.layout import chunk_partition, status_blob
+from shared.contracts.manifest import GridShift, Manifest, Place
 from shared.contracts.messages import ChunkReady, SplitStarted, decode
 from shared.contracts.status import Status
 from shared.contracts.style_request import StyleRequest
@@ -184,10 +185,19 @@ async def lose_chunks(bench: Bench, loser: Loser) -> None:
         await consumer.run()
 
 
-async def seal(bench: Bench, job: str, chunks: int) -> None:
+async def seal(bench: Bench, job: str, chunks: int) -> Manifest:
+    """Start a job and store its manifest; the camera moves from chunk to chunk."""
     await bench.hub.by_job(started(job))
     sealed = manifest(job, [8] * chunks)
+    moved = (
+        chunk.model_copy(
+            update={"canvas": (Place(chunk.index, 4),), "grid": (GridShift(chunk.index % 4, 1),)}
+        )
+        for chunk in sealed.chunks
+    )
+    sealed = sealed.model_copy(update={"chunks": tuple(moved)})
     await store_manifest(bench.blobs, bench.settings.frames_container, sealed)
+    return sealed
 
 
 async def send_chunks(bench: Bench, job: str, chunks: int) -> None:

@@ -10,10 +10,11 @@ offset the source's container carries by convention is already subtracted.
 from __future__ import annotations
 
 import hashlib
+import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from fractions import Fraction
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import AwareDatetime, ValidationError
 
@@ -131,17 +132,27 @@ class Manifest(Value):
     """Whether anything was lost, which makes the result a degraded one."""
 
 
-def read_manifest(data: bytes) -> Manifest:
-    """Read a stored manifest.
+def read_manifest(data: bytes, placed: Container[int] = ()) -> Manifest:
+    """Read a stored manifest; its chunks lack ``canvas`` and ``grid``, except those ``placed``.
+
+    Where the camera moves, these fields are nearly all of it, and only painting needs them.
 
     Raises:
         PermanentError: ``MANIFEST_UNREADABLE``: it was not written by a splitter of this version.
     """
+
+    def leave_out(fields: dict[str, Any]) -> dict[str, Any]:
+        if fields.get("index") not in placed:
+            fields.pop("canvas", None)
+            fields.pop("grid", None)
+        return fields
+
     try:
-        return Manifest.model_validate_json(data)
-    except ValidationError as error:
+        return Manifest.model_validate(json.loads(data, object_hook=leave_out))
+    except ValueError as error:
+        problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
         raise PermanentError(
-            "MANIFEST_UNREADABLE", f"the job's manifest cannot be read ({first_problem(error)})"
+            "MANIFEST_UNREADABLE", f"the job's manifest cannot be read ({problem})"
         ) from error
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Container
 from typing import NamedTuple
 
+from shared.contracts.errors import PermanentError
 from shared.contracts.layout import manifest_blob
 from shared.contracts.manifest import Manifest, read_manifest
 from shared.storage.blobs import BlobStore, Content
@@ -32,25 +34,30 @@ async def store_manifest(blobs: BlobStore, container: str, manifest: Manifest) -
 
 
 async def load_manifest(blobs: BlobStore, container: str, job_id: str) -> Manifest | None:
-    """Return only the manifest that `fetch_manifest` returns, or None."""
-    stored = await fetch_manifest(blobs, container, job_id)
-    return None if stored is None else stored.manifest
+    """Return only the manifest that `fetch_manifest` returns; None when there is none."""
+    content = await blobs.fetch(container, manifest_blob(job_id))
+    return None if content is None else (await _stored(content)).manifest
 
 
-async def fetch_manifest(blobs: BlobStore, container: str, job_id: str) -> Stored | None:
-    """Return a job's manifest; None when there is none.
+async def fetch_manifest(
+    blobs: BlobStore, container: str, job_id: str, placed: Container[int] = ()
+) -> Stored:
+    """Return a job's manifest; see `read_manifest` for what its chunks lack.
 
     Raises:
-        PermanentError: ``CORRUPT_MANIFEST``: it is not what a splitter wrote, or
-            ``MANIFEST_UNREADABLE``: a splitter of another version wrote it.
+        PermanentError: ``MANIFEST_MISSING``: there is none, ``CORRUPT_MANIFEST``: it is not what a
+            splitter wrote, or ``MANIFEST_UNREADABLE``: a splitter of another version wrote it.
     """
     content = await blobs.fetch(container, manifest_blob(job_id))
     if content is None:
-        return None
-    # That of a film of many hours takes seconds to read.
-    return await asyncio.to_thread(_stored, content)
+        raise PermanentError("MANIFEST_MISSING", "the job's manifest no longer exists in storage")
+    return await _stored(content, placed)
 
 
-def _stored(content: Content) -> Stored:
-    check_seal(content, "the job's manifest", "CORRUPT_MANIFEST")
-    return Stored(read_manifest(content.data), content.etag, content.metadata)
+async def _stored(content: Content, placed: Container[int] = ()) -> Stored:
+    def read() -> Stored:
+        check_seal(content, "the job's manifest", "CORRUPT_MANIFEST")
+        return Stored(read_manifest(content.data, placed), content.etag, content.metadata)
+
+    # That of a film of many hours takes a second to read.
+    return await asyncio.to_thread(read)

@@ -36,7 +36,7 @@ async def test_lost_chunks_are_sent_again_a_few_times_and_then_fail_the_job_by_n
         storage_connection, eventhub_connection, redrive_after_s=0.3, redrives=2
     ) as bench:
         losing = asyncio.create_task(lose_chunks(bench, loser))
-        await seal(bench, job, 5)
+        sealed = await seal(bench, job, 5)
         await bench.hub.by_job(SplitCompleted(job_id=job, chunks=5, frames=40))
         # Missing are two that go to one of the hub's four partitions
         for chunk in (1, 2, 3):
@@ -48,6 +48,8 @@ async def test_lost_chunks_are_sent_again_a_few_times_and_then_fail_the_job_by_n
     assert status.error.code == "STALLED"
     assert "0, 4" in status.error.message
     assert sorted(loser.of(job)) == [0, 0, 4, 4]
+    again = [event.chunk for event in loser.taken if event.job_id == job]
+    assert all(chunk == sealed.chunks[chunk.index] for chunk in again)
     assert bench.metrics.get_sample_value("assembler_redriven_chunks_total") == 4
 
 
