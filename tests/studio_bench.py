@@ -71,8 +71,13 @@ class Opened:
         await self.blobs.replace(self.names["jobs"], status_blob(status.job_id), record)
         return status
 
-    async def segment(self, job: str, number: int, frames: int = 4, encoder: str = "") -> None:
-        """Leave a painted segment as a stylizer does, in place of one that has to go."""
+    async def segment(
+        self, job: str, number: int, frames: int = 4, encoder: str = "", *, late: int = 0
+    ) -> None:
+        """Leave a painted segment as a stylizer does, in place of one that has to go.
+
+        ``late`` is the tick at which the job's first frame is shown.
+        """
         writer = ChunkWriter(SEGMENT, width=64, height=48, time_base=TICK)
         for place in range(frames):
             picture = number_picture(number * frames + place, 64, 48)
@@ -80,7 +85,7 @@ class Opened:
             frame.pts = place * FRAME
             writer.write(frame)
         data = writer.close(frames * FRAME)
-        place = SegmentPlace(number * frames * FRAME, frames * FRAME, TICK)
+        place = SegmentPlace(late + number * frames * FRAME, frames * FRAME, TICK)
         await self.blobs.replace(
             self.names["segments"],
             chunk_blob(job, number),

@@ -131,8 +131,8 @@ export class LivePlayer extends Playback {
   }
 
   #wanted() {
-    const segment = this.#segments[this.#next];
-    return segment.start_s < this.video.currentTime + this.#ahead;
+    const at = Math.max(this.video.currentTime, this.#segments[0].start_s);
+    return this.#segments[this.#next].start_s < at + this.#ahead;
   }
 
   // False where the browser has no room for it.
@@ -182,22 +182,31 @@ export class LivePlayer extends Playback {
     this.#source.endOfStream();
   }
 
+  // Before the picture begins there is nothing to show, and a browser would wait for it. It takes no notice
+  // before something is buffered.
+  #skipToPicture() {
+    const { start_s } = this.#segments[0];
+    if (this.video.currentTime < start_s - EDGE_S) this.video.currentTime = start_s;
+  }
+
   // Goes on from where that ends which is buffered at the picture's place.
   #resume() {
+    if (!this.#segments.length) return;
+    this.#skipToPicture();
     const at = this.video.currentTime;
     const { buffered } = this.video;
     let end = at;
     for (let i = 0; i < buffered.length; i++) {
       if (buffered.start(i) <= at && at <= buffered.end(i) + EDGE_S) end = buffered.end(i);
     }
-    const found = this.#segments.findLastIndex((segment) => segment.start_s <= end);
-    if (found < 0) return;
+    const found = Math.max(0, this.#segments.findLastIndex((segment) => segment.start_s <= end));
     const { start_s, duration_s } = this.#segments[found];
     this.#next = end < start_s + duration_s - EDGE_S ? found : found + 1;
   }
 
   follow() {
     const { buffered } = this.video;
+    if (buffered.length) this.#skipToPicture();
     this.pace.follow(buffered.length ? buffered.end(buffered.length - 1) : 0, this.#ended);
     this.tell("progress");
   }

@@ -308,7 +308,7 @@ export class Stage {
     } else if (this.#lostWhy && !this.#after.src) this.#say(this.#lostWhy);
     else if (!this.#live && !this.#after.src && job.ended) this.#say("There is nothing to show.");
     else if (!this.#live && !this.#after.src) this.#say(`${waitOf(job) ?? "The first frames are being painted"} …`);
-    else if (this.#live && wait > 0 && this.#after.paused && !this.#after.currentTime) {
+    else if (this.#live && wait > 0 && this.#after.paused && !this.#after.played.length) {
       const when = Number.isFinite(wait) ? ` Plays smoothly in ${clock(wait)}.` : "";
       this.#say(`Painting at ${speedOf(job)}.${when}`, true);
     } else if (this.#live && starved && !job.ended) this.#say("Waiting for the painter …");

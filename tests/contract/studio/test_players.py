@@ -57,6 +57,17 @@ async def test_fragments_that_a_browser_drops_ahead_of_the_picture_are_fetched_a
         await when(page, lambda seen: seen["time"] > SECONDS - 0.3)
 
 
+async def test_a_video_whose_picture_begins_late_plays_while_it_is_painted(studio, browser):
+    late_s = 3600
+    async with open_page(browser, f"{studio.url}/?token={TOKEN}") as page:
+        job = secrets.token_hex(12)
+        for number in range(SEGMENTS):
+            await studio.segment(job, number, FRAMES, late=late_s * 30000)
+        await studio.job(job_id=job, video_name="beach.mp4", frames=SEGMENTS * FRAMES)
+        await page.click(".thumb")
+        await when(page, lambda seen: seen["time"] > late_s + 0.5)
+
+
 async def test_a_damaged_segment_is_not_asked_for_with_every_event_of_its_job(studio, browser):
     async with open_page(browser, f"{studio.url}/?token={TOKEN}") as page:
         job = secrets.token_hex(12)
