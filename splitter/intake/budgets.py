@@ -73,6 +73,7 @@ class Budgets:
         until, admitted = self._over.get(blob, (now, frozenset[str]()))
         if now < until and job not in admitted:
             return False
+        self._over.pop(blob, None)
         day = now.date().isoformat()
         while True:
             ledger, etag = await self._read(blob)

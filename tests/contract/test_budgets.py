@@ -49,6 +49,7 @@ async def test_a_budget_that_is_used_up_is_free_again_on_the_next_day(
 
         clock.now += timedelta(minutes=2)
         assert await other.admit("eve/2.mp4", 10, "second")
+        assert not other._over, "nothing is remembered of uploaders that are within their budget"
 
 
 @pytest.mark.parametrize(("sharing", "admitted"), [("folder", 2), ("name", 3), ("account", 1)])
