@@ -30,9 +30,9 @@ class FramesHub:
         """Return how far the hub goes, and how far the stylizers have processed it."""
         partitions = await self._publisher.partitions()
         # In this order, so that an event in between makes a partition look unfinished at worst.
-        finished = await asyncio.gather(*map(self._positions.reached, partitions))
+        finished = await self._positions.reached()
         newest = await asyncio.gather(*map(self._publisher.newest, partitions))
-        return Reach(tuple(newest), tuple(finished))
+        return Reach(tuple(newest), tuple(finished.get(id_, -1) for id_ in partitions))
 
     async def places(self, manifest: Manifest, steps: Mapping[int, int]) -> dict[int, int]:
         """Return each chunk's partition, ``steps`` partitions from the one it was first sent to."""

@@ -46,7 +46,7 @@ class HubProgress(NamedTuple):
     stylizers: Reach | None
     """None if no job waits for them."""
     splitters: Mapping[str, Noted]
-    """By partition of the hub of uploads, for those that waiting jobs' uploads came from."""
+    """By partition of the hub of uploads; empty if no job waits for them."""
     caught_up: CaughtUp
 
 
@@ -79,12 +79,9 @@ class Stalls:
         One answer serves all jobs: a hub has many partitions, and asking is not cheap.
         """
         reach = await self._frames.reach() if any(job.manifest for job in jobs) else None
-        waiting = [job.upload_event for job in jobs if job.manifest is None]
-        partitions = sorted({place.partition_id for place in waiting if place})
-        noted = await asyncio.gather(*map(self._uploads.noted, partitions))
-        return HubProgress(
-            reach, dict(zip(partitions, noted, strict=True)), _asked_once(self._caught_up)
-        )
+        split = any(job.manifest is None and job.upload_event for job in jobs)
+        noted = await self._uploads.noted() if split else {}
+        return HubProgress(reach, noted, _asked_once(self._caught_up))
 
     async def examine(self, job: Job, hubs: HubProgress) -> None:
         """Examine a job that has made no progress for a while."""
@@ -240,9 +237,8 @@ def _asked_once(caught_up: CaughtUp) -> CaughtUp:
 
 def _is_upload_passed(job: Job, hubs: HubProgress) -> bool:
     place = job.upload_event
-    if place is None:
+    if place is None or (noted := hubs.splitters.get(place.partition_id)) is None:
         return False
-    noted = hubs.splitters[place.partition_id]
     if noted.hub_made:
         # In a hub that was created since, the upload may have been announced again.
         seen = place.at.isoformat() if place.at else job.status.started_at

@@ -178,9 +178,9 @@ class Overlooked:
         """Return how far each partition of the hub was processed, and its newest event."""
         partitions = await self._hub.partitions()
         # In this order, so that an event that comes in between makes a partition look unfinished.
-        finished = await asyncio.gather(*map(self._positions.reached, partitions))
+        finished = await self._positions.reached()
         newest = await asyncio.gather(*map(self._hub.newest, partitions))
-        return tuple(finished), tuple(newest)
+        return tuple(finished.get(id_, -1) for id_ in partitions), tuple(newest)
 
     async def _announce(self, suspect: _Suspect) -> None:
         name, partitions = suspect.blob.name, await self._hub.partitions()

@@ -223,13 +223,12 @@ class Consumer:
         """
         client, owned = await self.client(), dict(self._partitions)
         if any(its.taken is None for its in owned.values()):
-            stored = await self._positions.all_reached()
+            stored = await self._positions.reached()
             for id_, its in owned.items():
                 # While it is ours, nobody else moves its position.
                 its.taken = stored.get(id_, -1) if its.taken is None else its.taken
-        looks = [
-            has_events_after(client, self._positions, id_, its.taken) for id_, its in owned.items()
-        ]
+        places = {id_: its.taken for id_, its in owned.items() if its.taken is not None}
+        looks = (has_events_after(client, id_, place) for id_, place in places.items())
         return any(await asyncio.gather(*looks))
 
     async def caught_up(self, partition_id: str | None) -> bool:
@@ -242,7 +241,9 @@ class Consumer:
         if partition is None:
             return False
         client, id_ = await self.client(), partition.context.partition_id
-        return not await has_events_after(client, self._positions, id_, partition.handled)
+        if (handled := partition.handled) is None:
+            handled = (await self._positions.reached()).get(id_, -1)
+        return not await has_events_after(client, id_, handled)
 
     def drain(self) -> None:
         """Take up no further event; those in hand may still finish."""

@@ -23,7 +23,8 @@ from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
 from shared.contracts.errors import TransientError
 from shared.storage.blobs import BlobStore
 
-_HUB: Final = ("fully_qualified_namespace", "eventhub_name", "consumer_group")
+HUB: Final = ("fully_qualified_namespace", "eventhub_name", "consumer_group")
+"""The keys of the SDK's ownerships and checkpoints that say of which hub, and of which readers."""
 
 HUB_MADE: Final = "hubmade"
 """Metadata key of a checkpoint blob: when the hub of its position was created, ISO 8601."""
@@ -50,11 +51,11 @@ class Positions(Protocol):
         TransientError: from every method, when the hub or storage is unavailable.
     """
 
-    async def reached(self, partition_id: str) -> int:
-        """Return the last sequence number processed in a partition; -1 before its first event."""
+    async def reached(self) -> Mapping[str, int]:
+        """Return the last sequence number processed, by partition; -1 before the first event.
 
-    async def all_reached(self) -> Mapping[str, int]:
-        """Return the same for every partition that has a position, with one request."""
+        Partitions without a position are left out.
+        """
 
     async def made(self, client: EventHubConsumerClient) -> str:
         """Return when the hub was created, ISO 8601; empty if it does not say."""
@@ -94,6 +95,14 @@ class HubIdentity:
         # Another service may have corrected the positions before.
         known = {self.made, *began_in} - {""}
         return bool(corrected or (made and known != {made}))
+
+
+def folder_of(record: Mapping[str, Any]) -> str:
+    """Return the folder in which a consumer group's positions and owners in a hub are stored.
+
+    ``record`` is an ownership or a checkpoint of the SDK.
+    """
+    return "/".join(record[key] for key in HUB).lower()
 
 
 def position_in(metadata: Mapping[str, str]) -> int | None:
@@ -144,8 +153,8 @@ class ForwardCheckpointStore(CheckpointStore):
         A position that cannot be read is left out: its partition is read from the beginning.
         """
         place = (fully_qualified_namespace, eventhub_name, consumer_group)
-        hub = dict(zip(_HUB, place, strict=True))
-        prefix = f"{'/'.join(hub.values())}/checkpoint/".lower()
+        hub = dict(zip(HUB, place, strict=True))
+        prefix = f"{folder_of(hub)}/checkpoint/"
         listed = {
             item.name.removeprefix(prefix): item.metadata
             async for item in self._blobs.items(self._container, prefix)
@@ -165,8 +174,7 @@ class ForwardCheckpointStore(CheckpointStore):
         A stored position that cannot be read, because its blob was tampered with, is overwritten;
         one of another hub than that of ``hub_made`` is not.
         """
-        name = "/".join([*(checkpoint[part] for part in _HUB), "checkpoint"])
-        name = f"{name}/{checkpoint['partition_id']}".lower()
+        name = f"{folder_of(checkpoint)}/checkpoint/{checkpoint['partition_id']}"
         reached = int(checkpoint["sequence_number"])
         position = {"offset": str(checkpoint["offset"]), "sequencenumber": str(reached)}
         if hub_made:

@@ -11,7 +11,6 @@ from azure.eventhub.aio import EventHubConsumerClient
 from azure.eventhub.exceptions import EventHubError
 
 from shared.contracts.errors import TransientError, first_line
-from shared.hubs.positions import Positions
 
 _REACH_S: Final = 10.0
 
@@ -31,15 +30,11 @@ async def query(request: Awaitable[dict[str, Any]]) -> dict[str, Any]:
         raise TransientError(f"cannot reach hub: {first_line(error)}") from error
 
 
-async def has_events_after(
-    client: EventHubConsumerClient, positions: Positions, partition_id: str, place: int | None
-) -> bool:
-    """Return whether the hub holds events after a place; None stands for the stored position.
+async def has_events_after(client: EventHubConsumerClient, partition_id: str, place: int) -> bool:
+    """Return whether a partition holds events after the one with the sequence number ``place``.
 
     Raises:
-        TransientError: the hub or storage is unavailable.
+        TransientError: the hub is unavailable.
     """
-    if place is None:
-        place = await positions.reached(partition_id)
     found = await query(client.get_partition_properties(partition_id))
     return int(found["last_enqueued_sequence_number"]) > place

@@ -22,6 +22,7 @@ from typing import Any, Final
 from azure.eventhub.aio import CheckpointStore
 
 from shared.hubs.owners import format_owner, name_in, parse_owner, renews_one_for_all, signs_of_life
+from shared.hubs.positions import HUB, folder_of
 from shared.storage.blobs import BlobItem, BlobStore
 from shared.telemetry.metrics import version
 
@@ -39,7 +40,6 @@ _CALM_S: Final = 6.0
 """The most seconds between two looks while there is nothing to share."""
 _CALM_SHARE: Final = 2 / 3
 """The same as a share of the expiry; after a whole one, a newcomer stops waiting for a handover."""
-_HUB: Final = ("fully_qualified_namespace", "eventhub_name", "consumer_group")
 _WAITING: Final = "ownership-awaited"
 
 
@@ -122,10 +122,10 @@ class SharedOwnership(CheckpointStore):
         return [*listed, *({**each} for each in others)]
 
     async def _look(self, place: tuple[str, str, str]) -> None:
-        hub = dict(zip(_HUB, place, strict=True))
+        hub = dict(zip(HUB, place, strict=True))
         owned: dict[str, BlobItem] = {}
         waiting: list[BlobItem] = []
-        async for item in self._blobs.items(self._container, f"{_folder(hub)}/ownership"):
+        async for item in self._blobs.items(self._container, f"{folder_of(hub)}/ownership"):
             kind, last = item.name.split("/")[-2:]
             if kind == _WAITING:
                 waiting.append(item)
@@ -280,7 +280,7 @@ class SharedOwnership(CheckpointStore):
         if now - self._waits_since > self._expiry_s:
             return await self._claim([each for each in others if each["partition_id"]])
         if self._announced is None or now - self._announced_s > self._expiry_s / _RENEWALS_A_LIFE:
-            self._announced = f"{_folder(others[0])}/{_WAITING}/{self._owner}"
+            self._announced = f"{folder_of(others[0])}/{_WAITING}/{self._owner}"
             await self._blobs.replace(self._container, self._announced, b"")
             self._announced_s = now
         return []
@@ -311,10 +311,6 @@ class SharedOwnership(CheckpointStore):
     def _lives(self, written_s: float) -> bool:
         # Compares the same clocks as the SDK: storage's and ours.
         return written_s + self._expiry_s > time.time()
-
-
-def _folder(hub: Mapping[str, Any]) -> str:
-    return "/".join(hub[part] for part in _HUB).lower()
 
 
 def _ownership(

@@ -100,6 +100,11 @@ class Noted(NamedTuple):
     """When the hub of this position was created, ISO 8601; empty if unknown."""
 
 
+def _noted(metadata: Mapping[str, str]) -> Noted:
+    position = position_in(metadata)
+    return Noted(-1 if position is None else position, metadata.get(HUB_MADE, ""))
+
+
 @dataclass(frozen=True, slots=True)
 class HubPositions:
     """How far the services have processed one hub; see `shared.hubs.positions.Positions`."""
@@ -108,35 +113,26 @@ class HubPositions:
     settings: ServiceSettings
     hub: str
 
-    async def reached(self, partition_id: str) -> int:
-        """Return the last sequence number processed in a partition; -1 before its first event.
+    async def reached(self) -> Mapping[str, int]:
+        """Return the last sequence number processed, by partition; -1 before the first event.
+
+        Partitions without a position are left out.
 
         Raises:
             TransientError: storage is unavailable.
         """
-        return (await self.noted(partition_id)).reached
+        return {id_: noted.reached for id_, noted in (await self.noted()).items()}
 
-    async def all_reached(self) -> Mapping[str, int]:
-        """Return the same for every partition that has a position, with one request.
+    async def noted(self) -> Mapping[str, Noted]:
+        """Return how far each partition has been processed, and in which hub, with one request.
+
+        Partitions without a position are left out.
 
         Raises:
             TransientError: storage is unavailable.
         """
         stored = await _stored(self.blobs, self.settings, self.hub)
-        found = {id_: position_in(item.metadata) for id_, item in stored.items()}
-        return {id_: reached for id_, reached in found.items() if reached is not None}
-
-    async def noted(self, partition_id: str) -> Noted:
-        """Return how far a partition has been processed, and in which hub.
-
-        Raises:
-            TransientError: storage is unavailable.
-        """
-        name = checkpoint_blob(self.settings, self.hub, partition_id)
-        found = await self.blobs.facts(self.settings.checkpoints_container(self.hub), name)
-        metadata = found.metadata if found else {}
-        position = position_in(metadata)
-        return Noted(-1 if position is None else position, metadata.get(HUB_MADE, ""))
+        return {id_: _noted(item.metadata) for id_, item in stored.items()}
 
     async def made(self, client: EventHubConsumerClient) -> str:
         """Return when ``client``'s hub was created, ISO 8601; empty if it does not say.

@@ -55,12 +55,12 @@ async def test_a_consumer_that_gets_no_list_of_partitions_makes_a_new_connection
 async def test_an_idle_consumer_looks_its_positions_up_once(
     reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked_up, all_reached = [0], HubPositions.all_reached
+    looked_up, reached = [0], HubPositions.reached
     asked, compared = [0], asyncio.Event()
 
     async def counted(self: HubPositions) -> Mapping[str, int]:
         looked_up[0] += 1
-        return await all_reached(self)
+        return await reached(self)
 
     async def noted(*question: Any) -> bool:
         asked[0] += 1
@@ -68,7 +68,7 @@ async def test_an_idle_consumer_looks_its_positions_up_once(
             compared.set()
         return await has_events_after(*question)
 
-    monkeypatch.setattr(HubPositions, "all_reached", counted)
+    monkeypatch.setattr(HubPositions, "reached", counted)
     monkeypatch.setattr("shared.hubs.consumer.has_events_after", noted)
     async with asyncio.timeout(60), reader.reading(patience_s=0.5):
         await compared.wait()
