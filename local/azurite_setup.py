@@ -72,6 +72,14 @@ def find_node(oldest: int = OLDEST_NODE) -> Path | None:
     return None
 
 
+def machine_tools() -> tuple[Path, list[str]] | None:
+    """Return the machine's own Node and the command of its npm; None if they are missing or old."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node and npm and major_version(node) >= OLDEST_NODE:
+        return Path(node), [npm]
+    return None
+
+
 def major_version(node: str) -> int:
     """Return the major version of a Node; 0 if it cannot be run."""
     try:
@@ -110,9 +118,8 @@ def _install(place: Path) -> None:
 
 def _tools() -> tuple[Path, list[str]]:
     """Return a Node, and the command of its npm."""
-    machine, npm = shutil.which("node"), shutil.which("npm")
-    if machine and npm and major_version(machine) >= OLDEST_NODE:
-        return Path(machine), [npm]
+    if tools := machine_tools():
+        return tools
     if wheel := _wheel():
         node = wheel / "bin/node"
         # npm's own entry script, because its launchers want a node on the PATH.

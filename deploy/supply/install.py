@@ -37,6 +37,7 @@ from deploy.supply.locked import (
     path,
     read,
 )
+from local.azurite_setup import machine_tools
 
 EXTRAS: Final = {"": "", "--test": "[test]", "--train": "[test,train]"}
 PIP: Final = (sys.executable, "-m", "pip")
@@ -74,12 +75,18 @@ def install_checkout(asked: str) -> None:
     if not is_locked():
         with_versions(checkout, TO_TEST)
         return
-    by_hash(path(layer) for layer in (TO_TEST if asked else TO_RUN))
+    by_hash(path(layer) for layer in layers_here(TO_TEST if asked else TO_RUN))
     # Its build tools are installed by now.
     if asked == "--train":
         with_versions(("--no-build-isolation", *checkout), TO_TEST)
     elif pip("--no-build-isolation", "--no-deps", *checkout).returncode:
         raise SupplyError("pip could not install the checkout, for the reason above")
+
+
+def layers_here(layers: Iterable[str]) -> list[str]:
+    """Return those of the layers that this machine needs: no Node where it has one of its own."""
+    unneeded = "node" if machine_tools() else None
+    return [layer for layer in layers if layer != unneeded]
 
 
 def install_gpu() -> None:

@@ -170,6 +170,19 @@ def test_set_up_installs_all_that_the_project_asks_for() -> None:
     assert project["build-system"]["requires"] == [line for line in build if line[0] != "#"]
 
 
+def test_node_is_installed_where_the_machine_has_none_that_is_new_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert install.layers_here(locked.TO_RUN) == [*locked.TO_RUN]
+    for name in ("node", "npm"):
+        (tmp_path / name).write_text("#!/bin/sh\necho v18.20.0\n")
+        (tmp_path / name).chmod(0o755)
+    assert "node" in install.layers_here(locked.TO_RUN)
+    (tmp_path / "node").write_text("#!/bin/sh\necho v22.1.0\n")
+    assert set(locked.TO_RUN) - {*install.layers_here(locked.TO_RUN)} == {"node"}
+
+
 def files(layers: Iterable[str]) -> Iterator[str]:
     return (file for layer in layers for file in locked.LAYERS[layer].files)
 
