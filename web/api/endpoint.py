@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
@@ -37,7 +37,7 @@ class Endpoint:
     body: type[BaseModel] | str | None = None
     answer: type[BaseModel] | str | None = None
     status: HTTPStatus = HTTPStatus.OK
-    refusals: tuple[HTTPStatus, ...] = field(default=())
+    refusals: tuple[HTTPStatus, ...] = ()
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -52,7 +52,10 @@ def query_of(model: type[M], request: web.Request) -> M:
     Raises:
         Problem: it says nothing sensible.
     """
-    return _valid(model, request.query)
+    try:
+        return model.model_validate(dict(request.query))
+    except ValidationError as error:
+        raise bad_request(_sentence(model, error)) from error
 
 
 async def body_of(model: type[M], request: web.Request) -> M:
@@ -74,13 +77,6 @@ def answer_of(value: BaseModel, status: HTTPStatus = HTTPStatus.OK) -> web.Respo
     return web.Response(
         text=value.model_dump_json(), status=status, content_type="application/json"
     )
-
-
-def _valid(model: type[M], values: Mapping[str, Any]) -> M:
-    try:
-        return model.model_validate(dict(values))
-    except ValidationError as error:
-        raise bad_request(_sentence(model, error)) from error
 
 
 def _sentence(model: type[BaseModel], error: ValidationError) -> str:

@@ -216,7 +216,7 @@ async def send_thumbnail(studio: Studio, request: web.Request) -> web.StreamResp
 _CONFLICT: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 _MISSING: Final = (HTTPStatus.NOT_FOUND,)
 _RANGE: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
-_ONE: Final = "/api/jobs/{job:[0-9a-f]{24}}"
+ONE_JOB: Final = "/api/jobs/{job:[0-9a-f]{24}}"
 
 ENDPOINTS: Final = (
     Endpoint("GET", "/api/jobs", "List jobs, newest first", list_jobs, ListQuery, answer=Jobs),
@@ -227,19 +227,19 @@ ENDPOINTS: Final = (
         follow_jobs,
         answer=EVENTS,
     ),
-    Endpoint("GET", _ONE, "Show a job", show_job, answer=Job, refusals=_MISSING),
+    Endpoint("GET", ONE_JOB, "Show a job", show_job, answer=Job, refusals=_MISSING),
     Endpoint(
         "GET",
-        f"{_ONE}/events",
+        f"{ONE_JOB}/events",
         "Follow a job until it has ended, by the same events",
         follow_job,
         answer=EVENTS,
         refusals=_MISSING,
     ),
-    Endpoint("POST", f"{_ONE}/cancel", "End a job", cancel_job, answer=Job, refusals=_CONFLICT),
+    Endpoint("POST", f"{ONE_JOB}/cancel", "End a job", cancel_job, answer=Job, refusals=_CONFLICT),
     Endpoint(
         "DELETE",
-        _ONE,
+        ONE_JOB,
         "Delete an ended job, its upload and its result",
         delete_job,
         status=HTTPStatus.NO_CONTENT,
@@ -247,7 +247,7 @@ ENDPOINTS: Final = (
     ),
     Endpoint(
         "GET",
-        f"{_ONE}/result",
+        f"{ONE_JOB}/result",
         "Get the painted video; ?download saves it under its name",
         send_result,
         answer="video/mp4",
@@ -255,7 +255,7 @@ ENDPOINTS: Final = (
     ),
     Endpoint(
         "GET",
-        f"{_ONE}/source",
+        f"{ONE_JOB}/source",
         "Get the original video",
         send_source,
         answer="application/octet-stream",
@@ -263,7 +263,7 @@ ENDPOINTS: Final = (
     ),
     Endpoint(
         "GET",
-        f"{_ONE}/thumbnail.jpg",
+        f"{ONE_JOB}/thumbnail.jpg",
         "Get a small picture of what is painted",
         send_thumbnail,
         answer="image/jpeg",

@@ -10,7 +10,7 @@ from aiohttp import web
 from pydantic import Field
 
 from web.api.endpoint import Endpoint, answer_of, query_of
-from web.api.jobs import entry_of
+from web.api.jobs import ONE_JOB, entry_of
 from web.live.playlist import CONTENT_TYPE, playlist
 from web.models import Asked, LivePicture, Segment
 from web.problems import not_found
@@ -75,13 +75,12 @@ def _fragment(data: bytes | None) -> web.Response:
     return web.Response(body=data, content_type="video/mp4", headers=_FOR_EVER)
 
 
-_ONE: Final = "/api/jobs/{job:[0-9a-f]{24}}"
 _MISSING: Final = (HTTPStatus.NOT_FOUND,)
 
 ENDPOINTS: Final = (
     Endpoint(
         "GET",
-        f"{_ONE}/live",
+        f"{ONE_JOB}/live",
         "List the fragments that can be played, from ?first on",
         show_live,
         LiveQuery,
@@ -90,7 +89,7 @@ ENDPOINTS: Final = (
     ),
     Endpoint(
         "GET",
-        f"{_ONE}/live.m3u8",
+        f"{ONE_JOB}/live.m3u8",
         "Get the playlist for HLS players",
         send_playlist,
         answer=CONTENT_TYPE,
@@ -98,7 +97,7 @@ ENDPOINTS: Final = (
     ),
     Endpoint(
         "GET",
-        f"{_ONE}/live/init.mp4",
+        f"{ONE_JOB}/live/init.mp4",
         "Get the header of the fragments",
         send_init,
         answer="video/mp4",
@@ -106,7 +105,7 @@ ENDPOINTS: Final = (
     ),
     Endpoint(
         "GET",
-        f"{_ONE}/live/{{number:[0-9]{{1,8}}}}.m4s",
+        f"{ONE_JOB}/live/{{number:[0-9]{{1,8}}}}.m4s",
         "Get a fragment",
         send_fragment,
         answer="video/mp4",

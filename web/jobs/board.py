@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -197,12 +197,13 @@ class Board:
         return _FRESH_S
 
     async def _discover(self) -> None:
+        known = set(self._entries)
         listed = {
             job: item.etag
             async for item in self._blobs.items(self._container)
             if item.name == status_blob(job := item.name.split("/")[0]) and is_job_id(job)
         }
-        for job in self._entries.keys() - listed.keys():
+        for job in known - listed.keys():
             self.forget(job)
         await self._follow(
             [
@@ -234,6 +235,7 @@ class Board:
                 # A job that had ended before the first query cannot be watched while it is painted.
                 entry.settled = status.ended
                 self._entries[job] = entry
+                self._gone.pop(job, None)
         entry.status, entry.etag = status, stored.etag
         entry.frames.see(time.monotonic(), status.frames_stylized)
         self._show(entry, job_of(status, split, entry.job.live, entry.frames.per_s))
@@ -245,10 +247,8 @@ class Board:
         return read_progress(data)
 
     async def _watch_segments(self) -> None:
-        await asyncio.gather(*map(self._watch, list(self._being_painted())))
-
-    def _being_painted(self) -> Iterator[Entry]:
-        return (entry for entry in self._entries.values() if not entry.settled)
+        unsettled = [entry for entry in self._entries.values() if not entry.settled]
+        await asyncio.gather(*map(self._watch, unsettled))
 
     async def _watch(self, entry: Entry) -> None:
         ended = entry.status.ended

@@ -12,7 +12,10 @@ from studio_bench import body, problem, upload
 
 from shared.contracts.layout import status_blob
 from shared.contracts.status import Failure
+from shared.storage.blobs import BlobStore
+from web.access.users import EVERYBODY
 from web.jobs import board
+from web.live.segments import Segments
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -105,6 +108,27 @@ async def test_the_job_of_an_upload_is_announced_before_all_jobs_are_listed(stud
         submitted = await upload(session, b"video", name="a.mp4")
         await studio.job(job_id=submitted["job"])
         assert (await heard(events))[0] == ("job", submitted["job"])
+
+
+async def test_a_job_that_begins_while_all_are_listed_is_not_taken_for_deleted(studio, monkeypatch):
+    jobs, list_items = studio.names["jobs"], BlobStore.items
+    watched = board.Board(studio.blobs, Segments(studio.blobs, studio.names["segments"], 1), jobs)
+
+    async def list_slowly(store, container, prefix=""):
+        async for item in list_items(store, container, prefix):
+            yield item
+        if container == jobs:
+            # Meanwhile somebody else asks for it.
+            await watched.reread((await studio.job()).job_id)
+
+    monkeypatch.setattr(BlobStore, "items", list_slowly)
+    await watched.refresh()
+    (entry,) = watched.visible(EVERYBODY)
+    # Nor is one that was gone for a moment.
+    watched.forget(entry.job.id)
+    await watched.reread(entry.job.id)
+    shown, gone = watched.changed(0, EVERYBODY)
+    assert ([job.id for job in shown], gone) == ([entry.job.id], [])
 
 
 async def heard(events: aiohttp.ClientResponse) -> list[tuple[str, str]]:
