@@ -38,7 +38,7 @@ from local.children import python
 from local.eventhubs.access import connection_string
 from local.processes import Supervised
 from local.stack import Stack, StackOptions
-from local.workspace import TOPIC_PATH
+from local.workspace import TOPIC_PATH, Workspace
 from shared.contracts.status import Status
 
 _PARTITIONS: Final = 8
@@ -282,7 +282,9 @@ class Arena:
             **self._settings,
             "WORK_DIR": str(self.disk.folder),
             "EVENTHUB_CONNECTION_STRING": connection_string("127.0.0.1", self.broker_proxy.port),
-            "STORAGE_CONNECTION_STRING": azurite.connection_string(self.storage_proxy.port),
+            "STORAGE_CONNECTION_STRING": azurite.connection_string(
+                self.storage_proxy.port, Workspace(self._directory).storage_key
+            ),
             "EVENTGRID_TOPIC_ENDPOINT": f"http://127.0.0.1:{self.topic_proxy.port}{TOPIC_PATH}",
         }
         self.stack = Stack(

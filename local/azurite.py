@@ -18,18 +18,20 @@ ACCOUNT = "devstoreaccount1"
 ACCOUNT_KEY = (
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 )
-"""The emulator's only account and its key, the same on every machine and public by design."""
+"""The emulator's only account and its usual key, the same on every machine and public by design.
+
+A stack has a key of its own: `local.workspace.Workspace.storage_key`."""
 
 REMEDY = "run 'stylestream setup'"
 
 
-def connection_string(port: int) -> str:
+def connection_string(port: int, key: str = ACCOUNT_KEY) -> str:
     """Return the full connection string of an Azurite on loopback.
 
     ``UseDevelopmentStorage=true`` will not do: the checkpoint store does not know that short form.
     """
     return (
-        f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={ACCOUNT_KEY};"
+        f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={key};"
         f"BlobEndpoint={endpoint(port)};"
     )
 
@@ -70,10 +72,14 @@ def command_line(port: int, directory: Path) -> tuple[str, ...]:
     )
 
 
-def environment() -> dict[str, str]:
-    """Return the environment with which Node (22 or newer) caches compiled code between starts."""
+def environment(key: str) -> dict[str, str]:
+    """Return the environment that gives the account its ``key``, in base64.
+
+    With it, Node (22 or newer) also caches compiled code between starts.
+    """
     package = find_installed()
-    return {"NODE_COMPILE_CACHE": str(package.parents[1] / "compiled")} if package else {}
+    cache = {"NODE_COMPILE_CACHE": str(package.parents[1] / "compiled")} if package else {}
+    return {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{key}", **cache}
 
 
 def bytes_taken(directory: Path) -> tuple[tuple[str, int], ...]:

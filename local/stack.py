@@ -170,7 +170,7 @@ class Stack:
         self._closing.callback(self._workspace.release)
         self._closing.enter_context(cancelled_by_signals())
         self.storage_connection_string = azurite.connection_string(
-            self._workspace.port(STORAGE_PORT)
+            self._workspace.port(STORAGE_PORT), self._workspace.storage_key
         )
         self.eventhub_connection_string = connection_string(
             "127.0.0.1", self._workspace.port(BROKER_PORT)
@@ -217,13 +217,14 @@ class Stack:
         )
         blobs, port = self._workspace.directory / "azurite", self._workspace.port(STORAGE_PORT)
         storage = await asyncio.to_thread(azurite.command_line, port, blobs)
+        own = azurite.environment(self._workspace.storage_key)
         self._broker, self._storage = (
             self._supervise(
                 Command(name, argv, env, self.logs / f"{name}.log", ready, grace_s=self._grace_s)
             )
             for name, argv, env, ready in (
                 ("eventhubs", broker, environment, LineReady("ready ")),
-                ("azurite", storage, environment | azurite.environment(), TcpReady(port)),
+                ("azurite", storage, environment | own, TcpReady(port)),
             )
         )
         return [self._broker, self._storage]

@@ -7,6 +7,7 @@ to start, because a blob's address is part of its job's identity. A lock admits 
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import fcntl
 import hashlib
@@ -126,6 +127,15 @@ class Workspace:
         path.touch(mode=0o600)
         path.write_text(secrets.token_urlsafe(32), encoding="ascii")
         return path.read_text(encoding="ascii")
+
+    @property
+    def storage_key(self) -> str:
+        """The key of the stack's storage, in base64.
+
+        Pages of any site can make browsers ask the ports of this machine, and would be let in with
+        the key that all emulators have.
+        """
+        return base64.b64encode(self.secret("storage-key").encode()).decode()
 
     async def _claim_ports(self) -> None:
         before = read_state(self.directory)

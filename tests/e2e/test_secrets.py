@@ -13,6 +13,7 @@ import aiohttp
 import psutil
 import pytest
 import pytest_asyncio
+from azure.core.exceptions import HttpResponseError
 from azure.storage.blob.aio import BlobServiceClient
 from ports import unused_port
 from videos import Video
@@ -32,6 +33,8 @@ DEADLINE_S = 90.0
 class Seen:
     """What could be seen of a talkative stack that has painted a video and refused another."""
 
+    storage: str
+    """The connection string of its storage."""
     secrets: dict[str, str]
     arguments: dict[str, str]
     metrics: dict[str, str]
@@ -54,9 +57,11 @@ async def seen(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Seen]:
     ):
         await knock(http, f"http://127.0.0.1:{port}/events")
         records = await use(stack, folder)
+        storage = stack.storage_connection_string
         yield Seen(
+            storage,
             {
-                "storage": ACCOUNT_KEY,
+                "storage": key_of(storage),
                 "event hubs": DEFAULT_KEY,
                 "webhook": WEBHOOK_SECRET,
                 "topic": environment_of(stack, "assembler")["EVENTGRID_TOPIC_KEY"],
@@ -66,6 +71,12 @@ async def seen(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Seen]:
             {log.stem: log.read_text() for log in stack.logs.iterdir()},
             records,
         )
+
+
+def key_of(storage: str) -> str:
+    found = re.search("AccountKey=([^;]+)", storage)
+    assert found
+    return found[1]
 
 
 async def knock(http: aiohttp.ClientSession, address: str) -> None:
@@ -131,6 +142,14 @@ async def metrics_of(stack: Stack, http: aiohttp.ClientSession) -> dict[str, str
             assert answer.status == 200
             found[name] = await answer.text()
     return found
+
+
+async def test_the_key_that_all_emulators_have_does_not_open_the_storage(seen: Seen) -> None:
+    """A web page can reach ports of this machine, and sign with a key that everybody knows."""
+    known = seen.storage.replace(key_of(seen.storage), ACCOUNT_KEY)
+    async with BlobServiceClient.from_connection_string(known, retry_total=0) as client:
+        with pytest.raises(HttpResponseError, match="AuthorizationFailure"):
+            await client.get_service_properties()
 
 
 async def test_no_secret_is_in_the_arguments_of_a_process(seen: Seen) -> None:
