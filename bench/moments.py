@@ -11,6 +11,7 @@ from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
 from shared.contracts.errors import MessageError
 from shared.contracts.messages import Message, SegmentReady, decode
+from shared.hubs.connections import connection_options
 
 # A consumer group of its own, so that it does not disturb the assembler's ownership.
 _CONSUMER_GROUP: Final = "benchmark"
@@ -27,7 +28,7 @@ class Moments:
 async def segment_moments(connection_string: str, hub: str, job_id: str) -> Moments:
     """Read ``hub`` from its beginning to its present end, and pick out the job's segments."""
     client = EventHubConsumerClient.from_connection_string(
-        connection_string, _CONSUMER_GROUP, eventhub_name=hub
+        connection_string, _CONSUMER_GROUP, eventhub_name=hub, **connection_options()
     )
     times: list[float] = []
     async with client:

@@ -23,6 +23,8 @@ from azure.eventhub.exceptions import EventHubError
 
 from chaos.history import HubEvent
 from shared.contracts.errors import StylestreamError
+from shared.hubs.arrivals import deliver_immediately
+from shared.hubs.connections import connection_options
 
 HUBS: Final = ("uploads", "frames", "segments")
 _GROUP: Final = "chaos"
@@ -119,13 +121,13 @@ class HubReader:
         self._partitions.clear()
 
     async def _read(self, client: EventHubConsumerClient, partition: str) -> None:
-        async def on_event(context: PartitionContext, event: EventData | None) -> None:
-            if event is not None:
+        async def on_events(context: PartitionContext, events: list[EventData]) -> None:
+            for event in events:
                 self._take(context, event)
 
         # Without a checkpoint store, reading restarts from the beginning after a lost connection.
-        await client.receive(
-            on_event, on_error=_ignore, partition_id=partition, starting_position="-1"
+        await client.receive_batch(
+            on_events, on_error=_ignore, partition_id=partition, starting_position="-1"
         )
 
     def _take(self, context: PartitionContext, event: EventData) -> None:
@@ -140,12 +142,15 @@ class HubReader:
             self._note(HubEvent(*place, sequence, event.enqueued_time.timestamp(), body))
 
     def _client(self, hub: str) -> EventHubConsumerClient:
-        return EventHubConsumerClient.from_connection_string(
-            self._connection_string,
-            _GROUP,
-            eventhub_name=hub,
-            load_balancing_interval=_REBALANCE_S,
-            retry_total=1,
+        return deliver_immediately(
+            EventHubConsumerClient.from_connection_string(
+                self._connection_string,
+                _GROUP,
+                eventhub_name=hub,
+                load_balancing_interval=_REBALANCE_S,
+                retry_total=1,
+                **connection_options(),
+            )
         )
 
 
@@ -173,7 +178,9 @@ async def send_copies(
     async with AsyncExitStack() as closing:
         producers = {
             hub: await closing.enter_async_context(
-                EventHubProducerClient.from_connection_string(connection_string, eventhub_name=hub)
+                EventHubProducerClient.from_connection_string(
+                    connection_string, eventhub_name=hub, **connection_options()
+                )
             )
             for hub in sorted({hub for hub, _ in copies})
         }

@@ -37,6 +37,7 @@ from azure.storage.blob import BlobProperties
 from azure.storage.blob.aio import ContainerClient
 
 from shared.contracts.errors import first_line
+from shared.hubs.connections import connection_options
 from shared.storage.accounts import environment_options
 from shared.storage.listings import unlistable
 from shared.telemetry.background import is_cancelled
@@ -120,7 +121,7 @@ class UploadWatcher:
             **environment_options(ContainerClient.from_connection_string(*place).url),
         )
         producer = EventHubProducerClient.from_connection_string(
-            self._eventhub, eventhub_name=self._hub, retry_total=0
+            self._eventhub, eventhub_name=self._hub, retry_total=0, **connection_options()
         )
         async with container, producer:
             await self._connect(producer)

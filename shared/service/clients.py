@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import functools
-import ssl
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-import certifi
 from azure.core.credentials import AzureKeyCredential
 from azure.eventhub.aio import CheckpointStore, EventHubConsumerClient, EventHubProducerClient
 from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
@@ -15,6 +13,7 @@ from azure.storage.blob.aio import BlobServiceClient
 from pydantic import SecretStr
 
 from shared.hubs.arrivals import deliver_immediately
+from shared.hubs.connections import connection_options
 from shared.hubs.positions import ForwardCheckpointStore
 from shared.hubs.publisher import Publisher
 from shared.hubs.sender import Sender
@@ -36,8 +35,6 @@ _HUB_RETRY: dict[str, Any] = {
     "retry_backoff_factor": 0.2,
     "retry_backoff_max": 10,
 }
-# How long the SDK waits for data before it services its connection; data ends the wait.
-_LISTENING_S: Final = 1.0
 # Announcements are retried by their sender; the SDK's own policy would take minutes.
 _TOPIC_RETRY: dict[str, Any] = {
     "retry_total": 2,
@@ -229,16 +226,4 @@ class AzureClients(StorageClients):
 
 
 def _hub_options() -> dict[str, Any]:
-    return {"ssl_context": _trust(), "socket_timeout": _LISTENING_S, **_HUB_RETRY}
-
-
-@functools.cache
-def _trust() -> ssl.SSLContext:
-    """Return the TLS context of connections to hubs; it trusts what the SDK trusts.
-
-    The SDK would load it anew for every connection, which takes 20 ms of CPU time; every partition
-    and every query to a hub is a connection.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(certifi.where())
-    return context
+    return {**connection_options(), **_HUB_RETRY}

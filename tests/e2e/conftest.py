@@ -21,6 +21,7 @@ from local.stack import Stack, StackOptions
 from shared.contracts.messages import Message, decode
 from shared.contracts.status import Status
 from shared.contracts.style_request import StyleRequest
+from shared.hubs.connections import connection_options
 from shared.storage.blobs import BlobStore
 
 __all__ = ["browser"]
@@ -126,7 +127,10 @@ class Pipeline:
     def _reader(self, hub: str) -> EventHubConsumerClient:
         # A group of its own: the services' ownership of partitions must not be disturbed.
         return EventHubConsumerClient.from_connection_string(
-            self.stack.eventhub_connection_string, "tests", eventhub_name=hub
+            self.stack.eventhub_connection_string,
+            "tests",
+            eventhub_name=hub,
+            **connection_options(),
         )
 
 
