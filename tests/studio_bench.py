@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import secrets
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from fractions import Fraction
+from functools import cache
 
 import aiohttp
 import av
@@ -23,8 +25,10 @@ from shared.media.chunks import ChunkWriter
 from shared.media.encodings import SEGMENT
 from shared.storage.blobs import BlobStore
 from shared.storage.seals import seal
+from shared.styles.gallery import open_gallery
 from web.application import application
 from web.metrics import WebMetrics
+from web.previews import Previews
 from web.settings import WebSettings
 from web.studio import Studio
 from web.uploads import BLOCK_BYTES
@@ -94,6 +98,12 @@ class Opened:
         )
 
 
+@cache
+def _previews() -> Previews:
+    """Those of all studios: what one has painted of the example, no other paints again."""
+    return Previews(open_gallery(None, "starry-night"), 2)
+
+
 @asynccontextmanager
 async def opened(storage_connection: str, port: int = 0, **settings: object):
     """Run a studio on containers of its own; by default on any port."""
@@ -115,6 +125,8 @@ async def opened(storage_connection: str, port: int = 0, **settings: object):
             **values,
         )
         studio = Studio.of(chosen, BlobStore(client), client, WebMetrics(CollectorRegistry()))
+        studio.previews.close()
+        studio = replace(studio, previews=_previews())
         runner = web.AppRunner(application(studio), access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", port).start()
@@ -123,7 +135,6 @@ async def opened(storage_connection: str, port: int = 0, **settings: object):
         finally:
             studio.close()
             await runner.cleanup()
-            studio.previews.close()
 
 
 async def problem(answer: aiohttp.ClientResponse) -> str:
