@@ -84,6 +84,8 @@ class Arena:
         self.past: list[History] = []
         """The histories up to each time that the hubs were recreated."""
         self._submitted = 0
+        self._over: set[str] = set()
+        """Jobs whose records have said that they ended."""
         self.release = Release()
         self._rested: dict[str, int] = {}
         self._most_memory: dict[str, int] = {}
@@ -321,14 +323,16 @@ class Arena:
         return dict(self._most_memory)
 
     async def _ended(self) -> bool:
-        try:
-            statuses = await self._statuses()
-        except AzureError:
-            return False  # storage is unavailable for now
-        return all(
-            upload.job_id in statuses and statuses[upload.job_id].ended
-            for upload in self.recorder.uploads
-        )
+        """Return whether all jobs have ended; who has ended once is not asked about again."""
+        for upload in self.recorder.uploads:
+            if upload.job_id not in self._over:
+                try:
+                    if not await self.storage.has_ended(upload.job_id):
+                        return False
+                except AzureError:
+                    return False  # storage is unavailable for now
+                self._over.add(upload.job_id)
+        return True
 
     async def _statuses(self) -> dict[str, Status]:
         return await self.storage.statuses(upload.job_id for upload in self.recorder.uploads)

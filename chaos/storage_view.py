@@ -49,6 +49,15 @@ class StorageView:
         touched = await blob.set_blob_metadata({**(found.metadata or {}), "touched": "yes"})
         return str(touched["etag"]).strip('"')
 
+    async def has_ended(self, job_id: str) -> bool:
+        """Return whether a job's record, if it has one, says that it has ended."""
+        record = self._account.get_blob_client("jobs", status_blob(job_id))
+        try:
+            data = await (await record.download_blob()).readall()
+        except ResourceNotFoundError:
+            return False
+        return Status.model_validate_json(data).ended
+
     async def statuses(self, jobs: Iterable[str]) -> dict[str, Status]:
         """Return the records of those of ``jobs`` that have one."""
         container = self._account.get_container_client("jobs")
