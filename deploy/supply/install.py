@@ -15,10 +15,12 @@ UNLOCKED=1 skips the hashes on any machine.
 
 from __future__ import annotations
 
+import compileall
 import os
 import re
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -61,6 +63,7 @@ def main() -> None:
         else:
             install_checkout(asked)
         remove_excluded()
+        compile_modules(Path(sysconfig.get_path("purelib")))
     except SupplyError as error:
         sys.exit(f"set-up: {error}")
 
@@ -109,6 +112,12 @@ def remove_excluded() -> None:
     excluded = ("--requirement", str(EXCLUDED))
     # pip warns about those that are not installed.
     subprocess.run([*PIP, "uninstall", "--quiet", *QUIET, "--yes", *excluded], check=True)
+
+
+def compile_modules(folder: Path) -> None:
+    """Compile what is installed in a folder and was not yet, on all cores; pip would use one."""
+    # Some packages bring files for other Pythons, which do not compile.
+    compileall.compile_dir(folder, quiet=2, workers=0)
 
 
 def is_locked() -> bool:
@@ -172,7 +181,7 @@ def version_lines(layers: Iterable[str]) -> set[str]:
 
 def pip(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run ``pip install`` and print how far it is; its errors are printed and returned."""
-    command = [*PIP, "install", *NO_NEWS, "--progress-bar=off", *arguments]
+    command = [*PIP, "install", *NO_NEWS, "--progress-bar=off", "--no-compile", *arguments]
     with tempfile.TemporaryFile("w+") as errors:
         with subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True

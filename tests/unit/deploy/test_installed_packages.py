@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import subprocess
 import sys
 import tomllib
 import venv
@@ -93,6 +94,26 @@ def test_every_few_packages_and_at_each_large_one_there_is_a_sign_of_progress() 
         "20 packages fetched",
         "unpacking all 21, half a minute or so",
     ]
+
+
+def test_what_is_installed_is_compiled_but_for_what_is_meant_for_other_pythons(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "palette.py").write_text("COLOURS = 12\n")
+    (tmp_path / "before.py").write_text("print 12\n")
+
+    # A process of its own, because compiling forks, and this one has threads.
+    code = "import sys; from deploy.supply import install; install.compile_modules(sys.argv[1])"
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path],
+        cwd=locked.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert [file.name.split(".")[0] for file in (tmp_path / "__pycache__").iterdir()] == ["palette"]
 
 
 def test_a_file_that_was_changed_ends_the_set_up_in_a_sentence_and_is_not_installed(
