@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 from browsers import open_page
+from command_processes import run
 from holding import held
 from playwright.async_api import Browser, Dialog, Page, Response, Route, expect
 from studio_page import (
@@ -291,3 +292,19 @@ async def test_a_restart_in_mid_play_is_only_a_pause(page, stack, tmp_path):
     assert recovered["error"] is None
     assert studio.restarts == 1
     await expect(other).to_have_count(0, timeout=PATIENCE_MS)
+
+
+async def test_up_opens_the_studio_that_runs_and_starts_no_other_stack(stack, tmp_path):
+    opened, browser = tmp_path / "opened", tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" >"{opened}"\n', encoding="utf-8")
+    browser.chmod(0o755)
+    folder = stack.options.directory
+    code, out, err = await run("up", "--open", "--dir", folder, BROWSER=str(browser))
+    assert (code, err) == (0, "")
+    assert out == f"the studio is running already: open {stack.studio_address}\n"
+    assert opened.read_text(encoding="utf-8").strip() == stack.studio_address
+
+    code, out, err = await run("up", "--open", "--dir", folder, "--stylizers", "2")
+    assert (code, out) == (2, "")
+    why = f"has no effect: the stack in {folder} is running already"
+    assert err == f"stylestream: --stylizers {why}\n"
