@@ -11,6 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import psutil
+
+_NAME: Final = "stylestream-chaos-"
+"""What mounted disks are called, before the number of the process that mounts them."""
+
 _SIZE: Final = 16 * 2**20
 _PIECE: Final = 2**16
 
@@ -26,18 +31,23 @@ class Disk:
 
     @contextlib.contextmanager
     def mounted(self) -> Iterator[None]:
-        """Make the folder, and mount a small file system there if possible."""
+        """Make the folder, and mount a small file system there if possible.
+
+        Those of processes that were killed are unmounted.
+        """
         self.folder.mkdir()
         mount = shutil.which("mount")
         if mount is not None and os.geteuid() == 0:
-            options = ("-t", "tmpfs", "-o", f"size={_SIZE}", "tmpfs", str(self.folder))
+            for folder in _left_behind():
+                _unmount(folder)
+            name = f"{_NAME}{os.getpid()}"
+            options = ("-t", "tmpfs", "-o", f"size={_SIZE}", name, str(self.folder))
             self.small = subprocess.run([mount, *options], check=False).returncode == 0
         try:
             yield
         finally:
             if self.small:
-                # Lazily, because a service that was killed may not have exited yet.
-                subprocess.run(["umount", "-l", str(self.folder)], check=False)
+                _unmount(str(self.folder))
 
     def fill(self) -> None:
         """Fill the disk."""
@@ -54,3 +64,16 @@ class Disk:
     def free(self) -> None:
         """Free the space again."""
         self._filler.unlink(missing_ok=True)
+
+
+def _left_behind() -> Iterator[str]:
+    """Yield where disks are mounted whose processes no longer exist."""
+    for disk in psutil.disk_partitions(all=True):
+        pid = disk.device.removeprefix(_NAME)
+        if pid != disk.device and not psutil.pid_exists(int(pid)):
+            yield disk.mountpoint
+
+
+def _unmount(folder: str) -> None:
+    # Lazily, because a service that was killed may not have exited yet.
+    subprocess.run(["umount", "-l", folder], check=False)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +28,26 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
         if not disk.small:
             pytest.skip("this user may not mount a disk to fill")
         yield disk
+
+
+_KILLED = """
+import os, pathlib, sys
+from chaos.disk import Disk
+mounted = Disk(pathlib.Path(sys.argv[1])).mounted()
+mounted.__enter__()
+os._exit(1)
+"""
+
+
+async def test_a_disk_whose_process_was_killed_is_unmounted_by_the_next(
+    disk: Disk, tmp_path: Path
+) -> None:
+    left = tmp_path / "left"
+    await asyncio.to_thread(subprocess.run, [sys.executable, "-c", _KILLED, left], check=False)
+    assert left.is_mount()
+    with Disk(tmp_path / "next").mounted():
+        assert not left.is_mount()
+        assert disk.folder.is_mount()
 
 
 async def test_a_result_waits_for_room_in_its_work_folder_and_its_record_says_so(
