@@ -57,10 +57,3 @@ def painting_settings() -> dict[str, str]:
     if folder := os.environ.get("STYLES_DIR"):
         settings["STYLES_DIR"] = str(Path(folder).absolute())
     return settings
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

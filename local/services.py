@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from local.children import cores, inherited, painting_settings, unlimited
+from local.children import inherited, painting_settings, unlimited
 from local.gate import Gate
 from local.processes import Command
 from local.readiness import HttpReady
@@ -21,6 +21,7 @@ from local.workspace import (
     STUDIO_PORT,
     Workspace,
 )
+from shared.service.machine import usable_cores
 
 DRAIN_TIMEOUT_S: Final = 8
 """Shorter than in a cluster, because a person waits for it, and shorter than the grace time."""
@@ -71,7 +72,7 @@ class Services:
 
     def stylizer(self, index: int, count: int) -> Command:
         """Return the command of one of ``count`` stylizers."""
-        lanes = max(1, cores() // count)
+        lanes = max(1, usable_cores() // count)
         place = FIRST_STYLIZER_PORT + index
         return self._service(f"stylizer-{index + 1}", "stylizer", place, {"LANES": str(lanes)})
 
