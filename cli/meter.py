@@ -34,6 +34,10 @@ class Meter:
     frames: int = 0
     """Frames of the whole video; 0 until the split is complete."""
     read: int = 0
+    begun: bool = False
+    """Whether any work on the job was seen, even if it waits now."""
+    waiting_for: str | None = None
+    """What a job that has begun waits for; completes "waiting for ..."."""
     ended: bool = False
     _marks: deque[tuple[float, int]] = field(default_factory=deque)
 
@@ -50,7 +54,9 @@ class Meter:
             self.stage = "painting"
         if status.waiting is not None:
             self.stage = "waiting"
+        self.begun = self.begun or status.state != "queued"
         self.ended = status.ended
+        self.waiting_for = status.waiting.reason if status.waiting and not self.ended else None
         if status.state in {"done", "degraded"}:
             self.painted = self.frames
 

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from cli.meter import Meter
-from cli.screen import NOT_BEGUN, clock, encodable, fit, lines
+from cli.screen import clock, encodable, fit, lines
 from shared.contracts.status import SplitProgress, Status
 from shared.telemetry.escapes import escaped
 
@@ -37,6 +37,8 @@ class JobProgress:
         self._steps: dict[int, int] = {}
         self._failed = 0
         self._note = ""
+        self.explain_waiting: Callable[[], str] = lambda: ""
+        """Returns a sentence about why jobs have to wait, if anything is known about it."""
         self._live = Live(
             get_renderable=self._screen,
             console=self._console,
@@ -93,11 +95,14 @@ class JobProgress:
 
     def show(self, meter: Meter, status: Status | None, split: SplitProgress | None) -> None:
         """Update a job."""
-        begins = meter.stage in NOT_BEGUN and status is not None and status.state != "queued"
+        had_begun, waited_for = meter.begun, meter.waiting_for
         meter.update(status, split, time.monotonic())
         self._failed += meter.ended and meter.stage in {"failed", "cancelled"}
         if not self.is_live:
-            self._tell_plainly(meter, begins=begins)
+            self._tell_plainly(meter, begins=meter.begun and not had_begun)
+        if meter.waiting_for not in {None, waited_for}:
+            why = self.explain_waiting()
+            self.say(f"{meter.name}: waiting for {meter.waiting_for}{why and f' ({why})'}")
 
     def report(self, text: str) -> None:
         """Print a line to stdout; on a terminal that is above the live lines."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import sys
 import tempfile
 from argparse import Namespace
@@ -36,6 +37,7 @@ from cli.probe import expected_frames
 from cli.progress import JobProgress
 from cli.report import Report
 from cli.results import Target, find_result_problems, plan_targets
+from cli.room import find_room_problems, shortage
 from cli.videos import find_videos
 from cli.warm import find_warm, start_warm
 from client.local_stack import default_dir, running_stack
@@ -85,7 +87,7 @@ async def run(arguments: Namespace) -> int:
         if orders:
             for order in orders:
                 order.target.make_folder()
-            async with _pipeline(arguments, progress) as (pipeline, stack):
+            async with _pipeline(arguments, progress, orders) as (pipeline, stack):
                 # The jobs of a temporary stack are deleted with it.
                 kept = stack is None or not stack.options.disposable
                 await _or_failure(stack, work.paint(pipeline, orders, cancel=kept))
@@ -176,13 +178,18 @@ class _Run:
 
 @asynccontextmanager
 async def _pipeline(
-    arguments: Namespace, progress: JobProgress
+    arguments: Namespace, progress: JobProgress, orders: list[_Order]
 ) -> AsyncIterator[tuple[Pipeline, Stack | None]]:
-    """Open the running stack unless options ask for another one; else start one."""
+    """Open the running stack unless options ask for another one; else start one.
+
+    Raises:
+        ConfigurationError: there is no room for the videos of ``orders`` where it keeps them.
+    """
     if running := None if _wants_its_own(arguments) else await _find_running(arguments, progress):
         progress.say(f"painting in the stack that runs in {running}")
         from client import open_pipeline
 
+        _check_room(orders, running, progress)
         async with _logs(arguments, running, progress), open_pipeline(running) as found:
             yield found, None
         return
@@ -195,6 +202,7 @@ async def _pipeline(
         directory = arguments.dir or Path(
             closing.enter_context(tempfile.TemporaryDirectory(prefix="stylestream-"))
         )
+        _check_room(orders, directory, progress)
         options = StackOptions(
             directory,
             arguments.stylizers or 1,
@@ -216,6 +224,11 @@ async def _pipeline(
         except asyncio.CancelledError:
             print("stylestream: stopping ...", file=sys.stderr, flush=True)
             raise
+
+
+def _check_room(orders: list[_Order], directory: Path, progress: JobProgress) -> None:
+    refuse(find_room_problems([order.video for order in orders], directory))
+    progress.explain_waiting = functools.partial(shortage, directory)
 
 
 def _wants_its_own(arguments: Namespace) -> bool:

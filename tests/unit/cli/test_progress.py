@@ -12,7 +12,7 @@ from rich.console import Console
 from cli.meter import Meter
 from cli.progress import JobProgress
 from cli.screen import clock, lines, shorten
-from shared.contracts.status import SplitProgress, State, Status
+from shared.contracts.status import SplitProgress, State, Status, Waiting
 from shared.contracts.style_request import StyleRequest
 
 
@@ -113,6 +113,20 @@ def test_percent_is_of_what_is_known_and_full_only_at_the_end() -> None:
     assert meter.percent == 99
     meter.update(record("done", frames=200, stylized=200), None, 3)
     assert meter.percent == 100
+
+
+def test_a_job_that_has_to_wait_starts_once_and_says_what_for() -> None:
+    log = io.StringIO()
+    works = record("splitting", stylized=8)
+    since = Waiting(reason="a splitter", since=works.updated_at)
+    waits = works.model_copy(update={"waiting": since})
+    with JobProgress(console=Console(file=log, width=80)) as progress:
+        progress.explain_waiting = lambda: "the disk is full"
+        meter = progress.add("clip.mp4", 300)
+        for status in (None, record("queued"), works, waits, waits, works, waits):
+            progress.show(meter, status, None)
+    waiting = "clip.mp4: waiting for a splitter (the disk is full)"
+    assert log.getvalue().splitlines() == ["clip.mp4: started", waiting, waiting]
 
 
 def test_without_a_terminal_there_are_lines_at_the_start_and_at_every_tenth() -> None:

@@ -1,0 +1,52 @@
+"""A disk without room for the videos is named before anything is uploaded."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from cli.room import LITTLE_ROOM, find_room_problems, shortage
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    path = tmp_path / "film.mp4"
+    path.write_bytes(bytes(2_000_000))
+    return path
+
+
+def leave_free(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+
+
+def test_videos_that_fit_are_no_problem(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert find_room_problems([video], tmp_path / "not/made/yet") == []
+    leave_free(monkeypatch, 4_000_000)
+    assert find_room_problems([video, video], tmp_path) == []
+
+
+def test_videos_that_do_not_fit_are_refused_with_the_remedy(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave_free(monkeypatch, 1_500_000)
+    (problem,) = find_room_problems([video], tmp_path)
+    assert problem.startswith(f"{video} takes 2.0 MB, and the pipeline keeps uploads in {tmp_path}")
+    assert problem.endswith(
+        "1.5 MB are free: make room there, or choose another disk with --dir or TMPDIR"
+    )
+    (problem,) = find_room_problems([video, video], tmp_path)
+    assert problem.startswith("the 2 videos take 4.0 MB, and ")
+
+
+def test_whoever_waits_hears_of_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave_free(monkeypatch, LITTLE_ROOM)
+    assert shortage(tmp_path) == ""
+    leave_free(monkeypatch, LITTLE_ROOM - 1)
+    assert shortage(tmp_path).startswith(f"only 67.1 MB are free in {tmp_path}; make room there")
