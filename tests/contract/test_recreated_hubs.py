@@ -164,10 +164,11 @@ async def test_an_upload_that_waits_for_a_slot_is_split_though_its_event_is_gone
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    read, go = BlobStore.read_range, asyncio.Event()
+    read, begun, go = BlobStore.read_range, asyncio.Event(), asyncio.Event()
 
     async def slow(self: BlobStore, container: str, name: str, *part: Any) -> bytes | None:
         if name == "busy.mp4":
+            begun.set()
             await go.wait()
         return await read(self, container, name, *part)
 
@@ -179,7 +180,8 @@ async def test_an_upload_that_waits_for_a_slot_is_split_though_its_event_is_gone
         bench.splitting(outstanding_chunks=8),
     ):
         # One video has the slot, which another waits for
-        await bench.job("busy.mp4", await bench.upload("busy.mp4", 8))
+        await bench.upload("busy.mp4", 8)
+        await begun.wait()
         waiting = await bench.job("film.mp4", await bench.upload("film.mp4", 24))
         await bench.waits_for(waiting, "a splitter")
         # The new hub of frames lacks partitions that the old one had
