@@ -8,6 +8,7 @@ later waits behind it. So every request has a deadline, and a client that misses
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Final, Self, TypeVar
@@ -54,21 +55,27 @@ class Sender:
         if self._closing:
             await asyncio.wait(self._closing)
 
-    async def call(self, request: Callable[[EventHubProducerClient], Awaitable[T]]) -> T:
+    async def call(
+        self,
+        request: Callable[[EventHubProducerClient], Awaitable[T]],
+        within_s: float = math.inf,
+    ) -> T:
         """Return the hub's answer; a request that missed its deadline may have been carried out.
+
+        ``within_s`` is for callers who cannot wait for the usual deadline.
 
         Raises:
             TransientError: the hub is unavailable or did not answer in time.
         """
-        client = await self._present()
+        client, deadline_s = await self._present(), min(self._deadline_s, within_s)
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with asyncio.timeout(deadline_s):
                 return await request(client)
         except TimeoutError as error:
-            log.warning("connection to hub discarded", hub=self.hub, deadline_s=self._deadline_s)
+            log.warning("connection to hub discarded", hub=self.hub, deadline_s=deadline_s)
             self._discard(client)
             raise TransientError(
-                f"hub {self.hub} did not answer within {self._deadline_s:g} s"
+                f"hub {self.hub} did not answer within {deadline_s:g} s"
             ) from error
         except (AzureError, EventHubError) as error:
             raise TransientError(f"cannot reach hub {self.hub}: {first_line(error)}") from error

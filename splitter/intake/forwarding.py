@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubProducerClient
 
-from shared.contracts.errors import PermanentError, TransientError
+from shared.contracts.errors import PermanentError
 from shared.hubs.sender import Sender
 
 # Event Grid waits 30 s for an answer.
@@ -29,11 +28,7 @@ class Intake:
             TransientError: it has not, or not in time; it may have stored some of them.
             PermanentError: ``TOO_LARGE``: an event does not fit into the hub.
         """
-        try:
-            async with asyncio.timeout(_DEADLINE_S):
-                await self._sender.call(lambda client: _send(client, events))
-        except TimeoutError as error:
-            raise TransientError(f"the hub did not answer within {_DEADLINE_S:g} s") from error
+        await self._sender.call(lambda client: _send(client, events), _DEADLINE_S)
 
 
 async def _send(client: EventHubProducerClient, events: list[bytes]) -> None:

@@ -18,6 +18,7 @@ from shared.contracts.messages import SegmentReady
 from shared.hubs import publisher as publisher_module
 from shared.hubs.publisher import Publisher
 from shared.hubs.sender import Sender
+from splitter.intake import forwarding
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SILENT = (
@@ -62,6 +63,28 @@ async def test_a_silent_connection_is_thrown_away_and_the_next_one_serves(
         before = await publisher.newest("0")
         await publisher.to_partition(MESSAGE, "0")
         assert await publisher.newest("0") > before
+    assert connections == []
+    gc.collect()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_a_delivery_that_event_grid_waits_for_in_vain_comes_in_at_the_next_try(
+    silent: str, eventhub_connection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections = [silent, eventhub_connection]
+    monkeypatch.setattr(forwarding, "_DEADLINE_S", 2.0)
+
+    async def connect() -> EventHubProducerClient:
+        return EventHubProducerClient.from_connection_string(
+            connections.pop(0), eventhub_name="uploads"
+        )
+
+    async with Sender("uploads", connect, deadline_s=30) as sender:
+        intake = forwarding.Intake(sender)
+        with pytest.raises(TransientError, match="did not answer within 2 s"):
+            await intake.put([b"{}"])
+        monkeypatch.setattr(forwarding, "_DEADLINE_S", 30.0)
+        await intake.put([b"{}"])
     assert connections == []
     gc.collect()
 
