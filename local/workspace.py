@@ -93,7 +93,9 @@ class Workspace:
 
     def _make(self) -> None:
         try:
-            self.logs.mkdir(parents=True, exist_ok=True)
+            # It holds videos, which are no business of the machine's other users.
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.logs.mkdir(exist_ok=True)
             (self.directory / LOCK_FILE).touch()
         except OSError as error:
             raise ConfigurationError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import stat
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ class Seen:
 
     storage: str
     """The connection string of its storage."""
+    folder_mode: str
     secrets: dict[str, str]
     arguments: dict[str, str]
     metrics: dict[str, str]
@@ -60,6 +62,7 @@ async def seen(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Seen]:
         storage = stack.storage_connection_string
         yield Seen(
             storage,
+            stat.filemode((folder / "stack").stat().st_mode),
             {
                 "storage": key_of(storage),
                 "event hubs": DEFAULT_KEY,
@@ -150,6 +153,10 @@ async def test_the_key_that_all_emulators_have_does_not_open_the_storage(seen: S
     async with BlobServiceClient.from_connection_string(known, retry_total=0) as client:
         with pytest.raises(HttpResponseError, match="AuthorizationFailure"):
             await client.get_service_properties()
+
+
+async def test_no_other_user_of_the_machine_can_read_what_is_stored(seen: Seen) -> None:
+    assert seen.folder_mode == "drwx------"
 
 
 async def test_no_secret_is_in_the_arguments_of_a_process(seen: Seen) -> None:
