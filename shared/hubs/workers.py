@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from shared.contracts.errors import NewerMessageError, StylestreamError
+from shared.contracts.errors import StylestreamError
 from shared.hubs.dead_lettering import DeadLettering
 from shared.hubs.delivery import Delivery
 from shared.hubs.scarcity import retry_on_scarcity
@@ -69,11 +69,9 @@ class Workers:
         except GivenBack as reason:
             log.info("event released", partition=delivery.partition_id, reason=str(reason))
             return
-        except NewerMessageError as error:
+        except Exception as error:
             # This may take long, and must not occupy room.
             self._put_in_hand(self._set_aside(delivery, error))
-        except Exception as error:
-            await self._set_aside(delivery, error)
         else:
             delivery.done()
 

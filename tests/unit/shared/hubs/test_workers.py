@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from types import SimpleNamespace
 
+import pytest
 from azure.eventhub.amqp import AmqpMessageBodyType
 from prometheus_client import CollectorRegistry
 
@@ -76,13 +77,17 @@ async def test_events_that_wait_for_room_when_the_service_drains_are_not_taken_u
     assert watermark.oldest == Place("2", 2)
 
 
-async def test_an_event_of_a_newer_release_waits_for_one_and_takes_up_no_room() -> None:
+@pytest.mark.parametrize(
+    "error",
+    [NewerMessageError("of a newer release", b""), ValueError("a dead letter that is not stored")],
+)
+async def test_an_event_that_is_set_aside_and_waits_takes_up_no_room(error: Exception) -> None:
     begun, watermark = asyncio.Queue[int](), Watermark[Place]()
 
     async def work(delivery: Delivery) -> None:
         begun.put_nowait(delivery.sequence_number)
         if delivery.sequence_number == 1:
-            raise NewerMessageError("of a newer release", b"")
+            raise error
 
     metrics = WorkMetrics(CollectorRegistry(), "stylizer")
     letters = DeadLetters(None, "dead-letters", "frames")  # type: ignore[arg-type]
