@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -69,6 +70,20 @@ class _Opened:
         return min(BLOCK_BYTES, self.size - number * BLOCK_BYTES)
 
 
+def requested(texts: Mapping[str, str], default_style: str, gallery: Gallery) -> StyleRequest:
+    """Return the style request that texts make.
+
+    Raises:
+        Problem: they make none, or name a style that the gallery does not have.
+    """
+    try:
+        request = parse_style_request(texts, default_style)
+        gallery.require(request)
+    except StyleError as error:
+        raise bad_request(error.message) from error
+    return request
+
+
 class Uploads:
     """Opens uploads, accepts their blocks, and completes them.
 
@@ -103,7 +118,8 @@ class Uploads:
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 f"the video has {new.size} bytes, and this studio accepts up to {self._most_bytes}",
             )
-        request = self._request(new)
+        texts = new.model_dump(exclude={"name", "size"})
+        request = requested(texts, self._default_style, self._gallery)
         video = _safe(new.name)
         # A folder for each upload, so that videos with the same name do not mix their blocks.
         name = f"{user.folder}/{secrets.token_hex(4)}/{video}"
@@ -167,15 +183,6 @@ class Uploads:
         except StylestreamError as error:  # it is complete, or storage gives no key
             log.info("upload without a link", reason=str(error))
             return None
-
-    def _request(self, new: NewUpload) -> StyleRequest:
-        texts = new.model_dump(exclude={"name", "size"})
-        try:
-            request = parse_style_request(texts, self._default_style)
-            self._gallery.require(request)
-        except StyleError as error:
-            raise bad_request(error.message) from error
-        return request
 
     def _unseal(self, upload: str, user: User) -> _Opened:
         value = self._seals.open(_PURPOSE, upload, _LIFETIME_S)

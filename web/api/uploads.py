@@ -9,16 +9,12 @@ from typing import Final
 from aiohttp import web
 from pydantic import Field
 
-from shared.contracts.errors import StyleError
-from shared.contracts.style_request import StyleRequest
-from shared.contracts.style_request_text import parse_style_request
 from shared.contracts.times import LONGEST_S
 from web.access.guard import USER
 from web.api.endpoint import BYTES, Endpoint, answer_of, body_of, query_of
 from web.models import Asked, NewUpload, Received, Session, Style, Submitted, Upload
-from web.problems import bad_request
 from web.studio import Studio
-from web.uploads import BLOCK_BYTES
+from web.uploads import BLOCK_BYTES, requested
 
 
 class PreviewQuery(Asked):
@@ -63,21 +59,13 @@ async def show_session(studio: Studio, request: web.Request) -> web.StreamRespon
 async def paint_preview(studio: Studio, request: web.Request) -> web.StreamResponse:
     """Answer a picture's pixels with the painted picture."""
     query = query_of(PreviewQuery, request)
-    style = _style(studio, query)
-    pixels = await request.read()
-    with studio.metrics.timed("preview"):
-        picture = await studio.previews.paint(pixels, query.width, query.height, style)
-    return web.Response(body=picture, content_type="image/jpeg")
-
-
-def _style(studio: Studio, query: PreviewQuery) -> StyleRequest:
     texts = query.model_dump(exclude={"width", "height", "at"})
-    try:
-        style = parse_style_request(texts, studio.settings.default_style)
-        studio.gallery.require(style)
-    except StyleError as error:
-        raise bad_request(error.message) from error
-    return style.at(Fraction(query.at))
+    style = requested(texts, studio.settings.default_style, studio.gallery)
+    pixels = await request.read()
+    shown = style.at(Fraction(query.at))
+    with studio.metrics.timed("preview"):
+        picture = await studio.previews.paint(pixels, query.width, query.height, shown)
+    return web.Response(body=picture, content_type="image/jpeg")
 
 
 async def open_upload(studio: Studio, request: web.Request) -> web.StreamResponse:
