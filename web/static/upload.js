@@ -6,6 +6,8 @@ const AT_ONCE = 3;
 const BAD_REQUEST = 400;
 const FORBIDDEN = 403;
 const NOT_FOUND = 404;
+// A browser does not say why a request to another origin failed, such as that its link has expired.
+const UNSAID = 0;
 
 let before = Promise.resolve();
 let unsent = 0;
@@ -97,8 +99,7 @@ function recalled(key) {
   }
 }
 
-// How blocks get to storage. A browser does not say why a request to another origin failed, so the
-// link is given up where it has never worked, and kept where it has.
+// How blocks get to storage. The link is given up where it has never worked, and renewed where it has.
 class Way {
   #address;
   #link;
@@ -131,7 +132,7 @@ class Way {
     } catch (error) {
       if (error.name === "AbortError") throw error;
       if (!this.#proven) this.#link = null;
-      else if (error.status === FORBIDDEN) this.#link = (await get(this.#address)).link;
+      else if (error.status === FORBIDDEN || error.status === UNSAID) this.#link = (await get(this.#address)).link;
       else throw error;
       return false;
     }

@@ -73,6 +73,25 @@ test("an upload that goes on while storage is away for a moment sends nothing tw
   assert.deepEqual(asked.filter((one) => !one.startsWith("GET")), ["PUT /api/uploads/sealed/2", "POST /api/uploads/sealed/complete"]);
 });
 
+test("an upload whose link expires goes on with another, though the browser does not say why storage refused", async () => {
+  let links = 0;
+  let left = 3;
+  answers = (request) => {
+    if (request.includes("link=1")) {
+      if (left-- > 0) return new Response(null, { status: 201 });
+      throw new TypeError("Failed to fetch");
+    }
+    if (request.includes("link=")) return new Response(null, { status: 201 });
+    const link = `https://storage/a?link=${++links}`;
+    if (request === "POST /api/uploads") return json(201, { upload: "sealed", block_bytes: BLOCK, blocks: 9, link });
+    return request.startsWith("GET") ? json(200, { blocks: [], link }) : studio(9)(request);
+  };
+  await upload(fileOf(9), {}, () => {}, NEVER);
+  const sent = (way) => asked.filter((one) => one.match(`PUT ${way}`)).length;
+  assert.equal(sent("/api/uploads/sealed/") + sent("https://storage/a.link=[^1]"), 6);
+  assert.ok(sent("https://storage/a.link=[^1]") >= 3);
+});
+
 test("an upload that the studio does not know any more begins anew", async () => {
   answers = (request) => (request.startsWith("PUT") ? json(400, { detail: "no" }) : studio(1)(request));
   await assert.rejects(upload(fileOf(1), {}, () => {}, NEVER));
