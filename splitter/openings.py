@@ -25,6 +25,8 @@ from splitter.upload import Video
 
 _ATTEMPTS: Final = "attempts"
 _CHUNKS: Final = "chunks"
+_SEEN: Final = "seen"
+"""When the record of progress that was looked at last had been written."""
 
 
 class Opening(Value):
@@ -137,7 +139,11 @@ class Openings:
             if facts is None:
                 return
             before = int(facts.metadata.get(_CHUNKS, "-1"))
-            resets_count = progress.chunks > before or progress.waiting_for is not None
+            # An attempt that ended before it recorded anything has left an earlier one's record.
+            waited = progress.waiting_for is not None and progress.at != facts.metadata.get(
+                _SEEN, ""
+            )
+            resets_count = progress.chunks > before or waited
             made = 0 if resets_count else int(facts.metadata.get(_ATTEMPTS, "0"))
             if made >= self._attempts:
                 raise PermanentError(
@@ -146,6 +152,8 @@ class Openings:
                     "video is not retried",
                 )
             counted = {_ATTEMPTS: str(made + 1), _CHUNKS: str(max(progress.chunks, before))}
+            if progress.at:
+                counted[_SEEN] = progress.at
             begun = await self._blobs.annotate(self._container, blob, counted, etag=facts.etag)
 
     async def _progress(self, job_id: str) -> SplitProgress:

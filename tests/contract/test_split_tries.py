@@ -119,12 +119,15 @@ async def test_a_split_that_waited_when_its_splitter_was_killed_is_not_counted(
             etag = await bench.upload("film.mp4", 8)
             job = await bench.job("film.mp4", etag)
             await bench.sealed(job.job_id)
-        waits = SplitProgress(frames=8, chunks=1, waiting_for="a stylizer")
-        await bench.blobs.replace(
-            bench.settings.jobs_container, progress_blob(job.job_id), waits.to_json()
-        )
-        openings = bench.openings(2)
-        for _ in range(10):
+        openings, record = bench.openings(2), progress_blob(job.job_id)
+        for minute in range(10):
+            at = f"2026-01-01T00:0{minute}:00+00:00"
+            waits = SplitProgress(frames=8, chunks=1, waiting_for="a stylizer", at=at)
+            await bench.blobs.replace(bench.settings.jobs_container, record, waits.to_json())
+            await openings.begin("film.mp4", etag, job)
+        # One that is killed before it records anything did not wait: the record is an earlier one's
+        await openings.begin("film.mp4", etag, job)
+        with pytest.raises(PermanentError, match="ended the splitter 2 times at the same place"):
             await openings.begin("film.mp4", etag, job)
 
 
