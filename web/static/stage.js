@@ -49,6 +49,7 @@ export class Stage {
     this.#after.addEventListener("error", () => this.#job && !this.#live && this.#resultFailed());
     this.#before.addEventListener("error", () => {
       this.#hasBefore = this.#seesBefore = false;
+      this.#hear();
       this.#showMeans();
     });
     this.#before.addEventListener("loadeddata", () => {
@@ -102,6 +103,7 @@ export class Stage {
     // What was lost once would be lost again with every event of the job.
     if (!shown && (job.result || !this.#lostWhy)) this.#begin(job);
     this.#live?.update(job);
+    this.#hear();
     this.#showMeans();
     this.#hint();
     this.#showTime();
@@ -132,22 +134,36 @@ export class Stage {
     this.#mute();
   }
 
-  // The painted part is gone: the job has ended a while ago. Its result goes on at the same place.
+  // The painted part is gone: the job has ended a while ago, or the browser cannot play it.
   #lost(error) {
+    const unplayable = error instanceof Unplayable;
+    if (this.#job.result && !unplayable) {
+      this.#changeToResult();
+      return;
+    }
+    this.#live.close();
+    this.#live = null;
+    if (unplayable) {
+      this.#showPicture(cannotPlay(this.#job));
+      return;
+    }
+    this.#lostWhy = error instanceof Refused ? error.message : "This browser stopped playing the picture.";
+    this.#showMeans();
+    this.#hint();
+  }
+
+  // The painted part is silent, and of the original beside it nothing is heard where the browser cannot play that.
+  #hear() {
+    const { result, sound } = this.#job ?? {};
+    if (this.#live && result && sound && !this.#hasBefore && !this.#muted) this.#changeToResult();
+  }
+
+  // Goes on at the same place.
+  #changeToResult() {
     const job = this.#job;
     const { currentTime: at, paused, ended } = this.#after;
     this.#live.close();
     this.#live = null;
-    if (error instanceof Unplayable) {
-      this.#showPicture(cannotPlay(job));
-      return;
-    }
-    if (!job.result) {
-      this.#lostWhy = error instanceof Refused ? error.message : "This browser stopped playing the picture.";
-      this.#showMeans();
-      this.#hint();
-      return;
-    }
     this.#after.src = `/api/jobs/${job.id}/result`;
     this.#after.currentTime = at;
     this.#mute();
@@ -246,6 +262,7 @@ export class Stage {
     this.#after.muted = muted || Boolean(this.#live);
     $("mute").classList.toggle("muted", muted);
     $("mute").setAttribute("aria-label", muted ? "Sound is off" : "Sound is on");
+    this.#hear();
   }
 
   #full() {

@@ -11,6 +11,7 @@ import secrets
 
 import pytest
 from browsers import open_page
+from histories import SOURCE
 from playwright.async_api import Page, expect
 from studio_bench import TOKEN, Opened, only_upload
 from studio_page import WITHOUT_MEDIA_SOURCE, look, when
@@ -18,6 +19,7 @@ from videos import Sound, Video
 from webkit import WebKitPage, webkit_page
 
 from shared.contracts.layout import chunk_blob, job_id
+from shared.contracts.manifest import Track
 from shared.contracts.style_request_text import parse_style_request
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -98,6 +100,29 @@ async def test_chromium_plays_it_as_it_grows_and_then_the_result(studio, browser
             await studio.segment(job, number, FRAMES)
         await when(page, lambda seen: seen["time"] > SECONDS / 2 + 0.1)
         await end(page, studio, job)
+        await when(page, lambda seen: seen["time"] > SECONDS - 0.1)
+
+
+async def test_sound_comes_with_the_result_where_the_browser_cannot_play_the_original(
+    studio, browser
+):
+    async with open_page(browser, f"{studio.url}/?token={TOKEN}") as page:
+        await studio.blobs.create(studio.names["uploads"], "beach.mxf", b"of a camera")
+        job = secrets.token_hex(12)
+        for number in range(SEGMENTS):
+            await studio.segment(job, number, FRAMES)
+        sound = Track(kind="audio", codec="pcm_s16le")
+        source = SOURCE.model_copy(update={"width": 64, "height": 48, "tracks": (sound,)})
+        record = {"job_id": job, "video_name": "beach.mxf", "source": source}
+        await studio.job(**record)
+        await page.click(".thumb")
+        await when(page, lambda seen: seen["time"] > 0.2)
+        await page.click("#mute")
+        video = Video(frames=SEGMENTS * FRAMES, size=(64, 48), sounds=[Sound(duration_s=5)]).make()
+        await studio.blobs.create(studio.names["results"], "beach.painted.mp4", video)
+        await studio.job(**record, state="done", result="beach.painted.mp4")
+        over = await when(page, lambda seen: seen["source"].endswith("/result"), 20)
+        assert not over["muted"]
         await when(page, lambda seen: seen["time"] > SECONDS - 0.1)
 
 
