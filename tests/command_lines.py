@@ -7,10 +7,10 @@ import pytest
 from cli.main import main
 
 
-def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """Run a command that must end with exit code 2 and no word on stdout; return its stderr."""
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object, code: int = 2) -> str:
+    """Run a command that must end with an exit code and no word on stdout; return its stderr."""
     with pytest.raises(SystemExit) as ended:
         main([str(word) for word in arguments])
     told = capsys.readouterr()
-    assert (ended.value.code, told.out) == (2, "")
+    assert (ended.value.code, told.out) == (code, "")
     return told.err

@@ -127,7 +127,6 @@ async def test_every_problem_of_a_command_line_is_named_at_once(clip: Path, tmp_
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("frobnicate",), "'frobnicate' is not a command"),
         (("run", "--stylizers", "0"), "1 to 32"),
         (("status", "not-a-job", "--dir", "/nonexistent"), "no stack runs in /nonexistent"),
         (("config",), "EVENTHUB_CONNECTION_STRING"),
