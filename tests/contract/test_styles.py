@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
-import sys
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -17,10 +15,12 @@ from ports import unused_port
 from prometheus_client import CollectorRegistry
 from styles import hang, network
 
+from local.children import inherited, python
+from local.loader import Loader
 from local.processes import Command, Supervised
 from local.readiness import HttpReady
 from local.stack import CONTAINERS
-from shared.contracts.errors import ConfigurationError
+from shared.contracts.errors import ConfigurationError, StylestreamError
 from shared.service.settings import ServiceSettings
 from shared.storage.accounts import storage_client
 from shared.storage.blobs import BlobStore
@@ -29,7 +29,6 @@ from shared.styles.download import fetch_styles
 from shared.styles.gallery import Gallery
 from shared.telemetry.metrics import WorkMetrics
 
-ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
@@ -66,15 +65,36 @@ def retry() -> Retry:
     return Retry(WorkMetrics(CollectorRegistry(), "test"))
 
 
-def environment(storage: str, eventhub: str, **more: str) -> dict[str, str]:
-    return {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(ROOT),
-        "STORAGE_CONNECTION_STRING": storage,
-        "EVENTHUB_CONNECTION_STRING": eventhub,
-        "METRICS_HOST": "127.0.0.1",
-        **more,
-    }
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def loader(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Loader]:
+    """Starts services as a stack does: as forks of one process that has loaded their packages."""
+    folder = tmp_path_factory.mktemp("loader")
+    async with Loader(inherited(folder), folder / "loader.log") as loader:
+        yield loader
+
+
+Process = Callable[..., Supervised]
+"""Makes a service with settings, besides those that all have here."""
+
+
+@pytest.fixture
+def process(
+    loader: Loader, storage_connection: str, eventhub_connection: str, tmp_path: Path
+) -> Process:
+    def make(service: str, port: int = 0, **settings: str) -> Supervised:
+        environment = {
+            **loader.environment,
+            "STORAGE_CONNECTION_STRING": storage_connection,
+            "EVENTHUB_CONNECTION_STRING": eventhub_connection,
+            "METRICS_HOST": "127.0.0.1",
+            "METRICS_PORT": str(port),
+            **settings,
+        }
+        ready = HttpReady(f"http://127.0.0.1:{port}/readyz")
+        command = Command(service, python(service), environment, tmp_path / "log", ready)
+        return Supervised(command, launch=loader.launch)
+
+    return make
 
 
 async def test_the_styles_of_a_container_are_a_gallery(
@@ -115,33 +135,20 @@ async def test_a_folder_and_a_container_exclude_each_other(
 
 @pytest.mark.parametrize("service", ["splitter", "stylizer"])
 async def test_a_service_has_its_default_style_from_a_container_and_leaves_nothing_behind(
-    storage_connection: str,
-    eventhub_connection: str,
-    container: str,
-    tmp_path: Path,
-    service: str,
+    process: Process, container: str, tmp_path: Path, service: str
 ) -> None:
-    port, temporary = unused_port(), tmp_path / "temporary"
+    temporary = tmp_path / "temporary"
     temporary.mkdir()
-    process = Supervised(
-        Command(
-            name=service,
-            argv=(sys.executable, "-m", service),
-            environment=environment(
-                storage_connection,
-                eventhub_connection,
-                STYLES_CONTAINER=container,
-                DEFAULT_STYLE="my-own",
-                METRICS_PORT=str(port),
-                TMPDIR=str(temporary),
-            ),
-            log=tmp_path / "log",
-            ready=HttpReady(f"http://127.0.0.1:{port}/readyz"),
-        )
+    running = process(
+        service,
+        unused_port(),
+        STYLES_CONTAINER=container,
+        DEFAULT_STYLE="my-own",
+        TMPDIR=str(temporary),
     )
-    await process.start()
+    await running.start()
     assert list(temporary.glob("stylestream-work-*/styles/my-own.onnx"))
-    await process.stop()
+    await running.stop()
     assert not list(temporary.glob("stylestream-work-*"))
 
 
@@ -155,8 +162,7 @@ async def test_a_service_has_its_default_style_from_a_container_and_leaves_nothi
     ],
 )
 async def test_a_service_does_not_start_with_styles_that_it_cannot_use(
-    storage_connection: str,
-    eventhub_connection: str,
+    process: Process,
     blobs: BlobStore,
     container: str,
     service: str,
@@ -165,39 +171,20 @@ async def test_a_service_does_not_start_with_styles_that_it_cannot_use(
 ) -> None:
     if not settings:
         await blobs.replace(container, "my-own.onnx", b"tampered")
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", service),
-        env=environment(
-            storage_connection,
-            eventhub_connection,
-            METRICS_PORT="0",
-            STYLES_CONTAINER=container,
-            **settings,
-        ),
-        stderr=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(60):
-        _, err = await process.communicate()
-    assert process.returncode == 2
-    assert sentence in err.decode()
-    assert "Traceback" not in err.decode()
+    await refuses(process(service, STYLES_CONTAINER=container, **settings), sentence)
 
 
 async def test_a_stylizer_names_every_style_that_lacks_the_precision_asked_for(
-    storage_connection: str, eventhub_connection: str, container: str
+    process: Process, container: str
 ) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "stylizer"),
-        env=environment(
-            storage_connection,
-            eventhub_connection,
-            METRICS_PORT="0",
-            STYLES_CONTAINER=container,
-            PRECISION="fp16",
-        ),
-        stderr=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(60):
-        _, err = await process.communicate()
-    assert process.returncode == 2
-    assert "PRECISION=fp16: style 'my-own' has no fp16 network (my-own.fp16.onnx" in err.decode()
+    stylizer = process("stylizer", STYLES_CONTAINER=container, PRECISION="fp16")
+    await refuses(stylizer, "PRECISION=fp16: style 'my-own' has no fp16 network (my-own.fp16.onnx")
+
+
+async def refuses(service: Supervised, sentence: str) -> None:
+    """A service ends before it is ready, with a sentence for its operator."""
+    with pytest.raises(StylestreamError, match="ended with code 2 before it was ready"):
+        await service.start()
+    said = service.command.log.read_text()
+    assert sentence in said
+    assert "Traceback" not in said
