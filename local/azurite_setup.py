@@ -68,7 +68,7 @@ def find_node(oldest: int = OLDEST_NODE) -> Path | None:
         candidates.append(str(wheel / "bin/node"))
     for candidate in candidates:
         if candidate is not None and major_version(candidate) >= oldest:
-            return Path(candidate)
+            return _program(candidate)
     return None
 
 
@@ -90,6 +90,26 @@ def major_version(node: str) -> int:
         return 0
     match = re.match(r"v(\d+)\.", answer.stdout)
     return int(match[1]) if match else 0
+
+
+def _program(node: str) -> Path:
+    """Return the program that the command ``node`` runs.
+
+    Version managers put commands on the PATH that choose a version by the current folder and the
+    environment. Azurite is started in another folder, with few variables.
+    """
+    path = Path(node).resolve()
+    with path.open("rb") as file:
+        if path.name.startswith("node") and file.read(2) != b"#!":
+            return Path(node)
+    answer = subprocess.run(
+        [node, "-p", "process.execPath"],
+        env={name: value for name, value in os.environ.items() if name != "NODE_OPTIONS"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Path(answer.stdout.strip() or node)
 
 
 def _install(place: Path) -> None:
