@@ -212,11 +212,10 @@ class SplitJob:
                                 return None
                             if self._shipping.has(item.chunk):
                                 continue
-                            await self._shipping.room()
                             event = ChunkReady.of(
                                 self._job_id, source, self._opening.style, item.chunk
                             )
-                            shipments.create_task(self._shipping.ship(event, item.data))
+                            await self._shipping.begin(shipments, event, item.data)
                         case SplitEnd():
                             end = item
         except ExceptionGroup as group:

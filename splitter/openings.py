@@ -140,9 +140,8 @@ class Openings:
                 return
             before = int(facts.metadata.get(_CHUNKS, "-1"))
             # An attempt that ended before it recorded anything has left an earlier one's record.
-            waited = progress.waiting_for is not None and progress.at != facts.metadata.get(
-                _SEEN, ""
-            )
+            news = progress.at != facts.metadata.get(_SEEN, "")
+            waited = news and progress.waiting_for is not None
             resets_count = progress.chunks > before or waited
             made = 0 if resets_count else int(facts.metadata.get(_ATTEMPTS, "0"))
             if made >= self._attempts:

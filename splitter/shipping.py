@@ -68,23 +68,24 @@ class Shipping:
         """Whether a chunk was shipped."""
         return chunk.index in self._shipped
 
-    async def room(self) -> None:
-        """Wait until one more chunk may be in flight; `ship` releases its place."""
-        await self._room.acquire()
+    async def begin(self, shipments: asyncio.TaskGroup, event: ChunkReady, data: bytes) -> None:
+        """Ship a chunk as one of the ``shipments``, once there is room for it.
 
-    async def ship(self, event: ChunkReady, data: bytes) -> None:
-        """Store a chunk, then announce it to the stylizers: an announced blob always exists.
+        It is stored, then announced to the stylizers: an announced blob always exists.
 
         Raises:
-            SourceRefused: ``SOURCE_CHANGED``: an earlier split stored a different chunk; a
-                `CutChanged` if that one came from the same upload.
+            SourceRefused: from the group, ``SOURCE_CHANGED``: an earlier split stored a different
+                chunk; a `CutChanged` if that one came from the same upload.
         """
-        try:
-            with self._outlets.metrics.timed("ship", chunk=event.chunk.index):
-                await self._store(lambda: self._put(event, data))
-                await self._outlets.retry(lambda: self._announce(event))
-        finally:
-            self._room.release()
+        await self._room.acquire()
+        shipment = shipments.create_task(self._ship(event, data))
+        # Not at its own end: one that is cancelled before it begins never comes to that.
+        shipment.add_done_callback(lambda _: self._room.release())
+
+    async def _ship(self, event: ChunkReady, data: bytes) -> None:
+        with self._outlets.metrics.timed("ship", chunk=event.chunk.index):
+            await self._store(lambda: self._put(event, data))
+            await self._outlets.retry(lambda: self._announce(event))
         self._shipped.add(event.chunk.index)
         self._outlets.metrics.chunk("split", event.chunk.frames)
 
