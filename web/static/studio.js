@@ -38,11 +38,14 @@ const sources = new Map();
 
 // The picture
 
-async function showFrame(canvas) {
+// A job that somebody began to watch after `before` stays where it is.
+async function showFrame(canvas, before = stage.job) {
   frame = canvas;
   schedule.seconds = canvas.seconds ?? NaN;
-  stage.showFrame(canvas);
-  jobs.select(null);
+  if (stage.job === before) {
+    stage.showFrame(canvas);
+    jobs.select(null);
+  }
   await paintAll();
 }
 
@@ -84,7 +87,7 @@ gallery.addEventListener("trouble", (event) => trouble("gallery", event.detail.m
 gallery.addEventListener("painted", () => trouble("gallery", null));
 
 function showChoice() {
-  if (stage.job) stage.showFrame(frame);
+  if (stage.job && frame) stage.showFrame(frame);
   describe();
   paintLarge();
 }
@@ -129,6 +132,7 @@ function refusal(file) {
 
 // Shows the first of the videos that this browser can show, or the example.
 async function showFirst(chosen) {
+  const before = stage.job;
   for (const file of chosen) {
     const url = URL.createObjectURL(file);
     // What moves without being a video to the browser, such as a GIF, is shown as a picture.
@@ -136,11 +140,11 @@ async function showFirst(chosen) {
     URL.revokeObjectURL(url);
     // Others were chosen while it was read.
     if (files !== chosen) return;
-    if (canvas) return showFrame(canvas);
+    if (canvas) return showFrame(canvas, before);
   }
   const them = chosen.length > 1 ? "them" : "it";
   $("chosen-more").textContent += ` · this browser cannot show ${them}, so styles are shown on an example`;
-  await showFrame(await example);
+  await showFrame(await example, before);
 }
 
 $("files").addEventListener("change", (event) => choose(event.target.files));
@@ -241,10 +245,10 @@ jobs.addEventListener("watch", (event) => {
 jobs.addEventListener("ready", () => {
   if (troubles.get("painting") || troubles.get("gallery")) paintAll();
 });
-jobs.addEventListener("gone", (event) => {
+jobs.addEventListener("gone", async (event) => {
   URL.revokeObjectURL(sources.get(event.detail));
   sources.delete(event.detail);
-  if (stage.job === event.detail) showFrame(frame);
+  if (stage.job === event.detail) showFrame(frame ?? (await example), event.detail);
 });
 
 if (session.sign_out) {
@@ -255,4 +259,4 @@ if (session.sign_out) {
 jobs.follow();
 describe();
 const picture = await example;
-if (!frame) await showFrame(picture);
+if (!frame) await showFrame(picture, null);

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from browsers import open_page
 from PIL import Image
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 from studio_bench import TOKEN, Opened, opened
 from studio_page import (
     CONTRAST,
@@ -240,6 +240,25 @@ async def test_styles_are_shown_on_the_first_video_that_the_browser_can_show(pag
     await shows(page, [96, 64])
     await choose(page, clip, empty)
     await expect(page.locator("#trouble")).to_have_text("empty.mp4 is empty.")
+
+
+async def test_the_example_that_comes_late_takes_nobodys_picture_away(page, studio):
+    arrives = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await arrives.wait()
+        await route.continue_()
+
+    await page.route("**/static/example.jpg", hold)
+    await page.reload(wait_until="commit")
+    await studio.job(video_name="early.mp4")
+    await page.get_by_role("button", name="Watch early.mp4").click(timeout=PATIENCE_MS)
+    await expect(page.locator("#title")).to_have_text("early.mp4")
+    arrives.set()
+    await when(page, lambda seen: seen["galleries"] == 1)
+    await expect(page.locator("#before-still")).to_be_hidden()
+    await page.locator(".card", has_text="Udnie").click()
+    await shows(page, EXAMPLE)
 
 
 async def test_styles_are_shown_on_a_gif_and_on_a_photo_which_is_not_painted(page, tmp_path):
