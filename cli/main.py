@@ -34,8 +34,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=errors)
-    # It describes at length every way to sign in that failed; our final sentence suffices.
-    logging.getLogger("azure.identity").setLevel(logging.ERROR)
+    # Its SDK describes at length each answer and each way to sign in that it can do nothing with;
+    # our final sentence suffices.
+    logging.getLogger("azure").setLevel(logging.ERROR)
     try:
         arguments = build_parser().parse_args(argv)
         module, _, function = arguments.command.partition(":")

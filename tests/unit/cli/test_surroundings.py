@@ -6,13 +6,16 @@ import pwd
 import subprocess
 import sys
 import tempfile
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from cli import main as command
 from cli.commands.jobs import play
 from cli.main import main
+from local import azurite
 from local.defaults import SAMPLE
 from shared.contracts.errors import StylestreamError
 
@@ -117,6 +120,26 @@ def test_a_file_whose_name_could_colour_the_terminal_is_named_harmlessly(
     _, said = told(capsys, "run", "-o", f"{tmp_path}/\x1b[31m{'x' * 300}/")
     assert said.endswith(": File name too long\n")
     assert "\x1b" not in said
+
+
+def test_an_answer_that_storage_would_not_give_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Broken(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(501)
+            self.send_header("Content-Type", "text/plain")
+            self.end_headers()
+            self.wfile.write(b"no idea")
+
+    with HTTPServer(("127.0.0.1", 0), Broken) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        connection = azurite.connection_string(server.server_port)
+        monkeypatch.setenv("STORAGE_CONNECTION_STRING", connection)
+        ran = in_shell('"$0" status')
+        server.shutdown()
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert len(ran.stderr.splitlines()) == 1, ran.stderr
 
 
 def test_a_result_that_cannot_be_opened_leaves_nothing_behind(
