@@ -24,7 +24,7 @@ def find_room_problems(videos: Sequence[Path], folder: Path) -> list[str]:
     what = f"{videos[0]} takes" if len(videos) == 1 else f"the {len(videos)} videos take"
     return [
         f"{what} {_megabytes(needed)}, and the pipeline keeps uploads in {folder}, where "
-        f"{_megabytes(free)} are free: make room there, or choose another disk with --dir or TMPDIR"
+        f"{_megabytes(free)} are free: make room there"
     ]
 
 

@@ -54,6 +54,8 @@ class Account:
     connection_string: str | None = field(default=None, repr=False)
     url: str | None = None
     containers: Containers = DEFAULT_CONTAINERS
+    directory: Path | None = None
+    """The directory of the stack on this machine that keeps it; None for any other account."""
 
 
 def find_account(directory: Path | None) -> Account:
@@ -73,7 +75,7 @@ def find_account(directory: Path | None) -> Account:
                 "STORAGE_CONNECTION_STRING or STORAGE_ACCOUNT_URL"
             ]
         )
-    return Account(state.storage_connection_string)
+    return Account(state.storage_connection_string, directory=directory)
 
 
 def _from_environment() -> Account | None:

@@ -227,7 +227,8 @@ async def _pipeline(
 
 
 def _check_room(orders: list[_Order], directory: Path, progress: JobProgress) -> None:
-    refuse(find_room_problems([order.video for order in orders], directory))
+    problems = find_room_problems([order.video for order in orders], directory)
+    refuse([f"{problem}, or choose another disk with --dir or TMPDIR" for problem in problems])
     progress.explain_waiting = functools.partial(shortage, directory)
 
 

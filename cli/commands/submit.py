@@ -20,8 +20,10 @@ from cli.commands.common import (
 from cli.interruption import Interrupted
 from cli.progress import JobProgress
 from cli.report import Report
+from cli.room import find_room_problems
 from cli.videos import find_videos
 from client import Pipeline, Submission, open_pipeline
+from client.account import find_account
 from local.defaults import gallery
 from shared.telemetry.escapes import escaped_json
 
@@ -42,9 +44,12 @@ async def submit(arguments: Namespace) -> int:
     videos, problems = find_videos(arguments.videos, gallery().styles)
     refuse(problems + find_request_problems(arguments))
     request = read_request(arguments)
+    account = find_account(arguments.dir)
+    if account.directory is not None:
+        refuse(find_room_problems(videos, account.directory))
     submissions: list[Submission] = []
     try:
-        async with open_pipeline(arguments.dir) as pipeline:
+        async with open_pipeline(account) as pipeline:
             for video in videos:
                 submission = await pipeline.submit(video, request)
                 submissions.append(submission)

@@ -8,7 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from cli.commands import submit
+from cli.main import main
 from cli.room import LITTLE_ROOM, find_room_problems, shortage
+from client import Account
+from local import azurite
 
 
 @pytest.fixture
@@ -36,11 +40,23 @@ def test_videos_that_do_not_fit_are_refused_with_the_remedy(
     leave_free(monkeypatch, 1_500_000)
     (problem,) = find_room_problems([video], tmp_path)
     assert problem.startswith(f"{video} takes 2.0 MB, and the pipeline keeps uploads in {tmp_path}")
-    assert problem.endswith(
-        "1.5 MB are free: make room there, or choose another disk with --dir or TMPDIR"
-    )
+    assert problem.endswith("where 1.5 MB are free: make room there")
     (problem,) = find_room_problems([video, video], tmp_path)
     assert problem.startswith("the 2 videos take 4.0 MB, and ")
+
+
+@pytest.mark.usefixtures("bare_environment")
+def test_a_stack_on_this_machine_without_room_is_sent_nothing(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Storage at this address could not be reached
+    account = Account(azurite.connection_string(1), directory=tmp_path)
+    monkeypatch.setattr(submit, "find_account", lambda _: account)
+    leave_free(monkeypatch, 1_500_000)
+    with pytest.raises(SystemExit) as ended:
+        main(["submit", str(video)])
+    assert ended.value.code == 2
+    assert f"the pipeline keeps uploads in {tmp_path}" in capsys.readouterr().err
 
 
 def test_whoever_waits_hears_of_a_full_disk(
