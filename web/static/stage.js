@@ -77,11 +77,13 @@ export class Stage {
   }
 
   async paint(url, words) {
+    if (this.#job) return;
     this.#still.src = url;
     await this.#still.decode().catch(() => {});
+    if (this.#job) return;
     this.#still.alt = words;
-    this.#still.hidden = this.#job !== null;
-    if (!this.#job) this.#single(false);
+    this.#still.hidden = false;
+    this.#single(false);
   }
 
   // A job: the painted part while it grows, else its result. `source` is the video as it was put in.

@@ -214,6 +214,7 @@ SHOWN = """() => {
   return [canvas.width, canvas.height];
 }"""
 EXAMPLE = [640, 360]
+PAINTED = """() => performance.getEntriesByName("frame painted").length"""
 
 
 async def shows(page: Page, size: list[int]) -> None:
@@ -259,6 +260,36 @@ async def test_the_example_that_comes_late_takes_nobodys_picture_away(page, stud
     await expect(page.locator("#before-still")).to_be_hidden()
     await page.locator(".card", has_text="Udnie").click()
     await shows(page, EXAMPLE)
+
+
+async def test_a_preview_that_comes_late_does_not_take_the_place_of_a_jobs_picture(
+    page, studio, tmp_path
+):
+    arrives = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await arrives.wait()
+        await route.continue_()
+
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(Video(frames=8, size=(96, 80)).make())
+    await when(page, lambda seen: seen["galleries"] == 1)
+    await page.evaluate("() => { MediaSource.isTypeSupported = () => false; }")
+    await page.route("**/api/previews*", hold)
+    await choose(page, clip)
+    await shows(page, [96, 80])
+    job = await studio.job(video_name="odd.mp4")
+    await studio.segment(job.job_id, 0)
+    await page.get_by_role("button", name="Watch odd.mp4").click(timeout=PATIENCE_MS)
+    still, thumbnail = page.locator("#after-still"), f"/api/jobs/{job.job_id}/thumbnail.jpg"
+    await expect(still).to_have_attribute("src", thumbnail, timeout=PATIENCE_MS)
+    painted = await page.evaluate(PAINTED)
+    arrives.set()
+    async with asyncio.timeout(60):
+        while await page.evaluate(PAINTED) == painted:
+            await asyncio.sleep(0.1)
+    await expect(still).to_have_attribute("src", thumbnail)
+    await expect(still).to_be_visible()
 
 
 async def test_styles_are_shown_on_a_gif_and_on_a_photo_which_is_not_painted(page, tmp_path):
