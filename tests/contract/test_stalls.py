@@ -7,11 +7,21 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from assembler_bench import Bench, Loser, lose_chunks, running, seal, send_chunks, started
+from assembler_bench import (
+    DEADLINE_S,
+    Bench,
+    Loser,
+    lose_chunks,
+    running,
+    seal,
+    send_chunks,
+    started,
+)
 from structlog.testing import capture_logs
 
 from assembler.job import Job
 from assembler.loop import Assembler
+from assembler.stalls import HubProgress, Stalls
 from shared.contracts.layout import manifest_blob
 from shared.contracts.messages import (
     AnyMessage,
@@ -26,6 +36,40 @@ from shared.hubs.positions import HUB_MADE
 from shared.service.checkpoints import checkpoint_blob
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+LOOKS = 10
+"""So many looks take several times as long as any stall here may last."""
+
+
+class Looks:
+    """How often jobs were looked into."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._more = asyncio.Condition()
+
+    async def note(self) -> None:
+        async with self._more:
+            self._count += 1
+            self._more.notify_all()
+
+    async def more(self, count: int = LOOKS) -> None:
+        """Wait for so many further looks."""
+        async with asyncio.timeout(DEADLINE_S), self._more:
+            wanted = self._count + count
+            await self._more.wait_for(lambda: self._count >= wanted)
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
+    looks, examine = Looks(), Stalls.examine
+
+    async def counted(stalls: Stalls, job: Job, hubs: HubProgress) -> None:
+        await examine(stalls, job, hubs)
+        await looks.note()
+
+    monkeypatch.setattr(Stalls, "examine", counted)
+    return looks
 
 
 async def test_lost_chunks_are_sent_again_a_few_times_and_then_fail_the_job_by_name(
@@ -63,7 +107,7 @@ async def test_a_split_whose_end_was_not_announced_is_found_by_its_manifest(
 
 
 async def test_unread_chunks_are_waited_for_and_the_record_says_so(
-    storage_connection: str, eventhub_connection: str
+    storage_connection: str, eventhub_connection: str, looks: Looks
 ) -> None:
     job = uuid.uuid4().hex[:24]
     async with running(
@@ -74,8 +118,8 @@ async def test_unread_chunks_are_waited_for_and_the_record_says_so(
         await bench.hub.by_job(SplitCompleted(job_id=job, chunks=4, frames=32))
         await bench.record(job, lambda status: status.waiting)
         # Looked into for many times the timeout, with a stylizer nowhere
-        for _ in range(15):
-            await asyncio.sleep(0.1)
+        for _ in range(LOOKS):
+            await looks.more(1)
             status = await bench.look(job)
             assert status is not None
             assert (status.state, status.waiting and status.waiting.reason) == (
@@ -94,7 +138,7 @@ async def test_unread_chunks_are_waited_for_and_the_record_says_so(
 
 
 async def test_an_upload_that_waits_for_a_splitter_is_waited_for(
-    storage_connection: str, eventhub_connection: str
+    storage_connection: str, eventhub_connection: str, looks: Looks
 ) -> None:
     job = uuid.uuid4().hex[:24]
     async with running(
@@ -106,7 +150,7 @@ async def test_an_upload_that_waits_for_a_splitter_is_waited_for(
             started(job).model_copy(update={"queued": True, "upload_event": place})
         )
         await bench.record(job, lambda status: status.waiting)
-        await asyncio.sleep(1.5)
+        await looks.more()
         status = await bench.look(job)
         assert status is not None
         assert status.state == "queued"
@@ -162,7 +206,7 @@ async def test_a_job_whose_upload_event_went_with_an_earlier_hub_fails_in_the_en
 
 
 async def test_an_upload_that_was_announced_again_in_a_recreated_hub_is_waited_for(
-    storage_connection: str, eventhub_connection: str
+    storage_connection: str, eventhub_connection: str, looks: Looks
 ) -> None:
     job = uuid.uuid4().hex[:24]
     async with running(
@@ -179,14 +223,17 @@ async def test_an_upload_that_was_announced_again_in_a_recreated_hub_is_waited_f
             queued = {"queued": True, "upload_event": place}
             await bench.hub.by_job(started(job).model_copy(update=queued))
         await bench.record(job, lambda status: status.waiting)
-        await asyncio.sleep(1.5)
+        await looks.more()
         status = await bench.look(job)
         assert status is not None
         assert status.state == "queued"
 
 
 async def test_a_segment_whose_announcement_is_unread_is_not_lost(
-    storage_connection: str, eventhub_connection: str, monkeypatch: pytest.MonkeyPatch
+    storage_connection: str,
+    eventhub_connection: str,
+    looks: Looks,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     job, heard, apply = uuid.uuid4().hex[:24], asyncio.Event(), Assembler._apply
 
@@ -204,7 +251,7 @@ async def test_a_segment_whose_announcement_is_unread_is_not_lost(
         for chunk in (0, 1):
             await bench.hub.by_job(SegmentReady(job_id=job, chunk=chunk, frames=8))
         await bench.record(job, lambda status: status.waiting)
-        await asyncio.sleep(1)  # looked into a few times more
+        await looks.more(5)
         heard.set()
         status = await bench.ended(job)
     # Complete, and nothing of it in storage: that is another failure than chunks that are lost
