@@ -40,14 +40,15 @@ async def cancel(task: asyncio.Task[None]) -> None:
 def cancelled_by_signals() -> Iterator[None]:
     """Let SIGTERM, and SIGHUP of a terminal that closes, cancel the current task.
 
-    Only the main thread receives signals; in another, this does nothing.
+    Only the main thread receives signals; in another, and within another such context, this does
+    nothing.
     """
     current, loop = asyncio.current_task(), asyncio.get_running_loop()
     with ExitStack() as closing:
         if current is not None and threading.current_thread() is threading.main_thread():
             for received in (signal.SIGTERM, signal.SIGHUP):
-                # Under nohup, a closed terminal must not end anything.
-                if signal.getsignal(received) is not signal.SIG_IGN:
+                # Under nohup, which ignores it, a closed terminal must not end anything.
+                if signal.getsignal(received) is signal.SIG_DFL:
                     loop.add_signal_handler(received, _end, loop, received, current)
                     closing.callback(loop.remove_signal_handler, received)
         yield

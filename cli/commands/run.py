@@ -196,9 +196,12 @@ async def _pipeline(
     await ensure_azurite(progress)
     # Imported late: not needed if a stack is running.
     from local.stack import Stack, StackOptions
+    from local.tasks import cancelled_by_signals
 
     async with AsyncExitStack() as closing:
         closing.enter_context(interrupted_once())
+        # From before the folder is made until it is deleted.
+        closing.enter_context(cancelled_by_signals())
         directory = arguments.dir or Path(
             closing.enter_context(tempfile.TemporaryDirectory(prefix="stylestream-"))
         )

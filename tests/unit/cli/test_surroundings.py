@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pwd
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from local import azurite
 from local.defaults import SAMPLE
 from shared.contracts.errors import StylestreamError
 
+ROOT = Path(__file__).resolve().parents[3]
 COMMAND = Path(sys.executable).with_name("stylestream")
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
@@ -112,6 +114,35 @@ def test_ctrl_c_while_the_command_line_is_read_is_an_interruption(
     code, said = told(capsys, "status")
     assert code == 130
     assert said.startswith("stylestream: interrupted")
+
+
+@pytest.mark.parametrize("received", ["SIGTERM", "SIGHUP"])
+def test_a_run_that_is_ended_before_its_stack_starts_leaves_nothing(
+    received: str, tmp_path: Path
+) -> None:
+    script = f"""
+import asyncio, os, signal
+from cli.main import main
+from local.stack import Stack
+
+async def start(stack):
+    os.kill(os.getpid(), signal.{received})
+    await asyncio.Event().wait()
+
+signal.signal(signal.{received}, signal.SIG_DFL)  # also where the tests run under nohup
+Stack.__aenter__ = start
+main(["run", "--quiet"])
+"""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"TMPDIR": str(temporary), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+        timeout=90,
+    )
+    assert (ran.returncode, list(temporary.iterdir())) == (130, []), ran.stderr
 
 
 def test_a_file_whose_name_could_colour_the_terminal_is_named_harmlessly(

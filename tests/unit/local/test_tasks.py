@@ -1,8 +1,9 @@
-"""Cancelling tasks, including those that lose a cancellation."""
+"""Cancelling tasks, by signals too, and including those that lose a cancellation."""
 
 from __future__ import annotations
 
 import asyncio
+import signal
 
 import pytest
 
@@ -42,3 +43,18 @@ async def test_the_failure_of_a_cancelled_task_is_dropped() -> None:
     await asyncio.sleep(0)
     await tasks.cancel(task)
     assert isinstance(task.exception(), ValueError)
+
+
+@pytest.mark.parametrize("received", [signal.SIGTERM, signal.SIGHUP])
+async def test_signals_cancel_a_task_until_the_outermost_context_ends(
+    received: signal.Signals,
+) -> None:
+    before = signal.signal(received, signal.SIG_DFL)  # also where the tests run under nohup
+    try:
+        with tasks.cancelled_by_signals():
+            with tasks.cancelled_by_signals():
+                pass
+            assert signal.getsignal(received) is not signal.SIG_DFL
+        assert signal.getsignal(received) is signal.SIG_DFL
+    finally:
+        signal.signal(received, before)
