@@ -46,6 +46,8 @@ class _Transport(PyamqpTransportAsync):
         consumer._callback_task_run = True
         delivering = asyncio.create_task(_deliver(consumer, max_batch_size, max_wait_time))
         receiving = asyncio.create_task(_SDK._receive_task(consumer, max_batch_size))
+        # It also ends without an exception, when the other side has closed the connection.
+        receiving.add_done_callback(lambda _: consumer.arrived.set())
         try:
             await asyncio.gather(delivering, receiving)
         finally:
