@@ -123,7 +123,7 @@ async def test_a_submit_that_is_interrupted_says_that_its_uploads_stay(
     watched: asyncio.Event,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(submit, "open_pipeline", lambda _directory: open_pipeline(account))
+    monkeypatch.setattr(submit, "find_account", lambda _directory: account)
     words = ["submit", str(SAMPLE), "--wait", "-q"]
     waiting = asyncio.create_task(submit.submit(build_parser().parse_args(words)))
     async with asyncio.timeout(60):
