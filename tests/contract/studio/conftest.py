@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-import pytest_asyncio
-from browsers import browser
-from studio_bench import opened
+from collections.abc import AsyncIterator
 
-__all__ = ["browser", "studio"]
+import pytest_asyncio
+from browsers import browser, open_page
+from playwright.async_api import Browser, Page
+from studio_bench import TOKEN, Opened, opened
+
+__all__ = ["browser", "page", "shared_studio", "studio"]
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def studio(storage_connection):
     async with opened(storage_connection) as running:
         yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def shared_studio(storage_connection: str) -> AsyncIterator[Opened]:
+    """One studio for a file: what it has painted of the example, it need not paint again."""
+    async with opened(storage_connection) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(studio: Opened, browser: Browser) -> AsyncIterator[Page]:
+    async with open_page(browser, f"{studio.url}/?token={TOKEN}") as shown:
+        yield shown
