@@ -24,7 +24,7 @@ from shared.storage.retry import Retry
 from shared.storage.seals import seal
 from shared.telemetry import tracing
 from stylizer.attempts.counter import MISSING, was_begun
-from stylizer.attempts.retrying import RetryingPainter
+from stylizer.attempts.retrying import RetryingPainter, Segment
 from stylizer.metrics import StylizerMetrics
 from stylizer.settings import StylizerSettings
 
@@ -108,27 +108,42 @@ class Stylizer:
             segment = await self._painter.paint(event, _name(event), chunk)
             work_s = time.monotonic() - started
         except PermanentError as error:
-            if error.code == MISSING and await self._ended(event.job_id):
-                # A late duplicate, or a job that failed or was cancelled meanwhile.
-                self._metrics.chunk("obsolete")
-                return None
-            if existing is not None and not _is_unjoinable(existing, event):
-                # A segment in another version of the style is better than none.
-                log.error("chunk not painted again", job_id=event.job_id, exc_info=error)
-                return SegmentReady.of_stored(event.job_id, event.chunk, existing.metadata)
-            await self._set_aside(delivery, event, error)
-            return await self._pass_through(event, chunk, error) or self._failure(event, error)
+            return await self._answer_fault(delivery, event, chunk, existing, error)
+        return await self._keep(event, segment, work_s)
+
+    async def _answer_fault(
+        self,
+        delivery: Delivery,
+        event: ChunkReady,
+        chunk: Content | None,
+        existing: BlobFacts | None,
+        error: PermanentError,
+    ) -> SegmentReady | ChunkFailed | None:
+        """Return what to announce of a chunk that cannot be painted; None if the job has ended."""
+        if error.code == MISSING and await self._ended(event.job_id):
+            # A late duplicate, or a job that failed or was cancelled meanwhile.
+            self._metrics.chunk("obsolete")
+            return None
+        if existing is not None and not _is_unjoinable(existing, event):
+            # A segment in another version of the style is better than none.
+            log.error("chunk not painted again", job_id=event.job_id, exc_info=error)
+            return SegmentReady.of_stored(event.job_id, event.chunk, existing.metadata)
+        await self._set_aside(delivery, event, error)
+        return await self._pass_through(event, chunk, error) or self._failure(event, error)
+
+    async def _keep(self, event: ChunkReady, segment: Segment, work_s: float) -> SegmentReady:
+        """Store a segment that took ``work_s`` seconds, unless another worker has stored one."""
         styles = self._version(event.style)
-        how = {STYLES: styles, ENCODER: segment.encoder}
-        stored = await self._store(event, segment.data, how)
+        stored = await self._store(event, segment.data, {STYLES: styles, ENCODER: segment.encoder})
         if not stored and (other := self._painted_before(event, await self._stored(event))):
             return other
         self._metrics.chunk("stylized")
-        begins_in = event.style.at(event.shown_at(0)).style
-        self._metrics.painted(begins_in, event.chunk.frames)
-        return _ready(
-            event,
-            work_s=work_s,
+        self._metrics.painted(event.style.at(event.shown_at(0)).style, event.chunk.frames)
+        return SegmentReady(
+            job_id=event.job_id,
+            chunk=event.chunk.index,
+            frames=event.chunk.frames,
+            work_s=round(work_s, 3),
             gpu=self._settings.on_gpu,
             styles=styles,
             encoder=segment.encoder,
@@ -200,7 +215,13 @@ class Stylizer:
         self._metrics.passed_through()
         cause = _as_metadata(f"{error.code}: {error.message}")
         await self._store(event, original.data, {UNPAINTED: cause, ENCODER: original.encoder})
-        return _ready(event, cause, encoder=original.encoder)
+        return SegmentReady(
+            job_id=event.job_id,
+            chunk=event.chunk.index,
+            frames=event.chunk.frames,
+            unpainted=cause,
+            encoder=original.encoder,
+        )
 
     def _failure(self, event: ChunkReady, error: PermanentError) -> ChunkFailed:
         self._metrics.chunk("failed")
@@ -225,27 +246,6 @@ def _reference(delivery: Delivery) -> ChunkReady:
 
 def _name(event: ChunkReady) -> str:
     return chunk_blob(event.job_id, event.chunk.index)
-
-
-def _ready(
-    event: ChunkReady,
-    unpainted: str | None = None,
-    *,
-    work_s: float = 0.0,
-    gpu: bool = False,
-    styles: str = "",
-    encoder: str = "",
-) -> SegmentReady:
-    return SegmentReady(
-        job_id=event.job_id,
-        chunk=event.chunk.index,
-        frames=event.chunk.frames,
-        unpainted=unpainted,
-        work_s=round(work_s, 3),
-        gpu=gpu,
-        styles=styles,
-        encoder=encoder,
-    )
 
 
 def _is_unjoinable(segment: BlobFacts, event: ChunkReady) -> bool:

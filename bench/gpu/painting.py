@@ -26,8 +26,8 @@ from shared.service.settings import load
 from shared.styles.gallery import Gallery
 from splitter.media.chunking import EncodedChunk
 from splitter.media.split import SplitOptions, split
-from stylizer.attempts.retrying import is_out_of_memory
 from stylizer.attempts.segments import paint
+from stylizer.attempts.worker_checks import is_out_of_memory
 from stylizer.painting.engine import OnnxEngine
 from stylizer.painting.precision import choose
 from stylizer.settings import PaintingSettings, with_engine

@@ -2,36 +2,35 @@
 
 The first attempt runs in a lane of this process, later ones in a child process, where a chunk that
 crashes or hangs its painter affects nothing else. Attempts are counted in storage, so that the
-count outlives the worker. After each failure the engine has to show that it still paints, before
-the next attempt counts against the chunk. A child that does not start has not tried the chunk:
-another is started, and a worker that cannot start any leaves.
+count outlives the worker. After each failure the worker has to show that it still paints
+(`stylizer.attempts.worker_checks`), before the next attempt counts against the chunk. A child that
+does not start has not tried the chunk: another is started, and a worker that cannot start any
+leaves.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import Final, NamedTuple
 
 import av.error
 import structlog
 
-from shared.contracts.errors import ChunkError, PermanentError, StylestreamError
+from shared.contracts.errors import ChunkError, PermanentError
 from shared.contracts.messages import ChunkReady
 from shared.hubs.scarcity import NO_THREAD, PATIENCE_S
 from shared.hubs.workers import GivenBack
 from shared.media.containers import complaint
-from shared.media.probes import find_nvenc_fault
 from shared.service.health import Health
 from shared.storage.blobs import BlobStore, Content
 from shared.storage.retry import Retry
 from shared.storage.seals import check_seal
-from shared.styles.gallery import STYLE_CHANGED
 from stylizer.attempts import segments
 from stylizer.attempts.codecs import Codecs, codecs_of
 from stylizer.attempts.counter import AttemptCounter, ChunkAttempts
 from stylizer.attempts.isolation import AttemptFailed, IsolatedPainter, NotStarted, Work
 from stylizer.attempts.lanes import Lanes
+from stylizer.attempts.worker_checks import WorkerChecks, is_out_of_memory
 from stylizer.metrics import StylizerMetrics
 from stylizer.painting.engine import Engine
 from stylizer.painting.memory import PROCESS_BYTES, available, needed, needed_beside_gpu
@@ -42,19 +41,7 @@ log = structlog.get_logger()
 _ISOLATED: Final = 2
 """The first attempt in a process of its own."""
 
-_BLANK_SIDE = 64
 _STARTS: Final = 3
-# The wordings of ONNX Runtime's allocator, CUDA and Python.
-_OUT_OF_MEMORY: Final = re.compile(
-    r"out of memory|failed to allocate memory|available memory of \d+ is smaller than"
-    r"|CUDA failure 2\b|MemoryError|bad_alloc",
-    re.IGNORECASE,
-)
-
-
-def is_out_of_memory(cause: str) -> bool:
-    """Return whether an error says that memory ran out."""
-    return _OUT_OF_MEMORY.search(cause) is not None
 
 
 class Segment(NamedTuple):
@@ -82,6 +69,7 @@ class RetryingPainter:
         self._retry = Retry(metrics)
         self._counter = AttemptCounter(blobs, settings.frames_container, settings.chunk_attempts)
         self.lanes = Lanes(settings.lane_count, settings.chunk_deadline_s, health, available())
+        self._checks = WorkerChecks(settings, engine, self.lanes, health)
 
     async def paint(self, event: ChunkReady, name: str, chunk: Content) -> Segment:
         """Return the chunk's segment.
@@ -98,30 +86,39 @@ class RetryingPainter:
         while attempt := attempts.upcoming:
             async with self.lanes.free(self._needed(event, attempt)):
                 try:
-                    if segment := await self._attempt(attempts, attempt, event, chunk.data):
-                        return segment
-                    continue
+                    segment = await self._attempt(attempts, attempt, event, chunk.data)
                 except AttemptFailed as failure:
                     last = failure
+                    await self._look_into(failure, event, attempt)
                 except PermanentError as fault:
-                    await self._check_styles(fault)
+                    await self._checks.check_styles(fault)
                     raise
-                log.warning(
-                    "attempt failed",
-                    job_id=event.job_id,
-                    chunk=event.chunk.index,
-                    attempt=attempt,
-                    cause=last.detail,
-                )
-                self._check_memory(last.detail)
-                # There may be some again a moment later.
-                if is_out_of_memory(last.detail) or NO_THREAD in last.detail:
-                    await asyncio.sleep(PATIENCE_S)
-                await self._check_worker(last)
+                else:
+                    if segment is not None:
+                        return segment
         limit = self._counter.limit
         times = "once" if limit == 1 else f"{limit} times"
         sentence = f"painting failed {times}: {last}"
         raise ChunkError("CHUNK_POISONED", sentence) from last
+
+    async def _look_into(self, failure: AttemptFailed, event: ChunkReady, attempt: int) -> None:
+        """Return when another attempt may be made here.
+
+        Raises:
+            GivenBack: this worker is the cause of the failure.
+        """
+        log.warning(
+            "attempt failed",
+            job_id=event.job_id,
+            chunk=event.chunk.index,
+            attempt=attempt,
+            cause=failure.detail,
+        )
+        self._checks.check_memory(failure.detail)
+        # There may be some again a moment later.
+        if is_out_of_memory(failure.detail) or NO_THREAD in failure.detail:
+            await asyncio.sleep(PATIENCE_S)
+        await self._checks.check(failure)
 
     def _needed(self, event: ChunkReady, attempt: int) -> int:
         process = PROCESS_BYTES if attempt >= _ISOLATED else 0
@@ -195,8 +192,8 @@ class RetryingPainter:
             except NotStarted as failure:
                 cause = str(failure)
                 log.warning("painter not started", job_id=event.job_id, cause=cause)
-                self._check_memory(cause)
-                await self._check_worker(failure)
+                self._checks.check_memory(cause)
+                await self._checks.check(failure)
             if left:
                 await asyncio.sleep(PATIENCE_S)
                 self.lanes.check()
@@ -217,71 +214,6 @@ class RetryingPainter:
         except Exception as error:  # from a codec or the network: another attempt may succeed
             detail = f"{type(error).__name__}: {error}"
             raise AttemptFailed(_sentence(error), detail) from error
-
-    async def _check_worker(self, failure: StylestreamError) -> None:
-        """Leave when this worker is the cause of a failure.
-
-        Raises:
-            GivenBack: it is; the service has failed.
-        """
-        await self._check_styles(failure)
-        await self._check_engine()
-        await self._check_encoder()
-
-    def _check_memory(self, cause: str) -> None:
-        """Leave when the GPU is out of memory, which isolated attempts share with this process.
-
-        Raises:
-            GivenBack: it is; the service has failed, and its successor starts with all the memory.
-        """
-        if self._settings.on_gpu and is_out_of_memory(cause):
-            self._health.fail(f"the GPU is out of memory: {cause}")
-            raise GivenBack("the GPU is out of memory")
-
-    async def _check_styles(self, failure: StylestreamError) -> None:
-        """Leave when the files of styles have changed since the start.
-
-        This worker cannot load what it has not loaded yet, and its children refuse to paint.
-
-        Raises:
-            GivenBack: they have; the service has failed, and its successor has the new styles.
-        """
-        changes = await asyncio.to_thread(self._engine.find_style_changes)
-        if isinstance(failure, PermanentError) and failure.code == STYLE_CHANGED:
-            changes = changes or failure.message
-        if changes is not None:
-            self._health.fail(f"styles were changed while they were in use: {changes}")
-            raise GivenBack("styles were changed while they were in use")
-
-    async def _check_engine(self) -> None:
-        """Check that the engine still paints: a worker that lost its GPU would fail every chunk.
-
-        Raises:
-            GivenBack: the engine cannot even paint a blank frame; the service has failed.
-        """
-        blank = self._engine.layout.batch(1, _BLANK_SIDE, _BLANK_SIDE)
-        blank[:] = 0
-        style = self._settings.default_style
-        try:
-            await self.lanes.run(lambda: self._engine.paint(style, blank))
-        except GivenBack:
-            raise
-        except Exception as error:
-            self._health.fail(f"the engine no longer paints: {error}")
-            raise GivenBack("the engine no longer paints") from error
-
-    async def _check_encoder(self) -> None:
-        """Check that NVENC still works, where it is in use.
-
-        Raises:
-            GivenBack: it does not; the service has failed, and its successor probes at its start
-                what works.
-        """
-        if self._settings.segment_encoder != "nvenc":
-            return
-        if fault := await self.lanes.run(find_nvenc_fault):
-            self._health.fail(f"the GPU's encoder no longer works: {fault}")
-            raise GivenBack("the GPU's encoder no longer works")
 
 
 def _sentence(error: Exception) -> str:
