@@ -9,6 +9,8 @@ import structlog
 
 from assembler.announcements import Announcements
 from assembler.assembly import NO_SPACE, Assembly, Published
+from assembler.attempts import AssemblyAttempts
+from assembler.cleanup import Cleanup
 from assembler.drafts import Draft, Drafts
 from assembler.job import Job
 from assembler.metrics import AssemblerMetrics
@@ -16,11 +18,9 @@ from assembler.publication import Publication
 from assembler.records import Records
 from assembler.settings import AssemblerSettings
 from shared.contracts.errors import LockedError, PermanentError, ResultError
-from shared.contracts.layout import chunk_blob, manifest_blob, status_blob
+from shared.contracts.layout import status_blob
 from shared.contracts.manifest import Manifest
-from shared.contracts.messages import AnyMessage, SegmentReady, SplitCompleted, SplitFailed
 from shared.storage.blobs import BlobStore
-from shared.storage.progress import delete_progress
 from shared.storage.retry import Retry
 from shared.storage.work_folders import more_room, room
 from shared.telemetry import tracing
@@ -28,13 +28,10 @@ from shared.telemetry.background import is_set_within
 
 log = structlog.get_logger()
 
-POISONED: Final = "ASSEMBLY_POISONED"
 ROOM: Final = "space in the assembler's work folder"
 
 LEASE_LOOK_S: Final = 10.0
 """How often an ended job's record that somebody has leased is tried again."""
-
-_ATTEMPTS: Final = "assemblies"
 
 
 class Conclusion:
@@ -43,7 +40,7 @@ class Conclusion:
     Before that, `prepare` writes as much of a result as there is, until `decide` or `forget`.
 
     The caller forgets the job between the two steps: an event that comes after that points to blobs
-    that the clean-up may have missed, and `sweep_after` deletes them.
+    that the clean-up may have missed, and `Cleanup.sweep_after` deletes them.
     """
 
     def __init__(
@@ -51,19 +48,22 @@ class Conclusion:
         settings: AssemblerSettings,
         blobs: BlobStore,
         records: Records,
+        cleanup: Cleanup,
         announcements: Announcements,
         metrics: AssemblerMetrics,
     ) -> None:
         self._settings = settings
         self._blobs = blobs
         self._records = records
+        self._cleanup = cleanup
         self._announcements = announcements
         self._metrics = metrics
         self._retry = Retry(metrics)
         self._publication = Publication(blobs, settings.results_container, records)
         self._assembly = Assembly(settings, blobs, self._publication, metrics)
+        self._attempts = AssemblyAttempts(settings, blobs)
         self._drafts = Drafts(
-            settings, self._assembly.materials, self._assembly.threads, self._begin_first
+            settings, self._assembly.materials, self._assembly.threads, self._attempts.begin_first
         )
         self._room = asyncio.Semaphore(settings.assemblies)
         self._leaving = asyncio.Event()
@@ -120,7 +120,7 @@ class Conclusion:
         log.warning("a lease on the record holds up a job's end", job_id=job.job_id, record=record)
         with self._metrics.record_leased():
             if job.status.result:
-                await self._retry(lambda: self._discount(job.job_id))
+                await self._retry(lambda: self._attempts.take_back(job.job_id))
             while not await is_set_within(self._leaving, LEASE_LOOK_S):
                 if await self._retry(store):
                     return True
@@ -142,16 +142,8 @@ class Conclusion:
     async def clean_up(self, job: Job) -> None:
         """Delete what the job no longer needs, and announce its end."""
         painted = job.manifest if job.status.result else None
-        await self._retry(lambda: self._sweep(job.job_id, painted, leftovers=job.leftovers))
+        await self._retry(lambda: self._cleanup.sweep(job.job_id, painted, leftovers=job.leftovers))
         await self._retry(lambda: self._announcements.announce(job.status))
-
-    async def sweep_after(self, event: AnyMessage) -> None:
-        """Delete what was stored after the event's job had ended."""
-        if isinstance(event, SplitCompleted | SplitFailed):
-            await self._sweep(event.job_id)
-        elif isinstance(event, SegmentReady) and not self._segments_stay:
-            name = chunk_blob(event.job_id, event.chunk)
-            await self._blobs.delete(self._settings.segments_container, name)
 
     async def _assemble(self, job: Job) -> str | None:
         """Make and publish the result, and return its name; None if the job failed."""
@@ -189,7 +181,7 @@ class Conclusion:
                         return published
                     begun, draft = 0 if draft.counted else None, None
                 if begun is None:
-                    begun = await self._begin(manifest)
+                    begun = await self._attempts.begin(manifest)
                 # Before the video is given up, it is made once without tracks beside the picture.
                 last = begun == self._settings.assembly_attempts
                 return await self._assembly.run(
@@ -218,50 +210,6 @@ class Conclusion:
             await draft.end()
         return published
 
-    async def _begin_first(self, job: Job) -> bool:
-        """Count a first attempt at the result; return whether it is the first, and counted."""
-        if self._settings.assembly_attempts == 1:
-            return False  # the only attempt is kept for the complete set
-        container, name = self._settings.frames_container, manifest_blob(job.job_id)
-        existing = job.stored_manifest or await self._blobs.facts(container, name)
-        if existing is None or _ATTEMPTS in existing.metadata:
-            return False
-        metadata = {**existing.metadata, _ATTEMPTS: "1"}
-        return await self._blobs.annotate(container, name, metadata, etag=existing.etag) is not None
-
-    async def _begin(self, manifest: Manifest) -> int:
-        """Count another attempt at the result, where an assembler's death cannot lose the count.
-
-        Return the number of earlier attempts.
-
-        Raises:
-            ResultError: ``ASSEMBLY_POISONED``: there were too many.
-        """
-        container, name = self._settings.frames_container, manifest_blob(manifest.job_id)
-        most = self._settings.assembly_attempts + (manifest.side is not None)
-        made, counted = 0, None
-        while counted is None:
-            facts = await self._blobs.facts(container, name)
-            if facts is None:
-                return made
-            made = int(facts.metadata.get(_ATTEMPTS, "0"))
-            if made >= most:
-                raise ResultError(
-                    POISONED,
-                    f"making the result ended the assembler {made} times: it is not retried",
-                )
-            metadata = {**facts.metadata, _ATTEMPTS: str(made + 1)}
-            counted = await self._blobs.annotate(container, name, metadata, etag=facts.etag)
-        return made
-
-    async def _discount(self, job_id: str) -> None:
-        """Take back the count of attempts: one that has published a result ended no assembler."""
-        container, name = self._settings.frames_container, manifest_blob(job_id)
-        facts = await self._blobs.facts(container, name)
-        if facts is not None and _ATTEMPTS in facts.metadata:
-            metadata = {key: of for key, of in facts.metadata.items() if key != _ATTEMPTS}
-            await self._blobs.annotate(container, name, metadata, etag=facts.etag)
-
     def _count(self, job: Job) -> None:
         status = job.status
         self._metrics.job(status.state)
@@ -283,39 +231,3 @@ class Conclusion:
             result=status.result,
             error=status.error and status.error.message,
         )
-
-    async def _sweep(
-        self, job_id: str, painted: Manifest | None = None, *, leftovers: bool = True
-    ) -> None:
-        """Delete what an ended job no longer needs: everything but its record and its result.
-
-        ``painted`` is the manifest of a job with a result: it says which segments there are and,
-        without ``leftovers``, all that its split has stored.
-        """
-        if self._settings.keep_intermediates:
-            return
-        frames = self._settings.frames_container
-        if painted is None or leftovers:
-            await self._blobs.delete_all(frames, f"{job_id}/")
-            await delete_progress(self._blobs, self._settings.jobs_container, job_id)
-        else:
-            await self._blobs.delete_each(frames, _named_in(painted))
-        if not self._segments_stay:
-            segments = self._settings.segments_container
-            if painted is None:
-                await self._blobs.delete_all(segments, f"{job_id}/")
-            else:
-                names = [chunk_blob(job_id, chunk.index) for chunk in painted.chunks]
-                await self._blobs.delete_each(segments, names)
-
-    @property
-    def _segments_stay(self) -> bool:
-        """Whether segments are kept for now: see `assembler.lingering`."""
-        return self._settings.keep_intermediates or self._settings.segments_linger_s > 0
-
-
-def _named_in(manifest: Manifest) -> list[str]:
-    """Return the blobs of a split: what its manifest names, and at the end the manifest itself."""
-    chunks = [chunk_blob(manifest.job_id, chunk.index) for chunk in manifest.chunks]
-    side = [manifest.side] if manifest.side else []
-    return [*chunks, *side, manifest_blob(manifest.job_id)]

@@ -10,7 +10,9 @@ from typing import Final
 import structlog
 
 from assembler.announcements import Announcements
-from assembler.conclusion import POISONED, Conclusion
+from assembler.attempts import POISONED
+from assembler.cleanup import Cleanup
+from assembler.conclusion import Conclusion
 from assembler.frames_hub import FramesHub
 from assembler.job import Job, first_record
 from assembler.lingering import Lingering
@@ -71,7 +73,10 @@ class Assembler:
         )
         stalls = Stalls(settings, blobs, frames, segments.caught_up, metrics)
         self._rounds = Rounds(settings, self._records, stalls, metrics)
-        self._conclusion = Conclusion(settings, blobs, self._records, announcements, metrics)
+        self._cleanup = Cleanup(settings, blobs)
+        self._conclusion = Conclusion(
+            settings, blobs, self._records, self._cleanup, announcements, metrics
+        )
         self._dead_lettering = dead_lettering
         self._jobs: dict[str, Job] = {}
         self._released: dict[str, Job] = {}
@@ -93,7 +98,7 @@ class Assembler:
             with tracing.processing(delivery.origin):
                 await retry_on_scarcity(lambda: self._retry(lambda: self._note(delivery)))
         except Exception as error:  # no event may stop its partition
-            self._start_task(self._set_aside(delivery, error))
+            self._start_task(self._dead_lettering.set_aside(delivery, error))
 
     def release(self, partition_id: str) -> None:
         """Forget the open jobs of a partition that this assembler no longer owns.
@@ -149,17 +154,12 @@ class Assembler:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _set_aside(self, delivery: Delivery, error: Exception) -> None:
-        """Dead-letter an event that cannot be processed, for an operator, and mark it done."""
-        if await self._dead_lettering.dead_letter(delivery, error):
-            delivery.done()
-
     async def _note(self, delivery: Delivery) -> None:
         event = decode(delivery.body)
         tracing.annotate(job_id=event.job_id, event=event.type)
         job = await self._job(event, delivery)
         if job is None:
-            await self._conclusion.sweep_after(event)
+            await self._cleanup.sweep_after(event)
             delivery.done()
             return
         if isinstance(event, JobRecalled) and job.deliveries and not job.orphaned:

@@ -52,6 +52,11 @@ class DeadLettering:
         """Give up on events that cannot be stored: the next owner receives them again."""
         self._draining.set()
 
+    async def set_aside(self, delivery: Delivery, error: Exception) -> None:
+        """Mark an event done once it is a dead letter; see `dead_letter`."""
+        if await self.dead_letter(delivery, error):
+            delivery.done()
+
     async def dead_letter(self, delivery: Delivery, error: Exception) -> bool:
         """Store an event as a dead letter; return whether that was done.
 

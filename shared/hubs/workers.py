@@ -71,12 +71,8 @@ class Workers:
             return
         except Exception as error:
             # This may take long, and must not occupy room.
-            self._put_in_hand(self._set_aside(delivery, error))
+            self._put_in_hand(self._dead_lettering.set_aside(delivery, error))
         else:
-            delivery.done()
-
-    async def _set_aside(self, delivery: Delivery, error: Exception) -> None:
-        if await self._dead_lettering.dead_letter(delivery, error):
             delivery.done()
 
     def _put_in_hand(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
