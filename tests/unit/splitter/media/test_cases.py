@@ -13,7 +13,8 @@ from pathlib import Path
 import av
 import pytest
 
-from assembler.mux import is_filler, mux
+from assembler.mux import mux
+from assembler.packets import is_filler
 from assembler.verify import verify
 
 FOLDER = Path(os.environ.get("STYLESTREAM_TEST_CASES", "/nonexistent"))
