@@ -34,6 +34,8 @@ class Agreement:
     def __init__(self) -> None:
         self._provenances: dict[int, Provenance] = {}
         """By chunk: how its stored segment was made."""
+        self._distinct: dict[Provenance, Provenance] = {}
+        """All provenances seen: thousands of chunks share a few."""
         self._counts: Counter[Provenance] = Counter()
         self._versions: dict[str, None] = {}
         """All versions seen, the wanted one last."""
@@ -66,7 +68,7 @@ class Agreement:
             self._versions[provenance.styles] = None
         if before is not None and self._rank(provenance) <= self._rank(before):
             return False
-        self._provenances[chunk] = provenance
+        self._provenances[chunk] = self._distinct.setdefault(provenance, provenance)
         self._counts[provenance] += 1
         if before is not None:
             self._counts[before] -= 1

@@ -42,6 +42,10 @@ class Completeness:
             return False
         return self.agreement.reached
 
+    def knows(self, chunk: int) -> bool:
+        """Return whether a chunk was announced, in whatever segment."""
+        return chunk in self._announced
+
     def has(self, chunk: int) -> bool:
         """Return whether a chunk was announced, in a segment that fits as far as is known."""
         return self.agreement.has(chunk)

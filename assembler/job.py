@@ -13,7 +13,8 @@ from assembler.redrive import Redrive
 from shared.contracts.manifest import Manifest
 from shared.contracts.messages import EventPlace, SegmentReady, SplitCompleted, SplitStarted
 from shared.contracts.status import Cost, Failure, Status, Waiting, iso, utc_now
-from shared.hubs.delivery import Delivery
+from shared.hubs.delivery import Delivery, Place
+from shared.hubs.watermark import Ticket
 from shared.storage.manifests import Stored
 from shared.telemetry.spans import Carrier
 
@@ -57,7 +58,11 @@ class Job:
         """The manifest as it was read, if that is known."""
         self._leftovers: set[bool] = set()
         """What the job's splits have reported: see `SplitCompleted.leftovers`."""
-        self.deliveries: list[Delivery] = []
+        self.delivery: Delivery | None = None
+        """Its last event; None before the first."""
+        self.trace: Carrier = {}
+        """The trace context of its first event."""
+        self._receipts: list[Ticket[Place]] = []
         self.concluding = False
         """Whether the job is being concluded; further events no longer change that."""
         self.released = False
@@ -68,8 +73,9 @@ class Job:
         """Whether the job had already ended when it was taken up."""
         self._clock = clock
         self._opened = clock()
-        self._segments: dict[int, SegmentReady] = {}
-        self._work: set[tuple[int, Provenance]] = set()
+        self._unpainted: dict[int, str] = {}
+        """By chunk, why its segment shows the original frames, if it does."""
+        self._work = defaultdict[Provenance, set[int]](set)
         """The segments whose painting is included in the two sums below."""
         self._cpu_s = self._gpu_s = 0.0
         self._assembling: float | None = None
@@ -97,17 +103,12 @@ class Job:
     @property
     def partition_id(self) -> str | None:
         """The partition that the job's events come from; None before the first event."""
-        return self.deliveries[-1].partition_id if self.deliveries else None
+        return self.delivery.partition_id if self.delivery else None
 
     @property
     def leftovers(self) -> bool:
         """Whether there may be blobs of a split that the manifest does not name."""
         return self._leftovers != {False}
-
-    @property
-    def trace(self) -> Carrier:
-        """The trace context of the job's first event."""
-        return self.deliveries[0].origin.carrier if self.deliveries else {}
 
     @property
     def unsaved(self) -> bool:
@@ -186,6 +187,23 @@ class Job:
         if not self.status.ended and waiting != self.status.waiting:
             self.status = self.status.model_copy(update={"waiting": waiting})
 
+    def take(self, delivery: Delivery) -> None:
+        """Take over one of the job's events, which stays unfinished until `done`.
+
+        A film has thousands: of all but the last, only what marks them done is kept.
+        """
+        if delivery is self.delivery:
+            return  # it is processed once more
+        if self.delivery is None:
+            self.trace = delivery.origin.carrier
+        self.delivery = delivery
+        self._receipts.append(delivery.receipt)
+
+    def done(self) -> None:
+        """Mark all of the job's events done."""
+        for receipt in self._receipts:
+            receipt.finish()
+
     def identify(self, event: SplitStarted) -> None:
         """Take over the splitter's facts about the job, whatever the record says."""
         fields = {
@@ -208,10 +226,13 @@ class Job:
         provenance = provenance_of(event)
         if event.resend:
             self._redrives[event.wanted].note_answer(event.chunk, event.resend)
+        known = self.completeness.knows(event.chunk)
         if self.completeness.announce(event.chunk, event.frames, provenance):
-            if event.chunk in self._segments:  # it was painted anew
+            if known:  # it was painted anew
                 self.redrive.reset_rounds()
-            self._segments[event.chunk] = event
+            self._unpainted.pop(event.chunk, None)
+            if event.unpainted:
+                self._unpainted[event.chunk] = event.unpainted
         self._count_work(event, provenance)
         self._update(
             chunks_stylized=self.completeness.chunks,
@@ -282,9 +303,9 @@ class Job:
 
         Running sums are kept, because a film has thousands of chunks.
         """
-        if (event.chunk, provenance) in self._work:
+        if event.chunk in self._work[provenance]:
             return
-        self._work.add((event.chunk, provenance))
+        self._work[provenance].add(event.chunk)
         if event.gpu:
             self._gpu_s += event.work_s
         else:
@@ -295,11 +316,10 @@ class Job:
         return Cost(cpu_s=round(cpu_s, 3), gpu_s=round(self._gpu_s, 3))
 
     def _explain_unpainted(self) -> list[str]:
-        unpainted = {n: event.unpainted for n, event in self._segments.items() if event.unpainted}
-        if not unpainted:
+        if not self._unpainted:
             return []
-        chunks = sorted(unpainted)
-        cause = unpainted[chunks[0]]
+        chunks = sorted(self._unpainted)
+        cause = self._unpainted[chunks[0]]
         return [f"these chunks show their original frames: {_named(chunks)} ({cause})"]
 
     def _update(self, **changes: Any) -> None:

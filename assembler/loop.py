@@ -162,10 +162,10 @@ class Assembler:
             await self._cleanup.sweep_after(event)
             delivery.done()
             return
-        if isinstance(event, JobRecalled) and job.deliveries and not job.orphaned:
+        if isinstance(event, JobRecalled) and job.delivery and not job.orphaned:
             delivery.done()  # the job is followed, and its other events keep it so
             return
-        job.deliveries.append(delivery)
+        job.take(delivery)
         if job.concluding:
             return
         if isinstance(event, SplitStarted):
@@ -276,13 +276,14 @@ class Assembler:
         self._start_task(self._conclude(job))
 
     async def _conclude(self, job: Job) -> None:
+        assert job.delivery is not None
         try:
             if not await self._conclusion.decide(job):
                 self._drop(job)
                 return
             if (error := job.status.error) and error.code == POISONED and not job.ended_before:
                 await self._dead_lettering.dead_letter(
-                    job.deliveries[-1], ResultError(POISONED, error.message)
+                    job.delivery, ResultError(POISONED, error.message)
                 )
             # Before the clean-up: a later event then cleans up what that may have missed.
             self._drop(job)
@@ -291,10 +292,9 @@ class Assembler:
         except Exception as error:  # a job that cannot be concluded must not hold up others
             self._drop(job)
             self._remember_ended(job.job_id)
-            if not await self._dead_lettering.dead_letter(job.deliveries[-1], error):
+            if not await self._dead_lettering.dead_letter(job.delivery, error):
                 return
-        for delivery in job.deliveries:
-            delivery.done()
+        job.done()
 
     def _drop(self, job: Job) -> None:
         if self._jobs.get(job.job_id) is job:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import structlog
+from pydantic import TypeAdapter
 
 from shared.contracts.errors import SourceRefused
 from shared.contracts.layout import chunk_blob, chunk_partition
@@ -26,6 +27,7 @@ from splitter.settings import SplitterSettings
 
 log = structlog.get_logger()
 
+_CHUNK: Final = TypeAdapter(Chunk)
 _CUT: Final = "cut"
 """Metadata key of a chunk's blob: a digest of which frames it holds, however they are encoded."""
 
@@ -151,8 +153,8 @@ def changed(chunk: Chunk) -> SourceRefused:
 
 def _cut(chunk: Chunk) -> str:
     """Return a digest of which frames a chunk holds, regardless of the camera's movement."""
-    described = chunk.model_dump_json(exclude={"canvas", "grid"})
-    return hashlib.sha256(described.encode()).hexdigest()[:32]
+    described = _CHUNK.dump_json(chunk, exclude={"canvas", "grid"})
+    return hashlib.sha256(described).hexdigest()[:32]
 
 
 async def clear_up(job_id: str, settings: SplitterSettings, outlets: Outlets) -> None:

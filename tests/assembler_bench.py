@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import functools
 import json
 import uuid
@@ -190,8 +191,8 @@ async def seal(bench: Bench, job: str, chunks: int) -> Manifest:
     await bench.hub.by_job(started(job))
     sealed = manifest(job, [8] * chunks)
     moved = (
-        chunk.model_copy(
-            update={"canvas": (Place(chunk.index, 4),), "grid": (GridShift(chunk.index % 4, 1),)}
+        dataclasses.replace(
+            chunk, canvas=(Place(chunk.index, 4),), grid=(GridShift(chunk.index % 4, 1),)
         )
         for chunk in sealed.chunks
     )

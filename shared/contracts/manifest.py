@@ -17,6 +17,7 @@ from fractions import Fraction
 from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import AwareDatetime, ValidationError
+from pydantic.dataclasses import dataclass
 
 from shared.contracts.errors import PermanentError
 from shared.contracts.style_request import StyleRequest
@@ -87,8 +88,11 @@ class GridShift(NamedTuple):
     across: int
 
 
-class Chunk(Value):
+@dataclass(frozen=True, slots=True)
+class Chunk:
     """A run of consecutive frames: the unit of message, retry, checkpoint and failure.
+
+    (Not a `Value`: a film has thousands, and each would take three times the memory.)
 
     ``duration`` is the time, in ticks, from the first frame's timestamp to the end of the last
     frame's display.

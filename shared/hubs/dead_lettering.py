@@ -66,7 +66,7 @@ class DeadLettering:
         if isinstance(error, NewerMessageError):
             log.warning("event left for a newer release", error=error.message, **_place(delivery))
             drains = await is_set_within(self._draining, NEWER_RELEASE_GRACE_S)
-            if drains or delivery.will_be_redelivered():
+            if drains or delivery.will_be_redelivered:
                 return False
         code = error.code if isinstance(error, PermanentError) else "UNFORESEEN"
         log.error(

@@ -12,7 +12,7 @@ from azure.eventhub import EventData
 from azure.eventhub.aio import PartitionContext
 from azure.eventhub.amqp import AmqpMessageBodyType
 
-from shared.hubs.watermark import Ticket, Watermark
+from shared.hubs.watermark import Watermark
 from shared.telemetry import tracing
 
 
@@ -29,39 +29,41 @@ class Place(NamedTuple):
 class Delivery:
     """One event that a service has in hand."""
 
-    __slots__ = (
-        *("_on_done", "_ticket", "_watermark"),
-        *("body", "will_be_redelivered", "origin", "partition_id", "sequence_number"),
-    )
+    __slots__ = ("_partition", "body", "origin", "receipt")
 
-    def __init__(
-        self,
-        event: EventData,
-        context: PartitionContext,
-        watermark: Watermark[Place],
-        on_done: Callable[[], None] = lambda: None,
-        will_be_redelivered: Callable[[], bool] = lambda: False,
-    ) -> None:
-        place = Place(event.offset or "", event.sequence_number or 0)
+    def __init__(self, event: EventData, partition: OwnedPartition) -> None:
+        context = partition.context
         self.body = _body(event)
-        self.partition_id = context.partition_id
-        self.sequence_number = place.sequence_number
         self.origin = tracing.Received(
             context.eventhub_name,
             context.consumer_group,
             context.partition_id,
             tracing.extract(event.properties),
         )
-        self.will_be_redelivered = will_be_redelivered
+        self.receipt = partition.watermark.start(
+            Place(event.offset or "", event.sequence_number or 0)
+        )
+        """Marks it done as well; kept where many events wait, without their bodies."""
+        self._partition = partition
+
+    @property
+    def partition_id(self) -> str:
+        """The partition that it came from."""
+        return self.origin.partition_id
+
+    @property
+    def sequence_number(self) -> int:
+        """Its place in the partition."""
+        return self.receipt.item.sequence_number
+
+    @property
+    def will_be_redelivered(self) -> bool:
         """Whether its partition is no longer ours: its new owner gets the event unless done."""
-        self._watermark = watermark
-        self._ticket: Ticket[Place] = watermark.start(place)
-        self._on_done = on_done
+        return self._partition.closed
 
     def done(self) -> None:
         """Note that the event will never need further work. Repeating it changes nothing."""
-        self._watermark.finish(self._ticket)
-        self._on_done()
+        self.receipt.finish()
 
 
 @dataclass(slots=True)
@@ -71,7 +73,7 @@ class OwnedPartition:
     context: PartitionContext
     began_in: str = ""
     """When the hub was created in whose position reading began, ISO 8601; empty if unknown."""
-    watermark: Watermark[Place] = field(default_factory=Watermark)
+    watermark: Watermark[Place] = field(init=False)
     flushing: asyncio.Lock = field(default_factory=asyncio.Lock)
     taken: int | None = None
     """Sequence number of the last event that was passed to a handler, ours or that of an earlier
@@ -87,9 +89,12 @@ class OwnedPartition:
     abandoned: bool = False
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def __post_init__(self) -> None:
+        self.watermark = Watermark(self.changed.set)
+
     def delivery(self, event: EventData) -> Delivery:
         """Return one of its events as a delivery."""
-        return Delivery(event, self.context, self.watermark, self.changed.set, lambda: self.closed)
+        return Delivery(event, self)
 
     @property
     def in_hand(self) -> bool:

@@ -8,57 +8,65 @@ crash that item is delivered again (promise I1).
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 
 class Ticket(Generic[T]):
-    """One item of work between ``start`` and ``finish``."""
+    """One item of work, from `Watermark.start` to `finish`."""
 
-    __slots__ = ("finished", "item")
+    __slots__ = ("_watermark", "finished", "item")
 
-    def __init__(self, item: T) -> None:
+    def __init__(self, item: T, watermark: Watermark[T]) -> None:
         self.item = item
         self.finished = False
+        self._watermark = watermark
+
+    def finish(self) -> None:
+        """Note that the item's effects are durable. Finishing twice changes nothing."""
+        self.finished = True
+        self._watermark.advance()
 
 
 class Watermark(Generic[T]):
-    """Tracks items that start in order and finish in any order.
+    """Tracks items that start in order and finish in any order; calls ``on_finish`` after each.
 
     >>> w = Watermark[str]()
     >>> a, b = w.start("a"), w.start("b")
-    >>> w.finish(b), w.take()
+    >>> b.finish(), w.take()
     (None, None)
-    >>> w.finish(a), w.take(), w.take()
+    >>> a.finish(), w.take(), w.take()
     (None, 'b', None)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_finish: Callable[[], None] = lambda: None) -> None:
+        self._on_finish = on_finish
         self._open: deque[Ticket[T]] = deque()
-        self._reached: Ticket[T] | None = None
+        self._reached: T | None = None
 
     def start(self, item: T) -> Ticket[T]:
         """Note that work on ``item`` begins, after all items started before."""
-        ticket = Ticket(item)
+        ticket = Ticket(item, self)
         self._open.append(ticket)
         return ticket
 
-    def finish(self, ticket: Ticket[T]) -> None:
-        """Note that an item's effects are durable. Finishing twice changes nothing."""
-        ticket.finished = True
+    def advance(self) -> None:
+        """Pass the finished items in front; called by every ticket that is finished."""
         while self._open and self._open[0].finished:
-            self._reached = self._open.popleft()
+            self._reached = self._open.popleft().item
+        self._on_finish()
 
     def take(self) -> T | None:
         """Return the last item of the finished run if the run grew since the last call."""
         reached, self._reached = self._reached, None
-        return reached.item if reached else None
+        return reached
 
     def put_back(self, item: T) -> None:
         """Undo a ``take`` whose checkpoint could not be written; a later advance wins."""
         if self._reached is None:
-            self._reached = Ticket(item)
+            self._reached = item
 
     @property
     def oldest(self) -> T | None:

@@ -6,12 +6,12 @@ import asyncio
 import base64
 import uuid
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
 from assembler_bench import assembling, prepared, running, started
 from azure.eventhub import EventData
+from azure.eventhub.aio import PartitionContext
 from prometheus_client import CollectorRegistry
 
 from client import Letters
@@ -20,8 +20,7 @@ from shared.contracts.messages import ChunkFailed, Message, SegmentReady
 from shared.hubs import dead_lettering as module
 from shared.hubs.dead_lettering import DeadLettering
 from shared.hubs.dead_letters import DeadLetter, DeadLetters
-from shared.hubs.delivery import Delivery, Place
-from shared.hubs.watermark import Watermark
+from shared.hubs.delivery import Delivery, OwnedPartition
 from shared.hubs.workers import Workers
 from shared.service.clients import AzureClients
 from shared.service.health import Health
@@ -40,9 +39,8 @@ class JobPostponed(Message):
     type: Literal["JobPostponed"] = "JobPostponed"
 
 
-def delivery(watermark: Watermark[Place], body: bytes = b"foreign") -> Delivery:
-    where = SimpleNamespace(partition_id="0", eventhub_name="frames", consumer_group="$Default")
-    return Delivery(EventData(body), where, watermark)
+def partition() -> OwnedPartition:
+    return OwnedPartition(PartitionContext("hubs", "frames", "group", "0", None))
 
 
 async def fail(_: Delivery) -> None:
@@ -53,7 +51,7 @@ async def test_a_dead_letter_that_cannot_be_stored_is_retried_until_it_can(
     storage_connection: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "RETRY_INTERVAL_S", 0.05)
-    health, watermark, refused = Health(), Watermark[Place](), asyncio.Event()
+    health, owned, refused = Health(), partition(), asyncio.Event()
     health.serving = True
 
     def report(dependency: str, problem: str | None) -> None:
@@ -66,15 +64,15 @@ async def test_a_dead_letter_that_cannot_be_stored_is_retried_until_it_can(
         letters = DeadLetters(BlobStore(client), REFUSED, "frames")
         metrics = SplitterMetrics(CollectorRegistry())
         workers = Workers(1, fail, DeadLettering(letters, metrics, report), metrics)
-        await workers.take(delivery(watermark))
+        await workers.take(owned.delivery(EventData(b"foreign")))
         await refused.wait()
         assert "dead letters" in health.ready[1]
-        assert (health.ready[0], watermark.unfinished) == (False, 1)
+        assert (health.ready[0], owned.watermark.unfinished) == (False, 1)
 
         letters._container = container
         await workers.finish()
         assert [name async for name in BlobStore(client).names(container, "frames/0/0-")]
-    assert (health.ready[0], watermark.unfinished) == (True, 0)
+    assert (health.ready[0], owned.watermark.unfinished) == (True, 0)
 
 
 async def test_an_event_of_a_recreated_hub_is_stored_beside_one_of_the_same_place_in_the_earlier(
@@ -85,7 +83,7 @@ async def test_an_event_of_a_recreated_hub_is_stored_beside_one_of_the_same_plac
         await client.create_container(container)
         letters = DeadLetters(blobs, container, "frames")
         for body in (b"of the earlier hub", b"of the new hub", b"of the new hub"):
-            await letters.store(delivery(Watermark(), body), ValueError("foreign"))
+            await letters.store(partition().delivery(EventData(body)), ValueError("foreign"))
         names = [name async for name in blobs.names(container)]
         found = [DeadLetter.model_validate_json(await blobs.read(container, n)) for n in names]
     assert {letter.body for letter in found} == {b"of the earlier hub", b"of the new hub"}
@@ -95,7 +93,7 @@ async def test_an_event_of_a_recreated_hub_is_stored_beside_one_of_the_same_plac
 async def test_a_service_that_drains_leaves_such_an_event_to_the_next(
     storage_connection: str,
 ) -> None:
-    watermark, refused = Watermark[Place](), asyncio.Event()
+    owned, refused = partition(), asyncio.Event()
 
     def report(_: str, problem: str | None) -> None:
         if problem:
@@ -105,11 +103,11 @@ async def test_a_service_that_drains_leaves_such_an_event_to_the_next(
         letters = DeadLetters(BlobStore(client), REFUSED, "frames")
         metrics = SplitterMetrics(CollectorRegistry())
         workers = Workers(1, fail, DeadLettering(letters, metrics, report), metrics)
-        await workers.take(delivery(watermark))
+        await workers.take(owned.delivery(EventData(b"foreign")))
         await refused.wait()
         workers.drain()
         await workers.finish()
-    assert watermark.unfinished == 1
+    assert owned.watermark.unfinished == 1
 
 
 async def test_such_an_event_holds_up_no_other_of_its_partition_in_the_assembler(
@@ -207,7 +205,7 @@ async def test_many_letters_are_sent_again_over_one_connection_per_hub(
         stored = DeadLetters(blobs, container, "frames")
         for number in range(5):
             body = f"event {number}".encode()
-            await stored.store(delivery(Watermark(), body), ValueError("foreign"))
+            await stored.store(partition().delivery(EventData(body)), ValueError("foreign"))
         letters = Letters(settings, clients, blobs)
         found = [letter async for letter in letters.all()]
         before = open_files()

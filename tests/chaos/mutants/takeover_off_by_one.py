@@ -16,7 +16,7 @@ def _start_one_late(self: Watermark[Any], item: Any) -> Ticket[Any]:
     if id(self) not in _begun:
         _begun.add(id(self))
         if item.sequence_number > 0:  # somebody has read this partition before
-            self.finish(ticket)
+            ticket.finish()
     return ticket
 
 

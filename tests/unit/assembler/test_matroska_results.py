@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from fractions import Fraction
 
 from results import refused, shown
@@ -50,7 +51,7 @@ def test_matroska_results_of_coarser_sources_are_checked_to_the_tick(make, split
     assert [time for time, _ in shown(out)] == [Fraction(i, 25) for i in range(20)]
     # When the manifest says otherwise by one tick within a chunk, it is noticed
     manifest = found.manifest()
-    first = manifest.chunks[0].model_copy(update={"pts_digest": "0" * 32})
+    first = dataclasses.replace(manifest.chunks[0], pts_digest="0" * 32)
     other = manifest.model_copy(update={"chunks": (first, *manifest.chunks[1:])})
     assert refused(ResultError, lambda: verify(other, found.side, out)) == "FRAME_TIME"
 

@@ -17,7 +17,7 @@ def test_whatever_the_order_of_finishing_no_unfinished_item_is_passed(
     tickets = [watermark.start(item) for item in range(12)]
     finished: set[int] = set()
     for step, item in enumerate(order):
-        watermark.finish(tickets[item])
+        tickets[item].finish()
         finished.add(item)
         if step in looks and (reached := watermark.take()) is not None:
             assert set(range(reached + 1)) <= finished
@@ -43,7 +43,7 @@ class WatermarkMachine(RuleBasedStateMachine):
 
     @rule(ticket=consumes(tickets))
     def finish(self, ticket: Ticket[int]) -> None:
-        self.watermark.finish(ticket)
+        ticket.finish()
         self.finished.add(ticket.item)
 
     @rule(ticket=tickets)
@@ -73,7 +73,7 @@ TestWatermark = WatermarkMachine.TestCase
 
 def test_a_checkpoint_that_could_not_be_written_is_offered_again() -> None:
     watermark: Watermark[str] = Watermark()
-    watermark.finish(watermark.start("a"))
+    watermark.start("a").finish()
     taken = watermark.take()
     assert taken == "a"
     watermark.put_back(taken)
@@ -82,8 +82,8 @@ def test_a_checkpoint_that_could_not_be_written_is_offered_again() -> None:
 
 def test_a_newer_watermark_wins_over_one_that_was_put_back() -> None:
     watermark: Watermark[str] = Watermark()
-    watermark.finish(watermark.start("a"))
+    watermark.start("a").finish()
     taken = watermark.take()
-    watermark.finish(watermark.start("b"))
+    watermark.start("b").finish()
     watermark.put_back(taken)
     assert watermark.take() == "b"

@@ -44,9 +44,9 @@ class PartitionMachine(RuleBasedStateMachine):
     def finish(self, data: st.DataObject, again: bool) -> None:
         ticket = self.in_hand.pop(data.draw(st.integers(0, len(self.in_hand) - 1)))
         self.done.add(ticket.item)
-        self.watermark.finish(ticket)
+        ticket.finish()
         if again:
-            self.watermark.finish(ticket)
+            ticket.finish()
 
     @rule(outcome=st.sampled_from(["written", "refused", "written and not told"]))
     def checkpoint(self, outcome: str) -> None:
@@ -77,7 +77,7 @@ class PartitionMachine(RuleBasedStateMachine):
             self.take_up()
         for ticket in self.in_hand:
             self.done.add(ticket.item)
-            self.watermark.finish(ticket)
+            ticket.finish()
         reached = self.watermark.take()
         assert (self.stored if reached is None else reached) == self.enqueued - 1
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
 
 import pytest
-from azure.eventhub.amqp import AmqpMessageBodyType
+from azure.eventhub import EventData
+from azure.eventhub._pyamqp.message import Message
+from azure.eventhub.aio import PartitionContext
 from prometheus_client import CollectorRegistry
 
 from shared.contracts.errors import NewerMessageError
 from shared.hubs.dead_lettering import DeadLettering
 from shared.hubs.dead_letters import DeadLetters
-from shared.hubs.delivery import Delivery, Place
-from shared.hubs.watermark import Watermark
+from shared.hubs.delivery import Delivery, OwnedPartition, Place
 from shared.hubs.workers import OneAtATime, Workers
 from shared.telemetry.metrics import WorkMetrics
 
@@ -55,7 +55,7 @@ async def test_nothing_is_remembered_of_work_that_is_over_also_when_it_failed() 
 
 
 async def test_events_that_wait_for_room_when_the_service_drains_are_not_taken_up() -> None:
-    begun, go, watermark = list[int](), asyncio.Event(), Watermark[Place]()
+    begun, go, owned = list[int](), asyncio.Event(), partition()
 
     async def work(delivery: Delivery) -> None:
         begun.append(delivery.sequence_number)
@@ -64,7 +64,7 @@ async def test_events_that_wait_for_room_when_the_service_drains_are_not_taken_u
     metrics = WorkMetrics(CollectorRegistry(), "splitter")
     letters = DeadLetters(None, "dead-letters", "uploads")  # type: ignore[arg-type]
     workers = Workers(1, work, DeadLettering(letters, metrics, lambda *_: None), metrics)
-    first, second = delivery(1, watermark), delivery(2, watermark)
+    first, second = owned.delivery(received(1)), owned.delivery(received(2))
     await workers.take(first)
     waiting = asyncio.create_task(workers.take(second))
     await asyncio.sleep(0)
@@ -74,7 +74,7 @@ async def test_events_that_wait_for_room_when_the_service_drains_are_not_taken_u
     await waiting
     assert begun == [1]
     # Unfinished, the second comes again to whoever reads its partition then
-    assert watermark.oldest == Place("2", 2)
+    assert owned.watermark.oldest == Place("2", 2)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ async def test_events_that_wait_for_room_when_the_service_drains_are_not_taken_u
     [NewerMessageError("of a newer release", b""), ValueError("a dead letter that is not stored")],
 )
 async def test_an_event_that_is_set_aside_and_waits_takes_up_no_room(error: Exception) -> None:
-    begun, watermark = asyncio.Queue[int](), Watermark[Place]()
+    begun, owned = asyncio.Queue[int](), partition()
 
     async def work(delivery: Delivery) -> None:
         begun.put_nowait(delivery.sequence_number)
@@ -93,22 +93,19 @@ async def test_an_event_that_is_set_aside_and_waits_takes_up_no_room(error: Exce
     letters = DeadLetters(None, "dead-letters", "frames")  # type: ignore[arg-type]
     workers = Workers(1, work, DeadLettering(letters, metrics, lambda *_: None), metrics)
     for number in (1, 2):
-        await workers.take(delivery(number, watermark))
+        await workers.take(owned.delivery(received(number)))
     async with asyncio.timeout(60):
         assert [await begun.get(), await begun.get()] == [1, 2]
     workers.drain()
     await workers.finish()
     # It comes again to whoever reads its partition then
-    assert watermark.oldest == Place("1", 1)
+    assert owned.watermark.oldest == Place("1", 1)
 
 
-def delivery(number: int, watermark: Watermark[Place]) -> Delivery:
-    where = SimpleNamespace(partition_id="0", eventhub_name="uploads", consumer_group="$Default")
-    event = SimpleNamespace(
-        offset=str(number),
-        sequence_number=number,
-        body_type=AmqpMessageBodyType.DATA,
-        body=[b""],
-        properties={},
-    )
-    return Delivery(event, where, watermark)  # type: ignore[arg-type]
+def partition() -> OwnedPartition:
+    return OwnedPartition(PartitionContext("hubs", "uploads", "group", "0", None))
+
+
+def received(number: int) -> EventData:
+    place = {b"x-opt-sequence-number": number, b"x-opt-offset": str(number).encode()}
+    return EventData._from_message(Message(data=[b""], message_annotations=place))

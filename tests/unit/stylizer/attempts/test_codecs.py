@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -153,7 +154,7 @@ def test_errors_of_a_gpus_decoder_are_judged_by_the_processors(split_video: Any,
     assert paint(engine, event, whole, batch=1, codecs=Codecs(decoder="cuda")) == paint(
         engine, event, whole, batch=1
     )
-    promised = event.chunk.model_copy(update={"frames": 5})
+    promised = dataclasses.replace(event.chunk, frames=5)
     wrong = event.model_copy(update={"chunk": promised})
     with pytest.raises(AttemptFailed, match="decoded on the GPU: .* 4 frames, not the 5"):
         paint(engine, wrong, whole, batch=1, codecs=Codecs(decoder="cuda"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from fractions import Fraction
 from itertools import pairwise
 
@@ -110,7 +111,7 @@ def test_every_frame_is_placed_where_its_chunk_says(
     batch: int, told: tuple[Place, ...], places: list[list[int]]
 ) -> None:
     event, mezzanine = chunk([0, 1001, 2002, 3003], 64, 48)
-    moved = event.chunk.model_copy(update={"canvas": told})
+    moved = dataclasses.replace(event.chunk, canvas=told)
     seen: list[list[int]] = []
 
     def paint(_style: str, frames: Frames, canvas: Canvas, **_: object) -> Frames:
@@ -168,7 +169,7 @@ def test_styles_change_at_the_very_frame_however_the_video_is_cut(
     for first, end in pairwise(cuts):
         pts = [7500 * number for number in range(end - first)]
         event, mezzanine = chunk(pts, 16, 16)
-        placed = event.chunk.model_copy(update={"first_pts": 7500 * first})
+        placed = dataclasses.replace(event.chunk, first_pts=7500 * first)
         event = event.model_copy(update={"chunk": placed, "style": style})
         # When the chunks are painted
         segment = paint_chunk(event, mezzanine, solid, batch=batch, encoding=SEGMENT)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import av
 import numpy as np
 import pytest
@@ -72,7 +74,7 @@ def test_bars_are_unchanged_and_the_rest_is_painted(wish: dict[str, object]) -> 
     event, mezzanine = chunk([0, 1001, 2002, 4000], 128, 96)
     event = event.model_copy(
         update={
-            "chunk": event.chunk.model_copy(update={"bars": bars}),
+            "chunk": dataclasses.replace(event.chunk, bars=bars),
             "style": StyleRequest(style="s", **wish),
         }
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import av
 import numpy as np
 import pytest
@@ -79,7 +81,7 @@ def test_moved_frames_are_placed_on_the_grid_and_come_back_in_place(batch: int) 
         "canvas": tuple(Place(4 * down, 4 * across) for down, across in shifts),
         "grid": tuple(GridShift(*shift) for shift in shifts),
     }
-    event = event.model_copy(update={"chunk": event.chunk.model_copy(update=told)})
+    event = event.model_copy(update={"chunk": dataclasses.replace(event.chunk, **told)})
     seen: list[tuple[tuple[int, ...], list[int]]] = []
 
     def negative(_style: str, frames: Frames, canvas: Canvas, **_: object) -> Frames:
@@ -102,7 +104,7 @@ def test_pictures_are_the_same_however_many_are_painted_together() -> None:
         "canvas": tuple(Place(n, 4 * n) for n in range(5)),
         "grid": tuple(GridShift(0, n) for n in range(5)),
     }
-    event = event.model_copy(update={"chunk": event.chunk.model_copy(update=told)})
+    event = event.model_copy(update={"chunk": dataclasses.replace(event.chunk, **told)})
     engine = OnnxEngine(Gallery(), "cpu")
 
     def paint(_style: str, frames: Frames, canvas: Canvas, **_: object) -> Frames:
