@@ -107,6 +107,10 @@ class Report:
         why = {"code": "DEGRADED", "message": "parts of the video are damaged (--strict)"}
         return replace(self, error=why)
 
+    def unfetched(self, why: str) -> Report:
+        """Return the report of a result that could not be fetched."""
+        return replace(self, error={"code": "NOT_FETCHED", "message": why})
+
     def json(self) -> str:
         """Return the report as one line of JSON."""
         return escaped_json(json.dumps(asdict(self), ensure_ascii=False))

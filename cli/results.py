@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final, Self
 
-from client.drafts import DRAFT_ENDING
+from client.drafts import LONGEST_ENDING
 from client.names import upload_name
 
 RESULT_ENDINGS: Final = (".mp4", ".mkv")
@@ -19,7 +19,10 @@ RESULT_ENDINGS: Final = (".mp4", ".mkv")
 LONGEST_NAME_BYTES: Final = 255
 """The limit of file systems on Linux and macOS."""
 
-_BESIDE_NAME_BYTES: Final = len(f".mp4{DRAFT_ENDING}")
+_BESIDE_NAME_BYTES: Final = len(".mp4") + LONGEST_ENDING
+
+_BLOCK_BYTES: Final = 4096
+"""The least that any file takes on a disk."""
 
 _LEAST_STEM_BYTES: Final = 32
 """At least this much of a video's name is kept, however long the style's is."""
@@ -164,7 +167,7 @@ def find_overwritten(said: str, outputs: Iterable[Path], sources: Iterable[Path]
 
 def find_long_name(said: str, path: Path) -> list[str]:
     """Return a sentence if a name is too long for its draft's name to fit."""
-    most = LONGEST_NAME_BYTES - len(DRAFT_ENDING)
+    most = LONGEST_NAME_BYTES - LONGEST_ENDING
     too_long = len(os.fsencode(path.name)) > most
     return [f"{said}: the file's name is longer than {most} bytes"] if too_long else []
 
@@ -179,8 +182,10 @@ def find_unwritable(said: str, path: Path) -> list[str]:
         if path.is_file() and not os.access(path, os.W_OK):
             return [f"{said}: {path} is not writable"]
         # Permissions are not enough: a file system may be read-only or full.
-        with tempfile.TemporaryFile(dir=folder):
-            return []
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_BLOCK_BYTES))
+            file.flush()
+        return []
     except OSError as error:
         return [f"{said}: cannot write into {folder.absolute()}: {error.strerror}"]
 

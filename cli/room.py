@@ -1,4 +1,4 @@
-"""Whether there is room for the videos of a command where a stack keeps them."""
+"""Whether there is room for the videos of a command and their results."""
 
 from __future__ import annotations
 
@@ -18,14 +18,26 @@ def find_room_problems(videos: Sequence[Path], folder: Path) -> list[str]:
 
     Painting takes more room than that, but how much is not known beforehand.
     """
-    needed, free = sum(video.stat().st_size for video in videos), _free(folder)
+    needed, free = _size(videos), _free(folder)
     if needed <= free:
         return []
-    what = f"{videos[0]} takes" if len(videos) == 1 else f"the {len(videos)} videos take"
     return [
-        f"{what} {_megabytes(needed)}, and the pipeline keeps uploads in {folder}, where "
+        f"{_take(videos)}, and the pipeline keeps uploads in {folder}, where "
         f"{_megabytes(free)} are free: make room there"
     ]
+
+
+def doubt_about_results(videos: Sequence[Path], folder: Path) -> str:
+    """Return a sentence if ``folder`` may have no room for the results of ``videos``, else nothing.
+
+    How large they will be is not known beforehand.
+    """
+    if _size(videos) <= (free := _free(folder)):
+        return ""
+    return (
+        f"{_take(videos)}, and only {_megabytes(free)} are free in {folder.absolute()}: results "
+        "may not fit there"
+    )
 
 
 def shortage(folder: Path) -> str:
@@ -34,6 +46,15 @@ def shortage(folder: Path) -> str:
     if free >= LITTLE_ROOM:
         return ""
     return f"only {_megabytes(free)} are free in {folder}; make room there, and it goes on"
+
+
+def _size(videos: Sequence[Path]) -> int:
+    return sum(video.stat().st_size for video in videos)
+
+
+def _take(videos: Sequence[Path]) -> str:
+    what = f"{videos[0]} takes" if len(videos) == 1 else f"the {len(videos)} videos take"
+    return f"{what} {_megabytes(_size(videos))}"
 
 
 def _free(folder: Path) -> int:

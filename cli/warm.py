@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _LOOK_S: Final = 0.05
 _LOG: Final = "supervisor.log"
 _TAIL_LINES: Final = 5
+_DISPOSABLE: Final = "disposable"
+"""A file that marks a folder as one to delete; to remove a mark takes no room on a full disk."""
 
 
 def find_warm() -> Path | None:
@@ -61,6 +63,11 @@ async def start_warm(minutes: int) -> Path:
     return folder
 
 
+def keep_results(folder: Path) -> None:
+    """Keep a warm stack's folder after its end, because nobody could fetch a result of it yet."""
+    (folder / _DISPOSABLE).unlink(missing_ok=True)
+
+
 async def stay(folder: Path, minutes: int) -> None:
     """Run a stack in ``folder`` until it has been idle for ``minutes``."""
     # Imported late: looking for such a stack does not need it.
@@ -68,7 +75,11 @@ async def stay(folder: Path, minutes: int) -> None:
 
     async with Stack(StackOptions(folder, disposable=True)) as stack:
         ends = [asyncio.create_task(stack.idle(60 * minutes)), asyncio.create_task(_fail(stack))]
-        done, others = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            done, others = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not _is_disposable(folder):
+                stack.keep()
         for task in others:
             task.cancel()
         for task in done:
@@ -102,14 +113,21 @@ def _new_folder() -> Path:
         _place().mkdir(parents=True, exist_ok=True)
         # Another stack that ends at the same time may remove the empty folder.
         with suppress(FileNotFoundError):
-            return Path(tempfile.mkdtemp(dir=_place()))
+            folder = Path(tempfile.mkdtemp(dir=_place()))
+            (folder / _DISPOSABLE).touch()
+            return folder
 
 
 def _remove(folder: Path) -> None:
-    """Delete a stack's folder, and their common folder after the last one."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Delete a disposable stack's folder, and their common folder after the last one."""
+    if _is_disposable(folder):
+        shutil.rmtree(folder, ignore_errors=True)
     with suppress(OSError):
         folder.parent.rmdir()
+
+
+def _is_disposable(folder: Path) -> bool:
+    return (folder / _DISPOSABLE).exists()
 
 
 def _folders() -> list[Path]:

@@ -7,6 +7,7 @@ remedy.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -71,11 +72,16 @@ def find_account(directory: Path | None) -> Account:
     if state is None:
         raise ConfigurationError(
             [
-                f"no stack runs in {directory}: start one with 'stylestream up', or set "
+                f"no stack runs in {directory}: start one with '{_start(directory)}', or set "
                 "STORAGE_CONNECTION_STRING or STORAGE_ACCOUNT_URL"
             ]
         )
     return Account(state.storage_connection_string, directory=directory)
+
+
+def _start(directory: Path) -> str:
+    of = () if directory == default_dir() else ("--dir", str(directory))
+    return shlex.join(["stylestream", "up", *of])
 
 
 def _from_environment() -> Account | None:

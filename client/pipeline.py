@@ -175,11 +175,12 @@ class Pipeline:
                 found.append(status)
         return sorted(found, key=lambda status: status.started_at, reverse=True)
 
-    async def fetch(self, job: str, path: Path) -> Path:
+    async def fetch(self, job: str, path: Path, *, replace: bool = True) -> Path:
         """Download a job's result; return where it is.
 
         In a folder, the result keeps its own name; a file gets the result's own suffix, which is
-        that of Matroska if MP4 cannot hold the sound. An existing file is replaced atomically.
+        that of Matroska if MP4 cannot hold the sound. With ``replace``, an existing file is
+        replaced atomically.
 
         Raises:
             StylestreamError: the job has no result, the result is gone, or the file cannot be
@@ -187,7 +188,7 @@ class Pipeline:
         """
         result = await self._result(job)
         path = _named(path, result)
-        with written_whole(path) as draft:
+        with written_whole(path, replace=replace) as draft:
             if not _is_of(job, await self._blobs.download(self._containers.results, result, draft)):
                 raise self._is_gone(result)
         return path

@@ -119,6 +119,8 @@ class Supervised:
         launch: Launch | None = None,
     ) -> None:
         self.command = command
+        self.grace_s = command.grace_s
+        """As in `Command`; decides at the stop."""
         self._start_child = launch or execute
         self.restarts = 0
         self.failure: StylestreamError | None = None
@@ -178,12 +180,12 @@ class Supervised:
         if process is None:
             return
         try:
-            if process.returncode is None and self.command.grace_s > 0:
+            if process.returncode is None and self.grace_s > 0:
                 process.terminate()
-                async with asyncio.timeout(self.command.grace_s):
+                async with asyncio.timeout(self.grace_s):
                     await process.wait()
         except TimeoutError:
-            _log.warning("%s did not stop in %g s: killed", self.name, self.command.grace_s)
+            _log.warning("%s did not stop in %g s: killed", self.name, self.grace_s)
         finally:
             self._sweep()
         await process.wait()

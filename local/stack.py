@@ -84,6 +84,7 @@ class Stack:
         self, options: StackOptions, on_waiting: Callable[[list[str]], None] = lambda _: None
     ) -> None:
         self.options = options
+        self.disposable = options.disposable
         self._on_waiting = on_waiting
         self._awaited: set[str] = set()
         self._workspace = Workspace(options.directory)
@@ -123,6 +124,12 @@ class Stack:
 
     async def __aexit__(self, *_exc: object) -> None:
         await self._closing.aclose()
+
+    def keep(self) -> None:
+        """Keep a disposable stack's directory useful: let its processes write all they hold."""
+        self.disposable = False
+        for process in self.processes:
+            process.grace_s = SERVICE_GRACE_S
 
     async def scale(self, stylizers: int) -> None:
         """Run this many stylizers: drain the latest, or start more and wait until they are ready.

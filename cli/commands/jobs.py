@@ -59,7 +59,8 @@ async def fetch(arguments: Namespace) -> int:
         if name and target.existing and not arguments.force:
             raise StylestreamError(f"{target.existing} exists: --force replaces it")
         target.make_folder()
-        print(await pipeline.fetch(arguments.job, target.file(name)))
+        path = target.file(name)
+        print(await pipeline.fetch(arguments.job, path, replace=arguments.force))
     return 0
 
 

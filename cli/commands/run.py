@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-import sys
-import tempfile
 from argparse import Namespace
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import (
-    AbstractAsyncContextManager,
-    AsyncExitStack,
-    asynccontextmanager,
-    nullcontext,
-)
+from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from cli.commands.common import (
     Patience,
-    engine_environment,
     exit_code,
     find_engine_problems,
     find_request_problems,
@@ -29,24 +19,20 @@ from cli.commands.common import (
     tell,
     wait_for,
 )
-from cli.commands.logs import shown
-from cli.commands.setup import ensure_azurite
-from cli.interruption import interrupted_once
+from cli.commands.place import Place, open_place, wants_its_own
 from cli.meter import Meter
 from cli.probe import expected_frames
 from cli.progress import JobProgress
 from cli.report import Report
 from cli.results import Target, find_result_problems, plan_targets
-from cli.room import find_room_problems, shortage
+from cli.room import doubt_about_results
 from cli.videos import find_videos
-from cli.warm import find_warm, start_warm
-from client.local_stack import default_dir, running_stack
 from local.defaults import SAMPLE, gallery
 from shared.contracts.errors import SourceRefused, StylestreamError
 from shared.contracts.style_request import StyleRequest
 
 if TYPE_CHECKING:
-    from client import Pipeline, Submission
+    from client import Status, Submission
     from local.stack import Stack
 
 T = TypeVar("T")
@@ -75,7 +61,7 @@ async def run(arguments: Namespace) -> int:
     videos, problems = find_videos(arguments.videos or [str(SAMPLE)], gallery().styles)
     problems += find_request_problems(arguments)
     problems += find_engine_problems(arguments.engine)
-    if arguments.keep_warm is not None and _wants_its_own(arguments):
+    if arguments.keep_warm is not None and wants_its_own(arguments):
         problems.append("--keep-warm cannot be combined with --dir, --stylizers or --engine")
     refuse(problems + find_result_problems(arguments.output, len(videos)))
     request = read_request(arguments)
@@ -85,12 +71,13 @@ async def run(arguments: Namespace) -> int:
         work = _Run(request, progress, arguments)
         orders = work.accept(videos, targets)
         if orders:
-            for order in orders:
-                order.target.make_folder()
-            async with _pipeline(arguments, progress, orders) as (pipeline, stack):
-                # The jobs of a temporary stack are deleted with it.
-                kept = stack is None or not stack.options.disposable
-                await _or_failure(stack, work.paint(pipeline, orders, cancel=kept))
+            accepted = [order.video for order in orders]
+            # All results go into one folder.
+            orders[0].target.make_folder()
+            if doubt := doubt_about_results(accepted, orders[0].target.folder):
+                progress.say(doubt)
+            async with open_place(arguments, progress, accepted) as place:
+                await _or_failure(place.stack, work.paint(place, orders))
     return exit_code(work.reports)
 
 
@@ -136,27 +123,28 @@ class _Run:
             return None
         return _Order(video, target, self._progress.add(video.name, expected))
 
-    async def paint(self, pipeline: Pipeline, orders: list[_Order], *, cancel: bool) -> None:
-        """Paint all videos; ``cancel`` cancels the jobs that are interrupted."""
+    async def paint(self, place: Place, orders: list[_Order]) -> None:
+        """Paint all videos; jobs that are interrupted are cancelled."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 for order in orders:
-                    tasks.create_task(self._paint_one(pipeline, order))
+                    tasks.create_task(self._paint_one(place, order))
         except* (StylestreamError, OSError) as group:
             # Such as a video that is gone, or a closed stdout.
             raise group.exceptions[0] from None
         finally:
-            if cancel:
-                ends = (pipeline.withdraw(submission) for submission in self._unfinished)
+            # The jobs of a temporary stack are deleted with it.
+            if place.stack is None or not place.stack.disposable:
+                ends = (place.pipeline.withdraw(submission) for submission in self._unfinished)
                 await asyncio.gather(*ends, return_exceptions=True)
 
-    async def _paint_one(self, pipeline: Pipeline, order: _Order) -> None:
+    async def _paint_one(self, place: Place, order: _Order) -> None:
         async with self._uploading:
             order.meter.stage = "upload"
-            submission = await pipeline.submit(order.video, self._request)
+            submission = await place.pipeline.submit(order.video, self._request)
         self._unfinished.add(submission)
         status = await wait_for(
-            pipeline, submission, self._progress, order.meter, self._patience, _UNNOTICED
+            place.pipeline, submission, self._progress, order.meter, self._patience, _UNNOTICED
         )
         if status is None:
             raise StylestreamError(f"{order.video}: given up")
@@ -165,99 +153,26 @@ class _Run:
         if self._arguments.strict:
             report = report.judged_strictly()
         if status.result is not None and report.succeeded:
-            path = await pipeline.fetch(status.job_id, order.target.file(status.result))
-            report = Report.of(status, str(path))
+            report = await self._fetch(place, status, order.target.file(status.result))
         self._end(report, order.video)
+
+    async def _fetch(self, place: Place, status: Status, path: Path) -> Report:
+        try:
+            force: bool = self._arguments.force
+            fetched = await place.pipeline.fetch(status.job_id, path, replace=force)
+        except StylestreamError as error:
+            place.keep()
+            commands = place.fetching(status.job_id, path)
+            return Report.of(status).unfetched(
+                f"{error}. The result is kept; to fetch it: {commands}"
+            )
+        return Report.of(status, str(fetched))
 
     def _end(self, report: Report, video: Path) -> None:
         # Its upload may have a number, but the user knows the file.
         report = replace(report, video=video.name)
         self.reports.append(report)
         tell(report, self._progress, as_json=self._arguments.json)
-
-
-@asynccontextmanager
-async def _pipeline(
-    arguments: Namespace, progress: JobProgress, orders: list[_Order]
-) -> AsyncIterator[tuple[Pipeline, Stack | None]]:
-    """Open the running stack unless options ask for another one; else start one.
-
-    Raises:
-        ConfigurationError: there is no room for the videos of ``orders`` where it keeps them.
-    """
-    if running := None if _wants_its_own(arguments) else await _find_running(arguments, progress):
-        progress.say(f"painting in the stack that runs in {running}")
-        from client import open_pipeline
-
-        _check_room(orders, running, progress)
-        async with _logs(arguments, running, progress), open_pipeline(running) as found:
-            yield found, None
-        return
-    await ensure_azurite(progress)
-    # Imported late: not needed if a stack is running.
-    from local.stack import Stack, StackOptions
-    from local.tasks import cancelled_by_signals
-
-    async with AsyncExitStack() as closing:
-        closing.enter_context(interrupted_once())
-        # From before the folder is made until it is deleted.
-        closing.enter_context(cancelled_by_signals())
-        directory = arguments.dir or Path(
-            closing.enter_context(tempfile.TemporaryDirectory(prefix="stylestream-"))
-        )
-        _check_room(orders, directory, progress)
-        options = StackOptions(
-            directory,
-            arguments.stylizers or 1,
-            environment=engine_environment(arguments.engine),
-            disposable=arguments.dir is None,
-        )
-        await closing.enter_async_context(_logs(arguments, directory, progress))
-        with progress.starting("starting the pipeline on this machine") as waiting:
-            stack = await closing.enter_async_context(Stack(options, waiting))
-            # Its SDK is imported meanwhile: see `local.stack`.
-            from client import Account, open_pipeline
-
-            account = Account(stack.storage_connection_string)
-            pipeline = await closing.enter_async_context(open_pipeline(account))
-        if said := stack.engine_sentence():
-            progress.say(said)
-        try:
-            yield pipeline, stack
-        except asyncio.CancelledError:
-            print("stylestream: stopping ...", file=sys.stderr, flush=True)
-            raise
-
-
-def _check_room(orders: list[_Order], directory: Path, progress: JobProgress) -> None:
-    problems = find_room_problems([order.video for order in orders], directory)
-    refuse([f"{problem}, or choose another disk with --dir or TMPDIR" for problem in problems])
-    progress.explain_waiting = functools.partial(shortage, directory)
-
-
-def _wants_its_own(arguments: Namespace) -> bool:
-    return any(o is not None for o in (arguments.dir, arguments.stylizers, arguments.engine))
-
-
-async def _find_running(arguments: Namespace, progress: JobProgress) -> Path | None:
-    """Return the directory of a running stack, or of a warm one that is started."""
-    if running_stack(default_dir()):
-        return default_dir()
-    if warm := find_warm():
-        return warm
-    if arguments.keep_warm is None:
-        return None
-    await ensure_azurite(progress)
-    minutes: int = arguments.keep_warm
-    progress.say(f"starting a pipeline that stays until it was idle for {minutes} min ...")
-    return await start_warm(minutes)
-
-
-def _logs(
-    arguments: Namespace, directory: Path, progress: JobProgress
-) -> AbstractAsyncContextManager[None]:
-    """Show the logs of the stack in ``directory`` if ``--verbose`` is given."""
-    return shown(directory / "logs", progress.say) if arguments.verbose else nullcontext()
 
 
 async def _or_failure(stack: Stack | None, work: Coroutine[None, None, T]) -> T:

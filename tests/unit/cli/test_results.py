@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from chaos.disk import Disk
 from cli.results import (
     LONGEST_NAME_BYTES,
     Output,
@@ -15,6 +16,7 @@ from cli.results import (
     plan_targets,
     result_names,
 )
+from client.drafts import LONGEST_ENDING
 
 
 def names(*videos: str) -> list[str]:
@@ -46,7 +48,7 @@ def test_long_names_are_cut_between_characters_and_stay_apart(letter: str) -> No
     for name in (first, second):
         assert name.startswith(letter * 70)
         assert name.endswith(".udnie")
-        assert len(os.fsencode(f"{name}.mp4.part")) <= 255
+        assert len(os.fsencode(f"{name}.mp4")) + LONGEST_ENDING <= LONGEST_NAME_BYTES
 
 
 def test_a_result_takes_the_ending_that_it_has_and_finds_what_it_would_replace(
@@ -87,7 +89,7 @@ def test_a_slash_at_the_end_makes_a_folder_of_a_name(tmp_path: Path) -> None:
 
 def test_however_long_a_style_is_a_name_fits(tmp_path: Path) -> None:
     [name] = result_names([tmp_path / "beach.mp4"], "x" * 900)
-    assert len(f"{name}.mp4.part") <= LONGEST_NAME_BYTES
+    assert len(f"{name}.mp4") + LONGEST_ENDING <= LONGEST_NAME_BYTES
     assert name.startswith("beach.xxx")
 
 
@@ -99,10 +101,23 @@ def test_a_file_without_room_for_its_draft_is_refused_before_painting(
         name = letter * (size // len(letter.encode()))
         return find_result_problems(Output(str(tmp_path / f"{name}.mp4")))
 
-    assert problems(246) == []
-    for size in (249, 251, 300):
+    assert problems(237) == []
+    for size in (240, 251, 300):
         [problem] = problems(size)
-        assert problem.endswith(": the file's name is longer than 250 bytes")
+        assert problem.endswith(": the file's name is longer than 243 bytes")
+
+
+def test_a_full_disk_is_refused_before_painting(tmp_path: Path) -> None:
+    disk = Disk(tmp_path / "disk")
+    with disk.mounted():
+        if not disk.small:
+            pytest.skip("this user may not mount a disk to fill")
+        assert find_result_problems(Output(f"{disk.folder}/new/")) == []
+        disk.fill()
+        for output in (f"{disk.folder}/", f"{disk.folder}/new/", f"{disk.folder}/clip.mp4"):
+            assert find_result_problems(Output(output)) == [
+                f"-o {output}: cannot write into {disk.folder}: No space left on device"
+            ]
 
 
 def test_an_ending_keeps_the_case_in_which_it_was_typed(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from cli.commands import submit
 from cli.main import main
-from cli.room import LITTLE_ROOM, find_room_problems, shortage
+from cli.room import LITTLE_ROOM, doubt_about_results, find_room_problems, shortage
 from client import Account
 from local import azurite
 
@@ -43,6 +43,16 @@ def test_videos_that_do_not_fit_are_refused_with_the_remedy(
     assert problem.endswith("where 1.5 MB are free: make room there")
     (problem,) = find_room_problems([video, video], tmp_path)
     assert problem.startswith("the 2 videos take 4.0 MB, and ")
+
+
+def test_a_folder_with_less_room_than_the_videos_take_may_be_too_small_for_results(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert doubt_about_results([video], tmp_path) == ""
+    leave_free(monkeypatch, 1_500_000)
+    assert doubt_about_results([video], tmp_path) == (
+        f"{video} takes 2.0 MB, and only 1.5 MB are free in {tmp_path}: results may not fit there"
+    )
 
 
 @pytest.mark.usefixtures("bare_environment")

@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from cli.commands import run
+from cli.commands.place import Place
 from cli.main import main
-from client import Account, Pipeline, open_pipeline
+from client import Account, open_pipeline
 from local import azurite
 from local.defaults import SAMPLE
 
@@ -48,12 +49,12 @@ def test_a_video_that_goes_while_the_stack_starts_is_named(
     video = Path(shutil.copyfile(SAMPLE, tmp_path / "clip.mp4"))
 
     @asynccontextmanager
-    async def started(*_: object) -> AsyncIterator[tuple[Pipeline, None]]:
+    async def started(*_: object) -> AsyncIterator[Place]:
         async with open_pipeline(Account(azurite.connection_string(unused_port))) as pipeline:
             await asyncio.to_thread(video.unlink)
-            yield pipeline, None
+            yield Place(pipeline, tmp_path, lambda: None)
 
-    monkeypatch.setattr(run, "_pipeline", started)
+    monkeypatch.setattr(run, "open_place", started)
     assert told(capsys, "run", "clip.mp4", "-q") == (
         2,
         "stylestream: clip.mp4: No such file or directory\n",
