@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +16,7 @@ from chaos.plan import BEFORE_UPLOADS, Fault, Kind, plan_faults
 from chaos.promises import Violation, check
 from chaos.settings import STYLES
 from shared.contracts.errors import StylestreamError
+from shared.telemetry.background import first_of
 
 _JUDGED_WHEN_IDLE: Final = frozenset({"I5", "TIDY"})
 """Promises that cannot be judged while there is something left to do."""
@@ -93,7 +94,7 @@ async def _run(
     async def commit(fault: Fault) -> Committed:
         # A fault whose step is never reached, such as after a job that fails early, strikes the
         # idle pipeline.
-        await _first_of(arena.recorder.reach(first_step + fault.step), jobs_ended.wait())
+        await first_of(arena.recorder.reach(first_step + fault.step), jobs_ended.wait())
         try:
             async with asyncio.timeout(_HEALED_S):
                 return await saboteur.commit(fault)
@@ -132,12 +133,3 @@ async def verdict(
 
 async def _broken(arena: Arena, known: set[Violation], *, surely: bool) -> list[Violation]:
     return [v for v in check(await arena.history(surely=surely)) if v not in known]
-
-
-async def _first_of(*waits: Coroutine[None, None, object]) -> None:
-    tasks = [asyncio.create_task(wait) for wait in waits]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()

@@ -8,7 +8,6 @@ skipping the chunks that it has already shipped.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -25,6 +24,7 @@ from shared.media.encodings import smallest_side
 from shared.storage.manifests import store_manifest
 from shared.storage.sealed_files import SealedFile
 from shared.storage.work_folders import more_room, room, work_folder
+from shared.telemetry.background import first_of, is_set_within
 from splitter.budget import PAUSE_S
 from splitter.decoder.process import DecoderKilled, split_in_child
 from splitter.decoder.wire import Job
@@ -159,7 +159,7 @@ class SplitJob:
                     pause = "a stylizer", pace.reopen
             if pause is not None:
                 self._monitor.waiting_for, over = pause
-                await _first_of(over(), self._slots.leaving())
+                await first_of(over(), self._slots.leaving.wait())
 
     def _try_again(self, error: SourceRefused) -> bool:
         """Return whether the last attempt, which comes next, should hold all slots.
@@ -179,7 +179,7 @@ class SplitJob:
     async def _wait_for_room(self) -> None:
         """Wait a while for room in the work folder, which other jobs may be about to free."""
         work_dir = self._settings.work_dir
-        await more_room(work_dir, room(work_dir), asyncio.Event())
+        await more_room(work_dir, room(work_dir), self._slots.leaving)
 
     async def _wait_for_budget(self) -> None:
         """Return when the video is admitted or the service is shutting down."""
@@ -189,10 +189,8 @@ class SplitJob:
         self._monitor.waiting_for = "budget"
         with self._outlets.metrics.over_budget():
             while not admitted:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(PAUSE_S):
-                        await self._slots.leaving()
-                        return
+                if await is_set_within(self._slots.leaving, PAUSE_S):
+                    return
                 admitted = await self._outlets.retry(self._admit)
 
     async def _split(self, side: Path, pace: Pace) -> tuple[Source, SplitEnd] | None:
@@ -306,15 +304,6 @@ def _root_error(group: BaseExceptionGroup) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
-
-
-async def _first_of(*waits: Coroutine[None, None, object]) -> None:
-    tasks = [asyncio.create_task(wait) for wait in waits]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
 
 
 def _refuse_small(source: Source, style: StyleRequest) -> None:

@@ -21,6 +21,7 @@ from shared.contracts.status import SplitProgress, Status, readable_status, utc_
 from shared.storage.blobs import BlobStore
 from shared.storage.progress import store_progress
 from shared.storage.retry import Retry
+from shared.telemetry.background import is_set_within
 from splitter.pace import Pace
 from splitter.settings import SplitterSettings
 
@@ -131,9 +132,7 @@ class JobMonitor:
             left = looked + self._shared.interval_s(waiting=waiting) - time.monotonic()
             if left <= 0:
                 return
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(left):
-                    await self._turned.wait()
+            await is_set_within(self._turned, left)
 
     async def check(self) -> Status | None:
         """Return the job's record; None if there is none yet or it cannot be read.

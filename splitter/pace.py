@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Final, Literal
 
+from shared.telemetry.background import is_set_within
 from splitter.metrics import SplitterMetrics
 
 # A split that left its slot decodes from the beginning again: too much work for a single chunk.
@@ -68,26 +69,18 @@ class Pace:
         """Wait until half of the window is free, or nothing was painted for too long."""
         while 2 * self.outstanding > self._window:
             self._moved.clear()
-            if not await self._moves(_PATIENCE_AWAY * self._patience_s):
+            if not await is_set_within(self._moved, _PATIENCE_AWAY * self._patience_s):
                 return
 
     def end(self) -> None:
         """Count none of the job's chunks as outstanding any more: its split is over."""
         self._change(painted=max(self._painted, self._shipped))
 
-    async def _moves(self, patience_s: float) -> bool:
-        """Wait until a chunk is painted; False on timeout."""
-        try:
-            async with asyncio.timeout(patience_s):
-                return await self._moved.wait()
-        except TimeoutError:
-            return False
-
     async def _next(
         self, called: Callable[[], Coroutine[None, None, object]]
     ) -> Literal["moved", "called", "patience"]:
         """Return what happens first: a chunk is painted, a call, or the timeout."""
-        moves = asyncio.create_task(self._moves(self._patience_s))
+        moves = asyncio.create_task(is_set_within(self._moved, self._patience_s))
         call = asyncio.create_task(called())
         try:
             await asyncio.wait({call, moves}, return_when=asyncio.FIRST_COMPLETED)

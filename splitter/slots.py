@@ -12,6 +12,7 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from shared.hubs.workers import GivenBack
 
@@ -26,7 +27,8 @@ class Slots:
         self._called = 0
         """Holders that were called and have not left yet."""
         self._alone = asyncio.Lock()
-        self._leaving = asyncio.Event()
+        self.leaving: Final = asyncio.Event()
+        """Set when the service is shutting down."""
 
     @asynccontextmanager
     async def hold(self, *, alone: bool = False) -> AsyncIterator[None]:
@@ -48,7 +50,7 @@ class Slots:
 
     async def called(self) -> None:
         """Return when a holder with nothing to do should leave its slot to another."""
-        if self._leaving.is_set():
+        if self.leaving.is_set():
             return
         if len(self._wanting) > self._called:
             self._called += 1
@@ -68,24 +70,20 @@ class Slots:
 
     def drain(self) -> None:
         """Stop lending slots, and call every idle holder."""
-        self._leaving.set()
+        self.leaving.set()
         for future in (*self._wanting, *self._idle):
             if not future.done():
                 future.set_result(None)
         self._wanting.clear()
         self._idle.clear()
 
-    async def leaving(self) -> None:
-        """Return when the service is shutting down."""
-        await self._leaving.wait()
-
     async def _take(self, *, first: bool) -> None:
-        if not self._leaving.is_set() and self._free and (first or not self._wanting):
+        if not self.leaving.is_set() and self._free and (first or not self._wanting):
             self._free -= 1
             return
-        if not self._leaving.is_set():
+        if not self.leaving.is_set():
             await self._wait(first=first)
-        if self._leaving.is_set():
+        if self.leaving.is_set():
             raise GivenBack("the service is shutting down")
 
     async def _wait(self, *, first: bool) -> None:

@@ -22,6 +22,8 @@ from typing import Final
 
 import structlog
 
+from shared.telemetry.background import is_set_within
+
 log = structlog.get_logger()
 
 _PREFIX: Final = "stylestream-work-"
@@ -75,9 +77,7 @@ async def more_room(parent: str | None, before: int, leaving: asyncio.Event) -> 
     """
     until = time.monotonic() + FULL_S
     while time.monotonic() < until and not leaving.is_set():
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LOOK_S):
-                await leaving.wait()
+        await is_set_within(leaving, _LOOK_S)
         if room(parent) >= before + _MORE_BYTES:
             return True
     return False
