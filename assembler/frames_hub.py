@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
-from assembler.redrive import Reach
 from assembler.settings import AssemblerSettings
 from shared.contracts.layout import chunk_partition
 from shared.contracts.manifest import Manifest
 from shared.contracts.messages import ChunkReady
 from shared.hubs.publisher import Publisher
+from shared.hubs.reach import Reach
 from shared.service.checkpoints import HubPositions
 from shared.storage.blobs import BlobStore
 
@@ -28,11 +27,7 @@ class FramesHub:
 
     async def reach(self) -> Reach:
         """Return how far the hub goes, and how far the stylizers have processed it."""
-        partitions = await self._publisher.partitions()
-        # In this order, so that an event in between makes a partition look unfinished at worst.
-        finished = await self._positions.reached()
-        newest = await asyncio.gather(*map(self._publisher.newest, partitions))
-        return Reach(tuple(newest), tuple(finished.get(id_, -1) for id_ in partitions))
+        return await Reach.look_up(self._publisher, self._positions)
 
     async def places(self, manifest: Manifest, steps: Mapping[int, int]) -> dict[int, int]:
         """Return each chunk's partition, ``steps`` partitions from the one it was first sent to."""

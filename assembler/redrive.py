@@ -1,10 +1,9 @@
 """Decides when a job's missing chunks are lost, and how often they are sent again. Pure, no I/O.
 
 A missing chunk may be waiting in the hub behind many others, or being painted right now: sending it
-again would not help. It is lost only if the stylizers' checkpoint has passed everything that was in
-its partition when it was first found missing, and still no segment was announced; or if the hub was
-recreated and no longer goes that far. That is a proof, not a guess by the clock, so a job can wait
-for a pool to start for any length of time.
+again would not help. It is lost only if everything that was in its partition when it was first
+found missing has passed (`shared.hubs.reach`), and still no segment was announced. So a job can
+wait for a pool to start for any length of time.
 """
 
 from __future__ import annotations
@@ -14,16 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """How far the frames hub's partitions go, and how far they have been processed.
-
-    Sequence numbers, by the partition's index in the hub; -1 if there is none yet.
-    """
-
-    newest: tuple[int, ...]
-    finished: tuple[int, ...]
+from shared.hubs.reach import Reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +41,13 @@ class Redrive:
 
     def passed(self, missing: Mapping[int, int], reach: Reach) -> list[int]:
         """Return those of the ``missing`` chunks that no longer wait in the hub, in order."""
-        return [
+        for chunk, partition in missing.items():
+            self._horizon.setdefault(chunk, reach.newest[partition])
+        return sorted(
             chunk
-            for chunk, partition in sorted(missing.items())
-            if self._is_passed(chunk, reach.newest[partition], reach.finished[partition])
-        ]
+            for chunk, partition in missing.items()
+            if reach.has_passed(partition, self._horizon[chunk])
+        )
 
     def sent(self, chunk: int) -> int:
         """Return how often a chunk was sent again, as far as is known."""
@@ -100,7 +92,3 @@ class Redrive:
             self._sent_since_progress[chunk] += 1
             del self._horizon[chunk]
         return Verdict("resend", tuple(lost))
-
-    def _is_passed(self, chunk: int, newest: int, finished: int) -> bool:
-        horizon = self._horizon.setdefault(chunk, newest)
-        return finished >= horizon or newest < horizon

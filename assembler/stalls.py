@@ -19,13 +19,13 @@ import structlog
 from assembler.frames_hub import FramesHub
 from assembler.job import Job, provenance_of, seconds_between
 from assembler.metrics import AssemblerMetrics
-from assembler.redrive import Reach
 from assembler.segments_hub import CaughtUp
 from assembler.settings import AssemblerSettings
 from shared.contracts.layout import chunk_blob, progress_blob
 from shared.contracts.manifest import Chunk, Manifest
 from shared.contracts.messages import SegmentReady
 from shared.contracts.status import read_progress
+from shared.hubs.reach import Reach
 from shared.service.checkpoints import HubPositions, Noted
 from shared.storage.blobs import BlobStore
 from shared.storage.manifests import fetch_manifest, load_manifest

@@ -25,6 +25,7 @@ from shared.contracts.errors import TransientError
 from shared.contracts.layout import job_id, manifest_blob, progress_blob, status_blob
 from shared.contracts.status import Status, read_progress, read_summary, readable_status
 from shared.hubs.publisher import Publisher
+from shared.hubs.reach import Reach
 from shared.service.checkpoints import HubPositions
 from shared.storage.blobs import BlobItem, BlobStore
 from splitter.intake.acceptance import Acceptance
@@ -114,7 +115,7 @@ class Overlooked:
         return announced and self._acceptance.refusal(self._upload(blob)) is None
 
     async def _judge(self) -> None:
-        finished, newest = await self._reach()
+        reach = await Reach.look_up(self._hub, self._positions)
         found = await asyncio.gather(*map(self._find, self._suspects.values()))
         self._forget(suspect.blob for suspect, what in found if what == "done")
         lost: list[tuple[_Suspect, Found | None]] = []
@@ -122,8 +123,8 @@ class Overlooked:
             if what not in ("nobody", None):
                 continue
             if suspect.ends is None:
-                suspect.ends = newest
-            elif _passed(suspect.ends, finished, newest):
+                suspect.ends = reach.newest
+            elif _passed(suspect.ends, reach):
                 lost.append((suspect, what))
         # Only now, because all records are listed for it.
         known = await self._records({suspect.blob.name for suspect, what in lost if what is None})
@@ -174,14 +175,6 @@ class Overlooked:
         # A touched upload has a new version with the same bytes, for which no event comes.
         return any(_written_s(record) >= int(blob.created_s) for record in records)
 
-    async def _reach(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return how far each partition of the hub was processed, and its newest event."""
-        partitions = await self._hub.partitions()
-        # In this order, so that an event that comes in between makes a partition look unfinished.
-        finished = await self._positions.reached()
-        newest = await asyncio.gather(*map(self._hub.newest, partitions))
-        return tuple(finished.get(id_, -1) for id_ in partitions), tuple(newest)
-
     async def _announce(self, suspect: _Suspect) -> None:
         name, partitions = suspect.blob.name, await self._hub.partitions()
         if suspect.announcements == _TIMES:
@@ -211,11 +204,11 @@ class Overlooked:
         return Upload(container, blob.name, blob.etag, url)
 
 
-def _passed(ends: tuple[int, ...], finished: tuple[int, ...], newest: tuple[int, ...]) -> bool:
+def _passed(ends: tuple[int, ...], reach: Reach) -> bool:
     """Return whether everything up to ``ends`` was processed, or is gone with an earlier hub."""
     # A hub that was recreated may have another number of partitions.
-    places = zip(ends, finished, newest, strict=False)
-    return all(done >= end or last < end for end, done, last in places)
+    known = ends[: len(reach.newest)]
+    return all(reach.has_passed(partition, end) for partition, end in enumerate(known))
 
 
 def _written_s(record: Status) -> float:

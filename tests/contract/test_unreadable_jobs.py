@@ -9,10 +9,10 @@ from assembler_bench import running, seal, started
 from manifests import manifest
 
 from assembler.job import Job, first_record
-from assembler.redrive import Reach
 from assembler.stalls import Stalls
 from shared.contracts.layout import manifest_blob, progress_blob, status_blob
 from shared.contracts.messages import EventPlace, JobRecalled, SegmentReady
+from shared.hubs.reach import Reach
 from shared.storage.seals import seal as seal_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

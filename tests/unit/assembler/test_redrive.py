@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from assembler.redrive import Reach, Redrive
+from assembler.redrive import Redrive
+from shared.hubs.reach import Reach
 
 MISSING = {3: 0, 4: 1, 9: 0}
 

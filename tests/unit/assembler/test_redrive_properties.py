@@ -12,7 +12,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from assembler.redrive import Reach, Redrive
+from assembler.redrive import Redrive
+from shared.hubs.reach import Reach
 
 PARTITIONS = 3
 FOREIGN = -1

@@ -8,9 +8,10 @@ import pytest
 from manifests import manifest
 
 from assembler.job import Job, first_record
-from assembler.redrive import Reach, Verdict
+from assembler.redrive import Verdict
 from shared.contracts.messages import SegmentReady, SplitStarted
 from shared.contracts.style_request import StyleRequest
+from shared.hubs.reach import Reach
 
 ID = "0" * 24
 
