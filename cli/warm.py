@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from client.local_stack import STATE_FILE, default_dir, lock, running_stack
-from local.children import inherited, python
+from local.children import inherited, painting_settings, python
 from shared.contracts.errors import StylestreamError
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _launch(folder: Path, minutes: int) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env=inherited(folder),
+            env=inherited(folder) | painting_settings(),
             cwd=folder,
             start_new_session=True,
         )

@@ -16,7 +16,8 @@ PASSED_ON = (
 `painting_settings` are the exception.
 """
 
-_PAINTING = ("ENGINE", "PRECISION", "SEGMENT_ENCODER", "CHUNK_DECODER")
+PAINTING = ("ENGINE", "PRECISION", "SEGMENT_ENCODER", "CHUNK_DECODER")
+"""The variables that say what networks and codecs run on."""
 
 
 def python(module: str, *arguments: str) -> tuple[str, ...]:
@@ -53,7 +54,7 @@ def painting_settings() -> dict[str, str]:
     encode on its GPU.
     """
     settings = {"SEGMENT_ENCODER": "auto"}
-    settings |= {name: os.environ[name] for name in _PAINTING if os.environ.get(name)}
+    settings |= {name: os.environ[name] for name in PAINTING if os.environ.get(name)}
     if folder := os.environ.get("STYLES_DIR"):
         settings["STYLES_DIR"] = str(Path(folder).absolute())
     return settings

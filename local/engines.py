@@ -1,8 +1,41 @@
-"""Says which engine a stack's stylizers run on, if there was a choice."""
+"""Checks what a stack's stylizers are told to run on, and says what they chose."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast, get_args
+
+from local.children import PAINTING
+from shared.contracts.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from stylizer.painting.sessions import Device
+
+
+def find_painting_problems(settings: Mapping[str, str]) -> list[str]:
+    """Return why stylizers cannot start with ``settings``: wrong values, GPUs that cannot work.
+
+    Whether a GPU does work is found out by the stylizers.
+    """
+    asked = {name: settings[name] for name in PAINTING if settings.get(name, "auto") != "auto"}
+    if not asked:
+        return []
+    # Imported late: ONNX Runtime comes with them.
+    from stylizer.painting.sessions import Sessions
+    from stylizer.settings import PaintingSettings
+
+    problems = []
+    for name, value in asked.items():
+        allowed = get_args(PaintingSettings.model_fields[name.lower()].annotation)
+        if value not in allowed:
+            problems.append(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
+    if (engine := asked.get("ENGINE")) in {"cuda", "tensorrt"}:
+        try:
+            Sessions(cast("Device", engine), None)
+        except ConfigurationError as error:
+            problems += error.problems
+    return problems
 
 
 def engine_sentence(output: str) -> str:

@@ -22,8 +22,8 @@ from typing import Literal, Self
 
 from client.local_stack import StackState
 from local import azurite
-from local.children import inherited, python
-from local.engines import engine_sentence
+from local.children import inherited, painting_settings, python
+from local.engines import engine_sentence, find_painting_problems
 from local.eventhubs.access import connection_string
 from local.gate import Gate
 from local.loader import Loader
@@ -32,7 +32,7 @@ from local.readiness import LineReady, TcpReady
 from local.services import Services
 from local.tasks import cancel, cancelled_by_signals, together
 from local.workspace import BROKER_PORT, STORAGE_PORT, TOPIC_PATH, TOPIC_PORT, Workspace
-from shared.contracts.errors import StylestreamError
+from shared.contracts.errors import ConfigurationError, StylestreamError
 
 CONTAINERS = (
     *("uploads", "results", "frames", "segments", "jobs", "dead-letters"),
@@ -76,6 +76,7 @@ class Stack:
     waits for, whenever they change.
 
     Raises:
+        ConfigurationError: on entering, if a setting for painting is wrong.
         StylestreamError: on entering, if the directory is in use, a program is not installed, or a
             process does not get ready. Everything that was started has been stopped again.
     """
@@ -173,6 +174,8 @@ class Stack:
             idle_s = looked - since
 
     async def _start(self) -> None:
+        if problems := find_painting_problems({**painting_settings(), **self.options.environment}):
+            raise ConfigurationError(problems)
         await self._workspace.claim(max(self.options.stylizers, self.options.partitions))
         self._closing.callback(self._workspace.release)
         self._closing.enter_context(cancelled_by_signals())

@@ -14,6 +14,7 @@ from cli.parser import suggestion
 from cli.progress import JobProgress
 from cli.report import Report
 from local.defaults import DEFAULT_STYLE, gallery
+from local.engines import find_painting_problems
 from shared.contracts.errors import ConfigurationError, StyleError
 from shared.contracts.style_blend import parse_blend
 from shared.contracts.style_request import StyleRequest
@@ -87,15 +88,7 @@ def find_engine_problems(engine: EngineSetting | None) -> list[str]:
 
     Whether it does work is found out by the services.
     """
-    if engine != "cuda" and engine != "tensorrt":  # noqa: PLR1714 - a set would hide the type
-        return []
-    from stylizer.painting.sessions import Sessions
-
-    try:
-        Sessions(engine, None)
-    except ConfigurationError as error:
-        return error.problems
-    return []
+    return find_painting_problems(engine_environment(engine))
 
 
 def engine_environment(engine: EngineSetting | None) -> dict[str, str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import structlog
+from command_lines import refused
 from structlog.types import EventDict
 
 from local.children import painting_settings
@@ -55,6 +57,29 @@ def test_a_gpu_that_was_passed_over_is_reported_with_the_cause(
 def test_a_gpu_that_paints_is_named() -> None:
     record = {"event": "engine chosen", "device": "cuda", "precision": "fp16", "passed_over": []}
     assert engine_sentence(json.dumps(record)) == "painting on the GPU: cuda, fp16"
+
+
+def test_a_stack_with_wrong_settings_is_refused_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for name, value in (("ENGINE", "abacus"), ("PRECISION", "fp8"), ("SEGMENT_ENCODER", "x264")):
+        monkeypatch.setenv(name, value)
+    for command in ("up", "run"):
+        said = refused(capsys, command, "--quiet", "--dir", tmp_path / "stack")
+        assert said.splitlines() == [
+            "stylestream: ENGINE must be one of auto, cpu, cuda, tensorrt, not 'abacus'",
+            "stylestream: PRECISION must be one of auto, bf16, fp32, fp16, not 'fp8'",
+        ]
+    assert not (tmp_path / "stack").exists()
+
+
+def test_a_gpu_that_only_the_environment_names_is_missed_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ENGINE", "cuda")
+    said = refused(capsys, "up", "--quiet", "--dir", tmp_path / "stack")
+    assert said.startswith("stylestream: ENGINE=cuda: ")
+    assert not (tmp_path / "stack").exists()
 
 
 def test_stylizers_on_one_machine_may_encode_on_its_gpu_unless_told_otherwise(
