@@ -1,8 +1,7 @@
 """One picture of a video or a photo, in the form in which the pipeline paints it.
 
 Videos are opened, decoded and normalised by the splitter's own code, so that previews show what a
-job would paint. Photos are read by Pillow, which applies the camera's orientation, and are then
-normalised in the same way.
+job would paint. Photos are read by Pillow, and then normalised in the same way.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from typing import Final, NamedTuple
 import av
 import av.error
 import numpy as np
-from PIL import Image, ImageOps
 
 from shared.contracts.errors import SourceRefused, StylestreamError
+from shared.media.photos import TooManyPixels, UnreadablePhoto, read_photo
 from splitter.media.decode import Decoder
 from splitter.media.limits import Limits
 from splitter.media.normalise import Normaliser, plan_geometry
@@ -34,7 +33,6 @@ from splitter.media.source import (
 LEAST_SIDE: Final = 16
 """In pixels; smaller pictures show nothing of a style."""
 
-_PHOTOS: Final = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 _NO_VIDEO: Final = ("NOT_A_VIDEO", "NO_VIDEO_STREAM")
 
 
@@ -115,15 +113,12 @@ def _read(path: Path, at: Fraction | None, *, moving: bool, jump: bool = True) -
 def _photo(path: Path, limits: Limits) -> av.VideoFrame | None:
     """Return a photo, upright; None if the file is not one."""
     try:
-        with Image.open(path, formats=_PHOTOS) as photo:
-            if photo.width * photo.height > limits.max_pixels:
-                raise too_many_pixels(limits, f"{photo.width}x{photo.height}")
-            upright = ImageOps.exif_transpose(photo).convert("RGB")
-    except Image.DecompressionBombError as error:
-        raise too_many_pixels(limits) from error
-    except (OSError, ValueError, SyntaxError):  # what Pillow raises for a broken file
+        photo = read_photo(path, most_pixels=limits.max_pixels)
+    except TooManyPixels as error:
+        raise too_many_pixels(limits, str(error)) from error
+    except (OSError, UnreadablePhoto):
         return None
-    return av.VideoFrame.from_ndarray(np.asarray(upright), format="rgb24")
+    return av.VideoFrame.from_ndarray(np.asarray(photo), format="rgb24")
 
 
 def _third(source: OpenSource) -> Fraction:

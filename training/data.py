@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,12 +14,20 @@ from PIL import Image
 from torch import Tensor
 
 from shared.contracts.errors import ConfigurationError
+from shared.media.photos import TooManyPixels, UnreadablePhoto, read_photo
 from training.network import MULTIPLE
 
 _SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 PAINTED_SIDE: Final = 360
 """The short side, in pixels, at which photographs are painted for measuring."""
 
+LEAST_SIDE: Final = 64
+"""In pixels; smaller pictures, such as icons, show nothing to learn from."""
+
+MOST_PICTURES: Final = 500
+"""To train with; all of them together fit into memory."""
+
+_MOST_PIXELS: Final = 1_000_000_000
 _SMALLEST: Final = 1.0
 _LARGEST: Final = 2.2
 _KEPT: Final = 720
@@ -29,18 +39,39 @@ def read_picture(path: Path, short_side: int | None = None) -> Tensor:
     """Return a picture as (3, H, W), RGB, 0..1; ``short_side`` scales it.
 
     Raises:
-        ConfigurationError: the file is not a picture.
+        ConfigurationError: the file is not a picture, or has less than `LEAST_SIDE` pixels a side.
     """
-    try:
-        with Image.open(path) as image:
-            picture = image.convert("RGB")
-    except OSError as error:
-        raise ConfigurationError([f"{path} is not a picture: {error}"]) from error
+    picture = _read(path, short_side)
     if short_side is not None:
-        scale = short_side / min(picture.size)
-        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-        picture = picture.resize(size, Image.Resampling.LANCZOS)
-    return torch.from_numpy(np.array(picture, np.uint8)).permute(2, 0, 1).float() / 255
+        picture = _scaled(picture, short_side)
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255
+
+
+def _read(path: Path, short_side: int | None) -> Image.Image:
+    """Read a picture; one of very many pixels is read at twice ``short_side`` or more."""
+    try:
+        enough = None if short_side is None else 2 * short_side
+        picture = read_photo(path, most_pixels=_MOST_PIXELS, least_side=enough)
+    except TooManyPixels as error:
+        raise ConfigurationError(
+            [f"{path} has {error} pixels, too many to read: scale it down"]
+        ) from error
+    except UnreadablePhoto as error:
+        raise ConfigurationError([f"{path} is not a picture that can be read: {error}"]) from error
+    except OSError as error:
+        raise ConfigurationError([f"{path}: {error.strerror or error}"]) from error
+    if min(picture.size) < LEAST_SIDE:
+        size = f"{picture.width}x{picture.height}"
+        raise ConfigurationError(
+            [f"{path} has {size} pixels, too few to train with: it takes {LEAST_SIDE} a side"]
+        )
+    return picture
+
+
+def _scaled(picture: Image.Image, short_side: int) -> Image.Image:
+    scale = short_side / min(picture.size)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    return picture.resize(size, Image.Resampling.LANCZOS)
 
 
 def frames(path: Path, short_side: int = PAINTED_SIDE) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -56,10 +87,43 @@ def pictures_in(folder: Path) -> list[Path]:
     Raises:
         ConfigurationError: there are none.
     """
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES)
+    found = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in _SUFFIXES and not _is_hidden(path.relative_to(folder))
+    )
     if not found:
         raise ConfigurationError([f"{folder} holds no pictures"])
     return found
+
+
+def _is_hidden(path: Path) -> bool:
+    """Return whether a system put a file there for itself, such as thumbnails."""
+    return any(part.startswith(".") for part in path.parts)
+
+
+def choose(pictures: list[Path], report: Callable[[str], None]) -> list[Path]:
+    """Return the pictures to train with: `MOST_PICTURES` from all over the list that can be read.
+
+    ``report`` is called for each picture, with a sentence if it cannot be used; what it raises ends
+    the search.
+
+    Raises:
+        ConfigurationError: none can be used.
+    """
+    chosen, problem = [], ""
+    for picture in pictures[:: math.ceil(len(pictures) / MOST_PICTURES)]:
+        try:
+            _read(picture, _KEPT)
+        except ConfigurationError as error:
+            problem = str(error)
+            report(problem)
+        else:
+            chosen.append(picture)
+            report("")
+    if not chosen:
+        raise ConfigurationError([f"no picture can be used: {problem}"])
+    return chosen
 
 
 class Crops:
@@ -96,13 +160,9 @@ class Crops:
     def _photo(self, number: int) -> Image.Image:
         """Return a photograph, cached at a size at which hundreds fit into memory."""
         if number not in self._read:
-            picture = read_picture(self._photos[number])
-            image = Image.fromarray((picture * 255).round().byte().permute(1, 2, 0).numpy())
-            scale = _KEPT / min(image.size)
-            if scale < 1:
-                size = (round(image.width * scale), round(image.height * scale))
-                image = image.resize(size, Image.Resampling.LANCZOS)
-            self._read[number] = image
+            picture = _read(self._photos[number], _KEPT)
+            kept = picture if min(picture.size) <= _KEPT else _scaled(picture, _KEPT)
+            self._read[number] = kept
         return self._read[number]
 
 

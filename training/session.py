@@ -17,7 +17,7 @@ from PIL import Image
 
 from shared.contracts.errors import ConfigurationError
 from shared.styles.gallery import Card
-from training.data import pictures_in, read_picture
+from training.data import LEAST_SIDE, choose, pictures_in, read_picture
 from training.export import read_network, write_style
 from training.features import Features, features_file, quickest_kind
 from training.network import MULTIPLE, StyleNetwork
@@ -25,6 +25,7 @@ from training.plot import draw_curve
 from training.retouch import lay_evenly
 from training.trainer import CHECKPOINT_EVERY, Plan, Progress, train
 
+_LONGEST: Final = 16
 _PREVIEWS: Final = 3
 _PREVIEW_HEIGHT: Final = 288
 _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -55,7 +56,7 @@ class Commission:
 def find_problems(commission: Commission) -> list[str]:
     """Return one sentence for each thing that cannot work, found before the first step."""
     problems = [
-        f"{path}: no such file"
+        f"{path}: {'not a file' if path.exists() else 'no such file'}"
         for path in (commission.painting, commission.start, commission.features)
         if path is not None and not path.is_file()
     ]
@@ -74,10 +75,16 @@ def find_problems(commission: Commission) -> list[str]:
     return problems
 
 
-def carry_out(commission: Commission, report: Callable[[Progress], None]) -> Card:
+def carry_out(
+    commission: Commission,
+    report: Callable[[Progress], None],
+    notice: Callable[[str], None] = lambda _: None,
+) -> Card:
     """Train the style, from its last checkpoint if there is one, and write its files.
 
-    ``report`` is called every ten steps; what it raises ends the training.
+    ``report`` is called for each photograph that is looked at, and then for every step; what it
+    raises ends the training. ``notice`` is called with a sentence about each photograph that cannot
+    be used.
 
     Raises:
         ConfigurationError: naming every thing that cannot work.
@@ -85,8 +92,14 @@ def carry_out(commission: Commission, report: Callable[[Progress], None]) -> Car
     """
     if problems := find_problems(commission):
         raise ConfigurationError(problems)
-    _read_painting(commission.painting)
-    photos = pictures_in(commission.content)
+    _check_painting(commission.painting)
+
+    def look(problem: str) -> None:
+        if problem:
+            notice(f"left out: {problem}")
+        report(Progress())
+
+    photos = choose(pictures_in(commission.content), look)
     shown = photos[:: max(1, len(photos) // _PREVIEWS)][:_PREVIEWS]
     network, trunk = read_network(commission.start)
     device = torch.device(commission.device)
@@ -138,13 +151,16 @@ def _median_step(spent: list[float]) -> float | None:
     return round(statistics.median(steps), 3) if steps else None
 
 
-def _read_painting(painting: Path) -> None:
-    """See that the painting is a picture before anything large is fetched for its sake."""
-    try:
-        read_picture(painting)
-    except (ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        # Pillow's words for broken files.
-        raise ConfigurationError([f"{painting} is not a picture: {error}"]) from error
+def _check_painting(painting: Path) -> None:
+    """See that the painting can be trained with before anything large is fetched for its sake."""
+    height, width = read_picture(painting, LEAST_SIDE).shape[1:]
+    if max(height, width) > _LONGEST * LEAST_SIDE:
+        raise ConfigurationError(
+            [
+                f"{painting} is more than {_LONGEST} times as long as it is wide: cut out the part "
+                "whose strokes you want"
+            ]
+        )
 
 
 def paint_previews(network: StyleNetwork, photos: list[Path], device: torch.device) -> Image.Image:

@@ -61,7 +61,7 @@ async def train(arguments: Namespace) -> int:
     ended = threading.Event()
     with _Bar(commission.plan.steps, ended) as bar:
         try:
-            card = await asyncio.to_thread(carry_out, commission, bar.show)
+            card = await asyncio.to_thread(carry_out, commission, bar.show, bar.say)
         finally:
             ended.set()
     print(f"{arguments.output}: {card.title}, {card.painter}; previews in {commission.folder}")
@@ -136,6 +136,10 @@ class _Bar:
 
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
+
+    def say(self, sentence: str) -> None:
+        """Say something above the bar; called from the training's thread."""
+        self._bars.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
     def show(self, progress: Progress) -> None:
         """Show a step; called from the training's thread."""

@@ -1,1 +1,1 @@
-"""The pipeline's own video files: chunks and segments, their encodings and their pixels."""
+"""The pipeline's own video files, their encodings and pixels, and photos from elsewhere."""

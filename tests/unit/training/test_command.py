@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from cli.main import main
 from shared.styles.gallery import Gallery
 from stylizer.painting.engine import OnnxEngine
+from tests.unit.training.conftest import draw
 
 
 def call(
@@ -107,6 +109,38 @@ def test_every_problem_is_named_at_once(
     assert f"{missing}: no such file" in told
     assert "--content" in told
     assert "lower-case letters, digits and hyphens" in told
+
+
+def test_photographs_that_cannot_be_read_are_named_and_left_out(
+    photos: Path,
+    painting: Path,
+    features_file: Path,
+    start: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    mixed = tmp_path / "mixed"
+    shutil.copytree(photos, mixed)
+    (mixed / "damaged [1].jpg").write_bytes((mixed / "0.png").read_bytes()[:5000])
+    given = {"painting": painting, "features": features_file, "start": start}
+    assert call(**given, photos=mixed, output=tmp_path / "my-blotches.onnx", steps=1) == 0
+    told = capsys.readouterr().err
+    assert f"left out: {mixed}/damaged [1].jpg is not a picture that can be read" in told
+    assert json.loads((tmp_path / "my-blotches.training/record.json").read_text())["photos"] == 3
+
+
+def test_a_painting_like_a_ribbon_is_refused(
+    photos: Path,
+    features_file: Path,
+    start: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ribbon = tmp_path / "ribbon.png"
+    draw(0, 70 * 17, 70).save(ribbon)
+    given = {"painting": ribbon, "features": features_file, "start": start}
+    assert call(**given, photos=photos, output=tmp_path / "my-ribbon.onnx") == 2
+    assert "more than 16 times as long as it is wide" in capsys.readouterr().err
 
 
 def test_without_pytorch_it_names_the_extra_to_install(

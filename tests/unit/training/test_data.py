@@ -11,7 +11,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 from shared.contracts.errors import ConfigurationError
-from training.data import Crops, pictures_in, read_picture, seeded
+from tests.unit.training.conftest import draw
+from training.data import MOST_PICTURES, Crops, choose, pictures_in, read_picture, seeded
 
 
 def test_the_same_seed_cuts_the_same_crops_in_any_order(photos: Path) -> None:
@@ -53,11 +54,51 @@ def test_a_folder_without_pictures_is_refused_by_name(tmp_path: Path) -> None:
         pictures_in(tmp_path)
 
 
-def test_a_file_that_is_not_a_picture_is_refused_by_name(tmp_path: Path) -> None:
-    file = tmp_path / "text.jpg"
-    file.write_text("not a picture")
-    with pytest.raises(ConfigurationError, match="text.jpg is not a picture"):
+def test_what_a_system_keeps_beside_pictures_is_not_one_of_them(tmp_path: Path) -> None:
+    for name in ("._beach.jpg", ".thumbnails/beach.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    draw(0, 80, 80).save(tmp_path / "beach.jpg")
+    assert pictures_in(tmp_path) == [tmp_path / "beach.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("text.jpg", "not a picture that can be read"),
+        ("icon.png", "32x32 pixels, too few"),
+        ("cut-short.jpg", "not a picture that can be read: .*truncated"),
+        ("folder.jpg", "Is a directory"),
+    ],
+)
+def test_a_file_that_cannot_be_trained_with_is_left_out(
+    photos: Path, tmp_path: Path, name: str, problem: str
+) -> None:
+    file = tmp_path / name
+    if name == "text.jpg":
+        file.write_text("not a picture")
+    elif name == "folder.jpg":
+        file.mkdir()
+    else:
+        side = 32 if name == "icon.png" else 100
+        draw(0, side, side).save(file)
+    if name == "cut-short.jpg":
+        file.write_bytes(file.read_bytes()[:-300])
+    with pytest.raises(ConfigurationError, match=rf"{name}.*{problem}"):
         read_picture(file)
+    told: list[str] = []
+    whole = pictures_in(photos)
+    assert choose([file, *whole], told.append) == whole
+    assert [name in sentence for sentence in told] == [True, False, False, False]
+    with pytest.raises(ConfigurationError, match=f"no picture can be used: .*{name}"):
+        choose([file], told.append)
+
+
+def test_of_thousands_of_pictures_some_hundreds_from_everywhere_are_chosen(photos: Path) -> None:
+    many = [photos / f"{number % 3}.png" for number in range(1100)]
+    chosen = choose(many, lambda _: None)
+    assert 300 < len(chosen) <= MOST_PICTURES
+    assert chosen == many[::3]
 
 
 def test_chance_repeats_and_differs_from_step_to_step() -> None:

@@ -156,7 +156,7 @@ def test_it_rewrites_a_style_so_that_the_gallery_takes_it(
     photos = tmp_path / "photos"
     photos.mkdir()
     for file, seed in ((photos / "photo.png", 3), (tmp_path / "painting.png", 4)):
-        noise = torch.randint(256, (48, 64, 3), generator=seeded(seed), dtype=torch.uint8)
+        noise = torch.randint(256, (64, 80, 3), generator=seeded(seed), dtype=torch.uint8)
         Image.fromarray(noise.numpy()).save(file)
     asked = [
         "--turn",
