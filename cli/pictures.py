@@ -19,7 +19,7 @@ import numpy as np
 from shared.contracts.errors import SourceRefused, StylestreamError
 from shared.media.photos import TooManyPixels, UnreadablePhoto, read_photo
 from splitter.media.decode import Decoder
-from splitter.media.limits import Limits
+from splitter.media.limits import Limits, too_many_pixels
 from splitter.media.normalise import Normaliser, plan_geometry
 from splitter.media.orientation import orientation_of
 from splitter.media.source import (
@@ -27,7 +27,6 @@ from splitter.media.source import (
     capture_errors,
     open_source,
     stream_time_base,
-    too_many_pixels,
 )
 
 LEAST_SIDE: Final = 16

@@ -111,22 +111,10 @@ def plan_carriage(streams: Iterable[Stream], folder: Path, *, has_chapters: bool
 
 
 def _plan_sounds(plan: Carriage, sounds: list[AudioStream], folder: Path) -> dict[int, Carried]:
-    copied: dict[ContainerName, set[int]] = {
-        "mp4": {s.index for s in sounds if codec_name(s) in _MP4_AUDIO and fits(s, "mp4", folder)},
-        "mkv": set(),
-    }
-    rest = [stream for stream in sounds if stream.index not in copied["mp4"]]
-    copied["mkv"] = {stream.index for stream in rest if fits(stream, "mkv", folder)}
-    others = [stream for stream in rest if stream.index not in copied["mkv"]]
-    floats = any(_lossless_way(stream) is Way.TO_FLOATS for stream in others)
-    if copied["mkv"] or floats:
-        plan.container = "mkv"
-        copied["mkv"] |= {
-            s.index for s in sounds if s.index in copied["mp4"] and fits(s, "mkv", folder)
-        }
+    copied = _choose_container(plan, sounds, folder)
     ways = {}
     for stream in sounds:
-        way = Way.COPY if stream.index in copied[plan.container] else _lossless_way(stream)
+        way = Way.COPY if stream.index in copied else _lossless_way(stream)
         if way is None:
             _leave_out(
                 plan, stream, "it can neither be decoded nor stored in a supported container"
@@ -140,6 +128,17 @@ def _plan_sounds(plan: Carriage, sounds: list[AudioStream], folder: Path) -> dic
             )
         ways[stream.index] = Carried(stream, way)
     return ways
+
+
+def _choose_container(plan: Carriage, sounds: list[AudioStream], folder: Path) -> set[int]:
+    """Choose the plan's container; return the numbers of the tracks that are copied into it."""
+    in_mp4 = {s.index for s in sounds if codec_name(s) in _MP4_AUDIO and fits(s, "mp4", folder)}
+    others = [s for s in sounds if s.index not in in_mp4]
+    in_mkv = {s.index for s in others if fits(s, "mkv", folder)}
+    if not in_mkv and not any(_lossless_way(s) is Way.TO_FLOATS for s in others):
+        return in_mp4
+    plan.container = "mkv"
+    return in_mkv | {s.index for s in sounds if s.index in in_mp4 and fits(s, "mkv", folder)}
 
 
 def _leave_out(plan: Carriage, stream: Stream, why: str) -> None:

@@ -15,14 +15,13 @@ from av.video.stream import VideoStream
 
 from shared.contracts.errors import SourceRefused
 from splitter.media.integrity import Integrity
-from splitter.media.limits import Limits
+from splitter.media.limits import Limits, too_many_pixels
 from splitter.media.mpeg_headers import picture_check
 from splitter.media.source import (
     ErrorLog,
     encrypted,
     excessive_size,
     stream_time_base,
-    too_many_pixels,
 )
 
 _NEWER = ("h264", "hevc", "vvc")

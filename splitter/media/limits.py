@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shared.contracts.errors import SourceRefused
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -39,3 +41,25 @@ class Limits:
     def in_flight_bytes(self) -> int:
         """Bytes of frames that may wait between the threads of a split."""
         return self.memory_bytes // 8
+
+
+def too_many_pixels(limits: Limits, size: str = "", *, in_memory: bool = False) -> SourceRefused:
+    """Return the refusal of a picture beyond the pixel limit; ``size`` is like ``640x480``.
+
+    ``in_memory``: it is the size at which a decoder keeps the picture, possibly with margins.
+    """
+    picture = f"The picture is {size}" if size else "The picture is too large"
+    if in_memory:
+        picture = f"The decoder needs room for a picture of {size}"
+    most = f"at most {limits.max_pixels} pixels are accepted"
+    return SourceRefused("TOO_LARGE", f"{picture}; {most}.")
+
+
+def too_many_frames(limits: Limits) -> SourceRefused:
+    """Return the refusal of a video beyond the limit of frames."""
+    return SourceRefused("TOO_MANY_FRAMES", f"The video has more than {limits.max_frames} frames.")
+
+
+def too_long(limits: Limits) -> SourceRefused:
+    """Return the refusal of a video beyond the limit of its duration."""
+    return SourceRefused("TOO_LONG", f"The video is longer than {limits.max_duration_s:.0f} s.")

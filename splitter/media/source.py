@@ -29,7 +29,7 @@ from av.video.stream import VideoStream
 from shared.contracts.errors import SourceRefused
 from shared.media.containers import name_of
 from splitter.media.file_end import is_truncated
-from splitter.media.limits import Limits
+from splitter.media.limits import Limits, too_many_pixels
 from splitter.media.mp4_index import Mp4Index, read_index
 from splitter.media.programs import tracks_beside
 from splitter.media.recognise import SUPPORTED, explain_unopened, still_picture
@@ -44,6 +44,7 @@ FINEST_TIME_BASE = 35_000_000
 MP4 stores the time between two frames in 31 bits, which is a minute at this rate. Sources with
 finer ticks (nanoseconds, in Matroska) are rounded to microseconds.
 """
+_MICROSECONDS = 1_000_000
 
 _GENERATE_PTS = 1
 """AVFMT_FLAG_GENPTS, which PyAV sets."""
@@ -133,63 +134,48 @@ def open_source(file: BinaryIO, limits: Limits, log: ErrorLog) -> OpenSource:
         SourceRefused: with the code ``EMPTY_FILE``, ``TOO_LARGE``, ``NOT_A_VIDEO``,
             ``INVALID_MEDIA``, ``ENCRYPTED``, ``NO_VIDEO_STREAM`` or ``UNSUPPORTED_CODEC``.
     """
-    size = file.seek(0, 2)
-    if size == 0:
-        raise SourceRefused("EMPTY_FILE", "The file is empty.")
-    if size > limits.max_bytes:
-        raise SourceRefused(
-            "TOO_LARGE", f"The file has {size} bytes; at most {limits.max_bytes} are accepted."
-        )
-    head = _head(file, 256)
+    size, head = _checked_size(file, limits), _head(file, 256)
     if still := still_picture(head):
         raise SourceRefused(
             "NOT_A_VIDEO", f"The file is a still {still} picture, not a video; {SUPPORTED}."
         )
-    file.seek(0)
     if head.startswith((_ASF_SIGN, _MXF_SIGN)):
         # These demuxers log what they discard, but below the level of errors.
         av.logging.set_level(av.logging.INFO)
     structure = Structure(head)
     container = _open_container(file, limits, structure)
-    position = file.tell()
-    name = container.format.name
-    truncated = is_truncated(file, size, name)
-    file.seek(position)
-    # FFmpeg's guesses at missing timestamps repeat and reverse them if there are B-frames.
-    container.flags &= ~_GENERATE_PTS
     try:
         video = _main_video(container, limits, log)
     except BaseException:
         container.close()
         raise
-    context = video.codec_context
-    # On damaged input, multithreaded decoders conceal errors differently from run to run.
-    context.thread_type = "NONE"
-    context.thread_count = 1
-    context.options = {"max_pixels": str(limits.max_pixels)}
-    beside = tracks_beside(_head(file, _HEAD_BYTES), video.id) if name == _TS else None
-    file.seek(position)
-    others = tuple(
-        stream
-        for stream in container.streams
-        if stream.index != video.index and (beside is None or stream.id in beside)
-    )
-    of_others = len(container.streams) - 1 - len(others)
-    time_base = Fraction(1, stream_time_base(video).denominator)
-    if time_base.denominator > FINEST_TIME_BASE:
-        time_base = Fraction(1, 1_000_000)
+    _set_up_decoder(video, limits)
+    with position_kept(file):
+        truncated = is_truncated(file, size, container.format.name)
+        others = _tracks_beside(file, container, video)
+    is_mp4 = container.format.name == _MP4
     return OpenSource(
         container=container,
         video=video,
         others=others,
-        of_other_programs=of_others,
+        of_other_programs=len(container.streams) - 1 - len(others),
         start=_start(container, video, others),
-        time_base=time_base,
+        time_base=_time_base(video),
         size=size,
         is_truncated=truncated,
-        read_index=partial(read_index, file, size) if name == _MP4 else Mp4Index,
+        read_index=partial(read_index, file, size) if is_mp4 else Mp4Index,
         structure=structure,
     )
+
+
+@contextlib.contextmanager
+def position_kept(file: BinaryIO) -> Iterator[None]:
+    """Restore the position of ``file`` afterwards."""
+    position = file.tell()
+    try:
+        yield
+    finally:
+        file.seek(position)
 
 
 def stream_time_base(stream: Stream) -> Fraction:
@@ -216,9 +202,21 @@ def capture_errors(*, on_all_threads: bool = False) -> Iterator[ErrorLog]:
         av.logging.set_skip_repeated(skips)
 
 
+def _checked_size(file: BinaryIO, limits: Limits) -> int:
+    size = file.seek(0, 2)
+    if size == 0:
+        raise SourceRefused("EMPTY_FILE", "The file is empty.")
+    if size > limits.max_bytes:
+        raise SourceRefused(
+            "TOO_LARGE", f"The file has {size} bytes; at most {limits.max_bytes} are accepted."
+        )
+    return size
+
+
 def _open_container(file: BinaryIO, limits: Limits, structure: Structure) -> InputContainer:
+    file.seek(0)
     try:
-        return av.open(
+        container = av.open(
             _Nameless(file, structure),
             "r",
             buffer_size=_READ_BYTES,
@@ -232,6 +230,9 @@ def _open_container(file: BinaryIO, limits: Limits, structure: Structure) -> Inp
         )
     except av.error.FFmpegError as error:
         raise _why_not_opened(file) from error
+    # FFmpeg's guesses at missing timestamps repeat and reverse them if there are B-frames.
+    container.flags &= ~_GENERATE_PTS
+    return container
 
 
 def _refuse_to_open(url: str, flags: int, options: dict[str, str]) -> BinaryIO:  # noqa: ARG001
@@ -256,28 +257,6 @@ def encrypted() -> SourceRefused:
         "ENCRYPTED",
         "The video is encrypted and cannot be read without its key: upload it unencrypted.",
     )
-
-
-def too_many_pixels(limits: Limits, size: str = "", *, in_memory: bool = False) -> SourceRefused:
-    """Return the refusal of a picture beyond the pixel limit; ``size`` is like ``640x480``.
-
-    ``in_memory``: it is the size at which a decoder keeps the picture, possibly with margins.
-    """
-    picture = f"The picture is {size}" if size else "The picture is too large"
-    if in_memory:
-        picture = f"The decoder needs room for a picture of {size}"
-    most = f"at most {limits.max_pixels} pixels are accepted"
-    return SourceRefused("TOO_LARGE", f"{picture}; {most}.")
-
-
-def too_many_frames(limits: Limits) -> SourceRefused:
-    """Return the refusal of a video beyond the limit of frames."""
-    return SourceRefused("TOO_MANY_FRAMES", f"The video has more than {limits.max_frames} frames.")
-
-
-def too_long(limits: Limits) -> SourceRefused:
-    """Return the refusal of a video beyond the limit of its duration."""
-    return SourceRefused("TOO_LONG", f"The video is longer than {limits.max_duration_s:.0f} s.")
 
 
 def excessive_size(log: ErrorLog) -> str | None:
@@ -310,6 +289,30 @@ def _main_video(container: InputContainer, limits: Limits, log: ErrorLog) -> Vid
     if context.width == 0 and (size := excessive_size(log)):
         raise too_many_pixels(limits, size)
     return video
+
+
+def _set_up_decoder(video: VideoStream, limits: Limits) -> None:
+    context = video.codec_context
+    # On damaged input, multithreaded decoders conceal errors differently from run to run.
+    context.thread_type = "NONE"
+    context.thread_count = 1
+    context.options = {"max_pixels": str(limits.max_pixels)}
+
+
+def _tracks_beside(
+    file: BinaryIO, container: InputContainer, video: VideoStream
+) -> tuple[Stream, ...]:
+    """Return the other tracks; in a transport stream, only those of the video's programs."""
+    others = [stream for stream in container.streams if stream.index != video.index]
+    if container.format.name == _TS and (ids := tracks_beside(_head(file, _HEAD_BYTES), video.id)):
+        others = [stream for stream in others if stream.id in ids]
+    return tuple(others)
+
+
+def _time_base(video: VideoStream) -> Fraction:
+    """Return the time base of the result's picture."""
+    ticks = stream_time_base(video).denominator
+    return Fraction(1, ticks if ticks <= FINEST_TIME_BASE else _MICROSECONDS)
 
 
 def _start(container: InputContainer, video: VideoStream, others: tuple[Stream, ...]) -> Fraction:

@@ -17,16 +17,15 @@ from av.video.stream import VideoStream
 from shared.contracts.errors import SourceRefused
 from shared.contracts.manifest import NO_BARS, Bars
 from splitter.media.bars import Lit, agree
-from splitter.media.limits import Limits
+from splitter.media.limits import Limits, too_long, too_many_frames
 from splitter.media.normalise import Normaliser
 from splitter.media.part import Part
 from splitter.media.source import (
     OpenSource,
     capture_errors,
     open_source,
+    position_kept,
     stream_time_base,
-    too_long,
-    too_many_frames,
 )
 
 _PICTURES: Final = 12
@@ -43,14 +42,11 @@ def check_length(file: BinaryIO, source: OpenSource, limits: Limits, part: Part)
     """
     if part.max_frames is not None or part.length is not None:
         return
-    position = file.tell()
-    try:
+    with position_kept(file):
         if part.is_whole and _count_frames(source, limits.max_frames) > limits.max_frames:
             raise too_many_frames(limits)
         if _is_shown_beyond(file, source, limits):
             raise too_long(limits)
-    finally:
-        file.seek(position)
 
 
 def _count_frames(source: OpenSource, most: int) -> int:
@@ -85,16 +81,13 @@ def find_bars(file: BinaryIO, limits: Limits, max_side: int | None) -> Bars:
 
     The position of ``file`` is restored, and FFmpeg's messages do not reach other collectors.
     """
-    position = file.tell()
     try:
-        with capture_errors() as log:
+        with position_kept(file), capture_errors() as log:
             source = open_source(file, limits, log)
             with source.container:
                 return agree(_lit(source, max_side))
     except (SourceRefused, av.error.FFmpegError):
         return NO_BARS
-    finally:
-        file.seek(position)
 
 
 def _lit(source: OpenSource, max_side: int | None) -> Iterator[Lit]:

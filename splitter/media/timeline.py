@@ -9,10 +9,10 @@ from math import ceil, lcm
 import av
 
 from shared.contracts.errors import SourceRefused
-from splitter.media.limits import Limits
+from splitter.media.limits import Limits, too_long, too_many_frames
 from splitter.media.part import Part
 from splitter.media.rhythm import Rhythm
-from splitter.media.source import OpenSource, stream_time_base, too_long, too_many_frames
+from splitter.media.source import OpenSource, stream_time_base
 
 _LONGEST_GAP = 2**31 - 1
 """FFmpeg's MP4 muxer stores the ticks from one frame to the next in 31 bits."""
