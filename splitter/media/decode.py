@@ -49,17 +49,10 @@ class Decoder:
         self._log = log
         self._packets = 0
         self.frames = 0
-        self._pictures = 0
-        self._first_pts: int | None = None
-        self._undecided: list[int | None] = []
-        self._counts_untimed = False
         self._interlaced = 0
         self._is_flushed = False
-        self._is_one_each = (
-            integrity is not None
-            and integrity.holds_pictures_one_by_one
-            and self._codec in _ONE_EACH
-        )
+        one_each = integrity is not None and integrity.holds_pictures_one_by_one
+        self._shown = _ShownPictures(is_known=one_each and self._codec in _ONE_EACH)
         self._in_fields = integrity is not None and integrity.may_hold_fields
         self._failed = 0
         self._damaged_packets = 0
@@ -81,7 +74,7 @@ class Decoder:
             raise encrypted()
         # Packets that an edit list hides are decoded because later ones need them, but not shown.
         self._packets += not packet.is_discard
-        self._count_picture(packet)
+        self._shown.note(packet)
         self._knows_pts |= packet.pts is not None
         if self._first_dts is None:
             self._first_dts = packet.dts
@@ -109,7 +102,7 @@ class Decoder:
             if frame.pts is None and frame.dts is not None:
                 frame.pts = frame.dts - self._delay(frame.dts)
             if self.frames == 0 and frame.pts is not None:
-                self._begin_count(frame.pts)
+                self._shown.begin(frame.pts)
             self.frames += 1
             self._interlaced += frame.interlaced_frame
         self._damaged_frames += sum(frame.is_corrupt for frame in frames)
@@ -117,33 +110,6 @@ class Decoder:
 
     def _lacks_memory(self, error: av.error.FFmpegError) -> bool:
         return isinstance(error, MemoryError) or any(_NO_MEMORY in line for _, _, line in self._log)
-
-    def _count_picture(self, packet: Packet[VideoStream]) -> None:
-        """Count a packet as a picture if it is not presented before the first one that is shown.
-
-        Packets stored after that one but presented before it may lack their reference frames.
-        """
-        if packet.is_discard or not self._is_one_each:
-            return
-        if self._first_pts is None:
-            if self._undecided or packet.is_keyframe:
-                self._undecided.append(packet.pts)
-        elif packet.pts is not None:
-            self._pictures += packet.pts >= self._first_pts
-        else:
-            self._pictures += self._counts_untimed
-
-    def _begin_count(self, first_pts: int) -> None:
-        """Set when the first picture is shown, and count the packets before it.
-
-        In program streams few packets have timestamps. Those without one are counted only if none
-        of the first packets can lack its reference frames.
-        """
-        self._first_pts = first_pts
-        self._counts_untimed = len(self._undecided) <= _BEFORE_FIRST
-        for pts in self._undecided:
-            self._pictures += self._counts_untimed if pts is None else pts >= first_pts
-        self._undecided.clear()
 
     def _delay(self, dts: int) -> int:
         """Return by how many ticks frames leave the decoder later than their packets enter it.
@@ -194,11 +160,49 @@ class Decoder:
         # (Each of two fields may come in a packet of its own.)
         in_fields = self._in_fields and 2 * self._interlaced > self.frames
         is_known = self._is_flushed and not in_fields
-        if is_known and not self._failed and self.frames < self._pictures:
-            yield (
-                f"{self._pictures - self.frames} of {self._packets} video packets yielded no frame"
-            )
+        missing = self._shown.count - self.frames
+        if is_known and not self._failed and missing > 0:
+            yield f"{missing} of {self._packets} video packets yielded no frame"
         if self._damaged_packets:
             yield f"{self._damaged_packets} of {self._packets} video packets arrived damaged"
         if self._damaged_frames:
             yield f"{self._damaged_frames} of {self.frames} frames are partly damaged"
+
+
+class _ShownPictures:
+    """Counts the packets that hold a picture that is shown; none unless that is known of each.
+
+    Packets that are presented before the first picture that is shown are not counted, and those
+    that are stored after it but presented before it may lack their reference frames.
+    """
+
+    def __init__(self, *, is_known: bool) -> None:
+        self._is_known = is_known
+        self.count = 0
+        self._first_pts: int | None = None
+        self._undecided: list[int | None] = []
+        self._counts_untimed = False
+
+    def note(self, packet: Packet[VideoStream]) -> None:
+        """Process the next stored packet."""
+        if packet.is_discard or not self._is_known:
+            return
+        if self._first_pts is None:
+            if self._undecided or packet.is_keyframe:
+                self._undecided.append(packet.pts)
+        elif packet.pts is not None:
+            self.count += packet.pts >= self._first_pts
+        else:
+            self.count += self._counts_untimed
+
+    def begin(self, first_pts: int) -> None:
+        """Set when the first picture is shown, and count the packets before it.
+
+        In program streams few packets have timestamps. Those without one are counted only if none
+        of the first packets can lack its reference frames.
+        """
+        self._first_pts = first_pts
+        self._counts_untimed = len(self._undecided) <= _BEFORE_FIRST
+        for pts in self._undecided:
+            self.count += self._counts_untimed if pts is None else pts >= first_pts
+        self._undecided.clear()

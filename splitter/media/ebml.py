@@ -30,7 +30,7 @@ _Walk = Generator[int, bytes, bool]
 def walk_matroska() -> _Walk:
     """Request a file's bytes; return whether each element is known and in its place.
 
-    The end of the file is not judged: its header gives its duration, which `integrity` checks.
+    The end of the file is not judged: its header gives its duration, which `promised_end` checks.
     """
     tracks: set[int] = set()
     try:
