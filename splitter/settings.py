@@ -130,8 +130,8 @@ class SplitterSettings(ServiceSettings):
     budget_of: Sharing = Field(
         "folder",
         description=(
-            "what a budget applies to: each first folder of uploads' names, each name (as"
-            " used by upload links), or the whole account"
+            "what a budget applies to: each first folder of uploads' names, each name (as "
+            "used by upload links), or the whole account"
         ),
     )
     budget_open_jobs: int = Field(

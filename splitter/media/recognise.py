@@ -85,8 +85,7 @@ def explain_unopened(head: bytes) -> SourceRefused:
         name = next((name for name in found.groupdict() if found[name]), "MP4").replace("_", "-")
         return SourceRefused(
             "INVALID_MEDIA",
-            f"The file begins like {name}, but its structure is damaged or cut off: "
-            "copy it again "
+            f"The file begins like {name}, but its structure is damaged or cut off: copy it again "
             "from the original.",
         )
     return SourceRefused("NOT_A_VIDEO", f"The file is not a supported video; {SUPPORTED}.")

@@ -45,7 +45,6 @@ class Room:
         if self._full_at is None:
             return []
         return [
-            f"sound and text from {float(self._full_at):.1f} s on are left out: a "
-            "video's copied "
+            f"sound and text from {float(self._full_at):.1f} s on are left out: a video's copied "
             f"tracks may take {self._most / _GIB:.1f} GiB in total"
         ]

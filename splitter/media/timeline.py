@@ -140,9 +140,8 @@ class Timeline:
         """Yield what was changed about the source's timestamps."""
         if self._moved:
             yield (
-                f"{_frames(self._moved)} had a timestamp no later than the previous "
-                "frame's: moved by "
-                "one tick"
+                f"{_frames(self._moved)} had a timestamp no later than the previous frame's: moved "
+                "by one tick"
             )
         if self._guessed:
             yield f"{_frames(self._guessed)} had no timestamp: shown in file order"
@@ -164,10 +163,8 @@ class Timeline:
             if self._step > _LONGEST_GAP:
                 raise SourceRefused(
                     "BAD_TIMESTAMPS",
-                    "The video shows one frame for "
-                    f"{float(self._seconds(self._step)):.0f} s at a "
-                    f"time base of {self._source.time_base} s; at most {_LONGEST_GAP} "
-                    "ticks are "
+                    f"The video shows one frame for {float(self._seconds(self._step)):.0f} s at a "
+                    f"time base of {self._source.time_base} s; at most {_LONGEST_GAP} ticks are "
                     "possible.",
                 )
         frame.pts = self._last = pts

@@ -188,8 +188,7 @@ def _difference(
         return None
     return (
         f"PRECISION={precision}: on ENGINE={device} its picture matches that {_AGAINST_FP32} "
-        f"to only {decibels} dB, and at least {least:g} dB are required; PRECISION=fp32 is "
-        "exact"
+        f"to only {decibels} dB, and at least {least:g} dB are required; PRECISION=fp32 is exact"
     )
 
 

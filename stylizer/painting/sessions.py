@@ -129,9 +129,8 @@ class Sessions:
         """Return a painter for a few frames, which runs ``network``; see `painter`.
 
         On a CPU its canvas is not separated, which would take 10 ms, and its session is for frames
-        of any size. On a GPU the first kernels
-        that fit are taken: finding them takes 0.2 s instead of 2 s, and eight frames of 1920x1080
-        take 0.2 s longer.
+        of any size. On a GPU the first kernels that fit are taken: finding them takes 0.2 s instead
+        of 2 s, and eight frames of 1920x1080 take 0.2 s longer.
         """
         if self.device == "cpu":
             session = self.open(style, network)
