@@ -17,6 +17,7 @@ from client.drafts import written_whole
 from client.links import Links
 from client.names import check_upload_name, numbered, upload_name
 from client.polling import polled
+from client.sources import Source
 from shared.contracts.errors import ConfigurationError, StylestreamError
 from shared.contracts.layout import is_job_id, job_id, progress_blob, status_blob
 from shared.contracts.status import (
@@ -36,6 +37,9 @@ from shared.storage.blobs import BlobFacts, BlobStore
 POLL_S: Final = 0.5
 FIRST_POLL_S: Final = 0.25
 """While a job is new: many take only seconds."""
+
+BLOCK_S: Final = 300
+"""How long a block of an upload may take: at 28 kB/s, the users' lines may be slow."""
 
 _SUBMISSION: Final = "submission"
 """Metadata key of an upload: a mark by which its submission knows it again."""
@@ -82,14 +86,18 @@ class Pipeline:
         Characters of the name that storage alters are replaced (see `client.names`).
 
         Raises:
-            ConfigurationError: the file cannot be read.
+            ConfigurationError: the file cannot be read, or becomes shorter meanwhile.
         """
         mark = secrets.token_hex(8)
         metadata = format_style_request(style) | {_SUBMISSION: mark}
         for name in numbered(upload_name(video.name)):
             try:
                 etag = await self._blobs.create(
-                    self._containers.uploads, name, video, metadata=metadata
+                    self._containers.uploads,
+                    name,
+                    Source(video),
+                    metadata=metadata,
+                    block_s=BLOCK_S,
                 )
             except OSError as error:
                 raise ConfigurationError([f"{video}: {error.strerror or error}"]) from error

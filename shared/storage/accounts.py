@@ -24,6 +24,10 @@ from shared.contracts.errors import ConfigurationError
 from shared.contracts.hosts import is_loopback
 
 _BLOCK_BYTES: Final = 8 << 20
+
+ANSWER_S: Final = 60
+"""How long storage may take to receive and answer a request, unless that says otherwise."""
+
 _CONNECTION_STRING: Final = (
     "STORAGE_CONNECTION_STRING (or MEDIA_STORAGE_CONNECTION_STRING) is not a storage account's "
     "connection string, such as "
@@ -85,7 +89,9 @@ def storage_client(
             initial_backoff=1, increment_base=2, retry_total=5, random_jitter_range=1
         ),
         "connection_timeout": 10,
-        "read_timeout": 60,
+        "read_timeout": ANSWER_S,
+        # A block that is sent again must still be there: the HTTP library closes streams.
+        "use_byte_buffer": True,
         # A block is sent in one piece; small blocks let the event loop run in between.
         "max_single_put_size": _BLOCK_BYTES,
         "max_block_size": _BLOCK_BYTES,

@@ -13,7 +13,7 @@ from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any, Final
 
-from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.exceptions import AzureError, HttpResponseError, ServiceResponseTimeoutError
 
 from shared.contracts.errors import (
     DeniedError,
@@ -141,6 +141,8 @@ def sentence(error: AzureError) -> str:
     """Return why a request failed: with the remedy where there is one, else in storage's words."""
     if remedy := _REMEDIES.get(error_code(error) or ""):
         return remedy
+    if isinstance(error, ServiceResponseTimeoutError):
+        return "storage has not answered in time"
     return (error.message.splitlines() or ["no reason given"])[0]
 
 

@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Literal, Protocol
 
 from azure.core import MatchConditions
 from azure.core.exceptions import AzureError
@@ -24,6 +24,13 @@ from shared.storage.answers import Answer, answer, failure
 from shared.storage.batches import MOST, delete_batch
 from shared.storage.downloads import parts_of_whole, read_whole, save_whole
 from shared.storage.sealed_files import SealedFile
+
+
+class File(Protocol):
+    """What is opened and read once when it is uploaded, such as a path."""
+
+    def open(self, mode: Literal["rb"], /) -> BinaryIO:
+        """Open it for reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,17 +159,23 @@ class BlobStore:
         self,
         container: str,
         name: str,
-        data: bytes | Path | SealedFile,
+        data: bytes | File,
         *,
         metadata: dict[str, str] | None = None,
         content_type: str = "application/octet-stream",
+        block_s: float | None = None,
     ) -> str | None:
         """Write a blob unless it exists; readers see all of it or nothing.
+
+        ``block_s`` is how long each block of a file may take, if that is not the account's usual
+        time for a request.
 
         Returns:
             The new blob's ETag; None when there was one already (nothing was written).
         """
         properties = _properties(metadata, content_type)
+        if block_s is not None:
+            properties["read_timeout"] = block_s
         try:
             return await self._upload(container, name, data, overwrite=False, **properties)
         except AzureError as error:
@@ -193,9 +206,7 @@ class BlobStore:
                 return None
             raise failure("write", container, name, error) from error
 
-    async def _upload(
-        self, container: str, name: str, data: bytes | Path | SealedFile, **options: Any
-    ) -> str:
+    async def _upload(self, container: str, name: str, data: bytes | File, **options: Any) -> str:
         blob = self._blob(container, name)
         with nullcontext(data) if isinstance(data, bytes) else data.open("rb") as content:
             written = await blob.upload_blob(content, **options)
