@@ -6,6 +6,8 @@ time. Meanwhile the service is not ready and says why.
 
 An event of a newer release stays unfinished for a while, since that release may be about to take
 over the partition. It becomes a dead letter if none does.
+
+All of these wait in memory. Once there are too many, the service takes up no further events.
 """
 
 from __future__ import annotations
@@ -30,6 +32,10 @@ RETRY_INTERVAL_S: Final = 30.0
 """The pause between two rounds of attempts to store a dead letter."""
 NEWER_RELEASE_GRACE_S: Final = 1800.0
 """How long a newer release may take to replace this one, including drains and cold nodes."""
+MOST_BYTES: Final = 64 * 1024 * 1024
+"""The memory, within one event's, that may be taken by the events that wait here."""
+EACH_BYTES: Final = 16 * 1024
+"""What each takes beside its body: its error, its task and what is on their stacks."""
 
 
 class DeadLettering:
@@ -46,11 +52,21 @@ class DeadLettering:
         self._retry = Retry(metrics)
         self._report = report
         self._unstored: set[Delivery] = set()
+        self._waiting_bytes = 0
+        self._freed = asyncio.Event()
         self._draining = asyncio.Event()
 
     def drain(self) -> None:
         """Give up on events that cannot be stored: the next owner receives them again."""
         self._draining.set()
+        self._freed.set()
+
+    async def room(self) -> None:
+        """Return once few enough events wait here for more to be taken up, or on `drain`."""
+        await asyncio.sleep(0)  # lets the tasks of those just set aside begin, and be counted
+        while self._waiting_bytes >= MOST_BYTES and not self._draining.is_set():
+            self._freed.clear()
+            await self._freed.wait()
 
     async def set_aside(self, delivery: Delivery, error: Exception) -> None:
         """Mark an event done once it is a dead letter; see `dead_letter`."""
@@ -63,6 +79,16 @@ class DeadLettering:
         It is not if the service drains first, or if an event of a newer release has meanwhile gone
         to another consumer.
         """
+        takes = len(delivery.body) + EACH_BYTES
+        self._waiting_bytes += takes
+        try:
+            return await self._dead_letter(delivery, error)
+        finally:
+            self._waiting_bytes -= takes
+            self._freed.set()
+            self._forget(delivery)
+
+    async def _dead_letter(self, delivery: Delivery, error: Exception) -> bool:
         if isinstance(error, NewerMessageError):
             log.warning("event left for a newer release", error=error.message, **_place(delivery))
             drains = await is_set_within(self._draining, NEWER_RELEASE_GRACE_S)
@@ -77,13 +103,10 @@ class DeadLettering:
         )
         self._metrics.failed(code)
         self._metrics.dead_lettered(code)
-        try:
-            while not await self._try(delivery, error):
-                if await is_set_within(self._draining, RETRY_INTERVAL_S):
-                    return False
-            return True
-        finally:
-            self._forget(delivery)
+        while not await self._try(delivery, error):
+            if await is_set_within(self._draining, RETRY_INTERVAL_S):
+                return False
+        return True
 
     async def _try(self, delivery: Delivery, error: Exception) -> bool:
         try:

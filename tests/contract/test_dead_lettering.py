@@ -14,6 +14,8 @@ from azure.eventhub import EventData
 from azure.eventhub.aio import PartitionContext
 from prometheus_client import CollectorRegistry
 
+from assembler.metrics import AssemblerMetrics
+from assembler.service import build
 from client import Letters
 from shared.contracts.errors import PermanentError
 from shared.contracts.messages import ChunkFailed, Message, SegmentReady
@@ -141,6 +143,31 @@ async def test_such_an_event_holds_up_no_other_of_its_partition_in_the_assembler
 
         await bench.until(dead_lettered)
         await bench.until(lambda: _is("dead letters" not in bench.health.ready[1]))
+
+
+@pytest.mark.parametrize("reader", ["workers", "assembler"])
+async def test_a_flood_of_dead_letters_stops_the_reading_before_it_fills_the_memory(
+    reader: str,
+    storage_connection: str,
+    eventhub_connection: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_BYTES", 3 * module.EACH_BYTES)
+    owned, most, metrics = partition(), 0, AssemblerMetrics(CollectorRegistry())
+    async with prepared(storage_connection, eventhub_connection) as bench:
+        letters = DeadLetters(bench.blobs, bench.settings.dead_letters_container, "segments")
+        workers = Workers(1, fail, DeadLettering(letters, metrics, bench.health.report), metrics)
+        async with AzureClients(bench.settings) as clients:
+            service = await build(bench.settings, clients, metrics, bench.health)
+            take = {"workers": workers.take, "assembler": service.consumer._handler}[reader]
+            for _ in range(20):
+                await take(owned.delivery(EventData(b"foreign")))
+                most = max(most, owned.watermark.unfinished)
+            await workers.finish()
+            await service.finish()
+        assert len(await bench.dead_letters()) == 1
+    assert owned.watermark.unfinished == 0
+    assert most <= 4
 
 
 async def test_an_assembler_that_drains_does_not_wait_for_such_an_event(
