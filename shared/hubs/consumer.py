@@ -9,7 +9,8 @@ Taking up an event waits for the service's handler, so a handler that is full st
 
 A receive loop can die silently (`shared.hubs.liveness`). Then a new client continues from the
 checkpoints; if that does not help either, the process gives up. A client that has claimed no
-partition for as long is replaced, too. A hub that was recreated is read from its beginning.
+partition for as long is replaced, too, and so is that of a hub that was given more partitions. A
+hub that was recreated is read from its beginning.
 """
 
 from __future__ import annotations
@@ -196,11 +197,17 @@ class Consumer:
             self._on_unrecoverable("the consumer receives no events, even after reconnecting")
 
     async def _look_at_positions(self, renew: asyncio.Event) -> None:
-        """Set ``renew`` if the hub was recreated, so that it is read from its beginning."""
+        """Set ``renew`` if the hub was recreated, or was given more partitions.
+
+        If it was recreated, it is read from its beginning.
+        """
         with contextlib.suppress(TransientError):
             if await self.settle():
                 self._begins_anew = True
                 log.warning("hub was recreated; reading from its start")
+                renew.set()
+            elif self._identity.grown:
+                log.info("hub has other partitions; reconnecting")
                 renew.set()
 
     async def settle(self) -> bool:

@@ -35,13 +35,21 @@ SDK starts the task of a claim right after it has listed the positions, so each 
 its own claim began from, whatever is listed or corrected later."""
 
 
+class HubFacts(NamedTuple):
+    """What a hub says about itself."""
+
+    made: str
+    """When it was created, ISO 8601; empty if it does not say."""
+    partitions: frozenset[str]
+    """The ids of its partitions."""
+
+
 class Corrected(NamedTuple):
     """The result of checking all positions of a hub."""
 
     positions: int
     """How many were written, because they were wrong or missing."""
-    hub_made: str
-    """When the hub was created, ISO 8601; empty if it does not say."""
+    hub: HubFacts
 
 
 class Positions(Protocol):
@@ -57,30 +65,35 @@ class Positions(Protocol):
         Partitions without a position are left out.
         """
 
-    async def made(self, client: EventHubConsumerClient) -> str:
-        """Return when the hub was created, ISO 8601; empty if it does not say."""
+    async def facts(self, client: EventHubConsumerClient) -> HubFacts:
+        """Return what the hub says about itself."""
 
     async def correct(self, client: EventHubConsumerClient) -> Corrected:
         """Correct the positions that cannot belong to this hub."""
 
 
 class HubIdentity:
-    """Knows which of several successive hubs of one name a client reads.
+    """Knows which of several successive hubs of one name a client reads, and its partitions.
 
     A hub that was deleted and recreated, or restored elsewhere, begins anew. The SDK would wait
     forever for events after a position that it has not reached, or skip the events before it.
+
+    A hub can also be given further partitions. The SDK reads those that it has found first.
     """
 
     def __init__(self, positions: Positions) -> None:
         self.made = ""
         """When the hub was created, ISO 8601; empty while that is unknown."""
+        self.grown = False
+        """Whether the hub has other partitions by now."""
+        self._partitions = frozenset[str]()
         self._positions = positions
 
     async def meet(self, client: EventHubConsumerClient) -> None:
         """Note which hub a new client reads; unknown if the hub or storage is unavailable."""
-        self.made = ""
+        self.made, self._partitions, self.grown = "", frozenset(), False
         with contextlib.suppress(TransientError):
-            self.made = await self._positions.made(client)
+            self.made, self._partitions = await self._positions.facts(client)
 
     async def changed(self, client: EventHubConsumerClient, began_in: Iterable[str]) -> bool:
         """Return whether another hub is there now; positions in the earlier one are corrected.
@@ -90,8 +103,10 @@ class HubIdentity:
         Raises:
             TransientError: the hub or storage is unavailable.
         """
-        corrected, made = await self._positions.correct(client)
+        corrected, (made, partitions) = await self._positions.correct(client)
         self.made = self.made or made
+        self._partitions = self._partitions or partitions
+        self.grown = partitions != self._partitions
         # Another service may have corrected the positions before.
         known = {self.made, *began_in} - {""}
         return bool(corrected or (made and known != {made}))

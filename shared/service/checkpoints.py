@@ -34,7 +34,7 @@ from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 from azure.eventhub.exceptions import EventHubError
 
 from shared.contracts.errors import ConfigurationError, TransientError, first_line
-from shared.hubs.positions import HUB_MADE, Corrected, position_in
+from shared.hubs.positions import HUB_MADE, Corrected, HubFacts, position_in
 from shared.service.clients import AzureClients
 from shared.service.settings import ServiceSettings, load
 from shared.storage.blobs import BlobItem, BlobStore
@@ -134,14 +134,14 @@ class HubPositions:
         stored = await _stored(self.blobs, self.settings, self.hub)
         return {id_: _noted(item.metadata) for id_, item in stored.items()}
 
-    async def made(self, client: EventHubConsumerClient) -> str:
-        """Return when ``client``'s hub was created, ISO 8601; empty if it does not say.
+    async def facts(self, client: EventHubConsumerClient) -> HubFacts:
+        """Return what ``client``'s hub says about itself.
 
         Raises:
             TransientError: the hub did not answer.
         """
         async with answering(client.eventhub_name, "look up"):
-            return (await _look_up_hub(client)).made
+            return await _look_up_hub(client)
 
     async def correct(self, client: EventHubConsumerClient) -> Corrected:
         """Correct the positions that can only belong to an earlier hub.
@@ -185,16 +185,12 @@ async def answering(hub: str, verb: str) -> AsyncIterator[None]:
         raise TransientError(f"cannot {verb} hub {hub}: {first_line(error)}") from error
 
 
-class _Hub(NamedTuple):
-    made: str
-    partitions: list[str]
-
-
-async def _look_up_hub(client: _Client) -> _Hub:
+async def _look_up_hub(client: _Client) -> HubFacts:
     # Twice, because some emulators report the time of the request: then it is not known.
     first, second = [await client.get_eventhub_properties() for _ in range(2)]
     same = first["created_at"] == second["created_at"]
-    return _Hub(str(first["created_at"].isoformat()) if same else "", second["partition_ids"])
+    made = str(first["created_at"].isoformat()) if same else ""
+    return HubFacts(made, frozenset(second["partition_ids"]))
 
 
 async def _prepare(
@@ -209,7 +205,7 @@ async def _prepare(
         )
         for partition in hub.partitions
     )
-    return Corrected(sum(await asyncio.gather(*looks)), hub.made)
+    return Corrected(sum(await asyncio.gather(*looks)), hub)
 
 
 async def _stored(blobs: BlobStore, settings: ServiceSettings, hub: str) -> dict[str, BlobItem]:
