@@ -8,8 +8,6 @@ Results go to stdout, progress to stderr.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import io
 import logging
 import os
 import sys
@@ -20,6 +18,7 @@ from typing import Final, NoReturn
 from cli.command_line import build_parser
 from cli.interruption import INTERRUPTED, Interrupted, raise_when_interrupted
 from cli.parser import USAGE_ERROR
+from cli.streams import give_up_stdout, prepare_streams
 from shared.contracts.errors import ConfigurationError, StylestreamError
 from shared.telemetry.escapes import escaped
 
@@ -29,11 +28,7 @@ _LINES: Final = "\n"
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
-    _replace_closed_streams()
-    # File names may be bytes that are not text, and programs need them unchanged.
-    for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=errors)
+    prepare_streams()
     # Its SDK describes at length each answer and each way to sign in that it can do nothing with;
     # our final sentence suffices.
     logging.getLogger("azure").setLevel(logging.ERROR)
@@ -59,28 +54,13 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         print("stylestream: interrupted; everything it started is stopped", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        _give_up_stdout()
+        give_up_stdout()
         sys.exit(1)
     except OSError as error:
         said, code = _explain(error)
         print(f"stylestream: {escaped(said)}", file=sys.stderr)
-        _give_up_stdout()
+        give_up_stdout()
         sys.exit(code)
-
-
-def _replace_closed_streams() -> None:
-    """Open the null device for each standard stream that is closed.
-
-    Otherwise the next file that is opened would get its number, and ``print`` would use stdout in
-    place of a closed stderr.
-    """
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        if getattr(sys, name) is None:
-            null = os.open(os.devnull, os.O_RDWR)
-            if null != number:
-                os.dup2(null, number)
-                os.close(null)
-            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
 
 
 def _explain(error: OSError) -> tuple[str, int]:
@@ -92,9 +72,3 @@ def _explain(error: OSError) -> tuple[str, int]:
     except FileNotFoundError:
         return "the current folder no longer exists", USAGE_ERROR
     return error.strerror or str(error), 1
-
-
-def _give_up_stdout() -> None:
-    """Discard output that cannot be written, so that flushing it at exit does not fail again."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

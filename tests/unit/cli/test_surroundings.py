@@ -21,6 +21,7 @@ from local.defaults import SAMPLE
 from shared.contracts.errors import StylestreamError
 
 ROOT = Path(__file__).resolve().parents[3]
+FULL = "stylestream: cannot write to standard output: No space left on device\n"
 COMMAND = Path(sys.executable).with_name("stylestream")
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
@@ -44,6 +45,18 @@ def in_shell(line: str) -> subprocess.CompletedProcess[str]:
 def test_a_command_needs_no_stream(line: str, code: int, out: str, said: str) -> None:
     ran = in_shell(line)
     assert (ran.returncode, ran.stdout, ran.stderr) == (code, out, said)
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ('"$0" styles >/dev/full', 1, FULL),
+        ('"$0" run nowhere.mp4 2>/dev/full', 2, ""),
+    ],
+)
+def test_a_stream_to_a_full_disk_is_named_or_done_without(line: str, code: int, said: str) -> None:
+    ran = in_shell(line)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (code, "", said)
 
 
 def test_a_folder_that_is_gone_is_named_as_the_cause() -> None:
