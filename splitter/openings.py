@@ -129,31 +129,33 @@ class Openings:
         Raises:
             PermanentError: ``SPLIT_POISONED``: there were too many attempts without progress.
         """
-        blob, begun = _blob(name, etag), None
+        blob = _blob(name, etag)
         if version is not None:
             first = {_ATTEMPTS: "1", _CHUNKS: "0"}
-            begun = await self._blobs.annotate(self._container, blob, first, etag=version)
-        progress = None if begun else await self._progress(opening.job_id)
-        while progress is not None and begun is None:
-            facts = await self._blobs.facts(self._container, blob)
-            if facts is None:
+            if await self._blobs.annotate(self._container, blob, first, etag=version):
                 return
-            before = int(facts.metadata.get(_CHUNKS, "-1"))
-            # An attempt that ended before it recorded anything has left an earlier one's record.
-            news = progress.at != facts.metadata.get(_SEEN, "")
-            waited = news and progress.waiting_for is not None
-            resets_count = progress.chunks > before or waited
-            made = 0 if resets_count else int(facts.metadata.get(_ATTEMPTS, "0"))
-            if made >= self._attempts:
-                raise PermanentError(
-                    "SPLIT_POISONED",
-                    f"splitting the video ended the splitter {made} times at the same place: the "
-                    "video is not retried",
-                )
-            counted = {_ATTEMPTS: str(made + 1), _CHUNKS: str(max(progress.chunks, before))}
-            if progress.at:
-                counted[_SEEN] = progress.at
-            begun = await self._blobs.annotate(self._container, blob, counted, etag=facts.etag)
+        progress = await self._progress(opening.job_id)
+        while (facts := await self._blobs.facts(self._container, blob)) is not None:
+            counted = self._count(facts.metadata, progress)
+            if await self._blobs.annotate(self._container, blob, counted, etag=facts.etag):
+                return
+
+    def _count(self, metadata: dict[str, str], progress: SplitProgress) -> dict[str, str]:
+        """Return an opening's metadata with one more attempt, after attempts that got so far."""
+        before = int(metadata.get(_CHUNKS, "-1"))
+        # An attempt that ended before it recorded anything has left an earlier one's record.
+        news = progress.at != metadata.get(_SEEN, "")
+        waited = news and progress.waiting_for is not None
+        resets_count = progress.chunks > before or waited
+        made = 0 if resets_count else int(metadata.get(_ATTEMPTS, "0"))
+        if made >= self._attempts:
+            raise PermanentError(
+                "SPLIT_POISONED",
+                f"splitting the video ended the splitter {made} times at the same place: the "
+                "video is not retried",
+            )
+        counted = {_ATTEMPTS: str(made + 1), _CHUNKS: str(max(progress.chunks, before))}
+        return {**counted, _SEEN: progress.at} if progress.at else counted
 
     async def _progress(self, job_id: str) -> SplitProgress:
         data = await self._blobs.read(self._progress_container, progress_blob(job_id))

@@ -199,12 +199,8 @@ async def _prepare(
     hub = await _look_up_hub(client)
     # Before the partitions are looked up: see `right_position`.
     positions = await _stored(blobs, settings, client.eventhub_name)
-    looks = (
-        _prepare_one(
-            client, blobs, settings, partition, positions.get(partition), hub.made, only_impossible
-        )
-        for partition in hub.partitions
-    )
+    preparation = _Preparation(client, blobs, settings, hub.made, only_impossible)
+    looks = (preparation.prepare(id_, positions.get(id_)) for id_ in hub.partitions)
     return Corrected(sum(await asyncio.gather(*looks)), hub)
 
 
@@ -215,44 +211,61 @@ async def _stored(blobs: BlobStore, settings: ServiceSettings, hub: str) -> dict
     return {item.name.removeprefix(prefix): item async for item in there}
 
 
-async def _prepare_one(
-    client: _Client,
-    blobs: BlobStore,
-    settings: ServiceSettings,
-    partition_id: str,
-    found: BlobItem | None,
-    made: str,
-    only_impossible: bool,
-) -> bool:
-    container = settings.checkpoints_container(client.eventhub_name)
-    name = checkpoint_blob(settings, client.eventhub_name, partition_id)
-    partition = look_up(await client.get_partition_properties(partition_id))
-    reached = position_in(found.metadata) if found else None
-    before = found.metadata.get(HUB_MADE, "") if found else ""
-    foreign = bool(made and before) and before != made
-    position = right_position(partition, None if foreign else reached)
-    possible = not foreign and (reached is None or reached <= partition.last)
-    if only_impossible and possible:
-        return False
-    noted = {HUB_MADE: made} if made else {}
-    if position is None:
-        if found is not None and not before and noted:
-            # Written by a release that did not record this; a consumer that writes now does, too.
-            await blobs.annotate(container, name, {**found.metadata, **noted}, etag=found.etag)
-        return False
-    metadata = {**position.metadata, **noted}
-    if found is None:
-        etag = await blobs.create(container, name, b"", metadata=metadata)
-    else:
-        log.warning(
-            "position corrected",
-            hub=client.eventhub_name,
-            partition=partition_id,
-            seq=reached,
-            last=partition.last,
-        )
-        etag = await blobs.annotate(container, name, metadata, etag=found.etag)
-    return etag is not None
+@dataclass(frozen=True, slots=True)
+class _Preparation:
+    """Corrects the positions in one hub, which was ``made`` then: ISO 8601, empty if unknown."""
+
+    client: _Client
+    blobs: BlobStore
+    settings: ServiceSettings
+    made: str
+    only_impossible: bool
+
+    async def prepare(self, partition_id: str, found: BlobItem | None) -> bool:
+        """Write a partition's position unless ``found`` is right; return whether it was written."""
+        partition = look_up(await self.client.get_partition_properties(partition_id))
+        reached = position_in(found.metadata) if found else None
+        foreign = self._is_foreign(found)
+        possible = not foreign and (reached is None or reached <= partition.last)
+        if self.only_impossible and possible:
+            return False
+        position = right_position(partition, None if foreign else reached)
+        if position is None:
+            await self._note_hub(found)
+            return False
+        if found is not None:
+            log.warning(
+                "position corrected",
+                hub=self.client.eventhub_name,
+                partition=partition_id,
+                seq=reached,
+                last=partition.last,
+            )
+        return await self._write(partition_id, position, found)
+
+    def _is_foreign(self, found: BlobItem | None) -> bool:
+        """Return whether a position belongs to another hub."""
+        before = found.metadata.get(HUB_MADE, "") if found else ""
+        return bool(self.made and before) and before != self.made
+
+    async def _note_hub(self, found: BlobItem | None) -> None:
+        """Record the hub of a position from a release that did not, as consumers now do, too."""
+        if found is not None and self.made and not found.metadata.get(HUB_MADE):
+            metadata = {**found.metadata, HUB_MADE: self.made}
+            await self.blobs.annotate(self._container, found.name, metadata, etag=found.etag)
+
+    async def _write(self, partition_id: str, position: Position, found: BlobItem | None) -> bool:
+        metadata = {**position.metadata, **({HUB_MADE: self.made} if self.made else {})}
+        if found is None:
+            name = checkpoint_blob(self.settings, self.client.eventhub_name, partition_id)
+            etag = await self.blobs.create(self._container, name, b"", metadata=metadata)
+        else:
+            etag = await self.blobs.annotate(self._container, found.name, metadata, etag=found.etag)
+        return etag is not None
+
+    @property
+    def _container(self) -> str:
+        return self.settings.checkpoints_container(self.client.eventhub_name)
 
 
 def look_up(found: Mapping[str, Any]) -> Partition:
