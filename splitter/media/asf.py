@@ -7,9 +7,11 @@ gives its offset in its object.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
+
+from splitter.media.walks import Walk
 
 _FILE_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _TRACK_PROPERTIES: Final = bytes.fromhex("9107dcb7b7a9cf118ee600c00c205365")
@@ -24,7 +26,7 @@ _UNNUMBERED_SHARE: Final = 4
 """If more than one step in so many is not to the next number, numbers mean something else."""
 
 
-def walk_asf() -> Generator[int, bytes, bool]:
+def walk_asf() -> Walk:
     """Request an ASF file's bytes; return whether all of its objects are complete.
 
     What cannot be followed (packets of several sizes, a huge header) is not judged, nor is a file

@@ -8,6 +8,8 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Final
 
+from splitter.media.walks import Walk, skip
+
 _OF_TRACK: Final = re.compile(rb"[0-9A-Fa-f]{2}[A-Za-z]{2}")
 _BESIDE: Final = re.compile(rb"ix[0-9]{2}|JUNK|junk|LIST|rec |idx1")
 _KINDS: Final = frozenset({b"vids", b"auds", b"txts", b"mids", b"dats", b"iavs", b"ivas"})
@@ -19,10 +21,8 @@ _HEADER_BYTES, _KIND_BYTES, _ENTRY_BYTES = 8, 4, 16
 _OPEN_ENDED: Final = (0, 0xFFFFFFFF)
 """Lengths in a recording that was not finalised."""
 
-_PIECE_BYTES: Final = 64 * 1024
 
-
-def walk_avi() -> Generator[int, bytes, bool]:
+def walk_avi() -> Walk:
     """Request an AVI file's bytes; return whether its chunks are contiguous and its index agrees.
 
     A file that ends too soon is not judged here: its header gives its size; see `file_end`.
@@ -44,7 +44,7 @@ def walk_avi() -> Generator[int, bytes, bool]:
             if name == b"RIFF":
                 # (A file beyond a gigabyte continues with another RIFF chunk.)
                 return True
-            yield from _skip(length + length % 2)
+            yield from skip(length + length % 2)
     except EOFError:
         pass
     return True
@@ -73,24 +73,18 @@ def _find_movie() -> Generator[int, bytes, int | None]:
         if name == b"strh" and length >= _KIND_BYTES:
             if (yield _KIND_BYTES) not in _KINDS:
                 return None
-            yield from _skip(length + length % 2 - _KIND_BYTES)
+            yield from skip(length + length % 2 - _KIND_BYTES)
         elif name != b"LIST":
-            yield from _skip(length + length % 2)
+            yield from skip(length + length % 2)
         elif (kind := (yield _KIND_BYTES)) == b"movi":
             return length
         elif kind not in _OF_HEADERS:
-            yield from _skip(length + length % 2 - _KIND_BYTES)
+            yield from skip(length + length % 2 - _KIND_BYTES)
 
 
 def _header() -> Generator[int, bytes, tuple[bytes, int]]:
     header = yield _HEADER_BYTES
     return header[:4], int.from_bytes(header[4:], "little")
-
-
-def _skip(length: int) -> Generator[int, bytes, None]:
-    while length > 0:
-        yield min(length, _PIECE_BYTES)
-        length -= _PIECE_BYTES
 
 
 def _movie(left: int) -> Generator[int, bytes, _Chunks | None]:
@@ -110,8 +104,8 @@ def _movie(left: int) -> Generator[int, bytes, _Chunks | None]:
         left -= length + length % 2
         if left < -1:
             return None
-        yield from _skip(length + (length % 2 if left >= 0 else 0))
-    yield from _skip(left)
+        yield from skip(length + (length % 2 if left >= 0 else 0))
+    yield from skip(left)
     return chunks
 
 

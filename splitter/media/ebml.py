@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Final
 
-_PIECE_BYTES: Final = 64 * 1024
+from splitter.media.walks import Walk, skip
+
 _UNKNOWN: Final = -1
 """The length of an element whose end was not known when a live recording wrote it."""
 
@@ -24,10 +25,8 @@ _KINDS: Final = frozenset({1, 2, 3, 16, 17, 18, 32, 33})
 _BLOCK_HEADER: Final = 4
 _LONGEST_NUMBER: Final = 8
 
-_Walk = Generator[int, bytes, bool]
 
-
-def walk_matroska() -> _Walk:
+def walk_matroska() -> Walk:
     """Request a file's bytes; return whether each element is known and in its place.
 
     The end of the file is not judged: its header gives its duration, which `promised_end` checks.
@@ -37,7 +36,7 @@ def walk_matroska() -> _Walk:
         _, kind, length = yield from _element()
         if kind != _HEADER:
             return False
-        yield from _skip(length)
+        yield from skip(length)
         _, kind, length = yield from _element()
         if kind != _SEGMENT:
             return False
@@ -54,7 +53,7 @@ def walk_matroska() -> _Walk:
                 if not (yield from _read_tracks(length, tracks)):
                     return False
             elif kind in _IN_SEGMENT or kind in _FILLING:
-                yield from _skip(length)
+                yield from skip(length)
             else:
                 return False
             next_element = yield from _element()
@@ -86,12 +85,6 @@ def _number(longest: int, *, marked: bool) -> Generator[int, bytes, tuple[int, i
     return size, value
 
 
-def _skip(length: int) -> Generator[int, bytes, None]:
-    while length > 0:
-        yield min(length, _PIECE_BYTES)
-        length -= _PIECE_BYTES
-
-
 def _cluster(length: int, tracks: set[int]) -> Generator[int, bytes, _Element | tuple[()] | None]:
     """Pass over a cluster; return the next element if it had to be read, None if broken."""
     left = length
@@ -104,36 +97,36 @@ def _cluster(length: int, tracks: set[int]) -> Generator[int, bytes, _Element | 
             if not (yield from walk(inner, tracks)):
                 return None
         elif kind in _IN_CLUSTER or kind in _FILLING:
-            yield from _skip(inner)
+            yield from skip(inner)
         else:
             return None
         left -= size + inner
     return () if left == 0 else None
 
 
-def _group(length: int, tracks: set[int]) -> _Walk:
+def _group(length: int, tracks: set[int]) -> Walk:
     while length > 0:
         size, kind, inner = yield from _element()
         if kind == _BLOCK:
             if not (yield from _block(inner, tracks)):
                 return False
         elif kind in _IN_GROUP or kind in _FILLING:
-            yield from _skip(inner)
+            yield from skip(inner)
         else:
             return False
         length -= size + inner
     return length == 0
 
 
-def _block(length: int, tracks: set[int]) -> _Walk:
+def _block(length: int, tracks: set[int]) -> Walk:
     size, track = yield from _number(_LONGEST_NUMBER, marked=False)
     if length < size + _BLOCK_HEADER - 1 or track not in tracks:
         return False
-    yield from _skip(length - size)
+    yield from skip(length - size)
     return True
 
 
-def _read_tracks(length: int, tracks: set[int]) -> _Walk:
+def _read_tracks(length: int, tracks: set[int]) -> Walk:
     while length > 0:
         size, kind, inner = yield from _element()
         length -= size + inner
@@ -141,13 +134,13 @@ def _read_tracks(length: int, tracks: set[int]) -> _Walk:
             if not (yield from _read_track(inner, tracks)):
                 return False
         elif kind in _FILLING:
-            yield from _skip(inner)
+            yield from skip(inner)
         else:
             return False
     return length == 0
 
 
-def _read_track(length: int, tracks: set[int]) -> _Walk:
+def _read_track(length: int, tracks: set[int]) -> Walk:
     found: dict[int, int] = {}
     while length > 0:
         size, kind, inner = yield from _element()
@@ -155,6 +148,6 @@ def _read_track(length: int, tracks: set[int]) -> _Walk:
         if kind in (_TRACK_NUMBER, _TRACK_KIND) and 0 < inner <= _LONGEST_NUMBER:
             found[kind] = int.from_bytes((yield inner), "big")
         else:
-            yield from _skip(inner)
+            yield from skip(inner)
     tracks.add(found.get(_TRACK_NUMBER, 0))
     return length == 0 and _TRACK_NUMBER in found and found.get(_TRACK_KIND) in _KINDS

@@ -6,6 +6,8 @@ import re
 from collections.abc import Generator
 from typing import Final
 
+from splitter.media.walks import Walk
+
 _EXTENSION, _CONTROL, _IMAGE, _END = 0x21, 0xF9, 0x2C, 0x3B
 _HAS_TABLE: Final = 0x80
 _TEXT, _APPLICATION = 0x01, 0xFF
@@ -24,7 +26,7 @@ _MOST_BYTES: Final = 1 << 20
 """How much of one picture's data is checked."""
 
 
-def walk_gif() -> Generator[int, bytes, bool]:
+def walk_gif() -> Walk:
     """Request a GIF's bytes; return whether its blocks are in order."""
     screen = yield 13
     yield from _skip_table(screen[10])

@@ -8,11 +8,12 @@ here but by `mp4_index`.
 from __future__ import annotations
 
 import struct
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from splitter.media.mp4_index import boxes_of, descriptions_of, is_damaged_name
+from splitter.media.walks import Walk
 
 _HEADER_BYTES: Final = 8
 _LONG, _TO_THE_END = 1, 0
@@ -36,7 +37,7 @@ _RUN_FIELDS: Final = (_SAMPLE_DURATION, _SAMPLE_SIZE, 0x400, 0x800)
 """The optional fields of each sample in a run: duration, size, flags and composition offset."""
 
 
-def walk_mp4() -> Generator[int, bytes, bool]:
+def walk_mp4() -> Walk:
     """Request an MP4's boxes; return whether its fragments are whole and contiguous."""
     fragments = _Fragments()
     try:

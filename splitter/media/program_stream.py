@@ -10,14 +10,14 @@ from collections.abc import Generator
 from typing import Final
 
 from splitter.media.pes_header import START_BYTES, has_header, is_filled, length_of_rest
+from splitter.media.walks import Walk, skip
 
 _PACK: Final = 0xBA
 _SYSTEM_HEADER: Final = 0xBB
 _PROGRAM_END: Final = 0xB9
-_PIECE_BYTES: Final = 64 * 1024
 
 
-def walk_program_stream() -> Generator[int, bytes, bool]:
+def walk_program_stream() -> Walk:
     """Request the packets; return whether they are contiguous and contain what they announce.
 
     A packet of unspecified length, which video may have, ends the walk.
@@ -41,7 +41,7 @@ def walk_program_stream() -> Generator[int, bytes, bool]:
                 length = yield from _packet_header(length, versions)
             if length < 0:
                 return False
-            yield from _skip(length)
+            yield from skip(length)
         elif kind != _PROGRAM_END:
             return False
 
@@ -57,7 +57,7 @@ def _start_code() -> Generator[int, bytes, bytes]:
 def _pack_header() -> Generator[int, bytes]:
     if (yield 1)[0] >> 6 == 1:
         rest = yield 9
-        yield from _skip(rest[8] & 7)
+        yield from skip(rest[8] & 7)
     else:
         yield 7  # (as MPEG-1 has it)
 
@@ -80,8 +80,3 @@ def _packet_header(length: int, versions: set[bool]) -> Generator[int, bytes, in
         return length
     rest = (yield size) if 0 < size <= length else b""
     return length - size if is_filled(start[1], rest) else -1
-
-
-def _skip(length: int) -> Generator[int, bytes]:
-    while length:
-        length -= len((yield min(length, _PIECE_BYTES)))

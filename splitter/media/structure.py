@@ -17,15 +17,7 @@ from splitter.media.gif import walk_gif
 from splitter.media.mp4_fragments import walk_mp4
 from splitter.media.program_stream import walk_program_stream
 from splitter.media.transport_stream import layout_of, walk_transport_stream
-
-_Walk = Generator[int, bytes, bool]
-"""Requests a number of bytes at a time; returns whether the structure is intact.
-
-A negative number skips as many bytes, which need not be read at all. At the end of the file an
-`EOFError` is raised in the generator, with the bytes that are left, and with how many bytes were
-skipped beyond the end; if negative, how many at the end were never read (only for MP4)."""
-
-_PIECE_BYTES: Final = 64 * 1024
+from splitter.media.walks import PIECE_BYTES, Walk, skip
 
 _COUNT_BYTES: Final = 4
 _MP4_BEGINS: Final = (b"ftyp", b"styp", b"moov")
@@ -83,7 +75,7 @@ class Structure:
         self._walk = None
 
 
-def _walk_through(head: bytes) -> _Walk | None:
+def _walk_through(head: bytes) -> Walk | None:
     if layout := layout_of(head):
         return walk_transport_stream(*layout)
     if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
@@ -93,16 +85,16 @@ def _walk_through(head: bytes) -> _Walk | None:
     return next((walk() for sign, walk in _WALKS.items() if head.startswith(sign)), None)
 
 
-def _skip(length: int, check: int = 0) -> Generator[int, bytes, int]:
+def _checked(length: int, check: int) -> Generator[int, bytes, int]:
     """Pass over bytes; return their CRC, continued from ``check``."""
     while length:
-        piece = yield min(length, _PIECE_BYTES)
+        piece = yield min(length, PIECE_BYTES)
         check = zlib.crc32(piece, check)
         length -= len(piece)
     return check
 
 
-def _png() -> _Walk:
+def _png() -> Walk:
     yield 8
     promised = frames = 0
     while True:
@@ -114,14 +106,14 @@ def _png() -> _Walk:
             promised, check = int.from_bytes(counts, "big"), zlib.crc32(counts, check)
             length -= _COUNT_BYTES
         frames += kind == b"fcTL"
-        check = yield from _skip(length, check)
+        check = yield from _checked(length, check)
         if int.from_bytes((yield 4), "big") != check:
             return False
         if kind == b"IEND":
             return frames == promised
 
 
-def _ogg() -> _Walk:
+def _ogg() -> Walk:
     numbers: dict[bytes, int] = {}
     ended: set[bytes] = set()
     while True:
@@ -137,12 +129,12 @@ def _ogg() -> _Walk:
         if page[5] & _OGG_LAST:
             ended.add(track)
         sizes = (yield page[26]) if page[26] else b""
-        yield from _skip(sum(sizes))
+        yield from skip(sum(sizes))
 
 
-def _flv() -> _Walk:
+def _flv() -> Walk:
     header = yield 9
-    yield from _skip(int.from_bytes(header[5:], "big") - len(header) + _FLV_BACK_BYTES)
+    yield from skip(int.from_bytes(header[5:], "big") - len(header) + _FLV_BACK_BYTES)
     codecs: dict[int, int] = {}
     while True:
         try:
@@ -154,20 +146,20 @@ def _flv() -> _Walk:
             return False
         if length and kind != _FLV_DATA:
             first = (yield 1)[0]
-            yield from _skip(length - 1)
+            yield from skip(length - 1)
             # (If the highest bit is set, video codecs have names instead of numbers.)
             codec = first >> 4 if kind == _FLV_SOUND else min(first & 0x8F, _FLV_NAMED)
             if codec != codecs.setdefault(kind, codec):
                 return False
         else:
-            yield from _skip(length)
+            yield from skip(length)
         if int.from_bytes((yield _FLV_BACK_BYTES), "big") not in (0, length + _FLV_TAG_BYTES):
             return False
 
 
-def _ivf() -> _Walk:
+def _ivf() -> Walk:
     header = yield _IVF_HEADER_BYTES
-    yield from _skip(int.from_bytes(header[6:8], "little") - len(header))
+    yield from skip(int.from_bytes(header[6:8], "little") - len(header))
     promised = int.from_bytes(header[24:28], "little")
     count = first = last = 0
     while True:
@@ -179,10 +171,10 @@ def _ivf() -> _Walk:
             return not end.args[0] and promised in (0, count, ticks)
         count, last = count + 1, int.from_bytes(frame[4:], "little")
         first = first if count > 1 else last
-        yield from _skip(int.from_bytes(frame[:4], "little"))
+        yield from skip(int.from_bytes(frame[:4], "little"))
 
 
-_WALKS: Final[dict[bytes, Callable[[], _Walk]]] = {
+_WALKS: Final[dict[bytes, Callable[[], Walk]]] = {
     b"GIF8": walk_gif,
     b"\x89PNG\r\n\x1a\n": _png,
     b"\0\0\1\xba": walk_program_stream,

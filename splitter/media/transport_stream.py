@@ -6,7 +6,6 @@ Its demuxer searches for the next packet wherever one is damaged, and reports fe
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitter.media.pes_header import START_BYTES, has_header, is_filled, length_of_rest
+from splitter.media.walks import Walk
 
 LAYOUTS: Final = ((188, 0), (192, 4), (204, 0))
 """The lengths of packets, and the position of the sync byte in each."""
@@ -38,7 +38,7 @@ def layout_of(head: bytes) -> tuple[int, int] | None:
     return None
 
 
-def walk_transport_stream(length: int, sync: int) -> Generator[int, bytes, bool]:
+def walk_transport_stream(length: int, sync: int) -> Walk:
     """Request a stream's packets; return whether all tracks are complete.
 
     The end of the file comes as an `EOFError` with the bytes that are left.

@@ -250,6 +250,12 @@ def test_a_file_without_its_index_is_invalid(make, tmp_path):
     assert refusal(data[: data.index(b"moov") - 4], tmp_path) == "INVALID_MEDIA"
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("head", [b"FLV\1\5\0\0\0\0", b"DKIF\0\0\0\0"])
+def test_a_file_whose_header_claims_to_be_shorter_than_it_is_is_refused_at_once(head, tmp_path):
+    assert refusal(head + bytes(4000), tmp_path) == "INVALID_MEDIA"
+
+
 def test_sound_alone_is_not_a_video(make, tmp_path):
     data = make.Video(frames=0, sounds=[make.Sound()]).make()
     assert refusal(data, tmp_path) == "NO_VIDEO_STREAM"
