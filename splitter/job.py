@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import aclosing
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -26,6 +26,7 @@ from shared.storage.sealed_files import SealedFile
 from shared.storage.work_folders import more_room, room, work_folder
 from shared.telemetry.background import first_of, is_set_within
 from splitter.budget import PAUSE_S
+from splitter.cuts import Cuts
 from splitter.decoder.process import DecoderKilled, split_in_child
 from splitter.decoder.wire import Job
 from splitter.job_monitor import JobMonitor, JobOver
@@ -47,6 +48,13 @@ ROOM: Final = "space in the splitter's work folder"
 _STALLED: Final = "DECODER_STALLED"
 # A stalled decoder is retried once, with its deadline multiplied by this.
 _PATIENCE_AT_LAST: Final = 3
+
+
+class Extent(NamedTuple):
+    """How much of a video there is, after its split."""
+
+    chunks: int
+    frames: int
 
 
 class SplitJob:
@@ -82,12 +90,12 @@ class SplitJob:
             outlets,
             lambda: self._upload.is_untouched,
         )
-        self._chunks: list[Chunk] = []
+        self._cuts = Cuts()
         self._last_try = False
         self._monitor = monitor
 
-    async def run(self) -> Manifest:
-        """Split the video to its end and store the sealed manifest.
+    async def run(self) -> Extent:
+        """Split the video to its end, store the sealed manifest, and return how much it lists.
 
         The job may have ended by then: the assembler deletes what it had not when it hears of it.
 
@@ -101,7 +109,7 @@ class SplitJob:
             source, end = await self._split_and_monitor()
             # Writes of earlier attempts too: whoever ends the job deletes what it then finds.
             await self._shipping.settle()
-            manifest = await self._seal(source, end)
+            await self._seal(source, end)
         except JobOver:
             await self._shipping.settle()
             await clear_up(self._job_id, self._settings, self._outlets)
@@ -110,7 +118,7 @@ class SplitJob:
             # The failure sets off the cleanup: nothing may reach storage after that.
             await self._shipping.settle()
             raise
-        return manifest
+        return Extent(end.chunks, end.frames)
 
     async def _split_and_monitor(self) -> tuple[Source, SplitEnd]:
         partitions = await self._outlets.retry(self._outlets.frames.partitions)
@@ -121,7 +129,7 @@ class SplitJob:
         )
         try:
             async with asyncio.TaskGroup() as both:
-                monitoring = both.create_task(self._monitor.run(pace, self._chunks))
+                monitoring = both.create_task(self._monitor.run(pace, self._cuts))
                 split = await self._split_in_turns(pace)
                 monitoring.cancel()
         except ExceptionGroup as group:
@@ -257,8 +265,8 @@ class SplitJob:
 
     async def _is_next(self, chunk: Chunk, pace: Pace) -> bool:
         """Wait until a chunk may be shipped; False if the slot is called before that."""
-        if chunk.index < len(self._chunks):
-            if self._chunks[chunk.index] != chunk:
+        if chunk.index < len(self._cuts):
+            if not self._cuts.has(chunk):
                 raise changed(chunk)
             return True
         try:
@@ -267,10 +275,10 @@ class SplitJob:
                 return False
         finally:
             self._monitor.waiting_for = None
-        self._chunks.append(chunk)
+        self._cuts.append(chunk)
         return True
 
-    async def _seal(self, source: Source, end: SplitEnd) -> Manifest:
+    async def _seal(self, source: Source, end: SplitEnd) -> None:
         manifest = Manifest(
             job_id=self._job_id,
             video_url=self._opening.video.url,
@@ -279,7 +287,7 @@ class SplitJob:
             uploaded_at=self._opening.video.uploaded_at,
             style=self._opening.style,
             source=source,
-            chunks=tuple(self._chunks),
+            chunks=(),
             frames=end.frames,
             side=self._side_name(source, end),
             side_sha256=end.side_sha256,
@@ -287,14 +295,15 @@ class SplitJob:
             damaged=end.damaged,
         )
         frames = self._settings.frames_container
-        await self._outlets.retry(lambda: store_manifest(self._outlets.blobs, frames, manifest))
-        return manifest
+        await self._outlets.retry(
+            lambda: store_manifest(self._outlets.blobs, frames, manifest, self._cuts)
+        )
 
     def _unseen(self, source: Source) -> Iterator[str]:
         """Yield a warning for each style due after the video's end; none where a part is cut."""
-        style, last = self._opening.style, self._chunks[-1]
+        style = self._opening.style
         if style.duration is None and style.max_frames is None:
-            end = style.starts_at + (last.first_pts + last.duration) * source.time_base
+            end = style.starts_at + self._cuts.end * source.time_base
             yield from style.schedule.unseen(end)
 
 

@@ -11,17 +11,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from shared.contracts.errors import StylestreamError
 from shared.contracts.layout import status_blob
-from shared.contracts.manifest import Chunk
 from shared.contracts.status import SplitProgress, Status, readable_status, utc_now
 from shared.storage.blobs import BlobStore
 from shared.storage.progress import store_progress
 from shared.storage.retry import Retry
 from shared.telemetry.background import is_set_within
+from splitter.cuts import Cuts
 from splitter.pace import Pace
 from splitter.settings import SplitterSettings
 
@@ -107,8 +107,8 @@ class JobMonitor:
             self._turned.set()
         self._waiting_for = reason
 
-    async def run(self, pace: Pace, chunks: Sequence[Chunk]) -> None:
-        """Watch a split that appends to ``chunks``, until cancelled.
+    async def run(self, pace: Pace, cuts: Cuts) -> None:
+        """Watch a split that adds to ``cuts``, until cancelled.
 
         Raises:
             JobOver: the job has ended.
@@ -120,7 +120,7 @@ class JobMonitor:
                 status = await self.check()
                 if status is not None:
                     pace.update_painted(status.chunks_stylized)
-                await self._record(chunks)
+                await self._record(cuts)
 
     async def _until_due(self) -> None:
         """Wait until the next look is due: soon, unless the split waits and that is recorded."""
@@ -148,10 +148,9 @@ class JobMonitor:
             raise JobOver(f"the job is {status.state}")
         return status
 
-    async def _record(self, chunks: Sequence[Chunk]) -> None:
+    async def _record(self, cuts: Cuts) -> None:
         """Store the split's progress, unless the stored record is recent and unchanged."""
-        frames = chunks[-1].first_frame + chunks[-1].frames if chunks else 0
-        now = SplitProgress(frames=frames, chunks=len(chunks), waiting_for=self.waiting_for)
+        now = SplitProgress(frames=cuts.frames, chunks=len(cuts), waiting_for=self.waiting_for)
         recent = time.monotonic() - self._recorded_at < _pause_s(self._settings)
         if recent and now == self._recorded:
             return

@@ -11,7 +11,6 @@ import structlog
 
 from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.layout import status_blob
-from shared.contracts.manifest import Manifest
 from shared.contracts.messages import Message, SplitCompleted, SplitFailed
 from shared.contracts.status import readable_status
 from shared.hubs.dead_letters import DeadLetters
@@ -26,7 +25,7 @@ from splitter.intake.acceptance import Acceptance
 from splitter.intake.budgets import Budgets
 from splitter.intake.style_request import resolve_style
 from splitter.intake.uploads import Upload, parse_uploads
-from splitter.job import SplitJob
+from splitter.job import Extent, SplitJob
 from splitter.job_monitor import JobMonitor, JobMonitors, JobOver
 from splitter.losses import Losses
 from splitter.openings import Opening, Openings
@@ -225,11 +224,11 @@ class Splitter:
         try:
             if request.problem is not None:
                 raise request.problem
-            manifest = await self._sealed_before(request)
-            if manifest is None:
+            extent = await self._sealed_before(request)
+            if extent is None:
                 with self._outlets.metrics.timed("split"):
-                    manifest = await retry_on_scarcity(lambda: self._job(request, monitor).run())
-                await self._charge(request, manifest.frames)
+                    extent = await retry_on_scarcity(lambda: self._job(request, monitor).run())
+                await self._charge(request, extent.frames)
         except (GivenBack, CutChanged):
             raise
         except JobOver as over:
@@ -239,9 +238,9 @@ class Splitter:
         except Exception as error:  # a bad upload must never stop its partition
             return await self._failure(request, error)
         return SplitCompleted(
-            job_id=manifest.job_id,
-            chunks=len(manifest.chunks),
-            frames=manifest.frames,
+            job_id=request.job_id,
+            chunks=extent.chunks,
+            frames=extent.frames,
             # Another split, earlier or at the same time, reports its own end, or is begun again.
             leftovers=request.version is None or monitor.has_recorded,
         )
@@ -257,12 +256,14 @@ class Splitter:
             monitor,
         )
 
-    async def _sealed_before(self, request: SplitRequest) -> Manifest | None:
-        """Return the manifest if the video was split to its end before, else None."""
+    async def _sealed_before(self, request: SplitRequest) -> Extent | None:
+        """Return what the manifest lists if the video was split to its end before, else None."""
         if request.version is not None:
             return None
         container, job = self._settings.frames_container, request.job_id
-        return await self._outlets.retry(lambda: load_manifest(self._outlets.blobs, container, job))
+        blobs, retry = self._outlets.blobs, self._outlets.retry
+        manifest = await retry(lambda: load_manifest(blobs, container, job))
+        return None if manifest is None else Extent(len(manifest.chunks), manifest.frames)
 
     async def _failure(self, request: SplitRequest, error: Exception) -> SplitFailed:
         job = request.job_id

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from azure.storage.blob.aio import BlobServiceClient
-from manifests import manifest
+from manifests import manifest, store_whole
 from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 from serving import serving
@@ -32,7 +32,6 @@ from shared.service.checkpoints import HubPositions
 from shared.service.clients import AzureClients
 from shared.service.health import Health
 from shared.storage.blobs import BlobStore
-from shared.storage.manifests import store_manifest
 from shared.telemetry.metrics import WorkMetrics
 
 DEADLINE_S = 90.0
@@ -197,7 +196,7 @@ async def seal(bench: Bench, job: str, chunks: int) -> Manifest:
         for chunk in sealed.chunks
     )
     sealed = sealed.model_copy(update={"chunks": tuple(moved)})
-    await store_manifest(bench.blobs, bench.settings.frames_container, sealed)
+    await store_whole(bench.blobs, bench.settings.frames_container, sealed)
     return sealed
 
 

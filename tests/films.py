@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from assembler_bench import Bench, started
+from manifests import store_whole
 from videos import Sound, Video
 
 from assembler.mux import mux
@@ -16,7 +17,6 @@ from shared.contracts.manifest import Manifest, Source
 from shared.contracts.messages import SegmentReady, SplitCompleted
 from shared.contracts.style_request import StyleRequest
 from shared.storage.blobs import BlobStore
-from shared.storage.manifests import store_manifest
 from shared.storage.seals import file_digest, seal
 from splitter.media.chunking import EncodedChunk
 from splitter.media.split import SplitOptions, split
@@ -67,7 +67,7 @@ class Film:
     async def store_split(self, blobs: BlobStore, container: str) -> None:
         assert self.manifest.side
         await blobs.create(container, self.manifest.side, self.side)
-        await store_manifest(blobs, container, self.manifest)
+        await store_whole(blobs, container, self.manifest)
 
     def made(self, folder: Path) -> bytes:
         """Return the result as it is made when all is there."""

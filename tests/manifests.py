@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+from pydantic import TypeAdapter
+
 from shared.contracts.manifest import Chunk, Manifest, Source
 from shared.contracts.style_request import StyleRequest
+from shared.storage.blobs import BlobStore
+from shared.storage.manifests import store_manifest
 
 
 def manifest(job: str, frames: Sequence[int]) -> Manifest:
@@ -38,3 +42,9 @@ def manifest(job: str, frames: Sequence[int]) -> Manifest:
         ),
         frames=sum(frames),
     )
+
+
+async def store_whole(blobs: BlobStore, container: str, whole: Manifest) -> None:
+    """Store a manifest with its chunks."""
+    chunk = TypeAdapter(Chunk)
+    await store_manifest(blobs, container, whole, map(chunk.dump_json, whole.chunks))

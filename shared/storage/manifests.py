@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from typing import NamedTuple
 
 from shared.contracts.errors import PermanentError
 from shared.contracts.layout import manifest_blob
-from shared.contracts.manifest import Manifest, read_manifest
+from shared.contracts.manifest import Manifest, read_manifest, write_manifest
 from shared.storage.blobs import BlobStore, Content
 from shared.storage.seals import check_seal, seal
 
@@ -21,9 +21,11 @@ class Stored(NamedTuple):
     metadata: dict[str, str]
 
 
-async def store_manifest(blobs: BlobStore, container: str, manifest: Manifest) -> None:
-    """Write a job's manifest, unless there is one."""
-    data = manifest.to_json()
+async def store_manifest(
+    blobs: BlobStore, container: str, manifest: Manifest, chunks: Iterable[bytes]
+) -> None:
+    """Write a job's manifest, unless there is one; see `write_manifest` for its ``chunks``."""
+    data = write_manifest(manifest, chunks)
     await blobs.create(
         container,
         manifest_blob(manifest.job_id),

@@ -7,7 +7,7 @@ import uuid
 import pytest
 from assembler_bench import Bench, assembling, running, seal, started
 from azurites import port_of
-from manifests import manifest
+from manifests import manifest, store_whole
 from prometheus_client import CollectorRegistry
 
 from assembler.job import Job, first_record
@@ -17,7 +17,6 @@ from local import azurite
 from shared.contracts.layout import chunk_blob, status_blob
 from shared.contracts.messages import ChunkFailed, SplitCompleted
 from shared.contracts.status import Failure, Status
-from shared.storage.manifests import store_manifest
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -244,7 +243,7 @@ async def test_a_manifest_among_the_records_is_not_followed(
         await bench.hub.by_job(started(job))
         # Given a user's manifest, where users may write
         forged = manifest(job, [8])
-        await store_manifest(bench.blobs, bench.settings.jobs_container, forged)
+        await store_whole(bench.blobs, bench.settings.jobs_container, forged)
         await bench.hub.by_job(SplitCompleted(job_id=job, chunks=1, frames=8))
         status = await bench.ended(job)
         assert status.error

@@ -18,6 +18,7 @@ import av
 import numpy as np
 import pytest
 from assembler_bench import Bench, running, started
+from manifests import store_whole
 from prometheus_client import CollectorRegistry
 from serving import serving
 from videos import Video, number_of
@@ -29,7 +30,6 @@ from shared.contracts.style_request import StyleRequest
 from shared.media.encodings import Encoding
 from shared.service.clients import AzureClients
 from shared.service.health import Health
-from shared.storage.manifests import store_manifest
 from shared.storage.seals import seal
 from splitter.media.chunking import EncodedChunk
 from splitter.media.split import SplitEnd, SplitOptions, split
@@ -170,7 +170,7 @@ async def test_a_job_that_loses_its_gpu_stylizers_ends_with_segments_of_one_enco
         again = made.events[0].model_copy(update={"on_processor": True})
         await send([made.events[0], *made.events[2:], again, again])
         # From here on the result is written ahead, with segments that will not do
-        await store_manifest(bench.blobs, inside.frames_container, made.manifest)
+        await store_whole(bench.blobs, inside.frames_container, made.manifest)
         await bench.hub.by_job(SplitCompleted(job_id=job, chunks=3, frames=24))
         async with stylizing(bench, "x264"):
             status = await bench.ended(job)

@@ -13,6 +13,7 @@ from splits_bench import bench_of
 
 from shared.contracts.layout import chunk_blob, progress_blob, status_blob
 from shared.storage.retry import Retry
+from splitter.cuts import Cuts
 from splitter.job_monitor import JobMonitors, JobOver
 from splitter.metrics import SplitterMetrics
 from splitter.pace import Pace
@@ -42,7 +43,7 @@ async def test_a_split_whose_job_ended_while_it_stood_still_stores_no_progress(
         monitor.waiting_for = "a splitter"
         async with asyncio.timeout(30):
             with pytest.raises(JobOver):
-                await monitor.run(Pace(8, 60, metrics), [])
+                await monitor.run(Pace(8, 60, metrics), Cuts())
         assert await bench.blobs.facts(container, progress) is None
 
 

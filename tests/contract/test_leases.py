@@ -19,6 +19,7 @@ from shared.contracts.layout import progress_blob, result_blob, status_blob
 from shared.contracts.messages import ChunkFailed, SplitCompleted
 from shared.storage.accounts import storage_client
 from shared.storage.retry import Retry
+from splitter.cuts import Cuts
 from splitter.job_monitor import JobMonitors, JobOver
 from splitter.metrics import SplitterMetrics
 from splitter.pace import Pace
@@ -107,7 +108,7 @@ async def test_a_leased_record_of_progress_holds_up_neither_its_split_nor_its_jo
                 progress_interval_s=0.1,
             )
             monitor = JobMonitors(settings, bench.blobs, Retry(metrics)).of(job)
-            watching = asyncio.create_task(monitor.run(Pace(8, 60, metrics), []))
+            watching = asyncio.create_task(monitor.run(Pace(8, 60, metrics), Cuts()))
             await bench.until(lambda: _is(monitor.has_recorded))
             failed = ChunkFailed(job_id=job, chunk=0, code="CHUNK_POISONED", message="it hung")
             await bench.hub.by_job(failed)

@@ -8,12 +8,12 @@ import time
 import uuid
 
 import pytest
-from manifests import manifest
+from manifests import manifest, store_whole
 
 from shared.contracts.manifest import GridShift, Place, read_manifest
 from shared.storage.accounts import storage_client
 from shared.storage.blobs import BlobStore
-from shared.storage.manifests import fetch_manifest, store_manifest
+from shared.storage.manifests import fetch_manifest
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -36,7 +36,7 @@ async def test_other_work_goes_on_while_a_long_manifest_is_read(storage_connecti
         container = f"t{uuid.uuid4().hex[:8]}"
         await client.create_container(container)
         blobs = BlobStore(client)
-        await store_manifest(blobs, container, film)
+        await store_whole(blobs, container, film)
         load = asyncio.create_task(fetch_manifest(blobs, container, film.job_id, placed={7}))
         while not load.done():
             turn = time.process_time()

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from assembler_bench import Bench, Loser, assembling, lose_chunks, prepared, running, seal, started
-from manifests import manifest
+from manifests import manifest, store_whole
 from prometheus_client import CollectorRegistry
 
 from assembler.job import first_record
@@ -30,7 +30,6 @@ from shared.service.checkpoints import checkpoint_blob
 from shared.service.clients import AzureClients
 from shared.storage.accounts import BlobClients
 from shared.storage.blobs import BlobStore, Content
-from shared.storage.manifests import store_manifest
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 
@@ -122,7 +121,7 @@ async def test_a_job_whose_first_events_are_lost_is_opened_from_its_manifest(
     job, other = uuid.uuid4().hex[:24], uuid.uuid4().hex[:24]
     async with running(storage_connection, eventhub_connection, redrive_after_s=0.5) as bench:
         sealed = manifest(job, [8, 8])
-        await store_manifest(bench.blobs, bench.settings.frames_container, sealed)
+        await store_whole(bench.blobs, bench.settings.frames_container, sealed)
         # Of this one there is nothing at all, and nothing to be done
         await bench.hub.by_job(JobRecalled(job_id=other))
         for chunk in (0, 1):

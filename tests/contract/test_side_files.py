@@ -13,6 +13,7 @@ import av
 import pytest
 import pytest_asyncio
 from assembler_bench import running, started
+from manifests import store_whole
 from prometheus_client import CollectorRegistry
 from splits_bench import bench_of
 from videos import Sound, Video
@@ -31,7 +32,6 @@ from shared.contracts.messages import SegmentReady, SplitCompleted
 from shared.contracts.style_request import StyleRequest
 from shared.storage.accounts import storage_client
 from shared.storage.blobs import BlobStore
-from shared.storage.manifests import store_manifest
 from shared.storage.seals import file_digest, seal
 from splitter import job as split_job
 from splitter.decoder.forks import ForkServer
@@ -168,7 +168,7 @@ async def test_tracks_that_end_their_assembler_are_left_out_before_the_video_is_
         assert manifest.side
         await bench.blobs.create(frames, manifest.side, side)
         await bench.hub.by_job(started(job))
-        await store_manifest(bench.blobs, frames, manifest)
+        await store_whole(bench.blobs, frames, manifest)
         facts = await bench.blobs.facts(frames, manifest_blob(job))
         assert facts
         # Two assemblers have begun with it, and were heard of no more

@@ -17,6 +17,7 @@ import pytest
 from assembler_bench import Bench, assembling, prepared, running, started
 from contract.test_encoders import Painted, Send, sending, split_job
 from hub_reader import Reader
+from manifests import store_whole
 from prometheus_client import CollectorRegistry
 from serving import serving
 from styles import hang, network
@@ -27,7 +28,6 @@ from shared.contracts.status import Status
 from shared.contracts.style_request import StyleRequest
 from shared.service.clients import AzureClients
 from shared.service.health import Health
-from shared.storage.manifests import store_manifest
 from shared.storage.seals import seal
 from shared.styles.gallery import Gallery
 from stylizer import service as stylizer
@@ -101,7 +101,7 @@ class Film:
 
     async def seal(self) -> None:
         inside, manifest = self._bench.settings, self.made.manifest
-        await store_manifest(self._bench.blobs, inside.frames_container, manifest)
+        await store_whole(self._bench.blobs, inside.frames_container, manifest)
         await self._bench.hub.by_job(SplitCompleted(job_id=self.job, chunks=3, frames=24))
 
     async def store(self, chunk: int, styles: str) -> None:

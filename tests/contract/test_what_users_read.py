@@ -13,13 +13,13 @@ import av
 import pytest
 from assembler_bench import Bench, running, started
 from contract.test_side_files import manifest_of, split_with
+from manifests import store_whole
 from videos import Video
 
 from assembler import assembly
 from shared.contracts.layout import chunk_blob
 from shared.contracts.manifest import Manifest
 from shared.contracts.messages import SegmentReady, SplitCompleted
-from shared.storage.manifests import store_manifest
 from shared.storage.seals import seal
 from splitter.media.split import SplitOptions, split
 
@@ -58,7 +58,7 @@ async def sentence(bench: Bench, manifest: Manifest, segments: list[bytes | None
     """Have a job with these segments assembled, and return what its record tells."""
     job, settings = manifest.job_id, bench.settings
     await bench.hub.by_job(started(job))
-    await store_manifest(bench.blobs, settings.frames_container, manifest)
+    await store_whole(bench.blobs, settings.frames_container, manifest)
     await bench.hub.by_job(SplitCompleted(job_id=job, chunks=len(segments), frames=8))
     for chunk, data in zip(manifest.chunks, segments, strict=True):
         name = chunk_blob(job, chunk.index)
