@@ -53,8 +53,8 @@ class Bounds:
         self._chunks = 0
 
     def check_range(self, offset: int, length: int) -> None:
-        """Check a request for a part of the upload, and count it."""
-        if not 0 < length <= BLOCK_BYTES or offset + length > self._size:
+        """Check a request for a block of the upload, and count it."""
+        if offset % BLOCK_BYTES or not 0 < length == min(BLOCK_BYTES, self._size - offset):
             raise GarbageError(
                 f"it asked for {length} bytes from {offset} of an upload of {self._size}"
             )

@@ -3,7 +3,7 @@
 Two channels, both with fixed binary headers in network byte order:
 
 - A socket, the child's standard input. The parent first sends the job (length, JSON); from then on
-  the child requests byte ranges of the upload (offset, length) and gets each (length, bytes).
+  the child requests blocks of the upload (offset, length) and gets each (length, bytes).
 - A pipe, the child's standard output, with messages: length of a JSON header, length of a payload,
   the header, the payload.
 """
