@@ -45,7 +45,8 @@ class Checkpointer:
         async with partition.flushing:
             if (place := partition.watermark.take()) is not None:
                 await self._write(partition, place)
-        self._metrics.lag(partition.context.partition_id, partition.lag)
+        if not partition.closed:
+            self._metrics.lag(partition.context.partition_id, partition.lag)
 
     async def _write(self, partition: OwnedPartition, place: Place) -> None:
         started = time.perf_counter()

@@ -299,7 +299,6 @@ class Consumer:
             if reason is CloseReason.SHUTDOWN:
                 await self._checkpointer.flush(partition)
             self._let_go(partition)
-            self._metrics.released(context.partition_id)
         log.info(
             "partition released",
             hub=context.eventhub_name,
@@ -309,6 +308,7 @@ class Consumer:
 
     def _let_go(self, partition: OwnedPartition) -> None:
         partition.close()
+        self._metrics.released(partition.context.partition_id)
         # Events in hand from a hub that was recreated do not come again.
         if self._on_released is not None and not self._begins_anew:
             self._on_released(partition.context.partition_id)
