@@ -74,7 +74,9 @@ class Conclusion:
 
     def prepare(self, job: Job) -> None:
         """Write as much of the job's result as possible in the background; return at once."""
-        self._drafts.go_on(job)
+        # What was begun for a job that another assembler follows by now, nothing would discard.
+        if not job.released:
+            self._drafts.go_on(job)
 
     def forget(self, job_id: str) -> None:
         """Discard what was prepared for a job; return at once."""

@@ -28,7 +28,10 @@ def configure(level: str, style: str, service: str) -> None:
     rendering: list[structlog.types.Processor] = (
         [structlog.processors.JSONRenderer(_json)]
         if style == "json"
-        else [_escape_values, structlog.dev.ConsoleRenderer()]
+        else [
+            _escape_values,
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+        ]
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

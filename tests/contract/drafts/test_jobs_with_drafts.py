@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import io
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
 from assembler_bench import Bench, running, started
 from films import CHUNKS, Film, left_in
 
-from assembler import assembly, drafts
+from assembler import assembly, drafts, loop, service
 from assembler import mux as mux_module
+from assembler.conclusion import Conclusion
+from assembler.job import Job
 from assembler.mux import Joining, mux
 from shared.contracts.layout import manifest_blob
 from shared.contracts.messages import ChunkFailed, SplitCompleted
+from shared.storage.manifests import Stored, fetch_manifest
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -109,6 +114,48 @@ async def test_a_job_that_fails_leaves_nothing_of_its_draft(
         await bench.hub.by_job(failed)
         assert (await bench.ended(film.job_id)).state == "failed"
         await bench.until(lambda: _is(not left_in(work)))
+
+
+async def test_a_job_that_another_assembler_follows_by_now_gets_no_draft(
+    storage_connection: str,
+    eventhub_connection: str,
+    film: Film,
+    work: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Given storage so slow that a partition goes to another assembler meanwhile
+    assemblers: list[loop.Assembler] = []
+    begun: list[drafts.Draft] = []
+    prepared = asyncio.Event()
+
+    class Losing(loop.Assembler):
+        def __init__(self, *parts: Any) -> None:
+            super().__init__(*parts)
+            assemblers.append(self)
+
+    class Begun(drafts.Draft):
+        def __init__(self, *parts: Any) -> None:
+            super().__init__(*parts)
+            begun.append(self)
+
+    async def slowly(*arguments: Any) -> Stored:
+        for partition in ("0", "1"):
+            assemblers[0].release(partition)
+        return await fetch_manifest(*arguments)
+
+    def prepare(self: Conclusion, job: Job) -> None:
+        begin(self, job)
+        prepared.set()
+
+    begin = Conclusion.prepare
+    monkeypatch.setattr(service, "Assembler", Losing)
+    monkeypatch.setattr(drafts, "Draft", Begun)
+    monkeypatch.setattr(loop, "fetch_manifest", slowly)
+    monkeypatch.setattr(Conclusion, "prepare", prepare)
+    async with running(storage_connection, eventhub_connection, work_dir=str(work)) as bench:
+        await _split(bench, film)
+        await prepared.wait()
+        assert not begun, "nothing would discard it"
 
 
 async def test_drafts_make_room_for_results_that_are_complete(
