@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from cli.command_line import build_parser
 from cli.commands import run, submit
+from cli.commands.place import Place
 from cli.interruption import Interrupted
 from client import Account, Pipeline, Submission, View, open_pipeline
 from client.account import Containers
@@ -102,11 +103,11 @@ async def test_a_run_that_is_interrupted_leaves_no_upload_to_be_painted(
     tmp_path: Path,
 ) -> None:
     @asynccontextmanager
-    async def running(*_: object) -> AsyncIterator[tuple[Pipeline, None]]:
+    async def running(*_: object) -> AsyncIterator[Place]:
         async with open_pipeline(account) as pipeline:
-            yield pipeline, None
+            yield Place(pipeline, tmp_path, keep=lambda: None)
 
-    monkeypatch.setattr(run, "_pipeline", running)
+    monkeypatch.setattr(run, "open_place", running)
     words = ["run", str(SAMPLE), "-q", "-o", f"{tmp_path}/"]
     painting = asyncio.create_task(run.run(build_parser().parse_args(words)))
     async with asyncio.timeout(60):
