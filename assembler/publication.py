@@ -17,7 +17,8 @@ from shared.contracts.errors import LockedError, PermanentError, ResultError
 from shared.contracts.layout import result_blob
 from shared.contracts.manifest import Manifest
 from shared.contracts.status import iso
-from shared.storage.blobs import BlobFacts, BlobStore
+from shared.storage.blobs import BlobStore
+from shared.storage.descriptions import BlobFacts
 from shared.storage.sealed_files import SealedFile
 
 log = structlog.get_logger()

@@ -32,7 +32,8 @@ from shared.contracts.status import (
 )
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.style_request_text import format_style_request
-from shared.storage.blobs import BlobFacts, BlobStore
+from shared.storage.blobs import BlobStore
+from shared.storage.descriptions import BlobFacts
 
 POLL_S: Final = 0.5
 FIRST_POLL_S: Final = 0.25

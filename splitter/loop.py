@@ -17,7 +17,7 @@ from shared.hubs.dead_letters import DeadLetters
 from shared.hubs.delivery import Delivery
 from shared.hubs.scarcity import retry_on_scarcity
 from shared.hubs.workers import GivenBack, OneAtATime
-from shared.storage.blobs import BlobFacts
+from shared.storage.descriptions import BlobFacts
 from shared.storage.manifests import load_manifest
 from shared.styles.gallery import Gallery
 from shared.telemetry import tracing

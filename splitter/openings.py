@@ -19,7 +19,8 @@ from shared.contracts.layout import job_id, opening_blob, progress_blob
 from shared.contracts.status import SplitProgress, read_progress
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.values import Value
-from shared.storage.blobs import BlobFacts, BlobStore
+from shared.storage.blobs import BlobStore
+from shared.storage.descriptions import BlobFacts
 from splitter.settings import SplitterSettings
 from splitter.upload import Video
 

@@ -27,7 +27,8 @@ from shared.contracts.status import Status, read_progress, read_summary, readabl
 from shared.hubs.publisher import Publisher
 from shared.hubs.reach import Reach
 from shared.service.checkpoints import HubPositions
-from shared.storage.blobs import BlobItem, BlobStore
+from shared.storage.blobs import BlobStore
+from shared.storage.descriptions import BlobItem
 from splitter.intake.acceptance import Acceptance
 from splitter.intake.uploads import Upload, upload_event
 from splitter.job_monitor import sign_of_life_s

@@ -19,7 +19,8 @@ from shared.hubs.dead_letters import DeadLetters
 from shared.hubs.delivery import Delivery
 from shared.hubs.publisher import Publisher
 from shared.hubs.workers import OneAtATime
-from shared.storage.blobs import BlobFacts, BlobStore, Content
+from shared.storage.blobs import BlobStore
+from shared.storage.descriptions import BlobFacts, Content
 from shared.storage.retry import Retry
 from shared.storage.seals import seal
 from shared.telemetry import tracing

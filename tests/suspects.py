@@ -15,7 +15,8 @@ from shared.contracts.manifest import Source
 from shared.contracts.messages import ChunkReady
 from shared.contracts.style_request import StyleRequest
 from shared.service.health import Health
-from shared.storage.blobs import BlobStore, Content
+from shared.storage.blobs import BlobStore
+from shared.storage.descriptions import Content
 from shared.storage.seals import seal
 from splitter.media.chunking import EncodedChunk
 from splitter.media.split import SplitOptions, split

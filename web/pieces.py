@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from shared.contracts.errors import TransientError
-from shared.storage.blobs import BlobFacts, BlobStore
+from shared.storage.blobs import BlobStore
+from shared.storage.descriptions import BlobFacts
 from web.shared_work import SharedAnswers, SharedBytes
 
 PIECE_BYTES: Final = 4 << 20

@@ -23,7 +23,8 @@ from azure.eventhub.aio import CheckpointStore
 
 from shared.hubs.owners import format_owner, name_in, parse_owner, renews_one_for_all, signs_of_life
 from shared.hubs.positions import HUB, folder_of
-from shared.storage.blobs import BlobItem, BlobStore
+from shared.storage.blobs import BlobStore
+from shared.storage.descriptions import BlobItem
 from shared.telemetry.metrics import version
 
 Ownership = dict[str, Any]

@@ -20,7 +20,8 @@ from shared.hubs.owners import name_in, owner_in, signs_of_life
 from shared.hubs.positions import position_in
 from shared.service.checkpoints import BEGINNING, Partition, answering, checkpoint_blob, look_up
 from shared.service.settings import ServiceSettings
-from shared.storage.blobs import BlobItem, BlobStore
+from shared.storage.blobs import BlobStore
+from shared.storage.descriptions import BlobItem
 
 # Owners renew a few times per expiry; a second one allows for clocks that differ from storage's.
 _EXPIRIES: Final = 2

@@ -37,7 +37,8 @@ from shared.contracts.errors import ConfigurationError, TransientError, first_li
 from shared.hubs.positions import HUB_MADE, Corrected, HubFacts, position_in
 from shared.service.clients import AzureClients
 from shared.service.settings import ServiceSettings, load
-from shared.storage.blobs import BlobItem, BlobStore
+from shared.storage.blobs import BlobStore
+from shared.storage.descriptions import BlobItem
 from shared.telemetry import logs
 
 log = structlog.get_logger()

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol
 
 from azure.core import MatchConditions
 from azure.core.exceptions import AzureError
-from azure.storage.blob import BlobProperties, BlobType, ContentSettings
+from azure.storage.blob import ContentSettings
 from azure.storage.blob.aio import BlobClient
 
 from shared.contracts.errors import PermanentError
 from shared.storage.accounts import BlobClients
 from shared.storage.answers import Answer, answer, failure
 from shared.storage.batches import MOST, delete_batch
+from shared.storage.descriptions import BlobFacts, BlobItem, Content, bare_etag, facts_of, item_of
 from shared.storage.downloads import parts_of_whole, read_whole, save_whole
 from shared.storage.sealed_files import SealedFile
 
@@ -31,44 +30,6 @@ class File(Protocol):
 
     def open(self, mode: Literal["rb"], /) -> BinaryIO:
         """Open it for reading."""
-
-
-@dataclass(frozen=True, slots=True)
-class BlobFacts:
-    """What storage knows about a blob without reading it."""
-
-    url: str
-    size: int
-    etag: str
-    metadata: dict[str, str]
-    created: datetime
-    """When it was put there; changes to its metadata and properties do not affect this."""
-    modified: datetime
-    copying: bool = False
-    """Whether storage is still copying it from elsewhere."""
-    appendable: bool = False
-    """Whether it is an append blob, which is never known to be complete."""
-
-
-@dataclass(frozen=True, slots=True)
-class BlobItem:
-    """A blob as a listing shows it; times are POSIX seconds by storage's clock."""
-
-    name: str
-    size: int
-    etag: str
-    created_s: float
-    modified_s: float
-    metadata: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """A blob's bytes, and the version and metadata that they were read with."""
-
-    data: bytes
-    etag: str
-    metadata: dict[str, str]
 
 
 class BlobStore:
@@ -100,7 +61,7 @@ class BlobStore:
             if answer(error) is Answer.ABSENT:
                 return None
             raise failure("look up", container, name, error) from error
-        return _facts(blob.url, found)
+        return facts_of(blob.url, found)
 
     async def exists(self, container: str, name: str) -> bool:
         """Tell whether there is such a blob."""
@@ -121,7 +82,7 @@ class BlobStore:
             if answer(error) is Answer.ABSENT:
                 return None
             raise failure("read", container, name, error) from error
-        return Content(data, _bare(found.etag), dict(found.metadata or {}))
+        return Content(data, bare_etag(found.etag), dict(found.metadata or {}))
 
     async def download(self, container: str, name: str, path: Path) -> BlobFacts | None:
         """Download a blob to a file; return what is known about it, None when there is none."""
@@ -134,7 +95,7 @@ class BlobStore:
             if answer(error) is Answer.ABSENT:
                 return None
             raise failure("read", container, name, error) from error
-        return _facts(blob.url, found)
+        return facts_of(blob.url, found)
 
     async def read_range(
         self, container: str, name: str, offset: int, length: int, etag: str
@@ -210,7 +171,7 @@ class BlobStore:
         blob = self._blob(container, name)
         with nullcontext(data) if isinstance(data, bytes) else data.open("rb") as content:
             written = await blob.upload_blob(content, **options)
-        return _bare(written["etag"])
+        return bare_etag(written["etag"])
 
     async def copy(self, container: str, name: str, to: str, *, etag: str) -> bool:
         """Copy a blob's version ``etag``, with its metadata, to a name, unless that is taken.
@@ -252,7 +213,7 @@ class BlobStore:
             if answer(error) in (Answer.ABSENT, Answer.CHANGED):
                 return None
             raise failure("annotate", container, name, error) from error
-        return _bare(written["etag"])
+        return bare_etag(written["etag"])
 
     async def reach(self, container: str) -> None:
         """Return once the account answers for ``container``."""
@@ -277,15 +238,7 @@ class BlobStore:
             async for blob in self._client.get_container_client(container).list_blobs(
                 name_starts_with=prefix, include=["metadata"]
             ):
-                yield BlobItem(
-                    blob.name,
-                    blob.size,
-                    _bare(blob.etag),
-                    blob.creation_time.timestamp(),
-                    blob.last_modified.timestamp(),
-                    # A listing gives an empty value as None.
-                    {key: value or "" for key, value in (blob.metadata or {}).items()},
-                )
+                yield item_of(blob)
         except AzureError as error:
             raise failure("list", container, prefix, error) from error
 
@@ -324,24 +277,6 @@ class BlobStore:
             if answer(error) is Answer.ABSENT or (etag and answer(error) is Answer.CHANGED):
                 return
             raise failure("delete", container, name, error) from error
-
-
-def _facts(url: str, found: BlobProperties) -> BlobFacts:
-    copying = found.copy is not None and found.copy.status == "pending"
-    return BlobFacts(
-        url,
-        found.size,
-        _bare(found.etag),
-        dict(found.metadata or {}),
-        found.creation_time,
-        found.last_modified,
-        copying,
-        appendable=found.blob_type is BlobType.APPENDBLOB,
-    )
-
-
-def _bare(etag: object) -> str:
-    return str(etag).strip('"')
 
 
 def _properties(metadata: dict[str, str] | None, content_type: str) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from shared.contracts.errors import PermanentError
 from shared.contracts.layout import manifest_blob
 from shared.contracts.manifest import Manifest, read_manifest, write_manifest
-from shared.storage.blobs import BlobStore, Content
+from shared.storage.blobs import BlobStore
+from shared.storage.descriptions import Content
 from shared.storage.seals import check_seal, seal
 
 

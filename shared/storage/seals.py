@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from shared.contracts.errors import ChunkError
-from shared.storage.blobs import Content
+from shared.storage.descriptions import Content
 
 SEAL: Final = "sha256"
 

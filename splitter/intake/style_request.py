@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from shared.contracts.errors import PermanentError, SourceRefused, StyleError
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.style_request_text import parse_style_request
-from shared.storage.blobs import BlobFacts
+from shared.storage.descriptions import BlobFacts
 from shared.styles.gallery import Gallery
 
 

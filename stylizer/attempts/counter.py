@@ -18,7 +18,8 @@ from typing import Final
 
 from shared.contracts.errors import ChunkError
 from shared.contracts.messages import ChunkReady
-from shared.storage.blobs import BlobStore, Content
+from shared.storage.blobs import BlobStore
+from shared.storage.descriptions import Content
 
 MISSING: Final = "CHUNK_MISSING"
 

@@ -22,7 +22,8 @@ from shared.hubs.scarcity import NO_THREAD, PATIENCE_S
 from shared.hubs.workers import GivenBack
 from shared.media.containers import complaint
 from shared.service.health import Health
-from shared.storage.blobs import BlobStore, Content
+from shared.storage.blobs import BlobStore
+from shared.storage.descriptions import Content
 from shared.storage.retry import Retry
 from shared.storage.seals import check_seal
 from stylizer.attempts import segments

@@ -11,7 +11,8 @@ from azure.storage.blob.aio import BlobClient
 from splits_bench import bench_of
 from videos import Video
 
-from shared.storage.blobs import BlobFacts, BlobStore
+from shared.storage.blobs import BlobStore
+from shared.storage.descriptions import BlobFacts
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -20,7 +20,8 @@ from shared.hubs.publisher import Publisher
 from shared.hubs.sender import Sender
 from shared.service.checkpoints import checkpoint_blob
 from shared.service.clients import AzureClients
-from shared.storage.blobs import BlobItem, BlobStore
+from shared.storage.blobs import BlobStore
+from shared.storage.descriptions import BlobItem
 from splitter.intake.acceptance import Acceptance
 from splitter.intake.uploads import parse_uploads
 from splitter.openings import Opening

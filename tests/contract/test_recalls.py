@@ -29,7 +29,8 @@ from shared.hubs.delivery import Delivery
 from shared.service.checkpoints import checkpoint_blob
 from shared.service.clients import AzureClients
 from shared.storage.accounts import BlobClients
-from shared.storage.blobs import BlobStore, Content
+from shared.storage.blobs import BlobStore
+from shared.storage.descriptions import Content
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 

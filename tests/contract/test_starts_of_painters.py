@@ -14,7 +14,8 @@ from suspects import LIMIT, NAME, SETTLED, Gone, chunk, painter, read
 
 from shared.hubs.workers import GivenBack
 from shared.service.health import Health
-from shared.storage.blobs import BlobStore, Content
+from shared.storage.blobs import BlobStore
+from shared.storage.descriptions import Content
 from shared.styles.gallery import open_gallery
 from stylizer.attempts import isolation, retrying
 from stylizer.attempts.counter import AttemptCounter

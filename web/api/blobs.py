@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from shared.storage.blobs import BlobFacts
+from shared.storage.descriptions import BlobFacts
 from web.pieces import PIECE_BYTES, Pieces
 from web.problems import Problem
 

@@ -11,7 +11,8 @@ from typing import Final
 
 from shared.contracts.layout import chunk_blob
 from shared.contracts.segment_place import ENCODER, SegmentPlace
-from shared.storage.blobs import BlobStore, Content
+from shared.storage.blobs import BlobStore
+from shared.storage.descriptions import Content
 from shared.storage.seals import check_seal
 from web.live.index import Index
 from web.live.remux import codec_of, init_fragment, media_fragment

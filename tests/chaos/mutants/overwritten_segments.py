@@ -8,7 +8,8 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from shared.storage.blobs import BlobFacts, BlobStore
+from shared.storage.blobs import BlobStore
+from shared.storage.descriptions import BlobFacts
 
 _SEGMENTS = "segments"
 _create, _facts = BlobStore.create, BlobStore.facts

@@ -24,7 +24,7 @@ from shared.hubs import sharing
 from shared.hubs.owners import owner_in
 from shared.hubs.sharing import Release, SharedOwnership
 from shared.service.settings import ServiceSettings
-from shared.storage.blobs import BlobItem
+from shared.storage.descriptions import BlobItem
 
 PARTITIONS = 32
 STEPS = (1, 7, 8)
