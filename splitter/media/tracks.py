@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import av
 import av.error
@@ -24,59 +22,26 @@ from av.packet import Packet
 from av.stream import Stream
 
 from shared.contracts.errors import SourceRefused
-from shared.contracts.manifest import Track
 from shared.media.containers import (
     ContainerName,
-    add_copy,
     carried_metadata,
-    codec_name,
     is_full,
     movie_timescale,
     open_output,
-    track_metadata,
 )
 from shared.media.detour import add_chapters, is_detour
-from splitter.media.captions import as_subrip
-from splitter.media.carriage import Carried, Way, is_writable, plan_carriage
-from splitter.media.cues import CueSplicer
-from splitter.media.languages import alpha3
-from splitter.media.packets import begins, is_far, with_data
+from splitter.media.carriage import Way, is_writable, plan_carriage
+from splitter.media.packets import begins, is_far
 from splitter.media.part import Part
-from splitter.media.recode import LosslessRecoder
 from splitter.media.room import Room
 from splitter.media.side_file import SideFile
-from splitter.media.source import OpenSource, stream_time_base
-from splitter.media.stamps import Stamper, padding_of
+from splitter.media.source import OpenSource
+from splitter.media.track_copy import TrackCopy, begin_copies, described
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
 
-_TEXT_TICK = Fraction(1, 1000)
-
 _DAMAGED = (av.error.InvalidDataError, av.error.ArgumentError)
-
-
-@dataclass(slots=True)
-class _Copy:
-    """The state of one track that is being copied."""
-
-    carried: Carried
-    stream: Stream
-    stamper: Stamper
-    cues: CueSplicer
-    recoder: LosslessRecoder | None = None
-    unusable: bool = False
-    presents: bool = False
-    """Whether a packet that is to be presented has come; what an edit list hides after that is not
-    pre-roll."""
-    longest: int = 0
-    """The duration of its longest packet, in the new track's ticks."""
-    reached: Fraction = Fraction(0)
-    """How far the track was read, in seconds of the result."""
-
-    @property
-    def is_text(self) -> bool:
-        return self.stream.type == "subtitle"
 
 
 class TrackCopier:
@@ -94,7 +59,7 @@ class TrackCopier:
         self._room = room
         self._end = part.length
         self._lost = 0
-        self._held: deque[tuple[_Copy, Packet[Stream]]] = deque()
+        self._held: deque[tuple[TrackCopy, Packet[Stream]]] = deque()
         has_chapters = bool(source.container.chapters())
         self._plan = plan_carriage(source.others, path.parent, has_chapters=has_chapters)
         if source.of_other_programs:
@@ -104,8 +69,8 @@ class TrackCopier:
         self._losses = list(self._plan.losses)
         self._changes = list(self._plan.changes)
         self._carried = tuple(self._plan.carried)
-        self.tracks = tuple(self._describe(carried) for carried in self._carried)
-        self._copies: dict[int, _Copy] = {}
+        self.tracks = tuple(described(carried) for carried in self._carried)
+        self._copies: dict[int, TrackCopy] = {}
         self._chapters: list[Chapter] = []
         self._file: SideFile | None = None
         self._output = self._open()
@@ -148,7 +113,7 @@ class TrackCopier:
             which = f"{copy.stream.type} track {packet.stream_index}"
             self._losses.append(f"{which} cannot be read to the end: the rest is left out")
 
-    def _take(self, copy: _Copy, packet: Packet[Stream]) -> None:
+    def _take(self, copy: TrackCopy, packet: Packet[Stream]) -> None:
         if packet.is_discard and copy.presents:
             return
         if is_far(packet):
@@ -156,15 +121,14 @@ class TrackCopier:
             return
         copy.presents |= not packet.is_discard
         if (
-            copy.stamper.last_dts is None
+            copy.is_empty
             and copy.carried.way is Way.COPY
             and not is_writable(packet, self.container, self._path)
         ):
             copy.unusable = True
             self._losses.append(f"{copy.stream.type} track {packet.stream_index} is unusable")
             return
-        for ready in self._converted(copy, packet):
-            self._stamp(copy, ready)
+        for ready in copy.converted(packet):
             self._hold(copy, ready)
 
     def release(self, until: Fraction) -> None:
@@ -194,7 +158,7 @@ class TrackCopier:
                     raise
                 self._lost += 1
                 self._chapters = []
-            if all(copy.stamper.last_dts is None for copy in self._copies.values()):
+            if all(copy.is_empty for copy in self._copies.values()):
                 self._write_anew_without_tracks()
             elif self._file is not None:
                 add_chapters(self._file, self._chapters)
@@ -203,9 +167,8 @@ class TrackCopier:
             self._losses.append(f"{self._lost} packets of sound or text were damaged and left out")
         return None if self._file is None else self._file.seal()
 
-    def _flush(self, copy: _Copy) -> None:
-        for packet in (copy.recoder or copy.cues).flush():
-            self._stamp(copy, packet)
+    def _flush(self, copy: TrackCopy) -> None:
+        for packet in copy.flushed():
             self._hold(copy, packet)
         if copy.recoder is not None:
             self._lost += copy.recoder.undecodable
@@ -229,34 +192,14 @@ class TrackCopier:
         if self._file is not None:
             self._file.end()
 
-    def _converted(self, copy: _Copy, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
-        if copy.recoder is not None:
-            yield from copy.recoder.push(packet)
-        elif copy.carried.way is Way.TO_MOV_TEXT:
-            yield from copy.cues.push(packet)
-        elif copy.carried.way is Way.TO_SUBRIP:
-            if text := as_subrip(bytes(packet)):
-                yield with_data(packet, text)
-        else:
-            yield packet
-
-    def _stamp(self, copy: _Copy, packet: Packet[Stream]) -> None:
-        padding = padding_of(packet) if copy.carried.codec == "opus" else 0
-        copy.stamper.stamp(packet)
-        copy.longest = max(copy.longest, packet.duration or 0)
-        if padding and self.container == "mp4":
-            # (In MP4 the last packet's duration marks the end of the sound.)
-            packet.duration = max(copy.longest - round(padding / copy.stamper.tick), 1)
-        packet.stream = copy.stream
-        copy.reached = max(copy.reached, begins(packet))
-
-    def _hold(self, copy: _Copy, packet: Packet[Stream]) -> None:
+    def _hold(self, copy: TrackCopy, packet: Packet[Stream]) -> None:
+        copy.stamp(packet, self.container)
         if self._part.max_frames is None:
             self._write(copy, packet)
         else:
             self._held.append((copy, packet))
 
-    def _write(self, copy: _Copy, packet: Packet[Stream]) -> None:
+    def _write(self, copy: TrackCopy, packet: Packet[Stream]) -> None:
         end = None if self._end is None else int(self._end / copy.stamper.tick)
         if not self._part.holds(packet, end, is_text=copy.is_text):
             return
@@ -268,13 +211,6 @@ class TrackCopier:
         except _DAMAGED:
             # Not necessarily of this track: the muxer buffers packets to interleave them.
             self._lost += 1
-
-    def _describe(self, carried: Carried) -> Track:
-        return Track(
-            kind="audio" if carried.stream.type == "audio" else "subtitle",
-            codec=carried.codec,
-            language=carried.stream.metadata.get("language", ""),
-        )
 
     def _open(self) -> OutputContainer | None:
         container = self._source.container
@@ -309,39 +245,4 @@ class TrackCopier:
             self._chapters = chapters
         else:
             output.set_chapters(chapters)
-        added = [(carried, *self._add(output, carried)) for carried in self._carried]
-        output.start_encoding()
-        for carried, stream, recoder in added:
-            before, after = stream_time_base(carried.stream), stream_time_base(stream)
-            if recoder is not None:
-                before = recoder.tick
-            self._copies[carried.stream.index] = _Copy(
-                carried=carried,
-                stream=stream,
-                recoder=recoder,
-                cues=CueSplicer(codec_name(carried.stream)),
-                stamper=Stamper(
-                    start=self._source.start / before,
-                    scale=before / after,
-                    tick=after,
-                    strict=output.format.name != "matroska",
-                ),
-            )
-
-    def _add(
-        self, output: OutputContainer, carried: Carried
-    ) -> tuple[Stream, LosslessRecoder | None]:
-        new: Stream
-        recoder = None
-        if carried.way.recodes:
-            recoder = LosslessRecoder(cast("AudioStream", carried.stream), carried.way, output)
-            new = recoder.stream
-        elif carried.way is Way.COPY:
-            new = add_copy(output, carried.stream)
-        else:
-            new = output.add_mux_stream(carried.codec, time_base=_TEXT_TICK)
-        new.metadata.update(track_metadata(carried.stream))
-        if self.container == "mp4" and "language" in new.metadata:
-            new.metadata["language"] = alpha3(new.metadata["language"])
-        new.disposition = carried.stream.disposition
-        return new, recoder
+        self._copies = begin_copies(output, self.container, self._carried, self._source.start)
