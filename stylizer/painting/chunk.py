@@ -6,17 +6,16 @@ never waits for a codec, and memory is bounded by the frames in flight, whatever
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from fractions import Fraction
-from typing import Final, NamedTuple, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol
 
 import av
 import numpy as np
 
 from shared.contracts.errors import ChunkError
-from shared.contracts.manifest import NO_BARS, Chunk, GridShift, Place, pts_digest
+from shared.contracts.manifest import NO_BARS, Chunk, GridShift, pts_digest
 from shared.contracts.messages import ChunkReady
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.style_schedule import Look
@@ -27,15 +26,9 @@ from stylizer.painting.framing import Framing
 from stylizer.painting.layouts import MULTIPLE, RGB, Corner, Layout
 from stylizer.painting.mixing import keeps_source, mix_in
 from stylizer.painting.overlap import ahead
-
-LookOf = Callable[[av.VideoFrame], Look]
-"""Returns the look that a frame is painted in."""
+from stylizer.painting.pictures import LookOf, Picture, grouped, pictures
 
 _BATCHES_AHEAD: Final = 2
-
-_UNMOVED: Final = GridShift(0, 0)
-
-_Way = TypeVar("_Way", Place, GridShift)
 
 
 class Paint(Protocol):
@@ -55,19 +48,13 @@ class _Batching(NamedTuple):
     layout: Layout
 
 
-class _PlacedFrame(NamedTuple):
-    """A frame and where it lies, on the canvas and on the network's grid."""
-
-    frame: av.VideoFrame
-    place: Place
-    shift: GridShift
-
-
 class _Batch(NamedTuple):
-    """A batch of frames of one look: PTS, originals if they are needed, places, padded pixels."""
+    """A batch of pictures of one look: when each is shown, the originals if they are needed, where
+    they are, and their padded pixels.
+    """
 
     look: Look
-    pts: list[int]
+    pts: list[list[int]]
     originals: list[av.VideoFrame | None]
     framing: Framing
     corners: list[Corner]
@@ -165,53 +152,32 @@ def _finished(batch: _Batch, batching: _Batching) -> Iterator[av.VideoFrame]:
                 mix_in(framing.cut(original), frame, style)
             if framing.crops:
                 frame = framing.surround(frame, original)
-        frame.pts = pts
-        yield frame
+        for shown in pts:
+            frame.pts = shown
+            yield frame
 
 
 def _batches(frames: Iterable[av.VideoFrame], batching: _Batching) -> Iterator[_Batch]:
     style, chunk = batching.style, batching.chunk
-    places = _each(() if chunk is None else chunk.canvas, Place(0, 0))
-    shifts = _each(() if chunk is None else chunk.grid, _UNMOVED)
     bars = NO_BARS if chunk is None else chunk.bars
-    placed_frames = map(_PlacedFrame, frames, places, shifts)
-    for look, group in _groups(placed_frames, batching.size, batching.look_of):
+    for group in grouped(pictures(frames, chunk, batching.look_of), batching.size):
         first = group[0].frame
         framing = Framing.of(first.width, first.height, bars, style.lines)
         keep = keeps_source(style) or framing.crops
-        corners = [_corner(placed.shift) for placed in group]
-        places_there = [
-            framing.place(placed.place, corner)
-            for placed, corner in zip(group, corners, strict=True)
+        corners = [_corner(picture.shift) for picture in group]
+        places = [
+            framing.place(picture.place, corner)
+            for picture, corner in zip(group, corners, strict=True)
         ]
         yield _Batch(
-            look=look,
-            pts=[placed.frame.pts or 0 for placed in group],
-            originals=[placed.frame if keep else None for placed in group],
+            look=group[0].look,
+            pts=[picture.pts for picture in group],
+            originals=[picture.frame if keep else None for picture in group],
             framing=framing,
             corners=corners,
-            canvas=np.array(places_there, np.int32),
+            canvas=np.array(places, np.int32),
             planes=_planes(group, framing, corners, batching.layout),
         )
-
-
-def _groups(
-    placed_frames: Iterable[_PlacedFrame], size: int, look_of: LookOf
-) -> Iterator[tuple[Look, list[_PlacedFrame]]]:
-    """Yield each look with up to ``size`` consecutive frames of that look and one array size."""
-
-    def kind(placed: _PlacedFrame) -> tuple[Look, bool]:
-        return look_of(placed.frame), placed.shift == _UNMOVED
-
-    for (look, _), alike in itertools.groupby(placed_frames, kind):
-        while group := list(itertools.islice(alike, size)):
-            yield look, group
-
-
-def _each(given: Sequence[_Way], start: _Way) -> Iterator[_Way]:
-    """Return a value for every frame; after the last one given, the camera stands still."""
-    last = given[-1] if given else start
-    return itertools.chain(given, itertools.repeat(last))
 
 
 def _corner(shift: GridShift) -> Corner:
@@ -220,15 +186,15 @@ def _corner(shift: GridShift) -> Corner:
 
 
 def _planes(
-    group: list[_PlacedFrame], framing: Framing, corners: list[Corner], layout: Layout
+    group: list[Picture], framing: Framing, corners: list[Corner], layout: Layout
 ) -> Frames:
     """Copy frames of one size into an array; frames that have moved get room to be shifted in.
 
     That room is the same wherever they lie: what is beyond a picture's edge influences what is
     painted near it, and must not depend on which frames are painted together.
     """
-    room = 0 if group[0].shift == _UNMOVED else MULTIPLE - 1
+    room = MULTIPLE - 1 if group[0].has_moved else 0
     planes = layout.batch(len(group), *framing.working, room)
-    for placed, picture, corner in zip(group, planes, corners, strict=True):
-        layout.put(framing.to_working_size(placed.frame), picture, corner)
+    for picture, pixels, corner in zip(group, planes, corners, strict=True):
+        layout.put(framing.to_working_size(picture.frame), pixels, corner)
     return planes
